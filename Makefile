@@ -1,0 +1,47 @@
+# The two commands a newcomer needs are `make run` and `make test`; `make help` lists the rest.
+PY := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check bench lock format clean docs peers
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv with the locked dependencies
+	@sh deploy/setup.sh
+
+run: setup ## start every role on embedded stores under ./var (Ctrl-C stops)
+	@.venv/bin/gantry serve --data var --lab
+
+demo: setup ## store, find, get, move and commit real files against a temporary archive
+	@.venv/bin/gantry demo
+
+peers:
+	@sh deploy/peers.sh
+
+test: setup peers ## all tests, with foreign peers (installed when root on Debian)
+	@$(PY) -m pytest -q
+
+check: setup ## lint, format, types, import rules, unit tests (under a minute)
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
+	@$(PY) -m pytest -q tests/unit
+
+format: setup ## format the code
+	@.venv/bin/ruff check --fix -q .
+	@.venv/bin/ruff format -q .
+
+bench: setup peers ## measure against DCMTK, Orthanc and pynetdicom (docs/benchmarks.md)
+	@$(PY) -m tests.bench
+
+docs: setup ## regenerate docs/settings.md, docs/metrics.md and the tables of docs/conformance.md
+	@$(PY) -m services.docs
+
+lock: setup ## pin the dependencies anew
+	@$(PY) -m pip install --quiet pip-tools
+	@$(PY) -m piptools compile --quiet --extra dev --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.lock pyproject.toml
+
+clean: ## remove .venv and caches (never ./var)
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Foreign peers that the tests talk to: DCMTK and Orthanc. Installed as root on Debian; otherwise named in one line.
+set -eu
+missing=""
+command -v storescu >/dev/null 2>&1 || missing="$missing dcmtk"
+command -v Orthanc >/dev/null 2>&1 || missing="$missing orthanc"
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "set-up: installing$missing"
+    apt-get update -qq
+    # Debian starts a service for Orthanc when it can; the tests start their own on free ports.
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing >/dev/null
+else
+    echo "set-up: not found:$missing; the tests that need them are skipped (install them, or run as root on Debian)"
+fi

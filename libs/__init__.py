@@ -1,0 +1,1 @@
+"""Libraries of Gantry: `common`, which every service stands on, and `cli`, the administrator's command line."""

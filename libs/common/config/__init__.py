@@ -1,0 +1,1 @@
+"""Settings: frozen, read once, unknown keys refused; and the AE policy file. No business rules."""

@@ -1,0 +1,126 @@
+"""One error tree. A kind of error says what a caller may do about it, never which vendor's library raised it.
+
+    GantryError
+    ├── DependencyUnavailable      a store, log or index is away or full: the same call may succeed later (A700H, 503)
+    ├── NotFound                   the thing asked for is not there
+    ├── Corrupt                    bytes are there, but not those we promised to keep
+    ├── RefusedDataSet             the sender's data set cannot be kept; carries the status that says why
+    │   ├── MismatchedDataSet      A900H: the data set does not agree with the command or the SOP class
+    │   ├── NotUnderstood          C000H: the data set cannot be read
+    │   └── TooLarge               A700H: a limit of ours is reached
+    ├── UndecodableEvent           a payload on the log that no known schema version reads
+    ├── ConfigError                a settings or policy file is wrong: file, line, reason
+    └── PeerError                  a DICOM peer did not do what was asked
+        ├── ConnectionFailed       no TCP or TLS connection
+        ├── AssociationRejected    A-ASSOCIATE-RJ; carries result, source and reason (PS3.8 9.3.4)
+        ├── AssociationAborted     A-ABORT, or the connection was lost
+        ├── PeerTimeout            the peer said nothing within a deadline of ours
+        └── ContextNotAccepted     the peer took the association, but not the presentation context that is needed
+
+Messages are lower-case facts without patient data; what a person should do about one is said by the command line.
+"""
+
+from __future__ import annotations
+
+
+class GantryError(Exception):
+    """Root of everything that Gantry raises on purpose."""
+
+    retryable = False
+    dicom_status = 0x0110
+    """The DIMSE status a peer gets for it where nothing more precise applies (PS3.7 Annex C: processing failure)."""
+
+
+class DependencyUnavailable(GantryError):
+    """`dependency` ("object store", "event log", "index") is away, full or too slow; nothing was promised."""
+
+    retryable = True
+    dicom_status = 0xA700
+
+    def __init__(self, dependency: str, reason: str) -> None:
+        super().__init__(f"{dependency} unavailable: {reason}")
+        self.dependency = dependency
+        self.reason = reason
+
+
+class NotFound(GantryError):
+    """What was asked for is not there."""
+
+    dicom_status = 0x0112
+
+
+class Corrupt(GantryError):
+    """The bytes read are not the bytes that were acknowledged."""
+
+
+class RefusedDataSet(GantryError):
+    """A data set that will not be kept; `dicom_status` is the C-STORE status of PS3.4 B.2.3."""
+
+    dicom_status = 0xC000
+
+
+class MismatchedDataSet(RefusedDataSet):
+    """PS3.4 B.2.3: data set does not match SOP class (A9xxH); here also: UIDs that differ from the command's."""
+
+    dicom_status = 0xA900
+
+
+class NotUnderstood(RefusedDataSet):
+    """PS3.4 B.2.3: cannot understand (CxxxH)."""
+
+    dicom_status = 0xC000
+
+
+class TooLarge(RefusedDataSet):
+    """PS3.4 B.2.3: out of resources (A7xxH), because a configured limit is reached."""
+
+    dicom_status = 0xA700
+
+
+class UndecodableEvent(GantryError):
+    """No known schema version reads this payload; it belongs to the dead letters."""
+
+
+class ConfigError(GantryError):
+    """A file of settings or policy is wrong. `str()` reads `FILE:LINE: reason`."""
+
+    def __init__(self, file: str, line: int | None, reason: str) -> None:
+        super().__init__(f"{file}:{line}: {reason}" if line else f"{file}: {reason}")
+        self.file = file
+        self.line = line
+        self.reason = reason
+
+
+class PeerError(GantryError):
+    """A DICOM peer did not do what was asked."""
+
+    retryable = True
+
+
+class ConnectionFailed(PeerError):
+    """No connection to the peer."""
+
+
+class AssociationRejected(PeerError):
+    """A-ASSOCIATE-RJ with the three numbers of PS3.8 table 9-21."""
+
+    def __init__(self, result: int, source: int, reason: int, words: str) -> None:
+        super().__init__(f"association rejected ({result}/{source}/{reason}): {words}")
+        self.result = result
+        self.source = source
+        self.reason = reason
+        self.retryable = result == 2
+
+
+class AssociationAborted(PeerError):
+    """The peer aborted, or the connection was lost."""
+
+
+class PeerTimeout(PeerError):
+    """The peer said nothing within a deadline of ours."""
+
+
+class ContextNotAccepted(PeerError):
+    """The peer did not accept the presentation context that the operation needs."""
+
+    retryable = False

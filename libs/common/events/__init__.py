@@ -1,0 +1,39 @@
+"""Event schemas, their codec and the table of topics.
+
+What belongs here: facts that happened (frozen dataclasses, past tense), how they become bytes (msgpack; every version
+that was ever written stays readable, see tests/compat), and which topic, key and retention each has. What does not:
+Kafka, SQLite, or anything that moves an event.
+"""
+
+from libs.common.events.codec import decode, encode
+from libs.common.events.schema import (
+    BulkElement,
+    CommitmentFailure,
+    CommitmentReference,
+    CommitmentReported,
+    CommitmentRequested,
+    DeadLetter,
+    Event,
+    InstanceConflictFound,
+    InstanceStored,
+    PixelData,
+)
+from libs.common.events.topics import TOPICS, Topic, topic_of
+
+__all__ = [
+    "TOPICS",
+    "BulkElement",
+    "CommitmentFailure",
+    "CommitmentReference",
+    "CommitmentReported",
+    "CommitmentRequested",
+    "DeadLetter",
+    "Event",
+    "InstanceConflictFound",
+    "InstanceStored",
+    "PixelData",
+    "Topic",
+    "decode",
+    "encode",
+    "topic_of",
+]

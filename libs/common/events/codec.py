@@ -1,0 +1,82 @@
+"""Events as bytes: msgpack of [name, version, {field: value}].
+
+Every version that was ever written is read for ever (golden files in tests/compat). Unknown fields of a known version
+are ignored, so that an older consumer survives a newer producer during a rolling update; an unknown name or version is
+an `UndecodableEvent`, which the consumer loop puts with the dead letters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import msgpack
+
+from libs.common.errors import UndecodableEvent
+from libs.common.events.schema import (
+    BulkElement,
+    CommitmentFailure,
+    CommitmentReference,
+    CommitmentReported,
+    CommitmentRequested,
+    DeadLetter,
+    Event,
+    InstanceConflictFound,
+    InstanceStored,
+    PixelData,
+)
+
+_VERSION = 1
+_EVENTS: dict[str, type[Event]] = {
+    cls.__name__: cls
+    for cls in (InstanceStored, InstanceConflictFound, CommitmentRequested, CommitmentReported, DeadLetter)
+}
+_FIELDS: dict[type, tuple[str, ...]] = {
+    cls: tuple(f.name for f in fields(cls))
+    for cls in (*_EVENTS.values(), BulkElement, PixelData, CommitmentReference, CommitmentFailure)
+}
+# Nested values travel as arrays in field order; the field's name says which class they are.
+_NESTED: dict[str, type] = {
+    "bulk": BulkElement,
+    "references": CommitmentReference,
+    "failures": CommitmentFailure,
+}
+
+
+def _flat(value: Any) -> Any:
+    names = _FIELDS.get(type(value))
+    if names is not None:
+        return [_flat(getattr(value, name)) for name in names]
+    if type(value) is tuple:
+        return [_flat(item) for item in value]
+    return value
+
+
+def encode(event: Event) -> bytes:
+    """The bytes of an event under the current schema version."""
+    cls = type(event)
+    body = {name: _flat(getattr(event, name)) for name in _FIELDS[cls]}
+    packed: bytes = msgpack.packb([cls.__name__, _VERSION, body])
+    return packed
+
+
+def decode(payload: bytes) -> Event:
+    """The event in `payload`; raises `UndecodableEvent` for anything else, whatever the bytes are."""
+    try:
+        name, version, body = msgpack.unpackb(payload, max_buffer_size=len(payload))
+        cls = _EVENTS[name]
+        if version != _VERSION:
+            raise UndecodableEvent(f"{name} has unknown version {version!r}")
+        known = {key: body[key] for key in _FIELDS[cls] if key in body}
+        for key, nested in _NESTED.items():
+            if key in known:
+                known[key] = tuple(nested(*item) for item in known[key])
+        pixel = known.get("pixel_data")
+        if pixel is not None:
+            *head, fragments = pixel
+            known["pixel_data"] = PixelData(*head, None if fragments is None else tuple(fragments))
+        return cls(**known)
+    except UndecodableEvent:
+        raise
+    except Exception as error:
+        raise UndecodableEvent(f"not an event: {type(error).__name__}") from error

@@ -1,0 +1,147 @@
+"""The facts. Every event carries its partition (the organisation it belongs to) and the trace it belongs to.
+
+A field may be added with a default; nothing is renamed, removed or given another meaning under the same version.
+Tags are integers (group << 16 | element), offsets and lengths are bytes, times are microseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class BulkElement:
+    """A top-level value left out of an event's header: where its bytes lie in the data set as stored."""
+
+    tag: int
+    vr: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class PixelData:
+    """Where the pixel data lies in the data set as stored, so that a frame is one ranged read later.
+
+    `offset` is that of the value (native) or of the first item (encapsulated, PS3.5 A.4). `length` is None where the
+    element has undefined length. `fragments` are the item lengths in order, the Basic Offset Table first; None for
+    native pixel data, and where there were too many to carry (read them from the object then).
+    """
+
+    tag: int
+    vr: str
+    offset: int
+    length: int | None
+    fragments: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStored:
+    """An object's bytes are durable in the object store.
+
+    `digest` is `blake3:<hex>` over the data set bytes exactly as received (without Part 10 preamble and file meta).
+    `header` is the data set up to the pixel data, in the encoding of the transfer syntax (inflated where that is
+    deflated), less the values named in `bulk`; None when it is larger than the limit for events: then the object's own
+    first `header_length` bytes of data set are the reference (claim check).
+    """
+
+    partition: str
+    trace: str
+    receipt: str
+    stored_at: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    object_key: str
+    object_size: int
+    data_set_offset: int
+    data_set_length: int
+    digest: str
+    header: bytes | None
+    header_length: int
+    bulk: tuple[BulkElement, ...] = ()
+    pixel_data: PixelData | None = None
+    calling_ae_title: str = ""
+    called_ae_title: str = ""
+    peer_address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceConflictFound:
+    """The same SOP Instance UID came with other bytes: `kept` stays current, `aside` is kept beside it."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    sop_instance_uid: str
+    kept_receipt: str
+    kept_digest: str
+    aside_receipt: str
+    aside_digest: str
+    found_at: int
+    calling_ae_title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentReference:
+    """One Referenced SOP Sequence item of a storage commitment request (PS3.4 J.3.2)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentFailure:
+    """One Failed SOP Sequence item; `reason` is a Failure Reason of PS3.3 C.14.1.1."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    reason: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentRequested:
+    """A peer asked us to take responsibility for instances; it is owed a report."""
+
+    partition: str
+    trace: str
+    transaction_uid: str
+    requested_at: int
+    calling_ae_title: str
+    called_ae_title: str
+    peer_address: str
+    references: tuple[CommitmentReference, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentReported:
+    """The report of a transaction was accepted by its requester, or given up on after the last retry."""
+
+    partition: str
+    trace: str
+    transaction_uid: str
+    calling_ae_title: str
+    reported_at: int
+    delivered: bool
+    failures: tuple[CommitmentFailure, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that a consumer group could not apply, with its bytes and the reason."""
+
+    partition: str
+    trace: str
+    group: str
+    topic: str
+    offset: int
+    reason: str
+    failed_at: int
+    payload: bytes
+
+
+Event = (
+    InstanceStored | InstanceConflictFound | CommitmentRequested | CommitmentReported | DeadLetter
+)

@@ -1,0 +1,46 @@
+"""The table of topics: which event goes where, under which key, how it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from libs.common.events.schema import (
+    CommitmentReported,
+    CommitmentRequested,
+    DeadLetter,
+    Event,
+    InstanceConflictFound,
+    InstanceStored,
+)
+
+_DAY_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """`key` names the event field that orders: events with one key stay in order. `retention_ms` None keeps for ever."""
+
+    name: str
+    key: str
+    partitions: int
+    retention_ms: int | None
+
+
+_INSTANCES = Topic("instances", "study_instance_uid", 24, 7 * _DAY_MS)
+_CONFLICTS = Topic("conflicts", "study_instance_uid", 6, None)
+_COMMITMENT = Topic("commitment", "transaction_uid", 6, None)
+_DEAD_LETTERS = Topic("dead-letters", "group", 1, None)
+
+TOPICS: dict[type[Event], Topic] = {
+    InstanceStored: _INSTANCES,
+    InstanceConflictFound: _CONFLICTS,
+    CommitmentRequested: _COMMITMENT,
+    CommitmentReported: _COMMITMENT,
+    DeadLetter: _DEAD_LETTERS,
+}
+
+
+def topic_of(event: Event) -> tuple[Topic, str]:
+    """The topic an event belongs to and the key that orders it there."""
+    topic = TOPICS[type(event)]
+    return topic, getattr(event, topic.key)

@@ -1,0 +1,105 @@
+"""The search index port."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+from libs.common.dicom.matching import Document, Query
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceEntry:
+    """One receipt of one instance, as the indexer offers it to the index.
+
+    `receipt` sorts by time (`libs.common.ids.Receipt`). `attributes` maps tags (group << 16 | element) of all levels
+    to their values in the DICOM JSON model (PS3.18 F.2), text already decoded.
+    """
+
+    partition: str
+    receipt: str
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    object_key: str
+    data_set_offset: int
+    data_set_length: int
+    digest: str
+    attributes: Mapping[int, Any] = field(default_factory=dict)
+
+
+class Outcome(Enum):
+    """What applying an entry did."""
+
+    ADDED = "added"
+    REDELIVERED = "redelivered"
+    """This receipt was applied before; nothing changed."""
+    REDUNDANT = "redundant"
+    """Another receipt of the same bytes in the same transfer syntax; remembered, counted once."""
+    CONFLICT = "conflict"
+    """Other bytes under the same SOP Instance UID; the earliest receipt is current, the other is kept aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The outcome for one entry, and for a conflict the receipts and digests of both sides."""
+
+    outcome: Outcome
+    kept_receipt: str = ""
+    kept_digest: str = ""
+    aside_receipt: str = ""
+    aside_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where the current object of an instance is."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    object_key: str
+    data_set_offset: int
+    data_set_length: int
+    digest: str
+
+
+class SearchIndex(Protocol):
+    """What is known of patients, studies, series and instances; can be thrown away and rebuilt.
+
+    - `apply` is idempotent and does not depend on order: any sequence of the same entries, with repetitions, leads to
+      the same documents and the same counts.
+    - The current object of an instance is that of its earliest receipt; an instance is counted once.
+    - The attributes of a patient, study or series are those of the earliest current instance in it.
+    - What `apply` returned for is visible to the next `find` and `locate` of this index.
+    - Matching is that of `libs.common.dicom.matching`, to the letter.
+    - An index that is away or refuses is `DependencyUnavailable`.
+    """
+
+    async def apply(self, entries: Sequence[InstanceEntry]) -> list[Applied]:
+        """Take entries in; one result each, in their order. All or none are durable when it returns."""
+
+    def find(self, query: Query) -> AsyncIterator[list[Document]]:
+        """The matches of a query in pages, in a stable order; memory does not depend on how many there are. What is
+        applied meanwhile may or may not be among them, and never makes another match appear twice or be missed."""
+
+    def locate(self, query: Query) -> AsyncIterator[list[Location]]:
+        """The current objects of all instances below the matches of a query, in pages, grouped by study and series."""
+
+    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, Location]:
+        """The current objects of the named instances; those that are not known are left out."""
+
+    async def count(self, partition: str) -> dict[str, int]:
+        """How many "patients", "studies", "series", "instances", and "aside" (conflicting receipts) there are."""
+
+    async def check(self) -> None:
+        """Return if the index answers now; `DependencyUnavailable` otherwise."""
+
+    async def close(self) -> None:
+        """Give the resources back."""

@@ -1,0 +1,70 @@
+"""The event log port."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from libs.common.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One event as it lies on the log. `payload` is what `libs.common.events.decode` reads; `appended_at` is in
+    microseconds since the epoch. Offsets grow within (topic, partition); they may have gaps."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    payload: bytes
+    appended_at: int
+
+
+class Consumer(Protocol):
+    """One member of a consumer group. Use as an async context manager: leaving it gives its place to another member."""
+
+    async def poll(self, max_records: int = 500) -> list[Record]:
+        """The next records, at least one; waits for them without using the processor. Records of one partition come
+        in order of offset. Each is given out once per member until it leaves; one that was not committed is given out
+        again to whoever takes the partition next."""
+
+    async def commit(self, records: Sequence[Record]) -> None:
+        """These records and all before them in their partitions are done; durable when this returns."""
+
+    async def __aenter__(self) -> Consumer: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+
+class EventLog(Protocol):
+    """Facts in order, kept until nobody needs them.
+
+    - An event is durable, and visible to every consumer, when `append` returns.
+    - Events with the same topic and key have the order of their appends.
+    - Delivery is at least once: a consumer sees every event that was appended after its group first joined, or since
+      the beginning of what is retained for a new group, until it commits it.
+    - Within a group, a partition belongs to one member at a time; several groups do not affect each other.
+    - Retention never removes what a known group has not committed.
+    - A log that is away, full or refuses is `DependencyUnavailable`, within a deadline of the backend's settings;
+      the event may then have been appended or not, and appending it again is harmless to the consumers.
+    """
+
+    async def append(self, *events: Event) -> None:
+        """Append events, each to its topic (`libs.common.events.topic_of`). Concurrent callers share the cost."""
+
+    def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
+        """Join a group."""
+
+    def replay(self, topic: str) -> AsyncIterator[Record]:
+        """Everything retained in a topic that was appended before this call, oldest first; belongs to no group."""
+
+    async def lag(self, group: str) -> dict[str, int]:
+        """For each topic that the group has joined: how many records it has not committed."""
+
+    async def check(self) -> None:
+        """Return if an event could be appended now; `DependencyUnavailable` otherwise."""
+
+    async def close(self) -> None:
+        """Give the resources back; events under way are finished first."""

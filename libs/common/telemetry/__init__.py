@@ -1,0 +1,1 @@
+"""Log fields, metric names and trace identifiers as types. No business rules."""
