@@ -73,8 +73,8 @@ def decode(payload: bytes) -> Event:
                 known[key] = tuple(nested(*item) for item in known[key])
         pixel = known.get("pixel_data")
         if pixel is not None:
-            *head, fragments = pixel
-            known["pixel_data"] = PixelData(*head, None if fragments is None else tuple(fragments))
+            tag, vr, offset, length, fragments = pixel
+            known["pixel_data"] = PixelData(tag, vr, offset, length, None if fragments is None else tuple(fragments))
         return cls(**known)
     except UndecodableEvent:
         raise

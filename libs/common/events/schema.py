@@ -142,6 +142,4 @@ class DeadLetter:
     payload: bytes
 
 
-Event = (
-    InstanceStored | InstanceConflictFound | CommitmentRequested | CommitmentReported | DeadLetter
-)
+Event = InstanceStored | InstanceConflictFound | CommitmentRequested | CommitmentReported | DeadLetter

@@ -18,7 +18,7 @@ _DAY_MS = 24 * 3600 * 1000
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`key` names the event field that orders: events with one key stay in order. `retention_ms` None keeps for ever."""
+    """`key` names the event field that orders events; `retention_ms` None keeps them for ever."""
 
     name: str
     key: str
