@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from libs.common.adapters.files import open_file_store
+from libs.common.adapters.sqlite import open_sqlite_log
+from libs.common.clock import ManualClock
 from libs.common.ports.blobs import BlobStore
+from libs.common.ports.log import EventLog
 
 OpenBlobStore = Callable[[], Awaitable[BlobStore]]
 """Opens the same store again each time: what a restart, or another process, sees."""
@@ -21,6 +24,18 @@ def _files(folder: Path) -> OpenBlobStore:
     return open_again
 
 
+OpenEventLog = Callable[[], Awaitable[EventLog]]
+"""Opens the same log again each time: what a restart, or another process, sees."""
+
+
+def _sqlite(folder: Path, clock: ManualClock) -> OpenEventLog:
+    async def open_again() -> EventLog:
+        return await open_sqlite_log(folder / "log.db", clock)
+
+    return open_again
+
+
+EVENT_LOGS = {"sqlite": _sqlite}
 BLOB_STORES = {"files": _files}
 
 
@@ -41,3 +56,29 @@ async def open_blob_store(request: pytest.FixtureRequest, tmp_path: Path) -> Asy
 @pytest.fixture
 async def store(open_blob_store: OpenBlobStore) -> BlobStore:
     return await open_blob_store()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture(params=EVENT_LOGS)
+async def open_event_log(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
+) -> AsyncIterator[OpenEventLog]:
+    opened: list[EventLog] = []
+    open_again = EVENT_LOGS[request.param](tmp_path, clock)
+
+    async def tracked() -> EventLog:
+        opened.append(await open_again())
+        return opened[-1]
+
+    yield tracked
+    for log in opened:
+        await log.close()
+
+
+@pytest.fixture
+async def log(open_event_log: OpenEventLog) -> EventLog:
+    return await open_event_log()
