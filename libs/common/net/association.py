@@ -138,6 +138,10 @@ class Association:
             self._refuse(PduError(str(error), error.reason))
         except TooLarge as error:
             self._refuse(PduError(str(error), 0))
+        except Exception:
+            # A bug of ours must cost this association only.
+            log.exception("receiving failed", peer=self.peer_ae_title)
+            self._refuse(PduError("internal error", 0))
 
     def on_indication(self, indication: Indication) -> None:
         """Anything but fragments."""
