@@ -26,7 +26,6 @@ from libs.common.ul import Abilities
 from services.ingest.checks import check_agreement, refuse_command
 from services.ingest.receiving import ObjectSink, Receipted
 
-
 _SLOWEST = 20e6
 """Bytes per second that a store must reach for a large object."""
 

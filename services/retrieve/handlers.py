@@ -182,4 +182,3 @@ class RetrieveService:
                 {_FAILED_SOP_INSTANCE_UID_LIST: counters.failed_uids}, request.context.transfer_syntax
             )
         await request.respond(status, failed, elements)
-

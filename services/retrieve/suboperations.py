@@ -107,9 +107,7 @@ class SubOperations:
             await reader.close()
 
     @staticmethod
-    def _command(
-        association: Association, location: Location, originator: Mapping[int, Value] | None
-    ) -> Command:
+    def _command(association: Association, location: Location, originator: Mapping[int, Value] | None) -> Command:
         return Command(
             {
                 Element.AFFECTED_SOP_CLASS_UID: location.sop_class_uid,
