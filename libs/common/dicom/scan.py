@@ -1,0 +1,90 @@
+"""The streaming scan of a data set: what ingest must know of an object, learned while its bytes pass by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from libs.common.dicom.header import HeaderKeeper, Limits
+from libs.common.dicom.inflate import Inflater
+from libs.common.dicom.transfer_syntaxes import encoding_of
+from libs.common.dicom.walk import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, Walk
+from libs.common.errors import MismatchedDataSet, NotUnderstood
+from libs.common.events.schema import BulkElement, PixelData
+from libs.common.ids import is_uid
+
+__all__ = ["Limits", "Scan", "Scanner"]
+
+_DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What was learned: the fields of `libs.common.events.InstanceStored` of the same names.
+
+    Offsets and lengths are those of the data set as stored; where that is deflated, of the inflated data set.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    header: bytes | None
+    header_length: int
+    bulk: tuple[BulkElement, ...]
+    pixel_data: PixelData | None
+
+
+class Scanner:
+    """Scans one data set, fed in chunks cut anywhere. Memory is bounded by `limits`, not by the data set.
+
+    After an exception the scanner is of no more use. No bytes make it raise anything but `NotUnderstood` and
+    `MismatchedDataSet`.
+    """
+
+    def __init__(self, transfer_syntax_uid: str, limits: Limits = _DEFAULT_LIMITS) -> None:
+        encoding = encoding_of(transfer_syntax_uid)
+        self._keeper = HeaderKeeper(limits)
+        self._walk = Walk(encoding, self._keeper, limits)
+        self._inflater = Inflater(limits.max_inflated) if encoding.deflated else None
+
+    def feed(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes of the data set. Raises `NotUnderstood` as soon as they cannot become one."""
+        if type(chunk) is not bytes:
+            chunk = bytes(chunk)
+        if self._inflater is None:
+            self._walk.feed(chunk)
+        else:
+            for piece in self._inflater.feed(chunk):
+                self._walk.feed(piece)
+
+    def finish(self) -> Scan:
+        """The data set is complete.
+
+        Raises `NotUnderstood` (C000H) where it is cut off or a UID is none, and `MismatchedDataSet` (A900H) where one
+        of the four UIDs is missing, which every composite SOP class requires (PS3.3 C.7, C.12.1).
+        """
+        if self._inflater is not None:
+            for piece in self._inflater.finish():
+                self._walk.feed(piece)
+        walk = self._walk
+        walk.finish()
+        header, bulk, pixel_data = self._keeper.result()
+        return Scan(
+            study_instance_uid=self._uid(STUDY_INSTANCE_UID, "study instance uid"),
+            series_instance_uid=self._uid(SERIES_INSTANCE_UID, "series instance uid"),
+            sop_class_uid=self._uid(SOP_CLASS_UID, "sop class uid"),
+            sop_instance_uid=self._uid(SOP_INSTANCE_UID, "sop instance uid"),
+            header=header,
+            header_length=walk.offset if walk.header_length is None else walk.header_length,
+            bulk=bulk,
+            pixel_data=pixel_data,
+        )
+
+    def _uid(self, tag: int, name: str) -> str:
+        value = self._walk.uids.get(tag, b"")
+        if not value:
+            raise MismatchedDataSet(f"data set has no {name}")
+        uid = value.decode("latin-1")
+        if not is_uid(uid):
+            raise NotUnderstood(f"{name} is not a uid")
+        return uid
