@@ -85,7 +85,8 @@ def encode(ds: Dataset, context: AcceptedContext) -> bytes:
     out = DicomBytesIO()
     out.is_little_endian, out.is_implicit_VR = True, context.transfer_syntax == IMPLICIT_LE
     write_dataset(out, ds)
-    return out.getvalue()
+    encoded: bytes = out.getvalue()
+    return encoded
 
 
 def decode(data: bytes, context: AcceptedContext) -> Dataset:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 
 from libs.cli.identifiers import BOTH, LEVELS, encode, identifier
-from libs.cli.output import json_option, print_json, progress_bar, status_words
+from libs.cli.output import json_option, print_json, status_words
 from libs.cli.peers import EXIT_FAILED, calls_a_peer
 from libs.cli.query import find_all, root_for
 from libs.common.dicom.part10 import file_meta
@@ -70,9 +70,9 @@ _selects = (
 )
 
 
-def _selection(command: object) -> object:
+def _selection(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_selects):
-        command = option(command)  # type: ignore[arg-type]
+        command = option(command)
     return command
 
 
@@ -202,7 +202,6 @@ async def get_to(
     keys: Sequence[str],
     *,
     timeout: float,
-    advance: object = None,
 ) -> Command | None:
     """C-GET into a service; the final response."""
     roles = [RoleSelection(uid, False, True) for uid in dict.fromkeys(uid for uid, _ in contexts)]
@@ -231,14 +230,13 @@ async def get(
 ) -> int:
     """Fetch objects from an archive into a folder (C-GET), as they are stored where the archive can."""
     level = level.upper()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
     root = root_for(level, patient_root, scu.PATIENT_ROOT_GET, scu.STUDY_ROOT_GET)
     classes = await classes_of(peer, level, keys, timeout) or _usual_classes()
     service = FolderService(folder, classes)
     loop = asyncio.get_running_loop()
     started = loop.time()
-    with progress_bar("fetching", 0, quiet=as_json):
-        final = await get_to(peer, service, get_contexts(classes), root, level, keys, timeout=timeout)
+    final = await get_to(peer, service, get_contexts(classes), root, level, keys, timeout=timeout)
     if not as_json:
         seconds = max(loop.time() - started, 1e-6)
         click.echo(f"{len(service.received)} files in {folder} ({len(service.received) / seconds:.0f}/s)")

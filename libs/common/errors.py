@@ -8,6 +8,7 @@
     │   ├── MismatchedDataSet      A900H: the data set does not agree with the command or the SOP class
     │   ├── NotUnderstood          C000H: the data set cannot be read
     │   └── TooLarge               A700H: a limit of ours is reached
+    ├── IdentifierError            a C-FIND, C-MOVE or C-GET identifier cannot be answered; names the offending elements
     ├── UndecodableEvent           a payload on the log that no known schema version reads
     ├── ConfigError                a settings or policy file is wrong: file, line, reason
     └── PeerError                  a DICOM peer did not do what was asked
@@ -75,6 +76,17 @@ class TooLarge(RefusedDataSet):
     """PS3.4 B.2.3: out of resources (A7xxH), because a configured limit is reached."""
 
     dicom_status = 0xA700
+
+
+class IdentifierError(GantryError):
+    """An identifier that cannot be answered: A900H where it does not match the SOP class, C000H where it cannot be
+    processed, A700H where it asks for too much (PS3.4 C.4.1.1.4). `offending` are the tags of (0000,0901)."""
+
+    def __init__(self, dicom_status: int, reason: str, offending: tuple[int, ...] = ()) -> None:
+        super().__init__(reason)
+        self.dicom_status = dicom_status
+        self.reason = reason
+        self.offending = offending
 
 
 class UndecodableEvent(GantryError):

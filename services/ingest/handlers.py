@@ -118,14 +118,14 @@ class StorageService:
         try:
             async with asyncio.timeout(self._settings.deadline + sink.length / _SLOWEST):
                 receipted = await sink.finish()
-                reach(FailPoint.AFTER_BLOB_PUT)
+                await reach(FailPoint.AFTER_BLOB_PUT)
                 event = stored(request, sink, receipted)
-                reach(FailPoint.BEFORE_PUBLISH)
+                await reach(FailPoint.BEFORE_PUBLISH)
                 await self._log.append(event)
-                reach(FailPoint.AFTER_PUBLISH)
+                await reach(FailPoint.AFTER_PUBLISH)
         except TimeoutError:
             raise DependencyUnavailable("object store or event log", "deadline passed") from None
-        reach(FailPoint.BEFORE_ANSWER)
+        await reach(FailPoint.BEFORE_ANSWER)
         await request.respond(SUCCESS)
 
 

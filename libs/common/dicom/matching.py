@@ -5,19 +5,32 @@ The types are fixed here; every index backend answers as `matches` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from functools import lru_cache
 from typing import Any
 
+from libs.common.dicom import moments
+from libs.common.dicom.attributes import Level
+from libs.common.dicom.values import text_of
+from libs.common.dicom.vrs import vr_of
 
-class Level(Enum):
-    """Query/Retrieve levels (PS3.4 C.3), from the root down."""
-
-    PATIENT = "PATIENT"
-    STUDY = "STUDY"
-    SERIES = "SERIES"
-    IMAGE = "IMAGE"
+__all__ = [
+    "Condition",
+    "Document",
+    "Level",
+    "Query",
+    "Range",
+    "Single",
+    "UidList",
+    "Wildcard",
+    "fold_name",
+    "matcher",
+    "matches",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +85,153 @@ class Document:
 
     level: Level
     attributes: Mapping[int, Any]
+
+
+Predicate = Callable[[Mapping[int, Any]], bool]
+
+_NUMBERS = frozenset(("DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"))
+_MOMENTS = frozenset(("DA", "TM", "DT"))
+
+
+def matches(query: Query, document: Document) -> bool:
+    """Whether a document of the query's level matches all its conditions. A stored value that is empty or not there
+    matches universally only, and a pattern of asterisks (C.2.2.2.3, C.2.2.2.4)."""
+    return document.level is query.level and matcher(query)(document.attributes)
+
+
+def matcher(query: Query) -> Predicate:
+    """`matches` for many documents of the query's level: the work on the conditions is done once."""
+    tests = [_predicate(tag, condition) for tag, condition in query.conditions.items()]
+    if len(tests) == 1:
+        return tests[0]
+
+    def holds(attributes: Mapping[int, Any]) -> bool:
+        return all(test(attributes) for test in tests)
+
+    return holds
+
+
+def fold_name(value: str) -> str:
+    """A person name without what must not count: case, accents, padding and empty components at the end (C.2.2.2.1
+    allows it for PN; PS3.5 6.2.1). Component groups stay separated by "="."""
+    if not value.isascii():
+        decomposed = unicodedata.normalize("NFKD", value)
+        value = "".join([c for c in decomposed if not unicodedata.combining(c)])
+    groups = [
+        "^".join([component.strip(" \0") for component in group.split("^")]).rstrip("^")
+        for group in value.casefold().split("=")
+    ]
+    return "=".join(groups).rstrip("=")
+
+
+def _predicate(tag: int, condition: Condition) -> Predicate:
+    vr = vr_of(tag).decode("ascii")
+    if isinstance(condition, Range):
+        return _in_range(tag, vr, condition)
+    if isinstance(condition, UidList):
+        uids = frozenset(condition.uids)
+        return lambda attributes: any(value in uids for value in attributes.get(tag) or ())
+    if isinstance(condition, Wildcard):
+        return _like(tag, vr, condition.patterns)
+    return _equal(tag, vr, condition.values)
+
+
+def _equal(tag: int, vr: str, values: tuple[str, ...]) -> Predicate:
+    if vr == "PN":
+        wanted = frozenset(fold_name(value) for value in values)
+
+        def named(attributes: Mapping[int, Any]) -> bool:
+            return any(name in wanted for value in attributes.get(tag) or () for name in _names(value))
+
+        return named
+    normal = _normaliser(vr)
+    keys = frozenset(normal(value) for value in values)
+    return lambda attributes: any(
+        normal(value) in keys for value in attributes.get(tag) or () if value is not None and value != ""
+    )
+
+
+def _normaliser(vr: str) -> Callable[[Any], Any]:
+    if vr in _MOMENTS:
+        # C.2.2.2.1: dates and times are compared by what they mean.
+        return lambda value: moments.normal(vr, text_of(value)) or text_of(value)
+    return _number if vr in _NUMBERS else text_of
+
+
+def _number(value: Any) -> Any:
+    try:
+        number = float(value)
+    except (ValueError, TypeError, OverflowError):
+        return text_of(value)
+    return number if math.isfinite(number) else text_of(value)
+
+
+def _names(value: Any) -> list[str]:
+    """The ways to name a person: each component group, and the whole."""
+    folded = fold_name(text_of(value))
+    return [folded] if "=" not in folded else [folded, *[group for group in folded.split("=") if group]]
+
+
+def _like(tag: int, vr: str, patterns: tuple[str, ...]) -> Predicate:
+    if any(not pattern.strip("*") for pattern in patterns):
+        return lambda attributes: True
+    fold = fold_name if vr == "PN" else str
+    tests = [_pattern(fold(pattern)).match for pattern in patterns]
+
+    def like(attributes: Mapping[int, Any]) -> bool:
+        for value in attributes.get(tag) or ():
+            if value is None or value == "":
+                continue
+            texts = _names(value) if vr == "PN" else [text_of(value)]
+            if any(test(text) for text in texts for test in tests):
+                return True
+        return False
+
+    return like
+
+
+@lru_cache(maxsize=1024)
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """A wildcard pattern as a regular expression that cannot run away: what matched between two asterisks is settled
+    at its first place (atomic), since a later one gives the rest no more room."""
+    head, *rest = [re.escape(piece).replace(r"\?", ".") for piece in re.sub(r"\*+", "*", pattern).split("*")]
+    if not rest:
+        return re.compile(head + r"\Z", re.DOTALL)
+    middle = "".join([f"(?>.*?{piece})" for piece in rest[:-1]])
+    return re.compile(f"{head}{middle}.*{rest[-1]}\\Z", re.DOTALL)
+
+
+def _in_range(tag: int, vr: str, wanted: Range) -> Predicate:
+    first = moments.normal(vr, wanted.first) if wanted.first else ""
+    last = moments.normal(vr, wanted.last, "9") if wanted.last else "~"
+    if first is None or last is None:
+        return lambda attributes: False  # an end that is no date: nothing lies in such a range
+    if wanted.time_tag is not None:
+        return _in_moments(tag, wanted, first, last)
+
+    def within(attributes: Mapping[int, Any]) -> bool:
+        for value in attributes.get(tag) or ():
+            moment = moments.normal(vr, text_of(value))
+            if moment is not None and first <= moment <= last:
+                return True
+        return False
+
+    return within
+
+
+def _in_moments(tag: int, wanted: Range, first: str, last: str) -> Predicate:
+    """Combined date-time matching: a stored date without a time is any moment of its day."""
+    time_tag = wanted.time_tag or 0
+    begin = first + ((moments.time(wanted.first_time) or "") if wanted.first_time else "")
+    end = last + ((moments.time(wanted.last_time, "9") or "~") if wanted.last_time else "~")
+
+    def within(attributes: Mapping[int, Any]) -> bool:
+        days = [moments.date(text_of(value)) for value in attributes.get(tag) or ()]
+        times = [moments.time(text_of(value)) for value in attributes.get(time_tag) or ()]
+        if not days or days[0] is None:
+            return False
+        if not times or times[0] is None:
+            return first <= days[0] <= last
+        return begin <= days[0] + times[0] <= end
+
+    return within

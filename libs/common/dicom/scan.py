@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from libs.common.dicom.header import HeaderKeeper, Limits
 from libs.common.dicom.inflate import Inflater
+from libs.common.dicom.syntax import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from libs.common.dicom.transfer_syntaxes import encoding_of
-from libs.common.dicom.walk import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, Walk
+from libs.common.dicom.walk import Walk
 from libs.common.errors import MismatchedDataSet, NotUnderstood
 from libs.common.events.schema import BulkElement, PixelData
 from libs.common.ids import is_uid

@@ -6,23 +6,27 @@ recursion. The walk holds at most the first bytes of one element over from one c
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
-from struct import Struct
 from struct import error as StructError
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from libs.common.dicom.header import HeaderKeeper, Limits
+from libs.common.dicom.syntax import (
+    IMPLICIT,
+    ITEM,
+    ITEM_END,
+    SEQUENCE_END,
+    UIDS,
+    UNDEFINED,
+    Syntax,
+    read_element,
+    syntax_of,
+)
 from libs.common.dicom.transfer_syntaxes import Encoding
-from libs.common.dicom.vrs import LONG_VRS, SHORT_VRS, is_vr, vr_of
+from libs.common.dicom.vrs import SHORT_VRS, vr_of
 from libs.common.errors import NotUnderstood
 
-SOP_CLASS_UID = 0x00080016
-SOP_INSTANCE_UID = 0x00080018
-STUDY_INSTANCE_UID = 0x0020000D
-SERIES_INSTANCE_UID = 0x0020000E
-_UIDS = frozenset((SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID))
 _PLAIN_VRS = SHORT_VRS - {b"UI"}
 _MAX_UID = 128
 """Bytes waited for before a value is judged as a UID: twice what PS3.5 9.1 allows."""
@@ -31,35 +35,6 @@ _PIXEL_DATA = 0x7FE00010
 _PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, _PIXEL_DATA))
 _FIRST_PIXEL_TAG = 0x7FE00001
 """The Extended Offset Table, which goes before the pixel data and is of use with it only."""
-
-_ITEM = 0xFFFEE000
-_ITEM_END = 0xFFFEE00D
-_SEQUENCE_END = 0xFFFEE0DD
-_UNDEFINED = 0xFFFFFFFF
-
-
-class _Syntax(NamedTuple):
-    explicit: bool
-    short: Callable[[bytes, int], tuple[Any, ...]]
-    long: Callable[[bytes, int], tuple[Any, ...]]
-    uint32: Callable[[bytes, int], tuple[Any, ...]]
-    item: bytes
-    uids: frozenset[int]
-
-
-def _syntax(explicit: bool, order: str) -> _Syntax:
-    def unpack(form: str) -> Callable[[bytes, int], tuple[Any, ...]]:
-        return Struct(order + form).unpack_from
-
-    # The four tags as the fast loop reads them: group and element as one number in the syntax's byte order.
-    uids = frozenset(Struct(order + "I").unpack(Struct(order + "HH").pack(tag >> 16, tag & 0xFFFF))[0] for tag in _UIDS)
-    item = Struct(order + "HH").pack(0xFFFE, 0xE000)
-    return _Syntax(explicit, unpack("I2sH"), unpack("HHI"), unpack("I"), item, uids)
-
-
-_EXPLICIT = _syntax(True, "<")
-_EXPLICIT_BIG = _syntax(True, ">")
-_IMPLICIT = _syntax(False, "<")
 
 
 class _Kind(Enum):
@@ -73,15 +48,14 @@ class _Open(NamedTuple):
 
     kind: _Kind
     close: int | None
-    syntax: _Syntax
+    syntax: Syntax
 
 
 class Walk:
     """Feed it a data set in chunks; it tells `keeper` what to keep, and collects `uids`."""
 
     def __init__(self, encoding: Encoding, keeper: HeaderKeeper, limits: Limits) -> None:
-        syntax = (_EXPLICIT_BIG if encoding.big_endian else _EXPLICIT) if encoding.explicit else _IMPLICIT
-        self._open = [_Open(_Kind.ELEMENTS, None, syntax)]
+        self._open = [_Open(_Kind.ELEMENTS, None, syntax_of(encoding))]
         self._keeper = keeper
         self._limits = limits
         self._items_left = limits.max_items
@@ -141,7 +115,7 @@ class Walk:
                 return end
             pos = after
 
-    def _pass_plain(self, data: bytes, pos: int, limit: int, syntax: _Syntax) -> int:
+    def _pass_plain(self, data: bytes, pos: int, limit: int, syntax: Syntax) -> int:
         """Pass elements that need no thought."""
         passing = _pass_explicit if syntax.explicit else _pass_implicit
         pos, self._elements_left = passing(data, pos, limit, syntax, self._elements_left)
@@ -152,13 +126,13 @@ class Walk:
         self._elements_left -= 1
         if self._elements_left <= 0:
             raise NotUnderstood("too many elements")
-        read = _read(data, pos, end, self._open[-1].syntax)
+        read = read_element(data, pos, end, self._open[-1].syntax)
         if read is None:
             return None
         tag, _, length, start = read
         if self._open[-1].kind is not _Kind.ELEMENTS:
             return self._item(tag, length, start)
-        if tag in (_ITEM_END, _SEQUENCE_END, _ITEM):
+        if tag in (ITEM_END, SEQUENCE_END, ITEM):
             return self._delimiter(tag, length, start)
         if len(self._open) == 1:
             return self._top_level(data, pos, end, read)
@@ -172,17 +146,17 @@ class Walk:
         if self.header_length is None and _FIRST_PIXEL_TAG <= tag <= _PIXEL_DATA:
             self._keeper.keep(data[self._mark : pos])
             self.header_length = self._base + pos
-        if tag in _UIDS and self.header_length is None:
+        if tag in UIDS and self.header_length is None:
             if length > _MAX_UID:
                 raise NotUnderstood("a UID is too long")
             if start + length > end:
                 return None
             self._note_uid(tag, data[start : start + length])
         if tag in _PIXEL_TAGS:
-            self._keeper.pixels(tag, vr, self._base + start, None if length == _UNDEFINED else length)
-        elif length != _UNDEFINED and _FIRST_PIXEL_TAG <= tag < _PIXEL_DATA:
+            self._keeper.pixels(tag, vr, self._base + start, None if length == UNDEFINED else length)
+        elif length != UNDEFINED and _FIRST_PIXEL_TAG <= tag < _PIXEL_DATA:
             self._keeper.leave_out(tag, vr, self._base + start, length)
-        elif length != _UNDEFINED and self.header_length is None and self._keeper.is_bulk(vr, length):
+        elif length != UNDEFINED and self.header_length is None and self._keeper.is_bulk(vr, length):
             self._keeper.keep(data[self._mark : pos])
             self._keeper.leave_out(tag, vr, self._base + start, length)
             self._mark = start + length
@@ -197,12 +171,12 @@ class Walk:
     def _value(self, data: bytes, end: int, read: tuple[int, bytes, int, int]) -> int | None:
         tag, vr, length, start = read
         syntax = self._open[-1].syntax
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             if tag == _PIXEL_DATA and vr != b"SQ":
                 self._push(_Kind.FRAGMENTS, None, syntax)
             elif vr == b"UN" or not syntax.explicit:
                 # PS3.5 6.2.2 note: the items of a UN of undefined length are implicit VR little endian.
-                self._push(_Kind.SEQUENCE, None, _IMPLICIT)
+                self._push(_Kind.SEQUENCE, None, IMPLICIT)
             elif vr == b"SQ":
                 self._push(_Kind.SEQUENCE, None, syntax)
             else:
@@ -221,29 +195,29 @@ class Walk:
     def _item(self, tag: int, length: int, start: int) -> int:
         """PS3.5 7.5: nothing but items, and a delimiter, in a sequence and in encapsulated pixel data."""
         kind, close, syntax = self._open[-1]
-        if tag == _SEQUENCE_END:
+        if tag == SEQUENCE_END:
             if close is None:
                 self._open.pop()
             return start
-        if tag != _ITEM:
+        if tag != ITEM:
             raise NotUnderstood("no item where a sequence wants one")
         self._items_left -= 1
         if self._items_left < 0:
             raise NotUnderstood("too many items")
         if kind is _Kind.FRAGMENTS:
-            if length == _UNDEFINED:
+            if length == UNDEFINED:
                 raise NotUnderstood("a fragment of undefined length")
             if len(self._open) == 2:
                 self._keeper.fragment(length)
             return self._within(start + length)
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             self._push(_Kind.ELEMENTS, None, syntax)
         else:
             self._push(_Kind.ELEMENTS, self._base + self._within(start + length), syntax)
         return start
 
     def _delimiter(self, tag: int, length: int, start: int) -> int:
-        if tag == _ITEM_END and len(self._open) > 1:
+        if tag == ITEM_END and len(self._open) > 1:
             if self._open[-1].close is None:
                 self._open.pop()
             return start
@@ -255,13 +229,13 @@ class Walk:
             raise NotUnderstood("an element reaches beyond its sequence")
         return after
 
-    def _push(self, kind: _Kind, close: int | None, syntax: _Syntax) -> None:
+    def _push(self, kind: _Kind, close: int | None, syntax: Syntax) -> None:
         if len(self._open) > 2 * self._limits.max_depth:
             raise NotUnderstood("sequences are nested too deep")
         self._open.append(_Open(kind, close, syntax))
 
 
-def _pass_explicit(data: bytes, pos: int, limit: int, syntax: _Syntax, budget: int) -> tuple[int, int]:
+def _pass_explicit(data: bytes, pos: int, limit: int, syntax: Syntax, budget: int) -> tuple[int, int]:
     """Pass elements with a short VR that end within `limit`; where it stopped, and what is left of the budget.
 
     This loop is where the time goes: no more than an unpacking, a set and a comparison for an element. The end of the
@@ -279,7 +253,7 @@ def _pass_explicit(data: bytes, pos: int, limit: int, syntax: _Syntax, budget: i
     return pos, left
 
 
-def _pass_implicit(data: bytes, pos: int, limit: int, syntax: _Syntax, budget: int) -> tuple[int, int]:
+def _pass_implicit(data: bytes, pos: int, limit: int, syntax: Syntax, budget: int) -> tuple[int, int]:
     """The same for implicit VR, where the dictionary tells what may be a sequence, and long values are looked at."""
     long = syntax.long
     left = budget
@@ -288,29 +262,7 @@ def _pass_implicit(data: bytes, pos: int, limit: int, syntax: _Syntax, budget: i
             group, element, length = long(data, pos)
             after = pos + 8 + length
             tag = group << 16 | element
-            if after > limit or length > 1024 or not 6 < group < 0x7FE0 or tag in _UIDS or vr_of(tag) == b"SQ":
+            if after > limit or length > 1024 or not 6 < group < 0x7FE0 or tag in UIDS or vr_of(tag) == b"SQ":
                 break
             pos = after
     return pos, left
-
-
-def _read(data: bytes, pos: int, end: int, syntax: _Syntax) -> tuple[int, bytes, int, int] | None:
-    """Tag, VR, length and where the value begins; None where more bytes are needed (PS3.5 7.1)."""
-    if end - pos < 8:
-        return None
-    group, element, length = syntax.long(data, pos)
-    tag = group << 16 | element
-    if group == 0xFFFE:
-        return tag, b"", length, pos + 8
-    vr = data[pos + 4 : pos + 6]
-    if not syntax.explicit or not is_vr(vr):
-        # In an explicit syntax: an element written in implicit VR all the same. Some senders do that.
-        return tag, vr_of(tag), length, pos + 8
-    if vr in SHORT_VRS:
-        return tag, vr, syntax.short(data, pos)[2], pos + 8
-    if end - pos < 12:
-        return None
-    if vr not in LONG_VRS and data[pos + 6 : pos + 8] != b"\0\0":
-        # A VR that nobody knows has the long form (PS3.5 7.1.2), unless what would be reserved is not zero.
-        return tag, vr, syntax.short(data, pos)[2], pos + 8
-    return tag, vr, syntax.uint32(data, pos + 8)[0], pos + 12

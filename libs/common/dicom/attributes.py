@@ -1,0 +1,133 @@
+"""The attributes that can be asked for: levels of PS3.4 C.6.1.1 and C.6.2.1, and what viewers ask for besides.
+
+One table; index, query and retrieve read it, and so does the conformance statement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
+
+from libs.common.dicom.vrs import vr_of
+
+
+class Level(Enum):
+    """Query/Retrieve levels (PS3.4 C.3), from the root down."""
+
+    PATIENT = "PATIENT"
+    STUDY = "STUDY"
+    SERIES = "SERIES"
+    IMAGE = "IMAGE"
+
+    @property
+    def depth(self) -> int:
+        """0 for PATIENT to 3 for IMAGE."""
+        return _DEPTHS[self]
+
+
+_DEPTHS = {level: depth for depth, level in enumerate(Level)}
+
+# Institution and station are of the series in the information model (PS3.3 C.7.5.1). Viewers ask for the institution
+# with the study: it is kept there, as of the study's earliest instance.
+_STORED = {
+    Level.PATIENT: """PatientName PatientID IssuerOfPatientID PatientBirthDate PatientBirthTime PatientSex
+        OtherPatientIDs OtherPatientNames EthnicGroup PatientComments""",
+    Level.STUDY: """StudyDate StudyTime AccessionNumber StudyID StudyInstanceUID ReferringPhysicianName
+        StudyDescription PhysiciansOfRecord NameOfPhysiciansReadingStudy AdmittingDiagnosesDescription PatientAge
+        PatientSize PatientWeight Occupation AdditionalPatientHistory InstitutionName""",
+    Level.SERIES: """Modality SeriesNumber SeriesInstanceUID SeriesDate SeriesTime SeriesDescription BodyPartExamined
+        ProtocolName Laterality PatientPosition PerformingPhysicianName OperatorsName InstitutionalDepartmentName
+        StationName Manufacturer ManufacturerModelName DeviceSerialNumber FrameOfReferenceUID
+        PerformedProcedureStepID PerformedProcedureStepDescription PerformedProcedureStepStartDate
+        PerformedProcedureStepStartTime""",
+    Level.IMAGE: """SOPClassUID SOPInstanceUID InstanceNumber ContentDate ContentTime AcquisitionDate AcquisitionTime
+        AcquisitionDateTime AcquisitionNumber InstanceCreationDate InstanceCreationTime ImageType ImageComments
+        ContentLabel ContentDescription CompletionFlag VerificationFlag Rows Columns BitsAllocated NumberOfFrames
+        SamplesPerPixel PhotometricInterpretation SliceLocation SliceThickness TimezoneOffsetFromUTC""",
+}
+# Not stored in any object: counted or collected from what is below (PS3.4 C.3.4, C.6.2.1.2).
+_COMPUTED = {
+    Level.PATIENT: """NumberOfPatientRelatedStudies NumberOfPatientRelatedSeries NumberOfPatientRelatedInstances""",
+    Level.STUDY: """ModalitiesInStudy SOPClassesInStudy NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances""",
+    Level.SERIES: """NumberOfSeriesRelatedInstances""",
+    Level.IMAGE: "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute of the query models. A `computed` one is in no object, but in the document of its level."""
+
+    tag: int
+    keyword: str
+    vr: str
+    level: Level
+    computed: bool
+
+
+def _table() -> dict[int, Attribute]:
+    table: dict[int, Attribute] = {}
+    for names, computed in ((_STORED, False), (_COMPUTED, True)):
+        for level, keywords in names.items():
+            for keyword in keywords.split():
+                number = tag_for_keyword(keyword)
+                if number is None:
+                    raise LookupError(f"{keyword} is not in the data dictionary")
+                table[number] = Attribute(number, keyword, vr_of(number).decode("ascii"), level, computed)
+    return table
+
+
+ATTRIBUTES: dict[int, Attribute] = _table()
+"""By tag."""
+
+STORED_TAGS = frozenset(tag for tag, attribute in ATTRIBUTES.items() if not attribute.computed)
+"""What the indexer takes from a header."""
+
+SPECIFIC_CHARACTER_SET = 0x00080005
+QUERY_RETRIEVE_LEVEL = 0x00080052
+RETRIEVE_AE_TITLE = 0x00080054
+INSTANCE_AVAILABILITY = 0x00080056
+MODALITY = 0x00080060
+MODALITIES_IN_STUDY = 0x00080061
+SOP_CLASSES_IN_STUDY = 0x00080062
+PATIENT_NAME = 0x00100010
+PATIENT_ID = 0x00100020
+ACCESSION_NUMBER = 0x00080050
+STUDY_DATE = 0x00080020
+SOP_CLASS_UID = 0x00080016
+SOP_INSTANCE_UID = 0x00080018
+STUDY_INSTANCE_UID = 0x0020000D
+SERIES_INSTANCE_UID = 0x0020000E
+NUMBER_OF_PATIENT_RELATED_STUDIES = 0x00201200
+NUMBER_OF_PATIENT_RELATED_SERIES = 0x00201202
+NUMBER_OF_PATIENT_RELATED_INSTANCES = 0x00201204
+NUMBER_OF_STUDY_RELATED_SERIES = 0x00201206
+NUMBER_OF_STUDY_RELATED_INSTANCES = 0x00201208
+NUMBER_OF_SERIES_RELATED_INSTANCES = 0x00201209
+
+UNIQUE_KEYS = {
+    Level.PATIENT: PATIENT_ID,
+    Level.STUDY: STUDY_INSTANCE_UID,
+    Level.SERIES: SERIES_INSTANCE_UID,
+    Level.IMAGE: SOP_INSTANCE_UID,
+}
+"""PS3.4 C.6.1.1: what names one entity of a level."""
+
+TIME_OF_DATE = {
+    0x00080020: 0x00080030,
+    0x00080021: 0x00080031,
+    0x00080022: 0x00080032,
+    0x00080023: 0x00080033,
+    0x00080012: 0x00080013,
+    0x00400244: 0x00400245,
+    0x00100030: 0x00100032,
+}
+"""Date attributes and the time that makes a moment of them (combined date-time matching, PS3.4 C.2.2.2.5)."""
+
+
+def keyword_of(tag: int) -> str:
+    """The keyword of a tag, or its number where it has none."""
+    keyword: str = keyword_for_tag(tag)
+    return keyword or f"{tag >> 16:04X}{tag & 0xFFFF:04X}"

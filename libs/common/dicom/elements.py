@@ -1,0 +1,75 @@
+"""The top level of a data set that is in memory: which elements there are and where their values lie (PS3.5 7)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from libs.common.dicom.inflate import Inflater
+from libs.common.dicom.syntax import IMPLICIT, ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, Syntax, read_element, syntax_of
+from libs.common.dicom.transfer_syntaxes import Encoding
+from libs.common.dicom.vrs import SHORT_VRS
+from libs.common.errors import NotUnderstood
+
+
+def inflated(data: bytes, encoding: Encoding, max_length: int) -> bytes:
+    """The data set as it can be read: inflated where `encoding` says that it is deflated."""
+    if not encoding.deflated:
+        return data
+    inflater = Inflater(max_length)
+    return b"".join([*inflater.feed(data), *inflater.finish()])
+
+
+def elements(data: bytes, encoding: Encoding, last: int = 0xFFFFFFFF) -> Iterator[tuple[int, bytes, int, int]]:
+    """Tag, VR, and where the value begins and ends, for each element up to the tag `last`. The data is not deflated.
+
+    A sequence is given as one value, its items unread, and never recursed into. Raises `NotUnderstood` where the bytes
+    are no data set, `struct.error` never.
+    """
+    syntax = syntax_of(encoding)
+    order = ">" if encoding.big_endian else "<"
+    groups = struct.Struct(order + "HH2sH").unpack_from if syntax.explicit else None
+    pos, end = 0, len(data)
+    while pos < end:
+        if groups is not None and end - pos >= 8:
+            group, element, vr, length = groups(data, pos)
+            if vr in SHORT_VRS and group != 0xFFFE:
+                start, tag = pos + 8, group << 16 | element
+                pos = start + length
+                if tag > last:
+                    return
+                if pos > end:
+                    raise NotUnderstood("data set is cut off")
+                yield tag, vr, start, pos
+                continue
+        read = read_element(data, pos, end, syntax)
+        if read is None:
+            raise NotUnderstood("data set is cut off")
+        tag, vr, length, start = read
+        if tag > last:
+            return
+        pos = _skip(data, start, end, IMPLICIT if vr == b"UN" else syntax) if length == UNDEFINED else start + length
+        if pos > end:
+            raise NotUnderstood("data set is cut off")
+        yield tag, vr, start, pos
+
+
+def _skip(data: bytes, pos: int, end: int, syntax: Syntax) -> int:
+    """Where a sequence, or fragments, of undefined length end. Depth is on a list, not on the call stack."""
+    open_: list[tuple[bool, Syntax]] = [(True, syntax)]
+    while open_:
+        in_sequence, syntax = open_[-1]
+        read = read_element(data, pos, end, syntax)
+        if read is None:
+            raise NotUnderstood("data set is cut off")
+        tag, vr, length, start = read
+        pos = start
+        if tag == (SEQUENCE_END if in_sequence else ITEM_END):
+            open_.pop()
+        elif in_sequence and tag != ITEM:
+            raise NotUnderstood("no item where a sequence wants one")
+        elif length == UNDEFINED:
+            open_.append((not in_sequence, IMPLICIT if vr == b"UN" else syntax))
+        else:
+            pos = start + length
+    return pos

@@ -1,0 +1,186 @@
+"""Identifiers become queries: the rules of the hierarchical search (PS3.4 C.4.1.2.1) and of the keys (C.2.2.2)."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NoReturn
+
+from libs.common.dicom import moments
+from libs.common.dicom.attributes import (
+    ATTRIBUTES,
+    INSTANCE_AVAILABILITY,
+    QUERY_RETRIEVE_LEVEL,
+    RETRIEVE_AE_TITLE,
+    TIME_OF_DATE,
+    UNIQUE_KEYS,
+    Level,
+    keyword_of,
+)
+from libs.common.dicom.identifiers import Identifier
+from libs.common.dicom.matching import Condition, Query, Range, Single, UidList, Wildcard
+from libs.common.errors import IdentifierError
+from libs.common.ids import is_uid
+
+MAX_UIDS = 50_000
+MAX_VALUES = 1000
+MAX_PATTERN = 1024
+
+# PS3.4 C.2.2.2.4: wildcard matching is for these VRs only.
+_WILDCARD_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
+_MOMENT_VRS = frozenset(("DA", "TM", "DT"))
+_MISMATCH, _UNABLE, _TOO_MUCH = 0xA900, 0xC000, 0xA700
+
+
+class Model(Enum):
+    """The information models of PS3.4 C.6, with the levels that each has."""
+
+    PATIENT_ROOT = (Level.PATIENT, Level.STUDY, Level.SERIES, Level.IMAGE)
+    STUDY_ROOT = (Level.STUDY, Level.SERIES, Level.IMAGE)
+    PATIENT_STUDY_ONLY = (Level.PATIENT, Level.STUDY)
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """From the root down."""
+        levels: tuple[Level, ...] = self.value
+        return levels
+
+
+_MODELS = {"1": Model.PATIENT_ROOT, "2": Model.STUDY_ROOT, "3": Model.PATIENT_STUDY_ONLY}
+
+
+def model_of(sop_class_uid: str) -> Model | None:
+    """The model of a FIND, MOVE or GET SOP class (PS3.4 C.6.1.3, C.6.2.3, C.6.3.3)."""
+    root, _, rest = sop_class_uid.partition("1.2.840.10008.5.1.4.1.2.")
+    model, _, service = rest.partition(".")
+    return _MODELS.get(model) if not root and service in ("1", "2", "3") else None
+
+
+def level_of(identifier: Identifier, model: Model) -> Level:
+    """The Query/Retrieve Level asked for; `IdentifierError` where it is missing or not one of the model's."""
+    values = identifier.keys.get(QUERY_RETRIEVE_LEVEL, [])
+    level = next((level for level in model.levels if [level.value] == values), None)
+    if level is None:
+        reason = "query/retrieve level is not one of this model" if values else "query/retrieve level is missing"
+        raise IdentifierError(_MISMATCH, reason, (QUERY_RETRIEVE_LEVEL,))
+    return level
+
+
+def is_supported(tag: int, level: Level) -> bool:
+    """Whether a key can be matched and returned at this level; an optional key that cannot makes FF01H of FF00H."""
+    if tag in (RETRIEVE_AE_TITLE, INSTANCE_AVAILABILITY, QUERY_RETRIEVE_LEVEL):
+        return True
+    attribute = ATTRIBUTES.get(tag)
+    return attribute is not None and attribute.level.depth <= level.depth
+
+
+def compile_query(
+    identifier: Identifier,
+    model: Model,
+    partition: str,
+    *,
+    relational: bool = False,
+    combined_date_time: bool = False,
+    limit: int | None = None,
+) -> Query:
+    """The query of a C-FIND identifier.
+
+    `relational` and `combined_date_time` are what extended negotiation agreed on (PS3.4 C.5.1.1). Keys that are not
+    supported at the level are left out. Raises `IdentifierError`.
+    """
+    level = level_of(identifier, model)
+    if not relational:
+        _check_unique_keys_above(identifier, model, level)
+    conditions: dict[int, Condition] = {}
+    for tag, values in identifier.keys.items():
+        attribute = ATTRIBUTES.get(tag)
+        if attribute is None or attribute.level.depth > level.depth:
+            continue
+        condition = _condition(tag, attribute.vr, values)
+        if condition is not None:
+            conditions[tag] = condition
+    if combined_date_time:
+        _combine(conditions)
+    return Query(partition, level, conditions, limit)
+
+
+def compile_retrieve(identifier: Identifier, model: Model, partition: str, *, relational: bool = False) -> Query:
+    """The query of a C-MOVE or C-GET identifier (PS3.4 C.4.2.2.1): unique keys only, the level's own one required."""
+    level = level_of(identifier, model)
+    if not relational:
+        _check_unique_keys_above(identifier, model, level)
+    conditions: dict[int, Condition] = {}
+    for above in model.levels[: model.levels.index(level) + 1]:
+        tag = UNIQUE_KEYS[above]
+        values = identifier.keys.get(tag, [])
+        if above is not Level.PATIENT:
+            condition = _condition(tag, "UI", values)
+        else:
+            # A patient is named exactly: a wildcard here would move the hospital.
+            condition = Single(tuple(values)) if values else None
+        if condition is not None:
+            conditions[tag] = condition
+    if UNIQUE_KEYS[level] not in conditions:
+        _refuse(_MISMATCH, UNIQUE_KEYS[level], "is missing")
+    return Query(partition, level, conditions)
+
+
+def _check_unique_keys_above(identifier: Identifier, model: Model, level: Level) -> None:
+    """C.4.1.2.1: hierarchical search names one entity, by a single value, on each level above."""
+    for above in model.levels[: model.levels.index(level)]:
+        tag = UNIQUE_KEYS[above]
+        values = identifier.keys.get(tag, [])
+        if len(values) != 1 or not values[0]:
+            _refuse(_MISMATCH, tag, "needs a single value here")
+        if above is Level.PATIENT and set(values[0]) & set("*?"):
+            _refuse(_MISMATCH, tag, "needs a single value here, not a wildcard")
+
+
+def _condition(tag: int, vr: str, values: list[str]) -> Condition | None:
+    """The condition of one key; None for universal matching (C.2.2.2.3)."""
+    given = [value for value in values if value]
+    if not given or given == ["*"]:
+        return None
+    if vr == "UI":
+        return _uids(tag, given)
+    if len(given) > MAX_VALUES:
+        _refuse(_TOO_MUCH, tag, "has too many values")
+    if vr in _MOMENT_VRS:
+        return _moment(tag, vr, given)
+    if vr in _WILDCARD_VRS and any("*" in value or "?" in value for value in given):
+        if any(len(value) > MAX_PATTERN for value in given):
+            _refuse(_UNABLE, tag, "is too long")
+        if any(not value.strip("*") for value in given):
+            return None
+        return Wildcard(tuple(given))
+    return Single(tuple(given))
+
+
+def _uids(tag: int, uids: list[str]) -> Condition:
+    if len(uids) > MAX_UIDS:
+        _refuse(_TOO_MUCH, tag, f"has more than {MAX_UIDS} uids")
+    if not all(is_uid(uid) for uid in uids):
+        _refuse(_UNABLE, tag, "holds what is no uid")
+    return Single((uids[0],)) if len(uids) == 1 else UidList(tuple(dict.fromkeys(uids)))
+
+
+def _moment(tag: int, vr: str, values: list[str]) -> Condition | None:
+    ends = moments.split_range(vr, values[0]) if len(values) == 1 else None
+    for value in values if ends is None else [end for end in ends if end]:
+        if moments.normal(vr, value) is None:
+            _refuse(_UNABLE, tag, f"holds what is no {vr} value")
+    if ends is None:
+        return Single(tuple(values))
+    return Range(ends[0] or None, ends[1] or None) if any(ends) else None
+
+
+def _combine(conditions: dict[int, Condition]) -> None:
+    """C.2.2.2.5: a range of dates and a range of times become a range of moments."""
+    for date_tag, time_tag in TIME_OF_DATE.items():
+        date, time = conditions.get(date_tag), conditions.get(time_tag)
+        if isinstance(date, Range) and isinstance(time, Range):
+            conditions[date_tag] = Range(date.first, date.last, time_tag, time.first, time.last)
+            del conditions[time_tag]
+
+
+def _refuse(status: int, tag: int, problem: str) -> NoReturn:
+    raise IdentifierError(status, f"{keyword_of(tag)} {problem}", (tag,))

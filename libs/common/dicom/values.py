@@ -1,0 +1,134 @@
+"""Values in the DICOM JSON model (PS3.18 F.2) from encoded elements: text decoded, numbers as numbers.
+
+Everything a peer may have sent becomes something that JSON can carry: what is no finite number stays text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from struct import Struct
+from typing import Any
+
+from libs.common.dicom.attributes import SPECIFIC_CHARACTER_SET
+from libs.common.dicom.charsets import DEFAULT, CharacterSet, character_set
+from libs.common.dicom.elements import elements, inflated
+from libs.common.dicom.transfer_syntaxes import encoding_of
+from libs.common.dicom.vrs import vr_of
+
+_NUMBERS = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"UV": "Q", b"SV": "q", b"FL": "f", b"FD": "d"}
+_UNPACK = {(vr, big): Struct((">" if big else "<") + c) for vr, c in _NUMBERS.items() for big in (False, True)}
+# PS3.5 6.2: in these VRs a backslash is text, and leading spaces mean something.
+_ONE_TEXT = frozenset((b"LT", b"ST", b"UT"))
+# PS3.5 6.1.2.2: only these are in the Specific Character Set; the others are in the default repertoire.
+_IN_CHARACTER_SET = frozenset((b"LO", b"LT", b"PN", b"SH", b"ST", b"UC", b"UT"))
+_ASCII_TEXT = frozenset((b"AE", b"AS", b"CS", b"DA", b"DS", b"DT", b"IS", b"TM", b"UI", b"UR"))
+_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+_PADDING = " \0"
+
+
+def header_values(header: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[int, list[Any]]:
+    """The values of the wanted top-level elements of a data set that is not deflated any more; empty ones are left out.
+
+    Raises `NotUnderstood` where the header cannot be walked.
+    """
+    encoding = encoding_of(transfer_syntax_uid)
+    found: dict[int, list[Any]] = {}
+    text = DEFAULT
+    last = max(wanted, default=0)
+    for tag, vr, start, end in elements(header, encoding, max(last, SPECIFIC_CHARACTER_SET)):
+        if tag == SPECIFIC_CHARACTER_SET:
+            text = character_set([str(t or "") for t in value_list(b"CS", header[start:end], DEFAULT)])
+        if tag in wanted and start != end:
+            # A UN of a tag that the dictionary knows was written by someone who did not (PS3.5 6.2.2).
+            values = value_list(vr_of(tag) if vr == b"UN" else vr, header[start:end], text, encoding.big_endian)
+            if values:
+                found[tag] = values
+    return found
+
+
+def data_set_values(data: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[int, list[Any]]:
+    """The same for a data set as it is stored, perhaps deflated."""
+    return header_values(inflated(data, encoding_of(transfer_syntax_uid), 1 << 26), transfer_syntax_uid, wanted)
+
+
+def value_list(vr: bytes, value: bytes, text: CharacterSet, big_endian: bool = False) -> list[Any]:
+    """The "Value" of an element: a list, None for an empty value among others, empty where there is nothing.
+
+    Sequences and binary values give an empty list.
+    """
+    if vr in _IN_CHARACTER_SET:
+        decoded = text.decode(value)
+        if vr in _ONE_TEXT:
+            decoded = decoded.rstrip(_PADDING)
+            return [decoded] if decoded else []
+        if vr == b"PN":
+            return _listed([_person_name(part) for part in decoded.split("\\")])
+        return _listed([part.strip(_PADDING) or None for part in decoded.split("\\")])
+    if vr in _ASCII_TEXT:
+        # Lies are met here, too: UTF-8 in a CS.
+        parts = [part.strip(_PADDING) for part in DEFAULT.decode(value).split("\\")]
+        if vr == b"IS":
+            return _listed([_integer(part) for part in parts])
+        if vr == b"DS":
+            return _listed([_decimal(part) for part in parts])
+        return _listed([part or None for part in parts])
+    if vr == b"AT":
+        pair = Struct(">HH" if big_endian else "<HH")
+        return [f"{group:04X}{element:04X}" for group, element in pair.iter_unpack(value[: len(value) & ~3])]
+    unpacker = _UNPACK.get((vr, big_endian))
+    if unpacker is None:
+        return []
+    whole = len(value) - len(value) % unpacker.size
+    return [_finite(number) for (number,) in unpacker.iter_unpack(value[:whole])]
+
+
+def _listed(values: list[Any]) -> list[Any]:
+    return values if any(value is not None for value in values) else []
+
+
+def _person_name(value: str) -> dict[str, str] | None:
+    """PS3.18 F.2.2: component groups by name."""
+    name = {}
+    for group, part in zip(_GROUPS, value.split("="), strict=False):
+        part = part.strip(_PADDING)
+        if part:
+            name[group] = part
+    return name or None
+
+
+def _integer(part: str) -> int | str | None:
+    # PS3.5 6.2, IS: 12 characters; what is longer, or has digits of other scripts, is kept as it is.
+    if len(part) > 12 or not part.isascii():
+        return part
+    try:
+        return int(part) if part and "_" not in part else part or None
+    except ValueError:
+        return part
+
+
+def _decimal(part: str) -> float | int | str | None:
+    if len(part) > 16 or not part.isascii() or "_" in part:
+        return part
+    try:
+        return _finite(float(part)) if part else None
+    except ValueError:
+        return part
+
+
+def _finite(number: Any) -> Any:
+    return number if math.isfinite(number) else str(number)
+
+
+def text_of(value: Any) -> str:
+    """One value as the text that stands for it in a C-FIND identifier."""
+    if value is None:
+        return ""
+    if type(value) is str:
+        return value
+    if isinstance(value, dict):
+        groups = [str(value.get(group, "")) for group in _GROUPS]
+        return "=".join(groups).rstrip("=")
+    if type(value) is float and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
