@@ -1,0 +1,24 @@
+"""DIMSE messages (PS3.7) on top of the upper layer, without I/O.
+
+What belongs here: command sets as values and bytes (PS3.7 6.3, Annex E), putting fragments together into messages while
+data sets stream through, and cutting messages into PDUs of the size that the peer announced. What does not: sockets, an
+event loop, a clock, and what a service does with a message.
+"""
+
+from libs.common.dimse.assembler import Assembler, CommandReceived, DataReceived, DimseError
+from libs.common.dimse.command import Command, CommandError, CommandField, Element, response_to
+from libs.common.dimse.fragmenter import PduFrame, message_pdus
+
+__all__ = [
+    "Assembler",
+    "Command",
+    "CommandError",
+    "CommandField",
+    "CommandReceived",
+    "DataReceived",
+    "DimseError",
+    "Element",
+    "PduFrame",
+    "message_pdus",
+    "response_to",
+]

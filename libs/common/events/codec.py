@@ -63,7 +63,7 @@ def encode(event: Event) -> bytes:
 def decode(payload: bytes) -> Event:
     """The event in `payload`; raises `UndecodableEvent` for anything else, whatever the bytes are."""
     try:
-        name, version, body = msgpack.unpackb(payload, max_buffer_size=len(payload))
+        name, version, body = msgpack.unpackb(payload)
         cls = _EVENTS[name]
         if version != _VERSION:
             raise UndecodableEvent(f"{name} has unknown version {version!r}")

@@ -1,0 +1,23 @@
+"""The asyncio skin around the protocol: server, client, time-outs, back-pressure, TLS, drain.
+
+What belongs here: sockets, timers and tasks, and the interface that a service offers to the network (`service`). What
+does not: stores, the event log, and what any service does.
+"""
+
+from libs.common.net.association import Association
+from libs.common.net.client import Peer, connect
+from libs.common.net.server import Server, ServerLimits
+from libs.common.net.service import MemorySink, Request, Service, Sink, Source
+
+__all__ = [
+    "Association",
+    "MemorySink",
+    "Peer",
+    "Request",
+    "Server",
+    "ServerLimits",
+    "Service",
+    "Sink",
+    "Source",
+    "connect",
+]

@@ -49,7 +49,7 @@ class BlobStore(Protocol):
     """Immutable objects under keys of our own making (`libs.common.ids`), each written once.
 
     - A key is relative, of [A-Za-z0-9._-] segments separated by "/", none empty or starting with "."; others are a
-      ValueError.
+      ValueError. A segment has at most 255 characters, a key 1024; no key is the folder of another.
     - An object is durable when `put` or `commit` returns: it survives `kill -9` and a power cut from then on.
     - An object is visible whole or not at all, to `open`, `stat` and `list` alike.
     - A missing object is `NotFound`, except for `delete`, which is satisfied.
@@ -79,4 +79,4 @@ class BlobStore(Protocol):
         """Return if an object could be stored now; `DependencyUnavailable` otherwise."""
 
     async def close(self) -> None:
-        """Give the resources back."""
+        """Give the resources back; objects under way are finished first. May be called twice."""

@@ -55,10 +55,12 @@ class EventLog(Protocol):
         """Append events, each to its topic (`libs.common.events.topic_of`). Concurrent callers share the cost."""
 
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
-        """Join a group."""
+        """A member of a group, which joins when it is entered as a context manager. Entering does not wait for the
+        place; `poll` does."""
 
     def replay(self, topic: str) -> AsyncIterator[Record]:
-        """Everything retained in a topic that was appended before this call, oldest first; belongs to no group."""
+        """Everything retained in a topic that was appended before the iteration began, oldest first; belongs to no
+        group."""
 
     async def lag(self, group: str) -> dict[str, int]:
         """For each topic that the group has joined: how many records it has not committed."""
@@ -67,4 +69,4 @@ class EventLog(Protocol):
         """Return if an event could be appended now; `DependencyUnavailable` otherwise."""
 
     async def close(self) -> None:
-        """Give the resources back; events under way are finished first."""
+        """Give the resources back; events under way are finished first. May be called twice."""

@@ -1,0 +1,60 @@
+"""The DICOM upper layer (PS3.8) without I/O: bytes in, indications out, for both roles.
+
+What belongs here: the state machine as a table (PS3.8 table 9-10), the PDU codecs (PS3.8 9.3, PS3.7 D.3.3), framing
+with limits before allocation, and negotiation as a function. What does not: sockets, an event loop, a clock.
+Nothing that a peer sends raises past `UpperLayer`: it becomes an A-ABORT and an `Aborted` indication.
+"""
+
+from libs.common.ul.negotiation import Abilities, Ability, negotiate
+from libs.common.ul.pdu import (
+    AcceptedContext,
+    AssociateAccept,
+    AssociateReject,
+    AssociateRequest,
+    ContextResult,
+    PduError,
+    ProposedContext,
+    RoleSelection,
+    UserIdentity,
+)
+from libs.common.ul.states import State
+from libs.common.ul.upper_layer import (
+    Aborted,
+    Accepted,
+    Closed,
+    Fragment,
+    Indication,
+    Limits,
+    Rejected,
+    Released,
+    ReleaseRequested,
+    Requested,
+    UpperLayer,
+)
+
+__all__ = [
+    "Abilities",
+    "Ability",
+    "Aborted",
+    "Accepted",
+    "AcceptedContext",
+    "AssociateAccept",
+    "AssociateReject",
+    "AssociateRequest",
+    "Closed",
+    "ContextResult",
+    "Fragment",
+    "Indication",
+    "Limits",
+    "PduError",
+    "ProposedContext",
+    "Rejected",
+    "ReleaseRequested",
+    "Released",
+    "Requested",
+    "RoleSelection",
+    "State",
+    "UpperLayer",
+    "UserIdentity",
+    "negotiate",
+]

@@ -1,0 +1,117 @@
+"""`gantry commit`: ask an archive for storage commitment and wait for its report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+
+from libs.cli.files import DicomFile, look, walk
+from libs.cli.identifiers import BOTH, decode, encode
+from libs.cli.output import json_option, print_json, print_table, status_words
+from libs.cli.peers import EXIT_FAILED, calls_a_peer
+from libs.common.dimse import CommandField
+from libs.common.ids import new_uid
+from libs.common.net import MemorySink, Peer, Request, Sink, connect, scu
+from libs.common.ul import Ability
+
+REASONS = {
+    0x0110: "processing failure",
+    0x0112: "no such object instance",
+    0x0119: "class-instance conflict",
+    0x0122: "SOP class not supported",
+    0x0131: "duplicate transaction UID",
+    0x0213: "resource limitation",
+}
+
+
+class ReportService:
+    """Takes N-EVENT-REPORTs of storage commitment (PS3.4 J.3.3), as the service class user."""
+
+    def __init__(self) -> None:
+        self.abilities = {scu.STORAGE_COMMITMENT: Ability(frozenset(BOTH))}
+        self.reports: asyncio.Queue[Dataset] = asyncio.Queue()
+
+    def receive(self, request: Request) -> Sink:
+        return MemorySink()
+
+    async def perform(self, request: Request) -> None:
+        if request.command.field != CommandField.N_EVENT_REPORT_RQ:
+            await request.fail(0x0211, "only N-EVENT-REPORT is served here")
+            return
+        self.reports.put_nowait(decode(request.data, request.context))
+        await request.respond(0x0000)
+
+    async def report_of(self, transaction_uid: str, timeout: float) -> Dataset | None:
+        """The report of a transaction; None after `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    report = await self.reports.get()
+                    if report.get("TransactionUID") == transaction_uid:
+                        return report
+        except TimeoutError:
+            return None
+
+
+def action_information(transaction_uid: str, references: Sequence[tuple[str, str]]) -> Dataset:
+    """PS3.4 table J.3-1: the transaction and (SOP class, SOP instance) of every object."""
+    ds = Dataset()
+    ds.TransactionUID = transaction_uid
+    items = []
+    for sop_class, sop_instance in references:
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_instance
+        items.append(item)
+    ds.ReferencedSOPSequence = DicomSequence(items)
+    return ds
+
+
+async def ask(
+    peer: Peer, references: Sequence[tuple[str, str]], *, wait: float, timeout: float
+) -> tuple[int, str, Dataset | None]:
+    """Request commitment and wait for the report on the same association: status, transaction UID, report."""
+    service = ReportService()
+    transaction = new_uid()
+    async with connect(peer, [(scu.STORAGE_COMMITMENT, BOTH)], services=[service]) as association:
+        context = scu.need_context(association, scu.STORAGE_COMMITMENT)
+        information = encode(action_information(transaction, references), context)
+        response = await scu.request_commitment(association, information, timeout=timeout)
+        if response.status:
+            return response.status, transaction, None
+        return 0, transaction, await service.report_of(transaction, wait)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--wait", default=120.0, show_default=True, help="Seconds to wait for the report.")
+@json_option
+@calls_a_peer
+async def commit(peer: Peer, paths: tuple[Path, ...], wait: float, as_json: bool, timeout: float) -> int:
+    """Ask an archive to take responsibility for the objects in these files (storage commitment)."""
+    files = [f for f in map(look, walk(paths)) if isinstance(f, DicomFile)]
+    if not files:
+        click.echo("gantry: no DICOM files to ask for", err=True)
+        return EXIT_FAILED
+    references = [(f.sop_class_uid, f.sop_instance_uid) for f in files]
+    status, transaction, report = await ask(peer, references, wait=wait, timeout=timeout)
+    if status:
+        click.echo(f"gantry: the archive refused the request: {status_words(status)}", err=True)
+        return EXIT_FAILED
+    if report is None:
+        click.echo(f"gantry: no report on this association within {wait:g} s; it may come on another", err=True)
+        return EXIT_FAILED
+    failed = [(i.ReferencedSOPInstanceUID, int(i.FailureReason)) for i in report.get("FailedSOPSequence") or []]
+    committed = len(report.get("ReferencedSOPSequence") or [])
+    if as_json:
+        rows = [{"sop_instance_uid": uid, "reason": f"{reason:04X}"} for uid, reason in failed]
+        print_json({"transaction_uid": transaction, "committed": committed, "failed": rows})
+    else:
+        if failed:
+            print_table(("SOP Instance UID", "reason"), [(uid, REASONS.get(why, f"{why:04X}H")) for uid, why in failed])
+        click.echo(f"{committed} committed, {len(failed)} not")
+    return EXIT_FAILED if failed or committed < len(set(references)) else 0

@@ -1,0 +1,136 @@
+"""Whom to call, as whom, over what: the arguments and options that every verb shares, and failures in words."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import sys
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any
+
+import click
+
+from libs.common.errors import (
+    AssociationAborted,
+    AssociationRejected,
+    ConnectionFailed,
+    ContextNotAccepted,
+    GantryError,
+    PeerTimeout,
+)
+from libs.common.ids import is_ae_title
+from libs.common.net import Peer
+
+EXIT_FAILED = 1
+"""Some of what was asked for did not succeed."""
+EXIT_NO_ASSOCIATION = 3
+"""There was no association to ask over."""
+
+_PEER = re.compile(r"(?P<title>[^@]+)@(?P<host>\[[^\]]+\]|[^:]+)(?::(?P<port>\d+))?")
+_DICOM_PORT = 11112
+
+_ADVICE: dict[tuple[int, int], str] = {
+    (1, 3): "The archive does not know your AE title: name another one with --aet, or have it added there.",
+    (1, 7): "The archive goes by another AE title: check the part before the @.",
+    (3, 2): "The archive is at its limit of associations: try again in a moment.",
+    (3, 1): "The archive is busy or shutting down: try again in a moment.",
+    (1, 1): "The archive gives no reason; its log will. Often the calling AE title or address is not allowed.",
+}
+
+
+class PeerType(click.ParamType[tuple[str, str, int]]):
+    """`AETITLE@host:port`; the port is 11112 where left out."""
+
+    name = "AETITLE@HOST[:PORT]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str, int]:
+        if isinstance(value, tuple):
+            return value
+        match = _PEER.fullmatch(value)
+        if match is None:
+            self.fail(f"{value!r} is not of the form AETITLE@host:port, for example GANTRY@127.0.0.1:11112", param, ctx)
+        title, host, port = match["title"], match["host"].strip("[]"), int(match["port"] or _DICOM_PORT)
+        if not is_ae_title(title):
+            self.fail(f"{title!r} is not an AE title (1 to 16 characters)", param, ctx)
+        if not 0 < port < 65536:
+            self.fail(f"{port} is not a port", param, ctx)
+        return title, host, port
+
+
+def _tls_context(tls: bool, ca: str | None, cert: str | None, key: str | None, insecure: bool) -> ssl.SSLContext | None:
+    if not (tls or ca or cert or insecure):
+        return None
+    context = ssl.create_default_context(cafile=ca)
+    if cert:
+        context.load_cert_chain(cert, key)
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+_OPTIONS = (
+    click.argument("peer", type=PeerType()),
+    click.option("--aet", default="GANTRY_SCU", show_default=True, help="Our own AE title."),
+    click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for each response."),
+    click.option("--tls", is_flag=True, help="Use TLS; the peer's certificate must be valid for its host name."),
+    click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Trust these certificates (PEM)."),
+    click.option("--cert", type=click.Path(exists=True, dir_okay=False), help="Our certificate (PEM)."),
+    click.option("--key", type=click.Path(exists=True, dir_okay=False), help="Its private key (PEM)."),
+    click.option("--insecure", is_flag=True, help="Use TLS and do not check the peer's certificate."),
+)
+
+
+def calls_a_peer(verb: Callable[..., Coroutine[Any, Any, int]]) -> Callable[..., None]:
+    """A click command of an async function `(peer, timeout=…, **own options) -> exit code`."""
+
+    @wraps(verb)
+    def command(
+        peer: tuple[str, str, int],
+        aet: str,
+        timeout: float,
+        tls: bool,
+        ca: str | None,
+        cert: str | None,
+        key: str | None,
+        insecure: bool,
+        **own: Any,
+    ) -> None:
+        if not is_ae_title(aet):
+            raise click.BadParameter(f"{aet!r} is not an AE title (1 to 16 characters)", param_hint="--aet")
+        try:
+            context = _tls_context(tls, ca, cert, key, insecure)
+        except (ssl.SSLError, OSError) as error:
+            raise click.UsageError(f"TLS: {error}") from error
+        title, host, port = peer
+        target = Peer(host, port, title, aet, tls=context, associate_timeout=timeout)
+        try:
+            code = asyncio.run(verb(target, timeout=timeout, **own))
+        except KeyboardInterrupt:
+            code = 130
+        except GantryError as error:
+            code = EXIT_NO_ASSOCIATION
+            click.echo(f"gantry: {in_words(error)}", err=True)
+        sys.exit(code)
+
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def in_words(error: GantryError) -> str:
+    """What went wrong, and what to do about it."""
+    if isinstance(error, AssociationRejected):
+        advice = _ADVICE.get((error.source, error.reason), "")
+        return f"{error}. {advice}".rstrip()
+    if isinstance(error, ConnectionFailed):
+        return f"no connection: {error}. Is the host right, is the port open, does a firewall lie between?"
+    if isinstance(error, ContextNotAccepted):
+        return f"{error}. The archive does not offer this service to us."
+    if isinstance(error, PeerTimeout):
+        return f"{error}. --timeout waits longer."
+    if isinstance(error, AssociationAborted):
+        return f"the association broke: {error}"
+    return str(error)

@@ -1,0 +1,243 @@
+"""`gantry move` and `gantry get`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from libs.cli.identifiers import BOTH, LEVELS, encode, identifier
+from libs.cli.output import json_option, print_json, status_words
+from libs.cli.peers import EXIT_FAILED, calls_a_peer
+from libs.cli.query import find_all, root_for
+from libs.common.dicom.part10 import file_meta
+from libs.common.dimse import Command, CommandField, Element
+from libs.common.errors import PeerError
+from libs.common.ids import is_uid
+from libs.common.net import Peer, Request, Sink, connect, scu
+from libs.common.ul import Ability, RoleSelection
+
+_TRANSFER_SYNTAXES = (
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.51",
+    "1.2.840.10008.1.2.4.57",
+    "1.2.840.10008.1.2.4.70",
+    "1.2.840.10008.1.2.4.80",
+    "1.2.840.10008.1.2.4.81",
+    "1.2.840.10008.1.2.4.90",
+    "1.2.840.10008.1.2.4.91",
+    "1.2.840.10008.1.2.4.102",
+    "1.2.840.10008.1.2.4.201",
+    "1.2.840.10008.1.2.5",
+)
+_MAX_CONTEXTS = 127
+
+
+def _counts(command: Command) -> dict[str, int]:
+    return {
+        "remaining": command.number(Element.REMAINING_SUB_OPERATIONS),
+        "completed": command.number(Element.COMPLETED_SUB_OPERATIONS),
+        "failed": command.number(Element.FAILED_SUB_OPERATIONS),
+        "warning": command.number(Element.WARNING_SUB_OPERATIONS),
+    }
+
+
+def _tell(command: Command | None, as_json: bool) -> int:
+    if command is None:
+        click.echo("gantry: the archive gave no final response", err=True)
+        return EXIT_FAILED
+    counts, status = _counts(command), command.status
+    if as_json:
+        print_json({"status": f"{status:04X}", **counts})
+    else:
+        click.echo(f"{status_words(status)}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+    if status and command.text(Element.ERROR_COMMENT):
+        click.echo(f"gantry: {command.text(Element.ERROR_COMMENT)}", err=True)
+    return EXIT_FAILED if status else 0
+
+
+_selects = (
+    click.option("--level", "-l", type=click.Choice(LEVELS, case_sensitive=False), default="STUDY", show_default=True),
+    click.option("--key", "-k", "keys", multiple=True, required=True, metavar="KEYWORD=VALUE"),
+    click.option("--patient-root", is_flag=True, help="Ask the Patient Root model (default: Study Root)."),
+)
+
+
+def _selection(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_selects):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("--to", "destination", required=True, metavar="AETITLE", help="Where to; the archive must know it.")
+@_selection
+@json_option
+@calls_a_peer
+async def move(
+    peer: Peer,
+    destination: str,
+    level: str,
+    keys: tuple[str, ...],
+    patient_root: bool,
+    as_json: bool,
+    timeout: float,
+) -> int:
+    """Ask an archive to send objects to another AE (C-MOVE)."""
+    root = root_for(level, patient_root, scu.PATIENT_ROOT_MOVE, scu.STUDY_ROOT_MOVE)
+    final: Command | None = None
+    async with connect(peer, [(root, BOTH)]) as association:
+        context = scu.need_context(association, root)
+        query = encode(identifier(level.upper(), keys), context)
+        async for response, _ in scu.move(association, root, query, destination, timeout=timeout):
+            final = response
+    return _tell(final, as_json)
+
+
+class FolderService:
+    """A storage SCP that writes what it gets into a folder, one file per instance, each complete or absent."""
+
+    def __init__(self, folder: Path, sop_classes: Sequence[str]) -> None:
+        self.abilities = {uid: Ability() for uid in sop_classes}
+        self.received: list[Path] = []
+        self._folder = folder
+
+    def receive(self, request: Request) -> Sink:
+        return _FileSink(self._folder, request)
+
+    async def perform(self, request: Request) -> None:
+        sink = request.sink
+        if not isinstance(sink, _FileSink) or request.command.field != CommandField.C_STORE_RQ:
+            await request.fail(0x0211, "only C-STORE is served here")
+            return
+        path = sink.finish()
+        if path is None:
+            await request.fail(0xC000, "the SOP instance UID is not a UID")
+            return
+        self.received.append(path)
+        await request.respond(0x0000)
+
+
+class _FileSink:
+    def __init__(self, folder: Path, request: Request) -> None:
+        command = request.command
+        uid = command.sop_instance_uid
+        self._final = folder / f"{uid}.dcm" if is_uid(uid) else None
+        if self._final is not None:
+            self._part = folder / f".{uid}.part"
+            self._file = self._part.open("wb")
+            self._file.write(file_meta(command.sop_class_uid, uid, request.context.transfer_syntax))
+
+    def write(self, views: Sequence[memoryview]) -> bool:
+        if self._final is not None:
+            self._file.writelines(views)
+        return True
+
+    async def ready(self) -> None:
+        return None
+
+    async def discard(self) -> None:
+        if self._final is not None:
+            self._file.close()
+            self._part.unlink(missing_ok=True)
+
+    def finish(self) -> Path | None:
+        if self._final is not None:
+            self._file.close()
+            self._part.replace(self._final)
+        return self._final
+
+
+async def classes_of(peer: Peer, level: str, keys: Sequence[str], timeout: float) -> list[str]:
+    """The SOP classes that a retrieval will meet, from SOP Classes in Study or the instances themselves; empty where
+    the archive does not tell."""
+    found: Counter[str] = Counter()
+    root = root_for(level, level == "PATIENT", scu.PATIENT_ROOT_FIND, scu.STUDY_ROOT_FIND)
+    if level in ("PATIENT", "STUDY"):
+        query = identifier("STUDY", [*keys, "SOPClassesInStudy"] + ([] if _names(keys) else ["StudyInstanceUID"]))
+    else:
+        query = identifier("IMAGE", [*keys, "SOPClassUID"])
+    try:
+        async with connect(peer, [(root, BOTH)]) as association:
+            matches, _, _ = await find_all(association, root, query, timeout=timeout)
+    except PeerError:
+        return []
+    for match in matches:
+        value = match.get("SOPClassesInStudy") or match.get("SOPClassUID") or []
+        found.update([value] if isinstance(value, str) else value)
+    return [uid for uid, _ in found.most_common() if uid]
+
+
+def _names(keys: Sequence[str]) -> bool:
+    return any(key.startswith("StudyInstanceUID") for key in keys)
+
+
+def get_contexts(classes: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Each class in each transfer syntax by itself while there is room, so that objects come as they are stored; one
+    context per class, uncompressed first, where there is not."""
+    if classes and len(classes) * len(_TRANSFER_SYNTAXES) <= _MAX_CONTEXTS:
+        return [(uid, (syntax,)) for uid in classes for syntax in _TRANSFER_SYNTAXES]
+    return [(uid, _TRANSFER_SYNTAXES) for uid in list(classes)[:_MAX_CONTEXTS]]
+
+
+def _usual_classes() -> list[str]:
+    from pynetdicom import sop_class
+
+    return list(dict.fromkeys(sop_class._STORAGE_CLASSES.values()))[:_MAX_CONTEXTS]
+
+
+async def get_to(
+    peer: Peer,
+    service: FolderService,
+    contexts: Sequence[tuple[str, Sequence[str]]],
+    root: str,
+    level: str,
+    keys: Sequence[str],
+    *,
+    timeout: float,
+) -> Command | None:
+    """C-GET into a service; the final response."""
+    roles = [RoleSelection(uid, False, True) for uid in dict.fromkeys(uid for uid, _ in contexts)]
+    final: Command | None = None
+    async with connect(peer, [*contexts, (root, BOTH)], roles=roles, services=[service]) as association:
+        context = scu.need_context(association, root)
+        query = encode(identifier(level, keys), context)
+        async for response, _ in scu.get(association, root, query, timeout=timeout):
+            final = response
+    return final
+
+
+@click.command()
+@click.option("--out", "-o", "folder", default=".", show_default=True, type=click.Path(file_okay=False, path_type=Path))
+@_selection
+@json_option
+@calls_a_peer
+async def get(
+    peer: Peer,
+    folder: Path,
+    level: str,
+    keys: tuple[str, ...],
+    patient_root: bool,
+    as_json: bool,
+    timeout: float,
+) -> int:
+    """Fetch objects from an archive into a folder (C-GET), as they are stored where the archive can."""
+    level = level.upper()
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
+    root = root_for(level, patient_root, scu.PATIENT_ROOT_GET, scu.STUDY_ROOT_GET)
+    classes = await classes_of(peer, level, keys, timeout) or _usual_classes()
+    service = FolderService(folder, classes)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    final = await get_to(peer, service, get_contexts(classes), root, level, keys, timeout=timeout)
+    if not as_json:
+        seconds = max(loop.time() - started, 1e-6)
+        click.echo(f"{len(service.received)} files in {folder} ({len(service.received) / seconds:.0f}/s)")
+    return _tell(final, as_json)

@@ -1,0 +1,156 @@
+"""`gantry echo` and `gantry store`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from libs.cli.files import DicomFile, FileSource, Skipped, look, walk
+from libs.cli.output import json_option, print_json, progress_bar, status_words
+from libs.cli.peers import EXIT_FAILED, calls_a_peer
+from libs.common.errors import AssociationAborted, GantryError, PeerTimeout
+from libs.common.net import Association, Peer, connect, scu
+
+_MAX_CONTEXTS = 128
+
+
+@click.command()
+@calls_a_peer
+async def echo(peer: Peer, timeout: float) -> int:
+    """Verify that a DICOM peer answers (C-ECHO)."""
+    async with connect(peer, [(scu.VERIFICATION, ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"])]) as association:
+        status = await scu.echo(association, timeout=timeout)
+    click.echo(f"{peer.called_ae_title}@{peer.host}:{peer.port}: {status_words(status)}")
+    return EXIT_FAILED if status else 0
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of the files: statuses by count, and who failed with which status or why."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    failures: list[tuple[Path, str]] = field(default_factory=list)
+    bytes: int = 0
+
+    @property
+    def stored(self) -> int:
+        """Files that the peer keeps, with warning or without."""
+        return sum(n for status, n in self.statuses.items() if status == 0 or status >> 12 == 0xB)
+
+
+def _batches(files: Sequence[DicomFile]) -> list[list[DicomFile]]:
+    """The files in order, cut where an association would need more than 128 presentation contexts."""
+    found: list[list[DicomFile]] = [[]]
+    contexts: set[tuple[str, str]] = set()
+    for file in files:
+        contexts.add((file.sop_class_uid, file.transfer_syntax_uid))
+        if len(contexts) > _MAX_CONTEXTS:
+            contexts = {(file.sop_class_uid, file.transfer_syntax_uid)}
+            found.append([])
+        found[-1].append(file)
+    return [batch for batch in found if batch]
+
+
+async def send_files(
+    peer: Peer,
+    files: Sequence[DicomFile],
+    *,
+    window: int = 1,
+    timeout: float = 120.0,
+    done: Callable[[DicomFile, int | None], None] = lambda _file, _status: None,
+) -> Sent:
+    """Send files over as many associations as their presentation contexts need; `done` hears of each as it ends, with
+    its status or None. Raises a `PeerError` only where no association can be had at all."""
+    sent = Sent()
+    for batch in _batches(files):
+        contexts = list(dict.fromkeys((f.sop_class_uid, (f.transfer_syntax_uid,)) for f in batch))
+        async with connect(peer, contexts, window=window) as association:
+            waiting = iter(batch)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(association.window):
+                    group.create_task(_send_all(association, waiting, sent, timeout, done))
+    return sent
+
+
+async def _send_all(
+    association: Association,
+    files: Iterator[DicomFile],
+    sent: Sent,
+    timeout: float,
+    done: Callable[[DicomFile, int | None], None],
+) -> None:
+    for file in files:
+        await _send(association, file, sent, timeout, done)
+
+
+async def _send(
+    association: Association,
+    file: DicomFile,
+    sent: Sent,
+    timeout: float,
+    done: Callable[[DicomFile, int | None], None],
+) -> None:
+    status: int | None = None
+    try:
+        context = scu.need_context(association, file.sop_class_uid, file.transfer_syntax_uid)
+        source = FileSource(file)
+        try:
+            response = await scu.store(
+                association, context, file.sop_instance_uid, source, file.length, timeout=timeout
+            )
+        finally:
+            await source.close()
+        status = response.status
+        sent.statuses[status] += 1
+        sent.bytes += file.length
+        if status and status >> 12 != 0xB:
+            sent.failures.append((file.path, status_words(status)))
+    except (AssociationAborted, PeerTimeout) as error:
+        sent.failures.append((file.path, str(error)))
+    except GantryError as error:
+        sent.failures.append((file.path, str(error)))
+    except OSError as error:
+        sent.failures.append((file.path, error.strerror or str(error)))
+    done(file, status)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--window", default=4, show_default=True, help="Objects under way at once, where the peer agrees.")
+@json_option
+@calls_a_peer
+async def store(peer: Peer, paths: tuple[Path, ...], window: int, as_json: bool, timeout: float) -> int:
+    """Send files and folders to an archive (C-STORE)."""
+    looked = [look(path) for path in walk(paths)]
+    files = [f for f in looked if isinstance(f, DicomFile)]
+    skipped = [f for f in looked if isinstance(f, Skipped)]
+    for skip in skipped:
+        click.echo(f"skipped {skip.path}: {skip.reason}", err=True)
+    if not files:
+        click.echo("gantry: no DICOM files to send", err=True)
+        return EXIT_FAILED
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    with progress_bar("sending", len(files), quiet=as_json) as bar:
+
+        def done(file: DicomFile, status: int | None) -> None:
+            bar.advance()
+            if as_json:
+                words = None if status is None else f"{status:04X}"
+                print_json({"path": str(file.path), "sop_instance_uid": file.sop_instance_uid, "status": words})
+
+        sent = await send_files(peer, files, window=window, timeout=timeout, done=done)
+    seconds = max(loop.time() - started, 1e-6)
+    if not as_json:
+        for path, why in sent.failures:
+            click.echo(f"failed {path}: {why}", err=True)
+        click.echo(
+            f"{sent.stored} of {len(files)} stored, {len(sent.failures)} failed, {len(skipped)} skipped; "
+            f"{sent.bytes / 1e6:.1f} MB in {seconds:.1f} s ({sent.stored / seconds:.0f}/s)"
+        )
+    return EXIT_FAILED if sent.failures or sent.stored < len(files) else 0

@@ -1,0 +1,95 @@
+"""An object on its way out: read inline what the page cache holds, in a thread what the disk must fetch."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+from libs.common.adapters.files.problems import translating
+
+# Linux only; elsewhere, and on file systems without it, every read takes a thread.
+_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+
+
+class FileReader:
+    """`libs.common.ports.blobs.BlobReader` over a range of a file."""
+
+    def __init__(self, fd: int, size: int, start: int, end: int, threads: Executor) -> None:
+        self.size = size
+        self._fd = fd
+        self._at = start
+        self._end = end
+        self._threads = threads
+        self._inline = bool(_NOWAIT)
+
+    async def readinto(self, buffers: Sequence[memoryview]) -> int:
+        """See the port. Never blocks the event loop: a read that would wait for the disk moves to a thread."""
+        wanted = _cut(buffers, self._end - self._at)
+        total = sum(len(view) for view in wanted)
+        done = self._read_cached(wanted) if total else 0
+        if done < total:
+            rest = _drop(wanted, done)
+            loop = asyncio.get_running_loop()
+            with translating():
+                done += await loop.run_in_executor(self._threads, _read_all, self._fd, rest, self._at + done)
+        self._at += done
+        return done
+
+    async def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _read_cached(self, buffers: list[memoryview]) -> int:
+        """As much as there is without waiting; 0 where the first byte would have to be waited for."""
+        if not self._inline:
+            return 0
+        try:
+            return os.preadv(self._fd, buffers, self._at, _NOWAIT)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            # The file system knows no RWF_NOWAIT; any other error will come again in the thread.
+            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                self._inline = False
+            return 0
+
+
+def _cut(buffers: Sequence[memoryview], limit: int) -> list[memoryview]:
+    """The beginning of `buffers`, `limit` bytes at most."""
+    kept = []
+    for buffer in buffers:
+        view = buffer.cast("B") if buffer.format != "B" or buffer.ndim != 1 else buffer
+        if len(view) >= limit:
+            if limit:
+                kept.append(view[:limit])
+            break
+        limit -= len(view)
+        kept.append(view)
+    return kept
+
+
+def _drop(buffers: list[memoryview], count: int) -> list[memoryview]:
+    """`buffers` without their first `count` bytes."""
+    rest = []
+    for view in buffers:
+        if count >= len(view):
+            count -= len(view)
+        else:
+            rest.append(view[count:])
+            count = 0
+    return rest
+
+
+def _read_all(fd: int, buffers: list[memoryview], at: int) -> int:
+    done = 0
+    while buffers:
+        count = os.preadv(fd, buffers, at + done)
+        if count == 0:
+            break
+        done += count
+        buffers = _drop(buffers, count)
+    return done

@@ -1,0 +1,190 @@
+"""`libs.common.ports.blobs.BlobStore` on a folder."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from stat import S_ISREG
+
+from libs.common.adapters.files.committer import Committer, Job, fsync_folder, require_room
+from libs.common.adapters.files.problems import DEPENDENCY, translating
+from libs.common.adapters.files.reader import FileReader
+from libs.common.adapters.files.temp import TempFolder
+from libs.common.adapters.files.writer import FileWriter, uncancelled
+from libs.common.errors import DependencyUnavailable
+from libs.common.ports.blobs import BlobStat, Buffer
+
+_KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}/)*[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
+_PAGE = 1000
+
+DEFAULT_THREADS = 4
+DEFAULT_LOW_WATER = 256 * 1024 * 1024
+
+
+class FileStore:
+    """Objects as files. Made by `open_file_store`; `threads` seal objects, as many again read and stream."""
+
+    def __init__(self, root: Path, temp: TempFolder, threads: int, low_water: int) -> None:
+        self._root = str(root)
+        self._temp = temp
+        self._low_water = low_water
+        self._closed = False
+        self._committer = Committer(self._root, temp, threads, low_water)
+        self._threads = ThreadPoolExecutor(threads, "gantry-files-io")
+
+    async def put(self, key: str, parts: Sequence[Buffer]) -> None:
+        await uncancelled(self._seal(key, parts, -1, ""))
+
+    def writer(self, key: str) -> FileWriter:
+        _require_key(key)
+
+        def seal(parts: list[Buffer], fd: int, path: str) -> asyncio.Future[None]:
+            return self._seal(key, parts, fd, path)
+
+        return FileWriter(seal, self._temp, self._threads, self._low_water)
+
+    async def open(self, key: str, offset: int = 0, length: int | None = None) -> FileReader:
+        path = self._path(key)
+        loop = asyncio.get_running_loop()
+        with translating():
+            fd, size = await loop.run_in_executor(self._threads, _open, path)
+        start = min(max(offset, 0), size)
+        end = size if length is None else min(size, start + max(length, 0))
+        return FileReader(fd, size, start, end, self._threads)
+
+    async def stat(self, key: str) -> BlobStat:
+        path = self._path(key)
+        with translating():
+            size = await asyncio.get_running_loop().run_in_executor(self._threads, _size, path)
+        return BlobStat(key, size)
+
+    async def delete(self, key: str) -> None:
+        path = self._path(key)
+        with translating():
+            await asyncio.get_running_loop().run_in_executor(self._threads, _unlink, path)
+
+    async def list(self, prefix: str = "") -> AsyncIterator[BlobStat]:
+        loop = asyncio.get_running_loop()
+        found = _walk(self._root, "", prefix)
+        while True:
+            with translating():
+                page = await loop.run_in_executor(self._threads, _page, found)
+            for stat in page:
+                yield stat
+            if len(page) < _PAGE:
+                return
+
+    async def check(self) -> None:
+        with translating():
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._try)
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._committer.close)
+        await loop.run_in_executor(None, self._threads.shutdown)
+        await loop.run_in_executor(None, self._temp.close)
+
+    def _seal(self, key: str, parts: Sequence[Buffer], fd: int, temp: str) -> asyncio.Future[None]:
+        name = self._path(key)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._committer.submit(Job(name, parts, future, fd, temp))
+        return future
+
+    def _path(self, key: str) -> str:
+        _require_key(key)
+        return f"{self._root}/{key}"
+
+    def _try(self) -> None:
+        """Write, sync and remove a temp file: a read-only or full file system shows itself here."""
+        path = self._temp.new_name()
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        except FileNotFoundError as error:
+            raise DependencyUnavailable(DEPENDENCY, "its folder is gone") from error
+        try:
+            require_room(fd, self._low_water)
+            os.write(fd, b"gantry")
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+            os.unlink(path)
+
+
+async def open_file_store(
+    root: Path, *, threads: int = DEFAULT_THREADS, low_water: int = DEFAULT_LOW_WATER
+) -> FileStore:
+    """Open the store on `root`, making it where it is not there, and remove what broken writes left. Puts are refused
+    while less than `low_water` bytes are free. Raises `DependencyUnavailable` where the folder cannot be used."""
+
+    def prepare() -> tuple[Path, TempFolder]:
+        root.mkdir(parents=True, exist_ok=True)
+        return root.absolute(), TempFolder(root.absolute())
+
+    try:
+        path, temp = await asyncio.get_running_loop().run_in_executor(None, prepare)
+    except OSError as error:
+        raise DependencyUnavailable(DEPENDENCY, os.strerror(error.errno or 0)) from error
+    return FileStore(path, temp, threads, low_water)
+
+
+def _require_key(key: str) -> None:
+    if len(key) > 1024 or _KEY.fullmatch(key) is None:
+        raise ValueError("not an object key")
+
+
+def _open(path: str) -> tuple[int, int]:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    stat = os.fstat(fd)
+    if not S_ISREG(stat.st_mode):
+        os.close(fd)
+        raise IsADirectoryError(errno.EISDIR, "a folder")
+    return fd, stat.st_size
+
+
+def _size(path: str) -> int:
+    stat = os.stat(path)
+    if not S_ISREG(stat.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "a folder")
+    return stat.st_size
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return
+    fsync_folder(path[: path.rindex("/")])
+
+
+def _page(found: Iterator[BlobStat]) -> list[BlobStat]:
+    return list(islice(found, _PAGE))
+
+
+def _walk(folder: str, key: str, prefix: str) -> Iterator[BlobStat]:
+    """Objects below `folder` in order of their keys. A folder sorts as its name with "/" behind it, as in its keys."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(e.name + "/" if e.is_dir(follow_symlinks=False) else e.name for e in entries)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.startswith("."):
+            continue
+        full = key + name
+        if name.endswith("/"):
+            if full.startswith(prefix) or prefix.startswith(full):
+                yield from _walk(f"{folder}/{name[:-1]}", full, prefix)
+        elif full.startswith(prefix):
+            try:
+                yield BlobStat(full, os.stat(f"{folder}/{name}").st_size)
+            except FileNotFoundError:
+                continue  # deleted meanwhile

@@ -1,0 +1,71 @@
+"""Where objects are before they have their name: a folder per process, removed with all that is in it after a crash.
+
+A process that is alive holds a lock (flock) on its folder; the kernel lets go of it however the process ends. A folder
+whose lock is free therefore belongs to nobody, whatever process numbers say, in this container or another one on the
+same root.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+
+class TempFolder:
+    """This process's folder under ROOT/.temp, held until `close`."""
+
+    def __init__(self, root: Path) -> None:
+        """Remove what dead processes left, then make and lock a folder of our own. Blocks: call it off the loop."""
+        parent = root / ".temp"
+        parent.mkdir(exist_ok=True)
+        # Under the guard, so that nobody takes a folder for abandoned that was made but is not locked yet.
+        with _Locked(parent):
+            _remove_abandoned(parent)
+            self.path = parent / secrets.token_hex(8)
+            self.path.mkdir()
+            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._prefix = f"{self.path}/"
+        self._numbers = itertools.count()
+
+    def new_name(self) -> str:
+        """A path that no other object on its way in has. Safe to call from any thread."""
+        return self._prefix + str(next(self._numbers))
+
+    def close(self) -> None:
+        """Remove the folder and let go of it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+class _Locked:
+    """Holds the lock of a folder, waiting for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *exc: object) -> None:
+        os.close(self._fd)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for folder in parent.iterdir():
+        try:
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue  # a sibling is alive
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(fd)

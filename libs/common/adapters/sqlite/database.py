@@ -1,0 +1,204 @@
+"""One SQLite file: a thread that writes for everybody, a few that read.
+
+The writer takes all work that waits, runs it in one transaction and commits once (WAL, synchronous=FULL: durable, also
+through a power cut), so that concurrent callers share the cost of one fsync. Work that raises is run again alone, so
+that it harms nobody else. Writers of several processes queue on a lock file: SQLite's own busy handler would sleep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from libs.common.errors import DependencyUnavailable
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+_GROUP = 2000
+_CHECKPOINT_PAGES = 4000
+"""16 MB of WAL: a checkpoint syncs the database file too, so it should be rare beside the commits."""
+
+
+def connect(path: Path, busy_seconds: float = 10.0) -> sqlite3.Connection:
+    """A connection in WAL mode with durable commits; transactions are begun explicitly."""
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    return connection
+
+
+@contextmanager
+def translating(dependency: str) -> Iterator[None]:
+    """What SQLite and the file system say inside becomes `DependencyUnavailable`. Mistakes of ours (wrong SQL, a
+    violated constraint) stay what they are."""
+    try:
+        yield
+    except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+        raise
+    except (sqlite3.Error, OSError) as error:
+        raise DependencyUnavailable(
+            dependency, str(error) if isinstance(error, sqlite3.Error) else _said(error)
+        ) from error
+
+
+def _said(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else type(error).__name__
+
+
+class _Job:
+    __slots__ = ("error", "future", "result", "work")
+
+    def __init__(self, work: Work[Any], future: asyncio.Future[Any]) -> None:
+        self.work = work
+        self.future = future
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class Writer:
+    """The one thread of this process that writes to a database."""
+
+    def __init__(
+        self, path: Path, dependency: str, deadline: float = 10.0, after_commit: Callable[[], None] = lambda: None
+    ) -> None:
+        """Opens the file, making it where it is not there (blocks). `after_commit` is called in the writer's thread
+        after each commit, before the callers hear of it."""
+        self._dependency = dependency
+        self._deadline = deadline
+        self._after_commit = after_commit
+        with translating(dependency):
+            self._connection = connect(path)
+            self._turn = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name=f"gantry-sqlite-{path.name}", daemon=True)
+        self._thread.start()
+
+    async def run(self, work: Work[T]) -> T:
+        """The result of `work`, which runs in a transaction in the writer's thread and may run twice; returns when it
+        is durable. A caller that is cancelled, or given up on after `deadline` seconds, cancels nothing."""
+        if self._closed:
+            raise RuntimeError("the database is closed")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put(_Job(work, future))
+        try:
+            async with asyncio.timeout(self._deadline):
+                return await future
+        except TimeoutError as error:
+            raise DependencyUnavailable(self._dependency, f"no answer within {self._deadline:g} s") from error
+
+    def close(self) -> None:
+        """Finish what was taken, then close the file. Blocks. May be called twice."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+            self._thread.join()
+            self._connection.close()
+            os.close(self._turn)
+
+    def _run(self) -> None:
+        ending = False
+        while not ending:
+            group: list[_Job] = []
+            job = self._queue.get()
+            with suppress(Empty):
+                while job is not None:
+                    group.append(job)
+                    if len(group) >= _GROUP:
+                        break
+                    job = self._queue.get_nowait()
+            ending = job is None
+            if group:
+                self._commit(group)
+                _tell(group)
+
+    def _commit(self, group: list[_Job]) -> None:
+        try:
+            with translating(self._dependency):
+                self._transact(group)
+        except DependencyUnavailable as error:
+            for job in group:
+                job.error = error
+        except BaseException as error:
+            if len(group) == 1:
+                group[0].error = error
+            else:
+                for job in group:
+                    self._commit([job])
+
+    def _transact(self, group: list[_Job]) -> None:
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                for job in group:
+                    job.result = job.work(self._connection)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        finally:
+            fcntl.flock(self._turn, fcntl.LOCK_UN)
+        self._after_commit()
+
+
+class Readers:
+    """Threads that read, each with a connection of its own. They never wait for the writer, nor it for them."""
+
+    def __init__(self, path: Path, dependency: str, threads: int = 2) -> None:
+        self._path = path
+        self._dependency = dependency
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._pool = ThreadPoolExecutor(threads, f"gantry-sqlite-read-{path.name}")
+
+    async def run(self, work: Work[T]) -> T:
+        """The result of `work`, which only reads."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, work)
+
+    def close(self) -> None:
+        """Finish what is under way. Blocks."""
+        self._pool.shutdown()
+        while self._connections:
+            self._connections.pop().close()
+
+    def _run(self, work: Work[T]) -> T:
+        with translating(self._dependency):
+            connection = getattr(self._local, "connection", None)
+            if connection is None:
+                connection = self._local.connection = connect(self._path)
+                self._connections.append(connection)
+            return work(connection)
+
+
+def _tell(group: list[_Job]) -> None:
+    """Complete the futures, waking each event loop once."""
+    loops: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in group:
+        loops.setdefault(job.future.get_loop(), []).append(job)
+    for loop, theirs in loops.items():
+        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(_complete, theirs)
+
+
+def _complete(group: list[_Job]) -> None:
+    for job in group:
+        if job.future.done():
+            continue
+        if job.error is None:
+            job.future.set_result(job.result)
+        else:
+            job.future.set_exception(job.error)

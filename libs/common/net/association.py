@@ -1,0 +1,424 @@
+"""One association, in either role: requests in, responses out, and requests of our own.
+
+A message is handled in a task of its own, at most as many at once as the asynchronous operations window allows; the
+bytes of its data set went to the service's sink before, as they arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Protocol
+
+import structlog
+
+from libs.common.dimse import (
+    Assembler,
+    Command,
+    CommandField,
+    CommandReceived,
+    DataReceived,
+    DimseError,
+    PduFrame,
+    message_pdus,
+)
+from libs.common.dimse.command import Element
+from libs.common.errors import AssociationAborted, GantryError, PeerTimeout, TooLarge
+from libs.common.net.connection import Connection
+from libs.common.net.service import MemorySink, Request, Service, Sink, Source
+from libs.common.ul import (
+    Aborted,
+    AcceptedContext,
+    Fragment,
+    Indication,
+    PduError,
+    Released,
+    ReleaseRequested,
+)
+
+log = structlog.get_logger("gantry.net")
+
+MAX_COMMAND = 65536
+_REFUSED_SOP_CLASS = 0x0122
+_UNRECOGNISED_OPERATION = 0x0211
+
+
+class AssociationObserver(Protocol):
+    """Hears of every message; for metrics and logs."""
+
+    def message(self, association: Association, field: int, seconds: float) -> None:
+        """A request of the peer was performed."""
+
+    def closed(self, association: Association, outcome: str) -> None:
+        """The association ended: "released", "aborted by peer", "aborted", "lost"."""
+
+
+class Association:
+    """An established association. Send failures raise `AssociationAborted`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        calling: str,
+        called: str,
+        contexts: Mapping[int, AcceptedContext],
+        peer_max_pdu: int,
+        services: Mapping[str, Service],
+        window: int = 1,
+        is_requestor: bool = False,
+        trace: str = "",
+        observer: AssociationObserver | None = None,
+    ) -> None:
+        self.connection = connection
+        self.calling_ae_title = calling
+        self.called_ae_title = called
+        self.contexts = contexts
+        self.peer_max_pdu = peer_max_pdu
+        self.is_requestor = is_requestor
+        self.trace = trace
+        peer = connection.extra("peername")
+        self.peer_address: str = peer[0] if isinstance(peer, tuple) else ""
+        self.ended: asyncio.Event = connection.lost
+        self.outcome = ""
+        self.window = window
+        self._services = services
+        self._observer = observer
+        self._assembler = Assembler(contexts.keys(), MAX_COMMAND)
+        self._receiving: Request | None = None
+        self._waiting: deque[Request] = deque()
+        self._active: dict[Request, asyncio.Task[None]] = {}
+        self._sending = asyncio.Lock()
+        self._message_ids = itertools.cycle(range(1, 65536))
+        self._responses: dict[int, asyncio.Queue[tuple[Command, bytes] | None]] = {}
+        self._response_data: tuple[Command, MemorySink] | None = None
+        self._release_wanted = False
+        self._released = asyncio.Event()
+        self._frame: PduFrame | None = None
+        self._loop = asyncio.get_running_loop()
+
+    # ---- state
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages may still be exchanged."""
+        return self.connection.is_open and self.connection.ul.may_send
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way in either direction."""
+        return not (self._active or self._waiting or self._receiving or self._responses)
+
+    @property
+    def peer_ae_title(self) -> str:
+        """The other side's AE title."""
+        return self.called_ae_title if self.is_requestor else self.calling_ae_title
+
+    def context_for(self, abstract_syntax: str, transfer_syntax: str | None = None) -> AcceptedContext | None:
+        """A context in which we may be SCU of an abstract syntax, of a given transfer syntax where one is named."""
+        for cx in self.contexts.values():
+            ours = cx.requestor_is_scu if self.is_requestor else cx.requestor_is_scp
+            if cx.abstract_syntax == abstract_syntax and ours and transfer_syntax in (None, cx.transfer_syntax):
+                return cx
+        return None
+
+    # ---- what the connection tells
+
+    def on_fragments(self, fragments: list[Fragment]) -> None:
+        """The fragments of one read."""
+        try:
+            for message in self._assembler.feed(fragments):
+                if type(message) is DataReceived:
+                    self._take_data(message)
+                elif type(message) is CommandReceived:
+                    self._take_command(self.contexts[message.context_id], message.command)
+        except DimseError as error:
+            self._refuse(PduError(str(error), error.reason))
+        except TooLarge as error:
+            self._refuse(PduError(str(error), 0))
+        except Exception:
+            # A bug of ours must cost this association only.
+            log.exception("receiving failed", peer=self.peer_ae_title)
+            self._refuse(PduError("internal error", 0))
+
+    def on_indication(self, indication: Indication) -> None:
+        """Anything but fragments."""
+        if isinstance(indication, ReleaseRequested):
+            if not self._assembler.between_messages:
+                # PS3.8 9.2.3 leaves no half message: the peer broke off in the middle of one.
+                self._refuse(PduError("release within a message", 2))
+                return
+            self._release_wanted = True
+            self._answer_release()
+        elif isinstance(indication, Released):
+            self.outcome = "released"
+            self._released.set()
+        elif isinstance(indication, Aborted):
+            self.outcome = self.outcome or ("aborted by peer" if indication.by_peer else f"lost: {indication.why}")
+
+    def on_lost(self) -> None:
+        """The connection has ended: give back what is half received, tell everyone who waits."""
+        self._released.set()
+        if self._receiving is not None:
+            self._discard(self._receiving)
+            self._receiving = None
+        for request in (*self._active, *self._waiting):
+            request.cancelled = True
+        while self._waiting:
+            self._discard(self._waiting.popleft())
+        for queue in self._responses.values():
+            queue.put_nowait(None)
+        if self._observer is not None:
+            self._observer.closed(self, self.outcome or "lost")
+
+    # ---- requests of the peer
+
+    def _take_command(self, context: AcceptedContext, command: Command) -> None:
+        if command.field == CommandField.C_CANCEL_RQ:
+            for request in (*self._active, *self._waiting):
+                if request.command.message_id == command.responds_to:
+                    request.cancelled = True
+            return
+        if command.is_response:
+            self._take_response(command)
+            return
+        if Element.MESSAGE_ID not in command.elements:
+            raise DimseError("request without Message ID")
+        request = Request(self, context, command)
+        if command.has_data_set:
+            service = self._services.get(context.abstract_syntax)
+            request.sink = service.receive(request) if service is not None else MemorySink()
+            self._receiving = request
+        else:
+            self._queue(request)
+
+    def _take_data(self, message: DataReceived) -> None:
+        request = self._receiving
+        if request is None or request.sink is None:
+            self._take_response_data(message)
+            return
+        if not request.sink.write(message.views) and not message.is_end:
+            self.connection.pause("sink")
+            self._spawn(self._resume_when_ready(request.sink))
+        if message.is_end:
+            self._receiving = None
+            self._queue(request)
+
+    async def _resume_when_ready(self, sink: Sink) -> None:
+        try:
+            await sink.ready()
+        finally:
+            self.connection.resume("sink")
+
+    def _queue(self, request: Request) -> None:
+        if len(self._active) < self.window:
+            self._start(request)
+            return
+        self._waiting.append(request)
+        # A peer that sends more than the window allows waits; C-CANCEL of what is active still gets through first.
+        if len(self._waiting) > self.window:
+            self.connection.pause("window")
+
+    def _start(self, request: Request) -> None:
+        self._active[request] = self._loop.create_task(self._perform(request))
+
+    async def _perform(self, request: Request) -> None:
+        started = self._loop.time()
+        try:
+            service = self._services.get(request.context.abstract_syntax)
+            if service is None:
+                await request.fail(_UNRECOGNISED_OPERATION, "no service for this operation")
+            else:
+                await service.perform(request)
+        except AssociationAborted:
+            pass
+        except GantryError as error:
+            await self._fail(request, error.dicom_status, str(error))
+        except Exception:
+            log.exception("request failed", command=f"{request.command.field:#06x}", peer=self.peer_ae_title)
+            await self._fail(request, 0x0110, "internal error")
+        finally:
+            self._finished(request)
+            if self._observer is not None:
+                self._observer.message(self, request.command.field, self._loop.time() - started)
+
+    async def _fail(self, request: Request, status: int, comment: str) -> None:
+        try:
+            await request.fail(status, comment)
+        except AssociationAborted:
+            return
+
+    def _finished(self, request: Request) -> None:
+        self._active.pop(request, None)
+        if self._waiting and len(self._active) < self.window:
+            self._start(self._waiting.popleft())
+        if len(self._waiting) <= self.window:
+            self.connection.resume("window")
+        self._answer_release()
+
+    def _answer_release(self) -> None:
+        if self._release_wanted and not self._active and not self._waiting:
+            self._release_wanted = False
+            if self.connection.is_open:
+                self.outcome = "released"
+                self.connection.ul.answer_release()
+                self.connection.flush()
+
+    def _discard(self, request: Request) -> None:
+        if request.sink is not None:
+            self._spawn(request.sink.discard())
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = self._loop.create_task(work)
+        _background.add(task)
+        task.add_done_callback(_finish_background)
+
+    def _refuse(self, error: PduError) -> None:
+        self.outcome = f"aborted: {error}"
+        self.connection.ul.refuse(error)
+        self.connection.flush()
+
+    # ---- sending
+
+    async def send(self, context_id: int, command: Command, data: bytes | None = None) -> None:
+        """Send a message that is in memory."""
+        encoded = command.encode(data_set=data is not None)
+        await self.send_pdus(message_pdus(context_id, encoded, data, self.peer_max_pdu))
+
+    async def send_pdus(self, pdus: bytes) -> None:
+        """Send whole messages that are PDUs already; returns when the peer keeps up."""
+        async with self._sending:
+            await self.connection.write(pdus)
+
+    async def send_object(self, context_id: int, command: Command, source: Source, length: int) -> None:
+        """Send a message whose data set of `length` bytes comes from a source; memory does not depend on `length`.
+
+        A source that ends early raises `AssociationAborted` after an abort: what was sent cannot be taken back.
+        """
+        async with self._sending:
+            if self._frame is None:
+                self._frame = PduFrame(self.peer_max_pdu)
+            frame = self._frame
+            frame.begin(context_id, command.encode(data_set=True))
+            left = length
+            while True:
+                filled = await source.readinto(frame.holes) if left else 0
+                filled = min(filled, left)
+                left -= filled
+                if left and not filled:
+                    self.abort("the object is shorter than it should be")
+                    raise AssociationAborted("the object is shorter than it should be")
+                await self.connection.write(frame.seal(filled, is_end=not left))
+                frame.reopen(filled)
+                if not left:
+                    return
+
+    # ---- requests of our own
+
+    def next_message_id(self) -> int:
+        """A Message ID that is not in use."""
+        return next(self._message_ids)
+
+    async def request(
+        self, context_id: int, command: Command, data: bytes | None = None, *, timeout: float = 60.0
+    ) -> tuple[Command, bytes]:
+        """Send a request and wait for its one response."""
+        async for answer in self.exchange(lambda: self.send(context_id, command, data), command, timeout):
+            return answer
+        raise AssociationAborted("no response")
+
+    async def store(
+        self, context_id: int, command: Command, source: Source, length: int, *, timeout: float = 60.0
+    ) -> Command:
+        """Send a C-STORE request from a source and wait for its response."""
+        sender = lambda: self.send_object(context_id, command, source, length)  # noqa: E731
+        async for response, _ in self.exchange(sender, command, timeout):
+            return response
+        raise AssociationAborted("no response")
+
+    async def exchange(
+        self, send: Callable[[], Awaitable[None]], command: Command, timeout: float
+    ) -> AsyncIterator[tuple[Command, bytes]]:
+        """Send a request and yield its responses with their data sets, up to and including the final one.
+
+        `timeout` is in seconds, for each response; `PeerTimeout` after it, `AssociationAborted` when the peer is gone.
+        """
+        queue: asyncio.Queue[tuple[Command, bytes] | None] = asyncio.Queue()
+        message_id = command.message_id
+        self._responses[message_id] = queue
+        try:
+            if self.ended.is_set():
+                raise AssociationAborted(f"the association has ended ({self.outcome or 'lost'})")
+            await send()
+            while True:
+                try:
+                    answer = await asyncio.wait_for(queue.get(), timeout)
+                except TimeoutError:
+                    raise PeerTimeout(f"no response within {timeout:g} s") from None
+                if answer is None:
+                    raise AssociationAborted(f"the association ended ({self.outcome or 'lost'})")
+                yield answer
+                if answer[0].status & 0xFF00 != 0xFF00:
+                    return
+        finally:
+            self._responses.pop(message_id, None)
+
+    async def cancel(self, context_id: int, message_id: int) -> None:
+        """Send C-CANCEL for a request of ours (PS3.7 9.3.2.3)."""
+        command = Command(
+            {
+                Element.COMMAND_FIELD: int(CommandField.C_CANCEL_RQ),
+                Element.MESSAGE_ID_BEING_RESPONDED_TO: message_id,
+            }
+        )
+        await self.send(context_id, command)
+
+    def _take_response(self, command: Command) -> None:
+        if command.has_data_set:
+            self._response_data = command, MemorySink()
+            return
+        self._answer(command, b"")
+
+    def _take_response_data(self, message: DataReceived) -> None:
+        if self._response_data is None:
+            raise DimseError("a data set without its command", 5)
+        command, sink = self._response_data
+        sink.write(message.views)
+        if message.is_end:
+            self._response_data = None
+            self._answer(command, bytes(sink.data))
+
+    def _answer(self, command: Command, data: bytes) -> None:
+        queue = self._responses.get(command.responds_to)
+        if queue is not None:
+            queue.put_nowait((command, data))
+
+    # ---- the end
+
+    async def release(self, timeout: float = 10.0) -> None:
+        """Release in order; abort where the peer does not answer in time."""
+        if not self.is_open:
+            return
+        self.connection.ul.release()
+        self.connection.flush()
+        try:
+            await asyncio.wait_for(self._released.wait(), timeout)
+        except TimeoutError:
+            self.abort("the peer did not answer the release request")
+
+    def abort(self, why: str) -> None:
+        """Abort now (A-ABORT by the service user)."""
+        self.outcome = self.outcome or f"aborted: {why}"
+        self.connection.ul.abort()
+        self.connection.flush()
+
+
+_background: set[asyncio.Task[None]] = set()
+
+
+def _finish_background(task: asyncio.Task[None]) -> None:
+    _background.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        log.error("background work failed", error=repr(task.exception()))

@@ -1,0 +1,194 @@
+"""The requestor: an association with a peer, for sub-operations, reports and the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from libs.common.errors import AssociationAborted, AssociationRejected, ConnectionFailed, PeerTimeout
+from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from libs.common.net.association import Association
+from libs.common.net.connection import Connection
+from libs.common.net.service import Service
+from libs.common.ul import (
+    Aborted,
+    Accepted,
+    AssociateAccept,
+    AssociateRequest,
+    Fragment,
+    Indication,
+    Limits,
+    ProposedContext,
+    Rejected,
+    RoleSelection,
+)
+from libs.common.ul.negotiation import accepted_by_peer
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom to call and as whom. Times in seconds."""
+
+    host: str
+    port: int
+    called_ae_title: str
+    calling_ae_title: str
+    tls: ssl.SSLContext | None = None
+    connect_timeout: float = 10.0
+    associate_timeout: float = 30.0
+    limits: Limits = field(default_factory=Limits)
+
+
+class _Calling:
+    """A connection of ours until the peer has answered the A-ASSOCIATE-RQ."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.answered: asyncio.Future[AssociateAccept] = asyncio.get_running_loop().create_future()
+        self.association: Association | None = None
+        self.early: list[Indication] = []
+        self.connection = Connection(
+            requestor=True,
+            limits=peer.limits,
+            artim=peer.associate_timeout,
+            on_fragments=self._on_fragments,
+            on_indication=self._on_indication,
+            on_lost=self._on_lost,
+        )
+
+    def _on_fragments(self, fragments: list[Fragment]) -> None:
+        if self.association is not None:
+            self.association.on_fragments(fragments)
+        else:
+            # The peer sent data behind its acceptance, in one segment: its memory is ours only until the next read.
+            self.early += [f._replace(data=memoryview(bytes(f.data))) for f in fragments]
+
+    def _on_indication(self, indication: Indication) -> None:
+        if self.association is not None:
+            self.association.on_indication(indication)
+        elif self.answered.done():
+            self.early.append(indication)
+        elif isinstance(indication, Accepted):
+            self.answered.set_result(indication.accept)
+        elif isinstance(indication, Rejected):
+            no = indication.reject
+            self.answered.set_exception(AssociationRejected(no.result, no.source, no.reason, no.words))
+        elif isinstance(indication, Aborted):
+            self.answered.set_exception(AssociationAborted(f"during association: {indication.why}"))
+
+    def _on_lost(self) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(AssociationAborted("the peer closed the connection during association"))
+        if self.association is not None:
+            self.association.on_lost()
+
+    def established(self, association: Association) -> None:
+        """Hand over, with what came meanwhile in its order."""
+        self.association = association
+        for indication in self.early:
+            if type(indication) is Fragment:
+                association.on_fragments([indication])
+            else:
+                association.on_indication(indication)
+
+
+async def _open(peer: Peer, calling: _Calling) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        await asyncio.wait_for(
+            loop.create_connection(
+                lambda: calling.connection,
+                peer.host,
+                peer.port,
+                ssl=peer.tls,
+                server_hostname=peer.host if peer.tls is not None and peer.tls.check_hostname else None,
+            ),
+            peer.connect_timeout,
+        )
+    except TimeoutError:
+        raise ConnectionFailed(f"{peer.host}:{peer.port} did not answer in {peer.connect_timeout:g} s") from None
+    except ssl.SSLError as error:
+        raise ConnectionFailed(f"{peer.host}:{peer.port}: TLS: {error.reason or error}") from error
+    except OSError as error:
+        raise ConnectionFailed(f"{peer.host}:{peer.port}: {error.strerror or error}") from error
+
+
+async def associate(
+    peer: Peer,
+    contexts: Sequence[tuple[str, Sequence[str]]],
+    *,
+    roles: Sequence[RoleSelection] = (),
+    services: Sequence[Service] = (),
+    window: int = 1,
+    extended: Sequence[tuple[str, bytes]] = (),
+) -> Association:
+    """An association with `contexts` proposed as (abstract syntax, transfer syntaxes), at most 128.
+
+    `services` serve what the peer asks of us (C-GET sub-operations). Raises a `PeerError`.
+    """
+    calling = _Calling(peer)
+    await _open(peer, calling)
+    request = AssociateRequest(
+        called_ae_title=peer.called_ae_title,
+        calling_ae_title=peer.calling_ae_title,
+        max_pdu_length=peer.limits.max_pdu_length,
+        implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+        implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+        async_window=(window, 1) if window > 1 else None,
+        roles=tuple(roles),
+        extended=tuple(extended),
+        contexts=tuple(
+            ProposedContext(2 * i + 1, abstract, tuple(syntaxes)) for i, (abstract, syntaxes) in enumerate(contexts)
+        ),
+    )
+    calling.connection.ul.request(request)
+    calling.connection.flush()
+    try:
+        accept = await asyncio.wait_for(calling.answered, peer.associate_timeout)
+    except TimeoutError:
+        calling.connection.abort_transport()
+        raise PeerTimeout(f"no answer to the association request in {peer.associate_timeout:g} s") from None
+    association = _established(calling, request, accept, services)
+    calling.established(association)
+    return association
+
+
+def _established(
+    calling: _Calling, request: AssociateRequest, accept: AssociateAccept, services: Sequence[Service]
+) -> Association:
+    accepted = accepted_by_peer(request, accept.results, accept.roles)
+    by_syntax: Mapping[str, Service] = {syntax: service for service in services for syntax in service.abilities}
+    # PS3.7 D.3.3.3: without an answer the operations are synchronous.
+    window = accept.async_window[0] if accept.async_window is not None else 1
+    asked = request.async_window[0] if request.async_window is not None else 1
+    return Association(
+        calling.connection,
+        calling=request.calling_ae_title,
+        called=request.called_ae_title,
+        contexts=accepted,
+        peer_max_pdu=accept.max_pdu_length,
+        services=by_syntax,
+        window=min(window or asked, asked),
+        is_requestor=True,
+    )
+
+
+@asynccontextmanager
+async def connect(
+    peer: Peer,
+    contexts: Sequence[tuple[str, Sequence[str]]],
+    *,
+    roles: Sequence[RoleSelection] = (),
+    services: Sequence[Service] = (),
+    window: int = 1,
+) -> AsyncIterator[Association]:
+    """`associate`, released at the end of the block, aborted when the block raises."""
+    association = await associate(peer, contexts, roles=roles, services=services, window=window)
+    try:
+        yield association
+    except BaseException:
+        association.abort("an error on our side")
+        raise
+    await association.release()

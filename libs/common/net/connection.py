@@ -1,0 +1,191 @@
+"""One TCP or TLS connection under an association: an asyncio protocol around `UpperLayer`.
+
+The kernel writes into one workspace that all connections of the process share; fragments leave it before the next read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, cast
+
+from libs.common.errors import AssociationAborted
+from libs.common.ul import Fragment, Indication, Limits, UpperLayer
+from libs.common.ul.upper_layer import WORKSPACE
+
+_workspace = memoryview(bytearray(WORKSPACE))
+_QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
+
+
+class Connection(asyncio.BufferedProtocol):
+    """Moves bytes and runs ARTIM; what the indications mean is the `listener`'s business.
+
+    `listener(fragments, other)` is called with the fragments of one read, or with one other indication.
+    """
+
+    def __init__(
+        self,
+        *,
+        requestor: bool,
+        limits: Limits,
+        artim: float,
+        on_fragments: Callable[[list[Fragment]], None],
+        on_indication: Callable[[Indication], None],
+        on_lost: Callable[[], None],
+        on_connected: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.ul = UpperLayer(requestor=requestor, limits=limits, workspace=_workspace)
+        self._requestor = requestor
+        self._artim = artim
+        self._artim_timer: asyncio.TimerHandle | None = None
+        self._on_fragments = on_fragments
+        self._on_indication = on_indication
+        self._on_lost = on_lost
+        self._on_connected = on_connected
+        self._transport: asyncio.Transport | None = None
+        self._quickack: socket.socket | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._loop = asyncio.get_running_loop()
+        self._paused_for: set[str] = set()
+        self.last_read = self._loop.time()
+        self.pdu_since: float | None = None
+        """When the PDU began that is not yet whole; None between PDUs and while reading is paused."""
+        self.lost = asyncio.Event()
+
+    # ---- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclass of asyncio.Transport.
+        self._transport = transport = cast(asyncio.Transport, transport)
+        # Writes go to the kernel at once; a writer waits only while it does not take them.
+        transport.set_write_buffer_limits(high=0)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if _QUICKACK is not None:
+                # Senders that leave Nagle's algorithm on hold back the tail of every object until the segment before it
+                # is acknowledged, which Linux delays by 40 ms. QUICKACK does not stick, and uvloop hides its socket.
+                self._quickack = socket.socket(fileno=os.dup(sock.fileno()))
+        self._on_connected()
+        if not self._requestor:
+            self.ul.connected()
+        self.flush()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.ul.get_buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._quickack is not None:
+            self._quickack.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)  # type: ignore[arg-type]
+        self.last_read = self._loop.time()
+        self._deliver(self.ul.received(nbytes))
+        if not self.ul.mid_pdu or self._paused_for:
+            self.pdu_since = None
+        elif self.pdu_since is None:
+            self.pdu_since = self.last_read
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_artim()
+        if self._quickack is not None:
+            self._quickack.close()
+            self._quickack = None
+        self._writable.set()
+        indications = self.ul.connection_lost()
+        self.lost.set()
+        self._deliver(indications)
+        self._on_lost()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    # ---- the association's side
+
+    @property
+    def is_open(self) -> bool:
+        return not self.lost.is_set() and not self.ul.closing
+
+    def extra(self, name: str) -> Any:
+        """`asyncio.Transport.get_extra_info`."""
+        return self._transport.get_extra_info(name) if self._transport is not None else None
+
+    def flush(self) -> None:
+        """Write what the machine has to say, mind ARTIM, close where it says so."""
+        data = self.ul.take_output()
+        transport = self._transport
+        if transport is None:
+            return
+        if data and not transport.is_closing():
+            transport.write(data)
+        if self.ul.closing:
+            self._stop_artim()
+            transport.close()
+        elif self.ul.artim and self._artim_timer is None:
+            self._artim_timer = self._loop.call_later(self._artim, self._artim_expired)
+        elif not self.ul.artim:
+            self._stop_artim()
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """Send PDUs; returns when the kernel has taken all of them, so that a buffer may be used again."""
+        if not self.ul.may_send or self._transport is None or self._transport.is_closing():
+            raise AssociationAborted("the association has ended")
+        self._transport.write(data)
+        if not self._writable.is_set():
+            await self._writable.wait()
+            if self.lost.is_set():
+                raise AssociationAborted("the connection was lost")
+
+    def pause(self, reason: str) -> None:
+        """Stop reading until every reason to pause is gone: back-pressure reaches the peer through TCP."""
+        if not self._paused_for and self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+        self._paused_for.add(reason)
+        self.pdu_since = None
+
+    def resume(self, reason: str) -> None:
+        """One reason to pause is gone."""
+        if reason not in self._paused_for:
+            return
+        self._paused_for.discard(reason)
+        if not self._paused_for and self._transport is not None and not self._transport.is_closing():
+            self.last_read = self._loop.time()
+            self._transport.resume_reading()
+
+    def abort_transport(self) -> None:
+        """Close at once, without waiting for the peer to take what is written."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ---- inside
+
+    def _deliver(self, indications: list[Indication]) -> None:
+        fragments: list[Fragment] = []
+        for indication in indications:
+            if type(indication) is Fragment:
+                fragments.append(indication)
+                continue
+            if fragments:
+                self._on_fragments(fragments)
+                fragments = []
+            self._on_indication(indication)
+        if fragments:
+            self._on_fragments(fragments)
+        self.flush()
+
+    def _artim_expired(self) -> None:
+        self._artim_timer = None
+        self._deliver(self.ul.artim_expired())
+        self.abort_transport()
+
+    def _stop_artim(self) -> None:
+        if self._artim_timer is not None:
+            self._artim_timer.cancel()
+            self._artim_timer = None

@@ -1,0 +1,144 @@
+"""What we ask of peers: the service class user's side, one function per operation.
+
+All raise a `PeerError` where the association fails; a status is a result, not an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from libs.common.dimse import Command, CommandField, Element
+from libs.common.errors import ContextNotAccepted
+from libs.common.net.association import Association
+from libs.common.net.service import Source
+from libs.common.ul import AcceptedContext
+
+VERIFICATION = "1.2.840.10008.1.1"
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
+PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
+PATIENT_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.1.2"
+PATIENT_ROOT_GET = "1.2.840.10008.5.1.4.1.2.1.3"
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
+STORAGE_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
+
+_MEDIUM = 0
+
+
+def need_context(association: Association, abstract_syntax: str, transfer_syntax: str | None = None) -> AcceptedContext:
+    """The accepted context for an abstract syntax; raises `ContextNotAccepted`."""
+    context = association.context_for(abstract_syntax, transfer_syntax)
+    if context is None:
+        raise ContextNotAccepted(f"the peer accepted no presentation context for {abstract_syntax}")
+    return context
+
+
+def _request(association: Association, field: CommandField, sop_class: str) -> Command:
+    return Command(
+        {
+            Element.AFFECTED_SOP_CLASS_UID: sop_class,
+            Element.COMMAND_FIELD: int(field),
+            Element.MESSAGE_ID: association.next_message_id(),
+        }
+    )
+
+
+async def echo(association: Association, *, timeout: float = 30.0) -> int:
+    """C-ECHO (PS3.7 9.1.5); the status."""
+    context = need_context(association, VERIFICATION)
+    command = _request(association, CommandField.C_ECHO_RQ, VERIFICATION)
+    response, _ = await association.request(context.id, command, timeout=timeout)
+    return response.status
+
+
+async def store(
+    association: Association,
+    context: AcceptedContext,
+    sop_instance_uid: str,
+    source: Source,
+    length: int,
+    *,
+    timeout: float = 120.0,
+) -> Command:
+    """C-STORE (PS3.7 9.1.1) of `length` bytes of data set; the response."""
+    command = _request(association, CommandField.C_STORE_RQ, context.abstract_syntax)
+    command.elements[Element.PRIORITY] = _MEDIUM
+    command.elements[Element.AFFECTED_SOP_INSTANCE_UID] = sop_instance_uid
+    return await association.store(context.id, command, source, length, timeout=timeout)
+
+
+async def _query(
+    association: Association,
+    field: CommandField,
+    abstract_syntax: str,
+    identifier: bytes,
+    timeout: float,
+    destination: str | None = None,
+) -> AsyncIterator[tuple[Command, bytes]]:
+    context = need_context(association, abstract_syntax)
+    command = _request(association, field, abstract_syntax)
+    command.elements[Element.PRIORITY] = _MEDIUM
+    if destination is not None:
+        command.elements[Element.MOVE_DESTINATION] = destination
+    async for answer in association.exchange(
+        lambda: association.send(context.id, command, identifier), command, timeout
+    ):
+        yield answer
+
+
+def find(
+    association: Association, abstract_syntax: str, identifier: bytes, *, timeout: float = 60.0
+) -> AsyncIterator[tuple[Command, bytes]]:
+    """C-FIND (PS3.7 9.1.2): every response with its identifier, the final one last."""
+    return _query(association, CommandField.C_FIND_RQ, abstract_syntax, identifier, timeout)
+
+
+def move(
+    association: Association, abstract_syntax: str, identifier: bytes, destination: str, *, timeout: float = 600.0
+) -> AsyncIterator[tuple[Command, bytes]]:
+    """C-MOVE (PS3.7 9.1.4): every response, the final one last."""
+    return _query(association, CommandField.C_MOVE_RQ, abstract_syntax, identifier, timeout, destination)
+
+
+def get(
+    association: Association, abstract_syntax: str, identifier: bytes, *, timeout: float = 600.0
+) -> AsyncIterator[tuple[Command, bytes]]:
+    """C-GET (PS3.7 9.1.3): every response, the final one last; objects go to the association's services."""
+    return _query(association, CommandField.C_GET_RQ, abstract_syntax, identifier, timeout)
+
+
+async def request_commitment(association: Association, action_information: bytes, *, timeout: float = 60.0) -> Command:
+    """N-ACTION of the Storage Commitment Push Model (PS3.4 J.3.2); the response."""
+    context = need_context(association, STORAGE_COMMITMENT)
+    command = Command(
+        {
+            Element.REQUESTED_SOP_CLASS_UID: STORAGE_COMMITMENT,
+            Element.COMMAND_FIELD: int(CommandField.N_ACTION_RQ),
+            Element.MESSAGE_ID: association.next_message_id(),
+            Element.REQUESTED_SOP_INSTANCE_UID: STORAGE_COMMITMENT_INSTANCE,
+            Element.ACTION_TYPE_ID: 1,
+        }
+    )
+    response, _ = await association.request(context.id, command, action_information, timeout=timeout)
+    return response
+
+
+async def report_commitment(
+    association: Association, event_type: int, event_information: bytes, *, timeout: float = 60.0
+) -> Command:
+    """N-EVENT-REPORT of the Storage Commitment Push Model (PS3.4 J.3.3): event type 1 all kept, 2 some not."""
+    context = next((cx for cx in association.contexts.values() if cx.abstract_syntax == STORAGE_COMMITMENT), None)
+    if context is None:
+        raise ContextNotAccepted("the peer accepted no presentation context for storage commitment")
+    command = Command(
+        {
+            Element.AFFECTED_SOP_CLASS_UID: STORAGE_COMMITMENT,
+            Element.COMMAND_FIELD: int(CommandField.N_EVENT_REPORT_RQ),
+            Element.MESSAGE_ID: association.next_message_id(),
+            Element.AFFECTED_SOP_INSTANCE_UID: STORAGE_COMMITMENT_INSTANCE,
+            Element.EVENT_TYPE_ID: event_type,
+        }
+    )
+    response, _ = await association.request(context.id, command, event_information, timeout=timeout)
+    return response

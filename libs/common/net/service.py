@@ -1,0 +1,123 @@
+"""What a service offers to the network, and what it gets.
+
+A service is asked to `receive` when a data set begins, while its bytes still arrive, and to `perform` when the message
+is whole. It answers through the `Request`. Whatever it raises becomes a failure status for this message alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from libs.common.dimse import Command, message_pdus, response_to
+from libs.common.dimse.command import Element, Value
+from libs.common.errors import TooLarge
+from libs.common.ul import Abilities, AcceptedContext
+
+if TYPE_CHECKING:
+    from libs.common.net.association import Association
+
+PENDING = 0xFF00
+PENDING_WARNING = 0xFF01
+CANCELLED = 0xFE00
+SUCCESS = 0x0000
+
+
+class Sink(Protocol):
+    """Takes the bytes of one data set as they arrive."""
+
+    def write(self, views: Sequence[memoryview]) -> bool:
+        """Consume the views before returning (their memory is reused). False asks to wait for `ready` before the next
+        call: the association stops reading meanwhile. `TooLarge` ends the association with an abort."""
+
+    async def ready(self) -> None:
+        """Return when `write` may be called again."""
+
+    async def discard(self) -> None:
+        """The data set will never be whole (abort, lost connection): forget it."""
+
+
+class Source(Protocol):
+    """Gives the bytes of one data set; the object store's readers are sources."""
+
+    async def readinto(self, buffers: Sequence[memoryview]) -> int:
+        """Fill the buffers in order; the number of bytes, 0 at the end."""
+
+    async def close(self) -> None:
+        """Give the resources back."""
+
+
+class Service(Protocol):
+    """A service class provider."""
+
+    @property
+    def abilities(self) -> Abilities:
+        """The abstract syntaxes it serves, with transfer syntaxes and roles."""
+
+    def receive(self, request: Request) -> Sink:
+        """Where the data set of this request goes."""
+
+    async def perform(self, request: Request) -> None:
+        """Do what the request asks and respond. `request.sink` is what `receive` returned, filled; None where the
+        message had no data set."""
+
+
+class MemorySink:
+    """Collects a small data set (an identifier, action information) in memory."""
+
+    def __init__(self, limit: int = 16 << 20) -> None:
+        self._limit = limit
+        self.data = bytearray()
+
+    def write(self, views: Sequence[memoryview]) -> bool:
+        for view in views:
+            self.data += view
+        if len(self.data) > self._limit:
+            raise TooLarge(f"data set longer than {self._limit} bytes")
+        return True
+
+    async def ready(self) -> None:
+        return None
+
+    async def discard(self) -> None:
+        self.data.clear()
+
+
+class Request:
+    """One request message of the peer, and the way to answer it."""
+
+    __slots__ = ("_pending_command", "association", "cancelled", "command", "context", "sink")
+
+    def __init__(self, association: Association, context: AcceptedContext, command: Command) -> None:
+        self.association = association
+        self.context = context
+        self.command = command
+        self.sink: Sink | None = None
+        self.cancelled = False
+        """Set when the peer sent C-CANCEL (PS3.7 9.3.2.3) or the association ended: stop, and answer FE00H."""
+        self._pending_command: tuple[int, bytes] | None = None
+
+    @property
+    def data(self) -> bytes:
+        """The data set, where `receive` gave a `MemorySink`."""
+        return bytes(self.sink.data) if isinstance(self.sink, MemorySink) else b""
+
+    async def respond(self, status: int, data: bytes | None = None, extra: Mapping[int, Value] | None = None) -> None:
+        """Send a response. Raises `AssociationAborted` where the association has ended."""
+        await self.association.send(self.context.id, response_to(self.command, status, extra), data)
+
+    async def fail(self, status: int, comment: str, offending: tuple[int, ...] = ()) -> None:
+        """Send a final response with an Error Comment (at most 64 characters) and the offending elements."""
+        extra: dict[int, Value] = {Element.ERROR_COMMENT: comment}
+        if offending:
+            extra[Element.OFFENDING_ELEMENT] = offending
+        await self.respond(status, extra=extra)
+
+    async def respond_pending(self, data_sets: Sequence[bytes], status: int = PENDING) -> None:
+        """Send many pending responses with identifiers at once; returns when the peer keeps up."""
+        if self._pending_command is None or self._pending_command[0] != status:
+            self._pending_command = status, response_to(self.command, status).encode(data_set=True)
+        command = self._pending_command[1]
+        limit = self.association.peer_max_pdu
+        cid = self.context.id
+        await self.association.send_pdus(b"".join([message_pdus(cid, command, data, limit) for data in data_sets]))

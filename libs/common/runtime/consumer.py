@@ -1,0 +1,223 @@
+"""The consumer loop: poll, decode, apply, commit last.
+
+A handler takes a batch of events and returns when their effects are durable; it is idempotent, because everything comes
+at least once. It has two words for what goes wrong:
+- `Backoff`: later. The batch is kept, and tried again after a growing pause; nothing is committed, nothing is lost.
+  An error of ours that is `retryable` (a dependency is away) says the same.
+- `Poison`: never. The one event goes to the dead letters with its bytes and the reason; the others go on.
+Any other exception means that some event of the batch cannot be applied: the batch is halved until the one is found.
+Too many dead letters in a short time mean that not the events are wrong but we are: the loop stops, loudly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from libs.common.clock import Clock
+from libs.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
+from libs.common.events import DeadLetter, Event, decode
+from libs.common.ids import DEFAULT_PARTITION
+from libs.common.ports.log import EventLog, Record
+from libs.common.runtime.backoff import Delays
+from libs.common.runtime.failpoints import FailPoint, reach
+from libs.common.telemetry.logs import get_logger
+from libs.common.telemetry.metrics import Metrics
+
+T = TypeVar("T")
+_LAG_EVERY_SECONDS = 15.0
+
+
+class Backoff(Exception):
+    """Later: a handler cannot apply its batch now."""
+
+
+class Poison(Exception):
+    """Never: `delivery` cannot be applied, for `reason`."""
+
+    def __init__(self, delivery: Delivery, reason: str) -> None:
+        super().__init__(reason)
+        self.delivery = delivery
+        self.reason = reason
+
+
+class DeadLetterLimit(GantryError):
+    """More dead letters in a short time than single bad events explain; the consumer has stopped."""
+
+
+class _Stopped(Exception):
+    """The loop was asked to stop while it waited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A record and the event in it."""
+
+    record: Record
+    event: Event
+
+
+Handler = Callable[[Sequence[Delivery]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerLimits:
+    """`dead_letters` within `dead_letter_seconds` stop the loop."""
+
+    batch: int = 500
+    dead_letters: int = 100
+    dead_letter_seconds: float = 3600.0
+    delays: Delays = field(default_factory=Delays)
+
+
+class ConsumerLoop:
+    """One consumer group member of a service."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        group: str,
+        topics: Sequence[str],
+        handler: Handler,
+        clock: Clock,
+        metrics: Metrics,
+        limits: ConsumerLimits = ConsumerLimits(),
+    ) -> None:
+        self._log = log
+        self._group = group
+        self._topics = topics
+        self._handler = handler
+        self._clock = clock
+        self._metrics = metrics
+        self._limits = limits
+        self._dead: deque[float] = deque()
+        self._stopping = False
+        self._waiting: asyncio.Task[Any] | None = None
+        self._said = get_logger("consumer").bind(group=group)
+
+    async def run(self) -> None:
+        """Consume until `stop`. Raises `DeadLetterLimit`, and nothing else that a dependency does."""
+        consumer = self._log.consumer(self._group, self._topics)
+        try:
+            await self._persist(consumer.__aenter__)
+            while True:
+                records = await self._persist(lambda: consumer.poll(self._limits.batch))
+                await self._apply(await self._decoded(records))
+                await reach(FailPoint.BEFORE_COMMIT)
+                await self._persist(lambda done=records: consumer.commit(done))  # type: ignore[misc]
+        except _Stopped:
+            return
+        finally:
+            await consumer.__aexit__(None, None, None)
+
+    def stop(self) -> None:
+        """End `run` after the batch in hand; at once where it waits for records or for a dependency."""
+        self._stopping = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def _decoded(self, records: Sequence[Record]) -> list[Delivery]:
+        deliveries = []
+        for record in records:
+            try:
+                deliveries.append(Delivery(record, decode(record.payload)))
+            except UndecodableEvent as error:
+                await self._bury(record, "", str(error))
+        return deliveries
+
+    async def _apply(self, batch: Sequence[Delivery]) -> None:
+        attempt = 0
+        while batch:
+            try:
+                await self._handler(batch)
+                return
+            except Poison as poison:
+                await self._bury(poison.delivery.record, poison.delivery.event.trace, poison.reason)
+                batch = [delivery for delivery in batch if delivery is not poison.delivery]
+            except Exception as error:
+                if not (isinstance(error, Backoff) or (isinstance(error, GantryError) and error.retryable)):
+                    await self._halve(batch, error)
+                    return
+                self._metrics.consumer_retries.labels(self._group).inc()
+                self._said.warning("batch put off", error=error, events=len(batch), attempt=attempt)
+                await self._pause(attempt)
+                attempt += 1
+
+    async def _halve(self, batch: Sequence[Delivery], error: Exception) -> None:
+        """One event of `batch` makes the handler raise what nobody expects: find it, and let the others go on."""
+        if len(batch) == 1:
+            self._said.error("event cannot be applied", error=error, offset=batch[0].record.offset)
+            await self._bury(batch[0].record, batch[0].event.trace, f"unexpected {type(error).__name__}")
+            return
+        middle = len(batch) // 2
+        await self._apply(batch[:middle])
+        await self._apply(batch[middle:])
+
+    async def _bury(self, record: Record, trace: str, reason: str) -> None:
+        """Put one event with the dead letters; a limit keeps a fault of ours from emptying the log into them."""
+        now = self._clock.monotonic()
+        while self._dead and self._dead[0] <= now - self._limits.dead_letter_seconds:
+            self._dead.popleft()
+        if len(self._dead) >= self._limits.dead_letters:
+            seconds = self._limits.dead_letter_seconds
+            raise DeadLetterLimit(f"{self._group}: {len(self._dead)} dead letters in {seconds:g} s; consumer stopped")
+        self._dead.append(now)
+        letter = DeadLetter(
+            partition=DEFAULT_PARTITION,
+            trace=trace,
+            group=self._group,
+            topic=record.topic,
+            offset=record.offset,
+            reason=reason,
+            failed_at=self._clock.now_us(),
+            payload=record.payload,
+        )
+        await self._persist(lambda: self._log.append(letter))
+        self._metrics.dead_letters.labels(self._group).inc()
+        self._said.error("dead letter", topic=record.topic, offset=record.offset, reason=reason)
+
+    async def _persist(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of `call`, made again while the log is away."""
+        attempt = 0
+        while True:
+            try:
+                return await self._interruptible(call())
+            except DependencyUnavailable as error:
+                self._said.warning("event log away", error=error, attempt=attempt)
+                await self._pause(attempt)
+                attempt += 1
+
+    async def _pause(self, attempt: int) -> None:
+        await self._interruptible(self._clock.sleep(self._limits.delays.after(attempt)))
+
+    async def _interruptible(self, call: Coroutine[Any, Any, T]) -> T:
+        """Await `call`, which `stop` may cut short; raises `_Stopped` then."""
+        if self._stopping:
+            call.close()
+            raise _Stopped
+        waiting: asyncio.Task[T] = asyncio.ensure_future(call)
+        self._waiting = waiting
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._stopping and (task is None or not task.cancelling()):
+                raise _Stopped from None
+            raise
+        finally:
+            self._waiting = None
+
+
+async def report_lag(log: EventLog, groups: Sequence[str], clock: Clock, metrics: Metrics) -> None:
+    """Keep the lag gauges of `groups` current, for ever."""
+    while True:
+        for group in groups:
+            try:
+                for topic, records in (await log.lag(group)).items():
+                    metrics.consumer_lag.labels(group, topic).set(records)
+            except DependencyUnavailable:
+                metrics.dependency_failures.labels("event log").inc()
+        await clock.sleep(_LAG_EVERY_SECONDS)

@@ -1,0 +1,81 @@
+"""Named places where a test may make the process die, fail, refuse or stall.
+
+    GANTRY_FAILPOINTS="after-blob-put=kill,before-publish=raise@3,before-commit=sleep:2.5"
+
+`kill` is SIGKILL to this very process; `raise` an unexpected exception; `refuse` a dependency that is away; `sleep:S`
+waits S seconds. `@N` does it at the Nth time only. The environment is read once, at import; without it a fail point
+costs one comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from enum import Enum
+
+from libs.common.clock import SystemClock
+from libs.common.errors import DependencyUnavailable
+
+
+class FailPoint(Enum):
+    """Where a crash would hurt most."""
+
+    AFTER_BLOB_PUT = "after-blob-put"
+    """ingest: the bytes are durable, no event tells of them yet."""
+    BEFORE_PUBLISH = "before-publish"
+    """Any service: about to append an event."""
+    AFTER_PUBLISH = "after-publish"
+    """ingest: the event is durable, the peer has no answer yet."""
+    BEFORE_ANSWER = "before-answer"
+    """Any service: about to send the response that promises something."""
+    BEFORE_COMMIT = "before-commit"
+    """Any consumer: effects are durable, the offset is not."""
+
+
+class FailPointRaised(Exception):
+    """What `raise` raises: nothing that any code expects."""
+
+
+@dataclass(slots=True)
+class _Action:
+    word: str
+    seconds: float
+    at: int
+    seen: int = 0
+
+
+def parse(text: str) -> dict[FailPoint, _Action]:
+    """The actions in a GANTRY_FAILPOINTS value; ValueError where a name or an action is unknown."""
+    actions = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, _, action = item.partition("=")
+        action, _, at = action.partition("@")
+        word, _, seconds = action.partition(":")
+        if word not in ("kill", "raise", "refuse", "sleep"):
+            raise ValueError(f"fail point {name!r} has unknown action {word!r}")
+        actions[FailPoint(name)] = _Action(word, float(seconds or 0), int(at or 0))
+    return actions
+
+
+_ARMED = parse(os.environ.get("GANTRY_FAILPOINTS", ""))
+
+
+async def reach(point: FailPoint) -> None:
+    """Pass a fail point, or do what the environment says."""
+    if _ARMED and (action := _ARMED.get(point)) is not None:
+        await _act(point, action)
+
+
+async def _act(point: FailPoint, action: _Action) -> None:
+    action.seen += 1
+    if action.at and action.seen != action.at:
+        return
+    if action.word == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif action.word == "raise":
+        raise FailPointRaised(point.value)
+    elif action.word == "refuse":
+        raise DependencyUnavailable("fail point", point.value)
+    else:
+        await SystemClock().sleep(action.seconds)

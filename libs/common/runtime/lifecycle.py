@@ -1,0 +1,139 @@
+"""From start to exit: components start in order, serve until a signal, drain with a deadline, and close in reverse.
+
+    STARTING ──all started──▶ READY ──SIGTERM, SIGINT──▶ DRAINING ──drained, or deadline──▶ STOPPED
+        └──── a component fails ────────┴────────────────────────────────────────────────▶ STOPPED, exit code 1
+
+A second signal while draining ends the drain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Sequence
+from enum import Enum
+from typing import Any, Protocol
+
+from libs.common.clock import Clock
+from libs.common.telemetry.logs import get_logger
+
+
+class State(Enum):
+    """What the readiness probe tells: only READY takes new work."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+class Component(Protocol):
+    """Something that starts and stops with the process."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Be ready for work when this returns."""
+
+    async def drain(self) -> None:
+        """Take no new work, and return when what is under way is finished. May be cancelled at the deadline."""
+
+    async def close(self) -> None:
+        """Give everything back; what is still under way ends now. Called also where `start` failed or never ran."""
+
+
+class Lifecycle:
+    """One process's components."""
+
+    def __init__(self, components: Sequence[Component], clock: Clock, drain_seconds: float = 30.0) -> None:
+        self.state = State.STARTING
+        self._components = components
+        self._clock = clock
+        self._drain_seconds = drain_seconds
+        self._asked = asyncio.Event()
+        self._asked_again = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._said = get_logger("lifecycle")
+
+    def watch(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Run background work that the process cannot do without: where it raises, the process drains and ends with
+        exit code 1, so that whoever supervises it sees. It is cancelled after the drain."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def ask_to_stop(self) -> None:
+        """What SIGTERM and SIGINT do: drain; the second time: now."""
+        if self._asked.is_set():
+            self._asked_again.set()
+        self._asked.set()
+
+    async def run(self) -> int:
+        """Start, serve, drain, close. Returns the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.ask_to_stop)
+        try:
+            await self._start()
+            if not self._asked.is_set():
+                self.state = State.READY
+                self._said.info("ready")
+            await self._asked.wait()
+            self.state = State.DRAINING
+            self._said.info("draining", seconds=self._drain_seconds)
+            await self._drain()
+        except Exception as error:
+            self._fail(error, "start")
+        finally:
+            await self._close()
+            self.state = State.STOPPED
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+        self._said.info("stopped", failed=self._failure is not None)
+        return 1 if self._failure is not None else 0
+
+    async def _start(self) -> None:
+        for component in self._components:
+            if self._asked.is_set():
+                return
+            await component.start()
+            self._said.debug("component started", name=component.name)
+
+    async def _drain(self) -> None:
+        """All at once, so that one that is slow costs the others nothing; until the deadline or a second signal."""
+        drains = [asyncio.create_task(c.drain(), name=c.name) for c in reversed(self._components)]
+        ends: list[asyncio.Future[Any]] = [
+            asyncio.gather(*drains, return_exceptions=True),
+            asyncio.ensure_future(self._clock.sleep(self._drain_seconds)),
+            asyncio.ensure_future(self._asked_again.wait()),
+        ]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for drain in drains:
+            if not drain.done():
+                self._said.warning("drain cut short", name=drain.get_name())
+            elif not drain.cancelled() and (error := drain.exception()) is not None:
+                self._said.error("drain failed", name=drain.get_name(), error=error)
+        for end in [*drains, *ends]:
+            end.cancel()
+        await asyncio.gather(*drains, *ends, return_exceptions=True)
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for component in reversed(self._components):
+            try:
+                await component.close()
+            except Exception as error:
+                self._said.error("close failed", name=component.name, error=error)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error, task.get_name())
+
+    def _fail(self, error: BaseException, name: str) -> None:
+        self._failure = error
+        self._said.error("component failed", name=name, error=error)
+        self._asked.set()

@@ -1,0 +1,71 @@
+"""Log lines: lower-case facts with fields, as JSON lines or for a person's console; never patient data.
+
+    log = get_logger("ingest")
+    log.info("object stored", sop_instance_uid=uid, bytes=525_000, trace=trace)
+
+What protects patients is a rule (log identifiers of ours, UIDs and AE titles, never attributes of a data set) and a net
+below it: fields that are named after patients are withheld, and so are bytes, whatever they hold.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import MutableMapping
+from typing import IO, Any, Literal, cast
+
+import structlog
+
+Format = Literal["json", "console"]
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_LONGEST_TEXT = 500
+_WITHHELD = "(withheld)"
+# Attributes of PS3.3 C.7.1 to C.7.3 that say who somebody is or who treated them.
+_PERSONAL = ("patient", "person", "physician", "birth", "accession", "other_id", "operators", "study_description")
+
+
+def set_up_logs(form: Format, level: str = "info", stream: IO[str] | None = None) -> None:
+    """Configure the process's log lines; once, by whoever starts it. `level` is debug, info, warning or error."""
+    render: Any = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _error_as_fact,
+            _withhold,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(cast("Any", stream or sys.stderr)),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger(component: str) -> structlog.typing.FilteringBoundLogger:
+    """The logger of a component: "ingest", "net", "commitment", …"""
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(component=component))
+
+
+def _error_as_fact(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """`error=exception` becomes its kind and, for errors of ours, its message; messages of others may quote data."""
+    error = fields.get("error")
+    if isinstance(error, BaseException):
+        fields["error"] = type(error).__name__
+        if type(error).__module__.startswith("libs.common.errors"):
+            fields["reason"] = str(error)
+        elif error.__traceback__ is not None:
+            last = error.__traceback__
+            while last.tb_next is not None:
+                last = last.tb_next
+            fields["at"] = f"{last.tb_frame.f_code.co_name}:{last.tb_lineno}"
+    return fields
+
+
+def _withhold(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in fields.items():
+        if any(word in name for word in _PERSONAL) or isinstance(value, (bytes, bytearray, memoryview)):
+            fields[name] = _WITHHELD
+        elif isinstance(value, str) and (len(value) > _LONGEST_TEXT or not value.isprintable()):
+            # A name from outside must not begin a line of its own, nor fill the disk.
+            fields[name] = ascii(value[:_LONGEST_TEXT])[1:-1]
+    return fields

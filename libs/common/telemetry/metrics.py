@@ -1,0 +1,179 @@
+"""What Gantry counts: one table, from which the collectors are made and docs/metrics.md is generated.
+
+Labels are closed sets (statuses, outcomes, roles) and configured names (AE titles of known peers, consumer groups);
+never a UID, never an AE title from outside that policy does not know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+Kind = Literal["counter", "gauge", "histogram"]
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row of the table. `attribute` is its name on `Metrics`, and with `gantry_` before it in the exposition;
+    counters have `_total` behind it there."""
+
+    attribute: str
+    kind: Kind
+    unit: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """As it is registered."""
+        return f"gantry_{self.attribute}"
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("objects_received", "counter", "objects", "Objects received, by the DIMSE status answered", ("status",)),
+    Metric("object_bytes_received", "counter", "bytes", "Data set bytes received of acknowledged objects"),
+    Metric(
+        "object_receive_seconds", "histogram", "seconds", "First byte of a C-STORE command to its response", ("status",)
+    ),
+    Metric("associations_open", "gauge", "associations", "Associations open now", ("role",)),
+    Metric("associations_accepted", "counter", "associations", "Associations accepted", ("role",)),
+    Metric(
+        "associations_rejected",
+        "counter",
+        "associations",
+        "Associations rejected, by result/source/reason of PS3.8 9.3.4",
+        ("reason",),
+    ),
+    Metric(
+        "associations_aborted",
+        "counter",
+        "associations",
+        "Associations that ended in an abort, by who aborted: us, peer, lost",
+        ("by",),
+    ),
+    Metric("find_requests", "counter", "requests", "C-FIND requests, by final status", ("status",)),
+    Metric("find_responses", "counter", "responses", "Pending C-FIND responses sent"),
+    Metric("find_seconds", "histogram", "seconds", "C-FIND request to its final response"),
+    Metric(
+        "suboperations",
+        "counter",
+        "sub-operations",
+        "C-STORE sub-operations of C-MOVE and C-GET, by outcome: completed, failed, warning",
+        ("operation", "outcome"),
+    ),
+    Metric("suboperation_bytes", "counter", "bytes", "Data set bytes sent in sub-operations", ("operation",)),
+    Metric(
+        "retrieve_requests",
+        "counter",
+        "requests",
+        "C-MOVE and C-GET requests, by final status",
+        ("operation", "status"),
+    ),
+    Metric(
+        "commitment_transactions",
+        "counter",
+        "transactions",
+        "Storage commitment requests, by answer: accepted, refused",
+        ("answer",),
+    ),
+    Metric(
+        "commitment_instances",
+        "counter",
+        "instances",
+        "Instances in commitment reports, by failure reason (PS3.3 C.14.1.1); 0000 is committed",
+        ("reason",),
+    ),
+    Metric(
+        "commitment_reports",
+        "counter",
+        "reports",
+        "N-EVENT-REPORT attempts, by outcome: delivered, retried, given_up",
+        ("outcome",),
+    ),
+    Metric(
+        "instances_indexed",
+        "counter",
+        "instances",
+        "Events applied to the index, by outcome: added, redelivered, redundant, conflict",
+        ("outcome",),
+    ),
+    Metric("searchable_seconds", "histogram", "seconds", "Acknowledged to searchable"),
+    Metric("consumer_lag", "gauge", "records", "Records that a consumer group has not committed", ("group", "topic")),
+    Metric("consumer_retries", "counter", "batches", "Batches put off because a dependency was away", ("group",)),
+    Metric("dead_letters", "counter", "events", "Events that a consumer group could not apply", ("group",)),
+    Metric("event_append_seconds", "histogram", "seconds", "An append to the event log"),
+    Metric("blob_put_seconds", "histogram", "seconds", "An object made durable in the object store"),
+    Metric(
+        "dependency_failures",
+        "counter",
+        "calls",
+        "Calls that found a dependency away, full or too slow",
+        ("dependency",),
+    ),
+    Metric(
+        "config_reloads", "counter", "reloads", "Changed configuration files, by outcome: taken, refused", ("outcome",)
+    ),
+)
+
+
+class Metrics:
+    """The collectors of one process, as attributes named in the table."""
+
+    objects_received: Counter
+    object_bytes_received: Counter
+    object_receive_seconds: Histogram
+    associations_open: Gauge
+    associations_accepted: Counter
+    associations_rejected: Counter
+    associations_aborted: Counter
+    find_requests: Counter
+    find_responses: Counter
+    find_seconds: Histogram
+    suboperations: Counter
+    suboperation_bytes: Counter
+    retrieve_requests: Counter
+    commitment_transactions: Counter
+    commitment_instances: Counter
+    commitment_reports: Counter
+    instances_indexed: Counter
+    searchable_seconds: Histogram
+    consumer_lag: Gauge
+    consumer_retries: Counter
+    dead_letters: Counter
+    event_append_seconds: Histogram
+    blob_put_seconds: Histogram
+    dependency_failures: Counter
+    config_reloads: Counter
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        """Registers with `registry`; without one, with a fresh registry of its own."""
+        self.registry = registry if registry is not None else CollectorRegistry()
+        for metric in METRICS:
+            setattr(self, metric.attribute, _collector(metric, self.registry))
+
+
+def _collector(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+    if metric.kind == "histogram":
+        return Histogram(metric.name, metric.help, metric.labels, registry=registry, buckets=_SECONDS)
+    kind = Counter if metric.kind == "counter" else Gauge
+    return kind(metric.name, metric.help, metric.labels, registry=registry)
+
+
+def metrics_as_markdown() -> str:
+    """docs/metrics.md."""
+    lines = [
+        "# Metrics",
+        "",
+        "Generated by `make docs` from `libs/common/telemetry/metrics.py`; served at `/metrics` of each process.",
+        "",
+        "| metric | type | unit | labels | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for metric in METRICS:
+        name = f"{metric.name}_total" if metric.kind == "counter" else metric.name
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        lines.append(f"| `{name}` | {metric.kind} | {metric.unit} | {labels} | {metric.help} |")
+    return "\n".join(lines) + "\n"

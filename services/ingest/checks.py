@@ -1,0 +1,26 @@
+"""What ingest refuses, as pure functions: PS3.4 B.2.3 statuses for UIDs that are none or do not agree."""
+
+from __future__ import annotations
+
+from libs.common.dicom.scan import Scan
+from libs.common.dimse import Command
+from libs.common.errors import MismatchedDataSet, NotUnderstood, RefusedDataSet
+from libs.common.ids import is_uid
+from libs.common.ul import AcceptedContext
+
+
+def refuse_command(command: Command, context: AcceptedContext) -> RefusedDataSet | None:
+    """Why a C-STORE request is refused before its data set is looked at; None where it is not."""
+    if not is_uid(command.sop_instance_uid):
+        return NotUnderstood("affected sop instance uid is not a uid")
+    if command.sop_class_uid != context.abstract_syntax:
+        return MismatchedDataSet("sop class differs from the presentation context")
+    return None
+
+
+def check_agreement(scan: Scan, sop_class_uid: str, sop_instance_uid: str) -> None:
+    """Never store under one name and index under another: raises `MismatchedDataSet` (A900H)."""
+    if scan.sop_instance_uid != sop_instance_uid:
+        raise MismatchedDataSet("sop instance uid differs from the command's")
+    if scan.sop_class_uid != sop_class_uid:
+        raise MismatchedDataSet("sop class uid differs from the command's")

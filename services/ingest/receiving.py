@@ -1,0 +1,188 @@
+"""One object on its way into the store: bytes stay in memory while they are few, and stream on when they are not.
+
+The event loop only copies fragments into a chunk. Digest and header scan run in worker threads, chunk by chunk; both
+release the interpreter or are short. An object of one chunk is stored in one piece; a larger one through a writer, with
+at most `_AHEAD` chunks waiting: beyond that the association stops reading until the store has caught up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from libs.common.dicom.scan import Scan, Scanner
+from libs.common.errors import GantryError, RefusedDataSet, TooLarge
+from libs.common.ports.blobs import BlobStore, BlobWriter
+
+CHUNK = 1 << 20
+_AHEAD = 3
+_INLINE = 32768
+"""Up to this many bytes a scan costs less than a change of threads."""
+_SLACK = 64 << 20
+"""How far past the limit a peer may go on sending before it is aborted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipted:
+    """An object whose bytes are durable."""
+
+    scan: Scan
+    digest: str
+    data_set_offset: int
+    data_set_length: int
+
+
+class ObjectSink:
+    """A `Sink` for the data set of one C-STORE request.
+
+    What is wrong with the data set is remembered, its remaining bytes are read and dropped, and `finish` raises it, so
+    that the peer gets a status and may go on with its next object.
+    """
+
+    def __init__(
+        self,
+        store: BlobStore,
+        workers: Executor,
+        key: str,
+        head: bytes,
+        transfer_syntax_uid: str,
+        *,
+        max_size: int,
+        refused: RefusedDataSet | None = None,
+    ) -> None:
+        self._store = store
+        self._workers = workers
+        self._key = key
+        self._head = head
+        self._max_size = max_size
+        self._error: GantryError | None = refused
+        self._scanner = Scanner(transfer_syntax_uid)
+        self._digest = blake3()
+        self._chunk = bytearray()
+        self.length = 0
+        self._queue: asyncio.Queue[bytearray] | None = None
+        self._spilling: asyncio.Task[None] | None = None
+        self._writer: BlobWriter | None = None
+
+    # ---- the association's side
+
+    def write(self, views: Sequence[memoryview]) -> bool:
+        chunk = self._chunk
+        for view in views:
+            chunk += view
+            self.length += len(view)
+        if self.length > self._max_size:
+            self._too_large()
+        if self._error is not None:
+            chunk.clear()
+            return True
+        if len(chunk) >= CHUNK:
+            return self._spill()
+        return True
+
+    async def ready(self) -> None:
+        queue = self._queue
+        if queue is not None:
+            await queue.join()
+
+    async def discard(self) -> None:
+        self._error = self._error or TooLarge("discarded")
+        await self._stop_spilling()
+
+    # ---- the handler's side
+
+    async def finish(self) -> Receipted:
+        """Everything has arrived: returns when the object is durable. Raises why it is refused, or that the store is
+        away; nothing of the object is left then."""
+        try:
+            if self._spilling is None:
+                await self._finish_small()
+            else:
+                await self._finish_large()
+            if self._error is not None:
+                raise self._error
+            return self._receipted
+        except BaseException:
+            await self._stop_spilling()
+            raise
+
+    def check(self, scan: Scan) -> None:
+        """Called with the scan before the object becomes visible; a subclass or caller may replace it."""
+
+    # ---- inside
+
+    def _too_large(self) -> None:
+        self._error = self._error or TooLarge(f"object larger than {self._max_size} bytes")
+        if self.length > self._max_size + _SLACK:
+            raise TooLarge("object without end")
+
+    async def _finish_small(self) -> None:
+        if self._error is not None:
+            return
+        data = bytes(self._chunk)
+        self._chunk = bytearray()
+        if len(data) <= _INLINE:
+            self._absorb(data)
+        else:
+            await asyncio.get_running_loop().run_in_executor(self._workers, self._absorb, data)
+        self._conclude()
+        await self._store.put(self._key, (self._head, data))
+
+    async def _finish_large(self) -> None:
+        assert self._queue is not None
+        if self._chunk and self._error is None:
+            self._queue.put_nowait(self._chunk)
+        await self._queue.join()
+        if self._error is None and self._writer is not None:
+            self._conclude()
+            await self._writer.commit()
+            self._writer = None
+
+    def _conclude(self) -> None:
+        """The scan is complete: what it says must agree before anything becomes visible."""
+        scan = self._scanner.finish()
+        self.check(scan)
+        self._receipted = Receipted(scan, f"blake3:{self._digest.hexdigest()}", len(self._head), self.length)
+
+    def _absorb(self, data: bytes) -> None:
+        self._digest.update(data)
+        self._scanner.feed(data)
+
+    def _spill(self) -> bool:
+        if self._queue is None:
+            self._queue = asyncio.Queue()
+            self._spilling = asyncio.get_running_loop().create_task(self._spill_chunks(self._queue))
+        self._queue.put_nowait(self._chunk)
+        self._chunk = bytearray()
+        return self._queue.qsize() < _AHEAD
+
+    async def _spill_chunks(self, queue: asyncio.Queue[bytearray]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            chunk = await queue.get()
+            try:
+                if self._error is None:
+                    data = bytes(chunk)
+                    await loop.run_in_executor(self._workers, self._absorb, data)
+                    if self._writer is None:
+                        self._writer = self._store.writer(self._key)
+                        await self._writer.write(self._head)
+                    await self._writer.write(data)
+            except GantryError as error:
+                self._error = error
+            except Exception as error:
+                self._error = GantryError(f"internal error while storing: {type(error).__name__}")
+            finally:
+                queue.task_done()
+
+    async def _stop_spilling(self) -> None:
+        if self._spilling is not None:
+            self._spilling.cancel()
+            await asyncio.gather(self._spilling, return_exceptions=True)
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            await writer.abort()

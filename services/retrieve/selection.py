@@ -1,0 +1,22 @@
+"""Which objects a C-MOVE or C-GET identifier names (pure)."""
+
+from __future__ import annotations
+
+from libs.common.dicom.identifiers import decode_identifier
+from libs.common.dicom.matching import Query
+from libs.common.dicom.queries import compile_retrieve, model_of
+from libs.common.errors import NotUnderstood
+from libs.common.ids import DEFAULT_PARTITION
+
+
+def select(sop_class_uid: str, identifier: bytes, transfer_syntax_uid: str) -> Query:
+    """The query for a retrieval.
+
+    PS3.4 C.4.2.2.1 wants the unique keys of all levels above. Workstations in the field leave them out; UIDs are unique
+    without them, so they narrow the answer where they are given and are not missed where they are not.
+    """
+    model = model_of(sop_class_uid)
+    if model is None:
+        raise NotUnderstood("not a retrieve sop class")
+    decoded = decode_identifier(identifier, transfer_syntax_uid)
+    return compile_retrieve(decoded, model, DEFAULT_PARTITION, relational=True)

@@ -1,0 +1,78 @@
+"""Health, readiness and metrics over HTTP.
+
+/healthz  200 while the process answers
+/readyz   200 while it takes new work and its stores answer; otherwise 503 and a line per reason
+/metrics  Prometheus text format
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+
+from libs.common.errors import GantryError
+
+Check = Callable[[], Awaitable[None]]
+_CHECK_SECONDS = 5.0
+
+
+class HealthServer:
+    """A component of the lifecycle."""
+
+    name = "http"
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        takes_work: Callable[[], bool],
+        checks: Mapping[str, Check],
+    ) -> None:
+        self._host = host
+        self.port = port
+        self._registry = registry
+        self._takes_work = takes_work
+        self._checks = checks
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.add_routes(
+            [web.get("/healthz", self._health), web.get("/readyz", self._ready), web.get("/metrics", self._metrics)]
+        )
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def drain(self) -> None:
+        """Probes and metrics are answered until the end."""
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        problems = [] if self._takes_work() else ["not taking new work"]
+        problems += [line for line in await asyncio.gather(*map(self._run, self._checks)) if line]
+        return web.Response(status=503 if problems else 200, text="\n".join(problems or ["ready"]) + "\n")
+
+    async def _run(self, name: str) -> str:
+        try:
+            await asyncio.wait_for(self._checks[name](), _CHECK_SECONDS)
+        except TimeoutError:
+            return f"{name}: no answer in {_CHECK_SECONDS:g} s"
+        except GantryError as error:
+            return f"{name}: {error}"
+        return ""
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), content_type="text/plain", charset="utf-8")

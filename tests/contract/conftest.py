@@ -1,0 +1,84 @@
+"""The backends that every contract runs against. A new backend adds an entry here, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from libs.common.adapters.files import open_file_store
+from libs.common.adapters.sqlite import open_sqlite_log
+from libs.common.clock import ManualClock
+from libs.common.ports.blobs import BlobStore
+from libs.common.ports.log import EventLog
+
+OpenBlobStore = Callable[[], Awaitable[BlobStore]]
+"""Opens the same store again each time: what a restart, or another process, sees."""
+
+
+def _files(folder: Path) -> OpenBlobStore:
+    async def open_again() -> BlobStore:
+        return await open_file_store(folder / "objects", low_water=0)
+
+    return open_again
+
+
+OpenEventLog = Callable[[], Awaitable[EventLog]]
+"""Opens the same log again each time: what a restart, or another process, sees."""
+
+
+def _sqlite(folder: Path, clock: ManualClock) -> OpenEventLog:
+    async def open_again() -> EventLog:
+        return await open_sqlite_log(folder / "log.db", clock)
+
+    return open_again
+
+
+EVENT_LOGS = {"sqlite": _sqlite}
+BLOB_STORES = {"files": _files}
+
+
+@pytest.fixture(params=BLOB_STORES)
+async def open_blob_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenBlobStore]:
+    opened: list[BlobStore] = []
+    open_again = BLOB_STORES[request.param](tmp_path)
+
+    async def tracked() -> BlobStore:
+        opened.append(await open_again())
+        return opened[-1]
+
+    yield tracked
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+async def store(open_blob_store: OpenBlobStore) -> BlobStore:
+    return await open_blob_store()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture(params=EVENT_LOGS)
+async def open_event_log(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
+) -> AsyncIterator[OpenEventLog]:
+    opened: list[EventLog] = []
+    open_again = EVENT_LOGS[request.param](tmp_path, clock)
+
+    async def tracked() -> EventLog:
+        opened.append(await open_again())
+        return opened[-1]
+
+    yield tracked
+    for log in opened:
+        await log.close()
+
+
+@pytest.fixture
+async def log(open_event_log: OpenEventLog) -> EventLog:
+    return await open_event_log()

@@ -1,0 +1,224 @@
+"""What every event log promises (libs/common/ports/log.py). Each test quotes the sentence that it checks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from libs.common.clock import ManualClock
+from libs.common.events import InstanceStored, decode
+from libs.common.ports.log import Consumer, EventLog, Record
+from tests.contract.conftest import OpenEventLog
+from tests.support.facts import conflict, requested, stored
+
+
+async def take(consumer: Consumer, count: int) -> list[Record]:
+    """Poll until `count` records came, and fail if that takes long."""
+    records: list[Record] = []
+    async with asyncio.timeout(20):
+        while len(records) < count:
+            records += await consumer.poll()
+    assert len(records) == count
+    return records
+
+
+async def nothing_comes(consumer: Consumer) -> bool:
+    try:
+        await asyncio.wait_for(consumer.poll(), 0.3)
+    except TimeoutError:
+        return True
+    return False
+
+
+def receipts(records: list[Record]) -> list[int]:
+    events = [decode(record.payload) for record in records]
+    return [int(event.receipt, 16) for event in events if isinstance(event, InstanceStored)]
+
+
+async def test_appended_event_reaches_a_waiting_consumer(log: EventLog) -> None:
+    """ "An event is durable, and visible to every consumer, when `append` returns." """
+    async with log.consumer("indexer", ["instances"]) as consumer:
+        waiting = asyncio.create_task(consumer.poll())
+        await asyncio.sleep(0.1)
+        event = stored(7)
+        await log.append(event)
+        (record,) = await asyncio.wait_for(waiting, 20)
+        assert decode(record.payload) == event
+        assert (record.topic, record.key) == ("instances", event.study_instance_uid)
+
+
+async def test_appended_event_is_there_after_a_restart(open_event_log: OpenEventLog) -> None:
+    """ "An event is durable, and visible to every consumer, when `append` returns." """
+    log = await open_event_log()
+    await log.append(stored(1), stored(2))
+    await log.close()
+    again = await open_event_log()
+    async with again.consumer("indexer", ["instances"]) as consumer:
+        assert receipts(await take(consumer, 2)) == [1, 2]
+
+
+async def test_events_of_one_key_keep_their_order(log: EventLog) -> None:
+    """ "Events with the same topic and key have the order of their appends." """
+    numbers = itertools.count()
+
+    async def append_study(study: str) -> None:
+        for _ in range(30):
+            await log.append(stored(next(numbers), study), stored(next(numbers), study))
+
+    await asyncio.gather(*(append_study(f"1.2.{n}") for n in range(8)))
+    async with log.consumer("indexer", ["instances"]) as consumer:
+        records = await take(consumer, 480)
+    for n in range(8):
+        order = receipts([record for record in records if record.key == f"1.2.{n}"])
+        assert len(order) == 60
+        assert order == sorted(order)
+
+
+async def test_records_of_a_partition_come_in_order_of_offset(log: EventLog) -> None:
+    """ "Records of one partition come in order of offset. Each is given out once per member until it leaves"."""
+    await asyncio.gather(*(log.append(stored(n, f"1.{n % 9}"), conflict(n)) for n in range(200)))
+    async with log.consumer("audit", ["instances", "conflicts"]) as consumer:
+        records = await take(consumer, 400)
+        assert await nothing_comes(consumer)
+    offsets: dict[tuple[str, int], list[int]] = {}
+    for record in records:
+        offsets.setdefault((record.topic, record.partition), []).append(record.offset)
+    for of_partition in offsets.values():
+        assert of_partition == sorted(set(of_partition))
+
+
+async def test_poll_gives_no_more_than_asked_for(log: EventLog) -> None:
+    """ "The next records, at least one"."""
+    await log.append(*(stored(n) for n in range(10)), *(conflict(n) for n in range(10)))
+    async with log.consumer("g", ["instances", "conflicts"]) as consumer:
+        seen = 0
+        while seen < 20:
+            records = await consumer.poll(3)
+            assert 1 <= len(records) <= 3
+            seen += len(records)
+
+
+async def test_uncommitted_records_come_again(open_event_log: OpenEventLog) -> None:
+    """ "one that was not committed is given out again to whoever takes the partition next." """
+    log = await open_event_log()
+    await log.append(*(stored(n) for n in range(5)))
+    async with log.consumer("g", ["instances"]) as consumer:
+        records = await take(consumer, 5)
+        await consumer.commit(records[:3])
+    async with log.consumer("g", ["instances"]) as consumer:
+        assert receipts(await take(consumer, 2)) == [3, 4]
+    await log.close()
+    again = await open_event_log()
+    async with again.consumer("g", ["instances"]) as consumer:
+        assert receipts(await take(consumer, 2)) == [3, 4]
+
+
+async def test_commit_covers_what_came_before_and_never_goes_back(log: EventLog) -> None:
+    """ "These records and all before them in their partitions are done"."""
+    await log.append(*(stored(n) for n in range(5)))
+    async with log.consumer("g", ["instances"]) as consumer:
+        records = await take(consumer, 5)
+        await consumer.commit([records[3]])
+        await consumer.commit([records[0]])
+        await consumer.commit([])
+    assert await log.lag("g") == {"instances": 1}
+
+
+async def test_new_group_begins_with_what_is_retained(log: EventLog) -> None:
+    """ "or since the beginning of what is retained for a new group"."""
+    await log.append(*(stored(n) for n in range(3)))
+    for group in ("first", "second"):
+        async with log.consumer(group, ["instances"]) as consumer:
+            records = await take(consumer, 3)
+            await consumer.commit(records)
+
+
+async def test_groups_do_not_affect_each_other(log: EventLog) -> None:
+    """ "several groups do not affect each other." """
+    await log.append(stored(1))
+    async with log.consumer("one", ["instances"]) as one, log.consumer("other", ["instances"]) as other:
+        await one.commit(await take(one, 1))
+        assert receipts(await take(other, 1)) == [1]
+        assert await log.lag("one") == {"instances": 0}
+        assert await log.lag("other") == {"instances": 1}
+
+
+async def test_one_member_of_a_group_consumes_and_the_next_takes_over(open_event_log: OpenEventLog) -> None:
+    """ "Within a group, a partition belongs to one member at a time". One key is one partition in every backend."""
+    log, other_log = await open_event_log(), await open_event_log()
+    async with other_log.consumer("g", ["instances"]) as second:
+        async with log.consumer("g", ["instances"]) as first:
+            await log.append(stored(0))
+            polls = {asyncio.create_task(c.poll()): c for c in (first, second)}
+            done, pending = await asyncio.wait(polls, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+            assert len(done) == 1
+            active = polls[done.pop()]
+            await log.append(stored(1))
+            assert receipts(await take(active, 1)) == [1]
+            (waiting,) = pending
+            assert not waiting.done()
+            if active is second:
+                waiting.cancel()
+                return
+        assert receipts(await asyncio.wait_for(waiting, 20)) == [0, 1]
+
+
+async def test_group_name_and_topic_are_checked(log: EventLog) -> None:
+    """ "Join a group." """
+    with pytest.raises(ValueError):
+        log.consumer("../etc", ["instances"])
+    with pytest.raises(ValueError):
+        log.consumer("g", ["nonsense"])
+
+
+async def test_replay_is_whole_and_ends(log: EventLog) -> None:
+    """ "Everything retained in a topic that was appended before the iteration began, oldest first"."""
+    for at in range(0, 1200, 100):
+        await log.append(*(stored(n) for n in range(at, at + 100)))
+    await log.append(requested("1.9"))
+    seen = []
+    async for record in log.replay("instances"):
+        if not seen:
+            await log.append(stored(5000))
+        seen.append(record)
+    assert receipts(seen) == list(range(1200))
+    assert [record.key async for record in log.replay("commitment")] == ["1.9"]
+    assert [record async for record in log.replay("dead-letters")] == []
+
+
+async def test_lag_counts_what_is_not_committed(log: EventLog) -> None:
+    """ "For each topic that the group has joined: how many records it has not committed." """
+    assert await log.lag("g") == {}
+    async with log.consumer("g", ["instances", "conflicts"]) as consumer:
+        assert await log.lag("g") == {"instances": 0, "conflicts": 0}
+        await log.append(stored(1), stored(2), conflict(1))
+        assert await log.lag("g") == {"instances": 2, "conflicts": 1}
+        await consumer.commit(await take(consumer, 3))
+        assert await log.lag("g") == {"instances": 0, "conflicts": 0}
+
+
+async def test_appended_at_is_the_time_of_the_append(log: EventLog, clock: ManualClock) -> None:
+    """ "`appended_at` is in microseconds since the epoch." """
+    clock.advance(5)
+    await log.append(stored(1))
+    (record,) = [record async for record in log.replay("instances")]
+    assert record.appended_at == clock.now_us()
+
+
+async def test_check_returns_and_appends_nothing(log: EventLog) -> None:
+    """ "Return if an event could be appended now"."""
+    await log.check()
+    assert [record async for record in log.replay("instances")] == []
+
+
+async def test_close_finishes_events_under_way(open_event_log: OpenEventLog) -> None:
+    """ "Give the resources back; events under way are finished first." """
+    log = await open_event_log()
+    appends = [asyncio.create_task(log.append(stored(n))) for n in range(50)]
+    await asyncio.sleep(0)
+    await log.close()
+    await asyncio.gather(*appends)
+    again = await open_event_log()
+    assert len([record async for record in again.replay("instances")]) == 50
