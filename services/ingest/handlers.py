@@ -24,7 +24,7 @@ from libs.common.ports.log import EventLog
 from libs.common.runtime.failpoints import FailPoint, reach
 from libs.common.ul import Abilities
 from services.ingest.checks import check_agreement, refuse_command
-from services.ingest.receiving import ObjectSink, Receipted
+from services.ingest.receiving import Chunks, ObjectSink, Receipted
 
 _SLOWEST = 20e6
 """Bytes per second that a store must reach for a large object."""
@@ -48,6 +48,7 @@ class InstanceSink(ObjectSink):
         stored_at: int,
         store: BlobStore,
         workers: Executor,
+        chunks: Chunks,
         settings: IngestSettings,
     ) -> None:
         command, context = request.command, request.context
@@ -62,6 +63,7 @@ class InstanceSink(ObjectSink):
         super().__init__(
             store,
             workers,
+            chunks,
             self.key,
             head,
             context.transfer_syntax,
@@ -104,11 +106,12 @@ class StorageService:
         self._log = log
         self._clock = clock
         self._workers = workers
+        self._chunks = Chunks()
         self._settings = settings or IngestSettings()
 
     def receive(self, request: Request) -> InstanceSink:
         now = self._clock.now_us()
-        return InstanceSink(request, Receipt.at(now), now, self._store, self._workers, self._settings)
+        return InstanceSink(request, Receipt.at(now), now, self._store, self._workers, self._chunks, self._settings)
 
     async def perform(self, request: Request) -> None:
         sink = request.sink
@@ -118,14 +121,14 @@ class StorageService:
         try:
             async with asyncio.timeout(self._settings.deadline + sink.length / _SLOWEST):
                 receipted = await sink.finish()
-                await reach(FailPoint.AFTER_BLOB_PUT)
+                reach(FailPoint.AFTER_BLOB_PUT)
                 event = stored(request, sink, receipted)
-                await reach(FailPoint.BEFORE_PUBLISH)
+                reach(FailPoint.BEFORE_PUBLISH)
                 await self._log.append(event)
-                await reach(FailPoint.AFTER_PUBLISH)
+                reach(FailPoint.AFTER_PUBLISH)
         except TimeoutError:
             raise DependencyUnavailable("object store or event log", "deadline passed") from None
-        await reach(FailPoint.BEFORE_ANSWER)
+        reach(FailPoint.BEFORE_ANSWER)
         await request.respond(SUCCESS)
 
 
