@@ -106,7 +106,7 @@ class ConsumerLoop:
             while True:
                 records = await self._persist(lambda: consumer.poll(self._limits.batch))
                 await self._apply(await self._decoded(records))
-                reach(FailPoint.BEFORE_COMMIT)
+                await reach(FailPoint.BEFORE_COMMIT)
                 await self._persist(lambda done=records: consumer.commit(done))  # type: ignore[misc]
         except _Stopped:
             return

@@ -3,8 +3,7 @@
     GANTRY_FAILPOINTS="after-blob-put=kill,before-publish=raise@3,before-commit=sleep:2.5"
 
 `kill` is SIGKILL to this very process; `raise` an unexpected exception; `refuse` a dependency that is away; `sleep:S`
-stops the whole process for S seconds.
-`@N` does it at the Nth time only. The environment is read once, at import; without it a fail point
+waits S seconds. `@N` does it at the Nth time only. The environment is read once, at import; without it a fail point
 costs one comparison.
 """
 
@@ -12,10 +11,10 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from dataclasses import dataclass
 from enum import Enum
 
+from libs.common.clock import SystemClock
 from libs.common.errors import DependencyUnavailable
 
 
@@ -62,13 +61,13 @@ def parse(text: str) -> dict[FailPoint, _Action]:
 _ARMED = parse(os.environ.get("GANTRY_FAILPOINTS", ""))
 
 
-def reach(point: FailPoint) -> None:
+async def reach(point: FailPoint) -> None:
     """Pass a fail point, or do what the environment says."""
     if _ARMED and (action := _ARMED.get(point)) is not None:
-        _act(point, action)
+        await _act(point, action)
 
 
-def _act(point: FailPoint, action: _Action) -> None:
+async def _act(point: FailPoint, action: _Action) -> None:
     action.seen += 1
     if action.at and action.seen != action.at:
         return
@@ -79,4 +78,4 @@ def _act(point: FailPoint, action: _Action) -> None:
     elif action.word == "refuse":
         raise DependencyUnavailable("fail point", point.value)
     else:
-        threading.Event().wait(action.seconds)
+        await SystemClock().sleep(action.seconds)

@@ -14,10 +14,13 @@ from libs.common.runtime.backoff import Delays
 from libs.common.runtime.failpoints import FailPoint, parse
 
 PROGRAM = """
+import asyncio
 from libs.common.runtime.failpoints import FailPoint, reach
-for n in range(3):
-    print(n, flush=True)
-    reach(FailPoint.BEFORE_ANSWER)
+async def main():
+    for n in range(3):
+        print(n, flush=True)
+        await reach(FailPoint.BEFORE_ANSWER)
+asyncio.run(main())
 """
 
 

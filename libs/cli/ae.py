@@ -1,0 +1,203 @@
+"""`gantry ae list|add|remove|test`: who may call the archive, and whom it calls."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+from libs.cli.output import json_option, print_json, print_table, status_words
+from libs.cli.peers import EXIT_FAILED
+from libs.cli.peers import in_words as failure_in_words
+from libs.common.config.document import read
+from libs.common.config.load import load_settings
+from libs.common.config.peers_file import add_peer, remove_peer
+from libs.common.config.policy import Admission, Destination, Peer, Permission, Policy, in_words, policy_of
+from libs.common.config.settings import Settings
+from libs.common.config.tls import client_context
+from libs.common.errors import ConfigError, GantryError
+from libs.common.net import Peer as NetPeer
+from libs.common.net import connect, scu
+
+_IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+_PERMISSIONS = click.Choice([permission.value for permission in Permission])
+
+
+@click.group()
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=lambda: os.environ.get("GANTRY_CONFIG", "gantry.yaml"),
+    show_default="$GANTRY_CONFIG or gantry.yaml",
+    help="The settings file; its `peers:`, or the file named by its `peers_file`, is the policy.",
+)
+@click.pass_context
+def ae(context: click.Context, config: Path) -> None:
+    """Known AE titles: who may store, find, retrieve and commit, and where C-MOVE may send."""
+    with _refusals():
+        settings = load_settings(config if config.exists() else None, os.environ)
+    file = settings.peers_file or config
+    if settings.peers_file is not None and not file.is_absolute():
+        file = config.parent / file
+    context.obj = settings, file
+
+
+@ae.command("list")
+@json_option
+@click.pass_obj
+def list_peers(given: tuple[Settings, Path], as_json: bool) -> None:
+    """Show the peers of the policy file."""
+    peers = list(_policy(given).peers.values())
+    if as_json:
+        for peer in peers:
+            print_json(peer.model_dump(mode="json", by_alias=True))
+        return
+    columns = ["AE title", "host", "port", "calls from", "may", "C-MOVE to", "TLS"]
+    print_table(columns, [_row(peer) for peer in peers])
+
+
+def _row(peer: Peer) -> list[str]:
+    return [
+        peer.ae_title,
+        peer.host or "",
+        str(peer.port or ""),
+        ", ".join(str(network) for network in peer.addresses) or (peer.host or ""),
+        in_words(peer.may),
+        "yes" if peer.move_destination else "no",
+        "yes" if peer.tls else "no",
+    ]
+
+
+@ae.command("add")
+@click.argument("ae_title")
+@click.option("--host", help="Where we call it; an address may also call from there.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port it listens on.")
+@click.option("--from", "sources", multiple=True, metavar="CIDR", help="An address or range that it calls from.")
+@click.option("--may", "may", multiple=True, type=_PERMISSIONS, help="What it may ask of us; default: echo.")
+@click.option("--move-destination", is_flag=True, help="C-MOVE may send objects there.")
+@click.option("--tls", is_flag=True, help="Only over TLS, in both directions.")
+@click.option("--max-associations", type=click.IntRange(1), help="At once; default 50.")
+@click.pass_obj
+def add(
+    given: tuple[Settings, Path],
+    ae_title: str,
+    host: str | None,
+    port: int | None,
+    sources: tuple[str, ...],
+    may: tuple[str, ...],
+    move_destination: bool,
+    tls: bool,
+    max_associations: int | None,
+) -> None:
+    """Add a peer. A running archive takes the change within seconds."""
+    entry = {
+        "ae_title": ae_title,
+        "host": host,
+        "port": port,
+        "from": list(sources) or None,
+        "may": list(may) or [Permission.ECHO.value],
+        "move_destination": move_destination or None,
+        "tls": tls or None,
+        "max_associations": max_associations,
+    }
+    with _refusals():
+        add_peer(given[1], {name: value for name, value in entry.items() if value is not None})
+    click.echo(f"{ae_title} added to {given[1]}; `gantry ae test {ae_title}` tries it")
+
+
+@ae.command("remove")
+@click.argument("ae_title")
+@click.pass_obj
+def remove(given: tuple[Settings, Path], ae_title: str) -> None:
+    """Remove a peer. Its open associations end by themselves; new ones are rejected."""
+    with _refusals():
+        remove_peer(given[1], ae_title)
+    click.echo(f"{ae_title} removed from {given[1]}")
+
+
+@ae.command("test")
+@click.argument("ae_title")
+@click.option("--timeout", default=10.0, show_default=True, help="Seconds to wait for each answer.")
+@click.pass_obj
+def test(given: tuple[Settings, Path], ae_title: str, timeout: float) -> None:
+    """Try a peer both ways: associate with it and C-ECHO, and say whether it would be admitted here."""
+    settings, _ = given
+    policy = _policy(given)
+    peer = policy.peers.get(ae_title)
+    if peer is None:
+        click.echo(f"gantry: no peer has the AE title {ae_title}; `gantry ae add {ae_title} …` adds it", err=True)
+        sys.exit(EXIT_FAILED)
+    out, out_words = _outwards(settings, policy.contact(ae_title), timeout)
+    back, back_words = _inwards(policy, peer)
+    click.echo(f"{'ok' if out else 'FAILED':<7} {settings.dimse.ae_title} → {ae_title}: {out_words}")
+    click.echo(f"{'ok' if back else 'FAILED':<7} {ae_title} → {settings.dimse.ae_title}: {back_words}")
+    sys.exit(0 if out and back else EXIT_FAILED)
+
+
+def _outwards(settings: Settings, contact: Destination | None, timeout: float) -> tuple[bool, str]:
+    """An association with C-ECHO."""
+    if contact is None:
+        return False, "not called: the policy names no host and port for it"
+    try:
+        with _refusals():
+            context = client_context(settings.tls) if contact.tls else None
+        status = asyncio.run(_echo(settings.dimse.ae_title, contact, context, timeout))
+    except GantryError as error:
+        return False, failure_in_words(error)
+    return status == 0, f"C-ECHO at {contact.host}:{contact.port}: {status_words(status)}"
+
+
+async def _echo(ours: str, contact: Destination, tls: object, timeout: float) -> int:
+    peer = NetPeer(contact.host, contact.port, contact.ae_title, ours, tls=tls, connect_timeout=timeout)  # type: ignore[arg-type]
+    async with connect(peer, [(scu.VERIFICATION, [_IMPLICIT_LITTLE_ENDIAN])]) as association:
+        return await scu.echo(association, timeout=timeout)
+
+
+def _inwards(policy: Policy, peer: Peer) -> tuple[bool, str]:
+    """What the policy would say if it called from where its host is, or from the first range given."""
+    addresses = _addresses(peer)
+    if not addresses:
+        return False, f"would be rejected: the name {peer.host} has no address"
+    verdicts = {address: policy.admit(peer.ae_title, policy.ae_title, address, tls=peer.tls) for address in addresses}
+    admitted = [address for address, verdict in verdicts.items() if isinstance(verdict, Admission)]
+    rejected = [
+        f"rejected when it calls from {address} ({verdict.result}/{verdict.source}/{verdict.reason}: {verdict.words})"
+        for address, verdict in verdicts.items()
+        if not isinstance(verdict, Admission)
+    ]
+    if not admitted:
+        return False, f"would be {'; '.join(rejected)}"
+    also = f"; but {'; '.join(rejected)}" if rejected else ""
+    return True, f"would be admitted from {', '.join(admitted)}; may {in_words(peer.may)}{also}"
+
+
+def _addresses(peer: Peer) -> list[str]:
+    if peer.host is None:
+        return [str(peer.addresses[0].network_address)]
+    try:
+        found = socket.getaddrinfo(peer.host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return sorted({str(entry[4][0]) for entry in found})
+
+
+def _policy(given: tuple[Settings, Path]) -> Policy:
+    settings, file = given
+    with _refusals():
+        return policy_of(read(file), settings.dimse.ae_title, settings.lab)
+
+
+class _refusals:
+    """Ends the command with what is wrong in a file, in words."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ConfigError):
+            click.echo(f"gantry: {error}", err=True)
+            sys.exit(2)

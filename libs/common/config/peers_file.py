@@ -1,0 +1,55 @@
+"""Edits of the AE policy file that keep its comments and order. Nothing is written that does not read as a policy."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml.comments import CommentedSeq
+
+from libs.common.config.document import Document, parse, read
+from libs.common.config.load import PEERS
+from libs.common.config.policy import policy_of
+from libs.common.errors import ConfigError
+
+
+def add_peer(file: Path, entry: Mapping[str, Any]) -> None:
+    """Append a peer; the file is made where it is not there. Raises `ConfigError`, and leaves the file as it was."""
+    document = read(file) if file.exists() else parse("", str(file))
+    policy_of(document, "")
+    if document.tree.get(PEERS) is None:
+        document.tree[PEERS] = CommentedSeq()
+    document.tree[PEERS].append(dict(entry))
+    _write(document)
+
+
+def remove_peer(file: Path, ae_title: str) -> None:
+    """Take a peer out. Raises `ConfigError` where it is not in, and leaves the file as it was."""
+    document = read(file)
+    entries = list(policy_of(document, "").peers)
+    if ae_title not in entries:
+        raise ConfigError(str(file), document.line_of([PEERS]), f"no peer has the AE title {ae_title}")
+    del document.tree[PEERS][entries.index(ae_title)]
+    _write(document)
+
+
+def _write(document: Document) -> None:
+    """Replace the file at once, so that a reader, or a power cut, sees the old one or the new one."""
+    text = document.text()
+    policy_of(parse(text, document.file), "")
+    file = Path(document.file)
+    temp = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        with temp.open("w", encoding="utf-8") as stream:
+            if file.exists():
+                os.fchmod(stream.fileno(), file.stat().st_mode & 0o777)
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temp.rename(file)
+    except OSError as error:
+        temp.unlink(missing_ok=True)
+        raise ConfigError(str(file), None, error.strerror or "cannot be written") from error

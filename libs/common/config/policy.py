@@ -1,0 +1,188 @@
+"""The AE policy: who may call us, for what, and whom we call. Decisions are pure functions of a frozen policy.
+
+    peers:
+      - ae_title: CT1
+        host: 10.1.2.3              # where we call it; an address may also call from there
+        port: 104
+        from: [10.1.2.0/24]         # more addresses it may call from; needed where `host` is a name
+        may: [store, commit, echo]  # the rest is refused: its presentation contexts are not accepted
+        move_destination: true      # C-MOVE may send objects there
+
+Unknown callers are rejected, and so are known ones from elsewhere. `lab` admits unknown callers from this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from libs.common.config.document import Document, read
+from libs.common.config.load import PEERS, plain
+from libs.common.config.settings import AeTitle
+
+Network = IPv4Network | IPv6Network
+
+
+class Permission(StrEnum):
+    """What a peer may ask of us."""
+
+    STORE = "store"
+    FIND = "find"
+    RETRIEVE = "retrieve"
+    COMMIT = "commit"
+    ECHO = "echo"
+
+
+ALL = frozenset(Permission)
+
+
+def _network(value: Any) -> Network:
+    try:
+        return ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} is not an address or a CIDR range") from None
+
+
+class Peer(BaseModel):
+    """One AE that we know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    ae_title: AeTitle
+    host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")] | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    addresses: tuple[Annotated[Network, BeforeValidator(_network)], ...] = Field(default=(), alias="from")
+    may: frozenset[Permission] = frozenset({Permission.ECHO})
+    move_destination: bool = False
+    tls: bool = False
+    max_associations: Annotated[int, Field(ge=1)] = 50
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.host is not None and _address(self.host) is None and not self.addresses:
+            raise ValueError("`host` is a name, so `from` must say which addresses it calls from")
+        if self.host is None and not self.addresses:
+            raise ValueError("`host` or `from` is needed: nobody is admitted from everywhere by accident")
+        if self.move_destination and (self.host is None or self.port is None):
+            raise ValueError("a move destination needs `host` and `port`")
+        if self.port is not None and self.host is None:
+            raise ValueError("`port` without `host`")
+        return self
+
+    def calls_from(self, address: IPv4Address | IPv6Address) -> bool:
+        """Whether `address` is one that this peer calls from."""
+        if self.host is not None and _address(self.host) == address:
+            return True
+        return any(address.version == network.version and address in network for network in self.addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An association that may be."""
+
+    calling_ae_title: str
+    may: frozenset[Permission]
+    max_associations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An A-ASSOCIATE-RJ (PS3.8 table 9-21) and, for our log alone, why."""
+
+    result: int
+    source: int
+    reason: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Whom we call."""
+
+    ae_title: str
+    host: str
+    port: int
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All peers, and what holds for the rest."""
+
+    ae_title: str
+    peers: Mapping[str, Peer]
+    lab: bool = False
+
+    def admit(self, calling: str, called: str, address: str, tls: bool = False) -> Admission | Rejection:
+        """Whether `calling` at `address` may associate with `called`. PS3.8 9.3.4: what is wrong with a title is a
+        permanent rejection by the service user (1/1/x); a peer at the wrong address learns no more than a stranger."""
+        if called.strip() != self.ae_title:
+            return Rejection(1, 1, 7, "called AE title is not ours")
+        calling = calling.strip()
+        peer, at = self.peers.get(calling), _address(address)
+        if peer is not None and at is not None and peer.calls_from(at):
+            if peer.tls and not tls:
+                return Rejection(1, 1, 1, "this peer must use TLS")
+            return Admission(calling, peer.may, peer.max_associations)
+        if peer is None and self.lab and at is not None and at.is_loopback:
+            return Admission(calling, ALL, 1 << 30)
+        return Rejection(1, 1, 3, "calling AE title is not known" if peer is None else "known, but not at this address")
+
+    def destination(self, ae_title: str) -> Destination | None:
+        """Where C-MOVE may send objects; None is answered with A801H (PS3.4 C.4.2.1.5)."""
+        peer = self.peers.get(ae_title.strip())
+        return self.contact(ae_title) if peer is not None and peer.move_destination else None
+
+    def contact(self, ae_title: str) -> Destination | None:
+        """Where a peer listens, for reports to it; None where the policy does not say."""
+        peer = self.peers.get(ae_title.strip())
+        if peer is None or peer.host is None or peer.port is None:
+            return None
+        return Destination(peer.ae_title, peer.host, peer.port, peer.tls)
+
+
+def policy_of(document: Document, ae_title: str, lab: bool = False) -> Policy:
+    """The policy in a YAML document; raises `ConfigError` with the line. Other sections are not looked at."""
+    entries = plain(document.tree.get(PEERS))
+    if entries is None:
+        entries = []
+    if not isinstance(entries, list):
+        raise document.refuse([PEERS], "peers: a list is expected")
+    peers: dict[str, Peer] = {}
+    for number, entry in enumerate(entries):
+        try:
+            peer = Peer.model_validate(entry)
+        except ValidationError as error:
+            raise document.explain(error, (PEERS, number)) from error
+        if peer.ae_title in peers:
+            raise document.refuse([PEERS, number], f"peers.{number}: AE title {peer.ae_title} is there already")
+        peers[peer.ae_title] = peer
+    return Policy(ae_title, peers, lab)
+
+
+def read_policy(file: Path | None, ae_title: str, lab: bool = False) -> Policy:
+    """The policy in a file; without a file nobody is known. Raises `ConfigError`."""
+    if file is None:
+        return Policy(ae_title, {}, lab)
+    return policy_of(read(file), ae_title, lab)
+
+
+def in_words(may: Iterable[Permission]) -> str:
+    """Permissions in a fixed order, for people."""
+    held = set(may)
+    return ", ".join(permission.value for permission in Permission if permission in held) or "nothing"
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text.split("%")[0])
+    except ValueError:
+        return None
+    # A dual-stack socket shows IPv4 callers as ::ffff:a.b.c.d.
+    return getattr(address, "ipv4_mapped", None) or address

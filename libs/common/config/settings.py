@@ -1,0 +1,166 @@
+"""The settings: frozen, unknown keys refused, every field with its unit and meaning; docs/settings.md is made of them.
+
+Durations are seconds and sizes bytes throughout; a field's name says so where its section does not.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from libs.common.ids import is_ae_title, is_uid
+
+_MIB = 1 << 20
+
+
+def _ae_title(value: str) -> str:
+    if not is_ae_title(value):
+        raise ValueError("not an AE title (PS3.5 6.2: 1 to 16 characters, no backslash)")
+    return value
+
+
+def _uid(value: str) -> str:
+    if not is_uid(value):
+        raise ValueError("not a UID (PS3.5 9.1)")
+    return value
+
+
+AeTitle = Annotated[str, AfterValidator(_ae_title)]
+Uid = Annotated[str, AfterValidator(_uid)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+def _f(default: Any, unit: str, description: str) -> Any:
+    """A field with its unit and meaning."""
+    return Field(default=default, description=description, json_schema_extra={"unit": unit})
+
+
+class Section(BaseModel):
+    """What all sections have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Dimse(Section):
+    """The DICOM port and its limits"""
+
+    ae_title: AeTitle = _f("GANTRY", "AE title", "Our AE title; associations called otherwise are rejected (1/1/7)")
+    host: str = _f("0.0.0.0", "address", "Where to listen")  # noqa: S104 (a server; policy decides who gets in)
+    port: Port = _f(11112, "port", "Port of the roles that run together; 0 takes a free one")
+    artim: Seconds = _f(30.0, "s", "ARTIM timer: from connection to A-ASSOCIATE-RQ, and for closing (PS3.8 9.1.5)")
+    pdu_deadline: Seconds = _f(60.0, "s", "From a PDU's first byte to its last")
+    idle_timeout: Seconds = _f(600.0, "s", "An association on which nothing happens is ended after this")
+    max_associations: Count = _f(500, "associations", "Per process; beyond it rejected for now (2/3/2)")
+    max_associations_per_peer: Count = _f(50, "associations", "Per address; a peer's own limit in the policy is lower")
+    max_pdu: Annotated[int, Field(ge=4096, le=16 * _MIB)] = _f(131072, "bytes", "Maximum PDU length we announce")
+    max_associate_request: Annotated[int, Field(ge=16384)] = _f(262144, "bytes", "Longest A-ASSOCIATE-RQ taken")
+    max_contexts: Annotated[int, Field(ge=1, le=128)] = _f(128, "contexts", "Presentation contexts per association")
+    max_command_set: Annotated[int, Field(ge=1024)] = _f(65536, "bytes", "Longest DIMSE command set taken")
+    max_object: Count = _f(16 << 30, "bytes", "Longest data set taken; beyond it A700H")
+    listen_backlog: Count = _f(1024, "connections", "Connections that may wait to be accepted")
+    async_window: Annotated[int, Field(ge=1, le=256)] = _f(8, "operations", "Operations a peer may have under way")
+    private_sop_classes: tuple[Uid, ...] = _f((), "UIDs", "Storage SOP classes to take besides those of the standard")
+
+
+class Http(Section):
+    """Health, readiness and metrics"""
+
+    host: str = _f("0.0.0.0", "address", "Where to listen")  # noqa: S104 (probes come from outside)
+    port: Port = _f(8080, "port", "Port; 0 takes a free one")
+
+
+class Storage(Section):
+    """Where objects, events and the index are"""
+
+    objects: str | None = _f(None, "URL", "Object store; DATA/objects as file:/// where not given")
+    log: str | None = _f(None, "URL", "Event log; DATA/log.db as sqlite:/// where not given")
+    index: str | None = _f(None, "URL", "Search index; DATA/index.db as sqlite:/// where not given")
+    low_water: Annotated[int, Field(ge=0)] = _f(256 * _MIB, "bytes", "Objects are refused while less is free (A700H)")
+    deadline: Seconds = _f(30.0, "s", "For store and log together, from the last byte of an object to its answer")
+
+
+class Retrieve(Section):
+    """C-MOVE and C-GET"""
+
+    suboperation_retries: Annotated[int, Field(ge=0)] = _f(2, "retries", "Of a sub-operation that failed")
+    retry_delay: Seconds = _f(2.0, "s", "Before the first retry; doubles")
+    connect_timeout: Seconds = _f(10.0, "s", "TCP connection to a destination")
+    associate_timeout: Seconds = _f(30.0, "s", "A destination's answer to A-ASSOCIATE-RQ")
+    response_timeout: Seconds = _f(120.0, "s", "A destination's answer to a C-STORE sub-operation")
+    parallel_destinations: Count = _f(32, "associations", "C-MOVE associations a process may have open at once")
+    parallel_per_destination: Count = _f(4, "associations", "of them to one destination")
+
+
+class Commitment(Section):
+    """Storage commitment"""
+
+    max_references: Count = _f(250_000, "instances", "Per request; beyond it 0213H")
+    in_flight_deadline: Seconds = _f(120.0, "s", "How long to wait for instances that are not in the index yet")
+    read_retries: Annotated[int, Field(ge=0)] = _f(5, "retries", "Where the object store is away; then 0110H")
+    parallel_checks: Count = _f(4, "objects", "Objects read back and digested at once")
+    report_timeout: Seconds = _f(60.0, "s", "A peer's answer to N-EVENT-REPORT")
+    same_association_wait: Annotated[float, Field(ge=0)] = _f(
+        600.0, "s", "How long a report may use the requesting association while the peer keeps it open"
+    )
+    retry_first: Seconds = _f(10.0, "s", "Before the first retry of a report; doubles")
+    retry_longest: Seconds = _f(3600.0, "s", "Longest wait between retries of a report")
+    give_up: Annotated[float, Field(gt=0)] = _f(7.0, "days", "After which a report is given up")
+
+
+class Tls(Section):
+    """TLS on the DICOM port (PS3.15 B.9 BCP 195)"""
+
+    certificate: Path | None = _f(None, "PEM file", "Our certificate chain; TLS is off without it")
+    key: Path | None = _f(None, "PEM file", "Its private key")
+    ca: Path | None = _f(None, "PEM file", "Who signs our peers' certificates")
+    require_client_certificate: bool = _f(True, "", "Reject peers without a certificate signed by `ca`")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("a certificate and its key are needed together")
+        if self.certificate is not None and self.require_client_certificate and self.ca is None:
+            raise ValueError("require_client_certificate needs `ca`")
+        return self
+
+
+class Logs(Section):
+    """Log lines"""
+
+    format: Literal["json", "console"] = _f("json", "", "For machines or for a person")
+    level: Literal["debug", "info", "warning", "error"] = _f("info", "", "The least that is told")
+
+
+class Settings(Section):
+    """Everything that can be set"""
+
+    data: Path = _f(Path("var"), "folder", "Where the embedded stores live")
+    peers_file: Path | None = _f(None, "YAML file", "The AE policy (`peers:`); this very file where not given")
+    lab: bool = _f(False, "", "Admit unknown AE titles from this machine, with every permission; never in production")
+    drain: Seconds = _f(30.0, "s", "What is under way may take this long at shutdown")
+    dimse: Dimse = _f(Dimse(), "", "")
+    http: Http = _f(Http(), "", "")
+    storage: Storage = _f(Storage(), "", "")
+    retrieve: Retrieve = _f(Retrieve(), "", "")
+    commitment: Commitment = _f(Commitment(), "", "")
+    tls: Tls = _f(Tls(), "", "")
+    logs: Logs = _f(Logs(), "", "")
+
+    @property
+    def objects_url(self) -> str:
+        """The object store's URL."""
+        return self.storage.objects or f"file://{self.data.absolute()}/objects"
+
+    @property
+    def log_url(self) -> str:
+        """The event log's URL."""
+        return self.storage.log or f"sqlite://{self.data.absolute()}/log.db"
+
+    @property
+    def index_url(self) -> str:
+        """The search index's URL."""
+        return self.storage.index or f"sqlite://{self.data.absolute()}/index.db"

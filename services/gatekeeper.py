@@ -1,0 +1,81 @@
+"""The AE policy at the door: `libs.common.net.server.Gatekeeper` from `libs.common.config.policy`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+from libs.common.config.policy import Permission, Policy, Rejection
+from libs.common.net.scu import (
+    PATIENT_ROOT_FIND,
+    PATIENT_ROOT_GET,
+    PATIENT_ROOT_MOVE,
+    STORAGE_COMMITMENT,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+    VERIFICATION,
+)
+from libs.common.ul import AssociateReject, AssociateRequest
+
+# PS3.4 C.6.3: retired, and still what old workstations ask for.
+PATIENT_STUDY_ONLY_FIND = "1.2.840.10008.5.1.4.1.2.3.1"
+PATIENT_STUDY_ONLY_MOVE = "1.2.840.10008.5.1.4.1.2.3.2"
+PATIENT_STUDY_ONLY_GET = "1.2.840.10008.5.1.4.1.2.3.3"
+
+_FIND = frozenset({PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND})
+_GET = frozenset({PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET})
+_RETRIEVE = frozenset({PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE}) | _GET
+
+_OTHER_THAN_STORAGE: Mapping[Permission, frozenset[str]] = {
+    Permission.ECHO: frozenset({VERIFICATION}),
+    Permission.FIND: _FIND,
+    Permission.RETRIEVE: _RETRIEVE,
+    Permission.COMMIT: frozenset({STORAGE_COMMITMENT}),
+}
+
+
+class PolicyGatekeeper:
+    """Admits whom the policy in force knows, for what it may do, as often as it may at once.
+
+    A context that a peer has no permission for is not accepted; the association is. Objects sent to a C-GET requestor
+    travel in contexts of storage SOP classes too, so `retrieve` opens those; `may_store` tells what a C-STORE needs.
+    """
+
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        storage_classes: Iterable[str],
+        open_by_title: Counter[str] | None = None,
+        tls: bool = False,
+    ) -> None:
+        """`tls` says what the port that this gate is for speaks. `open_by_title` counts the open associations per
+        calling AE title; whoever opens and closes them keeps it."""
+        self._policy = policy
+        self._tls = tls
+        self._storage = frozenset(storage_classes)
+        self._open = open_by_title if open_by_title is not None else Counter()
+
+    def admit(self, request: AssociateRequest, peer_address: str) -> AssociateReject | frozenset[str] | None:
+        """See `Gatekeeper`."""
+        policy = self._policy()
+        answer = policy.admit(request.calling_ae_title, request.called_ae_title, peer_address, self._tls)
+        if isinstance(answer, Rejection):
+            return AssociateReject(answer.result, answer.source, answer.reason)
+        # PS3.8 table 9-21: rejected-transient, service provider (presentation), local limit exceeded.
+        if self._open[answer.calling_ae_title] >= answer.max_associations:
+            return AssociateReject(2, 3, 2)
+        return self.syntaxes(answer.may)
+
+    def syntaxes(self, may: Iterable[Permission]) -> frozenset[str]:
+        """The abstract syntaxes that permissions open."""
+        held = frozenset(may)
+        opened = frozenset().union(*(_OTHER_THAN_STORAGE.get(permission, frozenset()) for permission in held))
+        if held & {Permission.STORE, Permission.RETRIEVE}:
+            opened |= self._storage
+        return opened
+
+    def may_store(self, calling_ae_title: str, called_ae_title: str, peer_address: str) -> bool:
+        """Whether a C-STORE request on an association of this peer is allowed now."""
+        answer = self._policy().admit(calling_ae_title, called_ae_title, peer_address, self._tls)
+        return not isinstance(answer, Rejection) and Permission.STORE in answer.may

@@ -1,0 +1,187 @@
+"""The AE policy: who gets in, where C-MOVE goes, edits and reloads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from libs.common.clock import ManualClock
+from libs.common.config.peers_file import add_peer, remove_peer
+from libs.common.config.policy import ALL, Admission, Destination, Permission, Policy, Rejection, read_policy
+from libs.common.config.reload import PolicyFile
+from libs.common.errors import ConfigError
+
+TEXT = """\
+# who calls us
+peers:
+  # the CT in room 1
+  - ae_title: CT1
+    host: 10.1.2.3
+    port: 104
+    from: [10.9.0.0/16, "2001:db8::/32"]
+    may: [store, commit, echo]
+  - ae_title: WORKSTATION   # reads only
+    host: pacs.example.org
+    port: 11113
+    from: [10.2.0.7]
+    may: [find, retrieve]
+    move_destination: true
+    tls: true
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "peers.yaml"
+    file.write_text(TEXT)
+    return file
+
+
+@pytest.fixture
+def policy(file: Path) -> Policy:
+    return read_policy(file, "GANTRY")
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "10.9.255.1", "::ffff:10.1.2.3", "2001:db8::1"])
+def test_known_peer_is_admitted_from_its_addresses(policy: Policy, address: str) -> None:
+    may = frozenset({Permission.STORE, Permission.COMMIT, Permission.ECHO})
+    assert policy.admit("CT1", "GANTRY", address) == Admission("CT1", may, 50)
+    assert policy.admit(" CT1 ", "GANTRY  ", address) == Admission("CT1", may, 50)
+
+
+@pytest.mark.parametrize(
+    ("calling", "called", "address", "numbers"),
+    [
+        ("CT1", "OTHER", "10.1.2.3", (1, 1, 7)),
+        ("CT2", "GANTRY", "10.1.2.3", (1, 1, 3)),
+        ("ct1", "GANTRY", "10.1.2.3", (1, 1, 3)),
+        ("CT1", "GANTRY", "10.1.2.4", (1, 1, 3)),
+        ("CT1", "GANTRY", "127.0.0.1", (1, 1, 3)),
+        ("CT1", "GANTRY", "", (1, 1, 3)),
+        ("", "GANTRY", "10.1.2.3", (1, 1, 3)),
+        ("WORKSTATION", "GANTRY", "10.2.0.7", (1, 1, 1)),
+    ],
+)
+def test_everybody_else_is_rejected(
+    policy: Policy, calling: str, called: str, address: str, numbers: tuple[int, int, int]
+) -> None:
+    answer = policy.admit(calling, called, address)
+    assert isinstance(answer, Rejection)
+    assert (answer.result, answer.source, answer.reason) == numbers
+
+
+def test_peer_with_tls_is_admitted_over_tls_alone(policy: Policy) -> None:
+    assert isinstance(policy.admit("WORKSTATION", "GANTRY", "10.2.0.7", tls=True), Admission)
+
+
+def test_without_a_file_nobody_is_known() -> None:
+    assert isinstance(read_policy(None, "GANTRY").admit("CT1", "GANTRY", "127.0.0.1"), Rejection)
+
+
+def test_lab_admits_strangers_from_this_machine_only(file: Path) -> None:
+    lab = read_policy(file, "GANTRY", lab=True)
+    for address in ("127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"):
+        answer = lab.admit("ANYBODY", "GANTRY", address)
+        assert isinstance(answer, Admission)
+        assert answer.may == ALL
+    assert isinstance(lab.admit("ANYBODY", "GANTRY", "10.0.0.1"), Rejection)
+    assert isinstance(lab.admit("CT1", "GANTRY", "127.0.0.1"), Rejection)  # known, so its entry holds
+
+
+def test_move_goes_to_destinations_only(policy: Policy) -> None:
+    assert policy.destination("WORKSTATION") == Destination("WORKSTATION", "pacs.example.org", 11113, True)
+    assert policy.destination("CT1") is None
+    assert policy.destination("NOBODY") is None
+    assert policy.contact("CT1") == Destination("CT1", "10.1.2.3", 104, False)
+
+
+@pytest.mark.parametrize(
+    ("entry", "line", "reason"),
+    [
+        ("  - ae_title: X\n    host: 1.2.3.4\n    may: [steal]\n", 4, "peers.0.may.0: Input should be 'store'"),
+        ("  - ae_title: X\n    host: 1.2.3.4\n    prot: 1\n", 4, "peers.0.prot: unknown key"),
+        ("  - ae_title: X\n    host: name\n", 2, "`host` is a name, so `from` must say"),
+        ("  - ae_title: X\n    may: [echo]\n", 2, "`host` or `from` is needed"),
+        ("  - ae_title: X\n    from: [10.0.0.0/99]\n", 3, "is not an address or a CIDR range"),
+        ("  - ae_title: X\n    host: 1.2.3.4\n    move_destination: true\n", 2, "needs `host` and `port`"),
+        ("  - ae_title: X\n    from: [::/0]\n  - ae_title: X\n    from: [::/0]\n", 4, "AE title X is there already"),
+        ("  - ae_title: THIS_IS_TOO_LONG_FOR_IT\n    from: [::/0]\n", 2, "not an AE title"),
+        ("  ct1: {}\n", 1, "a list is expected"),
+    ],
+)
+def test_error_in_a_policy_names_line_and_reason(tmp_path: Path, entry: str, line: int, reason: str) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text("peers:\n" + entry)
+    with pytest.raises(ConfigError) as error:
+        read_policy(file, "GANTRY")
+    assert reason in str(error.value)
+    assert error.value.line == line
+
+
+def test_edit_keeps_comments_and_order(file: Path) -> None:
+    add_peer(file, {"ae_title": "MR1", "host": "10.1.2.9", "port": 104, "may": ["store"]})
+    assert list(read_policy(file, "GANTRY").peers) == ["CT1", "WORKSTATION", "MR1"]
+    text = file.read_text()
+    assert text.startswith(TEXT.rstrip("\n"))
+    remove_peer(file, "CT1")
+    assert list(read_policy(file, "GANTRY").peers) == ["WORKSTATION", "MR1"]
+    assert "# who calls us" in file.read_text()
+    assert "# reads only" in file.read_text()
+    assert os.listdir(file.parent) == [file.name]
+
+
+def test_edit_makes_a_file_and_leaves_other_sections_alone(tmp_path: Path) -> None:
+    add_peer(tmp_path / "new.yaml", {"ae_title": "A", "from": ["10.0.0.0/8"]})
+    assert list(read_policy(tmp_path / "new.yaml", "GANTRY").peers) == ["A"]
+    shared = tmp_path / "gantry.yaml"
+    shared.write_text("dimse:\n  port: 104  # the old port\n")
+    add_peer(shared, {"ae_title": "A", "from": ["10.0.0.0/8"]})
+    assert shared.read_text().startswith("dimse:\n  port: 104  # the old port\n")
+
+
+def test_edit_that_would_not_read_is_refused_and_changes_nothing(file: Path) -> None:
+    for entry in ({"ae_title": "CT1", "from": ["::/0"]}, {"ae_title": "NEW"}, {"ae_title": "N", "from": ["x"]}):
+        with pytest.raises(ConfigError):
+            add_peer(file, entry)
+    with pytest.raises(ConfigError):
+        remove_peer(file, "NOBODY")
+    assert file.read_text() == TEXT
+
+
+async def test_changed_file_is_taken_and_a_bad_one_refused(file: Path) -> None:
+    outcomes: list[str] = []
+    followed = PolicyFile(file, "GANTRY", on_outcome=outcomes.append)
+    clock = ManualClock()
+    watching = asyncio.create_task(followed.watch(clock))
+
+    async def pass_time() -> None:
+        await asyncio.sleep(0)
+        clock.advance(2.1)
+        await asyncio.sleep(0.01)
+
+    await pass_time()
+    assert outcomes == []
+    remove_peer(file, "CT1")
+    await pass_time()
+    assert outcomes == ["taken"]
+    assert list(followed.current.peers) == ["WORKSTATION"]
+    file.write_text("peers: nonsense\n")
+    await pass_time()
+    await pass_time()
+    assert outcomes == ["taken", "refused"]
+    assert list(followed.current.peers) == ["WORKSTATION"]
+    file.unlink()
+    await pass_time()
+    assert list(followed.current.peers) == ["WORKSTATION"]
+    file.write_text(TEXT)
+    await pass_time()
+    assert list(followed.current.peers) == ["CT1", "WORKSTATION"]
+    watching.cancel()
+
+
+def test_start_with_a_bad_policy_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        PolicyFile(tmp_path / "missing.yaml", "GANTRY")
