@@ -7,6 +7,7 @@ by the log. A crash before that leaves at most an object that no event names.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -14,10 +15,10 @@ from libs.common.clock import Clock
 from libs.common.dicom.part10 import file_meta
 from libs.common.dicom.scan import Scan
 from libs.common.dimse import CommandField
-from libs.common.errors import DependencyUnavailable
+from libs.common.errors import DependencyUnavailable, NotAuthorised, RefusedDataSet
 from libs.common.events import InstanceStored
 from libs.common.ids import DEFAULT_PARTITION, Receipt
-from libs.common.net import MemorySink, Request, Sink
+from libs.common.net import Association, Request
 from libs.common.net.service import SUCCESS
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.log import EventLog
@@ -50,6 +51,7 @@ class InstanceSink(ObjectSink):
         workers: Executor,
         chunks: Chunks,
         settings: IngestSettings,
+        refused: RefusedDataSet | None,
     ) -> None:
         command, context = request.command, request.context
         self.receipt = receipt
@@ -57,7 +59,6 @@ class InstanceSink(ObjectSink):
         self.partition = DEFAULT_PARTITION
         self.key = receipt.object_key(self.partition)
         self._names = command.sop_class_uid, command.sop_instance_uid
-        refused = refuse_command(command, context)
         calling = request.association.calling_ae_title
         head = b"" if refused else file_meta(*self._names, context.transfer_syntax, calling)
         super().__init__(
@@ -75,20 +76,6 @@ class InstanceSink(ObjectSink):
         check_agreement(scan, *self._names)
 
 
-class VerificationService:
-    """C-ECHO (PS3.4 Annex A)."""
-
-    def __init__(self, abilities: Abilities) -> None:
-        self.abilities = abilities
-
-    def receive(self, request: Request) -> Sink:
-        # PS3.7 9.3.5 knows none for C-ECHO; one that comes all the same is read and ignored.
-        return MemorySink(1 << 16)
-
-    async def perform(self, request: Request) -> None:
-        await request.respond(SUCCESS)
-
-
 class StorageService:
     """C-STORE (PS3.4 Annex B)."""
 
@@ -99,6 +86,7 @@ class StorageService:
         log: EventLog,
         clock: Clock,
         workers: Executor,
+        may_store: Callable[[Association], bool],
         settings: IngestSettings | None = None,
     ) -> None:
         self.abilities = abilities
@@ -107,11 +95,20 @@ class StorageService:
         self._clock = clock
         self._workers = workers
         self._chunks = Chunks()
+        self._may_store = may_store
         self._settings = settings or IngestSettings()
 
     def receive(self, request: Request) -> InstanceSink:
         now = self._clock.now_us()
-        return InstanceSink(request, Receipt.at(now), now, self._store, self._workers, self._chunks, self._settings)
+        refused = (
+            refuse_command(request.command, request.context)
+            if self._may_store(request.association)
+            else NotAuthorised("this peer may not store")
+        )
+        receipt = Receipt.at(now)
+        return InstanceSink(
+            request, receipt, now, self._store, self._workers, self._chunks, self._settings, refused
+        )
 
     async def perform(self, request: Request) -> None:
         sink = request.sink
@@ -121,14 +118,14 @@ class StorageService:
         try:
             async with asyncio.timeout(self._settings.deadline + sink.length / _SLOWEST):
                 receipted = await sink.finish()
-                reach(FailPoint.AFTER_BLOB_PUT)
+                await reach(FailPoint.AFTER_BLOB_PUT)
                 event = stored(request, sink, receipted)
-                reach(FailPoint.BEFORE_PUBLISH)
+                await reach(FailPoint.BEFORE_PUBLISH)
                 await self._log.append(event)
-                reach(FailPoint.AFTER_PUBLISH)
+                await reach(FailPoint.AFTER_PUBLISH)
         except TimeoutError:
             raise DependencyUnavailable("object store or event log", "deadline passed") from None
-        reach(FailPoint.BEFORE_ANSWER)
+        await reach(FailPoint.BEFORE_ANSWER)
         await request.respond(SUCCESS)
 
 
