@@ -11,6 +11,7 @@ from libs.common.clock import Clock
 from libs.common.net import Association, Service
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.log import EventLog
+from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Ability
 from services.ingest.handlers import IngestSettings, StorageService
 
@@ -21,6 +22,7 @@ def build(
     store: BlobStore,
     log: EventLog,
     clock: Clock,
+    metrics: Metrics,
     may_store: Callable[[Association], bool] = lambda _: True,
     settings: IngestSettings | None = None,
     private_sop_classes: Sequence[str] = (),
@@ -28,4 +30,4 @@ def build(
     """The services of this role. Any transfer syntax is taken, as the sender proposes it first."""
     workers = ThreadPoolExecutor(2, thread_name_prefix="ingest")
     storage = {uid: Ability() for uid in (*STORAGE_SOP_CLASSES, *private_sop_classes)}
-    return [StorageService(storage, store, log, clock, workers, may_store, settings)]
+    return [StorageService(storage, store, log, clock, workers, may_store, metrics, settings)]

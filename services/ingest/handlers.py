@@ -15,7 +15,7 @@ from libs.common.clock import Clock
 from libs.common.dicom.part10 import file_meta
 from libs.common.dicom.scan import Scan
 from libs.common.dimse import CommandField
-from libs.common.errors import DependencyUnavailable, NotAuthorised, RefusedDataSet
+from libs.common.errors import DependencyUnavailable, GantryError, NotAuthorised, RefusedDataSet
 from libs.common.events import InstanceStored
 from libs.common.ids import DEFAULT_PARTITION, Receipt
 from libs.common.net import Association, Request
@@ -23,6 +23,7 @@ from libs.common.net.service import SUCCESS
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.log import EventLog
 from libs.common.runtime.failpoints import FailPoint, reach
+from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Abilities
 from services.ingest.checks import check_agreement, refuse_command
 from services.ingest.receiving import Chunks, ObjectSink, Receipted
@@ -87,6 +88,7 @@ class StorageService:
         clock: Clock,
         workers: Executor,
         may_store: Callable[[Association], bool],
+        metrics: Metrics,
         settings: IngestSettings | None = None,
     ) -> None:
         self.abilities = abilities
@@ -96,6 +98,7 @@ class StorageService:
         self._workers = workers
         self._chunks = Chunks()
         self._may_store = may_store
+        self._metrics = metrics
         self._settings = settings or IngestSettings()
 
     def receive(self, request: Request) -> InstanceSink:
@@ -106,9 +109,7 @@ class StorageService:
             else NotAuthorised("this peer may not store")
         )
         receipt = Receipt.at(now)
-        return InstanceSink(
-            request, receipt, now, self._store, self._workers, self._chunks, self._settings, refused
-        )
+        return InstanceSink(request, receipt, now, self._store, self._workers, self._chunks, self._settings, refused)
 
     async def perform(self, request: Request) -> None:
         sink = request.sink
@@ -116,17 +117,35 @@ class StorageService:
             await request.fail(0x0211, "only C-STORE is served in this context")
             return
         try:
+            await self._keep(request, sink)
+        except GantryError as error:
+            self._count(sink, error.dicom_status)
+            raise
+        await reach(FailPoint.BEFORE_ANSWER)
+        await request.respond(SUCCESS)
+        self._count(sink, SUCCESS)
+
+    async def _keep(self, request: Request, sink: InstanceSink) -> None:
+        """Return when the object is durable and its event acknowledged by the log."""
+        try:
             async with asyncio.timeout(self._settings.deadline + sink.length / _SLOWEST):
-                receipted = await sink.finish()
+                with self._metrics.blob_put_seconds.time():
+                    receipted = await sink.finish()
                 await reach(FailPoint.AFTER_BLOB_PUT)
                 event = stored(request, sink, receipted)
                 await reach(FailPoint.BEFORE_PUBLISH)
-                await self._log.append(event)
+                with self._metrics.event_append_seconds.time():
+                    await self._log.append(event)
                 await reach(FailPoint.AFTER_PUBLISH)
         except TimeoutError:
             raise DependencyUnavailable("object store or event log", "deadline passed") from None
-        await reach(FailPoint.BEFORE_ANSWER)
-        await request.respond(SUCCESS)
+
+    def _count(self, sink: InstanceSink, status: int) -> None:
+        words = f"{status:04X}"
+        self._metrics.objects_received.labels(words).inc()
+        self._metrics.object_receive_seconds.labels(words).observe((self._clock.now_us() - sink.stored_at) / 1e6)
+        if status == SUCCESS:
+            self._metrics.object_bytes_received.inc(sink.length)
 
 
 def stored(request: Request, sink: InstanceSink, receipted: Receipted) -> InstanceStored:

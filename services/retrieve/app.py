@@ -9,6 +9,7 @@ from libs.common.net import Service
 from libs.common.net.scu import PATIENT_ROOT_GET, PATIENT_ROOT_MOVE, STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
+from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Ability
 from services.retrieve.conversion import Converter
 from services.retrieve.handlers import Destinations, RetrieveService, RetrieveSettings
@@ -36,6 +37,7 @@ def build(
     clock: Clock,
     converter: Converter,
     storage_sop_classes: Sequence[str],
+    metrics: Metrics,
     settings: RetrieveSettings | None = None,
     *,
     response_timeout: float = 120.0,
@@ -45,4 +47,4 @@ def build(
     sent = Ability(scp=False, scu=True)
     abilities = dict.fromkeys(storage_sop_classes, sent) | dict.fromkeys(_RETRIEVE, asked)
     sub_operations = SubOperations(store, converter, response_timeout=response_timeout)
-    return [RetrieveService(abilities, index, sub_operations, destinations, clock, settings)]
+    return [RetrieveService(abilities, index, sub_operations, destinations, clock, metrics, settings)]

@@ -40,7 +40,6 @@ from libs.common.ul import (
 
 log = structlog.get_logger("gantry.net")
 
-MAX_COMMAND = 65536
 _REFUSED_SOP_CLASS = 0x0122
 _UNRECOGNISED_OPERATION = 0x0211
 
@@ -68,6 +67,7 @@ class Association:
         peer_max_pdu: int,
         services: Mapping[str, Service],
         window: int = 1,
+        max_command: int = 65536,
         is_requestor: bool = False,
         trace: str = "",
         observer: AssociationObserver | None = None,
@@ -86,7 +86,7 @@ class Association:
         self.window = window
         self._services = services
         self._observer = observer
-        self._assembler = Assembler(contexts.keys(), MAX_COMMAND)
+        self._assembler = Assembler(contexts.keys(), max_command)
         self._receiving: Request | None = None
         self._waiting: deque[Request] = deque()
         self._active: dict[Request, asyncio.Task[None]] = {}
