@@ -7,6 +7,7 @@ by the log. A crash before that leaves at most an object that no event names.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -14,17 +15,18 @@ from libs.common.clock import Clock
 from libs.common.dicom.part10 import file_meta
 from libs.common.dicom.scan import Scan
 from libs.common.dimse import CommandField
-from libs.common.errors import DependencyUnavailable
+from libs.common.errors import DependencyUnavailable, GantryError, NotAuthorised, RefusedDataSet
 from libs.common.events import InstanceStored
 from libs.common.ids import DEFAULT_PARTITION, Receipt
-from libs.common.net import MemorySink, Request, Sink
+from libs.common.net import Association, Request
 from libs.common.net.service import SUCCESS
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.log import EventLog
 from libs.common.runtime.failpoints import FailPoint, reach
+from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Abilities
 from services.ingest.checks import check_agreement, refuse_command
-from services.ingest.receiving import ObjectSink, Receipted
+from services.ingest.receiving import Chunks, ObjectSink, Receipted
 
 _SLOWEST = 20e6
 """Bytes per second that a store must reach for a large object."""
@@ -48,7 +50,9 @@ class InstanceSink(ObjectSink):
         stored_at: int,
         store: BlobStore,
         workers: Executor,
+        chunks: Chunks,
         settings: IngestSettings,
+        refused: RefusedDataSet | None,
     ) -> None:
         command, context = request.command, request.context
         self.receipt = receipt
@@ -56,12 +60,12 @@ class InstanceSink(ObjectSink):
         self.partition = DEFAULT_PARTITION
         self.key = receipt.object_key(self.partition)
         self._names = command.sop_class_uid, command.sop_instance_uid
-        refused = refuse_command(command, context)
         calling = request.association.calling_ae_title
         head = b"" if refused else file_meta(*self._names, context.transfer_syntax, calling)
         super().__init__(
             store,
             workers,
+            chunks,
             self.key,
             head,
             context.transfer_syntax,
@@ -71,20 +75,6 @@ class InstanceSink(ObjectSink):
 
     def check(self, scan: Scan) -> None:
         check_agreement(scan, *self._names)
-
-
-class VerificationService:
-    """C-ECHO (PS3.4 Annex A)."""
-
-    def __init__(self, abilities: Abilities) -> None:
-        self.abilities = abilities
-
-    def receive(self, request: Request) -> Sink:
-        # PS3.7 9.3.5 knows none for C-ECHO; one that comes all the same is read and ignored.
-        return MemorySink(1 << 16)
-
-    async def perform(self, request: Request) -> None:
-        await request.respond(SUCCESS)
 
 
 class StorageService:
@@ -97,6 +87,8 @@ class StorageService:
         log: EventLog,
         clock: Clock,
         workers: Executor,
+        may_store: Callable[[Association], bool],
+        metrics: Metrics,
         settings: IngestSettings | None = None,
     ) -> None:
         self.abilities = abilities
@@ -104,11 +96,20 @@ class StorageService:
         self._log = log
         self._clock = clock
         self._workers = workers
+        self._chunks = Chunks()
+        self._may_store = may_store
+        self._metrics = metrics
         self._settings = settings or IngestSettings()
 
     def receive(self, request: Request) -> InstanceSink:
         now = self._clock.now_us()
-        return InstanceSink(request, Receipt.at(now), now, self._store, self._workers, self._settings)
+        refused = (
+            refuse_command(request.command, request.context)
+            if self._may_store(request.association)
+            else NotAuthorised("this peer may not store")
+        )
+        receipt = Receipt.at(now)
+        return InstanceSink(request, receipt, now, self._store, self._workers, self._chunks, self._settings, refused)
 
     async def perform(self, request: Request) -> None:
         sink = request.sink
@@ -116,17 +117,35 @@ class StorageService:
             await request.fail(0x0211, "only C-STORE is served in this context")
             return
         try:
+            await self._keep(request, sink)
+        except GantryError as error:
+            self._count(sink, error.dicom_status)
+            raise
+        await reach(FailPoint.BEFORE_ANSWER)
+        await request.respond(SUCCESS)
+        self._count(sink, SUCCESS)
+
+    async def _keep(self, request: Request, sink: InstanceSink) -> None:
+        """Return when the object is durable and its event acknowledged by the log."""
+        try:
             async with asyncio.timeout(self._settings.deadline + sink.length / _SLOWEST):
-                receipted = await sink.finish()
+                with self._metrics.blob_put_seconds.time():
+                    receipted = await sink.finish()
                 await reach(FailPoint.AFTER_BLOB_PUT)
                 event = stored(request, sink, receipted)
                 await reach(FailPoint.BEFORE_PUBLISH)
-                await self._log.append(event)
+                with self._metrics.event_append_seconds.time():
+                    await self._log.append(event)
                 await reach(FailPoint.AFTER_PUBLISH)
         except TimeoutError:
             raise DependencyUnavailable("object store or event log", "deadline passed") from None
-        await reach(FailPoint.BEFORE_ANSWER)
-        await request.respond(SUCCESS)
+
+    def _count(self, sink: InstanceSink, status: int) -> None:
+        words = f"{status:04X}"
+        self._metrics.objects_received.labels(words).inc()
+        self._metrics.object_receive_seconds.labels(words).observe((self._clock.now_us() - sink.stored_at) / 1e6)
+        if status == SUCCESS:
+            self._metrics.object_bytes_received.inc(sink.length)
 
 
 def stored(request: Request, sink: InstanceSink, receipted: Receipted) -> InstanceStored:

@@ -16,6 +16,7 @@ from libs.common.errors import GantryError, PeerError
 from libs.common.net import MemorySink, Peer, Request, Sink, connect
 from libs.common.net.service import CANCELLED, PENDING
 from libs.common.ports.index import Location, SearchIndex
+from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Abilities
 from services.retrieve.plan import batches
 from services.retrieve.selection import select
@@ -68,6 +69,7 @@ class RetrieveService:
         sub_operations: SubOperations,
         destinations: Destinations,
         clock: Clock,
+        metrics: Metrics,
         settings: RetrieveSettings | None = None,
     ) -> None:
         self.abilities = abilities
@@ -75,6 +77,7 @@ class RetrieveService:
         self._sub_operations = sub_operations
         self._destinations = destinations
         self._clock = clock
+        self._metrics = metrics
         self._settings = settings or RetrieveSettings()
 
     def receive(self, request: Request) -> Sink:
@@ -181,4 +184,11 @@ class RetrieveService:
             failed = encode_identifier(
                 {_FAILED_SOP_INSTANCE_UID_LIST: counters.failed_uids}, request.context.transfer_syntax
             )
+        self._count("C-MOVE" if request.command.field == CommandField.C_MOVE_RQ else "C-GET", status, counters)
         await request.respond(status, failed, elements)
+
+    def _count(self, operation: str, status: int, counters: Counters) -> None:
+        self._metrics.retrieve_requests.labels(operation, f"{status:04X}").inc()
+        self._metrics.suboperations.labels(operation, "completed").inc(counters.completed)
+        self._metrics.suboperations.labels(operation, "failed").inc(counters.failed)
+        self._metrics.suboperations.labels(operation, "warning").inc(counters.warning)

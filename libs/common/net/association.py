@@ -25,7 +25,7 @@ from libs.common.dimse import (
     message_pdus,
 )
 from libs.common.dimse.command import Element
-from libs.common.errors import AssociationAborted, GantryError, PeerTimeout, TooLarge
+from libs.common.errors import AssociationAborted, GantryError, IdentifierError, PeerTimeout, TooLarge
 from libs.common.net.connection import Connection
 from libs.common.net.service import MemorySink, Request, Service, Sink, Source
 from libs.common.ul import (
@@ -40,7 +40,6 @@ from libs.common.ul import (
 
 log = structlog.get_logger("gantry.net")
 
-MAX_COMMAND = 65536
 _REFUSED_SOP_CLASS = 0x0122
 _UNRECOGNISED_OPERATION = 0x0211
 
@@ -68,6 +67,7 @@ class Association:
         peer_max_pdu: int,
         services: Mapping[str, Service],
         window: int = 1,
+        max_command: int = 65536,
         is_requestor: bool = False,
         trace: str = "",
         observer: AssociationObserver | None = None,
@@ -86,7 +86,7 @@ class Association:
         self.window = window
         self._services = services
         self._observer = observer
-        self._assembler = Assembler(contexts.keys(), MAX_COMMAND)
+        self._assembler = Assembler(contexts.keys(), max_command)
         self._receiving: Request | None = None
         self._waiting: deque[Request] = deque()
         self._active: dict[Request, asyncio.Task[None]] = {}
@@ -234,6 +234,8 @@ class Association:
                 await service.perform(request)
         except AssociationAborted:
             pass
+        except IdentifierError as error:
+            await self._fail(request, error.dicom_status, str(error), error.offending)
         except GantryError as error:
             await self._fail(request, error.dicom_status, str(error))
         except Exception:
@@ -244,9 +246,9 @@ class Association:
             if self._observer is not None:
                 self._observer.message(self, request.command.field, self._loop.time() - started)
 
-    async def _fail(self, request: Request, status: int, comment: str) -> None:
+    async def _fail(self, request: Request, status: int, comment: str, offending: tuple[int, ...] = ()) -> None:
         try:
-            await request.fail(status, comment)
+            await request.fail(status, comment, offending)
         except AssociationAborted:
             return
 

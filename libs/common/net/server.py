@@ -49,6 +49,7 @@ class ServerLimits:
     associations: int = 1500
     associations_per_peer: int = 500
     contexts: int = 128
+    command_set: int = 65536
     window: int = 8
     backlog: int = 1024
     upper_layer: Limits = field(default_factory=Limits)
@@ -257,6 +258,7 @@ class _Accepting:
             peer_max_pdu=request.max_pdu_length,
             services=self._services(contexts),
             window=window,
+            max_command=server.limits.command_set,
             trace=server.new_trace(),
             observer=server.observer,
         )

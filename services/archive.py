@@ -1,0 +1,270 @@
+"""One process of the archive: its stores, its roles, its ports. The only place that knows which backend a URL means."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from libs.common.adapters.files import open_file_store
+from libs.common.adapters.sqlite.index import open_sqlite_index
+from libs.common.adapters.sqlite.log import open_sqlite_log
+from libs.common.clock import Clock
+from libs.common.config.policy import Destination
+from libs.common.config.reload import PolicyFile
+from libs.common.config.settings import Settings
+from libs.common.config.tls import client_context, server_context
+from libs.common.errors import ConfigError
+from libs.common.net import Association, Peer, Server, ServerLimits, Service
+from libs.common.ports.blobs import BlobStore
+from libs.common.ports.index import SearchIndex
+from libs.common.ports.log import EventLog
+from libs.common.runtime.consumer import report_lag
+from libs.common.runtime.lifecycle import Lifecycle, State
+from libs.common.telemetry.logs import get_logger
+from libs.common.telemetry.metrics import Metrics
+from libs.common.telemetry.traces import new_trace
+from libs.common.ul import Limits
+from services.commitment import app as commitment_app
+from services.gatekeeper import PolicyGatekeeper
+from services.indexer import app as indexer_app
+from services.ingest import app as ingest_app
+from services.ingest.app import STORAGE_SOP_CLASSES
+from services.ingest.handlers import IngestSettings
+from services.observing import NetworkObserver
+from services.query import app as query_app
+from services.retrieve import app as retrieve_app
+from services.retrieve.conversion import Converter
+from services.retrieve.handlers import RetrieveSettings
+from services.roles import Role, dimse_port, http_port
+from services.verification import VerificationService
+from services.web import HealthServer
+
+log = get_logger("archive")
+
+
+@dataclass(slots=True)
+class Stores:
+    """The three ports, opened."""
+
+    objects: BlobStore
+    log: EventLog
+    index: SearchIndex
+
+    async def close(self) -> None:
+        """Close all of them, whatever one of them says."""
+        for store in (self.log, self.index, self.objects):
+            try:
+                await store.close()
+            except Exception as error:
+                log.error("store did not close", error=error)
+
+
+def _path(url: str, scheme: str, setting: str) -> Path:
+    parts = urlsplit(url)
+    if parts.scheme != scheme or parts.netloc:
+        raise ConfigError(setting, None, f"{url!r} is not of the form {scheme}:///path; no other backend is built yet")
+    return Path(parts.path)
+
+
+async def open_stores(settings: Settings, clock: Clock) -> Stores:
+    """Open what the settings name; raises `ConfigError` or `DependencyUnavailable`."""
+    objects = _path(settings.objects_url, "file", "storage.objects")
+    events = _path(settings.log_url, "sqlite", "storage.log")
+    entries = _path(settings.index_url, "sqlite", "storage.index")
+    return Stores(
+        await open_file_store(objects, low_water=settings.storage.low_water),
+        await open_sqlite_log(events, clock, deadline=settings.storage.deadline),
+        await open_sqlite_index(entries),
+    )
+
+
+class Archive:
+    """A component of the lifecycle: everything but the health server."""
+
+    name = "archive"
+
+    def __init__(
+        self,
+        settings: Settings,
+        roles: frozenset[Role],
+        config: Path | None,
+        clock: Clock,
+        *,
+        worker: int | None = None,
+    ) -> None:
+        """`worker` numbers a process among several that share the DIMSE port; None where there is one."""
+        self.settings = settings
+        self.roles = roles
+        self.metrics = Metrics()
+        self.clock = clock
+        self.dimse_port: int | None = None
+        self.lifecycle = Lifecycle([self], clock, settings.drain)
+        file = settings.peers_file or config
+        if file is not None and not file.is_absolute() and config is not None and settings.peers_file is not None:
+            file = config.parent / file
+        self._policy = PolicyFile(file, settings.dimse.ae_title, settings.lab, self._policy_outcome)
+        self._tls = server_context(settings.tls)
+        self._client_tls = client_context(settings.tls) if settings.tls.ca or settings.tls.certificate else None
+        self._stores: Stores | None = None
+        self._server: Server | None = None
+        self._converter = Converter()
+        self._consumer: indexer_app.ConsumerLoop | None = None
+        self._worker = worker
+        number = 0 if worker is None else worker
+        port = http_port(roles, settings.http.port)
+        self.health = HealthServer(
+            settings.http.host,
+            port + number if port else 0,
+            self.metrics.registry,
+            lambda: self.lifecycle.state is State.READY,
+            {"object store": self._check_objects, "event log": self._check_log, "index": self._check_index},
+        )
+        self.lifecycle = Lifecycle([self.health, self], clock, settings.drain)
+
+    async def run(self) -> int:
+        """Serve until a signal; the exit code."""
+        return await self.lifecycle.run()
+
+    # ---- the lifecycle's side
+
+    async def start(self) -> None:
+        stores = self._stores = await open_stores(self.settings, self.clock)
+        services = await self._services(stores)
+        if Role.INDEXER in self.roles:
+            self._consumer = indexer_app.build(stores.objects, stores.log, stores.index, self.clock, self.metrics)
+            self.lifecycle.watch(self._consumer.run(), "indexer")
+        groups = [indexer_app.GROUP] if Role.INDEXER in self.roles else []
+        self.lifecycle.watch(report_lag(stores.log, groups, self.clock, self.metrics), "lag")
+        self.lifecycle.watch(self._policy.watch(self.clock), "policy")
+        with suppress(NotImplementedError, RuntimeError):  # not on the main thread, in tests
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._policy.reload)
+        if services:
+            await self._listen(services)
+
+    async def drain(self) -> None:
+        if self._server is not None:
+            await self._server.drain(self.settings.drain)
+        if self._consumer is not None:
+            self._consumer.stop()
+
+    async def close(self) -> None:
+        await self._converter.close()
+        if self._stores is not None:
+            await self._stores.close()
+
+    # ---- inside
+
+    async def _services(self, stores: Stores) -> list[Service]:
+        """The DIMSE services of our roles. Ingest stands before retrieve: both use the storage abstract syntaxes."""
+        settings, roles = self.settings, self.roles
+        private = settings.dimse.private_sop_classes
+        found: list[Service] = []
+        if Role.INGEST in roles:
+            limits = IngestSettings(settings.dimse.max_object, settings.storage.deadline)
+            found += ingest_app.build(
+                stores.objects, stores.log, self.clock, self.metrics, self._may_store, limits, private
+            )
+        if Role.QUERY in roles:
+            found += query_app.build(stores.index, settings.dimse.ae_title, self.metrics)
+        if Role.RETRIEVE in roles:
+            limits_ = RetrieveSettings(settings.retrieve.suboperation_retries + 1, settings.retrieve.retry_delay)
+            found += retrieve_app.build(
+                stores.objects,
+                stores.index,
+                self._destination,
+                self.clock,
+                self._converter,
+                (*STORAGE_SOP_CLASSES, *private),
+                self.metrics,
+                limits_,
+                response_timeout=settings.retrieve.response_timeout,
+            )
+        if Role.COMMITMENT in roles:
+            services, worker = await commitment_app.build(
+                stores.objects,
+                stores.index,
+                stores.log,
+                self._contact,
+                self.clock,
+                self.metrics,
+                settings.commitment,
+            )
+            found += services
+            self.lifecycle.watch(worker.run(), "commitment")
+        return [VerificationService(), *found] if found else []
+
+    async def _listen(self, services: Sequence[Service]) -> None:
+        dimse = self.settings.dimse
+        role = "all" if len(self.roles) > 1 else next(iter(self.roles)).value
+        observer = NetworkObserver(self.metrics, role)
+        self._gatekeeper = PolicyGatekeeper(
+            lambda: self._policy.current,
+            (*STORAGE_SOP_CLASSES, *dimse.private_sop_classes),
+            observer.open_by_title,
+            self._tls is not None,
+        )
+        limits = ServerLimits(
+            artim=dimse.artim,
+            pdu_deadline=dimse.pdu_deadline,
+            idle=dimse.idle_timeout,
+            associations=dimse.max_associations,
+            associations_per_peer=dimse.max_associations_per_peer,
+            contexts=dimse.max_contexts,
+            command_set=dimse.max_command_set,
+            window=dimse.async_window,
+            backlog=dimse.listen_backlog,
+            upper_layer=Limits(dimse.max_pdu, dimse.max_associate_request),
+        )
+        self._server = Server(services, self._gatekeeper, observer, limits=limits, new_trace=new_trace)
+        port = dimse_port(self.roles, dimse.port)
+        self.dimse_port = await self._server.start(dimse.host, port, tls=self._tls, reuse_port=self._worker is not None)
+        log.info("listening", ae_title=dimse.ae_title, port=self.dimse_port, tls=self._tls is not None)
+
+    def _may_store(self, association: Association) -> bool:
+        return self._gatekeeper.may_store(
+            association.calling_ae_title, association.called_ae_title, association.peer_address
+        )
+
+    def _policy_outcome(self, outcome: str) -> None:
+        self.metrics.config_reloads.labels(outcome).inc()
+
+    def _destination(self, title: str, ours: str) -> Peer | None:
+        return self._peer(self._policy.current.destination(title), ours)
+
+    def _contact(self, title: str, ours: str) -> Peer | None:
+        return self._peer(self._policy.current.contact(title), ours)
+
+    def _peer(self, known: Destination | None, ours: str) -> Peer | None:
+        if known is None:
+            return None
+        tls: ssl.SSLContext | None = None
+        if known.tls:
+            tls = self._client_tls or client_context(self.settings.tls)
+        retrieve_settings = self.settings.retrieve
+        return Peer(
+            known.host,
+            known.port,
+            known.ae_title,
+            ours,
+            tls=tls,
+            connect_timeout=retrieve_settings.connect_timeout,
+            associate_timeout=retrieve_settings.associate_timeout,
+        )
+
+    async def _check_objects(self) -> None:
+        if self._stores is not None:
+            await self._stores.objects.check()
+
+    async def _check_log(self) -> None:
+        if self._stores is not None:
+            await self._stores.log.check()
+
+    async def _check_index(self) -> None:
+        if self._stores is not None:
+            await self._stores.index.check()

@@ -1,0 +1,43 @@
+"""Wiring of the commitment role."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from libs.common.clock import Clock
+from libs.common.config.settings import Commitment
+from libs.common.net import Service
+from libs.common.net.scu import STORAGE_COMMITMENT
+from libs.common.ports.blobs import BlobStore
+from libs.common.ports.index import SearchIndex
+from libs.common.ports.log import EventLog
+from libs.common.telemetry.metrics import Metrics
+from libs.common.ul import Ability
+from services.commitment.checks import Checks
+from services.commitment.handlers import CommitmentService
+from services.commitment.reports import Contacts, Reports
+from services.commitment.transactions import Ledger
+from services.commitment.wire import TRANSFER_SYNTAXES
+from services.commitment.worker import CommitmentWorker
+
+
+async def build(
+    store: BlobStore,
+    index: SearchIndex,
+    log: EventLog,
+    contacts: Contacts,
+    clock: Clock,
+    metrics: Metrics,
+    settings: Commitment | None = None,
+) -> tuple[list[Service], CommitmentWorker]:
+    """The services of this role, and the worker, whose `run` the process keeps running beside them."""
+    settings = settings or Commitment()
+    workers = ThreadPoolExecutor(settings.parallel_checks, thread_name_prefix="commitment")
+    ledger = Ledger()
+    reports = Reports(contacts, clock, settings)
+    checks = Checks(index, store, clock, workers, settings)
+    worker = CommitmentWorker(log, ledger, checks, reports, clock, metrics, settings)
+    await worker.remember()
+    abilities = {STORAGE_COMMITMENT: Ability(frozenset(TRANSFER_SYNTAXES))}
+    service = CommitmentService(abilities, ledger, reports, log, clock, metrics, settings)
+    return [service], worker

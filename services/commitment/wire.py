@@ -1,0 +1,170 @@
+"""Action Information and Event Information of storage commitment (PS3.4 tables J.3-1 and J.3-2) as bytes.
+
+A request may name a hundred thousand instances, so this reads and writes the few elements there are by itself; pydicom
+is its oracle in the tests. Presentation contexts are Implicit or Explicit VR Little Endian.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from libs.common.dicom.identifiers import writer_for
+from libs.common.dicom.syntax import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, Syntax, read_element, syntax_of
+from libs.common.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN, encoding_of
+from libs.common.errors import GantryError, NotUnderstood
+from libs.common.events import CommitmentFailure, CommitmentReference
+from libs.common.ids import is_uid
+
+TRANSFER_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
+
+_RETRIEVE_AE_TITLE = 0x00080054
+_REFERENCED_SOP_CLASS_UID = 0x00081150
+_REFERENCED_SOP_INSTANCE_UID = 0x00081155
+_TRANSACTION_UID = 0x00081195
+_FAILURE_REASON = 0x00081197
+_FAILED_SOP_SEQUENCE = 0x00081198
+_REFERENCED_SOP_SEQUENCE = 0x00081199
+_MAX_DEPTH = 16
+
+
+class TooManyReferences(GantryError):
+    """PS3.7 C.4.23: resource limitation."""
+
+    dicom_status = 0x0213
+
+
+class InvalidRequest(GantryError):
+    """PS3.7 C.5.6: invalid argument value."""
+
+    dicom_status = 0x0115
+
+
+@dataclass(frozen=True, slots=True)
+class ActionInformation:
+    """What a request names, each instance once, in the order given."""
+
+    transaction_uid: str
+    references: tuple[CommitmentReference, ...]
+
+
+def decode_action_information(data: bytes, transfer_syntax_uid: str, max_references: int) -> ActionInformation:
+    """Read a request. Raises `InvalidRequest` or `TooManyReferences`."""
+    syntax = syntax_of(encoding_of(transfer_syntax_uid))
+    transaction = ""
+    references: dict[CommitmentReference, None] = {}
+    try:
+        for tag, _, start, end in _elements(data, 0, len(data), syntax):
+            if tag == _TRANSACTION_UID:
+                transaction = _uid(data, start, end)
+            elif tag == _REFERENCED_SOP_SEQUENCE:
+                for reference in _references(data, start, end, syntax):
+                    references[reference] = None
+                    if len(references) > max_references:
+                        raise TooManyReferences(f"more than {max_references} instances in one request")
+    except NotUnderstood as error:
+        raise InvalidRequest(str(error)) from error
+    if not transaction:
+        raise InvalidRequest("transaction uid is missing")
+    if not references:
+        raise InvalidRequest("no instance is named")
+    return ActionInformation(transaction, tuple(references))
+
+
+def encode_event_information(
+    transaction_uid: str,
+    retrieve_ae_title: str,
+    committed: Sequence[CommitmentReference],
+    failed: Sequence[CommitmentFailure],
+    transfer_syntax_uid: str,
+) -> bytes:
+    """Write a report; the sequences are there where they are not empty (type 1C)."""
+    write = writer_for(encoding_of(transfer_syntax_uid))
+    explicit = encoding_of(transfer_syntax_uid).explicit
+    parts = [
+        write(_RETRIEVE_AE_TITLE, _padded(retrieve_ae_title, b" ")),
+        write(_TRANSACTION_UID, _padded(transaction_uid, b"\0")),
+    ]
+    if failed:
+        items = [
+            write(_REFERENCED_SOP_CLASS_UID, _padded(failure.sop_class_uid, b"\0"))
+            + write(_REFERENCED_SOP_INSTANCE_UID, _padded(failure.sop_instance_uid, b"\0"))
+            + write(_FAILURE_REASON, struct.pack("<H", failure.reason))
+            for failure in failed
+        ]
+        parts += _sequence(_FAILED_SOP_SEQUENCE, items, explicit)
+    if committed:
+        items = [
+            write(_REFERENCED_SOP_CLASS_UID, _padded(reference.sop_class_uid, b"\0"))
+            + write(_REFERENCED_SOP_INSTANCE_UID, _padded(reference.sop_instance_uid, b"\0"))
+            for reference in committed
+        ]
+        parts += _sequence(_REFERENCED_SOP_SEQUENCE, items, explicit)
+    return b"".join(parts)
+
+
+def _sequence(tag: int, items: Sequence[bytes], explicit: bool) -> list[bytes]:
+    """A sequence and its items, with lengths (PS3.5 7.5.2)."""
+    body = b"".join([struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item for item in items])
+    head = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + (b"SQ\0\0" if explicit else b"")
+    return [head, struct.pack("<I", len(body)), body]
+
+
+def _padded(text: str, pad: bytes) -> bytes:
+    value = text.encode("ascii", "replace")
+    return value + pad if len(value) & 1 else value
+
+
+def _references(data: bytes, start: int, end: int, syntax: Syntax) -> Iterator[CommitmentReference]:
+    for tag, _, item_start, item_end in _elements(data, start, end, syntax):
+        if tag != ITEM:
+            raise NotUnderstood("no item where a sequence wants one")
+        names = {_REFERENCED_SOP_CLASS_UID: "", _REFERENCED_SOP_INSTANCE_UID: ""}
+        for inner, _, value_start, value_end in _elements(data, item_start, item_end, syntax):
+            if inner in names:
+                names[inner] = _uid(data, value_start, value_end)
+        if not all(names.values()):
+            raise NotUnderstood("a reference without its class or instance uid")
+        yield CommitmentReference(names[_REFERENCED_SOP_CLASS_UID], names[_REFERENCED_SOP_INSTANCE_UID])
+
+
+def _elements(data: bytes, pos: int, end: int, syntax: Syntax, depth: int = 0) -> Iterator[tuple[int, int, int, int]]:
+    """Tag, where it begins, and where its value begins and ends, of everything at one level; delimiters left out."""
+    while pos < end:
+        read = read_element(data, pos, end, syntax)
+        if read is None:
+            raise NotUnderstood("an element is cut off")
+        tag, _, length, start = read
+        if length == UNDEFINED:
+            after = _end_of_undefined(data, start, end, syntax, depth)
+            yield tag, pos, start, after - 8
+        else:
+            after = start + length
+            if after > end:
+                raise NotUnderstood("an element is cut off")
+            if tag not in (ITEM_END, SEQUENCE_END):
+                yield tag, pos, start, after
+        pos = after
+
+
+def _end_of_undefined(data: bytes, pos: int, end: int, syntax: Syntax, depth: int) -> int:
+    """Behind the delimiter that closes what begins at `pos`."""
+    if depth > _MAX_DEPTH:
+        raise NotUnderstood("sequences are nested too deep")
+    while pos < end:
+        read = read_element(data, pos, end, syntax)
+        if read is None:
+            break
+        tag, _, length, start = read
+        if tag in (ITEM_END, SEQUENCE_END):
+            return start
+        pos = _end_of_undefined(data, start, end, syntax, depth + 1) if length == UNDEFINED else start + length
+    raise NotUnderstood("a delimiter is missing")
+
+
+def _uid(data: bytes, start: int, end: int) -> str:
+    value = data[start:end].rstrip(b" \0").decode("ascii", "replace")
+    if not is_uid(value):
+        raise NotUnderstood("not a uid")
+    return value

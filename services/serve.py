@@ -1,0 +1,213 @@
+"""`gantry serve`: one process with any of the roles, or several that share the DIMSE port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+
+from libs.common.clock import SystemClock
+from libs.common.config.load import load_settings
+from libs.common.config.settings import Settings
+from libs.common.errors import ConfigError, GantryError
+from libs.common.telemetry.logs import get_logger, set_up_logs
+from services.archive import Archive
+from services.roles import Role, dimse_port, http_port
+
+_RESTART_AFTER = 1.0
+_LONGEST_RESTART = 30.0
+
+
+@click.command()
+@click.option("--role", "roles", multiple=True, type=click.Choice([r.value for r in Role]), help="Default: every role.")
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), envvar="GANTRY_CONFIG", help="YAML file.")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Where the embedded stores live.")
+@click.option("--dimse-port", type=int, help="DICOM port (default 11112; alone, each role has its own).")
+@click.option("--http-port", type=int, help="Health and metrics port (default 8080; alone, each role has its own).")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes.")
+@click.option("--lab", is_flag=True, default=None, help="Admit unknown AE titles from this machine. Not in production.")
+@click.option("--list-roles", is_flag=True, help="Show the roles and their ports, and exit.")
+@click.option("--check-config", is_flag=True, help="Check settings and policy, and exit.")
+@click.option("--print-config", is_flag=True, help="Print the settings in force as YAML, and exit.")
+@click.option("--worker", type=int, hidden=True, help="Number of this process among several.")
+def serve(
+    roles: tuple[str, ...],
+    config: Path | None,
+    data: Path | None,
+    dimse_port: int | None,
+    http_port: int | None,
+    workers: int,
+    lab: bool | None,
+    list_roles: bool,
+    check_config: bool,
+    print_config: bool,
+    worker: int | None,
+) -> None:
+    """Start the archive: every role, or those named with --role.
+
+    \b
+    gantry serve --data var --lab                  everything, for a look
+    gantry serve --config gantry.yaml              everything, for a hospital
+    gantry serve --config gantry.yaml --role query one role
+    """
+    overrides: dict[str, Any] = {
+        "data": data,
+        "dimse.port": dimse_port,
+        "http.port": http_port,
+        "lab": lab,
+        "logs.format": "console" if sys.stderr.isatty() and "GANTRY_LOGS__FORMAT" not in os.environ else None,
+    }
+    chosen = frozenset(map(Role, roles)) or frozenset(Role)
+    try:
+        settings = load_settings(config, os.environ, overrides)
+        if list_roles:
+            _list_roles(settings)
+        elif print_config:
+            _print(settings)
+        elif check_config:
+            Archive(settings, chosen, config, SystemClock())
+            click.echo("settings and policy are in order")
+        else:
+            sys.exit(_serve(settings, chosen, config, workers, worker))
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _serve(settings: Settings, roles: frozenset[Role], config: Path | None, workers: int, worker: int | None) -> int:
+    set_up_logs(settings.logs.format, settings.logs.level)
+    if workers > 1 and worker is None:
+        if not settings.dimse.port:
+            raise ConfigError("--workers", None, "several processes share a port, so --dimse-port 0 cannot be")
+        _welcome(settings, roles, workers)
+        return asyncio.run(_supervise(workers))
+    # Worker threads hold the interpreter for microseconds; the event loop must not wait longer for it than that.
+    sys.setswitchinterval(0.0005)
+    code: int = uvloop.run(_run(settings, roles, config, worker))
+    return code
+
+
+async def _run(settings: Settings, roles: frozenset[Role], config: Path | None, worker: int | None) -> int:
+    try:
+        archive = Archive(settings, roles, config, SystemClock(), worker=worker)
+        if worker is None:
+            _welcome(settings, roles, 1)
+        else:
+            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), archive.lifecycle.ask_to_stop)
+        return await archive.run()
+    except GantryError as error:
+        get_logger("serve").error("cannot start", error=error)
+        return 1
+
+
+def _welcome(settings: Settings, roles: frozenset[Role], workers: int) -> None:
+    """Where we listen, and what to try. For a person: standard output, not the log."""
+    dimse, title = dimse_port(roles, settings.dimse.port), settings.dimse.ae_title
+    http = http_port(roles, settings.http.port)
+    names = "every role" if roles == frozenset(Role) else ", ".join(sorted(roles))
+    lines = [
+        f"Gantry: {names}{f', {workers} processes' if workers > 1 else ''}; data in {settings.data.absolute()}",
+        f"  DICOM   AE title {title}, port {dimse}" if any(r.serves_dimse for r in roles) else "",
+        f"  HTTP    http://127.0.0.1:{http}/readyz and /metrics",
+    ]
+    if settings.lab:
+        lines += [
+            "",
+            "  *** LAB MODE: any AE title may store, search, retrieve and commit from this machine. ***",
+            "  *** Never use --lab where patients' images are.                                     ***",
+        ]
+    if len(roles) > 1:
+        peer = f"{title}@127.0.0.1:{dimse}"
+        lines += [
+            "",
+            "Try, in another terminal:",
+            f"  .venv/bin/gantry echo  {peer}",
+            f"  .venv/bin/gantry store {peer} FOLDER",
+            f"  .venv/bin/gantry find  {peer}",
+        ]
+    click.echo("\n".join(line for line in lines if line is not None) + "\n")
+
+
+def _list_roles(settings: Settings) -> None:
+    for role in Role:
+        alone = frozenset({role})
+        dimse = f"DIMSE {dimse_port(alone, settings.dimse.port)}" if role.serves_dimse else "no DIMSE"
+        click.echo(f"{role.value:11} {dimse:12} HTTP {http_port(alone, settings.http.port)}   {role.purpose}")
+    every = frozenset(Role)
+    together = f"DIMSE {dimse_port(every, settings.dimse.port)}", http_port(every, settings.http.port)
+    click.echo(f"{'together':11} {together[0]:12} HTTP {together[1]}")
+
+
+def _print(settings: Settings) -> None:
+    from ruamel.yaml import YAML
+
+    YAML().dump(_plain(settings.model_dump(mode="json")), sys.stdout)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    return value
+
+
+# ---- several processes
+
+
+async def _supervise(workers: int) -> int:
+    """Run `workers` processes like this one, start again those that die, and pass signals on. Returns the worst exit
+    code when all have ended."""
+    supervisor = _Supervisor()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
+    loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
+    return max(await asyncio.gather(*(supervisor.keep(worker) for worker in range(workers))))
+
+
+class _Supervisor:
+    def __init__(self) -> None:
+        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._stopping = asyncio.Event()
+        self._clock = SystemClock()
+        self._log = get_logger("supervisor")
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._signal(signal.SIGTERM)
+
+    def reload(self) -> None:
+        self._signal(signal.SIGHUP)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._processes.values():
+            if process.returncode is None:
+                process.send_signal(number)
+
+    async def keep(self, worker: int) -> int:
+        """Keep one process running until asked to stop; its last exit code."""
+        pause = _RESTART_AFTER
+        while True:
+            started = self._clock.monotonic()
+            command = [sys.executable, "-m", "services", *sys.argv[1:], "--worker", str(worker)]
+            # A session of its own: Ctrl-C reaches the supervisor alone, which passes it on once.
+            # It ends when its standard input does: a supervisor that was killed leaves nobody behind.
+            process = await asyncio.create_subprocess_exec(
+                *command, start_new_session=True, stdin=asyncio.subprocess.PIPE
+            )
+            self._processes[worker] = process
+            code = await process.wait()
+            if self._stopping.is_set():
+                return max(code, 0)
+            self._log.error("worker ended, starting it again", worker=worker, exit_code=code)
+            pause = _RESTART_AFTER if self._clock.monotonic() - started > 60 else min(pause * 2, _LONGEST_RESTART)
+            waiting = asyncio.ensure_future(self._stopping.wait())
+            await asyncio.wait([waiting], timeout=pause)
+            waiting.cancel()
+            if self._stopping.is_set():
+                return max(code, 0)
