@@ -1,0 +1,81 @@
+"""C-FIND (PS3.4 C.4.1): decode, search, answer page by page at the peer's pace."""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Generator
+
+from libs.common.dicom.identifiers import decode_identifier
+from libs.common.dicom.queries import compile_query, model_of
+from libs.common.dimse import CommandField
+from libs.common.errors import GantryError, NotUnderstood
+from libs.common.ids import DEFAULT_PARTITION
+from libs.common.net import MemorySink, Request, Sink
+from libs.common.net.service import CANCELLED, PENDING, PENDING_WARNING, SUCCESS
+from libs.common.ports.index import SearchIndex
+from libs.common.telemetry.metrics import Metrics
+from libs.common.ul import Abilities
+from services.query.answers import Answers
+
+_MAX_IDENTIFIER = 8 << 20
+_AT_ONCE = 100
+"""Responses encoded and written together; between two such, C-CANCEL and other associations get their turn."""
+_UNRECOGNISED_OPERATION = 0x0211
+
+
+class FindService:
+    """C-FIND SCP of the Patient Root, Study Root and Patient/Study Only models."""
+
+    def __init__(self, abilities: Abilities, index: SearchIndex, ae_title: str, metrics: Metrics) -> None:
+        """`ae_title` is what Retrieve AE Title says where the association was not made to a title of its own."""
+        self.abilities = abilities
+        self._index = index
+        self._ae_title = ae_title
+        self._metrics = metrics
+
+    def receive(self, request: Request) -> Sink:
+        return MemorySink(_MAX_IDENTIFIER)
+
+    async def perform(self, request: Request) -> None:
+        """Answer one C-FIND request. What is raised becomes the final status: A700H where the index is away, A900H or
+        C000H where the identifier is at fault."""
+        if request.command.field != CommandField.C_FIND_RQ:
+            await request.fail(_UNRECOGNISED_OPERATION, "not a C-FIND request")
+            return
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        try:
+            status = await self._answer(request)
+        except GantryError as error:
+            self._metrics.find_requests.labels(f"{error.dicom_status:04X}").inc()
+            raise
+        await request.respond(status)
+        self._metrics.find_requests.labels(f"{status:04X}").inc()
+        self._metrics.find_seconds.observe(clock() - begun)
+
+    async def _answer(self, request: Request) -> int:
+        """Send the pending responses; the final status."""
+        context = request.context
+        model = model_of(context.abstract_syntax)
+        if model is None:
+            raise NotUnderstood("not a find sop class")
+        identifier = decode_identifier(request.data, context.transfer_syntax)
+        query = compile_query(identifier, model, DEFAULT_PARTITION)
+        answers = Answers(identifier, query.level, context.transfer_syntax, self._ae_title)
+        status = PENDING if answers.complete else PENDING_WARNING
+        async for page in self._index.find(query):
+            for start in range(0, len(page), _AT_ONCE):
+                await _turn()
+                if request.cancelled:
+                    return CANCELLED
+                some = page[start : start + _AT_ONCE]
+                await request.respond_pending([answers.encode(document) for document in some], status)
+                self._metrics.find_responses.inc(len(some))
+        return CANCELLED if request.cancelled else SUCCESS
+
+
+@types.coroutine
+def _turn() -> Generator[None, None, None]:
+    """Let whatever else is ready run first."""
+    yield
