@@ -1,0 +1,87 @@
+"""Events become entries, whether they carry the header or only say where it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+from libs.common.dicom.scan import Limits, Scanner
+from libs.common.errors import GantryError
+from libs.common.events import InstanceStored
+from libs.common.ports.index import Applied, Outcome
+from services.indexer.entries import MAX_HEAD, conflict_of, entry_of, head_length
+from tests.support.dicom import DEFLATED, EXPLICIT, SYNTAXES, data_sets, to_bytes
+from tests.support.facts import stored
+
+PATIENT_ID, NAME = 0x00100020, 0x00100010
+
+
+def event_of(data: bytes, syntax: str, limits: Limits = Limits()) -> InstanceStored:
+    scanner = Scanner(syntax, limits)
+    scanner.feed(data)
+    scan = scanner.finish()
+    return replace(
+        stored(1),
+        transfer_syntax_uid=syntax,
+        header=scan.header,
+        header_length=scan.header_length,
+        bulk=scan.bulk,
+        data_set_length=len(data),
+    )
+
+
+@given(data_sets(), st.sampled_from(SYNTAXES))
+def test_a_claim_check_gives_the_same_entry(data_set: Dataset, syntax: str) -> None:
+    data_set.PatientName = "Müller"
+    data_set.SpecificCharacterSet = "ISO_IR 192"
+    data = to_bytes(data_set, syntax)
+    carried = event_of(data, syntax)
+    referred = event_of(data, syntax, Limits(max_header=0))
+    assert carried.header is not None
+    assert referred.header is None
+    found = entry_of(referred, data[: head_length(referred)])
+    assert found == entry_of(carried)
+    assert found.attributes[NAME] == [{"Alphabetic": "Müller"}]
+
+
+def test_a_large_header_is_read_up_to_a_limit() -> None:
+    data_set = Dataset()
+    data_set.SOPClassUID = data_set.SOPInstanceUID = data_set.StudyInstanceUID = data_set.SeriesInstanceUID = "1.2"
+    data_set.PatientID = "P1"
+    data_set.add_new(0x00204000, "LT", "x" * (MAX_HEAD // 2))
+    data_set.add_new(0x00324000, "UT", "x" * (2 * MAX_HEAD))
+    for syntax in (EXPLICIT, DEFLATED):
+        data = to_bytes(data_set, "1.2.840.10008.1.2" if syntax == EXPLICIT else syntax)
+        event = event_of(data, "1.2.840.10008.1.2" if syntax == EXPLICIT else syntax)
+        assert event.header is None
+        assert head_length(event) <= MAX_HEAD + 4096
+        assert entry_of(event, data[: head_length(event)]).attributes[PATIENT_ID] == ["P1"]
+
+
+@given(st.binary(max_size=200), st.sampled_from(SYNTAXES))
+def test_a_hostile_header_raises_only_our_errors(junk: bytes, syntax: str) -> None:
+    try:
+        entry_of(replace(stored(1), header=junk, transfer_syntax_uid=syntax))
+        entry_of(replace(stored(1), header=None, header_length=len(junk), transfer_syntax_uid=syntax), junk)
+    except GantryError:
+        return
+
+
+def test_a_conflict_is_told_with_both_sides() -> None:
+    assert conflict_of(stored(1), Applied(Outcome.ADDED), 5) is None
+    found = conflict_of(stored(1), Applied(Outcome.CONFLICT, "r1", "d1", "r2", "d2"), 5)
+    assert found is not None
+    assert (found.kept_receipt, found.kept_digest, found.aside_receipt, found.aside_digest) == ("r1", "d1", "r2", "d2")
+    assert (found.study_instance_uid, found.found_at) == ("1.2.3", 5)
+
+
+@pytest.mark.parametrize(
+    "name", ["study_instance_uid", "series_instance_uid", "sop_instance_uid", "object_key", "digest"]
+)
+def test_an_entry_names_what_the_event_names(name: str) -> None:
+    event = replace(stored(7), header=b"")
+    assert getattr(entry_of(event), name) == getattr(event, name)

@@ -1,0 +1,59 @@
+"""Response identifiers: what is in them, and in which words."""
+
+from __future__ import annotations
+
+import pytest
+
+from libs.common.dicom.charsets import character_set
+from libs.common.dicom.identifiers import Identifier
+from libs.common.dicom.matching import Document, Level
+from services.query.answers import Answers
+from tests.support.dicom import EXPLICIT, SYNTAXES, from_bytes
+
+DOCUMENT = Document(
+    Level.STUDY,
+    {
+        0x00080020: ["20240131"],
+        0x00080061: ["CT", "SR"],
+        0x00100010: [{"Alphabetic": "Müller^Jörg"}],
+        0x00100020: ["P1"],
+        0x0020000D: ["1.2.3"],
+        0x00201208: [12],
+    },
+)
+
+
+def answers(*asked: int, level: Level = Level.STUDY, syntax: str = EXPLICIT, terms: tuple[str, ...] = ()) -> Answers:
+    return Answers(Identifier({tag: [] for tag in (0x00080052, *asked)}, character_set(terms)), level, syntax, "GANTRY")
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_an_answer_holds_what_was_asked_for_and_the_unique_keys(syntax: str) -> None:
+    made = answers(0x00100010, 0x00080050, 0x00201208, 0x00080056, syntax=syntax)
+    read = from_bytes(made.encode(DOCUMENT), syntax)
+    assert made.complete
+    assert read.QueryRetrieveLevel == "STUDY"
+    assert read.RetrieveAETitle == "GANTRY"
+    assert read.InstanceAvailability == "ONLINE"
+    assert read.PatientName == "Müller^Jörg"
+    assert read.NumberOfStudyRelatedInstances == 12
+    assert read.AccessionNumber == ""
+    assert (read.PatientID, read.StudyInstanceUID) == ("P1", "1.2.3")
+    assert "StudyDate" not in read
+    assert read.SpecificCharacterSet == "ISO_IR 192"
+
+
+def test_an_unsupported_key_makes_the_answer_incomplete_and_is_not_returned() -> None:
+    for tag in (0x00091001, 0x00400275, 0x0020000E):
+        made = answers(0x00080020, tag)
+        assert not made.complete
+        assert tag not in from_bytes(made.encode(DOCUMENT), EXPLICIT)
+    assert answers(0x0020000E, level=Level.SERIES).complete
+
+
+def test_an_answer_is_in_the_character_set_of_the_question_where_that_holds_it() -> None:
+    read = from_bytes(answers(0x00100010, terms=("ISO_IR 100",)).encode(DOCUMENT), EXPLICIT)
+    assert read.SpecificCharacterSet == "ISO_IR 100"
+    assert read.PatientName == "Müller^Jörg"
+    plain = Document(Level.STUDY, {0x00100010: [{"Alphabetic": "Doe"}]})
+    assert "SpecificCharacterSet" not in from_bytes(answers(0x00100010).encode(plain), EXPLICIT)
