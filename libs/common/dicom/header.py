@@ -19,7 +19,8 @@ class Limits:
     max_fragments: int = 20_000
     max_depth: int = 64
     max_items: int = 500_000
-    max_elements: int = 2_000_000
+    max_walked: int = 128 << 20
+    """Bytes of elements that are looked at one by one; values passed by their length do not count."""
     max_inflated: int = 1 << 30
 
 

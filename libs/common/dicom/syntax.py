@@ -22,8 +22,11 @@ UNDEFINED = 0xFFFFFFFF
 
 
 class Syntax(NamedTuple):
-    """The unpackers of one encoding. `uids` are the tags of `UIDS` as `short` reads them: group and element as one
-    number in the encoding's byte order."""
+    """The unpackers of one encoding.
+
+    `short` reads tag, VR and length with tag and VR as numbers in the encoding's byte order, which is the fastest that
+    Python can; `uids` (the tags of `UIDS`), `ui` and `plain_vrs` (the other short VRs) are written the same way.
+    """
 
     explicit: bool
     short: Callable[[bytes, int], tuple[Any, ...]]
@@ -31,6 +34,8 @@ class Syntax(NamedTuple):
     uint32: Callable[[bytes, int], tuple[Any, ...]]
     item: bytes
     uids: frozenset[int]
+    ui: int
+    plain_vrs: frozenset[int]
 
 
 def _syntax(explicit: bool, order: str) -> Syntax:
@@ -39,7 +44,10 @@ def _syntax(explicit: bool, order: str) -> Syntax:
 
     uids = frozenset(Struct(order + "I").unpack(Struct(order + "HH").pack(tag >> 16, tag & 0xFFFF))[0] for tag in UIDS)
     item = Struct(order + "HH").pack(0xFFFE, 0xE000)
-    return Syntax(explicit, unpack("I2sH"), unpack("HHI"), unpack("I"), item, uids)
+    vrs = {vr: Struct(order + "H").unpack(vr)[0] for vr in SHORT_VRS}
+    ui = vrs.pop(b"UI")
+    plain = frozenset(vrs.values())
+    return Syntax(explicit, unpack("IHH"), unpack("HHI"), unpack("I"), item, uids, ui, plain)
 
 
 EXPLICIT = _syntax(True, "<")

@@ -6,7 +6,6 @@ recursion. The walk holds at most the first bytes of one element over from one c
 
 from __future__ import annotations
 
-from contextlib import suppress
 from enum import Enum
 from struct import error as StructError
 from typing import NamedTuple
@@ -24,10 +23,9 @@ from libs.common.dicom.syntax import (
     syntax_of,
 )
 from libs.common.dicom.transfer_syntaxes import Encoding
-from libs.common.dicom.vrs import SHORT_VRS, vr_of
+from libs.common.dicom.vrs import vr_of
 from libs.common.errors import NotUnderstood
 
-_PLAIN_VRS = SHORT_VRS - {b"UI"}
 _MAX_UID = 128
 """Bytes waited for before a value is judged as a UID: twice what PS3.5 9.1 allows."""
 
@@ -59,7 +57,7 @@ class Walk:
         self._keeper = keeper
         self._limits = limits
         self._items_left = limits.max_items
-        self._elements_left = limits.max_elements
+        self._left = limits.max_walked
         self._tail = b""
         self._base = 0
         self._skip = 0
@@ -118,14 +116,18 @@ class Walk:
     def _pass_plain(self, data: bytes, pos: int, limit: int, syntax: Syntax) -> int:
         """Pass elements that need no thought."""
         passing = _pass_explicit if syntax.explicit else _pass_implicit
-        pos, self._elements_left = passing(data, pos, limit, syntax, self._elements_left)
-        return pos
+        after = passing(data, pos, limit, syntax)
+        self._spend(after - pos)
+        return after
+
+    def _spend(self, walked: int) -> None:
+        self._left -= walked
+        if self._left < 0:
+            raise NotUnderstood("too many elements")
 
     def _element(self, data: bytes, pos: int, end: int) -> int | None:
         """Take one element; where the next one begins, or None where more bytes are needed to tell."""
-        self._elements_left -= 1
-        if self._elements_left <= 0:
-            raise NotUnderstood("too many elements")
+        self._spend(8)
         read = read_element(data, pos, end, self._open[-1].syntax)
         if read is None:
             return None
@@ -235,34 +237,34 @@ class Walk:
         self._open.append(_Open(kind, close, syntax))
 
 
-def _pass_explicit(data: bytes, pos: int, limit: int, syntax: Syntax, budget: int) -> tuple[int, int]:
-    """Pass elements with a short VR that end within `limit`; where it stopped, and what is left of the budget.
+def _pass_explicit(data: bytes, pos: int, limit: int, syntax: Syntax) -> int:
+    """Pass elements with a short VR that end within `limit`; where it stopped.
 
     This loop is where the time goes: no more than an unpacking, a set and a comparison for an element. The end of the
     data shows as `struct.error`, which costs nothing until then.
     """
-    short, uids = syntax.short, syntax.uids
-    left = budget
-    with suppress(StructError):
-        for left in range(budget, 0, -1):  # noqa: B007 - what is left is the result
+    short, plain, ui, uids = syntax.short, syntax.plain_vrs, syntax.ui, syntax.uids
+    try:
+        while True:
             tag, vr, length = short(data, pos)
             after = pos + 8 + length
-            if after > limit or (vr not in _PLAIN_VRS and (vr != b"UI" or tag in uids)):
-                break
+            if after > limit or (vr not in plain and (vr != ui or tag in uids)):
+                return pos
             pos = after
-    return pos, left
+    except StructError:
+        return pos
 
 
-def _pass_implicit(data: bytes, pos: int, limit: int, syntax: Syntax, budget: int) -> tuple[int, int]:
+def _pass_implicit(data: bytes, pos: int, limit: int, syntax: Syntax) -> int:
     """The same for implicit VR, where the dictionary tells what may be a sequence, and long values are looked at."""
     long = syntax.long
-    left = budget
-    with suppress(StructError):
-        for left in range(budget, 0, -1):  # noqa: B007 - what is left is the result
+    try:
+        while True:
             group, element, length = long(data, pos)
             after = pos + 8 + length
             tag = group << 16 | element
             if after > limit or length > 1024 or not 6 < group < 0x7FE0 or tag in UIDS or vr_of(tag) == b"SQ":
-                break
+                return pos
             pos = after
-    return pos, left
+    except StructError:
+        return pos

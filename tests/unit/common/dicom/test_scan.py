@@ -317,3 +317,9 @@ def test_an_explicit_sequence_of_sequences_is_walked() -> None:
     data_set.add_new(0x00081140, "SQ", Sequence([instance(), instance()]))
     data_set.StudyInstanceUID = "9.9"
     assert scan(to_bytes(data_set, EXPLICIT)).study_instance_uid == "9.9"
+
+
+def test_elements_without_end_are_refused() -> None:
+    many = element(0x00091001, b"SH", b"") * 10_000
+    with pytest.raises(NotUnderstood, match="too many elements"):
+        scan([UIDS, *[many] * 20], limits=Limits(max_walked=1 << 20))
