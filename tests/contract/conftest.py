@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from libs.common.adapters.files import open_file_store
-from libs.common.adapters.sqlite import open_sqlite_log
+from libs.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from libs.common.clock import ManualClock
 from libs.common.ports.blobs import BlobStore
+from libs.common.ports.index import SearchIndex
 from libs.common.ports.log import EventLog
 
 OpenBlobStore = Callable[[], Awaitable[BlobStore]]
@@ -35,6 +36,15 @@ def _sqlite(folder: Path, clock: ManualClock) -> OpenEventLog:
     return open_again
 
 
+OpenSearchIndex = Callable[[Path], Awaitable[SearchIndex]]
+"""Opens the index that belongs to a folder."""
+
+
+async def _sqlite_index(folder: Path) -> SearchIndex:
+    return await open_sqlite_index(folder / "index.db")
+
+
+SEARCH_INDEXES: dict[str, OpenSearchIndex] = {"sqlite": _sqlite_index}
 EVENT_LOGS = {"sqlite": _sqlite}
 BLOB_STORES = {"files": _files}
 
@@ -82,3 +92,15 @@ async def open_event_log(
 @pytest.fixture
 async def log(open_event_log: OpenEventLog) -> EventLog:
     return await open_event_log()
+
+
+@pytest.fixture(params=SEARCH_INDEXES)
+def open_search_index(request: pytest.FixtureRequest) -> OpenSearchIndex:
+    return SEARCH_INDEXES[request.param]
+
+
+@pytest.fixture
+async def index(open_search_index: OpenSearchIndex, tmp_path: Path) -> AsyncIterator[SearchIndex]:
+    opened = await open_search_index(tmp_path)
+    yield opened
+    await opened.close()

@@ -22,6 +22,7 @@ __all__ = [
     "Condition",
     "Document",
     "Level",
+    "Predicate",
     "Query",
     "Range",
     "Single",

@@ -1,9 +1,10 @@
-"""SQLite in WAL mode, used off the event loop: the embedded event log (`log`) and what any SQLite store stands on
-(`database`: connections, group-committing writer thread, reader threads; errors translated).
+"""SQLite in WAL mode, used off the event loop: the embedded event log (`log`), the search index (`index`) and what
+any SQLite store stands on (`database`: connections, group-committing writer thread, reader threads; errors translated).
 
 Several processes may share one database file on a local file system; SQLite's locks do not hold on network ones.
 """
 
+from libs.common.adapters.sqlite.index import SqliteIndex, open_sqlite_index
 from libs.common.adapters.sqlite.log import SqliteLog, open_sqlite_log
 
-__all__ = ["SqliteLog", "open_sqlite_log"]
+__all__ = ["SqliteIndex", "SqliteLog", "open_sqlite_index", "open_sqlite_log"]

@@ -1,0 +1,209 @@
+"""The search index on SQLite: one thread writes, a few read, all off the event loop. Several processes may share it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from pathlib import Path as FilePath
+from typing import TypeVar
+
+from libs.common.adapters.sqlite import index_rows as rows
+from libs.common.adapters.sqlite.database import Readers, Work, Writer
+from libs.common.adapters.sqlite.index_apply import apply
+from libs.common.adapters.sqlite.index_paths import Path, patient_path, study_path, uids_of
+from libs.common.adapters.sqlite.index_rows import Page, Place, Row
+from libs.common.adapters.sqlite.index_schema import create
+from libs.common.dicom.attributes import ATTRIBUTES, SOP_INSTANCE_UID, Level
+from libs.common.dicom.matching import Document, Predicate, Query, matcher
+from libs.common.ports.index import Applied, InstanceEntry, Location
+
+T = TypeVar("T")
+_DEPENDENCY = "index"
+_PAGE = 500
+_RESOLVE = 5000
+
+
+class SqliteIndex:
+    """A `SearchIndex` in one file. `open` it before use."""
+
+    def __init__(self, path: FilePath, readers: int = 2) -> None:
+        self._path = path
+        self._threads = readers
+        self._writer: Writer | None = None
+        self._readers: Readers | None = None
+
+    async def open(self) -> SqliteIndex:
+        """Open the file, making it and its folder where they are not there."""
+        await asyncio.to_thread(self._path.parent.mkdir, parents=True, exist_ok=True)
+        self._writer = await asyncio.to_thread(Writer, self._path, _DEPENDENCY)
+        await self._writer.run(create)
+        self._readers = Readers(self._path, _DEPENDENCY, self._threads)
+        return self
+
+    async def close(self) -> None:
+        """Finish what was taken, and close the file."""
+        writer, self._writer = self._writer, None
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            await asyncio.to_thread(readers.close)
+        if writer is not None:
+            await asyncio.to_thread(writer.close)
+
+    async def apply(self, entries: Sequence[InstanceEntry]) -> list[Applied]:
+        """See `SearchIndex`."""
+        if self._writer is None:
+            raise RuntimeError("the index is not open")
+        return await self._writer.run(lambda connection: apply(connection, entries)) if entries else []
+
+    async def find(self, query: Query) -> AsyncIterator[list[Document]]:
+        """See `SearchIndex`. Pages come in the order of the path that narrows best, then of first arrival."""
+        left = query.limit
+        async for page in self._matches(query):
+            documents = [Document(query.level, row.attributes) for row in page[:left]]
+            if left is not None:
+                left -= len(documents)
+            if documents:
+                yield documents
+            if left == 0:
+                return
+
+    async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
+        """See `SearchIndex`."""
+        if query.level is Level.IMAGE:
+            async for page in self._matches(query):
+                uids = [row.attributes[SOP_INSTANCE_UID][0] for row in page]
+                if not uids:
+                    continue
+                known = await self._read(partial(rows.resolved, partition=query.partition, uids=uids))
+                yield [known[uid] for uid in uids if uid in known]
+            return
+        async for series in self._series_below(query):
+            after = 0
+            while True:
+                located = await self._read(partial(rows.locations, of=series, after=after, limit=_PAGE))
+                if not located:
+                    break
+                after = located[-1][0]
+                yield [location for _, location in located]
+
+    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, Location]:
+        """See `SearchIndex`."""
+        known: dict[str, Location] = {}
+        for start in range(0, len(sop_instance_uids), _RESOLVE):
+            uids = sop_instance_uids[start : start + _RESOLVE]
+            known |= await self._read(partial(rows.resolved, partition=partition, uids=uids))
+        return known
+
+    async def count(self, partition: str) -> dict[str, int]:
+        """See `SearchIndex`."""
+
+        def counted(connection: sqlite3.Connection) -> dict[str, int]:
+            names = ("patients", "studies", "series", "instances", "aside")
+            numbers = connection.execute(
+                "SELECT (SELECT count(*) FROM patient WHERE partition = ?1), count(*), coalesce(sum(series), 0),"
+                " coalesce(sum(instances), 0), (SELECT count(*) FROM receipt WHERE partition = ?1 AND aside)"
+                " FROM study WHERE partition = ?1",
+                (partition,),
+            ).fetchone()
+            return dict(zip(names, numbers, strict=True))
+
+        return await self._read(counted)
+
+    async def check(self) -> None:
+        """See `SearchIndex`."""
+        await self._read(lambda connection: connection.execute("SELECT 1 FROM study LIMIT 1").fetchone())
+
+    async def _matches(self, query: Query) -> AsyncIterator[list[Row]]:
+        """The rows of the query's level that match, in pages that may be empty."""
+        tests = {level: _test(query, level) for level in Level}
+        if query.level is Level.PATIENT:
+            path = patient_path(query.conditions)
+            async for page in self._along(partial(rows.patients, partition=query.partition, path=path)):
+                yield [row for row in page if tests[Level.PATIENT](row.attributes)]
+            return
+        async for page in self._along(
+            partial(rows.studies, partition=query.partition, path=await self._path_of(query))
+        ):
+            found = [row for row in page if tests[Level.STUDY](row.attributes) and tests[Level.PATIENT](row.attributes)]
+            if query.level is Level.STUDY:
+                yield found
+                continue
+            for study in found:
+                async for series in self._below(rows.series, study):
+                    matching = [row for row in series if tests[Level.SERIES](row.attributes)]
+                    if query.level is Level.SERIES:
+                        yield matching
+                        continue
+                    for one in matching:
+                        async for instances in self._below(rows.instances, one):
+                            yield [row for row in instances if tests[Level.IMAGE](row.attributes)]
+
+    async def _series_below(self, query: Query) -> AsyncIterator[Row]:
+        """All series below the matches of a query above IMAGE, a study's together."""
+        async for page in self._matches(query):
+            for match in page:
+                if query.level is Level.SERIES:
+                    yield match
+                elif query.level is Level.STUDY:
+                    async for series in self._below(rows.series, match):
+                        for one in series:
+                            yield one
+                else:
+                    path = Path("patient_id", ((match.id, match.id),))
+                    async for studies in self._along(partial(rows.studies, partition=query.partition, path=path)):
+                        for study in studies:
+                            async for series in self._below(rows.series, study):
+                                for one in series:
+                                    yield one
+
+    async def _path_of(self, query: Query) -> Path:
+        """The path into the studies; where only instances are named, into theirs."""
+        path = study_path(query.conditions)
+        named = None if path.column else query.conditions.get(SOP_INSTANCE_UID)
+        uids = uids_of(named)
+        if uids is None:
+            return path
+        studies = await self._read(partial(rows.studies_of_instances, partition=query.partition, uids=uids))
+        return Path("uid", tuple((uid, uid) for uid in sorted(studies)))
+
+    async def _along(self, page_from: Callable[..., Page]) -> AsyncIterator[list[Row]]:
+        place: Place | None = Place()
+        while place is not None:
+            page, place = await self._read(partial(page_from, place=place, limit=_PAGE))
+            yield page
+
+    async def _below(self, children: Callable[..., list[Row]], of: Row) -> AsyncIterator[list[Row]]:
+        after = 0
+        while page := await self._read(partial(_children, children, of, after)):
+            after = page[-1].id
+            yield page
+            if len(page) < _PAGE:
+                return
+
+    async def _read(self, work: Work[T]) -> T:
+        if self._readers is None:
+            raise RuntimeError("the index is not open")
+        return await self._readers.run(work)
+
+
+async def open_sqlite_index(path: FilePath) -> SqliteIndex:
+    """The search index in a file, ready for use."""
+    return await SqliteIndex(path).open()
+
+
+def _children(children: Callable[..., list[Row]], of: Row, after: int, connection: sqlite3.Connection) -> list[Row]:
+    return children(connection, of, after, _PAGE)
+
+
+def _test(query: Query, level: Level) -> Predicate:
+    """The conditions on attributes of one level."""
+    conditions = {tag: c for tag, c in query.conditions.items() if _level_of(tag) is level}
+    return matcher(Query(query.partition, level, conditions))
+
+
+def _level_of(tag: int) -> Level:
+    # What is in no document matches nowhere, so it may be tested as early as possible.
+    attribute = ATTRIBUTES.get(tag)
+    return Level.PATIENT if attribute is None else attribute.level

@@ -1,0 +1,184 @@
+"""Entries into the tables: one transaction, idempotent, the same end in any order."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgpack
+
+from libs.common.adapters.sqlite.index_refresh import refresh
+from libs.common.dicom.attributes import (
+    ATTRIBUTES,
+    SERIES_INSTANCE_UID,
+    SOP_CLASS_UID,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+    Level,
+)
+from libs.common.ports.index import Applied, InstanceEntry, Outcome
+
+_IMAGE_TAGS = frozenset(tag for tag, a in ATTRIBUTES.items() if a.level is Level.IMAGE and not a.computed)
+_ABOVE_TAGS = frozenset(tag for tag, a in ATTRIBUTES.items() if a.level is not Level.IMAGE and not a.computed)
+
+_Key = tuple[str, str]
+"""Partition and SOP Instance UID."""
+
+
+class _Side(NamedTuple):
+    """One receipt of an instance, as far as the election needs it."""
+
+    receipt: str
+    digest: str
+    transfer_syntax: str
+
+    def same_bytes(self, other: _Side) -> bool:
+        return self.digest == other.digest and self.transfer_syntax == other.transfer_syntax
+
+
+class _State:
+    """What the tables say of the instances in a batch, and what the batch makes of it."""
+
+    def __init__(self, connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> None:
+        self.sides: dict[_Key, list[_Side]] = {}
+        self.current: dict[_Key, InstanceEntry] = {}
+        """New current objects."""
+        self.new: list[InstanceEntry] = []
+        self.disputed: set[_Key] = set()
+        for partition, uids in _uids(entries).items():
+            rows = connection.execute(
+                "SELECT uid, receipt, digest, transfer_syntax FROM receipt WHERE partition = ?"
+                " AND uid IN (SELECT value FROM json_each(?))",
+                (partition, json.dumps(uids)),
+            )
+            for uid, *side in rows:
+                self.sides.setdefault((partition, uid), []).append(_Side(*side))
+
+    def take(self, entry: InstanceEntry) -> Applied:
+        """The outcome of one entry."""
+        key = entry.partition, entry.sop_instance_uid
+        side = _Side(entry.receipt, entry.digest, entry.transfer_syntax_uid)
+        sides = self.sides.setdefault(key, [])
+        known = next((s for s in sides if s.receipt == side.receipt), None)
+        if known is not None:
+            return _told(Outcome.REDELIVERED, known, sides)
+        before = min(sides, default=None)
+        sides.append(side)
+        self.new.append(entry)
+        if before is None or side < before:
+            self.current[key] = entry
+        if before is None:
+            return Applied(Outcome.ADDED)
+        self.disputed.add(key)
+        return Applied(Outcome.REDUNDANT) if side.same_bytes(before) else _told(Outcome.CONFLICT, side, sides)
+
+
+def _told(outcome: Outcome, side: _Side, sides: list[_Side]) -> Applied:
+    """The outcome with both sides of the conflict that `side` is in, if it is in one. A redelivered conflict is told
+    again: whoever heard of it first may not have lived to pass it on."""
+    kept = min(sides)
+    aside = side if side is not kept else min((s for s in sides if not s.same_bytes(kept)), default=kept)
+    if aside.same_bytes(kept):
+        return Applied(outcome)
+    return Applied(outcome, kept.receipt, kept.digest, aside.receipt, aside.digest)
+
+
+def apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> list[Applied]:
+    """Take entries in, inside the transaction that is open."""
+    state = _State(connection, entries)
+    outcomes = [state.take(entry) for entry in entries]
+    connection.executemany(
+        "INSERT INTO receipt (partition, uid, receipt, digest, transfer_syntax, object_key) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (e.partition, e.sop_instance_uid, e.receipt, e.digest, e.transfer_syntax_uid, e.object_key)
+            for e in state.new
+        ],
+    )
+    for partition, uid in state.disputed:
+        kept = min(state.sides[partition, uid])
+        connection.execute(
+            "UPDATE receipt SET aside = (digest != ? OR transfer_syntax != ?) WHERE partition = ? AND uid = ?",
+            (kept.digest, kept.transfer_syntax, partition, uid),
+        )
+    if state.current:
+        refresh(connection, _put(connection, list(state.current.values())))
+    return outcomes
+
+
+def _uids(entries: Sequence[InstanceEntry]) -> dict[str, list[str]]:
+    uids: dict[str, list[str]] = {}
+    for entry in entries:
+        uids.setdefault(entry.partition, []).append(entry.sop_instance_uid)
+    return uids
+
+
+_PUT = """
+    INSERT INTO instance (partition, uid, study_id, series_id, receipt, sop_class, transfer_syntax, object_key,
+        data_set_offset, data_set_length, digest, attributes, above) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (partition, uid) DO UPDATE SET study_id = excluded.study_id, series_id = excluded.series_id,
+        receipt = excluded.receipt, sop_class = excluded.sop_class, transfer_syntax = excluded.transfer_syntax,
+        object_key = excluded.object_key, data_set_offset = excluded.data_set_offset,
+        data_set_length = excluded.data_set_length, digest = excluded.digest, attributes = excluded.attributes,
+        above = excluded.above
+"""
+
+
+def _put(connection: sqlite3.Connection, entries: list[InstanceEntry]) -> set[int]:
+    """Write the new current objects; the ids of the series that are no longer what they were."""
+    touched = set(_series_of(connection, entries))
+    ids: dict[tuple[str, str, str], tuple[int, int]] = {}
+    rows = []
+    for entry in entries:
+        place = entry.partition, entry.study_instance_uid, entry.series_instance_uid
+        if place not in ids:
+            ids[place] = _ids(connection, *place)
+        rows.append((entry.partition, entry.sop_instance_uid, *ids[place], entry.receipt, *_columns(entry)))
+    connection.executemany(_PUT, rows)
+    return touched | {series for _, series in ids.values()}
+
+
+def _series_of(connection: sqlite3.Connection, entries: list[InstanceEntry]) -> Iterator[int]:
+    """The series that the instances are in so far: a conflict may take one out of it."""
+    for partition, uids in _uids(entries).items():
+        rows = connection.execute(
+            "SELECT DISTINCT series_id FROM instance WHERE partition = ? AND uid IN (SELECT value FROM json_each(?))",
+            (partition, json.dumps(uids)),
+        )
+        yield from (series for (series,) in rows)
+
+
+def _ids(connection: sqlite3.Connection, partition: str, study_uid: str, series_uid: str) -> tuple[int, int]:
+    """The ids of a study and of a series in it, both made where they are not there."""
+    study = _id(connection, "study", "partition", partition, study_uid)
+    return study, _id(connection, "series", "study_id", study, series_uid)
+
+
+def _id(connection: sqlite3.Connection, table: str, above: str, value: str | int, uid: str) -> int:
+    found = connection.execute(f"SELECT id FROM {table} WHERE {above} = ? AND uid = ?", (value, uid)).fetchone()  # noqa: S608
+    if found is None:
+        made = connection.execute(f"INSERT INTO {table} ({above}, uid) VALUES (?, ?) RETURNING id", (value, uid))  # noqa: S608
+        found = made.fetchone()
+    number: int = found[0]
+    return number
+
+
+def _columns(entry: InstanceEntry) -> tuple[Any, ...]:
+    given = entry.attributes
+    image = {tag: value for tag, value in given.items() if tag in _IMAGE_TAGS}
+    image[SOP_CLASS_UID] = [entry.sop_class_uid]
+    image[SOP_INSTANCE_UID] = [entry.sop_instance_uid]
+    above = {tag: value for tag, value in given.items() if tag in _ABOVE_TAGS}
+    above[STUDY_INSTANCE_UID] = [entry.study_instance_uid]
+    above[SERIES_INSTANCE_UID] = [entry.series_instance_uid]
+    return (
+        entry.sop_class_uid,
+        entry.transfer_syntax_uid,
+        entry.object_key,
+        entry.data_set_offset,
+        entry.data_set_length,
+        entry.digest,
+        msgpack.packb(image),
+        msgpack.packb(above),
+    )

@@ -1,0 +1,92 @@
+"""Which rows a query must look at: SQL narrows by an index where a condition allows it, the reference matcher decides.
+
+A path is a column and intervals of it; it may hold more rows than match, never fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from libs.common.adapters.sqlite.index_schema import NARROW, SEVERAL
+from libs.common.dicom import moments
+from libs.common.dicom.attributes import ACCESSION_NUMBER, PATIENT_ID, PATIENT_NAME, STUDY_DATE, STUDY_INSTANCE_UID
+from libs.common.dicom.matching import Condition, Range, Single, UidList, Wildcard, fold_name
+
+_HIGHEST = "\U0010ffff"
+_ALWAYS = (SEVERAL, SEVERAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Rows whose `column` lies in one of `intervals` (both ends included), in that order; all rows where it is ""."""
+
+    column: str
+    intervals: tuple[tuple[str | int, str | int], ...] = ()
+
+
+EVERYTHING = Path("")
+
+
+def study_path(conditions: Mapping[int, Condition]) -> Path:
+    """The best path into the studies."""
+    for tag, column, intervals in _BY_SELECTIVITY:
+        condition = conditions.get(tag)
+        found = None if condition is None else intervals(condition)
+        if found is not None:
+            return Path(column, tuple(sorted(set(found))))
+    return EVERYTHING
+
+
+def patient_path(conditions: Mapping[int, Condition]) -> Path:
+    """The best path into the patients."""
+    return study_path({tag: c for tag, c in conditions.items() if tag in (PATIENT_ID, PATIENT_NAME)})
+
+
+Intervals = list[tuple[str, str]] | None
+
+
+def uids_of(condition: Condition | None) -> tuple[str, ...] | None:
+    """The UIDs that a condition names, if it names them."""
+    if isinstance(condition, UidList):
+        return condition.uids
+    return condition.values if isinstance(condition, Single) else None
+
+
+def _uids(condition: Condition) -> Intervals:
+    uids = uids_of(condition)
+    return None if uids is None else [(uid, uid) for uid in uids]
+
+
+def _texts(fold: Callable[[str], str]) -> Callable[[Condition], Intervals]:
+    def intervals(condition: Condition) -> Intervals:
+        if isinstance(condition, Single):
+            texts = [fold(value)[:NARROW] for value in condition.values]
+            return [_ALWAYS, *[(text, text) for text in texts]]
+        if isinstance(condition, Wildcard):
+            begins = [fold(p).partition("*")[0].partition("?")[0][:NARROW] for p in condition.patterns]
+            return [_ALWAYS, *[(begin, begin + _HIGHEST) for begin in begins]] if all(begins) else None
+        return None
+
+    return intervals
+
+
+def _dates(condition: Condition) -> Intervals:
+    if isinstance(condition, Single):
+        dates = [moments.date(value) for value in condition.values]
+        # What is no date is compared as text: then only rows whose date is none either can match.
+        return [_ALWAYS, *[(date, date) for date in dates if date is not None]]
+    if not isinstance(condition, Range):
+        return None
+    first = moments.date(condition.first) if condition.first else "0"
+    last = moments.date(condition.last) if condition.last else ":"
+    return [] if first is None or last is None else [_ALWAYS, (first, last)]
+
+
+_BY_SELECTIVITY: tuple[tuple[int, str, Callable[[Condition], Intervals]], ...] = (
+    (STUDY_INSTANCE_UID, "uid", _uids),
+    (ACCESSION_NUMBER, "accession", _texts(str)),
+    (PATIENT_ID, "pid", _texts(str)),
+    (PATIENT_NAME, "name", _texts(fold_name)),
+    (STUDY_DATE, "date", _dates),
+)

@@ -1,0 +1,178 @@
+"""Series, studies and patients computed anew from what is below them, so that no count can drift."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+import msgpack
+
+from libs.common.adapters.sqlite.index_schema import NARROW, SEVERAL
+from libs.common.dicom import moments
+from libs.common.dicom.attributes import (
+    ACCESSION_NUMBER,
+    ATTRIBUTES,
+    MODALITY,
+    PATIENT_ID,
+    PATIENT_NAME,
+    STUDY_DATE,
+    Level,
+)
+from libs.common.dicom.matching import fold_name
+from libs.common.dicom.values import text_of
+
+_ISSUER = 0x00100021
+_TAGS = {level: frozenset(t for t, a in ATTRIBUTES.items() if a.level is level and not a.computed) for level in Level}
+
+_Attributes = dict[int, list[Any]]
+
+
+def refresh(connection: sqlite3.Connection, series: Iterable[int]) -> None:
+    """Bring these series, their studies and the patients of those up to date; what is empty goes."""
+    studies = {_series(connection, number) for number in sorted(series)}
+    patients: set[int] = set()
+    for number in sorted(studies):
+        patients |= _study(connection, number)
+    for number in sorted(patients):
+        _patient(connection, number)
+
+
+def unpack(packed: bytes) -> _Attributes:
+    """Attributes as they are kept."""
+    attributes: _Attributes = msgpack.unpackb(packed, strict_map_key=False)
+    return attributes
+
+
+def _of_level(above: _Attributes, level: Level) -> _Attributes:
+    tags = _TAGS[level]
+    return {tag: value for tag, value in above.items() if tag in tags}
+
+
+def _above(connection: sqlite3.Connection, series: int, receipt: str) -> _Attributes:
+    """The attributes above IMAGE of the elected instance of a series."""
+    (packed,) = connection.execute(
+        "SELECT above FROM instance WHERE series_id = ? AND receipt = ? ORDER BY uid LIMIT 1", (series, receipt)
+    ).fetchone()
+    return unpack(packed)
+
+
+def _series(connection: sqlite3.Connection, number: int) -> int:
+    study: int
+    (study,) = connection.execute("SELECT study_id FROM series WHERE id = ?", (number,)).fetchone()
+    classes = connection.execute(
+        "SELECT sop_class, count(*), min(receipt) FROM instance WHERE series_id = ? GROUP BY sop_class", (number,)
+    ).fetchall()
+    if not classes:
+        connection.execute("DELETE FROM series WHERE id = ?", (number,))
+        return study
+    first = min(row[2] for row in classes)
+    attributes = _of_level(_above(connection, number, first), Level.SERIES)
+    modalities = [text_of(value) for value in attributes.get(MODALITY, []) if value]
+    connection.execute(
+        "UPDATE series SET first = ?, attributes = ?, instances = ?, modalities = ?, sop_classes = ? WHERE id = ?",
+        (
+            first,
+            msgpack.packb(attributes),
+            sum(row[1] for row in classes),
+            json.dumps(modalities),
+            json.dumps([row[0] for row in classes]),
+            number,
+        ),
+    )
+    return study
+
+
+def _study(connection: sqlite3.Connection, number: int) -> set[int]:
+    """The patients whose studies are no longer what they were."""
+    partition, uid, before = connection.execute(
+        "SELECT partition, uid, patient_id FROM study WHERE id = ?", (number,)
+    ).fetchone()
+    series = connection.execute(
+        "SELECT id, first, instances, modalities, sop_classes FROM series WHERE study_id = ?", (number,)
+    ).fetchall()
+    if not series:
+        connection.execute("DELETE FROM study WHERE id = ?", (number,))
+        return {before} - {0}
+    first, elected = min((row[1], row[0]) for row in series)
+    above = _above(connection, elected, first)
+    attributes = _of_level(above, Level.STUDY)
+    patient = _patient_id(connection, partition, _patient_key(above, uid))
+    connection.execute(
+        "UPDATE study SET patient_id = ?, first = ?, attributes = ?, series = ?, instances = ?, modalities = ?,"
+        " sop_classes = ?, accession = ?, date = ? WHERE id = ?",
+        (
+            patient,
+            first,
+            msgpack.packb(attributes),
+            len(series),
+            sum(row[2] for row in series),
+            _union(row[3] for row in series),
+            _union(row[4] for row in series),
+            _narrow(attributes.get(ACCESSION_NUMBER, [])),
+            _narrow_date(attributes.get(STUDY_DATE, [])),
+            number,
+        ),
+    )
+    return {before, patient} - {0}
+
+
+def _union(lists: Iterable[str]) -> str:
+    return json.dumps(sorted({value for packed in lists for value in json.loads(packed)}))
+
+
+def _patient_key(above: _Attributes, study_uid: str) -> str:
+    """Patients are told apart by Patient ID and its issuer; without an ID, by their study: it cannot be known that two
+    of those are one person."""
+    patient_id, issuer = ([text_of(v) for v in above.get(tag, []) if v] for tag in (PATIENT_ID, _ISSUER))
+    return json.dumps([patient_id, issuer] if patient_id else study_uid)
+
+
+def _patient_id(connection: sqlite3.Connection, partition: str, key: str) -> int:
+    connection.execute("INSERT OR IGNORE INTO patient (partition, key) VALUES (?, ?)", (partition, key))
+    number: int
+    (number,) = connection.execute(
+        "SELECT id FROM patient WHERE partition = ? AND key = ?", (partition, key)
+    ).fetchone()
+    return number
+
+
+def _patient(connection: sqlite3.Connection, number: int) -> None:
+    studies, series, instances, first = connection.execute(
+        "SELECT count(*), sum(series), sum(instances), min(first) FROM study WHERE patient_id = ?", (number,)
+    ).fetchone()
+    if not studies:
+        connection.execute("DELETE FROM patient WHERE id = ?", (number,))
+        return
+    (elected,) = connection.execute(
+        "SELECT series.id FROM study JOIN series ON series.study_id = study.id"
+        " WHERE study.patient_id = ? AND study.first = ? AND series.first = ? ORDER BY series.id LIMIT 1",
+        (number, first, first),
+    ).fetchone()
+    attributes = _of_level(_above(connection, elected, first), Level.PATIENT)
+    pid, name = _narrow(attributes.get(PATIENT_ID, [])), _narrow_name(attributes.get(PATIENT_NAME, []))
+    connection.execute(
+        "UPDATE patient SET first = ?, attributes = ?, studies = ?, series = ?, instances = ?, pid = ?, name = ?"
+        " WHERE id = ?",
+        (first, msgpack.packb(attributes), studies, series, instances, pid, name, number),
+    )
+    connection.execute(
+        "UPDATE study SET pid = ?1, name = ?2 WHERE patient_id = ?3 AND (pid != ?1 OR name != ?2)", (pid, name, number)
+    )
+
+
+def _narrow(values: list[Any]) -> str:
+    texts = [text_of(value) for value in values if value]
+    return SEVERAL if len(texts) > 1 else texts[0][:NARROW] if texts else ""
+
+
+def _narrow_name(values: list[Any]) -> str:
+    folded = [fold_name(text_of(value)) for value in values if value]
+    several = len(folded) > 1 or any("=" in name for name in folded)
+    return SEVERAL if several else folded[0][:NARROW] if folded else ""
+
+
+def _narrow_date(values: list[Any]) -> str:
+    dates = [moments.date(text_of(value)) for value in values if value]
+    return SEVERAL if len(dates) > 1 or None in dates else dates[0] or "" if dates else ""

@@ -1,0 +1,407 @@
+"""The contract of `SearchIndex`; each test quotes the sentence of the port that it checks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import tempfile
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from libs.common.dicom.attributes import ATTRIBUTES, Level
+from libs.common.dicom.matching import Condition, Document, Query, Range, Single, UidList, Wildcard, matches
+from libs.common.errors import DependencyUnavailable
+from libs.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
+from tests.contract.conftest import SEARCH_INDEXES, OpenSearchIndex
+from tests.support.entries import current, documents, entry
+
+NAME, ID, DATE, ACCESSION, MODALITY, STUDY, SERIES, SOP = (
+    0x00100010,
+    0x00100020,
+    0x00080020,
+    0x00080050,
+    0x00080060,
+    0x0020000D,
+    0x0020000E,
+    0x00080018,
+)
+
+
+async def found(
+    index: SearchIndex, level: Level, conditions: dict[int, Condition] | None = None, **more: Any
+) -> list[Document]:
+    query = Query(more.pop("partition", "default"), level, conditions or {}, **more)
+    return [document async for page in index.find(query) for document in page]
+
+
+def as_set(docs: Sequence[Document]) -> list[str]:
+    return sorted(json.dumps([d.level.value, sorted(d.attributes.items())]) for d in docs)
+
+
+async def everything(index: SearchIndex, partition: str = "default") -> dict[str, Any]:
+    levels = {level.value: as_set(await found(index, level, partition=partition)) for level in Level}
+    return {**levels, "count": await index.count(partition)}
+
+
+BATCH = [
+    entry(1, "1.1.1.1", "1.1", "1.1.1", PatientID="P1", PatientName={"Alphabetic": "Müller^Jörg"}, Modality="CT"),
+    entry(2, "1.1.1.2", "1.1", "1.1.1", PatientID="P1", PatientName={"Alphabetic": "Other^Name"}, Modality="CT"),
+    entry(3, "1.1.2.1", "1.1", "1.1.2", PatientID="P1", Modality="SR", sop_class="1.2.840.10008.5.1.4.1.1.88.11"),
+    entry(4, "1.2.1.1", "1.2", "1.2.1", PatientID="P1", Modality="MR", StudyDate="20240131", AccessionNumber="A7"),
+    entry(5, "1.3.1.1", "1.3", "1.3.1", Modality="MR", StudyDate="1994.11.05"),
+    entry(6, "1.4.1.1", "1.4", "1.4.1", Modality="MR"),
+    # The same instance as the fourth with other bytes, in another study: later than the fourth, so kept aside.
+    entry(0x99, "1.2.1.1", "1.5", "1.5.9", digest="blake3:ff", PatientID="P2", Modality="US"),
+    # The first again, under another receipt.
+    entry(7, "1.1.1.1", "1.1", "1.1.1", PatientID="P1", PatientName={"Alphabetic": "Müller^Jörg"}, Modality="CT"),
+]
+EARLY = entry(0, "1.2.1.1", "1.5", "1.5.9", digest="blake3:ee", PatientID="P3", Modality="XA")
+
+
+async def test_any_order_leads_to_the_same_documents_and_counts(
+    open_search_index: OpenSearchIndex, tmp_path: Path
+) -> None:
+    """any sequence of the same entries, with repetitions, leads to the same documents and the same counts."""
+    index = await open_search_index(tmp_path)
+    entries = [BATCH[0], BATCH[3], BATCH[6], EARLY, BATCH[7]]
+    expected = {level.value: as_set(docs) for level, docs in documents(entries).items()}
+    try:
+        for number, order in enumerate(itertools.permutations(range(len(entries)))):
+            partition = f"p{number}"
+            moved = [_in(entries[i], partition) for i in order]
+            await index.apply(moved[:2])
+            await index.apply(moved[1:])
+            await index.apply(moved[::-1])
+            state = await everything(index, partition)
+            assert state.pop("count") == {"patients": 2, "studies": 2, "series": 2, "instances": 2, "aside": 2}
+            assert state == expected
+    finally:
+        await index.close()
+
+
+def _in(one: InstanceEntry, partition: str) -> InstanceEntry:
+    fields = {name: getattr(one, name) for name in InstanceEntry.__slots__}
+    return InstanceEntry(**{**fields, "partition": partition})
+
+
+async def test_documents_are_those_of_the_earliest_current_instance(index: SearchIndex) -> None:
+    """The attributes of a patient, study or series are those of the earliest current instance in it."""
+    await index.apply(BATCH)
+    expected = documents(BATCH)
+    for level in Level:
+        assert as_set(await found(index, level)) == as_set(expected[level])
+    (study,) = await found(index, Level.STUDY, {STUDY: Single(("1.1",))})
+    assert study.attributes[NAME] == [{"Alphabetic": "Müller^Jörg"}]
+    assert study.attributes[0x00080061] == ["CT", "SR"]
+    assert study.attributes[0x00201208] == [3]
+    assert study.attributes[0x00201206] == [2]
+    assert study.attributes[0x00201200] == [2]
+
+
+async def test_outcomes_tell_what_applying_did(index: SearchIndex) -> None:
+    """The outcome for one entry, and for a conflict the receipts and digests of both sides."""
+    first, other = entry(5), entry(7, digest="blake3:ff")
+    assert await index.apply([first]) == [Applied(Outcome.ADDED)]
+    assert await index.apply([first]) == [Applied(Outcome.REDELIVERED)]
+    assert await index.apply([entry(6)]) == [Applied(Outcome.REDUNDANT)]
+    sides = (f"{5:032x}", "blake3:00", f"{7:032x}", "blake3:ff")
+    assert await index.apply([other]) == [Applied(Outcome.CONFLICT, *sides)]
+    assert await index.apply([other]) == [Applied(Outcome.REDELIVERED, *sides)]
+    assert await index.apply([entry(1, digest="blake3:ee")]) == [
+        Applied(Outcome.CONFLICT, f"{1:032x}", "blake3:ee", f"{5:032x}", "blake3:00")
+    ]
+    assert await index.count("default") == {"patients": 1, "studies": 1, "series": 1, "instances": 1, "aside": 3}
+
+
+async def test_one_batch_may_hold_an_instance_several_times(index: SearchIndex) -> None:
+    """an instance is counted once."""
+    batch = [entry(5), entry(5), entry(6), entry(4, digest="blake3:ff"), entry(5)]
+    outcomes = [applied.outcome for applied in await index.apply(batch)]
+    assert outcomes == [
+        Outcome.ADDED,
+        Outcome.REDELIVERED,
+        Outcome.REDUNDANT,
+        Outcome.CONFLICT,
+        Outcome.REDELIVERED,
+    ]
+    assert (await index.count("default"))["instances"] == 1
+    assert (await index.resolve("default", ["1.2.3.1.1"]))["1.2.3.1.1"].digest == "blake3:ff"
+
+
+async def test_what_apply_returned_for_is_visible_to_others(open_search_index: OpenSearchIndex, tmp_path: Path) -> None:
+    """What `apply` returned for is visible to the next `find` and `locate` of this index."""
+    one, two = await open_search_index(tmp_path), await open_search_index(tmp_path)
+    for number in range(20):
+        await one.apply([entry(number, f"1.9.{number}")])
+        for index in (one, two):
+            assert len(await found(index, Level.IMAGE)) == number + 1
+    await one.close()
+    await two.close()
+    again = await open_search_index(tmp_path)
+    assert (await again.count("default"))["instances"] == 20
+    await again.close()
+
+
+async def test_concurrent_appliers_count_exactly(open_search_index: OpenSearchIndex, tmp_path: Path) -> None:
+    """`apply` is idempotent and does not depend on order"""
+    indexes = [await open_search_index(tmp_path) for _ in range(2)]
+    entries = [entry(n, f"1.9.{n}", study=f"1.{n % 3}", series=f"1.{n % 3}.1", PatientID="P") for n in range(60)]
+    await asyncio.gather(*(i.apply(entries[n : n + 10]) for n in range(0, 60, 5) for i in indexes))
+    for index in indexes:
+        assert as_set(await found(index, Level.STUDY)) == as_set(documents(entries)[Level.STUDY])
+        await index.close()
+
+
+async def test_locate_gives_all_current_objects_below_the_matches(index: SearchIndex) -> None:
+    """The current objects of all instances below the matches of a query, in pages, grouped by study and series."""
+    await index.apply(BATCH)
+    elected = {e.sop_instance_uid: e for e in current(BATCH)}
+    for level, conditions, expected in [
+        (Level.PATIENT, {ID: Single(("P1",))}, ["1.1.1.1", "1.1.1.2", "1.1.2.1", "1.2.1.1"]),
+        (Level.STUDY, {STUDY: UidList(("1.1", "1.3"))}, ["1.1.1.1", "1.1.1.2", "1.1.2.1", "1.3.1.1"]),
+        (Level.SERIES, {STUDY: Single(("1.1",)), SERIES: Single(("1.1.2",))}, ["1.1.2.1"]),
+        (Level.IMAGE, {STUDY: Single(("1.1",)), SOP: UidList(("1.1.1.2", "1.1.2.1", "9"))}, ["1.1.1.2", "1.1.2.1"]),
+        (Level.IMAGE, {SOP: Single(("1.2.1.1",))}, ["1.2.1.1"]),
+    ]:
+        located = [at async for page in index.locate(Query("default", level, conditions)) for at in page]
+        assert sorted(at.sop_instance_uid for at in located) == expected
+        places = [(at.study_instance_uid, at.series_instance_uid) for at in located]
+        assert len(list(itertools.groupby(places))) == len(set(places))
+        for at in located:
+            source = elected[at.sop_instance_uid]
+            assert (at.object_key, at.digest, at.data_set_length, at.data_set_offset, at.series_instance_uid) == (
+                source.object_key,
+                source.digest,
+                source.data_set_length,
+                source.data_set_offset,
+                source.series_instance_uid,
+            )
+
+
+async def test_resolve_leaves_out_what_is_not_known(index: SearchIndex) -> None:
+    """The current objects of the named instances; those that are not known are left out."""
+    await index.apply(BATCH)
+    many = [f"9.{n}" for n in range(20_000)]
+    assert set(await index.resolve("default", ["1.1.1.1", "1.3.1.1", *many])) == {"1.1.1.1", "1.3.1.1"}
+    assert await index.resolve("other", ["1.1.1.1"]) == {}
+
+
+async def test_partitions_do_not_see_each_other(index: SearchIndex) -> None:
+    """The organisation an object belongs to."""
+    await index.apply([entry(1, PatientID="P"), entry(2, partition="other", digest="blake3:ff", PatientID="Q")])
+    assert [d.attributes[ID] for d in await found(index, Level.PATIENT)] == [["P"]]
+    assert [d.attributes[ID] for d in await found(index, Level.STUDY, partition="other")] == [["Q"]]
+    assert (await index.count("other"))["aside"] == 0
+
+
+async def test_a_limit_bounds_the_matches(index: SearchIndex) -> None:
+    """`limit` bounds the matches."""
+    await index.apply([entry(n, f"1.9.{n}") for n in range(1200)])
+    for limit in (0, 1, 499, 500, 501, 2000):
+        assert len(await found(index, Level.IMAGE, limit=limit)) == min(limit, 1200)
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {},
+        {NAME: Wildcard(("pat*",))},
+        {DATE: Range("20240101", None)},
+        {ID: Single(tuple(f"P{n}" for n in range(0, 3000, 2)))},
+    ],
+)
+async def test_what_is_applied_meanwhile_neither_repeats_nor_hides_a_match(
+    index: SearchIndex, conditions: dict[int, Condition]
+) -> None:
+    """never makes another match appear twice or be missed."""
+
+    def study(n: int) -> InstanceEntry:
+        name = {"Alphabetic": f"Pat{n % 7}"}
+        return entry(n, f"1.9.{n}", f"1.{n}", f"1.{n}.1", PatientName=name, PatientID=f"P{n}", StudyDate="20240101")
+
+    await index.apply([study(n) for n in range(2000)])
+    expected = {
+        d.attributes[STUDY][0]
+        for d in await found(index, Level.STUDY)
+        if matches(Query("default", Level.STUDY, conditions), d)
+    }
+    seen: list[str] = []
+    more = iter(range(2000, 3000))
+    async for page in index.find(Query("default", Level.STUDY, conditions)):
+        seen += [d.attributes[STUDY][0] for d in page]
+        await index.apply([study(next(more)) for _ in range(100)])
+    assert len(seen) == len(set(seen))
+    assert expected <= set(seen)
+
+
+async def test_memory_does_not_depend_on_how_many_match(index: SearchIndex) -> None:
+    """memory does not depend on how many there are."""
+    for start in range(0, 10_000, 1000):
+        await index.apply([entry(n, f"1.9.{n}", f"1.{n}", f"1.{n}.1") for n in range(start, start + 1000)])
+    peaks = []
+    for limit in (1000, 10_000):
+        tracemalloc.start()
+        count = 0
+        async for page in index.find(Query("default", Level.STUDY, {}, limit)):
+            count += len(page)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert count == limit
+    assert peaks[1] < peaks[0] * 1.5
+
+
+async def test_values_of_any_size_and_kind_are_taken(index: SearchIndex) -> None:
+    """Values in the DICOM JSON model, whatever the object held."""
+    large = "ä" * (1 << 20)
+    await index.apply(
+        [
+            entry(
+                1,
+                PatientName={"Alphabetic": large},
+                PatientID=large,
+                AccessionNumber="\0\u202e<script>{{7*7}}'; DROP TABLE study;--",
+                StudyDate="junk",
+                InstanceNumber="1e400",
+                Rows="x",
+                ImageType=[None, "\\", "\U0001f600"],
+            )
+        ]
+    )
+    (document,) = await found(index, Level.IMAGE)
+    assert document.attributes[ID] == [large]
+    assert document.attributes[ACCESSION] == ["\0\u202e<script>{{7*7}}'; DROP TABLE study;--"]
+    assert await found(index, Level.STUDY, {ID: Single((large,))})
+    assert not await found(index, Level.STUDY, {ID: Single((large + "x",))})
+    assert await found(index, Level.STUDY, {NAME: Wildcard(("a*",))})
+    assert await found(index, Level.STUDY, {ACCESSION: Wildcard(("*DROP TABLE*",))})
+
+
+async def test_lists_of_ten_thousand_uids_are_answered(index: SearchIndex) -> None:
+    """Matching is that of `libs.common.dicom.matching`, to the letter."""
+    await index.apply(BATCH)
+    many = UidList(("1.1", *[f"9.{n}" for n in range(10_000)], "1.4"))
+    assert {d.attributes[STUDY][0] for d in await found(index, Level.STUDY, {STUDY: many})} == {"1.1", "1.4"}
+
+
+async def test_an_index_that_is_away_is_unavailable(index: SearchIndex, tmp_path: Path) -> None:
+    """An index that is away or refuses is `DependencyUnavailable`."""
+    await index.apply(BATCH)
+    await index.check()
+    for file in tmp_path.glob("index.db*"):
+        file.write_bytes(b"junk" * 100)
+    with pytest.raises(DependencyUnavailable):
+        await everything(index)
+
+
+_NAMES = ["", "Müller^Jörg", "muller^jorg", "Doe^John", "DOE", "Yamada^Tarou=山田^太郎", "A=B=C", "D*e"]
+_TEXTS = ["", "P1", "p1", "P12", "P1*", "[x]", "Ä"]
+_DATES = ["", "20240101", "20240630", "1994.11.05", "junk", "20241231"]
+
+
+def _values(texts: list[str]) -> st.SearchStrategy[list[Any]]:
+    return st.lists(st.sampled_from(texts).map(lambda t: t or None), max_size=2)
+
+
+def _names() -> st.SearchStrategy[list[Any]]:
+    groups = ("Alphabetic", "Ideographic", "Phonetic")
+    split = st.sampled_from(_NAMES).map(lambda n: dict(zip(groups, n.split("="))) if n else None)
+    return st.lists(split, max_size=2)
+
+
+@st.composite
+def _entries(draw: st.DrawFn) -> list[InstanceEntry]:
+    made = []
+    for number in range(draw(st.integers(1, 8))):
+        study = f"1.{draw(st.integers(1, 3))}"
+        made.append(
+            entry(
+                draw(st.integers(0, 5)) * 100 + number,
+                f"9.{draw(st.integers(1, 5))}",
+                study,
+                f"{study}.{draw(st.integers(1, 2))}",
+                draw(st.sampled_from(["a", "b"])),
+                PatientID=draw(_values(_TEXTS)),
+                PatientName=draw(_names()),
+                AccessionNumber=draw(_values(_TEXTS)),
+                StudyDate=draw(_values(_DATES)),
+                StudyTime=draw(_values(["1000", "235959.5", "x"])),
+                Modality=draw(_values(["CT", "MR"])),
+                InstanceNumber=draw(st.lists(st.one_of(st.integers(0, 3), st.just("1")), max_size=1)),
+            )
+        )
+    return made
+
+
+def _conditions() -> st.SearchStrategy[dict[int, Condition]]:
+    def texts(values: list[str]) -> st.SearchStrategy[Condition]:
+        some = st.lists(st.sampled_from(values), min_size=1, max_size=2).map(tuple)
+        patterns = st.lists(st.text("PpM1ulr*?D^oe=", min_size=1, max_size=5), min_size=1, max_size=2).map(tuple)
+        return st.one_of(some.map(Single), patterns.map(Wildcard))
+
+    ends = st.sampled_from([None, "20240101", "20241231", "19940101", "junk"])
+    uids = st.lists(st.sampled_from(["1.1", "1.2", "1.1.1", "9.1", "9.2"]), min_size=1, max_size=3).map(tuple)
+    times = st.sampled_from([None, "0900", "11"])
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            NAME: texts(_NAMES),
+            ID: texts(_TEXTS),
+            ACCESSION: texts(_TEXTS),
+            DATE: st.one_of(
+                st.builds(Range, ends, ends),
+                st.builds(Range, ends, ends, st.just(0x00080030), times, times),
+                st.lists(st.sampled_from(_DATES), min_size=1, max_size=2).map(tuple).map(Single),
+            ),
+            MODALITY: texts(["CT", "MR"]),
+            0x00080061: texts(["CT", "MR"]),
+            0x00200013: st.sampled_from([Single(("1",)), Single(("01", "2"))]),
+            0x00201208: st.sampled_from([Single(("1",)), Single(("2",))]),
+            STUDY: st.one_of(uids.map(UidList), uids.map(Single)),
+            SERIES: uids.map(UidList),
+            SOP: st.one_of(uids.map(UidList), uids.map(Single)),
+        },
+    )
+
+
+@pytest.mark.parametrize("backend", SEARCH_INDEXES)
+def test_find_agrees_with_the_reference_matcher(backend: str) -> None:
+    """Matching is that of `libs.common.dicom.matching`, to the letter."""
+    numbers = itertools.count()
+    with tempfile.TemporaryDirectory() as folder:
+
+        @settings(max_examples=150)
+        @given(_entries(), st.lists(_conditions(), min_size=5, max_size=5))
+        def agrees(entries: list[InstanceEntry], asked: list[dict[int, Condition]]) -> None:
+            asyncio.run(_agrees(SEARCH_INDEXES[backend], Path(folder), f"p{next(numbers)}", entries, asked))
+
+        agrees()
+
+
+async def _agrees(
+    open_index: OpenSearchIndex,
+    folder: Path,
+    partition: str,
+    entries: list[InstanceEntry],
+    asked: list[dict[int, Condition]],
+) -> None:
+    index = await open_index(folder)
+    try:
+        await index.apply([_in(e, partition) for e in entries])
+        expected = documents(entries)
+        for conditions, level in itertools.product([{}, *asked], Level):
+            query = Query(partition, level, {t: c for t, c in conditions.items() if _known(t, level)})
+            answers = [document async for page in index.find(query) for document in page]
+            assert as_set(answers) == as_set([d for d in expected[level] if matches(query, d)])
+    finally:
+        await index.close()
+
+
+def _known(tag: int, level: Level) -> bool:
+    return ATTRIBUTES[tag].level.depth <= level.depth

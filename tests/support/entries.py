@@ -1,0 +1,109 @@
+"""Index entries for tests, and what an index must make of them, computed the slow and obvious way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from libs.common.dicom import attributes as tags
+from libs.common.dicom.attributes import ATTRIBUTES, Level
+from libs.common.dicom.matching import Document
+from libs.common.dicom.values import text_of
+from libs.common.ports.index import InstanceEntry
+
+
+def entry(
+    receipt: int,
+    sop: str = "1.2.3.1.1",
+    study: str = "1.2.3",
+    series: str = "1.2.3.1",
+    digest: str = "blake3:00",
+    partition: str = "default",
+    sop_class: str = "1.2.840.10008.5.1.4.1.1.2",
+    **attributes: Any,
+) -> InstanceEntry:
+    """An entry; `attributes` are keywords of single values."""
+    by_keyword = {a.keyword: a.tag for a in ATTRIBUTES.values()}
+    values = {by_keyword[name]: value if isinstance(value, list) else [value] for name, value in attributes.items()}
+    return InstanceEntry(
+        partition=partition,
+        receipt=f"{receipt:032x}",
+        study_instance_uid=study,
+        series_instance_uid=series,
+        sop_instance_uid=sop,
+        sop_class_uid=sop_class,
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        object_key=f"objects/{partition}/0000000/{receipt:032x}.dcm",
+        data_set_offset=300,
+        data_set_length=1000 + receipt,
+        digest=digest,
+        attributes={
+            tags.STUDY_INSTANCE_UID: [study],
+            tags.SERIES_INSTANCE_UID: [series],
+            tags.SOP_INSTANCE_UID: [sop],
+            tags.SOP_CLASS_UID: [sop_class],
+            **values,
+        },
+    )
+
+
+def current(entries: Iterable[InstanceEntry]) -> list[InstanceEntry]:
+    """The earliest receipt of each instance."""
+    elected: dict[str, InstanceEntry] = {}
+    for one in sorted(entries, key=lambda e: e.receipt):
+        elected.setdefault(one.sop_instance_uid, one)
+    return list(elected.values())
+
+
+def _patient_of(study: list[InstanceEntry]) -> str:
+    first = min(study, key=lambda e: e.receipt)
+    identity = [[text_of(v) for v in first.attributes.get(tag, []) if v] for tag in (0x00100020, 0x00100021)]
+    return json.dumps(identity if identity[0] else first.study_instance_uid)
+
+
+def _grouped(entries: list[InstanceEntry], field: str) -> list[list[InstanceEntry]]:
+    groups: dict[str, list[InstanceEntry]] = {}
+    for one in entries:
+        groups.setdefault(getattr(one, field), []).append(one)
+    return list(groups.values())
+
+
+def _elected(entries: list[InstanceEntry], level: Level) -> dict[int, Any]:
+    first = min(entries, key=lambda e: e.receipt)
+    return {t: v for t, v in first.attributes.items() if t in ATTRIBUTES and ATTRIBUTES[t].level is level}
+
+
+def documents(entries: Iterable[InstanceEntry]) -> dict[Level, list[Document]]:
+    """All documents of all levels."""
+    found: dict[Level, list[Document]] = {level: [] for level in Level}
+    patients: dict[str, list[list[InstanceEntry]]] = {}
+    for study in _grouped(current(entries), "study_instance_uid"):
+        patients.setdefault(_patient_of(study), []).append(study)
+    for studies in patients.values():
+        everything = [one for study in studies for one in study]
+        patient = _elected(everything, Level.PATIENT)
+        patient[tags.NUMBER_OF_PATIENT_RELATED_STUDIES] = [len(studies)]
+        patient[tags.NUMBER_OF_PATIENT_RELATED_SERIES] = [sum(len(_grouped(s, "series_instance_uid")) for s in studies)]
+        patient[tags.NUMBER_OF_PATIENT_RELATED_INSTANCES] = [len(everything)]
+        found[Level.PATIENT].append(Document(Level.PATIENT, patient))
+        for study in studies:
+            _below_study(study, patient, found)
+    return found
+
+
+def _below_study(study: list[InstanceEntry], patient: dict[int, Any], found: dict[Level, list[Document]]) -> None:
+    all_series = _grouped(study, "series_instance_uid")
+    modalities = {text_of(v) for s in all_series for v in _elected(s, Level.SERIES).get(tags.MODALITY, []) if v}
+    attributes = patient | _elected(study, Level.STUDY)
+    attributes[tags.MODALITIES_IN_STUDY] = sorted(modalities)
+    attributes[tags.SOP_CLASSES_IN_STUDY] = sorted({one.sop_class_uid for one in study})
+    attributes[tags.NUMBER_OF_STUDY_RELATED_SERIES] = [len(all_series)]
+    attributes[tags.NUMBER_OF_STUDY_RELATED_INSTANCES] = [len(study)]
+    found[Level.STUDY].append(Document(Level.STUDY, attributes))
+    for series in all_series:
+        of_series = attributes | _elected(series, Level.SERIES)
+        of_series[tags.NUMBER_OF_SERIES_RELATED_INSTANCES] = [len(series)]
+        found[Level.SERIES].append(Document(Level.SERIES, of_series))
+        for one in series:
+            found[Level.IMAGE].append(Document(Level.IMAGE, of_series | _elected([one], Level.IMAGE)))
