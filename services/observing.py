@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from libs.common.dimse import CommandField
 from libs.common.net import Association
 from libs.common.telemetry.logs import get_logger
@@ -18,11 +20,13 @@ class NetworkObserver:
         self._role = role
         self._log = get_logger("net")
         self._messages: dict[Association, int] = {}
+        self.open_by_title: Counter[str] = Counter()
 
     def opened(self, association: Association) -> None:
         self._metrics.associations_accepted.labels(self._role).inc()
         self._metrics.associations_open.labels(self._role).inc()
         self._messages[association] = 0
+        self.open_by_title[association.calling_ae_title] += 1
 
     def message(self, association: Association, field: int, seconds: float) -> None:
         if association in self._messages:
@@ -32,6 +36,9 @@ class NetworkObserver:
 
     def closed(self, association: Association, outcome: str) -> None:
         self._metrics.associations_open.labels(self._role).dec()
+        self.open_by_title[association.calling_ae_title] -= 1
+        if not self.open_by_title[association.calling_ae_title]:
+            del self.open_by_title[association.calling_ae_title]
         if outcome != "released":
             by = "peer" if outcome == "aborted by peer" else "us" if outcome.startswith("aborted") else "lost"
             self._metrics.associations_aborted.labels(by).inc()

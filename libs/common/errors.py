@@ -7,6 +7,7 @@
     ├── RefusedDataSet             the sender's data set cannot be kept; carries the status that says why
     │   ├── MismatchedDataSet      A900H: the data set does not agree with the command or the SOP class
     │   ├── NotUnderstood          C000H: the data set cannot be read
+    │   ├── NotAuthorised          0124H: the peer may not do this
     │   └── TooLarge               A700H: a limit of ours is reached
     ├── IdentifierError            a C-FIND, C-MOVE or C-GET identifier cannot be answered; names the offending elements
     ├── UndecodableEvent           a payload on the log that no known schema version reads
@@ -70,6 +71,12 @@ class NotUnderstood(RefusedDataSet):
     """PS3.4 B.2.3: cannot understand (CxxxH)."""
 
     dicom_status = 0xC000
+
+
+class NotAuthorised(RefusedDataSet):
+    """PS3.7 C.4.20: refused: not authorised (0124H)."""
+
+    dicom_status = 0x0124
 
 
 class TooLarge(RefusedDataSet):

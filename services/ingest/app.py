@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pynetdicom import sop_class
 
 from libs.common.clock import Clock
-from libs.common.net import Service
+from libs.common.net import Association, Service
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.log import EventLog
 from libs.common.ul import Ability
-from services.ingest.handlers import IngestSettings, StorageService, VerificationService
+from services.ingest.handlers import IngestSettings, StorageService
 
-VERIFICATION = "1.2.840.10008.1.1"
 STORAGE_SOP_CLASSES: tuple[str, ...] = tuple(sop_class._STORAGE_CLASSES.values())
 
 
@@ -21,13 +21,11 @@ def build(
     store: BlobStore,
     log: EventLog,
     clock: Clock,
+    may_store: Callable[[Association], bool] = lambda _: True,
     settings: IngestSettings | None = None,
-    private_sop_classes: tuple[str, ...] = (),
+    private_sop_classes: Sequence[str] = (),
 ) -> list[Service]:
     """The services of this role. Any transfer syntax is taken, as the sender proposes it first."""
     workers = ThreadPoolExecutor(2, thread_name_prefix="ingest")
     storage = {uid: Ability() for uid in (*STORAGE_SOP_CLASSES, *private_sop_classes)}
-    return [
-        VerificationService({VERIFICATION: Ability()}),
-        StorageService(storage, store, log, clock, workers, settings),
-    ]
+    return [StorageService(storage, store, log, clock, workers, may_store, settings)]

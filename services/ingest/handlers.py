@@ -7,6 +7,7 @@ by the log. A crash before that leaves at most an object that no event names.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -14,17 +15,17 @@ from libs.common.clock import Clock
 from libs.common.dicom.part10 import file_meta
 from libs.common.dicom.scan import Scan
 from libs.common.dimse import CommandField
-from libs.common.errors import DependencyUnavailable
+from libs.common.errors import DependencyUnavailable, NotAuthorised, RefusedDataSet
 from libs.common.events import InstanceStored
 from libs.common.ids import DEFAULT_PARTITION, Receipt
-from libs.common.net import MemorySink, Request, Sink
+from libs.common.net import Association, Request
 from libs.common.net.service import SUCCESS
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.log import EventLog
 from libs.common.runtime.failpoints import FailPoint, reach
 from libs.common.ul import Abilities
 from services.ingest.checks import check_agreement, refuse_command
-from services.ingest.receiving import ObjectSink, Receipted
+from services.ingest.receiving import Chunks, ObjectSink, Receipted
 
 _SLOWEST = 20e6
 """Bytes per second that a store must reach for a large object."""
@@ -48,7 +49,9 @@ class InstanceSink(ObjectSink):
         stored_at: int,
         store: BlobStore,
         workers: Executor,
+        chunks: Chunks,
         settings: IngestSettings,
+        refused: RefusedDataSet | None,
     ) -> None:
         command, context = request.command, request.context
         self.receipt = receipt
@@ -56,12 +59,12 @@ class InstanceSink(ObjectSink):
         self.partition = DEFAULT_PARTITION
         self.key = receipt.object_key(self.partition)
         self._names = command.sop_class_uid, command.sop_instance_uid
-        refused = refuse_command(command, context)
         calling = request.association.calling_ae_title
         head = b"" if refused else file_meta(*self._names, context.transfer_syntax, calling)
         super().__init__(
             store,
             workers,
+            chunks,
             self.key,
             head,
             context.transfer_syntax,
@@ -71,20 +74,6 @@ class InstanceSink(ObjectSink):
 
     def check(self, scan: Scan) -> None:
         check_agreement(scan, *self._names)
-
-
-class VerificationService:
-    """C-ECHO (PS3.4 Annex A)."""
-
-    def __init__(self, abilities: Abilities) -> None:
-        self.abilities = abilities
-
-    def receive(self, request: Request) -> Sink:
-        # PS3.7 9.3.5 knows none for C-ECHO; one that comes all the same is read and ignored.
-        return MemorySink(1 << 16)
-
-    async def perform(self, request: Request) -> None:
-        await request.respond(SUCCESS)
 
 
 class StorageService:
@@ -97,6 +86,7 @@ class StorageService:
         log: EventLog,
         clock: Clock,
         workers: Executor,
+        may_store: Callable[[Association], bool],
         settings: IngestSettings | None = None,
     ) -> None:
         self.abilities = abilities
@@ -104,11 +94,21 @@ class StorageService:
         self._log = log
         self._clock = clock
         self._workers = workers
+        self._chunks = Chunks()
+        self._may_store = may_store
         self._settings = settings or IngestSettings()
 
     def receive(self, request: Request) -> InstanceSink:
         now = self._clock.now_us()
-        return InstanceSink(request, Receipt.at(now), now, self._store, self._workers, self._settings)
+        refused = (
+            refuse_command(request.command, request.context)
+            if self._may_store(request.association)
+            else NotAuthorised("this peer may not store")
+        )
+        receipt = Receipt.at(now)
+        return InstanceSink(
+            request, receipt, now, self._store, self._workers, self._chunks, self._settings, refused
+        )
 
     async def perform(self, request: Request) -> None:
         sink = request.sink

@@ -1,8 +1,9 @@
 """One object on its way into the store: bytes stay in memory while they are few, and stream on when they are not.
 
-The event loop only copies fragments into a chunk. Digest and header scan run in worker threads, chunk by chunk; both
-release the interpreter or are short. An object of one chunk is stored in one piece; a larger one through a writer, with
-at most `_AHEAD` chunks waiting: beyond that the association stops reading until the store has caught up.
+The event loop only copies fragments into a chunk, which is used again. Digest and header scan run in worker threads,
+chunk by chunk; both release the interpreter or are short. An object of one chunk is stored in one piece; a larger one
+through a writer, with at most `_AHEAD` chunks waiting: beyond that the association stops reading until the store has
+caught up.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from libs.common.ports.blobs import BlobStore, BlobWriter
 
 CHUNK = 1 << 20
 _AHEAD = 3
+_PIECE = 1 << 16
+"""The scanner copies what it is fed; pieces of this size stay in the processor's cache and in the allocator's pools."""
+_KEPT_FREE = 32
 _INLINE = 32768
 """Up to this many bytes a scan costs less than a change of threads."""
 _SLACK = 64 << 20
@@ -36,6 +40,20 @@ class Receipted:
     data_set_length: int
 
 
+class Chunks:
+    """Buffers of `CHUNK` bytes, used again: memory fresh from the kernel costs more than the copy into it."""
+
+    def __init__(self) -> None:
+        self._free: list[memoryview] = []
+
+    def take(self) -> memoryview:
+        return self._free.pop() if self._free else memoryview(bytearray(CHUNK))
+
+    def give_back(self, chunk: memoryview) -> None:
+        if len(self._free) < _KEPT_FREE:
+            self._free.append(chunk)
+
+
 class ObjectSink:
     """A `Sink` for the data set of one C-STORE request.
 
@@ -47,6 +65,7 @@ class ObjectSink:
         self,
         store: BlobStore,
         workers: Executor,
+        chunks: Chunks,
         key: str,
         head: bytes,
         transfer_syntax_uid: str,
@@ -56,33 +75,44 @@ class ObjectSink:
     ) -> None:
         self._store = store
         self._workers = workers
+        self._chunks = chunks
         self._key = key
         self._head = head
         self._max_size = max_size
         self._error: GantryError | None = refused
         self._scanner = Scanner(transfer_syntax_uid)
         self._digest = blake3()
-        self._chunk = bytearray()
+        self._chunk: memoryview | None = None
+        self._filled = 0
         self.length = 0
-        self._queue: asyncio.Queue[bytearray] | None = None
+        self._queue: asyncio.Queue[tuple[memoryview, int]] | None = None
         self._spilling: asyncio.Task[None] | None = None
         self._writer: BlobWriter | None = None
 
     # ---- the association's side
 
     def write(self, views: Sequence[memoryview]) -> bool:
-        chunk = self._chunk
         for view in views:
-            chunk += view
             self.length += len(view)
+            if self._error is None:
+                self._keep(view)
         if self.length > self._max_size:
             self._too_large()
-        if self._error is not None:
-            chunk.clear()
-            return True
-        if len(chunk) >= CHUNK:
-            return self._spill()
-        return True
+        return self._queue is None or self._queue.qsize() < _AHEAD
+
+    def _keep(self, view: memoryview) -> None:
+        while view:
+            chunk = self._chunk
+            if chunk is None:
+                chunk = self._chunk = self._chunks.take()
+            elif self._filled == CHUNK:
+                self._spill(chunk)
+                continue
+            start = self._filled
+            count = min(len(view), CHUNK - start)
+            chunk[start : start + count] = view[:count]
+            self._filled = start + count
+            view = view[count:]
 
     async def ready(self) -> None:
         queue = self._queue
@@ -106,9 +136,8 @@ class ObjectSink:
             if self._error is not None:
                 raise self._error
             return self._receipted
-        except BaseException:
+        finally:
             await self._stop_spilling()
-            raise
 
     def check(self, scan: Scan) -> None:
         """Called with the scan before the object becomes visible; a subclass or caller may replace it."""
@@ -123,8 +152,8 @@ class ObjectSink:
     async def _finish_small(self) -> None:
         if self._error is not None:
             return
-        data = bytes(self._chunk)
-        self._chunk = bytearray()
+        chunk = self._chunk if self._chunk is not None else memoryview(b"")
+        data = chunk[: self._filled]
         if len(data) <= _INLINE:
             self._absorb(data)
         else:
@@ -134,8 +163,8 @@ class ObjectSink:
 
     async def _finish_large(self) -> None:
         assert self._queue is not None
-        if self._chunk and self._error is None:
-            self._queue.put_nowait(self._chunk)
+        if self._chunk is not None and self._error is None:
+            self._spill(self._chunk)
         await self._queue.join()
         if self._error is None and self._writer is not None:
             self._conclude()
@@ -148,36 +177,38 @@ class ObjectSink:
         self.check(scan)
         self._receipted = Receipted(scan, f"blake3:{self._digest.hexdigest()}", len(self._head), self.length)
 
-    def _absorb(self, data: bytes) -> None:
+    def _absorb(self, data: memoryview) -> None:
         self._digest.update(data)
-        self._scanner.feed(data)
+        for start in range(0, len(data), _PIECE):
+            self._scanner.feed(bytes(data[start : start + _PIECE]))
 
-    def _spill(self) -> bool:
+    def _spill(self, chunk: memoryview) -> None:
         if self._queue is None:
             self._queue = asyncio.Queue()
             self._spilling = asyncio.get_running_loop().create_task(self._spill_chunks(self._queue))
-        self._queue.put_nowait(self._chunk)
-        self._chunk = bytearray()
-        return self._queue.qsize() < _AHEAD
+        self._queue.put_nowait((chunk, self._filled))
+        self._chunk, self._filled = None, 0
 
-    async def _spill_chunks(self, queue: asyncio.Queue[bytearray]) -> None:
-        loop = asyncio.get_running_loop()
+    async def _spill_chunks(self, queue: asyncio.Queue[tuple[memoryview, int]]) -> None:
         while True:
-            chunk = await queue.get()
+            chunk, filled = await queue.get()
             try:
                 if self._error is None:
-                    data = bytes(chunk)
-                    await loop.run_in_executor(self._workers, self._absorb, data)
-                    if self._writer is None:
-                        self._writer = self._store.writer(self._key)
-                        await self._writer.write(self._head)
-                    await self._writer.write(data)
+                    await self._store_chunk(chunk[:filled])
             except GantryError as error:
                 self._error = error
             except Exception as error:
                 self._error = GantryError(f"internal error while storing: {type(error).__name__}")
             finally:
+                self._chunks.give_back(chunk)
                 queue.task_done()
+
+    async def _store_chunk(self, data: memoryview) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._workers, self._absorb, data)
+        if self._writer is None:
+            self._writer = self._store.writer(self._key)
+            await self._writer.write(self._head)
+        await self._writer.write(data)
 
     async def _stop_spilling(self) -> None:
         if self._spilling is not None:
@@ -186,3 +217,6 @@ class ObjectSink:
         if self._writer is not None:
             writer, self._writer = self._writer, None
             await writer.abort()
+        if self._chunk is not None:
+            self._chunks.give_back(self._chunk)
+            self._chunk = None

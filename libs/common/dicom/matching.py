@@ -173,7 +173,7 @@ def _names(value: Any) -> list[str]:
 
 
 def _like(tag: int, vr: str, patterns: tuple[str, ...]) -> Predicate:
-    if any(not pattern.strip("*") for pattern in patterns):
+    if any(pattern and not pattern.strip("*") for pattern in patterns):
         return lambda attributes: True
     fold = fold_name if vr == "PN" else str
     tests = [_pattern(fold(pattern)).match for pattern in patterns]

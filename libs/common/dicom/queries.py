@@ -129,10 +129,8 @@ def _check_unique_keys_above(identifier: Identifier, model: Model, level: Level)
     for above in model.levels[: model.levels.index(level)]:
         tag = UNIQUE_KEYS[above]
         values = identifier.keys.get(tag, [])
-        if len(values) != 1 or not values[0]:
+        if len(values) != 1 or not values[0] or set(values[0]) & set("*?"):
             _refuse(_MISMATCH, tag, "needs a single value here")
-        if above is Level.PATIENT and set(values[0]) & set("*?"):
-            _refuse(_MISMATCH, tag, "needs a single value here, not a wildcard")
 
 
 def _condition(tag: int, vr: str, values: list[str]) -> Condition | None:

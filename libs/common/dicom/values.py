@@ -107,13 +107,14 @@ def _integer(part: str) -> int | str | None:
         return part
 
 
-def _decimal(part: str) -> float | int | str | None:
+def _decimal(part: str) -> float | str | None:
     if len(part) > 16 or not part.isascii() or "_" in part:
         return part
     try:
-        return _finite(float(part)) if part else None
+        number = float(part) if part else None
     except ValueError:
         return part
+    return number if number is None or math.isfinite(number) else part
 
 
 def _finite(number: Any) -> Any:

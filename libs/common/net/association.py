@@ -25,7 +25,7 @@ from libs.common.dimse import (
     message_pdus,
 )
 from libs.common.dimse.command import Element
-from libs.common.errors import AssociationAborted, GantryError, PeerTimeout, TooLarge
+from libs.common.errors import AssociationAborted, GantryError, IdentifierError, PeerTimeout, TooLarge
 from libs.common.net.connection import Connection
 from libs.common.net.service import MemorySink, Request, Service, Sink, Source
 from libs.common.ul import (
@@ -234,6 +234,8 @@ class Association:
                 await service.perform(request)
         except AssociationAborted:
             pass
+        except IdentifierError as error:
+            await self._fail(request, error.dicom_status, str(error), error.offending)
         except GantryError as error:
             await self._fail(request, error.dicom_status, str(error))
         except Exception:
@@ -244,9 +246,9 @@ class Association:
             if self._observer is not None:
                 self._observer.message(self, request.command.field, self._loop.time() - started)
 
-    async def _fail(self, request: Request, status: int, comment: str) -> None:
+    async def _fail(self, request: Request, status: int, comment: str, offending: tuple[int, ...] = ()) -> None:
         try:
-            await request.fail(status, comment)
+            await request.fail(status, comment, offending)
         except AssociationAborted:
             return
 

@@ -1,9 +1,9 @@
 """How objects become durable: many at once, off the event loop, sharing what can be shared.
 
-An object costs its caller two thread hops, one there and one back, and five system calls: open, writev, fdatasync,
-rename, close. The fsync of the folder, which makes the name durable, is shared: the first thread to have renamed an
-object leads, and whoever renames while the leader waits for the disk is in the leader's next group. The fdatasyncs of
-several threads share the file system's journal commits in the same way.
+An object costs its caller two thread hops, one there and one back, and six system calls: open, write, ftruncate,
+fdatasync, rename, close. The fsync of the folder, which makes the name durable, is shared: the first thread to have
+renamed an object leads, and whoever renames while the leader waits for the disk is in the leader's next group. The
+fdatasyncs of several threads share the file system's journal commits in the same way.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 
+from libs.common.adapters.files.blocks import Blocks
 from libs.common.adapters.files.problems import DEPENDENCY, refused, translated
 from libs.common.adapters.files.temp import TempFolder
 from libs.common.errors import DependencyUnavailable
 from libs.common.ports.blobs import Buffer
 
-# POSIX's IOV_MAX is 1024 on Linux; more parts than that are written in several calls.
-_PARTS_PER_CALL = 1024
 _FOLDERS_KEPT_OPEN = 64
 
 
@@ -46,9 +45,10 @@ class Job:
 class Committer:
     """A few threads that seal objects, and the groups they form."""
 
-    def __init__(self, root: str, temp: TempFolder, threads: int, low_water: int) -> None:
+    def __init__(self, root: str, temp: TempFolder, blocks: Blocks, threads: int, low_water: int) -> None:
         self._root = root
         self._temp = temp
+        self._blocks = blocks
         self._low_water = low_water
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -95,8 +95,8 @@ class Committer:
     def _write(self, job: Job) -> None:
         if job.fd < 0:
             job.temp = self._temp.new_name()
-            job.fd = os.open(job.temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        write_all(job.fd, job.parts)
+            job.fd = self._temp.create(job.temp, self._blocks.flags)
+        self._blocks.append(job.fd, job.parts, last=True)
         require_room(job.fd, self._low_water)
         os.fdatasync(job.fd)
         if job.folder not in self._known:
@@ -169,18 +169,6 @@ class Committer:
                 os.close(self._folders.pop(next(iter(self._folders))))
             fd = self._folders[folder] = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         return fd
-
-
-def write_all(fd: int, parts: Sequence[Buffer]) -> None:
-    """Write parts in order, however the kernel cuts them."""
-    views = [memoryview(part).cast("B") for part in parts]
-    while views:
-        written = os.writev(fd, views[:_PARTS_PER_CALL])
-        while views and written >= len(views[0]):
-            written -= len(views[0])
-            del views[0]
-        if written:
-            views[0] = views[0][written:]
 
 
 def require_room(fd: int, low_water: int) -> None:

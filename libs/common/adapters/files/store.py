@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
 
+from libs.common.adapters.files.blocks import Blocks
 from libs.common.adapters.files.committer import Committer, Job, fsync_folder, require_room
 from libs.common.adapters.files.problems import DEPENDENCY, translating
 from libs.common.adapters.files.reader import FileReader
@@ -35,7 +36,8 @@ class FileStore:
         self._temp = temp
         self._low_water = low_water
         self._closed = False
-        self._committer = Committer(self._root, temp, threads, low_water)
+        self._blocks = Blocks(str(temp.path))
+        self._committer = Committer(self._root, temp, self._blocks, threads, low_water)
         self._threads = ThreadPoolExecutor(threads, "gantry-files-io")
 
     async def put(self, key: str, parts: Sequence[Buffer]) -> None:
@@ -47,7 +49,7 @@ class FileStore:
         def seal(parts: list[Buffer], fd: int, path: str) -> asyncio.Future[None]:
             return self._seal(key, parts, fd, path)
 
-        return FileWriter(seal, self._temp, self._threads, self._low_water)
+        return FileWriter(seal, self._temp, self._blocks, self._threads, self._low_water)
 
     async def open(self, key: str, offset: int = 0, length: int | None = None) -> FileReader:
         path = self._path(key)

@@ -36,6 +36,11 @@ class TempFolder:
         """A path that no other object on its way in has. Safe to call from any thread."""
         return self._prefix + str(next(self._numbers))
 
+    @staticmethod
+    def create(path: str, flags: int) -> int:
+        """A new file under a name of ours, open for writing with `flags` besides."""
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | flags, 0o640)
+
     def close(self) -> None:
         """Remove the folder and let go of it."""
         shutil.rmtree(self.path, ignore_errors=True)

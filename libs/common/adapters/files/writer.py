@@ -12,7 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 
-from libs.common.adapters.files.committer import require_room, write_all
+from libs.common.adapters.files.blocks import Blocks
+from libs.common.adapters.files.committer import require_room
 from libs.common.adapters.files.problems import refused
 from libs.common.adapters.files.temp import TempFolder
 from libs.common.errors import GantryError
@@ -29,9 +30,10 @@ Seal = Callable[[list[Buffer], int, str], "asyncio.Future[None]"]
 class FileWriter:
     """`libs.common.ports.blobs.BlobWriter` into a temp file."""
 
-    def __init__(self, seal: Seal, temp: TempFolder, threads: Executor, low_water: int) -> None:
+    def __init__(self, seal: Seal, temp: TempFolder, blocks: Blocks, threads: Executor, low_water: int) -> None:
         self._seal = seal
         self._temp = temp
+        self._blocks = blocks
         self._threads = threads
         self._low_water = low_water
         self._fill = bytearray()
@@ -95,9 +97,9 @@ class FileWriter:
         """Write a full buffer and empty it. In a thread; never two at once for one writer."""
         if self._fd < 0:
             self._path = self._temp.new_name()
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+            self._fd = self._temp.create(self._path, self._blocks.flags)
         require_room(self._fd, self._low_water)
-        write_all(self._fd, [buffer])
+        self._blocks.append(self._fd, [buffer], last=False)
         self._unsynced += len(buffer)
         buffer.clear()
         if self._unsynced >= _SYNC_EVERY:

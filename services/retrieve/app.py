@@ -1,0 +1,48 @@
+"""Wiring of the retrieve role."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from libs.common.clock import Clock
+from libs.common.net import Service
+from libs.common.net.scu import PATIENT_ROOT_GET, PATIENT_ROOT_MOVE, STUDY_ROOT_GET, STUDY_ROOT_MOVE
+from libs.common.ports.blobs import BlobStore
+from libs.common.ports.index import SearchIndex
+from libs.common.ul import Ability
+from services.retrieve.conversion import Converter
+from services.retrieve.handlers import Destinations, RetrieveService, RetrieveSettings
+from services.retrieve.plan import UNCOMPRESSED
+from services.retrieve.suboperations import SubOperations
+
+# PS3.4 C.6.3: retired, and still what old workstations ask for.
+PATIENT_STUDY_ONLY_MOVE = "1.2.840.10008.5.1.4.1.2.3.2"
+PATIENT_STUDY_ONLY_GET = "1.2.840.10008.5.1.4.1.2.3.3"
+
+_RETRIEVE = (
+    PATIENT_ROOT_MOVE,
+    PATIENT_ROOT_GET,
+    STUDY_ROOT_MOVE,
+    STUDY_ROOT_GET,
+    PATIENT_STUDY_ONLY_MOVE,
+    PATIENT_STUDY_ONLY_GET,
+)
+
+
+def build(
+    store: BlobStore,
+    index: SearchIndex,
+    destinations: Destinations,
+    clock: Clock,
+    converter: Converter,
+    storage_sop_classes: Sequence[str],
+    settings: RetrieveSettings | None = None,
+    *,
+    response_timeout: float = 120.0,
+) -> list[Service]:
+    """The services of this role. In storage contexts we are SCU: that is how C-GET sends (PS3.4 C.5.3)."""
+    asked = Ability(frozenset(UNCOMPRESSED), preferred=UNCOMPRESSED)
+    sent = Ability(scp=False, scu=True)
+    abilities = dict.fromkeys(storage_sop_classes, sent) | dict.fromkeys(_RETRIEVE, asked)
+    sub_operations = SubOperations(store, converter, response_timeout=response_timeout)
+    return [RetrieveService(abilities, index, sub_operations, destinations, clock, settings)]

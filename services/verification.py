@@ -1,0 +1,26 @@
+"""C-ECHO (PS3.4 Annex A), which every DIMSE role answers."""
+
+from __future__ import annotations
+
+from libs.common.net import MemorySink, Request, Sink
+from libs.common.net.scu import VERIFICATION
+from libs.common.net.service import SUCCESS
+from libs.common.ul import Abilities, Ability
+
+_UNRECOGNISED_OPERATION = 0x0211
+
+
+class VerificationService:
+    """Says that we are here."""
+
+    abilities: Abilities = {VERIFICATION: Ability()}
+
+    def receive(self, request: Request) -> Sink:
+        # PS3.7 9.3.5 knows no data set for C-ECHO; one that comes all the same is read and ignored.
+        return MemorySink(1 << 16)
+
+    async def perform(self, request: Request) -> None:
+        if request.command.field != 0x0030:
+            await request.fail(_UNRECOGNISED_OPERATION, "only C-ECHO is served in this context")
+            return
+        await request.respond(SUCCESS)

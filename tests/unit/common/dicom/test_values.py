@@ -1,0 +1,145 @@
+"""Values in the DICOM JSON model, against pydicom's, and from junk."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+from libs.common.dicom.attributes import ATTRIBUTES, STORED_TAGS, Level
+from libs.common.dicom.charsets import DEFAULT, character_set
+from libs.common.dicom.scan import Scanner
+from libs.common.dicom.values import data_set_values, header_values, text_of, value_list
+from libs.common.dicom.vrs import LONG_VRS, SHORT_VRS
+from libs.common.errors import GantryError
+from tests.support.dicom import SYNTAXES, data_sets, from_bytes, to_bytes
+
+
+def rich() -> Dataset:
+    data_set = Dataset()
+    data_set.SpecificCharacterSet = "ISO_IR 192"
+    data_set.PatientName = "Müller^Jörg=山田^太郎"
+    data_set.PatientID = " P 1 "
+    data_set.StudyDate = "20240131"
+    data_set.ImageType = ["ORIGINAL", "", "AXIAL"]
+    data_set.InstanceNumber = 7
+    data_set.SliceThickness = "1.50"
+    data_set.Rows = 512
+    data_set.PatientComments = " leading\\and backslash "
+    data_set.StudyInstanceUID = "1.2.3"
+    return data_set
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_values_are_those_of_the_json_model(syntax: str) -> None:
+    assert data_set_values(to_bytes(rich(), syntax), syntax, STORED_TAGS) == {
+        0x00080008: ["ORIGINAL", None, "AXIAL"],
+        0x00080020: ["20240131"],
+        0x00100010: [{"Alphabetic": "Müller^Jörg", "Ideographic": "山田^太郎"}],
+        0x00100020: ["P 1"],
+        0x00104000: [" leading\\and backslash"],
+        0x00180050: [1.5],
+        0x0020000D: ["1.2.3"],
+        0x00200013: [7],
+        0x00280010: [512],
+    }
+
+
+@given(data_sets(), st.sampled_from(SYNTAXES))
+@settings(deadline=None)
+def test_values_agree_with_pydicom(data_set: Dataset, syntax: str) -> None:
+    encoded = to_bytes(data_set, syntax)
+    values = data_set_values(encoded, syntax, STORED_TAGS)
+    expected = from_bytes(encoded, syntax)
+    for tag in STORED_TAGS:
+        theirs = json.loads(expected[tag].to_json()).get("Value", []) if tag in expected else []
+        ours = [v.strip(" ") or None if isinstance(v, str) else v for v in values.get(tag, [])]
+        theirs = [v.strip(" ") or None if isinstance(v, str) else v for v in theirs]
+        assert ours == ([] if not any(v is not None for v in theirs) else theirs)
+
+
+@given(data_sets(), st.sampled_from(SYNTAXES))
+@settings(deadline=None, max_examples=30)
+def test_values_of_a_scanned_header_are_those_of_the_data_set(data_set: Dataset, syntax: str) -> None:
+    encoded = to_bytes(data_set, syntax, explicit_lengths=False)
+    scanner = Scanner(syntax)
+    scanner.feed(encoded)
+    assert header_values(scanner.finish().header, syntax, STORED_TAGS) == data_set_values(encoded, syntax, STORED_TAGS)
+
+
+@pytest.mark.parametrize(
+    ("vr", "value", "expected"),
+    [
+        (b"DS", b"1e400", ["1e400"]),
+        (b"DS", b"NaN\\-1.5 ", ["NaN", -1.5]),
+        (b"DS", b"1_0", ["1_0"]),
+        (b"IS", b"12\\x\\ 3", [12, "x", 3]),
+        (b"IS", b"9" * 5000, ["9" * 5000]),
+        (b"FD", struct.pack("<dd", float("nan"), 2.5), ["nan", 2.5]),
+        (b"US", b"\x01\x00\x02", [1]),
+        (b"AT", b"\x08\x00\x20\x00", ["00080020"]),
+        (b"DA", b"1994.11.05", ["1994.11.05"]),
+        (b"CS", "Ä".encode(), ["Ä"]),
+        (b"PN", b"^^ \0", [{"Alphabetic": "^^"}]),
+        (b"PN", b"==Phon", [{"Phonetic": "Phon"}]),
+        (b"LO", b"\\" * 1000, []),
+        (b"LO", b"  ", []),
+        (b"OB", b"abc", []),
+    ],
+)
+def test_junk_becomes_something_that_json_carries(vr: bytes, value: bytes, expected: list[object]) -> None:
+    assert value_list(vr, value, DEFAULT) == expected
+
+
+@given(
+    st.sampled_from(sorted(SHORT_VRS | LONG_VRS)),
+    st.binary(max_size=64),
+    st.sampled_from(["", "ISO_IR 192", "GB18030"]),
+    st.booleans(),
+)
+def test_any_bytes_become_valid_json(vr: bytes, value: bytes, terms: str, big: bool) -> None:
+    values = value_list(vr, value, character_set([terms]), big)
+    text = json.dumps(values, allow_nan=False, ensure_ascii=False)
+    assert json.loads(text.encode("utf-8")) == values
+    assert all(isinstance(text_of(v), str) for v in values)
+
+
+@given(st.binary(max_size=300), st.sampled_from(SYNTAXES))
+def test_a_hostile_header_raises_only_our_errors(junk: bytes, syntax: str) -> None:
+    try:
+        data_set_values(junk, syntax, STORED_TAGS)
+    except GantryError:
+        return
+
+
+def test_a_deeply_nested_header_is_walked_without_recursion() -> None:
+    value = b""
+    for _ in range(5000):
+        value = b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" + value
+    value += b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0" * 5000
+    assert header_values(value + b"\x10\0\x20\0LO\x02\0AB", "1.2.840.10008.1.2.1", STORED_TAGS) == {0x00100020: ["AB"]}
+
+
+def test_required_keys_are_in_the_table() -> None:
+    # PS3.4 tables C.6-1 to C.6-4
+    for keyword, level in {
+        "PatientName": Level.PATIENT,
+        "PatientID": Level.PATIENT,
+        "StudyDate": Level.STUDY,
+        "StudyTime": Level.STUDY,
+        "AccessionNumber": Level.STUDY,
+        "StudyID": Level.STUDY,
+        "StudyInstanceUID": Level.STUDY,
+        "ModalitiesInStudy": Level.STUDY,
+        "Modality": Level.SERIES,
+        "SeriesNumber": Level.SERIES,
+        "SeriesInstanceUID": Level.SERIES,
+        "InstanceNumber": Level.IMAGE,
+        "SOPInstanceUID": Level.IMAGE,
+        "SOPClassUID": Level.IMAGE,
+    }.items():
+        assert [a.level for a in ATTRIBUTES.values() if a.keyword == keyword] == [level]
