@@ -130,7 +130,7 @@ class DemoRun:
         return found, len(self.objects)
 
     async def _get(self) -> tuple[int, int]:
-        equal = 0
+        same = 0
         studies = by_study(self.objects)
         with progress_bar("fetching", len(studies)) as bar:
             for study, members in studies.items():
@@ -140,9 +140,9 @@ class DemoRun:
                 contexts = list(pairs) if len(pairs) < 127 else get_contexts(classes)
                 keys = [f"StudyInstanceUID={study}"]
                 await get_to(self.peer, service, contexts, scu.STUDY_ROOT_GET, "STUDY", keys, timeout=120.0)
-                equal += equal(members, service.received)
+                same += equal(members, service.received)
                 bar.advance()
-        return equal, len(self.objects)
+        return same, len(self.objects)
 
     async def _move(self) -> tuple[int, int]:
         studies = list(by_study(self.objects))

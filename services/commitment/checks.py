@@ -7,7 +7,7 @@ instance, before it is among the committed. Failure reasons are those of PS3.3 C
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
 from blake3 import blake3
@@ -54,7 +54,7 @@ class Checks:
             for reference, reason in zip(page, await self._reasons(page, located, unasked), strict=True):
                 if reason:
                     reasons[reference] = reason
-        return [CommitmentFailure(r.sop_class_uid, r.sop_instance_uid, reasons[r]) for r in references if r in reasons]
+        return await asyncio.to_thread(_as_failures, reasons)
 
     async def _reasons(
         self, page: Sequence[CommitmentReference], located: dict[str, Location], unasked: set[str]
@@ -130,3 +130,7 @@ class Checks:
             await reader.close()
         if length != location.data_set_length or f"blake3:{digest.hexdigest()}" != location.digest:
             raise Corrupt("data set read back differs from the one acknowledged")
+
+
+def _as_failures(reasons: Mapping[CommitmentReference, int]) -> list[CommitmentFailure]:
+    return [CommitmentFailure(r.sop_class_uid, r.sop_instance_uid, reason) for r, reason in reasons.items()]

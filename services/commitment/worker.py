@@ -29,6 +29,7 @@ T = TypeVar("T")
 GROUP = "commitment"
 TOPIC = "commitment"
 _DAY = 24 * 3600.0
+_DECODED_INLINE = 65536
 _LOG_AWAY = Delays(first=0.5, longest=30.0)
 
 
@@ -58,18 +59,16 @@ class CommitmentWorker:
     async def remember(self) -> None:
         """Learn from the log which transactions there were. Before the service answers its first request."""
         async for record in self._log.replay(TOPIC):
-            event = _event(record)
+            event = await _event(record)
             if event is not None:
                 self._ledger.apply(record.offset, event)
         self._ledger.forget_before(self._clock.now_us())
 
     async def run(self) -> None:
         """Work until cancelled. What is under way then is taken up again at the next start."""
-        try:
-            async with asyncio.TaskGroup() as tasks, self._log.consumer(GROUP, [TOPIC]) as consumer:
-                await self._consume(consumer, tasks)
-        finally:
-            self._working.clear()
+        # The tasks end before the place is left: none of them may commit after that.
+        async with self._log.consumer(GROUP, [TOPIC]) as consumer, asyncio.TaskGroup() as tasks:
+            await self._consume(consumer, tasks)
 
     async def _consume(self, consumer: Consumer, tasks: asyncio.TaskGroup) -> None:
         offsets = Offsets()
@@ -79,12 +78,12 @@ class CommitmentWorker:
         while True:
             offsets.seen(records)
             for record in records:
-                self._begin(record, offsets, consumer, tasks)
+                await self._begin(record, offsets, consumer, tasks)
             await self._commit(offsets, consumer)
             records = await self._persist(consumer.poll)
 
-    def _begin(self, record: Record, offsets: Offsets, consumer: Consumer, tasks: asyncio.TaskGroup) -> None:
-        event = _event(record)
+    async def _begin(self, record: Record, offsets: Offsets, consumer: Consumer, tasks: asyncio.TaskGroup) -> None:
+        event = await _event(record)
         # A second request with the same UID, or one that was reported before, is owed nothing.
         if event is not None and self._ledger.apply(record.offset, event) and isinstance(event, CommitmentRequested):
             offsets.begin(record)
@@ -163,8 +162,11 @@ class CommitmentWorker:
             self._metrics.commitment_instances.labels(f"{failure.reason:04X}").inc()
 
 
-def _event(record: Record) -> Event | None:
+async def _event(record: Record) -> Event | None:
+    """The event in a record; one that names very many instances is decoded off the event loop."""
     try:
+        if len(record.payload) > _DECODED_INLINE:
+            return await asyncio.to_thread(decode, record.payload)
         return decode(record.payload)
     except UndecodableEvent:
         get_logger("commitment").error("undecodable event passed over", topic=record.topic, offset=record.offset)

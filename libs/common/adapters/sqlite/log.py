@@ -59,16 +59,13 @@ class SqliteLog:
         self._cleaning: asyncio.Task[None] | None = None
 
     async def append(self, *events: Event) -> None:
-        rows = []
-        for event in events:
-            topic, key = topic_of(event)
-            rows.append((topic.name, key, encode(event)))
-
         def put(connection: sqlite3.Connection) -> None:
+            # Encoded here, in the writer's thread: an event may name a hundred thousand instances.
             now = self._clock.now_us()
-            for topic, key, payload in rows:
-                insert(connection, topic, key, now, payload)
-                self._rung.add(topic)
+            for event in events:
+                topic, key = topic_of(event)
+                insert(connection, topic.name, key, now, encode(event))
+                self._rung.add(topic.name)
 
         await self._writer.run(put)
 

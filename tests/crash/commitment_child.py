@@ -1,0 +1,53 @@
+"""A commitment role that knows no instances and where to report: `DATA PORT`; prints the port it listens on."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from libs.common.adapters.files import open_file_store
+from libs.common.adapters.sqlite import open_sqlite_log
+from libs.common.clock import SystemClock
+from libs.common.config.settings import Commitment
+from libs.common.net import Association, Peer, Server
+from libs.common.ports.index import Location
+from libs.common.telemetry.metrics import Metrics
+from libs.common.ul import AssociateReject, AssociateRequest
+from services.commitment.app import build
+
+
+class NoInstances:
+    async def resolve(self, partition: str, uids: Sequence[str]) -> dict[str, Location]:
+        return {}
+
+
+class OpenDoor:
+    def admit(self, request: AssociateRequest, peer_address: str) -> None: ...
+
+
+class Silence:
+    def opened(self, association: Association) -> None: ...
+    def message(self, association: Association, field: int, seconds: float) -> None: ...
+    def closed(self, association: Association, outcome: str) -> None: ...
+    def rejected(self, request: AssociateRequest, reject: AssociateReject, peer_address: str) -> None: ...
+    def failed(self, peer_address: str, why: str) -> None: ...
+
+
+async def main(data: Path, report_to: int) -> None:
+    store = await open_file_store(data / "objects", low_water=0)
+    log = await open_sqlite_log(data / "log.db", SystemClock())
+
+    def contact(requester: str, ours: str) -> Peer | None:
+        return Peer("127.0.0.1", report_to, requester, ours) if report_to else None
+
+    settings = Commitment(in_flight_deadline=0.1, retry_first=0.1, retry_longest=0.2)
+    services, worker = await build(store, NoInstances(), log, contact, SystemClock(), Metrics(), settings)
+    server = Server(services, OpenDoor(), Silence())
+    print(await server.start("127.0.0.1", 0), flush=True)
+    await worker.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
