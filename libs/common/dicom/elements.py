@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from libs.common.dicom.inflate import Inflater
 from libs.common.dicom.syntax import IMPLICIT, ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, Syntax, read_element, syntax_of
@@ -20,19 +20,21 @@ def inflated(data: bytes, encoding: Encoding, max_length: int) -> bytes:
     return b"".join([*inflater.feed(data), *inflater.finish()])
 
 
-def elements(data: bytes, encoding: Encoding, last: int = 0xFFFFFFFF) -> Iterator[tuple[int, bytes, int, int]]:
-    """Tag, VR, and where the value begins and ends, for each element up to the tag `last`. The data is not deflated.
+def elements(
+    data: bytes, encoding: Encoding, last: int = 0xFFFFFFFF, wanted: Container[int] | None = None
+) -> Iterator[tuple[int, bytes, int, int]]:
+    """Tag, VR, and where the value begins and ends, for each element up to the tag `last`, or those of them that are
+    `wanted`. The data is not deflated.
 
     A sequence is given as one value, its items unread, and never recursed into. Raises `NotUnderstood` where the bytes
     are no data set, `struct.error` never.
     """
     syntax = syntax_of(encoding)
-    order = ">" if encoding.big_endian else "<"
-    groups = struct.Struct(order + "HH2sH").unpack_from if syntax.explicit else None
+    short = struct.Struct((">" if encoding.big_endian else "<") + "HH2sH").unpack_from if syntax.explicit else None
     pos, end = 0, len(data)
     while pos < end:
-        if groups is not None and end - pos >= 8:
-            group, element, vr, length = groups(data, pos)
+        if short is not None and end - pos >= 8:
+            group, element, vr, length = short(data, pos)
             if vr in SHORT_VRS and group != 0xFFFE:
                 start, tag = pos + 8, group << 16 | element
                 pos = start + length
@@ -40,7 +42,8 @@ def elements(data: bytes, encoding: Encoding, last: int = 0xFFFFFFFF) -> Iterato
                     return
                 if pos > end:
                     raise NotUnderstood("data set is cut off")
-                yield tag, vr, start, pos
+                if wanted is None or tag in wanted:
+                    yield tag, vr, start, pos
                 continue
         read = read_element(data, pos, end, syntax)
         if read is None:
@@ -51,7 +54,8 @@ def elements(data: bytes, encoding: Encoding, last: int = 0xFFFFFFFF) -> Iterato
         pos = _skip(data, start, end, IMPLICIT if vr == b"UN" else syntax) if length == UNDEFINED else start + length
         if pos > end:
             raise NotUnderstood("data set is cut off")
-        yield tag, vr, start, pos
+        if wanted is None or tag in wanted:
+            yield tag, vr, start, pos
 
 
 def _skip(data: bytes, pos: int, end: int, syntax: Syntax) -> int:

@@ -48,8 +48,8 @@ def header_values(
 def _collect(found: dict[int, list[Any]], header: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> None:
     encoding = encoding_of(transfer_syntax_uid)
     text = DEFAULT
-    last = max(wanted, default=0)
-    for tag, vr, start, end in elements(header, encoding, max(last, SPECIFIC_CHARACTER_SET)):
+    read = {*wanted, SPECIFIC_CHARACTER_SET}
+    for tag, vr, start, end in elements(header, encoding, max(read), read):
         if tag == SPECIFIC_CHARACTER_SET:
             text = character_set([str(t or "") for t in value_list(b"CS", header[start:end], DEFAULT)])
         if tag in wanted and start != end:
@@ -76,6 +76,9 @@ def value_list(vr: bytes, value: bytes, text: CharacterSet, big_endian: bool = F
             return [decoded] if decoded else []
         if vr == b"PN":
             return _listed([_person_name(part) for part in decoded.split("\\")])
+        if "\\" not in decoded:
+            decoded = decoded.strip(_PADDING)
+            return [decoded] if decoded else []
         return _listed([part.strip(_PADDING) or None for part in decoded.split("\\")])
     if vr in _ASCII_TEXT:
         # Lies are met here, too: UTF-8 in a CS.
