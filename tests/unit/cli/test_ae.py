@@ -21,7 +21,7 @@ from libs.common.config.policy import Policy
 from libs.common.net import Server
 from libs.common.ul import Ability
 from services.gatekeeper import PolicyGatekeeper
-from services.ingest.handlers import VerificationService
+from services.verification import VerificationService
 from tests.unit.services.test_gatekeeper import Silence
 async def main():
     service = VerificationService({"1.2.840.10008.1.1": Ability()})

@@ -13,7 +13,7 @@ from libs.common.errors import AssociationRejected
 from libs.common.net import Association, Peer, Server, connect, scu
 from libs.common.ul import Ability, AssociateReject, AssociateRequest
 from services.gatekeeper import PolicyGatekeeper
-from services.ingest.handlers import VerificationService
+from services.verification import VerificationService
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT = ["1.2.840.10008.1.2"]
