@@ -1,4 +1,4 @@
-"""C-FIND: read the identifier, ask the index, answer page by page.
+"""C-FIND: what is asked becomes a query, what is found becomes answers.
 
-`answers` makes response identifiers (pure), `handlers` serves the requests, `app` wires.
+`answers` makes identifiers of documents (pure), `handlers` streams them to the peer, `app` wires.
 """

@@ -1,8 +1,7 @@
-"""What a C-FIND response holds (pure): PS3.4 C.4.1.1.3.2."""
+"""Documents become C-FIND response identifiers (PS3.4 C.4.1.1.3.2, pure)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from libs.common.dicom.attributes import (
@@ -17,35 +16,35 @@ from libs.common.dicom.identifiers import Identifier, encode_identifier
 from libs.common.dicom.matching import Document
 from libs.common.dicom.queries import is_supported
 
-_ONLINE = ("ONLINE",)
-_NONE: tuple[Any, ...] = ()
-_ALWAYS = frozenset((QUERY_RETRIEVE_LEVEL, RETRIEVE_AE_TITLE, INSTANCE_AVAILABILITY, SPECIFIC_CHARACTER_SET))
+ONLINE = "ONLINE"
+"""PS3.3 C.4.23.1.1: everything Gantry knows can be had at once."""
 
 
-def all_supported(identifier: Identifier, level: Level) -> bool:
-    """Whether every key asked for can be matched and returned; otherwise pending responses are FF01H (C.4.1.1.4)."""
-    return all(tag in _ALWAYS or is_supported(tag, level) for tag in identifier.keys)
+class Answers:
+    """Makes the answers to one request: for every document, the keys that were asked for.
 
+    An optional key that is not supported is not returned (C.2.2.1.3), and `complete` is False: FF01H in place of
+    FF00H. The unique keys of the level and of those above are always returned, since retrieving starts from them.
+    """
 
-def answerer(
-    identifier: Identifier, level: Level, transfer_syntax_uid: str, ae_title: str
-) -> Callable[[Document], bytes]:
-    """A function from a match to the bytes of its response identifier: every key asked for, with its value or without,
-    the unique key of the level, the level, and from where it can be retrieved."""
-    fixed: Mapping[int, Sequence[Any]] = {
-        QUERY_RETRIEVE_LEVEL: (level.value,),
-        RETRIEVE_AE_TITLE: (ae_title,),
-        INSTANCE_AVAILABILITY: _ONLINE,
-    }
-    wanted = sorted({*identifier.keys, *fixed, UNIQUE_KEYS[level]} - {SPECIFIC_CHARACTER_SET})
-    if level is Level.PATIENT:
-        # C.3.1.1: a patient as such is retrieved study by study.
-        wanted = [tag for tag in wanted if tag != INSTANCE_AVAILABILITY or tag in identifier.keys]
-    asked = identifier.character_set
+    def __init__(self, identifier: Identifier, level: Level, transfer_syntax_uid: str, ae_title: str) -> None:
+        asked = set(identifier.keys) - {SPECIFIC_CHARACTER_SET}
+        self.complete = all(is_supported(tag, level) for tag in asked)
+        self._transfer_syntax_uid = transfer_syntax_uid
+        self._character_set = identifier.character_set
+        self._constant: dict[int, list[Any]] = {
+            QUERY_RETRIEVE_LEVEL: [level.value],
+            RETRIEVE_AE_TITLE: [ae_title],
+        }
+        if INSTANCE_AVAILABILITY in asked:
+            self._constant[INSTANCE_AVAILABILITY] = [ONLINE]
+        unique = {tag for above, tag in UNIQUE_KEYS.items() if above.depth <= level.depth}
+        supported = {tag for tag in asked if is_supported(tag, level)}
+        self._from_document = tuple(sorted((supported | unique) - set(self._constant)))
 
-    def answer(document: Document) -> bytes:
+    def encode(self, document: Document) -> bytes:
+        """One response identifier; a key that the document has no value for is there without one."""
         attributes = document.attributes
-        values = {tag: fixed.get(tag) or attributes.get(tag, _NONE) for tag in wanted}
-        return encode_identifier(values, transfer_syntax_uid, asked)
-
-    return answer
+        values = {tag: attributes.get(tag, ()) for tag in self._from_document}
+        values.update(self._constant)
+        return encode_identifier(values, self._transfer_syntax_uid, self._character_set)

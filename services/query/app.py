@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from libs.common.dicom.transfer_syntaxes import (
+    DEFLATED_EXPLICIT_LITTLE_ENDIAN,
+    EXPLICIT_BIG_ENDIAN,
+    EXPLICIT_LITTLE_ENDIAN,
+    IMPLICIT_LITTLE_ENDIAN,
+)
 from libs.common.net import Service
-from libs.common.net.scu import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
 from libs.common.ports.index import SearchIndex
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Ability
 from services.query.handlers import FindService
 
-# PS3.4 C.6.3: retired, and still what old workstations ask for.
+PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 PATIENT_STUDY_ONLY_FIND = "1.2.840.10008.5.1.4.1.2.3.1"
-
-_PREFERRED = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
-_ALL = frozenset((*_PREFERRED, "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"))
+_TRANSFER_SYNTAXES = (
+    EXPLICIT_LITTLE_ENDIAN,
+    IMPLICIT_LITTLE_ENDIAN,
+    DEFLATED_EXPLICIT_LITTLE_ENDIAN,
+    EXPLICIT_BIG_ENDIAN,
+)
 
 
 def build(index: SearchIndex, ae_title: str, metrics: Metrics) -> list[Service]:
-    """The services of this role."""
-    ability = Ability(_ALL, preferred=_PREFERRED)
-    abilities = dict.fromkeys((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), ability)
+    """The services of this role. `ae_title` is whom to retrieve from."""
+    asked = Ability(frozenset(_TRANSFER_SYNTAXES), preferred=_TRANSFER_SYNTAXES)
+    abilities = dict.fromkeys((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), asked)
     return [FindService(abilities, index, ae_title, metrics)]

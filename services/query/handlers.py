@@ -1,9 +1,13 @@
-"""C-FIND (PS3.4 C.4.1): matches leave page by page as the peer takes them, so their number costs no memory."""
+"""C-FIND (PS3.4 C.4.1): decode, search, answer page by page at the peer's pace."""
 
 from __future__ import annotations
 
+import asyncio
+import types
+from collections.abc import Generator
+
 from libs.common.dicom.identifiers import decode_identifier
-from libs.common.dicom.queries import compile_query, level_of, model_of
+from libs.common.dicom.queries import compile_query, model_of
 from libs.common.dimse import CommandField
 from libs.common.errors import GantryError, NotUnderstood
 from libs.common.ids import DEFAULT_PARTITION
@@ -12,51 +16,66 @@ from libs.common.net.service import CANCELLED, PENDING, PENDING_WARNING, SUCCESS
 from libs.common.ports.index import SearchIndex
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Abilities
-from services.query.answers import all_supported, answerer
+from services.query.answers import Answers
 
+_MAX_IDENTIFIER = 8 << 20
+_AT_ONCE = 100
+"""Responses encoded and written together; between two such, C-CANCEL and other associations get their turn."""
 _UNRECOGNISED_OPERATION = 0x0211
-_LONGEST_IDENTIFIER = 4 << 20
 
 
 class FindService:
     """C-FIND SCP of the Patient Root, Study Root and Patient/Study Only models."""
 
     def __init__(self, abilities: Abilities, index: SearchIndex, ae_title: str, metrics: Metrics) -> None:
+        """`ae_title` is what Retrieve AE Title says where the association was not made to a title of its own."""
         self.abilities = abilities
         self._index = index
         self._ae_title = ae_title
         self._metrics = metrics
 
     def receive(self, request: Request) -> Sink:
-        return MemorySink(_LONGEST_IDENTIFIER)
+        return MemorySink(_MAX_IDENTIFIER)
 
     async def perform(self, request: Request) -> None:
+        """Answer one C-FIND request. What is raised becomes the final status: A700H where the index is away, A900H or
+        C000H where the identifier is at fault."""
         if request.command.field != CommandField.C_FIND_RQ:
-            await request.fail(_UNRECOGNISED_OPERATION, "only C-FIND is served in this context")
+            await request.fail(_UNRECOGNISED_OPERATION, "not a C-FIND request")
             return
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         try:
-            status = await self._find(request)
+            status = await self._answer(request)
         except GantryError as error:
             self._metrics.find_requests.labels(f"{error.dicom_status:04X}").inc()
             raise
-        self._metrics.find_requests.labels(f"{status:04X}").inc()
         await request.respond(status)
+        self._metrics.find_requests.labels(f"{status:04X}").inc()
+        self._metrics.find_seconds.observe(clock() - begun)
 
-    async def _find(self, request: Request) -> int:
+    async def _answer(self, request: Request) -> int:
         """Send the pending responses; the final status."""
-        model = model_of(request.context.abstract_syntax)
+        context = request.context
+        model = model_of(context.abstract_syntax)
         if model is None:
             raise NotUnderstood("not a find sop class")
-        transfer_syntax = request.context.transfer_syntax
-        identifier = decode_identifier(request.data, transfer_syntax)
+        identifier = decode_identifier(request.data, context.transfer_syntax)
         query = compile_query(identifier, model, DEFAULT_PARTITION)
-        level = level_of(identifier, model)
-        pending = PENDING if all_supported(identifier, level) else PENDING_WARNING
-        answer = answerer(identifier, level, transfer_syntax, self._ae_title)
+        answers = Answers(identifier, query.level, context.transfer_syntax, self._ae_title)
+        status = PENDING if answers.complete else PENDING_WARNING
         async for page in self._index.find(query):
-            # PS3.7 9.3.2.3: a cancelled request ends with FE00H; matches that were found meanwhile are not sent.
-            if request.cancelled:
-                return CANCELLED
-            await request.respond_pending([answer(document) for document in page], pending)
-            self._metrics.find_responses.inc(len(page))
+            for start in range(0, len(page), _AT_ONCE):
+                await _turn()
+                if request.cancelled:
+                    return CANCELLED
+                some = page[start : start + _AT_ONCE]
+                await request.respond_pending([answers.encode(document) for document in some], status)
+                self._metrics.find_responses.inc(len(some))
         return CANCELLED if request.cancelled else SUCCESS
+
+
+@types.coroutine
+def _turn() -> Generator[None, None, None]:
+    """Let whatever else is ready run first."""
+    yield

@@ -41,3 +41,11 @@ class Inflater:
             raise NotUnderstood("deflated data set is cut off")
         if piece:
             yield piece
+
+
+def inflate_head(data: bytes, length: int) -> bytes:
+    """The first `length` inflated bytes, or fewer where `data` does not hold so many. Raises `NotUnderstood`."""
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, length)
+    except zlib.error as error:
+        raise NotUnderstood("not a deflated data set") from error

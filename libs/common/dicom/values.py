@@ -15,6 +15,7 @@ from libs.common.dicom.charsets import DEFAULT, CharacterSet, character_set
 from libs.common.dicom.elements import elements, inflated
 from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.dicom.vrs import vr_of
+from libs.common.errors import NotUnderstood
 
 _NUMBERS = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"UV": "Q", b"SV": "q", b"FL": "f", b"FD": "d"}
 _UNPACK = {(vr, big): Struct((">" if big else "<") + c) for vr, c in _NUMBERS.items() for big in (False, True)}
@@ -27,13 +28,25 @@ _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _PADDING = " \0"
 
 
-def header_values(header: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[int, list[Any]]:
+def header_values(
+    header: bytes, transfer_syntax_uid: str, wanted: Collection[int], *, partial: bool = False
+) -> dict[int, list[Any]]:
     """The values of the wanted top-level elements of a data set that is not deflated any more; empty ones are left out.
 
-    Raises `NotUnderstood` where the header cannot be walked.
+    With `partial` the header may be cut off anywhere: what is before the cut counts. Raises `NotUnderstood` where it
+    cannot be walked otherwise.
     """
-    encoding = encoding_of(transfer_syntax_uid)
     found: dict[int, list[Any]] = {}
+    try:
+        _collect(found, header, transfer_syntax_uid, wanted)
+    except NotUnderstood:
+        if not partial:
+            raise
+    return found
+
+
+def _collect(found: dict[int, list[Any]], header: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> None:
+    encoding = encoding_of(transfer_syntax_uid)
     text = DEFAULT
     last = max(wanted, default=0)
     for tag, vr, start, end in elements(header, encoding, max(last, SPECIFIC_CHARACTER_SET)):
@@ -44,7 +57,6 @@ def header_values(header: bytes, transfer_syntax_uid: str, wanted: Collection[in
             values = value_list(vr_of(tag) if vr == b"UN" else vr, header[start:end], text, encoding.big_endian)
             if values:
                 found[tag] = values
-    return found
 
 
 def data_set_values(data: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[int, list[Any]]:

@@ -15,7 +15,7 @@ from libs.common.adapters.sqlite.index_apply import apply
 from libs.common.adapters.sqlite.index_paths import Path, patient_path, study_path, uids_of
 from libs.common.adapters.sqlite.index_rows import Page, Place, Row
 from libs.common.adapters.sqlite.index_schema import create
-from libs.common.dicom.attributes import ATTRIBUTES, SOP_INSTANCE_UID, Level
+from libs.common.dicom.attributes import ATTRIBUTES, SERIES_INSTANCE_UID, SOP_INSTANCE_UID, Level
 from libs.common.dicom.matching import Document, Predicate, Query, matcher
 from libs.common.ports.index import Applied, InstanceEntry, Location
 
@@ -159,14 +159,14 @@ class SqliteIndex:
                                     yield one
 
     async def _path_of(self, query: Query) -> Path:
-        """The path into the studies; where only instances are named, into theirs."""
+        """The path into the studies; where only series or instances are named, into theirs."""
         path = study_path(query.conditions)
-        named = None if path.column else query.conditions.get(SOP_INSTANCE_UID)
-        uids = uids_of(named)
-        if uids is None:
-            return path
-        studies = await self._read(partial(rows.studies_of_instances, partition=query.partition, uids=uids))
-        return Path("uid", tuple((uid, uid) for uid in sorted(studies)))
+        for tag, table in ((SERIES_INSTANCE_UID, "series"), (SOP_INSTANCE_UID, "instance")):
+            uids = None if path.column else uids_of(query.conditions.get(tag))
+            if uids is not None:
+                named = partial(rows.studies_of, table=table, partition=query.partition, uids=uids)
+                path = Path("uid", tuple((uid, uid) for uid in sorted(await self._read(named))))
+        return path
 
     async def _along(self, page_from: Callable[..., Page]) -> AsyncIterator[list[Row]]:
         place: Place | None = Place()

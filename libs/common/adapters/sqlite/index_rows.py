@@ -121,11 +121,12 @@ def resolved(connection: sqlite3.Connection, partition: str, uids: Sequence[str]
     return {row[2]: Location(*row) for row in rows}
 
 
-def studies_of_instances(connection: sqlite3.Connection, partition: str, uids: Sequence[str]) -> list[str]:
-    """The Study Instance UIDs of the named instances."""
+def studies_of(connection: sqlite3.Connection, table: str, partition: str, uids: Sequence[str]) -> list[str]:
+    """The Study Instance UIDs of the named rows of `series` or `instance`."""
+    owner = "below" if table == "instance" else "study"
     rows = connection.execute(
-        "SELECT DISTINCT study.uid FROM instance i JOIN study ON study.id = i.study_id"
-        " WHERE i.partition = ? AND i.uid IN (SELECT value FROM json_each(?))",
+        f"SELECT DISTINCT study.uid FROM {table} below JOIN study ON study.id = below.study_id"  # noqa: S608
+        f" WHERE {owner}.partition = ? AND below.uid IN (SELECT value FROM json_each(?))",
         (partition, json.dumps(list(uids))),
     )
     return [uid for (uid,) in rows]

@@ -41,6 +41,7 @@ CREATE TABLE series (
     attributes BLOB NOT NULL DEFAULT X'80', instances INTEGER NOT NULL DEFAULT 0,
     modalities TEXT NOT NULL DEFAULT '[]', sop_classes TEXT NOT NULL DEFAULT '[]', UNIQUE (study_id, uid));
 CREATE INDEX series_study ON series (study_id);
+CREATE INDEX series_uid ON series (uid);
 
 CREATE TABLE instance (
     id INTEGER PRIMARY KEY AUTOINCREMENT, partition TEXT NOT NULL, uid TEXT NOT NULL, study_id INTEGER NOT NULL,

@@ -1,0 +1,30 @@
+"""Wiring of the indexer role."""
+
+from __future__ import annotations
+
+from libs.common.clock import Clock
+from libs.common.events import TOPICS, InstanceStored
+from libs.common.ports.blobs import BlobStore
+from libs.common.ports.index import SearchIndex
+from libs.common.ports.log import EventLog
+from libs.common.runtime.consumer import ConsumerLimits, ConsumerLoop
+from libs.common.telemetry.metrics import Metrics
+from services.indexer.handlers import Indexer
+
+__all__ = ["GROUP", "ConsumerLoop", "build"]
+
+GROUP = "indexer"
+
+
+def build(
+    objects: BlobStore,
+    log: EventLog,
+    index: SearchIndex,
+    clock: Clock,
+    metrics: Metrics,
+    limits: ConsumerLimits | None = None,
+) -> ConsumerLoop:
+    """The consumer of this role; the process runs its `run` until `stop`."""
+    handler = Indexer(objects, log, index, clock, metrics)
+    topics = [TOPICS[InstanceStored].name]
+    return ConsumerLoop(log, GROUP, topics, handler, clock, metrics, limits or ConsumerLimits())

@@ -1,0 +1,69 @@
+"""What an object means to the index (pure): an event and its header become an entry."""
+
+from __future__ import annotations
+
+from libs.common.dicom.attributes import STORED_TAGS
+from libs.common.dicom.inflate import inflate_head
+from libs.common.dicom.transfer_syntaxes import encoding_of
+from libs.common.dicom.values import header_values
+from libs.common.events import InstanceConflictFound, InstanceStored
+from libs.common.ports.index import Applied, InstanceEntry
+
+MAX_HEAD = 4 << 20
+"""Bytes of a data set read for the index where the event does not carry the header. What an index holds stands in the
+low groups; a value beyond this is not found by it."""
+
+
+def head_length(event: InstanceStored) -> int:
+    """How many bytes of the stored data set are needed where the event carries no header. Deflated bytes are hardly
+    ever more than what they become (RFC 1951 3.2.4: five more for each 64 KiB)."""
+    return min(event.data_set_length, min(event.header_length, MAX_HEAD) + 4096)
+
+
+def entry_of(event: InstanceStored, head: bytes | None = None) -> InstanceEntry:
+    """The entry of an event; `head` are the first `head_length` bytes of the data set where it carries no header.
+
+    Raises `NotUnderstood` where the header cannot be read.
+    """
+    header, partial = event.header, False
+    if header is None:
+        header, partial = _header_of(event, head or b"")
+    return InstanceEntry(
+        partition=event.partition,
+        receipt=event.receipt,
+        study_instance_uid=event.study_instance_uid,
+        series_instance_uid=event.series_instance_uid,
+        sop_instance_uid=event.sop_instance_uid,
+        sop_class_uid=event.sop_class_uid,
+        transfer_syntax_uid=event.transfer_syntax_uid,
+        object_key=event.object_key,
+        data_set_offset=event.data_set_offset,
+        data_set_length=event.data_set_length,
+        digest=event.digest,
+        attributes=header_values(header, event.transfer_syntax_uid, STORED_TAGS, partial=partial),
+    )
+
+
+def _header_of(event: InstanceStored, head: bytes) -> tuple[bytes, bool]:
+    length = min(event.header_length, MAX_HEAD)
+    if encoding_of(event.transfer_syntax_uid).deflated:
+        head = inflate_head(head, length)
+    return head[:length], True
+
+
+def conflict_of(event: InstanceStored, applied: Applied, found_at: int) -> InstanceConflictFound | None:
+    """The conflict that applying an event showed, if it did."""
+    if not applied.aside_receipt:
+        return None
+    return InstanceConflictFound(
+        partition=event.partition,
+        trace=event.trace,
+        study_instance_uid=event.study_instance_uid,
+        sop_instance_uid=event.sop_instance_uid,
+        kept_receipt=applied.kept_receipt,
+        kept_digest=applied.kept_digest,
+        aside_receipt=applied.aside_receipt,
+        aside_digest=applied.aside_digest,
+        found_at=found_at,
+        calling_ae_title=event.calling_ae_title,
+    )

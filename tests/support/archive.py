@@ -1,0 +1,137 @@
+"""A real `gantry serve` process on free ports, with everything in a folder of the test's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from libs.common.net import Peer
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class RunningArchive:
+    """Start, stop, kill and start again; the data stay."""
+
+    def __init__(self, folder: Path, *arguments: str, peers: Sequence[str] = (), lab: bool = True) -> None:
+        self.folder = folder
+        self.port, self.http_port = free_port(), free_port()
+        self.config = folder / "gantry.yaml"
+        self.write_policy(peers)
+        self.arguments = [*arguments, *(["--lab"] if lab else [])]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = folder / "log.txt"
+
+    def write_policy(self, peers: Sequence[str], extra: str = "") -> None:
+        lines = "".join(f"  - {peer}\n" for peer in peers)
+        self.config.write_text(f"{extra}peers:\n{lines}" if peers else f"{extra}peers: []\n")
+
+    @property
+    def peer(self) -> Peer:
+        return Peer("127.0.0.1", self.port, "GANTRY", "TEST_SCU")
+
+    @property
+    def address(self) -> str:
+        return f"GANTRY@127.0.0.1:{self.port}"
+
+    def start(self, *, ready: bool = True, failpoints: str = "", env: dict[str, str] | None = None) -> RunningArchive:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "GANTRY_FAILPOINTS": failpoints, **(env or {})}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "services",
+                    "serve",
+                    "--config",
+                    str(self.config),
+                    "--data",
+                    str(self.folder / "data"),
+                    "--dimse-port",
+                    str(self.port),
+                    "--http-port",
+                    str(self.http_port),
+                    *self.arguments,
+                ],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        if ready:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self, seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise AssertionError(f"the archive ended with {self.process.returncode}:\n{self.log.read_text()}")
+            if self.http("/readyz")[0] == 200:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"the archive is not ready:\n{self.http('/readyz')}\n{self.log.read_text()}")
+
+    def http(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over its labels."""
+        total = 0.0
+        for line in self.http("/metrics")[1].splitlines():
+            if line.startswith((f"{name} ", f"{name}{{")):
+                total += float(line.rsplit(" ", 1)[1])
+        return total
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self, seconds: float = 20.0) -> int:
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(seconds)
+        self.process = None
+        return code
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(10)
+            self.process = None
+
+    def wait_dead(self, seconds: float = 30.0) -> int:
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    def rss(self) -> int:
+        """Resident bytes."""
+        assert self.process is not None
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) * 1024
+        return 0
