@@ -264,6 +264,42 @@ async def test_report_survives_a_restart(archive: Archive, modality: ForeignModa
     assert await archive.log.lag("commitment") == {"commitment": 0}
 
 
+@asynccontextmanager
+async def second_process(archive: Archive) -> AsyncIterator[Archive]:
+    """The same role on the same stores, opened again, while `archive` is the active member of the group."""
+    log = await open_sqlite_log(archive.folder / "log.db", SystemClock())
+    other = Archive(archive.store, log, archive.folder, archive.index, archive.contacts)
+    async with archive.running():
+        await asyncio.sleep(0.1)
+        async with other.running():
+            yield other
+    await log.close()
+
+
+async def test_process_that_holds_the_association_reports_though_another_one_is_active(archive: Archive) -> None:
+    kept = await archive.keep(1)
+    async with second_process(archive) as other:
+        status, _, report = await ask(other.peer, [kept], wait=20, timeout=20)
+        assert status == 0
+        assert report is not None
+        await asyncio.sleep(0.5)
+        assert len(await archive.reported()) == 1
+        assert await archive.log.lag("commitment") == {"commitment": 0}
+
+
+async def test_active_process_reports_what_another_one_took_and_cannot(
+    archive: Archive, modality: ForeignModality
+) -> None:
+    archive.contacts["MODALITY"] = modality.port
+    kept = await archive.keep(1)
+    async with second_process(archive) as other:
+        assert await request_only(other, [kept], "1.9.1") == 0
+        (event,) = await archive.reported()
+    assert event.delivered
+    assert modality.reports.get(timeout=5)[1].TransactionUID == "1.9.1"
+    assert modality.reports.empty()
+
+
 async def test_report_is_given_up_after_the_days_set(archive: Archive) -> None:
     kept = await archive.keep(1)
     async with archive.running(QUICK.model_copy(update={"give_up": 0.3 / 86400})):
