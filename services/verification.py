@@ -13,8 +13,8 @@ _UNRECOGNISED_OPERATION = 0x0211
 class VerificationService:
     """Says that we are here."""
 
-    def __init__(self) -> None:
-        self.abilities: Abilities = {VERIFICATION: Ability()}
+    def __init__(self, abilities: Abilities | None = None) -> None:
+        self.abilities: Abilities = abilities if abilities is not None else {VERIFICATION: Ability()}
 
     def receive(self, request: Request) -> Sink:
         # PS3.7 9.3.5 knows no data set for C-ECHO; one that comes all the same is read and ignored.

@@ -87,10 +87,10 @@ async def ask(
 
 
 @click.command()
+@calls_a_peer
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--wait", default=120.0, show_default=True, help="Seconds to wait for the report.")
 @json_option
-@calls_a_peer
 async def commit(peer: Peer, paths: tuple[Path, ...], wait: float, as_json: bool, timeout: float) -> int:
     """Ask an archive to take responsibility for the objects in these files (storage commitment)."""
     files = [f for f in map(look, walk(paths)) if isinstance(f, DicomFile)]

@@ -71,19 +71,23 @@ def _tls_context(tls: bool, ca: str | None, cert: str | None, key: str | None, i
     return context
 
 
+_FILE = click.Path(exists=True, dir_okay=False)
 _OPTIONS = (
     click.argument("peer", type=PeerType()),
     click.option("--aet", default="GANTRY_SCU", show_default=True, help="Our own AE title."),
     click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for each response."),
     click.option("--tls", is_flag=True, help="Use TLS; the peer's certificate must be valid for its host name."),
-    click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="Trust these certificates (PEM)."),
-    click.option("--cert", type=click.Path(exists=True, dir_okay=False), help="Our certificate (PEM)."),
-    click.option("--key", type=click.Path(exists=True, dir_okay=False), help="Its private key (PEM)."),
-    click.option("--insecure", is_flag=True, help="Use TLS and do not check the peer's certificate."),
+    click.option("--tls-ca", "ca", type=_FILE, help="Trust these certificates (PEM)."),
+    click.option("--tls-cert", "cert", type=_FILE, help="Our certificate (PEM)."),
+    click.option("--tls-key", "tls_key", type=_FILE, help="Its private key (PEM)."),
+    click.option("--tls-insecure", "insecure", is_flag=True, help="Use TLS and do not check the peer's certificate."),
 )
 
 
-def calls_a_peer(verb: Callable[..., Coroutine[Any, Any, int]]) -> Callable[..., None]:
+Verb = Callable[..., Coroutine[Any, Any, int]]
+
+
+def calls_a_peer(verb: Verb) -> Callable[..., None]:
     """A click command of an async function `(peer, timeout=…, **own options) -> exit code`."""
 
     @wraps(verb)
@@ -94,14 +98,14 @@ def calls_a_peer(verb: Callable[..., Coroutine[Any, Any, int]]) -> Callable[...,
         tls: bool,
         ca: str | None,
         cert: str | None,
-        key: str | None,
+        tls_key: str | None,
         insecure: bool,
         **own: Any,
     ) -> None:
         if not is_ae_title(aet):
             raise click.BadParameter(f"{aet!r} is not an AE title (1 to 16 characters)", param_hint="--aet")
         try:
-            context = _tls_context(tls, ca, cert, key, insecure)
+            context = _tls_context(tls, ca, cert, tls_key, insecure)
         except (ssl.SSLError, OSError) as error:
             raise click.UsageError(f"TLS: {error}") from error
         title, host, port = peer

@@ -37,12 +37,12 @@ def root_for(level: str, patient_root: bool, patient: str, study: str) -> str:
 
 
 @click.command()
+@calls_a_peer
 @click.option("--level", "-l", type=click.Choice(LEVELS, case_sensitive=False), default="STUDY", show_default=True)
 @click.option("--key", "-k", "keys", multiple=True, metavar="KEYWORD[=VALUE]", help="Match VALUE, or return it.")
 @click.option("--patient-root", is_flag=True, help="Ask the Patient Root model (default: Study Root).")
 @click.option("--limit", type=int, help="Stop after so many matches.")
 @json_option
-@calls_a_peer
 async def find(
     peer: Peer,
     level: str,

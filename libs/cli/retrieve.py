@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from libs.cli.identifiers import BOTH, LEVELS, encode, identifier
 from libs.cli.output import json_option, print_json, status_words
-from libs.cli.peers import EXIT_FAILED, calls_a_peer
+from libs.cli.peers import EXIT_FAILED, Verb, calls_a_peer
 from libs.cli.query import find_all, root_for
 from libs.common.dicom.part10 import file_meta
 from libs.common.dimse import Command, CommandField, Element
@@ -70,17 +70,17 @@ _selects = (
 )
 
 
-def _selection(command: Callable[..., None]) -> Callable[..., None]:
+def _selection(command: Verb) -> Verb:
     for option in reversed(_selects):
         command = option(command)
     return command
 
 
 @click.command()
+@calls_a_peer
 @click.option("--to", "destination", required=True, metavar="AETITLE", help="Where to; the archive must know it.")
 @_selection
 @json_option
-@calls_a_peer
 async def move(
     peer: Peer,
     destination: str,
@@ -215,10 +215,10 @@ async def get_to(
 
 
 @click.command()
+@calls_a_peer
 @click.option("--out", "-o", "folder", default=".", show_default=True, type=click.Path(file_okay=False, path_type=Path))
 @_selection
 @json_option
-@calls_a_peer
 async def get(
     peer: Peer,
     folder: Path,

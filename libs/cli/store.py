@@ -120,10 +120,10 @@ async def _send(
 
 
 @click.command()
+@calls_a_peer
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--window", default=4, show_default=True, help="Objects under way at once, where the peer agrees.")
 @json_option
-@calls_a_peer
 async def store(peer: Peer, paths: tuple[Path, ...], window: int, as_json: bool, timeout: float) -> int:
     """Send files and folders to an archive (C-STORE)."""
     looked = [look(path) for path in walk(paths)]
