@@ -34,10 +34,10 @@ async def build(
     settings = settings or Commitment()
     workers = ThreadPoolExecutor(settings.parallel_checks, thread_name_prefix="commitment")
     ledger = Ledger()
-    reports = Reports(contacts, clock, settings)
+    reports = Reports(contacts, settings)
     checks = Checks(index, store, clock, workers, settings)
     worker = CommitmentWorker(log, ledger, checks, reports, clock, metrics, settings)
     await worker.remember()
     abilities = {STORAGE_COMMITMENT: Ability(frozenset(TRANSFER_SYNTAXES))}
-    service = CommitmentService(abilities, ledger, reports, log, clock, metrics, settings)
+    service = CommitmentService(abilities, ledger, worker, log, clock, metrics, settings)
     return [service], worker

@@ -16,9 +16,9 @@ from libs.common.ports.log import EventLog
 from libs.common.runtime.failpoints import FailPoint, reach
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Abilities
-from services.commitment.reports import Reports
 from services.commitment.transactions import Ledger
 from services.commitment.wire import ActionInformation, decode_action_information
+from services.commitment.worker import CommitmentWorker
 
 _REQUEST_COMMITMENT = 1
 NO_SUCH_SOP_INSTANCE = 0x0112
@@ -46,7 +46,7 @@ class CommitmentService:
         self,
         abilities: Abilities,
         ledger: Ledger,
-        reports: Reports,
+        worker: CommitmentWorker,
         log: EventLog,
         clock: Clock,
         metrics: Metrics,
@@ -54,7 +54,7 @@ class CommitmentService:
     ) -> None:
         self.abilities = abilities
         self._ledger = ledger
-        self._reports = reports
+        self._worker = worker
         self._log = log
         self._clock = clock
         self._metrics = metrics
@@ -81,17 +81,19 @@ class CommitmentService:
         if self._ledger.is_known(uid) or uid in self._under_way:
             raise Refused(DUPLICATE_TRANSACTION, "transaction uid was used before")
         self._under_way.add(uid)
-        self._reports.asked_on(uid, request.association)
+        self._worker.expect(uid)
+        event = None
         try:
             await reach(FailPoint.BEFORE_PUBLISH)
-            event = self._requested(request, asked)
-            await self._log.append(event)
+            requested = self._requested(request, asked)
+            await self._log.append(requested)
             self._ledger.note(uid)
+            event = requested
             await reach(FailPoint.BEFORE_ANSWER)
             await request.respond(SUCCESS)
         finally:
             self._under_way.discard(uid)
-            self._reports.answered(uid)
+            self._worker.begin_here(uid, event, request.association)
 
     def _requested(self, request: Request, asked: ActionInformation) -> CommitmentRequested:
         association = request.association

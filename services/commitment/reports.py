@@ -10,15 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 
-from libs.common.clock import Clock
 from libs.common.config.settings import Commitment
 from libs.common.errors import ConnectionFailed, PeerError
 from libs.common.events import CommitmentFailure, CommitmentReference, CommitmentRequested
 from libs.common.net import Association, Peer, connect, scu
-from libs.common.telemetry.logs import get_logger
 from libs.common.ul import RoleSelection
 from services.commitment.wire import TRANSFER_SYNTAXES, encode_event_information
 
@@ -28,57 +24,28 @@ FAILURES_EXIST = 2
 Contacts = Callable[[str, str], Peer | None]
 """(AE title of the requester, our AE title) to whom to call; None where nothing is configured."""
 
-_ANSWER_WAIT_SECONDS = 30.0
-
 
 class ReportRefused(PeerError):
     """The peer answered the report with a failure."""
 
 
-@dataclass(slots=True)
-class _Asked:
-    association: Association
-    until: float
-    answered: asyncio.Event
-
-
 class Reports:
-    """Delivers reports, and knows on which associations they were asked for."""
+    """Delivers reports."""
 
-    def __init__(self, contacts: Contacts, clock: Clock, settings: Commitment) -> None:
+    def __init__(self, contacts: Contacts, settings: Commitment) -> None:
         self._contacts = contacts
-        self._clock = clock
         self._settings = settings
-        self._asked: dict[str, _Asked] = {}
         self._calling: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._said = get_logger("commitment")
 
-    def asked_on(self, transaction_uid: str, association: Association) -> None:
-        """A request came on this association and is about to become an event. No report goes out before `answered`."""
-        until = self._clock.monotonic() + self._settings.same_association_wait
-        self._asked = {uid: asked for uid, asked in self._asked.items() if asked.association.is_open}
-        self._asked[transaction_uid] = _Asked(association, until, asyncio.Event())
-
-    def answered(self, transaction_uid: str) -> None:
-        """The N-ACTION response has been sent, or never will be."""
-        asked = self._asked.get(transaction_uid)
-        if asked is not None:
-            asked.answered.set()
+    async def deliver_on(
+        self, association: Association, request: CommitmentRequested, failures: Sequence[CommitmentFailure]
+    ) -> None:
+        """Report on the association of the request. Raises a `PeerError`."""
+        await self._report(association, request, failures)
 
     async def deliver(self, request: CommitmentRequested, failures: Sequence[CommitmentFailure]) -> None:
-        """Report once; returns when the peer has taken it. Raises a `PeerError`, after which to try again."""
-        asked = self._asked.get(request.transaction_uid)
-        if asked is not None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asked.answered.wait(), _ANSWER_WAIT_SECONDS)
-            if asked.association.is_open and self._clock.monotonic() < asked.until:
-                try:
-                    await self._report(asked.association, request, failures)
-                    del self._asked[request.transaction_uid]
-                    return
-                except PeerError as error:
-                    self._said.info("no report on the requesting association", error=error)
-            self._asked.pop(request.transaction_uid, None)
+        """Report once, on an association of our own; returns when the peer has taken it. Raises a `PeerError`, after
+        which to try again."""
         peer = self._contacts(request.calling_ae_title, request.called_ae_title)
         if peer is None:
             raise ConnectionFailed("the policy names no host and port for the requester")

@@ -47,6 +47,10 @@ class Ledger:
         """Whether a request with this UID would be a duplicate."""
         return _short(transaction_uid) in self._requested
 
+    def is_reported(self, transaction_uid: str) -> bool:
+        """Whether the report was delivered or given up, by this process or another one."""
+        return _short(transaction_uid) in self._reported
+
     def forget_before(self, now_us: int) -> None:
         """Forget what was reported too long ago."""
         for uid in [uid for uid, at in self._reported.items() if at < now_us - REMEMBERED_US]:

@@ -1,8 +1,12 @@
 """What was promised: check the objects of each pending transaction, deliver its report, try again until it is taken.
 
-The worker is the active member of a consumer group. It commits no further than the oldest transaction that is still
-pending, so whoever takes the place next gets that one and all after it again; those reported meanwhile are known from
-a replay of the log.
+Two take part. The process that took a request checks its objects and reports on the requesting association, while that
+is open; nobody else can. The active member of the consumer group, in this process or another one, does what remains: it
+waits for the former where that is at work here, gives it some seconds where it may be elsewhere, and else reports on
+associations of our own, for days if need be. Should both deliver, the requester gets the same report twice.
+
+The active member commits no further than the oldest transaction that is still pending, so whoever takes the place next
+gets that one and all after it again; those reported meanwhile are known from a replay of the log.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from libs.common.clock import Clock
 from libs.common.config.settings import Commitment
 from libs.common.errors import DependencyUnavailable, PeerError, UndecodableEvent
 from libs.common.events import CommitmentFailure, CommitmentReported, CommitmentRequested, Event, decode
+from libs.common.net import Association
 from libs.common.ports.log import Consumer, EventLog, Record
 from libs.common.runtime.backoff import Delays
 from libs.common.telemetry.logs import get_logger
@@ -25,11 +30,14 @@ from services.commitment.reports import Reports
 from services.commitment.transactions import Ledger, Offsets
 
 T = TypeVar("T")
+Checked = list[CommitmentFailure]
 
 GROUP = "commitment"
 TOPIC = "commitment"
 _DAY = 24 * 3600.0
 _DECODED_INLINE = 65536
+_HAND_OVER_SECONDS = 3.0
+_REMEMBERED_HERE = 10_000
 _LOG_AWAY = Delays(first=0.5, longest=30.0)
 
 
@@ -54,6 +62,8 @@ class CommitmentWorker:
         self._metrics = metrics
         self._settings = settings
         self._delays = Delays(settings.retry_first, settings.retry_longest)
+        self._here: dict[str, asyncio.Future[Checked | None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._said = get_logger("commitment")
 
     async def remember(self) -> None:
@@ -68,7 +78,11 @@ class CommitmentWorker:
         """Work until cancelled. What is under way then is taken up again at the next start."""
         # The tasks end before the place is left: none of them may commit after that.
         async with self._log.consumer(GROUP, [TOPIC]) as consumer, asyncio.TaskGroup() as tasks:
-            await self._consume(consumer, tasks)
+            try:
+                await self._consume(consumer, tasks)
+            finally:
+                for task in self._tasks:
+                    task.cancel()
 
     async def _consume(self, consumer: Consumer, tasks: asyncio.TaskGroup) -> None:
         offsets = Offsets()
@@ -91,10 +105,10 @@ class CommitmentWorker:
 
     async def _work(self, request: CommitmentRequested, record: Record, offsets: Offsets, consumer: Consumer) -> None:
         try:
-            failures = await self._checks.failures(request.partition, request.references)
-            self._count(request, failures)
-            delivered = await self._deliver(request, failures)
-            await self._reported(request, failures, delivered)
+            if not await self._is_done_here(request):
+                failures = await self._checks.failures(request.partition, request.references)
+                await self._leave_to_others(request)
+                await self._finish(request, failures)
         except Exception as error:
             # A fault of ours must not end the other transactions; this one is taken up again at the next start.
             self._said.error("transaction failed", error=error, transaction_uid=request.transaction_uid)
@@ -102,10 +116,74 @@ class CommitmentWorker:
         offsets.finish(record)
         await self._commit(offsets, consumer)
 
-    async def _deliver(self, request: CommitmentRequested, failures: list[CommitmentFailure]) -> bool:
-        """Try until the peer has taken the report; False where that took too many days."""
+    async def _is_done_here(self, request: CommitmentRequested) -> bool:
+        """Whether this process took the request, and so is done with it, on whatever association."""
+        here = self._here.get(request.transaction_uid)
+        checked = await asyncio.shield(here) if here is not None else None
+        if checked is None:
+            return False
+        await self._finish(request, checked)
+        return True
+
+    async def _finish(self, request: CommitmentRequested, failures: Checked) -> None:
+        if not self._ledger.is_reported(request.transaction_uid):
+            delivered = await self._deliver(request, failures)
+            if delivered is not None:
+                await self._reported(request, failures, delivered)
+
+    async def _leave_to_others(self, request: CommitmentRequested) -> None:
+        """Another process may be about to report on the requesting association."""
+        end = self._clock.monotonic() + _HAND_OVER_SECONDS
+        while self._clock.monotonic() < end and not self._ledger.is_reported(request.transaction_uid):
+            await self._clock.sleep(0.1)
+
+    # ---- the process that took the request
+
+    def expect(self, transaction_uid: str) -> None:
+        """A request is about to become an event; `begin_here` follows, whatever happens."""
+        while len(self._here) >= _REMEMBERED_HERE:
+            del self._here[next(iter(self._here))]
+        self._here[transaction_uid] = asyncio.get_running_loop().create_future()
+
+    def begin_here(self, transaction_uid: str, request: CommitmentRequested | None, association: Association) -> None:
+        """The request has been answered; None: it became no event, or may not have."""
+        outcome = self._here[transaction_uid]
+        if request is None:
+            del self._here[transaction_uid]
+            outcome.set_result(None)
+            return
+        task = asyncio.create_task(self._work_here(request, association, outcome))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work_here(
+        self,
+        request: CommitmentRequested,
+        association: Association,
+        outcome: asyncio.Future[Checked | None],
+    ) -> None:
+        """Check, and report on the requesting association if it is still open then."""
+        failures: Checked | None = None
+        until = self._clock.monotonic() + self._settings.same_association_wait
+        try:
+            failures = await self._checks.failures(request.partition, request.references)
+            if association.is_open and self._clock.monotonic() < until:
+                await self._reports.deliver_on(association, request, failures)
+                self._metrics.commitment_reports.labels("delivered").inc()
+                await self._reported(request, failures, True)
+        except PeerError as error:
+            self._said.info("no report on the requesting association", error=error)
+        except Exception as error:
+            self._said.error("transaction failed", error=error, transaction_uid=request.transaction_uid)
+        finally:
+            if not outcome.done():
+                outcome.set_result(failures)
+
+    async def _deliver(self, request: CommitmentRequested, failures: Checked) -> bool | None:
+        """Try until the peer has taken the report; False where that took too many days, None where another process
+        was faster."""
         attempt = 0
-        while True:
+        while not self._ledger.is_reported(request.transaction_uid):
             try:
                 await self._reports.deliver(request, failures)
                 self._metrics.commitment_reports.labels("delivered").inc()
@@ -126,8 +204,9 @@ class CommitmentWorker:
                     return False
             await self._clock.sleep(self._delays.after(attempt))
             attempt += 1
+        return None
 
-    async def _reported(self, request: CommitmentRequested, failures: list[CommitmentFailure], delivered: bool) -> None:
+    async def _reported(self, request: CommitmentRequested, failures: Checked, delivered: bool) -> None:
         event = CommitmentReported(
             partition=request.partition,
             trace=request.trace,
@@ -138,6 +217,8 @@ class CommitmentWorker:
             failures=tuple(failures),
         )
         await self._persist(lambda: self._log.append(event))
+        self._ledger.apply(0, event)
+        self._count(request, failures)
 
     async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
         """The result of `call`, made again while the log is away."""
@@ -155,7 +236,7 @@ class CommitmentWorker:
         with suppress(DependencyUnavailable):
             await consumer.commit(offsets.committable())
 
-    def _count(self, request: CommitmentRequested, failures: list[CommitmentFailure]) -> None:
+    def _count(self, request: CommitmentRequested, failures: Checked) -> None:
         committed = len(request.references) - len(failures)
         self._metrics.commitment_instances.labels("0000").inc(committed)
         for failure in failures:

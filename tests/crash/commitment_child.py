@@ -11,28 +11,16 @@ from libs.common.adapters.files import open_file_store
 from libs.common.adapters.sqlite import open_sqlite_log
 from libs.common.clock import SystemClock
 from libs.common.config.settings import Commitment
-from libs.common.net import Association, Peer, Server
+from libs.common.net import Peer, Server
 from libs.common.ports.index import Location
 from libs.common.telemetry.metrics import Metrics
-from libs.common.ul import AssociateReject, AssociateRequest
 from services.commitment.app import build
+from tests.support.network import OpenDoor, Silence
 
 
 class NoInstances:
     async def resolve(self, partition: str, uids: Sequence[str]) -> dict[str, Location]:
         return {}
-
-
-class OpenDoor:
-    def admit(self, request: AssociateRequest, peer_address: str) -> None: ...
-
-
-class Silence:
-    def opened(self, association: Association) -> None: ...
-    def message(self, association: Association, field: int, seconds: float) -> None: ...
-    def closed(self, association: Association, outcome: str) -> None: ...
-    def rejected(self, request: AssociateRequest, reject: AssociateReject, peer_address: str) -> None: ...
-    def failed(self, peer_address: str, why: str) -> None: ...
 
 
 async def main(data: Path, report_to: int) -> None:

@@ -1,7 +1,6 @@
 """A commitment request that was answered is reported on at least once, whenever the archive is killed.
 
-A kill between a report's delivery and its event leads to the same report again: its transaction UID tells the
-requester.
+A kill between a report's delivery and its event leads to the same report again: the transaction UID tells that.
 """
 
 from __future__ import annotations

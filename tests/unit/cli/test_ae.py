@@ -19,14 +19,13 @@ SERVER = """
 import asyncio
 from libs.common.config.policy import Policy
 from libs.common.net import Server
-from libs.common.ul import Ability
 from services.gatekeeper import PolicyGatekeeper
 from services.verification import VerificationService
-from tests.unit.services.test_gatekeeper import Silence
+from tests.support.network import Silence
 async def main():
-    service = VerificationService({"1.2.840.10008.1.1": Ability()})
     policy = Policy("REMOTE", {}, lab=True)
-    print(await Server([service], PolicyGatekeeper(lambda: policy, []), Silence()).start("127.0.0.1", 0), flush=True)
+    server = Server([VerificationService()], PolicyGatekeeper(lambda: policy, []), Silence())
+    print(await server.start("127.0.0.1", 0), flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())
 """

@@ -10,24 +10,15 @@ import pytest
 
 from libs.common.config.policy import read_policy
 from libs.common.errors import AssociationRejected
-from libs.common.net import Association, Peer, Server, connect, scu
-from libs.common.ul import Ability, AssociateReject, AssociateRequest
+from libs.common.net import Peer, Server, connect, scu
+from libs.common.ul import Ability
 from services.gatekeeper import PolicyGatekeeper
 from services.verification import VerificationService
+from tests.support.network import Silence
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT = ["1.2.840.10008.1.2"]
 EVERYTHING = [(uid, IMPLICIT) for uid in (scu.VERIFICATION, CT, scu.STUDY_ROOT_FIND, scu.STORAGE_COMMITMENT)]
-
-
-class Silence:
-    """An observer that looks away."""
-
-    def opened(self, association: Association) -> None: ...
-    def message(self, association: Association, field: int, seconds: float) -> None: ...
-    def closed(self, association: Association, outcome: str) -> None: ...
-    def rejected(self, request: AssociateRequest, reject: AssociateReject, peer_address: str) -> None: ...
-    def failed(self, peer_address: str, why: str) -> None: ...
 
 
 @pytest.fixture
@@ -45,7 +36,8 @@ async def port(tmp_path: Path, counts: Counter[str]) -> AsyncIterator[int]:
         "  - {ae_title: ELSEWHERE, host: 10.0.0.1, may: [find]}\n"
     )
     policy = read_policy(file, "GANTRY")
-    service = VerificationService({uid: Ability() for uid, _ in EVERYTHING})
+    service = VerificationService()
+    service.abilities = {uid: Ability() for uid, _ in EVERYTHING}
     server = Server([service], PolicyGatekeeper(lambda: policy, [CT], counts), Silence())
     yield await server.start("127.0.0.1", 0)
     await server.drain(0.5)

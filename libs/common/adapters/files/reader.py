@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 
 from libs.common.adapters.files.problems import translating
+from libs.common.adapters.files.waiting import uncancelled
 
 # Linux only; elsewhere, and on file systems without it, every read takes a thread.
 _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
@@ -33,8 +34,10 @@ class FileReader:
         if done < total:
             rest = _drop(wanted, done)
             loop = asyncio.get_running_loop()
+            reading = loop.run_in_executor(self._threads, _read_all, self._fd, rest, self._at + done)
             with translating():
-                done += await loop.run_in_executor(self._threads, _read_all, self._fd, rest, self._at + done)
+                # Not before the thread is done may the caller use the buffers, or `close` the descriptor.
+                done += await uncancelled(reading)
         self._at += done
         return done
 

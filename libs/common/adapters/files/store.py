@@ -17,7 +17,8 @@ from libs.common.adapters.files.committer import Committer, Job, fsync_folder, r
 from libs.common.adapters.files.problems import DEPENDENCY, translating
 from libs.common.adapters.files.reader import FileReader
 from libs.common.adapters.files.temp import TempFolder
-from libs.common.adapters.files.writer import FileWriter, uncancelled
+from libs.common.adapters.files.waiting import uncancelled
+from libs.common.adapters.files.writer import FileWriter
 from libs.common.errors import DependencyUnavailable
 from libs.common.ports.blobs import BlobStat, Buffer
 

@@ -16,6 +16,7 @@ from libs.common.adapters.files.blocks import Blocks
 from libs.common.adapters.files.committer import require_room
 from libs.common.adapters.files.problems import refused
 from libs.common.adapters.files.temp import TempFolder
+from libs.common.adapters.files.waiting import uncancelled
 from libs.common.errors import GantryError
 from libs.common.ports.blobs import Buffer
 
@@ -78,7 +79,7 @@ class FileWriter:
                 await self._settle()
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            await asyncio.get_running_loop().run_in_executor(self._threads, _forget, fd, self._path)
+            await uncancelled(asyncio.get_running_loop().run_in_executor(self._threads, _forget, fd, self._path))
 
     async def _settle(self) -> None:
         """Wait until no thread uses our buffers; raise what went wrong there."""
@@ -115,19 +116,3 @@ def _forget(fd: int, path: str) -> None:
     os.close(fd)
     with suppress(OSError):  # the next start removes it
         os.unlink(path)
-
-
-async def uncancelled(future: asyncio.Future[None]) -> None:
-    """Await `future`; a cancellation is passed on only when it is done, because a thread reads the caller's buffers
-    until then."""
-    try:
-        await asyncio.shield(future)
-    except asyncio.CancelledError:
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError:
-                continue
-        if not future.cancelled():
-            future.exception()  # seen: the caller went away
-        raise

@@ -149,5 +149,9 @@ class SqliteLog:
 async def open_sqlite_log(path: Path, clock: Clock, *, deadline: float = 10.0) -> SqliteLog:
     """Open the log in the file `path`, making it where it is not there."""
     log = await asyncio.get_running_loop().run_in_executor(None, SqliteLog, path, clock, deadline)
-    await log.start()
+    try:
+        await log.start()
+    except BaseException:
+        await log.close()
+        raise
     return log

@@ -19,42 +19,29 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 from libs.cli.commit import action_information, ask
 from libs.cli.identifiers import encode
 from libs.common.adapters.files import FileStore, open_file_store
-from libs.common.adapters.sqlite import SqliteLog, open_sqlite_log
+from libs.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
 from libs.common.clock import SystemClock
 from libs.common.config.settings import Commitment
 from libs.common.dimse import Command, CommandField, Element
 from libs.common.errors import DependencyUnavailable
 from libs.common.events import CommitmentReference, CommitmentReported, CommitmentRequested, decode
 from libs.common.net import Peer, Server, connect, scu
-from libs.common.ports.index import Location
+from libs.common.ports.index import InstanceEntry, Location
 from libs.common.telemetry.metrics import Metrics
 from services.commitment.app import build
 from services.commitment.checks import Checks
 from services.commitment.wire import TRANSFER_SYNTAXES, decode_action_information, encode_event_information
-from tests.unit.services.test_gatekeeper import Silence
+from tests.support.network import OpenDoor, Silence
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 QUICK = Commitment(in_flight_deadline=0.5, retry_first=0.05, retry_longest=0.2, report_timeout=3, read_retries=1)
 
 
-class Locations:
-    """An index of what was put in; `away` makes it refuse."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, Location] = {}
-        self.away = False
+class AwayIndex:
+    """An index that refuses."""
 
     async def resolve(self, partition: str, uids: Sequence[str]) -> dict[str, Location]:
-        if self.away:
-            raise DependencyUnavailable("index", "away")
-        return {uid: self.known[uid] for uid in uids if uid in self.known}
-
-
-class OpenDoor:
-    """A gatekeeper that admits everybody."""
-
-    def admit(self, request: object, peer_address: str) -> None:
-        return None
+        raise DependencyUnavailable("index", "away")
 
 
 @dataclass
@@ -64,7 +51,7 @@ class Archive:
     store: FileStore
     log: SqliteLog
     folder: Path
-    index: Locations = field(default_factory=Locations)
+    index: SqliteIndex | AwayIndex
     contacts: dict[str, int] = field(default_factory=dict)
     port: int = 0
 
@@ -78,12 +65,17 @@ class Archive:
 
     async def keep(self, number: int, size: int = 3_000_000) -> tuple[str, str]:
         """Store an object and index it: (SOP class, SOP instance)."""
+        await self.index.apply([await self.put(number, size)])
+        return CT, f"1.2.3.{number}"
+
+    async def put(self, number: int, size: int = 1000) -> InstanceEntry:
+        """Store an object; what the indexer will say of it."""
         data = random.Random(number).randbytes(size)
-        uid, key = f"1.2.3.{number}", f"objects/default/0/{number}.dcm"
+        key = f"objects/default/0/{number}.dcm"
         await self.store.put(key, [bytes(300), data])
         digest = f"blake3:{blake3(data).hexdigest()}"
-        self.index.known[uid] = Location("1.2", "1.3", uid, CT, "1.2.840.10008.1.2", key, 300, size, digest)
-        return CT, uid
+        uid, syntax = f"1.2.3.{number}", "1.2.840.10008.1.2"
+        return InstanceEntry("default", f"{number:032x}", "1.2", "1.3", uid, CT, syntax, key, 300, size, digest)
 
     async def events(self) -> list[object]:
         return [decode(record.payload) async for record in self.log.replay("commitment")]
@@ -118,7 +110,9 @@ class Archive:
 async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
     store = await open_file_store(tmp_path / "objects", low_water=0)
     log = await open_sqlite_log(tmp_path / "log.db", SystemClock())
-    yield Archive(store, log, tmp_path)
+    index = await open_sqlite_index(tmp_path / "index.db")
+    yield Archive(store, log, tmp_path, index)
+    await index.close()
     await log.close()
     await store.close()
 
@@ -196,13 +190,13 @@ async def test_each_failure_is_reported_with_its_reason(archive: Archive) -> Non
 
 
 async def test_objects_still_in_flight_are_waited_for(archive: Archive) -> None:
-    reference = await archive.keep(1)
-    location = archive.index.known.pop(reference[1])
+    entry = await archive.put(1)
+    reference = CT, entry.sop_instance_uid
     async with archive.running(QUICK.model_copy(update={"in_flight_deadline": 30.0})):
         asking = asyncio.create_task(ask(archive.peer, [reference], wait=20, timeout=20))
         await asyncio.sleep(0.4)
         assert not asking.done()
-        archive.index.known[reference[1]] = location
+        await archive.index.apply([entry])
         _, _, report = await asking
     assert report is not None
     assert "FailedSOPSequence" not in report
@@ -210,9 +204,10 @@ async def test_objects_still_in_flight_are_waited_for(archive: Archive) -> None:
 
 async def test_index_that_stays_away_is_a_processing_failure_and_not_a_missing_object(archive: Archive) -> None:
     reference = await archive.keep(1)
-    archive.index.away = True
+    index, archive.index = archive.index, AwayIndex()
     async with archive.running():
         _, _, report = await ask(archive.peer, [reference], wait=20, timeout=20)
+    archive.index = index
     assert report is not None
     assert [i.FailureReason for i in report.FailedSOPSequence] == [0x0110]
 
@@ -267,6 +262,42 @@ async def test_report_survives_a_restart(archive: Archive, modality: ForeignModa
     assert sorted(modality.reports.get(timeout=5)[1].TransactionUID for _ in range(3)) == ["1.9.1", "1.9.2", "1.9.3"]
     assert modality.reports.empty()
     assert await archive.log.lag("commitment") == {"commitment": 0}
+
+
+@asynccontextmanager
+async def second_process(archive: Archive) -> AsyncIterator[Archive]:
+    """The same role on the same stores, opened again, while `archive` is the active member of the group."""
+    log = await open_sqlite_log(archive.folder / "log.db", SystemClock())
+    other = Archive(archive.store, log, archive.folder, archive.index, archive.contacts)
+    async with archive.running():
+        await asyncio.sleep(0.1)
+        async with other.running():
+            yield other
+    await log.close()
+
+
+async def test_process_that_holds_the_association_reports_though_another_one_is_active(archive: Archive) -> None:
+    kept = await archive.keep(1)
+    async with second_process(archive) as other:
+        status, _, report = await ask(other.peer, [kept], wait=20, timeout=20)
+        assert status == 0
+        assert report is not None
+        await asyncio.sleep(0.5)
+        assert len(await archive.reported()) == 1
+        assert await archive.log.lag("commitment") == {"commitment": 0}
+
+
+async def test_active_process_reports_what_another_one_took_and_cannot(
+    archive: Archive, modality: ForeignModality
+) -> None:
+    archive.contacts["MODALITY"] = modality.port
+    kept = await archive.keep(1)
+    async with second_process(archive) as other:
+        assert await request_only(other, [kept], "1.9.1") == 0
+        (event,) = await archive.reported()
+    assert event.delivered
+    assert modality.reports.get(timeout=5)[1].TransactionUID == "1.9.1"
+    assert modality.reports.empty()
 
 
 async def test_report_is_given_up_after_the_days_set(archive: Archive) -> None:
@@ -348,7 +379,6 @@ async def test_hundred_thousand_references_stall_nobody(archive: Archive) -> Non
     feeling.cancel()
     assert len(failures) == 100_000
     assert len(report) > 5_000_000
-    print(longest)
     assert longest < 0.25
 
 

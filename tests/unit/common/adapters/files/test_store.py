@@ -175,6 +175,38 @@ async def test_store_on_a_file_system_without_nowait_reads(small_disk: Path) -> 
     await store.close()
 
 
+async def test_cancelled_read_is_done_with_the_callers_buffers(tmp_path: Path) -> None:
+    store = await open_file_store(tmp_path, low_water=0)
+    await store.put("k", [b"x" * (8 * MIB)])
+    reader = await store.open("k")
+    reader._inline = False  # as on a file system without RWF_NOWAIT: every read takes a thread
+    buffer = bytearray(8 * MIB)
+    reading = asyncio.create_task(reader.readinto([memoryview(buffer)]))
+    await asyncio.sleep(0.0005)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    await reader.close()
+    buffer[:] = bytes(len(buffer))
+    await asyncio.sleep(0.05)
+    assert not any(buffer)
+    await store.close()
+
+
+async def test_every_read_in_a_thread_gives_the_same_bytes(tmp_path: Path) -> None:
+    store = await open_file_store(tmp_path, low_water=0)
+    content = random.Random(5).randbytes(MIB + 17)
+    await store.put("k", [content])
+    reader = await store.open("k", offset=5, length=MIB)
+    reader._inline = False
+    first, second = bytearray(1000), bytearray(2 * MIB)
+    assert await reader.readinto([memoryview(first), memoryview(second)]) == MIB
+    assert bytes(first + second[: MIB - 1000]) == content[5 : MIB + 5]
+    assert await reader.readinto([memoryview(first)]) == 0
+    await reader.close()
+    await store.close()
+
+
 async def test_folder_removed_under_a_running_store_is_made_again(tmp_path: Path) -> None:
     store = await open_file_store(tmp_path, low_water=0)
     await store.put("a/b/one", [b"1"])

@@ -1,0 +1,24 @@
+"""Waiting for a thread that uses the caller's memory."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def uncancelled(future: asyncio.Future[T]) -> T:
+    """The result of `future`. A cancellation is passed on only when the future is done: a thread works on the caller's
+    buffers until then, and the caller may use them for something else as soon as it is told."""
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError:
+                continue
+        if not future.cancelled():
+            future.exception()  # seen: the caller went away
+        raise
