@@ -1,0 +1,65 @@
+"""`make bench`: the rows of docs/benchmarks.md.
+
+    python -m tests.bench [--rows store,nagle,…] [--runs 5] [--quick]
+
+In every run each contestant of a row is measured once, in turn, so that all of them meet the same machine; the medians
+of the runs are printed, and each row's ratio to its peer. Nothing here passes or fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench import rows
+from tests.bench.rows import Figure
+
+ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
+    "store": rows.store,
+    "small": rows.small,
+    "nagle": rows.nagle,
+    "find": rows.find,
+    "move": rows.move,
+    "get": rows.get,
+    "send": rows.send,
+    "idle": rows.idle,
+    "big": rows.big,
+    "connects": rows.connects,
+    "associations": rows.associations,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="a fifth of the objects")
+    options = parser.parse_args()
+    for row in options.rows.split(","):
+        runs: dict[tuple[str, str], list[Figure]] = {}
+        with tempfile.TemporaryDirectory(prefix="gantry-bench-", dir=Path.cwd()) as folder:
+            for number in range(options.runs):
+                for figure in ROWS[row](Path(folder) / str(number), options.quick):
+                    runs.setdefault((figure.what, figure.who), []).append(figure)
+        _print(row, runs)
+
+
+def _print(row: str, runs: dict[tuple[str, str], list[Figure]]) -> None:
+    print(f"\n### {row}\n\n| what | who | median | min to max | CPU each | peak memory |\n|---|---|---|---|---|---|")
+    for (what, who), figures in runs.items():
+        values = [f.value for f in figures]
+        unit = figures[0].unit
+        cpu = statistics.median(f.cpu_ms for f in figures)
+        peak = statistics.median(f.peak for f in figures) / 1e6
+        print(
+            f"| {what} | {who} | {statistics.median(values):,.0f} {unit} | {min(values):,.0f} to {max(values):,.0f} "
+            f"| {f'{cpu:.2f} ms' if cpu else ''} | {f'{peak:,.0f} MB' if peak else ''} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Who is measured: started on a free port with a folder of its own, watched through /proc, ended by pid."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@dataclass
+class Usage:
+    """Processor seconds and peak resident bytes of a server and its children."""
+
+    cpu: float
+    peak: int
+
+
+class Contestant:
+    """One server while it runs."""
+
+    def __init__(self, name: str, port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
+        self.name = name
+        self.port = port
+        self.process = process
+        self.folder = folder
+
+    def usage(self) -> Usage:
+        cpu, peak = 0.0, 0
+        for pid in _family(self.process.pid):
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+                status = Path(f"/proc/{pid}/status").read_text()
+            except OSError:
+                continue
+            # utime, stime, and those of children that were waited for.
+            cpu += sum(map(int, fields[11:15])) / _TICKS
+            peak += next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
+        return Usage(cpu, peak * 1024)
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return found
+    for child in children:
+        found += _family(int(child))
+    return found
+
+
+def _launch(
+    name: str, folder: Path, command: Callable[[int], list[str]], *, cwd: Path | None = None, wait_for: str = ""
+) -> Contestant:
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TCP_NODELAY": "1"}
+    process = subprocess.Popen(
+        command(port),
+        cwd=cwd or folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"{name} did not start")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    time.sleep(0.3)
+    return Contestant(name, port, process, folder)
+
+
+def gantry(folder: Path, *arguments: str, destination_port: int = 0) -> Contestant:
+    """Everything on: objects fsync'd, events committed, indexed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "gantry.yaml"
+    peer = f"  - {{ae_title: DEST, host: 127.0.0.1, port: {destination_port}, move_destination: true}}\n"
+    config.write_text("peers:\n" + peer if destination_port else "peers: []\n")
+    http = free_port()
+    return _launch(
+        "gantry",
+        folder,
+        lambda port: [
+            *(sys.executable, "-m", "services", "serve", "--lab", "--config", str(config)),
+            *("--data", str(folder / "data"), "--dimse-port", str(port), "--http-port", str(http)),
+            *arguments,
+        ],
+    )
+
+
+def gantry_engine(folder: Path) -> Contestant:
+    """Our engine alone: bytes to files, no fsync, no event."""
+    return _launch(
+        "gantry engine", folder, lambda port: [sys.executable, "-m", "tests.bench.engine", str(port), str(folder)]
+    )
+
+
+def storescp(folder: Path, *, fork: bool) -> Contestant:
+    options = ["--fork"] if fork else []
+    name = "storescp --fork" if fork else "storescp"
+    return _launch(name, folder, lambda port: ["storescp", *options, "-aet", "GANTRY", "-od", str(folder), str(port)])
+
+
+def pynetdicom_storescp(folder: Path) -> Contestant:
+    return _launch(
+        "pynetdicom storescp",
+        folder,
+        lambda port: [sys.executable, "-m", "pynetdicom", "storescp", str(port), "-od", str(folder), "-q"],
+    )
+
+
+def orthanc(folder: Path, *, sync: bool, destination_port: int = 0) -> Contestant:
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def command(port: int) -> list[str]:
+        config = {
+            "StorageDirectory": str(folder / "storage"),
+            "IndexDirectory": str(folder / "storage"),
+            "HttpServerEnabled": False,
+            "DicomAet": "GANTRY",
+            "DicomPort": port,
+            "DicomAlwaysAllowStore": True,
+            "DicomAlwaysAllowFind": True,
+            "DicomAlwaysAllowGet": True,
+            "DicomAlwaysAllowMove": True,
+            "SyncStorageArea": sync,
+            "OverwriteInstances": True,
+            "DicomModalities": {"dest": ["DEST", "127.0.0.1", destination_port or 1]},
+        }
+        (folder / "orthanc.json").write_text(json.dumps(config))
+        return ["Orthanc", str(folder / "orthanc.json")]
+
+    return _launch("Orthanc" if sync else "Orthanc without sync", folder, command)
+
+
+def dcmqrscp(folder: Path, *, destination_port: int = 0) -> Contestant:
+    storage = folder / "storage"
+    storage.mkdir(parents=True, exist_ok=True)
+
+    def command(port: int) -> list[str]:
+        config = folder / "dcmqrscp.cfg"
+        config.write_text(
+            f"NetworkTCPPort = {port}\nMaxPDUSize = 131072\nMaxAssociations = 32\n"
+            f"HostTable BEGIN\ndest = (DEST, 127.0.0.1, {destination_port or 1})\nHostTable END\n"
+            f"VendorTable BEGIN\nVendorTable END\n"
+            f"AETable BEGIN\nGANTRY {storage} RW (20000, 10gb) ANY\nAETable END\n"
+        )
+        return ["dcmqrscp", "-c", str(config)]
+
+    return _launch("dcmqrscp", folder, command)

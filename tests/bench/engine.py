@@ -1,0 +1,77 @@
+"""The engine alone as a server: `python -m tests.bench.engine PORT FOLDER`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from libs.common.net import Association, MemorySink, Request, Server, Sink
+from libs.common.net.scu import VERIFICATION
+from libs.common.ul import Ability, AssociateReject, AssociateRequest
+from services.ingest.app import STORAGE_SOP_CLASSES
+
+
+class _ToFile:
+    def __init__(self, folder: Path, request: Request) -> None:
+        path = folder / f"{request.command.sop_instance_uid}.dcm"
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
+
+    def write(self, views: Sequence[memoryview]) -> bool:
+        os.writev(self._fd, views)
+        return True
+
+    async def ready(self) -> None:
+        return None
+
+    async def discard(self) -> None:
+        os.close(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class _Files:
+    def __init__(self, folder: Path) -> None:
+        self.abilities = dict.fromkeys((*STORAGE_SOP_CLASSES, VERIFICATION), Ability())
+        self._folder = folder
+
+    def receive(self, request: Request) -> Sink:
+        return _ToFile(self._folder, request) if request.command.field == 1 else MemorySink()
+
+    async def perform(self, request: Request) -> None:
+        if isinstance(request.sink, _ToFile):
+            request.sink.close()
+        await request.respond(0)
+
+
+class _Quiet:
+    def admit(self, request: AssociateRequest, peer_address: str) -> None:
+        return None
+
+    def opened(self, association: Association) -> None: ...
+
+    def rejected(self, request: AssociateRequest, reject: AssociateReject, peer_address: str) -> None: ...
+
+    def failed(self, peer_address: str, why: str) -> None: ...
+
+    def message(self, association: Association, field: int, seconds: float) -> None: ...
+
+    def closed(self, association: Association, outcome: str) -> None: ...
+
+
+async def _serve(port: int, folder: Path) -> None:
+    server = Server([_Files(folder)], _Quiet(), _Quiet())
+    await server.start("127.0.0.1", port)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(int(sys.argv[1]), Path(sys.argv[2])))
