@@ -88,7 +88,7 @@ def _serve(settings: Settings, roles: frozenset[Role], config: Path | None, work
         _welcome(settings, roles, workers)
         return asyncio.run(_supervise(workers))
     # Worker threads hold the interpreter for microseconds; the event loop must not wait longer for it than that.
-    sys.setswitchinterval(0.001)
+    sys.setswitchinterval(0.0005)
     code: int = uvloop.run(_run(settings, roles, config, worker))
     return code
 
