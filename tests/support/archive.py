@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from libs.common.net import Peer
@@ -114,13 +115,31 @@ class RunningArchive:
             return 0
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(seconds)
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the archive does not stop:\n{self.log.read_text()}") from None
         self.process = None
         return code
 
+    def workers(self) -> list[int]:
+        """The process ids of the workers that a supervisor has."""
+        assert self.process is not None
+        pid = self.process.pid
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        except OSError:
+            return []
+        return [int(child) for child in children.split()]
+
     def kill(self) -> None:
+        """SIGKILL, to the workers too: what a power cut does to processes."""
         if self.process is not None:
+            workers = self.workers()
             self.process.kill()
+            for worker in workers:
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
             self.process.wait(10)
             self.process = None
 
