@@ -6,13 +6,12 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.crash.conftest import MakeArchive
-from tests.support.asking import Modality, expect_exactly, expect_kept
+from tests.support.asking import Modality, expect_exactly, expect_kept, until
 from tests.support.objects import study
 
 _POINTS = [
@@ -61,7 +60,7 @@ async def test_what_was_acknowledged_is_kept_when_the_archive_is_killed_under_lo
         dice.shuffle(modality.files)
     waits = []
     try:
-        for _ in range(3):
+        for _ in range(4 - workers):
             sending = [asyncio.create_task(modality.send()) for modality in modalities]
             waits.append(dice.uniform(0.01, 0.3))
             await asyncio.sleep(waits[-1])
@@ -102,16 +101,24 @@ async def test_workers_end_when_their_supervisor_is_killed(make_archive: MakeArc
     await until(lambda: not any(is_running(worker) for worker in workers))
 
 
+async def test_a_shutdown_under_load_loses_nothing_and_is_no_failure(make_archive: MakeArchive, tmp_path: Path) -> None:
+    archive = make_archive().start()
+    modalities = [Modality(archive.peer, study(tmp_path / "files", 150), window=w) for w in (1, 4)]
+    sending = [asyncio.create_task(modality.send()) for modality in modalities]
+    await until(lambda: all(modality.acknowledged for modality in modalities))
+    assert await asyncio.to_thread(archive.stop, 45.0) == 0
+    await asyncio.gather(*sending)
+    assert "Traceback" not in archive.log.read_text()
+    archive.start()
+    await expect_kept(archive, modalities)
+    await asyncio.gather(*(modality.send_all() for modality in modalities))
+    await expect_exactly(archive, [file for m in modalities for file in m.files], tmp_path / "got")
+    assert archive.stop() == 0
+
+
 def is_running(pid: int) -> bool:
     """Whether a process is there and is no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-async def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Return when something holds."""
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0.05)

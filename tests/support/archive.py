@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from libs.common.net import Peer
@@ -19,10 +20,17 @@ from libs.common.net import Peer
 ROOT = Path(__file__).parents[2]
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def free_port(count: int = 1) -> int:
+    """The first of `count` free ports in a row, none of which the kernel gives to a client meanwhile."""
+    while True:
+        first = random.randrange(15000, 32000)
+        with ExitStack() as sockets:
+            try:
+                for port in range(first, first + count):
+                    sockets.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
 
 
 class RunningArchive:
@@ -30,7 +38,7 @@ class RunningArchive:
 
     def __init__(self, folder: Path, *arguments: str, peers: Sequence[str] = (), lab: bool = True) -> None:
         self.folder = folder
-        self.port, self.http_port = free_port(), free_port()
+        self.port, self.http_port = free_port(), free_port(2)
         self.config = folder / "gantry.yaml"
         self.write_policy(peers)
         self.arguments = [*arguments, *(["--lab"] if lab else [])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -16,9 +16,12 @@ from libs.cli.identifiers import BOTH, identifier
 from libs.cli.query import find_all
 from libs.cli.retrieve import FolderService, get_to
 from libs.cli.store import send_files
+from libs.common.adapters.sqlite import open_sqlite_log
+from libs.common.clock import SystemClock
 from libs.common.dicom.part10 import parse_meta
 from libs.common.dimse import Element
 from libs.common.errors import PeerError
+from libs.common.events import decode as decode_event
 from libs.common.net import Peer, connect, scu
 from tests.support.archive import RunningArchive
 from tests.support.objects import bytes_of
@@ -61,6 +64,13 @@ class Modality:
             while self.left:
                 await self.send()
                 await asyncio.sleep(0.1 if self.left else 0)
+
+
+async def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Return when something holds."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.05)
 
 
 async def find(peer: Peer, level: str, keys: Sequence[str], *, root: str = "") -> tuple[list[Dataset], int]:
@@ -174,3 +184,12 @@ async def is_well(peer: Peer, file: DicomFile) -> None:
         assert await scu.echo(association, timeout=30.0) == 0x0000
     sent = await send_files(peer, [file], timeout=60.0)
     assert (sent.stored, sent.failures) == (1, [])
+
+
+async def events(archive: RunningArchive, topic: str) -> list[object]:
+    """What the archive's log holds of a topic."""
+    log = await open_sqlite_log(archive.folder / "data" / "log.db", SystemClock())
+    try:
+        return [decode_event(record.payload) async for record in log.replay(topic)]
+    finally:
+        await log.close()
