@@ -31,7 +31,7 @@ def even(value: str | bytes, padding: bytes = b" ") -> bytes:
 
 
 class Made:
-    """A data set: UIDs of its own unless given, some of a patient, and `more` elements (tag, bytes of the element)."""
+    """A data set: UIDs and a patient of its own unless given, and `more` elements (tag, bytes of the element)."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Made:
             0x00080018: element(0x00080018, b"UI", even(self.instance, b"\0")),
             0x00080060: element(0x00080060, b"CS", b"CT"),
             0x00100010: element(0x00100010, b"PN", b"Doe^Jane"),
-            0x00100020: element(0x00100020, b"LO", b"P1"),
+            0x00100020: element(0x00100020, b"LO", even(f"P{self.study[-20:]}")),
             0x0020000D: element(0x0020000D, b"UI", even(self.study, b"\0")),
             0x0020000E: element(0x0020000E, b"UI", even(self.series, b"\0")),
             **dict(more),
