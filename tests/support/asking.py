@@ -89,12 +89,12 @@ async def found(peer: Peer, level: str, *keys: str) -> list[Dataset]:
     return matches
 
 
-async def wait_for(archive: RunningArchive, count: int, seconds: float = 60.0) -> None:
-    """Return when the archive's studies count `count` instances; there may never be more."""
+async def wait_for(archive: RunningArchive, count: int, seconds: float = 60.0, *, peer: Peer | None = None) -> None:
+    """Return when the archive's studies count `count` instances; there may never be more. `peer` asks."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while True:
-        studies = await found(archive.peer, "STUDY")
+        studies = await found(peer or archive.peer, "STUDY")
         total = sum(int(study.NumberOfStudyRelatedInstances) for study in studies)
         if total == count:
             return
