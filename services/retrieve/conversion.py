@@ -41,9 +41,7 @@ def convert(part10: bytes, transfer_syntax: str) -> bytes:
     target = UID(transfer_syntax)
     ds.file_meta.TransferSyntaxUID = target
     out = BytesIO()
-    pydicom.dcmwrite(
-        out, ds, implicit_vr=target.is_implicit_VR, little_endian=True, enforce_file_format=True, force_encoding=True
-    )
+    pydicom.dcmwrite(out, ds, enforce_file_format=True)
     converted = out.getvalue()
     return converted[parse_meta(converted).data_set_offset :]
 
