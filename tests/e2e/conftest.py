@@ -42,7 +42,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for title, port in ports.items()
     ]
     entries.append("{ae_title: VIEWER, host: 127.0.0.1, may: [find, echo]}")
-    settings = "retrieve: {suboperation_retries: 1, retry_delay: 0.1}\ncommitment: {retry_first: 0.5}\n"
+    settings = (
+        "retrieve: {suboperation_retries: 1, retry_delay: 0.1}\ncommitment: {retry_first: 0.5, in_flight_deadline: 4}\n"
+    )
     archive = RunningArchive(folder, lab=False)
     archive.write_policy(entries, settings)
     archive.start()
