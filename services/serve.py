@@ -201,6 +201,8 @@ class _Supervisor:
                 *command, start_new_session=True, stdin=asyncio.subprocess.PIPE
             )
             self._processes[worker] = process
+            if self._stopping.is_set():  # asked while this one was being born
+                process.terminate()
             code = await process.wait()
             if self._stopping.is_set():
                 return max(code, 0)
