@@ -38,8 +38,7 @@ def convert(part10: bytes, transfer_syntax: str) -> bytes:
     if UID(ds.file_meta.TransferSyntaxUID).is_compressed and "PixelData" in ds:
         # PS3.5 8.2: the samples are those that the codestream gives; the instance keeps its UID.
         ds.decompress(generate_instance_uid=False)
-    target = UID(transfer_syntax)
-    ds.file_meta.TransferSyntaxUID = target
+    ds.file_meta.TransferSyntaxUID = UID(transfer_syntax)
     out = BytesIO()
     pydicom.dcmwrite(out, ds, enforce_file_format=True)
     converted = out.getvalue()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
 from libs.common.dimse import Command, CommandField, Element
 from libs.common.dimse.command import Value
 from libs.common.errors import AssociationAborted, ContextNotAccepted, GantryError, PeerTimeout
@@ -14,6 +16,8 @@ from libs.common.ports.index import Location
 from libs.common.ul import AcceptedContext
 from services.retrieve.conversion import BytesSource, Converter
 from services.retrieve.plan import choose
+
+log = structlog.get_logger("gantry.retrieve")
 
 _MEDIUM = 0
 
@@ -85,6 +89,7 @@ class SubOperations:
         except (AssociationAborted, PeerTimeout):
             raise
         except GantryError as error:
+            log.warning("sub-operation failed", error=str(error), object_key=location.object_key)
             return error.dicom_status
         return response.status
 

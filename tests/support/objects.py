@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from libs.cli.files import DicomFile, look
+from tests.support.dicom import bundled_file
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -68,6 +69,16 @@ def study(folder: Path, count: int, *, series: int = 1, **fields: object) -> lis
         write(folder, data_set(study=uid, series=uids[i % series], number=i + 1, **fields))  # type: ignore[arg-type]
         for i in range(count)
     ]
+
+
+def sample(folder: Path, name: str, **fields: object) -> DicomFile:
+    """One of pydicom's bundled files under UIDs of its own: many of those share theirs, and some lack them."""
+    ds = pydicom.dcmread(bundled_file(name))
+    ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = generate_uid(), generate_uid(), generate_uid()
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    for keyword, value in fields.items():
+        setattr(ds, keyword, value)
+    return write(folder, ds)
 
 
 def bytes_of(file: DicomFile) -> bytes:

@@ -142,7 +142,7 @@ def _equal(tag: int, vr: str, values: tuple[str, ...]) -> Predicate:
         wanted = frozenset(fold_name(value) for value in values)
 
         def named(attributes: Mapping[int, Any]) -> bool:
-            return any(name in wanted for value in attributes.get(tag) or () for name in _names(value))
+            return any(name in wanted for value in attributes.get(tag) or () if value for name in _names(value))
 
         return named
     normal = _normaliser(vr)
