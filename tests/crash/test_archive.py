@@ -71,8 +71,10 @@ async def test_what_was_acknowledged_is_kept_when_the_archive_is_killed_under_lo
         await asyncio.gather(*(modality.send_all() for modality in modalities))
         await expect_exactly(archive, [file for m in modalities for file in m.files], tmp_path / "got")
         assert archive.stop() == 0
+        assert "cannot start" not in archive.log.read_text()
     except Exception as error:
-        raise AssertionError(f"seed {seed}, killed after {waits} s") from error
+        log = archive.log.read_text()
+        raise AssertionError(f"seed {seed}, killed after {waits} s: {error!r}\n{log}") from error
 
 
 async def test_a_worker_that_is_killed_costs_its_own_associations_and_comes_back(
