@@ -43,9 +43,12 @@ def send(orthanc: Orthanc, files: list[DicomFile]) -> list[str]:
 
 
 def differences(ours: bytes, theirs: bytes) -> list[str]:
-    """The elements in which two files differ, as pydicom reads them; DCMTK leaves trailing padding out."""
+    """The elements in which two files differ, as pydicom reads them.
+
+    DCMTK leaves trailing padding out, and calls compressed pixel data OB where the file says OW.
+    """
     came, original = pydicom.dcmread(BytesIO(ours)), pydicom.dcmread(BytesIO(theirs))
-    found = [str(e) for e in came if original.get(e.tag) != e]
+    found = [str(e) for e in came if e.tag not in original or original[e.tag].value != e.value]
     found += [f"missing {e}" for e in original if e.tag not in came and e.tag != 0xFFFCFFFC]
     syntaxes = [ds.file_meta.TransferSyntaxUID for ds in (came, original)]
     return found + [f"transfer syntax {syntaxes}"] * (syntaxes[0] != syntaxes[1])
