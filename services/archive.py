@@ -44,7 +44,7 @@ from services.retrieve.conversion import Converter
 from services.retrieve.handlers import RetrieveSettings
 from services.roles import Role, dimse_port, http_port
 from services.verification import VerificationService
-from services.web import HealthServer
+from services.web import HealthServer, in_words
 
 log = get_logger("archive")
 
@@ -225,7 +225,11 @@ class Archive:
         )
         self._server = Server(services, self._gatekeeper, observer, limits=limits, new_trace=new_trace)
         port = dimse_port(self.roles, dimse.port)
-        self.dimse_port = await self._server.start(dimse.host, port, tls=self._tls, reuse_port=self._worker is not None)
+        shared = self._worker is not None
+        try:
+            self.dimse_port = await self._server.start(dimse.host, port, tls=self._tls, reuse_port=shared)
+        except OSError as error:
+            raise ConfigError("dimse", None, f"cannot listen on port {port}: {in_words(error)}") from error
         log.info("listening", ae_title=dimse.ae_title, port=self.dimse_port, tls=self._tls is not None)
 
     def _may_store(self, association: Association) -> bool:

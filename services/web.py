@@ -8,12 +8,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
-from libs.common.errors import GantryError
+from libs.common.errors import ConfigError, GantryError
+
+
+def in_words(error: OSError) -> str:
+    """The system's reason; asyncio puts a sentence of its own around it."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
 
 Check = Callable[[], Awaitable[None]]
 _CHECK_SECONDS = 5.0
@@ -47,7 +54,10 @@ class HealthServer:
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self.port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigError("http", None, f"cannot listen on port {self.port}: {in_words(error)}") from error
         self.port = self._runner.addresses[0][1]
 
     async def drain(self) -> None:

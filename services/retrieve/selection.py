@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from libs.common.dicom.attributes import QUERY_RETRIEVE_LEVEL, Level
 from libs.common.dicom.identifiers import decode_identifier
 from libs.common.dicom.matching import Query
-from libs.common.dicom.queries import compile_retrieve, model_of
+from libs.common.dicom.queries import Model, compile_retrieve, model_of
 from libs.common.errors import NotUnderstood
 from libs.common.ids import DEFAULT_PARTITION
 
@@ -19,4 +20,7 @@ def select(sop_class_uid: str, identifier: bytes, transfer_syntax_uid: str) -> Q
     if model is None:
         raise NotUnderstood("not a retrieve sop class")
     decoded = decode_identifier(identifier, transfer_syntax_uid)
+    if model is Model.STUDY_ROOT and decoded.keys.get(QUERY_RETRIEVE_LEVEL) == [Level.PATIENT.value]:
+        # Not a level of this model (PS3.4 C.6.2.1). Orthanc moves patients this way, and it is clear what is meant.
+        model = Model.PATIENT_ROOT
     return compile_retrieve(decoded, model, DEFAULT_PARTITION, relational=True)

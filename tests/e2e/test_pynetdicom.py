@@ -185,6 +185,19 @@ def test_c_get_tells_what_was_done_and_what_remains(site: Site, files: list[Dico
     assert kept.data == {f.sop_instance_uid: content(f.path) for f in files}
 
 
+def test_a_patient_is_given_back_in_the_study_root_model_as_orthanc_asks_for_it(
+    site: Site, files: list[DicomFile]
+) -> None:
+    kept = Kept()
+    with associated(
+        site.modality, [(CT, [EXPLICIT]), (scu.STUDY_ROOT_GET, BOTH)], kept=kept, as_scp=[CT]
+    ) as association:
+        query = identifier("PATIENT", ["PatientID=PYNET1"])
+        *_, (final, _) = responses(association.send_c_get(query, scu.STUDY_ROOT_GET))
+    assert final.Status == 0x0000
+    assert set(kept.data) == {f.sop_instance_uid for f in files}
+
+
 def test_c_get_of_what_is_not_there_succeeds_with_nothing(site: Site) -> None:
     with associated(site.modality, [(CT, [EXPLICIT]), (scu.STUDY_ROOT_GET, BOTH)], as_scp=[CT]) as association:
         query = identifier("STUDY", [f"StudyInstanceUID={generate_uid()}"])

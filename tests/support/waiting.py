@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pydicom
 
+from libs.cli.commit import ask
 from libs.cli.files import DicomFile
 from libs.cli.identifiers import BOTH, identifier
 from libs.cli.query import find_all
@@ -58,3 +59,12 @@ def wait_found(peer: Peer, file: DicomFile, seconds: float = 30.0) -> None:
 def calling(peer: Peer, ae_title: str) -> Peer:
     """The same archive, called under another AE title."""
     return replace(peer, calling_ae_title=ae_title)
+
+
+def commit(peer: Peer, files: Iterable[DicomFile], seconds: float = 60.0) -> tuple[int, int]:
+    """Storage commitment on one association: how many are committed, and how many are not."""
+    references = [(f.sop_class_uid, f.sop_instance_uid) for f in files]
+    status, _, report = asyncio.run(ask(peer, references, wait=seconds, timeout=30.0))
+    assert status == 0, f"refused: {status:04X}H"
+    assert report is not None, f"no report after {seconds:g} s"
+    return len(report.get("ReferencedSOPSequence") or []), len(report.get("FailedSOPSequence") or [])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -112,7 +114,14 @@ async def _open(peer: Peer, calling: _Calling) -> None:
     except ssl.SSLError as error:
         raise ConnectionFailed(f"{peer.host}:{peer.port}: TLS: {error.reason or error}") from error
     except OSError as error:
-        raise ConnectionFailed(f"{peer.host}:{peer.port}: {error.strerror or error}") from error
+        raise ConnectionFailed(f"{peer.host}:{peer.port}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    """The system's words; asyncio's are "Connect call failed" for all."""
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 async def associate(
