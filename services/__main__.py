@@ -1,4 +1,4 @@
-"""The command `gantry`. A subcommand is imported when it is used: `gantry echo` need not wait for what `serve` needs."""
+"""The command `gantry`. A subcommand is imported when it is used: `echo` need not wait for what `serve` needs."""
 
 from __future__ import annotations
 
