@@ -291,6 +291,8 @@ class _Accepting:
     def mind_deadlines(self, now: float) -> None:
         """Abort whoever is overdue."""
         limits, connection = self._server.limits, self.connection
+        if connection.pdu_since is None and now - connection.last_read <= limits.idle:
+            return  # a thousand idle associations come by here once a second
         if connection.pdu_since is not None and now - connection.pdu_since > limits.pdu_deadline:
             self._give_up("the rest of a PDU did not come")
         elif self._association is not None and self._association.is_idle and now - connection.last_read > limits.idle:
