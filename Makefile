@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check bench lock format clean docs peers
+.PHONY: help setup run demo test lint check bench lock format clean docs peers
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,14 +20,16 @@ peers:
 	@sh deploy/peers.sh
 
 test: setup peers ## all tests, with foreign peers (installed when root on Debian)
-	@$(PY) -m pytest -q
+	@$(PY) -m pytest -q -n 2 --dist loadfile
 
-check: setup ## lint, format, types, import rules, unit tests (under a minute)
+lint: setup
 	@.venv/bin/ruff check .
-	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff format --check -q .
 	@.venv/bin/mypy
-	@.venv/bin/lint-imports --no-logo 2>/dev/null || .venv/bin/lint-imports
-	@$(PY) -m pytest -q tests/unit
+	@.venv/bin/lint-imports --no-logo
+
+check: lint ## lint, format, types, import rules, unit tests (under a minute)
+	@$(PY) -m pytest -q -n 2 tests/unit
 
 format: setup ## format the code
 	@.venv/bin/ruff check --fix -q .

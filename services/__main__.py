@@ -1,26 +1,44 @@
-"""The command `gantry`."""
+"""The command `gantry`. A subcommand is imported when it is used: `echo` need not wait for what `serve` needs."""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
-from libs.cli.ae import ae
-from libs.cli.commit import commit
-from libs.cli.query import find
-from libs.cli.retrieve import get, move
-from libs.cli.store import echo, store
-from services.demo import demo
-from services.serve import serve
+_COMMANDS = {
+    "serve": ("services.serve", "Start the archive: every role, or those named with --role."),
+    "demo": ("services.demo", "Store, find, get, move and commit real files, comparing every byte."),
+    "echo": ("libs.cli.store", "Verify that a DICOM peer answers (C-ECHO)."),
+    "store": ("libs.cli.store", "Send files and folders to an archive (C-STORE)."),
+    "find": ("libs.cli.query", "Search an archive (C-FIND)."),
+    "get": ("libs.cli.retrieve", "Fetch objects from an archive into a folder (C-GET)."),
+    "move": ("libs.cli.retrieve", "Ask an archive to send objects to another AE (C-MOVE)."),
+    "commit": ("libs.cli.commit", "Ask an archive to take responsibility for objects (storage commitment)."),
+    "ae": ("libs.cli.ae", "Known AE titles: who may do what, and where C-MOVE may send."),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="gantry-dicom", prog_name="gantry")
 def main() -> None:
     """Gantry, a DICOM archive. `serve` runs it; the other commands talk to it, or to any DICOM archive."""
 
-
-for command in (serve, demo, echo, store, find, get, move, commit, ae):
-    main.add_command(command)
 
 if __name__ == "__main__":
     main(prog_name="gantry")

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from libs.common.adapters.files import open_file_store
 from libs.common.adapters.sqlite.index import open_sqlite_index
@@ -114,6 +115,7 @@ class Archive:
         self._stores: Stores | None = None
         self._server: Server | None = None
         self._converter = Converter()
+        self._allowed: WeakKeyDictionary[Association, bool] = WeakKeyDictionary()
         self._consumer: indexer_app.ConsumerLoop | None = None
         self._worker = worker
         number = 0 if worker is None else worker
@@ -231,9 +233,13 @@ class Archive:
         log.info("listening", ae_title=dimse.ae_title, port=self.dimse_port, tls=self._tls is not None)
 
     def _may_store(self, association: Association) -> bool:
-        return self._gatekeeper.may_store(
-            association.calling_ae_title, association.called_ae_title, association.peer_address
-        )
+        """Asked once per association: a policy that changes holds for the next one."""
+        allowed = self._allowed.get(association)
+        if allowed is None:
+            allowed = self._allowed[association] = self._gatekeeper.may_store(
+                association.calling_ae_title, association.called_ae_title, association.peer_address
+            )
+        return allowed
 
     def _policy_outcome(self, outcome: str) -> None:
         self.metrics.config_reloads.labels(outcome).inc()

@@ -88,7 +88,7 @@ def _serve(settings: Settings, roles: frozenset[Role], config: Path | None, work
         _welcome(settings, roles, workers)
         return asyncio.run(_supervise(workers))
     # Worker threads hold the interpreter for microseconds; the event loop must not wait longer for it than that.
-    sys.setswitchinterval(0.0001)
+    sys.setswitchinterval(0.0005)
     code: int = uvloop.run(_run(settings, roles, config, worker))
     return code
 
@@ -201,6 +201,8 @@ class _Supervisor:
                 *command, start_new_session=True, stdin=asyncio.subprocess.PIPE
             )
             self._processes[worker] = process
+            if self._stopping.is_set():  # asked while this one was being born
+                process.terminate()
             code = await process.wait()
             if self._stopping.is_set():
                 return max(code, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import ssl
 import sys
@@ -11,6 +10,7 @@ from functools import wraps
 from typing import Any
 
 import click
+import uvloop
 
 from libs.common.errors import (
     AssociationAborted,
@@ -111,7 +111,7 @@ def calls_a_peer(verb: Verb) -> Callable[..., None]:
         title, host, port = peer
         target = Peer(host, port, title, aet, tls=context, associate_timeout=timeout)
         try:
-            code = asyncio.run(verb(target, timeout=timeout, **own))
+            code: int = uvloop.run(verb(target, timeout=timeout, **own))
         except KeyboardInterrupt:
             code = 130
         except GantryError as error:

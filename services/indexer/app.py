@@ -14,6 +14,8 @@ from services.indexer.handlers import Indexer
 __all__ = ["GROUP", "ConsumerLoop", "build"]
 
 GROUP = "indexer"
+_LINGER = 0.1
+"""Seconds. An object is searchable that much later under load, and ingest has the processor meanwhile."""
 
 
 def build(
@@ -27,4 +29,4 @@ def build(
     """The consumer of this role; the process runs its `run` until `stop`."""
     handler = Indexer(objects, log, index, clock, metrics)
     topics = [TOPICS[InstanceStored].name]
-    return ConsumerLoop(log, GROUP, topics, handler, clock, metrics, limits or ConsumerLimits())
+    return ConsumerLoop(log, GROUP, topics, handler, clock, metrics, limits or ConsumerLimits(linger=_LINGER))

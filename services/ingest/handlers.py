@@ -11,6 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from prometheus_client import Counter, Histogram
+
 from libs.common.clock import Clock
 from libs.common.dicom.part10 import file_meta
 from libs.common.dicom.scan import Scan
@@ -99,6 +101,7 @@ class StorageService:
         self._chunks = Chunks()
         self._may_store = may_store
         self._metrics = metrics
+        self._by_status: dict[int, tuple[Counter, Histogram]] = {}
         self._settings = settings or IngestSettings()
 
     def receive(self, request: Request) -> InstanceSink:
@@ -127,25 +130,36 @@ class StorageService:
 
     async def _keep(self, request: Request, sink: InstanceSink) -> None:
         """Return when the object is durable and its event acknowledged by the log."""
+        begun = self._clock.monotonic()
         try:
             async with asyncio.timeout(self._settings.deadline + sink.length / _SLOWEST):
-                with self._metrics.blob_put_seconds.time():
-                    receipted = await sink.finish()
+                receipted = await sink.finish()
+                put = self._clock.monotonic()
                 await reach(FailPoint.AFTER_BLOB_PUT)
                 event = stored(request, sink, receipted)
                 await reach(FailPoint.BEFORE_PUBLISH)
-                with self._metrics.event_append_seconds.time():
-                    await self._log.append(event)
+                await self._log.append(event)
                 await reach(FailPoint.AFTER_PUBLISH)
         except TimeoutError:
             raise DependencyUnavailable("object store or event log", "deadline passed") from None
+        self._metrics.blob_put_seconds.observe(put - begun)
+        self._metrics.event_append_seconds.observe(self._clock.monotonic() - put)
 
     def _count(self, sink: InstanceSink, status: int) -> None:
-        words = f"{status:04X}"
-        self._metrics.objects_received.labels(words).inc()
-        self._metrics.object_receive_seconds.labels(words).observe((self._clock.now_us() - sink.stored_at) / 1e6)
+        count, seconds = self._counters(status)
+        count.inc()
+        seconds.observe((self._clock.now_us() - sink.stored_at) / 1e6)
         if status == SUCCESS:
             self._metrics.object_bytes_received.inc(sink.length)
+
+    def _counters(self, status: int) -> tuple[Counter, Histogram]:
+        """Looking a label up costs more than counting: once per status is enough."""
+        known = self._by_status.get(status)
+        if known is None:
+            words = f"{status:04X}"
+            received, seconds = self._metrics.objects_received, self._metrics.object_receive_seconds
+            known = self._by_status[status] = received.labels(words), seconds.labels(words)
+        return known
 
 
 def stored(request: Request, sink: InstanceSink, receipted: Receipted) -> InstanceStored:

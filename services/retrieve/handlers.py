@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import structlog
 
@@ -114,11 +115,14 @@ class RetrieveService:
 
     async def _get(self, request: Request, locations: list[Location], counters: Counters) -> None:
         progress = _Progress(request, counters, self._clock, self._settings.pending_every)
-        for location in locations:
-            if request.cancelled:
-                return
-            counters.count(location, await self._sub_operations.send(request.association, location))
-            await progress.tell()
+        async with self._sub_operations.over(request.association) as transfer:
+            for location, following in zip_longest(locations, locations[1:]):
+                if request.cancelled:
+                    return
+                if following is not None:
+                    transfer.prepare(following)
+                counters.count(location, await transfer.send(location))
+                await progress.tell()
 
     async def _move(self, request: Request, peer: Peer, locations: list[Location], counters: Counters) -> None:
         progress = _Progress(request, counters, self._clock, self._settings.pending_every)
@@ -151,11 +155,13 @@ class RetrieveService:
         again: list[Location] = []
         position = 0
         try:
-            async with connect(peer, contexts) as association:
-                for position, location in enumerate(batch):  # noqa: B007 - read when an association fails
+            async with connect(peer, contexts) as association, self._sub_operations.over(association) as transfer:
+                for position, location in enumerate(batch):
                     if request.cancelled:
                         return []
-                    status = await self._sub_operations.send(association, location, originator)
+                    if position + 1 < len(batch):
+                        transfer.prepare(batch[position + 1])
+                    status = await transfer.send(location, originator)
                     # PS3.4 B.2.3: A7xxH is out of resources, which passes.
                     if status & 0xFF00 == 0xA700 and not final:
                         again.append(location)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -70,28 +72,14 @@ class SubOperations:
         self._converter = converter
         self._timeout = response_timeout
 
-    async def send(
-        self, association: Association, location: Location, originator: Mapping[int, Value] | None = None
-    ) -> int:
-        """One C-STORE sub-operation; its status. An object that cannot be read, converted or accepted counts as failed
-        (C000H and the like); `AssociationAborted` and `PeerTimeout` say that the association is of no more use."""
+    @asynccontextmanager
+    async def over(self, association: Association) -> AsyncIterator[Transfer]:
+        """A transfer over one association; what it opened ahead is closed with it."""
+        transfer = Transfer(association, self._open, self._timeout)
         try:
-            context = choose(association, location)
-            if context is None:
-                raise ContextNotAccepted("no presentation context for this object")
-            source, length = await self._open(location, context)
-            try:
-                response = await association.store(
-                    context.id, self._command(association, location, originator), source, length, timeout=self._timeout
-                )
-            finally:
-                await source.close()
-        except (AssociationAborted, PeerTimeout):
-            raise
-        except GantryError as error:
-            log.warning("sub-operation failed", error=str(error), object_key=location.object_key)
-            return error.dicom_status
-        return response.status
+            yield transfer
+        finally:
+            await transfer.close()
 
     async def _open(self, location: Location, context: AcceptedContext) -> tuple[Source, int]:
         if context.transfer_syntax == location.transfer_syntax_uid:
@@ -110,6 +98,58 @@ class SubOperations:
             return bytes(buffer[:filled])
         finally:
             await reader.close()
+
+
+Opener = Callable[[Location, AcceptedContext], Awaitable[tuple[Source, int]]]
+
+
+class Transfer:
+    """C-STORE sub-operations over one association, one after the other; the next object is opened (and converted, where
+    it must be) while the one before is on its way."""
+
+    def __init__(self, association: Association, opener: Opener, response_timeout: float) -> None:
+        self._association = association
+        self._opener = opener
+        self._timeout = response_timeout
+        self._ahead: dict[str, asyncio.Task[tuple[Source, int]]] = {}
+
+    def prepare(self, location: Location) -> None:
+        """Begin to open an object that will be sent soon."""
+        context = choose(self._association, location)
+        if context is not None and location.object_key not in self._ahead:
+            opening = asyncio.ensure_future(self._opener(location, context))
+            self._ahead[location.object_key] = opening
+
+    async def send(self, location: Location, originator: Mapping[int, Value] | None = None) -> int:
+        """One C-STORE sub-operation; its status. An object that cannot be read, converted or accepted counts as failed
+        (C000H and the like); `AssociationAborted` and `PeerTimeout` say that the association is of no more use."""
+        association = self._association
+        try:
+            context = choose(association, location)
+            if context is None:
+                raise ContextNotAccepted("no presentation context for this object")
+            self.prepare(location)
+            source, length = await self._ahead.pop(location.object_key)
+            try:
+                response = await association.store(
+                    context.id, self._command(association, location, originator), source, length, timeout=self._timeout
+                )
+            finally:
+                await source.close()
+        except (AssociationAborted, PeerTimeout):
+            raise
+        except GantryError as error:
+            log.warning("sub-operation failed", error=str(error), object_key=location.object_key)
+            return error.dicom_status
+        return response.status
+
+    async def close(self) -> None:
+        """Close what was opened ahead and not sent."""
+        while self._ahead:
+            _, opening = self._ahead.popitem()
+            opened = (await asyncio.gather(opening, return_exceptions=True))[0]
+            if not isinstance(opened, BaseException):
+                await opened[0].close()
 
     @staticmethod
     def _command(association: Association, location: Location, originator: Mapping[int, Value] | None) -> Command:

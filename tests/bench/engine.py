@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from libs.common.net import Association, MemorySink, Request, Server, Sink
+from libs.common.net import Association, MemorySink, Request, Server, ServerLimits, Sink
 from libs.common.net.scu import VERIFICATION
 from libs.common.ul import Ability, AssociateReject, AssociateRequest
 from services.ingest.app import STORAGE_SOP_CLASSES
@@ -66,7 +66,8 @@ class _Quiet:
 
 
 async def _serve(port: int, folder: Path) -> None:
-    server = Server([_Files(folder)], _Quiet(), _Quiet())
+    limits = ServerLimits(associations=2000, associations_per_peer=2000)
+    server = Server([_Files(folder)], _Quiet(), _Quiet(), limits=limits)
     await server.start("127.0.0.1", port)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

@@ -258,19 +258,9 @@ def _retrieve(port: int, tool: str, *arguments: str) -> float:
     studies = asyncio.run(_study_uids(port))
     started = time.perf_counter()
     for uid in studies:
+        keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}"]
         subprocess.run(
-            [
-                tool,
-                "-S",
-                "-aec",
-                "GANTRY",
-                *arguments,
-                "-k",
-                "QueryRetrieveLevel=STUDY",
-                "-k",
-                f"StudyInstanceUID={uid}",
-            ]
-            + ["127.0.0.1", str(port)],
+            [tool, "-S", "-aec", "GANTRY", *arguments, *keys, "127.0.0.1", str(port)],
             check=True,
             env=environment,
             capture_output=True,

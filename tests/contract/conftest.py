@@ -25,6 +25,15 @@ def _files(folder: Path) -> OpenBlobStore:
     return open_again
 
 
+def _files_by_threads(folder: Path) -> OpenBlobStore:
+    """As where there is no memory to share with processes."""
+
+    async def open_again() -> BlobStore:
+        return await open_file_store(folder / "objects", sealers=0, low_water=0)
+
+    return open_again
+
+
 OpenEventLog = Callable[[], Awaitable[EventLog]]
 """Opens the same log again each time: what a restart, or another process, sees."""
 
@@ -46,7 +55,7 @@ async def _sqlite_index(folder: Path) -> SearchIndex:
 
 SEARCH_INDEXES: dict[str, OpenSearchIndex] = {"sqlite": _sqlite_index}
 EVENT_LOGS = {"sqlite": _sqlite}
-BLOB_STORES = {"files": _files}
+BLOB_STORES = {"files": _files, "files by threads": _files_by_threads}
 
 
 @pytest.fixture(params=BLOB_STORES)

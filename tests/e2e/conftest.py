@@ -10,7 +10,7 @@ import pytest
 
 from libs.common.net import Peer
 from tests.support.archive import RunningArchive, free_port
-from tests.support.asking import calling
+from tests.support.waiting import calling
 
 EVERYTHING = "[store, find, retrieve, commit, echo]"
 

@@ -21,7 +21,7 @@ from pynetdicom import build_context, evt
 from libs.common.net import scu
 from services.__main__ import main
 from tests.e2e.conftest import Site
-from tests.support import asking
+from tests.support import waiting as asking
 from tests.support.archive import ROOT, free_port
 from tests.support.dcmtk import content
 from tests.support.objects import CT, data_set, sample, study

@@ -15,7 +15,7 @@ from libs.cli.files import DicomFile
 from libs.cli.identifiers import identifier
 from libs.common.net import scu
 from tests.e2e.conftest import Site
-from tests.support import asking
+from tests.support import waiting as asking
 from tests.support.dcmtk import content
 from tests.support.dicom import from_bytes
 from tests.support.objects import sample

@@ -17,7 +17,7 @@ from pydicom.uid import generate_uid
 
 from libs.cli.files import DicomFile
 from tests.e2e.conftest import Site
-from tests.support import asking
+from tests.support import waiting as asking
 from tests.support.dcmtk import StoreScp, content, find, ok, received, run, tool
 from tests.support.objects import data_set, sample, study, write
 

@@ -18,7 +18,7 @@ from pydicom.uid import generate_uid
 
 from libs.cli.files import DicomFile
 from tests.e2e.conftest import Site
-from tests.support import asking
+from tests.support import waiting as asking
 from tests.support.objects import CT, sample, study
 from tests.support.orthanc import Orthanc
 

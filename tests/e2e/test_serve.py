@@ -24,7 +24,7 @@ from libs.cli.identifiers import identifier
 from libs.common.net import scu
 from services.__main__ import main
 from services.roles import Role, dimse_port, http_port
-from tests.support import asking
+from tests.support import waiting as asking
 from tests.support.archive import ROOT, RunningArchive
 from tests.support.dcmtk import content
 from tests.support.objects import CT, study

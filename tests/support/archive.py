@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from libs.common.net import Peer
@@ -18,10 +20,17 @@ from libs.common.net import Peer
 ROOT = Path(__file__).parents[2]
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def free_port(count: int = 1) -> int:
+    """The first of `count` free ports in a row, none of which the kernel gives to a client meanwhile."""
+    while True:
+        first = random.randrange(15000, 32000)
+        with ExitStack() as sockets:
+            try:
+                for port in range(first, first + count):
+                    sockets.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
 
 
 class RunningArchive:
@@ -29,7 +38,7 @@ class RunningArchive:
 
     def __init__(self, folder: Path, *arguments: str, peers: Sequence[str] = (), lab: bool = True) -> None:
         self.folder = folder
-        self.port, self.http_port = free_port(), free_port()
+        self.port, self.http_port = free_port(), free_port(2)
         self.config = folder / "gantry.yaml"
         self.write_policy(peers)
         self.arguments = [*arguments, *(["--lab"] if lab else [])]
@@ -114,13 +123,31 @@ class RunningArchive:
             return 0
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(seconds)
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the archive does not stop:\n{self.log.read_text()}") from None
         self.process = None
         return code
 
+    def workers(self) -> list[int]:
+        """The process ids of the workers that a supervisor has."""
+        assert self.process is not None
+        pid = self.process.pid
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        except OSError:
+            return []
+        return [int(child) for child in children.split()]
+
     def kill(self) -> None:
+        """SIGKILL, to the workers too: what a power cut does to processes."""
         if self.process is not None:
+            workers = self.workers()
             self.process.kill()
+            for worker in workers:
+                with suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
             self.process.wait(10)
             self.process = None
 

@@ -1,70 +1,195 @@
-"""Our own command line's functions, called from tests that look at something else."""
+"""What a peer sees of an archive: senders that go on after a crash, and a check of everything that was kept."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterable
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
 
 import pydicom
+from pydicom.dataset import Dataset
 
-from libs.cli.commit import ask
 from libs.cli.files import DicomFile
 from libs.cli.identifiers import BOTH, identifier
 from libs.cli.query import find_all
+from libs.cli.retrieve import FolderService, get_to
 from libs.cli.store import send_files
+from libs.common.adapters.sqlite import open_sqlite_log
+from libs.common.clock import SystemClock
+from libs.common.dicom.part10 import parse_meta
+from libs.common.dimse import Element
+from libs.common.errors import PeerError
+from libs.common.events import decode as decode_event
 from libs.common.net import Peer, connect, scu
+from tests.support.archive import RunningArchive
+from tests.support.objects import bytes_of
+
+LEVEL_KEYS = {
+    "STUDY": ("StudyInstanceUID", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"),
+    "SERIES": ("SeriesInstanceUID", "NumberOfSeriesRelatedInstances"),
+    "IMAGE": ("SOPInstanceUID",),
+}
 
 
-def store(peer: Peer, files: Iterable[DicomFile]) -> None:
-    """C-STORE, all of it with success."""
-    wanted = list(files)
-    sent = asyncio.run(send_files(peer, wanted))
-    assert sent.stored == len(wanted), sent.failures
+class Modality:
+    """A sender as modalities are: what was not acknowledged is sent again, until everything is."""
+
+    def __init__(self, peer: Peer, files: Sequence[DicomFile], window: int = 1) -> None:
+        self.peer = peer
+        self.files = list(files)
+        self.window = window
+        self.acknowledged: set[str] = set()
+
+    @property
+    def left(self) -> list[DicomFile]:
+        return [file for file in self.files if file.sop_instance_uid not in self.acknowledged]
+
+    async def send(self) -> None:
+        """One attempt with what is left; a broken association ends it."""
+
+        def done(file: DicomFile, status: int | None) -> None:
+            if status == 0:
+                self.acknowledged.add(file.sop_instance_uid)
+
+        try:
+            await send_files(self.peer, self.left, window=self.window, timeout=60.0, done=done)
+        except PeerError:
+            return
+
+    async def send_all(self, seconds: float = 60.0) -> None:
+        """Attempts until nothing is left."""
+        async with asyncio.timeout(seconds):
+            while self.left:
+                await self.send()
+                await asyncio.sleep(0.1 if self.left else 0)
 
 
-async def _instances(peer: Peer, study: str) -> int:
-    async with connect(peer, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
-        query = identifier("STUDY", [f"StudyInstanceUID={study}", "NumberOfStudyRelatedInstances"])
-        matches, status, comment = await find_all(association, scu.STUDY_ROOT_FIND, query, timeout=30.0)
-    assert status == 0, comment
-    return sum(int(match.NumberOfStudyRelatedInstances or 0) for match in matches)
+async def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Return when something holds."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.05)
 
 
-def wait_searchable(peer: Peer, study: str, count: int, seconds: float = 30.0) -> None:
-    """Return when so many instances of a study are in the index."""
-    deadline = time.monotonic() + seconds
-    while (found := asyncio.run(_instances(peer, study))) != count:
-        assert time.monotonic() < deadline, f"{found} of {count} instances are searchable after {seconds:g} s"
-        time.sleep(0.05)
+async def find(peer: Peer, level: str, keys: Sequence[str], *, root: str = "") -> tuple[list[Dataset], int]:
+    """Matches and the final status."""
+    root = root or (scu.PATIENT_ROOT_FIND if level == "PATIENT" else scu.STUDY_ROOT_FIND)
+    async with connect(peer, [(root, BOTH)]) as association:
+        matches, status, _ = await find_all(association, root, identifier(level, keys), timeout=60.0)
+    return matches, status
 
 
-async def _is_found(peer: Peer, file: DicomFile) -> bool:
-    ds = pydicom.dcmread(file.path, stop_before_pixels=True)
-    keys = [f"{keyword}={ds[keyword].value}" for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
-    async with connect(peer, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
-        matches, _, _ = await find_all(association, scu.STUDY_ROOT_FIND, identifier("IMAGE", keys), timeout=30.0)
-    return len(matches) == 1
+async def found(peer: Peer, level: str, *keys: str) -> list[Dataset]:
+    """Matches of a search that succeeds, with the level's own keys."""
+    named = {key.partition("=")[0] for key in keys}
+    matches, status = await find(peer, level, [*keys, *(key for key in LEVEL_KEYS[level] if key not in named)])
+    assert status == 0x0000
+    return matches
 
 
-def wait_found(peer: Peer, file: DicomFile, seconds: float = 30.0) -> None:
-    """Return when one instance is in the index."""
-    deadline = time.monotonic() + seconds
-    while not asyncio.run(_is_found(peer, file)):
-        assert time.monotonic() < deadline, f"{file.path.name} is not searchable after {seconds:g} s"
-        time.sleep(0.05)
+async def wait_for(archive: RunningArchive, count: int, seconds: float = 60.0, *, peer: Peer | None = None) -> None:
+    """Return when the archive's studies count `count` instances; there may never be more. `peer` asks."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while True:
+        studies = await found(peer or archive.peer, "STUDY")
+        total = sum(int(study.NumberOfStudyRelatedInstances) for study in studies)
+        if total == count:
+            return
+        assert total < count, f"{total} instances counted, {count} were sent"
+        assert loop.time() < deadline, f"{total} of {count} instances searchable after {seconds} s"
+        await asyncio.sleep(0.05)
 
 
-def calling(peer: Peer, ae_title: str) -> Peer:
-    """The same archive, called under another AE title."""
-    return replace(peer, calling_ae_title=ae_title)
+async def get(peer: Peer, folder: Path, level: str, *keys: str, syntax: str = "") -> dict[str, bytes]:
+    """The data sets that a C-GET brings, by SOP Instance UID; nothing may fail."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sop_class = "1.2.840.10008.5.1.4.1.1.2"
+    service = FolderService(folder, [sop_class])
+    contexts = [(sop_class, (syntax or "1.2.840.10008.1.2.1",))]
+    final = await get_to(peer, service, contexts, scu.STUDY_ROOT_GET, level, keys, timeout=60.0)
+    assert final is not None
+    assert (final.status, final.number(Element.FAILED_SUB_OPERATIONS)) == (0x0000, 0)
+    assert len(service.received) == final.number(Element.COMPLETED_SUB_OPERATIONS)
+    whole = {path.stem: path.read_bytes() for path in service.received}
+    return {uid: data[parse_meta(data).data_set_offset :] for uid, data in whole.items()}
 
 
-def commit(peer: Peer, files: Iterable[DicomFile], seconds: float = 60.0) -> tuple[int, int]:
-    """Storage commitment on one association: how many are committed, and how many are not."""
-    references = [(f.sop_class_uid, f.sop_instance_uid) for f in files]
-    status, _, report = asyncio.run(ask(peer, references, wait=seconds, timeout=30.0))
-    assert status == 0, f"refused: {status:04X}H"
-    assert report is not None, f"no report after {seconds:g} s"
-    return len(report.get("ReferencedSOPSequence") or []), len(report.get("FailedSOPSequence") or [])
+async def expect_kept(archive: RunningArchive, modalities: Sequence[Modality], seconds: float = 60.0) -> None:
+    """Every object that was acknowledged is found, whatever else there is."""
+    missing: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for modality in modalities:
+        for file in modality.files:
+            if file.sop_instance_uid in modality.acknowledged:
+                missing[uids_of(file)].add(file.sop_instance_uid)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while missing:
+        for (study, series), uids in list(missing.items()):
+            images = await once(
+                archive, "IMAGE", "SOPInstanceUID", f"StudyInstanceUID={study}", f"SeriesInstanceUID={series}"
+            )
+            uids -= {str(image.SOPInstanceUID) for image in images}
+            if not uids:
+                del missing[study, series]
+        assert not missing or loop.time() < deadline, f"acknowledged and not found: {dict(missing)}"
+
+
+async def expect_exactly(archive: RunningArchive, files: Sequence[DicomFile], folder: Path) -> None:
+    """Every one of `files` is there, and nothing else: once, at every level, with exact counts, byte for byte."""
+    await wait_for(archive, len(files))
+    expected: dict[str, dict[str, dict[str, DicomFile]]] = defaultdict(lambda: defaultdict(dict))
+    for file in files:
+        study, series = uids_of(file)
+        expected[study][series][file.sop_instance_uid] = file
+    counts = {
+        study.StudyInstanceUID: (int(study.NumberOfStudyRelatedSeries), int(study.NumberOfStudyRelatedInstances))
+        for study in await once(archive, "STUDY", "StudyInstanceUID")
+    }
+    assert counts == {study: (len(all_), sum(map(len, all_.values()))) for study, all_ in expected.items()}
+    for study, all_series in expected.items():
+        series_counts = {
+            series.SeriesInstanceUID: int(series.NumberOfSeriesRelatedInstances)
+            for series in await once(archive, "SERIES", "SeriesInstanceUID", f"StudyInstanceUID={study}")
+        }
+        assert series_counts == {series: len(members) for series, members in all_series.items()}
+        for series, members in all_series.items():
+            keys = (f"StudyInstanceUID={study}", f"SeriesInstanceUID={series}")
+            images = await once(archive, "IMAGE", "SOPInstanceUID", *keys)
+            assert {image.SOPInstanceUID for image in images} == set(members)
+        brought = await get(archive.peer, folder / study, "STUDY", f"StudyInstanceUID={study}")
+        assert brought == {uid: bytes_of(file) for m in all_series.values() for uid, file in m.items()}
+
+
+async def once(archive: RunningArchive, level: str, uid: str, *keys: str) -> list[Dataset]:
+    """Matches, none of which is there twice."""
+    matches = await found(archive.peer, level, *keys)
+    uids = [str(match[uid].value) for match in matches]
+    assert len(uids) == len(set(uids)), f"the same {uid} twice"
+    return matches
+
+
+@cache
+def uids_of(file: DicomFile) -> tuple[str, str]:
+    """Study and series of a file made by `tests.support.objects`."""
+    ds = pydicom.dcmread(file.path, specific_tags=["StudyInstanceUID", "SeriesInstanceUID"])
+    return str(ds.StudyInstanceUID), str(ds.SeriesInstanceUID)
+
+
+async def is_well(peer: Peer, file: DicomFile) -> None:
+    """Another peer is served: C-ECHO, and C-STORE of `file`."""
+    async with connect(peer, [(scu.VERIFICATION, BOTH)]) as association:
+        assert await scu.echo(association, timeout=30.0) == 0x0000
+    sent = await send_files(peer, [file], timeout=60.0)
+    assert (sent.stored, sent.failures) == (1, [])
+
+
+async def events(archive: RunningArchive, topic: str) -> list[object]:
+    """What the archive's log holds of a topic."""
+    log = await open_sqlite_log(archive.folder / "data" / "log.db", SystemClock())
+    try:
+        return [decode_event(record.payload) async for record in log.replay(topic)]
+    finally:
+        await log.close()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -26,14 +26,15 @@ def load_settings(
     values = {name: value for name, value in plain(document.tree).items() if name != PEERS}
     # Each source is checked by itself, so that an error names the file and line, the variable or the option at fault.
     _check(values, document)
+    given: list[_Given] = []
     for variable, text in sorted(environment.items()):
         path = _path_of(variable)
         if path is not None:
             value = parse(f"value: {text}", variable).tree.get("value") if text else ""
-            _set(values, path, plain(value), f"environment variable {variable}")
-    for dotted, value in (overrides or {}).items():
-        if value is not None:
-            _set(values, dotted.split("."), value, f"option for {dotted}")
+            given.append(_Given(path, plain(value), f"environment variable {variable}"))
+    _set(values, given)
+    options = (overrides or {}).items()
+    _set(values, [_Given(name.split("."), value, f"option for {name}") for name, value in options if value is not None])
     return Settings.model_validate(values)
 
 
@@ -44,20 +45,37 @@ def _check(values: Mapping[str, Any], document: Document) -> None:
         raise document.explain(error) from error
 
 
-def _set(values: dict[str, Any], path: list[str], value: Any, source: str) -> None:
-    """Put one value in and refuse it, naming where it came from, if the whole is wrong then."""
-    within = values
-    for step in path[:-1]:
-        within = within.setdefault(step, {})
-        if not isinstance(within, dict):
-            raise ConfigError(source, None, f"{'.'.join(path)}: unknown setting")
-    within[path[-1]] = value
+class _Given(NamedTuple):
+    """One value of a source that is not a file."""
+
+    path: list[str]
+    value: Any
+    source: str
+
+
+def _set(values: dict[str, Any], given: Sequence[_Given]) -> None:
+    """Put the values of a source in, and refuse the first that makes the whole wrong, naming where it came from. All
+    of them together: a certificate is of no use without its key."""
+    for path, value, source in given:
+        within = values
+        for step in path[:-1]:
+            within = within.setdefault(step, {})
+            if not isinstance(within, dict):
+                raise ConfigError(source, None, f"{'.'.join(path)}: unknown setting")
+        within[path[-1]] = value
     try:
         Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
+        place = [str(step) for step in first["loc"]]
+        # What is wrong with a section as a whole has the section as its place.
+        path, _, source = next((g for g in given if _begins_alike(g.path, place)), given[-1])
         reason = "unknown setting" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
         raise ConfigError(source, None, f"{'.'.join(path)}: {reason}") from error
+
+
+def _begins_alike(path: Sequence[str], place: Sequence[str]) -> bool:
+    return all(step == other for step, other in zip(path, place, strict=False))
 
 
 def _path_of(variable: str) -> list[str] | None:

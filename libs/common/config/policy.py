@@ -25,6 +25,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from libs.common.config.document import Document, read
 from libs.common.config.load import PEERS, plain
 from libs.common.config.settings import AeTitle
+from libs.common.ids import is_ae_title
 
 Network = IPv4Network | IPv6Network
 
@@ -125,6 +126,8 @@ class Policy:
         if called.strip() != self.ae_title:
             return Rejection(1, 1, 7, "called AE title is not ours")
         calling = calling.strip()
+        if not is_ae_title(calling):
+            return Rejection(1, 1, 3, "calling AE title is none (PS3.5 6.2)")
         peer, at = self.peers.get(calling), _address(address)
         if peer is not None and at is not None and peer.calls_from(at):
             if peer.tls and not tls:

@@ -61,7 +61,8 @@ class Connection(asyncio.BufferedProtocol):
         # uvloop's transports are no subclass of asyncio.Transport.
         self._transport = transport = cast(asyncio.Transport, transport)
         # Writes go to the kernel at once; a writer waits only while it does not take them.
-        transport.set_write_buffer_limits(high=0)
+        # TLS transports pause from `high` on, not above it: at 0 they would pause with nothing to wait for, for ever.
+        transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1, low=0)
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -65,9 +65,11 @@ Handler = Callable[[Sequence[Delivery]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ConsumerLimits:
-    """`dead_letters` within `dead_letter_seconds` stop the loop."""
+    """`dead_letters` within `dead_letter_seconds` stop the loop. Batches begin at least `linger` seconds apart: a lone
+    event is applied at once, and under load many share the cost of a batch."""
 
     batch: int = 500
+    linger: float = 0.0
     dead_letters: int = 100
     dead_letter_seconds: float = 3600.0
     delays: Delays = field(default_factory=Delays)
@@ -103,8 +105,12 @@ class ConsumerLoop:
         consumer = self._log.consumer(self._group, self._topics)
         try:
             await self._persist(consumer.__aenter__)
+            next_batch = 0.0
             while True:
+                if (early := next_batch - self._clock.monotonic()) > 0:
+                    await self._interruptible(self._clock.sleep(early))
                 records = await self._persist(lambda: consumer.poll(self._limits.batch))
+                next_batch = self._clock.monotonic() + self._limits.linger
                 await self._apply(await self._decoded(records))
                 await reach(FailPoint.BEFORE_COMMIT)
                 await self._persist(lambda done=records: consumer.commit(done))  # type: ignore[misc]

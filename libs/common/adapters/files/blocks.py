@@ -34,16 +34,17 @@ class Blocks:
         if self.flags and not self._works(f"{folder}/direct"):
             self.flags = 0
 
-    def append(self, fd: int, parts: Sequence[Buffer], *, last: bool) -> None:
-        """Write parts at the end of a file that was opened with `flags`. All but the last call bring whole blocks."""
+    def append(self, fd: int, parts: Sequence[Buffer], *, last: bool, start: int = 0) -> None:
+        """Write parts at the end of a file that was opened with `flags` and holds `start` bytes. All but the last call
+        bring whole blocks."""
         if not self.flags:
             _write_all(fd, parts)
             return
         buffer = self._buffer()
-        filled = total = 0
+        filled, end = 0, start
         for part in parts:
             view = memoryview(part).cast("B")
-            total += len(view)
+            end += len(view)
             while len(view):
                 count = min(len(view), _BUFFER - filled)
                 buffer[filled : filled + count] = view[:count]
@@ -56,12 +57,11 @@ class Blocks:
         if rest and not last:
             raise ValueError("only the last part of an object may end within a block")
         if filled:
-            start = os.lseek(fd, 0, os.SEEK_CUR)
             padded = filled + (BLOCK - rest if rest else 0)
             buffer[filled:padded] = bytes(padded - filled)
             _write_all(fd, [buffer[:padded]])
-            if padded != filled:
-                os.ftruncate(fd, start + filled)
+            if rest:
+                os.ftruncate(fd, end)
 
     def _buffer(self) -> memoryview:
         buffer: memoryview | None = getattr(self._local, "buffer", None)

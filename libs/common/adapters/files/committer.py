@@ -22,6 +22,7 @@ from libs.common.errors import DependencyUnavailable
 from libs.common.ports.blobs import Buffer
 
 _FOLDERS_KEPT_OPEN = 64
+_LOOK_EVERY = 16 << 20
 
 
 class Job:
@@ -45,11 +46,11 @@ class Job:
 class Committer:
     """A few threads that seal objects, and the groups they form."""
 
-    def __init__(self, root: str, temp: TempFolder, blocks: Blocks, threads: int, low_water: int) -> None:
+    def __init__(self, root: str, temp: TempFolder, blocks: Blocks, threads: int, room: Room) -> None:
         self._root = root
         self._temp = temp
         self._blocks = blocks
-        self._low_water = low_water
+        self._room = room
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._renamed: list[Job] = []
@@ -93,11 +94,14 @@ class Committer:
             del job  # the caller's buffers are not ours while we wait
 
     def _write(self, job: Job) -> None:
+        start = 0
         if job.fd < 0:
             job.temp = self._temp.new_name()
             job.fd = self._temp.create(job.temp, self._blocks.flags)
-        self._blocks.append(job.fd, job.parts, last=True)
-        require_room(job.fd, self._low_water)
+        else:
+            start = os.lseek(job.fd, 0, os.SEEK_CUR)
+        self._blocks.append(job.fd, job.parts, last=True, start=start)
+        self._room.require()
         os.fdatasync(job.fd)
         if job.folder not in self._known:
             self._make(job.folder)
@@ -171,11 +175,26 @@ class Committer:
         return fd
 
 
-def require_room(fd: int, low_water: int) -> None:
-    """Refuse while less than `low_water` bytes are free: a full disk would stop the event log and the index too."""
-    if low_water:
-        free = os.fstatvfs(fd)
-        if free.f_bavail * free.f_frsize < low_water:
+class Room:
+    """Whether there is room: a full disk would stop the event log and the index too. Looks at most once in so many
+    bytes written, since a look costs as much as a write."""
+
+    def __init__(self, folder: str, low_water: int) -> None:
+        self._folder = folder
+        self._low_water = low_water
+        self._unseen = _LOOK_EVERY
+
+    def require(self, written: int = 1 << 20) -> None:
+        """Raises `DependencyUnavailable` while less than `low_water` bytes are free."""
+        self._unseen += written
+        if self._unseen >= _LOOK_EVERY:
+            self.look()
+            self._unseen = 0
+
+    def look(self) -> None:
+        """The same, looking now."""
+        free = os.statvfs(self._folder)
+        if free.f_bavail * free.f_frsize < self._low_water:
             raise DependencyUnavailable(DEPENDENCY, "free space is below the low-water mark")
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from stat import S_ISREG
 
 from libs.common.adapters.files.blocks import Blocks
-from libs.common.adapters.files.committer import Committer, Job, fsync_folder, require_room
-from libs.common.adapters.files.problems import DEPENDENCY, translating
+from libs.common.adapters.files.committer import Committer, Job, Room, fsync_folder
+from libs.common.adapters.files.problems import DEPENDENCY, refused, translating
 from libs.common.adapters.files.reader import FileReader
+from libs.common.adapters.files.sealers import SLOT, Sealers
 from libs.common.adapters.files.temp import TempFolder
 from libs.common.adapters.files.waiting import uncancelled
 from libs.common.adapters.files.writer import FileWriter
@@ -24,25 +25,40 @@ from libs.common.ports.blobs import BlobStat, Buffer
 
 _KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}/)*[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 _PAGE = 1000
+_READ_AHEAD = 2 << 20
 
 DEFAULT_THREADS = 4
+DEFAULT_SEALERS = 3
 DEFAULT_LOW_WATER = 256 * 1024 * 1024
 
 
 class FileStore:
-    """Objects as files. Made by `open_file_store`; `threads` seal objects, as many again read and stream."""
+    """Objects as files. Made by `open_file_store`. Small objects are made durable by `sealers` processes, larger ones
+    by `threads` threads (as small ones where there are no such processes); as many threads again read and stream."""
 
-    def __init__(self, root: Path, temp: TempFolder, threads: int, low_water: int) -> None:
+    def __init__(self, root: Path, temp: TempFolder, threads: int, sealers: int, low_water: int) -> None:
         self._root = str(root)
         self._temp = temp
-        self._low_water = low_water
+        self._room = Room(str(root), low_water)
         self._closed = False
         self._blocks = Blocks(str(temp.path))
-        self._committer = Committer(self._root, temp, self._blocks, threads, low_water)
+        self._committer = Committer(self._root, temp, self._blocks, threads, self._room)
         self._threads = ThreadPoolExecutor(threads, "gantry-files-io")
+        direct = bool(self._blocks.flags)
+        self._sealers = Sealers(self._root, direct, sealers) if sealers and hasattr(os, "memfd_create") else None
 
     async def put(self, key: str, parts: Sequence[Buffer]) -> None:
-        await uncancelled(self._seal(key, parts, -1, ""))
+        if self._sealers is None or sum(map(len, parts)) > SLOT:
+            await uncancelled(self._seal(key, parts, -1, ""))
+            return
+        _require_key(key)
+        if self._closed:
+            raise RuntimeError("the store is closed")
+        self._room.require(sum(map(len, parts)))
+        try:
+            await self._sealers.seal(parts, self._temp.new_relative_name(), key)
+        except OSError as error:
+            raise refused(error) from error
 
     def writer(self, key: str) -> FileWriter:
         _require_key(key)
@@ -50,13 +66,13 @@ class FileStore:
         def seal(parts: list[Buffer], fd: int, path: str) -> asyncio.Future[None]:
             return self._seal(key, parts, fd, path)
 
-        return FileWriter(seal, self._temp, self._blocks, self._threads, self._low_water)
+        return FileWriter(seal, self._temp, self._blocks, self._threads, self._room)
 
     async def open(self, key: str, offset: int = 0, length: int | None = None) -> FileReader:
         path = self._path(key)
         loop = asyncio.get_running_loop()
         with translating():
-            fd, size = await loop.run_in_executor(self._threads, _open, path)
+            fd, size = await loop.run_in_executor(self._threads, _open, path, offset, length)
         start = min(max(offset, 0), size)
         end = size if length is None else min(size, start + max(length, 0))
         return FileReader(fd, size, start, end, self._threads)
@@ -92,6 +108,8 @@ class FileStore:
             return
         self._closed = True
         loop = asyncio.get_running_loop()
+        if self._sealers is not None:
+            self._sealers.close()
         await loop.run_in_executor(None, self._committer.close)
         await loop.run_in_executor(None, self._threads.shutdown)
         await loop.run_in_executor(None, self._temp.close)
@@ -114,7 +132,7 @@ class FileStore:
         except FileNotFoundError as error:
             raise DependencyUnavailable(DEPENDENCY, "its folder is gone") from error
         try:
-            require_room(fd, self._low_water)
+            self._room.look()
             os.write(fd, b"gantry")
             os.fdatasync(fd)
         finally:
@@ -123,7 +141,11 @@ class FileStore:
 
 
 async def open_file_store(
-    root: Path, *, threads: int = DEFAULT_THREADS, low_water: int = DEFAULT_LOW_WATER
+    root: Path,
+    *,
+    threads: int = DEFAULT_THREADS,
+    sealers: int = DEFAULT_SEALERS,
+    low_water: int = DEFAULT_LOW_WATER,
 ) -> FileStore:
     """Open the store on `root`, making it where it is not there, and remove what broken writes left. Puts are refused
     while less than `low_water` bytes are free. Raises `DependencyUnavailable` where the folder cannot be used."""
@@ -136,7 +158,7 @@ async def open_file_store(
         path, temp = await asyncio.get_running_loop().run_in_executor(None, prepare)
     except OSError as error:
         raise DependencyUnavailable(DEPENDENCY, os.strerror(error.errno or 0)) from error
-    return FileStore(path, temp, threads, low_water)
+    return FileStore(path, temp, threads, sealers, low_water)
 
 
 def _require_key(key: str) -> None:
@@ -144,12 +166,16 @@ def _require_key(key: str) -> None:
         raise ValueError("not an object key")
 
 
-def _open(path: str) -> tuple[int, int]:
+def _open(path: str, offset: int, length: int | None) -> tuple[int, int]:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     stat = os.fstat(fd)
     if not S_ISREG(stat.st_mode):
         os.close(fd)
         raise IsADirectoryError(errno.EISDIR, "a folder")
+    # The disk begins to read while the caller still gets ready: a whole small object, the beginning of a large one.
+    ahead = min(stat.st_size if length is None else length, _READ_AHEAD)
+    if ahead > 0 and hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, max(offset, 0), ahead, os.POSIX_FADV_WILLNEED)
     return fd, stat.st_size
 
 

@@ -36,6 +36,10 @@ class TempFolder:
         """A path that no other object on its way in has. Safe to call from any thread."""
         return self._prefix + str(next(self._numbers))
 
+    def new_relative_name(self) -> str:
+        """The same, relative to the root."""
+        return f".temp/{self.path.name}/{next(self._numbers)}"
+
     @staticmethod
     def create(path: str, flags: int) -> int:
         """A new file under a name of ours, open for writing with `flags` besides."""

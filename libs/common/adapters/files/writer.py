@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 
 from libs.common.adapters.files.blocks import Blocks
-from libs.common.adapters.files.committer import require_room
+from libs.common.adapters.files.committer import Room
 from libs.common.adapters.files.problems import refused
 from libs.common.adapters.files.temp import TempFolder
 from libs.common.adapters.files.waiting import uncancelled
@@ -31,12 +31,12 @@ Seal = Callable[[list[Buffer], int, str], "asyncio.Future[None]"]
 class FileWriter:
     """`libs.common.ports.blobs.BlobWriter` into a temp file."""
 
-    def __init__(self, seal: Seal, temp: TempFolder, blocks: Blocks, threads: Executor, low_water: int) -> None:
+    def __init__(self, seal: Seal, temp: TempFolder, blocks: Blocks, threads: Executor, room: Room) -> None:
         self._seal = seal
         self._temp = temp
         self._blocks = blocks
         self._threads = threads
-        self._low_water = low_water
+        self._room = room
         self._fill = bytearray()
         self._spare = bytearray()
         self._writing: asyncio.Future[None] | None = None
@@ -99,7 +99,7 @@ class FileWriter:
         if self._fd < 0:
             self._path = self._temp.new_name()
             self._fd = self._temp.create(self._path, self._blocks.flags)
-        require_room(self._fd, self._low_water)
+        self._room.require(len(buffer))
         self._blocks.append(self._fd, [buffer], last=False)
         self._unsynced += len(buffer)
         buffer.clear()

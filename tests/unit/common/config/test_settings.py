@@ -109,3 +109,11 @@ def test_every_setting_says_what_it_means() -> None:
 
 def test_committed_docs_of_settings_are_current() -> None:
     assert (Path(__file__).parents[4] / "docs/settings.md").read_text() == settings_as_markdown()
+
+
+def test_what_belongs_together_may_come_in_several_variables() -> None:
+    names = {"CERTIFICATE": "a.pem", "KEY": "a.key", "CA": "ca.pem"}
+    settings = load_settings(None, {f"GANTRY_TLS__{name}": value for name, value in names.items()})
+    assert (settings.tls.certificate, settings.tls.key, settings.tls.ca) == tuple(map(Path, names.values()))
+    with pytest.raises(ConfigError, match=r"GANTRY_TLS__CERTIFICATE.*certificate and its key are needed together"):
+        load_settings(None, {"GANTRY_TLS__CERTIFICATE": "a.pem", "GANTRY_LAB": "true"})

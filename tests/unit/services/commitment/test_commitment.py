@@ -357,6 +357,7 @@ async def test_hundred_thousand_references_stall_nobody(archive: Archive) -> Non
     references = [(CT, f"1.2.826.0.1.3680043.2.1143.{n}") for n in range(100_000)]
     longest = 0.0
     loop = asyncio.get_running_loop()
+    begun = loop.time()
 
     async def feel() -> None:
         nonlocal longest
@@ -379,7 +380,8 @@ async def test_hundred_thousand_references_stall_nobody(archive: Archive) -> Non
     feeling.cancel()
     assert len(failures) == 100_000
     assert len(report) > 5_000_000
-    assert longest < 0.25
+    # Where any of the steps ran on the loop, that step would be most of the whole.
+    assert longest < (loop.time() - begun) / 4
 
 
 def _raw_request(references: Sequence[tuple[str, str]]) -> bytes:

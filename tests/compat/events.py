@@ -1,0 +1,132 @@
+"""Golden files: one event of every class in every schema version that was ever written, with fixed values.
+
+    python -m tests.compat.events      writes golden files that are missing; what is there is never written again
+
+Who adds a field with a default leaves `EVENTS` as it is: the new field then shows in what the encoder writes, and the
+next version's golden files are made beside these. Who must change a file here has broken every log in the field.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from libs.common.events import (
+    BulkElement,
+    CommitmentFailure,
+    CommitmentReference,
+    CommitmentReported,
+    CommitmentRequested,
+    DeadLetter,
+    Event,
+    InstanceConflictFound,
+    InstanceStored,
+    PixelData,
+    encode,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+
+_STORED = InstanceStored(
+    partition="default",
+    trace="00112233445566778899aabbccddeeff",
+    receipt="018f00000000aaaaaaaaaaaaaaaaaaaa",
+    stored_at=1_700_000_000_123_456,
+    study_instance_uid="1.2.840.1",
+    series_instance_uid="1.2.840.1.2",
+    sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+    sop_instance_uid="1.2.840.1.2.3",
+    transfer_syntax_uid="1.2.840.10008.1.2.4.90",
+    object_key="objects/default/01/018f00000000aaaaaaaaaaaaaaaaaaaa.dcm",
+    object_size=525_312,
+    data_set_offset=340,
+    data_set_length=524_972,
+    digest="blake3:" + "0123456789abcdef" * 4,
+    header=b"\x08\x00\x16\x00UI\x1a\x001.2.840.10008.5.1.4.1.1.2\x00",
+    header_length=1234,
+    bulk=(BulkElement(0x00420011, "OB", 900, 70_000), BulkElement(0x00091010, "UN", 71_000, 2048)),
+    pixel_data=PixelData(0x7FE00010, "OB", 73_060, None, (4, 1000, 2**32 - 2)),
+    calling_ae_title="CT1",
+    called_ae_title="GANTRY",
+    peer_address="10.1.2.3",
+)
+_BARE = InstanceStored(
+    partition="p",
+    trace="",
+    receipt="018f00000000bbbbbbbbbbbbbbbbbbbb",
+    stored_at=0,
+    study_instance_uid="1.2",
+    series_instance_uid="1.3",
+    sop_class_uid="1.4",
+    sop_instance_uid="1.5",
+    transfer_syntax_uid="1.2.840.10008.1.2",
+    object_key="k",
+    object_size=16 << 30,
+    data_set_offset=0,
+    data_set_length=16 << 30,
+    digest="blake3:",
+    header=None,
+    header_length=5_000_000,
+    pixel_data=PixelData(0x7FE00010, "OW", 5_000_012, 8 << 30),
+)
+_CONFLICT = InstanceConflictFound(
+    partition="default",
+    trace="00112233445566778899aabbccddeeff",
+    study_instance_uid="1.2.840.1",
+    sop_instance_uid="1.2.840.1.2.3",
+    kept_receipt="018f00000000aaaaaaaaaaaaaaaaaaaa",
+    kept_digest="blake3:aa",
+    aside_receipt="018f00000000bbbbbbbbbbbbbbbbbbbb",
+    aside_digest="blake3:bb",
+    found_at=1_700_000_000_654_321,
+    calling_ae_title="CT1",
+)
+_REQUESTED = CommitmentRequested(
+    partition="default",
+    trace="00112233445566778899aabbccddeeff",
+    transaction_uid="2.25.1",
+    requested_at=1_700_000_001_000_000,
+    calling_ae_title="CT1",
+    called_ae_title="GANTRY",
+    peer_address="fe80::1",
+    references=(CommitmentReference("1.4", "1.5"), CommitmentReference("1.4", "1.6")),
+)
+_REPORTED = CommitmentReported(
+    partition="default",
+    trace="00112233445566778899aabbccddeeff",
+    transaction_uid="2.25.1",
+    calling_ae_title="CT1",
+    reported_at=1_700_000_002_000_000,
+    delivered=True,
+    failures=(CommitmentFailure("1.4", "1.6", 0x0112),),
+)
+_DEAD = DeadLetter(
+    partition="default",
+    trace="",
+    group="indexer",
+    topic="instances",
+    offset=4711,
+    reason="NotUnderstood: data set is cut off",
+    failed_at=1_700_000_003_000_000,
+    payload=b"\x93\xff\x00whatever it was",
+)
+
+EVENTS: dict[str, Event] = {
+    "InstanceStored.v1": _STORED,
+    "InstanceStored-claim-check.v1": _BARE,
+    "InstanceConflictFound.v1": _CONFLICT,
+    "CommitmentRequested.v1": _REQUESTED,
+    "CommitmentReported.v1": _REPORTED,
+    "DeadLetter.v1": _DEAD,
+}
+
+
+def golden(name: str) -> Path:
+    return GOLDEN / f"{name}.msgpack"
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for event_name, event in EVENTS.items():
+        if not golden(event_name).exists():
+            golden(event_name).write_bytes(encode(event))
+            print(f"wrote {golden(event_name)}")
