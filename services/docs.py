@@ -6,6 +6,7 @@ from pathlib import Path
 
 from libs.common.config.load import settings_as_markdown
 from libs.common.telemetry.metrics import metrics_as_markdown
+from services import conformance
 
 GENERATED = {"settings.md": settings_as_markdown, "metrics.md": metrics_as_markdown}
 
@@ -16,6 +17,8 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     for name, text in GENERATED.items():
         (folder / name).write_text(text(), encoding="utf-8")
+    statement = folder / "conformance.md"
+    statement.write_text(conformance.filled(statement.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

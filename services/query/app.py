@@ -17,7 +17,7 @@ from services.query.handlers import FindService
 PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 PATIENT_STUDY_ONLY_FIND = "1.2.840.10008.5.1.4.1.2.3.1"
-_TRANSFER_SYNTAXES = (
+TRANSFER_SYNTAXES = (
     EXPLICIT_LITTLE_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
@@ -27,6 +27,6 @@ _TRANSFER_SYNTAXES = (
 
 def build(index: SearchIndex, ae_title: str, metrics: Metrics) -> list[Service]:
     """The services of this role. `ae_title` is whom to retrieve from."""
-    asked = Ability(frozenset(_TRANSFER_SYNTAXES), preferred=_TRANSFER_SYNTAXES)
+    asked = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES)
     abilities = dict.fromkeys((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), asked)
     return [FindService(abilities, index, ae_title, metrics)]

@@ -54,11 +54,12 @@ def choose(association: Association, location: Location) -> AcceptedContext | No
     for cx in _usable(association, location.sop_class_uid):
         if cx.transfer_syntax == location.transfer_syntax_uid:
             return cx
-        if cx.transfer_syntax in UNCOMPRESSED and _convertible(location.transfer_syntax_uid):
+        if cx.transfer_syntax in UNCOMPRESSED and convertible(location.transfer_syntax_uid):
             best = best or cx
     return best
 
 
-def _convertible(transfer_syntax: str) -> bool:
+def convertible(transfer_syntax: str) -> bool:
+    """Whether we can try to make an uncompressed Little Endian form of it; decoders may still refuse."""
     encoding = encoding_of(transfer_syntax)
     return transfer_syntax in UNCOMPRESSED or encoding.encapsulated or encoding.deflated

@@ -56,6 +56,17 @@ _DELIMITERS = re.compile(rb"[\\^=\r\n\f\t]")
 _TEXT_DELIMITERS = re.compile(r"([\\^=\r\n\f\t])")
 
 
+DEFINED_TERMS: tuple[str, ...] = (
+    "ISO_IR 6",
+    *(f"ISO_IR {number}" for number in _SINGLE),
+    "ISO_IR 192",
+    "GB18030",
+    "GBK",
+    *(f"ISO 2022 IR {number}" for number in ("6", *_SINGLE, *_MULTI)),
+)
+"""What is read, for the conformance statement."""
+
+
 @dataclass(frozen=True, slots=True)
 class CharacterSet:
     """A Specific Character Set, ready for use. `terms` are the defined terms as they came."""

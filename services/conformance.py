@@ -1,0 +1,132 @@
+"""The tables of docs/conformance.md, made from what the code does. The prose around them is written by hand.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from pydicom.uid import UID
+from pynetdicom import ALL_TRANSFER_SYNTAXES
+
+from libs.cli.output import STATUS_WORDS
+from libs.common import errors
+from libs.common.config.settings import Settings
+from libs.common.dicom.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, Level
+from libs.common.dicom.charsets import DEFINED_TERMS
+from libs.common.dicom.transfer_syntaxes import encoding_of
+from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from libs.common.net import scu
+from services.commitment import wire
+from services.gatekeeper import PATIENT_STUDY_ONLY_FIND, PATIENT_STUDY_ONLY_GET, PATIENT_STUDY_ONLY_MOVE
+from services.ingest.app import STORAGE_SOP_CLASSES
+from services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
+from services.retrieve.plan import UNCOMPRESSED, convertible
+
+_BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+_SERVICES = (
+    ("any", (scu.VERIFICATION,), "SCP", None),
+    ("query", (scu.PATIENT_ROOT_FIND, scu.STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), "SCP", QUERY_SYNTAXES),
+    ("retrieve", (scu.PATIENT_ROOT_MOVE, scu.STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE), "SCP", UNCOMPRESSED),
+    ("retrieve", (scu.PATIENT_ROOT_GET, scu.STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET), "SCP", UNCOMPRESSED),
+    ("commitment", (scu.STORAGE_COMMITMENT,), "SCP", wire.TRANSFER_SYNTAXES),
+)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def _implementation() -> str:
+    dimse = Settings().dimse
+    rows = [
+        ("Application context name", "1.2.840.10008.3.1.1.1"),
+        ("Implementation class UID", IMPLEMENTATION_CLASS_UID),
+        ("Implementation version name", IMPLEMENTATION_VERSION_NAME),
+        ("Maximum PDU length announced", f"{dimse.max_pdu} bytes (`dimse.max_pdu`)"),
+        ("Associations at once, per process", f"{dimse.max_associations} (`dimse.max_associations`)"),
+        ("Presentation contexts per association", f"{dimse.max_contexts} (`dimse.max_contexts`)"),
+        ("Asynchronous operations window", f"up to {dimse.async_window} (`dimse.async_window`)"),
+    ]
+    return _table(("", "value"), rows)
+
+
+def _services() -> str:
+    rows = [
+        (UID(uid).name, uid, service, role, "any" if syntaxes is None else "; ".join(UID(ts).name for ts in syntaxes))
+        for service, uids, role, syntaxes in _SERVICES
+        for uid in uids
+    ]
+    return _table(("SOP class", "UID", "service", "role", "transfer syntaxes"), rows)
+
+
+def _storage() -> str:
+    rows = sorted((UID(uid).name, uid) for uid in STORAGE_SOP_CLASSES)
+    return _table(("SOP class", "UID"), rows)
+
+
+def _transfer_syntaxes() -> str:
+    rows = []
+    for uid in map(str, ALL_TRANSFER_SYNTAXES):
+        encoding = encoding_of(uid)
+        kind = "encapsulated" if encoding.encapsulated else "deflated" if encoding.deflated else "native"
+        rows.append((UID(uid).name, uid, kind, "yes" if convertible(uid) else "no"))
+    return _table(("transfer syntax", "UID", "pixel data", "converted where the receiver does not take it"), rows)
+
+
+def _key(attribute: Attribute) -> tuple[str, str, str, str, str]:
+    tag = f"({attribute.tag >> 16:04X},{attribute.tag & 0xFFFF:04X})"
+    kind = "unique" if attribute.tag in UNIQUE_KEYS.values() else "computed" if attribute.computed else "optional"
+    return attribute.level.value, attribute.keyword, tag, attribute.vr, kind
+
+
+def _query_keys() -> str:
+    order = {level.value: level.depth for level in Level}
+    rows = sorted(map(_key, ATTRIBUTES.values()), key=lambda row: (order[row[0]], row[4] != "unique", row[2]))
+    return _table(("level", "attribute", "tag", "VR", "key"), rows)
+
+
+def _error_statuses() -> str:
+    kinds = (
+        errors.MismatchedDataSet,
+        errors.NotUnderstood,
+        errors.NotAuthorised,
+        errors.TooLarge,
+        errors.DependencyUnavailable,
+        errors.NotFound,
+        errors.GantryError,
+    )
+    rows = []
+    for kind in kinds:
+        meaning = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+        status = kind.dicom_status
+        words = meaning if kind is not errors.GantryError else "Anything else that goes wrong on our side"
+        rows.append((f"{status:04X}H", STATUS_WORDS.get(status, ""), words))
+    return _table(("status", "words", "when"), rows)
+
+
+def _character_sets() -> str:
+    return ", ".join(f"`{term}`" for term in DEFINED_TERMS) + "\n"
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "implementation": _implementation,
+    "services": _services,
+    "storage": _storage,
+    "transfer-syntaxes": _transfer_syntaxes,
+    "query-keys": _query_keys,
+    "error-statuses": _error_statuses,
+    "character-sets": _character_sets,
+}
+
+
+def filled(document: str) -> str:
+    """The document with its tables made anew. A table that nobody makes, or that is not there, raises."""
+    missing = set(TABLES) - {match["name"] for match in _BLOCK.finditer(document)}
+    if missing:
+        raise LookupError(f"docs/conformance.md has no place for {', '.join(sorted(missing))}")
+    return _BLOCK.sub(lambda match: f"{match[1]}{TABLES[match['name']]()}{match[3]}", document)
