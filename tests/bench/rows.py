@@ -108,11 +108,11 @@ def _receivers(folder: Path) -> list[Callable[[], Contestant]]:
 
 
 def store(folder: Path, quick: bool) -> list[Figure]:
-    return _store(folder, 60 if quick else 300, corpus.CT, (1, 4, 8), _receivers(folder))
+    return _store(folder, 50 if quick else 150, corpus.CT, (1, 4, 8), _receivers(folder))
 
 
 def small(folder: Path, quick: bool) -> list[Figure]:
-    return _store(folder, 200 if quick else 800, corpus.SMALL, (1, 4, 8), _receivers(folder))
+    return _store(folder, 100 if quick else 300, corpus.SMALL, (1, 4, 8), _receivers(folder))
 
 
 def nagle(folder: Path, quick: bool) -> list[Figure]:
