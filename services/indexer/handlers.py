@@ -15,8 +15,12 @@ from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import Applied, InstanceEntry, SearchIndex
 from libs.common.ports.log import EventLog
 from libs.common.runtime.consumer import Delivery, Poison
+from libs.common.telemetry.logs import get_logger
 from libs.common.telemetry.metrics import Metrics
 from services.indexer.entries import conflict_of, entry_of, head_length
+
+
+_said = get_logger("indexer")
 
 
 class Indexer:
@@ -47,6 +51,16 @@ class Indexer:
         conflicts = [conflict for conflict in found if conflict is not None]
         if conflicts:
             await self._log.append(*conflicts)
+        for conflict in conflicts:
+            # Somebody made two objects of one name: for a person to look into, so it is said and not only counted.
+            _said.warning(
+                "other bytes under a sop instance uid that is taken; the first stays current, this one is kept aside",
+                sop_instance_uid=conflict.sop_instance_uid,
+                calling=conflict.calling_ae_title,
+                kept_receipt=conflict.kept_receipt,
+                aside_receipt=conflict.aside_receipt,
+                trace=conflict.trace,
+            )
         for event, outcome in zip(events, applied, strict=True):
             self._metrics.instances_indexed.labels(outcome.outcome.value).inc()
             self._metrics.searchable_seconds.observe(max(0, now - event.stored_at) / 1e6)
