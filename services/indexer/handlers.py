@@ -19,7 +19,6 @@ from libs.common.telemetry.logs import get_logger
 from libs.common.telemetry.metrics import Metrics
 from services.indexer.entries import conflict_of, entry_of, head_length
 
-
 _said = get_logger("indexer")
 
 
