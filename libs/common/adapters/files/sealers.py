@@ -98,7 +98,12 @@ class Sealers:
     async def _slot(self) -> int:
         future: asyncio.Future[int] = self._loop.create_future()
         self._wanted.append(future)
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self._release(future.result())  # given, and the caller was cancelled before it could take it
+            raise
 
     def _release(self, slot: int) -> None:
         while self._wanted:
