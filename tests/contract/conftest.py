@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from libs.common.adapters.files import open_file_store
+from libs.common.adapters.kafka import KafkaCluster, open_kafka_log
 from libs.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from libs.common.clock import ManualClock
 from libs.common.ports.blobs import BlobStore
@@ -45,6 +48,18 @@ def _sqlite(folder: Path, clock: ManualClock) -> OpenEventLog:
     return open_again
 
 
+def _kafka(folder: Path, clock: ManualClock) -> OpenEventLog:
+    prefix = f"t{uuid4().hex[:10]}"
+
+    async def open_again() -> EventLog:
+        cluster = KafkaCluster(
+            (os.environ["GANTRY_TEST_KAFKA"],), prefix, replication=1, min_insync=1, session_timeout=6.0
+        )
+        return await open_kafka_log(cluster, clock, await open_file_store(folder / "claims", low_water=0))
+
+    return open_again
+
+
 OpenSearchIndex = Callable[[Path], Awaitable[SearchIndex]]
 """Opens the index that belongs to a folder."""
 
@@ -54,7 +69,7 @@ async def _sqlite_index(folder: Path) -> SearchIndex:
 
 
 SEARCH_INDEXES: dict[str, OpenSearchIndex] = {"sqlite": _sqlite_index}
-EVENT_LOGS = {"sqlite": _sqlite}
+EVENT_LOGS = {"sqlite": _sqlite, "kafka": _kafka}
 BLOB_STORES = {"files": _files, "files by threads": _files_by_threads}
 
 

@@ -1,0 +1,147 @@
+"""`libs.common.ports.log.EventLog` on Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+
+from aiokafka.errors import KafkaError
+
+from libs.common.adapters.kafka import reading, retention
+from libs.common.adapters.kafka.claims import HEADER, Claims
+from libs.common.adapters.kafka.connection import DEPENDENCY, KafkaCluster, within
+from libs.common.adapters.kafka.consumer import KafkaConsumer, record_of
+from libs.common.adapters.kafka.producer import Message, Producer
+from libs.common.adapters.kafka.topics import ensure_topics, table
+from libs.common.clock import Clock
+from libs.common.errors import DependencyUnavailable
+from libs.common.events import Event, encode, topic_of
+from libs.common.ports.blobs import BlobStore
+from libs.common.ports.log import Record
+from libs.common.telemetry.logs import get_logger
+
+_RETENTION_EVERY_SECONDS = 900.0
+_GROUP = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_log = get_logger("kafka")
+
+
+class KafkaLog:
+    """The event log of the cluster topology. Made by `open_kafka_log`.
+
+    A record's key is the event's key, its value the encoded event, its headers the event's name (`event`) and its
+    trace (`trace`); `claim` is the object that holds an event too long for a message. Leaving a group waits for the
+    brokers; a static member's place is kept for it.
+    """
+
+    def __init__(self, cluster: KafkaCluster, clock: Clock, objects: BlobStore | None) -> None:
+        """Oversize events need `objects` to lie in; without, they are a `DependencyUnavailable`."""
+        self._cluster = cluster
+        self._clock = clock
+        self._claims = Claims(objects) if objects is not None else None
+        self._producer = Producer(cluster)
+        self._joined: dict[str, set[str]] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._cleaning: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def append(self, *events: Event) -> None:
+        if self._closed:
+            raise RuntimeError("the log is closed")
+        task = asyncio.ensure_future(self._append(events))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.shield(task)
+
+    def consumer(self, group: str, topics: Sequence[str]) -> KafkaConsumer:
+        if _GROUP.fullmatch(group) is None:
+            raise ValueError(f"not a group name: {group!r}")
+        _require(*topics)
+        joined = self._joined
+        return KafkaConsumer(
+            self._cluster, group, topics, self._claims, lambda: joined.setdefault(group, set()).update(topics)
+        )
+
+    async def replay(self, topic: str) -> AsyncIterator[Record]:
+        _require(topic)
+        async for found in reading.everything(self._cluster, topic):
+            yield await record_of(self._cluster, found, self._claims)
+
+    async def lag(self, group: str) -> dict[str, int]:
+        return await reading.behind(self._cluster, group, self._joined.get(group, set()))
+
+    async def check(self) -> None:
+        async with reading.administrator(self._cluster) as admin, within(self._cluster.deadline):
+            for found in await admin.describe_topics([self._cluster.topic(topic.name) for topic in table()]):
+                if found["error_code"]:
+                    raise DependencyUnavailable(DEPENDENCY, f"topic {found['topic']} cannot be used")
+                for partition in found["partitions"]:
+                    if partition["leader"] < 0:
+                        raise DependencyUnavailable(
+                            DEPENDENCY, f"topic {found['topic']} has no leader"
+                        )
+                    if len(partition["isr"]) < self._cluster.min_insync:
+                        raise DependencyUnavailable(DEPENDENCY, f"topic {found['topic']} has too few in-sync replicas")
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._cleaning is not None:
+            self._cleaning.cancel()
+            await asyncio.gather(self._cleaning, return_exceptions=True)
+            self._cleaning = None
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._producer.close()
+
+    async def remove_expired(self) -> int:
+        """Remove what is older than its topic's retention and committed by every group that reads it; how many."""
+        return await retention.remove_expired(self._cluster, self._clock.now_us())
+
+    async def start(self) -> None:
+        """Make the topics, and begin to remove what expires."""
+        async with reading.administrator(self._cluster) as admin, within(self._cluster.deadline):
+            await ensure_topics(admin, self._cluster)
+        self._cleaning = asyncio.create_task(self._clean())
+
+    async def _append(self, events: Sequence[Event]) -> None:
+        await self._producer.append([await self._message(event) for event in events])
+
+    async def _message(self, event: Event) -> Message:
+        topic, key = topic_of(event)
+        payload = encode(event)
+        headers = [("event", type(event).__name__.encode()), ("trace", event.trace.encode())]
+        if len(payload) > self._cluster.max_event:
+            if self._claims is None:
+                raise DependencyUnavailable(DEPENDENCY, f"an event of {len(payload)} bytes is too long for a message")
+            headers.append((HEADER, (await self._claims.deposit(payload)).encode("ascii")))
+            payload = b""
+        now_ms = self._clock.now_us() // 1000
+        return Message(self._cluster.topic(topic.name), key.encode(), payload, now_ms, headers)
+
+    async def _clean(self) -> None:
+        while True:
+            await self._clock.sleep(_RETENTION_EVERY_SECONDS)
+            try:
+                removed = await self.remove_expired()
+                if removed:
+                    _log.info("expired events removed", records=removed)
+            except (DependencyUnavailable, KafkaError) as error:
+                _log.warning("expired events not removed", error=error)
+
+
+def _require(*topics: str) -> None:
+    known = {topic.name for topic in table()}
+    for topic in topics:
+        if topic not in known:
+            raise ValueError(f"no such topic: {topic!r}")
+
+
+async def open_kafka_log(cluster: KafkaCluster, clock: Clock, objects: BlobStore | None = None) -> KafkaLog:
+    """Open the log, making its topics where they are missing. Raises `DependencyUnavailable` while the brokers are
+    away, `ConfigError` where they cannot do what is set."""
+    log = KafkaLog(cluster, clock, objects)
+    try:
+        await log.start()
+    except BaseException:
+        await log.close()
+        raise
+    return log

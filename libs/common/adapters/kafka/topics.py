@@ -1,0 +1,94 @@
+"""The topics at the brokers: made after the table in `libs.common.events.topics`, checked where they are there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError, for_code
+
+from libs.common.adapters.kafka.connection import KafkaCluster
+from libs.common.errors import ConfigError
+from libs.common.events.topics import TOPICS, Topic
+from libs.common.telemetry.logs import get_logger
+
+_log = get_logger("kafka")
+_FOR_EVER = str((1 << 63) - 1)
+
+
+def configuration(cluster: KafkaCluster) -> dict[str, str]:
+    """What every topic of ours is made with. Brokers remove nothing by age: `retention` does, which knows who has
+    read what. Records carry our time, whatever the brokers' clocks say."""
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        "min.insync.replicas": str(cluster.min_insync),
+        "unclean.leader.election.enable": "false",
+        "message.timestamp.type": "CreateTime",
+        "message.timestamp.after.max.ms": _FOR_EVER,
+        "max.message.bytes": str(max(1 << 20, cluster.max_event + (128 << 10))),
+    }
+
+
+def table() -> list[Topic]:
+    """Each topic once."""
+    return sorted(set(TOPICS.values()), key=lambda topic: topic.name)
+
+
+async def ensure_topics(admin: AIOKafkaAdminClient, cluster: KafkaCluster) -> None:
+    """Make the topics that are missing; say where one that is there differs from the table.
+
+    Raises `ConfigError` where the cluster has too few brokers for the replication that is set, and what aiokafka
+    raises where it is away.
+    """
+    missing = {cluster.topic(topic.name): topic for topic in table()}
+    known = await admin.describe_topics(list(missing))
+    for found in known:
+        if found["error_code"] == 0:
+            _compare(cluster, missing.pop(found["topic"]), len(found["partitions"]))
+    present = {cluster.topic(topic.name) for topic in table()} - missing.keys()
+    if missing:
+        await _make(admin, cluster, missing)
+    if present:
+        await _check(admin, cluster, sorted(present))
+
+
+def _compare(cluster: KafkaCluster, topic: Topic, partitions: int) -> None:
+    if partitions != topic.partitions:
+        # Never changed by us: a key would move to another partition, and its events lose their order.
+        _log.warning("topic differs", topic=topic.name, partitions=partitions, expected=topic.partitions)
+
+
+async def _make(admin: AIOKafkaAdminClient, cluster: KafkaCluster, missing: dict[str, Topic]) -> None:
+    settings = configuration(cluster)
+    made = [
+        NewTopic(name, topic.partitions, cluster.replication, topic_configs=settings) for name, topic in missing.items()
+    ]
+    answer = await admin.create_topics(made)
+    for name, code, *rest in answer.topic_errors:
+        error = for_code(code)
+        if code == 0:
+            _log.info("topic made", topic=cluster.ours(name), replication=cluster.replication)
+        elif error is InvalidReplicationFactorError:
+            raise ConfigError(
+                "kafka.replication", None, f"{cluster.replication} replicas need as many brokers: {rest[0]}"
+            )
+        elif error is not TopicAlreadyExistsError:  # another process was first
+            raise error(*rest[:1])
+
+
+async def _check(admin: AIOKafkaAdminClient, cluster: KafkaCluster, names: list[str]) -> None:
+    expected = configuration(cluster)
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+    for answer in answers:
+        for resource in answer.resources:
+            differing = _differing(resource, expected)
+            if differing:
+                _log.warning("topic differs", topic=cluster.ours(resource[3]), settings=differing)
+
+
+def _differing(resource: Any, expected: dict[str, str]) -> dict[str, str]:
+    _, _, _, _, entries = resource[:5]
+    return {entry[0]: entry[1] for entry in entries if entry[0] in expected and entry[1] != expected[entry[0]]}
