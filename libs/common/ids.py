@@ -25,6 +25,9 @@ _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
 
 
+_OBJECT_KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}/)*[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
+
+
 def is_uid(value: str) -> bool:
     """Whether `value` may be kept as a UID: [0-9.], at most 64 characters, no empty component (PS3.5 9.1).
 
@@ -37,6 +40,12 @@ def is_uid(value: str) -> bool:
 def is_ae_title(value: str) -> bool:
     """Whether `value`, already stripped of padding, is an AE title (PS3.5 6.2)."""
     return _AE_TITLE.fullmatch(value) is not None and value.strip() == value
+
+
+def require_object_key(key: str) -> None:
+    """Raise `ValueError` for what is no key of an object (`libs.common.ports.blobs`)."""
+    if len(key) > 1024 or _OBJECT_KEY.fullmatch(key) is None:
+        raise ValueError("not an object key")
 
 
 def new_uid() -> str:

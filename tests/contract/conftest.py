@@ -11,11 +11,13 @@ import pytest
 
 from libs.common.adapters.files import open_file_store
 from libs.common.adapters.kafka import KafkaCluster, open_kafka_log
+from libs.common.adapters.s3 import S3Bucket, open_s3_store
 from libs.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
-from libs.common.clock import ManualClock
+from libs.common.clock import ManualClock, SystemClock
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
 from libs.common.ports.log import EventLog
+from tests.support.buckets import make_bucket
 
 OpenBlobStore = Callable[[], Awaitable[BlobStore]]
 """Opens the same store again each time: what a restart, or another process, sees."""
@@ -33,6 +35,24 @@ def _files_by_threads(folder: Path) -> OpenBlobStore:
 
     async def open_again() -> BlobStore:
         return await open_file_store(folder / "objects", sealers=0, low_water=0)
+
+    return open_again
+
+
+def _s3(folder: Path) -> OpenBlobStore:
+    endpoint, access_key, secret_key = os.environ["GANTRY_TEST_S3"].split()
+    prefix = uuid4().hex
+    made = False
+
+    async def open_again() -> BlobStore:
+        nonlocal made
+        bucket = S3Bucket(
+            "contract", prefix, endpoint=endpoint, access_key=access_key, secret_key=secret_key, part_size=5 << 20
+        )
+        if not made:
+            await make_bucket(bucket)
+            made = True
+        return await open_s3_store(bucket, SystemClock())
 
     return open_again
 
@@ -70,7 +90,7 @@ async def _sqlite_index(folder: Path) -> SearchIndex:
 
 SEARCH_INDEXES: dict[str, OpenSearchIndex] = {"sqlite": _sqlite_index}
 EVENT_LOGS = {"sqlite": _sqlite, "kafka": _kafka}
-BLOB_STORES = {"files": _files, "files by threads": _files_by_threads}
+BLOB_STORES = {"files": _files, "files by threads": _files_by_threads, "s3": _s3}
 
 
 @pytest.fixture(params=BLOB_STORES)

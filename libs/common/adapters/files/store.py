@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -21,9 +20,9 @@ from libs.common.adapters.files.temp import TempFolder
 from libs.common.adapters.files.waiting import uncancelled
 from libs.common.adapters.files.writer import FileWriter
 from libs.common.errors import DependencyUnavailable
+from libs.common.ids import require_object_key
 from libs.common.ports.blobs import BlobStat, Buffer
 
-_KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}/)*[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 _PAGE = 1000
 _READ_AHEAD = 2 << 20
 
@@ -51,7 +50,7 @@ class FileStore:
         if self._sealers is None or sum(map(len, parts)) > SLOT:
             await uncancelled(self._seal(key, parts, -1, ""))
             return
-        _require_key(key)
+        require_object_key(key)
         if self._closed:
             raise RuntimeError("the store is closed")
         self._room.require(sum(map(len, parts)))
@@ -61,7 +60,7 @@ class FileStore:
             raise refused(error) from error
 
     def writer(self, key: str) -> FileWriter:
-        _require_key(key)
+        require_object_key(key)
 
         def seal(parts: list[Buffer], fd: int, path: str) -> asyncio.Future[None]:
             return self._seal(key, parts, fd, path)
@@ -121,7 +120,7 @@ class FileStore:
         return future
 
     def _path(self, key: str) -> str:
-        _require_key(key)
+        require_object_key(key)
         return f"{self._root}/{key}"
 
     def _try(self) -> None:
@@ -159,11 +158,6 @@ async def open_file_store(
     except OSError as error:
         raise DependencyUnavailable(DEPENDENCY, os.strerror(error.errno or 0)) from error
     return FileStore(path, temp, threads, sealers, low_water)
-
-
-def _require_key(key: str) -> None:
-    if len(key) > 1024 or _KEY.fullmatch(key) is None:
-        raise ValueError("not an object key")
 
 
 def _open(path: str, offset: int, length: int | None) -> tuple[int, int]:

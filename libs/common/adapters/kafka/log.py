@@ -77,9 +77,7 @@ class KafkaLog:
                     raise DependencyUnavailable(DEPENDENCY, f"topic {found['topic']} cannot be used")
                 for partition in found["partitions"]:
                     if partition["leader"] < 0:
-                        raise DependencyUnavailable(
-                            DEPENDENCY, f"topic {found['topic']} has no leader"
-                        )
+                        raise DependencyUnavailable(DEPENDENCY, f"topic {found['topic']} has no leader")
                     if len(partition["isr"]) < self._cluster.min_insync:
                         raise DependencyUnavailable(DEPENDENCY, f"topic {found['topic']} has too few in-sync replicas")
 

@@ -1,0 +1,105 @@
+"""One object on its way out: a ranged GET that goes on where the connection was cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import aiohttp
+
+from libs.common.adapters.s3.problems import DEPENDENCY
+from libs.common.adapters.s3.wire import Wire
+from libs.common.errors import DependencyUnavailable
+
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)")
+_RESUMPTIONS = 5
+
+
+class S3Reader:
+    """`libs.common.ports.blobs.BlobReader`. Made by `open_reader`."""
+
+    def __init__(self, wire: Wire, key: str, response: aiohttp.ClientResponse | None, at: int, end: int, size: int):
+        self.size = size
+        self._wire = wire
+        self._key = key
+        self._response = response
+        self._at = at
+        self._end = end
+        self._left_over = b""
+        self._resumptions = _RESUMPTIONS
+
+    async def readinto(self, buffers: Sequence[memoryview]) -> int:
+        filled = 0
+        for buffer in buffers:
+            view = memoryview(buffer).cast("B")
+            while len(view) and self._at < self._end:
+                piece = self._left_over or await self._more(len(view))
+                count = min(len(piece), len(view), self._end - self._at)
+                view[:count] = piece[:count]
+                self._left_over = piece[count:]
+                view = view[count:]
+                self._at += count
+                filled += count
+        return filled
+
+    async def close(self) -> None:
+        response, self._response = self._response, None
+        if response is not None:
+            if self._at >= self._end:
+                await response.release()  # read to its end: the connection serves the next request
+            response.close()
+
+    async def _more(self, count: int) -> bytes:
+        """The next bytes; from a new connection where the old one broke."""
+        while True:
+            if self._response is None:
+                self._response = await self._wire.get(self._key, self._at, self._end - 1)
+                _require_range(self._response, self._at, self.size)
+            try:
+                piece = await self._response.content.read(min(count, 1 << 20))
+                if piece:
+                    return piece
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                pass
+            self._response.close()
+            self._response = None
+            self._resumptions -= 1
+            if self._resumptions < 0:
+                raise DependencyUnavailable(DEPENDENCY, "the connection was cut again and again")
+
+
+def _require_range(response: aiohttp.ClientResponse, at: int, size: int) -> None:
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if response.status != 206 or found is None or found[1] is None or (int(found[1]), int(found[3])) != (at, size):
+        response.close()
+        raise DependencyUnavailable(DEPENDENCY, "the server did not answer with the range it was asked for")
+
+
+async def open_reader(wire: Wire, key: str, offset: int, length: int | None) -> S3Reader:
+    """Begin to read; a range past the end is cut to the object."""
+    # Asking for a byte where none is wanted tells the size.
+    last = None if length is None else offset + max(length, 1) - 1
+    response = await wire.get(key, offset, last)
+    found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if response.status == 416:
+        response.close()
+        if found is not None:
+            size = int(found[3])
+        else:  # a server that does not tell the size of what it cannot give
+            whole = await wire.get(key, 0, 0) if offset else None
+            again = _CONTENT_RANGE.fullmatch(whole.headers.get("Content-Range", "")) if whole is not None else None
+            size = int(again[3]) if again is not None else 0
+            if whole is not None:
+                whole.close()
+        return S3Reader(wire, key, None, offset, offset, size)
+    if response.status == 206 and found is not None:
+        size = int(found[3])
+        end = size if length is None else min(size, offset + length)
+        return S3Reader(wire, key, response, offset, max(offset, end), size)
+    # An empty object, or a server that takes no ranges (then the whole comes).
+    size = int(response.headers.get("Content-Length", 0))
+    if size and offset:
+        response.close()
+        raise DependencyUnavailable(DEPENDENCY, "the server does not serve ranges")
+    end = size if length is None else min(size, length)
+    return S3Reader(wire, key, response, 0, end, size)

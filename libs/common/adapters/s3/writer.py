@@ -1,0 +1,79 @@
+"""One object on its way in: a single PUT where it is small, parts in bounded memory where it is not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from libs.common.adapters.s3.control import Control
+from libs.common.adapters.s3.wire import Wire
+from libs.common.errors import GantryError
+from libs.common.ports.blobs import Buffer
+
+
+class S3Writer:
+    """`libs.common.ports.blobs.BlobWriter`. Parts are uploaded while the rest is still being received."""
+
+    def __init__(self, wire: Wire, control: Control, key: str, put: Callable[[list[Buffer]], Awaitable[None]]) -> None:
+        self._wire = wire
+        self._control = control
+        self._key = key
+        self._put = put
+        self._size = wire.bucket.part_size
+        self._slots = asyncio.Semaphore(wire.bucket.parts_in_flight)
+        self._buffer = bytearray()
+        self._upload: str | None = None
+        self._parts: list[asyncio.Task[str]] = []
+        self._failed: BaseException | None = None
+        self._ended = False
+
+    async def write(self, chunk: Buffer) -> None:
+        view = memoryview(chunk).cast("B")
+        while len(view):
+            room = self._size - len(self._buffer)
+            self._buffer += view[:room]
+            view = view[room:]
+            if len(self._buffer) >= self._size:
+                await self._send()
+
+    async def commit(self) -> None:
+        if self._upload is None:
+            await self._put([self._buffer])
+        else:
+            if self._buffer:
+                await self._send()
+            etags = list(await asyncio.gather(*self._parts))
+            await self._control.complete(self._key, self._upload, etags)
+        self._ended = True
+
+    async def abort(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._buffer = bytearray()
+        for part in self._parts:
+            part.cancel()
+        await asyncio.gather(*self._parts, return_exceptions=True)
+        if self._upload is not None:
+            # What cannot be told now is swept later (`S3Store.sweep_unfinished`).
+            with suppress(GantryError):
+                await self._control.abandon(self._key, self._upload)
+
+    async def _send(self) -> None:
+        """Upload the buffer as the next part; waits while as many as may be are under way."""
+        if self._failed is not None:
+            raise self._failed
+        if self._upload is None:
+            self._upload = await self._control.begin(self._key)
+        await self._slots.acquire()
+        buffer, self._buffer = self._buffer, bytearray()
+        query = {"partNumber": str(len(self._parts) + 1), "uploadId": self._upload}
+        part = asyncio.create_task(self._wire.put(self._key, [buffer], query, {}))
+        part.add_done_callback(self._sent)
+        self._parts.append(part)
+
+    def _sent(self, part: asyncio.Task[str]) -> None:
+        self._slots.release()
+        if not part.cancelled() and part.exception() is not None:
+            self._failed = part.exception()
