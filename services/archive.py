@@ -1,4 +1,4 @@
-"""One process of the archive: its stores, its roles, its ports. The only place that knows which backend a URL means."""
+"""One process of the archive: its stores, its roles, its ports."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ import signal
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from libs.common.adapters.files import open_file_store
-from libs.common.adapters.sqlite.index import open_sqlite_index
-from libs.common.adapters.sqlite.log import open_sqlite_log
 from libs.common.clock import Clock
 from libs.common.config.policy import Destination
 from libs.common.config.reload import PolicyFile
@@ -22,9 +17,6 @@ from libs.common.config.settings import Settings
 from libs.common.config.tls import client_context, server_context
 from libs.common.errors import ConfigError
 from libs.common.net import Association, Peer, Server, ServerLimits, Service
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import SearchIndex
-from libs.common.ports.log import EventLog
 from libs.common.runtime.consumer import report_lag
 from libs.common.runtime.lifecycle import Lifecycle, State
 from libs.common.telemetry.logs import get_logger
@@ -43,46 +35,11 @@ from services.retrieve import app as retrieve_app
 from services.retrieve.conversion import Converter
 from services.retrieve.handlers import RetrieveSettings
 from services.roles import Role, dimse_port, http_port
+from services.stores import Stores, open_stores
 from services.verification import VerificationService
 from services.web import HealthServer, in_words
 
 log = get_logger("archive")
-
-
-@dataclass(slots=True)
-class Stores:
-    """The three ports, opened."""
-
-    objects: BlobStore
-    log: EventLog
-    index: SearchIndex
-
-    async def close(self) -> None:
-        """Close all of them, whatever one of them says."""
-        for store in (self.log, self.index, self.objects):
-            try:
-                await store.close()
-            except Exception as error:
-                log.error("store did not close", error=error)
-
-
-def _path(url: str, scheme: str, setting: str) -> Path:
-    parts = urlsplit(url)
-    if parts.scheme != scheme or parts.netloc:
-        raise ConfigError(setting, None, f"{url!r} is not of the form {scheme}:///path; no other backend is built yet")
-    return Path(parts.path)
-
-
-async def open_stores(settings: Settings, clock: Clock) -> Stores:
-    """Open what the settings name; raises `ConfigError` or `DependencyUnavailable`."""
-    objects = _path(settings.objects_url, "file", "storage.objects")
-    events = _path(settings.log_url, "sqlite", "storage.log")
-    entries = _path(settings.index_url, "sqlite", "storage.index")
-    return Stores(
-        await open_file_store(objects, low_water=settings.storage.low_water),
-        await open_sqlite_log(events, clock, deadline=settings.storage.deadline),
-        await open_sqlite_index(entries),
-    )
 
 
 class Archive:
@@ -136,7 +93,7 @@ class Archive:
     # ---- the lifecycle's side
 
     async def start(self) -> None:
-        stores = self._stores = await open_stores(self.settings, self.clock)
+        stores = self._stores = await open_stores(self.settings, self.clock, wait=True)
         services = await self._services(stores)
         if Role.INDEXER in self.roles:
             self._consumer = indexer_app.build(stores.objects, stores.log, stores.index, self.clock, self.metrics)

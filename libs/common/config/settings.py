@@ -83,6 +83,54 @@ class Storage(Section):
     deadline: Seconds = _f(30.0, "s", "For store and log together, from the last byte of an object to its answer")
 
 
+class S3(Section):
+    """The object store where `storage.objects` is s3://BUCKET or s3://BUCKET/PREFIX"""
+
+    endpoint: str | None = _f(None, "URL", "The server; AWS in `region` where not given")
+    region: str = _f("us-east-1", "", "What requests are signed for")
+    addressing: Literal["path", "virtual"] = _f("path", "", "Bucket in the path or in the host name")
+    access_key: str | None = _f(None, "", "Where not given: environment, profile, web identity or instance role")
+    secret_key_file: Path | None = _f(None, "file", "Holds the secret key of `access_key`")
+    ca: Path | None = _f(None, "PEM file", "Who signed the server's certificate, where no public authority did")
+    encryption: Literal["AES256", "aws:kms"] | None = _f(None, "", "Server-side encryption (SSE-S3, SSE-KMS)")
+    kms_key: str | None = _f(None, "", "The key of SSE-KMS, where not the bucket's own")
+    connections: Count = _f(64, "connections", "Per process")
+    part_size: Annotated[int, Field(ge=5 * _MIB, le=512 * _MIB)] = _f(
+        8 * _MIB, "bytes", "Longer objects are uploaded in parts of this size"
+    )
+    parts_in_flight: Annotated[int, Field(ge=1, le=16)] = _f(2, "parts", "Of one object, uploaded at once")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.access_key is None) != (self.secret_key_file is None):
+            raise ValueError("access_key and secret_key_file are needed together")
+        return self
+
+
+class Kafka(Section):
+    """The event log where `storage.log` is kafka://HOST:PORT,HOST:PORT or kafka://HOST:PORT/PREFIX"""
+
+    replication: Count = _f(3, "replicas", "Of topics that we make; as many brokers are needed")
+    min_insync: Count = _f(2, "replicas", "That have an event before it is acknowledged")
+    compression: Literal["gzip", "lz4", "snappy", "zstd"] | None = _f(None, "", "Of batches on their way to the broker")
+    max_event: Annotated[int, Field(ge=16384)] = _f(900 << 10, "bytes", "Longer events lie in the object store")
+    session_timeout: Seconds = _f(10.0, "s", "After which a silent member's partitions go to another one")
+    instance_id: str | None = _f(None, "", "Makes this process a static member (KIP-345); its own for each process")
+    tls: bool = _f(False, "", "Speak TLS to the brokers")
+    ca: Path | None = _f(None, "PEM file", "Who signed the brokers' certificates, where no public authority did")
+    sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = _f(None, "", "How we authenticate")
+    username: str | None = _f(None, "", "For SASL")
+    password_file: Path | None = _f(None, "file", "Holds the password for SASL")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.sasl is not None and (self.username is None or self.password_file is None):
+            raise ValueError("sasl needs username and password_file")
+        if self.min_insync > self.replication:
+            raise ValueError("min_insync cannot be more than replication")
+        return self
+
+
 class Retrieve(Section):
     """C-MOVE and C-GET"""
 
@@ -145,6 +193,8 @@ class Settings(Section):
     dimse: Dimse = _f(Dimse(), "", "")
     http: Http = _f(Http(), "", "")
     storage: Storage = _f(Storage(), "", "")
+    s3: S3 = _f(S3(), "", "")
+    kafka: Kafka = _f(Kafka(), "", "")
     retrieve: Retrieve = _f(Retrieve(), "", "")
     commitment: Commitment = _f(Commitment(), "", "")
     tls: Tls = _f(Tls(), "", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 
 from libs.common.config.settings import Tls
 from libs.common.errors import ConfigError
@@ -25,6 +26,15 @@ def client_context(tls: Tls) -> ssl.SSLContext:
     if tls.ca is None:
         context.load_default_certs()
     _load(context, tls)
+    return context
+
+
+def trusting(ca: Path | None) -> ssl.SSLContext:
+    """The context with which we call a store or a broker: signed by `ca`, or by a root of this machine."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca is None:
+        context.load_default_certs()
+    _load(context, Tls.model_construct(certificate=None, key=None, ca=ca))
     return context
 
 

@@ -98,8 +98,24 @@ class Lifecycle:
         for component in self._components:
             if self._asked.is_set():
                 return
-            await component.start()
+            if not await self._started(component):
+                return
             self._said.debug("component started", name=component.name)
+
+    async def _started(self, component: Component) -> bool:
+        """Start one, which may wait for others on the network: a signal ends the wait."""
+        starting = asyncio.create_task(component.start(), name=component.name)
+        asked = asyncio.create_task(self._asked.wait())
+        try:
+            await asyncio.wait([starting, asked], return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                return True
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            return False
+        finally:
+            asked.cancel()
 
     async def _drain(self) -> None:
         """All at once, so that one that is slow costs the others nothing; until the deadline or a second signal."""

@@ -1,0 +1,172 @@
+"""The three ports, opened: the only place that knows which backend a URL means."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from libs.common.adapters.files import open_file_store
+from libs.common.adapters.kafka import KafkaCluster, open_kafka_log
+from libs.common.adapters.s3 import S3Bucket, open_s3_store
+from libs.common.adapters.sqlite.index import open_sqlite_index
+from libs.common.adapters.sqlite.log import open_sqlite_log
+from libs.common.clock import Clock
+from libs.common.config.settings import Settings
+from libs.common.config.tls import trusting
+from libs.common.errors import ConfigError, DependencyUnavailable
+from libs.common.ports.blobs import BlobStore
+from libs.common.ports.index import SearchIndex
+from libs.common.ports.log import EventLog
+from libs.common.telemetry.logs import get_logger
+
+T = TypeVar("T")
+_log = get_logger("stores")
+_AGAIN_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Stores:
+    """The three ports, opened."""
+
+    objects: BlobStore
+    log: EventLog
+    index: SearchIndex
+
+    async def close(self) -> None:
+        """Close all of them, whatever one of them says."""
+        for store in (self.log, self.index, self.objects):
+            await _close(store)
+
+
+async def open_stores(settings: Settings, clock: Clock, *, wait: bool = False) -> Stores:
+    """Open what the settings name. Raises `ConfigError`, and `DependencyUnavailable` where one of them is away; with
+    `wait`, it says so and tries again until it is there."""
+    parts = {
+        "storage.objects": urlsplit(settings.objects_url),
+        "storage.log": urlsplit(settings.log_url),
+        "storage.index": urlsplit(settings.index_url),
+    }
+    objects = await _opened(OBJECTS, "storage.objects", parts, wait, clock, lambda f, url: f(url, settings, clock))
+    try:
+        log = await _opened(LOGS, "storage.log", parts, wait, clock, lambda f, url: f(url, settings, clock, objects))
+        try:
+            index = await _opened(INDEXES, "storage.index", parts, wait, clock, lambda f, url: f(url, settings, clock))
+        except BaseException:
+            await _close(log)
+            raise
+    except BaseException:
+        await _close(objects)
+        raise
+    return Stores(objects, log, index)
+
+
+async def _opened(
+    table: dict[str, Callable[..., Awaitable[T]]],
+    setting: str,
+    urls: dict[str, SplitResult],
+    wait: bool,
+    clock: Clock,
+    call: Callable[[Callable[..., Awaitable[T]], SplitResult], Awaitable[T]],
+) -> T:
+    url = urls[setting]
+    if url.scheme not in table:
+        raise ConfigError(setting, None, f"{url.geturl()!r}: a URL of {', '.join(f'{s}://' for s in table)} is needed")
+    said = ""
+    while True:
+        try:
+            return await call(table[url.scheme], url)
+        except DependencyUnavailable as error:
+            if not wait:
+                raise
+            if str(error) != said:
+                _log.warning("waiting for a dependency", setting=setting, error=error)
+                said = str(error)
+            await clock.sleep(_AGAIN_SECONDS)
+
+
+async def _close(store: BlobStore | EventLog | SearchIndex) -> None:
+    try:
+        await store.close()
+    except Exception as error:
+        _log.error("store did not close", error=error)
+
+
+def _path(url: SplitResult, setting: str) -> Path:
+    if url.netloc or not url.path:
+        raise ConfigError(setting, None, f"{url.geturl()!r} is not of the form {url.scheme}:///path")
+    return Path(url.path)
+
+
+def _secret(file: Path | None, setting: str) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(setting, None, f"{file} cannot be read") from error
+
+
+async def _files(url: SplitResult, settings: Settings, clock: Clock) -> BlobStore:
+    return await open_file_store(_path(url, "storage.objects"), low_water=settings.storage.low_water)
+
+
+async def _s3(url: SplitResult, settings: Settings, clock: Clock) -> BlobStore:
+    if not url.netloc:
+        raise ConfigError("storage.objects", None, f"{url.geturl()!r} names no bucket: s3://BUCKET")
+    s3 = settings.s3
+    bucket = S3Bucket(
+        url.netloc,
+        url.path.strip("/"),
+        endpoint=s3.endpoint,
+        region=s3.region,
+        addressing=s3.addressing,
+        access_key=s3.access_key,
+        secret_key=_secret(s3.secret_key_file, "s3.secret_key_file"),
+        deadline=settings.storage.deadline,
+        connections=s3.connections,
+        part_size=s3.part_size,
+        parts_in_flight=s3.parts_in_flight,
+        encryption=s3.encryption,
+        kms_key=s3.kms_key,
+        tls=trusting(s3.ca) if s3.ca is not None else None,
+        ca_file=str(s3.ca) if s3.ca is not None else None,
+    )
+    return await open_s3_store(bucket, clock)
+
+
+async def _sqlite_log(url: SplitResult, settings: Settings, clock: Clock, objects: BlobStore) -> EventLog:
+    return await open_sqlite_log(_path(url, "storage.log"), clock, deadline=settings.storage.deadline)
+
+
+async def _kafka(url: SplitResult, settings: Settings, clock: Clock, objects: BlobStore) -> EventLog:
+    if not url.netloc or "@" in url.netloc:
+        raise ConfigError("storage.log", None, "kafka://HOST:PORT,HOST:PORT/PREFIX is needed, without a password")
+    kafka = settings.kafka
+    cluster = KafkaCluster(
+        tuple(url.netloc.split(",")),
+        url.path.strip("/") or "gantry",
+        replication=kafka.replication,
+        min_insync=kafka.min_insync,
+        deadline=settings.storage.deadline,
+        max_event=kafka.max_event,
+        compression=kafka.compression,
+        session_timeout=kafka.session_timeout,
+        instance_id=kafka.instance_id,
+        tls=trusting(kafka.ca) if kafka.tls else None,
+        sasl=kafka.sasl,
+        username=kafka.username,
+        password=_secret(kafka.password_file, "kafka.password_file"),
+    )
+    return await open_kafka_log(cluster, clock, objects)
+
+
+async def _sqlite_index(url: SplitResult, settings: Settings, clock: Clock) -> SearchIndex:
+    return await open_sqlite_index(_path(url, "storage.index"))
+
+
+OBJECTS: dict[str, Callable[..., Awaitable[BlobStore]]] = {"file": _files, "s3": _s3}
+LOGS: dict[str, Callable[..., Awaitable[EventLog]]] = {"sqlite": _sqlite_log, "kafka": _kafka}
+INDEXES: dict[str, Callable[..., Awaitable[SearchIndex]]] = {"sqlite": _sqlite_index}
