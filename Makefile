@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test lint check bench lock format clean docs peers
+.PHONY: help setup run demo servers test lint check bench lock format clean docs peers
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,10 @@ demo: setup ## store, find, get, move and commit real files against a temporary 
 peers:
 	@sh deploy/peers.sh
 
-test: setup peers ## all tests, with foreign peers (installed when root on Debian)
+servers:
+	@sh deploy/images/servers.sh
+
+test: setup peers servers ## all tests, with foreign peers and real servers (see docs/testing.md)
 	@$(PY) -m pytest -q -n 2 --dist loadfile
 
 lint: setup

@@ -1,6 +1,32 @@
-"""What holds for all tests: property tests are not failed for the speed of the machine they run on."""
+"""What holds for all tests: property tests are not failed for the speed of the machine they run on, and the real
+servers that a session started are ended with it (tests.support.servers)."""
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support import servers
 
 settings.register_profile("gantry", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gantry")
+
+_controls = False
+_closing_lines: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    global _controls
+    _controls = not hasattr(config, "workerinput")
+    if _controls:
+        servers.begin()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    if _controls:
+        _closing_lines.extend(servers.end())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("what ran on what")
+    for line in _closing_lines:
+        terminalreporter.write_line(line)

