@@ -36,6 +36,8 @@ from services.retrieve.conversion import Converter
 from services.retrieve.handlers import RetrieveSettings
 from services.roles import Role, dimse_port, http_port
 from services.stores import Stores, open_stores
+from services.upkeep import archiver
+from services.upkeep.sweeper import Sweeper
 from services.verification import VerificationService
 from services.web import HealthServer, in_words
 
@@ -74,6 +76,7 @@ class Archive:
         self._converter = Converter()
         self._allowed: WeakKeyDictionary[Association, bool] = WeakKeyDictionary()
         self._consumer: indexer_app.ConsumerLoop | None = None
+        self._upkeep: indexer_app.ConsumerLoop | None = None
         self._worker = worker
         number = 0 if worker is None else worker
         port = http_port(roles, settings.http.port)
@@ -98,7 +101,8 @@ class Archive:
         if Role.INDEXER in self.roles:
             self._consumer = indexer_app.build(stores.objects, stores.log, stores.index, self.clock, self.metrics)
             self.lifecycle.watch(self._consumer.run(), "indexer")
-        groups = [indexer_app.GROUP] if Role.INDEXER in self.roles else []
+            self._upkeep = self._begin_upkeep(stores)
+        groups = [indexer_app.GROUP, archiver.GROUP] if Role.INDEXER in self.roles else []
         self.lifecycle.watch(report_lag(stores.log, groups, self.clock, self.metrics), "lag")
         self.lifecycle.watch(self._policy.watch(self.clock), "policy")
         with suppress(NotImplementedError, RuntimeError):  # not on the main thread, in tests
@@ -109,8 +113,9 @@ class Archive:
     async def drain(self) -> None:
         if self._server is not None:
             await self._server.drain(self.settings.drain)
-        if self._consumer is not None:
-            self._consumer.stop()
+        for loop in (self._consumer, self._upkeep):
+            if loop is not None:
+                loop.stop()
 
     async def close(self) -> None:
         await self._converter.close()
@@ -118,6 +123,19 @@ class Archive:
             await self._stores.close()
 
     # ---- inside
+
+    def _begin_upkeep(self, stores: Stores) -> indexer_app.ConsumerLoop | None:
+        upkeep = self.settings.upkeep
+        if upkeep.sweep_every:
+            sweeper = Sweeper(
+                stores.objects, stores.log, self.clock, self.metrics, upkeep.sweep_grace, upkeep.unfinished_after
+            )
+            self.lifecycle.watch(sweeper.run(upkeep.sweep_every, upkeep.sweep_window), "sweeper")
+        if not upkeep.archive:
+            return None
+        sealing = archiver.build(stores.objects, stores.log, self.clock, self.metrics, upkeep.seal_every)
+        self.lifecycle.watch(sealing.run(), "archiver")
+        return sealing
 
     async def _services(self, stores: Stores) -> list[Service]:
         """The DIMSE services of our roles. Ingest stands before retrieve: both use the storage abstract syntaxes."""

@@ -159,6 +159,19 @@ class Commitment(Section):
     give_up: Annotated[float, Field(gt=0)] = _f(7.0, "days", "After which a report is given up")
 
 
+class Upkeep(Section):
+    """What keeps the bucket enough: sealed facts and the sweeper; runs with the indexer role"""
+
+    archive: bool = _f(True, "", "Seal the log's facts into segments in the object store")
+    seal_every: Seconds = _f(10.0, "s", "A fact is sealed that late at most, where few come")
+    sweep_every: Annotated[float, Field(ge=0)] = _f(
+        3600.0, "s", "Between sweeps for objects without an event; 0: never"
+    )
+    sweep_window: Seconds = _f(48 * 3600.0, "s", "Objects of so long ago are swept; `gantry sweep --all` for all")
+    sweep_grace: Seconds = _f(900.0, "s", "Objects younger than this may be on their way")
+    unfinished_after: Seconds = _f(24 * 3600.0, "s", "Uploads begun before that and not ended are removed")
+
+
 class Tls(Section):
     """TLS on the DICOM port (PS3.15 B.9 BCP 195)"""
 
@@ -197,6 +210,7 @@ class Settings(Section):
     kafka: Kafka = _f(Kafka(), "", "")
     retrieve: Retrieve = _f(Retrieve(), "", "")
     commitment: Commitment = _f(Commitment(), "", "")
+    upkeep: Upkeep = _f(Upkeep(), "", "")
     tls: Tls = _f(Tls(), "", "")
     logs: Logs = _f(Logs(), "", "")
 

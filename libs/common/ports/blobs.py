@@ -75,6 +75,10 @@ class BlobStore(Protocol):
     def list(self, prefix: str = "") -> AsyncIterator[BlobStat]:
         """All objects whose key starts with `prefix`, in the order of keys. Unfinished ones are not among them."""
 
+    async def sweep_unfinished(self, older_than: float) -> int:
+        """Remove what is left of objects that were begun more than `older_than` seconds ago and whose writer died
+        before `commit` or `abort`; how many there were. A writer that is alive loses nothing if it is younger."""
+
     async def check(self) -> None:
         """Return if an object could be stored now; `DependencyUnavailable` otherwise."""
 

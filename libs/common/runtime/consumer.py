@@ -66,7 +66,8 @@ Handler = Callable[[Sequence[Delivery]], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class ConsumerLimits:
     """`dead_letters` within `dead_letter_seconds` stop the loop. Batches begin at least `linger` seconds apart: a lone
-    event is applied at once, and under load many share the cost of a batch."""
+    event is applied at once, and under load many share the cost of a batch. After a batch of a quarter of `batch` or
+    more there is no wait."""
 
     batch: int = 500
     linger: float = 0.0
@@ -110,7 +111,9 @@ class ConsumerLoop:
                 if (early := next_batch - self._clock.monotonic()) > 0:
                     await self._interruptible(self._clock.sleep(early))
                 records = await self._persist(lambda: consumer.poll(self._limits.batch))
-                next_batch = self._clock.monotonic() + self._limits.linger
+                # Who has much to catch up with does not wait for more.
+                few = len(records) < self._limits.batch // 4
+                next_batch = self._clock.monotonic() + (self._limits.linger if few else 0)
                 await self._apply(await self._decoded(records))
                 await reach(FailPoint.BEFORE_COMMIT)
                 await self._persist(lambda done=records: consumer.commit(done))  # type: ignore[misc]

@@ -103,6 +103,10 @@ METRICS: tuple[Metric, ...] = (
         "Events applied to the index, by outcome: added, redelivered, redundant, conflict",
         ("outcome",),
     ),
+    Metric("facts_sealed", "counter", "events", "Events of the log sealed into segments in the object store"),
+    Metric(
+        "facts_rescued", "counter", "objects", "Objects found without an event, whose event was told by the sweeper"
+    ),
     Metric("searchable_seconds", "histogram", "seconds", "Acknowledged to searchable"),
     Metric("consumer_lag", "gauge", "records", "Records that a consumer group has not committed", ("group", "topic")),
     Metric("consumer_retries", "counter", "batches", "Batches put off because a dependency was away", ("group",)),
@@ -142,6 +146,8 @@ class Metrics:
     commitment_instances: Counter
     commitment_reports: Counter
     instances_indexed: Counter
+    facts_sealed: Counter
+    facts_rescued: Counter
     searchable_seconds: Histogram
     consumer_lag: Gauge
     consumer_retries: Counter

@@ -76,8 +76,6 @@ class S3Store:
         await self._control.close()
 
     async def sweep_unfinished(self, older_than: float) -> int:
-        """Forget multipart uploads that were begun more than `older_than` seconds ago and never ended: their writer
-        died. How many there were."""
         swept = 0
         for key, upload, age in await self._control.unfinished(self._clock.now_us()):
             if age > older_than:

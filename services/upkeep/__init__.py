@@ -1,0 +1,6 @@
+"""What keeps the bucket enough (promise 3): everything else can be rebuilt from it.
+
+`archiver` seals the log's facts into segments beside the objects, `facts` reads them back, `sweeper` finds objects
+whose fact was never told and tells it (`rescue` reads it from the object), `restore` fills an empty log and an empty
+index from the bucket. Runs with the indexer role; `gantry sweep` and `gantry restore` do it by hand.
+"""

@@ -1,0 +1,66 @@
+"""Reading the facts back from the bucket, in the order in which they were sealed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from libs.common.events.segments import SealedRecord, unseal
+from libs.common.ids import Receipt
+from libs.common.ports.blobs import BlobStore
+from services.upkeep.archiver import ROOT
+
+FOLDER_MS = 1 << 20
+"""Objects and segments of so many milliseconds share a folder (`libs.common.ids.Receipt.object_key`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment: when it was sealed (milliseconds since the epoch) and what is in it."""
+
+    key: str
+    sealed_at: int
+    records: list[SealedRecord]
+
+
+def receipt_of(key: str) -> Receipt | None:
+    """The receipt in the name of an object or a segment; None for what is not named by us."""
+    name = key.rpartition("/")[2].partition(".")[0]
+    try:
+        int(name, 16)
+    except ValueError:
+        return None
+    return Receipt(name) if len(name) == 32 else None
+
+
+async def keys(
+    objects: BlobStore, root: str, partition: str, since_ms: int, until_ms: int
+) -> AsyncIterator[tuple[str, Receipt]]:
+    """Keys of ours under a root and their receipts, in order of time, of `since_ms` and later; 0 for all. `until_ms`
+    is now: where only a window is asked for, its folders are listed and not the years before."""
+    prefixes = [f"{root}/{partition}/"]
+    if since_ms > 0:
+        folders = range(since_ms // FOLDER_MS, until_ms // FOLDER_MS + 2)
+        prefixes = [f"{root}/{partition}/{folder:07x}/" for folder in folders]
+    for prefix in prefixes:
+        async for stat in objects.list(prefix):
+            receipt = receipt_of(stat.key)
+            if receipt is not None and receipt.milliseconds >= since_ms:
+                yield stat.key, receipt
+
+
+async def segments(objects: BlobStore, partition: str, since_ms: int, until_ms: int) -> AsyncIterator[Segment]:
+    """The segments sealed since then, in order. Raises `Corrupt` where one of them is damaged."""
+    async for key, receipt in keys(objects, ROOT, partition, since_ms, until_ms):
+        yield Segment(key, receipt.milliseconds, await asyncio.to_thread(unseal, await _read(objects, key)))
+
+
+async def _read(objects: BlobStore, key: str) -> bytes:
+    reader = await objects.open(key)
+    try:
+        content = bytearray(reader.size)
+        filled = await reader.readinto([memoryview(content)])
+        return bytes(content[:filled])
+    finally:
+        await reader.close()

@@ -1,0 +1,128 @@
+"""`gantry sweep` and `gantry restore`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+
+from libs.cli.output import print_table
+from libs.common.clock import SystemClock
+from libs.common.config.load import load_settings
+from libs.common.config.settings import Settings
+from libs.common.errors import ConfigError, GantryError
+from libs.common.ids import DEFAULT_PARTITION
+from libs.common.telemetry.logs import set_up_logs
+from libs.common.telemetry.metrics import Metrics
+from services.indexer import app as indexer_app
+from services.stores import Stores, open_stores
+from services.upkeep.restore import Restore, Restored
+from services.upkeep.sweeper import Sweeper
+
+Work = Callable[[Stores, Settings], Awaitable[None]]
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    folder, file = click.Path(file_okay=False, path_type=Path), click.Path(dir_okay=False, path_type=Path)
+    command = click.option("--json", "as_json", is_flag=True, help="For machines.")(command)
+    command = click.option("--data", type=folder, help="Where the embedded stores live.")(command)
+    return click.option("--config", type=file, envvar="GANTRY_CONFIG", help="YAML file.")(command)
+
+
+@click.command()
+@_options
+@click.option("--all", "everything", is_flag=True, help="All objects, not only those of `upkeep.sweep_window`.")
+def sweep(config: Path | None, data: Path | None, as_json: bool, everything: bool) -> None:
+    """Find objects whose event was never told, and tell it; remove uploads that never ended.
+
+    Runs by itself every `upkeep.sweep_every` seconds with the indexer role.
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        swept = await _sweeper(stores, settings).sweep(None if everything else settings.upkeep.sweep_window)
+        rows = [
+            ("objects looked at", swept.objects),
+            ("events told", swept.told),
+            ("objects that cannot be read", swept.unreadable),
+            ("unfinished uploads removed", swept.unfinished),
+        ]
+        _show(as_json, asdict(swept), ("sweep", "result"), rows)
+        if swept.unreadable:
+            sys.exit(1)
+
+    _run(config, data, work)
+
+
+@click.command()
+@_options
+@click.option("--again", is_flag=True, help="Although the log is not empty: after a run that was cut short.")
+def restore(config: Path | None, data: Path | None, as_json: bool, again: bool) -> None:
+    """Rebuild event log and search index from the object store alone.
+
+    For when Kafka's volumes and OpenSearch's data are lost, and for the drill. The log must be empty: run it before
+    the services are started, or while only the indexer runs.
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        clock = SystemClock()
+        indexing = indexer_app.build(stores.objects, stores.log, stores.index, clock, Metrics())
+        sweeper = _sweeper(stores, settings, grace=0.0)
+        run = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock)
+        done = await run.run(again, _progress if sys.stderr.isatty() and not as_json else lambda _: None)
+        counts = await stores.index.count(DEFAULT_PARTITION)
+        rows: list[tuple[str, Any]] = [
+            ("segments read", done.segments),
+            ("facts restored", f"{done.facts} in {done.facts_seconds:.1f} s"),
+            ("facts of an unknown version", done.unknown),
+            ("objects swept", f"{done.objects} in {done.sweep_seconds:.1f} s"),
+            ("of these without a fact", done.told),
+            ("index built", f"in {done.index_seconds:.1f} s"),
+            *counts.items(),
+        ]
+        _show(as_json, {**asdict(done), **counts}, ("restore", "result"), rows)
+        if done.unknown:
+            sys.exit(1)
+
+    _run(config, data, work)
+
+
+def _sweeper(stores: Stores, settings: Settings, grace: float | None = None) -> Sweeper:
+    upkeep = settings.upkeep
+    grace = upkeep.sweep_grace if grace is None else grace
+    return Sweeper(stores.objects, stores.log, SystemClock(), Metrics(), grace, upkeep.unfinished_after)
+
+
+def _run(config: Path | None, data: Path | None, work: Work) -> None:
+    async def go() -> None:
+        settings = load_settings(config, os.environ, {"data": data})
+        stores = await open_stores(settings, SystemClock())
+        try:
+            await work(stores, settings)
+        finally:
+            await stores.close()
+
+    set_up_logs("console", "error")
+    try:
+        uvloop.run(go())
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    except GantryError as error:
+        raise click.ClickException(f"{error}; run it again when that is mended") from error
+
+
+def _progress(done: Restored) -> None:
+    click.echo(f"\r{done.facts} facts, {done.objects} objects swept, {done.told} told", nl=False, err=True)
+
+
+def _show(as_json: bool, values: dict[str, Any], head: tuple[str, str], rows: list[tuple[str, Any]]) -> None:
+    if as_json:
+        click.echo(json.dumps(values))
+    else:
+        print_table(head, [(name, str(value)) for name, value in rows])
