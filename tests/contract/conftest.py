@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -21,7 +21,7 @@ from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
 from libs.common.ports.log import EventLog
 from tests.support.buckets import make_bucket
-from tests.support.servers import required
+from tests.support.servers import remove_indices, required
 
 OpenBlobStore = Callable[[], Awaitable[BlobStore]]
 """Opens the same store again each time: what a restart, or another process, sees."""
@@ -169,8 +169,10 @@ def index_backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def open_search_index(index_backend: str) -> OpenSearchIndex:
-    return SEARCH_INDEXES[index_backend]
+def open_search_index(index_backend: str, tmp_path: Path) -> Iterator[OpenSearchIndex]:
+    yield SEARCH_INDEXES[index_backend]
+    if index_backend == "opensearch":
+        remove_indices(_prefix(tmp_path))
 
 
 @pytest.fixture

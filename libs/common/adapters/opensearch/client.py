@@ -123,13 +123,16 @@ class Client:
             raise DependencyUnavailable(DEPENDENCY, "a part of it did not answer")
         return answer
 
-    async def get(self, index: str, ids: Sequence[str], source: Sequence[str]) -> dict[str, Found]:
-        """Documents by id as they are at this moment, whether a search would see them yet or not; of each the fields
-        named in `source`."""
+    async def get(
+        self, index: str, ids: Sequence[str], source: Sequence[str], *, as_searched: bool = False
+    ) -> dict[str, Found]:
+        """Documents by id, of each the fields named in `source`: as they are at this moment, or `as_searched`: as a
+        search sees them."""
         found: dict[str, Found] = {}
         for start in range(0, len(ids), _MGET):
             some = list(ids[start : start + _MGET])
-            answer = await self.request("POST", f"/{index}/_mget", {"ids": some}, _source=",".join(source))
+            path, realtime = f"/{index}/_mget", "false" if as_searched else "true"
+            answer = await self.request("POST", path, {"ids": some}, _source=",".join(source), realtime=realtime)
             for doc in answer["docs"]:
                 if "error" in doc:
                     raise DependencyUnavailable(DEPENDENCY, _words(doc["error"]))

@@ -171,7 +171,7 @@ def series_source(partition: str, series: SeriesSummary) -> Source:
 
 def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], before: Source | None) -> Source:
     """A study, of the summaries of all its series. What it carries of its patient stays while the patient is the same;
-    else it is missing until the patient's document is written."""
+    else it is what its own instances say, until the patient's document is written."""
     elected = min(below, key=lambda series: (series.first, series.uid))
     attributes = of_level(elected.above, Level.STUDY)
     attributes[tags.STUDY_INSTANCE_UID] = [uid]
@@ -181,7 +181,12 @@ def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], befor
     attributes[tags.NUMBER_OF_STUDY_RELATED_SERIES] = [len(below)]
     attributes[tags.NUMBER_OF_STUDY_RELATED_INSTANCES] = [instances]
     patient = patient_key(elected.above, uid)
-    kept = before if before is not None and before.get("patient") == patient else {}
+    of_patient = of_level(elected.above, Level.PATIENT)
+    if before is not None and before.get("patient") == patient:
+        carried = {field: before[field] for field in ("patient_terms", "patient_seq", "p")}
+    else:
+        terms, named = carried_terms(of_patient)
+        carried = {"patient_terms": named, "patient_seq": -1, "p": terms}
     return {
         "partition": partition,
         "uid": uid,
@@ -192,10 +197,8 @@ def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], befor
         "attributes": pack(attributes),
         "t": terms_of(attributes, Level.STUDY),
         "patient": patient,
-        "of_patient": pack(of_level(elected.above, Level.PATIENT)),
-        "patient_terms": kept.get("patient_terms", ""),
-        "patient_seq": kept.get("patient_seq", -1),
-        "p": kept.get("p", {}),
+        "of_patient": pack(of_patient),
+        **carried,
     }
 
 

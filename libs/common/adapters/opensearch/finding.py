@@ -116,13 +116,13 @@ class Finder:
                 yield [row for row in _joined(sources, of, level) if test(row.attributes)]
 
     async def _with_above(self, level: Level, partition: str, sources: Sequence[Source]) -> list[Row]:
-        """Rows whose attributes begin with those of the levels above. What is above a document and not there yet will
-        be there when `apply` returns; until then it is not found."""
+        """Rows whose attributes begin with those of the levels above. A document is not found before all that is above
+        it is: who finds an image finds its study, too."""
         if level is Level.PATIENT:
             return [Row(source, unpack(source["attributes"])) for source in sources]
         if level is Level.STUDY:
             ids = {patient_id(partition, source["patient"]): source["patient"] for source in sources}
-            found = await self._client.get(self._names["patients"], list(ids), _FIELDS[Level.PATIENT])
+            found = await self._client.get(self._names["patients"], list(ids), _FIELDS[Level.PATIENT], as_searched=True)
             patients = {key: found[id_].source or {} for id_, key in ids.items() if id_ in found}
             above = {key: unpack(p["attributes"]) for key, p in patients.items() if "attributes" in p}
             return _joined(sources, {(key,): attributes for key, attributes in above.items()}, level)
@@ -134,7 +134,7 @@ class Finder:
 
     async def _studies(self, partition: str, uids: Iterable[str]) -> dict[str, Row]:
         ids = [study_id(partition, uid) for uid in uids]
-        found = await self._client.get(self._names["studies"], ids, _FIELDS[Level.STUDY])
+        found = await self._client.get(self._names["studies"], ids, _FIELDS[Level.STUDY], as_searched=True)
         sources = [one.source for one in found.values() if one.source is not None and "patient" in one.source]
         return {row.source["uid"]: row for row in await self._with_above(Level.STUDY, partition, sources)}
 
@@ -142,7 +142,7 @@ class Finder:
         self, partition: str, places: Iterable[tuple[str, str]], studies: Mapping[str, Row]
     ) -> dict[tuple[str, ...], Attributes]:
         ids = [f"{partition}:{study}:{uid}" for study, uid in places]
-        found = await self._client.get(self._names["series"], ids, _FIELDS[Level.SERIES])
+        found = await self._client.get(self._names["series"], ids, _FIELDS[Level.SERIES], as_searched=True)
         sources = [one.source for one in found.values() if one.source is not None and "attributes" in one.source]
         rows = _joined(sources, {(uid,): row.attributes for uid, row in studies.items()}, Level.SERIES)
         return {(row.source["study"], row.source["uid"]): row.attributes for row in rows}
