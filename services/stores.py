@@ -201,7 +201,7 @@ async def _opensearch(url: SplitResult, settings: Settings, clock: Clock) -> Sea
         username=opensearch.username,
         password=_secret(opensearch.password_file, "opensearch.password_file"),
     )
-    return await open_opensearch_index(cluster, clock)
+    return await open_opensearch_index(cluster, clock, opensearch.keep_replaced)
 
 
 INDEXES: dict[str, Callable[..., Awaitable[SearchIndex]]] = {"sqlite": _sqlite_index, "opensearch": _opensearch}

@@ -320,6 +320,7 @@ async def test_a_successor_is_empty_and_beside_the_index_until_it_takes_over(
     assert await everything(other) == before
     expected = await everything(successor)
     await successor.take_over()
+    await successor.discard()
     for one in (successor, other, index):
         assert await everything(one) == expected
     # Whoever had it open goes on with it.

@@ -33,6 +33,7 @@ def environment(topology: str, folder: Path) -> dict[str, str]:
         "GANTRY_STORAGE__LOG": f"kafka://{kafka.address}/{name}",
         "GANTRY_STORAGE__INDEX": f"opensearch://{urlsplit(opensearch.address).netloc}/{name}",
         "GANTRY_OPENSEARCH__REPLICAS": "0",
+        "GANTRY_OPENSEARCH__KEEP_REPLACED": "1",
         "GANTRY_S3__ENDPOINT": endpoint,
         "GANTRY_S3__ACCESS_KEY": access_key,
         "GANTRY_S3__SECRET_KEY_FILE": str(secret),

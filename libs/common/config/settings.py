@@ -137,6 +137,9 @@ class OpenSearch(Section):
     shards: Count = _f(1, "shards", "Of the instances' index, when it is made; the other indices have one")
     replicas: Annotated[int, Field(ge=0)] = _f(1, "replicas", "Of each index, when it is made")
     connections: Count = _f(32, "connections", "Per process and node")
+    keep_replaced: Annotated[float, Field(ge=0)] = _f(
+        60.0, "s", "An index that `gantry reindex` replaced stays so long, for searches under way in it"
+    )
     tls: bool = _f(False, "", "Speak TLS to the nodes")
     ca: Path | None = _f(None, "PEM file", "Who signed the nodes' certificates, where no public authority did")
     username: str | None = _f(None, "", "How we authenticate")

@@ -80,7 +80,7 @@ class SearchIndex(Protocol):
     - What `apply` returned for is visible to the next `find` and `locate` of this index.
     - Matching is that of `libs.common.dicom.matching`, to the letter.
     - `successor` is another index of the same kind, empty and beside this one; `take_over` puts it in the place of the
-      one that is in use, at once and for every process, and `discard` removes it.
+      one that is in use, at once and for every process, and `discard` removes what is not in use then.
     - An index that is away or refuses is `DependencyUnavailable`.
     """
 
@@ -106,11 +106,12 @@ class SearchIndex(Protocol):
         """A new empty index beside this one, for building anew. What is left of an earlier one is removed."""
 
     async def take_over(self) -> None:
-        """Answer from now on in the place of the index that this is the successor of, which is removed. What was
-        applied to that one and not to this one is no longer known: apply again what came in meanwhile."""
+        """Answer from now on in the place of the index that this is the successor of. What was applied to that one and
+        not to this one is no longer known: apply again what came in meanwhile."""
 
     async def discard(self) -> None:
-        """Remove this successor, if it has not taken over; before `close`."""
+        """Remove this successor, or the index that it took over from, once what is under way there has had its time.
+        Before `close`."""
 
     async def check(self) -> None:
         """Return if the index answers now; `DependencyUnavailable` otherwise."""

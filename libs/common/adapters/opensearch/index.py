@@ -19,7 +19,6 @@ from libs.common.ports.index import Applied, InstanceEntry, Location
 
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _LINGER_SECONDS = 60.0
-"""How long an index that was replaced stays, for searches and writes that are under way in it."""
 
 
 class OpenSearchIndex:
@@ -28,13 +27,15 @@ class OpenSearchIndex:
     def __init__(
         self, cluster: OpenSearchCluster, clock: Clock, successor: Names | None = None, linger: float = _LINGER_SECONDS
     ) -> None:
-        """`successor` are the indices of a generation that is not live. `linger` in seconds."""
+        """`successor` are the indices of a generation that is not live. What was replaced stays for `linger` seconds,
+        for searches and writes that are under way in it."""
         self._cluster = cluster
         self._clock = clock
         self._linger = linger
         self._client = Client(cluster)
         self._generations = Generations(self._client, cluster)
         self._successor = successor
+        self._replaced: Names | None = None
         self._turn = asyncio.Lock()
         self._aliases = {kind: cluster.alias(kind) for kind in KINDS}
 
@@ -95,13 +96,15 @@ class OpenSearchIndex:
             raise RuntimeError("this index is in use already")
         old = await self._generations.live()
         await self._generations.swap(old, self._successor)
-        self._successor = None
-        await self._clock.sleep(self._linger)
-        await self._generations.remove(list(old.values()))
+        self._successor, self._replaced = None, old
 
     async def discard(self) -> None:
-        if self._successor is not None:
-            await self._generations.remove(list(self._successor.values()))
+        if self._replaced is not None:
+            await self._clock.sleep(self._linger)
+        unused = self._successor or self._replaced
+        if unused is not None:
+            await self._generations.remove(list(unused.values()))
+            self._replaced = None
 
     @property
     def _searched(self) -> Names:
