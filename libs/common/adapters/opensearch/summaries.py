@@ -56,7 +56,9 @@ class Summaries:
         for start in range(0, len(studies), _STUDIES):
             some = {study: by_study[study] for study in studies[start : start + _STUDIES]}
             patients |= await self._renew_studies(partition, some)
-        await self._client.refresh(self._names["studies"], self._names["series"])
+        # From below: who finds a study finds its series, and all that it says of them.
+        await self._client.refresh(self._names["series"])
+        await self._client.refresh(self._names["studies"])
         await Patients(self._client, self._names, self._clock).renew(partition, patients)
 
     async def _renew_studies(self, partition: str, left: dict[str, set[str]]) -> set[str]:
