@@ -51,7 +51,7 @@ class _Files:
 
 
 class _Quiet:
-    def admit(self, request: AssociateRequest, peer_address: str) -> None:
+    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> None:
         return None
 
     def opened(self, association: Association) -> None: ...
