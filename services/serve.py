@@ -33,7 +33,8 @@ _LONGEST_RESTART = 30.0
     "roles",
     multiple=True,
     type=click.Choice([r.value for r in Role]),
-    help="Default: every role but the door.",
+    envvar="GANTRY_ROLE",
+    help="Default: every role but the door. GANTRY_ROLE names them too, with spaces between.",
 )
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), envvar="GANTRY_CONFIG", help="YAML file.")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Where the embedded stores live.")
@@ -64,6 +65,7 @@ def serve(
     gantry serve --data var --lab                  everything, for a look
     gantry serve --config gantry.yaml              everything, for a hospital
     gantry serve --config gantry.yaml --role query one role
+    gantry serve --config gantry.yaml --role door  one address before roles that run by themselves
     """
     overrides: dict[str, Any] = {
         "data": data,

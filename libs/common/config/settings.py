@@ -114,6 +114,7 @@ class S3(Section):
     ca: Path | None = _f(None, "PEM file", "Who signed the server's certificate, where no public authority did")
     encryption: Literal["AES256", "aws:kms"] | None = _f(None, "", "Server-side encryption (SSE-S3, SSE-KMS)")
     kms_key: str | None = _f(None, "", "The key of SSE-KMS, where not the bucket's own")
+    create_bucket: bool = _f(False, "", "Make the bucket where there is none, in `region`; for servers of one's own")
     connections: Count = _f(64, "connections", "Per process")
     part_size: Annotated[int, Field(ge=5 * _MIB, le=512 * _MIB)] = _f(
         8 * _MIB, "bytes", "Longer objects are uploaded in parts of this size"
