@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -42,6 +43,7 @@ class Server:
     address: str
     runs_on: str
     container: str = ""
+    image: str = ""
     pids: list[int] = field(default_factory=list)
     folder: str = ""
 
@@ -70,7 +72,7 @@ def begin() -> None:
 def end() -> list[str]:
     """End what was started; a line per server on what ran on what."""
     folder = Path(os.environ.pop(SESSION, "/nonexistent"))
-    lines = [_closing_line(folder, name) for name in _STARTERS] if folder.is_dir() else []
+    lines = [_closing_line(folder, name) for name in (*_STARTERS, *_TOOLS)] if folder.is_dir() else []
     _end_all(folder)
     return lines
 
@@ -100,9 +102,14 @@ def required(name: str) -> Server:
     try:
         return server(name)
     except Unavailable as error:
-        with (Path(os.environ[SESSION]) / f"{name}.skipped").open("a") as counted:
-            counted.write(".")
-        pytest.skip(f"no {name}: {error}")
+        skip(name, str(error))
+
+
+def skip(name: str, why: str) -> NoReturn:
+    """Skip a test for want of a server or a tool, and count it for the closing lines."""
+    with (Path(os.environ[SESSION]) / f"{name}.skipped").open("a") as counted:
+        counted.write(".")
+    pytest.skip(f"no {name}: {why}")
 
 
 def _closing_line(folder: Path, name: str) -> str:
@@ -141,6 +148,9 @@ def _remove_abandoned() -> None:
 def _end_all(folder: Path) -> None:
     for state in folder.glob("*.json"):
         known = json.loads(state.read_text())
+        if known.get("image"):
+            # The layers stay: the next session's image is made of them.
+            subprocess.run(["docker", "rmi", "--no-prune", known["image"]], capture_output=True, check=False)
         if known.get("container"):
             subprocess.run(["docker", "rm", "-f", "-v", known["container"]], capture_output=True, check=False)
         for pid in known.get("pids", ()):
@@ -162,6 +172,8 @@ def _environment(pid: int) -> bytes:
 
 
 def _start(name: str, folder: Path) -> Server:
+    if name in _TOOLS:
+        return _TOOLS[name](folder)
     contained, processed = _STARTERS[name]
     image = os.environ.get(f"GANTRY_TEST_{name.upper()}_IMAGE") or _version(f"{name.upper()}_IMAGE")
     if _engine() and _image_here(image):
@@ -393,6 +405,44 @@ def _s3_process(folder: Path) -> Server:
     return Server("s3", address, f"process, versitygw {_version('VERSITYGW')}", pids=[pid])
 
 
+# ---- what tests of containers need besides
+
+
+def _image(folder: Path) -> Server:
+    """Gantry's own image, built from this checkout. Its address is its name."""
+    if not _engine():
+        raise Unavailable("no Docker engine")
+    name = f"gantry:{folder.name.removeprefix('gantry-servers-').lower().strip('_-')}"
+    environment = {**os.environ, "GANTRY_IMAGE": name, "GANTRY_PULL_SECONDS": "5"}
+    _run_script("build.sh", "gantry", environment)
+    size = _output("docker", "image", "inspect", "-f", "{{.Size}}", name)
+    return Server("gantry", name, f"image of this checkout, {int(size) // 1_000_000} MB", image=name)
+
+
+def _compose(folder: Path) -> Server:
+    """Docker's compose plugin. Its address is the command."""
+    if not _engine():
+        raise Unavailable("no Docker engine")
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0:
+        return Server(
+            "compose", "docker compose", f"docker compose {_output('docker', 'compose', 'version', '--short')}"
+        )
+    _run_script("artefacts.sh", "compose", dict(os.environ))
+    return Server("compose", str(_part("compose", "COMPOSE") / "docker-compose"), f"compose {_version('COMPOSE')}")
+
+
+def _run_script(script: str, part: str, environment: dict[str, str]) -> None:
+    command = ["sh", str(ROOT / "deploy" / "images" / script), part]
+    made = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if made.returncode:
+        raise Unavailable((made.stderr.strip().splitlines() or [f"{script} failed"])[-1])
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+_TOOLS: dict[str, Callable[[Path], Server]] = {"gantry": _image, "compose": _compose}
 _STARTERS: dict[str, tuple[Callable[[str], Server], Callable[[Path], Server]]] = {
     "kafka": (_kafka_contained, _kafka_process),
     "opensearch": (_opensearch_contained, _opensearch_process),
