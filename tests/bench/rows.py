@@ -111,6 +111,18 @@ def store(folder: Path, quick: bool) -> list[Figure]:
     return _store(folder, 50 if quick else 150, corpus.CT, (1, 4, 8), _receivers(folder))
 
 
+def door(folder: Path, quick: bool) -> list[Figure]:
+    """What the front door costs: the same receivers directly and through it. CPU and memory there are the door's."""
+    proxy = "127.0.0.1"
+    who: list[Callable[[], Contestant]] = [
+        lambda: field.gantry_engine(folder / "engine"),
+        lambda: field.Behind(field.gantry_engine(folder / "engine", proxy)),
+        lambda: field.gantry(folder / "gantry"),
+        lambda: field.Behind(field.gantry(folder / "gantry", proxies=proxy)),
+    ]
+    return _store(folder, 30 if quick else 100, corpus.CT, (1, 4), who)
+
+
 def small(folder: Path, quick: bool) -> list[Figure]:
     return _store(folder, 100 if quick else 300, corpus.SMALL, (1, 4, 8), _receivers(folder))
 
