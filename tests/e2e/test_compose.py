@@ -27,7 +27,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
         yield composed
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)  # from nothing, with images and compose to be built
 def test_a_cluster_stores_finds_gives_back_commits_scales_and_stops(cluster: Composed, tmp_path: Path) -> None:
     address = ("-aet", "MODALITY", "-aec", "GANTRY", "127.0.0.1", cluster.port)
     files = study(tmp_path / "sent", 6, series=2, patient="COMPOSE")

@@ -18,6 +18,8 @@ from tests.support.dcmtk import ok
 from tests.support.objects import study
 from tests.support.servers import required
 
+pytestmark = pytest.mark.timeout(600)  # the first of them builds the image
+
 CAREFULLY = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp")
 
 

@@ -289,9 +289,14 @@ def _great(size: int) -> bytes:
 # ---- bytes and ends
 
 
-async def test_bytes_go_both_ways_whole_while_one_side_is_slow(door: Open, backend: Backend) -> None:
-    running = door({Pool.INGEST: [backend.port]})
-    reader, writer = await running.raw(rq_bytes())
+@pytest.mark.parametrize("over_tls", [False, True])
+async def test_bytes_go_both_ways_whole_while_one_side_is_slow(
+    door: Open, backend: Backend, tmp_path: Path, over_tls: bool
+) -> None:
+    server, client = _contexts(tmp_path) if over_tls else (None, None)
+    running = door({Pool.INGEST: [backend.port]}, tls=server)
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port, limit=1 << 20, ssl=client)
+    writer.write(rq_bytes())
     origin, got, answer = await backend.next()
     assert origin is not None
     assert origin.port == writer.get_extra_info("sockname")[1]
@@ -302,19 +307,22 @@ async def test_bytes_go_both_ways_whole_while_one_side_is_slow(door: Open, backe
         for at in range(0, len(data), 1 << 20):
             to.write(data[at : at + (1 << 20)])
             await to.drain()
-        to.write_eof()
 
-    async def slowly(source: asyncio.StreamReader) -> bytes:
-        parts = []
-        while part := await source.read(1 << 19):
-            parts.append(part)
-            if len(parts) % 20 == 0:
+    async def all_of(source: asyncio.StreamReader, count: int) -> bytes:
+        data = bytearray()
+        while len(data) < count and (part := await source.read(1 << 19)):
+            data += part
+            if len(data) % 7 == 0:
                 await asyncio.sleep(0.01)
-        return b"".join(parts)
+        return bytes(data)
 
-    results = await asyncio.gather(send(writer, there), send(answer, back), slowly(got), slowly(reader))
+    results = await asyncio.gather(
+        send(writer, there), send(answer, back), all_of(got, len(there)), all_of(reader, len(back))
+    )
     assert results[2] == there
     assert results[3] == back
+    writer.close()
+    answer.close()
     await eventually(lambda: running.metrics.door_bytes.labels("in")._value.get() == len(there) + len(rq_bytes()))
     assert running.metrics.door_bytes.labels("out")._value.get() == len(back)
 
@@ -392,14 +400,9 @@ async def test_closing_cuts_what_is_left(door: Open, backend: Backend) -> None:
 
 
 async def test_tls_ends_at_the_door_and_the_service_knows(start, door: Open, tmp_path: Path) -> None:  # noqa: F811
-    authority = Authority(tmp_path, "authority")
-    pair = authority.sign("door")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pair.certificate, pair.key)
+    context, client = _contexts(tmp_path)
     ingest = await start(TRUSTING)
     running = door({Pool.INGEST: [ingest.port]}, tls=context)
-    client = ssl.create_default_context(cafile=str(authority.ca))
-    client.check_hostname = False
     data = os.urandom(5 << 20)
     async with connect(replace(running.peer, tls=client), [(CT, (EXPLICIT,))]) as association:
         context_ = scu.need_context(association, CT)
@@ -411,6 +414,17 @@ async def test_tls_ends_at_the_door_and_the_service_knows(start, door: Open, tmp
     with suppress(ConnectionResetError):
         assert (await asyncio.wait_for(reader.read(1), 3)) != b"\2"
     writer.close()
+
+
+def _contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The door's, and one that trusts it."""
+    authority = Authority(folder, "authority")
+    pair = authority.sign("door")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(pair.certificate, pair.key)
+    client = ssl.create_default_context(cafile=str(authority.ca))
+    client.check_hostname = False
+    return server, client
 
 
 class _Bytes:
