@@ -26,7 +26,6 @@ from services.door.wire import Wire
 CONGESTED = AssociateReject(2, 3, 1)
 LIMIT_EXCEEDED = AssociateReject(2, 3, 2)
 NOBODY_PLAYS_THESE_ROLES = AssociateReject(1, 2, 1)
-_READ = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ class Doorkeeper:
                 if wire.is_tls:
                     await wire.handshake()
                 while opening.request is None and not opening.is_over:
-                    data = await wire.receive(_READ)
+                    data = await wire.receive()
                     if not data:
                         return "closed before an association"
                     opening.feed(data)
@@ -145,7 +144,7 @@ class Doorkeeper:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.artim):
                 await wire.send_all(output)
-                while await wire.receive(_READ):
+                while await wire.receive():
                     pass
 
     async def _is_passed_on(self, wire: Wire, opening: Opening, request: AssociateRequest, origin: Origin) -> bool:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from libs.common.net.acceptor import reset as reset_socket
 
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
+_scratch = memoryview(bytearray(65536))
+"""Shared by all wires of the process: one that waits holds no memory."""
 
 
 class Wire:
@@ -74,12 +76,11 @@ class Wire:
             except BlockingIOError:
                 await ready(self.fd, to_write=True)
 
-    async def receive(self, most: int) -> bytes:
+    async def receive(self) -> bytes:
         """Some bytes, empty at the end. Raises `OSError`."""
-        data = bytearray(most)
         while True:
             try:
-                return bytes(data[: self.recv_into(memoryview(data))])
+                return bytes(_scratch[: self.recv_into(_scratch)])
             except BlockingIOError:
                 await ready(self.fd)
 
