@@ -85,7 +85,7 @@ class Wire:
                 await ready(self.fd)
 
     def shut(self) -> None:
-        """Nothing more will be sent; what comes is still received."""
+        """Nothing more will be sent. What comes is still received, but over TLS, where an end is one of both sides."""
         with suppress(OSError, ValueError):
             if isinstance(self._sock, ssl.SSLSocket):
                 self._sock.unwrap()  # sends close_notify; the answer is not waited for

@@ -40,6 +40,7 @@ def as_scp(uid: str, *, scu_too: bool = False) -> RoleSelection:
             {RETRIEVE, INGEST},
             id="C-GET by one who may store too",
         ),
+        pytest.param(proposing(CT, roles=(as_scp(CT),)), {RETRIEVE}, id="a receiver that asks for nothing"),
         pytest.param(proposing(scu.STUDY_ROOT_GET, CT), {RETRIEVE, INGEST}, id="C-GET without role selection"),
         pytest.param(proposing(scu.STORAGE_COMMITMENT), {COMMITMENT}, id="commitment"),
         pytest.param(
