@@ -96,6 +96,12 @@ def test_what_is_no_header_is_refused(data: bytes) -> None:
         decode(data)
 
 
+def test_a_header_that_is_too_long_is_refused_before_its_bytes_come() -> None:
+    assert expected_length(header(length=MAX_LENGTH - 16)[:16]) == MAX_LENGTH
+    with pytest.raises(ProxyError):
+        expected_length(header(length=MAX_LENGTH - 15)[:16])
+
+
 @given(st.binary(max_size=80), st.sampled_from([b"", SIGNATURE, SIGNATURE + b"\x21\x11", SIGNATURE + b"\x21\x21"]))
 def test_whatever_comes_is_a_header_or_an_error(data: bytes, before: bytes) -> None:
     try:

@@ -155,6 +155,7 @@ async def test_the_next_association_goes_where_one_has_ended(start, door: Open) 
     async with AsyncExitStack() as stack:
         for _ in range(3):
             await stack.enter_async_context(connect(running.peer, ECHO))
+        assert [backend.open for backend in running.backends.all()] == [1, 1, 1]
         # The one that was chosen last has room again, and is not the one whose turn it would be.
         last = max(running.backends.all(), key=lambda backend: backend.last_chosen)
         (server,) = [server for server in servers if server.port == last.address[1]]
