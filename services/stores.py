@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from libs.common.adapters.files import open_file_store
 from libs.common.adapters.kafka import KafkaCluster, open_kafka_log
+from libs.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
 from libs.common.adapters.s3 import S3Bucket, open_s3_store
 from libs.common.adapters.sqlite.index import open_sqlite_index
 from libs.common.adapters.sqlite.log import open_sqlite_log
@@ -183,4 +184,25 @@ async def _sqlite_index(url: SplitResult, settings: Settings, clock: Clock) -> S
 
 OBJECTS: dict[str, Callable[..., Awaitable[BlobStore]]] = {"file": _files, "s3": _s3}
 LOGS: dict[str, Callable[..., Awaitable[EventLog]]] = {"sqlite": _sqlite_log, "kafka": _kafka}
-INDEXES: dict[str, Callable[..., Awaitable[SearchIndex]]] = {"sqlite": _sqlite_index}
+
+
+async def _opensearch(url: SplitResult, settings: Settings, clock: Clock) -> SearchIndex:
+    if not url.netloc or "@" in url.netloc:
+        reason = "opensearch://HOST:PORT,HOST:PORT/PREFIX is needed, without a password"
+        raise ConfigError("storage.index", None, reason)
+    opensearch = settings.opensearch
+    cluster = OpenSearchCluster(
+        tuple(url.netloc.split(",")),
+        url.path.strip("/") or "gantry",
+        shards=opensearch.shards,
+        replicas=opensearch.replicas,
+        deadline=settings.storage.deadline,
+        connections=opensearch.connections,
+        tls=trusting(opensearch.ca) if opensearch.tls else None,
+        username=opensearch.username,
+        password=_secret(opensearch.password_file, "opensearch.password_file"),
+    )
+    return await open_opensearch_index(cluster, clock, opensearch.keep_replaced)
+
+
+INDEXES: dict[str, Callable[..., Awaitable[SearchIndex]]] = {"sqlite": _sqlite_index, "opensearch": _opensearch}

@@ -58,6 +58,8 @@ opensearch() {
     chmod +x "$work/opensearch/out/opensearch-$OPENSEARCH"/bin/*
     # The runtime above lacks this module.
     sed -i '/jdk.incubator.vector/d' "$work/opensearch/out/opensearch-$OPENSEARCH/config/jvm.options"
+    # Nor does it know where Thai words end, without which this module lets no index be made. Ours analyse no text.
+    rm -rf "$work/opensearch/out/opensearch-$OPENSEARCH/modules/analysis-common"
     keep "$work/opensearch/out/opensearch-$OPENSEARCH" "opensearch-$OPENSEARCH"
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from libs.common.adapters.s3 import S3Bucket
@@ -19,7 +20,7 @@ def environment(topology: str, folder: Path) -> dict[str, str]:
     server cannot be had."""
     if topology == "embedded":
         return {}
-    s3, kafka = required("s3"), required("kafka")
+    s3, kafka, opensearch = required("s3"), required("kafka"), required("opensearch")
     endpoint, access_key, secret_key = s3.address.split()
     name = f"t{uuid4().hex[:12]}"
     bucket = S3Bucket(name, endpoint=endpoint, access_key=access_key, secret_key=secret_key)
@@ -30,6 +31,9 @@ def environment(topology: str, folder: Path) -> dict[str, str]:
     return {
         "GANTRY_STORAGE__OBJECTS": f"s3://{name}",
         "GANTRY_STORAGE__LOG": f"kafka://{kafka.address}/{name}",
+        "GANTRY_STORAGE__INDEX": f"opensearch://{urlsplit(opensearch.address).netloc}/{name}",
+        "GANTRY_OPENSEARCH__REPLICAS": "0",
+        "GANTRY_OPENSEARCH__KEEP_REPLACED": "1",
         "GANTRY_S3__ENDPOINT": endpoint,
         "GANTRY_S3__ACCESS_KEY": access_key,
         "GANTRY_S3__SECRET_KEY_FILE": str(secret),

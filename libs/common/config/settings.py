@@ -152,6 +152,27 @@ class Kafka(Section):
         return self
 
 
+class OpenSearch(Section):
+    """The search index where `storage.index` is opensearch://HOST:PORT,HOST:PORT or opensearch://HOST:PORT/PREFIX"""
+
+    shards: Count = _f(1, "shards", "Of the instances' index, when it is made; the other indices have one")
+    replicas: Annotated[int, Field(ge=0)] = _f(1, "replicas", "Of each index, when it is made")
+    connections: Count = _f(32, "connections", "Per process and node")
+    keep_replaced: Annotated[float, Field(ge=0)] = _f(
+        60.0, "s", "An index that `gantry reindex` replaced stays so long, for searches under way in it"
+    )
+    tls: bool = _f(False, "", "Speak TLS to the nodes")
+    ca: Path | None = _f(None, "PEM file", "Who signed the nodes' certificates, where no public authority did")
+    username: str | None = _f(None, "", "How we authenticate")
+    password_file: Path | None = _f(None, "file", "Holds the password of `username`")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.username is None) != (self.password_file is None):
+            raise ValueError("username and password_file are needed together")
+        return self
+
+
 class Retrieve(Section):
     """C-MOVE and C-GET"""
 
@@ -251,6 +272,7 @@ class Settings(Section):
     storage: Storage = _f(Storage(), "", "")
     s3: S3 = _f(S3(), "", "")
     kafka: Kafka = _f(Kafka(), "", "")
+    opensearch: OpenSearch = _f(OpenSearch(), "", "")
     retrieve: Retrieve = _f(Retrieve(), "", "")
     commitment: Commitment = _f(Commitment(), "", "")
     upkeep: Upkeep = _f(Upkeep(), "", "")

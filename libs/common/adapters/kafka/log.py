@@ -62,9 +62,9 @@ class KafkaLog:
             self._cluster, group, topics, self._claims, lambda: joined.setdefault(group, set()).update(topics)
         )
 
-    async def replay(self, topic: str) -> AsyncIterator[Record]:
+    async def replay(self, topic: str, since_us: int = 0) -> AsyncIterator[Record]:
         _require(topic)
-        async for found in reading.everything(self._cluster, topic):
+        async for found in reading.everything(self._cluster, topic, since_us // 1000):
             yield await record_of(self._cluster, found, self._claims)
 
     async def lag(self, group: str) -> dict[str, int]:
