@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from libs.common.clock import Clock
-from libs.common.net.acceptor import reset
 from libs.common.net.proxy import Origin, encode
 from libs.common.telemetry.logs import get_logger
 from libs.common.telemetry.metrics import Metrics
@@ -61,20 +60,27 @@ class Doorkeeper:
         self._clock = clock
         self._metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.Task[None], str] = {}
+        """Tasks of connections without an association, the oldest first, with the peer's address."""
         self._pumps: set[Pump] = set()
         self._per_peer: Counter[str] = Counter()
         self._log = get_logger("door")
 
     def take(self, sock: socket.socket, origin: Origin) -> None:
         """A connection has come."""
-        if len(self._tasks) - self._per_peer.total() >= self._limits.associations:
-            # Silent connections count for nothing, but they are files: there must be an end of them.
-            self.failed(origin.address, "too many connections without an association")
-            reset(sock)
-            return
+        # Connections without an association count for nothing, but they are files: the oldest gives way.
+        while len(self._waiting) >= self._limits.associations:
+            oldest = next(iter(self._waiting))
+            self.failed(self._waiting.pop(oldest), "gave way to a newer connection")
+            oldest.cancel()
         task = asyncio.get_running_loop().create_task(self._serve(sock, origin))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._waiting[task] = origin.address
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._waiting.pop(task, None)
 
     def failed(self, address: str, why: str) -> None:
         """A connection ended without an association."""
@@ -162,8 +168,12 @@ class Doorkeeper:
             return False
         self._per_peer[origin.address] += 1
         try:
+            task = asyncio.current_task()
+            assert task is not None
+            self._waiting.pop(task, None)
             found = await self._connect(sets, origin)
             if found is None:
+                self._waiting[task] = origin.address
                 self._reject(opening, request, origin, CONGESTED)
                 return False
             await self._pump(wire, opening, request, origin, *found)

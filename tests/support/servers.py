@@ -327,6 +327,7 @@ def _kafka_contained(image: str) -> Server:
 def _opensearch_contained(image: str) -> Server:
     port = free_port()
     env = {**_NODE, "OPENSEARCH_JAVA_OPTS": _HEAP, "DISABLE_SECURITY_PLUGIN": "true"}
+    env["DISABLE_INSTALL_DEMO_CONFIG"] = "true"  # the public image wants a password for it
     container = _container(image, 9200, port, env)
     address = f"http://127.0.0.1:{port}"
     wait_for(lambda: http_ok(f"{address}/_cluster/health"), 180, image)
