@@ -120,7 +120,13 @@ def door(folder: Path, quick: bool) -> list[Figure]:
         lambda: field.gantry(folder / "gantry"),
         lambda: field.Behind(field.gantry(folder / "gantry", proxies=proxy)),
     ]
-    return _store(folder, 30 if quick else 100, corpus.CT, (1, 4), who)
+    figures = _store(folder, 30 if quick else 100, corpus.CT, (1, 4), who)
+    for contexts in (2, 101):
+        for start in who[:2]:
+            with running(start()) as server:
+                rate = _raw_associations(server.port, contexts, 50 if quick else 150)
+                figures.append(Figure(f"{contexts} contexts", server.name, rate, "associations/s"))
+    return figures + _store(folder, 60, corpus.SMALL, (1,), who[:2], nagle=True)
 
 
 def small(folder: Path, quick: bool) -> list[Figure]:

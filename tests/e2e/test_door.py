@@ -199,6 +199,24 @@ def test_a_workstation_that_proposes_everything_does_everything_on_one_associati
     assert open_in(door)["mixed"] == before + 1
 
 
+def test_a_peer_that_is_scu_and_scp_of_one_class_stores_and_gets_on_one_association(
+    site: Site, door: FrontDoor, tmp_path: Path
+) -> None:
+    before = open_in(door).get("mixed", 0)
+    (file,) = study(tmp_path, 1, patient="DOOR-BOTH")
+    kept = Kept()
+    contexts = [(CT, [EXPLICIT]), (scu.STUDY_ROOT_GET, BOTH)]
+    with associated(site.modality, contexts, kept=kept, as_both=[CT]) as association:
+        assert association.send_c_store(pydicom.dcmread(file.path)).Status == 0
+        asking.wait_found(site.modality, file)
+        query = Dataset()
+        query.QueryRetrieveLevel, query.StudyInstanceUID = "STUDY", study_of(file)
+        *_, (status, _) = association.send_c_get(query, scu.STUDY_ROOT_GET)
+    assert status.Status == 0
+    assert set(kept.data) == {file.sop_instance_uid}
+    assert open_in(door)["mixed"] == before + 1
+
+
 # ---- who the peer is
 
 
