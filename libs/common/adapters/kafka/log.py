@@ -50,7 +50,7 @@ class KafkaLog:
             raise RuntimeError("the log is closed")
         task = asyncio.ensure_future(self._append(events))
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._ended)
         await asyncio.shield(task)
 
     def consumer(self, group: str, topics: Sequence[str]) -> KafkaConsumer:
@@ -99,6 +99,11 @@ class KafkaLog:
         async with reading.administrator(self._cluster) as admin, within(self._cluster.deadline):
             await ensure_topics(admin, self._cluster)
         self._cleaning = asyncio.create_task(self._clean())
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # where the caller did not wait for it, nobody else asks
 
     async def _append(self, events: Sequence[Event]) -> None:
         await self._producer.append([await self._message(event) for event in events])
