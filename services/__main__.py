@@ -8,6 +8,7 @@ import click
 
 _COMMANDS = {
     "serve": ("services.serve", "Start the archive: every role, or those named with --role."),
+    "health": ("services.health", "Ask the process on this machine how it is (for a container's HEALTHCHECK)."),
     "demo": ("services.demo", "Store, find, get, move and commit real files, comparing every byte."),
     "echo": ("libs.cli.store", "Verify that a DICOM peer answers (C-ECHO)."),
     "store": ("libs.cli.store", "Send files and folders to an archive (C-STORE)."),

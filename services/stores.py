@@ -145,6 +145,7 @@ async def _s3(url: SplitResult, settings: Settings, clock: Clock) -> BlobStore:
         parts_in_flight=s3.parts_in_flight,
         encryption=s3.encryption,
         kms_key=s3.kms_key,
+        create=s3.create_bucket,
         tls=trusting(s3.ca) if s3.ca is not None else None,
         ca_file=str(s3.ca) if s3.ca is not None else None,
     )

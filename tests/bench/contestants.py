@@ -102,7 +102,7 @@ def _launch(
     return Contestant(name, port, process, folder)
 
 
-def gantry(folder: Path, *arguments: str, destination_port: int = 0) -> Contestant:
+def gantry(folder: Path, *arguments: str, destination_port: int = 0, proxies: str = "") -> Contestant:
     """Everything on: objects fsync'd, events committed, indexed."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "gantry.yaml"
@@ -113,6 +113,7 @@ def gantry(folder: Path, *arguments: str, destination_port: int = 0) -> Contesta
         "gantry",
         folder,
         lambda port: [
+            *("env", f"GANTRY_DIMSE__PROXY_FROM=[{proxies}]"),
             *(sys.executable, "-m", "services", "serve", "--lab", "--config", str(config)),
             *("--data", str(folder / "data"), "--dimse-port", str(port), "--http-port", str(http)),
             *arguments,
@@ -120,11 +121,36 @@ def gantry(folder: Path, *arguments: str, destination_port: int = 0) -> Contesta
     )
 
 
-def gantry_engine(folder: Path) -> Contestant:
+def gantry_engine(folder: Path, *proxies: str) -> Contestant:
     """Our engine alone: bytes to files, no fsync, no event."""
     return _launch(
-        "gantry engine", folder, lambda port: [sys.executable, "-m", "tests.bench.engine", str(port), str(folder)]
+        "gantry engine",
+        folder,
+        lambda port: [sys.executable, "-m", "tests.bench.engine", str(port), str(folder), *proxies],
     )
+
+
+class Behind(Contestant):
+    """The door before another contestant; the usage is the door's alone."""
+
+    def __init__(self, backend: Contestant) -> None:
+        folder = backend.folder.with_name(f"{backend.folder.name}-door")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._backend = backend
+        http = free_port()
+        door = _launch(
+            f"{backend.name} through the door",
+            folder,
+            lambda port: [
+                *("env", f"GANTRY_DOOR__MIXED=[127.0.0.1:{backend.port}]", sys.executable, "-m", "services", "serve"),
+                *("--role", "door", "--dimse-port", str(port), "--http-port", str(http)),
+            ],
+        )
+        super().__init__(door.name, door.port, door.process, folder)
+
+    def stop(self) -> None:
+        super().stop()
+        self._backend.stop()
 
 
 def storescp(folder: Path, *, fork: bool) -> Contestant:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -43,6 +44,7 @@ class Server:
     address: str
     runs_on: str
     container: str = ""
+    image: str = ""
     pids: list[int] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
@@ -74,7 +76,7 @@ def begin() -> None:
 def end() -> list[str]:
     """End what was started; a line per server on what ran on what."""
     folder = Path(os.environ.pop(SESSION, "/nonexistent"))
-    lines = [_closing_line(folder, name) for name in _STARTERS] if folder.is_dir() else []
+    lines = [_closing_line(folder, name) for name in (*_STARTERS, *_TOOLS)] if folder.is_dir() else []
     _end_all(folder)
     return lines
 
@@ -104,9 +106,14 @@ def required(name: str) -> Server:
     try:
         return server(name)
     except Unavailable as error:
-        with (Path(os.environ[SESSION]) / f"{name}.skipped").open("a") as counted:
-            counted.write(".")
-        pytest.skip(f"no {name}: {error}")
+        skip(name, str(error))
+
+
+def skip(name: str, why: str) -> NoReturn:
+    """Skip a test for want of a server or a tool, and count it for the closing lines."""
+    with (Path(os.environ[SESSION]) / f"{name}.skipped").open("a") as counted:
+        counted.write(".")
+    pytest.skip(f"no {name}: {why}")
 
 
 def _closing_line(folder: Path, name: str) -> str:
@@ -145,6 +152,9 @@ def _remove_abandoned() -> None:
 def _end_all(folder: Path) -> None:
     for state in folder.glob("*.json"):
         known = json.loads(state.read_text())
+        if known.get("image"):
+            # The layers stay: the next session's image is made of them.
+            subprocess.run(["docker", "rmi", "--no-prune", known["image"]], capture_output=True, check=False)
         if known.get("container"):
             subprocess.run(["docker", "rm", "-f", "-v", known["container"]], capture_output=True, check=False)
         for pid in known.get("pids", ()):
@@ -173,6 +183,8 @@ def start_own(name: str, folder: Path, advertised: int = 0) -> Server:
 
 
 def _start(name: str, folder: Path, advertised: int = 0) -> Server:
+    if name in _TOOLS:
+        return _TOOLS[name](folder)
     contained, processed = _STARTERS[name]
     image = os.environ.get(f"GANTRY_TEST_{name.upper()}_IMAGE") or _version(f"{name.upper()}_IMAGE")
     if _engine() and _image_here(image):
@@ -336,6 +348,7 @@ def _kafka_contained(image: str, advertised: int) -> Server:
 def _opensearch_contained(image: str, _: int) -> Server:
     port = free_port()
     env = {**_NODE, "OPENSEARCH_JAVA_OPTS": _HEAP, "DISABLE_SECURITY_PLUGIN": "true"}
+    env["DISABLE_INSTALL_DEMO_CONFIG"] = "true"  # the public image wants a password for it
     container = _container(image, 9200, port, env)
     address = f"http://127.0.0.1:{port}"
     wait_for(lambda: http_ok(f"{address}/_cluster/health"), 180, image)
@@ -449,6 +462,47 @@ def _s3_process(folder: Path, _: int) -> Server:
     )
 
 
+# ---- what tests of containers need besides
+
+
+def _image(folder: Path) -> Server:
+    """Gantry's own image, built from this checkout. Its address is its name."""
+    if not _engine():
+        raise Unavailable("no Docker engine")
+    name = f"gantry:{folder.name.removeprefix('gantry-servers-').lower().strip('_-')}"
+    environment = {**os.environ, "GANTRY_IMAGE": name, "GANTRY_PULL_SECONDS": "5"}
+    _run_script("build.sh", "gantry", environment)
+    # Layers of older builds, which nothing is made of any more.
+    old = ("--filter", "label=org.opencontainers.image.title=Gantry", "--filter", "until=12h")
+    subprocess.run(["docker", "image", "prune", "-f", *old], capture_output=True, check=False)
+    size = _output("docker", "image", "inspect", "-f", "{{.Size}}", name)
+    return Server("gantry", name, f"image of this checkout, {int(size) // 1_000_000} MB", image=name)
+
+
+def _compose(folder: Path) -> Server:
+    """Docker's compose plugin. Its address is the command."""
+    if not _engine():
+        raise Unavailable("no Docker engine")
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0:
+        return Server(
+            "compose", "docker compose", f"docker compose {_output('docker', 'compose', 'version', '--short')}"
+        )
+    _run_script("artefacts.sh", "compose", dict(os.environ))
+    return Server("compose", str(_part("compose", "COMPOSE") / "docker-compose"), f"compose {_version('COMPOSE')}")
+
+
+def _run_script(script: str, part: str, environment: dict[str, str]) -> None:
+    command = ["sh", str(ROOT / "deploy" / "images" / script), part]
+    made = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if made.returncode:
+        raise Unavailable((made.stderr.strip().splitlines() or [f"{script} failed"])[-1])
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+_TOOLS: dict[str, Callable[[Path], Server]] = {"gantry": _image, "compose": _compose}
 _STARTERS: dict[str, tuple[Callable[[str, int], Server], Callable[[Path, int], Server]]] = {
     "kafka": (_kafka_contained, _kafka_process),
     "opensearch": (_opensearch_contained, _opensearch_process),
