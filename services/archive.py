@@ -150,7 +150,9 @@ class Archive:
         if Role.QUERY in roles:
             found += query_app.build(stores.index, settings.dimse.ae_title, self.metrics)
         if Role.RETRIEVE in roles:
-            limits_ = RetrieveSettings(settings.retrieve.suboperation_retries + 1, settings.retrieve.retry_delay)
+            limits_ = RetrieveSettings(
+                settings.retrieve.suboperation_retries + 1, settings.retrieve.window, settings.retrieve.retry_delay
+            )
             found += retrieve_app.build(
                 stores.objects,
                 stores.index,
@@ -161,6 +163,7 @@ class Archive:
                 self.metrics,
                 limits_,
                 response_timeout=settings.retrieve.response_timeout,
+                read_ahead=(settings.retrieve.read_ahead, settings.retrieve.read_ahead_total),
             )
         if Role.COMMITMENT in roles:
             services, worker = await commitment_app.build(
