@@ -62,14 +62,14 @@ class ReadAhead:
     def __init__(self, opener: Opener, budget: Budget) -> None:
         self._opener = opener
         self._budget = budget
-        self._opening: dict[int, tuple[asyncio.Task[Opened], int]] = {}
+        self._opening: dict[int, tuple[asyncio.Future[Opened], int]] = {}
 
     def begin(self, place: int, location: Location, context: AcceptedContext) -> bool:
         """Begin to open an object; False where the budget has no room for it."""
         count = cost(location, context, self._budget)
         if not self._budget.take(count):
             return False
-        self._opening[place] = asyncio.get_running_loop().create_task(self._open(location, context)), count
+        self._opening[place] = asyncio.ensure_future(self._opener(location, context)), count
         return True
 
     async def take(self, place: int, location: Location, context: AcceptedContext) -> Opened:
@@ -78,34 +78,35 @@ class ReadAhead:
             return await self._opener(location, context)
         opening, count = self._opening.pop(place)
         try:
-            return await asyncio.shield(opening)
+            opened = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(_abandon)
+            self._abandon(opening, count)
             raise
-        finally:
+        except BaseException:
             self._budget.give_back(count)
+            raise
+        self._budget.give_back(count)
+        return opened
 
     def close(self) -> None:
         """Give back what was opened and not taken, without waiting for a store that does not answer."""
-        for opening, count in self._opening.values():
-            opening.add_done_callback(lambda done, count=count: self._budget.give_back(count))  # type: ignore[misc]
-            opening.add_done_callback(_abandon)
-        self._opening.clear()
+        while self._opening:
+            self._abandon(*self._opening.popitem()[1])
 
-    async def _open(self, location: Location, context: AcceptedContext) -> Opened:
-        return await self._opener(location, context)
+    def _abandon(self, opening: asyncio.Future[Opened], count: int) -> None:
+        """Nobody wants it any more: it counts until it is here and can be closed. An error is nobody's any more."""
+
+        def end(done: asyncio.Future[Opened]) -> None:
+            self._budget.give_back(count)
+            if not done.cancelled() and done.exception() is None:
+                task = asyncio.get_running_loop().create_task(_close(done.result()[0]))
+                _closing.add(task)
+                task.add_done_callback(_closing.discard)
+
+        opening.add_done_callback(end)
 
 
 _closing: set[asyncio.Task[None]] = set()
-
-
-def _abandon(opening: asyncio.Task[Opened]) -> None:
-    """Close what nobody wants any more. An error that nobody hears of is no error."""
-    if opening.cancelled() or opening.exception() is not None:
-        return
-    task = asyncio.get_running_loop().create_task(_close(opening.result()[0]))
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
 
 
 async def _close(source: Source) -> None:

@@ -153,7 +153,7 @@ class Transfer:
         while self._next < len(locations) and is_wanted():
             place, self._next = self._next, self._next + 1
             self._open_ahead(locations)
-            status = await self._send(place, locations[place], is_wanted, originator)
+            status = await self._send(place, locations, is_wanted, originator)
             if status is not None:
                 await done(place, status)
 
@@ -167,15 +167,16 @@ class Transfer:
             self._next_to_open += 1
 
     async def _send(
-        self, place: int, location: Location, is_wanted: Callable[[], bool], originator: Mapping[int, Value]
+        self, place: int, locations: Sequence[Location], is_wanted: Callable[[], bool], originator: Mapping[int, Value]
     ) -> int | None:
         """One C-STORE sub-operation; its status, or None where it was not wanted any more when its turn came."""
-        association = self._association
+        association, location = self._association, locations[place]
         try:
             context = self._context(location)
             if context is None:
                 raise ContextNotAccepted("no presentation context for this object")
             source, length = await self._ahead.take(place, location, context)
+            self._open_ahead(locations)
             try:
                 command = self._command(association, location, originator)
                 staged = await association.stage(context.id, command, source, length)
