@@ -96,7 +96,7 @@ class Archive:
     # ---- the lifecycle's side
 
     async def start(self) -> None:
-        stores = self._stores = await open_stores(self.settings, self.clock, wait=True)
+        stores = self._stores = await open_stores(self.settings, self.clock, wait=True, worker=self._worker or 0)
         services = await self._services(stores)
         if Role.INDEXER in self.roles:
             self._consumer = indexer_app.build(stores.objects, stores.log, stores.index, self.clock, self.metrics)

@@ -41,9 +41,13 @@ class Stores:
             await _close(store)
 
 
-async def open_stores(settings: Settings, clock: Clock, *, wait: bool = False) -> Stores:
-    """Open what the settings name. Raises `ConfigError`, and `DependencyUnavailable` where one of them is away; with
-    `wait`, it says so and tries again until it is there."""
+async def open_stores(settings: Settings, clock: Clock, *, wait: bool = False, worker: int = 0) -> Stores:
+    """Open what the settings name. `worker` tells the processes of one supervisor apart.
+
+    Raises `ConfigError`, and `DependencyUnavailable` where one of them is away; with `wait`, it says so and tries again
+    until it is there.
+    """
+    settings = _own_member(settings, worker)
     parts = {
         "storage.objects": urlsplit(settings.objects_url),
         "storage.log": urlsplit(settings.log_url),
@@ -61,6 +65,15 @@ async def open_stores(settings: Settings, clock: Clock, *, wait: bool = False) -
         await _close(objects)
         raise
     return Stores(objects, log, index)
+
+
+def _own_member(settings: Settings, worker: int) -> Settings:
+    """Two processes may not be the same static member of a group: each would throw the other one out."""
+    kafka = settings.kafka
+    if kafka.instance_id is None:
+        return settings
+    own = kafka.model_copy(update={"instance_id": f"{kafka.instance_id}-{worker}"})
+    return settings.model_copy(update={"kafka": own})
 
 
 async def _opened(

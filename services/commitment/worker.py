@@ -67,7 +67,11 @@ class CommitmentWorker:
         self._said = get_logger("commitment")
 
     async def remember(self) -> None:
-        """Learn from the log which transactions there were. Before the service answers its first request."""
+        """Learn from the log which transactions there were, before the service answers its first request. Waits for a
+        log that is away."""
+        await self._persist(self._remember)
+
+    async def _remember(self) -> None:
         async for record in self._log.replay(TOPIC):
             event = await _event(record)
             if event is not None:
@@ -88,7 +92,7 @@ class CommitmentWorker:
         offsets = Offsets()
         records = await self._persist(consumer.poll)
         # The place is ours now. Whoever held it before may have reported more than we have seen.
-        await self._persist(self.remember)
+        await self.remember()
         while True:
             offsets.seen(records)
             for record in records:

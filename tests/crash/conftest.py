@@ -8,19 +8,31 @@ from pathlib import Path
 import pytest
 
 from tests.support.archive import RunningArchive
+from tests.support.topology import TOPOLOGIES, environment
 
 MakeArchive = Callable[..., RunningArchive]
 
 
+embedded = pytest.mark.parametrize("topology", ["embedded"], indirect=True)
+"""For a test that takes away or looks into a file of the embedded stores."""
+
+
+@pytest.fixture(params=TOPOLOGIES)
+def topology(request: pytest.FixtureRequest) -> str:
+    """Where the archive of `make_archive` has its stores."""
+    return str(request.param)
+
+
 @pytest.fixture
-def make_archive(tmp_path: Path) -> Iterator[MakeArchive]:
+def make_archive(tmp_path: Path, topology: str) -> Iterator[MakeArchive]:
     """`make_archive("--workers", "2", peers=[…])` gives an archive that is not started yet."""
     made: list[RunningArchive] = []
 
     def make(*arguments: str, **options: object) -> RunningArchive:
         folder = tmp_path / f"archive{len(made)}"
         folder.mkdir()
-        made.append(RunningArchive(folder, *arguments, **options))  # type: ignore[arg-type]
+        stores = environment(topology, folder)
+        made.append(RunningArchive(folder, *arguments, environment=stores, **options))  # type: ignore[arg-type]
         return made[-1]
 
     yield make

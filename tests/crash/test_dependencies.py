@@ -13,7 +13,7 @@ from pathlib import Path
 from libs.cli.files import DicomFile, FileSource
 from libs.cli.identifiers import BOTH
 from libs.common.net import Association, connect, scu
-from tests.crash.conftest import MakeArchive
+from tests.crash.conftest import MakeArchive, embedded
 from tests.support.asking import Modality, expect_exactly, found, get, until, wait_for
 from tests.support.objects import CT, study
 
@@ -46,6 +46,7 @@ async def test_what_goes_wrong_in_the_middle_is_a_status_and_the_association_goe
     await expect_exactly(archive, files, tmp_path / "got")
 
 
+@embedded
 async def test_an_object_store_that_is_full_refuses_objects_and_nothing_else(
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:
@@ -65,6 +66,7 @@ async def test_an_object_store_that_is_full_refuses_objects_and_nothing_else(
     await expect_exactly(archive, files[:2], tmp_path / "got")
 
 
+@embedded
 async def test_an_object_store_that_goes_away_comes_back_without_a_hand(
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:
@@ -87,6 +89,7 @@ async def test_an_object_store_that_goes_away_comes_back_without_a_hand(
     assert archive.http("/readyz")[0] == 200
 
 
+@embedded
 async def test_an_event_log_that_is_stuck_is_a700_within_its_deadline(
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:
@@ -106,6 +109,7 @@ async def test_an_event_log_that_is_stuck_is_a700_within_its_deadline(
     await expect_exactly(archive, files, tmp_path / "got")
 
 
+@embedded
 async def test_an_index_that_is_stuck_delays_searches_and_nothing_that_is_stored(
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from pydicom.uid import generate_uid
 from libs.common.events import InstanceConflictFound, InstanceStored
 from tests.crash.conftest import MakeArchive
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, expect_exactly, found, get, until
+from tests.support.asking import Modality, events, expect_exactly, found, get, stored_object, stores_of, until
 from tests.support.objects import bytes_of, data_set, study, write
 
 
@@ -87,9 +87,10 @@ def digest(data: bytes) -> str:
 async def stored_bytes(archive: RunningArchive) -> dict[str, bytes]:
     """The data set of every receipt on the log, as it lies in the object store; its digest is checked."""
     kept = {}
-    for event in await events(archive, "instances"):
-        assert isinstance(event, InstanceStored)
-        data = (archive.folder / "data" / "objects" / event.object_key).read_bytes()[event.data_set_offset :]
-        assert digest(data) == event.digest
-        kept[event.receipt] = data
+    async with stores_of(archive) as stores:
+        for event in await events(archive, "instances"):
+            assert isinstance(event, InstanceStored)
+            data = (await stored_object(stores, event.object_key))[event.data_set_offset :]
+            assert digest(data) == event.digest
+            kept[event.receipt] = data
     return kept

@@ -10,6 +10,7 @@ import pytest
 
 from libs.common.net import Peer
 from tests.support.archive import RunningArchive, free_port
+from tests.support.topology import TOPOLOGIES, environment
 from tests.support.waiting import calling
 
 EVERYTHING = "[store, find, retrieve, commit, echo]"
@@ -33,8 +34,8 @@ class Site:
         return "-aet", "MODALITY", "-aec", "GANTRY", "127.0.0.1", self.archive.port
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+@pytest.fixture(scope="module", params=TOPOLOGIES)
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder: Path = tmp_path_factory.mktemp("site")
     ports = {title: free_port() for title in ("MODALITY", "DEST", "OTHER_DEST", "ORTHANC")}
     entries = [
@@ -45,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     settings = (
         "retrieve: {suboperation_retries: 1, retry_delay: 0.1}\ncommitment: {retry_first: 0.5, in_flight_deadline: 4}\n"
     )
-    archive = RunningArchive(folder, lab=False)
+    archive = RunningArchive(folder, lab=False, environment=environment(request.param, folder))
     archive.write_policy(entries, settings)
     archive.start()
     try:

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -36,8 +36,17 @@ def free_port(count: int = 1) -> int:
 class RunningArchive:
     """Start, stop, kill and start again; the data stay."""
 
-    def __init__(self, folder: Path, *arguments: str, peers: Sequence[str] = (), lab: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        peers: Sequence[str] = (),
+        lab: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`environment` names the stores, where they are not embedded (`tests.support.topology`)."""
         self.folder = folder
+        self.environment = dict(environment or {})
         self.port, self.http_port = free_port(), free_port(2)
         self.config = folder / "gantry.yaml"
         self.write_policy(peers)
@@ -58,7 +67,13 @@ class RunningArchive:
         return f"GANTRY@127.0.0.1:{self.port}"
 
     def start(self, *, ready: bool = True, failpoints: str = "", env: dict[str, str] | None = None) -> RunningArchive:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "GANTRY_FAILPOINTS": failpoints, **(env or {})}
+        environment = {
+            **os.environ,
+            **self.environment,
+            "PYTHONPATH": str(ROOT),
+            "GANTRY_FAILPOINTS": failpoints,
+            **(env or {}),
+        }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from libs.cli.identifiers import BOTH, identifier
 from libs.cli.query import find_all
 from libs.cli.retrieve import FolderService, get_to
 from libs.cli.store import send_files
-from libs.common.adapters.sqlite import open_sqlite_log
 from libs.common.clock import SystemClock
+from libs.common.config.load import load_settings
 from libs.common.dicom.part10 import parse_meta
 from libs.common.dimse import Element
 from libs.common.errors import PeerError
-from libs.common.events import decode as decode_event
+from libs.common.events import decode
 from libs.common.net import Peer, connect, scu
+from services.stores import Stores, open_stores
 from tests.support.archive import RunningArchive
 from tests.support.objects import bytes_of
 
@@ -186,10 +188,29 @@ async def is_well(peer: Peer, file: DicomFile) -> None:
     assert (sent.stored, sent.failures) == (1, [])
 
 
-async def events(archive: RunningArchive, topic: str) -> list[object]:
-    """What the archive's log holds of a topic."""
-    log = await open_sqlite_log(archive.folder / "data" / "log.db", SystemClock())
+@asynccontextmanager
+async def stores_of(archive: RunningArchive) -> AsyncIterator[Stores]:
+    """The stores of a running archive, opened beside it."""
+    environment = {**archive.environment, "GANTRY_DATA": str(archive.folder / "data")}
+    stores = await open_stores(load_settings(None, environment), SystemClock())
     try:
-        return [decode_event(record.payload) async for record in log.replay(topic)]
+        yield stores
     finally:
-        await log.close()
+        await stores.close()
+
+
+async def events(archive: RunningArchive, topic: str) -> list[object]:
+    """What is on the log."""
+    async with stores_of(archive) as stores:
+        return [decode(record.payload) async for record in stores.log.replay(topic)]
+
+
+async def stored_object(stores: Stores, key: str) -> bytes:
+    """An object, whole."""
+    reader = await stores.objects.open(key)
+    try:
+        content = bytearray(reader.size)
+        assert await reader.readinto([memoryview(content)]) == len(content)
+        return bytes(content)
+    finally:
+        await reader.close()

@@ -10,6 +10,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from libs.common.adapters.kafka.connection import KafkaCluster, within
+from libs.common.clock import SystemClock
+
+_TIME = SystemClock()
 
 
 @asynccontextmanager
@@ -23,6 +26,8 @@ async def reader(cluster: KafkaCluster) -> AsyncIterator[AIOKafkaConsumer]:
             await consumer.start()
         yield consumer
     finally:
+        # A consumer that is stopped before the loop has come round once stops with a CancelledError of its own.
+        await _TIME.sleep(0)
         await consumer.stop()
 
 

@@ -1,0 +1,41 @@
+"""The two topologies: the same archive on embedded stores, and on real S3, Kafka and OpenSearch."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+from libs.common.adapters.s3 import S3Bucket
+from tests.support.buckets import make_bucket
+from tests.support.servers import required
+
+TOPOLOGIES = ("embedded", "cluster")
+
+
+def environment(topology: str, folder: Path) -> dict[str, str]:
+    """What `gantry serve` is told; in the cluster a bucket, topics and indices of its own. Skips the test where a
+    server cannot be had."""
+    if topology == "embedded":
+        return {}
+    s3, kafka = required("s3"), required("kafka")
+    endpoint, access_key, secret_key = s3.address.split()
+    name = f"t{uuid4().hex[:12]}"
+    bucket = S3Bucket(name, endpoint=endpoint, access_key=access_key, secret_key=secret_key)
+    with ThreadPoolExecutor(1) as elsewhere:  # the test may be in an event loop
+        elsewhere.submit(lambda: asyncio.run(make_bucket(bucket))).result()
+    secret = folder / "s3-secret"
+    secret.write_text(secret_key)
+    return {
+        "GANTRY_STORAGE__OBJECTS": f"s3://{name}",
+        "GANTRY_STORAGE__LOG": f"kafka://{kafka.address}/{name}",
+        "GANTRY_S3__ENDPOINT": endpoint,
+        "GANTRY_S3__ACCESS_KEY": access_key,
+        "GANTRY_S3__SECRET_KEY_FILE": str(secret),
+        "GANTRY_KAFKA__REPLICATION": "1",
+        "GANTRY_KAFKA__MIN_INSYNC": "1",
+        "GANTRY_KAFKA__SESSION_TIMEOUT": "6",
+        # As in Kubernetes, where a pod that starts again has its name again.
+        "GANTRY_KAFKA__INSTANCE_ID": name,
+    }
