@@ -3,13 +3,14 @@
     python -m tests.bench.bare ENDPOINT KEY SECRET BUCKET BROKER TOPIC WORKERS COUNT OBJECT_BYTES EVENT_BYTES
 
 Each worker puts an object, then has an event acknowledged (acks=all, idempotent), then does the next, as ingest must.
-Everything that can be is done before the clock starts: the URLs are signed in advance, the bytes are the same each
+Everything that can be is done before the clock starts: the requests are signed in advance, the bytes are the same each
 time. Prints the seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import sys
@@ -18,32 +19,47 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import uvloop
-from aiobotocore.session import get_session
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from libs.common.adapters.s3.signing import Credentials, signed
+from libs.common.clock import SystemClock
+from libs.common.events import TOPICS, InstanceStored
 
 
-async def _urls(endpoint: str, key: str, secret: str, bucket: str, count: int) -> list[str]:
-    async with get_session().create_client(
-        "s3", region_name="us-east-1", endpoint_url=endpoint, aws_access_key_id=key, aws_secret_access_key=secret
-    ) as client:
-        folder = uuid4().hex
-        return [
-            await client.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": f"{folder}/{n}"})
-            for n in range(count)
-        ]
+def _requests(endpoint: str, key: str, secret: str, bucket: str, count: int, data: bytes) -> list[bytes]:
+    """The heads of so many PUTs, signed."""
+    folder, host = uuid4().hex, urlsplit(endpoint).netloc
+    digest, now = hashlib.sha256(data).hexdigest(), SystemClock().now_us()
+    heads = []
+    for number in range(count):
+        path = f"/{bucket}/{folder}/{number}"
+        given = {"host": host, "content-length": str(len(data))}
+        headers = signed(Credentials(key, secret), "us-east-1", now, "PUT", path, {}, given, digest)
+        lines = [f"PUT {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        heads.append("\r\n".join(lines).encode())
+    return heads
 
 
-async def _put(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, url: str, data: bytes) -> None:
-    parts = urlsplit(url)
-    head = f"PUT {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {len(data)}\r\n\r\n"
-    writer.writelines((head.encode(), data))
-    await writer.drain()
-    answer = await reader.readuntil(b"\r\n\r\n")
-    if b" 200 " not in answer.split(b"\r\n", 1)[0]:
-        raise RuntimeError(answer.decode(errors="replace"))
-    for line in answer.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            await reader.readexactly(int(line.split(b":")[1]))
+class _Connection:
+    """One HTTP connection, opened again where the server closes it after an answer."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._server = urlsplit(endpoint)
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def put(self, head: bytes, data: bytes) -> None:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(self._server.hostname, self._server.port)
+        reader, writer = self._streams
+        writer.writelines((head, data))
+        await writer.drain()
+        answer = (await reader.readuntil(b"\r\n\r\n")).lower()
+        if not answer.startswith(b"http/1.1 200 ") or b"\r\ncontent-length: 0\r\n" not in answer:
+            raise RuntimeError(answer.decode(errors="replace"))
+        if b"\r\nconnection: close\r\n" in answer:
+            writer.close()
+            self._streams = None
 
 
 async def main(
@@ -58,20 +74,23 @@ async def main(
     sizes: list[int],
 ) -> float:
     data, event = os.urandom(sizes[0]), os.urandom(sizes[1])
-    urls = iter(await _urls(endpoint, key, secret, bucket, count))
-    server = urlsplit(endpoint)
+    heads = iter(_requests(endpoint, key, secret, bucket, count, data))
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, TOPICS[InstanceStored].partitions, 1)])
+    await admin.close()
     producer = AIOKafkaProducer(bootstrap_servers=broker, acks="all", enable_idempotence=True)
     await producer.start()
     await producer.send_and_wait(topic, event)
-    connections = [await asyncio.open_connection(server.hostname, server.port) for _ in range(workers)]
 
-    async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for url in urls:
-            await _put(reader, writer, url, data)
-            await producer.send_and_wait(topic, event, key=url[-8:].encode())
+    async def work() -> None:
+        connection = _Connection(endpoint)
+        for number, head in enumerate(heads):
+            await connection.put(head, data)
+            await producer.send_and_wait(topic, event, key=b"%d" % number)
 
     started = time.perf_counter()
-    await asyncio.gather(*(work(*connection) for connection in connections))
+    await asyncio.gather(*(work() for _ in range(workers)))
     seconds = time.perf_counter() - started
     await producer.stop()
     return seconds
