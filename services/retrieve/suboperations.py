@@ -1,4 +1,4 @@
-"""C-STORE sub-operations (PS3.4 C.4.2.2, C.4.3.2): send objects in order and count exactly."""
+"""C-STORE sub-operations (PS3.4 C.4.2.2, C.4.3.2): send objects and count exactly."""
 
 from __future__ import annotations
 
@@ -135,8 +135,8 @@ class Transfer:
         is_wanted: Callable[[], bool] = lambda: True,
         originator: Mapping[int, Value] | None = None,
     ) -> None:
-        """Send objects in order, while they are wanted. One that cannot be read, converted or accepted counts as failed
-        (C000H and the like). `AssociationAborted` and `PeerTimeout` say that the association is of no more use; nobody
+        """Send objects while they are wanted, in order but for those that are ready at the same time. One that cannot
+        be read, converted or accepted counts as failed (C000H and the like). `AssociationAborted` and `PeerTimeout` say that the association is of no more use; nobody
         has heard of the objects then that were under way."""
         self._next = self._next_to_open = 0
         workers = min(self._association.may_invoke + 1, len(locations))

@@ -23,6 +23,10 @@ class Delay:
         self._seconds = seconds
         self._server: asyncio.Server | None = None
         self.connections: set[asyncio.StreamWriter] = set()
+        self.most_at_once = 0
+        """Connections of clients."""
+        self.returned = 0
+        """Bytes that went back to clients."""
 
     async def start(self, port: int = 0) -> int:
         """Listen on the loopback interface; the port."""
@@ -45,9 +49,10 @@ class Delay:
             return
         pair = {writer, back}
         self.connections |= pair
+        self.most_at_once = max(self.most_at_once, len(self.connections) // 2)
         try:
             await asyncio.gather(self._later(reader, back), self._at_once(to, writer))
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.CancelledError):
             return
         finally:
             self.connections -= pair
@@ -83,6 +88,7 @@ class Delay:
         while data := await reader.read(_READ):
             writer.write(data)
             await writer.drain()
+            self.returned += len(data)
         writer.write_eof()
 
 
