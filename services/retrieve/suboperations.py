@@ -135,9 +135,12 @@ class Transfer:
         is_wanted: Callable[[], bool] = lambda: True,
         originator: Mapping[int, Value] | None = None,
     ) -> None:
-        """Send objects while they are wanted, in order but for those that are ready at the same time. One that cannot
-        be read, converted or accepted counts as failed (C000H and the like). `AssociationAborted` and `PeerTimeout` say that the association is of no more use; nobody
-        has heard of the objects then that were under way."""
+        """Send objects while they are wanted, in order but for those that are ready at the same time.
+
+        One that cannot be read, converted or accepted counts as failed (C000H and the like). `AssociationAborted` and
+        `PeerTimeout` say that the association is of no more use; nobody has heard of the objects then that were under
+        way.
+        """
         self._next = self._next_to_open = 0
         workers = min(self._association.may_invoke + 1, len(locations))
         try:
