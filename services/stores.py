@@ -9,8 +9,6 @@ from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from libs.common.adapters.files import open_file_store
-from libs.common.adapters.kafka import KafkaCluster, open_kafka_log
-from libs.common.adapters.s3 import S3Bucket, open_s3_store
 from libs.common.adapters.sqlite.index import open_sqlite_index
 from libs.common.adapters.sqlite.log import open_sqlite_log
 from libs.common.clock import Clock
@@ -127,6 +125,8 @@ async def _files(url: SplitResult, settings: Settings, clock: Clock) -> BlobStor
 
 
 async def _s3(url: SplitResult, settings: Settings, clock: Clock) -> BlobStore:
+    from libs.common.adapters.s3 import S3Bucket, open_s3_store  # its client libraries take 20 MB and half a second
+
     if not url.netloc:
         raise ConfigError("storage.objects", None, f"{url.geturl()!r} names no bucket: s3://BUCKET")
     s3 = settings.s3
@@ -155,6 +155,8 @@ async def _sqlite_log(url: SplitResult, settings: Settings, clock: Clock, object
 
 
 async def _kafka(url: SplitResult, settings: Settings, clock: Clock, objects: BlobStore) -> EventLog:
+    from libs.common.adapters.kafka import KafkaCluster, open_kafka_log
+
     if not url.netloc or "@" in url.netloc:
         raise ConfigError("storage.log", None, "kafka://HOST:PORT,HOST:PORT/PREFIX is needed, without a password")
     kafka = settings.kafka
