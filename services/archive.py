@@ -109,7 +109,9 @@ class Archive:
     # ---- the lifecycle's side
 
     async def start(self) -> None:
-        stores = self._stores = await open_stores(self.settings, self.clock, wait=True, worker=self._worker or 0)
+        stores = self._stores = await open_stores(
+            self.settings, self.clock, wait=True, worker=self._worker or 0, ingests=Role.INGEST in self.roles
+        )
         services = await self._services(stores)
         if self._indexes:
             self._consumer = indexer_app.build(stores.objects, stores.log, stores.index, self.clock, self.metrics)

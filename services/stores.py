@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from libs.common.adapters.files import open_file_store
+from libs.common.adapters.files import DEFAULT_SEALERS, open_file_store
 from libs.common.adapters.sqlite.index import open_sqlite_index
 from libs.common.adapters.sqlite.log import open_sqlite_log
 from libs.common.clock import Clock
@@ -39,8 +39,11 @@ class Stores:
             await _close(store)
 
 
-async def open_stores(settings: Settings, clock: Clock, *, wait: bool = False, worker: int = 0) -> Stores:
-    """Open what the settings name. `worker` tells the processes of one supervisor apart.
+async def open_stores(
+    settings: Settings, clock: Clock, *, wait: bool = False, worker: int = 0, ingests: bool = False
+) -> Stores:
+    """Open what the settings name. `worker` tells the processes of one supervisor apart; one that `ingests` is ready to
+    take many objects at once.
 
     Raises `ConfigError`, and `DependencyUnavailable` where one of them is away; with `wait`, it says so and tries again
     until it is there.
@@ -51,7 +54,9 @@ async def open_stores(settings: Settings, clock: Clock, *, wait: bool = False, w
         "storage.log": urlsplit(settings.log_url),
         "storage.index": urlsplit(settings.index_url),
     }
-    objects = await _opened(OBJECTS, "storage.objects", parts, wait, clock, lambda f, url: f(url, settings, clock))
+    objects = await _opened(
+        OBJECTS, "storage.objects", parts, wait, clock, lambda f, url: f(url, settings, clock, ingests)
+    )
     try:
         log = await _opened(LOGS, "storage.log", parts, wait, clock, lambda f, url: f(url, settings, clock, objects))
         try:
@@ -120,11 +125,15 @@ def _secret(file: Path | None, setting: str) -> str | None:
         raise ConfigError(setting, None, f"{file} cannot be read") from error
 
 
-async def _files(url: SplitResult, settings: Settings, clock: Clock) -> BlobStore:
-    return await open_file_store(_path(url, "storage.objects"), low_water=settings.storage.low_water)
+async def _files(url: SplitResult, settings: Settings, clock: Clock, ingests: bool) -> BlobStore:
+    return await open_file_store(
+        _path(url, "storage.objects"),
+        sealers=DEFAULT_SEALERS if ingests else 0,
+        low_water=settings.storage.low_water,
+    )
 
 
-async def _s3(url: SplitResult, settings: Settings, clock: Clock) -> BlobStore:
+async def _s3(url: SplitResult, settings: Settings, clock: Clock, ingests: bool) -> BlobStore:
     from libs.common.adapters.s3 import S3Bucket, open_s3_store  # its client libraries take 20 MB and half a second
 
     if not url.netloc:

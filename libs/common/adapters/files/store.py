@@ -42,19 +42,17 @@ class FileStore:
         self._blocks = Blocks(str(temp.path))
         self._committer = Committer(self._root, temp, self._blocks, threads, self._room)
         self._threads = ThreadPoolExecutor(threads, "gantry-files-io")
-        self._sealer_count = sealers if hasattr(os, "memfd_create") else 0
-        self._sealers: Sealers | None = None
+        direct = bool(self._blocks.flags)
+        self._sealers = Sealers(self._root, direct, sealers) if sealers and hasattr(os, "memfd_create") else None
 
     async def put(self, key: str, parts: Sequence[Buffer]) -> None:
-        if not self._sealer_count or sum(map(len, parts)) > SLOT:
+        if self._sealers is None or sum(map(len, parts)) > SLOT:
             await uncancelled(self._seal(key, parts, -1, ""))
             return
         require_object_key(key)
         if self._closed:
             raise RuntimeError("the store is closed")
         self._room.require(sum(map(len, parts)))
-        if self._sealers is None:  # started where they are needed: not every role stores
-            self._sealers = Sealers(self._root, bool(self._blocks.flags), self._sealer_count)
         try:
             await self._sealers.seal(parts, self._temp.new_relative_name(), key)
         except OSError as error:
