@@ -8,6 +8,7 @@ import click
 
 _COMMANDS = {
     "serve": ("services.serve", "Start the archive: every role, or those named with --role."),
+    "health": ("services.health", "Ask the process on this machine how it is (for a container's HEALTHCHECK)."),
     "demo": ("services.demo", "Store, find, get, move and commit real files, comparing every byte."),
     "echo": ("libs.cli.store", "Verify that a DICOM peer answers (C-ECHO)."),
     "store": ("libs.cli.store", "Send files and folders to an archive (C-STORE)."),
@@ -16,6 +17,7 @@ _COMMANDS = {
     "move": ("libs.cli.retrieve", "Ask an archive to send objects to another AE (C-MOVE)."),
     "commit": ("libs.cli.commit", "Ask an archive to take responsibility for objects (storage commitment)."),
     "sweep": ("services.upkeep_commands", "Find objects whose event was never told, and tell it."),
+    "reindex": ("services.upkeep_commands", "Build the search index anew beside the live one, and swap them."),
     "restore": ("services.upkeep_commands", "Rebuild event log and search index from the object store alone."),
     "ae": ("libs.cli.ae", "Known AE titles: who may do what, and where C-MOVE may send."),
 }

@@ -203,7 +203,6 @@ class Archive:
             lambda: self._policy.current,
             (*STORAGE_SOP_CLASSES, *dimse.private_sop_classes),
             observer.open_by_title,
-            self._tls is not None,
         )
         limits = ServerLimits(
             artim=dimse.artim,
@@ -215,6 +214,7 @@ class Archive:
             command_set=dimse.max_command_set,
             window=dimse.async_window,
             backlog=dimse.listen_backlog,
+            proxy_from=dimse.proxy_from,
             upper_layer=Limits(dimse.max_pdu, dimse.max_associate_request),
         )
         self._server = Server(services, self._gatekeeper, observer, limits=limits, new_trace=new_trace)
@@ -231,7 +231,10 @@ class Archive:
         allowed = self._allowed.get(association)
         if allowed is None:
             allowed = self._allowed[association] = self._gatekeeper.may_store(
-                association.calling_ae_title, association.called_ae_title, association.peer_address
+                association.calling_ae_title,
+                association.called_ae_title,
+                association.peer_address,
+                association.peer_speaks_tls,
             )
         return allowed
 

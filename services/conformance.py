@@ -20,7 +20,6 @@ from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from libs.common.net import scu
 from services.commitment import wire
-from services.gatekeeper import PATIENT_STUDY_ONLY_FIND, PATIENT_STUDY_ONLY_GET, PATIENT_STUDY_ONLY_MOVE
 from services.ingest.app import STORAGE_SOP_CLASSES
 from services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
 from services.retrieve.plan import UNCOMPRESSED, convertible
@@ -29,9 +28,9 @@ _BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", r
 
 _SERVICES = (
     ("any", (scu.VERIFICATION,), "SCP", None),
-    ("query", (scu.PATIENT_ROOT_FIND, scu.STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), "SCP", QUERY_SYNTAXES),
-    ("retrieve", (scu.PATIENT_ROOT_MOVE, scu.STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE), "SCP", UNCOMPRESSED),
-    ("retrieve", (scu.PATIENT_ROOT_GET, scu.STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET), "SCP", UNCOMPRESSED),
+    ("query", (scu.PATIENT_ROOT_FIND, scu.STUDY_ROOT_FIND, scu.PATIENT_STUDY_ONLY_FIND), "SCP", QUERY_SYNTAXES),
+    ("retrieve", (scu.PATIENT_ROOT_MOVE, scu.STUDY_ROOT_MOVE, scu.PATIENT_STUDY_ONLY_MOVE), "SCP", UNCOMPRESSED),
+    ("retrieve", (scu.PATIENT_ROOT_GET, scu.STUDY_ROOT_GET, scu.PATIENT_STUDY_ONLY_GET), "SCP", UNCOMPRESSED),
     ("commitment", (scu.STORAGE_COMMITMENT,), "SCP", wire.TRANSFER_SYNTAXES),
 )
 

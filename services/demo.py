@@ -28,13 +28,13 @@ from libs.common.telemetry.logs import set_up_logs
 from libs.common.ul import AssociateReject, AssociateRequest
 from services.archive import Archive
 from services.demo_steps import THEM, US, DemoObject, DemoRun, Report, data_set, made
-from services.roles import Role
+from services.roles import EVERY
 
 
 class _Quiet:
     """An observer of the second AE that has nothing to tell, and lets everybody in."""
 
-    def admit(self, request: AssociateRequest, peer_address: str) -> None:
+    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> None:
         return None
 
     def opened(self, association: Association) -> None: ...
@@ -107,7 +107,7 @@ async def _demo(folder: Path, objects: list[DemoObject]) -> Report:
     )
     overrides = {"data": folder / "data", "dimse.port": 0, "dimse.host": "127.0.0.1", "http.port": 0}
     settings = load_settings(config, {}, {**overrides, "http.host": "127.0.0.1", "drain": 2.0})
-    archive = Archive(settings, frozenset(Role), config, SystemClock())
+    archive = Archive(settings, EVERY, config, SystemClock())
     running = asyncio.create_task(archive.run())
     report = Report()
     try:

@@ -10,6 +10,9 @@ from libs.common.net.scu import (
     PATIENT_ROOT_FIND,
     PATIENT_ROOT_GET,
     PATIENT_ROOT_MOVE,
+    PATIENT_STUDY_ONLY_FIND,
+    PATIENT_STUDY_ONLY_GET,
+    PATIENT_STUDY_ONLY_MOVE,
     STORAGE_COMMITMENT,
     STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
@@ -17,11 +20,6 @@ from libs.common.net.scu import (
     VERIFICATION,
 )
 from libs.common.ul import AssociateReject, AssociateRequest
-
-# PS3.4 C.6.3: retired, and still what old workstations ask for.
-PATIENT_STUDY_ONLY_FIND = "1.2.840.10008.5.1.4.1.2.3.1"
-PATIENT_STUDY_ONLY_MOVE = "1.2.840.10008.5.1.4.1.2.3.2"
-PATIENT_STUDY_ONLY_GET = "1.2.840.10008.5.1.4.1.2.3.3"
 
 _FIND = frozenset({PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND})
 _GET = frozenset({PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET})
@@ -47,19 +45,16 @@ class PolicyGatekeeper:
         policy: Callable[[], Policy],
         storage_classes: Iterable[str],
         open_by_title: Counter[str] | None = None,
-        tls: bool = False,
     ) -> None:
-        """`tls` says what the port that this gate is for speaks. `open_by_title` counts the open associations per
-        calling AE title; whoever opens and closes them keeps it."""
+        """`open_by_title` counts the open associations per calling AE title; whoever opens and closes them keeps it."""
         self._policy = policy
-        self._tls = tls
         self._storage = frozenset(storage_classes)
         self._open = open_by_title if open_by_title is not None else Counter()
 
-    def admit(self, request: AssociateRequest, peer_address: str) -> AssociateReject | frozenset[str] | None:
+    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> AssociateReject | frozenset[str] | None:
         """See `Gatekeeper`."""
         policy = self._policy()
-        answer = policy.admit(request.calling_ae_title, request.called_ae_title, peer_address, self._tls)
+        answer = policy.admit(request.calling_ae_title, request.called_ae_title, peer_address, tls)
         if isinstance(answer, Rejection):
             return AssociateReject(answer.result, answer.source, answer.reason)
         # PS3.8 table 9-21: rejected-transient, service provider (presentation), local limit exceeded.
@@ -75,7 +70,7 @@ class PolicyGatekeeper:
             opened |= self._storage
         return opened
 
-    def may_store(self, calling_ae_title: str, called_ae_title: str, peer_address: str) -> bool:
+    def may_store(self, calling_ae_title: str, called_ae_title: str, peer_address: str, tls: bool) -> bool:
         """Whether a C-STORE request on an association of this peer is allowed now."""
-        answer = self._policy().admit(calling_ae_title, called_ae_title, peer_address, self._tls)
+        answer = self._policy().admit(calling_ae_title, called_ae_title, peer_address, tls)
         return not isinstance(answer, Rejection) and Permission.STORE in answer.may

@@ -6,13 +6,14 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """One per service."""
+    """One per service, and the front door, which has no stores and runs alone."""
 
     INGEST = "ingest"
     INDEXER = "indexer"
     QUERY = "query"
     RETRIEVE = "retrieve"
     COMMITMENT = "commitment"
+    DOOR = "door"
 
     @property
     def purpose(self) -> str:
@@ -25,15 +26,19 @@ class Role(StrEnum):
         return self is not Role.INDEXER
 
 
+EVERY = frozenset(Role) - {Role.DOOR}
+"""The archive: what `gantry serve` runs where no role is named."""
+
 _PURPOSES = {
     Role.INGEST: "receives objects (C-STORE)",
     Role.INDEXER: "makes what was received searchable",
     Role.QUERY: "answers searches (C-FIND)",
     Role.RETRIEVE: "gives objects back (C-MOVE, C-GET)",
     Role.COMMITMENT: "takes responsibility for objects (Storage Commitment)",
+    Role.DOOR: "one address for all of them: passes associations on to the role they ask for",
 }
 
-# Together the roles share the configured ports; alone each has its own, as many apart as here.
+# Together the roles share the configured ports, which the door has too; alone each has its own, as many apart as here.
 _DIMSE_OFFSET = {Role.INGEST: 1, Role.QUERY: 2, Role.RETRIEVE: 3, Role.COMMITMENT: 4}
 _HTTP_OFFSET = {Role.INGEST: 1, Role.QUERY: 2, Role.RETRIEVE: 3, Role.COMMITMENT: 4, Role.INDEXER: 5}
 
@@ -45,4 +50,4 @@ def dimse_port(roles: frozenset[Role], configured: int) -> int:
 
 def http_port(roles: frozenset[Role], configured: int) -> int:
     """The HTTP port of a process with these roles."""
-    return configured + _HTTP_OFFSET[next(iter(roles))] if len(roles) == 1 and configured else configured
+    return configured + _HTTP_OFFSET.get(next(iter(roles)), 0) if len(roles) == 1 and configured else configured

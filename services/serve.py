@@ -22,12 +22,21 @@ from libs.common.config.settings import Settings
 from libs.common.errors import ConfigError, GantryError
 from libs.common.telemetry.logs import get_logger, set_up_logs
 from services.archive import Archive
+from services.door.app import Door
+from services.ingest.app import STORAGE_SOP_CLASSES
 from services.processes import Companion, KeptProcess
-from services.roles import Role, dimse_port, http_port
+from services.roles import EVERY, Role, dimse_port, http_port
 
 
 @click.command()
-@click.option("--role", "roles", multiple=True, type=click.Choice([r.value for r in Role]), help="Default: every role.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice([r.value for r in Role]),
+    envvar="GANTRY_ROLE",
+    help="Default: every role but the door. GANTRY_ROLE names them too, with spaces between.",
+)
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), envvar="GANTRY_CONFIG", help="YAML file.")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Where the embedded stores live.")
 @click.option("--dimse-port", type=int, help="DICOM port (default 11112; alone, each role has its own).")
@@ -59,6 +68,7 @@ def serve(
     gantry serve --data var --lab                  everything, for a look
     gantry serve --config gantry.yaml              everything, for a hospital
     gantry serve --config gantry.yaml --role query one role
+    gantry serve --config gantry.yaml --role door  one address before roles that run by themselves
     """
     overrides: dict[str, Any] = {
         "data": data,
@@ -67,7 +77,7 @@ def serve(
         "lab": lab,
         "logs.format": "console" if sys.stderr.isatty() and "GANTRY_LOGS__FORMAT" not in os.environ else None,
     }
-    chosen = frozenset(map(Role, roles)) or frozenset(Role)
+    chosen = frozenset(map(Role, roles)) or EVERY
     try:
         settings = load_settings(config, os.environ, overrides)
         if list_roles:
@@ -75,7 +85,7 @@ def serve(
         elif print_config:
             _print(settings)
         elif check_config:
-            Archive(settings, chosen, config, SystemClock())
+            _process(settings, chosen, config, None)
             click.echo("settings and policy are in order")
         else:
             sys.exit(_serve(settings, chosen, config, workers, worker, indexer_of))
@@ -106,15 +116,15 @@ def _serve(
 async def _run(
     settings: Settings, roles: frozenset[Role], config: Path | None, worker: int | None, indexer_of: int | None
 ) -> int:
-    clock = SystemClock()
     try:
         if indexer_of is not None:
             structlog.contextvars.bind_contextvars(process="indexer")  # both processes log to the same place
             listening = socket.socket(fileno=indexer_of)
-            archive = Archive(settings, frozenset({Role.INDEXER}), config, clock, http_socket=listening)
+            archive: Archive | Door = Archive(
+                settings, frozenset({Role.INDEXER}), config, SystemClock(), http_socket=listening
+            )
         else:
-            companion = Companion(clock) if worker is None and _has_companion(settings, roles) else None
-            archive = Archive(settings, roles, config, clock, worker=worker, companion=companion)
+            archive = _process(settings, roles, config, worker)
         if worker is None and indexer_of is None:
             _welcome(settings, roles, 1)
         else:
@@ -134,13 +144,25 @@ def _spare_the_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
+def _process(settings: Settings, roles: frozenset[Role], config: Path | None, worker: int | None) -> Archive | Door:
+    """What runs: the archive or a part of it, or the door before it."""
+    if Role.DOOR not in roles:
+        clock = SystemClock()
+        companion = Companion(clock) if worker is None and _has_companion(settings, roles) else None
+        return Archive(settings, roles, config, clock, worker=worker, companion=companion)
+    if len(roles) > 1:
+        raise ConfigError("--role", None, "the door has a process of its own: no other role beside it")
+    return Door(settings, STORAGE_SOP_CLASSES, SystemClock(), worker=worker)
+
+
 def _welcome(settings: Settings, roles: frozenset[Role], workers: int) -> None:
     """Where we listen, and what to try. For a person: standard output, not the log."""
     dimse, title = dimse_port(roles, settings.dimse.port), settings.dimse.ae_title
     http = http_port(roles, settings.http.port)
-    names = "every role" if roles == frozenset(Role) else ", ".join(sorted(roles))
+    names = "every role" if roles == EVERY else ", ".join(sorted(roles))
+    where = "" if Role.DOOR in roles else f"; data in {settings.data.absolute()}"
     lines = [
-        f"Gantry: {names}{f', {workers} processes' if workers > 1 else ''}; data in {settings.data.absolute()}",
+        f"Gantry: {names}{f', {workers} processes' if workers > 1 else ''}{where}",
         f"  DICOM   AE title {title}, port {dimse}" if any(r.serves_dimse for r in roles) else "",
         f"  HTTP    http://127.0.0.1:{http}/readyz and /metrics",
     ]
@@ -150,7 +172,7 @@ def _welcome(settings: Settings, roles: frozenset[Role], workers: int) -> None:
             "  *** LAB MODE: any AE title may store, search, retrieve and commit from this machine. ***",
             "  *** Never use --lab where patients' images are.                                     ***",
         ]
-    if len(roles) > 1:
+    if len(roles) > 1 or Role.DOOR in roles:
         peer = f"{title}@127.0.0.1:{dimse}"
         lines += [
             "",
@@ -167,8 +189,7 @@ def _list_roles(settings: Settings) -> None:
         alone = frozenset({role})
         dimse = f"DIMSE {dimse_port(alone, settings.dimse.port)}" if role.serves_dimse else "no DIMSE"
         click.echo(f"{role.value:11} {dimse:12} HTTP {http_port(alone, settings.http.port)}   {role.purpose}")
-    every = frozenset(Role)
-    together = f"DIMSE {dimse_port(every, settings.dimse.port)}", http_port(every, settings.http.port)
+    together = f"DIMSE {dimse_port(EVERY, settings.dimse.port)}", http_port(EVERY, settings.http.port)
     click.echo(f"{'together':11} {together[0]:12} HTTP {together[1]}")
 
 

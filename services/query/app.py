@@ -9,14 +9,12 @@ from libs.common.dicom.transfer_syntaxes import (
     IMPLICIT_LITTLE_ENDIAN,
 )
 from libs.common.net import Service
+from libs.common.net.scu import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, STUDY_ROOT_FIND
 from libs.common.ports.index import SearchIndex
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Ability
 from services.query.handlers import FindService
 
-PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
-STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
-PATIENT_STUDY_ONLY_FIND = "1.2.840.10008.5.1.4.1.2.3.1"
 TRANSFER_SYNTAXES = (
     EXPLICIT_LITTLE_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,

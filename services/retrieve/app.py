@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from libs.common.clock import Clock
 from libs.common.net import Service
-from libs.common.net.scu import PATIENT_ROOT_GET, PATIENT_ROOT_MOVE, STUDY_ROOT_GET, STUDY_ROOT_MOVE
+from libs.common.net.scu import (
+    PATIENT_ROOT_GET,
+    PATIENT_ROOT_MOVE,
+    PATIENT_STUDY_ONLY_GET,
+    PATIENT_STUDY_ONLY_MOVE,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+)
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
 from libs.common.telemetry.metrics import Metrics
@@ -15,10 +22,6 @@ from services.retrieve.conversion import Converter
 from services.retrieve.handlers import Destinations, RetrieveService, RetrieveSettings
 from services.retrieve.plan import UNCOMPRESSED
 from services.retrieve.suboperations import SubOperations
-
-# PS3.4 C.6.3: retired, and still what old workstations ask for.
-PATIENT_STUDY_ONLY_MOVE = "1.2.840.10008.5.1.4.1.2.3.2"
-PATIENT_STUDY_ONLY_GET = "1.2.840.10008.5.1.4.1.2.3.3"
 
 _RETRIEVE = (
     PATIENT_ROOT_MOVE,

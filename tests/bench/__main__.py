@@ -19,6 +19,7 @@ from tests.bench.rows import Figure
 
 ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "store": rows.store,
+    "door": rows.door,
     "small": rows.small,
     "nagle": rows.nagle,
     "find": rows.find,

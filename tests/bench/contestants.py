@@ -127,6 +127,7 @@ def gantry(
     name: str = "gantry",
     environment: Mapping[str, str] | None = None,
     offset: int = 0,
+    proxies: str = "",
 ) -> Contestant:
     """Everything on: objects fsync'd, events committed, indexed. `environment` names other stores; a role alone listens
     `offset` ports above what it is told (`services.roles`)."""
@@ -139,6 +140,7 @@ def gantry(
         name,
         folder,
         lambda port: [
+            *("env", f"GANTRY_DIMSE__PROXY_FROM=[{proxies}]"),
             *(sys.executable, "-m", "services", "serve", "--lab", "--config", str(config)),
             *("--data", str(folder / "data"), "--dimse-port", str(port - offset), "--http-port", str(http - offset)),
             *arguments,
@@ -150,11 +152,36 @@ def gantry(
     return contestant
 
 
-def gantry_engine(folder: Path) -> Contestant:
+def gantry_engine(folder: Path, *proxies: str) -> Contestant:
     """Our engine alone: bytes to files, no fsync, no event."""
     return _launch(
-        "gantry engine", folder, lambda port: [sys.executable, "-m", "tests.bench.engine", str(port), str(folder)]
+        "gantry engine",
+        folder,
+        lambda port: [sys.executable, "-m", "tests.bench.engine", str(port), str(folder), *proxies],
     )
+
+
+class Behind(Contestant):
+    """The door before another contestant; the usage is the door's alone."""
+
+    def __init__(self, backend: Contestant) -> None:
+        folder = backend.folder.with_name(f"{backend.folder.name}-door")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._backend = backend
+        http = free_port()
+        door = _launch(
+            f"{backend.name} through the door",
+            folder,
+            lambda port: [
+                *("env", f"GANTRY_DOOR__MIXED=[127.0.0.1:{backend.port}]", sys.executable, "-m", "services", "serve"),
+                *("--role", "door", "--dimse-port", str(port), "--http-port", str(http)),
+            ],
+        )
+        super().__init__(door.name, door.port, door.process, folder)
+
+    def stop(self) -> None:
+        super().stop()
+        self._backend.stop()
 
 
 def storescp(folder: Path, *, fork: bool) -> Contestant:

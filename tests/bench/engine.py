@@ -1,4 +1,4 @@
-"""The engine alone as a server: `python -m tests.bench.engine PORT FOLDER`."""
+"""The engine alone as a server: `python -m tests.bench.engine PORT FOLDER [PROXY_FROM]`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from ipaddress import ip_network
 from pathlib import Path
 
 import uvloop
@@ -51,7 +52,7 @@ class _Files:
 
 
 class _Quiet:
-    def admit(self, request: AssociateRequest, peer_address: str) -> None:
+    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> None:
         return None
 
     def opened(self, association: Association) -> None: ...
@@ -65,8 +66,9 @@ class _Quiet:
     def closed(self, association: Association, outcome: str) -> None: ...
 
 
-async def _serve(port: int, folder: Path) -> None:
-    limits = ServerLimits(associations=2000, associations_per_peer=2000)
+async def _serve(port: int, folder: Path, *proxies: str) -> None:
+    trusted = tuple(map(ip_network, proxies))
+    limits = ServerLimits(associations=2000, associations_per_peer=2000, proxy_from=trusted)
     server = Server([_Files(folder)], _Quiet(), _Quiet(), limits=limits)
     await server.start("127.0.0.1", port)
     stop = asyncio.Event()
@@ -75,4 +77,4 @@ async def _serve(port: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(int(sys.argv[1]), Path(sys.argv[2])))
+    uvloop.run(_serve(int(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]))

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from libs.cli.files import DicomFile, look, walk
@@ -109,6 +109,25 @@ def _receivers(folder: Path) -> list[Callable[[], Contestant]]:
 
 def store(folder: Path, quick: bool) -> list[Figure]:
     return _store(folder, 50 if quick else 150, corpus.CT, (1, 4, 8), _receivers(folder))
+
+
+def door(folder: Path, quick: bool) -> list[Figure]:
+    """What the front door costs: the same receivers directly and through it. CPU and memory there are the door's."""
+    proxy = "127.0.0.1"
+    who: list[Callable[[], Contestant]] = [
+        lambda: field.gantry_engine(folder / "engine"),
+        lambda: field.Behind(field.gantry_engine(folder / "engine", proxy)),
+        lambda: field.gantry(folder / "gantry"),
+        lambda: field.Behind(field.gantry(folder / "gantry", proxies=proxy)),
+    ]
+    figures = _store(folder, 30 if quick else 100, corpus.CT, (1, 4), who)
+    for contexts in (2, 101):
+        for start in who[:2]:
+            with running(start()) as server:
+                rate = _raw_associations(server.port, contexts, 50 if quick else 150)
+                figures.append(Figure(f"{contexts} contexts", server.name, rate, "associations/s"))
+    small = _store(folder, 60, corpus.SMALL, (1,), who[:2], nagle=True)
+    return figures + [replace(figure, what="10 KB, Nagle") for figure in small]
 
 
 def small(folder: Path, quick: bool) -> list[Figure]:

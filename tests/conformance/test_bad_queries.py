@@ -172,7 +172,7 @@ async def test_row_22_a_destination_that_is_down_is_told_with_counts(target: Tar
 class ClosedDoor:
     """Rejects everybody."""
 
-    def admit(self, request: AssociateRequest, peer_address: str) -> AssociateReject:
+    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> AssociateReject:
         return AssociateReject(1, 1, 3)
 
 

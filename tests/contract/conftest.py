@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 from uuid import uuid4
 
 import pytest
+from blake3 import blake3
 
 from libs.common.adapters.files import open_file_store
 from libs.common.adapters.kafka import KafkaCluster, open_kafka_log
+from libs.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
 from libs.common.adapters.s3 import S3Bucket, open_s3_store
 from libs.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from libs.common.clock import ManualClock, SystemClock
@@ -17,7 +21,7 @@ from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
 from libs.common.ports.log import EventLog
 from tests.support.buckets import make_bucket
-from tests.support.servers import required
+from tests.support.servers import remove_indices, required
 
 OpenBlobStore = Callable[[], Awaitable[BlobStore]]
 """Opens the same store again each time: what a restart, or another process, sees."""
@@ -86,7 +90,30 @@ async def _sqlite_index(folder: Path) -> SearchIndex:
     return await open_sqlite_index(folder / "index.db")
 
 
-SEARCH_INDEXES: dict[str, OpenSearchIndex] = {"sqlite": _sqlite_index}
+def _prefix(folder: Path) -> str:
+    """A folder's name is unique to the test, in whatever process that runs."""
+    return f"t{blake3(str(folder).encode()).hexdigest(length=6)}"
+
+
+async def _opensearch_index(folder: Path) -> SearchIndex:
+    address = urlsplit(required("opensearch").address)
+    cluster = OpenSearchCluster((address.netloc,), _prefix(folder), replicas=0)
+    return await open_opensearch_index(cluster, SystemClock(), linger=0.0)
+
+
+def _close_indices(folder: Path) -> None:
+    address = required("opensearch").address
+    urlopen(Request(f"{address}/{_prefix(folder)}-*/_close", method="POST")).close()
+
+
+def _overwrite(folder: Path) -> None:
+    for file in folder.glob("index.db*"):
+        file.write_bytes(b"junk" * 100)
+
+
+BREAK_INDEX: dict[str, Callable[[Path], None]] = {"sqlite": _overwrite, "opensearch": _close_indices}
+"""Makes an open index unable to answer."""
+SEARCH_INDEXES: dict[str, OpenSearchIndex] = {"sqlite": _sqlite_index, "opensearch": _opensearch_index}
 EVENT_LOGS = {"sqlite": _sqlite, "kafka": _kafka}
 BLOB_STORES = {"files": _files, "files by threads": _files_by_threads, "s3": _s3}
 
@@ -137,8 +164,15 @@ async def log(open_event_log: OpenEventLog) -> EventLog:
 
 
 @pytest.fixture(params=SEARCH_INDEXES)
-def open_search_index(request: pytest.FixtureRequest) -> OpenSearchIndex:
-    return SEARCH_INDEXES[request.param]
+def index_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def open_search_index(index_backend: str, tmp_path: Path) -> Iterator[OpenSearchIndex]:
+    yield SEARCH_INDEXES[index_backend]
+    if index_backend == "opensearch":
+        remove_indices(_prefix(tmp_path))
 
 
 @pytest.fixture

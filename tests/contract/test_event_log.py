@@ -188,6 +188,17 @@ async def test_replay_is_whole_and_ends(log: EventLog) -> None:
     assert [record async for record in log.replay("dead-letters")] == []
 
 
+async def test_replay_since_a_time_leaves_nothing_out(log: EventLog, clock: ManualClock) -> None:
+    """ "nothing appended at that time or later is left out"."""
+    for n in range(30):
+        clock.advance(1)
+        await log.append(stored(n))
+    since = clock.now_us() - 9_000_000
+    found = [record async for record in log.replay("instances", since)]
+    assert receipts(found) == list(range(20, 30))
+    assert [record async for record in log.replay("instances", clock.now_us() + 1_000_000)] == []
+
+
 async def test_lag_counts_what_is_not_committed(log: EventLog) -> None:
     """ "For each topic that the group has joined: how many records it has not committed." """
     assert await log.lag("g") == {}

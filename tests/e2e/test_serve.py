@@ -24,7 +24,7 @@ from libs.cli.files import DicomFile
 from libs.cli.identifiers import identifier
 from libs.common.net import scu
 from services.__main__ import main
-from services.roles import Role, dimse_port, http_port
+from services.roles import EVERY, Role, dimse_port, http_port
 from tests.support import waiting as asking
 from tests.support.archive import ROOT, RunningArchive
 from tests.support.dcmtk import content
@@ -255,7 +255,7 @@ def test_every_role_works_as_a_process_of_its_own(tmp_path: Path) -> None:
     dimse, http = base_port(), base_port()
     with ExitStack() as stack:
         peers = {}
-        for role in Role:
+        for role in EVERY:
             one = RunningArchive(tmp_path, "--role", role.value)
             one.port, one.http_port = dimse, http
             one.log = tmp_path / f"{role}.txt"

@@ -107,8 +107,10 @@ def associated(
     *,
     kept: Kept | None = None,
     as_scp: Sequence[str] = (),
+    as_both: Sequence[str] = (),
 ) -> Iterator[Any]:
-    """An association of pynetdicom to `peer`; `as_scp` are the SOP classes for which it offers to be the SCP."""
+    """An association of pynetdicom to `peer`; `as_scp` are the SOP classes for which it offers to be the SCP, `as_both`
+    those for which it offers to be either."""
     ae = AE(ae_title=peer.calling_ae_title)
     ae.network_timeout = ae.acse_timeout = ae.dimse_timeout = 30
     for abstract, syntaxes in contexts:
@@ -117,7 +119,8 @@ def associated(
         peer.host,
         peer.port,
         ae_title=peer.called_ae_title,
-        ext_neg=[build_role(uid, scp_role=True) for uid in as_scp],
+        ext_neg=[build_role(uid, scp_role=True) for uid in as_scp]
+        + [build_role(uid, scu_role=True, scp_role=True) for uid in as_both],
         evt_handlers=kept.handlers if kept is not None else [],
     )
     assert association.is_established, "no association"

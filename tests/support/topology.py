@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from libs.common.adapters.s3 import S3Bucket
@@ -19,8 +20,14 @@ def environment(topology: str, folder: Path) -> dict[str, str]:
     server cannot be had."""
     if topology == "embedded":
         return {}
-    s3, kafka = required("s3"), required("kafka")
-    endpoint, access_key, secret_key = s3.address.split()
+    return cluster_environment(
+        folder, required("s3").address, required("kafka").address, required("opensearch").address
+    )
+
+
+def cluster_environment(folder: Path, s3: str, kafka: str, opensearch: str) -> dict[str, str]:
+    """The same for servers at these addresses (`tests.support.servers.Server.address`)."""
+    endpoint, access_key, secret_key = s3.split()
     name = f"t{uuid4().hex[:12]}"
     bucket = S3Bucket(name, endpoint=endpoint, access_key=access_key, secret_key=secret_key)
     with ThreadPoolExecutor(1) as elsewhere:  # the test may be in an event loop
@@ -29,7 +36,10 @@ def environment(topology: str, folder: Path) -> dict[str, str]:
     secret.write_text(secret_key)
     return {
         "GANTRY_STORAGE__OBJECTS": f"s3://{name}",
-        "GANTRY_STORAGE__LOG": f"kafka://{kafka.address}/{name}",
+        "GANTRY_STORAGE__LOG": f"kafka://{kafka}/{name}",
+        "GANTRY_STORAGE__INDEX": f"opensearch://{urlsplit(opensearch).netloc}/{name}",
+        "GANTRY_OPENSEARCH__REPLICAS": "0",
+        "GANTRY_OPENSEARCH__KEEP_REPLACED": "1",
         "GANTRY_S3__ENDPOINT": endpoint,
         "GANTRY_S3__ACCESS_KEY": access_key,
         "GANTRY_S3__SECRET_KEY_FILE": str(secret),

@@ -16,18 +16,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from libs.common.config.document import Document, read
 from libs.common.config.load import PEERS, plain
-from libs.common.config.settings import AeTitle
+from libs.common.config.settings import AeTitle, Cidr
 from libs.common.ids import is_ae_title
-
-Network = IPv4Network | IPv6Network
 
 
 class Permission(StrEnum):
@@ -43,13 +41,6 @@ class Permission(StrEnum):
 ALL = frozenset(Permission)
 
 
-def _network(value: Any) -> Network:
-    try:
-        return ip_network(value, strict=False)
-    except ValueError:
-        raise ValueError(f"{value!r} is not an address or a CIDR range") from None
-
-
 class Peer(BaseModel):
     """One AE that we know."""
 
@@ -58,7 +49,7 @@ class Peer(BaseModel):
     ae_title: AeTitle
     host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")] | None = None
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    addresses: tuple[Annotated[Network, BeforeValidator(_network)], ...] = Field(default=(), alias="from")
+    addresses: tuple[Cidr, ...] = Field(default=(), alias="from")
     may: frozenset[Permission] = frozenset({Permission.ECHO})
     move_destination: bool = False
     tls: bool = False

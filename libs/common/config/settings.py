@@ -5,10 +5,11 @@ Durations are seconds and sizes bytes throughout; a field's name says so where i
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from libs.common.ids import is_ae_title, is_uid
 
@@ -27,8 +28,24 @@ def _uid(value: str) -> str:
     return value
 
 
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} is not an address or a CIDR range") from None
+
+
+def _host_and_port(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host.strip("[]") or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"{value!r} is not HOST:PORT")
+    return value
+
+
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Uid = Annotated[str, AfterValidator(_uid)]
+Cidr = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -63,6 +80,9 @@ class Dimse(Section):
     max_object: Count = _f(16 << 30, "bytes", "Longest data set taken; beyond it A700H")
     listen_backlog: Count = _f(1024, "connections", "Connections that may wait to be accepted")
     async_window: Annotated[int, Field(ge=1, le=256)] = _f(8, "operations", "Operations a peer may have under way")
+    proxy_from: tuple[Cidr, ...] = _f(
+        (), "CIDRs", "Whose connections begin with a PROXY protocol v2 header: our front door, a load balancer"
+    )
     private_sop_classes: tuple[Uid, ...] = _f((), "UIDs", "Storage SOP classes to take besides those of the standard")
 
 
@@ -94,6 +114,7 @@ class S3(Section):
     ca: Path | None = _f(None, "PEM file", "Who signed the server's certificate, where no public authority did")
     encryption: Literal["AES256", "aws:kms"] | None = _f(None, "", "Server-side encryption (SSE-S3, SSE-KMS)")
     kms_key: str | None = _f(None, "", "The key of SSE-KMS, where not the bucket's own")
+    create_bucket: bool = _f(False, "", "Make the bucket where there is none, in `region`; for servers of one's own")
     connections: Count = _f(64, "connections", "Per process")
     part_size: Annotated[int, Field(ge=5 * _MIB, le=512 * _MIB)] = _f(
         8 * _MIB, "bytes", "Longer objects are uploaded in parts of this size"
@@ -128,6 +149,27 @@ class Kafka(Section):
             raise ValueError("sasl needs username and password_file")
         if self.min_insync > self.replication:
             raise ValueError("min_insync cannot be more than replication")
+        return self
+
+
+class OpenSearch(Section):
+    """The search index where `storage.index` is opensearch://HOST:PORT,HOST:PORT or opensearch://HOST:PORT/PREFIX"""
+
+    shards: Count = _f(1, "shards", "Of the instances' index, when it is made; the other indices have one")
+    replicas: Annotated[int, Field(ge=0)] = _f(1, "replicas", "Of each index, when it is made")
+    connections: Count = _f(32, "connections", "Per process and node")
+    keep_replaced: Annotated[float, Field(ge=0)] = _f(
+        60.0, "s", "An index that `gantry reindex` replaced stays so long, for searches under way in it"
+    )
+    tls: bool = _f(False, "", "Speak TLS to the nodes")
+    ca: Path | None = _f(None, "PEM file", "Who signed the nodes' certificates, where no public authority did")
+    username: str | None = _f(None, "", "How we authenticate")
+    password_file: Path | None = _f(None, "file", "Holds the password of `username`")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.username is None) != (self.password_file is None):
+            raise ValueError("username and password_file are needed together")
         return self
 
 
@@ -179,6 +221,28 @@ class Upkeep(Section):
     unfinished_after: Seconds = _f(24 * 3600.0, "s", "Uploads begun before that and not ended are removed")
 
 
+class Door(Section):
+    """The front door (`--role door`): who serves what. A name stands for all its addresses, looked up time and again"""
+
+    ingest: tuple[HostAndPort, ...] = _f((), "HOST:PORT", "Who takes associations that store")
+    query: tuple[HostAndPort, ...] = _f((), "HOST:PORT", "Who takes those that search")
+    retrieve: tuple[HostAndPort, ...] = _f((), "HOST:PORT", "Who takes those that fetch, with C-MOVE or C-GET")
+    commitment: tuple[HostAndPort, ...] = _f((), "HOST:PORT", "Who takes those that ask for storage commitment")
+    mixed: tuple[HostAndPort, ...] = _f(
+        (), "HOST:PORT", "Who plays all these roles: takes associations that mix them, and any whose own pool is away"
+    )
+    connect_timeout: Seconds = _f(2.0, "s", "TCP connection to a backend; then the next one is tried")
+    connect_deadline: Seconds = _f(10.0, "s", "For all tries together; then rejected for now (2/3/1)")
+    leave_alone: Seconds = _f(5.0, "s", "A backend that could not be reached gets nothing for so long if others can")
+    look_every: Seconds = _f(5.0, "s", "Between two looks: names are resolved, each backend is connected to")
+
+    @property
+    def pools(self) -> dict[str, tuple[str, ...]]:
+        """The backends by pool, of the pools that have some."""
+        named = {name: getattr(self, name) for name in ("ingest", "query", "retrieve", "commitment", "mixed")}
+        return {name: backends for name, backends in named.items() if backends}
+
+
 class Tls(Section):
     """TLS on the DICOM port (PS3.15 B.9 BCP 195)"""
 
@@ -215,9 +279,11 @@ class Settings(Section):
     storage: Storage = _f(Storage(), "", "")
     s3: S3 = _f(S3(), "", "")
     kafka: Kafka = _f(Kafka(), "", "")
+    opensearch: OpenSearch = _f(OpenSearch(), "", "")
     retrieve: Retrieve = _f(Retrieve(), "", "")
     commitment: Commitment = _f(Commitment(), "", "")
     upkeep: Upkeep = _f(Upkeep(), "", "")
+    door: Door = _f(Door(), "", "")
     tls: Tls = _f(Tls(), "", "")
     logs: Logs = _f(Logs(), "", "")
 

@@ -80,8 +80,8 @@ class Association:
         self.peer_max_pdu = peer_max_pdu
         self.is_requestor = is_requestor
         self.trace = trace
-        peer = connection.extra("peername")
-        self.peer_address: str = peer[0] if isinstance(peer, tuple) else ""
+        self.peer_address = connection.peer_address
+        self.peer_speaks_tls = connection.peer_speaks_tls
         self.ended: asyncio.Event = connection.lost
         self.outcome = ""
         self.window = window

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from libs.common.errors import AssociationAborted
+from libs.common.net.proxy import Origin
 from libs.common.ul import Fragment, Indication, Limits, UpperLayer
 from libs.common.ul.upper_layer import WORKSPACE
 
@@ -35,6 +36,7 @@ class Connection(asyncio.BufferedProtocol):
         on_indication: Callable[[Indication], None],
         on_lost: Callable[[], None],
         on_connected: Callable[[], None] = lambda: None,
+        origin: Origin | None = None,
     ) -> None:
         self.ul = UpperLayer(requestor=requestor, limits=limits, workspace=_workspace)
         self._requestor = requestor
@@ -44,6 +46,7 @@ class Connection(asyncio.BufferedProtocol):
         self._on_indication = on_indication
         self._on_lost = on_lost
         self._on_connected = on_connected
+        self._origin = origin
         self._transport: asyncio.Transport | None = None
         self._quickack: socket.socket | None = None
         self._writable = asyncio.Event()
@@ -113,6 +116,19 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def is_open(self) -> bool:
         return not self.lost.is_set() and not self.ul.closing
+
+    @property
+    def peer_address(self) -> str:
+        """The peer's, not that of a proxy before us."""
+        if self._origin is not None:
+            return self._origin.address
+        peer = self.extra("peername")
+        return peer[0] if isinstance(peer, tuple) else ""
+
+    @property
+    def peer_speaks_tls(self) -> bool:
+        """Whether the peer's own connection is TLS, to us or to a proxy before us."""
+        return self.extra("sslcontext") is not None or (self._origin is not None and self._origin.tls)
 
     def extra(self, name: str) -> Any:
         """`asyncio.Transport.get_extra_info`."""

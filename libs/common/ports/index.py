@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from libs.common.dicom.matching import Document, Query
 
@@ -79,11 +79,15 @@ class SearchIndex(Protocol):
     - The attributes of a patient, study or series are those of the earliest current instance in it.
     - What `apply` returned for is visible to the next `find` and `locate` of this index.
     - Matching is that of `libs.common.dicom.matching`, to the letter.
+    - `successor` is another index of the same kind, empty and beside this one; `take_over` puts it in the place of the
+      one that is in use, at once and for every process, and `discard` removes what is not in use then.
     - An index that is away or refuses is `DependencyUnavailable`.
     """
 
     async def apply(self, entries: Sequence[InstanceEntry]) -> list[Applied]:
-        """Take entries in; one result each, in their order. All or none are durable when it returns."""
+        """Take entries in; one result each, in their order. All of them are durable when it returns; after an error any
+        of them may be, and applying them again is how to go on. An entry that can never be taken is an `EntryRefused`
+        that says which; the others are taken when they are applied without it."""
 
     def find(self, query: Query) -> AsyncIterator[list[Document]]:
         """The matches of a query in pages, in a stable order; memory does not depend on how many there are. What is
@@ -97,6 +101,17 @@ class SearchIndex(Protocol):
 
     async def count(self, partition: str) -> dict[str, int]:
         """How many "patients", "studies", "series", "instances", and "aside" (conflicting receipts) there are."""
+
+    async def successor(self) -> Self:
+        """A new empty index beside this one, for building anew. What is left of an earlier one is removed."""
+
+    async def take_over(self) -> None:
+        """Answer from now on in the place of the index that this is the successor of. What was applied to that one and
+        not to this one is no longer known: apply again what came in meanwhile."""
+
+    async def discard(self) -> None:
+        """Remove this successor, or the index that it took over from, once what is under way there has had its time.
+        Before `close`."""
 
     async def check(self) -> None:
         """Return if the index answers now; `DependencyUnavailable` otherwise."""

@@ -58,9 +58,10 @@ class EventLog(Protocol):
         """A member of a group, which joins when it is entered as a context manager. Entering does not wait for the
         place; `poll` does."""
 
-    def replay(self, topic: str) -> AsyncIterator[Record]:
+    def replay(self, topic: str, since_us: int = 0) -> AsyncIterator[Record]:
         """Everything retained in a topic that was appended before the iteration began, oldest first; belongs to no
-        group."""
+        group. With `since_us` (microseconds since the epoch) nothing appended at that time or later is left out, and
+        what is older may be."""
 
     async def lag(self, group: str) -> dict[str, int]:
         """For each topic that the group has joined: how many records it has not committed."""

@@ -9,6 +9,7 @@ below it: fields that are named after patients are withheld, and so are bytes, w
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import MutableMapping
 from typing import IO, Any, Literal, cast
@@ -39,11 +40,23 @@ def set_up_logs(form: Format, level: str = "info", stream: IO[str] | None = None
         logger_factory=structlog.WriteLoggerFactory(cast("Any", stream or sys.stderr)),
         cache_logger_on_first_use=False,
     )
+    logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
 
 
 def get_logger(component: str) -> structlog.typing.FilteringBoundLogger:
     """The logger of a component: "ingest", "net", "commitment", …"""
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(component=component))
+
+
+class _FromLibraries(logging.Handler):
+    """What libraries have to say becomes lines like ours: one each, without a stack trace."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {}
+        if record.exc_info is not None and record.exc_info[1] is not None:
+            fields["error"] = record.exc_info[1]
+        said = record.getMessage().partition("\n")[0]
+        structlog.get_logger(component=record.name.partition(".")[0]).log(record.levelno, said, **fields)
 
 
 def _error_as_fact(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -120,6 +120,17 @@ METRICS: tuple[Metric, ...] = (
         "Calls that found a dependency away, full or too slow",
         ("dependency",),
     ),
+    Metric("door_associations", "counter", "associations", "Associations that the door passed on", ("pool",)),
+    Metric("door_open", "gauge", "associations", "Associations that the door is passing on now", ("pool",)),
+    Metric(
+        "door_bytes",
+        "counter",
+        "bytes",
+        "Passed on in associations that have ended: in (to backends), out",
+        ("direction",),
+    ),
+    Metric("door_connect_failures", "counter", "connects", "Backends that the door could not reach", ("pool",)),
+    Metric("door_backends", "gauge", "backends", "Backends that answered when the door last looked", ("pool",)),
     Metric(
         "config_reloads", "counter", "reloads", "Changed configuration files, by outcome: taken, refused", ("outcome",)
     ),
@@ -155,6 +166,11 @@ class Metrics:
     event_append_seconds: Histogram
     blob_put_seconds: Histogram
     dependency_failures: Counter
+    door_associations: Counter
+    door_open: Gauge
+    door_bytes: Counter
+    door_connect_failures: Counter
+    door_backends: Gauge
     config_reloads: Counter
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:

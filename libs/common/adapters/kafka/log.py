@@ -50,7 +50,7 @@ class KafkaLog:
             raise RuntimeError("the log is closed")
         task = asyncio.ensure_future(self._append(events))
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._ended)
         await asyncio.shield(task)
 
     def consumer(self, group: str, topics: Sequence[str]) -> KafkaConsumer:
@@ -62,9 +62,9 @@ class KafkaLog:
             self._cluster, group, topics, self._claims, lambda: joined.setdefault(group, set()).update(topics)
         )
 
-    async def replay(self, topic: str) -> AsyncIterator[Record]:
+    async def replay(self, topic: str, since_us: int = 0) -> AsyncIterator[Record]:
         _require(topic)
-        async for found in reading.everything(self._cluster, topic):
+        async for found in reading.everything(self._cluster, topic, since_us // 1000):
             yield await record_of(self._cluster, found, self._claims)
 
     async def lag(self, group: str) -> dict[str, int]:
@@ -99,6 +99,11 @@ class KafkaLog:
         async with reading.administrator(self._cluster) as admin, within(self._cluster.deadline):
             await ensure_topics(admin, self._cluster)
         self._cleaning = asyncio.create_task(self._clean())
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # where the caller did not wait for it, nobody else asks
 
     async def _append(self, events: Sequence[Event]) -> None:
         await self._producer.append([await self._message(event) for event in events])

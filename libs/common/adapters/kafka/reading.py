@@ -51,9 +51,11 @@ async def partitions_of(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> di
     }
 
 
-async def everything(cluster: KafkaCluster, topic: str) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+async def everything(
+    cluster: KafkaCluster, topic: str, since_ms: int = 0
+) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
     """All records of a topic that were there at the beginning of the call, oldest first by their time; within a
-    partition in order of offset."""
+    partition in order of offset. With `since_ms` each partition begins with its first record of that time or later."""
     name = cluster.topic(topic)
     async with administrator(cluster) as admin, within(cluster.deadline):
         places = (await partitions_of(admin, [name]))[name]
@@ -61,6 +63,9 @@ async def everything(cluster: KafkaCluster, topic: str) -> AsyncIterator[Consume
         async with within(cluster.deadline):
             ends = await consumer.end_offsets(places)
             begins = await consumer.beginning_offsets(places)
+            if since_ms:
+                later = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
+                begins = {tp: found.offset if (found := later[tp]) is not None else ends[tp] for tp in places}
         waiting = {tp: deque[ConsumerRecord[bytes, bytes]]() for tp in places if begins[tp] < ends[tp]}
         if not waiting:
             return

@@ -15,9 +15,10 @@ class S3Bucket:
     """One bucket, or the part of one below `prefix`.
 
     Credentials that are not given come from where aiobotocore looks for them (environment, profile, container, web
-    identity, instance role) and are renewed there. `deadline` (seconds) bounds each call, its retries included. An
-    object of more than `part_size` bytes goes in parts, of which `parts_in_flight` are uploaded at once, and that
-    times `part_size` is the memory it takes. `encryption` is what SSE-S3 and SSE-KMS call it in their headers.
+    identity, instance role) and are renewed there. `create` makes the bucket where there is none. `deadline` (seconds)
+    bounds each call, its retries included. An object of more than `part_size` bytes goes in parts, of which
+    `parts_in_flight` are uploaded at once, and that times `part_size` is the memory it takes. `encryption` is what
+    SSE-S3 and SSE-KMS call it in their headers.
     """
 
     name: str
@@ -33,6 +34,7 @@ class S3Bucket:
     parts_in_flight: int = 2
     encryption: Literal["AES256", "aws:kms"] | None = None
     kms_key: str | None = None
+    create: bool = False
     tls: ssl.SSLContext | None = None
     ca_file: str | None = None
 

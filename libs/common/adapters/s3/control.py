@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from libs.common.adapters.s3.bucket import S3Bucket
 from libs.common.adapters.s3.problems import DEPENDENCY, Refusal, translated
 from libs.common.adapters.s3.signing import Credentials
-from libs.common.errors import ConfigError, DependencyUnavailable
+from libs.common.errors import ConfigError, DependencyUnavailable, NotFound
 from libs.common.ports.blobs import BlobStat
 
 T = TypeVar("T")
@@ -88,6 +88,15 @@ class Control:
             raise
         except Exception as error:  # HEAD has no body to say it in: a bucket that is missing is a plain 404
             raise DependencyUnavailable(DEPENDENCY, "the bucket is not there") from error
+
+    async def make(self) -> None:
+        """Make the bucket where there is none."""
+        try:
+            await self.check()
+        except DependencyUnavailable as error:
+            if not isinstance(error.__cause__, NotFound):
+                raise
+            await self._call(self._client.create_bucket(Bucket=self._bucket.name))
 
     async def list(self, prefix: str) -> AsyncIterator[BlobStat]:
         """All objects below a prefix, in the order of keys."""

@@ -104,6 +104,8 @@ async def open_s3_store(bucket: S3Bucket, clock: Clock) -> S3Store:
     store = S3Store(wire, control, clock)
     try:
         await control.start()
+        if bucket.create:
+            await control.make()
         await store.check()
     except BaseException:
         await store.close()

@@ -15,6 +15,7 @@ from libs.common.adapters.sqlite.index_apply import apply
 from libs.common.adapters.sqlite.index_paths import Path, patient_path, study_path, uids_of
 from libs.common.adapters.sqlite.index_rows import Page, Place, Row
 from libs.common.adapters.sqlite.index_schema import create
+from libs.common.adapters.sqlite.index_successor import remove, successor_of, take_over
 from libs.common.dicom.attributes import ATTRIBUTES, SERIES_INSTANCE_UID, SOP_INSTANCE_UID, Level
 from libs.common.dicom.matching import Document, Predicate, Query, matcher
 from libs.common.ports.index import Applied, InstanceEntry, Location
@@ -28,8 +29,10 @@ _RESOLVE = 5000
 class SqliteIndex:
     """A `SearchIndex` in one file. `open` it before use."""
 
-    def __init__(self, path: FilePath, readers: int = 2) -> None:
+    def __init__(self, path: FilePath, readers: int = 2, replaces: FilePath | None = None) -> None:
+        """`replaces` is the file of the index that this one is the successor of."""
         self._path = path
+        self._replaces = replaces
         self._threads = readers
         self._writer: Writer | None = None
         self._readers: Readers | None = None
@@ -114,6 +117,26 @@ class SqliteIndex:
     async def check(self) -> None:
         """See `SearchIndex`."""
         await self._read(lambda connection: connection.execute("SELECT 1 FROM study LIMIT 1").fetchone())
+
+    async def successor(self) -> SqliteIndex:
+        """See `SearchIndex`."""
+        await asyncio.to_thread(remove, self._path)
+        return await SqliteIndex(successor_of(self._path), self._threads, self._path).open()
+
+    async def take_over(self) -> None:
+        """See `SearchIndex`."""
+        if self._replaces is None:
+            raise RuntimeError("this index is in use already")
+        await self.close()
+        await asyncio.to_thread(take_over, self._replaces, _DEPENDENCY)
+        self._path, self._replaces = self._replaces, None
+        await self.open()
+
+    async def discard(self) -> None:
+        """See `SearchIndex`."""
+        if self._replaces is not None:
+            await self.close()
+            await asyncio.to_thread(remove, self._replaces)
 
     async def _matches(self, query: Query) -> AsyncIterator[list[Row]]:
         """The rows of the query's level that match, in pages that may be empty."""

@@ -76,7 +76,7 @@ class SqliteLog:
             require_topic(topic)
         return SqliteConsumer(self._writer, self._readers, group, tuple(topics), self._groups / group, self._bells)
 
-    async def replay(self, topic: str) -> AsyncIterator[Record]:
+    async def replay(self, topic: str, since_us: int = 0) -> AsyncIterator[Record]:
         require_topic(topic)
         end = await self._readers.run(lambda connection: last_offset(connection, topic))
         after = 0
@@ -85,7 +85,8 @@ class SqliteLog:
             if not page:
                 return
             for record in page:
-                yield record
+                if record.appended_at >= since_us:
+                    yield record
             after = page[-1].offset
 
     async def lag(self, group: str) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_type_hints
@@ -103,3 +104,15 @@ def test_trace_from_outside_that_is_none_begins_a_new_one(junk: str) -> None:
     assert not is_trace(junk)
     assert trace_id(junk) == ""
     assert is_trace(child_of(junk))
+
+
+def test_what_a_library_says_is_a_line_like_ours(lines: io.StringIO) -> None:
+    try:
+        raise OSError("of no concern\nto anybody")
+    except OSError:
+        logging.getLogger("asyncio.something").error("task %s\nwas never retrieved", 7, exc_info=True)
+    logging.getLogger("aiokafka").info("chatter")
+    (line,) = lines.getvalue().splitlines()
+    told = json.loads(line)
+    assert (told["component"], told["event"], told["level"], told["error"]) == ("asyncio", "task 7", "error", "OSError")
+    assert "concern" not in line

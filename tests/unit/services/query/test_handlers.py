@@ -13,17 +13,17 @@ from pydicom.dataset import Dataset
 from libs.common.adapters.sqlite import open_sqlite_index
 from libs.common.dimse import Element
 from libs.common.net import Association, Peer, Server, connect
-from libs.common.net.scu import STUDY_ROOT_FIND, find
+from libs.common.net.scu import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, STUDY_ROOT_FIND, find
 from libs.common.ports.index import SearchIndex
 from libs.common.telemetry.metrics import Metrics
 from services.observing import NetworkObserver
-from services.query.app import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, build
+from services.query.app import build
 from tests.support.dicom import EXPLICIT, IMPLICIT, from_bytes, to_bytes
 from tests.support.entries import entry
 
 
 class Everyone:
-    def admit(self, request: object, peer_address: str) -> None:
+    def admit(self, request: object, peer_address: str, tls: bool) -> None:
         return None
 
 

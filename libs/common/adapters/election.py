@@ -1,0 +1,65 @@
+"""Which receipt of an instance is current: the earliest, whatever the order in which receipts are heard of (pure)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from libs.common.ports.index import Applied, InstanceEntry, Outcome
+
+
+class Side(NamedTuple):
+    """One receipt of an instance, as far as the election needs it. Sorts by time of receipt."""
+
+    receipt: str
+    digest: str
+    transfer_syntax: str
+
+    def same_bytes(self, other: Side) -> bool:
+        """Whether both are the same object: the same data set in the same transfer syntax."""
+        return self.digest == other.digest and self.transfer_syntax == other.transfer_syntax
+
+
+class Election:
+    """The receipts of one instance that are known, and what entries make of them."""
+
+    def __init__(self, sides: list[Side]) -> None:
+        self.sides = sides
+        self.current: InstanceEntry | None = None
+        """The entry that became current, if one did."""
+        self.new: list[InstanceEntry] = []
+        """Entries whose receipts were not known."""
+
+    @property
+    def kept(self) -> Side:
+        """The current side."""
+        return min(self.sides)
+
+    @property
+    def aside(self) -> int:
+        """How many sides are kept aside: other bytes than the current one's."""
+        kept = self.kept
+        return sum(not side.same_bytes(kept) for side in self.sides)
+
+    def take(self, entry: InstanceEntry) -> Applied:
+        """The outcome of one entry."""
+        side = Side(entry.receipt, entry.digest, entry.transfer_syntax_uid)
+        known = next((s for s in self.sides if s.receipt == side.receipt), None)
+        if known is not None:
+            return self._told(Outcome.REDELIVERED, known)
+        before = min(self.sides, default=None)
+        self.sides.append(side)
+        self.new.append(entry)
+        if before is None or side < before:
+            self.current = entry
+        if before is None:
+            return Applied(Outcome.ADDED)
+        return Applied(Outcome.REDUNDANT) if side.same_bytes(before) else self._told(Outcome.CONFLICT, side)
+
+    def _told(self, outcome: Outcome, side: Side) -> Applied:
+        """The outcome with both sides of the conflict that `side` is in, if it is in one. A redelivered conflict is
+        told again: whoever heard of it first may not have lived to pass it on."""
+        kept = self.kept
+        aside = side if side is not kept else min((s for s in self.sides if not s.same_bytes(kept)), default=kept)
+        if aside.same_bytes(kept):
+            return Applied(outcome)
+        return Applied(outcome, kept.receipt, kept.digest, aside.receipt, aside.digest)

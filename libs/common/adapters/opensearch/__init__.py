@@ -1,0 +1,21 @@
+"""The search index on OpenSearch.
+
+    PREFIX-instances   one per SOP Instance UID: every receipt of it, the attributes and the place of the current one
+    PREFIX-series      )
+    PREFIX-studies     ) computed anew from the instances whenever one of them changes, so that no count can drift
+    PREFIX-patients    )
+
+These names are aliases; behind each is one index of a generation (`generations`), so that an index can be rebuilt
+beside the live one and take its place at once. Documents are written under optimistic
+concurrency (`_seq_no`), so that it does not matter who owns a partition of the log, who owned it before, and who still
+believes to.
+
+OpenSearch narrows and the reference matcher decides: every document carries terms (`terms`) that find all documents
+that may match, and its attributes as msgpack, which `libs.common.dicom.matching` judges. No query text is ever
+interpreted.
+"""
+
+from libs.common.adapters.opensearch.cluster import OpenSearchCluster
+from libs.common.adapters.opensearch.index import OpenSearchIndex, open_opensearch_index
+
+__all__ = ["OpenSearchCluster", "OpenSearchIndex", "open_opensearch_index"]

@@ -1,0 +1,216 @@
+"""The few requests that we make, and what a refusal means to a caller of the index: one place decides."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from opensearchpy import AsyncOpenSearch
+from opensearchpy.exceptions import OpenSearchException, SerializationError, TransportError
+
+from libs.common.adapters.opensearch.cluster import OpenSearchCluster
+from libs.common.clock import Clock
+from libs.common.errors import DependencyUnavailable
+
+DEPENDENCY = "index"
+KEEP_ALIVE = "5m"
+"""How long a listing may pause between two pages: a peer that takes longer than that to read one has gone."""
+_ROUNDS = 20
+"""Races lost in a row; more of them mean that something else is wrong."""
+_PAUSE_SECONDS = 0.05
+# Every refusal is raised, and said by whoever it concerns.
+logging.getLogger("opensearch").setLevel(logging.CRITICAL)
+_MGET = 2000
+_BULK_BYTES = 8 << 20
+_IN_WORDS = {
+    "cluster_block_exception": "it takes no writes (read-only: is a disk full?)",
+    "index_not_found_exception": "an index of ours is not there",
+    "security_exception": "access denied: check user name and password",
+    "rejected_execution_exception": "it has more to do than it can",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A document as it lies there now; `source` is None where there is none."""
+
+    source: dict[str, Any] | None
+    seq_no: int = -1
+    primary_term: int = 0
+
+
+ABSENT = Found(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A line of a bulk request: `action` with its address, and its body."""
+
+    action: str
+    index: str
+    id: str
+    body: Mapping[str, Any]
+    found: Found | None = None
+    """What was there when the body was made: it must still be there."""
+
+    def lines(self) -> str:
+        """As it is sent."""
+        action, head = self.action, {"_index": self.index, "_id": self.id}
+        more: dict[str, Any] = {}
+        if self.found is not None and self.found.source is None:
+            action = "create"
+        elif self.found is not None:
+            more = {"if_seq_no": self.found.seq_no, "if_primary_term": self.found.primary_term}
+        elif action == "update":
+            more = {"retry_on_conflict": 5}
+        return f"{json.dumps({action: {**head, **more}})}\n{json.dumps(self.body)}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of an operation: done, in conflict with somebody else's write, or refused for good."""
+
+    done: bool
+    conflict: bool = False
+    seq_no: int = -1
+    refusal: str = ""
+
+
+class Client:
+    """A connection pool to the cluster."""
+
+    def __init__(self, cluster: OpenSearchCluster) -> None:
+        scheme = "https" if cluster.tls is not None else "http"
+        auth = (cluster.username, cluster.password or "") if cluster.username is not None else None
+        options: dict[str, Any] = {"ssl_context": cluster.tls} if cluster.tls is not None else {}
+        self._client = AsyncOpenSearch(
+            hosts=[f"{scheme}://{host}" for host in cluster.hosts],
+            http_auth=auth,
+            timeout=cluster.deadline,
+            maxsize=cluster.connections,
+            max_retries=2,
+            retry_on_status=(),  # a bulk request that was half done is ours to look at
+            **options,
+        )
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._client.close()
+
+    async def request(
+        self, method: str, path: str, body: Any = None, *, absent: int | None = None, **parameters: str
+    ) -> Any:
+        """The answer to a request. A status of `absent` gives None. Raises `DependencyUnavailable`."""
+        try:
+            return await self._client.transport.perform_request(method, path, params=parameters or None, body=body)
+        except TransportError as error:
+            if absent is not None and error.status_code == absent:
+                return None
+            raise _unavailable(error) from error
+        except (OpenSearchException, SerializationError, OSError) as error:
+            raise DependencyUnavailable(DEPENDENCY, type(error).__name__) from error
+
+    async def search(self, index: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a search; `index` is None where the body names a point in time. Incomplete ones are errors."""
+        path = f"/{index}/_search" if index is not None else "/_search"
+        answer: dict[str, Any] = await self.request("POST", path, body)
+        if answer["_shards"]["failed"] or answer["timed_out"]:
+            raise DependencyUnavailable(DEPENDENCY, "a part of it did not answer")
+        return answer
+
+    async def get(
+        self, index: str, ids: Sequence[str], source: Sequence[str], *, as_searched: bool = False
+    ) -> dict[str, Found]:
+        """Documents by id, of each the fields named in `source`: as they are at this moment, or `as_searched`: as a
+        search sees them."""
+        found: dict[str, Found] = {}
+        for start in range(0, len(ids), _MGET):
+            some = list(ids[start : start + _MGET])
+            path, realtime = f"/{index}/_mget", "false" if as_searched else "true"
+            answer = await self.request("POST", path, {"ids": some}, _source=",".join(source), realtime=realtime)
+            for doc in answer["docs"]:
+                if "error" in doc:
+                    raise DependencyUnavailable(DEPENDENCY, _words(doc["error"]))
+                if doc["found"]:
+                    found[doc["_id"]] = Found(doc["_source"], doc["_seq_no"], doc["_primary_term"])
+        return found
+
+    async def bulk(self, operations: Iterable[Operation]) -> list[Written]:
+        """Write; one result each, in their order. Raises `DependencyUnavailable` where one could not be tried: any of
+        the others may have been done then."""
+        written: list[Written] = []
+        waiting: list[str] = []
+        size = 0
+        for operation in operations:
+            line = operation.lines()
+            if waiting and size + len(line) > _BULK_BYTES:
+                written += await self._bulk(waiting)
+                waiting, size = [], 0
+            waiting.append(line)
+            size += len(line)
+        return written + await self._bulk(waiting)
+
+    async def _bulk(self, lines: list[str]) -> list[Written]:
+        if not lines:
+            return []
+        answer = await self.request("POST", "/_bulk", "".join(lines))
+        return [_written(next(iter(item.values()))) for item in answer["items"]]
+
+    async def refresh(self, *indices: str) -> None:
+        """What was written is seen by every search from now on."""
+        answer = await self.request("POST", f"/{','.join(indices)}/_refresh")
+        if answer["_shards"]["failed"]:
+            raise DependencyUnavailable(DEPENDENCY, "a part of it could not be refreshed")
+
+    @asynccontextmanager
+    async def point_in_time(self, index: str) -> AsyncIterator[dict[str, str]]:
+        """The `pit` of searches that all see the same."""
+        answer = await self.request("POST", f"/{index}/_search/point_in_time", keep_alive=KEEP_ALIVE)
+        pit = {"id": answer["pit_id"], "keep_alive": KEEP_ALIVE}
+        try:
+            yield pit
+        finally:
+            with suppress(DependencyUnavailable):  # it ends by itself
+                await self.request("DELETE", "/_search/point_in_time", {"pit_id": [pit["id"]]})
+
+
+async def rounds(clock: Clock) -> AsyncIterator[int]:
+    """One round after the other for who loses races against other writers, with a pause of growing chance between them.
+    Raises `DependencyUnavailable` after too many."""
+    for number in range(_ROUNDS):
+        if number:
+            await clock.sleep(random.uniform(0, _PAUSE_SECONDS * number))
+        yield number
+    raise DependencyUnavailable(DEPENDENCY, "too many writers at once")
+
+
+def _written(item: Mapping[str, Any]) -> Written:
+    status, error = item["status"], item.get("error")
+    if error is None:
+        return Written(True, seq_no=item["_seq_no"])
+    if status == 409:
+        return Written(False, conflict=True)
+    # Blocked (403, 429), overwhelmed (429), gone (404) or broken (5xx): another time.
+    if status in (403, 404, 408, 429) or status >= 500:
+        raise DependencyUnavailable(DEPENDENCY, _words(error))
+    return Written(False, refusal=_words(error))
+
+
+def _unavailable(error: TransportError) -> DependencyUnavailable:
+    if error.status_code == "N/A":
+        return DependencyUnavailable(DEPENDENCY, f"no answer ({type(error).__name__})")
+    info = error.info if isinstance(error.info, Mapping) else {}
+    return DependencyUnavailable(DEPENDENCY, f"the server answered {error.status_code}: {_words(info.get('error'))}")
+
+
+def _words(error: Any) -> str:
+    """What an error says, without values of documents."""
+    if not isinstance(error, Mapping):
+        return "without saying why"
+    kind = str(error.get("type", "error"))
+    return _IN_WORDS.get(kind, kind)

@@ -1,0 +1,32 @@
+"""Where the nodes are and how to speak to them."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+
+KINDS = ("patients", "studies", "series", "instances")
+"""What there is an index of."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSearchCluster:
+    """One installation's share of an OpenSearch cluster. Indices are named `prefix-KIND`; `prefix` is in lower case.
+
+    `deadline` (seconds) bounds each request. `shards` holds for the instances, of which there are most, and `replicas`
+    for all indices that we make.
+    """
+
+    hosts: tuple[str, ...]
+    prefix: str = "gantry"
+    shards: int = 1
+    replicas: int = 1
+    deadline: float = 30.0
+    connections: int = 32
+    tls: ssl.SSLContext | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def alias(self, kind: str) -> str:
+        """The name that is searched."""
+        return f"{self.prefix}-{kind}"

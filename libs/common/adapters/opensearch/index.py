@@ -1,0 +1,137 @@
+"""`libs.common.ports.index.SearchIndex` on OpenSearch."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from libs.common.adapters.opensearch.applying import Applying
+from libs.common.adapters.opensearch.client import Client
+from libs.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
+from libs.common.adapters.opensearch.documents import LOCATION_FIELDS, instance_id, location_of
+from libs.common.adapters.opensearch.finding import Finder
+from libs.common.adapters.opensearch.generations import Generations, Names
+from libs.common.clock import Clock
+from libs.common.dicom.matching import Document, Query
+from libs.common.errors import ConfigError
+from libs.common.ports.index import Applied, InstanceEntry, Location
+
+_PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_LINGER_SECONDS = 60.0
+
+
+class OpenSearchIndex:
+    """A `SearchIndex` of one installation. Made by `open_opensearch_index`, and by `successor`."""
+
+    def __init__(
+        self, cluster: OpenSearchCluster, clock: Clock, successor: Names | None = None, linger: float = _LINGER_SECONDS
+    ) -> None:
+        """`successor` are the indices of a generation that is not live. What was replaced stays for `linger` seconds,
+        for searches and writes that are under way in it."""
+        self._cluster = cluster
+        self._clock = clock
+        self._linger = linger
+        self._client = Client(cluster)
+        self._generations = Generations(self._client, cluster)
+        self._successor = successor
+        self._replaced: Names | None = None
+        self._turn = asyncio.Lock()
+        self._aliases = {kind: cluster.alias(kind) for kind in KINDS}
+
+    async def open(self) -> None:
+        """Make what is missing."""
+        await self._generations.ensure()
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def apply(self, entries: Sequence[InstanceEntry]) -> list[Applied]:
+        if not entries:
+            return []
+        # One after the other: two of this process would only race each other. And by the indices' own names: under the
+        # aliases, half of a batch might land in one generation and half in the next.
+        async with self._turn:
+            return await Applying(self._client, dict(await self._writable()), self._clock).apply(entries)
+
+    async def find(self, query: Query) -> AsyncIterator[list[Document]]:
+        left = query.limit
+        if left == 0:
+            return
+        async for rows in Finder(self._client, self._searched).matches(query):
+            documents = [Document(query.level, row.attributes) for row in rows[:left]]
+            if left is not None:
+                left -= len(documents)
+            if documents:
+                yield documents
+            if left == 0:
+                return
+
+    async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
+        async for page in Finder(self._client, self._searched).locations(query):
+            if page:
+                yield page
+
+    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, Location]:
+        ids = [instance_id(partition, uid) for uid in dict.fromkeys(sop_instance_uids)]
+        found = await self._client.get(self._searched["instances"], ids, LOCATION_FIELDS)
+        return {one.source["uid"]: location_of(one.source) for one in found.values() if one.source is not None}
+
+    async def count(self, partition: str) -> dict[str, int]:
+        sums = {"series": {"sum": {"field": "series"}}, "instances": {"sum": {"field": "instances"}}}
+        patients, _ = await self._sums(partition, "patients", {})
+        studies, below = await self._sums(partition, "studies", sums)
+        _, aside = await self._sums(partition, "instances", {"aside": {"sum": {"field": "aside"}}})
+        return {"patients": patients, "studies": studies, **below, **aside}
+
+    async def check(self) -> None:
+        await self._client.search(self._searched["studies"], {"size": 0, "terminate_after": 1})
+
+    async def successor(self) -> OpenSearchIndex:
+        names = await self._generations.make_next()
+        return OpenSearchIndex(self._cluster, self._clock, names, self._linger)
+
+    async def take_over(self) -> None:
+        if self._successor is None:
+            raise RuntimeError("this index is in use already")
+        old = await self._generations.live()
+        await self._generations.swap(old, self._successor)
+        self._successor, self._replaced = None, old
+
+    async def discard(self) -> None:
+        if self._replaced is not None:
+            await self._clock.sleep(self._linger)
+        unused = self._successor or self._replaced
+        if unused is not None:
+            await self._generations.remove(list(unused.values()))
+            self._replaced = None
+
+    @property
+    def _searched(self) -> Names:
+        return self._successor or self._aliases
+
+    async def _writable(self) -> Names:
+        return self._successor or await self._generations.live()
+
+    async def _sums(self, partition: str, kind: str, sums: Mapping[str, object]) -> tuple[int, dict[str, int]]:
+        which = [{"term": {"partition": partition}}, {"term": {"live": True}}]
+        body = {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": which}}, "aggs": sums}
+        answer = await self._client.search(self._searched[kind], body)
+        values = {name: int(found["value"]) for name, found in answer.get("aggregations", {}).items()}
+        return answer["hits"]["total"]["value"], values
+
+
+async def open_opensearch_index(
+    cluster: OpenSearchCluster, clock: Clock, linger: float = _LINGER_SECONDS
+) -> OpenSearchIndex:
+    """The index, ready for use. Raises `DependencyUnavailable` while the cluster is away, `ConfigError` where it does
+    not fit."""
+    if _PREFIX.fullmatch(cluster.prefix) is None:
+        raise ConfigError("storage.index", None, f"{cluster.prefix!r}: index names are of a-z, 0-9, '-', '_' and '.'")
+    index = OpenSearchIndex(cluster, clock, linger=linger)
+    try:
+        await index.open()
+    except BaseException:
+        await index.close()
+        raise
+    return index

@@ -1,0 +1,92 @@
+"""The four indices: strict mappings, made from the table of attributes; a template for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from libs.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
+from libs.common.adapters.opensearch.terms import field_type, searchable
+from libs.common.dicom.attributes import Level
+
+VERSION = 1
+"""Part of every index name: another mapping is another version, and comes in by `gantry reindex`."""
+
+LEVELS = dict(zip(KINDS, Level, strict=True))
+
+_KEY: dict[str, Any] = {"type": "keyword", "ignore_above": 8191}
+_NUMBER: dict[str, Any] = {"type": "integer"}
+_PACKED: dict[str, Any] = {"type": "binary"}
+_UNSEEN: dict[str, Any] = {"type": "object", "enabled": False}
+"""Carried, and in no way searched."""
+
+_COMMON = {"partition": _KEY, "uid": _KEY, "live": {"type": "boolean"}, "first": _KEY, "attributes": _PACKED}
+_OWN: dict[str, dict[str, Any]] = {
+    "patients": {"studies": _NUMBER, "series": _NUMBER, "instances": _NUMBER},
+    "studies": {
+        "patient": _KEY,
+        "series": _NUMBER,
+        "instances": _NUMBER,
+        "of_patient": _PACKED,
+        "patient_terms": _KEY,
+        "patient_seq": {"type": "long"},
+    },
+    "series": {"study": _KEY, "instances": _NUMBER},
+    "instances": {
+        "study": _KEY,
+        "series": _KEY,
+        "sop_class": _KEY,
+        "aside": _NUMBER,
+        "receipts": _UNSEEN,
+        "place": _UNSEEN,
+        "above": _PACKED,
+    },
+}
+_SORT = {
+    "patients": ["uid"],
+    "studies": ["uid"],
+    "series": ["study", "uid"],
+    "instances": ["study", "series", "uid"],
+}
+
+
+def sort_of(kind: str) -> list[str]:
+    """The fields that documents of a kind are listed by: none of them changes while the document is what it is."""
+    return _SORT[kind]
+
+
+def template_of(kind: str, cluster: OpenSearchCluster) -> dict[str, Any]:
+    """The index template of a kind."""
+    return {
+        "index_patterns": [f"{cluster.alias(kind)}-v{VERSION}-*"],
+        "priority": 500,
+        "template": {
+            "settings": {
+                "number_of_shards": cluster.shards if kind == "instances" else 1,
+                "number_of_replicas": cluster.replicas,
+                # `apply` refreshes what it wrote, and nothing else writes.
+                "refresh_interval": "60s",
+                "sort.field": _SORT[kind],
+                "sort.order": ["asc"] * len(_SORT[kind]),
+            },
+            "mappings": {"dynamic": "strict", "_meta": {"gantry": VERSION}, "properties": _properties(kind)},
+        },
+    }
+
+
+def _properties(kind: str) -> dict[str, Any]:
+    level = LEVELS[kind]
+    properties = {**_COMMON, **_OWN[kind], "t": _terms(level)}
+    if level is Level.STUDY:
+        properties["p"] = _terms(Level.PATIENT, computed=False)
+    return properties
+
+
+def _terms(level: Level, *, computed: bool = True) -> dict[str, Any]:
+    fields: dict[str, Any] = {"wide": _KEY}
+    for attribute in searchable(level):
+        if attribute.computed and not computed:
+            continue
+        whole = {"type": "keyword", "doc_values": False}
+        fragments = {"type": "wildcard", "fields": {"exact": whole}}
+        fields[attribute.keyword] = fragments if field_type(attribute) == "wildcard" else whole
+    return {"type": "object", "dynamic": "strict", "properties": fields}

@@ -1,0 +1,158 @@
+"""What OpenSearch narrows by: terms of a document, and the clause that finds all that a condition may match (pure).
+
+A clause may find more than match, never fewer: `libs.common.dicom.matching` decides. Terms and clauses stand in one
+file because they must agree. An attribute that cannot be said in terms of bounded length is named under `wide`, and
+every clause finds what is named there.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from libs.common.dicom import moments
+from libs.common.dicom.attributes import (
+    ATTRIBUTES,
+    SERIES_INSTANCE_UID,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+    Attribute,
+    Level,
+)
+from libs.common.dicom.matching import Condition, Range, UidList, Wildcard, fold_name
+from libs.common.dicom.values import text_of
+
+LONGEST = 256
+"""Characters of a term."""
+MOST_PATTERNS = 20
+"""Of one key; more are left to the matcher."""
+
+_NUMBERS = frozenset(("DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"))
+_MOMENTS = frozenset(("DA", "TM", "DT"))
+_TEXTS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
+_UNUSUAL = re.compile(r"[\x00-\x1f\\\ud800-\udfff]")
+KEYS = frozenset((STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID))
+"""Not among the terms: documents have fields of their own for them."""
+
+Clause = dict[str, Any]
+NOTHING: Clause = {"match_none": {}}
+
+
+def field_type(attribute: Attribute) -> str:
+    """`wildcard` is fast for patterns that begin with an asterisk; there are too many instances to afford it there."""
+    return "wildcard" if attribute.vr in _TEXTS and attribute.level is not Level.IMAGE else "keyword"
+
+
+def searchable(level: Level) -> list[Attribute]:
+    """The attributes of a level that documents have terms for."""
+    return [a for a in ATTRIBUTES.values() if a.level is level and a.tag not in KEYS]
+
+
+def terms_of(attributes: Mapping[int, Any], level: Level) -> dict[str, list[str]]:
+    """The terms of a document's attributes of one level by keyword, and under "wide" the keywords of what is wide."""
+    terms: dict[str, list[str]] = {}
+    wide: list[str] = []
+    for attribute in searchable(level):
+        values = attributes.get(attribute.tag)
+        if not values:
+            continue
+        found = {term for value in values for term in _terms(attribute.vr, value)}
+        usual = sorted(term for term in found if _is_usual(term))
+        if usual:
+            terms[attribute.keyword] = usual
+        if len(usual) < len(found):
+            wide.append(attribute.keyword)
+    return {**terms, "wide": wide} if wide else terms
+
+
+def clause_of(tag: int, condition: Condition, place: str) -> Clause | None:
+    """The clause of a condition on an attribute whose terms are in `place`; None where it narrows nothing."""
+    attribute = ATTRIBUTES.get(tag)
+    if attribute is None:
+        return NOTHING  # what is in no document matches nowhere
+    field = f"{place}.{attribute.keyword}"
+    if isinstance(condition, Range):
+        found = _range(field, attribute.vr, condition)
+    elif isinstance(condition, Wildcard):
+        found = _wildcards(field, attribute, condition.patterns)
+    else:
+        values = condition.uids if isinstance(condition, UidList) else condition.values
+        found = _terms_clause(
+            _exact(field, attribute), {term for value in values for term in _wanted(attribute.vr, value)}
+        )
+    if found is None or found is NOTHING:
+        return found
+    return any_of([found, {"term": {f"{place}.wide": attribute.keyword}}])
+
+
+def any_of(clauses: list[Clause]) -> Clause:
+    """A clause that finds what one of them finds."""
+    return clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses, "minimum_should_match": 1}}
+
+
+def _is_usual(term: str) -> bool:
+    return 0 < len(term) <= LONGEST and _UNUSUAL.search(term) is None
+
+
+def _terms(vr: str, value: Any) -> Iterable[str]:
+    """The terms of one stored value."""
+    if value is None or value == "":
+        return ()
+    if vr == "PN":
+        folded = fold_name(text_of(value))
+        return (folded, *folded.split("=")) if "=" in folded else (folded,)
+    return (_normal(vr, value),)
+
+
+def _wanted(vr: str, value: str) -> Iterable[str]:
+    return (fold_name(value),) if vr == "PN" else (_normal(vr, value),)
+
+
+def _normal(vr: str, value: Any) -> str:
+    """Equal values have equal terms: numbers and moments by what they mean, others as text."""
+    if vr in _MOMENTS:
+        return moments.normal(vr, text_of(value)) or text_of(value)
+    if vr in _NUMBERS:
+        try:
+            number = float(value)
+        except (ValueError, TypeError, OverflowError):
+            return text_of(value)
+        return repr(number + 0.0) if math.isfinite(number) else text_of(value)
+    return text_of(value)
+
+
+def _terms_clause(field: str, wanted: set[str]) -> Clause:
+    return {"terms": {field: sorted(term for term in wanted if _is_usual(term))}}
+
+
+def _exact(field: str, attribute: Attribute) -> str:
+    """Where whole terms are looked for: a list of them is slow in a field of fragments."""
+    return f"{field}.exact" if field_type(attribute) == "wildcard" else field
+
+
+def _wildcards(field: str, attribute: Attribute, patterns: tuple[str, ...]) -> Clause | None:
+    """PS3.4 C.2.2.2.4. Numbers and moments have terms that are not their text."""
+    vr = attribute.vr
+    if vr in _NUMBERS or vr in _MOMENTS or len(patterns) > MOST_PATTERNS:
+        return None
+    if any(pattern and not pattern.strip("*") for pattern in patterns):
+        return None
+    folded = [re.sub(r"\*+", "*", fold_name(p) if vr == "PN" else p) for p in patterns]
+    # What OpenSearch might read as something else is any character to it; the matcher knows better.
+    usual = [_UNUSUAL.sub("?", pattern) for pattern in folded if pattern]
+    exact = _exact(field, attribute)
+    clauses = [{"wildcard": {field if p[0] in "*?" else exact: {"value": p}}} for p in usual]
+    return any_of(clauses) if clauses else _terms_clause(exact, set())
+
+
+def _range(field: str, vr: str, wanted: Range) -> Clause | None:
+    """PS3.4 C.2.2.2.5. The time of a combined range narrows nothing: its days do."""
+    if vr not in _MOMENTS:
+        return None
+    first = moments.normal(vr, wanted.first) if wanted.first else ""
+    last = moments.normal(vr, wanted.last, "9") if wanted.last else "~"
+    if first is None or last is None:
+        return NOTHING
+    return {"range": {field: {"gte": first, "lte": last}}}

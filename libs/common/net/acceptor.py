@@ -1,0 +1,142 @@
+"""Accepts TCP connections and finds out where each comes from, before anything is made of it.
+
+A connection from an address in `trusted` must begin with a header of the PROXY protocol, whole within the deadline; it
+is read to its last byte and no further, so that TLS or a PDU may follow at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import structlog
+
+from libs.common.net.proxy import Network, Origin, ProxyError, decode, expected_length, is_trusted
+
+log = structlog.get_logger("gantry.net")
+
+_AT_ONCE = 64
+_OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_AGAIN_SECONDS = 1.0
+
+
+def listen(host: str, port: int, backlog: int, *, reuse_port: bool = False) -> socket.socket:
+    """A listening socket. Raises `OSError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((host, port))
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class Acceptor:
+    """Hands every connection to `accepted` with its origin; what ends before that is told to `failed` (address, why).
+
+    Who takes a socket closes it. The listening socket is closed by `close`.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        accepted: Callable[[socket.socket, Origin], None],
+        failed: Callable[[str, str], None],
+        *,
+        trusted: Sequence[Network] = (),
+        deadline: float = 30.0,
+    ) -> None:
+        self._sock = sock
+        self._accepted = accepted
+        self._failed = failed
+        self._trusted = trusted
+        self._deadline = deadline
+        self._loop = asyncio.get_running_loop()
+        self._reading: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._loop.add_reader(sock.fileno(), self._on_readable)
+
+    def close(self) -> None:
+        """Accept nothing more; forget those whose header is not whole."""
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+        for task in self._reading:
+            task.cancel()
+
+    def _on_readable(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                sock, peer = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _OUT_OF_FILES:
+                    raise
+                # Whoever waits in the backlog is served when others have gone; asking again at once would spin.
+                log.error("out of file descriptors", error=error)
+                self._loop.remove_reader(self._sock.fileno())
+                self._loop.call_later(_AGAIN_SECONDS, self._resume)
+                return
+            sock.setblocking(False)
+            self._begin(sock, Origin(peer[0], peer[1]))
+
+    def _resume(self) -> None:
+        if not self._closed:
+            self._loop.add_reader(self._sock.fileno(), self._on_readable)
+
+    def _begin(self, sock: socket.socket, origin: Origin) -> None:
+        if not is_trusted(origin.address, self._trusted):
+            self._accepted(sock, origin)
+            return
+        task = self._loop.create_task(self._read(sock, origin))
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+
+    async def _read(self, sock: socket.socket, proxy: Origin) -> None:
+        why = ""
+        try:
+            async with asyncio.timeout(self._deadline):
+                header = await self._header(sock)
+            self._accepted(sock, decode(header) or replace(proxy, local=True))
+            return
+        except TimeoutError:
+            why = "no header of the PROXY protocol in time"
+        except ProxyError as error:
+            why = f"PROXY protocol: {error}"
+        except OSError:
+            why = "the connection was lost"
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+        sock.close()
+        self._failed(proxy.address, why)
+
+    async def _header(self, sock: socket.socket) -> bytes:
+        """The bytes of the header and none behind it."""
+        header = b""
+        while (wanted := expected_length(header)) > len(header):
+            data = await self._loop.sock_recv(sock, wanted - len(header))
+            if not data:
+                raise ProxyError("closed before the header was whole" if header else "closed before a header")
+            header += data
+        return header
+
+
+def reset(sock: socket.socket) -> None:
+    """Close at once and let the peer know (RST): what was under way is lost, and must not look whole."""
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    sock.close()

@@ -1,0 +1,125 @@
+"""The PROXY protocol, version 2, as bytes (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, section 2.2).
+
+Who stands before us (a front door, a load balancer) says first who the peer really is: a header of 16 bytes, the
+addresses, and TLVs, of which only the one about TLS matters here. A header is believed because of whom it comes from,
+so nothing here is reached from an address that is not trusted.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+Network = IPv4Network | IPv6Network
+
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+FIXED_LENGTH = 16
+MAX_LENGTH = 4096
+"""Bytes. Addresses take 36, the TLS TLV with a certificate's name some hundreds; a sender that needs more is none."""
+
+_LOCAL, _PROXY = 0x20, 0x21
+_UNSPEC, _TCP4, _TCP6 = 0x00, 0x11, 0x21
+_ADDRESSES = {_TCP4: (4, struct.Struct(">4s4sHH")), _TCP6: (16, struct.Struct(">16s16sHH"))}
+_TYPE_SSL = 0x20
+_CLIENT_SSL = 0x01
+
+LOCAL = SIGNATURE + bytes((_LOCAL, _UNSPEC, 0, 0))
+"""The header of a connection that the sender makes for itself: a health check."""
+
+
+class ProxyError(Exception):
+    """Bytes that are no header of version 2, or one of something else than a TCP connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a connection comes from. `tls` tells whether the peer speaks TLS, to us or to who stands before us;
+    `local`, whether who stands before us connected for itself."""
+
+    address: str
+    port: int
+    tls: bool = False
+    local: bool = False
+
+
+def expected_length(beginning: bytes) -> int:
+    """How many bytes the header has that begins so; 16 while that cannot be known. Raises `ProxyError` at the first
+    byte that is wrong, so that nobody waits for the rest of what is no header."""
+    if beginning[:12] != SIGNATURE[: len(beginning)]:
+        raise ProxyError("no header of the PROXY protocol")
+    if len(beginning) > 12 and beginning[12] not in (_LOCAL, _PROXY):
+        raise ProxyError(f"version and command {beginning[12]:#04x}")
+    if len(beginning) < FIXED_LENGTH:
+        return FIXED_LENGTH
+    length = FIXED_LENGTH + int.from_bytes(beginning[14:16], "big")
+    if length > MAX_LENGTH:
+        raise ProxyError(f"header of {length} bytes")
+    return length
+
+
+def decode(header: bytes) -> Origin | None:
+    """Who the peer is; None where the sender speaks for itself (LOCAL) or does not know. Raises `ProxyError`."""
+    if expected_length(header) != len(header):
+        raise ProxyError("truncated header")
+    family = header[13]
+    # Section 2.2: whatever follows a LOCAL command or an unspecified family is to be skipped.
+    if header[12] == _LOCAL or family == _UNSPEC:
+        return None
+    if family not in _ADDRESSES:
+        raise ProxyError(f"address family and protocol {family:#04x}")
+    _, form = _ADDRESSES[family]
+    if len(header) < FIXED_LENGTH + form.size:
+        raise ProxyError("truncated addresses")
+    source, _, port, _ = form.unpack_from(header, FIXED_LENGTH)
+    return Origin(str(_unmapped(ip_address(source))), port, _speaks_tls(header, FIXED_LENGTH + form.size))
+
+
+def encode(source: Origin, destination: tuple[str, int]) -> bytes:
+    """The header of a connection from `source` to `destination`. Raises `ValueError` for what is no address."""
+    from_, to = ip_address(source.address.split("%")[0]), ip_address(destination[0].split("%")[0])
+    if from_.version == to.version == 4:
+        family, packed = _TCP4, (from_.packed, to.packed)
+    else:
+        family, packed = _TCP6, (_as_ipv6(from_), _as_ipv6(to))
+    body = _ADDRESSES[family][1].pack(*packed, source.port, destination[1])
+    if source.tls:
+        # `verify` is 0 where the certificate was verified or none was asked for; the handshake failed otherwise.
+        body += struct.pack(">BHBI", _TYPE_SSL, 5, _CLIENT_SSL, 0)
+    return SIGNATURE + struct.pack(">BBH", _PROXY, family, len(body)) + body
+
+
+def is_trusted(address: str, networks: Iterable[Network]) -> bool:
+    """Whether an address is in one of the networks."""
+    try:
+        found = _unmapped(ip_address(address.split("%")[0]))
+    except ValueError:
+        return False
+    return any(found.version == network.version and found in network for network in networks)
+
+
+def _speaks_tls(header: bytes, pos: int) -> bool:
+    tls = False
+    while pos < len(header):
+        if pos + 3 > len(header):
+            raise ProxyError("truncated TLV")
+        kind, length = header[pos], int.from_bytes(header[pos + 1 : pos + 3], "big")
+        pos += 3
+        if length > len(header) - pos:
+            raise ProxyError("TLV longer than its header")
+        if kind == _TYPE_SSL:
+            if length < 5:
+                raise ProxyError("short TLS TLV")
+            tls = bool(header[pos] & _CLIENT_SSL)
+        pos += length
+    return tls
+
+
+def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    # A dual-stack socket shows IPv4 callers as ::ffff:a.b.c.d.
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _as_ipv6(address: IPv4Address | IPv6Address) -> bytes:
+    return address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed

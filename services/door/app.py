@@ -1,0 +1,169 @@
+"""Wiring of the door: its port, its health, and the look-out for backends."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+
+from libs.common.clock import Clock
+from libs.common.config.settings import Settings
+from libs.common.config.tls import server_context
+from libs.common.errors import ConfigError, ConnectionFailed
+from libs.common.net.acceptor import Acceptor, listen
+from libs.common.net.proxy import LOCAL
+from libs.common.runtime.lifecycle import Lifecycle, State
+from libs.common.telemetry.logs import get_logger
+from libs.common.telemetry.metrics import Metrics
+from libs.common.ul import Limits
+from services.door.backends import Address, Backend, Backends
+from services.door.handlers import Doorkeeper, DoorLimits, connected
+from services.door.routing import Pool
+from services.roles import Role, dimse_port, http_port
+from services.web import HealthServer, in_words
+
+log = get_logger("door")
+
+
+class Door:
+    """A component of the lifecycle: everything but the health server."""
+
+    name = "door"
+
+    def __init__(
+        self, settings: Settings, storage_sop_classes: Sequence[str], clock: Clock, *, worker: int | None = None
+    ) -> None:
+        """`worker` numbers a process among several that share the DIMSE port. Raises `ConfigError`."""
+        self.settings = settings
+        self.metrics = Metrics()
+        self.clock = clock
+        self.dimse_port: int | None = None
+        self._named = {Pool(name): backends for name, backends in settings.door.pools.items()}
+        if not self._named:
+            raise ConfigError("door", None, "no backends: name those of ingest, query, retrieve, commitment or mixed")
+        self._tls = server_context(settings.tls)
+        self._worker = worker
+        self._backends = Backends(settings.door.leave_alone)
+        self._storage = frozenset((*storage_sop_classes, *settings.dimse.private_sop_classes))
+        self._keeper = Doorkeeper(
+            self._backends, tuple(self._named), self._storage, _limits(settings), self._tls, clock, self.metrics
+        )
+        self._acceptor: Acceptor | None = None
+        port = http_port(frozenset({Role.DOOR}), settings.http.port)
+        checks: dict[str, Callable[[], Awaitable[None]]] = {pool: partial(self._check, pool) for pool in self._named}
+        self.health = HealthServer(
+            settings.http.host,
+            port + (worker or 0) if port else 0,
+            self.metrics.registry,
+            lambda: self.lifecycle.state is State.READY,
+            checks,
+        )
+        self.lifecycle = Lifecycle([self.health, self], clock, settings.drain)
+
+    async def run(self) -> int:
+        """Serve until a signal; the exit code."""
+        return await self.lifecycle.run()
+
+    # ---- the lifecycle's side
+
+    async def start(self) -> None:
+        _raise_limit_of_files()
+        await self._look()
+        self.lifecycle.watch(self._look_out(), "look-out")
+        dimse = self.settings.dimse
+        port = dimse_port(frozenset({Role.DOOR}), dimse.port)
+        try:
+            sock = listen(dimse.host, port, dimse.listen_backlog, reuse_port=self._worker is not None)
+        except OSError as error:
+            raise ConfigError("dimse", None, f"cannot listen on port {port}: {in_words(error)}") from error
+        self.dimse_port = sock.getsockname()[1]
+        self._acceptor = Acceptor(
+            sock, self._keeper.take, self._keeper.failed, trusted=dimse.proxy_from, deadline=dimse.artim
+        )
+        log.info("listening", ae_title=dimse.ae_title, port=self.dimse_port, tls=self._tls is not None)
+
+    async def drain(self) -> None:
+        if self._acceptor is not None:
+            self._acceptor.close()
+        await self._keeper.drained()
+
+    async def close(self) -> None:
+        if self._acceptor is not None:
+            self._acceptor.close()
+        await self._keeper.close()
+
+    # ---- backends
+
+    async def _look_out(self) -> None:
+        while True:
+            await self.clock.sleep(self.settings.door.look_every)
+            await self._look()
+
+    async def _look(self) -> None:
+        """Resolve every name, and see whether each backend takes connections."""
+        await asyncio.gather(*map(self._resolve, self._named))
+        await asyncio.gather(*map(self._try, self._backends.all()))
+        for pool in self._named:
+            self.metrics.door_backends.labels(pool).set(sum(b.connects for b in self._backends.of(pool)))
+
+    async def _resolve(self, pool: Pool) -> None:
+        found: list[Address] = []
+        for backend in self._named[pool]:
+            host, _, port = backend.rpartition(":")
+            addresses = await self._addresses(host.strip("[]"), int(port))
+            if addresses is None:
+                return  # what was known holds until the name can be resolved again
+            found += addresses
+        self._backends.update(pool, dict.fromkeys(found))
+
+    async def _addresses(self, host: str, port: int) -> list[Address] | None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.settings.door.connect_deadline):
+                infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, TimeoutError):
+            return None
+        return [(str(info[4][0]), port) for info in infos]
+
+    async def _try(self, backend: Backend) -> None:
+        """A connection of our own: the header says so, and the service makes nothing of it."""
+        try:
+            sock = await connected(backend.address, self.settings.door.connect_timeout)
+        except (OSError, TimeoutError) as error:
+            if backend.connects:
+                log.warning("backend gone", pool=backend.pool, backend=backend.name, error=error)
+            self._backends.failed(backend, self.clock.monotonic())
+            return
+        with suppress(OSError):
+            sock.send(LOCAL)
+        sock.close()
+        if not backend.connects:
+            log.info("backend found", pool=backend.pool, backend=backend.name)
+        self._backends.connected(backend)
+
+    async def _check(self, pool: Pool) -> None:
+        """Readiness: somebody of the pool takes connections."""
+        if not any(backend.connects for backend in self._backends.of(pool)):
+            raise ConnectionFailed(f"no backend of {', '.join(self._named[pool])} can be reached")
+
+
+def _limits(settings: Settings) -> DoorLimits:
+    dimse, door = settings.dimse, settings.door
+    return DoorLimits(
+        artim=dimse.artim,
+        associations=dimse.max_associations,
+        associations_per_peer=dimse.max_associations_per_peer,
+        connect_timeout=door.connect_timeout,
+        connect_deadline=door.connect_deadline,
+        upper_layer=Limits(dimse.max_pdu, dimse.max_associate_request),
+    )
+
+
+def _raise_limit_of_files() -> None:
+    """Two files an association: as many as the system lets us have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,47 @@
+"""`gantry health`: asks the process on this machine how it is; what a container's HEALTHCHECK runs.
+
+Imports next to nothing: it runs every few seconds in every container.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+
+import click
+
+_ROLES = 6
+_SECONDS = 4.0
+
+
+@click.command()
+@click.option("--port", type=int, help="Its HTTP port (default: GANTRY_HTTP__PORT or 8080, and those of single roles).")
+@click.option("--ready", is_flag=True, help="Ask whether it takes new work and its stores answer, not only for life.")
+def health(port: int | None, ready: bool) -> None:
+    """Ask the archive or the door on this machine how it is. Exit code 0 if well, 1 if not.
+
+    For a HEALTHCHECK: whatever role a container plays, its process answers on one of the ports of the roles.
+    """
+    base = int(os.environ.get("GANTRY_HTTP__PORT") or 8080)
+    said = "nothing answers"
+    for candidate in [port] if port else range(base, base + _ROLES):
+        status, text = _ask(candidate, "/readyz" if ready else "/healthz")
+        if status:
+            said = text.strip()
+            break
+    click.echo(said)
+    sys.exit(0 if status == 200 else 1)
+
+
+def _ask(port: int, path: str) -> tuple[int, str]:
+    """Status and body; status 0 where nothing answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        return 0, str(error)
+    finally:
+        connection.close()

@@ -1,0 +1,55 @@
+"""Facts into an index that is built anew: nobody is told of conflicts again, and nothing waits for a consumer group."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from libs.common.errors import EntryRefused, GantryError
+from libs.common.events import InstanceStored
+from libs.common.ports.blobs import BlobStore
+from libs.common.ports.index import InstanceEntry, SearchIndex
+from libs.common.telemetry.logs import get_logger
+from services.indexer.entries import entry_of
+from services.indexer.handlers import read_head
+
+_said = get_logger("indexer")
+
+
+class Rebuild:
+    """Applies facts to one index."""
+
+    def __init__(self, objects: BlobStore, index: SearchIndex) -> None:
+        self._objects = objects
+        self._index = index
+
+    async def __call__(self, events: Sequence[InstanceStored]) -> int:
+        """Apply; how many can never be, which are the dead letters of the live index, too. Raises what a dependency
+        raises."""
+        heads = {n: await read_head(self._objects, event) for n, event in enumerate(events) if event.header is None}
+        entries, refused = await asyncio.to_thread(_entries, events, heads)
+        while entries:
+            try:
+                await self._index.apply(entries)
+                break
+            except EntryRefused as error:
+                _refuse(entries.pop(error.position).object_key, error)
+                refused += 1
+        return refused
+
+
+def _entries(events: Sequence[InstanceStored], heads: dict[int, bytes]) -> tuple[list[InstanceEntry], int]:
+    entries, refused = [], 0
+    for number, event in enumerate(events):
+        try:
+            entries.append(entry_of(event, heads.get(number)))
+        except GantryError as error:
+            if error.retryable:
+                raise
+            _refuse(event.object_key, error)
+            refused += 1
+    return entries, refused
+
+
+def _refuse(key: str, error: GantryError) -> None:
+    _said.error("fact cannot be applied", key=key, error=error)

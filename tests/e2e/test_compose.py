@@ -1,0 +1,58 @@
+"""deploy/compose.yaml for real: Kafka, S3, OpenSearch, the door and every role, each in a container of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from tests.support import waiting as asking
+from tests.support.compose import ROLES, Composed
+from tests.support.dcmtk import StoreScp, content, find, ok, received
+from tests.support.objects import study
+from tests.support.servers import wait_for
+
+# Docker's proxy stands between this machine and the containers, under an address of its own.
+PEERS = """
+peers:
+  - {ae_title: MODALITY, from: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16], may: [store, find, retrieve, commit, echo]}
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
+    with Composed(tmp_path_factory.mktemp("compose"), PEERS) as composed:
+        yield composed
+
+
+@pytest.mark.timeout(900)  # from nothing, with images and compose to be built
+def test_a_cluster_stores_finds_gives_back_commits_scales_and_stops(cluster: Composed, tmp_path: Path) -> None:
+    address = ("-aet", "MODALITY", "-aec", "GANTRY", "127.0.0.1", cluster.port)
+    files = study(tmp_path / "sent", 6, series=2, patient="COMPOSE")
+    uid = str(pydicom.dcmread(files[0].path, stop_before_pixels=True).StudyInstanceUID)
+    ok("storescu", "+sd", *address, tmp_path / "sent")
+    asking.wait_searchable(cluster.peer, uid, 6)
+
+    keys = ("-S", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}")
+    assert [ds.PatientID for ds in find(address, tmp_path / "found", *keys, "-k", "PatientID")] == ["COMPOSE"]
+    with StoreScp(tmp_path / "witness", "WITNESS") as witness:
+        ok("storescu", "+sd", "-aec", "WITNESS", "127.0.0.1", witness.port, tmp_path / "sent")
+        sent = witness.received()
+    (tmp_path / "got").mkdir()
+    ok("getscu", "+B", *keys, "-od", tmp_path / "got", *address)
+    got = received(tmp_path / "got")
+    assert {one: content(path) for one, path in got.items()} == {one: content(path) for one, path in sent.items()}
+    assert asking.commit(cluster.peer, files) == (6, 0)
+
+    cluster.up(ingest=2, query=2)
+    wait_for(lambda: cluster.backends("ingest") == cluster.backends("query") == 2, 60, "the new containers")
+    more = study(tmp_path / "more", 4, patient="COMPOSE")
+    asking.store(cluster.peer, more)
+    asking.wait_found(cluster.peer, more[-1])
+
+    cluster("stop")
+    ended = {(one["Service"], one["ExitCode"]) for one in cluster.containers() if one["Service"] in (*ROLES, "door")}
+    assert ended == {(name, 0) for name in (*ROLES, "door")}
+    assert "Traceback" not in cluster("logs", *ROLES, "door")

@@ -1,0 +1,101 @@
+"""Every part dies, stands still and is started again while objects are sent: nothing acknowledged is lost, nothing is
+doubled, and nobody has to do anything."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from services.roles import Role
+from tests.faults.conftest import Cluster
+from tests.support import waiting
+from tests.support.asking import expect_exactly
+
+ROLES = ("ingest", "indexer", "indexer-2", "query", "retrieve", "commitment")
+SERVERS = ("kafka", "s3", "opensearch")
+Harm = Callable[[str], Awaitable[None]]
+
+
+async def survive(cluster: Cluster, dice: random.Random, harm: Harm, pause: tuple[float, float]) -> None:
+    """Harm every part in a random order under load, and look at what is there afterwards."""
+    order = [*ROLES, *SERVERS]
+    dice.shuffle(order)
+    print(f"order {order}")
+    loads = [cluster.load("one"), cluster.load("two")]
+    sending = [asyncio.create_task(load.run()) for load in loads]
+    try:
+        for name in order:
+            await asyncio.sleep(dice.uniform(*pause))
+            await harm(name)
+    finally:
+        for load in loads:
+            load.stopping = True
+    try:
+        await asyncio.gather(*sending)
+        files = [file for load in loads for file in load.files]
+        assert len(files) > 50
+        await expect_exactly(cluster.roles.asker, files, cluster.folder / "got")
+        some = files[:20]
+        committed = await asyncio.to_thread(waiting.commit, cluster.roles.peer(Role.COMMITMENT), some)
+        assert committed == (len(some), 0)
+        assert {status for load in loads for status in load.statuses} <= {0x0000, 0xA700}
+        for name in ROLES:
+            await asyncio.to_thread(cluster.roles.processes[name].wait_ready, 60.0)
+            assert "Traceback" not in cluster.roles.processes[name].log.read_text()
+    except BaseException:
+        print(cluster.roles.logs())
+        raise
+
+
+@pytest.mark.timeout(400)
+async def test_every_part_is_killed_under_load(cluster: Cluster, dice: random.Random) -> None:
+    async def kill(name: str) -> None:
+        if name in SERVERS:
+            server = cluster.servers[name]
+            await asyncio.to_thread(server.kill)
+            await asyncio.sleep(dice.uniform(0.1, 3))
+            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(server.wait_ready)
+        else:
+            cluster.roles.kill(name)
+            await asyncio.sleep(dice.uniform(0.1, 2))
+            await asyncio.to_thread(cluster.roles.start, name)
+
+    await survive(cluster, dice, kill, (0.5, 2))
+
+
+@pytest.mark.timeout(500)
+async def test_every_part_stands_still_under_load(cluster: Cluster, dice: random.Random) -> None:
+    longest = dice.choice(ROLES)
+
+    async def pause(name: str) -> None:
+        if name in SERVERS:
+            server = cluster.servers[name]
+            await asyncio.to_thread(server.pause)
+            await asyncio.sleep(20)
+            await asyncio.to_thread(server.resume)
+        else:
+            cluster.roles.pause(name)
+            # Longer than a broker believes in a member that says nothing.
+            await asyncio.sleep(20 if name == longest else 3)
+            cluster.roles.resume(name)
+
+    await survive(cluster, dice, pause, (0.5, 2))
+
+
+@pytest.mark.timeout(400)
+async def test_every_part_is_restarted_under_load(cluster: Cluster, dice: random.Random) -> None:
+    async def restart(name: str) -> None:
+        if name in SERVERS:
+            server = cluster.servers[name]
+            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(server.wait_ready)
+        else:
+            assert await asyncio.to_thread(cluster.roles.stop, name) == 0
+            await asyncio.to_thread(cluster.roles.start, name)
+
+    await survive(cluster, dice, restart, (0.5, 2))

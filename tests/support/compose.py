@@ -1,0 +1,122 @@
+"""deploy/compose.yaml brought up for real, under a project name of its own, on ports of this machine that are free."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+from libs.common.net import Peer
+from tests.support.archive import ROOT, free_port
+from tests.support.servers import required, skip, wait_for
+
+FILE = ROOT / "deploy" / "compose.yaml"
+ROLES = ("ingest", "indexer", "query", "retrieve", "commitment", "mixed")
+
+
+class Composed:
+    """The cluster. Everything it made is gone after the `with`, volumes and networks too."""
+
+    def __init__(self, folder: Path, peers: str) -> None:
+        """Skips the test where there is no engine, no compose, or an image cannot be had."""
+        self.image, compose = required("gantry"), required("compose")
+        for server in ("KAFKA", "S3", "OPENSEARCH"):
+            _need_image(server)
+        self.project = f"gantry-test-{uuid4().hex[:8]}"
+        self.port, self.http_port = free_port(), free_port()
+        (folder / "peers.yaml").write_text(peers)
+        (folder / "s3_secret_key").write_text(uuid4().hex)
+        (folder / "s3_secret_key").chmod(0o644)  # the container's user is not ours
+        self._command = [*compose.address.split(), "-p", self.project, "-f", str(FILE)]
+        self._environment = {
+            **os.environ,
+            "GANTRY_IMAGE": self.image.address,
+            "GANTRY_PEERS": str(folder / "peers.yaml"),
+            "GANTRY_S3_SECRET_KEY_FILE": str(folder / "s3_secret_key"),
+            "GANTRY_BIND": "127.0.0.1",
+            "GANTRY_DICOM_PORT": str(self.port),
+            "GANTRY_HTTP_PORT": str(self.http_port),
+            "GANTRY_SUBNET": f"172.31.{random.randrange(1, 250)}.0/24",
+            "GANTRY_HEALTH_INTERVAL": "30s",
+            "OPENSEARCH_JAVA_OPTS": "-Xms512m -Xmx512m",
+        }
+
+    def __enter__(self) -> Self:
+        try:
+            self.up()
+            wait_for(self.is_ready, 150, "the cluster")
+        except BaseException:
+            print(self("logs", "--no-color", "--tail", "30"))
+            self.down()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
+
+    def __call__(self, *arguments: str) -> str:
+        """`docker compose …`; its output."""
+        done = subprocess.run(
+            [*self._command, *arguments],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
+        return done.stdout
+
+    def up(self, **scale: int) -> None:
+        """Start what is not running, in so many containers as said."""
+        scales = [word for name, count in scale.items() for word in ("--scale", f"{name}={count}")]
+        self("up", "-d", "--no-recreate", *scales)
+
+    def down(self) -> None:
+        """Remove it with its volumes."""
+        self("down", "-v", "--timeout", "20")
+
+    def containers(self) -> list[dict[str, Any]]:
+        """What `docker compose ps -a` says of each."""
+        return [json.loads(line) for line in self("ps", "-a", "--format", "json").splitlines()]
+
+    @property
+    def peer(self) -> Peer:
+        """The door, called by MODALITY."""
+        return Peer("127.0.0.1", self.port, "GANTRY", "MODALITY")
+
+    def http(self, path: str) -> tuple[int, str]:
+        """What the door answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    def is_ready(self) -> bool:
+        """Whether the door and all behind it take work."""
+        return self.http("/readyz")[0] == 200
+
+    def backends(self, pool: str) -> int:
+        """How many of a pool the door has found."""
+        for line in self.http("/metrics")[1].splitlines():
+            if line.startswith(f'gantry_door_backends{{pool="{pool}"}}'):
+                return int(float(line.rsplit(" ", 1)[1]))
+        return 0
+
+
+def _need_image(server: str) -> None:
+    """The image that compose will run: in the engine's store, or to be pulled."""
+    versions = ROOT / "deploy" / "images" / "versions.sh"
+    script = f'. "{versions}"; docker image inspect "${server}_IMAGE" || docker pull -q "${server}_IMAGE"'
+    if subprocess.run(["sh", "-c", script], capture_output=True, check=False, timeout=300).returncode:
+        skip("compose", f"no image for {server}")

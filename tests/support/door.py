@@ -1,0 +1,73 @@
+"""The front door before every role as a process of its own, on one machine: embedded stores in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from services.roles import Role, dimse_port, http_port
+from tests.support.archive import RunningArchive
+
+PARTS: Mapping[str, tuple[Role, ...]] = {
+    "ingest": (Role.INGEST,),
+    "query": (Role.QUERY,),
+    "retrieve": (Role.RETRIEVE,),
+    "commitment": (Role.COMMITMENT,),
+    "indexer": (Role.INDEXER,),
+    "mixed": (Role.INGEST, Role.QUERY, Role.RETRIEVE, Role.COMMITMENT),
+}
+
+
+class FrontDoor(RunningArchive):
+    """The door, and the processes behind it in `parts`. To a test it is an archive like any other."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        lab: bool = False,
+        scale: Mapping[str, int] | None = None,
+        environment: Mapping[str, str] | None = None,
+        door: Mapping[str, str] | None = None,
+    ) -> None:
+        """`environment` is for the processes behind the door, `door` for the door; `scale` says how many of a part."""
+        super().__init__(folder, "--role", "door", lab=False, environment=door)
+        self.log = folder / "door.txt"
+        behind = {"GANTRY_DIMSE__PROXY_FROM": "[127.0.0.1]", **(environment or {})}
+        self.parts = {
+            name: [self._part(name, number, lab, behind) for number in range((scale or {}).get(name, 1))]
+            for name in PARTS
+        }
+        for name, processes in self.parts.items():
+            if name != "indexer":
+                backends = ", ".join(f"127.0.0.1:{one.port}" for one in processes)
+                self.environment[f"GANTRY_DOOR__{name.upper()}"] = f"[{backends}]"
+        self.environment.setdefault("GANTRY_DOOR__LOOK_EVERY", "0.5")
+
+    def _part(self, name: str, number: int, lab: bool, environment: Mapping[str, str]) -> RunningArchive:
+        one = RunningArchive(self.folder, lab=lab, environment=environment)
+        one.log = self.folder / f"{name}{number}.txt"
+        roles = frozenset(PARTS[name])
+        # Alone, a role listens beside the port that it is told; of an option given twice the later holds.
+        beside = dimse_port(roles, 1) - 1, http_port(roles, 1) - 1
+        one.arguments += ["--dimse-port", str(one.port - beside[0]), "--http-port", str(one.http_port - beside[1])]
+        one.arguments += [word for role in roles for word in ("--role", role.value)]
+        return one
+
+    def start(self, *, ready: bool = True, failpoints: str = "", env: dict[str, str] | None = None) -> FrontDoor:
+        everyone = [one for processes in self.parts.values() for one in processes]
+        for one in everyone:
+            one.start(ready=False)
+        for one in everyone:
+            one.wait_ready()
+        super().start(ready=ready, failpoints=failpoints, env=env)
+        return self
+
+    def stop(self, seconds: float = 20.0) -> int:
+        codes = [super().stop(seconds)]
+        codes += [one.stop(seconds) for processes in self.parts.values() for one in processes]
+        return max(codes)
+
+    def lines(self, name: str, word: str) -> list[str]:
+        """The log lines of a part that have a word in them."""
+        return [line for one in self.parts[name] for line in one.log.read_text().splitlines() if word in line]

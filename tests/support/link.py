@@ -1,0 +1,92 @@
+"""A link to one server that a test can cut, and that can answer in the server's place."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+_READ = 1 << 18
+
+
+class Link:
+    """Passes bytes between its port and a server on the loopback interface, in a way that can change at any time."""
+
+    def __init__(self, target: int) -> None:
+        """`target` is the server's port."""
+        self.target = target
+        self._server: asyncio.Server | None = None
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._answer: bytes | None = None
+        self._delay = 0.0
+        self._connections: set[asyncio.StreamWriter] = set()
+
+    async def start(self, port: int) -> None:
+        """Listen."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=_READ)
+
+    async def close(self) -> None:
+        """End the link and all connections."""
+        if self._server is not None:
+            self._server.close()
+        self._drop()
+
+    def cut(self) -> None:
+        """Nothing passes any more and nobody is told, as when a cable is pulled."""
+        self._passing.clear()
+
+    def mend(self) -> None:
+        """All is as it was at the beginning."""
+        self._answer, self._delay = None, 0.0
+        self._passing.set()
+        self._drop()
+
+    def slow_down(self, seconds: float) -> None:
+        """Every piece takes that much longer, in both directions."""
+        self._delay = seconds
+
+    def answer(self, response: bytes) -> None:
+        """Whatever is asked, this is answered; connections that are open are ended."""
+        self._answer = response
+        self._drop()
+
+    def _drop(self) -> None:
+        for writer in list(self._connections):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(writer)
+        try:
+            await self._passing.wait()
+            if self._answer is not None:
+                await self._instead(reader, writer, self._answer)
+                return
+            there, back = await asyncio.open_connection("127.0.0.1", self.target, limit=_READ)
+            self._connections.add(back)
+            try:
+                await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
+            finally:
+                self._connections.discard(back)
+                back.close()
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the test is over, or somebody hung up
+        finally:
+            self._connections.discard(writer)
+            writer.close()
+
+    async def _instead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: bytes) -> None:
+        with suppress(TimeoutError):
+            while await asyncio.wait_for(reader.read(_READ), 0.1):
+                pass
+        writer.write(answer)
+        await writer.drain()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(_READ):
+            await self._passing.wait()
+            if self._delay:
+                await asyncio.sleep(self._delay)
+            writer.write(data)
+            await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()

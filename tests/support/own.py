@@ -1,0 +1,84 @@
+"""Servers that belong to one test alone, which pauses, kills and restarts them; containers or processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.support.servers import Server, http_ok, kafka_answers, spawn, start_own, wait_for
+
+
+class OwnServer:
+    """Kafka, OpenSearch or S3; its data survive what is done to it."""
+
+    def __init__(self, name: str, folder: Path, advertised: int = 0) -> None:
+        self.server: Server = start_own(name, folder, advertised)
+        self.advertised = advertised
+
+    @property
+    def name(self) -> str:
+        return self.server.name
+
+    @property
+    def port(self) -> int:
+        """On the loopback interface."""
+        return int(self.server.endpoint.rpartition(":")[2])
+
+    def pause(self) -> None:
+        """Nothing is answered any more, and no connection ends."""
+        self._do("pause", signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._do("unpause", signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._do("kill", signal.SIGKILL)
+        for pid in self.server.pids:
+            os.waitpid(pid, 0)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait."""
+        if self.server.container:
+            self._docker("stop", "-t", "30")
+            return
+        for pid in self.server.pids:
+            os.kill(pid, signal.SIGTERM)
+            os.waitpid(pid, 0)
+
+    def start(self) -> None:
+        """After `kill` or `stop`."""
+        server = self.server
+        if server.container:
+            self._docker("start")
+        else:
+            server.pids = [spawn(Path(server.folder), server.command, server.environment, server.user)]
+
+    def wait_ready(self, seconds: float = 90.0) -> None:
+        """Return when it answers."""
+        if self.name == "kafka":
+            # Itself, whatever it sends its clients to.
+            wait_for(lambda: kafka_answers(f"127.0.0.1:{self.port}"), seconds, self.name)
+        else:
+            path = "/_cluster/health" if self.name == "opensearch" else "/health"
+            wait_for(lambda: http_ok(f"{self.server.endpoint}{path}"), seconds, self.name)
+
+    def remove(self) -> None:
+        """End it and its data."""
+        if self.server.container:
+            self._docker("rm", "-f", "-v")
+            return
+        for pid in self.server.pids:
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+    def _do(self, verb: str, number: signal.Signals) -> None:
+        if self.server.container:
+            self._docker(verb)
+        for pid in self.server.pids:
+            os.killpg(pid, number)
+
+    def _docker(self, *verb: str) -> None:
+        subprocess.run(["docker", *verb, self.server.container], check=True, capture_output=True, timeout=120)
