@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 from libs.common.errors import ConfigError, GantryError
+from libs.common.telemetry.merge import merged
 
 
 def in_words(error: OSError) -> str:
@@ -38,7 +40,13 @@ class HealthServer:
         registry: CollectorRegistry,
         takes_work: Callable[[], bool],
         checks: Mapping[str, Check],
+        *,
+        sock: socket.socket | None = None,
+        other_metrics: Sequence[Callable[[], Awaitable[str]]] = (),
     ) -> None:
+        """Listens on `sock` where one is given. `other_metrics` are those of processes that this one speaks for."""
+        self._sock = sock
+        self._other_metrics = other_metrics
         self._host = host
         self.port = port
         self._registry = registry
@@ -53,7 +61,11 @@ class HealthServer:
         )
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self.port)
+        site: web.BaseSite = (
+            web.TCPSite(self._runner, self._host, self.port)
+            if self._sock is None
+            else web.SockSite(self._runner, self._sock)
+        )
         try:
             await site.start()
         except OSError as error:
@@ -85,4 +97,6 @@ class HealthServer:
         return ""
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), content_type="text/plain", charset="utf-8")
+        others = await asyncio.gather(*(other() for other in self._other_metrics))
+        body = merged(self._registry, others) if others else generate_latest(self._registry)
+        return web.Response(body=body, content_type="text/plain", charset="utf-8")

@@ -44,10 +44,19 @@ def build(
     settings: RetrieveSettings | None = None,
     *,
     response_timeout: float = 120.0,
+    read_ahead: tuple[int, int] = (32 << 20, 128 << 20),
 ) -> list[Service]:
-    """The services of this role. In storage contexts we are SCU: that is how C-GET sends (PS3.4 C.5.3)."""
+    """The services of this role. `read_ahead` is in bytes, per association and per process. In storage contexts we are
+    SCU: that is how C-GET sends (PS3.4 C.5.3)."""
     asked = Ability(frozenset(UNCOMPRESSED), preferred=UNCOMPRESSED)
     sent = Ability(scp=False, scu=True)
     abilities = dict.fromkeys(storage_sop_classes, sent) | dict.fromkeys(_RETRIEVE, asked)
-    sub_operations = SubOperations(store, converter, response_timeout=response_timeout)
+    per_association, per_process = read_ahead
+    sub_operations = SubOperations(
+        store,
+        converter,
+        response_timeout=response_timeout,
+        per_association=per_association,
+        per_process=per_process,
+    )
     return [RetrieveService(abilities, index, sub_operations, destinations, clock, metrics, settings)]

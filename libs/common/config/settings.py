@@ -181,6 +181,13 @@ class Retrieve(Section):
     connect_timeout: Seconds = _f(10.0, "s", "TCP connection to a destination")
     associate_timeout: Seconds = _f(30.0, "s", "A destination's answer to A-ASSOCIATE-RQ")
     response_timeout: Seconds = _f(120.0, "s", "A destination's answer to a C-STORE sub-operation")
+    window: Annotated[int, Field(ge=1, le=64)] = _f(
+        4, "operations", "Sub-operations a destination is asked to take at once (PS3.7 D.3.3.3); 1: it is not asked"
+    )
+    read_ahead: Annotated[int, Field(ge=0)] = _f(
+        32 * _MIB, "bytes", "Objects held for one association before their turn; 0: none"
+    )
+    read_ahead_total: Annotated[int, Field(ge=0)] = _f(128 * _MIB, "bytes", "The same for all of a process")
     parallel_destinations: Count = _f(32, "associations", "C-MOVE associations a process may have open at once")
     parallel_per_destination: Count = _f(4, "associations", "of them to one destination")
 
