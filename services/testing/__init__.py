@@ -2,7 +2,7 @@
 
 `InProcessGantry` runs every role on embedded stores in a temporary folder and is there in under a second;
 `container.GantryContainer` does the same in Gantry's image, through testcontainers. `plugin` has pytest fixtures
-(docs/testing.md). Nothing in here is a mock: what is stored goes over a real association, is fsync'd, indexed and found.
+(docs/testing.md). Nothing here is a mock: what is stored goes over a real association, is fsync'd, indexed and found.
 """
 
 from services.testing.archive import InProcessGantry

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from libs.common.clock import SystemClock
 from libs.common.config.load import load_settings
 from libs.common.runtime.lifecycle import State
+from libs.common.telemetry.logs import keep_quiet
 from services.archive import Archive
 from services.roles import EVERY
 from services.testing.client import Client
@@ -41,6 +42,7 @@ class InProcessGantry(Client):
 
     def start(self) -> Self:
         """Return when it takes associations. Raises `RuntimeError` where it cannot start."""
+        keep_quiet()
         self._folder = tempfile.TemporaryDirectory(prefix="gantry-test-")
         self._thread = threading.Thread(target=self._run, args=(Path(self._folder.name),), name="gantry", daemon=True)
         self._thread.start()

@@ -41,7 +41,7 @@ class GantryContainer(Client):
     def admitting(self, ae_title: str, *, host: str | None = None, port: int | None = None) -> Self:
         """Let an AE title in, for everything. With `host` and `port`, as the container reaches them, it is also a
         C-MOVE destination, and gets storage commitment reports on an association of its own. Before `start`."""
-        peer: dict[str, object] = {"ae_title": ae_title, "from": _EVERYWHERE, "may": sorted(ALL)}
+        peer: dict[str, object] = {"ae_title": ae_title, "from": _EVERYWHERE, "may": sorted(one.value for one in ALL)}
         if host is not None and port is not None:
             peer |= {"host": host, "port": port, "move_destination": True}
         self._peers.append(peer)
