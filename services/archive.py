@@ -180,6 +180,7 @@ class Archive:
                 limits_,
                 response_timeout=settings.retrieve.response_timeout,
                 read_ahead=(settings.retrieve.read_ahead, settings.retrieve.read_ahead_total),
+                parallel=(settings.retrieve.parallel_destinations, settings.retrieve.parallel_per_destination),
             )
         if Role.COMMITMENT in roles:
             services, worker = await commitment_app.build(
