@@ -151,7 +151,7 @@ def _study(number: int) -> InstanceEntry:
 
 def _questions(count: int) -> Iterator[Query]:
     dice = random.Random(7)
-    for number in range(60):
+    for number in range(40):
         one = _study(dice.randrange(count)).attributes
         tag = (_NAME, _ID, _ACCESSION, _DESCRIPTION)[number % 4]
         value = one[tag][0]
