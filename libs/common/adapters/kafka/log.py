@@ -30,8 +30,8 @@ class KafkaLog:
     """The event log of the cluster topology. Made by `open_kafka_log`.
 
     A record's key is the event's key, its value the encoded event; its headers are the event's name (`event`), the
-    schema version (`version`) and the trace (`trace`); `claim` is the object that holds an event too long for a message.
-    Leaving a group waits for the brokers; a static member's place is kept for it.
+    schema version (`version`) and the trace (`trace`); `claim` is the object that holds an event too long for a
+    message. Leaving a group waits for the brokers; a static member's place is kept for it.
     """
 
     def __init__(self, cluster: KafkaCluster, clock: Clock, objects: BlobStore | None) -> None:
