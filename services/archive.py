@@ -81,9 +81,9 @@ class Archive:
         number = 0 if worker is None else worker
         port = http_port(roles, settings.http.port)
         self.health = HealthServer(
-            settings.http.host,
+            settings,
             port + number if port else 0,
-            self.metrics.registry,
+            self.metrics,
             lambda: self.lifecycle.state is State.READY,
             {"object store": self._check_objects, "event log": self._check_log, "index": self._check_index},
         )

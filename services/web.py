@@ -1,4 +1,4 @@
-"""Health, readiness and metrics over HTTP.
+"""The HTTP port of a process: health, readiness and metrics for anybody, DICOMweb for those who may.
 
 /healthz  200 while the process answers
 /readyz   200 while it takes new work and its stores answer; otherwise 503 and a line per reason
@@ -8,69 +8,58 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 
-from libs.common.errors import ConfigError, GantryError
+from libs.common.config.settings import Settings
+from libs.common.errors import GantryError
+from libs.common.telemetry.metrics import Metrics
+from libs.common.web.access import Access, Tokens
+from libs.common.web.server import WebLimits, WebServer, in_words
 
-
-def in_words(error: OSError) -> str:
-    """The system's reason; asyncio puts a sentence of its own around it."""
-    return os.strerror(error.errno).lower() if error.errno else str(error)
-
+__all__ = ["HealthServer", "in_words"]
 
 Check = Callable[[], Awaitable[None]]
 _CHECK_SECONDS = 5.0
 
 
-class HealthServer:
+class HealthServer(WebServer):
     """A component of the lifecycle."""
-
-    name = "http"
 
     def __init__(
         self,
-        host: str,
+        settings: Settings,
         port: int,
-        registry: CollectorRegistry,
+        metrics: Metrics,
         takes_work: Callable[[], bool],
         checks: Mapping[str, Check],
     ) -> None:
-        self._host = host
-        self.port = port
-        self._registry = registry
+        """Raises `ConfigError` where the file of tokens is wrong."""
+        http = settings.http
+        access = Access(Tokens(http.tokens_file), http.proxy_from, lab=settings.lab)
+        limits = WebLimits(
+            max_connections=http.max_connections,
+            max_header=http.max_header,
+            header_deadline=http.header_deadline,
+            stall=http.stall,
+            cors_origins=http.cors_origins,
+        )
+        self._metrics = metrics
         self._takes_work = takes_work
         self._checks = checks
-        self._runner: web.AppRunner | None = None
+        paths = {"/healthz": self._health, "/readyz": self._ready, "/metrics": self._exposition}
+        super().__init__(http.host, port, paths, access, limits, self._count)
 
-    async def start(self) -> None:
-        app = web.Application()
-        app.add_routes(
-            [web.get("/healthz", self._health), web.get("/readyz", self._ready), web.get("/metrics", self._metrics)]
-        )
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self.port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise ConfigError("http", None, f"cannot listen on port {self.port}: {in_words(error)}") from error
-        self.port = self._runner.addresses[0][1]
+    def _count(self, resource: str, status: int, seconds: float) -> None:
+        self._metrics.http_requests.labels(resource, str(status)).inc()
+        self._metrics.http_seconds.labels(resource).observe(seconds)
 
-    async def drain(self) -> None:
-        """Probes and metrics are answered until the end."""
-
-    async def close(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    async def _health(self, _: web.Request) -> web.Response:
+    async def _health(self, _: web.BaseRequest) -> web.Response:
         return web.Response(text="ok\n")
 
-    async def _ready(self, _: web.Request) -> web.Response:
+    async def _ready(self, _: web.BaseRequest) -> web.Response:
         problems = [] if self._takes_work() else ["not taking new work"]
         problems += [line for line in await asyncio.gather(*map(self._run, self._checks)) if line]
         return web.Response(status=503 if problems else 200, text="\n".join(problems or ["ready"]) + "\n")
@@ -84,5 +73,5 @@ class HealthServer:
             return f"{name}: {error}"
         return ""
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), content_type="text/plain", charset="utf-8")
+    async def _exposition(self, _: web.BaseRequest) -> web.Response:
+        return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain", charset="utf-8")
