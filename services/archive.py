@@ -89,9 +89,9 @@ class Archive:
         checks = {"object store": self._check_objects, "event log": self._check_log, "index": self._check_index}
         self._indexes = Role.INDEXER in roles and companion is None
         self.health = HealthServer(
-            settings.http.host,
+            settings,
             port + number if port else 0,
-            self.metrics.registry,
+            self.metrics,
             lambda: self.lifecycle.state is State.READY,
             checks if companion is None else {**checks, companion.name: companion.check},
             sock=http_socket,
