@@ -29,7 +29,7 @@ from services.gatekeeper import PolicyGatekeeper
 from services.indexer import app as indexer_app
 from services.ingest import app as ingest_app
 from services.ingest.app import STORAGE_SOP_CLASSES
-from services.ingest.handlers import IngestSettings
+from services.ingest.keeping import IngestSettings
 from services.observing import NetworkObserver
 from services.processes import Companion
 from services.query import app as query_app
@@ -160,9 +160,18 @@ class Archive:
         found: list[Service] = []
         if Role.INGEST in roles:
             limits = IngestSettings(settings.dimse.max_object, settings.storage.deadline)
-            found += ingest_app.build(
-                stores.objects, stores.log, self.clock, self.metrics, self._may_store, limits, private
+            services, handlers = ingest_app.build(
+                stores.objects,
+                stores.log,
+                self.clock,
+                self.metrics,
+                self._may_store,
+                limits,
+                private,
+                settings.http.stall,
             )
+            found += services
+            self.health.serve(handlers)
         if Role.QUERY in roles:
             found += query_app.build(stores.index, settings.dimse.ae_title, self.metrics)
         if Role.RETRIEVE in roles:
