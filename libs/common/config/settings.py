@@ -94,6 +94,7 @@ class Http(Section):
     tokens_file: Path | None = _f(
         None, "file", "NAME:TOKEN a line; DICOMweb answers whoever sends one (Authorization: Bearer), and nobody else"
     )
+    ohif: Path | None = _f(None, "folder", "OHIF's built `dist` (deploy/ohif.sh): the viewer at /ohif; none without it")
     proxy_from: tuple[Cidr, ...] = _f((), "CIDRs", "Whose X-Forwarded-For is believed: our front door, a reverse proxy")
     cors_origins: tuple[str, ...] = _f((), "origins", "Web pages of these origins may ask, too; * for any")
     max_connections: Count = _f(1000, "connections", "Per process; beyond it 503")
