@@ -13,7 +13,10 @@ from libs.common.net.scu import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, STUD
 from libs.common.ports.index import SearchIndex
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Ability
+from libs.common.web.routes import Resource
+from libs.common.web.server import Handler
 from services.query.handlers import FindService
+from services.query.web import SearchService
 
 TRANSFER_SYNTAXES = (
     EXPLICIT_LITTLE_ENDIAN,
@@ -21,6 +24,11 @@ TRANSFER_SYNTAXES = (
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
     EXPLICIT_BIG_ENDIAN,
 )
+
+
+def build_web(index: SearchIndex, public_url: str | None) -> dict[Resource, Handler]:
+    """The DICOMweb half of this role. `public_url` is what clients call us by, where it is known."""
+    return SearchService(index, public_url).handlers()
 
 
 def build(index: SearchIndex, ae_title: str, metrics: Metrics) -> list[Service]:
