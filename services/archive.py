@@ -175,6 +175,7 @@ class Archive:
         if Role.QUERY in roles:
             found += query_app.build(stores.index, settings.dimse.ae_title, self.metrics)
             self.health.serve(query_app.build_page(settings.http.ohif))
+            self.health.serve(query_app.build_web(stores.index, settings.http.url))
         if Role.RETRIEVE in roles:
             limits_ = RetrieveSettings(
                 settings.retrieve.suboperation_retries + 1, settings.retrieve.window, settings.retrieve.retry_delay

@@ -19,6 +19,7 @@ from libs.common.web.routes import Resource
 from libs.common.web.server import Handler
 from services.query.handlers import FindService
 from services.query.viewer.web import Page
+from services.query.web import SearchService
 
 TRANSFER_SYNTAXES = (
     EXPLICIT_LITTLE_ENDIAN,
@@ -31,6 +32,11 @@ TRANSFER_SYNTAXES = (
 def build_page(ohif: Path | None) -> dict[Resource, Handler]:
     """The study list's page, and OHIF where it is installed."""
     return {Resource.PAGE: Page(ohif)}
+
+
+def build_web(index: SearchIndex, public_url: str | None) -> dict[Resource, Handler]:
+    """The DICOMweb half of this role. `public_url` is what clients call us by, where it is known."""
+    return SearchService(index, public_url).handlers()
 
 
 def build(index: SearchIndex, ae_title: str, metrics: Metrics) -> list[Service]:

@@ -91,6 +91,7 @@ class Http(Section):
 
     host: str = _f("0.0.0.0", "address", "Where to listen")  # noqa: S104 (probes come from outside)
     port: Port = _f(8080, "port", "Port; 0 takes a free one")
+    url: str | None = _f(None, "URL", "What clients call us by, without /dicom-web; what a request says if not given")
     tokens_file: Path | None = _f(
         None, "file", "NAME:TOKEN a line; DICOMweb answers whoever sends one (Authorization: Bearer), and nobody else"
     )

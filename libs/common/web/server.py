@@ -8,6 +8,7 @@ with its trace, and is a 500 without one. A client that goes away cancels the ha
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -47,6 +48,10 @@ class WebLimits:
     cors_origins: tuple[str, ...] = ()
 
 
+_silent = logging.getLogger("gantry.web.silent")
+_silent.disabled = True
+
+
 def in_words(error: OSError) -> str:
     """The system's reason; asyncio puts a sentence of its own around it."""
     return os.strerror(error.errno).lower() if error.errno else str(error)
@@ -70,6 +75,15 @@ class _Connection(web.RequestHandler):
         self.stop_waiting()
         self.server.lost(self)
         super().connection_lost(exc)
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """What is no HTTP. Said and logged without what was sent: there may be names in it."""
+        log.warning("not a request", status=status, error=type(exc).__name__)
+        response = _said(HttpProblem(status, "internal error" if status >= 500 else "this is no HTTP request"))
+        response.force_close()
+        return response
 
     def wait_for_header(self) -> None:
         self.stop_waiting()
@@ -95,6 +109,7 @@ class _Protocols(web.Server):
         self._arguments: dict[str, Any] = {
             "keepalive_timeout": limits.header_deadline,
             "access_log": None,
+            "logger": _silent,  # it would log requests whole
             "max_line_size": limits.max_header,
             "max_field_size": limits.max_header,
             "auto_decompress": False,  # a body is inflated, if at all, under a limit of ours

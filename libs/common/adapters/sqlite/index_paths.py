@@ -5,7 +5,7 @@ A path is a column and intervals of it; it may hold more rows than match, never 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from libs.common.adapters.sqlite.index_schema import NARROW, SEVERAL
@@ -19,10 +19,15 @@ _ALWAYS = (SEVERAL, SEVERAL)
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Rows whose `column` lies in one of `intervals` (both ends included), in that order; all rows where it is ""."""
+    """Rows whose `column` lies in one of `intervals` (both ends included; apart, and in order); all rows
+    where it is ""."""
 
     column: str
     intervals: tuple[tuple[str | int, str | int], ...] = ()
+
+    def interval_of(self, value: str | int) -> int:
+        """The number of the first interval that does not end before a value."""
+        return next((n for n, (_, last) in enumerate(self.intervals) if str(value) <= str(last)), len(self.intervals))
 
 
 EVERYTHING = Path("")
@@ -34,8 +39,19 @@ def study_path(conditions: Mapping[int, Condition]) -> Path:
         condition = conditions.get(tag)
         found = None if condition is None else intervals(condition)
         if found is not None:
-            return Path(column, tuple(sorted(set(found))))
+            return Path(column, _apart(found))
     return EVERYTHING
+
+
+def _apart(intervals: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The same rows without any twice, in order."""
+    merged: list[tuple[str, str]] = []
+    for first, last in sorted(intervals):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return tuple(merged)
 
 
 def patient_path(conditions: Mapping[int, Condition]) -> Path:
