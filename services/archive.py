@@ -169,6 +169,7 @@ class Archive:
                 limits,
                 private,
                 settings.http.stall,
+                settings.http.url,
             )
             found += services
             self.health.serve(handlers)

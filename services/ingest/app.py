@@ -31,11 +31,12 @@ def build(
     settings: IngestSettings | None = None,
     private_sop_classes: Sequence[str] = (),
     stall: float = 60.0,
+    public_url: str | None = None,
 ) -> tuple[list[Service], dict[Resource, Handler]]:
     """What this role serves over DIMSE and over HTTP. Any transfer syntax is taken; a body that comes over HTTP may
-    stand still for `stall` seconds."""
+    stand still for `stall` seconds; `public_url` is what its senders call us by, where it is known."""
     workers = ThreadPoolExecutor(2, thread_name_prefix="ingest")
     keeper = Keeper(store, log, clock, workers, metrics, settings)
     classes = (*STORAGE_SOP_CLASSES, *private_sop_classes)
     storage = StorageService({uid: Ability() for uid in classes}, keeper, may_store)
-    return [storage], {Resource.STORE: StoreInstances(keeper, frozenset(classes), stall)}
+    return [storage], {Resource.STORE: StoreInstances(keeper, frozenset(classes), stall, public_url)}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Coroutine
+from collections.abc import Container, Coroutine, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from libs.common.dicom.part10 import needed, parse_meta
 from libs.common.errors import GantryError, NotUnderstood, RefusedDataSet
 from libs.common.net.service import SUCCESS
 from libs.common.telemetry.logs import get_logger
+from libs.common.web.negotiation import DICOM, parse_content_type
 from services.ingest.checks import refuse_file
 from services.ingest.keeping import Announced, InstanceSink, Keeper, Sender
 from services.ingest.outcomes import Outcome, failed, kept
@@ -20,14 +22,23 @@ _WINDOW = 8
 _log = get_logger("ingest")
 
 
-class Arriving(Protocol):
-    """Something whose bytes come in pieces."""
+class Parts(Protocol):
+    """Takes the parts of one body, of which a body without parts has one."""
+
+    def begin(self, headers: Mapping[str, str]) -> None:
+        """The next part. Raises `HttpProblem` where the whole body is of no use for its sake."""
 
     async def feed(self, data: bytes) -> None:
-        """The next bytes; returns when more may come. Raises `TooLarge` where there is no end to them."""
+        """The next bytes of it; returns when more may come. Raises `TooLarge` where there is no end to them."""
 
-    async def discard(self) -> None:
-        """It will never be whole."""
+    async def end(self) -> None:
+        """The part is complete."""
+
+    async def finish(self) -> None:
+        """The body is complete."""
+
+    async def close(self) -> None:
+        """Nothing comes any more: what is not complete is forgotten."""
 
 
 class IncomingFile:
@@ -83,6 +94,47 @@ class IncomingFile:
         self._sink = self._keeper.receive(self._sender, announced, refuse_file(meta, self._storage_classes))
         self._head = b""
         return head[meta.data_set_offset :]
+
+
+class IncomingFiles:
+    """The parts of a body of files, each settled as soon as it is complete."""
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        sender: Sender,
+        storage_classes: Container[str],
+        study: str,
+        inner: str,
+        settling: Settling,
+    ) -> None:
+        """`inner` is the type that the body says its parts are of."""
+        self._new = partial(IncomingFile, keeper, sender, storage_classes, study)
+        self._inner = inner
+        self._settling = settling
+        self._file: IncomingFile | None = None
+
+    def begin(self, headers: Mapping[str, str]) -> None:
+        self._file = self._new()
+        type_ = parse_content_type(headers.get("content-type", self._inner))
+        if type_ is None or type_.type != DICOM:
+            self._file.refuse(NotUnderstood(f"a part that is not {DICOM}"))
+
+    async def feed(self, data: bytes) -> None:
+        assert self._file is not None
+        await self._file.feed(data)
+
+    async def end(self) -> None:
+        assert self._file is not None
+        file, self._file = self._file, None
+        await self._settling.add(file.settle())
+
+    async def finish(self) -> None:
+        return
+
+    async def close(self) -> None:
+        if self._file is not None:
+            await self._file.discard()
 
 
 async def settle(keeper: Keeper, sink: InstanceSink, warning: int = 0) -> Outcome:

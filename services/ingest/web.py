@@ -7,21 +7,23 @@ in the middle, what had arrived whole is kept and told, under the status of what
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Container
 
 from aiohttp import web
 
-from libs.common.errors import NotUnderstood, TooLarge
+from libs.common.dicom.json_model import to_json
+from libs.common.dicom.xml_model import to_xml
+from libs.common.errors import GantryError, TooLarge
 from libs.common.runtime.failpoints import FailPoint, reach
 from libs.common.telemetry.logs import get_logger
 from libs.common.telemetry.traces import child_of
 from libs.common.web.bodies import answer, body_of
-from libs.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
+from libs.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
 from libs.common.web.multipart import MultipartParser, PartBegan, PartEnded
 from libs.common.web.negotiation import (
     DICOM,
     DICOM_JSON,
+    DICOM_XML,
     JSON,
     MULTIPART,
     MediaRange,
@@ -32,14 +34,17 @@ from libs.common.web.negotiation import (
 )
 from libs.common.web.routes import BASE, Match
 from libs.common.web.server import CALLER
-from services.ingest.incoming import IncomingFile, Settling
+from libs.common.web.urls import accept_of, base_url
+from services.ingest.incoming import IncomingFiles, Parts, Settling
 from services.ingest.keeping import Keeper, Sender
+from services.ingest.metadata import Submission
 from services.ingest.outcomes import Outcome, response_of, status_of
 
 LOOPBACK = "loopback"
 """What stands in the place of the calling AE title where the caller is this machine and has no token."""
 
-_ANSWERS = (Offer(DICOM_JSON), Offer(JSON))
+_ANSWERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML))
+_METADATA = (DICOM_JSON, DICOM_XML)
 _MAX_BODY = 1 << 62
 """A study has any size; its objects have a limit each."""
 _MAX_PARTS = 20_000
@@ -50,14 +55,15 @@ _log = get_logger("ingest")
 class StoreInstances:
     """The handler of `Resource.STORE`."""
 
-    def __init__(self, keeper: Keeper, storage_classes: Container[str], stall: float) -> None:
-        """`stall` is for how many seconds a body may stand still."""
+    def __init__(self, keeper: Keeper, storage_classes: Container[str], stall: float, public_url: str | None) -> None:
+        """`stall` is for how many seconds a body may stand still; `public_url` what clients call us by, if known."""
         self._keeper = keeper
         self._storage_classes = storage_classes
         self._stall = stall
+        self._public_url = public_url
 
     async def __call__(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        offer, _ = choose(parse_accept(request.headers.get("Accept", "")), _ANSWERS)
+        offer, _ = choose(parse_accept(accept_of(request)), _ANSWERS)
         given = parse_content_type(request.headers.get("Content-Type", ""))
         sender = _sender(request)
         settling = Settling()
@@ -65,75 +71,65 @@ class StoreInstances:
         try:
             try:
                 await self._take(request, given, sender, match.study, settling)
-            except HttpProblem as found:
-                problem = found
+            except TooLarge as error:
+                problem = HttpProblem(413, str(error))
+            except GantryError as error:
+                problem = problem_of(error)
             outcomes = await settling.outcomes()
         finally:
             await settling.cancel()
         if problem is not None and not outcomes:
             raise problem
         await reach(FailPoint.BEFORE_ANSWER)
-        return await _answer(request, offer.type, outcomes, problem, sender)
+        return await _answer(request, offer.type, outcomes, problem, sender, base_url(request, self._public_url))
 
     async def _take(
         self, request: web.BaseRequest, given: MediaRange | None, sender: Sender, study: str, settling: Settling
     ) -> None:
-        """Read the body. Raises `HttpProblem` where it breaks; what is in `settling` by then counts."""
+        """Read the body. Raises `GantryError` where it breaks; what is in `settling` by then counts."""
         if given is None:
             raise HttpProblem(400, "the content type is missing, or is none")
-        body = body_of(request, _MAX_BODY, self._stall)
-        if given.type == DICOM:
-            await self._take_file(body, IncomingFile(self._keeper, sender, self._storage_classes, study), settling)
-        elif given.type == MULTIPART and given.inner in ("", DICOM):
-            await self._take_files(body, given, sender, study, settling)
+        inner = given.inner if given.type == MULTIPART else given.type
+        arguments = self._keeper, sender, self._storage_classes, study
+        if inner in _METADATA:
+            parts: Parts = Submission(*arguments, settling)
+        elif inner == DICOM or (given.type == MULTIPART and not inner):
+            parts = IncomingFiles(*arguments, inner, settling)
         else:
-            raise HttpProblem(415, f'we take {DICOM} and {MULTIPART}; type="{DICOM}"')
-
-    async def _take_file(self, body: AsyncIterator[bytes], file: IncomingFile, settling: Settling) -> None:
-        whole = False
+            known = " or ".join((DICOM, *_METADATA))
+            raise HttpProblem(415, f"we take {known}, by itself or as the type of {MULTIPART}")
+        body = body_of(request, _MAX_BODY, self._stall)
         try:
-            async for piece in body:
-                await file.feed(piece)
-            whole = True
-        except TooLarge as error:
-            raise HttpProblem(413, str(error)) from error
+            if given.type == MULTIPART:
+                await _take_parts(body, given.parameters.get("boundary", ""), parts)
+            else:
+                await _take_whole(body, given.type, parts)
+            await parts.finish()
         finally:
-            if not whole:
-                await file.discard()
-        await settling.add(file.settle())
-
-    async def _take_files(
-        self, body: AsyncIterator[bytes], given: MediaRange, sender: Sender, study: str, settling: Settling
-    ) -> None:
-        parser = MultipartParser(given.parameters.get("boundary", ""), max_parts=_MAX_PARTS)
-        file: IncomingFile | None = None
-        try:
-            async for piece in body:
-                for event in parser.feed(piece):
-                    if isinstance(event, PartBegan):
-                        file = IncomingFile(self._keeper, sender, self._storage_classes, study)
-                        _look_at(event, given.inner, file)
-                    elif isinstance(event, PartEnded):
-                        assert file is not None
-                        arrived, file = file, None
-                        await settling.add(arrived.settle())
-                    elif file is not None:
-                        await file.feed(event)
-            parser.finish()
-            if not parser.parts:
-                raise HttpProblem(400, "no part in the body")
-        except TooLarge as error:
-            raise HttpProblem(413, str(error)) from error
-        finally:
-            if file is not None:
-                await file.discard()
+            await parts.close()
 
 
-def _look_at(began: PartBegan, inner: str, file: IncomingFile) -> None:
-    """PS3.18 8.6.1.2.1: the parts are of the type that the body announces."""
-    type_ = parse_content_type(began.headers.get("content-type", inner))
-    if type_ is None or type_.type != DICOM:
-        file.refuse(NotUnderstood(f"a part that is not {DICOM}"))
+async def _take_whole(body: AsyncIterator[bytes], type_: str, parts: Parts) -> None:
+    """A body that is one part."""
+    parts.begin({"content-type": type_})
+    async for piece in body:
+        await parts.feed(piece)
+    await parts.end()
+
+
+async def _take_parts(body: AsyncIterator[bytes], boundary: str, parts: Parts) -> None:
+    parser = MultipartParser(boundary, max_parts=_MAX_PARTS)
+    async for piece in body:
+        for event in parser.feed(piece):
+            if isinstance(event, PartBegan):
+                parts.begin(event.headers)
+            elif isinstance(event, PartEnded):
+                await parts.end()
+            else:
+                await parts.feed(event)
+    parser.finish()
+    if not parser.parts:
+        raise HttpProblem(400, "no part in the body")
 
 
 def _sender(request: web.BaseRequest) -> Sender:
@@ -144,9 +140,9 @@ def _sender(request: web.BaseRequest) -> Sender:
 
 
 async def _answer(
-    request: web.BaseRequest, type_: str, outcomes: list[Outcome], problem: HttpProblem | None, sender: Sender
+    request: web.BaseRequest, type_: str, outcomes: list[Outcome], problem: HttpProblem | None, sender: Sender, url: str
 ) -> web.Response:
-    response = response_of(outcomes, f"{request.scheme}://{request.host}{BASE}")
+    response = response_of(outcomes, f"{url}{BASE}")
     status = status_of(outcomes) if problem is None else problem.status
     headers = {} if problem is None else dict(problem.headers)
     if status == 503:
@@ -164,4 +160,4 @@ async def _answer(
         peer=sender.peer_address,
         trace=sender.trace,
     )
-    return await answer(request, json.dumps(response).encode(), type_, headers, status)
+    return await answer(request, to_xml(response) if type_ == DICOM_XML else to_json(response), type_, headers, status)

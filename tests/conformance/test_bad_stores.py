@@ -12,7 +12,7 @@ from pydicom.uid import generate_uid
 
 from tests.conformance.conftest import MAX_OBJECT, Target
 from tests.support.objects import data_set, file_bytes
-from tests.support.stow import BOUNDARY, FILES, files, multipart, part, post
+from tests.support.stow import BOUNDARY, FILES, METADATA, files, multipart, part, post
 
 
 def file(**fields: object) -> bytes:
@@ -178,6 +178,73 @@ async def test_gzip_is_taken_and_a_bomb_is_not(target: Target) -> None:
     assert post(target, b"junk", Content_Encoding="gzip").status == 400
     assert post(target, b"junk", Content_Encoding="br").status == 415
     assert target.rss() - before < 64 << 20
+
+
+def described(**bulk: str) -> bytes:
+    """Metadata of one instance, whose elements of these tags are bulk data."""
+    model = json.loads(data_set(size=4).to_json())
+    model["7FE00010"]["vr"] = "OW"  # pydicom leaves open which
+    for tag, uri in bulk.items():
+        model[tag] = {"vr": "OW", "BulkDataURI": uri}
+    return json.dumps([model]).encode()
+
+
+def with_metadata(metadata: bytes, *bulk: bytes) -> bytes:
+    return multipart([part(metadata, "application/dicom+json"), *bulk])
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"7", b"[" * 100_000, b'"\xff"', b"null"])
+async def test_metadata_that_is_none_is_refused(target: Target, text: bytes) -> None:
+    answer = post(target, with_metadata(text), METADATA)
+    assert answer.status == 400 or answer.others() == [0xC000]
+
+
+async def test_bulk_data_and_metadata_that_do_not_agree_are_refused(target: Target) -> None:
+    octets = "application/octet-stream"
+    whole = part(bytes(32), octets, Content_Location="a")
+    assert post(target, with_metadata(described(**{"7FE00010": "a"}), whole), METADATA).status == 200
+    answer = post(target, with_metadata(described(**{"7FE00010": "b"}), whole), METADATA)
+    assert (answer.status, [*answer.failures().values()], answer.others()) == (409, [0xC000], [0xC000])
+    short = part(bytes(30), octets, Content_Location="a")
+    answer = post(target, with_metadata(described(**{"7FE00010": "a"}), short), METADATA)
+    assert (answer.status, [*answer.failures().values()]) == (409, [0xA900])
+    nameless = part(bytes(32), octets)
+    assert post(target, with_metadata(described(**{"7FE00010": "a"}), nameless), METADATA).status == 400
+    answer = post(target, with_metadata(described(), whole), METADATA)
+    assert (answer.status, len(answer.stored()), answer.others()) == (202, 1, [0xC000])
+
+
+@pytest.mark.parametrize("depth", [50, 100, 500, 5000])
+async def test_deep_sequences_in_metadata_end_nothing(target: Target, depth: int) -> None:
+    model = described()[1:-1].decode()
+    deep = '{"00081140":{"vr":"SQ","Value":[' * depth + "{}" + "]}}" * depth
+    body = f"[{model[:-1]}, {deep[1:-1]}}}]".encode()
+    answer = post(target, with_metadata(body), METADATA)
+    assert answer.status in ((200,) if depth == 50 else (400, 409))
+
+
+async def test_xml_with_a_document_type_is_refused(target: Target) -> None:
+    bomb = b'<!DOCTYPE a [<!ENTITY a "b"><!ENTITY c "&a;&a;&a;">]><NativeDicomModel>&c;</NativeDicomModel>'
+    type_ = METADATA.replace("json", "xml")
+    assert post(target, multipart([part(bomb, "application/dicom+xml")]), type_).status == 400
+
+
+async def test_hostile_images_make_no_instance(target: Target) -> None:
+    for junk in (
+        b"",
+        b"\xff\xd8\xff",
+        b"\xff\xd8" + b"\xff\xe0\xff\xff" * 9,
+        b"\xff\x4f\xff\x51" + bytes(60),
+        b"\0" * 99,
+    ):
+        image = part(junk, "image/jpeg", Content_Location="a")
+        answer = post(target, with_metadata(described(**{"7FE00010": "a"}), image), METADATA)
+        assert (answer.status, [*answer.failures().values()]) == (409, [0xC000])
+
+
+async def test_the_study_of_the_path_holds_for_metadata_too(target: Target) -> None:
+    answer = post(target, with_metadata(described()), METADATA, study="1.2.3")
+    assert (answer.status, [*answer.failures().values()]) == (409, [0xA900])
 
 
 async def test_sent_again_it_is_stored_once(target: Target) -> None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from libs.cli.files import DicomFile
 from tests.e2e.conftest import Site
 from tests.e2e.test_pynetdicom import MANY_KINDS
 from tests.support import asking
+from tests.support.bulk import frame
 from tests.support.objects import bytes_of, data_set, file_bytes, sample, study, write
-from tests.support.stow import files, multipart, part, post
+from tests.support.stow import METADATA, files, multipart, part, post
 from tests.support.waiting import store, wait_found, wait_searchable
+
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
 
 def contents(made: list[DicomFile]) -> list[bytes]:
@@ -101,6 +107,36 @@ def test_who_stored_is_told_by_the_event_and_counted_like_c_store(site: Site, tm
     stored = asyncio.run(asking.events(site.archive, "instances"))
     assert [event.calling_ae_title for event in stored[-2:]] == ["loopback"] * 2  # type: ignore[attr-defined]
     assert {event.trace[3:35] for event in stored[-2:]} != {""}  # type: ignore[attr-defined]
+
+
+def test_metadata_with_a_jpeg_and_a_pdf_makes_instances_that_come_back_by_c_get(site: Site, tmp_path: Path) -> None:
+    jpeg, _ = frame("SC_rgb_jpeg_dcmtk.dcm")
+    image, document = data_set(SOPClassUID=SECONDARY_CAPTURE), data_set(SOPClassUID=ENCAPSULATED_PDF)
+    models = [json.loads(one.to_json()) for one in (image, document)]
+    for tag in ("00280010", "00280011", "00280002", "00280004", "00280100", "00280101", "00280102", "00280103"):
+        del models[0][tag]
+    models[0]["7FE00010"] = {"vr": "OB", "BulkDataURI": "image"}
+    del models[1]["7FE00010"]
+    models[1]["00420011"] = {"vr": "OB", "BulkDataURI": "document"}
+    parts = [
+        part(jpeg, "image/jpeg", Content_Location="image"),
+        part(json.dumps(models).encode(), "application/dicom+json"),
+        part(b"%PDF-1.7", "application/pdf", Content_Location="document"),
+    ]
+    answer = post(site.archive, multipart(parts), METADATA)
+    assert (answer.status, answer.stored()) == (200, [image.SOPInstanceUID, document.SOPInstanceUID])
+    got = fetched(site, tmp_path / "image", image, "1.2.840.10008.1.2.4.50")
+    assert jpeg in got
+    assert b"%PDF-1.7" in fetched(site, tmp_path / "document", document, "1.2.840.10008.1.2.1")
+
+
+def fetched(site: Site, folder: Path, made: Dataset, syntax: str) -> bytes:
+    """A data set of ours, fetched with C-GET."""
+    wait_searchable(site.modality, made.StudyInstanceUID, 1)
+    names = "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"
+    keys = [f"{name}={made[name].value}" for name in names]
+    got = asyncio.run(asking.get(site.modality, folder, "IMAGE", *keys, syntax=syntax, sop_class=made.SOPClassUID))
+    return got[made.SOPInstanceUID]
 
 
 def test_dicomweb_client_stores(site: Site, tmp_path: Path) -> None:
