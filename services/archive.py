@@ -29,7 +29,7 @@ from services.gatekeeper import PolicyGatekeeper
 from services.indexer import app as indexer_app
 from services.ingest import app as ingest_app
 from services.ingest.app import STORAGE_SOP_CLASSES
-from services.ingest.handlers import IngestSettings
+from services.ingest.keeping import IngestSettings
 from services.observing import NetworkObserver
 from services.processes import Companion
 from services.query import app as query_app
@@ -89,9 +89,9 @@ class Archive:
         checks = {"object store": self._check_objects, "event log": self._check_log, "index": self._check_index}
         self._indexes = Role.INDEXER in roles and companion is None
         self.health = HealthServer(
-            settings.http.host,
+            settings,
             port + number if port else 0,
-            self.metrics.registry,
+            self.metrics,
             lambda: self.lifecycle.state is State.READY,
             checks if companion is None else {**checks, companion.name: companion.check},
             sock=http_socket,
@@ -160,11 +160,23 @@ class Archive:
         found: list[Service] = []
         if Role.INGEST in roles:
             limits = IngestSettings(settings.dimse.max_object, settings.storage.deadline)
-            found += ingest_app.build(
-                stores.objects, stores.log, self.clock, self.metrics, self._may_store, limits, private
+            services, handlers = ingest_app.build(
+                stores.objects,
+                stores.log,
+                self.clock,
+                self.metrics,
+                self._may_store,
+                limits,
+                private,
+                settings.http.stall,
+                settings.http.url,
             )
+            found += services
+            self.health.serve(handlers)
         if Role.QUERY in roles:
             found += query_app.build(stores.index, settings.dimse.ae_title, self.metrics)
+            self.health.serve(query_app.build_page(settings.http.ohif))
+            self.health.serve(query_app.build_web(stores.index, settings.http.url))
         if Role.RETRIEVE in roles:
             limits_ = RetrieveSettings(
                 settings.retrieve.suboperation_retries + 1, settings.retrieve.window, settings.retrieve.retry_delay

@@ -165,6 +165,7 @@ def _welcome(settings: Settings, roles: frozenset[Role], workers: int) -> None:
         f"Gantry: {names}{f', {workers} processes' if workers > 1 else ''}{where}",
         f"  DICOM   AE title {title}, port {dimse}" if any(r.serves_dimse for r in roles) else "",
         f"  HTTP    http://127.0.0.1:{http}/readyz and /metrics",
+        f"  Studies http://127.0.0.1:{http}/" if Role.QUERY in roles else "",
     ]
     if settings.lab:
         lines += [
@@ -181,7 +182,7 @@ def _welcome(settings: Settings, roles: frozenset[Role], workers: int) -> None:
             f"  .venv/bin/gantry store {peer} FOLDER",
             f"  .venv/bin/gantry find  {peer}",
         ]
-    click.echo("\n".join(line for line in lines if line is not None) + "\n")
+    click.echo("\n".join(lines) + "\n")
 
 
 def _list_roles(settings: Settings) -> None:

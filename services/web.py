@@ -1,4 +1,4 @@
-"""Health, readiness and metrics over HTTP.
+"""The HTTP port of a process: health, readiness and metrics for anybody, DICOMweb for those who may.
 
 /healthz  200 while the process answers
 /readyz   200 while it takes new work and its stores answer; otherwise 503 and a line per reason
@@ -8,81 +8,69 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 
-from libs.common.errors import ConfigError, GantryError
+from libs.common.config.settings import Settings
+from libs.common.errors import GantryError
 from libs.common.telemetry.merge import merged
+from libs.common.telemetry.metrics import Metrics
+from libs.common.web.access import Access, Tokens
+from libs.common.web.server import WebLimits, WebServer, in_words
 
-
-def in_words(error: OSError) -> str:
-    """The system's reason; asyncio puts a sentence of its own around it."""
-    return os.strerror(error.errno).lower() if error.errno else str(error)
-
+__all__ = ["HealthServer", "in_words"]
 
 Check = Callable[[], Awaitable[None]]
 _CHECK_SECONDS = 5.0
 
 
-class HealthServer:
+class HealthServer(WebServer):
     """A component of the lifecycle."""
-
-    name = "http"
 
     def __init__(
         self,
-        host: str,
+        settings: Settings,
         port: int,
-        registry: CollectorRegistry,
+        metrics: Metrics,
         takes_work: Callable[[], bool],
         checks: Mapping[str, Check],
         *,
         sock: socket.socket | None = None,
         other_metrics: Sequence[Callable[[], Awaitable[str]]] = (),
     ) -> None:
-        """Listens on `sock` where one is given. `other_metrics` are those of processes that this one speaks for."""
+        """Listens on `sock` where one is given. `other_metrics` are those of processes that this one speaks for. Raises
+        `ConfigError` where the file of tokens is wrong."""
         self._sock = sock
         self._other_metrics = other_metrics
-        self._host = host
-        self.port = port
-        self._registry = registry
+        http = settings.http
+        access = Access(Tokens(http.tokens_file), http.proxy_from, lab=settings.lab)
+        limits = WebLimits(
+            max_connections=http.max_connections,
+            max_header=http.max_header,
+            header_deadline=http.header_deadline,
+            stall=http.stall,
+            cors_origins=http.cors_origins,
+        )
+        self._metrics = metrics
         self._takes_work = takes_work
         self._checks = checks
-        self._runner: web.AppRunner | None = None
+        paths = {"/healthz": self._health, "/readyz": self._ready, "/metrics": self._exposition}
+        super().__init__(http.host, port, paths, access, limits, self._count)
 
-    async def start(self) -> None:
-        app = web.Application()
-        app.add_routes(
-            [web.get("/healthz", self._health), web.get("/readyz", self._ready), web.get("/metrics", self._metrics)]
-        )
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        site: web.BaseSite = (
-            web.TCPSite(self._runner, self._host, self.port)
-            if self._sock is None
-            else web.SockSite(self._runner, self._sock)
-        )
-        try:
-            await site.start()
-        except OSError as error:
-            raise ConfigError("http", None, f"cannot listen on port {self.port}: {in_words(error)}") from error
-        self.port = self._runner.addresses[0][1]
+    async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
+        await super().start(sockets or ([self._sock] if self._sock is not None else ()))
 
-    async def drain(self) -> None:
-        """Probes and metrics are answered until the end."""
+    def _count(self, resource: str, status: int, seconds: float) -> None:
+        self._metrics.http_requests.labels(resource, str(status)).inc()
+        self._metrics.http_seconds.labels(resource).observe(seconds)
 
-    async def close(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    async def _health(self, _: web.Request) -> web.Response:
+    async def _health(self, _: web.BaseRequest) -> web.Response:
         return web.Response(text="ok\n")
 
-    async def _ready(self, _: web.Request) -> web.Response:
+    async def _ready(self, _: web.BaseRequest) -> web.Response:
         problems = [] if self._takes_work() else ["not taking new work"]
         problems += [line for line in await asyncio.gather(*map(self._run, self._checks)) if line]
         return web.Response(status=503 if problems else 200, text="\n".join(problems or ["ready"]) + "\n")
@@ -96,7 +84,7 @@ class HealthServer:
             return f"{name}: {error}"
         return ""
 
-    async def _metrics(self, _: web.Request) -> web.Response:
+    async def _exposition(self, _: web.BaseRequest) -> web.Response:
         others = await asyncio.gather(*(other() for other in self._other_metrics))
-        body = merged(self._registry, others) if others else generate_latest(self._registry)
+        body = merged(self._metrics.registry, others) if others else generate_latest(self._metrics.registry)
         return web.Response(body=body, content_type="text/plain", charset="utf-8")

@@ -55,9 +55,9 @@ class Door:
         port = http_port(frozenset({Role.DOOR}), settings.http.port)
         checks: dict[str, Callable[[], Awaitable[None]]] = {pool: partial(self._check, pool) for pool in self._named}
         self.health = HealthServer(
-            settings.http.host,
+            settings,
             port + (worker or 0) if port else 0,
-            self.metrics.registry,
+            self.metrics,
             lambda: self.lifecycle.state is State.READY,
             checks,
         )

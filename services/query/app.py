@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from libs.common.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
     EXPLICIT_BIG_ENDIAN,
@@ -13,7 +15,11 @@ from libs.common.net.scu import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, STUD
 from libs.common.ports.index import SearchIndex
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Ability
+from libs.common.web.routes import Resource
+from libs.common.web.server import Handler
 from services.query.handlers import FindService
+from services.query.viewer.web import Page
+from services.query.web import SearchService
 
 TRANSFER_SYNTAXES = (
     EXPLICIT_LITTLE_ENDIAN,
@@ -21,6 +27,16 @@ TRANSFER_SYNTAXES = (
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
     EXPLICIT_BIG_ENDIAN,
 )
+
+
+def build_page(ohif: Path | None) -> dict[Resource, Handler]:
+    """The study list's page, and OHIF where it is installed."""
+    return {Resource.PAGE: Page(ohif)}
+
+
+def build_web(index: SearchIndex, public_url: str | None) -> dict[Resource, Handler]:
+    """The DICOMweb half of this role. `public_url` is what clients call us by, where it is known."""
+    return SearchService(index, public_url).handlers()
 
 
 def build(index: SearchIndex, ae_title: str, metrics: Metrics) -> list[Service]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from libs.common.dicom.attributes import ATTRIBUTES, Level
 from libs.common.dicom.matching import Condition, Document, Query, Range, Single, UidList, Wildcard, matches
-from libs.common.errors import DependencyUnavailable
+from libs.common.errors import DependencyUnavailable, NotUnderstood
 from libs.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
 from tests.contract.conftest import BREAK_INDEX, SEARCH_INDEXES, OpenSearchIndex
 from tests.support.entries import current, documents, entry
@@ -241,6 +241,39 @@ async def test_what_is_applied_meanwhile_neither_repeats_nor_hides_a_match(
         await index.apply([study(next(more)) for _ in range(100)])
     assert len(seen) == len(set(seen))
     assert expected <= set(seen)
+
+
+@pytest.mark.parametrize("level", list(Level))
+async def test_a_listing_goes_on_behind_any_document(index: SearchIndex, level: Level) -> None:
+    """With the `place` of a document it begins behind that one, at any time, as if the listing had gone on"""
+    many = [
+        entry(n, f"1.9.{n}", f"1.{s}", f"1.{s}.{n % 3}", PatientID=f"P{s % 4}", StudyDate=f"2024010{s}")
+        for n in range(1, 60)
+        for s in (n % 7 + 1,)
+    ]
+    late = entry(900, "0.1.1", "0.1", "0.1.0", PatientID="P9", StudyDate="20240103")
+    await index.apply(many)
+    for conditions in ({}, {ID: Wildcard(("P*", "P1*"))}, {DATE: Range("20240102", "20240106")}):
+        asked: dict[int, Condition] = {} if level is Level.PATIENT and DATE in conditions else {**conditions}
+        known = [uids for uids in map(_identity, await found(index, level, asked)) if "P9" not in uids]
+        query = Query("default", level, asked, limit=2)
+        walked: list[Document] = []
+        while page := [d async for some in index.find(query, walked[-1].place if walked else ()) for d in some]:
+            walked += page
+            await index.apply([late])
+        assert [uids for uids in map(_identity, walked) if "P9" not in uids] == known
+        assert len(set(known)) == len(known) > 3
+
+
+def _identity(document: Document) -> tuple[str, ...]:
+    return tuple(document.attributes[tag][0] for tag in (ID, STUDY, SERIES, SOP) if tag in document.attributes)
+
+
+@pytest.mark.parametrize("place", [("x",), (1,), (1, 2, 3, 4, 5, 6), ("a", -1), ("a", 1 << 70), (1.5, 1)])
+async def test_a_place_of_no_listing_is_not_understood(index: SearchIndex, place: Any) -> None:
+    """a place that is none of this query's is `NotUnderstood`"""
+    with pytest.raises(NotUnderstood):
+        _ = [page async for page in index.find(Query("default", Level.SERIES), place)]
 
 
 async def test_memory_does_not_depend_on_how_many_match(index: SearchIndex) -> None:

@@ -87,10 +87,21 @@ class Dimse(Section):
 
 
 class Http(Section):
-    """Health, readiness and metrics"""
+    """Health, readiness and metrics for anybody; DICOMweb for this machine, or for who has a token"""
 
     host: str = _f("0.0.0.0", "address", "Where to listen")  # noqa: S104 (probes come from outside)
     port: Port = _f(8080, "port", "Port; 0 takes a free one")
+    url: str | None = _f(None, "URL", "What clients call us by, without /dicom-web; what a request says if not given")
+    tokens_file: Path | None = _f(
+        None, "file", "NAME:TOKEN a line; DICOMweb answers whoever sends one (Authorization: Bearer), and nobody else"
+    )
+    ohif: Path | None = _f(None, "folder", "OHIF's built `dist` (deploy/ohif.sh): the viewer at /ohif; none without it")
+    proxy_from: tuple[Cidr, ...] = _f((), "CIDRs", "Whose X-Forwarded-For is believed: our front door, a reverse proxy")
+    cors_origins: tuple[str, ...] = _f((), "origins", "Web pages of these origins may ask, too; * for any")
+    max_connections: Count = _f(1000, "connections", "Per process; beyond it 503")
+    max_header: Annotated[int, Field(ge=4096, le=_MIB)] = _f(16384, "bytes", "Longest request line, and header field")
+    header_deadline: Seconds = _f(30.0, "s", "From a connection, or the answer before, to a whole request header")
+    stall: Seconds = _f(60.0, "s", "A body that stands still for so long is given up, in either direction")
 
 
 class Storage(Section):

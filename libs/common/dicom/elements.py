@@ -51,16 +51,17 @@ def elements(
         tag, vr, length, start = read
         if tag > last:
             return
-        pos = _skip(data, start, end, IMPLICIT if vr == b"UN" else syntax) if length == UNDEFINED else start + length
+        pos = start + length if length != UNDEFINED else skip(data, start, end, IMPLICIT if vr == b"UN" else syntax)
         if pos > end:
             raise NotUnderstood("data set is cut off")
         if wanted is None or tag in wanted:
             yield tag, vr, start, pos
 
 
-def _skip(data: bytes, pos: int, end: int, syntax: Syntax) -> int:
-    """Where a sequence, or fragments, of undefined length end. Depth is on a list, not on the call stack."""
-    open_: list[tuple[bool, Syntax]] = [(True, syntax)]
+def skip(data: bytes, pos: int, end: int, syntax: Syntax, *, item: bool = False) -> int:
+    """Where a sequence, fragments, or an item of undefined length end, its delimiter included. Depth is on a list, not
+    on the call stack. Raises `NotUnderstood`."""
+    open_: list[tuple[bool, Syntax]] = [(not item, syntax)]
     while open_:
         in_sequence, syntax = open_[-1]
         read = read_element(data, pos, end, syntax)

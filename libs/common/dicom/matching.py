@@ -22,6 +22,7 @@ __all__ = [
     "Condition",
     "Document",
     "Level",
+    "Place",
     "Predicate",
     "Query",
     "Range",
@@ -80,12 +81,18 @@ class Query:
     limit: int | None = None
 
 
+Place = tuple[str | int, ...]
+"""Where a listing stands; a backend's own, and good for the query that it came from."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One patient, study, series or instance: tags of its level and the levels above, values as in DICOM JSON."""
+    """One patient, study, series or instance: tags of its level and the levels above, values as in DICOM JSON. `place`
+    is where it stands in the listing that it came in."""
 
     level: Level
     attributes: Mapping[int, Any]
+    place: Place = field(default=(), compare=False)
 
 
 Predicate = Callable[[Mapping[int, Any]], bool]

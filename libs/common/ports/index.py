@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, Self
 
-from libs.common.dicom.matching import Document, Query
+from libs.common.dicom.matching import Document, Place, Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,11 @@ class SearchIndex(Protocol):
         of them may be, and applying them again is how to go on. An entry that can never be taken is an `EntryRefused`
         that says which; the others are taken when they are applied without it."""
 
-    def find(self, query: Query) -> AsyncIterator[list[Document]]:
+    def find(self, query: Query, after: Place = ()) -> AsyncIterator[list[Document]]:
         """The matches of a query in pages, in a stable order; memory does not depend on how many there are. What is
-        applied meanwhile may or may not be among them, and never makes another match appear twice or be missed."""
+        applied meanwhile may or may not be among them, and never makes another match appear twice or be missed. With
+        the `place` of a document it begins behind that one, at any time, as if the listing had gone on; a place that is
+        none of this query's is `NotUnderstood`."""
 
     def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """The current objects of all instances below the matches of a query, in pages, grouped by study and series."""

@@ -75,6 +75,8 @@ METRICS: tuple[Metric, ...] = (
         "C-MOVE and C-GET requests, by final status",
         ("operation", "status"),
     ),
+    Metric("http_requests", "counter", "requests", "DICOMweb requests, by resource and status", ("resource", "status")),
+    Metric("http_seconds", "histogram", "seconds", "DICOMweb request to the end of its response", ("resource",)),
     Metric(
         "commitment_transactions",
         "counter",
@@ -153,6 +155,8 @@ class Metrics:
     suboperations: Counter
     suboperation_bytes: Counter
     retrieve_requests: Counter
+    http_requests: Counter
+    http_seconds: Histogram
     commitment_transactions: Counter
     commitment_instances: Counter
     commitment_reports: Counter

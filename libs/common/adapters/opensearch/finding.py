@@ -21,7 +21,7 @@ from libs.common.adapters.opensearch.documents import (
     unpack,
 )
 from libs.common.adapters.opensearch.schema import sort_of
-from libs.common.adapters.opensearch.terms import KEYS, Clause, clause_of
+from libs.common.adapters.opensearch.terms import KEYS, Clause, any_of, clause_of
 from libs.common.dicom.attributes import (
     ATTRIBUTES,
     SERIES_INSTANCE_UID,
@@ -29,7 +29,8 @@ from libs.common.dicom.attributes import (
     STUDY_INSTANCE_UID,
     Level,
 )
-from libs.common.dicom.matching import Condition, Predicate, Query, Single, UidList, matcher
+from libs.common.dicom.matching import Condition, Place, Predicate, Query, Single, UidList, matcher
+from libs.common.errors import NotUnderstood
 from libs.common.ports.index import Location
 
 PAGE = 500
@@ -66,9 +67,9 @@ class Finder:
         self._client = client
         self._names = names
 
-    async def matches(self, query: Query) -> AsyncIterator[list[Row]]:
+    async def matches(self, query: Query, after: Place = ()) -> AsyncIterator[list[Row]]:
         """What matches, in pages that may be empty; listed by UIDs, which do not change."""
-        walk = _Walk(query)
+        walk = _Walk(query, after)
         async for rows in self._rows(query.level, walk):
             yield rows
 
@@ -178,8 +179,11 @@ class Finder:
 class _Walk:
     """Where a query begins, and what is asked of each level on the way."""
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, query: Query, after: Place = ()) -> None:
+        if after and (len(after) != len(sort_of(_KIND[query.level])) or not all(isinstance(v, str) for v in after)):
+            raise NotUnderstood("not a place of this listing")
         self.query = query
+        self._after = after
         narrowed = {_level_of(tag) for tag in query.conditions if tag not in KEYS}
         self.begin = query.level
         for level in (Level.SERIES, Level.STUDY):
@@ -194,7 +198,25 @@ class _Walk:
             clause = _clause(tag, condition, level)
             if clause is not None:
                 clauses.append(clause)
+        if self._after:
+            fields = sort_of(_KIND[level])
+            # Of the levels above, the one that the listing stands in is not over.
+            clauses.append(_behind(fields, self._after[: len(fields)], itself=level is not self.query.level))
         return clauses
+
+
+def _behind(fields: Sequence[str], values: Place, *, itself: bool) -> Clause:
+    """What is listed behind these values, or with `itself` at them."""
+    beyond: Clause = {"range": {fields[0]: {"gt" if len(fields) > 1 or not itself else "gte": values[0]}}}
+    if len(fields) == 1:
+        return beyond
+    same = [{"term": {fields[0]: values[0]}}, _behind(fields[1:], values[1:], itself=itself)]
+    return any_of([beyond, {"bool": {"filter": same}}])
+
+
+def place_of(level: Level, row: Row) -> Place:
+    """Where a row stands in a listing of its level."""
+    return tuple([row.source[field] for field in sort_of(_KIND[level])])
 
 
 def _clause(tag: int, condition: Condition, level: Level) -> Clause | None:

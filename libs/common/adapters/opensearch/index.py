@@ -10,10 +10,10 @@ from libs.common.adapters.opensearch.applying import Applying
 from libs.common.adapters.opensearch.client import Client
 from libs.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
 from libs.common.adapters.opensearch.documents import LOCATION_FIELDS, instance_id, location_of
-from libs.common.adapters.opensearch.finding import Finder
+from libs.common.adapters.opensearch.finding import Finder, place_of
 from libs.common.adapters.opensearch.generations import Generations, Names
 from libs.common.clock import Clock
-from libs.common.dicom.matching import Document, Query
+from libs.common.dicom.matching import Document, Place, Query
 from libs.common.errors import ConfigError
 from libs.common.ports.index import Applied, InstanceEntry, Location
 
@@ -54,12 +54,12 @@ class OpenSearchIndex:
         async with self._turn:
             return await Applying(self._client, dict(await self._writable()), self._clock).apply(entries)
 
-    async def find(self, query: Query) -> AsyncIterator[list[Document]]:
+    async def find(self, query: Query, after: Place = ()) -> AsyncIterator[list[Document]]:
         left = query.limit
         if left == 0:
             return
-        async for rows in Finder(self._client, self._searched).matches(query):
-            documents = [Document(query.level, row.attributes) for row in rows[:left]]
+        async for rows in Finder(self._client, self._searched).matches(query, after):
+            documents = [Document(query.level, row.attributes, place_of(query.level, row)) for row in rows[:left]]
             if left is not None:
                 left -= len(documents)
             if documents:

@@ -13,11 +13,13 @@ from libs.common.adapters.sqlite import index_rows as rows
 from libs.common.adapters.sqlite.database import Readers, Work, Writer
 from libs.common.adapters.sqlite.index_apply import apply
 from libs.common.adapters.sqlite.index_paths import Path, patient_path, study_path, uids_of
+from libs.common.adapters.sqlite.index_resuming import FROM_THE_BEGINNING, Resumed, resumed
 from libs.common.adapters.sqlite.index_rows import Page, Place, Row
 from libs.common.adapters.sqlite.index_schema import create
 from libs.common.adapters.sqlite.index_successor import remove, successor_of, take_over
 from libs.common.dicom.attributes import ATTRIBUTES, SERIES_INSTANCE_UID, SOP_INSTANCE_UID, Level
 from libs.common.dicom.matching import Document, Predicate, Query, matcher
+from libs.common.dicom.matching import Place as Mark
 from libs.common.ports.index import Applied, InstanceEntry, Location
 
 T = TypeVar("T")
@@ -60,11 +62,11 @@ class SqliteIndex:
             raise RuntimeError("the index is not open")
         return await self._writer.run(lambda connection: apply(connection, entries)) if entries else []
 
-    async def find(self, query: Query) -> AsyncIterator[list[Document]]:
+    async def find(self, query: Query, after: Mark = ()) -> AsyncIterator[list[Document]]:
         """See `SearchIndex`. Pages come in the order of the path that narrows best, then of first arrival."""
         left = query.limit
-        async for page in self._matches(query):
-            documents = [Document(query.level, row.attributes) for row in page[:left]]
+        async for page in self._matches(query, resumed(query.level, after)):
+            documents = [Document(query.level, row.attributes, row.mark) for row in page[:left]]
             if left is not None:
                 left -= len(documents)
             if documents:
@@ -138,29 +140,30 @@ class SqliteIndex:
             await self.close()
             await asyncio.to_thread(remove, self._replaces)
 
-    async def _matches(self, query: Query) -> AsyncIterator[list[Row]]:
+    async def _matches(self, query: Query, after: Resumed = FROM_THE_BEGINNING) -> AsyncIterator[list[Row]]:
         """The rows of the query's level that match, in pages that may be empty."""
         tests = {level: _test(query, level) for level in Level}
         if query.level is Level.PATIENT:
             path = patient_path(query.conditions)
-            async for page in self._along(partial(rows.patients, partition=query.partition, path=path)):
+            patients = partial(rows.patients, partition=query.partition, path=path)
+            async for page in self._along(patients, after.place(path)):
                 yield [row for row in page if tests[Level.PATIENT](row.attributes)]
             return
-        async for page in self._along(
-            partial(rows.studies, partition=query.partition, path=await self._path_of(query))
-        ):
+        path = await self._path_of(query)
+        studies = partial(rows.studies, partition=query.partition, path=path)
+        async for page in self._along(studies, after.place(path)):
             found = [row for row in page if tests[Level.STUDY](row.attributes) and tests[Level.PATIENT](row.attributes)]
             if query.level is Level.STUDY:
                 yield found
                 continue
             for study in found:
-                async for series in self._below(rows.series, study):
+                async for series in self._below(rows.series, study, after.below(study)):
                     matching = [row for row in series if tests[Level.SERIES](row.attributes)]
                     if query.level is Level.SERIES:
                         yield matching
                         continue
                     for one in matching:
-                        async for instances in self._below(rows.instances, one):
+                        async for instances in self._below(rows.instances, one, after.below(one)):
                             yield [row for row in instances if tests[Level.IMAGE](row.attributes)]
 
     async def _series_below(self, query: Query) -> AsyncIterator[Row]:
@@ -191,14 +194,13 @@ class SqliteIndex:
                 path = Path("uid", tuple((uid, uid) for uid in sorted(await self._read(named))))
         return path
 
-    async def _along(self, page_from: Callable[..., Page]) -> AsyncIterator[list[Row]]:
-        place: Place | None = Place()
+    async def _along(self, page_from: Callable[..., Page], begin: Place | None = None) -> AsyncIterator[list[Row]]:
+        place: Place | None = begin or Place()
         while place is not None:
             page, place = await self._read(partial(page_from, place=place, limit=_PAGE))
             yield page
 
-    async def _below(self, children: Callable[..., list[Row]], of: Row) -> AsyncIterator[list[Row]]:
-        after = 0
+    async def _below(self, children: Callable[..., list[Row]], of: Row, after: int = 0) -> AsyncIterator[list[Row]]:
         while page := await self._read(partial(_children, children, of, after)):
             after = page[-1].id
             yield page

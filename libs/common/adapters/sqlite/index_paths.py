@@ -6,7 +6,7 @@ fewer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from libs.common.adapters.sqlite.index_schema import NARROW, SEVERAL
@@ -21,12 +21,16 @@ _MOST_PATTERNS = 20
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Rows whose `column` lies in one of `intervals` (both ends included), in that order; all rows where it is "". Of
-    these, only rows where each column of `like` fits one of its patterns (SQLite's GLOB), or does not tell."""
+    """Rows whose `column` lies in one of `intervals` (both ends included; apart, and in order); all rows where it is
+    "". Of these, only rows where each column of `like` fits one of its patterns (SQLite's GLOB), or does not tell."""
 
     column: str
     intervals: tuple[tuple[str | int, str | int], ...] = ()
     like: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def interval_of(self, value: str | int) -> int:
+        """The number of the first interval that does not end before a value."""
+        return next((n for n, (_, last) in enumerate(self.intervals) if str(value) <= str(last)), len(self.intervals))
 
 
 def study_path(conditions: Mapping[int, Condition]) -> Path:
@@ -36,8 +40,19 @@ def study_path(conditions: Mapping[int, Condition]) -> Path:
         condition = conditions.get(tag)
         found = None if condition is None else intervals(condition)
         if found is not None:
-            return Path(column, tuple(sorted(set(found))), like)
+            return Path(column, _apart(found), like)
     return Path("", (), like)
+
+
+def _apart(intervals: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The same rows without any twice, in order."""
+    merged: list[tuple[str, str]] = []
+    for first, last in sorted(intervals):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return tuple(merged)
 
 
 def patient_path(conditions: Mapping[int, Condition]) -> Path:

@@ -23,10 +23,12 @@ _LOCATION_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row's id and its attributes, those of the levels above included."""
+    """A row's id and its attributes, those of the levels above included; and where it stands: the value that the path
+    goes by, and the ids from the path's own level down to the row's."""
 
     id: int
     attributes: dict[int, Any]
+    mark: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,14 @@ def patients(connection: sqlite3.Connection, partition: str, path: Path, place: 
     """Patients along a path."""
     sql = f"SELECT p.id, {{key}}, {_PATIENT_COLUMNS} FROM patient p WHERE p.partition = ?"  # noqa: S608
     rows, after = _along(connection, sql, "p", partition, path, place, limit)
-    return [Row(row[0], _patient(row[2:])) for row in rows], after
+    return [Row(row[0], _patient(row[2:]), (row[1], row[0])) for row in rows], after
 
 
 def studies(connection: sqlite3.Connection, partition: str, path: Path, place: Place, limit: int) -> Page:
     """Studies along a path."""
     sql = f"SELECT s.id, {{key}}, {_STUDY_COLUMNS} FROM study s JOIN patient p ON p.id = s.patient_id"  # noqa: S608
     rows, after = _along(connection, sql + " WHERE s.partition = ?", "s", partition, path, place, limit)
-    return [Row(row[0], _study(row[2:])) for row in rows], after
+    return [Row(row[0], _study(row[2:]), (row[1], row[0])) for row in rows], after
 
 
 def _along(
@@ -103,7 +105,7 @@ def series(connection: sqlite3.Connection, study: Row, after: int, limit: int) -
         attributes = {**study.attributes, **unpack(packed)}
         attributes[tags.SERIES_INSTANCE_UID] = [uid]
         attributes[tags.NUMBER_OF_SERIES_RELATED_INSTANCES] = [instances]
-        found.append(Row(number, attributes))
+        found.append(Row(number, attributes, (*study.mark, number)))
     return found
 
 
@@ -112,7 +114,7 @@ def instances(connection: sqlite3.Connection, of: Row, after: int, limit: int) -
     rows = connection.execute(
         "SELECT id, attributes FROM instance WHERE series_id = ? AND id > ? ORDER BY id LIMIT ?", (of.id, after, limit)
     )
-    return [Row(number, {**of.attributes, **unpack(packed)}) for number, packed in rows]
+    return [Row(number, {**of.attributes, **unpack(packed)}, (*of.mark, number)) for number, packed in rows]
 
 
 def locations(connection: sqlite3.Connection, of: Row, after: int, limit: int) -> list[tuple[int, Location]]:

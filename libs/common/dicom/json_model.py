@@ -1,0 +1,162 @@
+"""The DICOM JSON model (PS3.18 Annex F): attributes and whole data sets, with URIs in the place of bulk data."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from libs.common.dicom.charsets import DEFAULT, CharacterSet, character_set
+from libs.common.dicom.elements import elements, skip
+from libs.common.dicom.syntax import IMPLICIT, ITEM, SEQUENCE_END, UNDEFINED, Syntax, read_element, syntax_of
+from libs.common.dicom.transfer_syntaxes import Encoding
+from libs.common.dicom.values import value_list
+from libs.common.dicom.vrs import BULK_VRS, vr_of
+from libs.common.errors import NotUnderstood
+
+Attributes = dict[str, dict[str, Any]]
+BulkUri = Callable[[str], str]
+"""The URI of the value at a path: tags and item numbers with "/" between (`00091010/1/00091002`)."""
+
+INLINE = 1024
+"""Bytes of a binary value that is written into the document; longer ones have a URI."""
+MAX_DEPTH = 128
+_SPECIFIC_CHARACTER_SET = 0x00080005
+_IMPLICIT = Encoding(explicit=False)
+
+
+def name_of(tag: int) -> str:
+    """A tag as Annex F.2.2 names it: eight hexadecimal digits."""
+    return f"{tag:08X}"
+
+
+def attribute(tag: int, values: Iterable[Any]) -> dict[str, Any]:
+    """One attribute with values of the model; without "Value" where there are none (F.2.5)."""
+    found = list(values)
+    vr = vr_of(tag).decode("ascii")
+    return {"vr": vr, "Value": found} if found else {"vr": vr}
+
+
+def to_json(value: Any) -> bytes:
+    """UTF-8, as application/dicom+json is (F.2). What is no character becomes a replacement."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
+
+
+def attributes_of(data: bytes, encoding: Encoding, uri: BulkUri) -> Attributes:
+    """A data set that is in memory and not deflated any more. Raises `NotUnderstood`."""
+    return _Reader(uri).data_set(data, encoding, DEFAULT, "", 0)
+
+
+class _Reader:
+    def __init__(self, uri: BulkUri) -> None:
+        self._uri = uri
+
+    def data_set(self, data: bytes, encoding: Encoding, text: CharacterSet, path: str, depth: int) -> Attributes:
+        """The elements in order; an item has the character set of what it is in, unless it says otherwise."""
+        if depth > MAX_DEPTH:
+            raise NotUnderstood("sequences are nested too deep")
+        found: Attributes = {}
+        for tag, vr, start, end in elements(data, encoding):
+            if tag & 0xFFFF == 0:
+                continue  # PS3.18 F.2.2: group lengths are not part of the model
+            if tag == _SPECIFIC_CHARACTER_SET:
+                text = character_set([str(t or "") for t in value_list(b"CS", data[start:end], DEFAULT)])
+                # The document is UTF-8, whatever the object was (F.2).
+                found[name_of(tag)] = {"vr": "CS", "Value": ["ISO_IR 192"]}
+                continue
+            if vr == b"UN" and (known := vr_of(tag)) not in (b"UN", b"SQ"):
+                vr = known
+            found[name_of(tag)] = self._element(data, tag, vr, start, end, encoding, text, f"{path}{tag:08X}", depth)
+        return found
+
+    def _element(
+        self,
+        data: bytes,
+        tag: int,
+        vr: bytes,
+        start: int,
+        end: int,
+        encoding: Encoding,
+        text: CharacterSet,
+        path: str,
+        depth: int,
+    ) -> dict[str, Any]:
+        name = vr.decode("ascii", "replace")
+        if start == end:
+            return {"vr": name}
+        syntax = syntax_of(encoding)
+        is_items = data[start : start + 4] == syntax.item and (vr == b"SQ" or (vr == b"UN" and _undefined(data, start)))
+        if vr == b"SQ" or is_items:
+            return {"vr": "SQ", "Value": self._items(data, start, end, encoding, text, path, depth, vr)}
+        if vr in BULK_VRS or vr not in _KNOWN:
+            if end - start > INLINE:
+                return {"vr": name, "BulkDataURI": self._uri(path)}
+            return {"vr": name, "InlineBinary": base64.b64encode(_little(data[start:end], vr, encoding)).decode()}
+        values = value_list(vr, data[start:end], text, encoding.big_endian)
+        return {"vr": name, "Value": values} if values else {"vr": name}
+
+    def _items(
+        self,
+        data: bytes,
+        start: int,
+        end: int,
+        encoding: Encoding,
+        text: CharacterSet,
+        path: str,
+        depth: int,
+        vr: bytes,
+    ) -> list[Attributes]:
+        within = _IMPLICIT if vr == b"UN" else encoding
+        syntax = IMPLICIT if vr == b"UN" else syntax_of(encoding)
+        items = []
+        for number, (begin, stop) in enumerate(item_bounds(data, start, end, syntax), 1):
+            items.append(self.data_set(data[begin:stop], within, text, f"{path}/{number}/", depth + 1))
+        return items
+
+
+def item_bounds(data: bytes, pos: int, end: int, syntax: Syntax) -> Iterable[tuple[int, int]]:
+    """Where the content of each item of a sequence begins and ends. Raises `NotUnderstood`."""
+    while pos < end:
+        read = read_element(data, pos, end, syntax)
+        if read is None or read[0] not in (ITEM, SEQUENCE_END):
+            raise NotUnderstood("no item where a sequence wants one")
+        tag, _, length, start = read
+        if tag == SEQUENCE_END:
+            return
+        if length == UNDEFINED:
+            pos = skip(data, start, end, syntax, item=True)
+            stop = pos - 8  # the delimiter
+        else:
+            stop = pos = start + length
+        if pos > end:
+            raise NotUnderstood("an item reaches beyond its sequence")
+        yield start, stop
+
+
+def _undefined(data: bytes, start: int) -> bool:
+    """Whether the element whose value begins at `start` has undefined length (explicit VR: four bytes before it)."""
+    return data[start - 4 : start] == b"\xff\xff\xff\xff"
+
+
+def _little(value: bytes, vr: bytes, encoding: Encoding) -> bytes:
+    """PS3.18 F.2.7: inline binary is little endian."""
+    width = _WIDTHS.get(vr, 1)
+    if not encoding.big_endian or width == 1:
+        return value
+    whole = len(value) - len(value) % width
+    return b"".join([value[i : i + width][::-1] for i in range(0, whole, width)]) + value[whole:]
+
+
+_WIDTHS = {b"OW": 2, b"OF": 4, b"OL": 4, b"OD": 8, b"OV": 8}
+_KNOWN = frozenset(
+    (
+        *(b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL"),
+        *(b"SS", b"ST", b"SV", b"TM", b"UC", b"UI", b"UL", b"UR", b"US", b"UT", b"UV"),
+    )
+)
+
+
+def keys_as_attributes(values: Mapping[int, Iterable[Any]]) -> Attributes:
+    """Attributes by tag, in order."""
+    return {name_of(tag): attribute(tag, values[tag]) for tag in sorted(values)}

@@ -1,0 +1,154 @@
+"""Who may ask over HTTP. Closed by default: without tokens only this machine, with them only who has one.
+
+    no tokens      loopback peers; others 403
+    tokens         who sends `Authorization: Bearer TOKEN`; others 401
+    tokens, --lab  loopback peers besides
+
+A request that came through a proxy is from whom the proxy names, if the proxy is one of `trusted`; if it is not, it is
+from nobody that we know, and never from this machine.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from pathlib import Path
+
+import structlog
+
+from libs.common.errors import ConfigError
+from libs.common.web.errors import HttpProblem
+
+_SHORTEST = 16
+_LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]"))
+_FORWARDED = ("X-Forwarded-For", "Forwarded")
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the address (None where a proxy hides it) and the name of the token, "" for this machine."""
+
+    address: Address | None
+    name: str = ""
+
+
+class Tokens:
+    """The tokens in force: `NAME:TOKEN` a line, # begins a comment. Read again when the file changes; one with a
+    mistake is refused, and what was in force stays."""
+
+    def __init__(self, file: Path | None) -> None:
+        """Raises `ConfigError`."""
+        self._file = file
+        self._said = structlog.get_logger("gantry.web")
+        self._seen = self._mark()
+        self._tokens = _read(file) if file is not None else {}
+
+    def __bool__(self) -> bool:
+        return self._file is not None
+
+    def name_of(self, token: str) -> str | None:
+        """Whose token it is; None where it is nobody's. Takes as long for any wrong one."""
+        self._look()
+        given, found = token.encode("utf-8", "replace"), None
+        for known, name in self._tokens.items():
+            if hmac.compare_digest(given, known):
+                found = name
+        return found
+
+    def _look(self) -> None:
+        mark = self._mark()
+        if mark == self._seen or self._file is None:
+            return
+        self._seen = mark
+        try:
+            self._tokens = _read(self._file)
+            self._said.info("tokens taken", tokens=len(self._tokens))
+        except ConfigError as error:
+            self._said.error("tokens refused, the old ones stay", line=error.line, reason=error.reason)
+
+    def _mark(self) -> tuple[int, int, int] | None:
+        try:
+            stat = os.stat(self._file) if self._file is not None else None
+        except OSError:
+            return None
+        return None if stat is None else (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+
+
+def _read(file: Path) -> dict[bytes, str]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(str(file), None, "cannot be read") from error
+    tokens: dict[bytes, str] = {}
+    for number, line in enumerate(lines, 1):
+        name, colon, token = line.strip().partition(":")
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if not colon or not name.strip() or len(token.strip()) < _SHORTEST:
+            raise ConfigError(str(file), number, f"not NAME:TOKEN with a token of {_SHORTEST} characters or more")
+        tokens[token.strip().encode()] = name.strip()
+    return tokens
+
+
+class Access:
+    """Asked for every request but those for health and metrics."""
+
+    def __init__(self, tokens: Tokens, trusted: Sequence[IPv4Network | IPv6Network] = (), *, lab: bool = False) -> None:
+        self._tokens = tokens
+        self._trusted = tuple(trusted)
+        self._lab = lab
+
+    def admit(self, peer: str, headers: Mapping[str, str]) -> Caller:
+        """Who asks. Raises `HttpProblem` 401 or 403. `peer` is the address at the other end of the connection."""
+        address = self._caller(peer, headers)
+        if self._tokens:
+            scheme, _, token = headers.get("Authorization", "").partition(" ")
+            name = self._tokens.name_of(token.strip()) if scheme.lower() == "bearer" and token else None
+            if name is not None:
+                return Caller(address, name)
+            if not (self._lab and _is_local(address, headers)):
+                raise HttpProblem(401, "a bearer token is needed", {"WWW-Authenticate": 'Bearer realm="gantry"'})
+        elif not _is_local(address, headers):
+            raise HttpProblem(403, "only this machine may ask while http.tokens_file is not set")
+        return Caller(address)
+
+    def admit_to_page(self, peer: str, headers: Mapping[str, str]) -> Caller:
+        """The same for pages, which hold nothing of patients: with tokens, anybody gets them, since a browser can send
+        none before it has the page that does."""
+        return Caller(self._caller(peer, headers)) if self._tokens else self.admit(peer, headers)
+
+    def _caller(self, peer: str, headers: Mapping[str, str]) -> Address | None:
+        address = _address(peer)
+        if not any(name in headers for name in _FORWARDED):
+            return address
+        # The rightmost that is no proxy of ours: what stands to the left of it anybody may have written.
+        hops = [_address(hop) for hop in headers.get("X-Forwarded-For", "").split(",")]
+        while address is not None and self._is_trusted(address):
+            if not hops:
+                return address
+            address = hops.pop()
+        return address if not hops or (address is not None and self._is_trusted(_address(peer))) else None
+
+    def _is_trusted(self, address: Address | None) -> bool:
+        return address is not None and any(address in network for network in self._trusted)
+
+
+def _is_local(address: Address | None, headers: Mapping[str, str]) -> bool:
+    """From this machine, and meant for it: a page in a browser here must not reach us under a name of its own."""
+    host = headers.get("Host", "")
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return address is not None and address.is_loopback and name.lower() in _LOCAL_NAMES
+
+
+def _address(text: str) -> Address | None:
+    text = text.strip().strip("[]").partition("%")[0]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

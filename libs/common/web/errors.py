@@ -1,0 +1,46 @@
+"""What goes wrong, as an HTTP answer: a status and one line of text, never a trace, never what a request said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from libs.common.errors import (
+    DependencyUnavailable,
+    GantryError,
+    IdentifierError,
+    NotAuthorised,
+    NotFound,
+    RefusedDataSet,
+    TooLarge,
+)
+
+RETRY_AFTER_SECONDS = 5
+
+
+class HttpProblem(GantryError):
+    """A request that is answered with `status` (PS3.18 8.5) and a line for a person."""
+
+    def __init__(self, status: int, line: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(line)
+        self.status = status
+        self.line = line
+        self.headers = dict(headers or {})
+
+
+def problem_of(error: GantryError) -> HttpProblem:
+    """The answer that an error of ours becomes."""
+    if isinstance(error, HttpProblem):
+        return error
+    if isinstance(error, DependencyUnavailable):
+        return HttpProblem(503, str(error), {"Retry-After": str(RETRY_AFTER_SECONDS)})
+    if isinstance(error, NotFound):
+        return HttpProblem(404, "not found")
+    if isinstance(error, IdentifierError):
+        return HttpProblem(413 if error.dicom_status == 0xA700 else 400, str(error))
+    if isinstance(error, NotAuthorised):
+        return HttpProblem(403, str(error))
+    if isinstance(error, TooLarge):
+        return HttpProblem(413, str(error))
+    if isinstance(error, RefusedDataSet):
+        return HttpProblem(409, str(error))
+    return HttpProblem(500, "internal error")

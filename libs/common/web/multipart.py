@@ -1,0 +1,172 @@
+"""multipart/related (RFC 2046 5.1, RFC 2387) as a stream: a writer, and a parser that is fed. Pure.
+
+The parser holds one header or the beginning of a boundary, never a part: what comes is passed on as it comes.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from libs.common.web.errors import HttpProblem
+
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def new_boundary() -> str:
+    """One that no part contains, as far as chance goes (128 bits)."""
+    return f"gantry-{secrets.token_hex(16)}"
+
+
+def content_type(boundary: str, inner: str) -> str:
+    """The Content-Type of a body with parts of the type `inner`."""
+    return f'multipart/related; type="{inner}"; boundary={boundary}'
+
+
+def part_head(boundary: str, headers: Mapping[str, str], *, first: bool) -> bytes:
+    """What stands before a part's content."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    begin = "" if first else "\r\n"
+    return f"{begin}--{boundary}\r\n{lines}\r\n".encode("latin-1")
+
+
+def closing(boundary: str, *, empty: bool = False) -> bytes:
+    """What stands after the last part."""
+    begin = "" if empty else "\r\n"
+    return f"{begin}--{boundary}--\r\n".encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class PartBegan:
+    """A part's header: names in lower case."""
+
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PartEnded:
+    """The content of a part is complete."""
+
+
+PartEvent = PartBegan | PartEnded | bytes
+"""Bytes are content."""
+
+
+class MultipartParser:
+    """Feed it a body, cut anywhere. Raises `HttpProblem`: 400 where it is no multipart body, 413 past a limit."""
+
+    def __init__(self, boundary: str, *, max_parts: int = 10_000, max_header: int = 16_384) -> None:
+        if _BOUNDARY.fullmatch(boundary) is None:
+            raise HttpProblem(400, "the boundary is missing, or is none")
+        self._delimiter = b"\r\n--" + boundary.encode("ascii")
+        # The first delimiter may stand at the very beginning.
+        self._buffer = b"\r\n"
+        self._step: Callable[[], PartEvent | None] = self._preamble
+        self._at_start = False
+        self._max_parts = max_parts
+        self._max_header = max_header
+        self.parts = 0
+        self.is_closed = False
+
+    def feed(self, data: bytes) -> Iterator[PartEvent]:
+        """What the next bytes complete. To be iterated to its end before more are fed."""
+        self._buffer += data
+        while not self.is_closed:
+            event = self._step()
+            if event is None:
+                return
+            if event != b"":
+                yield event
+        self._buffer = b""
+
+    def finish(self) -> None:
+        """The body ends here."""
+        if not self.is_closed:
+            raise HttpProblem(400, "the multipart body ends without its closing boundary")
+
+    # ---- steps: each takes from the buffer what it can; b"" is "go on", None "more bytes are needed"
+
+    def _preamble(self) -> PartEvent | None:
+        at = self._buffer.find(self._delimiter)
+        if at < 0:
+            self._buffer = self._buffer[-len(self._delimiter) :]
+            return None
+        self._buffer = self._buffer[at + len(self._delimiter) :]
+        self._step = self._after_delimiter
+        return b""
+
+    def _after_delimiter(self) -> PartEvent | None:
+        """RFC 2046 5.1.1: white space may follow a boundary, then a line break; two hyphens close the body."""
+        if len(self._buffer) < 2:
+            return None
+        if self._buffer.startswith(b"--"):
+            self.is_closed = True
+            return b""
+        line, found, rest = self._buffer.partition(b"\r\n")
+        if line.strip(b" \t") or len(line) > 256:
+            raise HttpProblem(400, "something else than a line break follows a boundary")
+        if not found:
+            return None
+        self.parts += 1
+        if self.parts > self._max_parts:
+            raise HttpProblem(413, f"more than {self._max_parts} parts")
+        self._buffer = b"\r\n" + rest
+        self._step = self._header
+        return b""
+
+    def _header(self) -> PartEvent | None:
+        end = self._buffer.find(b"\r\n\r\n")
+        if end > self._max_header or (end < 0 and len(self._buffer) > self._max_header):
+            raise HttpProblem(413, "the header of a part is too long")
+        if end < 0:
+            return None
+        head = self._buffer[2:end] if end else b""
+        # The line break before the content stays: a delimiter may follow at once.
+        self._buffer = self._buffer[end + 4 :]
+        self._step = self._content
+        self._at_start = True
+        return PartBegan(_headers(head))
+
+    def _content(self) -> PartEvent | None:
+        if self._at_start:
+            bare = self._delimiter[2:]
+            if len(self._buffer) < len(bare) and bare.startswith(self._buffer):
+                return None
+            self._at_start = False
+            if self._buffer.startswith(bare):  # an empty part
+                self._buffer = self._buffer[len(bare) :]
+                self._step = self._after_delimiter
+                return PartEnded()
+        at = self._buffer.find(self._delimiter)
+        if at > 0:
+            content, self._buffer = self._buffer[:at], self._buffer[at:]
+            return content
+        if at == 0:
+            self._buffer = self._buffer[len(self._delimiter) :]
+            self._step = self._after_delimiter
+            return PartEnded()
+        keep = _overlap(self._buffer, self._delimiter)
+        content = self._buffer[: len(self._buffer) - keep]
+        self._buffer = self._buffer[len(self._buffer) - keep :]
+        return content or None
+
+
+def _overlap(data: bytes, delimiter: bytes) -> int:
+    """How many bytes at the end of `data` may begin the delimiter, which has a CR at its own beginning only."""
+    at = data.rfind(b"\r", max(0, len(data) - len(delimiter) + 1))
+    return len(data) - at if at >= 0 and delimiter.startswith(data[at:]) else 0
+
+
+def _headers(head: bytes) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for line in re.sub(rb"\r\n[ \t]+", b" ", head).split(b"\r\n"):
+        if not line:
+            continue
+        name, colon, value = line.decode("latin-1").partition(":")
+        if not colon or _TOKEN.fullmatch(name) is None:
+            raise HttpProblem(400, "the header of a part has a line that is none")
+        headers.setdefault(name.lower(), value.strip())
+    return headers

@@ -1,0 +1,151 @@
+"""Which representation a client wants: Accept as PS3.18 8.7.5 and RFC 9110 12.5.1 have it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from libs.common.ids import is_uid
+from libs.common.web.errors import HttpProblem
+
+DICOM, DICOM_JSON, DICOM_XML = "application/dicom", "application/dicom+json", "application/dicom+xml"
+JSON, OCTETS, ZIP = "application/json", "application/octet-stream", "application/zip"
+MULTIPART = "multipart/related"
+MAX_RANGES = 64
+MAX_LENGTH = 16384
+
+_PIECE = re.compile(r'[^",;]+|"(?:[^"\\]|\\.)*"|[,;]|"')
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+*-]+/[A-Za-z0-9!#$&^_.+*-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRange:
+    """One of the types that a client takes. `inner` is the type of the parts where it is multipart/related;
+    `transfer_syntax` is "" (the default of the media type), "*" (as it is stored) or a UID (PS3.18 8.7.3.5.2)."""
+
+    type: str
+    q: float = 1.0
+    inner: str = ""
+    transfer_syntax: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One representation that we have: of this type, and in parts or not."""
+
+    type: str
+    multipart: bool = False
+
+
+def parse_accept(header: str) -> list[MediaRange]:
+    """What is accepted, the best first; `*/*` where nothing is said. Values of parameters may be quoted or not.
+
+    What cannot be read is left out. Raises `HttpProblem` 400 where it is too much.
+    """
+    if len(header) > MAX_LENGTH:
+        raise HttpProblem(400, "accept is too long")
+    ranges = [found for text in _split(header, ",") if (found := _range(text)) is not None]
+    if len(ranges) > MAX_RANGES:
+        raise HttpProblem(400, "accept has too many types")
+    if not ranges:
+        return [MediaRange("*/*")] if not header.strip() else []
+    return sorted(ranges, key=lambda one: -one.q)
+
+
+def choose(accept: Sequence[MediaRange], offers: Sequence[Offer]) -> tuple[Offer, MediaRange]:
+    """The offer that a client likes best, of equals the first; and the range that it fits. Raises `HttpProblem` 406."""
+    for wanted in accept:
+        if wanted.q > 0:
+            for offer in offers:
+                if fits(wanted, offer):
+                    return offer, wanted
+    raise HttpProblem(406, f"we have {', '.join(_said(offer) for offer in offers)}")
+
+
+def fits(wanted: MediaRange, offer: Offer) -> bool:
+    """Whether an offer is in a range."""
+    if wanted.type == "*/*":
+        return True
+    if wanted.type in (MULTIPART, "multipart/*"):
+        return offer.multipart and (not wanted.inner or _covers(wanted.inner, offer.type))
+    return not offer.multipart and _covers(wanted.type, offer.type)
+
+
+def _covers(wanted: str, type_: str) -> bool:
+    return wanted in ("*/*", type_) or (wanted.endswith("/*") and type_.startswith(wanted[:-1]))
+
+
+def _said(offer: Offer) -> str:
+    return f'{MULTIPART}; type="{offer.type}"' if offer.multipart else offer.type
+
+
+def parse_content_type(header: str) -> MediaRange | None:
+    """A Content-Type; None where it is none."""
+    return _range(header) if len(header) <= MAX_LENGTH else None
+
+
+def _range(text: str) -> MediaRange | None:
+    type_, *rest = _split(text, ";")
+    type_ = type_.strip().lower()
+    if type_ == "*":
+        type_ = "*/*"
+    if _MEDIA_TYPE.fullmatch(type_) is None:
+        return None
+    parameters: dict[str, str] = {}
+    for part in rest:
+        name, _, value = part.partition("=")
+        parameters.setdefault(name.strip().lower(), _unquoted(value.strip()))
+    syntax = parameters.get("transfer-syntax", "")
+    if syntax not in ("", "*") and not is_uid(syntax):
+        return None
+    return MediaRange(type_, _quality(parameters.get("q", "1")), parameters.get("type", "").lower(), syntax, parameters)
+
+
+def _split(text: str, at: str) -> list[str]:
+    """The pieces between separators that are not in quotes."""
+    pieces = [""]
+    for piece in _PIECE.findall(text):
+        if piece == at:
+            pieces.append("")
+        else:
+            pieces[-1] += piece
+    return pieces
+
+
+def _unquoted(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        return re.sub(r"\\(.)", r"\1", value[1:-1])
+    return value.strip("'")
+
+
+def _quality(text: str) -> float:
+    try:
+        return min(max(float(text), 0.0), 1.0)
+    except ValueError:
+        return 0.0
+
+
+def etag_matches(header: str, etag: str) -> bool:
+    """Whether If-None-Match names this tag (RFC 9110 13.1.2: weak comparison)."""
+    bare = etag.removeprefix("W/")
+    return any(one.strip().removeprefix("W/") in (bare, "*") for one in header.split(","))
+
+
+def byte_range(header: str, size: int) -> tuple[int, int] | None:
+    """The first byte and the end of a Range with one interval (RFC 9110 14.1.2); None where there is none, or one that
+    we do not understand, which is to be ignored. Raises `HttpProblem` 416 where it is outside."""
+    found = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header.strip())
+    if found is None or found[0] == "bytes=-":
+        return None
+    first, last = found[1], found[2]
+    if not first:
+        begin, end = max(0, size - int(last)), size
+    else:
+        begin, end = int(first), min(size, int(last) + 1) if last else size
+        if last and int(last) < int(first):
+            return None
+    if begin >= end:
+        raise HttpProblem(416, "the range is outside of what there is", {"Content-Range": f"bytes */{size}"})
+    return begin, end

@@ -1,0 +1,184 @@
+"""One base URL for three roles: method and shape of a path to the resource, and the role that answers for it. Pure.
+
+PS3.18 10.1: the paths of Studies Service and Search. The front door forwards by this table, and a process that plays
+the roles serves by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import unquote
+
+from libs.common.ids import is_uid
+from libs.common.web.errors import HttpProblem
+
+BASE = "/dicom-web"
+WADO_URI = "/wado"
+
+
+class Service(Enum):
+    """Who answers; the values are the names of roles."""
+
+    INGEST = "ingest"
+    QUERY = "query"
+    RETRIEVE = "retrieve"
+
+
+class Resource(Enum):
+    """What can be asked for, with the role that answers and the methods it takes (HEAD goes with GET)."""
+
+    STORE = (Service.INGEST, "POST")
+    """PS3.18 10.5; with a study in the path or without."""
+    SEARCH_STUDIES = (Service.QUERY, "GET", "studies")
+    SEARCH_SERIES = (Service.QUERY, "GET", "series")
+    SEARCH_INSTANCES = (Service.QUERY, "GET", "instances")
+    """PS3.18 10.6; `count` is a parameter."""
+    CAPABILITIES = (Service.QUERY, "GET", "capabilities")
+    OBJECTS = (Service.RETRIEVE, "GET", "objects")
+    """PS3.18 10.4: the instances of a study or series, or one."""
+    METADATA = (Service.RETRIEVE, "GET", "metadata")
+    RENDERED = (Service.RETRIEVE, "GET", "rendered")
+    THUMBNAIL = (Service.RETRIEVE, "GET", "thumbnail")
+    FRAMES = (Service.RETRIEVE, "GET", "frames")
+    BULK_DATA = (Service.RETRIEVE, "GET", "bulkdata")
+    WADO_URI = (Service.RETRIEVE, "GET", "wado")
+    """PS3.18 9."""
+    PAGE = (Service.QUERY, "GET", "page")
+    """The study list, and OHIF; `rest` is the path. Not DICOMweb: a page is read before it can send a token."""
+
+    @property
+    def service(self) -> Service:
+        """Who answers."""
+        service: Service = self.value[0]
+        return service
+
+    @property
+    def method(self) -> str:
+        """The method it takes."""
+        method: str = self.value[1]
+        return method
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A resource, and what the path names. UIDs are checked; `rest` is what comes after `bulkdata`, and `frames` the
+    list as it was written."""
+
+    resource: Resource
+    study: str = ""
+    series: str = ""
+    instance: str = ""
+    frames: str = ""
+    rest: tuple[str, ...] = ()
+    count: bool = False
+
+
+_NAMES = ("study", "series", "instance")
+# Shapes: a name stands for itself, {} for a UID (of study, series, instance, in this order), {frames} and {*} as named.
+_SEARCHES = {
+    "studies": Resource.SEARCH_STUDIES,
+    "series": Resource.SEARCH_SERIES,
+    "instances": Resource.SEARCH_INSTANCES,
+    "studies/{}/series": Resource.SEARCH_SERIES,
+    "studies/{}/instances": Resource.SEARCH_INSTANCES,
+    "studies/{}/series/{}/instances": Resource.SEARCH_INSTANCES,
+}
+_LEVELS = ("studies/{}", "studies/{}/series/{}", "studies/{}/series/{}/instances/{}")
+SHAPES: Mapping[str, tuple[Resource, ...]] = {
+    "": (Resource.CAPABILITIES,),
+    **{path: (search,) for path, search in _SEARCHES.items()},
+    **{f"{path}/count": (search,) for path, search in _SEARCHES.items()},
+    "studies": (Resource.SEARCH_STUDIES, Resource.STORE),
+    **dict.fromkeys(_LEVELS, (Resource.OBJECTS,)),
+    "studies/{}": (Resource.OBJECTS, Resource.STORE),
+    **{f"{level}/metadata": (Resource.METADATA,) for level in _LEVELS},
+    **{f"{level}/rendered": (Resource.RENDERED,) for level in _LEVELS},
+    **{f"{level}/thumbnail": (Resource.THUMBNAIL,) for level in _LEVELS},
+    f"{_LEVELS[2]}/frames/{{frames}}": (Resource.FRAMES,),
+    f"{_LEVELS[2]}/frames/{{frames}}/rendered": (Resource.RENDERED,),
+    f"{_LEVELS[2]}/frames/{{frames}}/thumbnail": (Resource.THUMBNAIL,),
+    f"{_LEVELS[2]}/bulkdata/{{*}}": (Resource.BULK_DATA,),
+}
+"""Below the base URL, the more special before the more general."""
+_PATTERNS = [(tuple(shape.split("/")) if shape else (), resources) for shape, resources in SHAPES.items()]
+
+
+def is_ours(raw_path: str) -> bool:
+    """Whether a path is one of this table's, right or wrong."""
+    return raw_path in (BASE, WADO_URI) or raw_path.startswith(f"{BASE}/") or is_page(raw_path)
+
+
+def is_page(raw_path: str) -> bool:
+    """Whether a path is one of the study list's page, or of OHIF."""
+    return raw_path in ("/", "/ohif") or raw_path.startswith(("/viewer/", "/ohif/"))
+
+
+def find(method: str, raw_path: str) -> Match:
+    """What a request asks for. `raw_path` is as it was sent, without the query.
+
+    Raises `HttpProblem`: 404 for a path of no resource, 400 for what is no UID in the place of one, 405 for a method
+    that the resource has not.
+    """
+    if raw_path == WADO_URI:
+        return _with_method(method, [Match(Resource.WADO_URI)], raw_path)
+    if is_page(raw_path):
+        rest = tuple(unquote(part) for part in raw_path.strip("/").split("/"))
+        return _with_method(method, [Match(Resource.PAGE, rest=rest)], raw_path)
+    below = raw_path[len(BASE) :].strip("/")
+    # Each part by itself: an encoded slash does not make two of one.
+    parts = tuple(unquote(part) for part in below.split("/")) if below else ()
+    for shape, resources in _PATTERNS:
+        found = _fit(shape, parts)
+        if found is not None:
+            return _with_method(method, [_match(resource, found, shape) for resource in resources], raw_path)
+    raise HttpProblem(404, "no such resource")
+
+
+def allowed(raw_path: str) -> str:
+    """The methods of a path, for Allow and for preflights. Raises `HttpProblem` 404."""
+    try:
+        find("", raw_path)
+    except HttpProblem as problem:
+        if problem.status == 405:
+            return problem.headers["Allow"]
+        raise
+    raise AssertionError("no resource takes an empty method")
+
+
+def _fit(shape: tuple[str, ...], parts: tuple[str, ...]) -> dict[str, str | tuple[str, ...]] | None:
+    if shape[-1:] == ("{*}",):
+        named = len(shape) - 1
+        head = _fit(shape[:-1], parts[:named]) if len(parts) > named else None
+        return None if head is None else {**head, "rest": parts[named:]}
+    if len(shape) != len(parts):
+        return None
+    found: dict[str, str | tuple[str, ...]] = {}
+    names = iter(_NAMES)
+    for expected, part in zip(shape, parts, strict=True):
+        if expected == "{}":
+            found[next(names)] = part
+        elif expected == "{frames}":
+            found["frames"] = part
+        elif expected != part:
+            return None
+    return found
+
+
+def _match(resource: Resource, found: Mapping[str, str | tuple[str, ...]], shape: tuple[str, ...]) -> Match:
+    for name in _NAMES:
+        if name in found and not is_uid(str(found[name])):
+            raise HttpProblem(400, f"what stands for the {name} in the path is not a uid")
+    return Match(resource, count=shape[-1:] == ("count",), **found)  # type: ignore[arg-type]  # by name
+
+
+def _with_method(method: str, matches: list[Match], raw_path: str) -> Match:
+    wanted = "GET" if method == "HEAD" else method
+    for match in matches:
+        if match.resource.method == wanted:
+            return match
+    methods = {match.resource.method for match in matches} | {"OPTIONS"}
+    allow = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+    line = f"{method} is not a method of this resource" if method != "DELETE" else "deletion is not built yet"
+    raise HttpProblem(405, line, {"Allow": allow})

@@ -1,0 +1,303 @@
+"""One HTTP server for a process: what is open to all, and DICOMweb for those who may.
+
+A request passes, in this order: the limits of its connection, CORS preflight, access, the routing table, the handler of
+the role. What a handler raises becomes a status and a line (`errors`); what it should not have raised is logged here,
+with its trace, and is a 500 without one. A client that goes away cancels the handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from libs.common.errors import ConfigError, GantryError
+from libs.common.web.access import Access, Caller
+from libs.common.web.bodies import CORS
+from libs.common.web.errors import HttpProblem, problem_of
+from libs.common.web.routes import Match, Resource, allowed, find, is_ours, is_page
+
+log = structlog.get_logger("gantry.web")
+
+Handler = Callable[[web.BaseRequest, Match], Awaitable[web.StreamResponse]]
+OpenHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Observer = Callable[[str, int, float], None]
+"""Hears of each DICOMweb request: resource, status and seconds."""
+
+CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
+"""Who asks, of a request that was admitted."""
+_EXPOSED = "ETag, Location, Content-Location, Warning, Link, Content-Range, Accept-Ranges, Retry-After"
+
+
+@dataclass(frozen=True, slots=True)
+class WebLimits:
+    """Sizes in bytes, times in seconds. `header_deadline` runs from a connection, or the end of the request before, to
+    a whole request header; `stall` is how long a body may stand still, in either direction."""
+
+    max_connections: int = 1000
+    max_header: int = 16384
+    header_deadline: float = 30.0
+    stall: float = 60.0
+    cors_origins: tuple[str, ...] = ()
+
+
+_silent = logging.getLogger("gantry.web.silent")
+_silent.disabled = True
+
+
+def in_words(error: OSError) -> str:
+    """The system's reason; asyncio puts a sentence of its own around it."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)
+
+
+class _Connection(web.RequestHandler):
+    """A connection that is ended where no whole request header comes in time."""
+
+    server: WebServer
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if not self.server.connected(self):
+            assert isinstance(transport, asyncio.Transport)
+            transport.write(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\r\n")
+            transport.close()
+        self.wait_for_header()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.stop_waiting()
+        self.server.lost(self)
+        super().connection_lost(exc)
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """What is no HTTP. Said and logged without what was sent: there may be names in it."""
+        log.warning("not a request", status=status, error=type(exc).__name__)
+        response = _said(HttpProblem(status, "internal error" if status >= 500 else "this is no HTTP request"))
+        response.force_close()
+        return response
+
+    def wait_for_header(self) -> None:
+        self.stop_waiting()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self.server.limits.header_deadline, self._too_late)
+
+    def stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_late(self) -> None:
+        self._timer = None
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class _Protocols(web.Server):
+    """Makes a `_Connection` for each connection."""
+
+    def __init__(self, server: WebServer) -> None:
+        limits = server.limits
+        self._arguments: dict[str, Any] = {
+            "keepalive_timeout": limits.header_deadline,
+            "access_log": None,
+            "logger": _silent,  # it would log requests whole
+            "max_line_size": limits.max_header,
+            "max_field_size": limits.max_header,
+            "auto_decompress": False,  # a body is inflated, if at all, under a limit of ours
+        }
+        super().__init__(server.handle, handler_cancellation=True, **self._arguments)
+        self._web = server
+
+    def __call__(self) -> web.RequestHandler:
+        connection = _Connection(self, loop=asyncio.get_running_loop(), **self._arguments)
+        connection.server = self._web
+        return connection
+
+
+class WebServer:
+    """A component of the lifecycle. Handlers of resources may be added until requests for them come."""
+
+    name = "http"
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        open_paths: Mapping[str, OpenHandler],
+        access: Access,
+        limits: WebLimits | None = None,
+        observe: Observer = lambda *_: None,
+    ) -> None:
+        """`open_paths` are answered to anybody: health and metrics."""
+        self.port = port
+        self.limits = limits or WebLimits()
+        self._host = host
+        self._open = dict(open_paths)
+        self._access = access
+        self._observe = observe
+        self._handlers: dict[Resource, Handler] = {}
+        self._protocols: _Protocols | None = None
+        self._listening: list[asyncio.Server] = []
+        self._connections: set[_Connection] = set()
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+
+    def serve(self, handlers: Mapping[Resource, Handler]) -> None:
+        """Answer these resources from now on."""
+        self._handlers.update(handlers)
+
+    # ---- the lifecycle's side
+
+    async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
+        """Listen; on sockets that are open already where they are given. Raises `ConfigError`."""
+        self._protocols = _Protocols(self)
+        loop = asyncio.get_running_loop()
+        try:
+            if sockets:
+                self._listening = [await loop.create_server(self._protocols, sock=sock) for sock in sockets]
+            else:
+                self._listening = [await loop.create_server(self._protocols, self._host, self.port, backlog=1024)]
+        except OSError as error:
+            raise ConfigError("http", None, f"cannot listen on port {self.port}: {in_words(error)}") from error
+        self.port = self._listening[0].sockets[0].getsockname()[1]
+
+    async def drain(self) -> None:
+        """What is under way goes on; new DICOMweb requests are sent elsewhere. Probes are answered until the end."""
+        self._draining = True
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        for server in self._listening:
+            server.close()
+        if self._protocols is not None:
+            await self._protocols.shutdown(1.0)
+
+    # ---- connections
+
+    def connected(self, connection: _Connection) -> bool:
+        """Whether there is room for one more."""
+        self._connections.add(connection)
+        return len(self._connections) <= self.limits.max_connections
+
+    def lost(self, connection: _Connection) -> None:
+        """One is gone."""
+        self._connections.discard(connection)
+
+    # ---- requests
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Any request."""
+        connection = request.protocol
+        assert isinstance(connection, _Connection)
+        connection.stop_waiting()
+        try:
+            path = request.rel_url.raw_path
+            if path in self._open:
+                return await self._open_path(request, self._open[path])
+            return await self._dicomweb(request, path)
+        finally:
+            if connection.transport is not None:
+                connection.wait_for_header()
+
+    async def _open_path(self, request: web.BaseRequest, handler: OpenHandler) -> web.StreamResponse:
+        if request.method not in ("GET", "HEAD"):
+            return _said(HttpProblem(405, "only GET and HEAD", {"Allow": "GET, HEAD"}))
+        return await handler(request)
+
+    async def _dicomweb(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        self._under_way += 1
+        self._idle.clear()
+        resource, status = "none", 500
+        cors = self._cors(request)
+        try:
+            try:
+                if request.method == "OPTIONS":
+                    response: web.StreamResponse = _options(request, path, cors)
+                else:
+                    match = self._admitted(request, path)
+                    resource = match.resource.name.lower()
+                    request[CORS] = cors
+                    response = await self._handler(match)(request, match)
+            except GantryError as error:
+                response = _said(problem_of(error))
+                if response.status >= 500:
+                    log.warning("request failed", resource=resource, status=response.status, error=str(error))
+            except (web.HTTPException, ConnectionError):
+                raise
+            except Exception:
+                log.exception("request failed", resource=resource)
+                response = _said(HttpProblem(500, "internal error"))
+            status = response.status
+            if not response.prepared:
+                add_cors(response, cors)
+            return response
+        finally:
+            self._observe(resource, status, clock() - begun)
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    def _admitted(self, request: web.BaseRequest, path: str) -> Match:
+        if not is_ours(path):
+            raise HttpProblem(404, "no such resource")
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        admit = self._access.admit_to_page if is_page(path) else self._access.admit
+        request[CALLER] = admit(str(peer[0]) if peer else "", request.headers)
+        if self._draining:
+            raise HttpProblem(503, "this process is ending", {"Retry-After": "1", "Connection": "close"})
+        return find(request.method, path)
+
+    def _handler(self, match: Match) -> Handler:
+        handler = self._handlers.get(match.resource)
+        if handler is None:
+            raise HttpProblem(404, f"this process does not play the role {match.resource.service.value}")
+        return handler
+
+    def _cors(self, request: web.BaseRequest) -> dict[str, str]:
+        """The Fetch standard's CORS protocol; nothing where the origin is not one of ours."""
+        origin = request.headers.get("Origin", "")
+        if not origin or not ({origin, "*"} & set(self.limits.cors_origins)):
+            return {}
+        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin", "Access-Control-Expose-Headers": _EXPOSED}
+
+
+def add_cors(response: web.StreamResponse, cors: Mapping[str, str]) -> None:
+    """Put them into a response that is not sent yet."""
+    vary = response.headers.get("Vary")
+    response.headers.update(cors)
+    if vary and cors:
+        response.headers["Vary"] = f"{vary}, Origin"
+
+
+def _options(request: web.BaseRequest, path: str, cors: Mapping[str, str]) -> web.Response:
+    """Which methods a path has: to anybody, since a preflight carries no token (Fetch 3.2.2)."""
+    if not is_ours(path):
+        raise HttpProblem(404, "no such resource")
+    methods = allowed(path)
+    headers = {"Allow": methods}
+    if cors:
+        asked = request.headers.get("Access-Control-Request-Headers", "")
+        headers |= {
+            "Access-Control-Allow-Methods": methods,
+            "Access-Control-Allow-Headers": asked or "Accept, Authorization, Content-Type, If-None-Match, Range",
+            "Access-Control-Max-Age": "600",
+        }
+    return web.Response(status=204, headers=headers)
+
+
+def _said(problem: HttpProblem) -> web.Response:
+    headers = {"Cache-Control": "no-store", **problem.headers}
+    return web.Response(status=problem.status, text=f"{problem.line}\n", headers=headers)

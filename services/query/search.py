@@ -1,0 +1,200 @@
+"""A QIDO-RS request becomes a query (PS3.18 8.3.4, 10.6.1). Pure.
+
+The keys become the keys of an identifier, and the query is made of it as that of a C-FIND is.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pydicom.datadict import keyword_dict
+
+from libs.common.dicom.attributes import (
+    ATTRIBUTES,
+    INSTANCE_AVAILABILITY,
+    QUERY_RETRIEVE_LEVEL,
+    UNIQUE_KEYS,
+    Level,
+    keyword_of,
+)
+from libs.common.dicom.identifiers import Identifier
+from libs.common.dicom.matching import Place, Query
+from libs.common.dicom.queries import Model, compile_query, is_supported
+from libs.common.dicom.vrs import vr_of
+from libs.common.ids import DEFAULT_PARTITION
+from libs.common.web.errors import HttpProblem
+from libs.common.web.routes import Match, Resource
+
+MAX_LIMIT = 5000
+"""Matches of one answer; the rest by `offset` or, better, by `cursor`."""
+MAX_OFFSET = 100_000
+"""Matches that may be passed over: each costs as much as one that is shown."""
+MAX_PARAMETERS = 1000
+RETRIEVE_URL = 0x00081190
+
+FUZZY = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
+MORE = "There are additional results that can be requested."
+
+_LEVELS = {
+    Resource.SEARCH_STUDIES: Level.STUDY,
+    Resource.SEARCH_SERIES: Level.SERIES,
+    Resource.SEARCH_INSTANCES: Level.IMAGE,
+}
+_HEX = re.compile(r"[0-9A-Fa-f]{8}")
+_ONE_TEXT = frozenset((b"LT", b"ST", b"UT"))
+_OTHERS = frozenset(("accept", "charset", "emptyvaluematching", "multiplevaluematching"))
+
+# PS3.18 tables 10.6.3-3 to 10.6.3-5: what is returned without being asked for.
+_RETURNED = {
+    Level.STUDY: """StudyDate StudyTime AccessionNumber ModalitiesInStudy ReferringPhysicianName PatientName PatientID
+        PatientBirthDate PatientSex StudyInstanceUID StudyID StudyDescription NumberOfStudyRelatedSeries
+        NumberOfStudyRelatedInstances""",
+    Level.SERIES: """Modality SeriesDescription SeriesInstanceUID SeriesNumber NumberOfSeriesRelatedInstances
+        PerformedProcedureStepStartDate PerformedProcedureStepStartTime""",
+    Level.IMAGE: "SOPClassUID SOPInstanceUID InstanceNumber Rows Columns BitsAllocated NumberOfFrames",
+}
+RETURNED = {level: frozenset(keyword_dict[k] for k in words.split()) for level, words in _RETURNED.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is asked: the query without a limit, the tags of an answer, and which part of the matches is wanted."""
+
+    query: Query
+    returned: tuple[int, ...]
+    offset: int = 0
+    limit: int = MAX_LIMIT
+    after: Place = ()
+    warnings: tuple[str, ...] = ()
+
+
+def search_of(match: Match, parameters: Sequence[tuple[str, str]]) -> Search:
+    """Raises `HttpProblem` 400 and `IdentifierError`."""
+    if len(parameters) > MAX_PARAMETERS:
+        raise HttpProblem(400, f"more than {MAX_PARAMETERS} parameters")
+    level = _LEVELS[match.resource]
+    keys: dict[int, list[str]] = {QUERY_RETRIEVE_LEVEL: [level.value]}
+    included: set[int] = set()
+    search = Search(Query(DEFAULT_PARTITION, level), ())
+    warnings: list[str] = []
+    for name, value in parameters:
+        if name == "includefield":
+            included |= _included(value, level)
+        elif name == "fuzzymatching":
+            warnings += [FUZZY] if _flag(name, value) else []
+        elif name == "limit":
+            search = replace(search, limit=min(_number(name, value), MAX_LIMIT))
+        elif name == "offset":
+            search = replace(search, offset=_offset(value))
+        elif name == "cursor":
+            search = replace(search, after=place_of(value))
+        elif name not in _OTHERS:
+            tag = tag_of(name, f"{name[:64]!a} is no parameter, and no attribute")
+            keys.setdefault(tag, []).extend(_values(tag, value))
+            if not is_supported(tag, level):
+                warnings.append(f"{keyword_of(tag)} is not supported as a key here, and was ignored.")
+    _put_path(keys, match)
+    query = compile_query(
+        Identifier(keys), Model.STUDY_ROOT, DEFAULT_PARTITION, relational=True, combined_date_time=True
+    )
+    returned = {tag for tag in (*keys, *included) if is_supported(tag, level)} | _by_default(match, level)
+    return replace(
+        search,
+        query=query,
+        returned=tuple(sorted(returned - {QUERY_RETRIEVE_LEVEL, RETRIEVE_URL})),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def tag_of(name: str, problem: str) -> int:
+    """The tag that a keyword or eight hexadecimal digits name; of a dotted path (PS3.18 8.3.4.1) that of the sequence.
+    Raises `HttpProblem` 400 with `problem`."""
+    first = name.partition(".")[0]
+    if _HEX.fullmatch(first):
+        return int(first, 16)
+    tag = keyword_dict.get(first)
+    if tag is None:
+        raise HttpProblem(400, problem)
+    return int(tag)
+
+
+def _values(tag: int, value: str) -> list[str]:
+    """Several values are separated as in an identifier; UIDs, and codes, which have no commas, also by commas."""
+    vr = vr_of(tag)
+    if vr in _ONE_TEXT:
+        return [value]
+    if vr in (b"UI", b"CS"):
+        value = value.replace(",", "\\")
+    return [part.strip() for part in value.split("\\")]
+
+
+def _put_path(keys: dict[int, list[str]], match: Match) -> None:
+    """What the path names holds, whatever the parameters say."""
+    for level, uid in ((Level.STUDY, match.study), (Level.SERIES, match.series)):
+        if uid:
+            asked = [one for one in keys.get(UNIQUE_KEYS[level], []) if one]
+            if asked and uid not in asked:
+                raise HttpProblem(400, f"the {level.value.lower()} of the path is not among those of the parameters")
+            keys[UNIQUE_KEYS[level]] = [uid]
+
+
+def _included(value: str, level: Level) -> set[int]:
+    found: set[int] = set()
+    for name in value.split(","):
+        if name.strip() == "all":
+            found |= {tag for tag in ATTRIBUTES if is_supported(tag, level)}
+        elif name.strip():
+            found.add(tag_of(name.strip(), f"includefield names {name.strip()[:64]!a}, which is no attribute"))
+    return found
+
+
+def _by_default(match: Match, level: Level) -> set[int]:
+    """Of levels above that the path does not name, all that is returned for them (table 10.6.3-1); UIDs always."""
+    found = {INSTANCE_AVAILABILITY, *RETURNED[level]}
+    for above in (Level.STUDY, Level.SERIES):
+        if above.depth < level.depth:
+            found.add(UNIQUE_KEYS[above])
+            if not (match.study if above is Level.STUDY else match.series):
+                found |= RETURNED[above]
+    return found
+
+
+def _flag(name: str, value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise HttpProblem(400, f"{name} is neither true nor false")
+    return value.lower() == "true"
+
+
+def _number(name: str, value: str) -> int:
+    if not value.isascii() or not value.isdigit() or len(value) > 18:
+        raise HttpProblem(400, f"{name} is no number")
+    return int(value)
+
+
+def _offset(value: str) -> int:
+    offset = _number("offset", value)
+    if offset > MAX_OFFSET:
+        raise HttpProblem(400, f"offset is more than {MAX_OFFSET}: go on with the cursor of the answer before")
+    return offset
+
+
+def cursor_of(place: Place) -> str:
+    """A place in words that a URL can hold."""
+    return base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def place_of(cursor: str) -> Place:
+    """The place that a cursor stands for; "" begins. Raises `HttpProblem` 400."""
+    if not cursor:
+        return ()
+    try:
+        value = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, list) or not value or not all(isinstance(v, str | int) for v in value):
+        raise HttpProblem(400, "cursor is none of ours")
+    return tuple(value)
