@@ -36,6 +36,7 @@ from services.query import app as query_app
 from services.retrieve import app as retrieve_app
 from services.retrieve.conversion import Converter
 from services.retrieve.handlers import RetrieveSettings
+from services.retrieve.web import WebSettings
 from services.roles import Role, dimse_port, http_port
 from services.stores import Stores, open_stores
 from services.upkeep import archiver
@@ -194,6 +195,8 @@ class Archive:
                 read_ahead=(settings.retrieve.read_ahead, settings.retrieve.read_ahead_total),
                 parallel=(settings.retrieve.parallel_destinations, settings.retrieve.parallel_per_destination),
             )
+            web_settings = WebSettings(settings.http.url, settings.retrieve.metadata_memory, settings.http.stall)
+            self.health.serve(retrieve_app.build_web(stores.objects, stores.index, self._converter, web_settings))
         if Role.COMMITMENT in roles:
             services, worker = await commitment_app.build(
                 stores.objects,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from libs.common.dicom.attributes import STORED_TAGS
 from libs.common.dicom.inflate import inflate_head
+from libs.common.dicom.layout import Layout, pack_layout
 from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.dicom.values import header_values
 from libs.common.events import InstanceConflictFound, InstanceStored
@@ -40,6 +41,7 @@ def entry_of(event: InstanceStored, head: bytes | None = None) -> InstanceEntry:
         data_set_offset=event.data_set_offset,
         data_set_length=event.data_set_length,
         digest=event.digest,
+        layout=pack_layout(Layout(event.header_length, event.bulk, event.pixel_data)),
         attributes=header_values(header, event.transfer_syntax_uid, STORED_TAGS, partial=partial),
     )
 

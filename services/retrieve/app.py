@@ -18,11 +18,18 @@ from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Ability
+from libs.common.web.routes import Resource
+from libs.common.web.server import Handler
 from services.retrieve.conversion import Converter
 from services.retrieve.handlers import Destinations, RetrieveService, RetrieveSettings
 from services.retrieve.lanes import Lanes
+from services.retrieve.metadata import Metadata
 from services.retrieve.plan import UNCOMPRESSED
+from services.retrieve.reading import Objects
 from services.retrieve.suboperations import SubOperations
+from services.retrieve.web import Finder, ObjectService, WebSettings
+from services.retrieve.web_frames import FrameService
+from services.retrieve.web_uri import UriService
 
 _RETRIEVE = (
     PATIENT_ROOT_MOVE,
@@ -32,6 +39,16 @@ _RETRIEVE = (
     PATIENT_STUDY_ONLY_MOVE,
     PATIENT_STUDY_ONLY_GET,
 )
+
+
+def build_web(
+    store: BlobStore, index: SearchIndex, converter: Converter, settings: WebSettings
+) -> dict[Resource, Handler]:
+    """The DICOMweb half of this role."""
+    finder, objects = Finder(index), Objects(store)
+    whole = ObjectService(finder, objects, Metadata(objects, settings.metadata_memory), converter, settings)
+    frames = FrameService(finder, objects, converter, settings)
+    return {**whole.handlers(), **frames.handlers(), **UriService(finder, whole, frames).handlers()}
 
 
 def build(

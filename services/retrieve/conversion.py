@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from io import BytesIO
+from typing import TypeVarTuple
 
 from libs.common.dicom.part10 import parse_meta
 from libs.common.errors import GantryError
 
 _MEMORY = 4 << 30
+Arguments = TypeVarTuple("Arguments")
 
 
 class ConversionFailed(GantryError):
@@ -58,13 +60,17 @@ class Converter:
         """`convert` in a worker; raises `ConversionFailed`."""
         if len(part10) > self._max_size:
             raise ConversionFailed(f"object of {len(part10)} bytes is too large to convert")
+        return await self.run(convert, part10, transfer_syntax)
+
+    async def run(self, work: Callable[[*Arguments], bytes], *arguments: *Arguments) -> bytes:
+        """Work of this kind in a worker; raises `ConversionFailed`."""
         if self._pool is None:
             context = multiprocessing.get_context("forkserver")
             self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_limit)
         pool = self._pool
         try:
-            work = asyncio.get_running_loop().run_in_executor(pool, convert, part10, transfer_syntax)
-            return await asyncio.wait_for(work, self._deadline)
+            working = asyncio.get_running_loop().run_in_executor(pool, work, *arguments)
+            return await asyncio.wait_for(working, self._deadline)
         except (BrokenProcessPool, TimeoutError) as error:
             # A decoder crashed or hangs: only new processes get rid of it.
             if self._pool is pool:

@@ -178,12 +178,13 @@ async def test_locate_gives_all_current_objects_below_the_matches(index: SearchI
         assert len(list(itertools.groupby(places))) == len(set(places))
         for at in located:
             source = elected[at.sop_instance_uid]
-            assert (at.object_key, at.digest, at.data_set_length, at.data_set_offset, at.series_instance_uid) == (
+            assert at.series_instance_uid == source.series_instance_uid
+            assert (at.layout, at.object_key, at.digest, at.data_set_length, at.data_set_offset) == (
+                source.layout,
                 source.object_key,
                 source.digest,
                 source.data_set_length,
                 source.data_set_offset,
-                source.series_instance_uid,
             )
 
 

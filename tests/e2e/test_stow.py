@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,11 @@ from libs.cli.files import DicomFile
 from tests.e2e.conftest import Site
 from tests.e2e.test_pynetdicom import MANY_KINDS
 from tests.support import asking
+from tests.support.archive import free_port
 from tests.support.bulk import frame
+from tests.support.dicom import from_bytes
 from tests.support.objects import bytes_of, data_set, file_bytes, sample, study, write
+from tests.support.orthanc import Orthanc
 from tests.support.stow import METADATA, files, multipart, part, post
 from tests.support.waiting import store, wait_found, wait_searchable
 
@@ -137,6 +141,18 @@ def fetched(site: Site, folder: Path, made: Dataset, syntax: str) -> bytes:
     keys = [f"{name}={made[name].value}" for name in names]
     got = asyncio.run(asking.get(site.modality, folder, "IMAGE", *keys, syntax=syntax, sop_class=made.SOPClassUID))
     return got[made.SOPInstanceUID]
+
+
+def test_orthancs_dicomweb_plugin_stores_by_stow(site: Site, tmp_path: Path) -> None:
+    made = [sample(tmp_path, name, PatientID="STOW-ORTHANC") for name in ("CT_small.dcm", "MR_small_RLE.dcm")]
+    (tmp_path / "orthanc").mkdir()
+    with Orthanc(tmp_path / "orthanc", free_port(), site.archive.port, site.archive.http_port) as orthanc:
+        ids = [orthanc.upload(file.path) for file in made]
+        orthanc.post("/dicom-web/servers/gantry/stow", {"Resources": ids, "Synchronous": True})
+        theirs = [pydicom.dcmread(io.BytesIO(orthanc.file_of(file.sop_instance_uid))) for file in made]
+    for number, (file, sent) in enumerate(zip(made, theirs, strict=True)):
+        got = from_bytes(got_back(site, tmp_path / f"got{number}", file), file.transfer_syntax_uid)
+        assert got == sent
 
 
 def test_dicomweb_client_stores(site: Site, tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 from libs.common.dicom import attributes as tags
 from libs.common.dicom.attributes import ATTRIBUTES, Level
+from libs.common.dicom.layout import Layout, pack_layout
 from libs.common.dicom.matching import Document
 from libs.common.dicom.values import text_of
+from libs.common.events import PixelData
 from libs.common.ports.index import InstanceEntry
 
 
@@ -38,6 +40,7 @@ def entry(
         data_set_offset=300,
         data_set_length=1000 + receipt,
         digest=digest,
+        layout=pack_layout(Layout(900, (), PixelData(0x7FE00010, "OW", 912, 88 + receipt))),
         attributes={
             tags.STUDY_INSTANCE_UID: [study],
             tags.SERIES_INSTANCE_UID: [series],

@@ -185,8 +185,9 @@ class OpenSearch(Section):
 
 
 class Retrieve(Section):
-    """C-MOVE and C-GET"""
+    """C-MOVE and C-GET, and WADO"""
 
+    metadata_memory: Annotated[int, Field(ge=_MIB)] = _f(64 * _MIB, "bytes", "Metadata of instances kept, per process")
     suboperation_retries: Annotated[int, Field(ge=0)] = _f(2, "retries", "Of a sub-operation that failed")
     retry_delay: Seconds = _f(2.0, "s", "Before the first retry; doubles")
     connect_timeout: Seconds = _f(10.0, "s", "TCP connection to a destination")

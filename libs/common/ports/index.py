@@ -15,7 +15,8 @@ class InstanceEntry:
     """One receipt of one instance, as the indexer offers it to the index.
 
     `receipt` sorts by time (`libs.common.ids.Receipt`). `attributes` maps tags (group << 16 | element) of all levels
-    to their values in the DICOM JSON model (PS3.18 F.2), text already decoded.
+    to their values in the DICOM JSON model (PS3.18 F.2), text already decoded. `layout` is `libs.common.dicom.layout`,
+    packed; empty where it is not known.
     """
 
     partition: str
@@ -30,6 +31,7 @@ class InstanceEntry:
     data_set_length: int
     digest: str
     attributes: Mapping[int, Any] = field(default_factory=dict)
+    layout: bytes = b""
 
 
 class Outcome(Enum):
@@ -57,7 +59,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where the current object of an instance is."""
+    """Where the current object of an instance is, and, as it was applied, where things lie in it."""
 
     study_instance_uid: str
     series_instance_uid: str
@@ -68,6 +70,7 @@ class Location:
     data_set_offset: int
     data_set_length: int
     digest: str
+    layout: bytes = b""
 
 
 class SearchIndex(Protocol):

@@ -14,6 +14,8 @@ from libs.common.web.inflate import Gunzip
 
 CORS: web.RequestKey[Mapping[str, str]] = web.RequestKey("cors", Mapping[str, str])
 """Headers that every answer to this request has."""
+BEGUN: web.RequestKey[bool] = web.RequestKey("begun", bool)
+"""The head of the answer has gone out: what goes wrong now can only cut it."""
 _GZIP_FROM = 1024
 _IN_A_THREAD = 1 << 16
 
@@ -75,6 +77,7 @@ class Outgoing:
         self._response.headers.update(headers)
         cors: Mapping[str, str] = self._request.get(CORS, {})
         self._response.headers.update(cors)
+        self._request[BEGUN] = True
         await self._response.prepare(self._request)
         return self._request.method != "HEAD"
 

@@ -13,14 +13,14 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from aiohttp import web
 
 from libs.common.errors import ConfigError, GantryError
 from libs.common.web.access import Access, Caller
-from libs.common.web.bodies import CORS
+from libs.common.web.bodies import BEGUN, CORS
 from libs.common.web.errors import HttpProblem, problem_of
 from libs.common.web.routes import Match, Resource, allowed, find, is_ours, is_page
 
@@ -232,6 +232,9 @@ class WebServer:
                     request[CORS] = cors
                     response = await self._handler(match)(request, match)
             except GantryError as error:
+                if request.get(BEGUN):
+                    log.warning("answer broke off", resource=resource, error=str(error))
+                    _cut(request)
                 response = _said(problem_of(error))
                 if response.status >= 500:
                     log.warning("request failed", resource=resource, status=response.status, error=str(error))
@@ -239,6 +242,8 @@ class WebServer:
                 raise
             except Exception:
                 log.exception("request failed", resource=resource)
+                if request.get(BEGUN):
+                    _cut(request)
                 response = _said(HttpProblem(500, "internal error"))
             status = response.status
             if not response.prepared:
@@ -296,6 +301,13 @@ def _options(request: web.BaseRequest, path: str, cors: Mapping[str, str]) -> we
             "Access-Control-Max-Age": "600",
         }
     return web.Response(status=204, headers=headers)
+
+
+def _cut(request: web.BaseRequest) -> NoReturn:
+    """The client must see that what it has is not the whole."""
+    if request.transport is not None:
+        request.transport.abort()
+    raise ConnectionResetError("the answer broke off")
 
 
 def _said(problem: HttpProblem) -> web.Response:

@@ -99,6 +99,7 @@ def instance_source(entry: InstanceEntry) -> Source:
             "offset": entry.data_set_offset,
             "length": entry.data_set_length,
             "digest": entry.digest,
+            "layout": b64encode(entry.layout).decode("ascii"),
         },
         "attributes": pack(image),
         "above": pack(above),
@@ -129,6 +130,7 @@ def location_of(source: Source) -> Location:
         place["offset"],
         place["length"],
         place["digest"],
+        b64decode(place.get("layout", "")),
     )
 
 

@@ -77,12 +77,13 @@ def _uids(entries: Sequence[InstanceEntry]) -> dict[str, list[str]]:
 
 _PUT = """
     INSERT INTO instance (partition, uid, study_id, series_id, receipt, sop_class, transfer_syntax, object_key,
-        data_set_offset, data_set_length, digest, attributes, above) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        data_set_offset, data_set_length, digest, attributes, above, layout)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (partition, uid) DO UPDATE SET study_id = excluded.study_id, series_id = excluded.series_id,
         receipt = excluded.receipt, sop_class = excluded.sop_class, transfer_syntax = excluded.transfer_syntax,
         object_key = excluded.object_key, data_set_offset = excluded.data_set_offset,
         data_set_length = excluded.data_set_length, digest = excluded.digest, attributes = excluded.attributes,
-        above = excluded.above
+        above = excluded.above, layout = excluded.layout
 """
 
 
@@ -142,4 +143,5 @@ def _columns(entry: InstanceEntry) -> tuple[Any, ...]:
         entry.digest,
         msgpack.packb(image),
         msgpack.packb(above),
+        entry.layout,
     )

@@ -17,7 +17,7 @@ from libs.common.ports.index import Location
 _PATIENT_COLUMNS = "p.attributes, p.studies, p.series, p.instances"
 _STUDY_COLUMNS = f"{_PATIENT_COLUMNS}, s.attributes, s.modalities, s.sop_classes, s.series, s.instances"
 _LOCATION_COLUMNS = (
-    "i.uid, i.sop_class, i.transfer_syntax, i.object_key, i.data_set_offset, i.data_set_length, i.digest"
+    "i.uid, i.sop_class, i.transfer_syntax, i.object_key, i.data_set_offset, i.data_set_length, i.digest, i.layout"
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 1
+VERSION = 2
 SEVERAL = "\x01"
 """Marks a row that is looked at whatever is looked for."""
 NARROW = 128
@@ -47,7 +47,8 @@ CREATE TABLE instance (
     id INTEGER PRIMARY KEY AUTOINCREMENT, partition TEXT NOT NULL, uid TEXT NOT NULL, study_id INTEGER NOT NULL,
     series_id INTEGER NOT NULL, receipt TEXT NOT NULL, sop_class TEXT NOT NULL, transfer_syntax TEXT NOT NULL,
     object_key TEXT NOT NULL, data_set_offset INTEGER NOT NULL, data_set_length INTEGER NOT NULL,
-    digest TEXT NOT NULL, attributes BLOB NOT NULL, above BLOB NOT NULL, UNIQUE (partition, uid));
+    digest TEXT NOT NULL, attributes BLOB NOT NULL, above BLOB NOT NULL,
+    layout BLOB NOT NULL DEFAULT X'', UNIQUE (partition, uid));
 CREATE INDEX instance_series ON instance (series_id);
 CREATE INDEX instance_class ON instance (series_id, sop_class, receipt);
 
@@ -63,6 +64,11 @@ def create(connection: sqlite3.Connection) -> None:
     """Make the tables, inside the transaction that is open, where they are not there yet."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
+        return
+    if version == 1:
+        # What was applied before has no layout: it is read from the objects then, until `gantry reindex`.
+        connection.execute("ALTER TABLE instance ADD COLUMN layout BLOB NOT NULL DEFAULT X''")
+        connection.execute(f"PRAGMA user_version={VERSION}")
         return
     if version != 0:
         raise sqlite3.DatabaseError(f"search index has version {version}, not {VERSION}: remove it to have it rebuilt")

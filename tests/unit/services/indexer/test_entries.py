@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from libs.common.dicom.layout import Layout, unpack_layout
 from libs.common.dicom.scan import Limits, Scanner
 from libs.common.errors import GantryError
 from libs.common.events import InstanceStored
@@ -44,7 +45,9 @@ def test_a_claim_check_gives_the_same_entry(data_set: Dataset, syntax: str) -> N
     assert carried.header is not None
     assert referred.header is None
     found = entry_of(referred, data[: head_length(referred)])
-    assert found == entry_of(carried)
+    # What was too much for the event is too much for the layout.
+    assert replace(found, layout=b"") == replace(entry_of(carried), layout=b"")
+    assert unpack_layout(entry_of(carried).layout) == Layout(carried.header_length, carried.bulk, carried.pixel_data)
     assert found.attributes[NAME] == [{"Alphabetic": "Müller"}]
 
 

@@ -1,0 +1,61 @@
+"""WADO-URI (PS3.18 9): one object, or a picture of it, for links of old."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from libs.common.ids import is_uid
+from libs.common.web.errors import HttpProblem
+from libs.common.web.negotiation import DICOM, MediaRange, Offer
+from libs.common.web.routes import Match, Resource
+from libs.common.web.server import Handler
+from services.retrieve.web import Finder, ObjectService
+from services.retrieve.web_frames import FrameService, look_of
+
+_PICTURES = frozenset(("image/png", "image/*", "*/*", "image/jpeg"))
+
+
+class UriService:
+    """`/wado?requestType=WADO&…`"""
+
+    def __init__(self, finder: Finder, objects: ObjectService, frames: FrameService) -> None:
+        self._finder = finder
+        self._objects = objects
+        self._frames = frames
+
+    def handlers(self) -> dict[Resource, Handler]:
+        """What the HTTP server is to answer with."""
+        return {Resource.WADO_URI: self.retrieve}
+
+    async def retrieve(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """Raises `HttpProblem` 400 for what is no such request."""
+        query = request.query
+        if query.get("requestType") != "WADO":
+            raise HttpProblem(400, "requestType is not WADO")
+        uids = {name: query.get(f"{name}UID", "") for name in ("study", "series", "object")}
+        for name, uid in uids.items():
+            if not is_uid(uid):
+                raise HttpProblem(400, f"{name}UID is missing, or is no uid")
+        if query.get("anonymize"):
+            raise HttpProblem(406, "anonymize is not supported")
+        named = Match(Resource.WADO_URI, uids["study"], uids["series"], uids["object"], query.get("frameNumber", ""))
+        kinds = [kind.strip().lower() for kind in query.get("contentType", "").split(",") if kind.strip()]
+        if DICOM in kinds:
+            syntax = query.get("transferSyntax", "")
+            if syntax and not is_uid(syntax):
+                raise HttpProblem(400, "transferSyntax is no uid")
+            location = await self._finder.one(named)
+            return await self._objects.send(request, [location], Offer(DICOM), MediaRange(DICOM, 1.0, "", syntax))
+        if kinds and not _PICTURES & set(kinds):
+            raise HttpProblem(406, "contentType is neither application/dicom nor image/png")
+        return await self._frames.picture(request, named, look_of(_window(request), _viewport(request)))
+
+
+def _window(request: web.BaseRequest) -> str | None:
+    center, width = request.query.get("windowCenter"), request.query.get("windowWidth")
+    return None if center is None and width is None else f"{center},{width}"
+
+
+def _viewport(request: web.BaseRequest) -> str | None:
+    rows, columns = request.query.get("rows"), request.query.get("columns")
+    return None if rows is None and columns is None else f"{columns or rows},{rows or columns}"
