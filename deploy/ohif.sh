@@ -24,7 +24,13 @@ echo "ohif: fetching OHIF $OHIF (50 MB)" >&2
 find "$work/package/dist" -name '*.map' -delete
 rm -rf "$work/package/dist/ort"
 # It is built for the root of a server; here it lives below /ohif.
-sed -i -e 's#\(href\|src\|content\)="/#\1="/ohif/#g' -e 's#window.PUBLIC_URL="/"#window.PUBLIC_URL="/ohif/"#' "$work/package/dist/index.html"
+cd "$work/package/dist"
+sed -i -e 's#\(href\|src\|content\)="/#\1="/ohif/#g' -e 's#window.PUBLIC_URL="/"#window.PUBLIC_URL="/ohif/"#' index.html
+sed -i 's#"/assets/#"/ohif/assets/#g' manifest.json
+find . -name '*.js' -exec sed -i 's#__webpack_require__\.p = "/";#__webpack_require__.p = "/ohif/";#' {} +
+find . -name '*.css' -exec sed -i 's#url(/\([a-z0-9]\)#url(/ohif/\1#g' {} +
+grep -q 'PUBLIC_URL="/ohif/"' index.html && grep -q '__webpack_require__.p = "/ohif/"' app.bundle.*.js ||
+    { echo "ohif: this version is built in another way than the script knows" >&2; exit 1; }
 cp "$work/package/LICENSE" "$work/package/dist/LICENSE"
 chmod -R a+rX "$work/package/dist"
 mv "$work/package/dist" "$folder" 2>/dev/null || [ -e "$folder/index.html" ]

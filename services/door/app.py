@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -22,6 +22,7 @@ from libs.common.ul import Limits
 from services.door.backends import Address, Backend, Backends
 from services.door.handlers import Doorkeeper, DoorLimits, connected
 from services.door.routing import Pool
+from services.door.web import Forwarder
 from services.roles import Role, dimse_port, http_port
 from services.web import HealthServer, in_words
 
@@ -44,6 +45,9 @@ class Door:
         self._named = {Pool(name): backends for name, backends in settings.door.pools.items()}
         if not self._named:
             raise ConfigError("door", None, "no backends: name those of ingest, query, retrieve, commitment or mixed")
+        self._named_web = {Pool(name): backends for name, backends in settings.door.web_pools.items()}
+        self._web_backends = Backends(settings.door.leave_alone)
+        self._forwarder = Forwarder(self._web_backends, clock, settings.door.connect_timeout, settings.http.stall)
         self._tls = server_context(settings.tls)
         self._worker = worker
         self._backends = Backends(settings.door.leave_alone)
@@ -61,6 +65,8 @@ class Door:
             lambda: self.lifecycle.state is State.READY,
             checks,
         )
+        if self._named_web:
+            self.health.serve(self._forwarder.handlers())
         self.lifecycle = Lifecycle([self.health, self], clock, settings.drain)
 
     async def run(self) -> int:
@@ -94,6 +100,7 @@ class Door:
         if self._acceptor is not None:
             self._acceptor.close()
         await self._keeper.close()
+        await self._forwarder.close()
 
     # ---- backends
 
@@ -104,20 +111,21 @@ class Door:
 
     async def _look(self) -> None:
         """Resolve every name, and see whether each backend takes connections."""
-        await asyncio.gather(*map(self._resolve, self._named))
+        both = ((self._backends, self._named), (self._web_backends, self._named_web))
+        await asyncio.gather(*(self._resolve(*one, pool) for one in both for pool in one[1]))
         await asyncio.gather(*map(self._try, self._backends.all()))
         for pool in self._named:
             self.metrics.door_backends.labels(pool).set(sum(b.connects for b in self._backends.of(pool)))
 
-    async def _resolve(self, pool: Pool) -> None:
+    async def _resolve(self, backends: Backends, named: Mapping[Pool, tuple[str, ...]], pool: Pool) -> None:
         found: list[Address] = []
-        for backend in self._named[pool]:
+        for backend in named[pool]:
             host, _, port = backend.rpartition(":")
             addresses = await self._addresses(host.strip("[]"), int(port))
             if addresses is None:
                 return  # what was known holds until the name can be resolved again
             found += addresses
-        self._backends.update(pool, dict.fromkeys(found))
+        backends.update(pool, dict.fromkeys(found))
 
     async def _addresses(self, host: str, port: int) -> list[Address] | None:
         loop = asyncio.get_running_loop()

@@ -25,6 +25,7 @@ from libs.common.errors import NotUnderstood
 from libs.common.ids import DEFAULT_PARTITION
 from libs.common.ports.index import SearchIndex
 from libs.common.web.bodies import answer
+from libs.common.web.capabilities import WADL, as_json, as_wadl
 from libs.common.web.errors import HttpProblem
 from libs.common.web.multipart import closing, content_type, part_head
 from libs.common.web.negotiation import DICOM_JSON, DICOM_XML, JSON, Offer, choose, etag_matches, parse_accept
@@ -50,7 +51,15 @@ class SearchService:
 
     def handlers(self) -> dict[Resource, Handler]:
         """What the HTTP server is to answer with."""
-        return dict.fromkeys((Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES), self.search)
+        searches = (Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES)
+        return {**dict.fromkeys(searches, self.search), Resource.CAPABILITIES: self.capabilities}
+
+    async def capabilities(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """What can be asked for, of all three roles."""
+        offer, _ = choose(parse_accept(accept_of(request)), (Offer(JSON), Offer(WADL)))
+        if offer.type == JSON:
+            return await answer(request, to_json(as_json()), JSON)
+        return await answer(request, as_wadl(f"{base_url(request, self._public_url)}{BASE}"), WADL)
 
     async def search(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """Any of the six."""

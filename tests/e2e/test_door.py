@@ -26,6 +26,7 @@ from tests.support import waiting as asking
 from tests.support.archive import free_port
 from tests.support.certificates import Authority
 from tests.support.dcmtk import StoreScp, content, find, ok, received, run
+from tests.support.dicomweb import ask, ask_json, ask_parts
 from tests.support.door import FrontDoor
 from tests.support.objects import CT, sample, study
 from tests.support.orthanc import Orthanc
@@ -353,3 +354,22 @@ def test_many_at_once_through_the_door_lose_nothing(site: Site, door: FrontDoor,
     took = [one.metric("gantry_objects_received_total") for one in door.parts["ingest"]]
     assert min(took) > 0, took
     assert os.path.exists(f"/proc/{door.process.pid}")  # type: ignore[union-attr]
+
+
+def test_dicomweb_goes_to_the_role_of_its_path(site: Site, door: FrontDoor, tmp_path: Path) -> None:
+    files = study(tmp_path, 3)
+    asking.store(site.modality, files)
+    uid = study_of(files[0])
+    asking.wait_searchable(site.modality, uid, 3)
+    (found,) = ask_json(door, f"/dicom-web/studies?StudyInstanceUID={uid}")
+    # Clients are told the door's address, not that of the process behind it.
+    assert found["00081190"]["Value"] == [f"http://127.0.0.1:{door.http_port}/dicom-web/studies/{uid}"]
+    accept = "multipart/related; type=application/dicom; transfer-syntax=*"
+    assert len(ask_parts(door, f"/dicom-web/studies/{uid}", accept)) == 3
+    assert len(ask_json(door, f"/dicom-web/studies/{uid}/metadata")) == 3
+    status, body, _ = ask(door, "/dicom-web/studies", X_Forwarded_For="192.0.2.7")
+    assert status == 403, body
+    status, body, _ = ask(door, "/dicom-web/studies/1.2.3.4.5")
+    assert (status, body) == (404, b"not found\n")
+    asked = [one.metric("gantry_http_requests_total") for name in ("query", "retrieve") for one in door.parts[name]]
+    assert all(asked)

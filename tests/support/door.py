@@ -33,7 +33,11 @@ class FrontDoor(RunningArchive):
         """`environment` is for the processes behind the door, `door` for the door; `scale` says how many of a part."""
         super().__init__(folder, "--role", "door", lab=False, environment=door)
         self.log = folder / "door.txt"
-        behind = {"GANTRY_DIMSE__PROXY_FROM": "[127.0.0.1]", **(environment or {})}
+        behind = {
+            "GANTRY_DIMSE__PROXY_FROM": "[127.0.0.1]",
+            "GANTRY_HTTP__PROXY_FROM": "[127.0.0.1]",
+            **(environment or {}),
+        }
         self.parts = {
             name: [self._part(name, number, lab, behind) for number in range((scale or {}).get(name, 1))]
             for name in PARTS
@@ -42,6 +46,9 @@ class FrontDoor(RunningArchive):
             if name != "indexer":
                 backends = ", ".join(f"127.0.0.1:{one.port}" for one in processes)
                 self.environment[f"GANTRY_DOOR__{name.upper()}"] = f"[{backends}]"
+        for name in ("ingest", "query", "retrieve"):
+            backends = ", ".join(f"127.0.0.1:{one.http_port}" for one in self.parts[name])
+            self.environment[f"GANTRY_DOOR__HTTP_{name.upper()}"] = f"[{backends}]"
         self.environment.setdefault("GANTRY_DOOR__LOOK_EVERY", "0.5")
 
     def _part(self, name: str, number: int, lab: bool, environment: Mapping[str, str]) -> RunningArchive:

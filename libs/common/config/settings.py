@@ -243,6 +243,9 @@ class Door(Section):
     mixed: tuple[HostAndPort, ...] = _f(
         (), "HOST:PORT", "Who plays all these roles: takes associations that mix them, and any whose own pool is away"
     )
+    http_ingest: tuple[HostAndPort, ...] = _f((), "HOST:PORT", "Who takes DICOMweb requests that store")
+    http_query: tuple[HostAndPort, ...] = _f((), "HOST:PORT", "Who takes those that search")
+    http_retrieve: tuple[HostAndPort, ...] = _f((), "HOST:PORT", "Who takes those that fetch")
     connect_timeout: Seconds = _f(2.0, "s", "TCP connection to a backend; then the next one is tried")
     connect_deadline: Seconds = _f(10.0, "s", "For all tries together; then rejected for now (2/3/1)")
     leave_alone: Seconds = _f(5.0, "s", "A backend that could not be reached gets nothing for so long if others can")
@@ -252,6 +255,12 @@ class Door(Section):
     def pools(self) -> dict[str, tuple[str, ...]]:
         """The backends by pool, of the pools that have some."""
         named = {name: getattr(self, name) for name in ("ingest", "query", "retrieve", "commitment", "mixed")}
+        return {name: backends for name, backends in named.items() if backends}
+
+    @property
+    def web_pools(self) -> dict[str, tuple[str, ...]]:
+        """The same for DICOMweb."""
+        named = {name: getattr(self, f"http_{name}") for name in ("ingest", "query", "retrieve")}
         return {name: backends for name, backends in named.items() if backends}
 
 

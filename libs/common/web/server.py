@@ -22,7 +22,7 @@ from libs.common.errors import ConfigError, GantryError
 from libs.common.web.access import Access, Caller
 from libs.common.web.bodies import BEGUN, CORS
 from libs.common.web.errors import HttpProblem, problem_of
-from libs.common.web.routes import Match, Resource, allowed, find, is_ours, is_page
+from libs.common.web.routes import BASE, Match, Resource, allowed, find, is_ours, is_page
 
 log = structlog.get_logger("gantry.web")
 
@@ -224,7 +224,8 @@ class WebServer:
         cors = self._cors(request)
         try:
             try:
-                if request.method == "OPTIONS":
+                # OPTIONS of the base asks what there is (PS3.18 8.9); with the header, a browser whether it may ask.
+                if request.method == "OPTIONS" and (path != BASE or "Access-Control-Request-Method" in request.headers):
                     response: web.StreamResponse = _options(request, path, cors)
                 else:
                     match = self._admitted(request, path)
@@ -263,7 +264,7 @@ class WebServer:
         request[CALLER] = admit(str(peer[0]) if peer else "", request.headers)
         if self._draining:
             raise HttpProblem(503, "this process is ending", {"Retry-After": "1", "Connection": "close"})
-        return find(request.method, path)
+        return find("GET" if request.method == "OPTIONS" else request.method, path)
 
     def _handler(self, match: Match) -> Handler:
         handler = self._handlers.get(match.resource)

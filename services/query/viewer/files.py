@@ -66,8 +66,8 @@ _OHIF_CONFIG = {
                 "wadoRoot": BASE,
                 "qidoSupportsIncludeField": True,
                 "imageRendering": "wadors",
-                "thumbnailRendering": "thumbnail",
-                "thumbnailRequestStrategy": "fetch",
+                # OHIF draws them from frames: of /thumbnail it takes JPEG alone, and we have PNG.
+                "thumbnailRendering": "wadors",
                 "enableStudyLazyLoad": True,
                 "supportsFuzzyMatching": True,
                 "supportsWildcard": True,

@@ -255,3 +255,15 @@ async def by_c_find(index: SearchIndex, level: str, keys: dict[str, str]) -> lis
 def _plain(data_set: Dataset, keys: dict[str, str], level: str) -> dict[str, str]:
     unique = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}[level]
     return {key: str(data_set[key].value) for key in (*keys, unique) if key in data_set}
+
+
+async def test_capabilities_name_every_path(client: aiohttp.ClientSession) -> None:
+    async with client.get("/dicom-web/") as response:
+        resources = {one["path"]: one["methods"] for one in (await response.json())["resources"]}
+    assert resources["/dicom-web/studies"] == ["GET", "POST"]
+    assert "/dicom-web/studies/{study}/series/{series}/instances/{instance}/frames/{frames}" in resources
+    async with client.options("/dicom-web", headers={"Accept": "application/vnd.sun.wadl+xml"}) as response:
+        assert response.status == 200
+        document = ElementTree.fromstring(await response.read())
+    space = "{http://wadl.dev.java.net/2009/02}"
+    assert len(document.findall(f".//{space}resource")) == len(resources)
