@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import cluster, rows
+from tests.bench import cluster, rows, stow
 from tests.bench.rows import Figure
 
 ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
@@ -34,6 +34,7 @@ ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "far-move": cluster.far_move,
     "far-get": cluster.far_get,
     "searchable": cluster.searchable,
+    "stow": stow.stow,
 }
 
 
