@@ -9,7 +9,7 @@ from typing import Any
 
 from libs.common.dicom.json_encoding import BulkPiece
 from libs.common.dicom.xml_reading import from_xml
-from libs.common.errors import ClassNotSupported, NotUnderstood, RefusedDataSet
+from libs.common.errors import ClassNotSupported, DependencyUnavailable, GantryError, NotUnderstood, RefusedDataSet
 from libs.common.ids import is_uid
 from libs.common.web.errors import HttpProblem
 from libs.common.web.negotiation import DICOM_JSON, DICOM_XML, parse_content_type
@@ -19,7 +19,7 @@ from services.ingest.making import Made, make, names_of
 from services.ingest.outcomes import Outcome, failed
 from services.ingest.spool import SpooledBulk
 
-MAX_METADATA = 64 << 20
+MAX_METADATA = 16 << 20
 _PIECE = 1 << 18
 
 
@@ -77,7 +77,7 @@ class Submission:
                 made = await asyncio.to_thread(make, data_set, self._bulk, self._study)
                 used |= made.used
                 await self._keep(made)
-            except RefusedDataSet as error:
+            except (RefusedDataSet, DependencyUnavailable) as error:
                 await self._settling.add(_failure(error, data_set))
         for _ in self._bulk.keys() - used:
             await self._settling.add(_failure(NotUnderstood("bulk data that no metadata refers to"), None))
@@ -130,5 +130,5 @@ def _refused(announced: Announced, storage_classes: Container[str]) -> RefusedDa
     return None
 
 
-async def _failure(error: RefusedDataSet, data_set: Any) -> Outcome:
+async def _failure(error: GantryError, data_set: Any) -> Outcome:
     return failed(error, *names_of(data_set))

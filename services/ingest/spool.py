@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+from contextlib import suppress
 from typing import IO
 
 from libs.common.errors import DependencyUnavailable
@@ -15,21 +17,32 @@ class SpooledBulk:
         self.media_type = media_type
         self.transfer_syntax = transfer_syntax
         self.size = 0
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (it is closed with the request)
+        try:
+            self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (it is closed with the request)
+        except OSError as error:
+            raise _no_room(error) from error
 
     def write(self, data: bytes) -> None:
         """The next bytes. Raises `DependencyUnavailable` where there is no room."""
         try:
             self._file.write(data)
         except OSError as error:
-            raise DependencyUnavailable("room for bulk data", "no space left") from error
+            raise _no_room(error) from error
         self.size += len(data)
 
     def read(self, offset: int, length: int) -> bytes:
-        """At most `length` bytes from `offset`."""
-        self._file.seek(offset)
-        return self._file.read(length)
+        """At most `length` bytes from `offset`. Raises `DependencyUnavailable` as `write` does."""
+        try:
+            self._file.seek(offset)  # writes what is still in memory
+            return self._file.read(length)
+        except OSError as error:
+            raise _no_room(error) from error
 
     def close(self) -> None:
         """Give the room back."""
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
+
+
+def _no_room(error: OSError) -> DependencyUnavailable:
+    return DependencyUnavailable("room for bulk data", os.strerror(error.errno or 0).lower())

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import cluster, rows, searching
+from tests.bench import cluster, rows, searching, stow
 from tests.bench.rows import Figure
 
 ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
@@ -36,6 +36,7 @@ ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "searchable": cluster.searchable,
     "indexing": searching.taking_in,
     "searching": searching.searching,
+    "stow": stow.stow,
 }
 
 

@@ -198,14 +198,20 @@ def pynetdicom_storescp(folder: Path) -> Contestant:
     )
 
 
-def orthanc(folder: Path, *, sync: bool, destination_port: int = 0) -> Contestant:
+def orthanc(folder: Path, *, sync: bool, destination_port: int = 0, web: str = "") -> Contestant:
+    """`web` is the DICOMweb plugin, where it is to speak that too."""
     folder.mkdir(parents=True, exist_ok=True)
+    http = free_port() if web else 0
 
     def command(port: int) -> list[str]:
         config = {
             "StorageDirectory": str(folder / "storage"),
             "IndexDirectory": str(folder / "storage"),
-            "HttpServerEnabled": False,
+            "HttpServerEnabled": bool(web),
+            "HttpPort": http or 8042,
+            "AuthenticationEnabled": False,
+            "Plugins": [web] if web else [],
+            "DicomWeb": {"Enable": True},
             "DicomAet": "GANTRY",
             "DicomPort": port,
             "DicomAlwaysAllowStore": True,
@@ -219,7 +225,9 @@ def orthanc(folder: Path, *, sync: bool, destination_port: int = 0) -> Contestan
         (folder / "orthanc.json").write_text(json.dumps(config))
         return ["Orthanc", str(folder / "orthanc.json")]
 
-    return _launch("Orthanc" if sync else "Orthanc without sync", folder, command)
+    contestant = _launch("Orthanc" if sync else "Orthanc without sync", folder, command)
+    contestant.http_port = http
+    return contestant
 
 
 def dcmqrscp(folder: Path, *, destination_port: int = 0) -> Contestant:
