@@ -18,11 +18,14 @@ from libs.common.config.load import load_settings
 from libs.common.config.settings import Settings
 from libs.common.errors import ConfigError, GantryError
 from libs.common.telemetry.logs import get_logger, set_up_logs
+from libs.common.web.routes import BASE
 from services.archive import Archive
 from services.door.app import Door
 from services.ingest.app import STORAGE_SOP_CLASSES
 from services.roles import EVERY, Role, dimse_port, http_port
 
+_WEB = frozenset((Role.QUERY, Role.RETRIEVE, Role.INGEST, Role.DOOR))
+"""Who answers to DICOMweb."""
 _RESTART_AFTER = 1.0
 _LONGEST_RESTART = 30.0
 
@@ -134,13 +137,14 @@ def _welcome(settings: Settings, roles: frozenset[Role], workers: int) -> None:
     lines = [
         f"Gantry: {names}{f', {workers} processes' if workers > 1 else ''}{where}",
         f"  DICOM   AE title {title}, port {dimse}" if any(r.serves_dimse for r in roles) else "",
-        f"  HTTP    http://127.0.0.1:{http}/readyz and /metrics",
+        f"  HTTP    http://127.0.0.1:{http}/readyz and /metrics" + (f", {BASE}" if roles & _WEB else ""),
     ]
     if settings.lab:
         lines += [
             "",
-            "  *** LAB MODE: any AE title may store, search, retrieve and commit from this machine. ***",
-            "  *** Never use --lab where patients' images are.                                     ***",
+            "  *** LAB MODE: any AE title may store, search, retrieve and commit from this machine, ***",
+            "  *** and DICOMweb asks nobody here for a token.                                       ***",
+            "  *** Never use --lab where patients' images are.                                      ***",
         ]
     if len(roles) > 1 or Role.DOOR in roles:
         peer = f"{title}@127.0.0.1:{dimse}"

@@ -71,7 +71,9 @@ class Metadata:
             kept = self._kept.get(location.object_key)
             if kept is None:
                 async with turns:
-                    kept = to_json(await self.attributes(location, _BASE))
+                    head = await self._objects.head(location)
+                    # In a thread, so that a series of thousands leaves the others their turn.
+                    kept = await asyncio.to_thread(_document, head)
                 self._kept.put(location.object_key, kept)
             return kept
 
@@ -80,6 +82,10 @@ class Metadata:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(location)) for location in locations]
         return [task.result() for task in tasks]
+
+
+def _document(head: Head) -> bytes:
+    return to_json(attributes_with(head, _BASE))
 
 
 def attributes_with(head: Head, url: str) -> Attributes:

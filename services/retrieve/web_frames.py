@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 
@@ -216,7 +217,7 @@ class FrameService:
         location, image = await self._pictured(match)
         require_frames(image, [number])
         key = f"{location.object_key} {number} {look}"
-        etag = f'"{abs(hash(key)):x}"'
+        etag = f'"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}"'
         headers = {"ETag": etag, "Cache-Control": "private, max-age=3600"}
         if etag_matches(request.headers.get("If-None-Match", ""), etag):
             return web.Response(status=304, headers=headers)
@@ -264,16 +265,20 @@ def _tag(text: str) -> int:
 def value_at(header: bytes, encoding: Encoding, path: Sequence[str]) -> bytes:
     """The value at a path: tag, then item number (from 1) and tag for each sequence on the way. Raises `NotFound`,
     `HttpProblem` 400, and `NotUnderstood`."""
-    tag = _tag(path[0])
-    for _, vr, start, end in elements(header, encoding, tag, (tag,)):
-        if len(path) == 1:
+    if len(path) % 2 == 0 or not all(number.isdigit() and len(number) < 10 for number in path[1::2]):
+        raise HttpProblem(400, "the path of bulk data has tags and item numbers by turns")
+    within = 0, len(header)
+    for at, tag in enumerate(map(_tag, path[::2])):
+        found = next(elements(header, encoding, tag, (tag,), within), None)
+        if found is None:
+            break
+        _, vr, start, end = found
+        if at == len(path) // 2:
             return header[start:end]
-        if len(path) < 3 or not path[1].isdigit() or len(path[1]) > 9:
-            raise HttpProblem(400, "the path of bulk data has tags and item numbers by turns")
-        within = Encoding(explicit=False) if vr == b"UN" else encoding
-        for number, (begin, stop) in enumerate(item_bounds(header, start, end, syntax_of(within)), 1):
-            if number == int(path[1]):
-                return value_at(header[begin:stop], within, path[2:])
+        encoding = Encoding(explicit=False) if vr == b"UN" else encoding
+        number = int(path[2 * at + 1])
+        items = item_bounds(header, start, end, syntax_of(encoding))
+        within = next((one for place, one in enumerate(items, 1) if place == number), (0, 0))
     raise NotFound("no such value")
 
 
