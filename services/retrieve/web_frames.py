@@ -35,7 +35,7 @@ from services.retrieve.images import (
     require_frames,
 )
 from services.retrieve.metadata import Kept
-from services.retrieve.reading import Head, Objects
+from services.retrieve.reading import Objects
 from services.retrieve.representations import frame_form
 from services.retrieve.web import Finder, WebSettings
 
@@ -47,7 +47,7 @@ _BULK = (Offer(OCTETS, multipart=True), Offer(OCTETS))
 _THUMBNAIL = (160, 160)
 _MOST_SIDE = 16_384
 _NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,9})?")
-_KEPT_HEADS = 256
+_KEPT_IMAGES = 128
 
 
 class FrameService:
@@ -58,7 +58,7 @@ class FrameService:
         self._objects = objects
         self._converter = converter
         self._settings = settings
-        self._heads: dict[str, tuple[Head, Image]] = {}
+        self._images: dict[str, Image] = {}
         self._pictures = Kept(16 << 20)
 
     def handlers(self) -> dict[Resource, Handler]:
@@ -76,7 +76,7 @@ class FrameService:
         """The frames of a list, in its order, each read by itself."""
         numbers = frame_numbers(match.frames)
         location = await self._finder.one(match)
-        _, image = await self._image(location)
+        image = await self._image(location)
         require_frames(image, numbers)
         return await self._send_frames(request, location, image, numbers)
 
@@ -104,16 +104,16 @@ class FrameService:
             await out.write(closing(boundary))
         return await out.end()
 
-    async def _image(self, location: Location) -> tuple[Head, Image]:
-        """What is known of an object; of the last few it is kept."""
-        found = self._heads.pop(location.object_key, None)
-        if found is None:
+    async def _image(self, location: Location) -> Image:
+        """What is known of an object's image; of the last few it is kept, without their headers."""
+        image = self._images.pop(location.object_key, None)
+        if image is None:
             head = await self._objects.head(location)
-            found = head, image_of(head.header, location.transfer_syntax_uid, head.layout)
-        self._heads[location.object_key] = found
-        while len(self._heads) > _KEPT_HEADS:
-            del self._heads[next(iter(self._heads))]
-        return found
+            image = image_of(head.header, location.transfer_syntax_uid, head.layout)
+        self._images[location.object_key] = image
+        while len(self._images) > _KEPT_IMAGES:
+            del self._images[next(iter(self._images))]
+        return image
 
     async def _frame(self, location: Location, image: Image, number: int, *, decode: bool = False) -> bytes:
         """One frame as it is stored, or its samples."""
@@ -162,7 +162,7 @@ class FrameService:
         pixels = head.layout.pixel_data
         if len(match.rest) == 1 and pixels is not None and tag == pixels.tag:
             if pixels.length is None:
-                _, image = await self._image(location)
+                image = await self._image(location)
                 return await self._send_frames(request, location, image, range(1, image.frames + 1))
             return await self._send_bulk(request, location, pixels.offset, pixels.length)
         for bulk in head.layout.bulk:
@@ -236,7 +236,7 @@ class FrameService:
         locations = await self._finder.all(match, most=20)
         for location in locations:
             try:
-                _, image = await self._image(location)
+                image = await self._image(location)
             except HttpProblem:
                 if len(locations) == 1:
                     raise
