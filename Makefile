@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo servers test lint check bench lock format clean docs peers
+.PHONY: help setup run ohif demo servers test lint check bench lock format clean docs peers
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -10,8 +10,11 @@ help: ## show this list
 setup: ## make .venv with the locked dependencies
 	@sh deploy/setup.sh
 
-run: setup ## start every role on embedded stores under ./var (Ctrl-C stops)
-	@.venv/bin/gantry serve --data var --lab
+run: setup ## start every role on embedded stores under ./var, with the viewer where there is npm (Ctrl-C stops)
+	@ohif="$$(sh deploy/ohif.sh || true)"; $${ohif:+env GANTRY_HTTP__OHIF="$$ohif"} .venv/bin/gantry serve --data var --lab
+
+ohif:
+	@sh deploy/ohif.sh >/dev/null || true
 
 demo: setup ## store, find, get, move and commit real files against a temporary archive
 	@.venv/bin/gantry demo
@@ -22,7 +25,7 @@ peers:
 servers:
 	@sh deploy/images/servers.sh
 
-test: setup peers servers ## all tests, with foreign peers and real servers (see docs/testing.md)
+test: setup peers servers ohif ## all tests, with foreign peers and real servers (see docs/testing.md)
 	@$(PY) -m pytest -q -n 2 --dist loadfile
 
 lint: setup

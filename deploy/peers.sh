@@ -1,9 +1,11 @@
 #!/bin/sh
-# Foreign peers that the tests talk to: DCMTK and Orthanc. Installed as root on Debian; otherwise named in one line.
+# Foreign peers that the tests talk to: DCMTK, Orthanc and a browser. Installed as root on Debian; otherwise named.
 set -eu
 missing=""
 command -v storescu >/dev/null 2>&1 || missing="$missing dcmtk"
 command -v Orthanc >/dev/null 2>&1 || missing="$missing orthanc"
+[ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
+command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "set-up: installing$missing"

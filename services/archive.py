@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from libs.common.config.tls import client_context, server_context
 from libs.common.errors import ConfigError
 from libs.common.net import Association, Peer, Server, ServerLimits, Service
 from libs.common.runtime.consumer import report_lag
-from libs.common.runtime.lifecycle import Lifecycle, State
+from libs.common.runtime.lifecycle import Component, Lifecycle, State
 from libs.common.telemetry.logs import get_logger
 from libs.common.telemetry.metrics import Metrics
 from libs.common.telemetry.traces import new_trace
@@ -28,8 +29,9 @@ from services.gatekeeper import PolicyGatekeeper
 from services.indexer import app as indexer_app
 from services.ingest import app as ingest_app
 from services.ingest.app import STORAGE_SOP_CLASSES
-from services.ingest.handlers import IngestSettings
+from services.ingest.keeping import IngestSettings
 from services.observing import NetworkObserver
+from services.processes import Companion
 from services.query import app as query_app
 from services.retrieve import app as retrieve_app
 from services.retrieve.conversion import Converter
@@ -58,8 +60,12 @@ class Archive:
         clock: Clock,
         *,
         worker: int | None = None,
+        companion: Companion | None = None,
+        http_socket: socket.socket | None = None,
     ) -> None:
-        """`worker` numbers a process among several that share the DIMSE port; None where there is one."""
+        """`worker` numbers a process among several that share the DIMSE port; None where there is one. `companion` is
+        the process that has the indexer role in place of this one. Health is told on `http_socket` where one is given.
+        """
         self.settings = settings
         self.roles = roles
         self.metrics = Metrics()
@@ -81,14 +87,21 @@ class Archive:
         self._worker = worker
         number = 0 if worker is None else worker
         port = http_port(roles, settings.http.port)
+        checks = {"object store": self._check_objects, "event log": self._check_log, "index": self._check_index}
+        self._indexes = Role.INDEXER in roles and companion is None
         self.health = HealthServer(
             settings,
             port + number if port else 0,
             self.metrics,
             lambda: self.lifecycle.state is State.READY,
-            {"object store": self._check_objects, "event log": self._check_log, "index": self._check_index},
+            checks if companion is None else {**checks, companion.name: companion.check},
+            sock=http_socket,
+            other_metrics=() if companion is None else (companion.metrics,),
         )
-        self.lifecycle = Lifecycle([self.health, self], clock, settings.drain)
+        components: list[Component] = [self.health, self]
+        if companion is not None:
+            components.insert(1, companion)  # it starts while this one does
+        self.lifecycle = Lifecycle(components, clock, settings.drain)
 
     async def run(self) -> int:
         """Serve until a signal; the exit code."""
@@ -97,15 +110,18 @@ class Archive:
     # ---- the lifecycle's side
 
     async def start(self) -> None:
-        stores = self._stores = await open_stores(self.settings, self.clock, wait=True, worker=self._worker or 0)
+        stores = self._stores = await open_stores(
+            self.settings, self.clock, wait=True, worker=self._worker or 0, ingests=Role.INGEST in self.roles
+        )
         services = await self._services(stores)
-        if Role.INDEXER in self.roles:
+        if self._indexes:
             self._consumer = indexer_app.build(stores.objects, stores.log, stores.index, self.clock, self.metrics)
             self.lifecycle.watch(self._consumer.run(), "indexer")
             self._upkeep = self._begin_upkeep(stores)
-        groups = [indexer_app.GROUP, archiver.GROUP] if Role.INDEXER in self.roles else []
+        groups = [indexer_app.GROUP, archiver.GROUP] if self._indexes else []
         self.lifecycle.watch(report_lag(stores.log, groups, self.clock, self.metrics), "lag")
-        self.lifecycle.watch(self._policy.watch(self.clock), "policy")
+        if services:
+            self.lifecycle.watch(self._policy.watch(self.clock), "policy")
         with suppress(NotImplementedError, RuntimeError):  # not on the main thread, in tests
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._policy.reload)
         if services:
@@ -145,14 +161,27 @@ class Archive:
         found: list[Service] = []
         if Role.INGEST in roles:
             limits = IngestSettings(settings.dimse.max_object, settings.storage.deadline)
-            found += ingest_app.build(
-                stores.objects, stores.log, self.clock, self.metrics, self._may_store, limits, private
+            services, handlers = ingest_app.build(
+                stores.objects,
+                stores.log,
+                self.clock,
+                self.metrics,
+                self._may_store,
+                limits,
+                private,
+                settings.http.stall,
+                settings.http.url,
             )
+            found += services
+            self.health.serve(handlers)
         if Role.QUERY in roles:
             found += query_app.build(stores.index, settings.dimse.ae_title, self.metrics)
+            self.health.serve(query_app.build_page(settings.http.ohif))
             self.health.serve(query_app.build_web(stores.index, settings.http.url))
         if Role.RETRIEVE in roles:
-            limits_ = RetrieveSettings(settings.retrieve.suboperation_retries + 1, settings.retrieve.retry_delay)
+            limits_ = RetrieveSettings(
+                settings.retrieve.suboperation_retries + 1, settings.retrieve.window, settings.retrieve.retry_delay
+            )
             found += retrieve_app.build(
                 stores.objects,
                 stores.index,
@@ -163,6 +192,8 @@ class Archive:
                 self.metrics,
                 limits_,
                 response_timeout=settings.retrieve.response_timeout,
+                read_ahead=(settings.retrieve.read_ahead, settings.retrieve.read_ahead_total),
+                parallel=(settings.retrieve.parallel_destinations, settings.retrieve.parallel_per_destination),
             )
             web_settings = WebSettings(settings.http.url, settings.retrieve.metadata_memory, settings.http.stall)
             self.health.serve(retrieve_app.build_web(stores.objects, stores.index, self._converter, web_settings))

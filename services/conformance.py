@@ -20,7 +20,6 @@ from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from libs.common.net import scu
 from libs.common.web.capabilities import paths
-from libs.common.web.routes import Service
 from services.commitment import wire
 from services.ingest.app import STORAGE_SOP_CLASSES
 from services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
@@ -117,11 +116,7 @@ def _character_sets() -> str:
 
 
 def _web_resources() -> str:
-    rows = []
-    for path, methods in paths():
-        for method, resource, role in methods:
-            if role != Service.INGEST.value:
-                rows.append((f"`/{path}`", method, resource, role))
+    rows = [(f"`/{path}`", *resource) for path, resources in paths() for resource in resources]
     return _table(("path", "method", "resource", "role"), rows)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 import uvloop
 
 from libs.common.clock import SystemClock
@@ -22,12 +25,11 @@ from libs.common.web.routes import BASE
 from services.archive import Archive
 from services.door.app import Door
 from services.ingest.app import STORAGE_SOP_CLASSES
+from services.processes import Companion, KeptProcess
 from services.roles import EVERY, Role, dimse_port, http_port
 
 _WEB = frozenset((Role.QUERY, Role.RETRIEVE, Role.INGEST, Role.DOOR))
 """Who answers to DICOMweb."""
-_RESTART_AFTER = 1.0
-_LONGEST_RESTART = 30.0
 
 
 @click.command()
@@ -49,6 +51,7 @@ _LONGEST_RESTART = 30.0
 @click.option("--check-config", is_flag=True, help="Check settings and policy, and exit.")
 @click.option("--print-config", is_flag=True, help="Print the settings in force as YAML, and exit.")
 @click.option("--worker", type=int, hidden=True, help="Number of this process among several.")
+@click.option("--indexer-of", type=int, hidden=True, help="Indexer only, health on this inherited descriptor.")
 def serve(
     roles: tuple[str, ...],
     config: Path | None,
@@ -61,6 +64,7 @@ def serve(
     check_config: bool,
     print_config: bool,
     worker: int | None,
+    indexer_of: int | None,
 ) -> None:
     """Start the archive: every role, or those named with --role.
 
@@ -88,12 +92,19 @@ def serve(
             _process(settings, chosen, config, None)
             click.echo("settings and policy are in order")
         else:
-            sys.exit(_serve(settings, chosen, config, workers, worker))
+            sys.exit(_serve(settings, chosen, config, workers, worker, indexer_of))
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _serve(settings: Settings, roles: frozenset[Role], config: Path | None, workers: int, worker: int | None) -> int:
+def _serve(
+    settings: Settings,
+    roles: frozenset[Role],
+    config: Path | None,
+    workers: int,
+    worker: int | None,
+    indexer_of: int | None,
+) -> int:
     set_up_logs(settings.logs.format, settings.logs.level)
     if workers > 1 and worker is None:
         if not settings.dimse.port:
@@ -102,27 +113,47 @@ def _serve(settings: Settings, roles: frozenset[Role], config: Path | None, work
         return asyncio.run(_supervise(workers))
     # Worker threads hold the interpreter for microseconds; the event loop must not wait longer for it than that.
     sys.setswitchinterval(0.0005)
-    code: int = uvloop.run(_run(settings, roles, config, worker))
+    code: int = uvloop.run(_run(settings, roles, config, worker, indexer_of))
     return code
 
 
-async def _run(settings: Settings, roles: frozenset[Role], config: Path | None, worker: int | None) -> int:
+async def _run(
+    settings: Settings, roles: frozenset[Role], config: Path | None, worker: int | None, indexer_of: int | None
+) -> int:
     try:
-        archive = _process(settings, roles, config, worker)
-        if worker is None:
+        if indexer_of is not None:
+            structlog.contextvars.bind_contextvars(process="indexer")  # both processes log to the same place
+            listening = socket.socket(fileno=indexer_of)
+            archive: Archive | Door = Archive(
+                settings, frozenset({Role.INDEXER}), config, SystemClock(), http_socket=listening
+            )
+        else:
+            archive = _process(settings, roles, config, worker)
+        if worker is None and indexer_of is None:
             _welcome(settings, roles, 1)
         else:
             asyncio.get_running_loop().add_reader(sys.stdin.fileno(), archive.lifecycle.ask_to_stop)
+        _spare_the_collector()
         return await archive.run()
     except GantryError as error:
         get_logger("serve").error("cannot start", error=error)
         return 1
 
 
+def _spare_the_collector() -> None:
+    """What is there at the start stays, and what a request makes is freed by its reference counts: the collector has
+    little to find, and looking cost a twentieth of a C-STORE."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 def _process(settings: Settings, roles: frozenset[Role], config: Path | None, worker: int | None) -> Archive | Door:
     """What runs: the archive or a part of it, or the door before it."""
     if Role.DOOR not in roles:
-        return Archive(settings, roles, config, SystemClock(), worker=worker)
+        clock = SystemClock()
+        companion = Companion(clock) if worker is None and _has_companion(settings, roles) else None
+        return Archive(settings, roles, config, clock, worker=worker, companion=companion)
     if len(roles) > 1:
         raise ConfigError("--role", None, "the door has a process of its own: no other role beside it")
     return Door(settings, STORAGE_SOP_CLASSES, SystemClock(), worker=worker)
@@ -138,6 +169,7 @@ def _welcome(settings: Settings, roles: frozenset[Role], workers: int) -> None:
         f"Gantry: {names}{f', {workers} processes' if workers > 1 else ''}{where}",
         f"  DICOM   AE title {title}, port {dimse}" if any(r.serves_dimse for r in roles) else "",
         f"  HTTP    http://127.0.0.1:{http}/readyz and /metrics" + (f", {BASE}" if roles & _WEB else ""),
+        f"  Studies http://127.0.0.1:{http}/" if Role.QUERY in roles else "",
     ]
     if settings.lab:
         lines += [
@@ -155,7 +187,7 @@ def _welcome(settings: Settings, roles: frozenset[Role], workers: int) -> None:
             f"  .venv/bin/gantry store {peer} FOLDER",
             f"  .venv/bin/gantry find  {peer}",
         ]
-    click.echo("\n".join(line for line in lines if line is not None) + "\n")
+    click.echo("\n".join(lines) + "\n")
 
 
 def _list_roles(settings: Settings) -> None:
@@ -182,57 +214,29 @@ def _plain(value: Any) -> Any:
 # ---- several processes
 
 
+def _has_companion(settings: Settings, roles: frozenset[Role]) -> bool:
+    """Whether the indexer gets a process of its own: beside other roles on the embedded stores, where there is more
+    than one core. In the cluster that is what containers are for."""
+    embedded = settings.log_url.startswith("sqlite:") and settings.index_url.startswith("sqlite:")
+    return embedded and Role.INDEXER in roles and len(roles) > 1 and len(os.sched_getaffinity(0)) > 1
+
+
 async def _supervise(workers: int) -> int:
     """Run `workers` processes like this one, start again those that die, and pass signals on. Returns the worst exit
     code when all have ended."""
-    supervisor = _Supervisor()
+    clock = SystemClock()
+    processes = [KeptProcess(f"worker {n}", ["--worker", str(n)], clock) for n in range(workers)]
+
+    def stop() -> None:
+        for process in processes:
+            process.stop()
+
+    def reload() -> None:
+        for process in processes:
+            process.signal(signal.SIGHUP)
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, supervisor.stop)
-    loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
-    return max(await asyncio.gather(*(supervisor.keep(worker) for worker in range(workers))))
-
-
-class _Supervisor:
-    def __init__(self) -> None:
-        self._processes: dict[int, asyncio.subprocess.Process] = {}
-        self._stopping = asyncio.Event()
-        self._clock = SystemClock()
-        self._log = get_logger("supervisor")
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._signal(signal.SIGTERM)
-
-    def reload(self) -> None:
-        self._signal(signal.SIGHUP)
-
-    def _signal(self, number: signal.Signals) -> None:
-        for process in self._processes.values():
-            if process.returncode is None:
-                process.send_signal(number)
-
-    async def keep(self, worker: int) -> int:
-        """Keep one process running until asked to stop; its last exit code."""
-        pause = _RESTART_AFTER
-        while True:
-            started = self._clock.monotonic()
-            command = [sys.executable, "-m", "services", *sys.argv[1:], "--worker", str(worker)]
-            # A session of its own: Ctrl-C reaches the supervisor alone, which passes it on once.
-            # It ends when its standard input does: a supervisor that was killed leaves nobody behind.
-            process = await asyncio.create_subprocess_exec(
-                *command, start_new_session=True, stdin=asyncio.subprocess.PIPE
-            )
-            self._processes[worker] = process
-            if self._stopping.is_set():  # asked while this one was being born
-                process.terminate()
-            code = await process.wait()
-            if self._stopping.is_set():
-                return max(code, 0)
-            self._log.error("worker ended, starting it again", worker=worker, exit_code=code)
-            pause = _RESTART_AFTER if self._clock.monotonic() - started > 60 else min(pause * 2, _LONGEST_RESTART)
-            waiting = asyncio.ensure_future(self._stopping.wait())
-            await asyncio.wait([waiting], timeout=pause)
-            waiting.cancel()
-            if self._stopping.is_set():
-                return max(code, 0)
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    return max(await asyncio.gather(*(process.keep() for process in processes)))

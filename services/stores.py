@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from libs.common.adapters.files import open_file_store
-from libs.common.adapters.kafka import KafkaCluster, open_kafka_log
+from libs.common.adapters.files import DEFAULT_SEALERS, open_file_store
 from libs.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
-from libs.common.adapters.s3 import S3Bucket, open_s3_store
 from libs.common.adapters.sqlite.index import open_sqlite_index
 from libs.common.adapters.sqlite.log import open_sqlite_log
 from libs.common.clock import Clock
@@ -42,8 +40,11 @@ class Stores:
             await _close(store)
 
 
-async def open_stores(settings: Settings, clock: Clock, *, wait: bool = False, worker: int = 0) -> Stores:
-    """Open what the settings name. `worker` tells the processes of one supervisor apart.
+async def open_stores(
+    settings: Settings, clock: Clock, *, wait: bool = False, worker: int = 0, ingests: bool = False
+) -> Stores:
+    """Open what the settings name. `worker` tells the processes of one supervisor apart; one that `ingests` is ready to
+    take many objects at once.
 
     Raises `ConfigError`, and `DependencyUnavailable` where one of them is away; with `wait`, it says so and tries again
     until it is there.
@@ -54,7 +55,9 @@ async def open_stores(settings: Settings, clock: Clock, *, wait: bool = False, w
         "storage.log": urlsplit(settings.log_url),
         "storage.index": urlsplit(settings.index_url),
     }
-    objects = await _opened(OBJECTS, "storage.objects", parts, wait, clock, lambda f, url: f(url, settings, clock))
+    objects = await _opened(
+        OBJECTS, "storage.objects", parts, wait, clock, lambda f, url: f(url, settings, clock, ingests)
+    )
     try:
         log = await _opened(LOGS, "storage.log", parts, wait, clock, lambda f, url: f(url, settings, clock, objects))
         try:
@@ -123,11 +126,17 @@ def _secret(file: Path | None, setting: str) -> str | None:
         raise ConfigError(setting, None, f"{file} cannot be read") from error
 
 
-async def _files(url: SplitResult, settings: Settings, clock: Clock) -> BlobStore:
-    return await open_file_store(_path(url, "storage.objects"), low_water=settings.storage.low_water)
+async def _files(url: SplitResult, settings: Settings, clock: Clock, ingests: bool) -> BlobStore:
+    return await open_file_store(
+        _path(url, "storage.objects"),
+        sealers=DEFAULT_SEALERS if ingests else 0,
+        low_water=settings.storage.low_water,
+    )
 
 
-async def _s3(url: SplitResult, settings: Settings, clock: Clock) -> BlobStore:
+async def _s3(url: SplitResult, settings: Settings, clock: Clock, ingests: bool) -> BlobStore:
+    from libs.common.adapters.s3 import S3Bucket, open_s3_store  # its client libraries take 20 MB and half a second
+
     if not url.netloc:
         raise ConfigError("storage.objects", None, f"{url.geturl()!r} names no bucket: s3://BUCKET")
     s3 = settings.s3
@@ -157,6 +166,8 @@ async def _sqlite_log(url: SplitResult, settings: Settings, clock: Clock, object
 
 
 async def _kafka(url: SplitResult, settings: Settings, clock: Clock, objects: BlobStore) -> EventLog:
+    from libs.common.adapters.kafka import KafkaCluster, open_kafka_log
+
     if not url.netloc or "@" in url.netloc:
         raise ConfigError("storage.log", None, "kafka://HOST:PORT,HOST:PORT/PREFIX is needed, without a password")
     kafka = settings.kafka

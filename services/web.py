@@ -8,13 +8,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
 from prometheus_client import generate_latest
 
 from libs.common.config.settings import Settings
 from libs.common.errors import GantryError
+from libs.common.telemetry.merge import merged
 from libs.common.telemetry.metrics import Metrics
 from libs.common.web.access import Access, Tokens
 from libs.common.web.server import WebLimits, WebServer, in_words
@@ -35,8 +37,14 @@ class HealthServer(WebServer):
         metrics: Metrics,
         takes_work: Callable[[], bool],
         checks: Mapping[str, Check],
+        *,
+        sock: socket.socket | None = None,
+        other_metrics: Sequence[Callable[[], Awaitable[str]]] = (),
     ) -> None:
-        """Raises `ConfigError` where the file of tokens is wrong."""
+        """Listens on `sock` where one is given. `other_metrics` are those of processes that this one speaks for. Raises
+        `ConfigError` where the file of tokens is wrong."""
+        self._sock = sock
+        self._other_metrics = other_metrics
         http = settings.http
         access = Access(Tokens(http.tokens_file), http.proxy_from, lab=settings.lab)
         limits = WebLimits(
@@ -51,6 +59,9 @@ class HealthServer(WebServer):
         self._checks = checks
         paths = {"/healthz": self._health, "/readyz": self._ready, "/metrics": self._exposition}
         super().__init__(http.host, port, paths, access, limits, self._count)
+
+    async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
+        await super().start(sockets or ([self._sock] if self._sock is not None else ()))
 
     def _count(self, resource: str, status: int, seconds: float) -> None:
         self._metrics.http_requests.labels(resource, str(status)).inc()
@@ -74,4 +85,6 @@ class HealthServer(WebServer):
         return ""
 
     async def _exposition(self, _: web.BaseRequest) -> web.Response:
-        return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain", charset="utf-8")
+        others = await asyncio.gather(*(other() for other in self._other_metrics))
+        body = merged(self._metrics.registry, others) if others else generate_latest(self._metrics.registry)
+        return web.Response(body=body, content_type="text/plain", charset="utf-8")

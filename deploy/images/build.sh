@@ -83,6 +83,7 @@ gantry() { # always built: it is what this checkout is; on wheels of ours, so th
     put gantry "$(sh "$here/artefacts.sh" --wheels-name)" wheels
     cp -a "$root/pyproject.toml" "$root/requirements.lock" "$root/README.md" "$root/libs" "$root/services" "$work/gantry/"
     cp -a "$here/runtime.py" "$work/gantry/deploy/images/"
+    if ohif="$(sh "$here/../ohif.sh")"; then put gantry "$(basename "$ohif")" ohif; fi # without npm, without viewer
     cp -a "$root/.dockerignore" "$work/gantry/"
     built "$GANTRY_IMAGE" --network host --build-arg "BASE_IMAGE=$PYTHON_IMAGE" \
         --build-arg "REVISION=$(git -C "$root" rev-parse HEAD 2>/dev/null || true)" -f "$here/../Dockerfile" "$work/gantry"

@@ -7,6 +7,7 @@
     ├── RefusedDataSet             the sender's data set cannot be kept; carries the status that says why
     │   ├── MismatchedDataSet      A900H: the data set does not agree with the command or the SOP class
     │   ├── NotUnderstood          C000H: the data set cannot be read
+    │   ├── ClassNotSupported      0122H: its SOP class is none that is served
     │   ├── NotAuthorised          0124H: the peer may not do this
     │   └── TooLarge               A700H: a limit of ours is reached
     ├── IdentifierError            a C-FIND, C-MOVE or C-GET identifier cannot be answered; names the offending elements
@@ -72,6 +73,12 @@ class NotUnderstood(RefusedDataSet):
     """PS3.4 B.2.3: cannot understand (CxxxH)."""
 
     dicom_status = 0xC000
+
+
+class ClassNotSupported(RefusedDataSet):
+    """PS3.7 C.5.6: SOP class not supported (0122H)."""
+
+    dicom_status = 0x0122
 
 
 class NotAuthorised(RefusedDataSet):

@@ -1,5 +1,6 @@
-"""C-ECHO and C-STORE: receive, store, publish, answer.
+"""C-ECHO, C-STORE and STOW-RS: receive, store, publish, answer.
 
-`receiving` streams bytes into the object store, `checks` says what is refused (pure), `handlers` has the order of
-effects, `app` wires.
+`receiving` streams bytes into the object store, `checks` says what is refused (pure), `keeping` has the order of
+effects, which both protocols share; `handlers` is C-STORE; `web` is STOW-RS, on `incoming` (files as they arrive) and
+`outcomes` (the response; pure); `app` wires.
 """

@@ -13,7 +13,11 @@ from libs.common.ports.blobs import BlobStore
 from libs.common.ports.log import EventLog
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Ability
-from services.ingest.handlers import IngestSettings, StorageService
+from libs.common.web.routes import Resource
+from libs.common.web.server import Handler
+from services.ingest.handlers import StorageService
+from services.ingest.keeping import IngestSettings, Keeper
+from services.ingest.web import StoreInstances
 
 STORAGE_SOP_CLASSES: tuple[str, ...] = tuple(sop_class._STORAGE_CLASSES.values())
 
@@ -26,8 +30,13 @@ def build(
     may_store: Callable[[Association], bool] = lambda _: True,
     settings: IngestSettings | None = None,
     private_sop_classes: Sequence[str] = (),
-) -> list[Service]:
-    """The services of this role. Any transfer syntax is taken, as the sender proposes it first."""
+    stall: float = 60.0,
+    public_url: str | None = None,
+) -> tuple[list[Service], dict[Resource, Handler]]:
+    """What this role serves over DIMSE and over HTTP. Any transfer syntax is taken; a body that comes over HTTP may
+    stand still for `stall` seconds; `public_url` is what its senders call us by, where it is known."""
     workers = ThreadPoolExecutor(2, thread_name_prefix="ingest")
-    storage = {uid: Ability() for uid in (*STORAGE_SOP_CLASSES, *private_sop_classes)}
-    return [StorageService(storage, store, log, clock, workers, may_store, metrics, settings)]
+    keeper = Keeper(store, log, clock, workers, metrics, settings)
+    classes = (*STORAGE_SOP_CLASSES, *private_sop_classes)
+    storage = StorageService({uid: Ability() for uid in classes}, keeper, may_store)
+    return [storage], {Resource.STORE: StoreInstances(keeper, frozenset(classes), stall, public_url)}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
+from libs.common.dicom.part10 import FileMeta
 from libs.common.dicom.scan import Scan
 from libs.common.dimse import Command
-from libs.common.errors import MismatchedDataSet, NotUnderstood, RefusedDataSet
+from libs.common.errors import ClassNotSupported, MismatchedDataSet, NotUnderstood, RefusedDataSet
 from libs.common.ids import is_uid
 from libs.common.ul import AcceptedContext
 
@@ -18,9 +21,25 @@ def refuse_command(command: Command, context: AcceptedContext) -> RefusedDataSet
     return None
 
 
-def check_agreement(scan: Scan, sop_class_uid: str, sop_instance_uid: str) -> None:
-    """Never store under one name and index under another: raises `MismatchedDataSet` (A900H)."""
+def refuse_file(meta: FileMeta, storage_classes: Container[str]) -> RefusedDataSet | None:
+    """Why a Part 10 file is refused before its data set is looked at; None where it is not."""
+    if not is_uid(meta.sop_instance_uid):
+        return NotUnderstood("file meta information names no sop instance")
+    if not is_uid(meta.transfer_syntax_uid):
+        return NotUnderstood("file meta information names no transfer syntax")
+    if meta.sop_class_uid not in storage_classes:
+        return ClassNotSupported("not a storage sop class that is served")
+    return None
+
+
+def check_agreement(scan: Scan, sop_class_uid: str, sop_instance_uid: str, study_instance_uid: str | None) -> None:
+    """Never store under one name and index under another: raises `MismatchedDataSet` (A900H).
+
+    The names are those of the command or of the file meta information; `study_instance_uid` that of a STOW-RS path.
+    """
     if scan.sop_instance_uid != sop_instance_uid:
         raise MismatchedDataSet("sop instance uid differs from the command's")
     if scan.sop_class_uid != sop_class_uid:
         raise MismatchedDataSet("sop class uid differs from the command's")
+    if study_instance_uid is not None and scan.study_instance_uid != study_instance_uid:
+        raise MismatchedDataSet("study instance uid differs from the path's")

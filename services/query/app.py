@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from libs.common.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
     EXPLICIT_BIG_ENDIAN,
@@ -16,6 +18,7 @@ from libs.common.ul import Ability
 from libs.common.web.routes import Resource
 from libs.common.web.server import Handler
 from services.query.handlers import FindService
+from services.query.viewer.web import Page
 from services.query.web import SearchService
 
 TRANSFER_SYNTAXES = (
@@ -24,6 +27,11 @@ TRANSFER_SYNTAXES = (
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
     EXPLICIT_BIG_ENDIAN,
 )
+
+
+def build_page(ohif: Path | None) -> dict[Resource, Handler]:
+    """The study list's page, and OHIF where it is installed."""
+    return {Resource.PAGE: Page(ohif)}
 
 
 def build_web(index: SearchIndex, public_url: str | None) -> dict[Resource, Handler]:

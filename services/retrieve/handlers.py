@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import structlog
 
@@ -19,6 +18,7 @@ from libs.common.net.service import CANCELLED, PENDING
 from libs.common.ports.index import Location, SearchIndex
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Abilities
+from services.retrieve.lanes import Lanes
 from services.retrieve.plan import batches
 from services.retrieve.selection import select
 from services.retrieve.suboperations import Counters, SubOperations
@@ -35,9 +35,11 @@ Destinations = Callable[[str, str], Peer | None]
 
 @dataclass(frozen=True, slots=True)
 class RetrieveSettings:
-    """`attempts` per sub-operation; times in seconds; `max_instances` bounds one request."""
+    """`attempts` per sub-operation; times in seconds; `max_instances` bounds one request; `window` is how many
+    sub-operations a destination is asked to take at once."""
 
     attempts: int = 3
+    window: int = 4
     retry_after: float = 1.0
     pending_every: float = 0.5
     max_instances: int = 500_000
@@ -72,6 +74,7 @@ class RetrieveService:
         clock: Clock,
         metrics: Metrics,
         settings: RetrieveSettings | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
         self.abilities = abilities
         self._index = index
@@ -80,6 +83,7 @@ class RetrieveService:
         self._clock = clock
         self._metrics = metrics
         self._settings = settings or RetrieveSettings()
+        self._lanes = lanes or Lanes()
 
     def receive(self, request: Request) -> Sink:
         return MemorySink()
@@ -115,14 +119,13 @@ class RetrieveService:
 
     async def _get(self, request: Request, locations: list[Location], counters: Counters) -> None:
         progress = _Progress(request, counters, self._clock, self._settings.pending_every)
+
+        async def done(place: int, status: int) -> None:
+            counters.count(locations[place], status)
+            await progress.tell()
+
         async with self._sub_operations.over(request.association) as transfer:
-            for location, following in zip_longest(locations, locations[1:]):
-                if request.cancelled:
-                    return
-                if following is not None:
-                    transfer.prepare(following)
-                counters.count(location, await transfer.send(location))
-                await progress.tell()
+            await transfer.send(locations, done, lambda: not request.cancelled)
 
     async def _move(self, request: Request, peer: Peer, locations: list[Location], counters: Counters) -> None:
         progress = _Progress(request, counters, self._clock, self._settings.pending_every)
@@ -152,29 +155,29 @@ class RetrieveService:
         final: bool,
     ) -> list[Location]:
         """Send a batch over one association; returns what should be tried again (nothing at the final attempt)."""
-        again: list[Location] = []
-        position = 0
+        left = dict.fromkeys(range(len(batch)))
+
+        async def done(place: int, status: int) -> None:
+            # PS3.4 B.2.3: A7xxH is out of resources, which passes.
+            if status & 0xFF00 == 0xA700 and not final:
+                return
+            del left[place]
+            counters.count(batch[place], status)
+            await progress.tell()
+
         try:
-            async with connect(peer, contexts) as association, self._sub_operations.over(association) as transfer:
-                for position, location in enumerate(batch):
-                    if request.cancelled:
-                        return []
-                    if position + 1 < len(batch):
-                        transfer.prepare(batch[position + 1])
-                    status = await transfer.send(location, originator)
-                    # PS3.4 B.2.3: A7xxH is out of resources, which passes.
-                    if status & 0xFF00 == 0xA700 and not final:
-                        again.append(location)
-                        continue
-                    counters.count(location, status)
-                    await progress.tell()
-                position = len(batch)
+            async with (
+                self._lanes.to(peer.host, peer.port),
+                connect(peer, contexts, window=self._settings.window) as association,
+                self._sub_operations.over(association) as transfer,
+            ):
+                await transfer.send(batch, done, lambda: not request.cancelled, originator)
         except PeerError as error:
             if not request.association.is_open:
                 raise
-            log.warning("move destination failed", destination=peer.called_ae_title, error=str(error))
             # An association that was released badly after the last object has done its work.
-            again += batch[position:]
+            log.warning("move destination failed", destination=peer.called_ae_title, error=str(error))
+        again = [] if request.cancelled else [batch[place] for place in left]
         if not final:
             return again
         for location in again:

@@ -1,9 +1,9 @@
-"""C-STORE sub-operations (PS3.4 C.4.2.2, C.4.3.2): send objects one after the other and count exactly."""
+"""C-STORE sub-operations (PS3.4 C.4.2.2, C.4.3.2): send objects and count exactly."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -12,10 +12,11 @@ import structlog
 from libs.common.dimse import Command, CommandField, Element
 from libs.common.dimse.command import Value
 from libs.common.errors import AssociationAborted, ContextNotAccepted, GantryError, PeerTimeout
-from libs.common.net import Association, Source
+from libs.common.net import Association
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import Location
 from libs.common.ul import AcceptedContext
+from services.retrieve.ahead import Budget, Opened, ReadAhead
 from services.retrieve.conversion import BytesSource, Converter
 from services.retrieve.plan import choose
 
@@ -65,23 +66,34 @@ class Counters:
 
 
 class SubOperations:
-    """Sends objects of the store over associations."""
+    """Sends objects of the store over associations. `per_association` and `per_process` bound, in bytes, what is read
+    ahead."""
 
-    def __init__(self, store: BlobStore, converter: Converter, *, response_timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        converter: Converter,
+        *,
+        response_timeout: float = 60.0,
+        per_association: int = 32 << 20,
+        per_process: int = 128 << 20,
+    ) -> None:
         self._store = store
         self._converter = converter
         self._timeout = response_timeout
+        self._per_association = per_association
+        self.budget = Budget(per_process)
 
     @asynccontextmanager
     async def over(self, association: Association) -> AsyncIterator[Transfer]:
         """A transfer over one association; what it opened ahead is closed with it."""
-        transfer = Transfer(association, self._open, self._timeout)
+        ahead = ReadAhead(self._open, Budget(self._per_association, self.budget))
         try:
-            yield transfer
+            yield Transfer(association, ahead, self._timeout)
         finally:
-            await transfer.close()
+            ahead.close()
 
-    async def _open(self, location: Location, context: AcceptedContext) -> tuple[Source, int]:
+    async def _open(self, location: Location, context: AcceptedContext) -> Opened:
         if context.transfer_syntax == location.transfer_syntax_uid:
             reader = await self._store.open(location.object_key, location.data_set_offset, location.data_set_length)
             return reader, location.data_set_length
@@ -100,40 +112,82 @@ class SubOperations:
             await reader.close()
 
 
-Opener = Callable[[Location, AcceptedContext], Awaitable[tuple[Source, int]]]
+Done = Callable[[int, int], Awaitable[None]]
+"""Hears of each object that was sent, in the order of the responses: its place and its status."""
 
 
 class Transfer:
-    """C-STORE sub-operations over one association, one after the other; the next object is opened (and converted, where
-    it must be) while the one before is on its way."""
+    """C-STORE sub-operations over one association: as many under way at once as the peer granted, the next one staged
+    meanwhile, those after it opened ahead."""
 
-    def __init__(self, association: Association, opener: Opener, response_timeout: float) -> None:
+    def __init__(self, association: Association, ahead: ReadAhead, response_timeout: float) -> None:
         self._association = association
-        self._opener = opener
+        self._ahead = ahead
         self._timeout = response_timeout
-        self._ahead: dict[str, asyncio.Task[tuple[Source, int]]] = {}
+        self._slots = asyncio.Semaphore(association.may_invoke)
+        self._contexts: dict[tuple[str, str], AcceptedContext | None] = {}
+        self._next = self._next_to_open = 0
 
-    def prepare(self, location: Location) -> None:
-        """Begin to open an object that will be sent soon."""
-        context = choose(self._association, location)
-        if context is not None and location.object_key not in self._ahead:
-            opening = asyncio.ensure_future(self._opener(location, context))
-            self._ahead[location.object_key] = opening
+    async def send(
+        self,
+        locations: Sequence[Location],
+        done: Done,
+        is_wanted: Callable[[], bool] = lambda: True,
+        originator: Mapping[int, Value] | None = None,
+    ) -> None:
+        """Send objects while they are wanted, in order but for those that are ready at the same time.
 
-    async def send(self, location: Location, originator: Mapping[int, Value] | None = None) -> int:
-        """One C-STORE sub-operation; its status. An object that cannot be read, converted or accepted counts as failed
-        (C000H and the like); `AssociationAborted` and `PeerTimeout` say that the association is of no more use."""
-        association = self._association
+        One that cannot be read, converted or accepted counts as failed (C000H and the like). `AssociationAborted` and
+        `PeerTimeout` say that the association is of no more use; nobody has heard of the objects then that were under
+        way.
+        """
+        self._next = self._next_to_open = 0
+        workers = min(self._association.may_invoke + 1, len(locations))
         try:
-            context = choose(association, location)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._work(locations, done, is_wanted, originator or {}))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from errors.exceptions[0].__cause__
+
+    async def _work(
+        self, locations: Sequence[Location], done: Done, is_wanted: Callable[[], bool], originator: Mapping[int, Value]
+    ) -> None:
+        while self._next < len(locations) and is_wanted():
+            place, self._next = self._next, self._next + 1
+            self._open_ahead(locations)
+            status = await self._send(place, locations, is_wanted, originator)
+            if status is not None:
+                await done(place, status)
+
+    def _open_ahead(self, locations: Sequence[Location]) -> None:
+        self._next_to_open = max(self._next_to_open, self._next)
+        while self._next_to_open < len(locations):
+            location = locations[self._next_to_open]
+            context = self._context(location)
+            if context is not None and not self._ahead.begin(self._next_to_open, location, context):
+                return
+            self._next_to_open += 1
+
+    async def _send(
+        self, place: int, locations: Sequence[Location], is_wanted: Callable[[], bool], originator: Mapping[int, Value]
+    ) -> int | None:
+        """One C-STORE sub-operation; its status, or None where it was not wanted any more when its turn came."""
+        association, location = self._association, locations[place]
+        try:
+            context = self._context(location)
             if context is None:
                 raise ContextNotAccepted("no presentation context for this object")
-            self.prepare(location)
-            source, length = await self._ahead.pop(location.object_key)
+            source, length = await self._ahead.take(place, location, context)
+            self._open_ahead(locations)
             try:
-                response = await association.store(
-                    context.id, self._command(association, location, originator), source, length, timeout=self._timeout
-                )
+                command = self._command(association, location, originator)
+                staged = await association.stage(context.id, command, source, length)
+                async with self._slots:
+                    if not is_wanted():
+                        staged.close()
+                        return None
+                    return (await association.store_staged(staged, timeout=self._timeout)).status
             finally:
                 await source.close()
         except (AssociationAborted, PeerTimeout):
@@ -141,18 +195,15 @@ class Transfer:
         except GantryError as error:
             log.warning("sub-operation failed", error=str(error), object_key=location.object_key)
             return error.dicom_status
-        return response.status
 
-    async def close(self) -> None:
-        """Close what was opened ahead and not sent."""
-        while self._ahead:
-            _, opening = self._ahead.popitem()
-            opened = (await asyncio.gather(opening, return_exceptions=True))[0]
-            if not isinstance(opened, BaseException):
-                await opened[0].close()
+    def _context(self, location: Location) -> AcceptedContext | None:
+        kind = location.sop_class_uid, location.transfer_syntax_uid
+        if kind not in self._contexts:
+            self._contexts[kind] = choose(self._association, location)
+        return self._contexts[kind]
 
     @staticmethod
-    def _command(association: Association, location: Location, originator: Mapping[int, Value] | None) -> Command:
+    def _command(association: Association, location: Location, originator: Mapping[int, Value]) -> Command:
         return Command(
             {
                 Element.AFFECTED_SOP_CLASS_UID: location.sop_class_uid,
@@ -160,6 +211,6 @@ class Transfer:
                 Element.MESSAGE_ID: association.next_message_id(),
                 Element.PRIORITY: _MEDIUM,
                 Element.AFFECTED_SOP_INSTANCE_UID: location.sop_instance_uid,
-                **(originator or {}),
+                **originator,
             }
         )

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import rows
+from tests.bench import cluster, rows, searching
 from tests.bench.rows import Figure
 
 ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
@@ -30,6 +30,12 @@ ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "big": rows.big,
     "connects": rows.connects,
     "associations": rows.associations,
+    "cluster": cluster.cluster,
+    "far-move": cluster.far_move,
+    "far-get": cluster.far_get,
+    "searchable": cluster.searchable,
+    "indexing": searching.taking_in,
+    "searching": searching.searching,
 }
 
 

@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class Contestant:
     def __init__(self, name: str, port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
         self.name = name
         self.port = port
+        self.http_port = 0
         self.process = process
         self.folder = folder
 
@@ -53,6 +55,22 @@ class Contestant:
             cpu += sum(map(int, fields[11:15])) / _TICKS
             peak += next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
         return Usage(cpu, peak * 1024)
+
+    def wait_ready(self, seconds: float = 60.0) -> None:
+        """Return when it says that it is ready, all of its processes."""
+        deadline = time.monotonic() + seconds
+        while not self.told("/readyz"):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} is not ready")
+            time.sleep(0.05)
+
+    def told(self, path: str) -> str:
+        """What its HTTP port answers with status 200, "" otherwise."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=5) as response:
+                return str(response.read().decode())
+        except OSError:
+            return ""
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -77,14 +95,14 @@ def _family(pid: int) -> list[int]:
 
 
 def _launch(
-    name: str, folder: Path, command: Callable[[int], list[str]], *, cwd: Path | None = None, wait_for: str = ""
+    name: str, folder: Path, command: Callable[[int], list[str]], more: Mapping[str, str] | None = None
 ) -> Contestant:
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TCP_NODELAY": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TCP_NODELAY": "1", **(more or {})}
     process = subprocess.Popen(
         command(port),
-        cwd=cwd or folder,
+        cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -102,23 +120,36 @@ def _launch(
     return Contestant(name, port, process, folder)
 
 
-def gantry(folder: Path, *arguments: str, destination_port: int = 0, proxies: str = "") -> Contestant:
-    """Everything on: objects fsync'd, events committed, indexed."""
+def gantry(
+    folder: Path,
+    *arguments: str,
+    destination_port: int = 0,
+    name: str = "gantry",
+    environment: Mapping[str, str] | None = None,
+    offset: int = 0,
+    proxies: str = "",
+) -> Contestant:
+    """Everything on: objects fsync'd, events committed, indexed. `environment` names other stores; a role alone listens
+    `offset` ports above what it is told (`services.roles`)."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "gantry.yaml"
     peer = f"  - {{ae_title: DEST, host: 127.0.0.1, port: {destination_port}, move_destination: true}}\n"
     config.write_text("peers:\n" + peer if destination_port else "peers: []\n")
     http = free_port()
-    return _launch(
-        "gantry",
+    contestant = _launch(
+        name,
         folder,
         lambda port: [
             *("env", f"GANTRY_DIMSE__PROXY_FROM=[{proxies}]"),
             *(sys.executable, "-m", "services", "serve", "--lab", "--config", str(config)),
-            *("--data", str(folder / "data"), "--dimse-port", str(port), "--http-port", str(http)),
+            *("--data", str(folder / "data"), "--dimse-port", str(port - offset), "--http-port", str(http - offset)),
             *arguments,
         ],
+        environment,
     )
+    contestant.http_port = http
+    contestant.wait_ready()
+    return contestant
 
 
 def gantry_engine(folder: Path, *proxies: str) -> Contestant:

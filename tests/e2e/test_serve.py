@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import socket
@@ -293,3 +294,54 @@ def test_two_workers_share_a_port_and_lose_nothing(tmp_path: Path) -> None:
         assert "Traceback" not in archive.log.read_text()
     finally:
         archive.stop()
+
+
+# ---- the indexer beside the rest
+
+
+def indexer_of(archive: RunningArchive) -> int:
+    """The process id of the companion."""
+    (pid,) = [pid for pid in archive.workers() if b"--indexer-of" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return pid
+
+
+needs_two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one core there is one process")
+
+
+@needs_two_cores
+def test_the_indexer_has_a_process_of_its_own_and_one_place_tells_of_both(
+    archive: RunningArchive, tmp_path: Path
+) -> None:
+    archive.start()
+    files = study(tmp_path / "sent", 5, size=16)
+    asking.store(archive.peer, files)
+    asking.wait_searchable(archive.peer, study_of(files[0]), 5)
+    assert indexer_of(archive)
+    assert archive.metric("gantry_objects_received_total") == 5
+    assert archive.metric('gantry_instances_indexed_total{outcome="added"}') == 5
+    assert archive.metric("gantry_searchable_seconds_count") == 5
+
+
+@needs_two_cores
+def test_readyz_says_that_the_indexer_is_away_until_it_is_back(archive: RunningArchive, tmp_path: Path) -> None:
+    archive.start()
+    before = indexer_of(archive)
+    files = study(tmp_path / "sent", 3, size=16)
+    os.kill(before, signal.SIGKILL)
+    status, why = archive.http("/readyz")
+    assert (status, why.partition(":")[0]) == (503, "indexer process")
+    assert archive.http("/metrics")[0] == 200
+    asking.store(archive.peer, files)  # acknowledged all the same: the log keeps it for the indexer
+    archive.wait_ready()
+    asking.wait_searchable(archive.peer, study_of(files[0]), 3)
+    assert indexer_of(archive) != before
+    assert archive.stop() == 0
+
+
+@needs_two_cores
+def test_the_indexer_ends_with_the_archive_however_that_ends(archive: RunningArchive) -> None:
+    for end in (lambda: archive.stop(), lambda: os.kill(archive.process.pid, signal.SIGKILL)):  # type: ignore[union-attr]
+        archive.start()
+        indexer = Path(f"/proc/{indexer_of(archive)}")
+        end()
+        wait(lambda indexer=indexer: not indexer.exists(), "ended")  # type: ignore[misc]

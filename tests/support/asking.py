@@ -105,10 +105,11 @@ async def wait_for(archive: RunningArchive, count: int, seconds: float = 60.0, *
         await asyncio.sleep(0.05)
 
 
-async def get(peer: Peer, folder: Path, level: str, *keys: str, syntax: str = "") -> dict[str, bytes]:
+async def get(
+    peer: Peer, folder: Path, level: str, *keys: str, syntax: str = "", sop_class: str = "1.2.840.10008.5.1.4.1.1.2"
+) -> dict[str, bytes]:
     """The data sets that a C-GET brings, by SOP Instance UID; nothing may fail."""
     folder.mkdir(parents=True, exist_ok=True)
-    sop_class = "1.2.840.10008.5.1.4.1.1.2"
     service = FolderService(folder, [sop_class])
     contexts = [(sop_class, (syntax or "1.2.840.10008.1.2.1",))]
     final = await get_to(peer, service, contexts, scu.STUDY_ROOT_GET, level, keys, timeout=60.0)

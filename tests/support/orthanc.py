@@ -10,16 +10,20 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
+
 from tests.support.archive import free_port
 from tests.support.dcmtk import tool
 
 ORTHANC = "Orthanc"
+PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
 class Orthanc:
-    """AE title ORTHANC on `port`, with the archive as the modality `gantry`."""
+    """AE title ORTHANC on `port`, with the archive as the modality `gantry`; and as the DICOMweb server `gantry`, with
+    the DICOMweb plugin, where the archive's HTTP port is given."""
 
-    def __init__(self, folder: Path, port: int, archive_port: int) -> None:
+    def __init__(self, folder: Path, port: int, archive_port: int, archive_http_port: int | None = None) -> None:
         self._program = tool(ORTHANC)
         self.http_port = free_port()
         self._log = folder / "orthanc.log"
@@ -38,6 +42,11 @@ class Orthanc:
             "SaveJobs": False,
             "DicomModalities": {"gantry": {"AET": "GANTRY", "Host": "127.0.0.1", "Port": archive_port}},
         }
+        if archive_http_port is not None:
+            if not PLUGIN.exists():
+                pytest.skip("Orthanc's DICOMweb plugin is not installed (deploy/peers.sh does it as root on Debian)")
+            server = {"Url": f"http://127.0.0.1:{archive_http_port}/dicom-web/"}
+            settings |= {"Plugins": [str(PLUGIN)], "DicomWeb": {"Enable": True, "Servers": {"gantry": server}}}
         self._config.write_text(json.dumps(settings))
         self._process: subprocess.Popen[bytes] | None = None
 

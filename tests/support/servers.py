@@ -306,10 +306,15 @@ _HEAP = "-Xms1g -Xmx1g"
 _KEYS = ("gantry", "gantrysecret")
 
 
-def _container(image: str, inner: int, port: int, env: dict[str, str], command: str = "") -> str:
+def set_up_testcontainers() -> None:
+    """Without its helper container, which can only be pulled; by published ports, also where this is a container."""
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
     os.environ.setdefault("TESTCONTAINERS_CONNECTION_MODE", "docker_host")
     os.environ.setdefault("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")
+
+
+def _container(image: str, inner: int, port: int, env: dict[str, str], command: str = "") -> str:
+    set_up_testcontainers()
     from testcontainers.core.container import DockerContainer
 
     container = DockerContainer(image).with_kwargs(labels={LABEL: os.environ[SESSION]})
@@ -355,10 +360,13 @@ def _opensearch_contained(image: str, _: int) -> Server:
     return Server("opensearch", address, f"container {image}", container)
 
 
+# Connections are kept, as every S3 server but this one does unasked.
+_S3 = {"ROOT_ACCESS_KEY": _KEYS[0], "ROOT_SECRET_KEY": _KEYS[1], "VGW_KEEP_ALIVE": "true", "VGW_QUIET": "true"}
+
+
 def _s3_contained(image: str, _: int) -> Server:
     port = free_port()
-    env = {"ROOT_ACCESS_KEY": _KEYS[0], "ROOT_SECRET_KEY": _KEYS[1]}
-    container = _container(image, 7070, port, env, "--port :7070 --health /health posix /tmp")
+    container = _container(image, 7070, port, _S3, "--port :7070 --health /health posix /tmp")
     address = f"http://127.0.0.1:{port}"
     wait_for(lambda: http_ok(f"{address}/health"), 60, image)
     return Server("s3", f"{address} {_KEYS[0]} {_KEYS[1]}", f"container {image}", container)
@@ -447,8 +455,7 @@ def _s3_process(folder: Path, _: int) -> Server:
     port = free_port()
     binary = _part("versitygw", "VERSITYGW") / "versitygw"
     command = [str(binary), "--port", f"127.0.0.1:{port}", "--health", "/health", "posix", str(folder / "data")]
-    env = {"ROOT_ACCESS_KEY": _KEYS[0], "ROOT_SECRET_KEY": _KEYS[1]}
-    pid = spawn(folder, command, env)
+    pid = spawn(folder, command, _S3)
     wait_for(lambda: http_ok(f"http://127.0.0.1:{port}/health"), 60, "versitygw")
     address = f"http://127.0.0.1:{port} {_KEYS[0]} {_KEYS[1]}"
     return Server(
@@ -457,7 +464,7 @@ def _s3_process(folder: Path, _: int) -> Server:
         f"process, versitygw {_version('VERSITYGW')}",
         pids=[pid],
         command=command,
-        environment=env,
+        environment=_S3,
         folder=str(folder),
     )
 

@@ -95,6 +95,7 @@ class Http(Section):
     tokens_file: Path | None = _f(
         None, "file", "NAME:TOKEN a line; DICOMweb answers whoever sends one (Authorization: Bearer), and nobody else"
     )
+    ohif: Path | None = _f(None, "folder", "OHIF's built `dist` (deploy/ohif.sh): the viewer at /ohif; none without it")
     proxy_from: tuple[Cidr, ...] = _f((), "CIDRs", "Whose X-Forwarded-For is believed: our front door, a reverse proxy")
     cors_origins: tuple[str, ...] = _f((), "origins", "Web pages of these origins may ask, too; * for any")
     max_connections: Count = _f(1000, "connections", "Per process; beyond it 503")
@@ -192,6 +193,13 @@ class Retrieve(Section):
     connect_timeout: Seconds = _f(10.0, "s", "TCP connection to a destination")
     associate_timeout: Seconds = _f(30.0, "s", "A destination's answer to A-ASSOCIATE-RQ")
     response_timeout: Seconds = _f(120.0, "s", "A destination's answer to a C-STORE sub-operation")
+    window: Annotated[int, Field(ge=1, le=64)] = _f(
+        4, "operations", "Sub-operations a destination is asked to take at once (PS3.7 D.3.3.3); 1: it is not asked"
+    )
+    read_ahead: Annotated[int, Field(ge=0)] = _f(
+        32 * _MIB, "bytes", "Objects held for one association before their turn; 0: none"
+    )
+    read_ahead_total: Annotated[int, Field(ge=0)] = _f(128 * _MIB, "bytes", "The same for all of a process")
     parallel_destinations: Count = _f(32, "associations", "C-MOVE associations a process may have open at once")
     parallel_per_destination: Count = _f(4, "associations", "of them to one destination")
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
@@ -21,12 +22,12 @@ from libs.common.dimse import (
     CommandReceived,
     DataReceived,
     DimseError,
-    PduFrame,
-    message_pdus,
 )
 from libs.common.dimse.command import Element
-from libs.common.errors import AssociationAborted, GantryError, IdentifierError, PeerTimeout, TooLarge
+from libs.common.errors import AssociationAborted, GantryError, IdentifierError, TooLarge
 from libs.common.net.connection import Connection
+from libs.common.net.outgoing import Outgoing, Staged
+from libs.common.net.responses import Answer, Inbox, Responses
 from libs.common.net.service import MemorySink, Request, Service, Sink, Source
 from libs.common.ul import (
     Aborted,
@@ -90,13 +91,11 @@ class Association:
         self._receiving: Request | None = None
         self._waiting: deque[Request] = deque()
         self._active: dict[Request, asyncio.Task[None]] = {}
-        self._sending = asyncio.Lock()
+        self._outgoing = Outgoing(connection, peer_max_pdu)
         self._message_ids = itertools.cycle(range(1, 65536))
-        self._responses: dict[int, asyncio.Queue[tuple[Command, bytes] | None]] = {}
-        self._response_data: tuple[Command, MemorySink] | None = None
+        self._responses = Responses()
         self._release_wanted = False
         self._released = asyncio.Event()
-        self._frame: PduFrame | None = None
         self._loop = asyncio.get_running_loop()
 
     # ---- state
@@ -168,8 +167,7 @@ class Association:
             request.cancelled = True
         while self._waiting:
             self._discard(self._waiting.popleft())
-        for queue in self._responses.values():
-            queue.put_nowait(None)
+        self._responses.lost()
         if self._observer is not None:
             self._observer.closed(self, self.outcome or "lost")
 
@@ -182,7 +180,7 @@ class Association:
                     request.cancelled = True
             return
         if command.is_response:
-            self._take_response(command)
+            self._responses.take(command)
             return
         if Element.MESSAGE_ID not in command.elements:
             raise DimseError("request without Message ID")
@@ -197,7 +195,7 @@ class Association:
     def _take_data(self, message: DataReceived) -> None:
         request = self._receiving
         if request is None or request.sink is None:
-            self._take_response_data(message)
+            self._responses.take_data(message)
             return
         if not request.sink.write(message.views) and not message.is_end:
             self.connection.pause("sink")
@@ -286,36 +284,11 @@ class Association:
 
     async def send(self, context_id: int, command: Command, data: bytes | None = None) -> None:
         """Send a message that is in memory."""
-        encoded = command.encode(data_set=data is not None)
-        await self.send_pdus(message_pdus(context_id, encoded, data, self.peer_max_pdu))
+        await self._outgoing.message(context_id, command, data)
 
     async def send_pdus(self, pdus: bytes) -> None:
         """Send whole messages that are PDUs already; returns when the peer keeps up."""
-        async with self._sending:
-            await self.connection.write(pdus)
-
-    async def send_object(self, context_id: int, command: Command, source: Source, length: int) -> None:
-        """Send a message whose data set of `length` bytes comes from a source; memory does not depend on `length`.
-
-        A source that ends early raises `AssociationAborted` after an abort: what was sent cannot be taken back.
-        """
-        async with self._sending:
-            if self._frame is None:
-                self._frame = PduFrame(self.peer_max_pdu)
-            frame = self._frame
-            frame.begin(context_id, command.encode(data_set=True))
-            left = length
-            while True:
-                filled = await source.readinto(frame.holes) if left else 0
-                filled = min(filled, left)
-                left -= filled
-                if left and not filled:
-                    self.abort("the object is shorter than it should be")
-                    raise AssociationAborted("the object is shorter than it should be")
-                await self.connection.write(frame.seal(filled, is_end=not left))
-                frame.reopen(filled)
-                if not left:
-                    return
+        await self._outgoing.pdus(pdus)
 
     # ---- requests of our own
 
@@ -323,49 +296,70 @@ class Association:
         """A Message ID that is not in use."""
         return next(self._message_ids)
 
+    @property
+    def may_invoke(self) -> int:
+        """How many requests of ours may be under way at once (PS3.7 D.3.3.3)."""
+        return self.window if self.is_requestor else 1
+
     async def request(
         self, context_id: int, command: Command, data: bytes | None = None, *, timeout: float = 60.0
-    ) -> tuple[Command, bytes]:
+    ) -> Answer:
         """Send a request and wait for its one response."""
-        async for answer in self.exchange(lambda: self.send(context_id, command, data), command, timeout):
-            return answer
-        raise AssociationAborted("no response")
+        with self._expecting(command) as inbox:
+            await self.send(context_id, command, data)
+            return await self._next(inbox, timeout)
+
+    async def stage(self, context_id: int, command: Command, source: Source, length: int) -> Staged:
+        """Get a C-STORE request ready to be sent: the beginning of its data set is read from the source. `Corrupt`
+        where the source is empty. It is for `store_staged`, or to be closed."""
+        return await self._outgoing.stage(context_id, command, source, length)
+
+    async def store_staged(self, staged: Staged, *, timeout: float = 60.0) -> Command:
+        """Send a staged C-STORE request and wait for its response.
+
+        `timeout` is in seconds, for each megabyte to be taken and for the response; `PeerTimeout` after it. A source
+        that ends early raises `AssociationAborted` after an abort: what was sent cannot be taken back.
+        """
+        try:
+            with self._expecting(staged.command) as inbox:
+                await self._outgoing.staged(staged, timeout)
+                return (await self._next(inbox, timeout))[0]
+        finally:
+            staged.close()
 
     async def store(
         self, context_id: int, command: Command, source: Source, length: int, *, timeout: float = 60.0
     ) -> Command:
-        """Send a C-STORE request from a source and wait for its response."""
-        sender = lambda: self.send_object(context_id, command, source, length)  # noqa: E731
-        async for response, _ in self.exchange(sender, command, timeout):
-            return response
-        raise AssociationAborted("no response")
+        """Send a C-STORE request from a source and wait for its response; see `stage` and `store_staged`."""
+        return await self.store_staged(await self.stage(context_id, command, source, length), timeout=timeout)
 
     async def exchange(
         self, send: Callable[[], Awaitable[None]], command: Command, timeout: float
-    ) -> AsyncIterator[tuple[Command, bytes]]:
+    ) -> AsyncIterator[Answer]:
         """Send a request and yield its responses with their data sets, up to and including the final one.
 
         `timeout` is in seconds, for each response; `PeerTimeout` after it, `AssociationAborted` when the peer is gone.
         """
-        queue: asyncio.Queue[tuple[Command, bytes] | None] = asyncio.Queue()
-        message_id = command.message_id
-        self._responses[message_id] = queue
-        try:
-            if self.ended.is_set():
-                raise AssociationAborted(f"the association has ended ({self.outcome or 'lost'})")
+        with self._expecting(command) as inbox:
             await send()
             while True:
-                try:
-                    answer = await asyncio.wait_for(queue.get(), timeout)
-                except TimeoutError:
-                    raise PeerTimeout(f"no response within {timeout:g} s") from None
-                if answer is None:
-                    raise AssociationAborted(f"the association ended ({self.outcome or 'lost'})")
+                answer = await self._next(inbox, timeout)
                 yield answer
                 if answer[0].status & 0xFF00 != 0xFF00:
                     return
-        finally:
-            self._responses.pop(message_id, None)
+
+    @contextmanager
+    def _expecting(self, command: Command) -> Iterator[Inbox]:
+        if self.ended.is_set():
+            raise AssociationAborted(f"the association has ended ({self.outcome or 'lost'})")
+        with self._responses.expected(command.message_id) as inbox:
+            yield inbox
+
+    async def _next(self, inbox: Inbox, timeout: float) -> Answer:
+        answer = await inbox.next(timeout)
+        if answer is None:
+            raise AssociationAborted(f"the association ended ({self.outcome or 'lost'})")
+        return answer
 
     async def cancel(self, context_id: int, message_id: int) -> None:
         """Send C-CANCEL for a request of ours (PS3.7 9.3.2.3)."""
@@ -376,26 +370,6 @@ class Association:
             }
         )
         await self.send(context_id, command)
-
-    def _take_response(self, command: Command) -> None:
-        if command.has_data_set:
-            self._response_data = command, MemorySink()
-            return
-        self._answer(command, b"")
-
-    def _take_response_data(self, message: DataReceived) -> None:
-        if self._response_data is None:
-            raise DimseError("a data set without its command", 5)
-        command, sink = self._response_data
-        sink.write(message.views)
-        if message.is_end:
-            self._response_data = None
-            self._answer(command, bytes(sink.data))
-
-    def _answer(self, command: Command, data: bytes) -> None:
-        queue = self._responses.get(command.responds_to)
-        if queue is not None:
-            queue.put_nowait((command, data))
 
     # ---- the end
 

@@ -176,6 +176,12 @@ class Connection(asyncio.BufferedProtocol):
             self.last_read = self._loop.time()
             self._transport.resume_reading()
 
+    def break_off(self) -> None:
+        """A-ABORT, because what was begun cannot be ended; nothing where the connection is at its end already."""
+        if self.is_open:
+            self.ul.abort()
+            self.flush()
+
     def abort_transport(self) -> None:
         """Close at once, without waiting for the peer to take what is written."""
         if self._transport is not None:

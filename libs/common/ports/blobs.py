@@ -8,6 +8,9 @@ from typing import Protocol
 
 Buffer = bytes | bytearray | memoryview
 
+OPEN_AHEAD = 2 << 20
+"""Bytes that a store reads, at most, of an object that was opened before anybody asks for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlobStat:
@@ -64,7 +67,11 @@ class BlobStore(Protocol):
         """Begin an object of any size, written in chunks. Costs nothing until its first `write`."""
 
     async def open(self, key: str, offset: int = 0, length: int | None = None) -> BlobReader:
-        """Read `length` bytes from `offset` (to the end where None). A range past the end is cut to the object."""
+        """Read `length` bytes from `offset` (to the end where None). A range past the end is cut to the object.
+
+        The first `OPEN_AHEAD` bytes come from the disk or over the network from now on, whether they are asked for yet
+        or not: who opens several objects waits for all of them together. An object that is not longer than that holds
+        no connection any more once it has come."""
 
     async def stat(self, key: str) -> BlobStat:
         """Size of an object."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Any, Protocol
 
@@ -73,8 +74,9 @@ class Lifecycle:
     async def run(self) -> int:
         """Start, serve, drain, close. Returns the exit code."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.ask_to_stop)
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # not on the main thread: somebody else's process
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self.ask_to_stop)
         try:
             await self._start()
             if not self._asked.is_set():

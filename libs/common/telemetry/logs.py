@@ -43,6 +43,13 @@ def set_up_logs(form: Format, level: str = "info", stream: IO[str] | None = None
     logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
 
 
+def keep_quiet() -> None:
+    """For who runs an archive inside a process of their own: warnings and errors only, unless they have set up
+    structlog themselves."""
+    if not structlog.is_configured():
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+
+
 def get_logger(component: str) -> structlog.typing.FilteringBoundLogger:
     """The logger of a component: "ingest", "net", "commitment", …"""
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(component=component))

@@ -5,6 +5,17 @@ with limits before allocation, and negotiation as a function. What does not: soc
 Nothing that a peer sends raises past `UpperLayer`: it becomes an A-ABORT and an `Aborted` indication.
 """
 
+from libs.common.ul.indications import (
+    Aborted,
+    Accepted,
+    Closed,
+    Fragment,
+    Indication,
+    Rejected,
+    Released,
+    ReleaseRequested,
+    Requested,
+)
 from libs.common.ul.negotiation import Abilities, Ability, negotiate
 from libs.common.ul.pdu import (
     AcceptedContext,
@@ -18,19 +29,7 @@ from libs.common.ul.pdu import (
     UserIdentity,
 )
 from libs.common.ul.states import State
-from libs.common.ul.upper_layer import (
-    Aborted,
-    Accepted,
-    Closed,
-    Fragment,
-    Indication,
-    Limits,
-    Rejected,
-    Released,
-    ReleaseRequested,
-    Requested,
-    UpperLayer,
-)
+from libs.common.ul.upper_layer import Limits, UpperLayer
 
 __all__ = [
     "Abilities",

@@ -116,6 +116,11 @@ class Access:
             raise HttpProblem(403, "only this machine may ask while http.tokens_file is not set")
         return Caller(address)
 
+    def admit_to_page(self, peer: str, headers: Mapping[str, str]) -> Caller:
+        """The same for pages, which hold nothing of patients: with tokens, anybody gets them, since a browser can send
+        none before it has the page that does."""
+        return Caller(self._caller(peer, headers)) if self._tokens else self.admit(peer, headers)
+
     def _caller(self, peer: str, headers: Mapping[str, str]) -> Address | None:
         address = _address(peer)
         if not any(name in headers for name in _FORWARDED):

@@ -7,8 +7,10 @@ import gzip
 from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
+from aiohttp.http_exceptions import PayloadEncodingError
 
 from libs.common.web.errors import HttpProblem
+from libs.common.web.inflate import Gunzip
 
 CORS: web.RequestKey[Mapping[str, str]] = web.RequestKey("cors", Mapping[str, str])
 """Headers that every answer to this request has."""
@@ -19,12 +21,31 @@ _IN_A_THREAD = 1 << 16
 
 
 async def body_of(request: web.BaseRequest, limit: int, stall: float) -> AsyncIterator[bytes]:
-    """The body in pieces as they come. Raises `HttpProblem`: 413 past `limit` bytes, 408 where nothing came for `stall`
-    seconds, 415 where it is compressed."""
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise HttpProblem(415, "compressed bodies are not taken")
+    """The body in pieces as they come, inflated where it is gzip.
+
+    Raises `HttpProblem`: 413 past `limit` bytes, or where it is a bomb; 408 where nothing came for `stall` seconds; 415
+    where it is compressed in another way; 400 where it breaks.
+    """
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in ("identity", "gzip", "x-gzip"):
+        raise HttpProblem(415, "bodies are taken as they are, or as gzip", {"Accept-Encoding": "gzip"})
     if request.content_length is not None and request.content_length > limit:
         raise HttpProblem(413, f"the body is longer than {limit} bytes")
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    pieces = _received(request, limit, stall)
+    if coding == "identity":
+        async for piece in pieces:
+            yield piece
+        return
+    gunzip = Gunzip()
+    async for piece in pieces:
+        for inflated in gunzip.feed(piece):
+            yield inflated
+    gunzip.finish()
+
+
+async def _received(request: web.BaseRequest, limit: int, stall: float) -> AsyncIterator[bytes]:
     taken = 0
     while True:
         try:
@@ -32,6 +53,8 @@ async def body_of(request: web.BaseRequest, limit: int, stall: float) -> AsyncIt
                 piece = await request.content.readany()
         except TimeoutError:
             raise HttpProblem(408, f"nothing came for {stall:g} s", {"Connection": "close"}) from None
+        except PayloadEncodingError:
+            raise HttpProblem(400, "the body is not framed as it says", {"Connection": "close"}) from None
         if not piece:
             return
         taken += len(piece)

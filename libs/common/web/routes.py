@@ -45,6 +45,8 @@ class Resource(Enum):
     BULK_DATA = (Service.RETRIEVE, "GET", "bulkdata")
     WADO_URI = (Service.RETRIEVE, "GET", "wado")
     """PS3.18 9."""
+    PAGE = (Service.QUERY, "GET", "page")
+    """The study list, and OHIF; `rest` is the path. Not DICOMweb: a page is read before it can send a token."""
 
     @property
     def service(self) -> Service:
@@ -105,7 +107,12 @@ _PATTERNS = [(tuple(shape.split("/")) if shape else (), resources) for shape, re
 
 def is_ours(raw_path: str) -> bool:
     """Whether a path is one of this table's, right or wrong."""
-    return raw_path in (BASE, WADO_URI) or raw_path.startswith(f"{BASE}/")
+    return raw_path in (BASE, WADO_URI) or raw_path.startswith(f"{BASE}/") or is_page(raw_path)
+
+
+def is_page(raw_path: str) -> bool:
+    """Whether a path is one of the study list's page, or of OHIF."""
+    return raw_path in ("/", "/ohif") or raw_path.startswith(("/viewer/", "/ohif/"))
 
 
 def find(method: str, raw_path: str) -> Match:
@@ -116,6 +123,9 @@ def find(method: str, raw_path: str) -> Match:
     """
     if raw_path == WADO_URI:
         return _with_method(method, [Match(Resource.WADO_URI)], raw_path)
+    if is_page(raw_path):
+        rest = tuple(unquote(part) for part in raw_path.strip("/").split("/"))
+        return _with_method(method, [Match(Resource.PAGE, rest=rest)], raw_path)
     below = raw_path[len(BASE) :].strip("/")
     # Each part by itself: an encoded slash does not make two of one.
     parts = tuple(unquote(part) for part in below.split("/")) if below else ()

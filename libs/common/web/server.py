@@ -22,7 +22,7 @@ from libs.common.errors import ConfigError, GantryError
 from libs.common.web.access import Access, Caller
 from libs.common.web.bodies import BEGUN, CORS
 from libs.common.web.errors import HttpProblem, problem_of
-from libs.common.web.routes import BASE, Match, Resource, allowed, find, is_ours
+from libs.common.web.routes import BASE, Match, Resource, allowed, find, is_ours, is_page
 
 log = structlog.get_logger("gantry.web")
 
@@ -260,7 +260,8 @@ class WebServer:
         if not is_ours(path):
             raise HttpProblem(404, "no such resource")
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-        request[CALLER] = self._access.admit(str(peer[0]) if peer else "", request.headers)
+        admit = self._access.admit_to_page if is_page(path) else self._access.admit
+        request[CALLER] = admit(str(peer[0]) if peer else "", request.headers)
         if self._draining:
             raise HttpProblem(503, "this process is ending", {"Retry-After": "1", "Connection": "close"})
         return find("GET" if request.method == "OPTIONS" else request.method, path)

@@ -21,10 +21,9 @@ from libs.common.adapters.files.waiting import uncancelled
 from libs.common.adapters.files.writer import FileWriter
 from libs.common.errors import DependencyUnavailable
 from libs.common.ids import require_object_key
-from libs.common.ports.blobs import BlobStat, Buffer
+from libs.common.ports.blobs import OPEN_AHEAD, BlobStat, Buffer
 
 _PAGE = 1000
-_READ_AHEAD = 2 << 20
 
 DEFAULT_THREADS = 4
 DEFAULT_SEALERS = 3
@@ -171,7 +170,7 @@ def _open(path: str, offset: int, length: int | None) -> tuple[int, int]:
         os.close(fd)
         raise IsADirectoryError(errno.EISDIR, "a folder")
     # The disk begins to read while the caller still gets ready: a whole small object, the beginning of a large one.
-    ahead = min(stat.st_size if length is None else length, _READ_AHEAD)
+    ahead = min(stat.st_size if length is None else length, OPEN_AHEAD)
     if ahead > 0 and hasattr(os, "posix_fadvise"):
         os.posix_fadvise(fd, max(offset, 0), ahead, os.POSIX_FADV_WILLNEED)
     return fd, stat.st_size

@@ -25,7 +25,7 @@ class S3Reader:
         self._response = response
         self._at = at
         self._end = end
-        self._left_over = b""
+        self._left_over = memoryview(b"")
         self._resumptions = _RESUMPTIONS
 
     async def readinto(self, buffers: Sequence[memoryview]) -> int:
@@ -33,7 +33,8 @@ class S3Reader:
         for buffer in buffers:
             view = memoryview(buffer).cast("B")
             while len(view) and self._at < self._end:
-                piece = self._left_over or await self._more(len(view))
+                # A view: cutting bytes would copy the rest of the piece for every PDU that is filled from it.
+                piece = self._left_over or memoryview(await self._more())
                 count = min(len(piece), len(view), self._end - self._at)
                 view[:count] = piece[:count]
                 self._left_over = piece[count:]
@@ -49,14 +50,17 @@ class S3Reader:
                 await response.release()  # read to its end: the connection serves the next request
             response.close()
 
-    async def _more(self, count: int) -> bytes:
+    async def _more(self) -> bytes:
         """The next bytes; from a new connection where the old one broke."""
         while True:
             if self._response is None:
                 self._response = await self._wire.get(self._key, self._at, self._end - 1)
                 _require_range(self._response, self._at, self.size)
             try:
-                piece = await self._response.content.read(min(count, 1 << 20))
+                # As it came from the socket: to ask for a number of bytes is to have them copied together.
+                piece, goes_on = b"", True
+                while goes_on and not piece:
+                    piece, goes_on = await self._response.content.readchunk()
                 if piece:
                     return piece
             except (aiohttp.ClientError, TimeoutError, OSError):

@@ -15,7 +15,7 @@ from libs.common.adapters.s3.problems import DEPENDENCY, Refusal, refusal, trans
 from libs.common.adapters.s3.signing import EMPTY, Credentials, query_string, signed
 from libs.common.clock import Clock
 from libs.common.errors import DependencyUnavailable
-from libs.common.ports.blobs import Buffer
+from libs.common.ports.blobs import OPEN_AHEAD, Buffer
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Wire:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS),
             auto_decompress=False,
             skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
-            read_bufsize=1 << 20,
+            read_bufsize=OPEN_AHEAD // 2,  # aiohttp stops reading at twice that
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 

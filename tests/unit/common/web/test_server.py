@@ -178,7 +178,7 @@ async def test_connection_without_a_whole_header_is_ended(server: WebServer, sen
             b"408",
         ),
         (
-            POST + b"Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx",
+            POST + b"Content-Encoding: br\r\nContent-Length: 1\r\n\r\nx",
             b"415",
         ),
         (b"GET /dicom-web/studies HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 40_000 + b"\r\n\r\n", b"400"),

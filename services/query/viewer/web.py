@@ -1,0 +1,50 @@
+"""Answers for the page and for OHIF. What they hold is public; what they show they ask of DICOMweb, which is not."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from aiohttp import web
+
+from libs.common.web.bodies import answer
+from libs.common.web.errors import HttpProblem
+from libs.common.web.negotiation import etag_matches
+from libs.common.web.routes import Match
+from services.query.viewer.files import Served, ohif_file, page_file
+
+
+class Page:
+    """The handler of `Resource.PAGE`."""
+
+    def __init__(self, ohif: Path | None = None) -> None:
+        """`ohif` is the folder of OHIF's built `dist`, if it is there."""
+        self._ohif = ohif
+
+    async def __call__(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        found = await asyncio.to_thread(self._find, match.rest)
+        if found is None:
+            raise HttpProblem(404, "no such page")
+        headers = _headers(found)
+        if etag_matches(request.headers.get("If-None-Match", ""), found.etag):
+            return web.Response(status=304, headers=headers)
+        return await answer(request, found.content, found.media_type, headers)
+
+    def _find(self, path: tuple[str, ...]) -> Served | None:
+        if path[:1] == ("ohif",):
+            return ohif_file("/".join(path[1:]), self._ohif)
+        return page_file("/".join(path), self._ohif)
+
+
+def _headers(found: Served) -> dict[str, str]:
+    headers = {
+        "Content-Security-Policy": found.policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-cache",
+        "ETag": found.etag,
+    }
+    if found.isolated:
+        alone = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+        headers |= alone | {"Cross-Origin-Resource-Policy": "same-origin"}
+    return headers

@@ -1,0 +1,102 @@
+"""What is served for which path, and nothing beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.query.viewer.files import ohif_file, page_file
+
+
+@pytest.fixture
+def ohif(tmp_path: Path) -> Path:
+    folder = tmp_path / "ohif"
+    folder.mkdir()
+    (folder / "index.html").write_text("<html>OHIF")
+    (folder / "app.js").write_text("'OHIF'")
+    (tmp_path / "secret.js").write_text("secret")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "type_"),
+    [
+        ("", "text/html; charset=utf-8"),
+        ("viewer/viewer.js", "text/javascript; charset=utf-8"),
+        ("viewer/viewer.css", "text/css; charset=utf-8"),
+        ("viewer/dictionary.json", "application/json"),
+        ("viewer/config.json", "application/json"),
+    ],
+)
+def test_the_page_and_what_it_needs_is_served(path: str, type_: str) -> None:
+    served = page_file(path, None)
+    assert served is not None
+    assert served.media_type == type_
+    assert served.content
+    assert "default-src 'none'" in served.policy
+
+
+def test_the_page_asks_nothing_of_anybody_else_and_has_no_script_of_its_own() -> None:
+    page = page_file("", None)
+    script = page_file("viewer/viewer.js", None)
+    assert page is not None
+    assert script is not None
+    for content in (page.content.decode(), script.content.decode()):
+        assert not re.search(r"https?:|//[a-z]+\.", content)
+        assert "innerHTML" not in content
+        assert "eval(" not in content
+    assert re.findall(r"<script(?![^>]* src=)[^>]*>| on[a-z]+=|style=", page.content.decode()) == []
+
+
+def test_the_page_is_told_whether_ohif_is_there(ohif: Path) -> None:
+    for folder, there in ((None, False), (ohif.parent, False), (ohif, True)):
+        served = page_file("viewer/config.json", folder)
+        assert served is not None
+        config = json.loads(served.content)
+        assert config["ohif"] is there
+        assert bool(config["reason"]) is not there
+
+
+def test_names_are_those_of_the_standard() -> None:
+    served = page_file("viewer/dictionary.json", None)
+    assert served is not None
+    assert json.loads(served.content)["00100010"] == "Patient's Name"
+
+
+def test_a_path_of_ohifs_own_is_its_page(ohif: Path) -> None:
+    for path in ("", "viewer", "viewer/1.2.3", "index.html"):
+        served = ohif_file(path, ohif)
+        assert served is not None
+        assert served.content == b"<html>OHIF"
+        assert served.isolated
+
+
+def test_ohif_is_configured_for_this_archive(ohif: Path) -> None:
+    served = ohif_file("app-config.js", ohif)
+    assert served is not None
+    config = json.loads(served.content.decode().removeprefix("window.config = ").rstrip(";\n"))
+    source = config["dataSources"][0]["configuration"]
+    assert [source[name] for name in ("qidoRoot", "wadoRoot", "wadoUriRoot")] == ["/dicom-web", "/dicom-web", "/wado"]
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret.js", "a/../../secret.js", "/etc/hosts.js", "missing.js", "a\0.js", "x" * 9999 + ".js"]
+)
+def test_nothing_outside_of_its_folder_is_served(path: str, ohif: Path) -> None:
+    assert ohif_file(path, ohif) is None
+
+
+@given(st.text(max_size=60))
+def test_any_other_path_is_nothing(path: str) -> None:
+    served = page_file(path, None)
+    assert served is None or path == "" or path.startswith("viewer/")
+
+
+def test_without_ohif_there_is_none_of_it(tmp_path: Path) -> None:
+    assert ohif_file("", None) is None
+    assert ohif_file("app-config.js", tmp_path) is None
