@@ -5,9 +5,8 @@ Raises anything: what is decoded is hostile ground.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,18 @@ from services.retrieve.images import Image
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a frame is shown: window center and width in rescaled values (None: the object's, or all there is), and the
-    most columns and rows of the picture."""
+    """How a frame is shown: window center and width in rescaled values (None: the object's, or all there is), the most
+    columns and rows of the picture, its media type, and its quality from 1 to 100 where that is lossy."""
 
     window: tuple[float, float] | None = None
     size: tuple[int, int] | None = None
+    kind: str = "image/jpeg"
+    quality: int = 90
 
 
 MAX_PIXELS = 1 << 28
+PICTURES = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF"}
+"""Rendered media types (PS3.18 table 8.7.3-1), the default first, and what Pillow calls them."""
 
 
 def decode(image: Image, frame: bytes) -> bytes:
@@ -36,14 +39,14 @@ def decode(image: Image, frame: bytes) -> bytes:
 
 
 def render(image: Image, frame: bytes, look: Look) -> bytes:
-    """A PNG (ISO/IEC 15948) of a frame: 8 bits, grey or RGB. `frame` is as stored, or native."""
+    """A picture of a frame: 8 bits, grey or RGB. `frame` is as stored, or native."""
     if image.rows * image.columns > MAX_PIXELS:
         raise ValueError("too large to show")
     pixels = _array(image, frame)
     if look.size is not None:
         pixels = _fitted(pixels, *look.size)
     shown = pixels if pixels.ndim == 3 else _windowed(image, pixels, look)
-    return png(np.ascontiguousarray(shown.astype(np.uint8)))
+    return _picture(np.ascontiguousarray(shown.astype(np.uint8)), look)
 
 
 def _data_set(image: Image, frame: bytes) -> Any:
@@ -104,15 +107,10 @@ def _windowed(image: Image, pixels: Any, look: Look) -> Any:
     return 255 - shown if image.photometric == "MONOCHROME1" else shown
 
 
-def png(pixels: Any) -> bytes:
-    """Rows x columns, or rows x columns x 3, of 8 bits."""
-    rows, columns = pixels.shape[:2]
-    lines = np.zeros((rows, 1 + pixels[0].size), np.uint8)  # filter 0 before each
-    lines[:, 1:] = pixels.reshape(rows, -1)
-    head = struct.pack(">IIBBBBB", columns, rows, 8, 2 if pixels.ndim == 3 else 0, 0, 0, 0)
-    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), 4)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join([_chunk(name, data) for name, data in parts])
+def _picture(pixels: Any, look: Look) -> bytes:
+    from PIL import Image as Pictures
 
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    out = BytesIO()
+    more = {"quality": look.quality} if look.kind == "image/jpeg" else {}
+    Pictures.fromarray(pixels).save(out, PICTURES[look.kind], **more)
+    return out.getvalue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -42,7 +43,7 @@ from services.retrieve.web import Finder, WebSettings
 _PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _MAX_FRAME = 1 << 30
 _CHUNK = 1 << 20
-_PNG = "image/png"
+_PICTURES = [Offer(kind) for kind in decoding.PICTURES]
 _BULK = (Offer(OCTETS, multipart=True), Offer(OCTETS))
 _THUMBNAIL = (160, 160)
 _MOST_SIDE = 16_384
@@ -202,17 +203,19 @@ class FrameService:
 
     async def rendered(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """A picture of a frame: of the first, or the one that is named."""
-        choose(parse_accept(accept_of(request)), [Offer(_PNG)])
-        return await self.picture(request, match, look_of(request.query.get("window"), request.query.get("viewport")))
+        offer, _ = choose(parse_accept(accept_of(request)), _PICTURES)
+        query = request.query
+        look = look_of(query.get("window"), query.get("viewport"), offer.type, query.get("quality"))
+        return await self.picture(request, match, look)
 
     async def thumbnail(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """A small picture; of a study or series, of the first instance that has one."""
-        choose(parse_accept(accept_of(request)), [Offer(_PNG)])
-        look = look_of(None, request.query.get("viewport"))
-        return await self.picture(request, match, Look(None, look.size or _THUMBNAIL))
+        offer, _ = choose(parse_accept(accept_of(request)), _PICTURES)
+        look = look_of(None, request.query.get("viewport"), offer.type)
+        return await self.picture(request, match, replace(look, size=look.size or _THUMBNAIL))
 
     async def picture(self, request: web.BaseRequest, match: Match, look: Look) -> web.StreamResponse:
-        """A PNG; 404 where there is nothing to see."""
+        """The picture; 404 where there is nothing to see."""
         number = frame_numbers(match.frames or "1")[0]
         location, image = await self._pictured(match)
         require_frames(image, [number])
@@ -221,16 +224,16 @@ class FrameService:
         headers = {"ETag": etag, "Cache-Control": "private, max-age=3600"}
         if etag_matches(request.headers.get("If-None-Match", ""), etag):
             return web.Response(status=304, headers=headers)
-        png = self._pictures.get(key)
-        if png is None:
+        picture = self._pictures.get(key)
+        if picture is None:
             _require_size(image.frame_bits // 8)
             frame = await self._frame(location, image, number)
             try:
-                png = await self._converter.run(decoding.render, image, frame, look)
+                picture = await self._converter.run(decoding.render, image, frame, look)
             except ConversionFailed as error:
                 raise HttpProblem(406, f"the frame cannot be shown: {error}") from error
-            self._pictures.put(key, png)
-        return web.Response(body=png, headers={**headers, "Content-Type": _PNG})
+            self._pictures.put(key, picture)
+        return web.Response(body=picture, headers={**headers, "Content-Type": look.kind})
 
     async def _pictured(self, match: Match) -> tuple[Location, Image]:
         locations = await self._finder.all(match, most=20)
@@ -282,8 +285,8 @@ def value_at(header: bytes, encoding: Encoding, path: Sequence[str]) -> bytes:
     raise NotFound("no such value")
 
 
-def look_of(window: str | None, viewport: str | None) -> Look:
-    """PS3.18 8.3.5.1.3 and .4: `window=center,width[,function]`, `viewport=columns,rows`."""
+def look_of(window: str | None, viewport: str | None, kind: str = "image/jpeg", quality: str | None = None) -> Look:
+    """PS3.18 8.3.5.1.2 to .4: `quality`, `window=center,width[,function]`, `viewport=columns,rows`."""
     found: tuple[float, float] | None = None
     if window is not None:
         parts = window.split(",")
@@ -302,4 +305,8 @@ def look_of(window: str | None, viewport: str | None) -> Look:
         size = int(sides[0]), int(sides[1])
         if not all(0 < side <= _MOST_SIDE for side in size):
             raise HttpProblem(400, f"a viewport has sides from 1 to {_MOST_SIDE}")
-    return Look(found, size)
+    if quality is None:
+        return Look(found, size, kind)
+    if not (quality.isascii() and quality.isdigit() and 1 <= int(quality[:4]) <= 100):
+        raise HttpProblem(400, "quality is not a number from 1 to 100")
+    return Look(found, size, kind, int(quality))

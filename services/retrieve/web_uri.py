@@ -9,10 +9,11 @@ from libs.common.web.errors import HttpProblem
 from libs.common.web.negotiation import DICOM, MediaRange, Offer
 from libs.common.web.routes import Match, Resource
 from libs.common.web.server import Handler
+from services.retrieve.decoding import PICTURES
 from services.retrieve.web import Finder, ObjectService
 from services.retrieve.web_frames import FrameService, look_of
 
-_PICTURES = frozenset(("image/png", "image/*", "*/*", "image/jpeg"))
+_ANY = frozenset(("image/*", "*/*"))
 
 
 class UriService:
@@ -46,9 +47,13 @@ class UriService:
                 raise HttpProblem(400, "transferSyntax is no uid")
             location = await self._finder.one(named)
             return await self._objects.send(request, [location], Offer(DICOM), MediaRange(DICOM, 1.0, "", syntax))
-        if kinds and not _PICTURES & set(kinds):
-            raise HttpProblem(406, "contentType is neither application/dicom nor image/png")
-        return await self._frames.picture(request, named, look_of(_window(request), _viewport(request)))
+        # PS3.18 9.1.2.2.1: what comes first of what we make; JPEG where nothing is asked for.
+        kind = next((kind for kind in kinds if kind in PICTURES or kind in _ANY), None if kinds else "*/*")
+        if kind is None:
+            raise HttpProblem(406, f"contentType is neither application/dicom nor {', '.join(PICTURES)}")
+        kind = next(iter(PICTURES)) if kind in _ANY else kind
+        look = look_of(_window(request), _viewport(request), kind, query.get("imageQuality"))
+        return await self._frames.picture(request, named, look)
 
 
 def _window(request: web.BaseRequest) -> str | None:

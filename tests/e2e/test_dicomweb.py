@@ -54,7 +54,7 @@ def test_frames_and_pictures(site: Site, tmp_path: Path, name: str) -> None:
     assert [body for _, body in parts] == [frames[-1]]
     for path in (f"{asked}/rendered", f"{base}/thumbnail", f"/dicom-web/studies/{ds.StudyInstanceUID}/thumbnail"):
         status, body, headers = ask(site.archive, path)
-        assert (status, headers["content-type"], body[:4]) == (200, "image/png", b"\x89PNG")
+        assert (status, headers["content-type"], body[:4]) == (200, "image/jpeg", b"\xff\xd8\xff\xe0")
 
 
 def test_cursor_walks_while_studies_arrive(site: Site, tmp_path: Path) -> None:

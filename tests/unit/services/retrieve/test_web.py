@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import struct
 import warnings
 import zipfile
-import zlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
@@ -349,14 +348,9 @@ async def test_bulk_data_by_path_and_range(site: WebSite) -> None:
 # ---- pictures
 
 
-def png(body: bytes) -> np.ndarray[Any, Any]:
-    """The samples of a PNG, read the slow and obvious way."""
-    assert body.startswith(b"\x89PNG\r\n\x1a\n")
-    columns, rows, _, kind = struct.unpack(">IIBB", body[16:26])
-    length = struct.unpack(">I", body[33:37])[0]
-    assert body[37:41] == b"IDAT"
-    lines = np.frombuffer(zlib.decompress(body[41 : 41 + length]), np.uint8).reshape(rows, -1)
-    return lines[:, 1:].reshape((rows, columns, 3) if kind == 2 else (rows, columns))
+def shown_by(body: bytes) -> np.ndarray[Any, Any]:
+    """The samples of a picture."""
+    return np.asarray(Image.open(io.BytesIO(body)))
 
 
 async def test_picture_is_windowed_and_fitted(site: WebSite) -> None:
@@ -364,16 +358,39 @@ async def test_picture_is_windowed_and_fitted(site: WebSite) -> None:
     ramp = np.arange(64 * 64, dtype="<u2").reshape(64, 64)
     ds.PixelData, ds.RescaleSlope, ds.RescaleIntercept = ramp.tobytes(), "1", "-1000"
     await site.keep(ds)
-    whole = png((await get(site, path_of(ds) + "/rendered"))[1])
+    whole = shown_by((await get(site, path_of(ds) + "/rendered", "image/png"))[1])
     assert (whole.shape, whole[0, 0], whole[-1, -1]) == ((64, 64), 0, 255)
-    shown = png((await get(site, path_of(ds) + "/rendered?window=0,500&viewport=32,999", "image/*"))[1])
+    shown = shown_by((await get(site, path_of(ds) + "/rendered?window=0,500&viewport=32,999", "image/*"))[1])
     assert shown.shape == (32, 32)
-    narrow = png((await get(site, path_of(ds) + "/frames/1/rendered?window=0,500,linear", "image/png"))[1])
+    narrow = shown_by((await get(site, path_of(ds) + "/frames/1/rendered?window=0,500,linear", "image/png"))[1])
     assert np.array_equal(narrow == 0, ramp.astype(int) - 1000 <= -0.5 - 249.5 + 499 / 510)
     for level in ("study", "series", "instance"):
         status, body, headers = await get(site, path_of(ds, level) + "/thumbnail?viewport=16,16")
-        assert (status, headers["Content-Type"], png(body).shape) == (200, "image/png", (16, 16))
+        assert (status, headers["Content-Type"], shown_by(body).shape) == (200, "image/jpeg", (16, 16))
     assert (await get(site, path_of(ds) + "/thumbnail", **{"If-None-Match": headers["ETag"]}))[0] == 200
+
+
+async def test_picture_has_the_media_type_and_the_quality_that_are_asked_for(site: WebSite) -> None:
+    ds = data_set(study="1.2", series="1.3", instance="1.4", size=64)
+    await site.keep(ds)
+    path, sizes = path_of(ds) + "/rendered", {}
+    for accept, kind, begins in [
+        ("*/*", "image/jpeg", b"\xff\xd8"),
+        ("image/gif", "image/gif", b"GIF8"),
+        ("image/jpeg;q=0.5, image/png", "image/png", b"\x89PNG"),
+    ]:
+        status, body, headers = await get(site, path, accept)
+        assert (status, headers["Content-Type"]) == (200, kind)
+        assert body.startswith(begins)
+    for quality in ("10", "95"):
+        sizes[quality] = len((await get(site, f"{path}?quality={quality}", "image/jpeg"))[1])
+    assert sizes["10"] < sizes["95"]
+    for bad in ("0", "101", "-1", "x", "1e9", "9" * 5000):
+        assert (await get(site, f"{path}?quality={bad}"))[0] == 400
+    assert (await get(site, path, "image/webp"))[0] == 406
+    link = "/wado?requestType=WADO&studyUID=1.2&seriesUID=1.3&objectUID=1.4"
+    for asked, kind in [("", "jpeg"), ("&contentType=image/png", "png"), ("&contentType=image/*", "jpeg")]:
+        assert (await get(site, link + asked))[2]["Content-Type"] == f"image/{kind}"
 
 
 @pytest.mark.parametrize("name", ["SC_rgb_rle.dcm", "JPEG2000.dcm", "color3d_jpeg_baseline.dcm", "emri_small_RLE.dcm"])
@@ -382,7 +399,7 @@ async def test_compressed_images_are_shown(site: WebSite, name: str) -> None:
     await site.keep(ds)
     status, body, _ = await get(site, path_of(ds) + "/rendered")
     assert status == 200, body
-    assert png(body).shape[:2] == (ds.Rows, ds.Columns)
+    assert shown_by(body).shape[:2] == (ds.Rows, ds.Columns)
 
 
 # ---- WADO-URI
@@ -395,7 +412,7 @@ async def test_link_of_old_gives_the_object_or_a_picture(site: WebSite) -> None:
     status, body, headers = await get(site, f"{link}&contentType=application/dicom")
     assert (status, body) == (200, file_bytes(ds))
     assert headers["Content-Type"].startswith("application/dicom")
-    assert png((await get(site, f"{link}&rows=16&windowCenter=100&windowWidth=50"))[1]).shape == (16, 16)
+    assert shown_by((await get(site, f"{link}&rows=16&windowCenter=100&windowWidth=50"))[1]).shape == (16, 16)
     for query, status in [
         ("requestType=WADO", 400),
         ("", 400),
