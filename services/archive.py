@@ -193,6 +193,7 @@ class Archive:
                 limits_,
                 response_timeout=settings.retrieve.response_timeout,
                 read_ahead=(settings.retrieve.read_ahead, settings.retrieve.read_ahead_total),
+                parallel=(settings.retrieve.parallel_destinations, settings.retrieve.parallel_per_destination),
             )
             web_settings = WebSettings(settings.http.url, settings.retrieve.metadata_memory, settings.http.stall)
             self.health.serve(retrieve_app.build_web(stores.objects, stores.index, self._converter, web_settings))

@@ -14,15 +14,18 @@ from pynetdicom import ALL_TRANSFER_SYNTAXES
 from libs.cli.output import STATUS_WORDS
 from libs.common import errors
 from libs.common.config.settings import Settings
-from libs.common.dicom.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, Level
+from libs.common.dicom.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, Level, keyword_of
 from libs.common.dicom.charsets import DEFINED_TERMS
 from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from libs.common.net import scu
+from libs.common.web.capabilities import paths
 from services.commitment import wire
 from services.ingest.app import STORAGE_SOP_CLASSES
 from services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
+from services.query.search import RETURNED
 from services.retrieve.plan import UNCOMPRESSED, convertible
+from services.retrieve.representations import BY_SYNTAX
 
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -112,6 +115,21 @@ def _character_sets() -> str:
     return ", ".join(f"`{term}`" for term in DEFINED_TERMS) + "\n"
 
 
+def _web_resources() -> str:
+    rows = [(f"`/{path}`", *resource) for path, resources in paths() for resource in resources]
+    return _table(("path", "method", "resource", "role"), rows)
+
+
+def _web_returned() -> str:
+    rows = [(level.value, ", ".join(sorted(map(keyword_of, RETURNED[level])))) for level in RETURNED]
+    return _table(("level", "attributes returned without being asked for"), rows)
+
+
+def _web_media_types() -> str:
+    rows = [(UID(uid).name, uid, media_type) for uid, media_type in BY_SYNTAX.items()]
+    return _table(("transfer syntax", "UID", "media type of a frame, besides application/octet-stream"), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "implementation": _implementation,
     "services": _services,
@@ -120,6 +138,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "query-keys": _query_keys,
     "error-statuses": _error_statuses,
     "character-sets": _character_sets,
+    "web-resources": _web_resources,
+    "web-returned": _web_returned,
+    "web-media-types": _web_media_types,
 }
 
 

@@ -32,8 +32,8 @@ EVERY = frozenset(Role) - {Role.DOOR}
 _PURPOSES = {
     Role.INGEST: "receives objects (C-STORE)",
     Role.INDEXER: "makes what was received searchable",
-    Role.QUERY: "answers searches (C-FIND)",
-    Role.RETRIEVE: "gives objects back (C-MOVE, C-GET)",
+    Role.QUERY: "answers searches (C-FIND, QIDO-RS)",
+    Role.RETRIEVE: "gives objects back (C-MOVE, C-GET, WADO)",
     Role.COMMITMENT: "takes responsibility for objects (Storage Commitment)",
     Role.DOOR: "one address for all of them: passes associations on to the role they ask for",
 }

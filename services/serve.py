@@ -21,11 +21,15 @@ from libs.common.config.load import load_settings
 from libs.common.config.settings import Settings
 from libs.common.errors import ConfigError, GantryError
 from libs.common.telemetry.logs import get_logger, set_up_logs
+from libs.common.web.routes import BASE
 from services.archive import Archive
 from services.door.app import Door
 from services.ingest.app import STORAGE_SOP_CLASSES
 from services.processes import Companion, KeptProcess
 from services.roles import EVERY, Role, dimse_port, http_port
+
+_WEB = frozenset((Role.QUERY, Role.RETRIEVE, Role.INGEST, Role.DOOR))
+"""Who answers to DICOMweb."""
 
 
 @click.command()
@@ -164,14 +168,15 @@ def _welcome(settings: Settings, roles: frozenset[Role], workers: int) -> None:
     lines = [
         f"Gantry: {names}{f', {workers} processes' if workers > 1 else ''}{where}",
         f"  DICOM   AE title {title}, port {dimse}" if any(r.serves_dimse for r in roles) else "",
-        f"  HTTP    http://127.0.0.1:{http}/readyz and /metrics",
+        f"  HTTP    http://127.0.0.1:{http}/readyz and /metrics" + (f", {BASE}" if roles & _WEB else ""),
         f"  Studies http://127.0.0.1:{http}/" if Role.QUERY in roles else "",
     ]
     if settings.lab:
         lines += [
             "",
-            "  *** LAB MODE: any AE title may store, search, retrieve and commit from this machine. ***",
-            "  *** Never use --lab where patients' images are.                                     ***",
+            "  *** LAB MODE: any AE title may store, search, retrieve and commit from this machine, ***",
+            "  *** and DICOMweb asks nobody here for a token.                                       ***",
+            "  *** Never use --lab where patients' images are.                                      ***",
         ]
     if len(roles) > 1 or Role.DOOR in roles:
         peer = f"{title}@127.0.0.1:{dimse}"

@@ -22,6 +22,7 @@ from libs.common.web.routes import Resource
 from libs.common.web.server import Handler
 from services.retrieve.conversion import Converter
 from services.retrieve.handlers import Destinations, RetrieveService, RetrieveSettings
+from services.retrieve.lanes import Lanes
 from services.retrieve.metadata import Metadata
 from services.retrieve.plan import UNCOMPRESSED
 from services.retrieve.reading import Objects
@@ -62,8 +63,10 @@ def build(
     *,
     response_timeout: float = 120.0,
     read_ahead: tuple[int, int] = (32 << 20, 128 << 20),
+    parallel: tuple[int, int] = (32, 4),
 ) -> list[Service]:
-    """The services of this role. `read_ahead` is in bytes, per association and per process. In storage contexts we are
+    """The services of this role. `read_ahead` is in bytes, per association and per process; `parallel` is how many
+    associations to destinations may be open, in all and to one. In storage contexts we are
     SCU: that is how C-GET sends (PS3.4 C.5.3)."""
     asked = Ability(frozenset(UNCOMPRESSED), preferred=UNCOMPRESSED)
     sent = Ability(scp=False, scu=True)
@@ -76,4 +79,5 @@ def build(
         per_association=per_association,
         per_process=per_process,
     )
-    return [RetrieveService(abilities, index, sub_operations, destinations, clock, metrics, settings)]
+    lanes = Lanes(*parallel)
+    return [RetrieveService(abilities, index, sub_operations, destinations, clock, metrics, settings, lanes)]

@@ -18,6 +18,7 @@ from libs.common.net.service import CANCELLED, PENDING
 from libs.common.ports.index import Location, SearchIndex
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Abilities
+from services.retrieve.lanes import Lanes
 from services.retrieve.plan import batches
 from services.retrieve.selection import select
 from services.retrieve.suboperations import Counters, SubOperations
@@ -73,6 +74,7 @@ class RetrieveService:
         clock: Clock,
         metrics: Metrics,
         settings: RetrieveSettings | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
         self.abilities = abilities
         self._index = index
@@ -81,6 +83,7 @@ class RetrieveService:
         self._clock = clock
         self._metrics = metrics
         self._settings = settings or RetrieveSettings()
+        self._lanes = lanes or Lanes()
 
     def receive(self, request: Request) -> Sink:
         return MemorySink()
@@ -164,6 +167,7 @@ class RetrieveService:
 
         try:
             async with (
+                self._lanes.to(peer.host, peer.port),
                 connect(peer, contexts, window=self._settings.window) as association,
                 self._sub_operations.over(association) as transfer,
             ):

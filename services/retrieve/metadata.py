@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from libs.common.dicom.json_model import Attributes, attributes_of, name_of, to_json
 from libs.common.dicom.transfer_syntaxes import encoding_of
@@ -18,6 +18,8 @@ from services.retrieve.reading import Head, Objects
 _BASE = f"gantry-{secrets.token_hex(16)}:"
 """Stands for what clients call us by; of this process, so that no object can hold it."""
 _AT_ONCE = 16
+PIECE = 2000
+"""Instances whose documents are in memory together."""
 _TRANSFER_SYNTAX = "00083002"
 
 
@@ -55,10 +57,13 @@ class Metadata:
         self._objects = objects
         self._kept = Kept(memory)
 
-    async def documents(self, locations: Sequence[Location], url: str) -> bytes:
-        """A JSON array of them; `url` is that of the DICOMweb service. Raises what reading raises."""
-        documents = await self._documents(locations)
-        return b"".join([b"[", b",".join(documents), b"]"]).replace(_BASE.encode(), url.encode())
+    async def documents(self, locations: Sequence[Location], url: str) -> AsyncIterator[bytes]:
+        """A JSON array of them in pieces, at least one; `url` is that of the DICOMweb service. Raises what reading
+        raises."""
+        for start in range(0, len(locations), PIECE):
+            documents = await self._documents(locations[start : start + PIECE])
+            begin, end = b"[" if not start else b",", b"]" if start + PIECE >= len(locations) else b""
+            yield b"".join([begin, b",".join(documents), end]).replace(_BASE.encode(), url.encode())
 
     async def attributes(self, location: Location, url: str) -> Attributes:
         """One as attributes, for other representations."""
@@ -71,7 +76,9 @@ class Metadata:
             kept = self._kept.get(location.object_key)
             if kept is None:
                 async with turns:
-                    kept = to_json(await self.attributes(location, _BASE))
+                    head = await self._objects.head(location)
+                    # In a thread, so that a series of thousands leaves the others their turn.
+                    kept = await asyncio.to_thread(_document, head)
                 self._kept.put(location.object_key, kept)
             return kept
 
@@ -80,6 +87,10 @@ class Metadata:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(location)) for location in locations]
         return [task.result() for task in tasks]
+
+
+def _document(head: Head) -> bytes:
+    return to_json(attributes_with(head, _BASE))
 
 
 def attributes_with(head: Head, url: str) -> Attributes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from libs.common.errors import GantryError, NotFound
 from libs.common.ids import DEFAULT_PARTITION
 from libs.common.ports.blobs import BlobReader
 from libs.common.ports.index import Location, SearchIndex
-from libs.common.web.bodies import Outgoing, answer
+from libs.common.web.bodies import Outgoing, answer, takes_gzip
 from libs.common.web.errors import HttpProblem
 from libs.common.web.multipart import closing, content_type, new_boundary, part_head
 from libs.common.web.negotiation import (
@@ -40,7 +41,7 @@ from libs.common.web.server import Handler
 from libs.common.web.urls import accept_of, base_url
 from services.retrieve.archives import ZipStream
 from services.retrieve.conversion import ConversionFailed, Converter
-from services.retrieve.metadata import Metadata
+from services.retrieve.metadata import PIECE, Metadata
 from services.retrieve.reading import Objects
 from services.retrieve.representations import object_syntax
 
@@ -127,8 +128,11 @@ class ObjectService:
         headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
         if etag_matches(request.headers.get("If-None-Match", ""), etag):
             return web.Response(status=304, headers=headers)
+        if not offer.multipart and len(locations) <= PIECE:
+            body = b"".join([piece async for piece in self._metadata.documents(locations, url)])
+            return await answer(request, body, offer.type, headers)
         if not offer.multipart:
-            return await answer(request, await self._metadata.documents(locations, url), offer.type, headers)
+            return await self._stream(request, self._metadata.documents(locations, url), offer.type, headers)
         boundary = new_boundary()
         out = Outgoing(request, self._settings.stall)
         if await out.begin(200, {**headers, "Content-Type": content_type(boundary, DICOM_XML)}):
@@ -136,6 +140,21 @@ class ObjectService:
                 document = to_xml(await self._metadata.attributes(location, url))
                 await out.write(part_head(boundary, {"Content-Type": DICOM_XML}, first=not number) + document)
             await out.write(closing(boundary))
+        return await out.end()
+
+    async def _stream(
+        self, request: web.BaseRequest, pieces: AsyncIterator[bytes], kind: str, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        """What does not fit into memory at once, compressed where the client takes it."""
+        gzip = zlib.compressobj(1, wbits=zlib.MAX_WBITS | 16) if takes_gzip(request) else None
+        coding = {"Content-Encoding": "gzip"} if gzip is not None else {}
+        out = Outgoing(request, self._settings.stall)
+        sent = {**headers, **coding, "Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
+        if await out.begin(200, sent):
+            async for piece in pieces:
+                await out.write(piece if gzip is None else await asyncio.to_thread(gzip.compress, piece))
+            if gzip is not None:
+                await out.write(gzip.flush())
         return await out.end()
 
     # ---- objects

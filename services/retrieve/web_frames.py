@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 
@@ -34,7 +35,7 @@ from services.retrieve.images import (
     require_frames,
 )
 from services.retrieve.metadata import Kept
-from services.retrieve.reading import Head, Objects
+from services.retrieve.reading import Objects
 from services.retrieve.representations import frame_form
 from services.retrieve.web import Finder, WebSettings
 
@@ -46,7 +47,7 @@ _BULK = (Offer(OCTETS, multipart=True), Offer(OCTETS))
 _THUMBNAIL = (160, 160)
 _MOST_SIDE = 16_384
 _NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,9})?")
-_KEPT_HEADS = 256
+_KEPT_IMAGES = 128
 
 
 class FrameService:
@@ -57,7 +58,7 @@ class FrameService:
         self._objects = objects
         self._converter = converter
         self._settings = settings
-        self._heads: dict[str, tuple[Head, Image]] = {}
+        self._images: dict[str, Image] = {}
         self._pictures = Kept(16 << 20)
 
     def handlers(self) -> dict[Resource, Handler]:
@@ -75,7 +76,7 @@ class FrameService:
         """The frames of a list, in its order, each read by itself."""
         numbers = frame_numbers(match.frames)
         location = await self._finder.one(match)
-        _, image = await self._image(location)
+        image = await self._image(location)
         require_frames(image, numbers)
         return await self._send_frames(request, location, image, numbers)
 
@@ -103,16 +104,16 @@ class FrameService:
             await out.write(closing(boundary))
         return await out.end()
 
-    async def _image(self, location: Location) -> tuple[Head, Image]:
-        """What is known of an object; of the last few it is kept."""
-        found = self._heads.pop(location.object_key, None)
-        if found is None:
+    async def _image(self, location: Location) -> Image:
+        """What is known of an object's image; of the last few it is kept, without their headers."""
+        image = self._images.pop(location.object_key, None)
+        if image is None:
             head = await self._objects.head(location)
-            found = head, image_of(head.header, location.transfer_syntax_uid, head.layout)
-        self._heads[location.object_key] = found
-        while len(self._heads) > _KEPT_HEADS:
-            del self._heads[next(iter(self._heads))]
-        return found
+            image = image_of(head.header, location.transfer_syntax_uid, head.layout)
+        self._images[location.object_key] = image
+        while len(self._images) > _KEPT_IMAGES:
+            del self._images[next(iter(self._images))]
+        return image
 
     async def _frame(self, location: Location, image: Image, number: int, *, decode: bool = False) -> bytes:
         """One frame as it is stored, or its samples."""
@@ -161,7 +162,7 @@ class FrameService:
         pixels = head.layout.pixel_data
         if len(match.rest) == 1 and pixels is not None and tag == pixels.tag:
             if pixels.length is None:
-                _, image = await self._image(location)
+                image = await self._image(location)
                 return await self._send_frames(request, location, image, range(1, image.frames + 1))
             return await self._send_bulk(request, location, pixels.offset, pixels.length)
         for bulk in head.layout.bulk:
@@ -216,7 +217,7 @@ class FrameService:
         location, image = await self._pictured(match)
         require_frames(image, [number])
         key = f"{location.object_key} {number} {look}"
-        etag = f'"{abs(hash(key)):x}"'
+        etag = f'"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}"'
         headers = {"ETag": etag, "Cache-Control": "private, max-age=3600"}
         if etag_matches(request.headers.get("If-None-Match", ""), etag):
             return web.Response(status=304, headers=headers)
@@ -235,7 +236,7 @@ class FrameService:
         locations = await self._finder.all(match, most=20)
         for location in locations:
             try:
-                _, image = await self._image(location)
+                image = await self._image(location)
             except HttpProblem:
                 if len(locations) == 1:
                     raise
@@ -264,16 +265,20 @@ def _tag(text: str) -> int:
 def value_at(header: bytes, encoding: Encoding, path: Sequence[str]) -> bytes:
     """The value at a path: tag, then item number (from 1) and tag for each sequence on the way. Raises `NotFound`,
     `HttpProblem` 400, and `NotUnderstood`."""
-    tag = _tag(path[0])
-    for _, vr, start, end in elements(header, encoding, tag, (tag,)):
-        if len(path) == 1:
+    if len(path) % 2 == 0 or not all(number.isdigit() and len(number) < 10 for number in path[1::2]):
+        raise HttpProblem(400, "the path of bulk data has tags and item numbers by turns")
+    within = 0, len(header)
+    for at, tag in enumerate(map(_tag, path[::2])):
+        found = next(elements(header, encoding, tag, (tag,), within), None)
+        if found is None:
+            break
+        _, vr, start, end = found
+        if at == len(path) // 2:
             return header[start:end]
-        if len(path) < 3 or not path[1].isdigit() or len(path[1]) > 9:
-            raise HttpProblem(400, "the path of bulk data has tags and item numbers by turns")
-        within = Encoding(explicit=False) if vr == b"UN" else encoding
-        for number, (begin, stop) in enumerate(item_bounds(header, start, end, syntax_of(within)), 1):
-            if number == int(path[1]):
-                return value_at(header[begin:stop], within, path[2:])
+        encoding = Encoding(explicit=False) if vr == b"UN" else encoding
+        number = int(path[2 * at + 1])
+        items = item_bounds(header, start, end, syntax_of(encoding))
+        within = next((one for place, one in enumerate(items, 1) if place == number), (0, 0))
     raise NotFound("no such value")
 
 

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import cluster, rows, stow
+from tests.bench import cluster, rows, searching, stow
 from tests.bench.rows import Figure
 
 ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
@@ -35,6 +35,8 @@ ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "far-get": cluster.far_get,
     "searchable": cluster.searchable,
     "stow": stow.stow,
+    "indexing": searching.taking_in,
+    "searching": searching.searching,
 }
 
 

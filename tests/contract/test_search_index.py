@@ -422,7 +422,7 @@ def _entries(draw: st.DrawFn) -> list[InstanceEntry]:
 def _conditions() -> st.SearchStrategy[dict[int, Condition]]:
     def texts(values: list[str]) -> st.SearchStrategy[Condition]:
         some = st.lists(st.sampled_from(values), min_size=1, max_size=2).map(tuple)
-        patterns = st.lists(st.text("PpM1ulr*?D^oe=", min_size=1, max_size=5), min_size=1, max_size=2).map(tuple)
+        patterns = st.lists(st.text("PpM1ulr*?D^oe=[]x", min_size=1, max_size=5), min_size=1, max_size=2).map(tuple)
         return st.one_of(some.map(Single), patterns.map(Wildcard))
 
     ends = st.sampled_from([None, "20240101", "20241231", "19940101", "junk"])

@@ -1,4 +1,4 @@
-"""What other people's tests get: an archive in their process, and one in a container. The sender is made up, and real."""
+"""What other people's tests get: an archive in their process, and one in a container. The sender is made up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.testing import InProcessGantry
 from services.testing.client import Client
 from tests.support.archive import ROOT
 from tests.support.objects import CT, data_set, study, write
-from tests.support.servers import required
+from tests.support.servers import required, set_up_testcontainers
 
 
 def send(archive: Client, ds: Dataset) -> int:
@@ -102,6 +102,7 @@ def test_the_fixture_of_the_documentation_works(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(600)  # the first test that asks for the image builds it
 def test_a_container_takes_what_a_sender_sends(tmp_path: Path) -> None:
+    set_up_testcontainers()
     from services.testing.container import GantryContainer
 
     with GantryContainer(required("gantry").address).admitting("CT1") as archive:

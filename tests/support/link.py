@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import suppress
 
 _READ = 1 << 18
+_WHO_ARE_YOU = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Link:
     """Passes bytes between its port and a server on the loopback interface, in a way that can change at any time."""
 
-    def __init__(self, target: int) -> None:
-        """`target` is the server's port."""
+    def __init__(self, target: int, tls: ssl.SSLContext | None = None, expected: bytes = b"") -> None:
+        """`target` is the server's port. With `tls` the link speaks TLS, which the server does not know; a connection
+        that does not say `expected` in what it sends first is ended, as by a server that asks for a password."""
         self.target = target
+        self._tls = tls
+        self._expected = expected
         self._server: asyncio.Server | None = None
         self._passing = asyncio.Event()
         self._passing.set()
@@ -23,7 +28,7 @@ class Link:
 
     async def start(self, port: int) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=_READ)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=_READ, ssl=self._tls)
 
     async def close(self) -> None:
         """End the link and all connections."""
@@ -61,8 +66,13 @@ class Link:
             if self._answer is not None:
                 await self._instead(reader, writer, self._answer)
                 return
+            first = await reader.read(_READ) if self._expected else b""
+            if self._expected not in first:
+                writer.write(_WHO_ARE_YOU)
+                return
             there, back = await asyncio.open_connection("127.0.0.1", self.target, limit=_READ)
             self._connections.add(back)
+            back.write(first)
             try:
                 await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
             finally:

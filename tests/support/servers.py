@@ -306,10 +306,15 @@ _HEAP = "-Xms1g -Xmx1g"
 _KEYS = ("gantry", "gantrysecret")
 
 
-def _container(image: str, inner: int, port: int, env: dict[str, str], command: str = "") -> str:
+def set_up_testcontainers() -> None:
+    """Without its helper container, which can only be pulled; by published ports, also where this is a container."""
     os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
     os.environ.setdefault("TESTCONTAINERS_CONNECTION_MODE", "docker_host")
     os.environ.setdefault("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")
+
+
+def _container(image: str, inner: int, port: int, env: dict[str, str], command: str = "") -> str:
+    set_up_testcontainers()
     from testcontainers.core.container import DockerContainer
 
     container = DockerContainer(image).with_kwargs(labels={LABEL: os.environ[SESSION]})

@@ -21,17 +21,21 @@ def inflated(data: bytes, encoding: Encoding, max_length: int) -> bytes:
 
 
 def elements(
-    data: bytes, encoding: Encoding, last: int = 0xFFFFFFFF, wanted: Container[int] | None = None
+    data: bytes,
+    encoding: Encoding,
+    last: int = 0xFFFFFFFF,
+    wanted: Container[int] | None = None,
+    within: tuple[int, int] | None = None,
 ) -> Iterator[tuple[int, bytes, int, int]]:
     """Tag, VR, and where the value begins and ends, for each element up to the tag `last`, or those of them that are
-    `wanted`. The data is not deflated.
+    `wanted`; of a part of the data where `within` says which. The data is not deflated.
 
     A sequence is given as one value, its items unread, and never recursed into. Raises `NotUnderstood` where the bytes
     are no data set, `struct.error` never.
     """
     syntax = syntax_of(encoding)
     short = struct.Struct((">" if encoding.big_endian else "<") + "HH2sH").unpack_from if syntax.explicit else None
-    pos, end = 0, len(data)
+    pos, end = within or (0, len(data))
     while pos < end:
         if short is not None and end - pos >= 8:
             group, element, vr, length = short(data, pos)

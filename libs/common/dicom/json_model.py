@@ -9,7 +9,7 @@ from typing import Any
 
 from libs.common.dicom.charsets import DEFAULT, CharacterSet, character_set
 from libs.common.dicom.elements import elements, skip
-from libs.common.dicom.syntax import IMPLICIT, ITEM, SEQUENCE_END, UNDEFINED, Syntax, read_element, syntax_of
+from libs.common.dicom.syntax import ITEM, SEQUENCE_END, UNDEFINED, Syntax, read_element, syntax_of
 from libs.common.dicom.transfer_syntaxes import Encoding
 from libs.common.dicom.values import value_list
 from libs.common.dicom.vrs import BULK_VRS, vr_of
@@ -45,74 +45,67 @@ def to_json(value: Any) -> bytes:
 
 def attributes_of(data: bytes, encoding: Encoding, uri: BulkUri) -> Attributes:
     """A data set that is in memory and not deflated any more. Raises `NotUnderstood`."""
-    return _Reader(uri).data_set(data, encoding, DEFAULT, "", 0)
+    return _Reader(data, uri).data_set((0, len(data)), encoding, DEFAULT, "", 0)
 
 
 class _Reader:
-    def __init__(self, uri: BulkUri) -> None:
+    """Reads where the data is: nothing is copied but values, however deep they are."""
+
+    def __init__(self, data: bytes, uri: BulkUri) -> None:
+        self._data = data
         self._uri = uri
 
-    def data_set(self, data: bytes, encoding: Encoding, text: CharacterSet, path: str, depth: int) -> Attributes:
+    def data_set(
+        self, within: tuple[int, int], encoding: Encoding, text: CharacterSet, path: str, depth: int
+    ) -> Attributes:
         """The elements in order; an item has the character set of what it is in, unless it says otherwise."""
         if depth > MAX_DEPTH:
             raise NotUnderstood("sequences are nested too deep")
         found: Attributes = {}
-        for tag, vr, start, end in elements(data, encoding):
+        for tag, vr, start, end in elements(self._data, encoding, within=within):
             if tag & 0xFFFF == 0:
                 continue  # PS3.18 F.2.2: group lengths are not part of the model
             if tag == _SPECIFIC_CHARACTER_SET:
-                text = character_set([str(t or "") for t in value_list(b"CS", data[start:end], DEFAULT)])
+                text = character_set([str(t or "") for t in value_list(b"CS", self._data[start:end], DEFAULT)])
                 # The document is UTF-8, whatever the object was (F.2).
                 found[name_of(tag)] = {"vr": "CS", "Value": ["ISO_IR 192"]}
                 continue
             if vr == b"UN" and (known := vr_of(tag)) not in (b"UN", b"SQ"):
                 vr = known
-            found[name_of(tag)] = self._element(data, tag, vr, start, end, encoding, text, f"{path}{tag:08X}", depth)
+            place = f"{path}{tag:08X}"
+            if start != end and self._is_sequence(vr, start, encoding):
+                items = self._items((start, end), encoding, text, place, depth, vr)
+                found[name_of(tag)] = {"vr": "SQ", "Value": items}
+            else:
+                found[name_of(tag)] = self._value(vr, start, end, encoding, text, place)
         return found
 
-    def _element(
-        self,
-        data: bytes,
-        tag: int,
-        vr: bytes,
-        start: int,
-        end: int,
-        encoding: Encoding,
-        text: CharacterSet,
-        path: str,
-        depth: int,
+    def _is_sequence(self, vr: bytes, start: int, encoding: Encoding) -> bool:
+        if vr == b"SQ":
+            return True
+        item = syntax_of(encoding).item
+        return vr == b"UN" and self._data[start : start + 4] == item and _undefined(self._data, start)
+
+    def _value(
+        self, vr: bytes, start: int, end: int, encoding: Encoding, text: CharacterSet, path: str
     ) -> dict[str, Any]:
         name = vr.decode("ascii", "replace")
         if start == end:
             return {"vr": name}
-        syntax = syntax_of(encoding)
-        is_items = data[start : start + 4] == syntax.item and (vr == b"SQ" or (vr == b"UN" and _undefined(data, start)))
-        if vr == b"SQ" or is_items:
-            return {"vr": "SQ", "Value": self._items(data, start, end, encoding, text, path, depth, vr)}
         if vr in BULK_VRS or vr not in _KNOWN:
             if end - start > INLINE:
                 return {"vr": name, "BulkDataURI": self._uri(path)}
-            return {"vr": name, "InlineBinary": base64.b64encode(_little(data[start:end], vr, encoding)).decode()}
-        values = value_list(vr, data[start:end], text, encoding.big_endian)
+            value = _little(self._data[start:end], vr, encoding)
+            return {"vr": name, "InlineBinary": base64.b64encode(value).decode()}
+        values = value_list(vr, self._data[start:end], text, encoding.big_endian)
         return {"vr": name, "Value": values} if values else {"vr": name}
 
     def _items(
-        self,
-        data: bytes,
-        start: int,
-        end: int,
-        encoding: Encoding,
-        text: CharacterSet,
-        path: str,
-        depth: int,
-        vr: bytes,
+        self, within: tuple[int, int], encoding: Encoding, text: CharacterSet, path: str, depth: int, vr: bytes
     ) -> list[Attributes]:
-        within = _IMPLICIT if vr == b"UN" else encoding
-        syntax = IMPLICIT if vr == b"UN" else syntax_of(encoding)
-        items = []
-        for number, (begin, stop) in enumerate(item_bounds(data, start, end, syntax), 1):
-            items.append(self.data_set(data[begin:stop], within, text, f"{path}/{number}/", depth + 1))
-        return items
+        inner = _IMPLICIT if vr == b"UN" else encoding
+        bounds = item_bounds(self._data, *within, syntax_of(inner))
+        return [self.data_set(one, inner, text, f"{path}/{number}/", depth + 1) for number, one in enumerate(bounds, 1)]
 
 
 def item_bounds(data: bytes, pos: int, end: int, syntax: Syntax) -> Iterable[tuple[int, int]]:

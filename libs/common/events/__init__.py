@@ -5,7 +5,7 @@ that was ever written stays readable, see tests/compat), and which topic, key an
 Kafka, SQLite, or anything that moves an event.
 """
 
-from libs.common.events.codec import decode, encode
+from libs.common.events.codec import SCHEMA_VERSION, decode, encode
 from libs.common.events.schema import (
     BulkElement,
     CommitmentFailure,
@@ -21,6 +21,7 @@ from libs.common.events.schema import (
 from libs.common.events.topics import TOPICS, Topic, topic_of
 
 __all__ = [
+    "SCHEMA_VERSION",
     "TOPICS",
     "BulkElement",
     "CommitmentFailure",

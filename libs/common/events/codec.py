@@ -26,7 +26,8 @@ from libs.common.events.schema import (
     PixelData,
 )
 
-_VERSION = 1
+SCHEMA_VERSION = 1
+"""What events are written as."""
 _EVENTS: dict[str, type[Event]] = {
     cls.__name__: cls
     for cls in (InstanceStored, InstanceConflictFound, CommitmentRequested, CommitmentReported, DeadLetter)
@@ -56,7 +57,7 @@ def encode(event: Event) -> bytes:
     """The bytes of an event under the current schema version."""
     cls = type(event)
     body = {name: _flat(getattr(event, name)) for name in _FIELDS[cls]}
-    packed: bytes = msgpack.packb([cls.__name__, _VERSION, body])
+    packed: bytes = msgpack.packb([cls.__name__, SCHEMA_VERSION, body])
     return packed
 
 
@@ -65,7 +66,7 @@ def decode(payload: bytes) -> Event:
     try:
         name, version, body = msgpack.unpackb(payload)
         cls = _EVENTS[name]
-        if version != _VERSION:
+        if version != SCHEMA_VERSION:
             raise UndecodableEvent(f"{name} has unknown version {version!r}")
         known = {key: body[key] for key in _FIELDS[cls] if key in body}
         for key, nested in _NESTED.items():

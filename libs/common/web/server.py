@@ -269,7 +269,7 @@ class WebServer:
     def _handler(self, match: Match) -> Handler:
         handler = self._handlers.get(match.resource)
         if handler is None:
-            raise HttpProblem(404, f"this process does not play the role {match.resource.service.value}")
+            raise HttpProblem(404, f"not served by this process: it is of the role {match.resource.service.value}")
         return handler
 
     def _cors(self, request: web.BaseRequest) -> dict[str, str]:

@@ -16,7 +16,7 @@ from libs.common.adapters.kafka.producer import Message, Producer
 from libs.common.adapters.kafka.topics import ensure_topics, table
 from libs.common.clock import Clock
 from libs.common.errors import DependencyUnavailable
-from libs.common.events import Event, encode, topic_of
+from libs.common.events import SCHEMA_VERSION, Event, encode, topic_of
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.log import Record
 from libs.common.telemetry.logs import get_logger
@@ -29,9 +29,9 @@ _log = get_logger("kafka")
 class KafkaLog:
     """The event log of the cluster topology. Made by `open_kafka_log`.
 
-    A record's key is the event's key, its value the encoded event, its headers the event's name (`event`) and its
-    trace (`trace`); `claim` is the object that holds an event too long for a message. Leaving a group waits for the
-    brokers; a static member's place is kept for it.
+    A record's key is the event's key, its value the encoded event; its headers are the event's name (`event`), the
+    schema version (`version`) and the trace (`trace`); `claim` is the object that holds an event too long for a
+    message. Leaving a group waits for the brokers; a static member's place is kept for it.
     """
 
     def __init__(self, cluster: KafkaCluster, clock: Clock, objects: BlobStore | None) -> None:
@@ -111,7 +111,11 @@ class KafkaLog:
     async def _message(self, event: Event) -> Message:
         topic, key = topic_of(event)
         payload = encode(event)
-        headers = [("event", type(event).__name__.encode()), ("trace", event.trace.encode())]
+        headers = [
+            ("event", type(event).__name__.encode()),
+            ("version", str(SCHEMA_VERSION).encode()),
+            ("trace", event.trace.encode()),
+        ]
         if len(payload) > self._cluster.max_event:
             if self._claims is None:
                 raise DependencyUnavailable(DEPENDENCY, f"an event of {len(payload)} bytes is too long for a message")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -103,13 +103,13 @@ class Client:
         await self._client.close()
 
     async def request(
-        self, method: str, path: str, body: Any = None, *, absent: int | None = None, **parameters: str
+        self, method: str, path: str, body: Any = None, *, absent: Collection[int] = (), **parameters: str
     ) -> Any:
-        """The answer to a request. A status of `absent` gives None. Raises `DependencyUnavailable`."""
+        """The answer to a request. A status that is one of `absent` gives None. Raises `DependencyUnavailable`."""
         try:
             return await self._client.transport.perform_request(method, path, params=parameters or None, body=body)
         except TransportError as error:
-            if absent is not None and error.status_code == absent:
+            if error.status_code in absent:
                 return None
             raise _unavailable(error) from error
         except (OpenSearchException, SerializationError, OSError) as error:
@@ -158,8 +158,14 @@ class Client:
     async def _bulk(self, lines: list[str]) -> list[Written]:
         if not lines:
             return []
-        answer = await self.request("POST", "/_bulk", "".join(lines))
-        return [_written(next(iter(item.values()))) for item in answer["items"]]
+        answer = await self.request("POST", "/_bulk", "".join(lines), absent=(400, 413))
+        if answer is not None:
+            return [_written(next(iter(item.values()))) for item in answer["items"]]
+        # One of them made it refuse all (an id that cannot be, a body that is too long): find it, the others are right.
+        if len(lines) == 1:
+            return [Written(False, refusal="the server refuses the request")]
+        middle = len(lines) // 2
+        return await self._bulk(lines[:middle]) + await self._bulk(lines[middle:])
 
     async def refresh(self, *indices: str) -> None:
         """What was written is seen by every search from now on."""

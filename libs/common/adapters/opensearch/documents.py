@@ -187,7 +187,7 @@ def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], befor
     if before is not None and before.get("patient") == patient:
         carried = {field: before[field] for field in ("patient_terms", "patient_seq", "p")}
     else:
-        terms, named = carried_terms(of_patient)
+        terms, named = carried_terms(patient, of_patient)
         carried = {"patient_terms": named, "patient_seq": -1, "p": terms}
     return {
         "partition": partition,
@@ -223,8 +223,8 @@ def patient_source(partition: str, key: str, first: str, stored: Attributes, cou
     }
 
 
-def carried_terms(attributes: Mapping[int, Any]) -> tuple[dict[str, list[str]], str]:
-    """The terms that a patient's studies carry so that they are found by the patient, and a digest of them. Counts are
-    not among them: they change with every image."""
+def carried_terms(patient: str, attributes: Mapping[int, Any]) -> tuple[dict[str, list[str]], str]:
+    """The terms that a patient's studies carry so that they are found by the patient, and a name for patient and terms
+    together. Counts are not among them: they change with every image."""
     terms = terms_of(of_level(attributes, Level.PATIENT), Level.PATIENT)
-    return terms, blake3(json.dumps(terms, sort_keys=True).encode()).hexdigest(length=8)
+    return terms, f"{patient}:{blake3(json.dumps(terms, sort_keys=True).encode()).hexdigest(length=8)}"

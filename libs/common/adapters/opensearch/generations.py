@@ -71,7 +71,7 @@ class Generations:
 
     async def _aliases(self) -> dict[str, str]:
         aliases = {self._cluster.alias(kind): kind for kind in KINDS}
-        answer = await self._client.request("GET", f"/_alias/{','.join(aliases)}", absent=404) or {}
+        answer = await self._client.request("GET", f"/_alias/{','.join(aliases)}", absent=(404,)) or {}
         return {
             aliases[alias]: index
             for index, found in answer.items()
@@ -88,7 +88,7 @@ class Generations:
     async def _make(self, kind: str, number: int, aliases: dict[str, dict[str, str]]) -> str:
         index = f"{self._cluster.alias(kind)}-v{VERSION}-{number:06}"
         # 400: another process was first.
-        await self._client.request("PUT", f"/{index}", {"aliases": aliases}, absent=400)
+        await self._client.request("PUT", f"/{index}", {"aliases": aliases}, absent=(400,))
         return index
 
 

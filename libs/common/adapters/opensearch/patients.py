@@ -18,7 +18,7 @@ from libs.common.adapters.opensearch.documents import Source, carried_terms, pat
 from libs.common.clock import Clock
 from libs.common.errors import DependencyUnavailable
 
-_PATIENTS = 200
+_PATIENTS = 1000
 _PAGE = 1000
 # A later computation of the patient than the one the study knows of. `patient_seq` is the _seq_no it was written with.
 _CARRY = (
@@ -89,7 +89,7 @@ class Patients:
         wrote = False
         async for again in rounds(self._clock):
             found = await self._client.get(self._names["patients"], list(ids), ("attributes",))
-            news = {ids[id_]: _carried(one) for id_, one in found.items() if told.get(ids[id_]) != one.seq_no}
+            news = {ids[id_]: _carried(ids[id_], one) for id_, one in found.items() if told.get(ids[id_]) != one.seq_no}
             if not news:
                 break
             if again and wrote:
@@ -132,13 +132,14 @@ class Patients:
     async def _differing(self, partition: str, carried: Mapping[str, _Carried]) -> AsyncIterator[list[dict[str, Any]]]:
         if not carried:
             return
-        other = [
-            {"bool": {"filter": [{"term": {"patient": key}}], "must_not": [{"term": {"patient_terms": one.terms}}]}}
-            for key, one in carried.items()
-        ]
         body: dict[str, Any] = {
             "size": _PAGE,
-            "query": {"bool": {"filter": _live(partition), "should": other, "minimum_should_match": 1}},
+            "query": {
+                "bool": {
+                    "filter": [*_live(partition), {"terms": {"patient": list(carried)}}],
+                    "must_not": [{"terms": {"patient_terms": [one.terms for one in carried.values()]}}],
+                }
+            },
             "sort": ["uid"],
             "_source": ["patient"],
         }
@@ -155,9 +156,9 @@ def _live(partition: str) -> list[dict[str, Any]]:
     return [{"term": {"partition": partition}}, {"term": {"live": True}}]
 
 
-def _carried(found: Found) -> _Carried:
+def _carried(patient: str, found: Found) -> _Carried:
     source = found.source or {}
-    terms, named = carried_terms(unpack(source["attributes"]) if "attributes" in source else {})
+    terms, named = carried_terms(patient, unpack(source["attributes"]) if "attributes" in source else {})
     return _Carried(named, terms, found.seq_no)
 
 

@@ -32,8 +32,8 @@ from libs.common.adapters.opensearch.patients import Patients
 from libs.common.clock import Clock
 from libs.common.errors import DependencyUnavailable
 
-_STUDIES = 200
-_BUCKETS = 500
+_STUDIES = 1000
+_BUCKETS = 1000
 _CLASSES = 1000
 _OF_STUDY = ("patient", "patient_terms", "patient_seq", "p")
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgpack
 
+from libs.common.adapters.election import Election, Side
 from libs.common.adapters.sqlite.index_refresh import refresh
 from libs.common.dicom.attributes import (
     ATTRIBUTES,
@@ -18,7 +20,7 @@ from libs.common.dicom.attributes import (
     STUDY_INSTANCE_UID,
     Level,
 )
-from libs.common.ports.index import Applied, InstanceEntry, Outcome
+from libs.common.ports.index import Applied, InstanceEntry
 
 _IMAGE_TAGS = frozenset(tag for tag, a in ATTRIBUTES.items() if a.level is Level.IMAGE and not a.computed)
 _ABOVE_TAGS = frozenset(tag for tag, a in ATTRIBUTES.items() if a.level is not Level.IMAGE and not a.computed)
@@ -27,83 +29,42 @@ _Key = tuple[str, str]
 """Partition and SOP Instance UID."""
 
 
-class _Side(NamedTuple):
-    """One receipt of an instance, as far as the election needs it."""
-
-    receipt: str
-    digest: str
-    transfer_syntax: str
-
-    def same_bytes(self, other: _Side) -> bool:
-        return self.digest == other.digest and self.transfer_syntax == other.transfer_syntax
-
-
-class _State:
-    """What the tables say of the instances in a batch, and what the batch makes of it."""
-
-    def __init__(self, connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> None:
-        self.sides: dict[_Key, list[_Side]] = {}
-        self.current: dict[_Key, InstanceEntry] = {}
-        """New current objects."""
-        self.new: list[InstanceEntry] = []
-        self.disputed: set[_Key] = set()
-        for partition, uids in _uids(entries).items():
-            rows = connection.execute(
-                "SELECT uid, receipt, digest, transfer_syntax FROM receipt WHERE partition = ?"
-                " AND uid IN (SELECT value FROM json_each(?))",
-                (partition, json.dumps(uids)),
-            )
-            for uid, *side in rows:
-                self.sides.setdefault((partition, uid), []).append(_Side(*side))
-
-    def take(self, entry: InstanceEntry) -> Applied:
-        """The outcome of one entry."""
-        key = entry.partition, entry.sop_instance_uid
-        side = _Side(entry.receipt, entry.digest, entry.transfer_syntax_uid)
-        sides = self.sides.setdefault(key, [])
-        known = next((s for s in sides if s.receipt == side.receipt), None)
-        if known is not None:
-            return _told(Outcome.REDELIVERED, known, sides)
-        before = min(sides, default=None)
-        sides.append(side)
-        self.new.append(entry)
-        if before is None or side < before:
-            self.current[key] = entry
-        if before is None:
-            return Applied(Outcome.ADDED)
-        self.disputed.add(key)
-        return Applied(Outcome.REDUNDANT) if side.same_bytes(before) else _told(Outcome.CONFLICT, side, sides)
-
-
-def _told(outcome: Outcome, side: _Side, sides: list[_Side]) -> Applied:
-    """The outcome with both sides of the conflict that `side` is in, if it is in one. A redelivered conflict is told
-    again: whoever heard of it first may not have lived to pass it on."""
-    kept = min(sides)
-    aside = side if side is not kept else min((s for s in sides if not s.same_bytes(kept)), default=kept)
-    if aside.same_bytes(kept):
-        return Applied(outcome)
-    return Applied(outcome, kept.receipt, kept.digest, aside.receipt, aside.digest)
+def _elections(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> defaultdict[_Key, Election]:
+    """What the tables say of the instances in a batch."""
+    elections: defaultdict[_Key, Election] = defaultdict(lambda: Election([]))
+    for partition, uids in _uids(entries).items():
+        rows = connection.execute(
+            "SELECT uid, receipt, digest, transfer_syntax FROM receipt WHERE partition = ?"
+            " AND uid IN (SELECT value FROM json_each(?))",
+            (partition, json.dumps(uids)),
+        )
+        for uid, *side in rows:
+            elections[partition, uid].sides.append(Side(*side))
+    return elections
 
 
 def apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> list[Applied]:
     """Take entries in, inside the transaction that is open."""
-    state = _State(connection, entries)
-    outcomes = [state.take(entry) for entry in entries]
+    elections = _elections(connection, entries)
+    outcomes = [elections[entry.partition, entry.sop_instance_uid].take(entry) for entry in entries]
     connection.executemany(
         "INSERT INTO receipt (partition, uid, receipt, digest, transfer_syntax, object_key) VALUES (?, ?, ?, ?, ?, ?)",
         [
             (e.partition, e.sop_instance_uid, e.receipt, e.digest, e.transfer_syntax_uid, e.object_key)
-            for e in state.new
+            for election in elections.values()
+            for e in election.new
         ],
     )
-    for partition, uid in state.disputed:
-        kept = min(state.sides[partition, uid])
-        connection.execute(
-            "UPDATE receipt SET aside = (digest != ? OR transfer_syntax != ?) WHERE partition = ? AND uid = ?",
-            (kept.digest, kept.transfer_syntax, partition, uid),
-        )
-    if state.current:
-        refresh(connection, _put(connection, list(state.current.values())))
+    for (partition, uid), election in elections.items():
+        if election.new and len(election.sides) > 1:
+            kept = election.kept
+            connection.execute(
+                "UPDATE receipt SET aside = (digest != ? OR transfer_syntax != ?) WHERE partition = ? AND uid = ?",
+                (kept.digest, kept.transfer_syntax, partition, uid),
+            )
+    current = [election.current for election in elections.values() if election.current is not None]
+    if current:
+        refresh(connection, _put(connection, current))
     return outcomes
 
 

@@ -1,11 +1,12 @@
 """Which rows a query must look at: SQL narrows by an index where a condition allows it, the reference matcher decides.
 
-A path is a column and intervals of it; it may hold more rows than match, never fewer.
+A path is a column and intervals of it, and what columns must look like besides; it may hold more rows than match, never
+fewer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from libs.common.adapters.sqlite.index_schema import NARROW, SEVERAL
@@ -15,32 +16,32 @@ from libs.common.dicom.matching import Condition, Range, Single, UidList, Wildca
 
 _HIGHEST = "\U0010ffff"
 _ALWAYS = (SEVERAL, SEVERAL)
+_MOST_PATTERNS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Rows whose `column` lies in one of `intervals` (both ends included; apart, and in order); all rows
-    where it is ""."""
+    """Rows whose `column` lies in one of `intervals` (both ends included; apart, and in order); all rows where it is
+    "". Of these, only rows where each column of `like` fits one of its patterns (SQLite's GLOB), or does not tell."""
 
     column: str
     intervals: tuple[tuple[str | int, str | int], ...] = ()
+    like: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def interval_of(self, value: str | int) -> int:
         """The number of the first interval that does not end before a value."""
         return next((n for n, (_, last) in enumerate(self.intervals) if str(value) <= str(last)), len(self.intervals))
 
 
-EVERYTHING = Path("")
-
-
 def study_path(conditions: Mapping[int, Condition]) -> Path:
     """The best path into the studies."""
+    like = tuple(_likes(conditions))
     for tag, column, intervals in _BY_SELECTIVITY:
         condition = conditions.get(tag)
         found = None if condition is None else intervals(condition)
         if found is not None:
-            return Path(column, _apart(found))
-    return EVERYTHING
+            return Path(column, _apart(found), like)
+    return Path("", (), like)
 
 
 def _apart(intervals: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
@@ -57,6 +58,22 @@ def _apart(intervals: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 def patient_path(conditions: Mapping[int, Condition]) -> Path:
     """The best path into the patients."""
     return study_path({tag: c for tag, c in conditions.items() if tag in (PATIENT_ID, PATIENT_NAME)})
+
+
+def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What wildcard matching (PS3.4 C.2.2.2.4) asks of the narrowing columns. GLOB knows * and ? as DICOM does, and
+    brackets besides."""
+    for tag, column, fold in (
+        (ACCESSION_NUMBER, "accession", str),
+        (PATIENT_ID, "pid", str),
+        (PATIENT_NAME, "name", fold_name),
+    ):
+        condition = conditions.get(tag)
+        if not isinstance(condition, Wildcard) or len(condition.patterns) > _MOST_PATTERNS:
+            continue
+        patterns = [fold(pattern) for pattern in condition.patterns]
+        if all(pattern and pattern.strip("*") and "\0" not in pattern for pattern in patterns):
+            yield column, tuple(pattern.replace("[", "[[]") for pattern in patterns)
 
 
 Intervals = list[tuple[str, str]] | None

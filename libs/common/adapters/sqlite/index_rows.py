@@ -10,6 +10,7 @@ from typing import Any
 
 from libs.common.adapters.sqlite.index_paths import Path
 from libs.common.adapters.sqlite.index_refresh import unpack
+from libs.common.adapters.sqlite.index_schema import NARROW, SEVERAL
 from libs.common.dicom import attributes as tags
 from libs.common.ports.index import Location
 
@@ -61,9 +62,11 @@ def _along(
     connection: sqlite3.Connection, sql: str, table: str, partition: str, path: Path, place: Place, limit: int
 ) -> tuple[list[tuple[Any, ...]], Place | None]:
     """Up to `limit` rows from `place` on, and where to go on; None at the end of the path."""
+    like, patterns = _like(table, path)
+    sql += like
     if not path.column:
         sql = f"{sql.format(key=0)} AND {table}.id > ? ORDER BY {table}.id LIMIT ?"
-        rows = connection.execute(sql, (partition, place.id, limit)).fetchall()
+        rows = connection.execute(sql, (partition, *patterns, place.id, limit)).fetchall()
         return rows, Place(id=rows[-1][0]) if len(rows) == limit else None
     key = f"{table}.{path.column}"
     sql = f"{sql.format(key=key)} AND {key} <= ? AND ({key}, {table}.id) > (?, ?) ORDER BY {key}, {table}.id LIMIT ?"
@@ -71,12 +74,24 @@ def _along(
     for number in range(place.interval, len(path.intervals)):
         first, last = path.intervals[number]
         value, after = (first, 0) if place.value is None else (place.value, place.id)
-        rows = connection.execute(sql, (partition, last, value, after, limit - len(found))).fetchall()
+        rows = connection.execute(sql, (partition, *patterns, last, value, after, limit - len(found))).fetchall()
         found += rows
         if len(found) == limit:
             return found, Place(number, rows[-1][1], rows[-1][0])
         place = Place(number + 1)
     return found, None
+
+
+def _like(table: str, path: Path) -> tuple[str, list[str]]:
+    """The clauses of `path.like`, and what they are about. A column tells nothing of several values, nor of what is
+    beyond its length; nor does GLOB of a value with a NUL in it."""
+    clauses, patterns = "", []
+    for column, globs in path.like:
+        name = f"{table}.{column}"
+        fits = " OR ".join([f"{name} GLOB ?"] * len(globs))
+        clauses += f" AND ({fits} OR {name} = ? OR length({name}) >= {NARROW} OR instr({name}, char(0)))"
+        patterns += [*globs, SEVERAL]
+    return clauses, patterns
 
 
 def series(connection: sqlite3.Connection, study: Row, after: int, limit: int) -> list[Row]:

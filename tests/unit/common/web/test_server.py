@@ -126,7 +126,7 @@ async def test_head_has_no_body(client: aiohttp.ClientSession) -> None:
         ("GET", "/dicom-web/studies/count", 503, "index unavailable: away"),
         ("GET", "/dicom-web/studies/1/series/2", 404, "not found"),
         ("GET", "/dicom-web/studies/1/metadata", 500, "internal error"),
-        ("GET", "/dicom-web/series", 404, "this process does not play the role query"),
+        ("GET", "/dicom-web/series", 404, "not served by this process: it is of the role query"),
         ("GET", "/dicom-web/..%2f..%2fetc/passwd", 404, "no such resource"),
         ("GET", "/elsewhere", 404, "no such resource"),
         ("DELETE", "/dicom-web/studies/1", 405, "deletion is not built yet"),

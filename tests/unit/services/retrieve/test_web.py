@@ -211,6 +211,18 @@ async def test_metadata_of_a_series_have_a_tag_that_follows_what_is_in_it(site: 
     assert body.count(b'"00080018"') == 2
 
 
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+async def test_metadata_of_more_than_fit_into_memory_are_streamed(
+    site: WebSite, coding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.retrieve.metadata.PIECE", 3)
+    monkeypatch.setattr("services.retrieve.web.PIECE", 3)
+    await site.keep(*(data_set(study="1.2", series="1.3", instance=f"1.4.{n}", size=8) for n in range(8)))
+    status, body, headers = await get(site, "/dicom-web/studies/1.2/metadata", **{"Accept-Encoding": coding})
+    assert (status, headers.get("Content-Encoding", "identity")) == (200, coding)
+    assert len({one["00080018"]["Value"][0] for one in json.loads(body)}) == 8
+
+
 async def test_object_that_was_indexed_before_layouts_were_is_served_all_the_same(site: WebSite) -> None:
     ds = pydicom.dcmread(io.BytesIO(sample("emri_small_RLE.dcm")))
     await site.keep(ds, with_layout=False)

@@ -1,0 +1,160 @@
+"""Rows of the search index, SQLite and OpenSearch side by side: taking in, building anew, and searching by a piece of a
+name at many studies."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from libs.common.adapters.files import open_file_store
+from libs.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
+from libs.common.adapters.sqlite import open_sqlite_index
+from libs.common.clock import SystemClock
+from libs.common.dicom.attributes import Level
+from libs.common.dicom.matching import Query, Wildcard
+from libs.common.ports.index import InstanceEntry, SearchIndex
+from services.indexer.rebuild import Rebuild
+from tests.bench.rows import Figure
+from tests.support import servers
+from tests.support.entries import entry
+from tests.support.facts import stored
+
+_NAME, _ID, _ACCESSION, _DESCRIPTION = 0x00100010, 0x00100020, 0x00080050, 0x00081030
+_HEADER = b"".join(
+    tag + vr + len(value).to_bytes(2, "little") + value
+    for tag, vr, value in (
+        (b"\x08\x00\x20\x00", b"DA", b"20240131"),
+        (b"\x08\x00\x50\x00", b"SH", b"A1234567"),
+        (b"\x08\x00\x60\x00", b"CS", b"CT"),
+        (b"\x08\x00\x30\x10", b"LO", b"CT ABDOMEN AND PELVIS "),
+        (b"\x10\x00\x10\x00", b"PN", b"Doe^Jane^Of^The^Bench "),
+        (b"\x10\x00\x20\x00", b"LO", b"P1234567"),
+        (b"\x20\x00\x13\x00", b"IS", b"17"),
+    )
+)
+
+
+async def _indices(folder: Path, address: str) -> dict[str, SearchIndex]:
+    cluster = OpenSearchCluster((urlsplit(address).netloc,), f"b{uuid4().hex[:10]}", replicas=0)
+    return {
+        "SQLite": await open_sqlite_index(folder / "index.db"),
+        "OpenSearch": await open_opensearch_index(cluster, SystemClock(), linger=0.0),
+    }
+
+
+def taking_in(folder: Path, quick: bool) -> list[Figure]:
+    """Instances of large studies in batches of 500, as the indexer takes them under load; and facts in batches of
+    2,000, header and all, as `gantry reindex` does."""
+    servers.begin()
+    try:
+        return asyncio.run(_taking_in(folder, 4 if quick else 12, servers.server("opensearch").address))
+    finally:
+        servers.end()
+
+
+async def _taking_in(folder: Path, batches: int, address: str) -> list[Figure]:
+    figures = []
+    objects = await open_file_store(folder / "objects", low_water=0)
+    for who, index in (await _indices(folder, address)).items():
+        begun = time.perf_counter()
+        for batch in range(batches):
+            await index.apply([_slice(batch, number) for number in range(500)])
+        figures.append(Figure("indexing", who, batches * 500 / (time.perf_counter() - begun), "instances/s"))
+        rebuild = Rebuild(objects, index)
+        facts = [replace(stored(n), header=_HEADER, study_instance_uid=f"1.8.{n // 400}") for n in range(batches * 500)]
+        begun = time.perf_counter()
+        for start in range(0, len(facts), 2000):
+            await rebuild(facts[start : start + 2000])
+        figures.append(Figure("rebuilding", who, len(facts) / (time.perf_counter() - begun), "instances/s"))
+        await index.close()
+    await objects.close()
+    return figures
+
+
+def _slice(batch: int, number: int) -> InstanceEntry:
+    study = f"1.7.{batch}.{number // 250}"
+    return entry(
+        batch * 500 + number,
+        f"1.9.{batch}.{number}",
+        study,
+        f"{study}.{number // 125}",
+        PatientID=f"P{batch}",
+        PatientName={"Alphabetic": "Doe^Jane"},
+        StudyDescription="CT ABDOMEN AND PELVIS",
+        StudyDate="20240131",
+        AccessionNumber=f"A{batch}",
+        Modality="CT",
+        InstanceNumber=number,
+    )
+
+
+def searching(folder: Path, quick: bool) -> list[Figure]:
+    """A piece from the middle of a name, a patient ID, an accession number or a description, at 100,000 studies: the
+    median and the 95th percentile until the last match is there."""
+    servers.begin()
+    try:
+        address = servers.server("opensearch").address
+        return asyncio.run(_searching(folder, 10_000 if quick else 100_000, address))
+    finally:
+        servers.end()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _searching(folder: Path, count: int, address: str) -> list[Figure]:
+    figures = []
+    for who, index in (await _indices(folder, address)).items():
+        begun = time.perf_counter()
+        for start in range(0, count, 2000):
+            await index.apply([_study(number) for number in range(start, start + 2000)])
+        figures.append(
+            Figure("taking in studies of one image", who, count / (time.perf_counter() - begun), "studies/s")
+        )
+        times, found = [], []
+        for query in _questions(count):
+            begun = time.perf_counter()
+            found.append(sum([len(page) async for page in index.find(query)]))
+            times.append((time.perf_counter() - begun) * 1000)
+        assert min(found) > 0
+        times.sort()
+        what = f"a piece of a value, {count:,} studies, {statistics.mean(found):.0f} matches"
+        figures.append(Figure(f"{what}, median", who, statistics.median(times), "ms"))
+        figures.append(Figure(f"{what}, 95th percentile", who, times[int(len(times) * 0.95)], "ms"))
+        await index.close()
+    return figures
+
+
+def _study(number: int) -> InstanceEntry:
+    of_patient, dice = random.Random(number // 2), random.Random(-number)
+    family, given = ("".join(of_patient.choices("abcdefghijklmnopqrstuvwxyz", k=k)) for k in (7, 6))
+    word = "".join(dice.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=5))
+    return entry(
+        number,
+        f"1.9.{number}",
+        f"1.5.{number}",
+        f"1.5.{number}.1",
+        PatientID=f"P{number // 2:07}",
+        PatientName={"Alphabetic": f"{family}^{given}"},
+        AccessionNumber=f"A{number:08}",
+        StudyDescription=f"CT {word} WITH CONTRAST",
+        StudyDate=f"2024{1 + number % 12:02}{1 + number % 28:02}",
+        Modality="CT",
+    )
+
+
+def _questions(count: int) -> Iterator[Query]:
+    dice = random.Random(7)
+    for number in range(40):
+        one = _study(dice.randrange(count)).attributes
+        tag = (_NAME, _ID, _ACCESSION, _DESCRIPTION)[number % 4]
+        value = one[tag][0]
+        text = value["Alphabetic"] if isinstance(value, dict) else value
+        piece = text[3:7] if tag == _NAME else text[-5:] if tag in (_ID, _ACCESSION) else text[3:7]
+        yield Query("default", Level.STUDY, {tag: Wildcard((f"*{piece}*",))})

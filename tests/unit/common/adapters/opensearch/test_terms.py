@@ -1,0 +1,118 @@
+"""A clause finds every document that matches: shown without a server, by reading clauses as OpenSearch does."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from libs.common.adapters.opensearch.terms import LONGEST, MOST_PATTERNS, NOTHING, clause_of, terms_of
+from libs.common.dicom.attributes import ATTRIBUTES, Level
+from libs.common.dicom.matching import Condition, Document, Query, Range, Single, UidList, Wildcard, matches
+
+NAME, ID, DATE, TIME, AGE, SIZE, SOPS = (
+    0x00100010,
+    0x00100020,
+    0x00080020,
+    0x00080030,
+    0x00101010,
+    0x00101020,
+    0x00080062,
+)
+KEYWORDS = {attribute.keyword: tag for tag, attribute in ATTRIBUTES.items()}
+TEXT = st.text("aAäÄ^=*?\\\0\n 1.\u0301Ωσς", max_size=6) | st.sampled_from(
+    ["x" * LONGEST, "x" * (LONGEST + 1), "Müller^Jörg"]
+)
+NAMES = st.lists(
+    st.dictionaries(st.sampled_from(["Alphabetic", "Ideographic", "Phonetic"]), TEXT, max_size=3) | st.none(),
+    max_size=2,
+)
+VALUES = st.fixed_dictionaries(
+    {},
+    optional={
+        NAME: NAMES,
+        ID: st.lists(TEXT | st.none(), max_size=2),
+        DATE: st.lists(st.sampled_from(["20240101", "1994.11.05", "20241399", "junk", ""]), max_size=2),
+        TIME: st.lists(st.sampled_from(["10", "1015", "10:15:30", "101530.5", "x"]), max_size=1),
+        SIZE: st.lists(st.sampled_from([1, 1.0, 1.5, -0.0, 0, "1e400", "x"]), max_size=2),
+        SOPS: st.lists(st.sampled_from(["1.2", "1.2.3"]), max_size=2),
+    },
+)
+
+
+def conditions(tag: int) -> st.SearchStrategy[Condition]:
+    some = st.lists(TEXT.filter(bool), min_size=1, max_size=3).map(tuple)
+    if tag in (NAME, ID):
+        return st.one_of(some.map(Single), some.map(Wildcard))
+    if tag in (DATE, TIME):
+        ends = st.sampled_from([None, "20240101", "20241231", "1015", "junk"])
+        single = st.lists(st.sampled_from(["20240101", "1994.11.05", "junk", "1015", "10"]), min_size=1).map(tuple)
+        return st.one_of(st.builds(Range, ends, ends), single.map(Single))
+    if tag == SIZE:
+        numbers = st.lists(st.sampled_from(["1", "1.50", "0", "x", "1e400"]), min_size=1).map(tuple)
+        return st.one_of(numbers.map(Single), numbers.map(Wildcard))
+    return st.lists(st.sampled_from(["1.2", "1.2.3", "1.9"]), min_size=1).map(tuple).map(UidList)
+
+
+def finds(clause: Any, terms: dict[str, list[str]]) -> bool:
+    """What OpenSearch makes of a clause, for a document with these terms under `t`."""
+    ((kind, body),) = clause.items()
+    if kind == "match_none":
+        return False
+    if kind == "bool":
+        return any(finds(one, terms) for one in body["should"])
+    ((field, wanted),) = body.items()
+    values = terms.get(field.split(".")[1], [])
+    if kind == "term":
+        return wanted in values
+    if kind == "terms":
+        return any(value in wanted for value in values)
+    if kind == "range":
+        return any(wanted["gte"].encode() <= value.encode() <= wanted["lte"].encode() for value in values)
+    assert kind == "wildcard"
+    pattern = re.escape(wanted["value"]).replace(r"\*", ".*").replace(r"\?", ".")
+    return any(re.fullmatch(pattern, value, re.DOTALL) for value in values)
+
+
+@given(
+    VALUES, st.sampled_from([NAME, ID, DATE, TIME, SIZE, SOPS]).flatmap(lambda t: st.tuples(st.just(t), conditions(t)))
+)
+@example({NAME: [{"Alphabetic": "^"}]}, (NAME, Single(("^^",))))
+@example({ID: ["a\\b"]}, (ID, Wildcard(("a\\*",))))
+def test_what_matches_is_found(values: dict[int, list[Any]], asked: tuple[int, Condition]) -> None:
+    tag, condition = asked
+    level = ATTRIBUTES[tag].level
+    document = Document(level, values)
+    if not matches(Query("default", level, {tag: condition}), document):
+        return
+    clause = clause_of(tag, condition, "t")
+    assert clause is None or finds(clause, terms_of(values, level))
+
+
+def test_a_clause_leaves_out_what_does_not_match() -> None:
+    """Else the test above could pass with clauses that find everything."""
+    terms = terms_of({NAME: [{"Alphabetic": "Doe^Jane"}], ID: ["P1"]}, Level.PATIENT)
+    for tag, condition in [
+        (NAME, Single(("roe^jane",))),
+        (NAME, Wildcard(("*john*",))),
+        (ID, Single(("p1",))),
+        (ID, Wildcard(("P2*",))),
+    ]:
+        clause = clause_of(tag, condition, "t")
+        assert clause is not None
+        assert not finds(clause, terms)
+
+
+def test_nothing_is_asked_of_attributes_that_nobody_has() -> None:
+    assert clause_of(0x00091001, Single(("x",)), "t") is NOTHING
+
+
+def test_a_thousand_patterns_are_left_to_the_matcher() -> None:
+    assert clause_of(ID, Wildcard(tuple(f"{n}*" for n in range(MOST_PATTERNS + 1))), "t") is None
+
+
+def test_terms_are_bounded_whatever_a_modality_sends() -> None:
+    terms = terms_of({ID: ["x" * (1 << 20)], NAME: [{"Alphabetic": "y" * 5000}]}, Level.PATIENT)
+    assert terms == {"wide": ["PatientName", "PatientID"]} or terms == {"wide": ["PatientID", "PatientName"]}

@@ -1,0 +1,69 @@
+"""The election of an instance's current receipt."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libs.common.adapters.election import Election, Side
+from libs.common.ports.index import InstanceEntry, Outcome
+from tests.support.entries import entry
+
+
+def receipts() -> st.SearchStrategy[list[InstanceEntry]]:
+    one = st.builds(lambda number, digest: entry(number, digest=f"blake3:{digest}"), st.integers(0, 9), st.just("a"))
+    other = st.builds(
+        lambda number, digest: entry(100 + number, digest=f"blake3:{digest}"), st.integers(0, 9), st.sampled_from("abc")
+    )
+    return st.lists(st.one_of(one, other), min_size=1, max_size=8).map(consistent)
+
+
+def consistent(entries: list[InstanceEntry]) -> list[InstanceEntry]:
+    """One receipt is one object, however often it is told."""
+    first: dict[str, InstanceEntry] = {}
+    return [first.setdefault(one.receipt, one) for one in entries]
+
+
+@given(receipts(), st.randoms())
+def test_any_order_and_any_repetition_elect_the_same(entries: list[InstanceEntry], dice: object) -> None:
+    shuffled = [*entries, *entries[:3]]
+    dice.shuffle(shuffled)  # type: ignore[attr-defined]
+    one, other = Election([]), Election([])
+    for entry_ in entries:
+        one.take(entry_)
+    for entry_ in shuffled:
+        other.take(entry_)
+    assert sorted(one.sides) == sorted(other.sides)
+    assert (one.kept, one.aside) == (other.kept, other.aside)
+    assert one.kept.receipt == min(e.receipt for e in entries)
+    assert other.current is not None
+    assert other.current.receipt == one.kept.receipt
+
+
+@given(receipts())
+def test_what_is_known_may_be_split_between_batches(entries: list[InstanceEntry]) -> None:
+    whole = Election([])
+    outcomes = [whole.take(one) for one in entries]
+    for cut in range(len(entries) + 1):
+        first = Election([])
+        told = [first.take(one) for one in entries[:cut]]
+        second = Election(list(first.sides))
+        assert told + [second.take(one) for one in entries[cut:]] == outcomes
+        assert sorted(second.sides) == sorted(whole.sides)
+
+
+def test_a_conflict_is_told_with_both_sides_whoever_came_first() -> None:
+    early, late = entry(1, digest="blake3:aa"), entry(2, digest="blake3:bb")
+    for order in itertools.permutations([early, late]):
+        election = Election([])
+        election.take(order[0])
+        applied = election.take(order[1])
+        assert applied.outcome is Outcome.CONFLICT
+        assert (applied.kept_receipt, applied.aside_receipt) == (early.receipt, late.receipt)
+        assert (applied.kept_digest, applied.aside_digest) == ("blake3:aa", "blake3:bb")
+
+
+def test_the_same_data_set_in_another_transfer_syntax_is_another_object() -> None:
+    assert not Side("1", "blake3:aa", "1.2.840.10008.1.2").same_bytes(Side("2", "blake3:aa", "1.2.840.10008.1.2.1"))
