@@ -73,7 +73,8 @@ class SearchService:
         except NotUnderstood:
             raise HttpProblem(400, "cursor is not of this search") from None
         url = f"{base_url(request, self._public_url)}{BASE}"
-        found = [self._attributes(document, search, url) for document in documents]
+        # In a thread, so that thousands of matches leave the others their turn.
+        found = await asyncio.to_thread(lambda: [self._attributes(one, search, url) for one in documents])
         headers = _warnings((*search.warnings, MORE) if more else search.warnings)
         if more and documents:
             headers["Link"] = f'<{_next(request, url, search, documents[-1])}>; rel="next"'
@@ -140,7 +141,7 @@ async def _said(
         body = await asyncio.to_thread(lambda: b"".join(_parts(found)))
         media_type = content_type(_BOUNDARY, DICOM_XML)
     else:
-        body = await asyncio.to_thread(to_json, found) if len(found) > 200 else to_json(found)
+        body = await asyncio.to_thread(to_json, found)
         media_type = offer.type
     etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers |= {"ETag": etag, "Cache-Control": "private, no-cache"}

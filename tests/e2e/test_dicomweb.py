@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import time
+import urllib.request
 from pathlib import Path
 
 import pydicom
@@ -87,3 +90,23 @@ def test_strangers_and_deletions_are_refused(site: Site) -> None:
     assert ask(site.archive, "/dicom-web/")[0] == 200
     assert ask(site.archive, "/dicom-web/studies/1.2.3.4.5")[0] == 404
     assert ask(site.archive, "/dicom-web/studies/..%2f..%2fetc")[0] == 400
+
+
+def test_slow_client_gets_every_byte(site: Site, tmp_path: Path) -> None:
+    rng = random.Random(5)
+    pixels = rng.randbytes(2 * 2048 * 2048)
+    (file,) = study(tmp_path, 1, size=2048, PixelData=pixels)
+    asking.store(site.modality, [file])
+    asking.wait_found(site.modality, file)
+    ds = pydicom.dcmread(file.path, stop_before_pixels=True)
+    path = f"/dicom-web/studies/{ds.StudyInstanceUID}"
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{site.archive.http_port}{path}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}",
+        headers={"Accept": "application/dicom; transfer-syntax=*"},
+    )
+    received = bytearray()
+    with urllib.request.urlopen(request, timeout=60) as response:
+        while piece := response.read(1 << 18):
+            received += piece
+            time.sleep(0.01)
+    assert received.endswith(pixels)

@@ -85,7 +85,8 @@ class Outgoing:
         """The next bytes; returns when the client has room. They may be reused then."""
         try:
             async with asyncio.timeout(self._stall):
-                await self._response.write(data)
+                # A copy: the transport may hold what it could not send at once, and the caller's buffer is reused.
+                await self._response.write(data if isinstance(data, bytes) else bytes(data))
         except TimeoutError:
             transport = self._request.transport
             if transport is not None:

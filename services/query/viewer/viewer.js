@@ -82,6 +82,7 @@ function say(line) {
 
 // ---- the list
 
+const atTheEnd = new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) more(); });
 let searching = new AbortController();
 let next = null;
 let listed = 0;
@@ -126,6 +127,9 @@ async function page(path, signal, first) {
   asked.set("offset", listed);
   next = found.items.length < PAGE ? null : found.next || `${BASE}/studies?${asked}`;
   element("more").hidden = next === null;
+  // Observed anew it is told of at once where it is in sight, also when it was before.
+  atTheEnd.unobserve(element("more"));
+  atTheEnd.observe(element("more"));
   say(listed ? `${listed}${next ? " and more" : ""} ${listed === 1 && !next ? "study" : "studies"}` : "No study matches");
 }
 
@@ -420,7 +424,6 @@ function listen() {
   element("search").addEventListener("input", debounced(search, 150));
   element("search").addEventListener("submit", (event) => { event.preventDefault(); search(); });
   element("more").addEventListener("click", more);
-  new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) more(); }).observe(element("more"));
   element("back").addEventListener("click", () => { location.hash = ""; });
   for (const [button, input] of [["choose-files", "files"], ["choose-folder", "folder"]]) {
     element(button).addEventListener("click", () => element(input).click());
