@@ -25,7 +25,7 @@ async def fact_of(objects: BlobStore, key: str, partition: str, receipt: Receipt
         head, meta = await _meta(reader)
         scanner, digest = Scanner(meta.transfer_syntax_uid), blake3()
         length = 0
-        piece = bytes(head[meta.data_set_offset :])
+        piece = head[meta.data_set_offset :]
         buffer = bytearray(_CHUNK)
         while piece:
             await asyncio.to_thread(_absorb, scanner, digest, piece)
@@ -57,13 +57,13 @@ async def fact_of(objects: BlobStore, key: str, partition: str, receipt: Receipt
         await reader.close()
 
 
-async def _meta(reader: BlobReader) -> tuple[bytearray, FileMeta]:
+async def _meta(reader: BlobReader) -> tuple[bytes, FileMeta]:
     """The first bytes of a file, and what its file meta information says."""
-    head = bytearray(MAX_META_LENGTH + 1024)
-    filled = await reader.readinto([memoryview(head)])
-    del head[filled:]
-    needed(bytes(head))
-    return head, parse_meta(bytes(head))
+    buffer = bytearray(MAX_META_LENGTH + 1024)
+    filled = await reader.readinto([memoryview(buffer)])
+    head = bytes(buffer[:filled])  # a copy: the reader's thread may hold the buffer a moment longer
+    needed(head)
+    return head, parse_meta(head)
 
 
 def _absorb(scanner: Scanner, digest: blake3, piece: bytes) -> None:
