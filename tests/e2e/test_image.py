@@ -142,5 +142,5 @@ def test_the_image_holds_what_runs_and_nothing_else(image: str) -> None:
     assert done.returncode == 0, done.stderr
     labels = json.loads(docker("image", "inspect", "-f", "{{json .Config.Labels}}", image))
     assert labels["org.opencontainers.image.title"] == "Gantry"
-    # Debian is 75 to 120 MB of it.
-    assert int(docker("image", "inspect", "-f", "{{.Size}}", image)) < 400_000_000
+    # Debian is 75 to 120 MB of it, OHIF 65.
+    assert int(docker("image", "inspect", "-f", "{{.Size}}", image)) < 450_000_000

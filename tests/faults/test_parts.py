@@ -37,6 +37,7 @@ async def survive(cluster: Cluster, dice: random.Random, harm: Harm, pause: tupl
         await asyncio.gather(*sending)
         files = [file for load in loads for file in load.files]
         assert len(files) > 50
+        await asyncio.to_thread(cluster.roles.asker.wait_ready, 60.0)
         await expect_exactly(cluster.roles.asker, files, cluster.folder / "got")
         some = files[:20]
         committed = await asyncio.to_thread(waiting.commit, cluster.roles.peer(Role.COMMITMENT), some)

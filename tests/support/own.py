@@ -62,7 +62,9 @@ class OwnServer:
             # Itself, whatever it sends its clients to.
             wait_for(lambda: kafka_answers(f"127.0.0.1:{self.port}"), seconds, self.name)
         else:
-            path = "/_cluster/health" if self.name == "opensearch" else "/health"
+            # A node that was killed answers before it has found its indices again.
+            health = "/_cluster/health?wait_for_status=yellow&timeout=1s"
+            path = health if self.name == "opensearch" else "/health"
             wait_for(lambda: http_ok(f"{self.server.endpoint}{path}"), seconds, self.name)
 
     def remove(self) -> None:
