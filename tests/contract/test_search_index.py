@@ -450,6 +450,7 @@ def _conditions() -> st.SearchStrategy[dict[int, Condition]]:
     )
 
 
+@pytest.mark.timeout(400)  # 150 data sets, each asked 24 questions, of a server that may have other things to do
 @pytest.mark.parametrize("backend", SEARCH_INDEXES)
 def test_find_agrees_with_the_reference_matcher(backend: str) -> None:
     """Matching is that of `libs.common.dicom.matching`, to the letter."""
