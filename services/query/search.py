@@ -21,9 +21,9 @@ from libs.common.dicom.attributes import (
     Level,
     keyword_of,
 )
-from libs.common.dicom.identifiers import Identifier
+from libs.common.dicom.identifiers import MAX_DEPTH, Identifier
 from libs.common.dicom.matching import Place, Query
-from libs.common.dicom.queries import Model, compile_query, is_supported
+from libs.common.dicom.queries import Extended, Model, compile_query, is_supported
 from libs.common.dicom.vrs import vr_of
 from libs.common.ids import DEFAULT_PARTITION
 from libs.common.web.errors import HttpProblem
@@ -36,7 +36,6 @@ MAX_OFFSET = 100_000
 MAX_PARAMETERS = 1000
 RETRIEVE_URL = 0x00081190
 
-FUZZY = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
 MORE = "There are additional results that can be requested."
 
 _LEVELS = {
@@ -46,7 +45,14 @@ _LEVELS = {
 }
 _HEX = re.compile(r"[0-9A-Fa-f]{8}")
 _ONE_TEXT = frozenset((b"LT", b"ST", b"UT"))
-_OTHERS = frozenset(("accept", "charset", "emptyvaluematching", "multiplevaluematching"))
+_OTHERS = frozenset(("accept", "charset"))
+_FLAGS = {
+    "fuzzymatching": "fuzzy_names",
+    "emptyvaluematching": "empty_values",
+    "multiplevaluematching": "multiple_values",
+}
+_ALWAYS = Extended(relational=True, combined_date_time=True, timezone=True)
+"""PS3.18 10.6.1: QIDO-RS is relational; the others are what a client means that names times with dates, or a zone."""
 
 # PS3.18 tables 10.6.3-3 to 10.6.3-5: what is returned without being asked for.
 _RETURNED = {
@@ -77,15 +83,16 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]]) -> Search:
     if len(parameters) > MAX_PARAMETERS:
         raise HttpProblem(400, f"more than {MAX_PARAMETERS} parameters")
     level = _LEVELS[match.resource]
-    keys: dict[int, list[str]] = {QUERY_RETRIEVE_LEVEL: [level.value]}
+    keys = _Keys({QUERY_RETRIEVE_LEVEL: [level.value]})
+    extended = _ALWAYS
     included: set[int] = set()
     search = Search(Query(DEFAULT_PARTITION, level), ())
     warnings: list[str] = []
     for name, value in parameters:
         if name == "includefield":
             included |= _included(value, level)
-        elif name == "fuzzymatching":
-            warnings += [FUZZY] if _flag(name, value) else []
+        elif name in _FLAGS:
+            extended = replace(extended, **{_FLAGS[name]: _flag(name, value)})
         elif name == "limit":
             search = replace(search, limit=min(_number(name, value), MAX_LIMIT))
         elif name == "offset":
@@ -93,21 +100,42 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]]) -> Search:
         elif name == "cursor":
             search = replace(search, after=place_of(value))
         elif name not in _OTHERS:
-            tag = tag_of(name, f"{name[:64]!a} is no parameter, and no attribute")
-            keys.setdefault(tag, []).extend(_values(tag, value))
+            tag = keys.put(name, value)
             if not is_supported(tag, level):
                 warnings.append(f"{keyword_of(tag)} is not supported as a key here, and was ignored.")
-    _put_path(keys, match)
-    query = compile_query(
-        Identifier(keys), Model.STUDY_ROOT, DEFAULT_PARTITION, relational=True, combined_date_time=True
-    )
-    returned = {tag for tag in (*keys, *included) if is_supported(tag, level)} | _by_default(match, level)
+    _put_path(keys.values, match)
+    query = compile_query(keys.identifier(), Model.STUDY_ROOT, DEFAULT_PARTITION, extended)
+    returned = {tag for tag in (*keys.values, *included) if is_supported(tag, level)} | _by_default(match, level)
     return replace(
         search,
         query=query,
         returned=tuple(sorted(returned - {QUERY_RETRIEVE_LEVEL, RETRIEVE_URL})),
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+class _Keys:
+    """Keys of an identifier, or of an item in one, as they come."""
+
+    def __init__(self, values: dict[int, list[str]]) -> None:
+        self.values = values
+        self._items: dict[int, _Keys] = {}
+
+    def put(self, name: str, value: str) -> int:
+        """Add a value under the path that a parameter's name is (PS3.18 8.3.4.1); the tag that the path begins with."""
+        problem = f"{name[:64]!a} is no parameter, and no attribute"
+        tags = [tag_of(part, problem) for part in name.split(".", MAX_DEPTH + 1)]
+        keys = self
+        for tag in tags[:-1]:
+            if vr_of(tag) != b"SQ":
+                raise HttpProblem(400, f"{name[:64]!a}: {keyword_of(tag)} is no sequence")
+            keys.values.setdefault(tag, [])
+            keys = keys._items.setdefault(tag, _Keys({}))
+        keys.values.setdefault(tags[-1], []).extend(_values(tags[-1], value))
+        return tags[0]
+
+    def identifier(self) -> Identifier:
+        return Identifier(self.values, items={tag: item.identifier() for tag, item in self._items.items()})
 
 
 def tag_of(name: str, problem: str) -> int:

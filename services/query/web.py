@@ -20,6 +20,7 @@ from libs.common.dicom.attributes import (
 )
 from libs.common.dicom.json_model import Attributes, keys_as_attributes, to_json
 from libs.common.dicom.matching import Document
+from libs.common.dicom.timezones import in_zone
 from libs.common.dicom.xml_model import to_xml
 from libs.common.errors import NotUnderstood
 from libs.common.ids import DEFAULT_PARTITION
@@ -99,7 +100,8 @@ class SearchService:
         return number
 
     def _attributes(self, document: Document, search: Search, url: str) -> Attributes:
-        attributes = document.attributes
+        zone = search.query.zone
+        attributes = in_zone(document.attributes, zone) if zone else document.attributes
         values: dict[int, Any] = {tag: attributes.get(tag, ()) for tag in search.returned}
         values[INSTANCE_AVAILABILITY] = [ONLINE]
         values[RETRIEVE_URL] = [url + _path(document)]

@@ -30,22 +30,29 @@ class Level(Enum):
 _DEPTHS = {level: depth for depth, level in enumerate(Level)}
 
 # Institution and station are of the series in the information model (PS3.3 C.7.5.1). Viewers ask for the institution
-# with the study: it is kept there, as of the study's earliest instance.
+# with the study: it is kept there, as of the study's earliest instance. So is the zone of its dates and times.
 _STORED = {
     Level.PATIENT: """PatientName PatientID IssuerOfPatientID PatientBirthDate PatientBirthTime PatientSex
-        OtherPatientIDs OtherPatientNames EthnicGroup PatientComments""",
+        OtherPatientIDs OtherPatientNames EthnicGroup PatientComments IssuerOfPatientIDQualifiersSequence
+        OtherPatientIDsSequence""",
     Level.STUDY: """StudyDate StudyTime AccessionNumber StudyID StudyInstanceUID ReferringPhysicianName
         StudyDescription PhysiciansOfRecord NameOfPhysiciansReadingStudy AdmittingDiagnosesDescription PatientAge
-        PatientSize PatientWeight Occupation AdditionalPatientHistory InstitutionName""",
+        PatientSize PatientWeight Occupation AdditionalPatientHistory InstitutionName TimezoneOffsetFromUTC
+        ProcedureCodeSequence IssuerOfAccessionNumberSequence ReferencedStudySequence
+        ReferringPhysicianIdentificationSequence AdmittingDiagnosesCodeSequence
+        ReasonForPerformedProcedureCodeSequence""",
     Level.SERIES: """Modality SeriesNumber SeriesInstanceUID SeriesDate SeriesTime SeriesDescription BodyPartExamined
         ProtocolName Laterality PatientPosition PerformingPhysicianName OperatorsName InstitutionalDepartmentName
         StationName Manufacturer ManufacturerModelName DeviceSerialNumber FrameOfReferenceUID
         PerformedProcedureStepID PerformedProcedureStepDescription PerformedProcedureStepStartDate
-        PerformedProcedureStepStartTime""",
+        PerformedProcedureStepStartTime RequestAttributesSequence PerformedProtocolCodeSequence
+        ReferencedPerformedProcedureStepSequence""",
     Level.IMAGE: """SOPClassUID SOPInstanceUID InstanceNumber ContentDate ContentTime AcquisitionDate AcquisitionTime
         AcquisitionDateTime AcquisitionNumber InstanceCreationDate InstanceCreationTime ImageType ImageComments
         ContentLabel ContentDescription CompletionFlag VerificationFlag Rows Columns BitsAllocated NumberOfFrames
-        SamplesPerPixel PhotometricInterpretation SliceLocation SliceThickness TimezoneOffsetFromUTC""",
+        SamplesPerPixel PhotometricInterpretation SliceLocation SliceThickness ConceptNameCodeSequence
+        ReferencedRequestSequence VerifyingObserverSequence ContentTemplateSequence AnatomicRegionSequence
+        PrimaryAnatomicStructureSequence ViewCodeSequence DerivationCodeSequence""",
 }
 # Not stored in any object: counted or collected from what is below (PS3.4 C.3.4, C.6.2.1.2).
 _COMPUTED = {
@@ -96,6 +103,8 @@ PATIENT_NAME = 0x00100010
 PATIENT_ID = 0x00100020
 ACCESSION_NUMBER = 0x00080050
 STUDY_DATE = 0x00080020
+TIMEZONE_OFFSET_FROM_UTC = 0x00080201
+PATIENT_BIRTH_DATE = 0x00100030
 SOP_CLASS_UID = 0x00080016
 SOP_INSTANCE_UID = 0x00080018
 STUDY_INSTANCE_UID = 0x0020000D

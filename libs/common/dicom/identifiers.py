@@ -6,12 +6,14 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 from zlib import compressobj
 
 from libs.common.dicom.attributes import SPECIFIC_CHARACTER_SET
 from libs.common.dicom.charsets import DEFAULT, CharacterSet, character_set, holding
-from libs.common.dicom.elements import elements, inflated
+from libs.common.dicom.elements import elements, inflated, item_bounds
+from libs.common.dicom.syntax import syntax_of
 from libs.common.dicom.transfer_syntaxes import Encoding, encoding_of
 from libs.common.dicom.values import text_of, value_list
 from libs.common.dicom.vrs import LONG_VRS, vr_of
@@ -19,6 +21,7 @@ from libs.common.errors import NotUnderstood
 
 MAX_IDENTIFIER = 16 << 20
 MAX_KEYS = 4096
+MAX_DEPTH = 8
 
 _FORMS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _MAX_SHORT = 0xFFFE
@@ -30,34 +33,50 @@ _SHORTENED = 8000
 class Identifier:
     """What is asked: the values of each key as text (none for universal matching), in the order of tags.
 
-    A sequence, and any other key that has no text, has an empty list.
+    A sequence, and any other key that has no text, has an empty list. What is asked of the items of a sequence, where
+    there is something, is in `items` (PS3.4 C.2.2.2.6).
     """
 
     keys: Mapping[int, list[str]]
     character_set: CharacterSet = field(default=DEFAULT)
+    items: Mapping[int, Identifier] = field(default_factory=dict)
 
 
 def decode_identifier(data: bytes, transfer_syntax_uid: str) -> Identifier:
     """Read an identifier. Raises `NotUnderstood` for bytes that are none, or that hold too much."""
     encoding = encoding_of(transfer_syntax_uid)
     data = inflated(data, encoding, MAX_IDENTIFIER)
+    return _decoded(data, (0, len(data)), encoding, DEFAULT, 0)
+
+
+def _decoded(data: bytes, within: tuple[int, int], encoding: Encoding, text: CharacterSet, depth: int) -> Identifier:
+    if depth > MAX_DEPTH:
+        raise NotUnderstood("identifier is nested too deep")
     keys: dict[int, list[str]] = {}
-    text = DEFAULT
-    for tag, vr, start, end in elements(data, encoding):
+    items: dict[int, Identifier] = {}
+    for tag, vr, start, end in elements(data, encoding, within=within):
         if tag & 0xFFFF == 0:
             continue  # PS3.5 7.2: group lengths are retired, and no keys
         if len(keys) == MAX_KEYS:
             raise NotUnderstood("identifier has too many keys")
         value = data[start:end]
-        vr = vr_of(tag) if vr == b"UN" else vr
+        known = vr_of(tag) if vr == b"UN" else vr
         if tag == SPECIFIC_CHARACTER_SET:
             text = character_set([text_of(v) for v in value_list(b"CS", value, DEFAULT)])
-        elif vr in (b"DS", b"IS"):
+        elif known == b"SQ":
+            keys[tag] = []
+            inner = Encoding(explicit=False) if vr == b"UN" else encoding
+            bounds = list(islice(item_bounds(data, start, end, syntax_of(inner)), 2))
+            if len(bounds) > 1:
+                raise NotUnderstood("a sequence of an identifier has more than one item")
+            for one in bounds:
+                items[tag] = _decoded(data, one, inner, text, depth + 1)
+        elif known in (b"DS", b"IS"):
             # As it was written: a wildcard or a range is no number.
             keys[tag] = [text_of(v) for v in value_list(b"CS", value, DEFAULT)]
         else:
-            keys[tag] = [text_of(v) for v in value_list(vr, value, text, encoding.big_endian)]
-    return Identifier(keys, text)
+            keys[tag] = [text_of(v) for v in value_list(known, value, text, encoding.big_endian)]
+    return Identifier(keys, text, items)
 
 
 def encode_identifier(
@@ -68,24 +87,46 @@ def encode_identifier(
     Text that is not ASCII is written in `asked` where that holds all of it, else in UTF-8, and (0008,0005) says so.
     """
     encoding = encoding_of(transfer_syntax_uid)
-    texts: list[tuple[int, Any]] = []
     foreign: list[str] = []
-    for tag in sorted(values):
-        value = _flat(tag, values[tag])
-        if type(value) is str and not value.isascii():
-            foreign.append(value)
-        texts.append((tag, value))
+    texts = _flattened(values, foreign)
     chosen = holding(foreign, asked) if foreign else DEFAULT
     if foreign or SPECIFIC_CHARACTER_SET in values:
         terms = "\\".join(chosen.terms)
         texts = sorted([(SPECIFIC_CHARACTER_SET, terms), *(t for t in texts if t[0] != SPECIFIC_CHARACTER_SET)])
-    writer = writer_for(encoding)
-    data = b"".join([writer(tag, _bytes(tag, value, chosen, encoding)) for tag, value in texts])
+    data = _encoded(texts, chosen, encoding)
     if encoding.deflated:
         deflate = compressobj(wbits=-15)
         data = deflate.compress(data) + deflate.flush()
         data += b"\0" * (len(data) & 1)
     return data
+
+
+def _flattened(values: Mapping[int, Sequence[Any]], foreign: list[str]) -> list[tuple[int, Any]]:
+    """Values by tag, those of items within them; text that is not ASCII is put into `foreign`."""
+    texts: list[tuple[int, Any]] = []
+    for tag in sorted(values):
+        if vr_of(tag) == b"SQ":
+            texts.append((tag, [_flattened(item, foreign) for item in values[tag] if isinstance(item, dict)]))
+            continue
+        value = _flat(tag, values[tag])
+        if type(value) is str and not value.isascii():
+            foreign.append(value)
+        texts.append((tag, value))
+    return texts
+
+
+def _encoded(texts: Sequence[tuple[int, Any]], chosen: CharacterSet, encoding: Encoding) -> bytes:
+    writer = writer_for(encoding)
+    pieces = []
+    for tag, value in texts:
+        if vr_of(tag) == b"SQ":
+            items = [_encoded(item, chosen, encoding) for item in value]
+            order = ">" if encoding.big_endian else "<"
+            whole = b"".join([struct.pack(order + "HHI", 0xFFFE, 0xE000, len(item)) + item for item in items])
+            pieces.append(writer(tag, whole))
+        else:
+            pieces.append(writer(tag, _bytes(tag, value, chosen, encoding)))
+    return b"".join(pieces)
 
 
 def _flat(tag: int, values: Sequence[Any]) -> Any:

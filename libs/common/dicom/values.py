@@ -12,8 +12,9 @@ from typing import Any
 
 from libs.common.dicom.attributes import SPECIFIC_CHARACTER_SET
 from libs.common.dicom.charsets import DEFAULT, CharacterSet, character_set
-from libs.common.dicom.elements import elements, inflated
-from libs.common.dicom.transfer_syntaxes import encoding_of
+from libs.common.dicom.elements import elements, inflated, item_bounds
+from libs.common.dicom.syntax import syntax_of
+from libs.common.dicom.transfer_syntaxes import Encoding, encoding_of
 from libs.common.dicom.vrs import vr_of
 from libs.common.errors import NotUnderstood
 
@@ -26,6 +27,10 @@ _IN_CHARACTER_SET = frozenset((b"LO", b"LT", b"PN", b"SH", b"ST", b"UC", b"UT"))
 _ASCII_TEXT = frozenset((b"AE", b"AS", b"CS", b"DA", b"DS", b"DT", b"IS", b"TM", b"UI", b"UR"))
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _PADDING = " \0"
+_IMPLICIT = Encoding(explicit=False)
+MAX_SEQUENCE = 1 << 16
+"""Bytes of a sequence that is worth being searched for what is in it."""
+MAX_DEPTH = 8
 
 
 def header_values(
@@ -52,16 +57,58 @@ def _collect(found: dict[int, list[Any]], header: bytes, transfer_syntax_uid: st
     for tag, vr, start, end in elements(header, encoding, max(read), read):
         if tag == SPECIFIC_CHARACTER_SET:
             text = character_set([str(t or "") for t in value_list(b"CS", header[start:end], DEFAULT)])
-        if tag in wanted and start != end:
-            # A UN of a tag that the dictionary knows was written by someone who did not (PS3.5 6.2.2).
-            values = value_list(vr_of(tag) if vr == b"UN" else vr, header[start:end], text, encoding.big_endian)
-            if values:
-                found[tag] = values
+        if tag not in wanted or start == end:
+            continue
+        # A UN of a tag that the dictionary knows was written by someone who did not (PS3.5 6.2.2).
+        known = vr_of(tag) if vr == b"UN" else vr
+        if known == b"SQ":
+            values: list[Any] = sequence_items(header[start:end], _IMPLICIT if vr == b"UN" else encoding, text)
+        else:
+            values = value_list(known, header[start:end], text, encoding.big_endian)
+        if values:
+            found[tag] = values
 
 
 def data_set_values(data: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[int, list[Any]]:
     """The same for a data set as it is stored, perhaps deflated."""
     return header_values(inflated(data, encoding_of(transfer_syntax_uid), 1 << 26), transfer_syntax_uid, wanted)
+
+
+def sequence_items(value: bytes, encoding: Encoding, text: CharacterSet) -> list[dict[int, list[Any]]]:
+    """The items of a sequence, each as values by tag; of elements that the dictionary knows, and that have a value.
+
+    An empty list for what is no sequence, and for one that is longer than `MAX_SEQUENCE` or deeper than `MAX_DEPTH`.
+    """
+    if len(value) > MAX_SEQUENCE:
+        return []
+    try:
+        return [
+            _item(value, within, encoding, text, 1) for within in item_bounds(value, 0, len(value), syntax_of(encoding))
+        ]
+    except NotUnderstood:
+        return []
+
+
+def _item(
+    data: bytes, within: tuple[int, int], encoding: Encoding, text: CharacterSet, depth: int
+) -> dict[int, list[Any]]:
+    if depth > MAX_DEPTH:
+        raise NotUnderstood("sequences are nested too deep")
+    found: dict[int, list[Any]] = {}
+    for tag, vr, start, end in elements(data, encoding, within=within):
+        known = vr_of(tag)
+        said = known if vr == b"UN" else vr
+        if tag == SPECIFIC_CHARACTER_SET:
+            text = character_set([str(t or "") for t in value_list(b"CS", data[start:end], DEFAULT)])
+        elif start == end or known == b"UN" or (known == b"SQ") != (said == b"SQ"):
+            continue
+        elif known == b"SQ":
+            inner = _IMPLICIT if vr == b"UN" else encoding
+            bounds = item_bounds(data, start, end, syntax_of(inner))
+            found[tag] = [_item(data, one, inner, text, depth + 1) for one in bounds]
+        elif values := value_list(said, data[start:end], text, encoding.big_endian):
+            found[tag] = values
+    return found
 
 
 def value_list(vr: bytes, value: bytes, text: CharacterSet, big_endian: bool = False) -> list[Any]:

@@ -29,7 +29,7 @@ from libs.common.dicom.attributes import (
     STUDY_INSTANCE_UID,
     Level,
 )
-from libs.common.dicom.matching import Condition, Place, Predicate, Query, Single, UidList, matcher
+from libs.common.dicom.matching import Condition, Place, Predicate, Query, Single, UidList, matcher, narrowing
 from libs.common.errors import NotUnderstood
 from libs.common.ports.index import Location
 
@@ -183,8 +183,9 @@ class _Walk:
         if after and (len(after) != len(sort_of(_KIND[query.level])) or not all(isinstance(v, str) for v in after)):
             raise NotUnderstood("not a place of this listing")
         self.query = query
+        self._narrowing = narrowing(query)
         self._after = after
-        narrowed = {_level_of(tag) for tag in query.conditions if tag not in KEYS}
+        narrowed = {_level_of(tag) for tag in self._narrowing if tag not in KEYS}
         self.begin = query.level
         for level in (Level.SERIES, Level.STUDY):
             if level.depth < query.level.depth and any(one.depth <= level.depth for one in narrowed):
@@ -194,7 +195,7 @@ class _Walk:
     def filters(self, level: Level) -> list[Clause]:
         """The clauses that the documents of a level must pass."""
         clauses = _of(self.query.partition)
-        for tag, condition in self.query.conditions.items():
+        for tag, condition in self._narrowing.items():
             clause = _clause(tag, condition, level)
             if clause is not None:
                 clauses.append(clause)
@@ -247,7 +248,7 @@ def _level_of(tag: int) -> Level:
 def _test(query: Query, level: Level) -> Predicate:
     """The conditions on attributes of a level and of those above."""
     conditions = {tag: c for tag, c in query.conditions.items() if _level_of(tag).depth <= level.depth}
-    return matcher(Query(query.partition, level, conditions))
+    return matcher(Query(query.partition, level, conditions, zone=query.zone))
 
 
 def _of(partition: str) -> list[Clause]:

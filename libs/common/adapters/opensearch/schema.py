@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from libs.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
-from libs.common.adapters.opensearch.terms import field_type, searchable
+from libs.common.adapters.opensearch.terms import SOUNDS, field_type, searchable
 from libs.common.dicom.attributes import Level
 
-VERSION = 1
+VERSION = 2
 """Part of every index name: another mapping is another version, and comes in by `gantry reindex`."""
 
 LEVELS = dict(zip(KINDS, Level, strict=True))
@@ -82,7 +82,7 @@ def _properties(kind: str) -> dict[str, Any]:
 
 
 def _terms(level: Level, *, computed: bool = True) -> dict[str, Any]:
-    fields: dict[str, Any] = {"wide": _KEY}
+    fields: dict[str, Any] = {"wide": _KEY, SOUNDS: _KEY}
     for attribute in searchable(level):
         if attribute.computed and not computed:
             continue

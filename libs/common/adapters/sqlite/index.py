@@ -18,7 +18,7 @@ from libs.common.adapters.sqlite.index_rows import Page, Place, Row
 from libs.common.adapters.sqlite.index_schema import create
 from libs.common.adapters.sqlite.index_successor import remove, successor_of, take_over
 from libs.common.dicom.attributes import ATTRIBUTES, SERIES_INSTANCE_UID, SOP_INSTANCE_UID, Level
-from libs.common.dicom.matching import Document, Predicate, Query, matcher
+from libs.common.dicom.matching import Document, Predicate, Query, matcher, narrowing
 from libs.common.dicom.matching import Place as Mark
 from libs.common.ports.index import Applied, InstanceEntry, Location
 
@@ -144,7 +144,7 @@ class SqliteIndex:
         """The rows of the query's level that match, in pages that may be empty."""
         tests = {level: _test(query, level) for level in Level}
         if query.level is Level.PATIENT:
-            path = patient_path(query.conditions)
+            path = patient_path(narrowing(query))
             patients = partial(rows.patients, partition=query.partition, path=path)
             async for page in self._along(patients, after.place(path)):
                 yield [row for row in page if tests[Level.PATIENT](row.attributes)]
@@ -186,7 +186,7 @@ class SqliteIndex:
 
     async def _path_of(self, query: Query) -> Path:
         """The path into the studies; where only series or instances are named, into theirs."""
-        path = study_path(query.conditions)
+        path = study_path(narrowing(query))
         for tag, table in ((SERIES_INSTANCE_UID, "series"), (SOP_INSTANCE_UID, "instance")):
             uids = None if path.column else uids_of(query.conditions.get(tag))
             if uids is not None:
@@ -225,7 +225,7 @@ def _children(children: Callable[..., list[Row]], of: Row, after: int, connectio
 def _test(query: Query, level: Level) -> Predicate:
     """The conditions on attributes of one level."""
     conditions = {tag: c for tag, c in query.conditions.items() if _level_of(tag) is level}
-    return matcher(Query(query.partition, level, conditions))
+    return matcher(Query(query.partition, level, conditions, zone=query.zone))
 
 
 def _level_of(tag: int) -> Level:

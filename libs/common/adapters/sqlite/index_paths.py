@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from libs.common.adapters.sqlite.index_schema import NARROW, SEVERAL
 from libs.common.dicom import moments
 from libs.common.dicom.attributes import ACCESSION_NUMBER, PATIENT_ID, PATIENT_NAME, STUDY_DATE, STUDY_INSTANCE_UID
-from libs.common.dicom.matching import Condition, Range, Single, UidList, Wildcard, fold_name
+from libs.common.dicom.matching import Condition, Range, Single, UidList, Wildcard
+from libs.common.dicom.names import fold_name
 
 _HIGHEST = "\U0010ffff"
 _ALWAYS = (SEVERAL, SEVERAL)

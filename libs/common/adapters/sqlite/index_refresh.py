@@ -20,7 +20,7 @@ from libs.common.dicom.attributes import (
     STUDY_DATE,
     Level,
 )
-from libs.common.dicom.matching import fold_name
+from libs.common.dicom.names import fold_name
 from libs.common.dicom.values import text_of
 
 _ISSUER = 0x00100021
