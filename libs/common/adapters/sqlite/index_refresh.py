@@ -18,9 +18,10 @@ from libs.common.dicom.attributes import (
     PATIENT_ID,
     PATIENT_NAME,
     STUDY_DATE,
+    STUDY_DESCRIPTION,
     Level,
 )
-from libs.common.dicom.names import fold_name
+from libs.common.dicom.names import fold_name, sounds_of, words_of
 from libs.common.dicom.values import text_of
 
 _ISSUER = 0x00100021
@@ -101,7 +102,7 @@ def _study(connection: sqlite3.Connection, number: int) -> set[int]:
     patient = _patient_id(connection, partition, _patient_key(above, uid))
     connection.execute(
         "UPDATE study SET patient_id = ?, first = ?, attributes = ?, series = ?, instances = ?, modalities = ?,"
-        " sop_classes = ?, accession = ?, date = ? WHERE id = ?",
+        " sop_classes = ?, accession = ?, date = ?, description = ? WHERE id = ?",
         (
             patient,
             first,
@@ -112,6 +113,7 @@ def _study(connection: sqlite3.Connection, number: int) -> set[int]:
             _union(row[4] for row in series),
             _narrow(attributes.get(ACCESSION_NUMBER, [])),
             _narrow_date(attributes.get(STUDY_DATE, [])),
+            _narrow(attributes.get(STUDY_DESCRIPTION, [])),
             number,
         ),
     )
@@ -152,13 +154,16 @@ def _patient(connection: sqlite3.Connection, number: int) -> None:
     ).fetchone()
     attributes = _of_level(_above(connection, elected, first), Level.PATIENT)
     pid, name = _narrow(attributes.get(PATIENT_ID, [])), _narrow_name(attributes.get(PATIENT_NAME, []))
+    sounds = _sounds(name)
     connection.execute(
-        "UPDATE patient SET first = ?, attributes = ?, studies = ?, series = ?, instances = ?, pid = ?, name = ?"
-        " WHERE id = ?",
-        (first, msgpack.packb(attributes), studies, series, instances, pid, name, number),
+        "UPDATE patient SET first = ?, attributes = ?, studies = ?, series = ?, instances = ?, pid = ?, name = ?,"
+        " sounds = ? WHERE id = ?",
+        (first, msgpack.packb(attributes), studies, series, instances, pid, name, sounds, number),
     )
     connection.execute(
-        "UPDATE study SET pid = ?1, name = ?2 WHERE patient_id = ?3 AND (pid != ?1 OR name != ?2)", (pid, name, number)
+        "UPDATE study SET pid = ?1, name = ?2, sounds = ?3"
+        " WHERE patient_id = ?4 AND (pid != ?1 OR name != ?2 OR sounds != ?3)",
+        (pid, name, sounds, number),
     )
 
 
@@ -171,6 +176,14 @@ def _narrow_name(values: list[Any]) -> str:
     folded = [fold_name(text_of(value)) for value in values if value]
     several = len(folded) > 1 or any("=" in name for name in folded)
     return SEVERAL if several else folded[0][:NARROW] if folded else ""
+
+
+def _sounds(name: str) -> str:
+    """Of a narrowed name."""
+    if name == SEVERAL or len(name) >= NARROW:
+        return SEVERAL
+    sounds = sorted({sound for word in words_of(name) for sound in sounds_of(word)})
+    return f" {' '.join(sounds)} " if sounds else ""
 
 
 def _narrow_date(values: list[Any]) -> str:

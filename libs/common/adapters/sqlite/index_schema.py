@@ -1,7 +1,7 @@
 """The tables of the search index.
 
-Attributes are msgpack maps of tag to "Value" (DICOM JSON). The columns `pid`, `name`, `accession` and `date` only
-narrow a search: they hold a value's beginning where there is exactly one, and `SEVERAL` where it takes a look at the
+Attributes are msgpack maps of tag to "Value" (DICOM JSON). The columns `pid`, `name`, `accession`, `date`,
+`description` and `sounds` (codes of the words of the name, each between blanks) only narrow a search: they hold a value's beginning where there is exactly one, and `SEVERAL` where it takes a look at the
 attributes to tell. `first` is the receipt of the earliest current instance, whose attributes stand for the whole.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 2
+VERSION = 3
 SEVERAL = "\x01"
 """Marks a row that is looked at whatever is looked for."""
 NARROW = 128
@@ -20,7 +20,7 @@ CREATE TABLE patient (
     id INTEGER PRIMARY KEY AUTOINCREMENT, partition TEXT NOT NULL, key TEXT NOT NULL, first TEXT NOT NULL DEFAULT '',
     attributes BLOB NOT NULL DEFAULT X'80', studies INTEGER NOT NULL DEFAULT 0, series INTEGER NOT NULL DEFAULT 0,
     instances INTEGER NOT NULL DEFAULT 0, pid TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '',
-    UNIQUE (partition, key));
+    sounds TEXT NOT NULL DEFAULT '', UNIQUE (partition, key));
 CREATE INDEX patient_pid ON patient (partition, pid);
 CREATE INDEX patient_name ON patient (partition, name);
 
@@ -29,7 +29,8 @@ CREATE TABLE study (
     DEFAULT 0, first TEXT NOT NULL DEFAULT '', attributes BLOB NOT NULL DEFAULT X'80',
     series INTEGER NOT NULL DEFAULT 0, instances INTEGER NOT NULL DEFAULT 0, modalities TEXT NOT NULL DEFAULT '[]',
     sop_classes TEXT NOT NULL DEFAULT '[]', pid TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '',
-    accession TEXT NOT NULL DEFAULT '', date TEXT NOT NULL DEFAULT '', UNIQUE (partition, uid));
+    accession TEXT NOT NULL DEFAULT '', date TEXT NOT NULL DEFAULT '', sounds TEXT NOT NULL DEFAULT '',
+    description TEXT NOT NULL DEFAULT '', UNIQUE (partition, uid));
 CREATE INDEX study_patient ON study (patient_id);
 CREATE INDEX study_pid ON study (partition, pid);
 CREATE INDEX study_name ON study (partition, name);
@@ -68,6 +69,10 @@ def create(connection: sqlite3.Connection) -> None:
     if version == 1:
         # What was applied before has no layout: it is read from the objects then, until `gantry reindex`.
         connection.execute("ALTER TABLE instance ADD COLUMN layout BLOB NOT NULL DEFAULT X''")
+    if version in (1, 2):
+        # What is there already is looked at whatever is looked for, until it changes or `gantry reindex`.
+        for table, column in (("patient", "sounds"), ("study", "sounds"), ("study", "description")):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT NOT NULL DEFAULT '{SEVERAL}'")
         connection.execute(f"PRAGMA user_version={VERSION}")
         return
     if version != 0:
