@@ -1,8 +1,9 @@
 """The tables of the search index.
 
-Attributes are msgpack maps of tag to "Value" (DICOM JSON). The columns `pid`, `name`, `accession`, `date`,
-`description` and `sounds` (codes of the words of the name, each between blanks) only narrow a search: they hold a value's beginning where there is exactly one, and `SEVERAL` where it takes a look at the
-attributes to tell. `first` is the receipt of the earliest current instance, whose attributes stand for the whole.
+Attributes are msgpack maps of tag to "Value" (DICOM JSON). The columns `pid`, `name`, `accession`, `date`, `sounds` (codes
+of the words of the name, blanks around each) and `description` only narrow a search: they hold a value's beginning
+where there is exactly one, and `SEVERAL` where it takes a look at the attributes to tell. `first` is the receipt of the
+earliest current instance, whose attributes stand for the whole.
 """
 
 from __future__ import annotations
