@@ -15,7 +15,7 @@ from libs.common.dicom.attributes import (
 )
 from libs.common.dicom.identifiers import Identifier, encode_identifier
 from libs.common.dicom.matching import Condition, Document, Item, Predicate, Query, matcher
-from libs.common.dicom.queries import is_supported
+from libs.common.dicom.queries import creators_of, is_creator, is_supported
 from libs.common.dicom.timezones import in_zone
 
 ONLINE = "ONLINE"
@@ -32,8 +32,10 @@ class Answers:
     def __init__(self, identifier: Identifier, query: Query, transfer_syntax_uid: str, ae_title: str) -> None:
         """`query` is that of the identifier."""
         level = query.level
-        asked = set(identifier.keys) - {SPECIFIC_CHARACTER_SET}
-        self.complete = all(is_supported(tag, level) for tag in asked)
+        self._attributes = query.attributes
+        asked = {tag for tag in identifier.keys if tag != SPECIFIC_CHARACTER_SET and not is_creator(tag)}
+        supported = {tag for tag in asked if is_supported(tag, level, query.attributes)}
+        self.complete = supported == asked
         self._transfer_syntax_uid = transfer_syntax_uid
         self._character_set = identifier.character_set
         self._constant: dict[int, list[Any]] = {
@@ -43,8 +45,8 @@ class Answers:
         if INSTANCE_AVAILABILITY in asked:
             self._constant[INSTANCE_AVAILABILITY] = [ONLINE]
         unique = {tag for above, tag in UNIQUE_KEYS.items() if above.depth <= level.depth}
-        supported = {tag for tag in asked if is_supported(tag, level)}
         self._from_document = tuple(sorted((supported | unique) - set(self._constant)))
+        self._constant |= creators_of(self._from_document, query.attributes)
         self._zone = query.zone
         self._items = {tag: _ItemAnswer(item, query.conditions.get(tag)) for tag, item in identifier.items.items()}
 
@@ -56,7 +58,7 @@ class Answers:
             if tag in values:
                 values[tag] = item.of(values[tag])
         values.update(self._constant)
-        return encode_identifier(values, self._transfer_syntax_uid, self._character_set)
+        return encode_identifier(values, self._transfer_syntax_uid, self._character_set, self._attributes)
 
 
 class _ItemAnswer:

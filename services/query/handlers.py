@@ -60,8 +60,9 @@ class FindService:
         model = model_of(context.abstract_syntax)
         if model is None:
             raise NotUnderstood("not a find sop class")
-        identifier = decode_identifier(request.data, context.transfer_syntax)
-        query = compile_query(identifier, model, DEFAULT_PARTITION, extended_of(context.extended))
+        attributes = await self._index.attributes()
+        identifier = decode_identifier(request.data, context.transfer_syntax, attributes)
+        query = compile_query(identifier, model, DEFAULT_PARTITION, extended_of(context.extended), attributes)
         answers = Answers(identifier, query, context.transfer_syntax, self._ae_title)
         status = PENDING if answers.complete else PENDING_WARNING
         async for page in self._index.find(query):

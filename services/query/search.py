@@ -14,16 +14,17 @@ from dataclasses import dataclass, replace
 from pydicom.datadict import keyword_dict
 
 from libs.common.dicom.attributes import (
-    ATTRIBUTES,
     INSTANCE_AVAILABILITY,
     QUERY_RETRIEVE_LEVEL,
+    STANDARD,
     UNIQUE_KEYS,
+    AttributeTable,
     Level,
     keyword_of,
 )
 from libs.common.dicom.identifiers import MAX_DEPTH, Identifier
 from libs.common.dicom.matching import Place, Query
-from libs.common.dicom.queries import Extended, Model, compile_query, is_supported
+from libs.common.dicom.queries import Extended, Model, compile_query, is_creator, is_supported
 from libs.common.dicom.vrs import vr_of
 from libs.common.ids import DEFAULT_PARTITION
 from libs.common.web.errors import HttpProblem
@@ -78,8 +79,8 @@ class Search:
     warnings: tuple[str, ...] = ()
 
 
-def search_of(match: Match, parameters: Sequence[tuple[str, str]]) -> Search:
-    """Raises `HttpProblem` 400 and `IdentifierError`."""
+def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: AttributeTable = STANDARD) -> Search:
+    """What is asked of an index with `attributes`. Raises `HttpProblem` 400 and `IdentifierError`."""
     if len(parameters) > MAX_PARAMETERS:
         raise HttpProblem(400, f"more than {MAX_PARAMETERS} parameters")
     level = _LEVELS[match.resource]
@@ -90,7 +91,7 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]]) -> Search:
     warnings: list[str] = []
     for name, value in parameters:
         if name == "includefield":
-            included |= _included(value, level)
+            included |= _included(value, level, attributes)
         elif name in _FLAGS:
             extended = replace(extended, **{_FLAGS[name]: _flag(name, value)})
         elif name == "limit":
@@ -101,11 +102,12 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]]) -> Search:
             search = replace(search, after=place_of(value))
         elif name not in _OTHERS:
             tag = keys.put(name, value)
-            if not is_supported(tag, level):
+            if not is_supported(tag, level, attributes) and not is_creator(tag):
                 warnings.append(f"{keyword_of(tag)} is not supported as a key here, and was ignored.")
     _put_path(keys.values, match)
-    query = compile_query(keys.identifier(), Model.STUDY_ROOT, DEFAULT_PARTITION, extended)
-    returned = {tag for tag in (*keys.values, *included) if is_supported(tag, level)} | _by_default(match, level)
+    query = compile_query(keys.identifier(), Model.STUDY_ROOT, DEFAULT_PARTITION, extended, attributes)
+    wanted = {tag for tag in (*keys.values, *included) if is_supported(tag, level, attributes)}
+    returned = wanted | _by_default(match, level)
     return replace(
         search,
         query=query,
@@ -170,11 +172,11 @@ def _put_path(keys: dict[int, list[str]], match: Match) -> None:
             keys[UNIQUE_KEYS[level]] = [uid]
 
 
-def _included(value: str, level: Level) -> set[int]:
+def _included(value: str, level: Level, attributes: AttributeTable) -> set[int]:
     found: set[int] = set()
     for name in value.split(","):
         if name.strip() == "all":
-            found |= {tag for tag in ATTRIBUTES if is_supported(tag, level)}
+            found |= {tag for tag in attributes.by_tag if is_supported(tag, level, attributes)}
         elif name.strip():
             found.add(tag_of(name.strip(), f"includefield names {name.strip()[:64]!a}, which is no attribute"))
     return found

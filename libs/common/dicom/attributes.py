@@ -5,6 +5,7 @@ One table; index, query and retrieve read it, and so does the conformance statem
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -65,13 +66,23 @@ _COMPUTED = {
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute of the query models. A `computed` one is in no object, but in the document of its level."""
+    """One attribute of the query models. A `computed` one is in no object, but in the document of its level.
+
+    A private one has a `creator`; its tag is that of the first block of its group (PS3.5 7.8.1), (gggg,10ee), whatever
+    block it has in an object.
+    """
 
     tag: int
     keyword: str
     vr: str
     level: Level
-    computed: bool
+    computed: bool = False
+    creator: str = ""
+
+    @property
+    def creator_tag(self) -> int:
+        """Where the creator stands in an identifier: (gggg,0010)."""
+        return self.tag & 0xFFFF0000 | 0x10
 
 
 def _table() -> dict[int, Attribute]:
@@ -86,11 +97,39 @@ def _table() -> dict[int, Attribute]:
     return table
 
 
-ATTRIBUTES: dict[int, Attribute] = _table()
-"""By tag."""
+class AttributeTable:
+    """The attributes that an index can be asked for: those of every archive, and those that the settings add."""
 
-STORED_TAGS = frozenset(tag for tag, attribute in ATTRIBUTES.items() if not attribute.computed)
-"""What the indexer takes from a header."""
+    def __init__(self, added: Iterable[Attribute] = ()) -> None:
+        """`added` come beside the attributes of every archive, or in their place."""
+        self.added = tuple(sorted(added, key=lambda attribute: attribute.tag))
+        self.by_tag: Mapping[int, Attribute] = {**ATTRIBUTES, **{attribute.tag: attribute for attribute in self.added}}
+        self.private = {(a.tag >> 16, a.creator, a.tag & 0xFF): a for a in self.added if a.creator}
+        """By group, creator, and the last two digits of the element."""
+        of = {level: [a for a in self.by_tag.values() if a.level is level] for level in Level}
+        self.stored_of = {level: frozenset(a.tag for a in of[level] if not a.computed) for level in Level}
+        """What is in objects, by level."""
+        self.stored = frozenset().union(*self.stored_of.values())
+
+    def of(self, level: Level) -> list[Attribute]:
+        """The attributes of a level."""
+        return [attribute for attribute in self.by_tag.values() if attribute.level is level]
+
+    def level_of(self, tag: int) -> Level:
+        """The level of an attribute. What is in no document matches nowhere: that may be tested as soon as possible."""
+        attribute = self.by_tag.get(tag)
+        return Level.PATIENT if attribute is None else attribute.level
+
+    def vr_of(self, tag: int) -> bytes:
+        """The VR of a private attribute that was added, else what the dictionary says."""
+        attribute = self.by_tag.get(tag)
+        return vr_of(tag) if attribute is None else attribute.vr.encode("ascii")
+
+
+ATTRIBUTES: dict[int, Attribute] = _table()
+"""Those of every archive, by tag."""
+STANDARD = AttributeTable()
+"""Those and no others."""
 
 SPECIFIC_CHARACTER_SET = 0x00080005
 QUERY_RETRIEVE_LEVEL = 0x00080052

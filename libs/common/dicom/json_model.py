@@ -31,13 +31,13 @@ def name_of(tag: int) -> str:
     return f"{tag:08X}"
 
 
-def attribute(tag: int, values: Iterable[Any]) -> dict[str, Any]:
+def attribute(tag: int, values: Iterable[Any], vr: str = "") -> dict[str, Any]:
     """One attribute with values of the model, the items of a sequence by tag; without "Value" where there are none
     (F.2.5)."""
     found = [
         keys_as_attributes(value) if isinstance(value, dict) and vr_of(tag) == b"SQ" else value for value in values
     ]
-    vr = vr_of(tag).decode("ascii")
+    vr = vr or vr_of(tag).decode("ascii")
     return {"vr": vr, "Value": found} if found else {"vr": vr}
 
 
@@ -134,6 +134,6 @@ _KNOWN = frozenset(
 )
 
 
-def keys_as_attributes(values: Mapping[int, Iterable[Any]]) -> Attributes:
-    """Attributes by tag, in order."""
-    return {name_of(tag): attribute(tag, values[tag]) for tag in sorted(values)}
+def keys_as_attributes(values: Mapping[int, Iterable[Any]], vr: Callable[[int], bytes] = vr_of) -> Attributes:
+    """Attributes by tag, in order; `vr` knows the VR of private ones."""
+    return {name_of(tag): attribute(tag, values[tag], vr(tag).decode("ascii")) for tag in sorted(values)}

@@ -13,11 +13,10 @@ from functools import lru_cache
 from typing import Any
 
 from libs.common.dicom import moments
-from libs.common.dicom.attributes import Level
+from libs.common.dicom.attributes import STANDARD, AttributeTable, Level
 from libs.common.dicom.names import fold_name, is_like, words_of
 from libs.common.dicom.timezones import in_zone
 from libs.common.dicom.values import text_of
-from libs.common.dicom.vrs import vr_of
 
 __all__ = [
     "Alike",
@@ -107,13 +106,15 @@ Condition = Single | UidList | Wildcard | Range | Empty | Alike | Every | Item
 @dataclass(frozen=True, slots=True)
 class Query:
     """What is asked for: conditions by tag (universal matching, C.2.2.2.3, has none). `limit` bounds the matches.
-    `zone` is an offset from UTC: dates and times are compared as they are called there (timezone query adjustment)."""
+    `zone` is an offset from UTC: dates and times are compared as they are called there (timezone query adjustment).
+    `attributes` says of which VR and level each of them is."""
 
     partition: str
     level: Level
     conditions: Mapping[int, Condition] = field(default_factory=dict)
     limit: int | None = None
     zone: str = ""
+    attributes: AttributeTable = field(default=STANDARD, compare=False)
 
 
 Place = tuple[str | int, ...]
@@ -144,7 +145,7 @@ def matches(query: Query, document: Document) -> bool:
 
 def matcher(query: Query) -> Predicate:
     """`matches` for many documents of the query's level: the work on the conditions is done once."""
-    holds = _all_of(query.conditions)
+    holds = _all_of(query.conditions, query.attributes)
     if not query.zone or not query.conditions:
         return holds
     return lambda attributes: holds(in_zone(attributes, query.zone))
@@ -157,7 +158,7 @@ def narrowing(query: Query) -> Mapping[int, Condition]:
         return query.conditions
     found: dict[int, Condition] = {}
     for tag, condition in query.conditions.items():
-        vr = vr_of(tag)
+        vr = query.attributes.vr_of(tag)
         if vr == b"DA" and (around := _around(condition)) is not None:
             found[tag] = around
         elif vr not in (b"DA", b"TM", b"DT"):
@@ -177,15 +178,14 @@ def _around(condition: Condition) -> Range | None:
     return Range(before or None, after or None) if before or after else None
 
 
-def _all_of(conditions: Mapping[int, Condition]) -> Predicate:
-    tests = [_predicate(tag, condition) for tag, condition in conditions.items()]
+def _all_of(conditions: Mapping[int, Condition], of: AttributeTable = STANDARD) -> Predicate:
+    tests = [_predicate(tag, of.vr_of(tag).decode("ascii"), condition) for tag, condition in conditions.items()]
     if len(tests) == 1:
         return tests[0]
     return lambda attributes: all(test(attributes) for test in tests)
 
 
-def _predicate(tag: int, condition: Condition) -> Predicate:
-    vr = vr_of(tag).decode("ascii")
+def _predicate(tag: int, vr: str, condition: Condition) -> Predicate:
     if isinstance(condition, Range):
         return _in_range(tag, vr, condition)
     if isinstance(condition, UidList):
@@ -200,7 +200,7 @@ def _predicate(tag: int, condition: Condition) -> Predicate:
     if isinstance(condition, Item):
         return _in_item(tag, condition.conditions)
     if isinstance(condition, Every):
-        tests = [_predicate(tag, one) for one in condition.conditions]
+        tests = [_predicate(tag, vr, one) for one in condition.conditions]
         return lambda attributes: all(test(attributes) for test in tests)
     return lambda attributes: not any(v is not None and v != "" for v in attributes.get(tag) or ())
 

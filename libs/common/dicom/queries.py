@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -11,13 +12,14 @@ from pydicom.datadict import dictionary_VM
 
 from libs.common.dicom import moments
 from libs.common.dicom.attributes import (
-    ATTRIBUTES,
     INSTANCE_AVAILABILITY,
     QUERY_RETRIEVE_LEVEL,
     RETRIEVE_AE_TITLE,
+    STANDARD,
     TIME_OF_DATE,
     TIMEZONE_OFFSET_FROM_UTC,
     UNIQUE_KEYS,
+    AttributeTable,
     Level,
     keyword_of,
 )
@@ -121,12 +123,23 @@ def level_of(identifier: Identifier, model: Model) -> Level:
     return level
 
 
-def is_supported(tag: int, level: Level) -> bool:
+def is_supported(tag: int, level: Level, attributes: AttributeTable = STANDARD) -> bool:
     """Whether a key can be matched and returned at this level; an optional key that cannot makes FF01H of FF00H."""
     if tag in (RETRIEVE_AE_TITLE, INSTANCE_AVAILABILITY, QUERY_RETRIEVE_LEVEL):
         return True
-    attribute = ATTRIBUTES.get(tag)
+    attribute = attributes.by_tag.get(tag)
     return attribute is not None and attribute.level.depth <= level.depth
+
+
+def is_creator(tag: int) -> bool:
+    """Whether this is where a private creator stands (PS3.5 7.8.1): it says what other keys are, and is none."""
+    return bool(tag & 0x10000) and 0x10 <= tag & 0xFFFF <= 0xFF
+
+
+def creators_of(tags: Iterable[int], attributes: AttributeTable) -> dict[int, list[str]]:
+    """The private creators that an answer with these tags needs (PS3.5 7.8.1)."""
+    private = [a for tag in tags if (a := attributes.by_tag.get(tag)) is not None and a.creator]
+    return {attribute.creator_tag: [attribute.creator] for attribute in private}
 
 
 def compile_query(
@@ -134,26 +147,27 @@ def compile_query(
     model: Model,
     partition: str,
     extended: Extended = BASIC,
-    *,
-    limit: int | None = None,
+    attributes: AttributeTable = STANDARD,
 ) -> Query:
-    """The query of a C-FIND identifier. Keys that are not supported at the level are left out. Raises
-    `IdentifierError`."""
+    """The query of a C-FIND identifier. Keys that are not supported at the level, or by `attributes`, are left out.
+    Raises `IdentifierError`."""
     level = level_of(identifier, model)
     if not extended.relational:
         _check_unique_keys_above(identifier, model, level)
     conditions: dict[int, Condition] = {}
     for tag in identifier.keys:
-        attribute = ATTRIBUTES.get(tag)
+        attribute = attributes.by_tag.get(tag)
         # PS3.4 C.2.2.2.5: the zone says what other keys mean, and is none that is matched.
         if attribute is None or attribute.level.depth > level.depth or tag == TIMEZONE_OFFSET_FROM_UTC:
             continue
+        if attribute.creator and identifier.keys.get(attribute.creator_tag, [attribute.creator]) != [attribute.creator]:
+            continue  # somebody else's attribute of this number
         condition = _asked(tag, attribute.vr, identifier, extended)
         if condition is not None:
             conditions[tag] = condition
     if extended.combined_date_time:
         _combine(conditions)
-    return Query(partition, level, conditions, limit, _zone(identifier, extended))
+    return Query(partition, level, conditions, zone=_zone(identifier, extended), attributes=attributes)
 
 
 def _zone(identifier: Identifier, extended: Extended) -> str:

@@ -6,11 +6,11 @@ Everything a peer may have sent becomes something that JSON can carry: what is n
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from struct import Struct
 from typing import Any
 
-from libs.common.dicom.attributes import SPECIFIC_CHARACTER_SET
+from libs.common.dicom.attributes import SPECIFIC_CHARACTER_SET, Attribute
 from libs.common.dicom.charsets import DEFAULT, CharacterSet, character_set
 from libs.common.dicom.elements import elements, inflated, item_bounds
 from libs.common.dicom.syntax import syntax_of
@@ -34,33 +34,71 @@ MAX_DEPTH = 8
 
 
 def header_values(
-    header: bytes, transfer_syntax_uid: str, wanted: Collection[int], *, partial: bool = False
+    header: bytes,
+    transfer_syntax_uid: str,
+    wanted: Collection[int],
+    *,
+    private: Mapping[tuple[int, str, int], Attribute] | None = None,
+    partial: bool = False,
 ) -> dict[int, list[Any]]:
     """The values of the wanted top-level elements of a data set that is not deflated any more; empty ones are left out.
+
+    `private` are private elements that are wanted, too, by group, creator and the end of the element's number.
 
     With `partial` the header may be cut off anywhere: what is before the cut counts. Raises `NotUnderstood` where it
     cannot be walked otherwise.
     """
     found: dict[int, list[Any]] = {}
     try:
-        _collect(found, header, transfer_syntax_uid, wanted)
+        _collect(found, header, transfer_syntax_uid, _Wanted(wanted, private or {}))
     except NotUnderstood:
         if not partial:
             raise
     return found
 
 
-def _collect(found: dict[int, list[Any]], header: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> None:
+class _Wanted:
+    """The tags to read: those that are wanted, and in the groups of private ones the creators and what they may own."""
+
+    def __init__(self, tags: Collection[int], private: Mapping[tuple[int, str, int], Attribute]) -> None:
+        self.with_character_set = SPECIFIC_CHARACTER_SET in tags
+        self.tags = frozenset((*tags, SPECIFIC_CHARACTER_SET))
+        self._private = private
+        self._groups = frozenset(group for group, _, _ in private)
+        self._creators: dict[tuple[int, int], str] = {}
+        self.last = max(max(self.tags), max(((group << 16) | 0xFFFF for group in self._groups), default=0))
+
+    def __contains__(self, tag: object) -> bool:
+        return tag in self.tags or (isinstance(tag, int) and tag >> 16 in self._groups)
+
+    def note_creator(self, tag: int, creator: str) -> None:
+        """PS3.5 7.8.1: (gggg,00bb) reserves (gggg,bb00) to (gggg,bbFF)."""
+        self._creators[tag >> 16, tag & 0xFF] = creator
+
+    def private(self, tag: int) -> Attribute | None:
+        """What a private element is, if it is wanted."""
+        group, element = tag >> 16, tag & 0xFFFF
+        return self._private.get((group, self._creators.get((group, element >> 8), ""), element & 0xFF))
+
+
+def _collect(found: dict[int, list[Any]], header: bytes, transfer_syntax_uid: str, wanted: _Wanted) -> None:
     encoding = encoding_of(transfer_syntax_uid)
     text = DEFAULT
-    read = {*wanted, SPECIFIC_CHARACTER_SET}
-    for tag, vr, start, end in elements(header, encoding, max(read), read):
+    for tag, vr, start, end in elements(header, encoding, wanted.last, wanted):
         if tag == SPECIFIC_CHARACTER_SET:
             text = character_set([str(t or "") for t in value_list(b"CS", header[start:end], DEFAULT)])
-        if tag not in wanted or start == end:
+        if start == end or (tag == SPECIFIC_CHARACTER_SET and not wanted.with_character_set):
             continue
-        # A UN of a tag that the dictionary knows was written by someone who did not (PS3.5 6.2.2).
-        known = vr_of(tag) if vr == b"UN" else vr
+        known = vr
+        if tag & 0x10000 and tag not in wanted.tags:
+            if 0x10 <= tag & 0xFFFF <= 0xFF:
+                wanted.note_creator(tag, text_of(next(iter(value_list(b"LO", header[start:end], text)), "")))
+            if (attribute := wanted.private(tag)) is None:
+                continue
+            tag, known = attribute.tag, attribute.vr.encode("ascii") if vr == b"UN" else vr
+        elif vr == b"UN":
+            # A UN of a tag that the dictionary knows was written by someone who did not (PS3.5 6.2.2).
+            known = vr_of(tag)
         if known == b"SQ":
             values: list[Any] = sequence_items(header[start:end], _IMPLICIT if vr == b"UN" else encoding, text)
         else:

@@ -14,11 +14,11 @@ from typing import Any
 
 from libs.common.dicom import moments
 from libs.common.dicom.attributes import (
-    ATTRIBUTES,
     SERIES_INSTANCE_UID,
     SOP_INSTANCE_UID,
     STUDY_INSTANCE_UID,
     Attribute,
+    AttributeTable,
     Level,
 )
 from libs.common.dicom.matching import (
@@ -60,18 +60,18 @@ def field_type(attribute: Attribute) -> str:
     return "wildcard" if attribute.vr in _TEXTS and attribute.level is not Level.IMAGE else "keyword"
 
 
-def searchable(level: Level) -> list[Attribute]:
+def searchable(level: Level, table: AttributeTable) -> list[Attribute]:
     """The attributes of a level that documents have terms for."""
-    return [a for a in ATTRIBUTES.values() if a.level is level and a.tag not in KEYS]
+    return [attribute for attribute in table.of(level) if attribute.tag not in KEYS]
 
 
-def terms_of(attributes: Mapping[int, Any], level: Level) -> dict[str, list[str]]:
+def terms_of(attributes: Mapping[int, Any], level: Level, table: AttributeTable) -> dict[str, list[str]]:
     """The terms of a document's attributes of one level by keyword; under "wide" the keywords of what is wide, under
     "sounds" what the words of its names sound like."""
     terms: dict[str, list[str]] = {}
     wide: list[str] = []
     sounds: set[str] = set()
-    for attribute in searchable(level):
+    for attribute in searchable(level, table):
         values = attributes.get(attribute.tag)
         if not values:
             continue
@@ -88,9 +88,9 @@ def terms_of(attributes: Mapping[int, Any], level: Level) -> dict[str, list[str]
     return {**terms, **({SOUNDS: sorted(sounds)} if sounds else {}), **({"wide": wide} if wide else {})}
 
 
-def clause_of(tag: int, condition: Condition, place: str) -> Clause | None:
+def clause_of(tag: int, condition: Condition, place: str, table: AttributeTable) -> Clause | None:
     """The clause of a condition on an attribute whose terms are in `place`; None where it narrows nothing."""
-    attribute = ATTRIBUTES.get(tag)
+    attribute = table.by_tag.get(tag)
     if attribute is None:
         return NOTHING  # what is in no document matches nowhere
     found = _narrowed(f"{place}.{attribute.keyword}", attribute, condition, place)

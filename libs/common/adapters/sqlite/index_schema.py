@@ -1,14 +1,17 @@
 """The tables of the search index.
 
-Attributes are msgpack maps of tag to "Value" (DICOM JSON). The columns `pid`, `name`, `accession`, `date`, `sounds` (codes
-of the words of the name, blanks around each) and `description` only narrow a search: they hold a value's beginning
-where there is exactly one, and `SEVERAL` where it takes a look at the attributes to tell. `first` is the receipt of the
-earliest current instance, whose attributes stand for the whole.
+Attributes are msgpack maps of tag to "Value" (DICOM JSON). The columns `pid`, `name`, `accession`, `date`,
+`description` and `sounds` (of the words of the name, blanks around each) only narrow a search: they hold a value's
+beginning where there is exactly one, and `SEVERAL` where it takes a look at the attributes to tell. `first` is the
+receipt of the earliest current instance, whose attributes stand for the whole.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from functools import lru_cache
+
+from libs.common.dicom.attributes import Attribute, AttributeTable, Level
 
 VERSION = 3
 SEVERAL = "\x01"
@@ -60,10 +63,12 @@ CREATE TABLE receipt (
     PRIMARY KEY (partition, uid, receipt)) WITHOUT ROWID;
 CREATE INDEX receipt_aside ON receipt (partition) WHERE aside;
 """
+_ATTRIBUTE = """CREATE TABLE attribute (
+    tag INTEGER PRIMARY KEY, keyword TEXT NOT NULL, vr TEXT NOT NULL, level TEXT NOT NULL, creator TEXT NOT NULL)"""
 
 
-def create(connection: sqlite3.Connection) -> None:
-    """Make the tables, inside the transaction that is open, where they are not there yet."""
+def create(connection: sqlite3.Connection, attributes: AttributeTable) -> None:
+    """Make the tables for `attributes`, inside the transaction that is open, where they are not there yet."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
@@ -74,11 +79,26 @@ def create(connection: sqlite3.Connection) -> None:
         # What is there already is looked at whatever is looked for, until it changes or `gantry reindex`.
         for table, column in (("patient", "sounds"), ("study", "sounds"), ("study", "description")):
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT NOT NULL DEFAULT '{SEVERAL}'")
+        connection.execute(_ATTRIBUTE)
         connection.execute(f"PRAGMA user_version={VERSION}")
         return
     if version != 0:
         raise sqlite3.DatabaseError(f"search index has version {version}, not {VERSION}: remove it to have it rebuilt")
-    for statement in _SCHEMA.split(";\n"):
+    for statement in [*_SCHEMA.split(";\n"), _ATTRIBUTE]:
         if statement.strip():
             connection.execute(statement)
+    rows = [(a.tag, a.keyword, a.vr, a.level.value, a.creator) for a in attributes.added]
+    connection.executemany("INSERT INTO attribute VALUES (?, ?, ?, ?, ?)", rows)
     connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+def attributes_of(connection: sqlite3.Connection) -> AttributeTable:
+    """What the tables were made for."""
+    return _table(tuple(connection.execute("SELECT tag, keyword, vr, level, creator FROM attribute ORDER BY tag")))
+
+
+@lru_cache(maxsize=4)
+def _table(rows: tuple[tuple[int, str, str, str, str], ...]) -> AttributeTable:
+    return AttributeTable(
+        Attribute(tag, keyword, vr, Level(level), creator=creator) for tag, keyword, vr, level, creator in rows
+    )
