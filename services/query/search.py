@@ -126,7 +126,10 @@ class _Keys:
     def put(self, name: str, value: str) -> int:
         """Add a value under the path that a parameter's name is (PS3.18 8.3.4.1); the tag that the path begins with."""
         problem = f"{name[:64]!a} is no parameter, and no attribute"
-        tags = [tag_of(part, problem) for part in name.split(".", MAX_DEPTH + 1)]
+        parts = name.split(".", MAX_DEPTH + 1)
+        if len(parts) > MAX_DEPTH:
+            raise HttpProblem(400, f"{name[:64]!a} goes too deep")
+        tags = [tag_of(part, problem) for part in parts]
         keys = self
         for tag in tags[:-1]:
             if vr_of(tag) != b"SQ":
@@ -146,7 +149,7 @@ def tag_of(name: str, problem: str) -> int:
     first = name.partition(".")[0]
     if _HEX.fullmatch(first):
         return int(first, 16)
-    tag = keyword_dict.get(first)
+    tag = keyword_dict.get(first) if first else None
     if tag is None:
         raise HttpProblem(400, problem)
     return int(tag)
