@@ -13,6 +13,7 @@ import pytest
 from libs.common.adapters.files import open_file_store
 from libs.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from libs.common.clock import SystemClock
+from libs.common.dicom.attributes import STANDARD
 from libs.common.dicom.matching import Level, Query
 from libs.common.events import DeadLetter, InstanceConflictFound, InstanceStored, decode
 from libs.common.ports.blobs import BlobStore
