@@ -20,10 +20,19 @@ from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from libs.common.net import scu
 from libs.common.web.capabilities import paths
+from libs.common.web.negotiation import DICOM, MULTIPART, Offer
 from services.commitment import wire
+from services.ingest import web as ingest_web
 from services.ingest.app import STORAGE_SOP_CLASSES
+from services.ingest.codestreams import TAKEN
+from services.ingest.frames import MOST_FRAMES
+from services.ingest.metadata import MAX_METADATA
+from services.query import web as query_web
 from services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
-from services.query.search import RETURNED
+from services.query.search import MAX_LIMIT, MAX_OFFSET, RETURNED
+from services.retrieve import web as retrieve_web
+from services.retrieve import web_frames
+from services.retrieve.fragments import MOST_LOOKED_AT
 from services.retrieve.plan import UNCOMPRESSED, convertible
 from services.retrieve.representations import BY_SYNTAX
 
@@ -125,6 +134,47 @@ def _web_returned() -> str:
     return _table(("level", "attributes returned without being asked for"), rows)
 
 
+def _offered(offers: Iterable[Offer]) -> str:
+    return ", ".join(f'`{MULTIPART}; type="{one.type}"`' if one.multipart else f"`{one.type}`" for one in offers)
+
+
+def _web_representations() -> str:
+    stored = [Offer(type_, multipart) for type_ in (DICOM, *ingest_web.METADATA) for multipart in (True, False)]
+    rows = [
+        ("STOW-RS", "request: objects, or metadata with bulk data", _offered(stored)),
+        ("STOW-RS", "response", _offered(ingest_web.ANSWERS)),
+        ("QIDO-RS", "matches", _offered(query_web.OFFERS)),
+        ("WADO-RS", "study, series, instance", _offered(retrieve_web.OBJECTS)),
+        ("WADO-RS", "metadata", _offered(retrieve_web.METADATA)),
+        ("WADO-RS", "bulk data", _offered(web_frames.BULK)),
+        ("WADO-RS", "rendered, thumbnail", _offered(web_frames.PICTURES)),
+    ]
+    return _table(("service", "of", "media types, the default first"), rows)
+
+
+def _web_bulk() -> str:
+    rows = [(UID(uid).name, uid) for uid in TAKEN]
+    return _table(("transfer syntax that an instance gets from its pixel data", "UID"), rows)
+
+
+def _web_limits() -> str:
+    http = Settings().http
+    rows = [
+        ("Connections at once, per process", f"{http.max_connections} (`http.max_connections`)"),
+        ("Request line, and a header field", f"{http.max_header} bytes (`http.max_header`)"),
+        ("Until a request header is whole", f"{http.header_deadline:g} s (`http.header_deadline`)"),
+        ("A body that stands still", f"{http.stall:g} s (`http.stall`)"),
+        ("Parts of a STOW-RS request", str(ingest_web.MAX_PARTS)),
+        ("Metadata of a STOW-RS request", f"{MAX_METADATA} bytes"),
+        ("An object, and the bulk data of a request", f"{Settings().dimse.max_object} bytes (`dimse.max_object`)"),
+        ("Compressed frames of one bulk value", str(MOST_FRAMES)),
+        ("Matches of one QIDO-RS response", str(MAX_LIMIT)),
+        ("`offset` of QIDO-RS", str(MAX_OFFSET)),
+        ("Fragments that are looked at where an offset table is of no use", str(MOST_LOOKED_AT)),
+    ]
+    return _table(("limit", "value"), rows)
+
+
 def _web_media_types() -> str:
     rows = [(UID(uid).name, uid, media_type) for uid, media_type in BY_SYNTAX.items()]
     return _table(("transfer syntax", "UID", "media type of a frame, besides application/octet-stream"), rows)
@@ -139,6 +189,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "error-statuses": _error_statuses,
     "character-sets": _character_sets,
     "web-resources": _web_resources,
+    "web-representations": _web_representations,
+    "web-bulk": _web_bulk,
+    "web-limits": _web_limits,
     "web-returned": _web_returned,
     "web-media-types": _web_media_types,
 }

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from libs.common.dicom.json_encoding import BulkPiece, Piece, bulk_element, encoded, fragments
+from libs.common.dicom.json_encoding import BulkPiece, Piece, bulk_element, encoded, fragments, frames
 from libs.common.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
 from libs.common.errors import MismatchedDataSet, NotUnderstood
 from services.ingest.codestreams import Codestream, codestream
+from services.ingest.frames import frames_in
 from services.ingest.keeping import Announced
 from services.ingest.outcomes import COERCED
 
@@ -62,37 +63,38 @@ def make(data_set: Any, bulk: Mapping[str, Bulk], study: str = "") -> Made:
         used.add(uri)
         return bulk[uri]
 
-    pixels = _pixels(whole, found)
-    warning = _complete(whole, pixels) if pixels is not None else 0
-    syntax = EXPLICIT_LITTLE_ENDIAN if pixels is None else pixels.transfer_syntax_uid
+    image, places = _pixels(whole, found)
+    warning = _complete(whole, image) if image is not None else 0
+    syntax = EXPLICIT_LITTLE_ENDIAN if image is None else image.transfer_syntax_uid
 
     def pixel_data(uri: str) -> Sequence[Piece]:
-        value = found(uri)
-        if pixels is None:
-            return bulk_element(_PIXEL_DATA, _vr(whole), BulkPiece(uri, 0, value.size))
-        length = value.size - pixels.offset if pixels.length is None else min(pixels.length, value.size - pixels.offset)
-        return fragments(_PIXEL_DATA, BulkPiece(uri, pixels.offset, length), _VIDEO_FRAGMENT)
+        if image is None:
+            return bulk_element(_PIXEL_DATA, _vr(whole), BulkPiece(uri, 0, found(uri).size))
+        pieces = [BulkPiece(uri, offset, length) for offset, length in places]
+        return frames(_PIXEL_DATA, pieces) if len(pieces) > 1 else fragments(_PIXEL_DATA, pieces[0], _VIDEO_FRAGMENT)
 
     pieces = list(encoded(whole, lambda uri: found(uri).size, pixel_data))
     sop_class, instance = names_of(whole)
     return Made(Announced(sop_class, instance, syntax, study), pieces, frozenset(used), warning)
 
 
-def _pixels(data_set: Mapping[str, Any], found: Any) -> Codestream | None:
-    """What the pixel data is where it is compressed; None where it is not, or not there."""
+def _pixels(data_set: Mapping[str, Any], found: Any) -> tuple[Codestream | None, list[tuple[int, int]]]:
+    """What the pixel data is where it is compressed, and where each frame, or the video, lies in its bulk value; None
+    where it is not compressed, or not there."""
     element = data_set.get("7FE00010")
     if not isinstance(element, Mapping) or "BulkDataURI" not in element:
-        return None
+        return None, []
     value: Bulk = found(str(element["BulkDataURI"]))
     named = value.transfer_syntax
     if value.media_type == _OCTETS and not encoding_of(named or EXPLICIT_LITTLE_ENDIAN).encapsulated:
         _check_native(data_set, value.size)
-        return None
+        return None, []
     image = codestream(value.read)
-    frames = _number(data_set, "00280008", 1)
-    if image.frames == 1 and frames != 1:
-        raise NotUnderstood("compressed pixel data of several frames in one part")
-    return image
+    count = _number(data_set, "00280008", 1)
+    if image.frames == 1 and count != 1:
+        return frames_in(value.read, count)
+    length = value.size - image.offset
+    return image, [(image.offset, length if image.length is None else min(image.length, length))]
 
 
 def _check_native(data_set: Mapping[str, Any], size: int) -> None:

@@ -43,11 +43,11 @@ from services.ingest.outcomes import Outcome, response_of, status_of
 LOOPBACK = "loopback"
 """What stands in the place of the calling AE title where the caller is this machine and has no token."""
 
-_ANSWERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML))
-_METADATA = (DICOM_JSON, DICOM_XML)
+ANSWERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML))
+METADATA = (DICOM_JSON, DICOM_XML)
 _MAX_BODY = 1 << 62
 """A study has any size; its objects have a limit each."""
-_MAX_PARTS = 20_000
+MAX_PARTS = 20_000
 
 _log = get_logger("ingest")
 
@@ -63,7 +63,7 @@ class StoreInstances:
         self._public_url = public_url
 
     async def __call__(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        offer, _ = choose(parse_accept(accept_of(request)), _ANSWERS)
+        offer, _ = choose(parse_accept(accept_of(request)), ANSWERS)
         given = parse_content_type(request.headers.get("Content-Type", ""))
         sender = _sender(request)
         settling = Settling()
@@ -91,12 +91,12 @@ class StoreInstances:
             raise HttpProblem(400, "the content type is missing, or is none")
         inner = given.inner if given.type == MULTIPART else given.type
         arguments = self._keeper, sender, self._storage_classes, study
-        if inner in _METADATA:
+        if inner in METADATA:
             parts: Parts = Submission(*arguments, settling)
         elif inner == DICOM or (given.type == MULTIPART and not inner):
             parts = IncomingFiles(*arguments, inner, settling)
         else:
-            known = " or ".join((DICOM, *_METADATA))
+            known = " or ".join((DICOM, *METADATA))
             raise HttpProblem(415, f"we take {known}, by itself or as the type of {MULTIPART}")
         body = body_of(request, _MAX_BODY, self._stall)
         try:
@@ -118,7 +118,7 @@ async def _take_whole(body: AsyncIterator[bytes], type_: str, parts: Parts) -> N
 
 
 async def _take_parts(body: AsyncIterator[bytes], boundary: str, parts: Parts) -> None:
-    parser = MultipartParser(boundary, max_parts=_MAX_PARTS)
+    parser = MultipartParser(boundary, max_parts=MAX_PARTS)
     async for piece in body:
         for event in parser.feed(piece):
             if isinstance(event, PartBegan):

@@ -37,7 +37,7 @@ from libs.common.web.urls import accept_of, base_url
 from services.query.answers import ONLINE
 from services.query.search import MORE, RETRIEVE_URL, Search, cursor_of, search_of
 
-_OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
+OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
 _COUNTED = {Level.STUDY: "studies", Level.SERIES: "series", Level.IMAGE: "instances"}
 _BOUNDARY = "gantry-result"
 """Always the same, so that equal results have equal tags; XML does not hold it at the beginning of a line."""
@@ -69,7 +69,7 @@ class SearchService:
         if match.count:
             number = await self._count(search)
             return await answer(request, to_json({"count": number}), JSON, _warnings(search.warnings))
-        offer, _ = choose(parse_accept(accept_of(request)), _OFFERS)
+        offer, _ = choose(parse_accept(accept_of(request)), OFFERS)
         try:
             documents, more = await self._matches(search)
         except NotUnderstood:

@@ -1,11 +1,9 @@
-"""What an image is made of, and where each of its frames lies (PS3.5 8, Annex A.4). Pure."""
+"""What an image is made of, and where each of its native frames lies (PS3.5 8). Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from struct import iter_unpack
 from typing import Any
 
 from libs.common.dicom.layout import Layout
@@ -152,28 +150,3 @@ def aligned(image: Image, data: bytes, bit: int) -> bytes:
         whole = len(data) - len(data) % width
         return b"".join([data[i : i + width][::-1] for i in range(0, whole, width)]) + data[whole:]
     return data
-
-
-def fragment_starts(pixels: PixelData, fragments: Sequence[int]) -> list[int]:
-    """Where the value of each item begins in the data set; the Basic Offset Table first (A.4: 8 bytes before each)."""
-    return [pixels.offset + 8 + start for start in accumulate([length + 8 for length in fragments[:-1]], initial=0)]
-
-
-def fragments_of_frames(image: Image, fragments: Sequence[int], table: bytes, *, extended: bool) -> list[range]:
-    """The numbers of the items that each frame is made of, from the offset table where there is one.
-    Raises `HttpProblem` 404 where frames cannot be told apart."""
-    count = len(fragments) - 1
-    if image.frames == 1:
-        return [range(1, count + 1)]
-    form, width = ("<Q", 8) if extended else ("<I", 4)
-    offsets = [offset for (offset,) in iter_unpack(form, table[: len(table) - len(table) % width])]
-    if len(offsets) == image.frames:
-        starts = list(accumulate([length + 8 for length in fragments[1:]], initial=0))
-        position = {start: number for number, start in enumerate(starts, 1)}
-        firsts = [position.get(offset, 0) for offset in offsets]
-        ends = [*firsts[1:], count + 1]
-        if all(0 < first < end for first, end in zip(firsts, ends, strict=True)):
-            return [range(first, end) for first, end in zip(firsts, ends, strict=True)]
-    if count == image.frames:
-        return [range(number, number + 1) for number in range(1, count + 1)]
-    raise HttpProblem(404, "the frames of this object cannot be told apart")

@@ -9,18 +9,19 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
-from libs.common.dicom.json_model import Attributes, attributes_of, name_of, to_json
+from libs.common.dicom.json_model import Attributes, BulkUri, Texts, attributes_of, name_of, named
 from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.ports.index import Location
 from services.retrieve.reading import Head, Objects
 
 _BASE = f"gantry-{secrets.token_hex(16)}:"
 """Stands for what clients call us by; of this process, so that no object can hold it."""
-_AT_ONCE = 16
 PIECE = 2000
 """Instances whose documents are in memory together."""
-_TRANSFER_SYNTAX = "00083002"
+_TRANSFER_SYNTAX = 0x00083002
+"""PS3.6: Available Transfer Syntax UID."""
 
 
 class Kept:
@@ -70,46 +71,57 @@ class Metadata:
         return attributes_with(await self._objects.head(location), url)
 
     async def _documents(self, locations: Sequence[Location]) -> list[bytes]:
-        turns = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(location: Location) -> bytes:
-            kept = self._kept.get(location.object_key)
-            if kept is None:
-                async with turns:
-                    head = await self._objects.head(location)
-                    # In a thread, so that a series of thousands leaves the others their turn.
-                    kept = await asyncio.to_thread(_document, head)
-                self._kept.put(location.object_key, kept)
-            return kept
-
-        if all(self._kept.get(location.object_key) is not None for location in locations):
-            return [await one(location) for location in locations]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(location)) for location in locations]
-        return [task.result() for task in tasks]
+        found = {one.object_key: self._kept.get(one.object_key) for one in locations}
+        missing = [one for one in locations if found[one.object_key] is None]
+        texts = Texts()
+        async for heads in self._objects.heads(missing):
+            # In a thread, so that a series of thousands leaves the others their turn.
+            made = await asyncio.to_thread(_documents, heads, texts)
+            for head, document in zip(heads, made, strict=True):
+                found[head.location.object_key] = document
+                self._kept.put(head.location.object_key, document)
+        return [found[one.object_key] or b"" for one in locations]
 
 
-def _document(head: Head) -> bytes:
-    return to_json(attributes_with(head, _BASE))
+def _documents(heads: Sequence[Head], texts: Texts) -> list[bytes]:
+    return [_document(head, texts) for head in heads]
+
+
+def _document(head: Head, texts: Texts) -> bytes:
+    """What `attributes_with` gives, as text."""
+    uri = _uris(head, _BASE)
+    said = texts.attributes(head.header, encoding_of(head.location.transfer_syntax_uid), uri)
+    for tag, attribute in _beside(head, uri).items():
+        said[tag] = named(tag, attribute)
+    said.setdefault(_TRANSFER_SYNTAX, named(_TRANSFER_SYNTAX, _stored_in(head)))
+    return b"{%b}" % b",".join([said[tag] for tag in sorted(said)])
 
 
 def attributes_with(head: Head, url: str) -> Attributes:
     """The document of one instance: its header, and what is bulk by URI."""
-    location = head.location
-    place = instance_url(location, url)
-
-    def uri(path: str) -> str:
-        return f"{place}/bulkdata/{path}"
-
-    attributes = attributes_of(head.header, encoding_of(location.transfer_syntax_uid), uri)
-    for bulk in head.layout.bulk:
-        attributes[name_of(bulk.tag)] = {"vr": bulk.vr, "BulkDataURI": uri(name_of(bulk.tag))}
-    pixels = head.layout.pixel_data
-    if pixels is not None:
-        attributes[name_of(pixels.tag)] = {"vr": pixels.vr, "BulkDataURI": uri(name_of(pixels.tag))}
-    # PS3.6: Available Transfer Syntax UID: how it is stored, which the data set itself does not say.
-    attributes.setdefault(_TRANSFER_SYNTAX, {"vr": "UI", "Value": [location.transfer_syntax_uid]})
+    uri = _uris(head, url)
+    attributes = attributes_of(head.header, encoding_of(head.location.transfer_syntax_uid), uri)
+    for tag, attribute in _beside(head, uri).items():
+        attributes[name_of(tag)] = attribute
+    attributes.setdefault(name_of(_TRANSFER_SYNTAX), _stored_in(head))
     return dict(sorted(attributes.items()))
+
+
+def _uris(head: Head, url: str) -> BulkUri:
+    place = instance_url(head.location, url)
+    return lambda path: f"{place}/bulkdata/{path}"
+
+
+def _beside(head: Head, uri: BulkUri) -> dict[int, dict[str, Any]]:
+    """What is not in the header: bulk, and pixel data."""
+    pixels = head.layout.pixel_data
+    bulk = [(one.tag, one.vr) for one in head.layout.bulk] + ([(pixels.tag, pixels.vr)] if pixels is not None else [])
+    return {tag: {"vr": vr, "BulkDataURI": uri(name_of(tag))} for tag, vr in bulk}
+
+
+def _stored_in(head: Head) -> dict[str, Any]:
+    """How it is stored, which the data set itself does not say."""
+    return {"vr": "UI", "Value": [head.location.transfer_syntax_uid]}
 
 
 def instance_url(location: Location, url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from libs.common.dicom.inflate import inflate_head
@@ -9,14 +10,17 @@ from libs.common.dicom.layout import Layout, unpack_layout
 from libs.common.dicom.scan import Limits, Scanner
 from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.errors import Corrupt, TooLarge
-from libs.common.ports.blobs import BlobStore
+from libs.common.ports.blobs import OPEN_AHEAD, BlobStore, Part
 from libs.common.ports.index import Location
 
 MAX_HEADER = 64 << 20
 """Bytes of a header that is read into memory."""
 MAX_DEFLATED = 256 << 20
 """Bytes of a deflated data set that a part is taken from: it has to be inflated from its beginning."""
+_TOGETHER = 64
+"""Objects whose headers are read together."""
 _AT_ONCE = 4 << 20
+"""Bytes that are read together: a header that is longer is read around its bulk."""
 _CHUNK = 1 << 20
 _MANY_FRAGMENTS = Limits(max_fragments=2_000_000)
 
@@ -47,19 +51,58 @@ class Objects:
             raise Corrupt("an object is shorter than it was")
         return part
 
+    async def read_parts(self, location: Location, parts: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Many small parts of a data set that is not deflated, by offset and length; cut where the object ends."""
+        begin = location.data_set_offset
+        return await self.store.read([Part(location.object_key, begin + at, length) for at, length in parts])
+
     async def head(self, location: Location) -> Head:
-        """Raises `NotUnderstood`, `TooLarge`."""
+        """Raises `NotUnderstood`, `TooLarge`, `Corrupt`."""
+        (head,) = await self._heads([(location, await self._layout(location))])
+        return head
+
+    async def heads(self, locations: Sequence[Location]) -> AsyncIterator[list[Head]]:
+        """The heads of many objects, in their order, as many at once as fit into little memory. Raises the same."""
+        group: list[tuple[Location, Layout]] = []
+        size = 0
+        for location in locations:
+            layout = await self._layout(location)
+            if group and (len(group) == _TOGETHER or size + layout.header_length > _AT_ONCE):
+                yield await self._heads(group)
+                group, size = [], 0
+            group.append((location, layout))
+            size += layout.header_length
+        if group:
+            yield await self._heads(group)
+
+    async def _layout(self, location: Location) -> Layout:
         layout = unpack_layout(location.layout) if location.layout else await self.scanned(location)
         if layout.header_length > MAX_HEADER:
             raise TooLarge(f"header of {layout.header_length} bytes")
-        if layout.header_length <= _AT_ONCE or encoding_of(location.transfer_syntax_uid).deflated:
+        return layout
+
+    async def _heads(self, group: Sequence[tuple[Location, Layout]]) -> list[Head]:
+        small = [(location, layout) for location, layout in group if _is_small(location, layout)]
+        parts = [Part(one.object_key, one.data_set_offset, layout.header_length) for one, layout in small]
+        read = iter(await self.store.read(parts) if parts else ())
+        heads = []
+        for location, layout in group:
+            if _is_small(location, layout):
+                data = next(read)
+                if len(data) != layout.header_length:
+                    raise Corrupt("an object is shorter than it was")
+                pieces = [data[begin:end] for begin, end in _kept(layout)]
+            else:
+                pieces = await self._pieces(location, layout)
+            heads.append(Head(location, layout, _joined(layout, pieces)))
+        return heads
+
+    async def _pieces(self, location: Location, layout: Layout) -> list[bytes]:
+        """What the header is made of, where not all before the pixel data is to be read at once."""
+        if encoding_of(location.transfer_syntax_uid).deflated:
             data = await self.read(location, 0, layout.header_length)
-            parts = [data[begin:end] for begin, end in _kept(layout)]
-        else:
-            parts = [await self.read(location, begin, end - begin) for begin, end in _kept(layout)]
-        bulk = [one for one in layout.bulk if one.offset < layout.header_length]
-        cut = [_without_element(part, one.vr) for part, one in zip(parts, bulk, strict=False)]
-        return Head(location, layout, b"".join([*cut, *parts[len(bulk) :]]))
+            return [data[begin:end] for begin, end in _kept(layout)]
+        return [await self.read(location, begin, end - begin) for begin, end in _kept(layout)]
 
     async def scanned(self, location: Location) -> Layout:
         """The layout, learned from the object itself: for what was indexed before layouts were, and for more fragments
@@ -82,6 +125,8 @@ class Objects:
         )
 
     async def _stored(self, location: Location, offset: int, length: int) -> bytes:
+        if length <= OPEN_AHEAD:
+            return (await self.store.read([Part(location.object_key, location.data_set_offset + offset, length)]))[0]
         reader = await self.store.open(location.object_key, location.data_set_offset + offset, length)
         try:
             buffer = bytearray(max(0, min(length, reader.size - location.data_set_offset - offset)))
@@ -104,6 +149,17 @@ def _kept(layout: Layout) -> list[tuple[int, int]]:
             ranges.append((begin, one.offset))
             begin = one.offset + one.length
     return [*ranges, (begin, max(begin, layout.header_length))]
+
+
+def _is_small(location: Location, layout: Layout) -> bool:
+    return layout.header_length <= _AT_ONCE and not encoding_of(location.transfer_syntax_uid).deflated
+
+
+def _joined(layout: Layout, pieces: Sequence[bytes]) -> bytes:
+    """The header, from what stands between the values that are left out of it."""
+    bulk = [one for one in layout.bulk if one.offset < layout.header_length]
+    cut = [_without_element(piece, one.vr) for piece, one in zip(pieces, bulk, strict=False)]
+    return b"".join([*cut, *pieces[len(bulk) :]])
 
 
 def _without_element(part: bytes, vr: str) -> bytes:

@@ -49,8 +49,8 @@ log = structlog.get_logger("gantry.retrieve")
 
 _CHUNK = 1 << 18
 _MOST_INSTANCES = 500_000
-_OBJECTS = (Offer(DICOM, multipart=True), Offer(ZIP), Offer(DICOM))
-_METADATA = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
+OBJECTS = (Offer(DICOM, multipart=True), Offer(ZIP), Offer(DICOM))
+METADATA = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class ObjectService:
 
     async def metadata(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """JSON or XML, with a tag that changes when an instance comes or goes."""
-        offer, _ = choose(parse_accept(accept_of(request)), _METADATA)
+        offer, _ = choose(parse_accept(accept_of(request)), METADATA)
         locations = await self._finder.all(match)
         url = f"{base_url(request, self._settings.public_url)}{BASE}"
         digest = hashlib.blake2b(f"{offer}{url}".encode(), digest_size=12)
@@ -161,7 +161,7 @@ class ObjectService:
 
     async def objects(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """Part 10 objects: in parts, as a zip archive, or one by itself."""
-        offer, wanted = choose(parse_accept(accept_of(request)), _OBJECTS)
+        offer, wanted = choose(parse_accept(accept_of(request)), OBJECTS)
         locations = await self._finder.all(match)
         if offer == Offer(DICOM) and len(locations) > 1:
             raise HttpProblem(406, "there are several instances: multipart/related or application/zip holds them")

@@ -24,11 +24,10 @@ from libs.common.web.urls import accept_of
 from services.retrieve import decoding
 from services.retrieve.conversion import ConversionFailed, Converter
 from services.retrieve.decoding import Look
+from services.retrieve.fragments import FrameFinder
 from services.retrieve.images import (
     Image,
     aligned,
-    fragment_starts,
-    fragments_of_frames,
     frame_numbers,
     image_of,
     native_range,
@@ -42,8 +41,8 @@ from services.retrieve.web import Finder, WebSettings
 _PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _MAX_FRAME = 1 << 30
 _CHUNK = 1 << 20
-_PICTURES = [Offer(kind) for kind in decoding.PICTURES]
-_BULK = (Offer(OCTETS, multipart=True), Offer(OCTETS))
+PICTURES = [Offer(kind) for kind in decoding.PICTURES]
+BULK = (Offer(OCTETS, multipart=True), Offer(OCTETS))
 _THUMBNAIL = (160, 160)
 _MOST_SIDE = 16_384
 _NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,9})?")
@@ -56,6 +55,7 @@ class FrameService:
     def __init__(self, finder: Finder, objects: Objects, converter: Converter, settings: WebSettings) -> None:
         self._finder = finder
         self._objects = objects
+        self._finding = FrameFinder(objects)
         self._converter = converter
         self._settings = settings
         self._images: dict[str, Image] = {}
@@ -121,10 +121,11 @@ class FrameService:
             offset, length, bit = native_range(image, number)
             _require_size(length)
             return aligned(image, await self._objects.read(location, offset, length), bit)
-        begin, end, heads = await self._fragments(location, image, number)
+        fragments = (await self._finding.frames(location, image)).of(number)
+        begin, end = fragments[0][0], sum(fragments[-1])
         _require_size(end - begin)
         data = await self._objects.read(location, begin, end - begin)
-        frame = b"".join([data[at - begin : at - begin + length] for at, length in heads])
+        frame = b"".join([data[at - begin : at - begin + length] for at, length in fragments])
         if not decode:
             return frame
         _require_size(image.frame_bits // 8)
@@ -132,25 +133,6 @@ class FrameService:
             return await self._converter.run(decoding.decode, image, frame)
         except ConversionFailed as error:
             raise HttpProblem(406, f"the frame cannot be decoded: {error}") from error
-
-    async def _fragments(self, location: Location, image: Image, number: int) -> tuple[int, int, list[tuple[int, int]]]:
-        """Where the fragments of a frame begin and end, and each of them with its length."""
-        pixels = image.pixels
-        if pixels.fragments is None:  # too many for the index
-            pixels = (await self._objects.scanned(location)).pixel_data or pixels
-        fragments = pixels.fragments or ()
-        if len(fragments) < 2:
-            raise HttpProblem(404, "the pixel data has no fragments")
-        table, extended = b"", image.extended_offsets is not None
-        if image.frames > 1 and image.extended_offsets is not None:
-            table = await self._objects.read(location, *image.extended_offsets)
-        elif image.frames > 1 and fragments[0]:
-            _require_size(fragments[0])
-            table = await self._objects.read(location, pixels.offset + 8, fragments[0])
-        chosen = fragments_of_frames(image, fragments, table, extended=extended)[number - 1]
-        starts = fragment_starts(pixels, fragments)
-        heads = [(starts[item], fragments[item]) for item in chosen]
-        return heads[0][0], heads[-1][0] + heads[-1][1], heads
 
     # ---- bulk data
 
@@ -174,7 +156,7 @@ class FrameService:
     async def _send_bulk(
         self, request: web.BaseRequest, location: Location, offset: int, length: int, value: bytes | None = None
     ) -> web.StreamResponse:
-        offer, _ = choose(parse_accept(accept_of(request)), _BULK)
+        offer, _ = choose(parse_accept(accept_of(request)), BULK)
         asked = request.headers.get("Range")
         part = byte_range(asked, length) if asked and not (offer.multipart and _wants_parts(request)) else None
         begin, end = part or (0, length)
@@ -202,14 +184,14 @@ class FrameService:
 
     async def rendered(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """A picture of a frame: of the first, or the one that is named."""
-        offer, _ = choose(parse_accept(accept_of(request)), _PICTURES)
+        offer, _ = choose(parse_accept(accept_of(request)), PICTURES)
         query = request.query
         look = look_of(query.get("window"), query.get("viewport"), offer.type, query.get("quality"))
         return await self.picture(request, match, look)
 
     async def thumbnail(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """A small picture; of a study or series, of the first instance that has one."""
-        offer, _ = choose(parse_accept(accept_of(request)), _PICTURES)
+        offer, _ = choose(parse_accept(accept_of(request)), PICTURES)
         look = look_of(None, request.query.get("viewport"), offer.type)
         return await self.picture(request, match, replace(look, size=look.size or _THUMBNAIL))
 
@@ -220,7 +202,7 @@ class FrameService:
         require_frames(image, [number])
         key = f"{location.object_key} {number} {look}"
         etag = f'"{hashlib.blake2b(key.encode(), digest_size=12).hexdigest()}"'
-        headers = {"ETag": etag, "Cache-Control": "private, max-age=3600"}
+        headers = {"ETag": etag, "Cache-Control": "private, max-age=3600", "Vary": "Accept"}
         if etag_matches(request.headers.get("If-None-Match", ""), etag):
             return web.Response(status=304, headers=headers)
         picture = self._pictures.get(key)

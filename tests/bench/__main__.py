@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import cluster, rows, searching, stow
+from tests.bench import cluster, rows, searching, stow, web
 from tests.bench.rows import Figure
 
 ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
@@ -37,6 +37,10 @@ ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "indexing": searching.taking_in,
     "searching": searching.searching,
     "stow": stow.stow,
+    "qido": web.qido,
+    "metadata": web.metadata,
+    "frame": web.frame,
+    "frames": web.frames,
 }
 
 
@@ -63,10 +67,15 @@ def _print(row: str, runs: dict[tuple[str, str], list[Figure]]) -> None:
         cpu = statistics.median(f.cpu_ms for f in figures)
         peak = statistics.median(f.peak for f in figures) / 1e6
         print(
-            f"| {what} | {who} | {statistics.median(values):,.0f} {unit} | {min(values):,.0f} to {max(values):,.0f} "
+            f"| {what} | {who} | {_figure(statistics.median(values))} {unit} "
+            f"| {_figure(min(values))} to {_figure(max(values))} "
             f"| {f'{cpu:.2f} ms' if cpu else ''} | {f'{peak:,.0f} MB' if peak else ''} |",
             flush=True,
         )
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
 
 
 if __name__ == "__main__":

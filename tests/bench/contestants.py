@@ -72,7 +72,8 @@ class Contestant:
         except OSError:
             return ""
 
-    def stop(self) -> None:
+    def end(self) -> None:
+        """The process ends; what it stored stays."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -80,6 +81,9 @@ class Contestant:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+    def stop(self) -> None:
+        self.end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

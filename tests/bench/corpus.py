@@ -13,17 +13,17 @@ CT, SMALL = 512, 50
 """Rows and columns of 16 bits."""
 
 
-def make(folder: Path, count: int, side: int) -> Path:
-    """`count` instances in series of 100 and studies of 200."""
+def make(folder: Path, count: int, side: int, per_series: int = 100) -> Path:
+    """`count` instances in series of so many, and studies of two series."""
     folder.mkdir(parents=True, exist_ok=True)
     ds = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
     ds.pop("DataSetTrailingPadding", None)
     ds.Rows = ds.Columns = side
     ds.PixelData = os.urandom(side * side * 2)
     for number in range(count):
-        if number % 100 == 0:
+        if number % per_series == 0:
             ds.SeriesInstanceUID = generate_uid()
-        if number % 200 == 0:
+        if number % (2 * per_series) == 0:
             ds.StudyInstanceUID = generate_uid()
             ds.PatientID = f"BENCH{number}"
         ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()

@@ -115,7 +115,7 @@ async def _searching(folder: Path, count: int, address: str) -> list[Figure]:
     for who, index in indices.items():
         begun = time.perf_counter()
         for start in range(0, count, 2000):
-            await index.apply([_study(number) for number in range(start, start + 2000)])
+            await index.apply([study_entry(number) for number in range(start, start + 2000)])
         figures.append(
             Figure("taking in studies of one image", who, count / (time.perf_counter() - begun), "studies/s")
         )
@@ -144,7 +144,8 @@ async def _round(who: str, index: SearchIndex, count: int, seed: int) -> list[Fi
     return figures
 
 
-def _study(number: int) -> InstanceEntry:
+def study_entry(number: int) -> InstanceEntry:
+    """A study of one image; of two with neighbouring numbers the patient is the same."""
     of_patient, dice = random.Random(number // 2), random.Random(-number)
     family, given = ("".join(of_patient.choices("abcdefghijklmnopqrstuvwxyz", k=k)) for k in (7, 6))
     word = "".join(dice.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=5))
@@ -165,7 +166,7 @@ def _study(number: int) -> InstanceEntry:
 def _pieces(count: int, seed: int) -> Iterator[Query]:
     dice = random.Random(seed)
     for number in range(40):
-        one = _study(dice.randrange(count)).attributes
+        one = study_entry(dice.randrange(count)).attributes
         tag = (_NAME, _ID, _ACCESSION, _DESCRIPTION)[number % 4]
         value = one[tag][0]
         text = value["Alphabetic"] if isinstance(value, dict) else value

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from libs.common.errors import NotFound
-from libs.common.ports.blobs import BlobStore
+from libs.common.ports.blobs import BlobStore, Part
 from tests.contract.conftest import OpenBlobStore
 
 MIB = 1024 * 1024
@@ -235,10 +235,33 @@ async def test_key_from_outside_is_refused(store: BlobStore, key: str) -> None:
     with pytest.raises(ValueError):
         await store.open(key)
     with pytest.raises(ValueError):
+        await store.read([Part(key, 0, 1)])
+    with pytest.raises(ValueError):
         await store.stat(key)
     with pytest.raises(ValueError):
         await store.delete(key)
     assert await keys(store) == []
+
+
+async def test_parts_come_in_the_order_they_are_asked_for(store: BlobStore) -> None:
+    """ "Small parts of objects, in their order; what reaches past the end of its object is cut." """
+    contents = {f"p/{n:03}": random.Random(n).randbytes(500 + n) for n in range(150)}
+    await asyncio.gather(*(store.put(key, [content]) for key, content in contents.items()))
+    parts = [Part(f"p/{n * 7 % 150:03}", n % 600, n * 3 % 400) for n in range(300)]
+    assert await store.read(parts) == [contents[key][at : at + length] for key, at, length in parts]
+    assert await store.read([Part("p/000", 0, 10_000), Part("p/000", 499, 1)]) == [
+        contents["p/000"],
+        contents["p/000"][-1:],
+    ]
+    assert await store.read([]) == []
+
+
+async def test_part_of_a_missing_object_fails_them_all(store: BlobStore) -> None:
+    """ "One of a missing object fails them all." """
+    await store.put("p/there", [b"x"])
+    with pytest.raises(NotFound):
+        await store.read([Part("p/there", 0, 1), Part("p/not", 0, 1), Part("p/there", 0, 1)])
+    assert await store.read([Part("p/there", 0, 1)]) == [b"x"]
 
 
 async def test_list_is_in_order_of_keys(store: BlobStore) -> None:

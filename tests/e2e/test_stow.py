@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
-import pytest
+from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
@@ -20,6 +20,7 @@ from tests.support import asking
 from tests.support.archive import free_port
 from tests.support.bulk import frame
 from tests.support.dicom import from_bytes
+from tests.support.dicomweb import ask_json, ask_parts
 from tests.support.objects import bytes_of, data_set, file_bytes, sample, study, write
 from tests.support.orthanc import Orthanc
 from tests.support.stow import METADATA, files, multipart, part, post
@@ -134,6 +135,31 @@ def test_metadata_with_a_jpeg_and_a_pdf_makes_instances_that_come_back_by_c_get(
     assert b"%PDF-1.7" in fetched(site, tmp_path / "document", document, "1.2.840.10008.1.2.1")
 
 
+def test_frames_in_one_part_come_back_one_by_one_and_a_wrong_number_is_refused_alone(site: Site) -> None:
+    jpeg, theirs = frame("SC_rgb_jpeg_dcmtk.dcm")
+    good, bad = (data_set(SOPClassUID=SECONDARY_CAPTURE, NumberOfFrames=count) for count in (3, 4))
+    models = [json.loads(one.to_json()) for one in (good, bad)]
+    for model in models:
+        for tag in ("00280010", "00280011", "00280002", "00280004", "00280100", "00280101", "00280102", "00280103"):
+            del model[tag]
+        model["7FE00010"] = {"vr": "OB", "BulkDataURI": "frames"}
+    parts = [
+        part(json.dumps(models).encode(), "application/dicom+json"),
+        part(jpeg * 3, "image/jpeg", Content_Location="frames"),
+    ]
+    answer = post(site.archive, multipart(parts), METADATA)
+    assert (answer.status, answer.stored()) == (202, [good.SOPInstanceUID])
+    assert answer.failures() == {bad.SOPInstanceUID: 0xC000}
+    wait_searchable(site.modality, good.StudyInstanceUID, 1)
+    place = f"/dicom-web/studies/{good.StudyInstanceUID}/series/{good.SeriesInstanceUID}/instances"
+    frames = ask_parts(
+        site.archive, f"{place}/{good.SOPInstanceUID}/frames/1,2,3", "multipart/related; type=image/jpeg"
+    )
+    assert [content for _, content in frames] == [jpeg] * 3
+    (metadata,) = ask_json(site.archive, f"{place}/{good.SOPInstanceUID}/metadata")
+    assert (metadata["00280010"]["Value"], metadata["00280008"]["Value"]) == ([theirs.Rows], [3])
+
+
 def fetched(site: Site, folder: Path, made: Dataset, syntax: str) -> bytes:
     """A data set of ours, fetched with C-GET."""
     wait_searchable(site.modality, made.StudyInstanceUID, 1)
@@ -156,10 +182,9 @@ def test_orthancs_dicomweb_plugin_stores_by_stow(site: Site, tmp_path: Path) -> 
 
 
 def test_dicomweb_client_stores(site: Site, tmp_path: Path) -> None:
-    client = pytest.importorskip("dicomweb_client").DICOMwebClient
     made = study(tmp_path, 2)
     url = f"http://127.0.0.1:{site.archive.http_port}/dicom-web"
-    answer = client(url).store_instances([pydicom.dcmread(file.path) for file in made])
+    answer = DICOMwebClient(url).store_instances([pydicom.dcmread(file.path) for file in made])
     assert [item.ReferencedSOPInstanceUID for item in answer.ReferencedSOPSequence] == [
         f.sop_instance_uid for f in made
     ]

@@ -16,6 +16,7 @@ from tests.e2e.conftest import Site
 from tests.support.archive import ROOT, RunningArchive
 from tests.support.browser import Page, browser, chromium
 from tests.support.objects import data_set, file_bytes, sample, study, write
+from tests.support.segmentation import segmentation, slices
 from tests.support.stow import files, post
 from tests.support.waiting import wait_searchable
 
@@ -189,5 +190,36 @@ async def test_ohif_draws_it_without_an_error(name: str, with_ohif: RunningArchi
     async with browser() as page:
         await page.open(f"{url(with_ohif)}ohif/viewer?StudyInstanceUIDs={study_uid}")
         await page.until(f"{GREYS} > 16", 60)
+        await page.until(
+            "[...document.querySelectorAll('[data-cy=study-browser-thumbnail] img')].some(i => i.naturalWidth)"
+        )
+        assert any("/thumbnail?" in one for one in page.asked)
         assert [one for one in page.asked if not one.startswith((url(with_ohif), "data:", "blob:"))] == []
+        assert page.errors == []
+
+
+# How many dots have a colour: a slice has none.
+COLOURED = """(() => {
+  const canvas = document.querySelector('.cornerstone-canvas');
+  if (!canvas || !canvas.width) return 0;
+  const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  let found = 0;
+  for (let at = 0; at < data.length; at += 4 * 7) found += Math.abs(data[at] - data[at + 1]) > 40;
+  return found;
+})()"""
+
+
+async def test_ohif_draws_a_segmentation_over_its_slices(with_ohif: RunningArchive) -> None:
+    made = slices(6, 128, patient="OHIF-SEG")
+    study_uid = made[0].StudyInstanceUID
+    assert post(with_ohif, files([file_bytes(one) for one in (*made, segmentation(made))])).status == 200
+    await asyncio.to_thread(wait_searchable, with_ohif.peer, study_uid, 7)
+    async with browser() as page:
+        await page.open(f"{url(with_ohif)}ohif/viewer?StudyInstanceUIDs={study_uid}")
+        await page.until(f"{GREYS} > 16", 60)
+        assert await page.evaluate(COLOURED) == 0
+        thumbnail = "document.querySelector('[data-cy=study-browser-thumbnail-no-image]')"
+        await page.until(f"Boolean({thumbnail})")
+        await page.evaluate(f"{thumbnail}.dispatchEvent(new MouseEvent('dblclick', {{bubbles: true}}))")
+        await page.until(f"{COLOURED} > 500", 60)
         assert page.errors == []

@@ -9,6 +9,7 @@ import base64
 import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from struct import Struct
 from struct import error as StructError
 from typing import Any
@@ -19,6 +20,8 @@ from libs.common.errors import NotUnderstood
 MAX_DEPTH = 64
 _SHORT = Struct("<HH2sH")
 _LONG = Struct("<HH2sHI")
+_UINT32 = Struct("<I")
+_FRAGMENT = b"\xfe\xff\x00\xe0"
 _ITEM = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
 _ITEM_END = b"\xfe\xff\x0d\xe0\0\0\0\0"
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
@@ -95,13 +98,24 @@ def bulk_element(tag: int, vr: bytes, value: BulkPiece) -> list[Piece]:
 def fragments(tag: int, value: BulkPiece, size: int = 1 << 30) -> list[Piece]:
     """Encapsulated pixel data (PS3.5 A.4) of one frame or one video: an empty offset table, then fragments of at most
     `size` bytes, which is even."""
-    pieces: list[Piece] = [_header(tag, b"OB", 0xFFFFFFFF), b"\xfe\xff\x00\xe0\0\0\0\0"]
-    for at in range(0, value.length, size):
-        length = min(size, value.length - at)
-        pieces.append(b"\xfe\xff\x00\xe0" + Struct("<I").pack(length + (length & 1)))
-        pieces.append(BulkPiece(value.uri, value.offset + at, length))
-        if length & 1:
-            pieces.append(b"\0")
+    starts = range(0, value.length, size)
+    pieces = [BulkPiece(value.uri, value.offset + at, min(size, value.length - at)) for at in starts]
+    return _encapsulated(tag, b"", pieces)
+
+
+def frames(tag: int, values: Sequence[BulkPiece]) -> list[Piece]:
+    """Encapsulated pixel data (PS3.5 A.4) of several frames: an offset table, where its 32 bits suffice, and a fragment
+    for each."""
+    offsets = list(accumulate([value.length + (value.length & 1) + 8 for value in values[:-1]], initial=0))
+    table = b"".join(map(_UINT32.pack, offsets)) if offsets[-1] <= 0xFFFFFFFF else b""
+    return _encapsulated(tag, table, values)
+
+
+def _encapsulated(tag: int, table: bytes, values: Sequence[BulkPiece]) -> list[Piece]:
+    pieces: list[Piece] = [_header(tag, b"OB", 0xFFFFFFFF), _FRAGMENT + _UINT32.pack(len(table)) + table]
+    for value in values:
+        odd = value.length & 1
+        pieces += [_FRAGMENT + _UINT32.pack(value.length + odd), value, *([b"\0"] if odd else [])]
     return [*pieces, _SEQUENCE_END]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 Buffer = bytes | bytearray | memoryview
 
@@ -18,6 +18,14 @@ class BlobStat:
 
     key: str
     size: int
+
+
+class Part(NamedTuple):
+    """`length` bytes of an object from `offset`."""
+
+    key: str
+    offset: int
+    length: int
 
 
 class BlobWriter(Protocol):
@@ -72,6 +80,10 @@ class BlobStore(Protocol):
         The first `OPEN_AHEAD` bytes come from the disk or over the network from now on, whether they are asked for yet
         or not: who opens several objects waits for all of them together. An object that is not longer than that holds
         no connection any more once it has come."""
+
+    async def read(self, parts: Sequence[Part]) -> list[bytes]:
+        """Small parts of objects, in their order; what reaches past the end of its object is cut. Many at once share
+        their waits. One of a missing object fails them all."""
 
     async def stat(self, key: str) -> BlobStat:
         """Size of an object."""

@@ -66,8 +66,7 @@ _OHIF_CONFIG = {
                 "wadoRoot": BASE,
                 "qidoSupportsIncludeField": True,
                 "imageRendering": "wadors",
-                # OHIF draws them from frames: of /thumbnail it takes JPEG alone, and we have PNG.
-                "thumbnailRendering": "wadors",
+                "thumbnailRendering": "thumbnail",
                 "enableStudyLazyLoad": True,
                 "supportsFuzzyMatching": True,
                 "supportsWildcard": True,

@@ -14,14 +14,14 @@ from stat import S_ISREG
 from libs.common.adapters.files.blocks import Blocks
 from libs.common.adapters.files.committer import Committer, Job, Room, fsync_folder
 from libs.common.adapters.files.problems import DEPENDENCY, refused, translating
-from libs.common.adapters.files.reader import FileReader
+from libs.common.adapters.files.reader import FileReader, read_parts
 from libs.common.adapters.files.sealers import SLOT, Sealers
 from libs.common.adapters.files.temp import TempFolder
 from libs.common.adapters.files.waiting import uncancelled
 from libs.common.adapters.files.writer import FileWriter
 from libs.common.errors import DependencyUnavailable
 from libs.common.ids import require_object_key
-from libs.common.ports.blobs import OPEN_AHEAD, BlobStat, Buffer
+from libs.common.ports.blobs import OPEN_AHEAD, BlobStat, Buffer, Part
 
 _PAGE = 1000
 
@@ -74,6 +74,11 @@ class FileStore:
         start = min(max(offset, 0), size)
         end = size if length is None else min(size, start + max(length, 0))
         return FileReader(fd, size, start, end, self._threads)
+
+    async def read(self, parts: Sequence[Part]) -> list[bytes]:
+        wanted = [(self._path(key), max(offset, 0), max(length, 0)) for key, offset, length in parts]
+        with translating():
+            return await asyncio.get_running_loop().run_in_executor(self._threads, read_parts, wanted)
 
     async def stat(self, key: str) -> BlobStat:
         path = self._path(key)

@@ -13,7 +13,9 @@ from libs.common.adapters.s3.writer import S3Writer
 from libs.common.clock import Clock
 from libs.common.errors import NotFound
 from libs.common.ids import require_object_key
-from libs.common.ports.blobs import BlobStat, Buffer
+from libs.common.ports.blobs import BlobStat, Buffer, Part
+
+_PARTS_AT_ONCE = 32
 
 
 class S3Store:
@@ -50,6 +52,25 @@ class S3Store:
     async def open(self, key: str, offset: int = 0, length: int | None = None) -> S3Reader:
         require_object_key(key)
         return await open_reader(self._wire, key, offset, length)
+
+    async def read(self, parts: Sequence[Part]) -> list[bytes]:
+        turns = asyncio.Semaphore(_PARTS_AT_ONCE)
+
+        async def one(part: Part) -> bytes:
+            async with turns:
+                reader = await self.open(*part)
+                try:
+                    buffer = bytearray(max(0, min(part.length, reader.size - part.offset)))
+                    return bytes(memoryview(buffer)[: await reader.readinto([memoryview(buffer)])])
+                finally:
+                    await reader.close()
+
+        tasks = [asyncio.ensure_future(one(part)) for part in parts]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
 
     async def stat(self, key: str) -> BlobStat:
         require_object_key(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy
@@ -12,13 +13,16 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames, parse_basic_offsets
 from pydicom.uid import generate_uid
 
 from libs.common.dicom.json_encoding import BulkPiece
 from libs.common.dicom.part10 import file_meta
 from libs.common.errors import NotUnderstood, RefusedDataSet
 from services.ingest.codestreams import codestream
+from services.ingest.frames import frames_in
 from services.ingest.making import Made, make
 from services.ingest.outcomes import COERCED
 from tests.support.bulk import frame, jp2, mp4
@@ -150,9 +154,69 @@ def test_what_no_part_brings_is_refused() -> None:
         make(metadata(), {})
 
 
-def test_several_frames_in_one_part_are_refused() -> None:
-    with pytest.raises(NotUnderstood):
-        make(metadata(NumberOfFrames=3), {"pixels": Held(frame("SC_rgb_jpeg_dcmtk.dcm")[0])})
+MULTI_FRAME = (
+    ("color3d_jpeg_baseline.dcm", "1.2.840.10008.1.2.4.50"),
+    ("emri_small_jpeg_ls_lossless.dcm", "1.2.840.10008.1.2.4.80"),
+    ("emri_small_jpeg_2k_lossless.dcm", "1.2.840.10008.1.2.4.90"),
+)
+
+
+def frames_of(name: str) -> list[bytes]:
+    """Codestreams without the padding that makes them even."""
+    file = get_testdata_file(name, download=False)
+    assert isinstance(file, str)
+    theirs = pydicom.dcmread(file)
+    frames = list(generate_frames(theirs.PixelData, number_of_frames=int(theirs.NumberOfFrames)))[:10]
+    return [one[: one.rindex(b"\xff\xd9") + 2] for one in frames]
+
+
+@pytest.mark.parametrize(("name", "syntax"), MULTI_FRAME)
+@pytest.mark.parametrize("padding", [b"", b"\0"])
+def test_several_frames_in_one_part_are_told_apart(name: str, syntax: str, padding: bytes) -> None:
+    frames = frames_of(name)
+    bulk = {"pixels": Held(b"".join(one + padding for one in frames))}
+    made = make(metadata(NumberOfFrames=len(frames)), bulk)
+    instance = read(made, bulk)
+    assert (instance.file_meta.TransferSyntaxUID, instance.NumberOfFrames, made.warning) == (syntax, len(frames), 0)
+    found = list(generate_frames(instance.PixelData, number_of_frames=len(frames)))
+    assert found == [one + b"\0" * (len(one) & 1) for one in frames]
+    starts = accumulate([len(one) + (len(one) & 1) + 8 for one in frames[:-1]], initial=0)
+    assert parse_basic_offsets(instance.PixelData) == list(starts)
+    assert instance.pixel_array.shape[0] == len(frames)
+
+
+@pytest.mark.parametrize(("name", "_"), MULTI_FRAME)
+def test_other_frames_than_the_metadata_says_are_refused_with_a_reason(name: str, _: str) -> None:
+    frames = frames_of(name)
+    whole = b"".join(frames)
+    for count, content, reason in (
+        (9, whole, "more compressed frames than the 9"),
+        (11, whole, "10 compressed frames, where the metadata says 11"),
+        (10, whole[:-20], "ends before its end"),
+        (10, whole.replace(frames[4], frames[4][:-2]), "ends before its end|several kinds|no whole jpeg|no jpeg"),
+        (11, whole + frame("JPEGLSNearLossless_08.dcm")[0], "several kinds"),
+        (11, whole + b"what is no frame", "no jpeg"),
+        (0, whole, "of 0 frames"),
+        (-1, whole, "of -1 frames"),
+        (10**9, whole, "of 1000000000 frames"),
+    ):
+        with pytest.raises(NotUnderstood, match=reason):
+            make(metadata(NumberOfFrames=count), {"pixels": Held(content)})
+
+
+@pytest.mark.parametrize(("name", "_"), MULTI_FRAME)
+@given(data=st.data())
+def test_any_bytes_are_frames_or_refused(name: str, _: str, data: st.DataObject) -> None:
+    broken = bytearray(b"".join(frames_of(name)[:2]))
+    for _ in range(data.draw(st.integers(0, 6))):
+        broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
+    held = Held(bytes(broken[: data.draw(st.integers(0, len(broken)))]))
+    try:
+        _, places = frames_in(held.read, 2)
+    except NotUnderstood:
+        return
+    assert places[0][0] == 0
+    assert sum(length for _, length in places) in range(len(held.content) - 2, len(held.content) + 1)
 
 
 @pytest.mark.parametrize("level", [50, 51])

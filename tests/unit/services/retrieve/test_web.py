@@ -7,8 +7,7 @@ import io
 import json
 import warnings
 import zipfile
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
@@ -25,17 +24,11 @@ from pydicom.uid import RLELossless
 from libs.common.dicom.part10 import parse_meta
 from libs.common.dicom.scan import Limits
 from tests.support.objects import data_set, file_bytes
-from tests.support.web import WebSite, parts_of, web_site
+from tests.support.web import WebSite, parts_of
 
 ANY = "transfer-syntax=*"
 STORED = f"multipart/related; type=application/octet-stream; {ANY}"
 EXPLICIT = "1.2.840.10008.1.2.1"
-
-
-@pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[WebSite]:
-    async with web_site(tmp_path) as one:
-        yield one
 
 
 def sample(name: str) -> bytes:
@@ -380,7 +373,7 @@ async def test_picture_has_the_media_type_and_the_quality_that_are_asked_for(sit
         ("image/jpeg;q=0.5, image/png", "image/png", b"\x89PNG"),
     ]:
         status, body, headers = await get(site, path, accept)
-        assert (status, headers["Content-Type"]) == (200, kind)
+        assert (status, headers["Content-Type"], headers["Vary"]) == (200, kind, "Accept")
         assert body.startswith(begins)
     for quality in ("10", "95"):
         sizes[quality] = len((await get(site, f"{path}?quality={quality}", "image/jpeg"))[1])

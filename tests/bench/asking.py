@@ -1,0 +1,56 @@
+"""Clients of DICOMweb that cost little themselves: connections that are kept open, and nothing read of what comes."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+
+    def get(self, path: str, accept: str) -> bytes:
+        self._connection.request("GET", path, headers={"Accept": accept})
+        response = self._connection.getresponse()
+        body = response.read()
+        if response.status not in (200, 204):
+            raise RuntimeError(f"{path}: {response.status} {body[:300]!r}")
+        return body
+
+    def timed(self, path: str, accept: str, holding: bytes = b"", least: int = 0) -> float:
+        """Seconds until the whole answer is here; it has to hold these bytes, and at least so many."""
+        begun = time.perf_counter()
+        body = self.get(path, accept)
+        seconds = time.perf_counter() - begun
+        if holding not in body or len(body) < least:
+            raise RuntimeError(f"{path}: {len(body)} bytes, {body[:300]!r}")
+        return seconds
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def crowd(port: int, clients: int, paths: Sequence[str], accept: str) -> float:
+    """Answers per second where so many clients share the questions."""
+
+    def ask(client: int) -> None:
+        connection = Client(port)
+        for path in paths[client::clients]:
+            connection.get(path, accept)
+        connection.close()
+
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(clients) as threads:
+        for done in [threads.submit(ask, client) for client in range(clients)]:
+            done.result()
+    return len(paths) / (time.perf_counter() - begun)
+
+
+def percentile(ordered: Sequence[float], percent: int) -> float:
+    """Of values in order, the one that so many percent are not above."""
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]

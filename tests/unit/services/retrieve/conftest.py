@@ -1,0 +1,16 @@
+"""A server that plays query and retrieve, on real stores."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.web import WebSite, web_site
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[WebSite]:
+    async with web_site(tmp_path) as one:
+        yield one
