@@ -178,5 +178,5 @@ def _names(count: int, seed: int) -> Iterator[Query]:
     """Given name first, and the family name not to its end."""
     dice = random.Random(-seed)
     for _ in range(20):
-        family, _, given = _study(dice.randrange(count)).attributes[_NAME][0]["Alphabetic"].partition("^")
+        family, _, given = study_entry(dice.randrange(count)).attributes[_NAME][0]["Alphabetic"].partition("^")
         yield Query("default", Level.STUDY, {_NAME: Alike((f"{given} {family[:5]}",))})
