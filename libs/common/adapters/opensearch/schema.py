@@ -1,17 +1,17 @@
-"""The four indices: strict mappings, made from the table of attributes; a template for each."""
+"""The indices: strict mappings, those of the searched ones made from the table of attributes; a template for each."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from libs.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
+from libs.common.adapters.opensearch.cluster import LEVELS, OpenSearchCluster
 from libs.common.adapters.opensearch.terms import field_type, searchable
 from libs.common.dicom.attributes import Level
 
-VERSION = 1
+VERSION = 2
 """Part of every index name: another mapping is another version, and comes in by `gantry reindex`."""
 
-LEVELS = dict(zip(KINDS, Level, strict=True))
+_LEVEL = dict(zip(LEVELS, Level, strict=True))
 
 _KEY: dict[str, Any] = {"type": "keyword", "ignore_above": 8191}
 _NUMBER: dict[str, Any] = {"type": "integer"}
@@ -41,11 +41,13 @@ _OWN: dict[str, dict[str, Any]] = {
         "above": _PACKED,
     },
 }
+_RECEIPT = {"partition": _KEY, "uid": _KEY, "receipt": _KEY, "digest": _KEY, "transfer_syntax": _KEY}
 _SORT = {
     "patients": ["uid"],
     "studies": ["uid"],
     "series": ["study", "uid"],
     "instances": ["study", "series", "uid"],
+    "receipts": ["uid", "receipt"],
 }
 
 
@@ -74,7 +76,9 @@ def template_of(kind: str, cluster: OpenSearchCluster) -> dict[str, Any]:
 
 
 def _properties(kind: str) -> dict[str, Any]:
-    level = LEVELS[kind]
+    if kind == "receipts":
+        return {**_RECEIPT, "object_key": {**_KEY, "index": False, "doc_values": False}}
+    level = _LEVEL[kind]
     properties = {**_COMMON, **_OWN[kind], "t": _terms(level)}
     if level is Level.STUDY:
         properties["p"] = _terms(Level.PATIENT, computed=False)

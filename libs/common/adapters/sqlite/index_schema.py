@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 
-VERSION = 2
+VERSION = 3
 SEVERAL = "\x01"
 """Marks a row that is looked at whatever is looked for."""
 NARROW = 128
@@ -56,23 +56,27 @@ CREATE TABLE receipt (
     partition TEXT NOT NULL, uid TEXT NOT NULL, receipt TEXT NOT NULL, digest TEXT NOT NULL,
     transfer_syntax TEXT NOT NULL, object_key TEXT NOT NULL, aside INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (partition, uid, receipt)) WITHOUT ROWID;
-CREATE INDEX receipt_aside ON receipt (partition) WHERE aside;
+CREATE INDEX receipt_aside ON receipt (partition, uid, receipt) WHERE aside;
 """
+
+_UPGRADES = {
+    # What was applied before has no layout: it is read from the objects then, until `gantry reindex`.
+    1: "ALTER TABLE instance ADD COLUMN layout BLOB NOT NULL DEFAULT X''",
+    2: "DROP INDEX receipt_aside;\nCREATE INDEX receipt_aside ON receipt (partition, uid, receipt) WHERE aside",
+}
+"""What makes of each version the next one."""
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Make the tables, inside the transaction that is open, where they are not there yet."""
+    """Make the tables, inside the transaction that is open, where they are not there yet, or of what a version before
+    left what they are now."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
-    if version == 1:
-        # What was applied before has no layout: it is read from the objects then, until `gantry reindex`.
-        connection.execute("ALTER TABLE instance ADD COLUMN layout BLOB NOT NULL DEFAULT X''")
-        connection.execute(f"PRAGMA user_version={VERSION}")
-        return
-    if version != 0:
+    if version > VERSION:
         raise sqlite3.DatabaseError(f"search index has version {version}, not {VERSION}: remove it to have it rebuilt")
-    for statement in _SCHEMA.split(";\n"):
+    steps = [_UPGRADES[known] for known in range(version, VERSION)] if version else [_SCHEMA]
+    for statement in ";\n".join(steps).split(";\n"):
         if statement.strip():
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version={VERSION}")
