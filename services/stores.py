@@ -9,7 +9,6 @@ from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from libs.common.adapters.files import DEFAULT_SEALERS, open_file_store
-from libs.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
 from libs.common.adapters.sqlite.index import open_sqlite_index
 from libs.common.adapters.sqlite.log import open_sqlite_log
 from libs.common.clock import Clock
@@ -42,10 +41,16 @@ class Stores:
 
 
 async def open_stores(
-    settings: Settings, clock: Clock, *, wait: bool = False, worker: int = 0, ingests: bool = False
+    settings: Settings,
+    clock: Clock,
+    *,
+    wait: bool = False,
+    worker: int = 0,
+    ingests: bool = False,
+    any_index: bool = False,
 ) -> Stores:
     """Open what the settings name. `worker` tells the processes of one supervisor apart; one that `ingests` is ready to
-    take many objects at once.
+    take many objects at once; with `any_index` the search index may be one of another release, to be built anew.
 
     Raises `ConfigError`, and `DependencyUnavailable` where one of them is away; with `wait`, it says so and tries again
     until it is there.
@@ -62,7 +67,9 @@ async def open_stores(
     try:
         log = await _opened(LOGS, "storage.log", parts, wait, clock, lambda f, url: f(url, settings, clock, objects))
         try:
-            index = await _opened(INDEXES, "storage.index", parts, wait, clock, lambda f, url: f(url, settings, clock))
+            index = await _opened(
+                INDEXES, "storage.index", parts, wait, clock, lambda f, url: f(url, settings, clock, any_index)
+            )
         except BaseException:
             await _close(log)
             raise
@@ -190,7 +197,7 @@ async def _kafka(url: SplitResult, settings: Settings, clock: Clock, objects: Bl
     return await open_kafka_log(cluster, clock, objects)
 
 
-async def _sqlite_index(url: SplitResult, settings: Settings, clock: Clock) -> SearchIndex:
+async def _sqlite_index(url: SplitResult, settings: Settings, clock: Clock, any_index: bool) -> SearchIndex:
     return await open_sqlite_index(_path(url, "storage.index"), searchable(settings))
 
 
@@ -198,7 +205,9 @@ OBJECTS: dict[str, Callable[..., Awaitable[BlobStore]]] = {"file": _files, "s3":
 LOGS: dict[str, Callable[..., Awaitable[EventLog]]] = {"sqlite": _sqlite_log, "kafka": _kafka}
 
 
-async def _opensearch(url: SplitResult, settings: Settings, clock: Clock) -> SearchIndex:
+async def _opensearch(url: SplitResult, settings: Settings, clock: Clock, any_index: bool) -> SearchIndex:
+    from libs.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
+
     if not url.netloc or "@" in url.netloc:
         reason = "opensearch://HOST:PORT,HOST:PORT/PREFIX is needed, without a password"
         raise ConfigError("storage.index", None, reason)
@@ -214,7 +223,9 @@ async def _opensearch(url: SplitResult, settings: Settings, clock: Clock) -> Sea
         username=opensearch.username,
         password=_secret(opensearch.password_file, "opensearch.password_file"),
     )
-    return await open_opensearch_index(cluster, clock, opensearch.keep_replaced, searchable(settings))
+    return await open_opensearch_index(
+        cluster, clock, opensearch.keep_replaced, searchable(settings), any_version=any_index
+    )
 
 
 INDEXES: dict[str, Callable[..., Awaitable[SearchIndex]]] = {"sqlite": _sqlite_index, "opensearch": _opensearch}

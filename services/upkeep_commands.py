@@ -92,7 +92,7 @@ def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer
         if done.unknown:
             sys.exit(1)
 
-    _run(config, data, work)
+    _run(config, data, work, any_index=True)
 
 
 @click.command()
@@ -134,10 +134,10 @@ def _sweeper(stores: Stores, settings: Settings, grace: float | None = None) -> 
     return Sweeper(stores.objects, stores.log, SystemClock(), Metrics(), grace, upkeep.unfinished_after)
 
 
-def _run(config: Path | None, data: Path | None, work: Work) -> None:
+def _run(config: Path | None, data: Path | None, work: Work, *, any_index: bool = False) -> None:
     async def go() -> None:
         settings = load_settings(config, os.environ, {"data": data})
-        stores = await open_stores(settings, SystemClock())
+        stores = await open_stores(settings, SystemClock(), any_index=any_index)
         try:
             await work(stores, settings)
         finally:

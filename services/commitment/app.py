@@ -16,9 +16,10 @@ from libs.common.ul import Ability
 from services.commitment.checks import Checks
 from services.commitment.handlers import CommitmentService
 from services.commitment.reports import Contacts, Reports
+from services.commitment.snapshots import Snapshots
 from services.commitment.transactions import Ledger
 from services.commitment.wire import TRANSFER_SYNTAXES
-from services.commitment.worker import CommitmentWorker
+from services.commitment.worker import KEEP_AFTER, CommitmentWorker
 
 
 async def build(
@@ -29,14 +30,18 @@ async def build(
     clock: Clock,
     metrics: Metrics,
     settings: Commitment | None = None,
+    keep_after: int = KEEP_AFTER,
 ) -> tuple[list[Service], CommitmentWorker]:
-    """The services of this role, and the worker, whose `run` the process keeps running beside them."""
+    """The services of this role, and the worker, whose `run` the process keeps running beside them. What is known of
+    transactions is kept after so many of their events."""
     settings = settings or Commitment()
     workers = ThreadPoolExecutor(settings.parallel_checks, thread_name_prefix="commitment")
     ledger = Ledger()
     reports = Reports(contacts, settings)
     checks = Checks(index, store, clock, workers, settings)
-    worker = CommitmentWorker(log, ledger, checks, reports, clock, metrics, settings)
+    worker = CommitmentWorker(
+        log, ledger, Snapshots(store, clock), checks, reports, clock, metrics, settings, keep_after
+    )
     await worker.remember()
     abilities = {STORAGE_COMMITMENT: Ability(frozenset(TRANSFER_SYNTAXES))}
     service = CommitmentService(abilities, ledger, worker, log, clock, metrics, settings)

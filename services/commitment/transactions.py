@@ -1,12 +1,13 @@
 """Which transactions there are, folded from events; and how far a consumer may commit while some are still open. Pure.
 
-A transaction is *pending* from its `CommitmentRequested` to its `CommitmentReported`. Its UID is remembered for longer:
-PS3.4 J.3.2: a request that uses one again is a duplicate (0131H), whoever sends it.
+A transaction is *owed* a report from its `CommitmentRequested` to its `CommitmentReported`. Its UID is remembered for
+longer: PS3.4 J.3.2: a request that uses one again is a duplicate (0131H), whoever sends it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from libs.common.events import CommitmentReported, CommitmentRequested, Event
@@ -16,6 +17,16 @@ REMEMBERED_US = 90 * 24 * 3600 * 1_000_000
 """How long a transaction UID is remembered after its report."""
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is known of transactions: all that events tell that were appended before `since_us`, perhaps more. UIDs are
+    eight bytes of a digest, times microseconds since the epoch; `reported` says when."""
+
+    since_us: int
+    owed: frozenset[bytes] = frozenset()
+    reported: Mapping[bytes, int] = field(default_factory=dict)
+
+
 class Ledger:
     """Applying an event twice, or a report before its request, changes nothing.
 
@@ -23,29 +34,31 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        # The offset of the first request with a UID; None while it is known only that there is one.
-        self._requested: dict[bytes, int | None] = {}
+        self._owed: set[bytes] = set()
         self._reported: dict[bytes, int] = {}
 
     def note(self, transaction_uid: str) -> None:
         """A request with this UID was appended; it has not come back from the log yet."""
-        self._requested.setdefault(_short(transaction_uid), None)
+        uid = _short(transaction_uid)
+        if uid not in self._reported:
+            self._owed.add(uid)
 
-    def apply(self, offset: int, event: Event) -> bool:
-        """Take in an event of the log. True where it is a request that is owed a report, as far as is known; of two
-        requests with one UID, that is the first."""
+    def apply(self, event: Event) -> bool:
+        """Take in an event of the log. True where it is a request that is owed a report, as far as is known; of several
+        with one UID, one report is owed to all of them together."""
         if isinstance(event, CommitmentReported):
-            self._reported[_short(event.transaction_uid)] = event.reported_at
-        elif isinstance(event, CommitmentRequested):
             uid = _short(event.transaction_uid)
-            if self._requested.get(uid) is None:
-                self._requested[uid] = offset
-            return self._requested[uid] == offset and uid not in self._reported
+            self._reported[uid] = event.reported_at
+            self._owed.discard(uid)
+        elif isinstance(event, CommitmentRequested):
+            self.note(event.transaction_uid)
+            return _short(event.transaction_uid) in self._owed
         return False
 
     def is_known(self, transaction_uid: str) -> bool:
         """Whether a request with this UID would be a duplicate."""
-        return _short(transaction_uid) in self._requested
+        uid = _short(transaction_uid)
+        return uid in self._owed or uid in self._reported
 
     def is_reported(self, transaction_uid: str) -> bool:
         """Whether the report was delivered or given up, by this process or another one."""
@@ -55,7 +68,15 @@ class Ledger:
         """Forget what was reported too long ago."""
         for uid in [uid for uid, at in self._reported.items() if at < now_us - REMEMBERED_US]:
             del self._reported[uid]
-            self._requested.pop(uid, None)
+
+    def snapshot(self, since_us: int) -> Snapshot:
+        """What is known; the caller has applied all events from before `since_us`."""
+        return Snapshot(since_us, frozenset(self._owed), dict(self._reported))
+
+    def take_up(self, snapshot: Snapshot) -> None:
+        """Know what a snapshot says, too."""
+        self._reported.update(snapshot.reported)
+        self._owed = (self._owed | snapshot.owed) - self._reported.keys()
 
 
 class Offsets:

@@ -5,8 +5,10 @@ is open; nobody else can. The active member of the consumer group, in this proce
 waits for the former where that is at work here, gives it some seconds where it may be elsewhere, and else reports on
 associations of our own, for days if need be. Should both deliver, the requester gets the same report twice.
 
-The active member commits no further than the oldest transaction that is still pending, so whoever takes the place next
-gets that one and all after it again; those reported meanwhile are known from a replay of the log.
+The active member commits no further than the oldest transaction that is still owed a report, so whoever takes the
+place next gets that one and all after it again. What is known of transactions is kept (`snapshots`) whenever much has
+come, and what has been owed a report since before the last time is appended again: so a start reads a snapshot, what is
+owed a report, and the little that came since, whatever the history.
 """
 
 from __future__ import annotations
@@ -23,10 +25,12 @@ from libs.common.events import CommitmentFailure, CommitmentReported, Commitment
 from libs.common.net import Association
 from libs.common.ports.log import Consumer, EventLog, Record
 from libs.common.runtime.backoff import Delays
+from libs.common.runtime.failpoints import FailPoint, reach
 from libs.common.telemetry.logs import get_logger
 from libs.common.telemetry.metrics import Metrics
 from services.commitment.checks import Checks
 from services.commitment.reports import Reports
+from services.commitment.snapshots import Snapshots
 from services.commitment.transactions import Ledger, Offsets
 
 T = TypeVar("T")
@@ -38,7 +42,12 @@ _DAY = 24 * 3600.0
 _DECODED_INLINE = 65536
 _HAND_OVER_SECONDS = 3.0
 _REMEMBERED_HERE = 10_000
-_LOG_AWAY = Delays(first=0.5, longest=30.0)
+_AWAY = Delays(first=0.5, longest=30.0)
+_SKEW_US = 300_000_000
+"""How far the clocks of the machines that append may differ."""
+KEEP_AFTER = 1000
+"""Records after which what is known is kept anew; one that names many instances counts for more."""
+_BYTES_OF_ONE = 16384
 
 
 class CommitmentWorker:
@@ -48,14 +57,18 @@ class CommitmentWorker:
         self,
         log: EventLog,
         ledger: Ledger,
+        snapshots: Snapshots,
         checks: Checks,
         reports: Reports,
         clock: Clock,
         metrics: Metrics,
         settings: Commitment,
+        keep_after: int = KEEP_AFTER,
     ) -> None:
         self._log = log
         self._ledger = ledger
+        self._snapshots = snapshots
+        self._keep_after = keep_after
         self._checks = checks
         self._reports = reports
         self._clock = clock
@@ -64,19 +77,35 @@ class CommitmentWorker:
         self._delays = Delays(settings.retry_first, settings.retry_longest)
         self._here: dict[str, asyncio.Future[Checked | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._recalled = False
+        self._since_us = 0
+        self._heard = 0.0
+        """Since what is known was kept."""
+        self._begun: dict[str, CommitmentRequested] = {}
+        self._held: dict[str, list[Record]] = {}
+        """By transaction, the records that nobody may commit past yet."""
+        self._long_held: set[str] = set()
         self._said = get_logger("commitment")
 
     async def remember(self) -> None:
-        """Learn from the log which transactions there were, before the service answers its first request. Waits for a
-        log that is away."""
+        """Learn which transactions there were, before the service answers its first request. Waits for stores that are
+        away."""
         await self._persist(self._remember)
 
     async def _remember(self) -> None:
-        async for record in self._log.replay(TOPIC):
-            event = await _event(record)
+        if not self._recalled:
+            snapshot = await self._snapshots.latest()
+            if snapshot is not None:
+                self._ledger.take_up(snapshot)
+                self._since_us = snapshot.since_us
+            self._recalled = True
+        now_us = self._clock.now_us()
+        async for record in self._log.replay(TOPIC, self._since_us):
+            event = await self._hear(record)
             if event is not None:
-                self._ledger.apply(record.offset, event)
-        self._ledger.forget_before(self._clock.now_us())
+                self._ledger.apply(event)
+        self._since_us = max(self._since_us, now_us - _SKEW_US)
+        self._ledger.forget_before(now_us)
 
     async def run(self) -> None:
         """Work until cancelled. What is under way then is taken up again at the next start."""
@@ -97,17 +126,48 @@ class CommitmentWorker:
             offsets.seen(records)
             for record in records:
                 await self._begin(record, offsets, consumer, tasks)
+            if self._heard >= self._keep_after:
+                await self._keep(offsets)
             await self._commit(offsets, consumer)
             records = await self._persist(consumer.poll)
 
-    async def _begin(self, record: Record, offsets: Offsets, consumer: Consumer, tasks: asyncio.TaskGroup) -> None:
-        event = await _event(record)
-        # A second request with the same UID, or one that was reported before, is owed nothing.
-        if event is not None and self._ledger.apply(record.offset, event) and isinstance(event, CommitmentRequested):
-            offsets.begin(record)
-            tasks.create_task(self._work(event, record, offsets, consumer))
+    async def _hear(self, record: Record) -> Event | None:
+        self._heard += 1 + len(record.payload) / _BYTES_OF_ONE
+        return await _event(record)
 
-    async def _work(self, request: CommitmentRequested, record: Record, offsets: Offsets, consumer: Consumer) -> None:
+    async def _begin(self, record: Record, offsets: Offsets, consumer: Consumer, tasks: asyncio.TaskGroup) -> None:
+        event = await self._hear(record)
+        # One that was reported before is owed nothing.
+        if event is None or not self._ledger.apply(event) or not isinstance(event, CommitmentRequested):
+            return
+        offsets.begin(record)
+        self._held.setdefault(event.transaction_uid, []).append(record)
+        if event.transaction_uid not in self._begun:
+            self._begun[event.transaction_uid] = event
+            tasks.create_task(self._work(event, offsets, consumer))
+
+    def _let_go(self, transaction_uid: str, offsets: Offsets) -> None:
+        for record in self._held.pop(transaction_uid, ()):
+            offsets.finish(record)
+
+    async def _keep(self, offsets: Offsets) -> None:
+        """Keep what is known, and carry forward what was held already when that was done last."""
+        try:
+            await self._remember()
+            await self._snapshots.keep(self._ledger.snapshot(self._since_us))
+            for uid in [uid for uid in self._long_held if uid in self._held]:
+                held = self._held[uid]
+                await self._log.append(self._begun[uid])
+                await reach(FailPoint.BEFORE_COMMIT)
+                if self._held.get(uid) is held:
+                    self._let_go(uid, offsets)
+        except DependencyUnavailable as error:
+            self._said.warning("what is known of transactions was not kept", error=error)
+            return
+        self._heard = 0.0
+        self._long_held = set(self._held)
+
+    async def _work(self, request: CommitmentRequested, offsets: Offsets, consumer: Consumer) -> None:
         try:
             if not await self._is_done_here(request):
                 failures = await self._checks.failures(request.partition, request.references)
@@ -117,7 +177,8 @@ class CommitmentWorker:
             # A fault of ours must not end the other transactions; this one is taken up again at the next start.
             self._said.error("transaction failed", error=error, transaction_uid=request.transaction_uid)
             return
-        offsets.finish(record)
+        del self._begun[request.transaction_uid]
+        self._let_go(request.transaction_uid, offsets)
         await self._commit(offsets, consumer)
 
     async def _is_done_here(self, request: CommitmentRequested) -> bool:
@@ -221,18 +282,18 @@ class CommitmentWorker:
             failures=tuple(failures),
         )
         await self._persist(lambda: self._log.append(event))
-        self._ledger.apply(0, event)
+        self._ledger.apply(event)
         self._count(request, failures)
 
     async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The result of `call`, made again while the log is away."""
+        """The result of `call`, made again while a store is away."""
         attempt = 0
         while True:
             try:
                 return await call()
             except DependencyUnavailable as error:
-                self._said.warning("event log away", error=error)
-            await self._clock.sleep(_LOG_AWAY.after(attempt))
+                self._said.warning("waiting for a store", error=error)
+            await self._clock.sleep(_AWAY.after(attempt))
             attempt += 1
 
     async def _commit(self, offsets: Offsets, consumer: Consumer) -> None:

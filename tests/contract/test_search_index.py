@@ -151,6 +151,57 @@ async def test_one_batch_may_hold_an_instance_several_times(index: SearchIndex) 
     assert (await index.resolve("default", ["1.2.3.1.1"]))["1.2.3.1.1"].digest == "blake3:ff"
 
 
+async def test_an_instance_that_is_resent_without_end_is_counted_exactly(
+    open_search_index: OpenSearchIndex, tmp_path: Path
+) -> None:
+    """any sequence of the same entries, with repetitions, leads to the same documents and the same counts."""
+    index = await open_search_index(tmp_path)
+    # Every third with other bytes than the first, of two kinds.
+    many = [entry(n, digest=f"blake3:{('aa', 'aa', ('bb', 'cc')[n % 2])[n % 3]}") for n in range(1000, 1300)]
+    for start in range(0, len(many), 25):
+        await index.apply(many[max(0, start - 5) : start + 25])
+    expected = {"patients": 1, "studies": 1, "series": 1, "instances": 1}
+    kept = many[0].digest
+    assert await index.count("default") == {**expected, "aside": sum(e.digest != kept for e in many)}
+    # Whatever is told again is known, however long ago it came.
+    again = await index.apply([*many[::-1], *many[:3]])
+    assert {applied.outcome for applied in again} == {Outcome.REDELIVERED}
+    assert {a.kept_receipt for a in again if a.kept_receipt} == {many[0].receipt}
+    # An earlier one of what was kept aside: the others of its kind are redundant now, and all the rest is aside.
+    early = entry(7, digest="blake3:cc")
+    (applied,) = await index.apply([early])
+    assert (applied.kept_receipt, applied.aside_receipt) == (early.receipt, many[0].receipt)
+    every = [early, *many]
+    assert await index.count("default") == {**expected, "aside": sum(e.digest != "blake3:cc" for e in every)}
+    # One of new bytes, before all of them.
+    await index.apply([first := entry(3, digest="blake3:dd")])
+    assert (await index.count("default"))["aside"] == len(every)
+    assert (await index.resolve("default", ["1.2.3.1.1"]))["1.2.3.1.1"].object_key == first.object_key
+    assert {a.outcome for a in await index.apply([first, *every])} == {Outcome.REDELIVERED}
+    assert await index.count("default") == {**expected, "aside": len(every)}
+    await index.close()
+
+
+async def test_two_who_apply_one_instance_over_and_over_count_it_exactly(
+    open_search_index: OpenSearchIndex, tmp_path: Path
+) -> None:
+    """`apply` is idempotent and does not depend on order"""
+    indexes = [await open_search_index(tmp_path) for _ in range(2)]
+    many = [entry(1000 - n, digest=f"blake3:{n % 4}") for n in range(160)]
+    orders = (many, many[80:] + many[:80])
+
+    async def apply_all(index: SearchIndex, order: Sequence[InstanceEntry]) -> None:
+        for start in range(0, len(order), 10):
+            await index.apply(order[start : start + 10])
+
+    await asyncio.gather(*(apply_all(index, order) for index, order in zip(indexes, orders, strict=True)))
+    aside = sum(one.digest != many[-1].digest for one in many)
+    for index in indexes:
+        assert (await index.count("default"))["aside"] == aside
+        assert {a.outcome for a in await index.apply(many)} == {Outcome.REDELIVERED}
+        await index.close()
+
+
 async def test_what_apply_returned_for_is_visible_to_others(open_search_index: OpenSearchIndex, tmp_path: Path) -> None:
     """What `apply` returned for is visible to the next `find` and `locate` of this index."""
     one, two = await open_search_index(tmp_path), await open_search_index(tmp_path)

@@ -1,4 +1,4 @@
-"""A commitment role that knows no instances and where to report: `DATA PORT`; prints the port it listens on."""
+"""A commitment role that knows no instances and where to report: `DATA PORT KEEP_AFTER`. Prints its port."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NoInstances:
         return {}
 
 
-async def main(data: Path, report_to: int) -> None:
+async def main(data: Path, report_to: int, keep_after: int) -> None:
     store = await open_file_store(data / "objects", low_water=0)
     log = await open_sqlite_log(data / "log.db", SystemClock())
 
@@ -31,11 +31,11 @@ async def main(data: Path, report_to: int) -> None:
         return Peer("127.0.0.1", report_to, requester, ours) if report_to else None
 
     settings = Commitment(in_flight_deadline=0.1, retry_first=0.1, retry_longest=0.2)
-    services, worker = await build(store, NoInstances(), log, contact, SystemClock(), Metrics(), settings)
+    services, worker = await build(store, NoInstances(), log, contact, SystemClock(), Metrics(), settings, keep_after)
     server = Server(services, OpenDoor(), Silence())
     print(await server.start("127.0.0.1", 0), flush=True)
     await worker.run()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

@@ -66,9 +66,9 @@ def modality() -> Iterator[Modality]:
 
 
 @contextmanager
-def archive(data: Path, report_to: int, failpoints: str = "") -> Iterator[int]:
+def archive(data: Path, report_to: int, failpoints: str = "", keep_after: int = 1000) -> Iterator[int]:
     """A running archive's port; it is killed at the end, if it lives."""
-    command = [sys.executable, "-m", "tests.crash.commitment_child", str(data), str(report_to)]
+    command = [sys.executable, "-m", "tests.crash.commitment_child", str(data), str(report_to), str(keep_after)]
     environment = {**os.environ, "GANTRY_FAILPOINTS": failpoints}
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, env=environment)
     assert child.stdout is not None
@@ -105,3 +105,27 @@ def test_request_that_died_before_its_answer_is_reported_all_the_same(tmp_path: 
         assert modality.ask(port, "1.9.1") is None
     with archive(tmp_path, modality.port):
         modality.wait_for("1.9.1")
+
+
+def test_request_that_is_carried_forward_is_reported_whenever_it_dies(tmp_path: Path, modality: Modality) -> None:
+    """It is on the log twice then, or the older one is committed and the newer one not yet heard of."""
+    answered: list[str] = []
+    for time in (1, 2, 3):
+        with archive(tmp_path, 0, f"before-commit=kill@{time}", keep_after=2) as port:
+            for number in range(40):
+                uid = f"1.9.{time}.{number}"
+                try:
+                    status = modality.ask(port, uid)
+                except (RuntimeError, ValueError):  # what pynetdicom says where there is nobody any more
+                    status = None
+                if status is None:
+                    break
+                assert status == 0x0000
+                answered.append(uid)
+            else:
+                pytest.fail("it did not die")
+    with archive(tmp_path, modality.port, keep_after=2) as port:
+        assert modality.ask(port, answered[0]) == 0x0131
+        left = set(answered)
+        while left:
+            left.discard(modality.reports.get(timeout=20))

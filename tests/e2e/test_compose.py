@@ -9,10 +9,10 @@ import pydicom
 import pytest
 
 from tests.support import waiting as asking
+from tests.support.answering import wait_for
 from tests.support.compose import ROLES, Composed
 from tests.support.dcmtk import StoreScp, content, find, ok, received
 from tests.support.objects import study
-from tests.support.servers import wait_for
 
 # Docker's proxy stands between this machine and the containers, under an address of its own.
 PEERS = """

@@ -16,8 +16,9 @@ from pynetdicom import AE
 from services.testing import InProcessGantry
 from services.testing.client import Client
 from tests.support.archive import ROOT
+from tests.support.engine import set_up_testcontainers
 from tests.support.objects import CT, data_set, study, write
-from tests.support.servers import required, set_up_testcontainers
+from tests.support.servers import required
 
 
 def send(archive: Client, ds: Dataset) -> int:

@@ -21,7 +21,7 @@ from tests.support.link import Link
 from tests.support.objects import data_set, write
 from tests.support.own import OwnServer
 from tests.support.roles import RunningRoles
-from tests.support.servers import Unavailable
+from tests.support.server import Unavailable
 from tests.support.topology import cluster_environment
 
 SETTINGS = (

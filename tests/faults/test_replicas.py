@@ -13,7 +13,7 @@ from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, expect_exactly
 from tests.support.brokers import Brokers
 from tests.support.objects import study
-from tests.support.servers import Unavailable
+from tests.support.server import Unavailable
 
 DEADLINE = 5.0
 

@@ -9,8 +9,9 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from tests.support.answering import kafka_answers, wait_for
 from tests.support.archive import free_port
-from tests.support.servers import java_of, kafka_answers, parts, spawn, wait_for
+from tests.support.parts import java_of, parts, spawn
 
 
 class Brokers:

@@ -13,8 +13,9 @@ from typing import Any, Self
 from uuid import uuid4
 
 from libs.common.net import Peer
+from tests.support.answering import wait_for
 from tests.support.archive import ROOT, free_port
-from tests.support.servers import required, skip, wait_for
+from tests.support.servers import required, skip
 
 FILE = ROOT / "deploy" / "compose.yaml"
 ROLES = ("ingest", "indexer", "query", "retrieve", "commitment", "mixed")

@@ -7,7 +7,10 @@ import signal
 import subprocess
 from pathlib import Path
 
-from tests.support.servers import Server, http_ok, kafka_answers, spawn, start_own, wait_for
+from tests.support.answering import http_ok, kafka_answers, wait_for
+from tests.support.parts import spawn
+from tests.support.server import Server
+from tests.support.servers import start_own
 
 
 class OwnServer:

@@ -1,7 +1,14 @@
-"""Which receipt of an instance is current: the earliest, whatever the order in which receipts are heard of (pure)."""
+"""Which receipt of an instance is current: the earliest, whatever the order in which receipts are heard of (pure).
+
+Of an instance that was received a hundred thousand times two receipts decide: the earliest one, which is current, and
+the earliest with other bytes than that, which is the other side of the conflict. Both stay what they are until an
+earlier one comes, and then the old current one is among the two. So an index reads those two, and of all others only
+the ones that it is asked about.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from libs.common.ports.index import Applied, InstanceEntry, Outcome
@@ -22,8 +29,12 @@ class Side(NamedTuple):
 class Election:
     """The receipts of one instance that are known, and what entries make of them."""
 
-    def __init__(self, sides: list[Side]) -> None:
-        self.sides = sides
+    def __init__(self, sides: Iterable[Side], elsewhere: Iterable[Side] = ()) -> None:
+        """`sides` are known receipts, the two that decide among them; `elsewhere` are known ones that are not to be
+        counted with them."""
+        self.sides = list(sides)
+        self._known = {side.receipt: side for side in (*elsewhere, *self.sides)}
+        self._before = min(self.sides, default=None)
         self.current: InstanceEntry | None = None
         """The entry that became current, if one did."""
         self.new: list[InstanceEntry] = []
@@ -35,6 +46,11 @@ class Election:
         return min(self.sides)
 
     @property
+    def displaced(self) -> bool:
+        """Whether other bytes became current than those that were: what was kept aside has to be counted again."""
+        return self._before is not None and not self._before.same_bytes(self.kept)
+
+    @property
     def aside(self) -> int:
         """How many sides are kept aside: other bytes than the current one's."""
         kept = self.kept
@@ -43,11 +59,12 @@ class Election:
     def take(self, entry: InstanceEntry) -> Applied:
         """The outcome of one entry."""
         side = Side(entry.receipt, entry.digest, entry.transfer_syntax_uid)
-        known = next((s for s in self.sides if s.receipt == side.receipt), None)
+        known = self._known.get(side.receipt)
         if known is not None:
             return self._told(Outcome.REDELIVERED, known)
         before = min(self.sides, default=None)
         self.sides.append(side)
+        self._known[side.receipt] = side
         self.new.append(entry)
         if before is None or side < before:
             self.current = entry

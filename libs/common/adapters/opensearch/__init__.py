@@ -1,6 +1,7 @@
 """The search index on OpenSearch.
 
-    PREFIX-instances   one per SOP Instance UID: every receipt of it, the attributes and the place of the current one
+    PREFIX-receipts    receipts of instances that were received so often that their own document does not hold them
+    PREFIX-instances   one per SOP Instance UID: its receipts, the attributes and the place of the current one
     PREFIX-series      )
     PREFIX-studies     ) computed anew from the instances whenever one of them changes, so that no count can drift
     PREFIX-patients    )

@@ -1,8 +1,8 @@
 """Entries into the indices: instances first, then everything above them anew.
 
-Any step may be repeated, and by several processes at once. An instance's document holds all its receipts and is only
-replaced where it still is what was read; a writer that lost a race reads again. What is above is computed from what
-searches see, after a refresh (`summaries`).
+Any step may be repeated, and by several processes at once. An instance's document holds its receipts, or those that
+decide (`receipts`), and is only replaced where it still is what was read; a writer that lost a race reads again. What
+is above is computed from what searches see, after a refresh (`summaries`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from libs.common.adapters.opensearch.documents import (
     instance_source,
     receipts_source,
 )
+from libs.common.adapters.opensearch.receipts import Receipts
 from libs.common.adapters.opensearch.summaries import Summaries
 from libs.common.clock import Clock
 from libs.common.dicom.attributes import AttributeTable
 from libs.common.errors import EntryRefused
 from libs.common.ports.index import Applied, InstanceEntry
 
-_READ = ("study", "series", "receipts")
+_READ = ("partition", "uid", "study", "series", "receipts")
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Applying:
         self._client = client
         self._names = names
         self._clock = clock
+        self._receipts = Receipts(client, names)
         self._touched: dict[str, set[tuple[str, str]]] = {}
         """Partitions, and in each the series that may have changed: study and series."""
 
@@ -68,20 +70,25 @@ class Applying:
     async def _round(self, left: dict[str, _Work], outcomes: list[Applied | None]) -> dict[str, _Work]:
         """Take in what is left; what lost a race is left again."""
         found = await self._client.get(self._names["instances"], list(left), _READ)
+        elsewhere = await self._receipts.known((entry for work in left.values() for entry in work.entries), found)
         operations: list[Operation] = []
         for key, work in left.items():
             before = found.get(key, ABSENT)
-            election = election_of(before.source)
+            election = election_of(before.source, elsewhere.get(key, ()))
             for position, entry in zip(work.positions, work.entries, strict=True):
                 outcomes[position] = election.take(entry)
             self._touch(work.entries[0].partition, before, election, work.entries)
             if election.new:
-                operations.append(self._operation(key, before, election))
+                operations.append(await self._operation(key, before, election))
         written = await self._client.bulk(operations)
-        return self._lost(left, operations, written)
+        lost = self._lost(left, operations, written)
+        now = {o.id: _as_written(o, w) for o, w in zip(operations, written, strict=True)}
+        await self._receipts.shorten({key: now.get(key, found.get(key, ABSENT)) for key in left if key not in lost})
+        return lost
 
-    def _operation(self, key: str, before: Found, election: Election) -> Operation:
-        told = receipts_source(election, before.source)
+    async def _operation(self, key: str, before: Found, election: Election) -> Operation:
+        moved_aside = await self._receipts.aside(election.new[0], election, before.source)
+        told = receipts_source(election, moved_aside, before.source)
         index = self._names["instances"]
         if election.current is not None:
             return Operation("index", index, key, {**instance_source(election.current, self._table), **told}, before)
@@ -104,3 +111,9 @@ class Applying:
             if result.conflict:
                 lost[operation.id] = left[operation.id]
         return lost
+
+
+def _as_written(operation: Operation, written: Written) -> Found:
+    """What lies there once an operation is done, as far as it tells of receipts."""
+    before = operation.found.source if operation.found is not None else None
+    return Found({**(before or {}), **operation.body.get("doc", operation.body)}, written.seq_no, written.primary_term)

@@ -78,6 +78,7 @@ class Written:
     done: bool
     conflict: bool = False
     seq_no: int = -1
+    primary_term: int = 0
     refusal: str = ""
 
 
@@ -198,7 +199,7 @@ async def rounds(clock: Clock) -> AsyncIterator[int]:
 def _written(item: Mapping[str, Any]) -> Written:
     status, error = item["status"], item.get("error")
     if error is None:
-        return Written(True, seq_no=item["_seq_no"])
+        return Written(True, seq_no=item["_seq_no"], primary_term=item["_primary_term"])
     if status == 409:
         return Written(False, conflict=True)
     # Blocked (403, 429), overwhelmed (429), gone (404) or broken (5xx): another time.

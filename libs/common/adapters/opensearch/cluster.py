@@ -5,7 +5,9 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 
-KINDS = ("patients", "studies", "series", "instances")
+LEVELS = ("patients", "studies", "series", "instances")
+"""What is searched, from above."""
+KINDS = (*LEVELS, "receipts")
 """What there is an index of."""
 
 

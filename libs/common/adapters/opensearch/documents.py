@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,10 +69,27 @@ def patient_key(above: Mapping[int, Any], study_uid: str) -> str:
 # ---- instances
 
 
-def election_of(source: Source | None) -> Election:
-    """What is known of an instance's receipts."""
-    known = source["receipts"]["all"] if source is not None else []
-    return Election([Side(*row[:3]) for row in known])
+MOST_NEAR = 32
+"""Receipts that stay in an instance's document; of one that has more, only the two that decide do."""
+
+Row = list[str]
+"""A receipt in its instance's document: id, digest, transfer syntax, object key."""
+
+
+def receipt_id(instance: str, receipt: str) -> str:
+    """The id of a receipt's own document."""
+    return f"{instance}:{receipt}"
+
+
+def election_of(source: Source | None, elsewhere: Iterable[Side] = ()) -> Election:
+    """What is known of an instance's receipts: from its document, and from those of their own."""
+    near = source["receipts"]["near"] if source is not None else []
+    return Election((Side(*row[:3]) for row in near), elsewhere)
+
+
+def moved_receipts(source: Source | None) -> int:
+    """How many receipts of an instance have documents of their own."""
+    return int(source["receipts"]["moved"]) if source is not None else 0
 
 
 def instance_source(entry: InstanceEntry, table: AttributeTable) -> Source:
@@ -106,11 +123,48 @@ def instance_source(entry: InstanceEntry, table: AttributeTable) -> Source:
     }
 
 
-def receipts_source(election: Election, before: Source | None) -> Source:
-    """The part that tells of all receipts; the object of each stays known, for whoever collects what nobody needs."""
-    keys = {row[0]: row[3] for row in before["receipts"]["all"]} if before is not None else {}
-    keys |= {entry.receipt: entry.object_key for entry in election.new}
-    return {"aside": election.aside, "receipts": {"all": [[*side, keys[side.receipt]] for side in election.sides]}}
+def receipts_source(election: Election, moved_aside: int, before: Source | None) -> Source:
+    """The part that tells of all receipts; the object of each stays known, for whoever collects what nobody needs.
+    `moved_aside` are those with documents of their own that are kept aside."""
+    near: list[Row] = [] if before is None else list(before["receipts"]["near"])
+    near += [[e.receipt, e.digest, e.transfer_syntax_uid, e.object_key] for e in election.new]
+    return {
+        "aside": election.aside + moved_aside,
+        "receipts": {"near": near, "moved": moved_receipts(before), "moved_aside": moved_aside},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Shortened:
+    """What an instance's document tells of receipts once those in `moved` have documents of their own."""
+
+    receipts: Source
+    moved: Sequence[Row]
+
+
+def shortened(source: Source | None) -> Shortened | None:
+    """How a document with too many receipts becomes one with those that decide; None where it has not too many."""
+    receipts = source["receipts"] if source is not None else {"near": []}
+    near: list[Row] = sorted(receipts["near"])
+    if len(near) <= MOST_NEAR:
+        return None
+    kept = near[0]
+    rival = next((row for row in near if row[1:3] != kept[1:3]), None)
+    stays = [kept] if rival is None else [kept, rival]
+    moved = [row for row in near if row not in stays]
+    aside = sum(row[1:3] != kept[1:3] for row in moved)
+    told = {
+        "near": stays,
+        "moved": receipts["moved"] + len(moved),
+        "moved_aside": receipts["moved_aside"] + aside,
+    }
+    return Shortened(told, moved)
+
+
+def receipt_source(instance: Source, row: Row) -> Source:
+    """A receipt in a document of its own."""
+    names = ("receipt", "digest", "transfer_syntax", "object_key")
+    return {"partition": instance["partition"], "uid": instance["uid"], **dict(zip(names, row, strict=True))}
 
 
 LOCATION_FIELDS = ("study", "series", "uid", "sop_class", "place")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from libs.common.adapters.opensearch.client import DEPENDENCY, Client
-from libs.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
+from libs.common.adapters.opensearch.cluster import KINDS, LEVELS, OpenSearchCluster
 from libs.common.adapters.opensearch.schema import VERSION, mappings_of, table_of, template_of
 from libs.common.dicom.attributes import AttributeTable
 from libs.common.errors import ConfigError, DependencyUnavailable
@@ -23,28 +23,28 @@ class Generations:
         self._client = client
         self._cluster = cluster
 
-    async def ensure(self, table: AttributeTable) -> None:
-        """Templates, and a first generation for `table` where there is none. Raises `ConfigError` where
-        the live one has another version's mappings."""
+    async def ensure(self, table: AttributeTable, *, any_version: bool) -> None:
+        """Templates, and a first generation for `table` where there is none. Raises `ConfigError` where the live one
+        has another version's mappings, unless that is wanted: it stays what it is then."""
         for kind in KINDS:
             name = f"{self._cluster.alias(kind)}-v{VERSION}"
             await self._client.request("PUT", f"/_index_template/{name}", template_of(kind, self._cluster))
         known = await self._aliases()
+        if (other := _of_another_version(known)) and any_version:
+            return
+        if other:
+            raise ConfigError("storage.index", None, f"{other}: run `gantry reindex`")
         for kind in KINDS:
             if kind not in known:
                 await self._make(kind, 1, {self._cluster.alias(kind): {}}, table)
-        for kind, index in (await self.live()).items():
-            if _version(index) != VERSION:
-                reason = f"index of {kind} has version {_version(index)}, not {VERSION}: run `gantry reindex`"
-                raise ConfigError("storage.index", None, reason)
 
     async def live(self) -> dict[str, str]:
-        """What the aliases name now. Raises `DependencyUnavailable` where one is missing."""
+        """What the aliases name now, all of it ours to write to. Raises `DependencyUnavailable` where one is missing or
+        has another version's mappings: whoever is of that version has rebuilt it while we ran."""
         known = await self._aliases()
-        for kind in KINDS:
-            if kind not in known:
-                raise DependencyUnavailable(DEPENDENCY, f"no index is called {self._cluster.alias(kind)}")
-        return known
+        if other := _of_another_version(known):
+            raise DependencyUnavailable(DEPENDENCY, f"{other}: it was rebuilt for another release than this one")
+        return self._complete(known, KINDS)
 
     async def table(self, index: str) -> AttributeTable:
         """What an index was made for; of an alias, the index that it names now."""
@@ -53,7 +53,7 @@ class Generations:
 
     async def make_next(self, table: AttributeTable) -> dict[str, str]:
         """An empty generation for `table`, beside the live one; what an earlier try left is removed."""
-        live = set((await self.live()).values())
+        live = set((await self.replaceable()).values())
         numbers = [_number(index) for index in live]
         for index in await self._indices():
             if index not in live:
@@ -62,12 +62,17 @@ class Generations:
         number = max(numbers) + 1
         return {kind: await self._make(kind, number, {}, table) for kind in KINDS}
 
+    async def replaceable(self) -> dict[str, str]:
+        """What the aliases name now, of whatever version: not every one had all kinds."""
+        return self._complete(await self._aliases(), LEVELS)
+
     async def swap(self, old: Names, new: Names) -> None:
         """The aliases name the new indices from one moment to the next, for everybody."""
-        actions = []
+        actions: list[dict[str, dict[str, object]]] = []
         for kind in KINDS:
             alias = self._cluster.alias(kind)
-            actions.append({"remove": {"index": old[kind], "alias": alias, "must_exist": True}})
+            if kind in old:
+                actions.append({"remove": {"index": old[kind], "alias": alias, "must_exist": True}})
             actions.append({"add": {"index": new[kind], "alias": alias}})
         await self._client.request("POST", "/_aliases", {"actions": actions})
 
@@ -75,9 +80,16 @@ class Generations:
         """Remove indices; those that are gone already are satisfied."""
         await self._client.request("DELETE", f"/{','.join(indices)}", ignore_unavailable="true")
 
+    def _complete(self, known: dict[str, str], kinds: Sequence[str]) -> dict[str, str]:
+        for kind in kinds:
+            if kind not in known:
+                raise DependencyUnavailable(DEPENDENCY, f"no index is called {self._cluster.alias(kind)}")
+        return known
+
     async def _aliases(self) -> dict[str, str]:
         aliases = {self._cluster.alias(kind): kind for kind in KINDS}
-        answer = await self._client.request("GET", f"/_alias/{','.join(aliases)}", absent=(404,)) or {}
+        # By a pattern: where one of several names is missing, a server says nothing of the others.
+        answer = await self._client.request("GET", f"/_alias/{self._cluster.alias('*')}", absent=(404,)) or {}
         return {
             aliases[alias]: index
             for index, found in answer.items()
@@ -98,6 +110,14 @@ class Generations:
             "PUT", f"/{index}", {"aliases": aliases, "mappings": mappings_of(kind, table)}, absent=(400,)
         )
         return index
+
+
+def _of_another_version(known: Names) -> str:
+    """What to say of live indices that have another version's mappings; "" where none has."""
+    return next(
+        (f"index of {k} has version {_version(i)}, not {VERSION}" for k, i in known.items() if _version(i) != VERSION),
+        "",
+    )
 
 
 def _version(index: str) -> int:

@@ -53,9 +53,9 @@ class OpenSearchIndex:
         """Until when, and what the alias's index was made for."""
         self._aliases = {kind: cluster.alias(kind) for kind in KINDS}
 
-    async def open(self) -> None:
-        """Make what is missing."""
-        await self._generations.ensure(self._attributes)
+    async def open(self, *, any_version: bool = False) -> None:
+        """Make what is missing; see `open_opensearch_index`."""
+        await self._generations.ensure(self._attributes, any_version=any_version)
 
     async def close(self) -> None:
         await self._client.close()
@@ -117,7 +117,7 @@ class OpenSearchIndex:
     async def take_over(self) -> None:
         if self._successor is None:
             raise RuntimeError("this index is in use already")
-        old = await self._generations.live()
+        old = await self._generations.replaceable()
         await self._generations.swap(old, self._successor)
         self._successor, self._replaced = None, old
 
@@ -155,14 +155,17 @@ async def open_opensearch_index(
     clock: Clock,
     linger: float = _LINGER_SECONDS,
     attributes: AttributeTable = STANDARD,
+    *,
+    any_version: bool = False,
 ) -> OpenSearchIndex:
     """The index, made for `attributes` where it is not there yet, ready for use. Raises `DependencyUnavailable` while
-    the cluster is away, `ConfigError` where it does not fit."""
+    the cluster is away, `ConfigError` where it does not fit: with `any_version`, one that another release made may be
+    counted and have a successor, and no more."""
     if _PREFIX.fullmatch(cluster.prefix) is None:
         raise ConfigError("storage.index", None, f"{cluster.prefix!r}: index names are of a-z, 0-9, '-', '_' and '.'")
     index = OpenSearchIndex(cluster, clock, linger=linger, attributes=attributes)
     try:
-        await index.open()
+        await index.open(any_version=any_version)
     except BaseException:
         await index.close()
         raise

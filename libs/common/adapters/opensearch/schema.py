@@ -1,18 +1,18 @@
-"""The four indices: strict mappings, made from the table of attributes; a template for each."""
+"""The indices: strict mappings, those of the searched ones made from the table of attributes; a template for each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from libs.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
+from libs.common.adapters.opensearch.cluster import LEVELS, OpenSearchCluster
 from libs.common.adapters.opensearch.terms import SOUNDS, field_type, searchable
 from libs.common.dicom.attributes import Attribute, AttributeTable, Level
 
 VERSION = 2
 """Part of every index name: another mapping is another version, and comes in by `gantry reindex`."""
 
-LEVELS = dict(zip(KINDS, Level, strict=True))
+_LEVEL = dict(zip(LEVELS, Level, strict=True))
 
 _KEY: dict[str, Any] = {"type": "keyword", "ignore_above": 8191}
 _NUMBER: dict[str, Any] = {"type": "integer"}
@@ -42,11 +42,20 @@ _OWN: dict[str, dict[str, Any]] = {
         "above": _PACKED,
     },
 }
+_RECEIPT = {
+    "partition": _KEY,
+    "uid": _KEY,
+    "receipt": _KEY,
+    "digest": _KEY,
+    "transfer_syntax": _KEY,
+    "object_key": {**_KEY, "index": False, "doc_values": False},
+}
 _SORT = {
     "patients": ["uid"],
     "studies": ["uid"],
     "series": ["study", "uid"],
     "instances": ["study", "series", "uid"],
+    "receipts": ["uid", "receipt"],
 }
 
 
@@ -69,19 +78,25 @@ def template_of(kind: str, cluster: OpenSearchCluster) -> dict[str, Any]:
                 "sort.field": _SORT[kind],
                 "sort.order": ["asc"] * len(_SORT[kind]),
             },
-            "mappings": {"dynamic": "strict", "properties": {**_COMMON, **_OWN[kind]}},
+            "mappings": {
+                "dynamic": "strict",
+                "properties": _RECEIPT if kind == "receipts" else {**_COMMON, **_OWN[kind]},
+            },
         },
     }
 
 
 def mappings_of(kind: str, table: AttributeTable) -> dict[str, Any]:
     """The mappings that make an index one for the attributes in `table`, which it tells by `_meta`."""
-    level = LEVELS[kind]
+    added = [[a.tag, a.keyword, a.vr, a.level.value, a.creator] for a in table.added]
+    meta = {"gantry": VERSION, "attributes": added}
+    if kind == "receipts":
+        return {"_meta": meta}
+    level = _LEVEL[kind]
     properties = {"t": _terms(level, table)}
     if level is Level.STUDY:
         properties["p"] = _terms(Level.PATIENT, table, computed=False)
-    added = [[a.tag, a.keyword, a.vr, a.level.value, a.creator] for a in table.added]
-    return {"_meta": {"gantry": VERSION, "attributes": added}, "properties": properties}
+    return {"_meta": meta, "properties": properties}
 
 
 def table_of(mappings: Mapping[str, Any]) -> AttributeTable:

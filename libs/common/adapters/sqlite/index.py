@@ -123,7 +123,8 @@ class SqliteIndex:
             names = ("patients", "studies", "series", "instances", "aside")
             numbers = connection.execute(
                 "SELECT (SELECT count(*) FROM patient WHERE partition = ?1), count(*), coalesce(sum(series), 0),"
-                " coalesce(sum(instances), 0), (SELECT count(*) FROM receipt WHERE partition = ?1 AND aside)"
+                " coalesce(sum(instances), 0),"
+                " (SELECT count(*) FROM receipt INDEXED BY receipt_aside WHERE partition = ?1 AND aside)"
                 " FROM study WHERE partition = ?1",
                 (partition,),
             ).fetchone()

@@ -27,17 +27,36 @@ _Key = tuple[str, str]
 """Partition and SOP Instance UID."""
 
 
+_DECIDING = """
+    SELECT r.uid, r.receipt, r.digest, r.transfer_syntax FROM json_each(?2) AS asked CROSS JOIN receipt AS r
+    ON r.partition = ?1 AND r.uid = asked.value AND r.receipt IN (
+        (SELECT min(receipt) FROM receipt WHERE partition = ?1 AND uid = asked.value),
+        (SELECT min(receipt) FROM receipt INDEXED BY receipt_aside
+            WHERE partition = ?1 AND uid = asked.value AND aside))
+"""
+_ASKED = """
+    SELECT r.uid, r.receipt, r.digest, r.transfer_syntax FROM json_each(?2) AS asked CROSS JOIN receipt AS r
+    ON r.partition = ?1 AND r.uid = json_extract(asked.value, '$[0]') AND r.receipt = json_extract(asked.value, '$[1]')
+"""
+
+
 def _elections(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> defaultdict[_Key, Election]:
-    """What the tables say of the instances in a batch."""
-    elections: defaultdict[_Key, Election] = defaultdict(lambda: Election([]))
+    """What the tables say of the instances in a batch; not all of their receipts, there may be very many."""
+    deciding: defaultdict[_Key, list[Side]] = defaultdict(list)
+    asked: defaultdict[_Key, list[Side]] = defaultdict(list)
     for partition, uids in _uids(entries).items():
-        rows = connection.execute(
-            "SELECT uid, receipt, digest, transfer_syntax FROM receipt WHERE partition = ?"
-            " AND uid IN (SELECT value FROM json_each(?))",
-            (partition, json.dumps(uids)),
-        )
-        for uid, *side in rows:
-            elections[partition, uid].sides.append(Side(*side))
+        for uid, *side in connection.execute(_DECIDING, (partition, json.dumps(list(dict.fromkeys(uids))))):
+            deciding[partition, uid].append(Side(*side))
+        again = [
+            (e.sop_instance_uid, e.receipt)
+            for e in entries
+            if e.partition == partition and (partition, e.sop_instance_uid) in deciding
+        ]
+        for uid, *side in connection.execute(_ASKED, (partition, json.dumps(again))) if again else ():
+            asked[partition, uid].append(Side(*side))
+    elections: defaultdict[_Key, Election] = defaultdict(lambda: Election(()))
+    for key, sides in deciding.items():
+        elections[key] = Election(sides, asked[key])
     return elections
 
 
@@ -45,26 +64,30 @@ def apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> l
     """Take entries in, inside the transaction that is open."""
     elections = _elections(connection, entries)
     outcomes = [elections[entry.partition, entry.sop_instance_uid].take(entry) for entry in entries]
-    connection.executemany(
-        "INSERT INTO receipt (partition, uid, receipt, digest, transfer_syntax, object_key) VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (e.partition, e.sop_instance_uid, e.receipt, e.digest, e.transfer_syntax_uid, e.object_key)
-            for election in elections.values()
-            for e in election.new
-        ],
-    )
     for (partition, uid), election in elections.items():
-        if election.new and len(election.sides) > 1:
+        if election.displaced:
             kept = election.kept
             connection.execute(
                 "UPDATE receipt SET aside = (digest != ? OR transfer_syntax != ?) WHERE partition = ? AND uid = ?",
                 (kept.digest, kept.transfer_syntax, partition, uid),
             )
+    connection.executemany(
+        "INSERT INTO receipt (partition, uid, receipt, digest, transfer_syntax, object_key, aside)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [row for election in elections.values() for row in _receipts(election)],
+    )
     current = [election.current for election in elections.values() if election.current is not None]
     if current:
         attributes = attributes_of(connection)
         refresh(connection, _put(connection, current, attributes), attributes)
     return outcomes
+
+
+def _receipts(election: Election) -> Iterator[tuple[str | bool, ...]]:
+    kept = election.kept if election.new else None
+    for e in election.new:
+        aside = kept is not None and (e.digest, e.transfer_syntax_uid) != (kept.digest, kept.transfer_syntax)
+        yield e.partition, e.sop_instance_uid, e.receipt, e.digest, e.transfer_syntax_uid, e.object_key, aside
 
 
 def _uids(entries: Sequence[InstanceEntry]) -> dict[str, list[str]]:

@@ -61,33 +61,39 @@ CREATE TABLE receipt (
     partition TEXT NOT NULL, uid TEXT NOT NULL, receipt TEXT NOT NULL, digest TEXT NOT NULL,
     transfer_syntax TEXT NOT NULL, object_key TEXT NOT NULL, aside INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (partition, uid, receipt)) WITHOUT ROWID;
-CREATE INDEX receipt_aside ON receipt (partition) WHERE aside;
+CREATE INDEX receipt_aside ON receipt (partition, uid, receipt) WHERE aside;
 """
 _ATTRIBUTE = """CREATE TABLE attribute (
-    tag INTEGER PRIMARY KEY, keyword TEXT NOT NULL, vr TEXT NOT NULL, level TEXT NOT NULL, creator TEXT NOT NULL)"""
+    tag INTEGER PRIMARY KEY, keyword TEXT NOT NULL, vr TEXT NOT NULL, level TEXT NOT NULL, creator TEXT NOT NULL);
+"""
+_UPGRADES = {
+    # What was applied before has no layout: it is read from the objects then, until `gantry reindex`.
+    1: "ALTER TABLE instance ADD COLUMN layout BLOB NOT NULL DEFAULT X''",
+    # And what is there already is looked at whatever is looked for.
+    2: f"""ALTER TABLE patient ADD COLUMN sounds TEXT NOT NULL DEFAULT '{SEVERAL}';
+ALTER TABLE study ADD COLUMN sounds TEXT NOT NULL DEFAULT '{SEVERAL}';
+ALTER TABLE study ADD COLUMN description TEXT NOT NULL DEFAULT '{SEVERAL}';
+DROP INDEX receipt_aside;
+CREATE INDEX receipt_aside ON receipt (partition, uid, receipt) WHERE aside;
+{_ATTRIBUTE}""",
+}
+"""What makes of each version the next one."""
 
 
 def create(connection: sqlite3.Connection, attributes: AttributeTable) -> None:
-    """Make the tables for `attributes`, inside the transaction that is open, where they are not there yet."""
+    """Make the tables for `attributes`, inside the transaction that is open, where they are not there yet, or of what a
+    version before left what they are now."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
-    if version == 1:
-        # What was applied before has no layout: it is read from the objects then, until `gantry reindex`.
-        connection.execute("ALTER TABLE instance ADD COLUMN layout BLOB NOT NULL DEFAULT X''")
-    if version in (1, 2):
-        # What is there already is looked at whatever is looked for, until it changes or `gantry reindex`.
-        for table, column in (("patient", "sounds"), ("study", "sounds"), ("study", "description")):
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT NOT NULL DEFAULT '{SEVERAL}'")
-        connection.execute(_ATTRIBUTE)
-        connection.execute(f"PRAGMA user_version={VERSION}")
-        return
-    if version != 0:
+    if version > VERSION:
         raise sqlite3.DatabaseError(f"search index has version {version}, not {VERSION}: remove it to have it rebuilt")
-    for statement in [*_SCHEMA.split(";\n"), _ATTRIBUTE]:
+    steps = [_UPGRADES[known] for known in range(version, VERSION)] if version else [_SCHEMA, _ATTRIBUTE]
+    for statement in ";\n".join(steps).split(";\n"):
         if statement.strip():
             connection.execute(statement)
-    rows = [(a.tag, a.keyword, a.vr, a.level.value, a.creator) for a in attributes.added]
+    made_for = [] if version else attributes.added
+    rows = [(a.tag, a.keyword, a.vr, a.level.value, a.creator) for a in made_for]
     connection.executemany("INSERT INTO attribute VALUES (?, ?, ?, ?, ?)", rows)
     connection.execute(f"PRAGMA user_version={VERSION}")
 

@@ -21,6 +21,7 @@ from libs.common.adapters.sqlite.consumer import SqliteConsumer
 from libs.common.adapters.sqlite.database import Readers, Writer, translating
 from libs.common.adapters.sqlite.records import (
     insert,
+    last_before,
     last_offset,
     make_tables,
     read_after,
@@ -79,7 +80,7 @@ class SqliteLog:
     async def replay(self, topic: str, since_us: int = 0) -> AsyncIterator[Record]:
         require_topic(topic)
         end = await self._readers.run(lambda connection: last_offset(connection, topic))
-        after = 0
+        after = await self._readers.run(partial(last_before, topic=topic, since_us=since_us)) if since_us else 0
         while after < end:
             page = await self._readers.run(partial(read_after, topic=topic, after=after, end=end, limit=_PAGE))
             if not page:

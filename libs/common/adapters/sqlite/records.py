@@ -10,6 +10,8 @@ from libs.common.events import TOPICS
 from libs.common.ports.log import Record
 
 _TABLES = {topic.name: f"records_{topic.name.replace('-', '_')}" for topic in TOPICS.values()}
+_BY_TIME = {topic.name: _TABLES[topic.name] for topic in TOPICS.values() if topic.retention_ms is None}
+"""What grows for ever has an index of its times: who starts reads it from some time on."""
 _INSERT = {topic: f"INSERT INTO {table}(key, appended_at, payload) VALUES(?, ?, ?)" for topic, table in _TABLES.items()}
 
 
@@ -26,6 +28,8 @@ def make_tables(connection: sqlite3.Connection) -> None:
             f"CREATE TABLE IF NOT EXISTS {table}(offset INTEGER PRIMARY KEY AUTOINCREMENT, "
             "key TEXT NOT NULL, appended_at INTEGER NOT NULL, payload BLOB NOT NULL)"
         )
+    for table in _BY_TIME.values():
+        connection.execute(f"CREATE INDEX IF NOT EXISTS {table}_at ON {table}(appended_at)")
     connection.execute(
         "CREATE TABLE IF NOT EXISTS groups(name TEXT, topic TEXT, committed INTEGER NOT NULL, "
         "PRIMARY KEY(name, topic)) WITHOUT ROWID"
@@ -42,6 +46,14 @@ def last_offset(connection: sqlite3.Connection, topic: str) -> int:
     """The offset of the newest record that ever was in a topic, 0 before the first."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (_TABLES[topic],)).fetchone()
     return int(row[0]) if row else 0
+
+
+def last_before(connection: sqlite3.Connection, topic: str, since_us: int) -> int:
+    """The offset behind which all records of a topic lie that were appended at `since_us` or later."""
+    by_time = f"INDEXED BY {_BY_TIME[topic]}_at" if topic in _BY_TIME else ""
+    query = f"SELECT min(offset) FROM {_TABLES[topic]} {by_time} WHERE appended_at >= ?"
+    (first,) = connection.execute(query, (since_us,)).fetchone()
+    return int(first) - 1 if first is not None else last_offset(connection, topic)
 
 
 def read_after(connection: sqlite3.Connection, topic: str, after: int, end: int, limit: int) -> list[Record]:

@@ -54,6 +54,29 @@ def test_what_is_known_may_be_split_between_batches(entries: list[InstanceEntry]
         assert sorted(second.sides) == sorted(whole.sides)
 
 
+@given(receipts(), st.randoms())
+def test_two_receipts_decide(entries: list[InstanceEntry], dice: object) -> None:
+    """Who knows the earliest, the earliest with other bytes, and those that are asked about, tells the same."""
+    order = [*entries, *entries[:3]]
+    dice.shuffle(order)  # type: ignore[attr-defined]
+    whole = Election([])
+    for one in order:
+        before = sorted(whole.sides)
+        other = next((s for s in before if not s.same_bytes(before[0])), None)
+        deciding = [*before[:1], *([other] if other else [])]
+        asked = [s for s in before if s.receipt == one.receipt]
+        part = Election(deciding, asked)
+        displaced = bool(before) and not min([*before, side_of(one)]).same_bytes(before[0])
+        assert part.take(one) == whole.take(one)
+        assert part.kept == whole.kept
+        assert part.displaced == displaced
+        assert (part.current is one) == (not asked and part.kept == side_of(one))
+
+
+def side_of(one: InstanceEntry) -> Side:
+    return Side(one.receipt, one.digest, one.transfer_syntax_uid)
+
+
 def test_a_conflict_is_told_with_both_sides_whoever_came_first() -> None:
     early, late = entry(1, digest="blake3:aa"), entry(2, digest="blake3:bb")
     for order in itertools.permutations([early, late]):

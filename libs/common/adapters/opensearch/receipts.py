@@ -1,0 +1,97 @@
+"""Receipts of an instance that has too many of them for its document: each becomes a document of its own.
+
+A receipt is first written into its instance's document, with the counts, under `_seq_no`: so it is counted once. What
+is in that document and does not decide moves out later (`shorten`): first the receipts' own documents are written, as
+often as it takes, then the instance's document without them, if nobody has written it since. So every receipt that was
+ever taken is in one of the two places, or for a while in both, and an instance's document has at most `MOST_NEAR` of
+them and those of the batch that is being applied.
+
+Who looks for a receipt reads the instance's document first and then the receipt's own: what the former no longer holds
+was in the latter before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from libs.common.adapters.election import Election, Side
+from libs.common.adapters.opensearch.client import DEPENDENCY, Client, Found, Operation
+from libs.common.adapters.opensearch.documents import (
+    Source,
+    instance_id,
+    moved_receipts,
+    receipt_id,
+    receipt_source,
+    shortened,
+)
+from libs.common.errors import DependencyUnavailable
+from libs.common.ports.index import InstanceEntry
+
+_SIDE = ("receipt", "digest", "transfer_syntax")
+
+
+class Receipts:
+    """The receipts of one generation that lie outside the instances' documents."""
+
+    def __init__(self, client: Client, names: Mapping[str, str]) -> None:
+        self._client = client
+        self._instances, self._receipts = names["instances"], names["receipts"]
+
+    async def known(self, entries: Iterable[InstanceEntry], found: Mapping[str, Found]) -> dict[str, list[Side]]:
+        """By instance (id), those receipts of `entries` that are known and not in the documents that were `found`."""
+        asked: dict[str, str] = {}
+        for entry in entries:
+            instance = instance_id(entry.partition, entry.sop_instance_uid)
+            if instance in found and moved_receipts(found[instance].source):
+                asked[receipt_id(instance, entry.receipt)] = instance
+        sides: dict[str, list[Side]] = {}
+        for key, one in (await self._client.get(self._receipts, list(asked), _SIDE) if asked else {}).items():
+            if one.source is not None:
+                sides.setdefault(asked[key], []).append(Side(*(one.source[field] for field in _SIDE)))
+        return sides
+
+    async def aside(self, entry: InstanceEntry, election: Election, before: Source | None) -> int:
+        """How many of the receipts of an instance that are not in its document have other bytes than the one that is
+        current now. `entry` is one of the instance's, `before` its document as it was read."""
+        moved = moved_receipts(before)
+        if not moved or before is None:
+            return 0
+        if not election.displaced:
+            aside: int = before["receipts"]["moved_aside"]
+            return aside
+        kept = election.kept
+        same = [
+            {"term": {"partition": entry.partition}},
+            {"term": {"uid": entry.sop_instance_uid}},
+            {"term": {"digest": kept.digest}},
+            {"term": {"transfer_syntax": kept.transfer_syntax}},
+        ]
+        # Somebody may be about to move some that are still counted in the instance's document.
+        near = [{"terms": {"receipt": [row[0] for row in before["receipts"]["near"]]}}]
+        await self._client.refresh(self._receipts)
+        body = {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": same, "must_not": near}}}
+        answer = await self._client.search(self._receipts, body)
+        return moved - int(answer["hits"]["total"]["value"])
+
+    async def shorten(self, instances: Mapping[str, Found]) -> None:
+        """Move out what does not decide, of those documents of instances that have grown too long; as they were read or
+        written. Of one that somebody has written since, that one takes care."""
+        moving = {key: (one, move) for key, one in instances.items() if (move := shortened(one.source)) is not None}
+        if not moving:
+            return
+        await self._write(
+            Operation("index", self._receipts, receipt_id(key, row[0]), receipt_source(one.source, row))
+            for key, (one, move) in moving.items()
+            if one.source is not None
+            for row in move.moved
+        )
+        await self._write(
+            Operation("update", self._instances, key, {"doc": {"receipts": move.receipts}}, one)
+            for key, (one, move) in moving.items()
+        )
+
+    async def _write(self, operations: Iterable[Operation]) -> None:
+        every: Sequence[Operation] = list(operations)
+        for result in await self._client.bulk(every):
+            if result.refusal:
+                raise DependencyUnavailable(DEPENDENCY, f"it refuses a receipt: {result.refusal}")

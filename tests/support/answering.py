@@ -1,0 +1,54 @@
+"""Whether a server answers yet."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+
+def wait_for(answers: Callable[[], bool], seconds: float, what: str) -> None:
+    """Return when `answers`; an `AssertionError` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not answers():
+        assert time.monotonic() < deadline, f"{what} did not answer within {seconds:g} s"
+        time.sleep(0.1)
+
+
+def http_ok(url: str) -> bool:
+    """Whether a GET is answered with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (OSError, urllib.error.HTTPError):
+        return False
+
+
+def kafka_answers(bootstrap: str) -> bool:
+    """Whether the broker takes part in the protocol."""
+    import asyncio
+    import logging
+
+    from aiokafka.client import AIOKafkaClient
+    from aiokafka.errors import KafkaError
+
+    async def ask() -> bool:
+        client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=2000)
+        try:
+            await client.bootstrap()  # of where it sends its clients, only the name is asked
+            return bool(client.cluster.brokers())
+        except (KafkaError, OSError):
+            return False
+        finally:
+            await client.close()
+
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        # In a thread: the caller may have a running event loop.
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: asyncio.run(ask())).result()
+    finally:
+        logging.getLogger("aiokafka").setLevel(logging.NOTSET)

