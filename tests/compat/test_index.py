@@ -10,7 +10,7 @@ import pytest
 
 from libs.common.adapters.sqlite import open_sqlite_index
 from libs.common.adapters.sqlite.index_schema import VERSION, create
-from libs.common.dicom.attributes import Level
+from libs.common.dicom.attributes import STANDARD, Level
 from libs.common.dicom.matching import Document, Query, Wildcard
 from libs.common.errors import DependencyUnavailable
 from libs.common.ports.index import InstanceEntry, Outcome, SearchIndex
@@ -82,11 +82,11 @@ async def test_an_index_of_before_is_like_a_new_one_and_can_be_built_anew(versio
     index = await open_sqlite_index(path)
     fresh = tmp_path / "fresh.db"
     connection = sqlite3.connect(fresh)
-    create(connection)
+    create(connection, STANDARD)
     connection.commit()
     connection.close()
     assert shape(path) == shape(fresh)
-    successor = await index.successor()
+    successor = await index.successor(STANDARD)
     await successor.apply(APPLIED)
     await successor.take_over()
     assert {uid: at.layout for uid, at in (await index.resolve("default", _uids(APPLIED))).items()} == {

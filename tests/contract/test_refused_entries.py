@@ -11,6 +11,7 @@ import pytest
 from libs.common.adapters.files import open_file_store
 from libs.common.adapters.sqlite import open_sqlite_log
 from libs.common.clock import SystemClock
+from libs.common.dicom.attributes import STANDARD
 from libs.common.errors import EntryRefused
 from libs.common.events import DeadLetter, decode
 from libs.common.telemetry.metrics import Metrics
@@ -48,7 +49,7 @@ async def test_it_goes_to_the_dead_letters_and_the_others_are_indexed(index: obj
     events = [replace(stored(n), header=header) for n in range(1, 6)]
     events[2] = replace(events[2], sop_instance_uid=IMPOSSIBLE)
     await log.append(*events)
-    loop = build(objects, log, index, clock, metrics)  # type: ignore[arg-type]
+    loop = build(objects, log, index, clock, metrics, STANDARD)  # type: ignore[arg-type]
     running = asyncio.create_task(loop.run())
     async with asyncio.timeout(60):
         while (await log.lag("indexer")).get("instances", 1):

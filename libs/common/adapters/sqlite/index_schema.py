@@ -19,12 +19,12 @@ SEVERAL = "\x01"
 NARROW = 128
 """Characters of a value that a narrowing column holds."""
 
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE patient (
     id INTEGER PRIMARY KEY AUTOINCREMENT, partition TEXT NOT NULL, key TEXT NOT NULL, first TEXT NOT NULL DEFAULT '',
     attributes BLOB NOT NULL DEFAULT X'80', studies INTEGER NOT NULL DEFAULT 0, series INTEGER NOT NULL DEFAULT 0,
     instances INTEGER NOT NULL DEFAULT 0, pid TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '',
-    sounds TEXT NOT NULL DEFAULT '', UNIQUE (partition, key));
+    sounds TEXT NOT NULL DEFAULT '{SEVERAL}', UNIQUE (partition, key));
 CREATE INDEX patient_pid ON patient (partition, pid);
 CREATE INDEX patient_name ON patient (partition, name);
 
@@ -33,8 +33,8 @@ CREATE TABLE study (
     DEFAULT 0, first TEXT NOT NULL DEFAULT '', attributes BLOB NOT NULL DEFAULT X'80',
     series INTEGER NOT NULL DEFAULT 0, instances INTEGER NOT NULL DEFAULT 0, modalities TEXT NOT NULL DEFAULT '[]',
     sop_classes TEXT NOT NULL DEFAULT '[]', pid TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '',
-    accession TEXT NOT NULL DEFAULT '', date TEXT NOT NULL DEFAULT '', sounds TEXT NOT NULL DEFAULT '',
-    description TEXT NOT NULL DEFAULT '', UNIQUE (partition, uid));
+    accession TEXT NOT NULL DEFAULT '', date TEXT NOT NULL DEFAULT '', sounds TEXT NOT NULL DEFAULT '{SEVERAL}',
+    description TEXT NOT NULL DEFAULT '{SEVERAL}', UNIQUE (partition, uid));
 CREATE INDEX study_patient ON study (patient_id);
 CREATE INDEX study_pid ON study (partition, pid);
 CREATE INDEX study_name ON study (partition, name);
