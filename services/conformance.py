@@ -16,12 +16,12 @@ from libs.common import errors
 from libs.common.config.settings import Settings
 from libs.common.dicom.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, Level, keyword_of
 from libs.common.dicom.charsets import DEFINED_TERMS
+from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
 from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from libs.common.net import scu
 from libs.common.web.capabilities import paths
 from services.commitment import wire
-from services.ingest.app import STORAGE_SOP_CLASSES
 from services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
 from services.query.search import RETURNED
 from services.retrieve.plan import UNCOMPRESSED, convertible
@@ -67,7 +67,7 @@ def _services() -> str:
 
 
 def _storage() -> str:
-    rows = sorted((UID(uid).name, uid) for uid in STORAGE_SOP_CLASSES)
+    rows = sorted((UID(uid).name, uid) for uid in STORAGE_SOP_CLASSES.values())
     return _table(("SOP class", "UID"), rows)
 
 
