@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from libs.common.clock import Clock
@@ -16,34 +17,26 @@ from libs.common.config.policy import Destination
 from libs.common.config.reload import PolicyFile
 from libs.common.config.settings import Settings
 from libs.common.config.tls import client_context, server_context
+from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
 from libs.common.errors import ConfigError
 from libs.common.net import Association, Peer, Server, ServerLimits, Service
-from libs.common.runtime.consumer import report_lag
+from libs.common.runtime.consumer import ConsumerLoop, report_lag
 from libs.common.runtime.lifecycle import Component, Lifecycle, State
 from libs.common.telemetry.logs import get_logger
 from libs.common.telemetry.metrics import Metrics
 from libs.common.telemetry.traces import new_trace
 from libs.common.ul import Limits
-from services.commitment import app as commitment_app
 from services.gatekeeper import PolicyGatekeeper
-from services.indexer import app as indexer_app
-from services.ingest import app as ingest_app
-from services.ingest.app import STORAGE_SOP_CLASSES
-from services.ingest.keeping import IngestSettings
 from services.observing import NetworkObserver
 from services.processes import Companion
-from services.query import app as query_app
-from services.retrieve import app as retrieve_app
-from services.retrieve.conversion import Converter
-from services.retrieve.handlers import RetrieveSettings
-from services.retrieve.web import WebSettings
 from services.roles import Role, dimse_port, http_port
 from services.searchable import say_what_is_missing, searchable
 from services.stores import Stores, open_stores
-from services.upkeep import archiver
-from services.upkeep.sweeper import Sweeper
 from services.verification import VerificationService
 from services.web import HealthServer, in_words
+
+if TYPE_CHECKING:
+    from services.retrieve.conversion import Converter
 
 log = get_logger("archive")
 
@@ -81,10 +74,10 @@ class Archive:
         self._client_tls = client_context(settings.tls) if settings.tls.ca or settings.tls.certificate else None
         self._stores: Stores | None = None
         self._server: Server | None = None
-        self._converter = Converter()
+        self._converter: Converter | None = None
         self._allowed: WeakKeyDictionary[Association, bool] = WeakKeyDictionary()
-        self._consumer: indexer_app.ConsumerLoop | None = None
-        self._upkeep: indexer_app.ConsumerLoop | None = None
+        self._consumer: ConsumerLoop | None = None
+        self._upkeep: ConsumerLoop | None = None
         self._worker = worker
         number = 0 if worker is None else worker
         port = http_port(roles, settings.http.port)
@@ -116,13 +109,7 @@ class Archive:
         )
         await say_what_is_missing(self.settings, stores.index)
         services = await self._services(stores)
-        if self._indexes:
-            self._consumer = indexer_app.build(
-                stores.objects, stores.log, stores.index, self.clock, self.metrics, searchable(self.settings)
-            )
-            self.lifecycle.watch(self._consumer.run(), "indexer")
-            self._upkeep = self._begin_upkeep(stores)
-        groups = [indexer_app.GROUP, archiver.GROUP] if self._indexes else []
+        groups = self._begin_indexing(stores) if self._indexes else []
         self.lifecycle.watch(report_lag(stores.log, groups, self.clock, self.metrics), "lag")
         if services:
             self.lifecycle.watch(self._policy.watch(self.clock), "policy")
@@ -139,81 +126,118 @@ class Archive:
                 loop.stop()
 
     async def close(self) -> None:
-        await self._converter.close()
+        if self._converter is not None:
+            await self._converter.close()
         if self._stores is not None:
             await self._stores.close()
 
     # ---- inside
 
-    def _begin_upkeep(self, stores: Stores) -> indexer_app.ConsumerLoop | None:
+    # What a role needs is imported where the role is played: a process has the memory of its own roles alone.
+
+    def _begin_indexing(self, stores: Stores) -> list[str]:
+        """The consumer groups that this process is in then."""
+        from services.indexer import app as indexer_app
+        from services.upkeep import archiver
+        from services.upkeep.sweeper import Sweeper
+
+        self._consumer = indexer_app.build(
+            stores.objects, stores.log, stores.index, self.clock, self.metrics, searchable(self.settings)
+        )
+        self.lifecycle.watch(self._consumer.run(), "indexer")
         upkeep = self.settings.upkeep
         if upkeep.sweep_every:
             sweeper = Sweeper(
                 stores.objects, stores.log, self.clock, self.metrics, upkeep.sweep_grace, upkeep.unfinished_after
             )
             self.lifecycle.watch(sweeper.run(upkeep.sweep_every, upkeep.sweep_window), "sweeper")
-        if not upkeep.archive:
-            return None
-        sealing = archiver.build(stores.objects, stores.log, self.clock, self.metrics, upkeep.seal_every)
-        self.lifecycle.watch(sealing.run(), "archiver")
-        return sealing
+        if upkeep.archive:
+            self._upkeep = archiver.build(stores.objects, stores.log, self.clock, self.metrics, upkeep.seal_every)
+            self.lifecycle.watch(self._upkeep.run(), "archiver")
+        return [indexer_app.GROUP, archiver.GROUP]
 
     async def _services(self, stores: Stores) -> list[Service]:
         """The DIMSE services of our roles. Ingest stands before retrieve: both use the storage abstract syntaxes."""
-        settings, roles = self.settings, self.roles
-        private = settings.dimse.private_sop_classes
         found: list[Service] = []
-        if Role.INGEST in roles:
-            limits = IngestSettings(settings.dimse.max_object, settings.storage.deadline)
-            services, handlers = ingest_app.build(
-                stores.objects,
-                stores.log,
-                self.clock,
-                self.metrics,
-                self._may_store,
-                limits,
-                private,
-                settings.http.stall,
-                settings.http.url,
-            )
-            found += services
-            self.health.serve(handlers)
-        if Role.QUERY in roles:
-            found += query_app.build(stores.index, settings.dimse.ae_title, self.metrics)
-            self.health.serve(query_app.build_page(settings.http.ohif))
-            self.health.serve(query_app.build_web(stores.index, settings.http.url))
-        if Role.RETRIEVE in roles:
-            limits_ = RetrieveSettings(
-                settings.retrieve.suboperation_retries + 1, settings.retrieve.window, settings.retrieve.retry_delay
-            )
-            found += retrieve_app.build(
-                stores.objects,
-                stores.index,
-                self._destination,
-                self.clock,
-                self._converter,
-                (*STORAGE_SOP_CLASSES, *private),
-                self.metrics,
-                limits_,
-                response_timeout=settings.retrieve.response_timeout,
-                read_ahead=(settings.retrieve.read_ahead, settings.retrieve.read_ahead_total),
-                parallel=(settings.retrieve.parallel_destinations, settings.retrieve.parallel_per_destination),
-            )
-            web_settings = WebSettings(settings.http.url, settings.retrieve.metadata_memory, settings.http.stall)
-            self.health.serve(retrieve_app.build_web(stores.objects, stores.index, self._converter, web_settings))
-        if Role.COMMITMENT in roles:
-            services, worker = await commitment_app.build(
-                stores.objects,
-                stores.index,
-                stores.log,
-                self._contact,
-                self.clock,
-                self.metrics,
-                settings.commitment,
-            )
-            found += services
-            self.lifecycle.watch(worker.run(), "commitment")
+        if Role.INGEST in self.roles:
+            found += self._ingest(stores)
+        if Role.QUERY in self.roles:
+            found += self._query(stores)
+        if Role.RETRIEVE in self.roles:
+            found += self._retrieve(stores)
+        if Role.COMMITMENT in self.roles:
+            found += await self._commitment(stores)
         return [VerificationService(), *found] if found else []
+
+    def _ingest(self, stores: Stores) -> list[Service]:
+        from services.ingest import app as ingest_app
+        from services.ingest.keeping import IngestSettings
+
+        settings = self.settings
+        services, handlers = ingest_app.build(
+            stores.objects,
+            stores.log,
+            self.clock,
+            self.metrics,
+            self._may_store,
+            IngestSettings(settings.dimse.max_object, settings.storage.deadline),
+            settings.dimse.private_sop_classes,
+            settings.http.stall,
+            settings.http.url,
+        )
+        self.health.serve(handlers)
+        return services
+
+    def _query(self, stores: Stores) -> list[Service]:
+        from services.query import app as query_app
+
+        settings = self.settings
+        self.health.serve(query_app.build_page(settings.http.ohif))
+        self.health.serve(query_app.build_web(stores.index, settings.http.url))
+        return query_app.build(stores.index, settings.dimse.ae_title, self.metrics)
+
+    def _retrieve(self, stores: Stores) -> list[Service]:
+        from services.retrieve import app as retrieve_app
+        from services.retrieve.conversion import Converter
+        from services.retrieve.handlers import RetrieveSettings
+        from services.retrieve.web import WebSettings
+
+        http, retrieve = self.settings.http, self.settings.retrieve
+        converter = self._converter = Converter()
+        web = WebSettings(http.url, retrieve.metadata_memory, http.stall)
+        self.health.serve(retrieve_app.build_web(stores.objects, stores.index, converter, web))
+        return retrieve_app.build(
+            stores.objects,
+            stores.index,
+            self._destination,
+            self.clock,
+            converter,
+            self._storage_classes,
+            self.metrics,
+            RetrieveSettings(retrieve.suboperation_retries + 1, retrieve.window, retrieve.retry_delay),
+            response_timeout=retrieve.response_timeout,
+            read_ahead=(retrieve.read_ahead, retrieve.read_ahead_total),
+            parallel=(retrieve.parallel_destinations, retrieve.parallel_per_destination),
+        )
+
+    async def _commitment(self, stores: Stores) -> list[Service]:
+        from services.commitment import app as commitment_app
+
+        services, worker = await commitment_app.build(
+            stores.objects,
+            stores.index,
+            stores.log,
+            self._contact,
+            self.clock,
+            self.metrics,
+            self.settings.commitment,
+        )
+        self.lifecycle.watch(worker.run(), "commitment")
+        return services
+
+    @property
+    def _storage_classes(self) -> tuple[str, ...]:
+        return (*STORAGE_SOP_CLASSES.values(), *self.settings.dimse.private_sop_classes)
 
     async def _listen(self, services: Sequence[Service]) -> None:
         dimse = self.settings.dimse
@@ -221,7 +245,7 @@ class Archive:
         observer = NetworkObserver(self.metrics, role)
         self._gatekeeper = PolicyGatekeeper(
             lambda: self._policy.current,
-            (*STORAGE_SOP_CLASSES, *dimse.private_sop_classes),
+            self._storage_classes,
             observer.open_by_title,
         )
         limits = ServerLimits(

@@ -16,6 +16,7 @@ from libs.common import errors
 from libs.common.config.settings import Settings
 from libs.common.dicom.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, Level, keyword_of
 from libs.common.dicom.charsets import DEFINED_TERMS
+from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
 from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from libs.common.net import scu
@@ -23,7 +24,6 @@ from libs.common.web.capabilities import paths
 from libs.common.web.negotiation import DICOM, MULTIPART, Offer
 from services.commitment import wire
 from services.ingest import web as ingest_web
-from services.ingest.app import STORAGE_SOP_CLASSES
 from services.ingest.codestreams import TAKEN
 from services.ingest.frames import MOST_FRAMES
 from services.ingest.metadata import MAX_METADATA
@@ -76,7 +76,7 @@ def _services() -> str:
 
 
 def _storage() -> str:
-    rows = sorted((UID(uid).name, uid) for uid in STORAGE_SOP_CLASSES)
+    rows = sorted((UID(uid).name, uid) for uid in STORAGE_SOP_CLASSES.values())
     return _table(("SOP class", "UID"), rows)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from pydicom.datadict import keyword_for_tag, tag_for_keyword
-
 from libs.common.config.settings import SearchableAttribute, Settings
 from libs.common.dicom.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, AttributeTable, Level
+from libs.common.dicom.dictionary import TAGS, keyword_of_tag
 from libs.common.dicom.vrs import BULK_VRS, LONG_VRS, SHORT_VRS, vr_of
 from libs.common.errors import ConfigError
 from libs.common.ports.index import SearchIndex
@@ -51,7 +50,7 @@ def _attribute(given: SearchableAttribute) -> Attribute:
         return _private(given, tag)
     if given.creator or given.vr:
         raise _refusal(given, "is not private: it has no creator, and its vr is known")
-    keyword, vr = keyword_for_tag(tag), vr_of(tag)
+    keyword, vr = keyword_of_tag(tag), vr_of(tag)
     if not keyword or not 0x0008 <= tag >> 16 < 0x7FE0:
         raise _refusal(given, "is no attribute of objects that the data dictionary knows")
     if vr in BULK_VRS:
@@ -73,7 +72,7 @@ def _private(given: SearchableAttribute, tag: int) -> Attribute:
 
 def _tag(name: str) -> int | None:
     number = _NUMBER.fullmatch(name)
-    return int(number[1] + number[2], 16) if number else tag_for_keyword(name)
+    return int(number[1] + number[2], 16) if number else TAGS.get(name)
 
 
 def _refusal(given: SearchableAttribute, problem: str) -> ConfigError:

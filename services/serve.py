@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import structlog
@@ -19,14 +19,16 @@ import uvloop
 from libs.common.clock import SystemClock
 from libs.common.config.load import load_settings
 from libs.common.config.settings import Settings
+from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
 from libs.common.errors import ConfigError, GantryError
 from libs.common.telemetry.logs import get_logger, set_up_logs
 from libs.common.web.routes import BASE
 from services.archive import Archive
-from services.door.app import Door
-from services.ingest.app import STORAGE_SOP_CLASSES
 from services.processes import Companion, KeptProcess
 from services.roles import EVERY, Role, dimse_port, http_port
+
+if TYPE_CHECKING:
+    from services.door.app import Door
 
 _WEB = frozenset((Role.QUERY, Role.RETRIEVE, Role.INGEST, Role.DOOR))
 """Who answers to DICOMweb."""
@@ -154,9 +156,11 @@ def _process(settings: Settings, roles: frozenset[Role], config: Path | None, wo
         clock = SystemClock()
         companion = Companion(clock) if worker is None and _has_companion(settings, roles) else None
         return Archive(settings, roles, config, clock, worker=worker, companion=companion)
+    from services.door.app import Door
+
     if len(roles) > 1:
         raise ConfigError("--role", None, "the door has a process of its own: no other role beside it")
-    return Door(settings, STORAGE_SOP_CLASSES, SystemClock(), worker=worker)
+    return Door(settings, tuple(STORAGE_SOP_CLASSES.values()), SystemClock(), worker=worker)
 
 
 def _welcome(settings: Settings, roles: frozenset[Role], workers: int) -> None:

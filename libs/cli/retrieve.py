@@ -14,6 +14,7 @@ from libs.cli.output import json_option, print_json, status_words
 from libs.cli.peers import EXIT_FAILED, Verb, calls_a_peer
 from libs.cli.query import find_all, root_for
 from libs.common.dicom.part10 import file_meta
+from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
 from libs.common.dimse import Command, CommandField, Element
 from libs.common.errors import PeerError
 from libs.common.ids import is_uid
@@ -188,9 +189,7 @@ def get_contexts(classes: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _usual_classes() -> list[str]:
-    from pynetdicom import sop_class
-
-    return list(dict.fromkeys(sop_class._STORAGE_CLASSES.values()))[:_MAX_CONTEXTS]
+    return list(STORAGE_SOP_CLASSES.values())[:_MAX_CONTEXTS]
 
 
 async def get_to(

@@ -6,6 +6,7 @@ Everything here may happen again: applying twice changes nothing, and a conflict
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 from libs.common.clock import Clock
@@ -77,6 +78,9 @@ class Indexer:
                 aside_receipt=conflict.aside_receipt,
                 trace=conflict.trace,
             )
+        for trace, count in Counter(event.trace for event in events).items():
+            # The end of what "association ended" and the event carry the same trace of. Not a line for each object.
+            _said.info("searchable", instances=count, trace=trace)
         for event, outcome in zip(events, applied, strict=True):
             self._metrics.instances_indexed.labels(outcome.outcome.value).inc()
             self._metrics.searchable_seconds.observe(max(0, now - event.stored_at) / 1e6)

@@ -11,8 +11,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pydicom.datadict import keyword_dict
-
 from libs.common.dicom.attributes import (
     INSTANCE_AVAILABILITY,
     QUERY_RETRIEVE_LEVEL,
@@ -22,6 +20,7 @@ from libs.common.dicom.attributes import (
     Level,
     keyword_of,
 )
+from libs.common.dicom.dictionary import TAGS
 from libs.common.dicom.identifiers import MAX_DEPTH, Identifier
 from libs.common.dicom.matching import Place, Query
 from libs.common.dicom.queries import Extended, Model, compile_query, is_creator, is_supported
@@ -64,7 +63,7 @@ _RETURNED = {
         PerformedProcedureStepStartDate PerformedProcedureStepStartTime""",
     Level.IMAGE: "SOPClassUID SOPInstanceUID InstanceNumber Rows Columns BitsAllocated NumberOfFrames",
 }
-RETURNED = {level: frozenset(keyword_dict[k] for k in words.split()) for level, words in _RETURNED.items()}
+RETURNED = {level: frozenset(TAGS[k] for k in words.split()) for level, words in _RETURNED.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ def tag_of(name: str, problem: str) -> int:
     first = name.partition(".")[0]
     if _HEX.fullmatch(first):
         return int(first, 16)
-    tag = keyword_dict.get(first) if first else None
+    tag = TAGS.get(first)
     if tag is None:
         raise HttpProblem(400, problem)
     return int(tag)

@@ -1,15 +1,11 @@
 """One frame decoded, and shown as a picture: what worker processes do (`services.retrieve.conversion.Converter.run`).
 
-Raises anything: what is decoded is hostile ground.
+Raises anything: what is decoded is hostile ground. numpy, pydicom and Pillow are imported by those who decode alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Any
-
-import numpy as np
 
 from services.retrieve.images import Image
 
@@ -32,85 +28,15 @@ PICTURES = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF"}
 
 def decode(image: Image, frame: bytes) -> bytes:
     """The samples of a compressed frame, little endian, as explicit VR little endian has them."""
-    ds = _data_set(image, frame)
-    ds.decompress(generate_instance_uid=False)
-    samples: bytes = ds.PixelData
-    return samples
+    from services.retrieve.rendering import samples_of
+
+    return samples_of(image, frame)
 
 
 def render(image: Image, frame: bytes, look: Look) -> bytes:
     """A picture of a frame: 8 bits, grey or RGB. `frame` is as stored, or native."""
+    from services.retrieve.rendering import picture_of
+
     if image.rows * image.columns > MAX_PIXELS:
         raise ValueError("too large to show")
-    pixels = _array(image, frame)
-    if look.size is not None:
-        pixels = _fitted(pixels, *look.size)
-    shown = pixels if pixels.ndim == 3 else _windowed(image, pixels, look)
-    return _picture(np.ascontiguousarray(shown.astype(np.uint8)), look)
-
-
-def _data_set(image: Image, frame: bytes) -> Any:
-    from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.encaps import encapsulate
-
-    ds = Dataset()
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = image.transfer_syntax if image.encapsulated else "1.2.840.10008.1.2.1"
-    ds.Rows, ds.Columns, ds.SamplesPerPixel = image.rows, image.columns, image.samples
-    ds.BitsAllocated, ds.BitsStored, ds.HighBit = image.allocated, image.stored, image.high_bit
-    ds.PixelRepresentation, ds.PhotometricInterpretation = image.signed, image.photometric
-    if image.samples > 1:
-        ds.PlanarConfiguration = image.planar
-    if image.encapsulated:
-        ds.PixelData = encapsulate([frame])
-        ds["PixelData"].is_undefined_length = True
-        ds["PixelData"].VR = "OB"
-    else:
-        ds.PixelData = frame + b"\0" * (len(frame) & 1)
-        ds["PixelData"].VR = "OB" if image.allocated <= 8 else "OW"
-    return ds
-
-
-def _array(image: Image, frame: bytes) -> Any:
-    from pydicom.pixels import pixel_array
-
-    return pixel_array(_data_set(image, frame))
-
-
-def _fitted(pixels: Any, columns: int, rows: int) -> Any:
-    """As large as fits, with its proportions; the mean of what falls together, the nearest where it is enlarged."""
-    scale = min(columns / pixels.shape[1], rows / pixels.shape[0])
-    shape = max(1, round(pixels.shape[0] * scale)), max(1, round(pixels.shape[1] * scale))
-    down = [np.linspace(0, pixels.shape[axis], shape[axis] + 1) for axis in (0, 1)]
-    if scale >= 1:
-        return pixels[np.ix_(*[edges[:-1].astype(int) for edges in down])]
-    sums = pixels.astype(np.float64)
-    for axis, edges in enumerate(down):
-        starts = edges[:-1].astype(int)
-        counts = np.diff([*starts, pixels.shape[axis]])
-        shape_of = [-1 if i == axis else 1 for i in range(sums.ndim)]
-        sums = np.add.reduceat(sums, starts, axis=axis) / counts.reshape(shape_of)
-    return sums
-
-
-def _windowed(image: Image, pixels: Any, look: Look) -> Any:
-    """PS3.3 C.11.2.1.2: the linear function; inverted where the lowest value is white."""
-    slope, intercept = image.rescale
-    values = pixels.astype(np.float64) * slope + intercept
-    window = look.window or image.window
-    if window is None:
-        low, high = float(values.min()), float(values.max())
-        window = (low + high) / 2 + 0.5, high - low + 1
-    center, width = window
-    shown = ((values - (center - 0.5)) / max(width - 1, 1e-6) + 0.5) * 255
-    shown = np.clip(np.rint(shown), 0, 255)
-    return 255 - shown if image.photometric == "MONOCHROME1" else shown
-
-
-def _picture(pixels: Any, look: Look) -> bytes:
-    from PIL import Image as Pictures
-
-    out = BytesIO()
-    more = {"quality": look.quality} if look.kind == "image/jpeg" else {}
-    Pictures.fromarray(pixels).save(out, PICTURES[look.kind], **more)
-    return out.getvalue()
+    return picture_of(image, frame, look)

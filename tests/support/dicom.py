@@ -72,16 +72,17 @@ uids = st.lists(st.integers(0, 99999).map(str), min_size=2, max_size=6).map(lamb
 _texts = st.text("abcXYZ 0123^-", max_size=20)
 
 
-def _values() -> st.SearchStrategy[tuple[int, str, object]]:
-    return st.one_of(
-        st.tuples(st.sampled_from([0x00081030, 0x00100020, 0x00180015]), st.just("LO"), _texts),
-        st.tuples(st.just(0x00280010), st.just("US"), st.integers(0, 65535)),
-        st.tuples(st.just(0x00281050), st.just("DS"), st.integers(-999, 999).map(str)),
-        st.tuples(st.just(0x00186031), st.just("CS"), st.sampled_from(["", "CW", "BIDIRECTIONAL"])),
-        st.tuples(st.just(0x00204000), st.just("LT"), _texts),
-        st.tuples(st.just(0x00091001), st.just("UN"), st.binary(max_size=4000).map(lambda b: b + b"\0" * (len(b) & 1))),
-        st.tuples(st.just(0x00420011), st.just("OB"), st.binary(max_size=4000).map(lambda b: b + b"\0" * (len(b) & 1))),
-    )
+_binary = st.binary(max_size=4000).map(lambda b: b + b"\0" * (len(b) & 1))
+# Made once: a strategy that is made anew for each example costs more than the example.
+_values: st.SearchStrategy[tuple[int, str, object]] = st.one_of(
+    st.tuples(st.sampled_from([0x00081030, 0x00100020, 0x00180015]), st.just("LO"), _texts),
+    st.tuples(st.just(0x00280010), st.just("US"), st.integers(0, 65535)),
+    st.tuples(st.just(0x00281050), st.just("DS"), st.integers(-999, 999).map(str)),
+    st.tuples(st.just(0x00186031), st.just("CS"), st.sampled_from(["", "CW", "BIDIRECTIONAL"])),
+    st.tuples(st.just(0x00204000), st.just("LT"), _texts),
+    st.tuples(st.just(0x00091001), st.just("UN"), _binary),
+    st.tuples(st.just(0x00420011), st.just("OB"), _binary),
+)
 
 
 def _fill(data_set: Dataset, values: list[tuple[int, str, object]]) -> Dataset:
@@ -91,7 +92,7 @@ def _fill(data_set: Dataset, values: list[tuple[int, str, object]]) -> Dataset:
 
 
 def _items() -> st.SearchStrategy[Dataset]:
-    plain = st.lists(_values(), max_size=4).map(lambda values: _fill(Dataset(), values))
+    plain = st.lists(_values, max_size=4).map(lambda values: _fill(Dataset(), values))
 
     def nest(children: st.SearchStrategy[Dataset]) -> st.SearchStrategy[Dataset]:
         def make(values: list[tuple[int, str, object]], items: list[Dataset], uid: str) -> Dataset:
@@ -100,23 +101,30 @@ def _items() -> st.SearchStrategy[Dataset]:
             item.add_new(0x00081140, "SQ", Sequence(items))
             return item
 
-        return st.builds(make, st.lists(_values(), max_size=3), st.lists(children, max_size=3), uids)
+        return st.builds(make, st.lists(_values, max_size=3), st.lists(children, max_size=3), uids)
 
     return st.recursive(plain, nest, max_leaves=6)
+
+
+_some_values = st.lists(_values, max_size=6)
+_sequences = st.dictionaries(
+    st.sampled_from([0x00081115, 0x00400275, 0x52009230]), st.lists(_items(), max_size=3), max_size=3
+)
+_pixels = st.binary(max_size=300).map(lambda b: b * 2)
 
 
 @st.composite
 def data_sets(draw: st.DrawFn) -> Dataset:
     """A composite instance with nested sequences, bulk values, and perhaps pixel data and what follows it."""
-    data_set = _fill(Dataset(), draw(st.lists(_values(), max_size=6)))
+    data_set = _fill(Dataset(), draw(_some_values))
     data_set.SOPClassUID = draw(uids)
     data_set.SOPInstanceUID = draw(uids)
     data_set.StudyInstanceUID = draw(uids)
     data_set.SeriesInstanceUID = draw(uids)
-    for tag in draw(st.sets(st.sampled_from([0x00081115, 0x00400275, 0x52009230]))):
-        data_set.add_new(tag, "SQ", Sequence(draw(st.lists(_items(), max_size=3))))
+    for tag, items in draw(_sequences).items():
+        data_set.add_new(tag, "SQ", Sequence(items))
     if draw(st.booleans()):
-        data_set.add_new(0x7FE00010, "OW", draw(st.binary(max_size=300).map(lambda b: b * 2)))
+        data_set.add_new(0x7FE00010, "OW", draw(_pixels))
         if draw(st.booleans()):
             data_set.add_new(0xFFFCFFFC, "OB", b"\0" * 20)
     return data_set

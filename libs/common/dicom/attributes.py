@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from pydicom.datadict import keyword_for_tag, tag_for_keyword
-
+from libs.common.dicom.dictionary import TAGS, keyword_of_tag
 from libs.common.dicom.vrs import vr_of
 
 
@@ -90,7 +89,7 @@ def _table() -> dict[int, Attribute]:
     for names, computed in ((_STORED, False), (_COMPUTED, True)):
         for level, keywords in names.items():
             for keyword in keywords.split():
-                number = tag_for_keyword(keyword)
+                number = TAGS.get(keyword)
                 if number is None:
                     raise LookupError(f"{keyword} is not in the data dictionary")
                 table[number] = Attribute(number, keyword, vr_of(number).decode("ascii"), level, computed)
@@ -178,5 +177,4 @@ TIME_OF_DATE = {
 
 def keyword_of(tag: int) -> str:
     """The keyword of a tag, or its number where it has none."""
-    keyword: str = keyword_for_tag(tag)
-    return keyword or f"{tag >> 16:04X}{tag & 0xFFFF:04X}"
+    return keyword_of_tag(tag) or f"{tag >> 16:04X}{tag & 0xFFFF:04X}"

@@ -8,8 +8,6 @@ from enum import Enum
 from functools import lru_cache
 from typing import NoReturn
 
-from pydicom.datadict import dictionary_VM
-
 from libs.common.dicom import moments
 from libs.common.dicom.attributes import (
     INSTANCE_AVAILABILITY,
@@ -23,6 +21,7 @@ from libs.common.dicom.attributes import (
     Level,
     keyword_of,
 )
+from libs.common.dicom.dictionary import entry_of
 from libs.common.dicom.identifiers import Identifier
 from libs.common.dicom.matching import (
     Alike,
@@ -215,10 +214,8 @@ def _of_item(item: Identifier, extended: Extended) -> Condition | None:
 
 @lru_cache(maxsize=256)
 def _is_multiple(tag: int) -> bool:
-    try:
-        return bool(dictionary_VM(tag) != "1")
-    except KeyError:
-        return False
+    entry = entry_of(tag)
+    return entry is not None and entry[1] != "1"
 
 
 def compile_retrieve(identifier: Identifier, model: Model, partition: str, *, relational: bool = False) -> Query:

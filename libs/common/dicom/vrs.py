@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pydicom.datadict import dictionary_VR
+from libs.common.dicom.dictionary import entry_of
 
 # PS3.5 7.1.2: two reserved bytes and a length of four bytes after the VR.
 LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
@@ -21,11 +21,11 @@ BULK_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"UN"))
 @lru_cache(maxsize=8192)
 def vr_of(tag: int) -> bytes:
     """The VR of a tag in the data dictionary; UN where it has none. Of several, the one with the wider values."""
-    try:
-        vr: str = dictionary_VR(tag)
-    except KeyError:
+    entry = entry_of(tag)
+    if entry is None:
         # PS3.5 7.2.2: a private creator is LO, and nothing is known of what else is private.
         return b"LO" if tag & 0x10000 and 0x10 <= tag & 0xFFFF <= 0xFF else b"UN"
+    vr = entry[0]
     return (vr[-2:] if " or " in vr else vr).encode("ascii")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from pydicom.datadict import keyword_for_tag
+from libs.common.dicom.dictionary import keyword_of_tag
 
 _HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM">'
@@ -24,7 +24,7 @@ def to_xml(attributes: Mapping[str, Mapping[str, Any]]) -> bytes:
 
 def _elements(attributes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, attribute in attributes.items():
-        keyword = keyword_for_tag(int(name, 16))
+        keyword = keyword_of_tag(int(name, 16))
         said = f" keyword={quoteattr(keyword)}" if keyword else ""
         yield f'<DicomAttribute tag="{name}" vr="{attribute["vr"]}"{said}>'
         if "BulkDataURI" in attribute:

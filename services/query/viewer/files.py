@@ -8,8 +8,7 @@ from functools import cache
 from hashlib import blake2s
 from pathlib import Path
 
-from pydicom.datadict import DicomDictionary
-
+from libs.common.dicom.dictionary import DICTIONARY
 from libs.common.web.routes import BASE
 
 _HERE = Path(__file__).parent
@@ -133,5 +132,5 @@ def _served(content: bytes, suffix: str, policy: str, *, isolated: bool = False)
 @cache
 def _dictionary() -> bytes:
     """Names of standard attributes by tag (PS3.6), for headers."""
-    names = {f"{tag:08X}": entry[2] for tag, entry in DicomDictionary.items()}
+    names = {f"{tag:08X}": entry[2] for tag, entry in DICTIONARY.items()}
     return json.dumps(names, separators=(",", ":")).encode()
