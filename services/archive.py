@@ -38,6 +38,7 @@ from services.retrieve.conversion import Converter
 from services.retrieve.handlers import RetrieveSettings
 from services.retrieve.web import WebSettings
 from services.roles import Role, dimse_port, http_port
+from services.searchable import say_what_is_missing, searchable
 from services.stores import Stores, open_stores
 from services.upkeep import archiver
 from services.upkeep.sweeper import Sweeper
@@ -113,9 +114,12 @@ class Archive:
         stores = self._stores = await open_stores(
             self.settings, self.clock, wait=True, worker=self._worker or 0, ingests=Role.INGEST in self.roles
         )
+        await say_what_is_missing(self.settings, stores.index)
         services = await self._services(stores)
         if self._indexes:
-            self._consumer = indexer_app.build(stores.objects, stores.log, stores.index, self.clock, self.metrics)
+            self._consumer = indexer_app.build(
+                stores.objects, stores.log, stores.index, self.clock, self.metrics, searchable(self.settings)
+            )
             self.lifecycle.watch(self._consumer.run(), "indexer")
             self._upkeep = self._begin_upkeep(stores)
         groups = [indexer_app.GROUP, archiver.GROUP] if self._indexes else []

@@ -20,6 +20,7 @@ from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
 from libs.common.ports.log import EventLog
 from libs.common.telemetry.logs import get_logger
+from services.searchable import searchable
 
 T = TypeVar("T")
 _log = get_logger("stores")
@@ -190,7 +191,7 @@ async def _kafka(url: SplitResult, settings: Settings, clock: Clock, objects: Bl
 
 
 async def _sqlite_index(url: SplitResult, settings: Settings, clock: Clock) -> SearchIndex:
-    return await open_sqlite_index(_path(url, "storage.index"))
+    return await open_sqlite_index(_path(url, "storage.index"), searchable(settings))
 
 
 OBJECTS: dict[str, Callable[..., Awaitable[BlobStore]]] = {"file": _files, "s3": _s3}
@@ -213,7 +214,7 @@ async def _opensearch(url: SplitResult, settings: Settings, clock: Clock) -> Sea
         username=opensearch.username,
         password=_secret(opensearch.password_file, "opensearch.password_file"),
     )
-    return await open_opensearch_index(cluster, clock, opensearch.keep_replaced)
+    return await open_opensearch_index(cluster, clock, opensearch.keep_replaced, searchable(settings))
 
 
 INDEXES: dict[str, Callable[..., Awaitable[SearchIndex]]] = {"sqlite": _sqlite_index, "opensearch": _opensearch}

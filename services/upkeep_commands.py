@@ -24,6 +24,7 @@ from libs.common.telemetry.logs import set_up_logs
 from libs.common.telemetry.metrics import Metrics
 from services.indexer import app as indexer_app
 from services.indexer.rebuild import Rebuild
+from services.searchable import searchable
 from services.stores import Stores, open_stores
 from services.upkeep.reindex import Reindex, Reindexed
 from services.upkeep.restore import Restore, Restored
@@ -69,15 +70,16 @@ def sweep(config: Path | None, data: Path | None, as_json: bool, everything: boo
 def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer: bool) -> None:
     """Build the search index anew beside the live one, and put it in its place.
 
-    For after an update that changed what can be searched, and for an index that is not trusted. Everything goes on
-    meanwhile: images are stored, indexed and found. Can be broken off and run again.
+    For after an update that changed what can be searched, after a change of `index.attributes`, and for an index that
+    is not trusted. Everything goes on meanwhile: images are stored, indexed and found. Can be broken off and run again.
     """
 
     async def work(stores: Stores, settings: Settings) -> None:
         def applying(index: SearchIndex) -> Rebuild:
-            return Rebuild(stores.objects, index)
+            return Rebuild(stores.objects, index, attributes)
 
-        run = Reindex(stores.objects, stores.log, stores.index, applying, SystemClock())
+        attributes = searchable(settings)
+        run = Reindex(stores.objects, stores.log, stores.index, applying, SystemClock(), attributes)
         done = await run.run(even_if_fewer, _say_reindexed if sys.stderr.isatty() and not as_json else lambda _: None)
         rows = [
             ("facts applied", f"{done.facts} in {done.seconds:.1f} s"),
@@ -105,7 +107,7 @@ def restore(config: Path | None, data: Path | None, as_json: bool, again: bool) 
 
     async def work(stores: Stores, settings: Settings) -> None:
         clock = SystemClock()
-        indexing = indexer_app.build(stores.objects, stores.log, stores.index, clock, Metrics())
+        indexing = indexer_app.build(stores.objects, stores.log, stores.index, clock, Metrics(), searchable(settings))
         sweeper = _sweeper(stores, settings, grace=0.0)
         run = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock)
         done = await run.run(again, _progress if sys.stderr.isatty() and not as_json else lambda _: None)

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any
 
 import click
-from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
@@ -49,7 +49,8 @@ DEFAULT_KEYS = {
 
 
 def identifier(level: str, keys: Iterable[str]) -> Dataset:
-    """An identifier from keys of the form `PatientName=DOE*`, `StudyDate` (return it) or `0010,0020=4711`."""
+    """An identifier from keys of the form `PatientName=DOE*`, `StudyDate` (return it), `0010,0020=4711`, or
+    `RequestAttributesSequence.ScheduledProcedureStepID=S1` (of an item of a sequence)."""
     ds = Dataset()
     ds.QueryRetrieveLevel = level
     for key in keys:
@@ -61,7 +62,28 @@ def identifier(level: str, keys: Iterable[str]) -> Dataset:
 
 
 def setattr_by_name(ds: Dataset, name: str, value: str) -> None:
-    """Set an element named by keyword or by `gggg,eeee`; several values are separated by a backslash."""
+    """Set an element named by keyword or by `gggg,eeee`, below sequences with a dot between; several values are
+    separated by a backslash."""
+    sequence, dot, below = name.partition(".")
+    if dot:
+        keyword = _keyword(sequence)
+        if dictionary_VR(keyword) != "SQ":
+            raise click.BadParameter(f"{sequence!r} is no sequence")
+        if not ds.get(keyword):
+            setattr(ds, keyword, [Dataset()])
+        setattr_by_name(ds[keyword].value[0], below, value)
+        return
+    keyword = _keyword(name)
+    if dictionary_VR(keyword) == "SQ":
+        if value:
+            raise click.BadParameter(f"{name!r} is a sequence: {name}.KEYWORD=VALUE")
+        setattr(ds, keyword, [])
+        return
+    values: Any = value.split("\\") if "\\" in value else value
+    setattr(ds, keyword, values or None)
+
+
+def _keyword(name: str) -> str:
     tag = tag_for_keyword(name)
     if tag is None:
         try:
@@ -69,15 +91,14 @@ def setattr_by_name(ds: Dataset, name: str, value: str) -> None:
             tag = Tag(int(group, 16), int(element, 16))
         except ValueError:
             raise click.BadParameter(f"{name!r} is neither a DICOM keyword nor a tag like 0010,0020") from None
-    keyword = keyword_for_tag(tag)
+    keyword: str = keyword_for_tag(tag)
     if not keyword:
         raise click.BadParameter(f"{name!r} is not in the data dictionary")
-    values: Any = value.split("\\") if "\\" in value else value
-    setattr(ds, keyword, values or None)
+    return keyword
 
 
 def _is_ascii(ds: Dataset) -> bool:
-    return all(str(element.value).isascii() for element in ds)
+    return all(str(element.value).isascii() for element in ds.iterall())
 
 
 def encode(ds: Dataset, context: AcceptedContext) -> bytes:

@@ -11,6 +11,8 @@ from libs.cli.peers import EXIT_FAILED, calls_a_peer
 from libs.common.dimse import Element
 from libs.common.net import Association, Peer, connect, scu
 
+_EXTENDED = ("relational", "date-time", "fuzzy", "timezone", "multi-frame", "empty", "multiple")
+"""The fields of PS3.4 table C.5-1, in their order."""
 _NOT_SHOWN = ("QueryRetrieveLevel", "SpecificCharacterSet", "RetrieveAETitle", "InstanceAvailability")
 
 
@@ -42,6 +44,13 @@ def root_for(level: str, patient_root: bool, patient: str, study: str) -> str:
 @click.option("--key", "-k", "keys", multiple=True, metavar="KEYWORD[=VALUE]", help="Match VALUE, or return it.")
 @click.option("--patient-root", is_flag=True, help="Ask the Patient Root model (default: Study Root).")
 @click.option("--limit", type=int, help="Stop after so many matches.")
+@click.option(
+    "--extended",
+    "-x",
+    multiple=True,
+    type=click.Choice([name for name in _EXTENDED if name != "multi-frame"]),
+    help="Ask for this kind of matching beyond the basic ones (PS3.4 C.5.1.1); may be given several times.",
+)
 @json_option
 async def find(
     peer: Peer,
@@ -49,6 +58,7 @@ async def find(
     keys: tuple[str, ...],
     patient_root: bool,
     limit: int | None,
+    extended: tuple[str, ...],
     as_json: bool,
     timeout: float,
 ) -> int:
@@ -57,12 +67,19 @@ async def find(
     \b
     gantry find GANTRY@127.0.0.1 -k 'PatientName=DOE*' -k StudyDate=20240101-
     gantry find GANTRY@127.0.0.1 -l SERIES -k StudyInstanceUID=1.2.3 --json
+    gantry find GANTRY@127.0.0.1 -x fuzzy -k 'PatientName=Mueller Joerg'
+    gantry find GANTRY@127.0.0.1 -x relational -l SERIES -k RequestAttributesSequence.ScheduledProcedureStepID=S1
     """
     level = level.upper()
     root = root_for(level, patient_root, scu.PATIENT_ROOT_FIND, scu.STUDY_ROOT_FIND)
     named = {key.partition("=")[0] for key in keys}
     query = identifier(level, [*(k for k in DEFAULT_KEYS[level] if k not in named), *keys])
-    async with connect(peer, [(root, BOTH)]) as association:
+    offered = bytes(name in extended for name in _EXTENDED)
+    async with connect(peer, [(root, BOTH)], extended=[(root, offered)] if extended else ()) as association:
+        agreed = scu.need_context(association, root).extended
+        for number, name in enumerate(_EXTENDED):
+            if name in extended and agreed[number : number + 1] != b"\1":
+                click.echo(f"gantry: the archive does not do {name} matching; the answer is without it", err=True)
         matches, status, comment = await find_all(association, root, query, timeout=timeout, limit=limit)
     if as_json:
         for match in matches:

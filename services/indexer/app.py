@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from libs.common.clock import Clock
+from libs.common.dicom.attributes import AttributeTable
 from libs.common.events import TOPICS, InstanceStored
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
@@ -24,9 +25,10 @@ def build(
     index: SearchIndex,
     clock: Clock,
     metrics: Metrics,
+    attributes: AttributeTable,
     limits: ConsumerLimits | None = None,
 ) -> ConsumerLoop:
-    """The consumer of this role; the process runs its `run` until `stop`."""
-    handler = Indexer(objects, log, index, clock, metrics)
+    """The consumer of this role, which takes `attributes` from headers; the process runs its `run` until `stop`."""
+    handler = Indexer(objects, log, index, clock, metrics, attributes)
     topics = [TOPICS[InstanceStored].name]
     return ConsumerLoop(log, GROUP, topics, handler, clock, metrics, limits or ConsumerLimits(linger=_LINGER))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from libs.common.dicom.attributes import STORED_TAGS
+from libs.common.dicom.attributes import STANDARD, AttributeTable
 from libs.common.dicom.inflate import inflate_head
 from libs.common.dicom.layout import Layout, pack_layout
 from libs.common.dicom.transfer_syntaxes import encoding_of
@@ -21,8 +21,9 @@ def head_length(event: InstanceStored) -> int:
     return min(event.data_set_length, min(event.header_length, MAX_HEAD) + 4096)
 
 
-def entry_of(event: InstanceStored, head: bytes | None = None) -> InstanceEntry:
-    """The entry of an event; `head` are the first `head_length` bytes of the data set where it carries no header.
+def entry_of(event: InstanceStored, head: bytes | None = None, attributes: AttributeTable = STANDARD) -> InstanceEntry:
+    """The entry of an event, with `attributes`; `head` are the first `head_length` bytes of the data set where it
+    carries no header.
 
     Raises `NotUnderstood` where the header cannot be read.
     """
@@ -42,7 +43,9 @@ def entry_of(event: InstanceStored, head: bytes | None = None) -> InstanceEntry:
         data_set_length=event.data_set_length,
         digest=event.digest,
         layout=pack_layout(Layout(event.header_length, event.bulk, event.pixel_data)),
-        attributes=header_values(header, event.transfer_syntax_uid, STORED_TAGS, partial=partial),
+        attributes=header_values(
+            header, event.transfer_syntax_uid, attributes.stored, private=attributes.private, partial=partial
+        ),
     )
 
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 
 from libs.common.clock import Clock
+from libs.common.dicom.attributes import STANDARD, AttributeTable
 from libs.common.errors import EntryRefused, GantryError
 from libs.common.events import InstanceStored
 from libs.common.ports.blobs import BlobStore
@@ -25,7 +26,17 @@ _said = get_logger("indexer")
 class Indexer:
     """The handler of the consumer loop."""
 
-    def __init__(self, objects: BlobStore, log: EventLog, index: SearchIndex, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        objects: BlobStore,
+        log: EventLog,
+        index: SearchIndex,
+        clock: Clock,
+        metrics: Metrics,
+        attributes: AttributeTable = STANDARD,
+    ) -> None:
+        """`attributes` are taken from the headers; the index keeps those of them that it was made for."""
+        self._attributes = attributes
         self._objects = objects
         self._log = log
         self._index = index
@@ -43,7 +54,7 @@ class Indexer:
                 except GantryError as error:
                     raise _verdict(delivery, error) from error
         # Off the event loop: a batch takes a tenth of a second, and associations may be served in this process.
-        entries = await asyncio.to_thread(_entries, stored, heads)
+        entries = await asyncio.to_thread(_entries, stored, heads, self._attributes)
         try:
             applied = await self._index.apply(entries)
         except EntryRefused as error:
@@ -82,11 +93,13 @@ async def read_head(objects: BlobStore, event: InstanceStored) -> bytes:
         await reader.close()
 
 
-def _entries(stored: Sequence[tuple[Delivery, InstanceStored]], heads: dict[int, bytes]) -> list[InstanceEntry]:
+def _entries(
+    stored: Sequence[tuple[Delivery, InstanceStored]], heads: dict[int, bytes], attributes: AttributeTable
+) -> list[InstanceEntry]:
     entries = []
     for number, (delivery, event) in enumerate(stored):
         try:
-            entries.append(entry_of(event, heads.get(number)))
+            entries.append(entry_of(event, heads.get(number), attributes))
         except GantryError as error:
             raise _verdict(delivery, error) from error
     return entries

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from libs.common.dicom.attributes import STANDARD, AttributeTable
 from libs.common.errors import EntryRefused, GantryError
 from libs.common.events import InstanceStored
 from libs.common.ports.blobs import BlobStore
@@ -19,15 +20,17 @@ _said = get_logger("indexer")
 class Rebuild:
     """Applies facts to one index."""
 
-    def __init__(self, objects: BlobStore, index: SearchIndex) -> None:
+    def __init__(self, objects: BlobStore, index: SearchIndex, attributes: AttributeTable = STANDARD) -> None:
+        """`attributes` are taken from the headers."""
         self._objects = objects
         self._index = index
+        self._attributes = attributes
 
     async def __call__(self, events: Sequence[InstanceStored]) -> int:
         """Apply; how many can never be, which are the dead letters of the live index, too. Raises what a dependency
         raises."""
         heads = {n: await read_head(self._objects, event) for n, event in enumerate(events) if event.header is None}
-        entries, refused = await asyncio.to_thread(_entries, events, heads)
+        entries, refused = await asyncio.to_thread(_entries, events, heads, self._attributes)
         while entries:
             try:
                 await self._index.apply(entries)
@@ -38,11 +41,13 @@ class Rebuild:
         return refused
 
 
-def _entries(events: Sequence[InstanceStored], heads: dict[int, bytes]) -> tuple[list[InstanceEntry], int]:
+def _entries(
+    events: Sequence[InstanceStored], heads: dict[int, bytes], attributes: AttributeTable
+) -> tuple[list[InstanceEntry], int]:
     entries, refused = [], 0
     for number, event in enumerate(events):
         try:
-            entries.append(entry_of(event, heads.get(number)))
+            entries.append(entry_of(event, heads.get(number), attributes))
         except GantryError as error:
             if error.retryable:
                 raise

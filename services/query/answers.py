@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from libs.common.dicom.attributes import (
@@ -13,8 +14,9 @@ from libs.common.dicom.attributes import (
     Level,
 )
 from libs.common.dicom.identifiers import Identifier, encode_identifier
-from libs.common.dicom.matching import Document
-from libs.common.dicom.queries import is_supported
+from libs.common.dicom.matching import Condition, Document, Item, Predicate, Query, matcher
+from libs.common.dicom.queries import creators_of, is_creator, is_supported
+from libs.common.dicom.timezones import in_zone
 
 ONLINE = "ONLINE"
 """PS3.3 C.4.23.1.1: everything Gantry knows can be had at once."""
@@ -27,9 +29,13 @@ class Answers:
     FF00H. The unique keys of the level and of those above are always returned, since retrieving starts from them.
     """
 
-    def __init__(self, identifier: Identifier, level: Level, transfer_syntax_uid: str, ae_title: str) -> None:
-        asked = set(identifier.keys) - {SPECIFIC_CHARACTER_SET}
-        self.complete = all(is_supported(tag, level) for tag in asked)
+    def __init__(self, identifier: Identifier, query: Query, transfer_syntax_uid: str, ae_title: str) -> None:
+        """`query` is that of the identifier."""
+        level = query.level
+        self._attributes = query.attributes
+        asked = {tag for tag in identifier.keys if tag != SPECIFIC_CHARACTER_SET and not is_creator(tag)}
+        supported = {tag for tag in asked if is_supported(tag, level, query.attributes)}
+        self.complete = supported == asked
         self._transfer_syntax_uid = transfer_syntax_uid
         self._character_set = identifier.character_set
         self._constant: dict[int, list[Any]] = {
@@ -39,12 +45,42 @@ class Answers:
         if INSTANCE_AVAILABILITY in asked:
             self._constant[INSTANCE_AVAILABILITY] = [ONLINE]
         unique = {tag for above, tag in UNIQUE_KEYS.items() if above.depth <= level.depth}
-        supported = {tag for tag in asked if is_supported(tag, level)}
         self._from_document = tuple(sorted((supported | unique) - set(self._constant)))
+        self._constant |= creators_of(self._from_document, query.attributes)
+        self._zone = query.zone
+        self._items = {tag: _ItemAnswer(item, query.conditions.get(tag)) for tag, item in identifier.items.items()}
 
     def encode(self, document: Document) -> bytes:
         """One response identifier; a key that the document has no value for is there without one."""
-        attributes = document.attributes
+        attributes = in_zone(document.attributes, self._zone) if self._zone else document.attributes
         values = {tag: attributes.get(tag, ()) for tag in self._from_document}
+        for tag, item in self._items.items():
+            if tag in values:
+                values[tag] = item.of(values[tag])
         values.update(self._constant)
-        return encode_identifier(values, self._transfer_syntax_uid, self._character_set)
+        return encode_identifier(values, self._transfer_syntax_uid, self._character_set, self._attributes)
+
+
+class _ItemAnswer:
+    """C.2.2.2.6: of a sequence, the items that match, with the attributes that were asked for; all of an item where no
+    attribute was named."""
+
+    def __init__(self, asked: Identifier, condition: Condition | None) -> None:
+        below = condition.conditions if isinstance(condition, Item) else {}
+        self._below = {tag: _ItemAnswer(item, below.get(tag)) for tag, item in asked.items.items()}
+        self._tags = sorted(set(asked.keys) - {SPECIFIC_CHARACTER_SET})
+        self._matches: Predicate | None = None
+        if isinstance(condition, Item):
+            self._matches = matcher(Query("", Level.IMAGE, condition.conditions))
+
+    def of(self, items: Sequence[Any]) -> list[dict[int, Any]]:
+        """The items to answer with."""
+        return [self._chosen(item) for item in items if self._matches is None or self._matches(item)]
+
+    def _chosen(self, item: Mapping[int, Any]) -> dict[int, Any]:
+        if not self._tags:
+            return dict(item)
+        values = {tag: item.get(tag, ()) for tag in self._tags}
+        for tag, below in self._below.items():
+            values[tag] = below.of(values[tag])
+        return values

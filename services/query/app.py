@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from libs.common.dicom.queries import FIND_INFORMATION
 from libs.common.dicom.transfer_syntaxes import (
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
     EXPLICIT_BIG_ENDIAN,
@@ -41,6 +42,6 @@ def build_web(index: SearchIndex, public_url: str | None) -> dict[Resource, Hand
 
 def build(index: SearchIndex, ae_title: str, metrics: Metrics) -> list[Service]:
     """The services of this role. `ae_title` is whom to retrieve from."""
-    asked = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES)
+    asked = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES, extended=FIND_INFORMATION)
     abilities = dict.fromkeys((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), asked)
     return [FindService(abilities, index, ae_title, metrics)]

@@ -7,7 +7,7 @@ import types
 from collections.abc import Generator
 
 from libs.common.dicom.identifiers import decode_identifier
-from libs.common.dicom.queries import compile_query, model_of
+from libs.common.dicom.queries import compile_query, extended_of, model_of
 from libs.common.dimse import CommandField
 from libs.common.errors import GantryError, NotUnderstood
 from libs.common.ids import DEFAULT_PARTITION
@@ -60,9 +60,10 @@ class FindService:
         model = model_of(context.abstract_syntax)
         if model is None:
             raise NotUnderstood("not a find sop class")
-        identifier = decode_identifier(request.data, context.transfer_syntax)
-        query = compile_query(identifier, model, DEFAULT_PARTITION)
-        answers = Answers(identifier, query.level, context.transfer_syntax, self._ae_title)
+        attributes = await self._index.attributes()
+        identifier = decode_identifier(request.data, context.transfer_syntax, attributes)
+        query = compile_query(identifier, model, DEFAULT_PARTITION, extended_of(context.extended), attributes)
+        answers = Answers(identifier, query, context.transfer_syntax, self._ae_title)
         status = PENDING if answers.complete else PENDING_WARNING
         async for page in self._index.find(query):
             for start in range(0, len(page), _AT_ONCE):

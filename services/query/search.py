@@ -14,16 +14,17 @@ from dataclasses import dataclass, replace
 from pydicom.datadict import keyword_dict
 
 from libs.common.dicom.attributes import (
-    ATTRIBUTES,
     INSTANCE_AVAILABILITY,
     QUERY_RETRIEVE_LEVEL,
+    STANDARD,
     UNIQUE_KEYS,
+    AttributeTable,
     Level,
     keyword_of,
 )
-from libs.common.dicom.identifiers import Identifier
+from libs.common.dicom.identifiers import MAX_DEPTH, Identifier
 from libs.common.dicom.matching import Place, Query
-from libs.common.dicom.queries import Model, compile_query, is_supported
+from libs.common.dicom.queries import Extended, Model, compile_query, is_creator, is_supported
 from libs.common.dicom.vrs import vr_of
 from libs.common.ids import DEFAULT_PARTITION
 from libs.common.web.errors import HttpProblem
@@ -36,7 +37,6 @@ MAX_OFFSET = 100_000
 MAX_PARAMETERS = 1000
 RETRIEVE_URL = 0x00081190
 
-FUZZY = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
 MORE = "There are additional results that can be requested."
 
 _LEVELS = {
@@ -46,7 +46,14 @@ _LEVELS = {
 }
 _HEX = re.compile(r"[0-9A-Fa-f]{8}")
 _ONE_TEXT = frozenset((b"LT", b"ST", b"UT"))
-_OTHERS = frozenset(("accept", "charset", "emptyvaluematching", "multiplevaluematching"))
+_OTHERS = frozenset(("accept", "charset"))
+_FLAGS = {
+    "fuzzymatching": "fuzzy_names",
+    "emptyvaluematching": "empty_values",
+    "multiplevaluematching": "multiple_values",
+}
+_ALWAYS = Extended(relational=True, combined_date_time=True, timezone=True)
+"""PS3.18 10.6.1: QIDO-RS is relational; the others are what a client means that names times with dates, or a zone."""
 
 # PS3.18 tables 10.6.3-3 to 10.6.3-5: what is returned without being asked for.
 _RETURNED = {
@@ -72,20 +79,21 @@ class Search:
     warnings: tuple[str, ...] = ()
 
 
-def search_of(match: Match, parameters: Sequence[tuple[str, str]]) -> Search:
-    """Raises `HttpProblem` 400 and `IdentifierError`."""
+def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: AttributeTable = STANDARD) -> Search:
+    """What is asked of an index with `attributes`. Raises `HttpProblem` 400 and `IdentifierError`."""
     if len(parameters) > MAX_PARAMETERS:
         raise HttpProblem(400, f"more than {MAX_PARAMETERS} parameters")
     level = _LEVELS[match.resource]
-    keys: dict[int, list[str]] = {QUERY_RETRIEVE_LEVEL: [level.value]}
+    keys = _Keys({QUERY_RETRIEVE_LEVEL: [level.value]})
+    extended = _ALWAYS
     included: set[int] = set()
     search = Search(Query(DEFAULT_PARTITION, level), ())
     warnings: list[str] = []
     for name, value in parameters:
         if name == "includefield":
-            included |= _included(value, level)
-        elif name == "fuzzymatching":
-            warnings += [FUZZY] if _flag(name, value) else []
+            included |= _included(value, level, attributes)
+        elif name in _FLAGS:
+            extended = replace(extended, **{_FLAGS[name]: _flag(name, value)})
         elif name == "limit":
             search = replace(search, limit=min(_number(name, value), MAX_LIMIT))
         elif name == "offset":
@@ -93,15 +101,13 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]]) -> Search:
         elif name == "cursor":
             search = replace(search, after=place_of(value))
         elif name not in _OTHERS:
-            tag = tag_of(name, f"{name[:64]!a} is no parameter, and no attribute")
-            keys.setdefault(tag, []).extend(_values(tag, value))
-            if not is_supported(tag, level):
+            tag = keys.put(name, value)
+            if not is_supported(tag, level, attributes) and not is_creator(tag):
                 warnings.append(f"{keyword_of(tag)} is not supported as a key here, and was ignored.")
-    _put_path(keys, match)
-    query = compile_query(
-        Identifier(keys), Model.STUDY_ROOT, DEFAULT_PARTITION, relational=True, combined_date_time=True
-    )
-    returned = {tag for tag in (*keys, *included) if is_supported(tag, level)} | _by_default(match, level)
+    _put_path(keys.values, match)
+    query = compile_query(keys.identifier(), Model.STUDY_ROOT, DEFAULT_PARTITION, extended, attributes)
+    wanted = {tag for tag in (*keys.values, *included) if is_supported(tag, level, attributes)}
+    returned = wanted | _by_default(match, level)
     return replace(
         search,
         query=query,
@@ -110,13 +116,40 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]]) -> Search:
     )
 
 
+class _Keys:
+    """Keys of an identifier, or of an item in one, as they come."""
+
+    def __init__(self, values: dict[int, list[str]]) -> None:
+        self.values = values
+        self._items: dict[int, _Keys] = {}
+
+    def put(self, name: str, value: str) -> int:
+        """Add a value under the path that a parameter's name is (PS3.18 8.3.4.1); the tag that the path begins with."""
+        problem = f"{name[:64]!a} is no parameter, and no attribute"
+        parts = name.split(".", MAX_DEPTH + 1)
+        if len(parts) > MAX_DEPTH:
+            raise HttpProblem(400, f"{name[:64]!a} goes too deep")
+        tags = [tag_of(part, problem) for part in parts]
+        keys = self
+        for tag in tags[:-1]:
+            if vr_of(tag) != b"SQ":
+                raise HttpProblem(400, f"{name[:64]!a}: {keyword_of(tag)} is no sequence")
+            keys.values.setdefault(tag, [])
+            keys = keys._items.setdefault(tag, _Keys({}))
+        keys.values.setdefault(tags[-1], []).extend(_values(tags[-1], value))
+        return tags[0]
+
+    def identifier(self) -> Identifier:
+        return Identifier(self.values, items={tag: item.identifier() for tag, item in self._items.items()})
+
+
 def tag_of(name: str, problem: str) -> int:
     """The tag that a keyword or eight hexadecimal digits name; of a dotted path (PS3.18 8.3.4.1) that of the sequence.
     Raises `HttpProblem` 400 with `problem`."""
     first = name.partition(".")[0]
     if _HEX.fullmatch(first):
         return int(first, 16)
-    tag = keyword_dict.get(first)
+    tag = keyword_dict.get(first) if first else None
     if tag is None:
         raise HttpProblem(400, problem)
     return int(tag)
@@ -142,11 +175,11 @@ def _put_path(keys: dict[int, list[str]], match: Match) -> None:
             keys[UNIQUE_KEYS[level]] = [uid]
 
 
-def _included(value: str, level: Level) -> set[int]:
+def _included(value: str, level: Level, attributes: AttributeTable) -> set[int]:
     found: set[int] = set()
     for name in value.split(","):
         if name.strip() == "all":
-            found |= {tag for tag in ATTRIBUTES if is_supported(tag, level)}
+            found |= {tag for tag in attributes.by_tag if is_supported(tag, level, attributes)}
         elif name.strip():
             found.add(tag_of(name.strip(), f"includefield names {name.strip()[:64]!a}, which is no attribute"))
     return found

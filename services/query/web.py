@@ -20,6 +20,8 @@ from libs.common.dicom.attributes import (
 )
 from libs.common.dicom.json_model import Attributes, keys_as_attributes, to_json
 from libs.common.dicom.matching import Document
+from libs.common.dicom.queries import creators_of
+from libs.common.dicom.timezones import in_zone
 from libs.common.dicom.xml_model import to_xml
 from libs.common.errors import NotUnderstood
 from libs.common.ids import DEFAULT_PARTITION
@@ -63,7 +65,7 @@ class SearchService:
 
     async def search(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """Any of the six."""
-        search = search_of(match, list(request.query.items()))
+        search = search_of(match, list(request.query.items()), await self._index.attributes())
         if match.count:
             number = await self._count(search)
             return await answer(request, to_json({"count": number}), JSON, _warnings(search.warnings))
@@ -99,11 +101,13 @@ class SearchService:
         return number
 
     def _attributes(self, document: Document, search: Search, url: str) -> Attributes:
-        attributes = document.attributes
+        zone = search.query.zone
+        attributes = in_zone(document.attributes, zone) if zone else document.attributes
         values: dict[int, Any] = {tag: attributes.get(tag, ()) for tag in search.returned}
         values[INSTANCE_AVAILABILITY] = [ONLINE]
         values[RETRIEVE_URL] = [url + _path(document)]
-        return keys_as_attributes(values)
+        of = search.query.attributes
+        return keys_as_attributes(values | creators_of(values, of), of.vr_of)
 
 
 def _path(document: Document) -> str:

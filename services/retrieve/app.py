@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from libs.common.clock import Clock
+from libs.common.dicom.queries import RETRIEVE_INFORMATION
 from libs.common.net import Service
 from libs.common.net.scu import (
     PATIENT_ROOT_GET,
@@ -68,7 +69,7 @@ def build(
     """The services of this role. `read_ahead` is in bytes, per association and per process; `parallel` is how many
     associations to destinations may be open, in all and to one. In storage contexts we are
     SCU: that is how C-GET sends (PS3.4 C.5.3)."""
-    asked = Ability(frozenset(UNCOMPRESSED), preferred=UNCOMPRESSED)
+    asked = Ability(frozenset(UNCOMPRESSED), preferred=UNCOMPRESSED, extended=RETRIEVE_INFORMATION)
     sent = Ability(scp=False, scu=True)
     abilities = dict.fromkeys(storage_sop_classes, sent) | dict.fromkeys(_RETRIEVE, asked)
     per_association, per_process = read_ahead

@@ -9,8 +9,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from libs.common.dicom.elements import elements
-from libs.common.dicom.json_model import item_bounds
+from libs.common.dicom.elements import elements, item_bounds
 from libs.common.dicom.syntax import syntax_of
 from libs.common.dicom.transfer_syntaxes import Encoding, encoding_of
 from libs.common.errors import NotFound

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from libs.common.clock import Clock
+from libs.common.dicom.attributes import AttributeTable
 from libs.common.errors import ConfigError, UndecodableEvent
 from libs.common.events import TOPICS, InstanceStored, decode
 from libs.common.ids import DEFAULT_PARTITION
@@ -49,7 +50,10 @@ class Reindex:
         index: SearchIndex,
         applying: Callable[[SearchIndex], Apply],
         clock: Clock,
+        attributes: AttributeTable,
     ) -> None:
+        """The new index is made for `attributes`."""
+        self._attributes = attributes
         self._objects = objects
         self._log = log
         self._index = index
@@ -62,7 +66,7 @@ class Reindex:
         then."""
         done = Reindexed(before=await self._instances(self._index))
         begun = self._clock.monotonic()
-        successor = await self._index.successor()
+        successor = await self._index.successor(self._attributes)
         try:
             apply = self._applying(successor)
             await self._all(apply, self._sealed(done), done, progress)

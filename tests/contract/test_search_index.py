@@ -8,6 +8,7 @@ import json
 import tempfile
 import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.common.dicom.attributes import ATTRIBUTES, Level
-from libs.common.dicom.matching import Condition, Document, Query, Range, Single, UidList, Wildcard, matches
+from libs.common.dicom.attributes import ATTRIBUTES, STANDARD, Attribute, AttributeTable, Level
+from libs.common.dicom.matching import (
+    Alike,
+    Condition,
+    Document,
+    Empty,
+    Every,
+    Item,
+    Query,
+    Range,
+    Single,
+    UidList,
+    Wildcard,
+    matches,
+)
 from libs.common.errors import DependencyUnavailable, NotUnderstood
 from libs.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
 from tests.contract.conftest import BREAK_INDEX, SEARCH_INDEXES, OpenSearchIndex
@@ -347,7 +361,7 @@ async def test_a_successor_is_empty_and_beside_the_index_until_it_takes_over(
     index, other = await open_search_index(tmp_path), await open_search_index(tmp_path)
     await index.apply(BATCH)
     before = await everything(index)
-    successor = await index.successor()
+    successor = await index.successor(STANDARD)
     assert (await successor.count("default"))["instances"] == 0
     await successor.apply(BATCH[::-1])
     await successor.apply([entry(0x77, "1.7.7", "1.7", "1.7.1", PatientID="NEW")])
@@ -369,10 +383,10 @@ async def test_a_successor_that_is_discarded_leaves_nothing(open_search_index: O
     index = await open_search_index(tmp_path)
     await index.apply(BATCH)
     before = await everything(index)
-    abandoned = await index.successor()
+    abandoned = await index.successor(STANDARD)
     await abandoned.apply([entry(0x77, "1.7.7")])
     await abandoned.close()
-    successor = await index.successor()
+    successor = await index.successor(STANDARD)
     assert (await successor.count("default"))["instances"] == 0
     await successor.discard()
     await successor.close()
@@ -380,8 +394,51 @@ async def test_a_successor_that_is_discarded_leaves_nothing(open_search_index: O
     await index.close()
 
 
+_ADDED = AttributeTable(
+    [
+        Attribute(0x001021C0, "PregnancyStatus", "US", Level.STUDY),
+        Attribute(0x0019100A, "0019100A", "LO", Level.SERIES, creator="MAKER 1"),
+        Attribute(0x00400555, "AcquisitionContextSequence", "SQ", Level.IMAGE),
+    ]
+)
+
+
+async def test_an_index_is_searched_by_what_it_was_made_for(open_search_index: OpenSearchIndex, tmp_path: Path) -> None:
+    """What can be searched is fixed when an index is made (`attributes`): entries may bring more, which is left out, or
+    less, which is not found then. `successor` may be made for other attributes."""
+    index = await open_search_index(tmp_path)
+    more = {0x001021C0: [2], 0x0019100A: ["Something"], 0x00400555: [{_CODE: ["C1"]}]}
+    plain = entry(1, PatientID="P1")
+    entries = [plain, replace(entry(2, "1.2.4.1.1", "1.2.4", "1.2.4.1"), attributes={**plain.attributes, **more})]
+    await index.apply(entries)
+    assert (await index.attributes()).added == ()
+    assert all(not set(more) & set(d.attributes) for d in await found(index, Level.IMAGE))
+    successor = await index.successor(_ADDED)
+    await successor.apply(entries)
+    await successor.take_over()
+    await successor.discard()
+    await index.close()
+    await successor.close()
+    index = await open_search_index(tmp_path)
+    table = await index.attributes()
+    assert table.added == _ADDED.added
+    for condition in (
+        {0x001021C0: Single(("2",))},
+        {0x0019100A: Wildcard(("some*",)), STUDY: Single(("1.2.4",))},
+        {0x0019100A: Wildcard(("*thing",))},
+        {0x00400555: Item({_CODE: Single(("C1",))})},
+    ):
+        matched = await found(index, Level.IMAGE, condition, attributes=table)
+        expected = 0 if Wildcard(("some*",)) in condition.values() else 1  # LO is compared with its case
+        assert len(matched) == expected
+        assert all(set(more) <= set(document.attributes) for document in matched)
+    await index.close()
+
+
 _NAMES = ["", "Müller^Jörg", "muller^jorg", "Doe^John", "DOE", "Yamada^Tarou=山田^太郎", "A=B=C", "D*e"]
 _TEXTS = ["", "P1", "p1", "P12", "P1*", "[x]", "Ä"]
+_ALIKE = ["Mueller", "joerg muler", "jon", "D*", "Yamada", "太郎", "jörg^müller"]
+_REQUEST, _PROCEDURE, _STEP, _CODE, _MEANING = 0x00400275, 0x00081032, 0x00400009, 0x00080100, 0x00080104
 _DATES = ["", "20240101", "20240630", "1994.11.05", "junk", "20241231"]
 
 
@@ -393,6 +450,15 @@ def _names() -> st.SearchStrategy[list[Any]]:
     groups = ("Alphabetic", "Ideographic", "Phonetic")
     split = st.sampled_from(_NAMES).map(lambda n: dict(zip(groups, n.split("="))) if n else None)
     return st.lists(split, max_size=2)
+
+
+def _items() -> st.SearchStrategy[list[Any]]:
+    """Request Attributes: a step, a start date, and a code within the item."""
+    code = st.fixed_dictionaries({}, optional={_CODE: _values(["C1", "C2"]), _MEANING: _values(_TEXTS)})
+    item = st.fixed_dictionaries(
+        {}, optional={_STEP: _values(_TEXTS), 0x00400002: _values(_DATES), 0x00321064: st.lists(code, max_size=2)}
+    )
+    return st.lists(item, max_size=2)
 
 
 @st.composite
@@ -412,6 +478,9 @@ def _entries(draw: st.DrawFn) -> list[InstanceEntry]:
                 AccessionNumber=draw(_values(_TEXTS)),
                 StudyDate=draw(_values(_DATES)),
                 StudyTime=draw(_values(["1000", "235959.5", "x"])),
+                TimezoneOffsetFromUTC=draw(_values(["+0100", "-0530", "x"])),
+                RequestAttributesSequence=draw(_items()),
+                ProcedureCodeSequence=draw(st.lists(st.just({_CODE: ["C1"], _MEANING: ["P1"]}), max_size=1)),
                 Modality=draw(_values(["CT", "MR"])),
                 InstanceNumber=draw(st.lists(st.one_of(st.integers(0, 3), st.just("1")), max_size=1)),
             )
@@ -423,15 +492,21 @@ def _conditions() -> st.SearchStrategy[dict[int, Condition]]:
     def texts(values: list[str]) -> st.SearchStrategy[Condition]:
         some = st.lists(st.sampled_from(values), min_size=1, max_size=2).map(tuple)
         patterns = st.lists(st.text("PpM1ulr*?D^oe=[]x", min_size=1, max_size=5), min_size=1, max_size=2).map(tuple)
-        return st.one_of(some.map(Single), patterns.map(Wildcard))
+        every = st.lists(st.one_of(some.map(Single), patterns.map(Wildcard)), min_size=1, max_size=2).map(tuple)
+        return st.one_of(some.map(Single), patterns.map(Wildcard), st.just(Empty()), every.map(Every))
 
+    def in_item(**by_tag: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
+        asked = {int(tag[1:], 16): condition for tag, condition in by_tag.items()}
+        return st.fixed_dictionaries({}, optional=asked).filter(bool).map(Item)
+
+    alike = st.lists(st.sampled_from(_ALIKE), min_size=1, max_size=2).map(tuple).map(Alike)
     ends = st.sampled_from([None, "20240101", "20241231", "19940101", "junk"])
     uids = st.lists(st.sampled_from(["1.1", "1.2", "1.1.1", "9.1", "9.2"]), min_size=1, max_size=3).map(tuple)
     times = st.sampled_from([None, "0900", "11"])
     return st.fixed_dictionaries(
         {},
         optional={
-            NAME: texts(_NAMES),
+            NAME: st.one_of(texts(_NAMES), alike),
             ID: texts(_TEXTS),
             ACCESSION: texts(_TEXTS),
             DATE: st.one_of(
@@ -439,6 +514,16 @@ def _conditions() -> st.SearchStrategy[dict[int, Condition]]:
                 st.builds(Range, ends, ends, st.just(0x00080030), times, times),
                 st.lists(st.sampled_from(_DATES), min_size=1, max_size=2).map(tuple).map(Single),
             ),
+            0x00080030: st.one_of(st.builds(Range, times, times), st.just(Single(("1000",)))),
+            _REQUEST: st.one_of(
+                st.just(Empty()),
+                in_item(
+                    t00400009=texts(_TEXTS),
+                    t00400002=st.builds(Range, ends, ends),
+                    t00321064=in_item(t00080100=texts(["C1", "C2"]), t00080104=texts(_TEXTS)),
+                ),
+            ),
+            _PROCEDURE: in_item(t00080100=texts(["C1", "C2"])),
             MODALITY: texts(["CT", "MR"]),
             0x00080061: texts(["CT", "MR"]),
             0x00200013: st.sampled_from([Single(("1",)), Single(("01", "2"))]),
@@ -450,6 +535,10 @@ def _conditions() -> st.SearchStrategy[dict[int, Condition]]:
     )
 
 
+_Asked = tuple[dict[int, Condition], str]
+_ZONES = st.sampled_from(["", "", "+0000", "+1400", "-1200"])
+
+
 @pytest.mark.timeout(400)  # 150 data sets, each asked 24 questions, of a server that may have other things to do
 @pytest.mark.parametrize("backend", SEARCH_INDEXES)
 def test_find_agrees_with_the_reference_matcher(backend: str) -> None:
@@ -458,8 +547,8 @@ def test_find_agrees_with_the_reference_matcher(backend: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
 
         @settings(max_examples=150)
-        @given(_entries(), st.lists(_conditions(), min_size=5, max_size=5))
-        def agrees(entries: list[InstanceEntry], asked: list[dict[int, Condition]]) -> None:
+        @given(_entries(), st.lists(st.tuples(_conditions(), _ZONES), min_size=5, max_size=5))
+        def agrees(entries: list[InstanceEntry], asked: list[_Asked]) -> None:
             asyncio.run(_agrees(SEARCH_INDEXES[backend], Path(folder), f"p{next(numbers)}", entries, asked))
 
         agrees()
@@ -470,14 +559,14 @@ async def _agrees(
     folder: Path,
     partition: str,
     entries: list[InstanceEntry],
-    asked: list[dict[int, Condition]],
+    asked: list[_Asked],
 ) -> None:
     index = await open_index(folder)
     try:
         await index.apply([_in(e, partition) for e in entries])
         expected = documents(entries)
-        for conditions, level in itertools.product([{}, *asked], Level):
-            query = Query(partition, level, {t: c for t, c in conditions.items() if _known(t, level)})
+        for (conditions, zone), level in itertools.product([({}, ""), *asked], Level):
+            query = Query(partition, level, {t: c for t, c in conditions.items() if _known(t, level)}, zone=zone)
             answers = [document async for page in index.find(query) for document in page]
             assert as_set(answers) == as_set([d for d in expected[level] if matches(query, d)])
     finally:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from pydicom.dataset import Dataset
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, build_role, evt
+from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
 from libs.common.net import Peer
@@ -100,6 +101,12 @@ class Scp:
         return f"{self.ae_title}@127.0.0.1:{self.port}"
 
 
+def _negotiation(sop_class_uid: str, information: bytes) -> SOPClassExtendedNegotiation:
+    item = SOPClassExtendedNegotiation()
+    item.sop_class_uid, item.service_class_application_information = sop_class_uid, information
+    return item
+
+
 @contextmanager
 def associated(
     peer: Peer,
@@ -108,9 +115,10 @@ def associated(
     kept: Kept | None = None,
     as_scp: Sequence[str] = (),
     as_both: Sequence[str] = (),
+    extended: Mapping[str, bytes] | None = None,
 ) -> Iterator[Any]:
     """An association of pynetdicom to `peer`; `as_scp` are the SOP classes for which it offers to be the SCP, `as_both`
-    those for which it offers to be either."""
+    those for which it offers to be either. `extended` is application information by SOP class."""
     ae = AE(ae_title=peer.calling_ae_title)
     ae.network_timeout = ae.acse_timeout = ae.dimse_timeout = 30
     for abstract, syntaxes in contexts:
@@ -120,7 +128,8 @@ def associated(
         peer.port,
         ae_title=peer.called_ae_title,
         ext_neg=[build_role(uid, scp_role=True) for uid in as_scp]
-        + [build_role(uid, scu_role=True, scp_role=True) for uid in as_both],
+        + [build_role(uid, scu_role=True, scp_role=True) for uid in as_both]
+        + [_negotiation(uid, information) for uid, information in (extended or {}).items()],
         evt_handlers=kept.handlers if kept is not None else [],
     )
     assert association.is_established, "no association"

@@ -184,6 +184,28 @@ class OpenSearch(Section):
         return self
 
 
+class SearchableAttribute(Section):
+    """One attribute that can be searched for beside those of every archive"""
+
+    attribute: str = Field(description="A keyword, or gggg,eeee; of a private one gggg,10ee", min_length=1)
+    level: Literal["PATIENT", "STUDY", "SERIES", "IMAGE"] = Field(description="Whose attribute it is")
+    creator: str = _f("", "", "The private creator, of a private attribute")
+    vr: str = _f("", "", "Its VR, of a private attribute")
+
+
+class Index(Section):
+    """What can be searched"""
+
+    attributes: tuple[SearchableAttribute, ...] = _f(
+        (),
+        "list",
+        "Attributes that can be searched for and returned beside [those of every archive](conformance.md#32-query): "
+        "`{attribute: PregnancyStatus, level: STUDY}`, "
+        "`{attribute: '0019,100A', creator: MAKER 1, vr: LO, level: SERIES}`. "
+        "After a change, `gantry reindex` makes what is stored already searchable by it",
+    )
+
+
 class Retrieve(Section):
     """C-MOVE and C-GET, and WADO"""
 
@@ -301,6 +323,7 @@ class Settings(Section):
     s3: S3 = _f(S3(), "", "")
     kafka: Kafka = _f(Kafka(), "", "")
     opensearch: OpenSearch = _f(OpenSearch(), "", "")
+    index: Index = _f(Index(), "", "")
     retrieve: Retrieve = _f(Retrieve(), "", "")
     commitment: Commitment = _f(Commitment(), "", "")
     upkeep: Upkeep = _f(Upkeep(), "", "")

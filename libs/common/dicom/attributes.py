@@ -5,6 +5,7 @@ One table; index, query and retrieve read it, and so does the conformance statem
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -30,22 +31,29 @@ class Level(Enum):
 _DEPTHS = {level: depth for depth, level in enumerate(Level)}
 
 # Institution and station are of the series in the information model (PS3.3 C.7.5.1). Viewers ask for the institution
-# with the study: it is kept there, as of the study's earliest instance.
+# with the study: it is kept there, as of the study's earliest instance. So is the zone of its dates and times.
 _STORED = {
     Level.PATIENT: """PatientName PatientID IssuerOfPatientID PatientBirthDate PatientBirthTime PatientSex
-        OtherPatientIDs OtherPatientNames EthnicGroup PatientComments""",
+        OtherPatientIDs OtherPatientNames EthnicGroup PatientComments IssuerOfPatientIDQualifiersSequence
+        OtherPatientIDsSequence""",
     Level.STUDY: """StudyDate StudyTime AccessionNumber StudyID StudyInstanceUID ReferringPhysicianName
         StudyDescription PhysiciansOfRecord NameOfPhysiciansReadingStudy AdmittingDiagnosesDescription PatientAge
-        PatientSize PatientWeight Occupation AdditionalPatientHistory InstitutionName""",
+        PatientSize PatientWeight Occupation AdditionalPatientHistory InstitutionName TimezoneOffsetFromUTC
+        ProcedureCodeSequence IssuerOfAccessionNumberSequence ReferencedStudySequence
+        ReferringPhysicianIdentificationSequence AdmittingDiagnosesCodeSequence
+        ReasonForPerformedProcedureCodeSequence""",
     Level.SERIES: """Modality SeriesNumber SeriesInstanceUID SeriesDate SeriesTime SeriesDescription BodyPartExamined
         ProtocolName Laterality PatientPosition PerformingPhysicianName OperatorsName InstitutionalDepartmentName
         StationName Manufacturer ManufacturerModelName DeviceSerialNumber FrameOfReferenceUID
         PerformedProcedureStepID PerformedProcedureStepDescription PerformedProcedureStepStartDate
-        PerformedProcedureStepStartTime""",
+        PerformedProcedureStepStartTime RequestAttributesSequence PerformedProtocolCodeSequence
+        ReferencedPerformedProcedureStepSequence""",
     Level.IMAGE: """SOPClassUID SOPInstanceUID InstanceNumber ContentDate ContentTime AcquisitionDate AcquisitionTime
         AcquisitionDateTime AcquisitionNumber InstanceCreationDate InstanceCreationTime ImageType ImageComments
         ContentLabel ContentDescription CompletionFlag VerificationFlag Rows Columns BitsAllocated NumberOfFrames
-        SamplesPerPixel PhotometricInterpretation SliceLocation SliceThickness TimezoneOffsetFromUTC""",
+        SamplesPerPixel PhotometricInterpretation SliceLocation SliceThickness ConceptNameCodeSequence
+        ReferencedRequestSequence VerifyingObserverSequence ContentTemplateSequence AnatomicRegionSequence
+        PrimaryAnatomicStructureSequence ViewCodeSequence DerivationCodeSequence""",
 }
 # Not stored in any object: counted or collected from what is below (PS3.4 C.3.4, C.6.2.1.2).
 _COMPUTED = {
@@ -58,13 +66,23 @@ _COMPUTED = {
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute of the query models. A `computed` one is in no object, but in the document of its level."""
+    """One attribute of the query models. A `computed` one is in no object, but in the document of its level.
+
+    A private one has a `creator`; its tag is that of the first block of its group (PS3.5 7.8.1), (gggg,10ee), whatever
+    block it has in an object.
+    """
 
     tag: int
     keyword: str
     vr: str
     level: Level
-    computed: bool
+    computed: bool = False
+    creator: str = ""
+
+    @property
+    def creator_tag(self) -> int:
+        """Where the creator stands in an identifier: (gggg,0010)."""
+        return self.tag & 0xFFFF0000 | 0x10
 
 
 def _table() -> dict[int, Attribute]:
@@ -79,11 +97,39 @@ def _table() -> dict[int, Attribute]:
     return table
 
 
-ATTRIBUTES: dict[int, Attribute] = _table()
-"""By tag."""
+class AttributeTable:
+    """The attributes that an index can be asked for: those of every archive, and those that the settings add."""
 
-STORED_TAGS = frozenset(tag for tag, attribute in ATTRIBUTES.items() if not attribute.computed)
-"""What the indexer takes from a header."""
+    def __init__(self, added: Iterable[Attribute] = ()) -> None:
+        """`added` come beside the attributes of every archive, or in their place."""
+        self.added = tuple(sorted(added, key=lambda attribute: attribute.tag))
+        self.by_tag: Mapping[int, Attribute] = {**ATTRIBUTES, **{attribute.tag: attribute for attribute in self.added}}
+        self.private = {(a.tag >> 16, a.creator, a.tag & 0xFF): a for a in self.added if a.creator}
+        """By group, creator, and the last two digits of the element."""
+        of = {level: [a for a in self.by_tag.values() if a.level is level] for level in Level}
+        self.stored_of = {level: frozenset(a.tag for a in of[level] if not a.computed) for level in Level}
+        """What is in objects, by level."""
+        self.stored = frozenset().union(*self.stored_of.values())
+
+    def of(self, level: Level) -> list[Attribute]:
+        """The attributes of a level."""
+        return [attribute for attribute in self.by_tag.values() if attribute.level is level]
+
+    def level_of(self, tag: int) -> Level:
+        """The level of an attribute. What is in no document matches nowhere: that may be tested as soon as possible."""
+        attribute = self.by_tag.get(tag)
+        return Level.PATIENT if attribute is None else attribute.level
+
+    def vr_of(self, tag: int) -> bytes:
+        """The VR of a private attribute that was added, else what the dictionary says."""
+        attribute = self.by_tag.get(tag)
+        return vr_of(tag) if attribute is None else attribute.vr.encode("ascii")
+
+
+ATTRIBUTES: dict[int, Attribute] = _table()
+"""Those of every archive, by tag."""
+STANDARD = AttributeTable()
+"""Those and no others."""
 
 SPECIFIC_CHARACTER_SET = 0x00080005
 QUERY_RETRIEVE_LEVEL = 0x00080052
@@ -96,6 +142,9 @@ PATIENT_NAME = 0x00100010
 PATIENT_ID = 0x00100020
 ACCESSION_NUMBER = 0x00080050
 STUDY_DATE = 0x00080020
+STUDY_DESCRIPTION = 0x00081030
+TIMEZONE_OFFSET_FROM_UTC = 0x00080201
+PATIENT_BIRTH_DATE = 0x00100030
 SOP_CLASS_UID = 0x00080016
 SOP_INSTANCE_UID = 0x00080018
 STUDY_INSTANCE_UID = 0x0020000D

@@ -82,3 +82,22 @@ def skip(data: bytes, pos: int, end: int, syntax: Syntax, *, item: bool = False)
         else:
             pos = start + length
     return pos
+
+
+def item_bounds(data: bytes, pos: int, end: int, syntax: Syntax) -> Iterator[tuple[int, int]]:
+    """Where the content of each item of a sequence begins and ends. Raises `NotUnderstood`."""
+    while pos < end:
+        read = read_element(data, pos, end, syntax)
+        if read is None or read[0] not in (ITEM, SEQUENCE_END):
+            raise NotUnderstood("no item where a sequence wants one")
+        tag, _, length, start = read
+        if tag == SEQUENCE_END:
+            return
+        if length == UNDEFINED:
+            pos = skip(data, start, end, syntax, item=True)
+            stop = pos - 8  # the delimiter
+        else:
+            stop = pos = start + length
+        if pos > end:
+            raise NotUnderstood("an item reaches beyond its sequence")
+        yield start, stop

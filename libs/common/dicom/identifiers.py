@@ -6,12 +6,14 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 from zlib import compressobj
 
-from libs.common.dicom.attributes import SPECIFIC_CHARACTER_SET
+from libs.common.dicom.attributes import SPECIFIC_CHARACTER_SET, STANDARD, AttributeTable
 from libs.common.dicom.charsets import DEFAULT, CharacterSet, character_set, holding
-from libs.common.dicom.elements import elements, inflated
+from libs.common.dicom.elements import elements, inflated, item_bounds
+from libs.common.dicom.syntax import syntax_of
 from libs.common.dicom.transfer_syntaxes import Encoding, encoding_of
 from libs.common.dicom.values import text_of, value_list
 from libs.common.dicom.vrs import LONG_VRS, vr_of
@@ -19,6 +21,7 @@ from libs.common.errors import NotUnderstood
 
 MAX_IDENTIFIER = 16 << 20
 MAX_KEYS = 4096
+MAX_DEPTH = 8
 
 _FORMS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
 _MAX_SHORT = 0xFFFE
@@ -30,57 +33,79 @@ _SHORTENED = 8000
 class Identifier:
     """What is asked: the values of each key as text (none for universal matching), in the order of tags.
 
-    A sequence, and any other key that has no text, has an empty list.
+    A sequence, and any other key that has no text, has an empty list. What is asked of the items of a sequence, where
+    there is something, is in `items` (PS3.4 C.2.2.2.6).
     """
 
     keys: Mapping[int, list[str]]
     character_set: CharacterSet = field(default=DEFAULT)
+    items: Mapping[int, Identifier] = field(default_factory=dict)
 
 
-def decode_identifier(data: bytes, transfer_syntax_uid: str) -> Identifier:
-    """Read an identifier. Raises `NotUnderstood` for bytes that are none, or that hold too much."""
+def decode_identifier(data: bytes, transfer_syntax_uid: str, attributes: AttributeTable = STANDARD) -> Identifier:
+    """Read an identifier; `attributes` knows the VR of private keys. Raises `NotUnderstood` for bytes that are none, or
+    that hold too much."""
     encoding = encoding_of(transfer_syntax_uid)
     data = inflated(data, encoding, MAX_IDENTIFIER)
+    return _decoded(data, (0, len(data)), encoding, DEFAULT, 0, attributes)
+
+
+def _decoded(
+    data: bytes,
+    within: tuple[int, int],
+    encoding: Encoding,
+    text: CharacterSet,
+    depth: int,
+    attributes: AttributeTable = STANDARD,
+) -> Identifier:
+    if depth > MAX_DEPTH:
+        raise NotUnderstood("identifier is nested too deep")
     keys: dict[int, list[str]] = {}
-    text = DEFAULT
-    for tag, vr, start, end in elements(data, encoding):
+    items: dict[int, Identifier] = {}
+    for tag, vr, start, end in elements(data, encoding, within=within):
         if tag & 0xFFFF == 0:
             continue  # PS3.5 7.2: group lengths are retired, and no keys
         if len(keys) == MAX_KEYS:
             raise NotUnderstood("identifier has too many keys")
         value = data[start:end]
-        vr = vr_of(tag) if vr == b"UN" else vr
+        known = attributes.vr_of(tag) if vr == b"UN" else vr
         if tag == SPECIFIC_CHARACTER_SET:
             text = character_set([text_of(v) for v in value_list(b"CS", value, DEFAULT)])
-        elif vr in (b"DS", b"IS"):
+        elif known == b"SQ":
+            keys[tag] = []
+            inner = Encoding(explicit=False) if vr == b"UN" else encoding
+            bounds = list(islice(item_bounds(data, start, end, syntax_of(inner)), 2))
+            if len(bounds) > 1:
+                raise NotUnderstood("a sequence of an identifier has more than one item")
+            for one in bounds:
+                items[tag] = _decoded(data, one, inner, text, depth + 1)
+        elif known in (b"DS", b"IS"):
             # As it was written: a wildcard or a range is no number.
             keys[tag] = [text_of(v) for v in value_list(b"CS", value, DEFAULT)]
         else:
-            keys[tag] = [text_of(v) for v in value_list(vr, value, text, encoding.big_endian)]
-    return Identifier(keys, text)
+            keys[tag] = [text_of(v) for v in value_list(known, value, text, encoding.big_endian)]
+    return Identifier(keys, text, items)
 
 
 def encode_identifier(
-    values: Mapping[int, Sequence[Any]], transfer_syntax_uid: str, asked: CharacterSet = DEFAULT
+    values: Mapping[int, Sequence[Any]],
+    transfer_syntax_uid: str,
+    asked: CharacterSet = DEFAULT,
+    attributes: AttributeTable = STANDARD,
 ) -> bytes:
-    """An identifier with these values (of the DICOM JSON model) in the order of tags.
+    """An identifier with these values (of the DICOM JSON model) in the order of tags; `attributes` knows the VR of
+    private ones.
 
     Text that is not ASCII is written in `asked` where that holds all of it, else in UTF-8, and (0008,0005) says so.
     """
     encoding = encoding_of(transfer_syntax_uid)
-    texts: list[tuple[int, Any]] = []
     foreign: list[str] = []
-    for tag in sorted(values):
-        value = _flat(tag, values[tag])
-        if type(value) is str and not value.isascii():
-            foreign.append(value)
-        texts.append((tag, value))
+    texts = _flattened(values, foreign, attributes)
     chosen = holding(foreign, asked) if foreign else DEFAULT
     if foreign or SPECIFIC_CHARACTER_SET in values:
         terms = "\\".join(chosen.terms)
         texts = sorted([(SPECIFIC_CHARACTER_SET, terms), *(t for t in texts if t[0] != SPECIFIC_CHARACTER_SET)])
-    writer = writer_for(encoding)
-    data = b"".join([writer(tag, _bytes(tag, value, chosen, encoding)) for tag, value in texts])
+    data = _encoded(texts, chosen, encoding, attributes)
     if encoding.deflated:
         deflate = compressobj(wbits=-15)
         data = deflate.compress(data) + deflate.flush()
@@ -88,17 +113,50 @@ def encode_identifier(
     return data
 
 
-def _flat(tag: int, values: Sequence[Any]) -> Any:
+def _flattened(
+    values: Mapping[int, Sequence[Any]], foreign: list[str], attributes: AttributeTable = STANDARD
+) -> list[tuple[int, Any]]:
+    """Values by tag, those of items within them; text that is not ASCII is put into `foreign`."""
+    texts: list[tuple[int, Any]] = []
+    for tag in sorted(values):
+        vr = attributes.vr_of(tag)
+        if vr == b"SQ":
+            texts.append((tag, [_flattened(item, foreign) for item in values[tag] if isinstance(item, dict)]))
+            continue
+        value = _flat(vr, values[tag])
+        if type(value) is str and not value.isascii():
+            foreign.append(value)
+        texts.append((tag, value))
+    return texts
+
+
+def _encoded(
+    texts: Sequence[tuple[int, Any]], chosen: CharacterSet, encoding: Encoding, attributes: AttributeTable = STANDARD
+) -> bytes:
+    writer = writer_for(encoding)
+    pieces = []
+    for tag, value in texts:
+        vr = attributes.vr_of(tag)
+        if vr == b"SQ":
+            items = [_encoded(item, chosen, encoding) for item in value]
+            order = ">" if encoding.big_endian else "<"
+            whole = b"".join([struct.pack(order + "HHI", 0xFFFE, 0xE000, len(item)) + item for item in items])
+            pieces.append(writer(tag, whole, vr))
+        else:
+            pieces.append(writer(tag, _bytes(vr, value, chosen, encoding), vr))
+    return b"".join(pieces)
+
+
+def _flat(vr: bytes, values: Sequence[Any]) -> Any:
     """One text for text VRs, the numbers themselves for binary ones."""
     if not values:
         return ""
-    if vr_of(tag).decode("ascii") in _FORMS:
+    if vr.decode("ascii") in _FORMS:
         return values
     return text_of(values[0]) if len(values) == 1 else "\\".join([text_of(value) for value in values])
 
 
-def _bytes(tag: int, value: Any, chosen: CharacterSet, encoding: Encoding) -> bytes:
-    vr = vr_of(tag)
+def _bytes(vr: bytes, value: Any, chosen: CharacterSet, encoding: Encoding) -> bytes:
     if type(value) is not str:
         return _packed(value, (">" if encoding.big_endian else "<") + _FORMS[vr.decode("ascii")])
     encoded = value.encode("ascii") if value.isascii() else chosen.encode(value)
@@ -123,22 +181,22 @@ def _packed(values: Sequence[Any], form: str) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def writer_for(encoding: Encoding) -> Callable[[int, bytes], bytes]:
-    """What writes one element of even length in this encoding."""
+def writer_for(encoding: Encoding) -> Callable[..., bytes]:
+    """What writes one element of even length in this encoding: of its tag, its value, and its VR where the dictionary
+    does not know that."""
     order = ">" if encoding.big_endian else "<"
     short, long = struct.Struct(order + "H").pack, struct.Struct(order + "I").pack
     head = struct.Struct(order + "HH").pack
 
     @lru_cache(maxsize=4096)
-    def prefix(tag: int) -> tuple[bytes, bool]:
+    def prefix(tag: int, vr: bytes) -> tuple[bytes, bool]:
         begin = head(tag >> 16, tag & 0xFFFF)
         if not encoding.explicit:
             return begin, True
-        vr = vr_of(tag)
         return begin + vr + (b"\0\0" if vr in LONG_VRS else b""), vr in LONG_VRS
 
-    def write(tag: int, value: bytes) -> bytes:
-        begin, wide = prefix(tag)
+    def write(tag: int, value: bytes, vr: bytes | None = None) -> bytes:
+        begin, wide = prefix(tag, vr or vr_of(tag))
         return begin + (long(len(value)) if wide else short(len(value))) + value
 
     return write

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from libs.common.dicom.charsets import DEFAULT, CharacterSet, character_set
-from libs.common.dicom.elements import elements, skip
-from libs.common.dicom.syntax import ITEM, SEQUENCE_END, UNDEFINED, Syntax, read_element, syntax_of
+from libs.common.dicom.elements import elements, item_bounds
+from libs.common.dicom.syntax import syntax_of
 from libs.common.dicom.transfer_syntaxes import Encoding
 from libs.common.dicom.values import value_list
 from libs.common.dicom.vrs import BULK_VRS, vr_of
@@ -31,10 +31,13 @@ def name_of(tag: int) -> str:
     return f"{tag:08X}"
 
 
-def attribute(tag: int, values: Iterable[Any]) -> dict[str, Any]:
-    """One attribute with values of the model; without "Value" where there are none (F.2.5)."""
-    found = list(values)
-    vr = vr_of(tag).decode("ascii")
+def attribute(tag: int, values: Iterable[Any], vr: str = "") -> dict[str, Any]:
+    """One attribute with values of the model, the items of a sequence by tag; without "Value" where there are none
+    (F.2.5)."""
+    found = [
+        keys_as_attributes(value) if isinstance(value, dict) and vr_of(tag) == b"SQ" else value for value in values
+    ]
+    vr = vr or vr_of(tag).decode("ascii")
     return {"vr": vr, "Value": found} if found else {"vr": vr}
 
 
@@ -199,25 +202,6 @@ class _Reader:
         return [self.data_set(one, inner, text, f"{path}/{number}/", depth + 1) for number, one in enumerate(bounds, 1)]
 
 
-def item_bounds(data: bytes, pos: int, end: int, syntax: Syntax) -> Iterable[tuple[int, int]]:
-    """Where the content of each item of a sequence begins and ends. Raises `NotUnderstood`."""
-    while pos < end:
-        read = read_element(data, pos, end, syntax)
-        if read is None or read[0] not in (ITEM, SEQUENCE_END):
-            raise NotUnderstood("no item where a sequence wants one")
-        tag, _, length, start = read
-        if tag == SEQUENCE_END:
-            return
-        if length == UNDEFINED:
-            pos = skip(data, start, end, syntax, item=True)
-            stop = pos - 8  # the delimiter
-        else:
-            stop = pos = start + length
-        if pos > end:
-            raise NotUnderstood("an item reaches beyond its sequence")
-        yield start, stop
-
-
 def _undefined(data: bytes, start: int) -> bool:
     """Whether the element whose value begins at `start` has undefined length (explicit VR: four bytes before it)."""
     return data[start - 4 : start] == b"\xff\xff\xff\xff"
@@ -241,6 +225,6 @@ _KNOWN = frozenset(
 )
 
 
-def keys_as_attributes(values: Mapping[int, Iterable[Any]]) -> Attributes:
-    """Attributes by tag, in order."""
-    return {name_of(tag): attribute(tag, values[tag]) for tag in sorted(values)}
+def keys_as_attributes(values: Mapping[int, Iterable[Any]], vr: Callable[[int], bytes] = vr_of) -> Attributes:
+    """Attributes by tag, in order; `vr` knows the VR of private ones."""
+    return {name_of(tag): attribute(tag, values[tag], vr(tag).decode("ascii")) for tag in sorted(values)}

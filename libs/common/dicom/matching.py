@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from libs.common.dicom import moments
-from libs.common.dicom.attributes import Level
+from libs.common.dicom.attributes import STANDARD, AttributeTable, Level
+from libs.common.dicom.names import fold_name, is_like, words_of
+from libs.common.dicom.timezones import in_zone
 from libs.common.dicom.values import text_of
-from libs.common.dicom.vrs import vr_of
 
 __all__ = [
+    "Alike",
     "Condition",
     "Document",
+    "Empty",
+    "Every",
+    "Item",
     "Level",
     "Place",
     "Predicate",
@@ -29,9 +33,9 @@ __all__ = [
     "Single",
     "UidList",
     "Wildcard",
-    "fold_name",
     "matcher",
     "matches",
+    "narrowing",
 ]
 
 
@@ -68,17 +72,49 @@ class Range:
     last_time: str | None = None
 
 
-Condition = Single | UidList | Wildcard | Range
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Empty value matching (C.2.2.2.7): what is not there, or has no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Fuzzy semantic matching of person names (C.2.2.2.1), of one or any of several names. Every word of a name that is
+    asked for must be like some word of the stored name, in any order: it begins it, sounds like it, or, with * and ?,
+    is a pattern of it."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """Multiple value matching (C.2.2.2.8): each condition holds for some value of the attribute."""
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Sequence matching (C.2.2.2.6): all conditions, by tag, hold for one and the same item of the sequence."""
+
+    conditions: Mapping[int, Condition]
+
+
+Condition = Single | UidList | Wildcard | Range | Empty | Alike | Every | Item
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked for: conditions by tag (universal matching, C.2.2.2.3, has none). `limit` bounds the matches."""
+    """What is asked for: conditions by tag (universal matching, C.2.2.2.3, has none). `limit` bounds the matches.
+    `zone` is an offset from UTC: dates and times are compared as they are called there (timezone query adjustment).
+    `attributes` says of which VR and level each of them is."""
 
     partition: str
     level: Level
     conditions: Mapping[int, Condition] = field(default_factory=dict)
     limit: int | None = None
+    zone: str = ""
+    attributes: AttributeTable = field(default=STANDARD, compare=False)
 
 
 Place = tuple[str | int, ...]
@@ -109,31 +145,47 @@ def matches(query: Query, document: Document) -> bool:
 
 def matcher(query: Query) -> Predicate:
     """`matches` for many documents of the query's level: the work on the conditions is done once."""
-    tests = [_predicate(tag, condition) for tag, condition in query.conditions.items()]
+    holds = _all_of(query.conditions, query.attributes)
+    if not query.zone or not query.conditions:
+        return holds
+    return lambda attributes: holds(in_zone(attributes, query.zone))
+
+
+def narrowing(query: Query) -> Mapping[int, Condition]:
+    """What an index may look for in what is stored: all that can match is among it. With a zone, a day may be called by
+    another date there, and a time by any other."""
+    if not query.zone:
+        return query.conditions
+    found: dict[int, Condition] = {}
+    for tag, condition in query.conditions.items():
+        vr = query.attributes.vr_of(tag)
+        if vr == b"DA" and (around := _around(condition)) is not None:
+            found[tag] = around
+        elif vr not in (b"DA", b"TM", b"DT"):
+            found[tag] = condition
+    return found
+
+
+def _around(condition: Condition) -> Range | None:
+    """The days of a condition on a date, with one before and one after."""
+    if isinstance(condition, Range):
+        first, last = condition.first, condition.last
+    elif isinstance(condition, Single) and len(condition.values) == 1:
+        first = last = condition.values[0]
+    else:
+        return None
+    before, after = first and moments.day_beside(first, -1), last and moments.day_beside(last, 1)
+    return Range(before or None, after or None) if before or after else None
+
+
+def _all_of(conditions: Mapping[int, Condition], of: AttributeTable = STANDARD) -> Predicate:
+    tests = [_predicate(tag, of.vr_of(tag).decode("ascii"), condition) for tag, condition in conditions.items()]
     if len(tests) == 1:
         return tests[0]
-
-    def holds(attributes: Mapping[int, Any]) -> bool:
-        return all(test(attributes) for test in tests)
-
-    return holds
+    return lambda attributes: all(test(attributes) for test in tests)
 
 
-def fold_name(value: str) -> str:
-    """A person name without what must not count: case, accents, padding and empty components at the end (C.2.2.2.1
-    allows it for PN; PS3.5 6.2.1). Component groups stay separated by "="."""
-    if not value.isascii():
-        decomposed = unicodedata.normalize("NFKD", value)
-        value = "".join([c for c in decomposed if not unicodedata.combining(c)])
-    groups = [
-        "^".join([component.strip(" \0") for component in group.split("^")]).rstrip("^")
-        for group in value.casefold().split("=")
-    ]
-    return "=".join(groups).rstrip("=")
-
-
-def _predicate(tag: int, condition: Condition) -> Predicate:
-    vr = vr_of(tag).decode("ascii")
+def _predicate(tag: int, vr: str, condition: Condition) -> Predicate:
     if isinstance(condition, Range):
         return _in_range(tag, vr, condition)
     if isinstance(condition, UidList):
@@ -141,7 +193,41 @@ def _predicate(tag: int, condition: Condition) -> Predicate:
         return lambda attributes: any(value in uids for value in attributes.get(tag) or ())
     if isinstance(condition, Wildcard):
         return _like(tag, vr, condition.patterns)
-    return _equal(tag, vr, condition.values)
+    if isinstance(condition, Single):
+        return _equal(tag, vr, condition.values)
+    if isinstance(condition, Alike):
+        return _alike(tag, condition.names)
+    if isinstance(condition, Item):
+        return _in_item(tag, condition.conditions)
+    if isinstance(condition, Every):
+        tests = [_predicate(tag, vr, one) for one in condition.conditions]
+        return lambda attributes: all(test(attributes) for test in tests)
+    return lambda attributes: not any(v is not None and v != "" for v in attributes.get(tag) or ())
+
+
+def _in_item(tag: int, conditions: Mapping[int, Condition]) -> Predicate:
+    holds = _all_of(conditions)
+    return lambda attributes: any(isinstance(item, dict) and holds(item) for item in attributes.get(tag) or ())
+
+
+def _alike(tag: int, names: tuple[str, ...]) -> Predicate:
+    wanted = [[_word(word) for word in words_of(name)] for name in names]
+
+    def alike(attributes: Mapping[int, Any]) -> bool:
+        for value in attributes.get(tag) or ():
+            words = words_of(text_of(value)) if value else []
+            if any(all(any(test(word) for word in words) for test in tests) for tests in wanted):
+                return True
+        return False
+
+    return alike
+
+
+def _word(asked: str) -> Callable[[str], bool]:
+    if "*" in asked or "?" in asked:
+        pattern = _pattern(asked)
+        return lambda word: pattern.match(word) is not None
+    return lambda word: is_like(asked, word)
 
 
 def _equal(tag: int, vr: str, values: tuple[str, ...]) -> Predicate:

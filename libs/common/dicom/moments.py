@@ -79,3 +79,12 @@ def split_range(vr: str, value: str) -> tuple[str, str] | None:
         if (not first or _DATE_TIME.fullmatch(first)) and (not last or _DATE_TIME.fullmatch(last)):
             return first, last
     return value, value
+
+
+def day_beside(value: str, days: int) -> str | None:
+    """The day so many days after a DA value, YYYYMMDD; None for what is no date, and where the calendar ends."""
+    found = date(value)
+    try:
+        return None if found is None else f"{datetime.strptime(found, '%Y%m%d') + timedelta(days):%Y%m%d}"  # noqa: DTZ007
+    except (ValueError, OverflowError):
+        return None

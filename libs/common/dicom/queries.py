@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import NoReturn
+
+from pydicom.datadict import dictionary_VM
 
 from libs.common.dicom import moments
 from libs.common.dicom.attributes import (
-    ATTRIBUTES,
     INSTANCE_AVAILABILITY,
     QUERY_RETRIEVE_LEVEL,
     RETRIEVE_AE_TITLE,
+    STANDARD,
     TIME_OF_DATE,
+    TIMEZONE_OFFSET_FROM_UTC,
     UNIQUE_KEYS,
+    AttributeTable,
     Level,
     keyword_of,
 )
 from libs.common.dicom.identifiers import Identifier
-from libs.common.dicom.matching import Condition, Query, Range, Single, UidList, Wildcard
+from libs.common.dicom.matching import (
+    Alike,
+    Condition,
+    Empty,
+    Every,
+    Item,
+    Query,
+    Range,
+    Single,
+    UidList,
+    Wildcard,
+)
+from libs.common.dicom.names import words_of
+from libs.common.dicom.timezones import is_offset
+from libs.common.dicom.vrs import vr_of
 from libs.common.errors import IdentifierError
 from libs.common.ids import is_uid
 
@@ -28,6 +49,10 @@ MAX_PATTERN = 1024
 # PS3.4 C.2.2.2.4: wildcard matching is for these VRs only.
 _WILDCARD_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 _MOMENT_VRS = frozenset(("DA", "TM", "DT"))
+# PS3.4 C.2.2.2.8: these can be asked for several values that must all be there.
+_MULTIPLE_VRS = frozenset(("AE", "AS", "AT", "CS", "LO", "PN", "SH", "UC"))
+EMPTY = '""'
+"""PS3.4 C.2.2.2.7: the value that asks for no value."""
 _MISMATCH, _UNABLE, _TOO_MUCH = 0xA900, 0xC000, 0xA700
 
 
@@ -55,6 +80,39 @@ def model_of(sop_class_uid: str) -> Model | None:
     return _MODELS.get(model) if not root and service in ("1", "2", "3") else None
 
 
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """What the two sides agreed on beyond the basic matching (PS3.4 C.5.1.1, PS3.18 8.3.4)."""
+
+    relational: bool = False
+    combined_date_time: bool = False
+    fuzzy_names: bool = False
+    timezone: bool = False
+    empty_values: bool = False
+    multiple_values: bool = False
+
+
+BASIC = Extended()
+_FIELDS = (
+    "relational",
+    "combined_date_time",
+    "fuzzy_names",
+    "timezone",
+    "",  # enhanced multi-frame image conversion: there is no such view
+    "empty_values",
+    "multiple_values",
+)
+FIND_INFORMATION = bytes(bool(name) for name in _FIELDS)
+"""PS3.4 table C.5-2: what a C-FIND SCP of ours can do, field by field."""
+RETRIEVE_INFORMATION = b"\1\0"
+"""PS3.4 C.5.2.1, C.5.3.1: relational retrieval, and no conversion of enhanced multi-frame images."""
+
+
+def extended_of(information: bytes) -> Extended:
+    """What was agreed on for a C-FIND SOP class; a field that is not there says no."""
+    return Extended(**{name: byte == 1 for name, byte in zip(_FIELDS, information, strict=False) if name})
+
+
 def level_of(identifier: Identifier, model: Model) -> Level:
     """The Query/Retrieve Level asked for; `IdentifierError` where it is missing or not one of the model's."""
     values = identifier.keys.get(QUERY_RETRIEVE_LEVEL, [])
@@ -65,42 +123,102 @@ def level_of(identifier: Identifier, model: Model) -> Level:
     return level
 
 
-def is_supported(tag: int, level: Level) -> bool:
+def is_supported(tag: int, level: Level, attributes: AttributeTable = STANDARD) -> bool:
     """Whether a key can be matched and returned at this level; an optional key that cannot makes FF01H of FF00H."""
     if tag in (RETRIEVE_AE_TITLE, INSTANCE_AVAILABILITY, QUERY_RETRIEVE_LEVEL):
         return True
-    attribute = ATTRIBUTES.get(tag)
+    attribute = attributes.by_tag.get(tag)
     return attribute is not None and attribute.level.depth <= level.depth
+
+
+def is_creator(tag: int) -> bool:
+    """Whether this is where a private creator stands (PS3.5 7.8.1): it says what other keys are, and is none."""
+    return bool(tag & 0x10000) and 0x10 <= tag & 0xFFFF <= 0xFF
+
+
+def creators_of(tags: Iterable[int], attributes: AttributeTable) -> dict[int, list[str]]:
+    """The private creators that an answer with these tags needs (PS3.5 7.8.1)."""
+    private = [a for tag in tags if (a := attributes.by_tag.get(tag)) is not None and a.creator]
+    return {attribute.creator_tag: [attribute.creator] for attribute in private}
 
 
 def compile_query(
     identifier: Identifier,
     model: Model,
     partition: str,
-    *,
-    relational: bool = False,
-    combined_date_time: bool = False,
-    limit: int | None = None,
+    extended: Extended = BASIC,
+    attributes: AttributeTable = STANDARD,
 ) -> Query:
-    """The query of a C-FIND identifier.
-
-    `relational` and `combined_date_time` are what extended negotiation agreed on (PS3.4 C.5.1.1). Keys that are not
-    supported at the level are left out. Raises `IdentifierError`.
-    """
+    """The query of a C-FIND identifier. Keys that are not supported at the level, or by `attributes`, are left out.
+    Raises `IdentifierError`."""
     level = level_of(identifier, model)
-    if not relational:
+    if not extended.relational:
         _check_unique_keys_above(identifier, model, level)
     conditions: dict[int, Condition] = {}
-    for tag, values in identifier.keys.items():
-        attribute = ATTRIBUTES.get(tag)
-        if attribute is None or attribute.level.depth > level.depth:
+    for tag in identifier.keys:
+        attribute = attributes.by_tag.get(tag)
+        # PS3.4 C.2.2.2.5: the zone says what other keys mean, and is none that is matched.
+        if attribute is None or attribute.level.depth > level.depth or tag == TIMEZONE_OFFSET_FROM_UTC:
             continue
-        condition = _condition(tag, attribute.vr, values)
+        if attribute.creator and identifier.keys.get(attribute.creator_tag, [attribute.creator]) != [attribute.creator]:
+            continue  # somebody else's attribute of this number
+        condition = _asked(tag, attribute.vr, identifier, extended)
         if condition is not None:
             conditions[tag] = condition
-    if combined_date_time:
+    if extended.combined_date_time:
         _combine(conditions)
-    return Query(partition, level, conditions, limit)
+    return Query(partition, level, conditions, zone=_zone(identifier, extended), attributes=attributes)
+
+
+def _zone(identifier: Identifier, extended: Extended) -> str:
+    given = [value for value in identifier.keys.get(TIMEZONE_OFFSET_FROM_UTC, []) if value]
+    if not extended.timezone or not given:
+        return ""
+    if len(given) > 1 or not is_offset(given[0]):
+        _refuse(_UNABLE, TIMEZONE_OFFSET_FROM_UTC, "is no offset from utc")
+    return given[0]
+
+
+def _asked(tag: int, vr: str, identifier: Identifier, extended: Extended) -> Condition | None:
+    """The condition of a key, with what was agreed on."""
+    if vr == "SQ":
+        item = identifier.items.get(tag)
+        return None if item is None else _of_item(item, extended)
+    values = identifier.keys[tag]
+    if extended.empty_values and values == [EMPTY] and vr != "UI":
+        return Empty()
+    if extended.fuzzy_names and vr == "PN":
+        names = tuple(value for value in values if words_of(value))
+        if names and any(len(value) > MAX_PATTERN for value in names):
+            _refuse(_UNABLE, tag, "is too long")
+        whole = any(set("".join(words_of(name))) <= {"*"} for name in names)
+        return Alike(names) if names and not whole else None
+    given = [value for value in values if value]
+    if extended.multiple_values and len(given) > 1 and vr in _MULTIPLE_VRS and _is_multiple(tag):
+        if len(given) > MAX_VALUES:
+            _refuse(_TOO_MUCH, tag, "has too many values")
+        each = [_condition(tag, vr, [value]) for value in given]
+        return Every(tuple(one for one in each if one is not None)) if any(each) else None
+    return _condition(tag, vr, values)
+
+
+def _of_item(item: Identifier, extended: Extended) -> Condition | None:
+    """C.2.2.2.6: what one and the same item must hold; None where everything does."""
+    conditions: dict[int, Condition] = {}
+    for tag in item.keys:
+        vr = vr_of(tag).decode("ascii")
+        condition = _asked(tag, vr, item, extended) if vr != "UN" else None
+        if condition is not None:
+            conditions[tag] = condition
+    return Item(conditions) if conditions else None
+
+
+@lru_cache(maxsize=256)
+def _is_multiple(tag: int) -> bool:
+    try:
+        return bool(dictionary_VM(tag) != "1")
+    except KeyError:
+        return False
 
 
 def compile_retrieve(identifier: Identifier, model: Model, partition: str, *, relational: bool = False) -> Query:

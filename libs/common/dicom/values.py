@@ -6,14 +6,15 @@ Everything a peer may have sent becomes something that JSON can carry: what is n
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from struct import Struct
 from typing import Any
 
-from libs.common.dicom.attributes import SPECIFIC_CHARACTER_SET
+from libs.common.dicom.attributes import SPECIFIC_CHARACTER_SET, Attribute
 from libs.common.dicom.charsets import DEFAULT, CharacterSet, character_set
-from libs.common.dicom.elements import elements, inflated
-from libs.common.dicom.transfer_syntaxes import encoding_of
+from libs.common.dicom.elements import elements, inflated, item_bounds
+from libs.common.dicom.syntax import syntax_of
+from libs.common.dicom.transfer_syntaxes import Encoding, encoding_of
 from libs.common.dicom.vrs import vr_of
 from libs.common.errors import NotUnderstood
 
@@ -26,42 +27,126 @@ _IN_CHARACTER_SET = frozenset((b"LO", b"LT", b"PN", b"SH", b"ST", b"UC", b"UT"))
 _ASCII_TEXT = frozenset((b"AE", b"AS", b"CS", b"DA", b"DS", b"DT", b"IS", b"TM", b"UI", b"UR"))
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _PADDING = " \0"
+_IMPLICIT = Encoding(explicit=False)
+MAX_SEQUENCE = 1 << 16
+"""Bytes of a sequence that is worth being searched for what is in it."""
+MAX_DEPTH = 8
 
 
 def header_values(
-    header: bytes, transfer_syntax_uid: str, wanted: Collection[int], *, partial: bool = False
+    header: bytes,
+    transfer_syntax_uid: str,
+    wanted: Collection[int],
+    *,
+    private: Mapping[tuple[int, str, int], Attribute] | None = None,
+    partial: bool = False,
 ) -> dict[int, list[Any]]:
     """The values of the wanted top-level elements of a data set that is not deflated any more; empty ones are left out.
+
+    `private` are private elements that are wanted, too, by group, creator and the end of the element's number.
 
     With `partial` the header may be cut off anywhere: what is before the cut counts. Raises `NotUnderstood` where it
     cannot be walked otherwise.
     """
     found: dict[int, list[Any]] = {}
     try:
-        _collect(found, header, transfer_syntax_uid, wanted)
+        _collect(found, header, transfer_syntax_uid, _Wanted(wanted, private or {}))
     except NotUnderstood:
         if not partial:
             raise
     return found
 
 
-def _collect(found: dict[int, list[Any]], header: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> None:
+class _Wanted:
+    """The tags to read: those that are wanted, and in the groups of private ones the creators and what they may own."""
+
+    def __init__(self, tags: Collection[int], private: Mapping[tuple[int, str, int], Attribute]) -> None:
+        self.with_character_set = SPECIFIC_CHARACTER_SET in tags
+        self.tags = frozenset((*tags, SPECIFIC_CHARACTER_SET))
+        self._private = private
+        self._groups = frozenset(group for group, _, _ in private)
+        self._creators: dict[tuple[int, int], str] = {}
+        self.last = max(max(self.tags), max(((group << 16) | 0xFFFF for group in self._groups), default=0))
+
+    def __contains__(self, tag: object) -> bool:
+        return tag in self.tags or (isinstance(tag, int) and tag >> 16 in self._groups)
+
+    def note_creator(self, tag: int, creator: str) -> None:
+        """PS3.5 7.8.1: (gggg,00bb) reserves (gggg,bb00) to (gggg,bbFF)."""
+        self._creators[tag >> 16, tag & 0xFF] = creator
+
+    def private(self, tag: int) -> Attribute | None:
+        """What a private element is, if it is wanted."""
+        group, element = tag >> 16, tag & 0xFFFF
+        return self._private.get((group, self._creators.get((group, element >> 8), ""), element & 0xFF))
+
+
+def _collect(found: dict[int, list[Any]], header: bytes, transfer_syntax_uid: str, wanted: _Wanted) -> None:
     encoding = encoding_of(transfer_syntax_uid)
     text = DEFAULT
-    read = {*wanted, SPECIFIC_CHARACTER_SET}
-    for tag, vr, start, end in elements(header, encoding, max(read), read):
+    for tag, vr, start, end in elements(header, encoding, wanted.last, wanted):
         if tag == SPECIFIC_CHARACTER_SET:
             text = character_set([str(t or "") for t in value_list(b"CS", header[start:end], DEFAULT)])
-        if tag in wanted and start != end:
+        if start == end or (tag == SPECIFIC_CHARACTER_SET and not wanted.with_character_set):
+            continue
+        known = vr
+        if tag & 0x10000 and tag not in wanted.tags:
+            if 0x10 <= tag & 0xFFFF <= 0xFF:
+                wanted.note_creator(tag, text_of(next(iter(value_list(b"LO", header[start:end], text)), "")))
+            if (attribute := wanted.private(tag)) is None:
+                continue
+            tag, known = attribute.tag, attribute.vr.encode("ascii") if vr == b"UN" else vr
+        elif vr == b"UN":
             # A UN of a tag that the dictionary knows was written by someone who did not (PS3.5 6.2.2).
-            values = value_list(vr_of(tag) if vr == b"UN" else vr, header[start:end], text, encoding.big_endian)
-            if values:
-                found[tag] = values
+            known = vr_of(tag)
+        if known == b"SQ":
+            values: list[Any] = sequence_items(header[start:end], _IMPLICIT if vr == b"UN" else encoding, text)
+        else:
+            values = value_list(known, header[start:end], text, encoding.big_endian)
+        if values:
+            found[tag] = values
 
 
 def data_set_values(data: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[int, list[Any]]:
     """The same for a data set as it is stored, perhaps deflated."""
     return header_values(inflated(data, encoding_of(transfer_syntax_uid), 1 << 26), transfer_syntax_uid, wanted)
+
+
+def sequence_items(value: bytes, encoding: Encoding, text: CharacterSet) -> list[dict[int, list[Any]]]:
+    """The items of a sequence, each as values by tag; of elements that the dictionary knows, and that have a value.
+
+    An empty list for what is no sequence, and for one that is longer than `MAX_SEQUENCE` or deeper than `MAX_DEPTH`.
+    """
+    if len(value) > MAX_SEQUENCE:
+        return []
+    try:
+        return [
+            _item(value, within, encoding, text, 1) for within in item_bounds(value, 0, len(value), syntax_of(encoding))
+        ]
+    except NotUnderstood:
+        return []
+
+
+def _item(
+    data: bytes, within: tuple[int, int], encoding: Encoding, text: CharacterSet, depth: int
+) -> dict[int, list[Any]]:
+    if depth > MAX_DEPTH:
+        raise NotUnderstood("sequences are nested too deep")
+    found: dict[int, list[Any]] = {}
+    for tag, vr, start, end in elements(data, encoding, within=within):
+        known = vr_of(tag)
+        said = known if vr == b"UN" else vr
+        if tag == SPECIFIC_CHARACTER_SET:
+            text = character_set([str(t or "") for t in value_list(b"CS", data[start:end], DEFAULT)])
+        elif start == end or known == b"UN" or (known == b"SQ") != (said == b"SQ"):
+            continue
+        elif known == b"SQ":
+            inner = _IMPLICIT if vr == b"UN" else encoding
+            bounds = item_bounds(data, start, end, syntax_of(inner))
+            found[tag] = [_item(data, one, inner, text, depth + 1) for one in bounds]
+        elif values := value_list(said, data[start:end], text, encoding.big_endian):
+            found[tag] = values
+    return found
 
 
 def value_list(vr: bytes, value: bytes, text: CharacterSet, big_endian: bool = False) -> list[Any]:

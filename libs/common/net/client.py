@@ -135,7 +135,8 @@ async def associate(
 ) -> Association:
     """An association with `contexts` proposed as (abstract syntax, transfer syntaxes), at most 128.
 
-    `services` serve what the peer asks of us (C-GET sub-operations). Raises a `PeerError`.
+    `services` serve what the peer asks of us (C-GET sub-operations). `extended` is application information by abstract
+    syntax (PS3.7 D.3.3.5); what the peer made of it is in the contexts. Raises a `PeerError`.
     """
     calling = _Calling(peer)
     await _open(peer, calling)
@@ -167,7 +168,7 @@ async def associate(
 def _established(
     calling: _Calling, request: AssociateRequest, accept: AssociateAccept, services: Sequence[Service]
 ) -> Association:
-    accepted = accepted_by_peer(request, accept.results, accept.roles)
+    accepted = accepted_by_peer(request, accept.results, accept.roles, accept.extended)
     by_syntax: Mapping[str, Service] = {syntax: service for service in services for syntax in service.abilities}
     # PS3.7 D.3.3.3: without an answer the operations are synchronous.
     window = accept.async_window[0] if accept.async_window is not None else 1
@@ -192,9 +193,10 @@ async def connect(
     roles: Sequence[RoleSelection] = (),
     services: Sequence[Service] = (),
     window: int = 1,
+    extended: Sequence[tuple[str, bytes]] = (),
 ) -> AsyncIterator[Association]:
     """`associate`, released at the end of the block, aborted when the block raises."""
-    association = await associate(peer, contexts, roles=roles, services=services, window=window)
+    association = await associate(peer, contexts, roles=roles, services=services, window=window, extended=extended)
     try:
         yield association
     except BaseException:

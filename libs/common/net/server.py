@@ -298,6 +298,7 @@ class _Accepting:
                 # PS3.7 D.3.3.3.2: both numbers are seen from the requestor; we invoke one at a time.
                 async_window=None if request.async_window is None else (window, 1),
                 roles=roles,
+                extended=tuple({cx.abstract_syntax: cx.extended for cx in contexts.values() if cx.extended}.items()),
                 results=results,
             )
         )

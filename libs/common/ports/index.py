@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, Self
 
+from libs.common.dicom.attributes import AttributeTable
 from libs.common.dicom.matching import Document, Place, Query
 
 
@@ -82,6 +83,8 @@ class SearchIndex(Protocol):
     - The attributes of a patient, study or series are those of the earliest current instance in it.
     - What `apply` returned for is visible to the next `find` and `locate` of this index.
     - Matching is that of `libs.common.dicom.matching`, to the letter.
+    - What can be searched is fixed when an index is made (`attributes`): entries may bring more, which is left out, or
+      less, which is not found then. `successor` may be made for other attributes.
     - `successor` is another index of the same kind, empty and beside this one; `take_over` puts it in the place of the
       one that is in use, at once and for every process, and `discard` removes what is not in use then.
     - An index that is away or refuses is `DependencyUnavailable`.
@@ -107,7 +110,10 @@ class SearchIndex(Protocol):
     async def count(self, partition: str) -> dict[str, int]:
         """How many "patients", "studies", "series", "instances", and "aside" (conflicting receipts) there are."""
 
-    async def successor(self) -> Self:
+    async def attributes(self) -> AttributeTable:
+        """What the index in use was made for."""
+
+    async def successor(self, attributes: AttributeTable) -> Self:
         """A new empty index beside this one, for building anew. What is left of an earlier one is removed."""
 
     async def take_over(self) -> None:

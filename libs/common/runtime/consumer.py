@@ -21,7 +21,7 @@ from libs.common.clock import Clock
 from libs.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
 from libs.common.events import DeadLetter, Event, decode
 from libs.common.ids import DEFAULT_PARTITION
-from libs.common.ports.log import EventLog, Record
+from libs.common.ports.log import Consumer, EventLog, Record
 from libs.common.runtime.backoff import Delays
 from libs.common.runtime.failpoints import FailPoint, reach
 from libs.common.telemetry.logs import get_logger
@@ -116,7 +116,7 @@ class ConsumerLoop:
                 next_batch = self._clock.monotonic() + (self._limits.linger if few else 0)
                 await self._apply(await self._decoded(records))
                 await reach(FailPoint.BEFORE_COMMIT)
-                await self._persist(lambda done=records: consumer.commit(done))  # type: ignore[misc]
+                await self._commit(consumer, records)
         except _Stopped:
             return
         finally:
@@ -127,6 +127,15 @@ class ConsumerLoop:
         self._stopping = True
         if self._waiting is not None:
             self._waiting.cancel()
+
+    async def _commit(self, consumer: Consumer, records: Sequence[Record]) -> None:
+        """What was applied is committed even by a loop that is to stop; for a log that is away only a loop that goes on
+        waits."""
+        try:
+            await consumer.commit(records)
+        except DependencyUnavailable as error:
+            self._said.warning("event log away", error=error, attempt=0)
+            await self._persist(lambda: consumer.commit(records))
 
     async def _decoded(self, records: Sequence[Record]) -> list[Delivery]:
         deliveries = []

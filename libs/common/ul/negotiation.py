@@ -17,13 +17,15 @@ class Ability:
 
     `transfer_syntaxes` None takes any that is proposed first. With `preferred`, the first of ours that is proposed is
     chosen; otherwise the requestor's order decides, so that compressed objects arrive as the sender holds them.
-    `scp` and `scu` are our own roles.
+    `scp` and `scu` are our own roles. `extended` has a byte of 1 for each part of the service class application
+    information (PS3.7 D.3.3.5) that we can do; empty, where we do not answer any.
     """
 
     transfer_syntaxes: frozenset[str] | None = None
     preferred: tuple[str, ...] = ()
     scp: bool = True
     scu: bool = False
+    extended: bytes = b""
 
     def choose(self, proposed: tuple[str, ...]) -> str | None:
         """The transfer syntax to use, or None."""
@@ -42,7 +44,13 @@ class Ability:
             self.preferred or other.preferred,
             self.scp or other.scp,
             self.scu or other.scu,
+            self.extended or other.extended,
         )
+
+    def agree(self, offered: bytes) -> bytes:
+        """What we answer to this application information: 1 where it was offered and we can, 0 elsewhere, no longer
+        than what was offered (PS3.4 C.5.1.1.2)."""
+        return bytes([theirs == 1 == ours for theirs, ours in zip(offered, self.extended, strict=False)])
 
 
 Abilities = Mapping[str, Ability]
@@ -51,12 +59,14 @@ Abilities = Mapping[str, Ability]
 def negotiate(
     request: AssociateRequest, abilities: Abilities
 ) -> tuple[tuple[ContextResult, ...], tuple[RoleSelection, ...], dict[int, AcceptedContext]]:
-    """Results for every proposed context, the roles to answer with, and the accepted contexts by id.
+    """Results for every proposed context, the roles to answer with, and the accepted contexts by id, with what was
+    agreed on for their abstract syntax beside that.
 
     PS3.7 D.3.3.4.2: roles are answered only where they were proposed, and never widened. Without role selection the
     requestor is SCU. A context in which neither side could play its role is refused as "abstract syntax not supported".
     """
     proposed_roles = {role.sop_class_uid: role for role in request.roles}
+    offered = dict(request.extended)
     answered: dict[str, RoleSelection] = {}
     results: list[ContextResult] = []
     accepted: dict[int, AcceptedContext] = {}
@@ -76,14 +86,19 @@ def negotiate(
         if role is not None:
             answered[cx.abstract_syntax] = RoleSelection(cx.abstract_syntax, as_scu, as_scp)
         results.append(ContextResult(cx.id, 0, syntax))
-        accepted[cx.id] = AcceptedContext(cx.id, cx.abstract_syntax, syntax, as_scu, as_scp)
+        extended = ability.agree(offered.get(cx.abstract_syntax, b""))
+        accepted[cx.id] = AcceptedContext(cx.id, cx.abstract_syntax, syntax, as_scu, as_scp, extended)
     return tuple(results), tuple(answered.values()), accepted
 
 
 def accepted_by_peer(
-    request: AssociateRequest, results: tuple[ContextResult, ...], roles: tuple[RoleSelection, ...]
+    request: AssociateRequest,
+    results: tuple[ContextResult, ...],
+    roles: tuple[RoleSelection, ...],
+    extended: tuple[tuple[str, bytes], ...] = (),
 ) -> dict[int, AcceptedContext]:
     """The contexts in use from the requestor's side; results for contexts that were not proposed are ignored."""
+    agreed = dict(extended)
     by_id = {cx.id: cx for cx in request.contexts}
     proposed = {role.sop_class_uid: role for role in request.roles}
     answered = {role.sop_class_uid: role for role in roles}
@@ -93,9 +108,9 @@ def accepted_by_peer(
         if cx is None or result.result != 0 or result.transfer_syntax not in cx.transfer_syntaxes:
             continue
         asked, role = proposed.get(cx.abstract_syntax), answered.get(cx.abstract_syntax)
-        if asked is None or role is None:
-            accepted[cx.id] = AcceptedContext(cx.id, cx.abstract_syntax, result.transfer_syntax)
-        else:
+        scu, scp = True, False
+        if asked is not None and role is not None:
             scu, scp = asked.scu and role.scu, asked.scp and role.scp
-            accepted[cx.id] = AcceptedContext(cx.id, cx.abstract_syntax, result.transfer_syntax, scu, scp)
+        beside = agreed.get(cx.abstract_syntax, b"")
+        accepted[cx.id] = AcceptedContext(cx.id, cx.abstract_syntax, result.transfer_syntax, scu, scp, beside)
     return accepted

@@ -46,13 +46,15 @@ class ContextResult:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedContext:
-    """A presentation context in use; the roles are those of the association's requestor (PS3.7 D.3.3.4)."""
+    """A presentation context in use; the roles are those of the association's requestor (PS3.7 D.3.3.4). `extended` is
+    what was agreed on beside that: the service class application information as the acceptor answered it (D.3.3.5)."""
 
     id: int
     abstract_syntax: str
     transfer_syntax: str
     requestor_is_scu: bool = True
     requestor_is_scp: bool = False
+    extended: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from libs.common.adapters.opensearch.documents import (
 )
 from libs.common.adapters.opensearch.summaries import Summaries
 from libs.common.clock import Clock
+from libs.common.dicom.attributes import AttributeTable
 from libs.common.errors import EntryRefused
 from libs.common.ports.index import Applied, InstanceEntry
 
@@ -37,8 +38,9 @@ class _Work:
 class Applying:
     """One call of `apply` against the indices of one generation."""
 
-    def __init__(self, client: Client, names: dict[str, str], clock: Clock) -> None:
-        """`names` are the indices by kind."""
+    def __init__(self, client: Client, names: dict[str, str], clock: Clock, table: AttributeTable) -> None:
+        """`names` are the indices by kind, made for the attributes in `table`."""
+        self._table = table
         self._client = client
         self._names = names
         self._clock = clock
@@ -58,7 +60,7 @@ class Applying:
             if not left:
                 break
         await self._client.refresh(self._names["instances"])
-        summaries = Summaries(self._client, self._names, self._clock)
+        summaries = Summaries(self._client, self._names, self._clock, self._table)
         for partition, series in self._touched.items():
             await summaries.renew(partition, series)
         return [outcome for outcome in outcomes if outcome is not None]
@@ -82,7 +84,7 @@ class Applying:
         told = receipts_source(election, before.source)
         index = self._names["instances"]
         if election.current is not None:
-            return Operation("index", index, key, {**instance_source(election.current), **told}, before)
+            return Operation("index", index, key, {**instance_source(election.current, self._table), **told}, before)
         return Operation("update", index, key, {"doc": told}, before)
 
     def _touch(self, partition: str, before: Found, election: Election, entries: Iterable[InstanceEntry]) -> None:

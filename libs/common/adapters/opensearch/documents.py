@@ -18,7 +18,7 @@ from blake3 import blake3
 from libs.common.adapters.election import Election, Side
 from libs.common.adapters.opensearch.terms import terms_of
 from libs.common.dicom import attributes as tags
-from libs.common.dicom.attributes import ATTRIBUTES, Level
+from libs.common.dicom.attributes import AttributeTable, Level
 from libs.common.dicom.values import text_of
 from libs.common.ports.index import InstanceEntry, Location
 
@@ -26,8 +26,6 @@ Attributes = dict[int, list[Any]]
 Source = dict[str, Any]
 
 _ISSUER = 0x00100021
-_STORED = {level: frozenset(t for t, a in ATTRIBUTES.items() if a.level is level and not a.computed) for level in Level}
-_ABOVE = _STORED[Level.PATIENT] | _STORED[Level.STUDY] | _STORED[Level.SERIES]
 
 
 def pack(attributes: Mapping[int, Any]) -> str:
@@ -41,9 +39,10 @@ def unpack(packed: str) -> Attributes:
     return attributes
 
 
-def of_level(attributes: Mapping[int, Any], level: Level) -> Attributes:
+def of_level(attributes: Mapping[int, Any], level: Level, table: AttributeTable) -> Attributes:
     """The stored attributes of one level."""
-    return {tag: value for tag, value in attributes.items() if tag in _STORED[level]}
+    tags = table.stored_of[level]
+    return {tag: value for tag, value in attributes.items() if tag in tags}
 
 
 def instance_id(partition: str, uid: str) -> str:
@@ -76,13 +75,13 @@ def election_of(source: Source | None) -> Election:
     return Election([Side(*row[:3]) for row in known])
 
 
-def instance_source(entry: InstanceEntry) -> Source:
+def instance_source(entry: InstanceEntry, table: AttributeTable) -> Source:
     """The part of an instance's document that tells of its current object."""
     given = entry.attributes
-    image = {tag: value for tag, value in given.items() if tag in _STORED[Level.IMAGE]}
+    image = of_level(given, Level.IMAGE, table)
+    above = {tag: value for tag, value in given.items() if tag in table.stored and tag not in image}
     image[tags.SOP_CLASS_UID] = [entry.sop_class_uid]
     image[tags.SOP_INSTANCE_UID] = [entry.sop_instance_uid]
-    above = {tag: value for tag, value in given.items() if tag in _ABOVE}
     above[tags.STUDY_INSTANCE_UID] = [entry.study_instance_uid]
     above[tags.SERIES_INSTANCE_UID] = [entry.series_instance_uid]
     return {
@@ -103,7 +102,7 @@ def instance_source(entry: InstanceEntry) -> Source:
         },
         "attributes": pack(image),
         "above": pack(above),
-        "t": terms_of(image, Level.IMAGE),
+        "t": terms_of(image, Level.IMAGE, table),
     }
 
 
@@ -154,9 +153,9 @@ class SeriesSummary:
         return [text_of(value) for value in self.above.get(tags.MODALITY, []) if value]
 
 
-def series_source(partition: str, series: SeriesSummary) -> Source:
+def series_source(partition: str, series: SeriesSummary, table: AttributeTable) -> Source:
     """A series."""
-    attributes = of_level(series.above, Level.SERIES)
+    attributes = of_level(series.above, Level.SERIES, table)
     attributes[tags.SERIES_INSTANCE_UID] = [series.uid]
     attributes[tags.NUMBER_OF_SERIES_RELATED_INSTANCES] = [series.instances]
     return {
@@ -167,15 +166,17 @@ def series_source(partition: str, series: SeriesSummary) -> Source:
         "first": series.first,
         "instances": series.instances,
         "attributes": pack(attributes),
-        "t": terms_of(attributes, Level.SERIES),
+        "t": terms_of(attributes, Level.SERIES, table),
     }
 
 
-def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], before: Source | None) -> Source:
+def study_source(
+    partition: str, uid: str, below: Sequence[SeriesSummary], before: Source | None, table: AttributeTable
+) -> Source:
     """A study, of the summaries of all its series. What it carries of its patient stays while the patient is the same;
     else it is what its own instances say, until the patient's document is written."""
     elected = min(below, key=lambda series: (series.first, series.uid))
-    attributes = of_level(elected.above, Level.STUDY)
+    attributes = of_level(elected.above, Level.STUDY, table)
     attributes[tags.STUDY_INSTANCE_UID] = [uid]
     attributes[tags.MODALITIES_IN_STUDY] = sorted({value for series in below for value in series.modalities})
     attributes[tags.SOP_CLASSES_IN_STUDY] = sorted({value for series in below for value in series.sop_classes})
@@ -183,11 +184,11 @@ def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], befor
     attributes[tags.NUMBER_OF_STUDY_RELATED_SERIES] = [len(below)]
     attributes[tags.NUMBER_OF_STUDY_RELATED_INSTANCES] = [instances]
     patient = patient_key(elected.above, uid)
-    of_patient = of_level(elected.above, Level.PATIENT)
+    of_patient = of_level(elected.above, Level.PATIENT, table)
     if before is not None and before.get("patient") == patient:
         carried = {field: before[field] for field in ("patient_terms", "patient_seq", "p")}
     else:
-        terms, named = carried_terms(patient, of_patient)
+        terms, named = carried_terms(patient, of_patient, table)
         carried = {"patient_terms": named, "patient_seq": -1, "p": terms}
     return {
         "partition": partition,
@@ -197,14 +198,16 @@ def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], befor
         "series": len(below),
         "instances": instances,
         "attributes": pack(attributes),
-        "t": terms_of(attributes, Level.STUDY),
+        "t": terms_of(attributes, Level.STUDY, table),
         "patient": patient,
         "of_patient": pack(of_patient),
         **carried,
     }
 
 
-def patient_source(partition: str, key: str, first: str, stored: Attributes, counts: tuple[int, int, int]) -> Source:
+def patient_source(
+    partition: str, key: str, first: str, stored: Attributes, counts: tuple[int, int, int], table: AttributeTable
+) -> Source:
     """A patient. `counts` are studies, series and instances."""
     attributes = dict(stored)
     attributes[tags.NUMBER_OF_PATIENT_RELATED_STUDIES] = [counts[0]]
@@ -219,12 +222,14 @@ def patient_source(partition: str, key: str, first: str, stored: Attributes, cou
         "series": counts[1],
         "instances": counts[2],
         "attributes": pack(attributes),
-        "t": terms_of(attributes, Level.PATIENT),
+        "t": terms_of(attributes, Level.PATIENT, table),
     }
 
 
-def carried_terms(patient: str, attributes: Mapping[int, Any]) -> tuple[dict[str, list[str]], str]:
+def carried_terms(
+    patient: str, attributes: Mapping[int, Any], table: AttributeTable
+) -> tuple[dict[str, list[str]], str]:
     """The terms that a patient's studies carry so that they are found by the patient, and a name for patient and terms
     together. Counts are not among them: they change with every image."""
-    terms = terms_of(of_level(attributes, Level.PATIENT), Level.PATIENT)
+    terms = terms_of(of_level(attributes, Level.PATIENT, table), Level.PATIENT, table)
     return terms, f"{patient}:{blake3(json.dumps(terms, sort_keys=True).encode()).hexdigest(length=8)}"

@@ -7,7 +7,7 @@ and walks down. Every level is judged by the reference matcher before the next o
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from libs.common.adapters.opensearch.client import Client
@@ -23,13 +23,13 @@ from libs.common.adapters.opensearch.documents import (
 from libs.common.adapters.opensearch.schema import sort_of
 from libs.common.adapters.opensearch.terms import KEYS, Clause, any_of, clause_of
 from libs.common.dicom.attributes import (
-    ATTRIBUTES,
     SERIES_INSTANCE_UID,
     SOP_INSTANCE_UID,
     STUDY_INSTANCE_UID,
+    AttributeTable,
     Level,
 )
-from libs.common.dicom.matching import Condition, Place, Predicate, Query, Single, UidList, matcher
+from libs.common.dicom.matching import Condition, Place, Predicate, Query, Single, UidList, matcher, narrowing
 from libs.common.errors import NotUnderstood
 from libs.common.ports.index import Location
 
@@ -183,8 +183,9 @@ class _Walk:
         if after and (len(after) != len(sort_of(_KIND[query.level])) or not all(isinstance(v, str) for v in after)):
             raise NotUnderstood("not a place of this listing")
         self.query = query
+        self._narrowing = narrowing(query)
         self._after = after
-        narrowed = {_level_of(tag) for tag in query.conditions if tag not in KEYS}
+        narrowed = {query.attributes.level_of(tag) for tag in self._narrowing if tag not in KEYS}
         self.begin = query.level
         for level in (Level.SERIES, Level.STUDY):
             if level.depth < query.level.depth and any(one.depth <= level.depth for one in narrowed):
@@ -194,8 +195,8 @@ class _Walk:
     def filters(self, level: Level) -> list[Clause]:
         """The clauses that the documents of a level must pass."""
         clauses = _of(self.query.partition)
-        for tag, condition in self.query.conditions.items():
-            clause = _clause(tag, condition, level)
+        for tag, condition in self._narrowing.items():
+            clause = _clause(tag, condition, level, self.query.attributes)
             if clause is not None:
                 clauses.append(clause)
         if self._after:
@@ -219,16 +220,16 @@ def place_of(level: Level, row: Row) -> Place:
     return tuple([row.source[field] for field in sort_of(_KIND[level])])
 
 
-def _clause(tag: int, condition: Condition, level: Level) -> Clause | None:
+def _clause(tag: int, condition: Condition, level: Level, table: AttributeTable) -> Clause | None:
     if tag in KEYS:
         field = _KEY_FIELDS.get((tag, level))
         uids = _uids(condition)
         return None if field is None or uids is None else {"terms": {field: list(uids)}}
-    of = _level_of(tag)
+    of = table.level_of(tag)
     if of is level:
-        return clause_of(tag, condition, "t")
-    if of is Level.PATIENT and level is Level.STUDY and not ATTRIBUTES[tag].computed:
-        return clause_of(tag, condition, "p")
+        return clause_of(tag, condition, "t", table)
+    if of is Level.PATIENT and level is Level.STUDY and not table.by_tag[tag].computed:
+        return clause_of(tag, condition, "p", table)
     return None
 
 
@@ -238,16 +239,10 @@ def _uids(condition: Condition) -> tuple[str, ...] | None:
     return condition.values if isinstance(condition, Single) else None
 
 
-def _level_of(tag: int) -> Level:
-    # What is in no document matches nowhere, so it may be tested as early as possible.
-    attribute = ATTRIBUTES.get(tag)
-    return Level.PATIENT if attribute is None else attribute.level
-
-
 def _test(query: Query, level: Level) -> Predicate:
     """The conditions on attributes of a level and of those above."""
-    conditions = {tag: c for tag, c in query.conditions.items() if _level_of(tag).depth <= level.depth}
-    return matcher(Query(query.partition, level, conditions))
+    conditions = {t: c for t, c in query.conditions.items() if query.attributes.level_of(t).depth <= level.depth}
+    return matcher(replace(query, level=level, conditions=conditions))
 
 
 def _of(partition: str) -> list[Clause]:

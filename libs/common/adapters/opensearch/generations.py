@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from libs.common.adapters.opensearch.client import DEPENDENCY, Client
 from libs.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
-from libs.common.adapters.opensearch.schema import VERSION, template_of
+from libs.common.adapters.opensearch.schema import VERSION, mappings_of, table_of, template_of
+from libs.common.dicom.attributes import AttributeTable
 from libs.common.errors import ConfigError, DependencyUnavailable
 
 _NAME = re.compile(r".*-v(\d+)-(\d{6})")
@@ -22,16 +23,16 @@ class Generations:
         self._client = client
         self._cluster = cluster
 
-    async def ensure(self) -> None:
-        """Templates, and a first generation where there is none. Raises `ConfigError` where the live one has another
-        version's mappings."""
+    async def ensure(self, table: AttributeTable) -> None:
+        """Templates, and a first generation for `table` where there is none. Raises `ConfigError` where
+        the live one has another version's mappings."""
         for kind in KINDS:
             name = f"{self._cluster.alias(kind)}-v{VERSION}"
             await self._client.request("PUT", f"/_index_template/{name}", template_of(kind, self._cluster))
         known = await self._aliases()
         for kind in KINDS:
             if kind not in known:
-                await self._make(kind, 1, {self._cluster.alias(kind): {}})
+                await self._make(kind, 1, {self._cluster.alias(kind): {}}, table)
         for kind, index in (await self.live()).items():
             if _version(index) != VERSION:
                 reason = f"index of {kind} has version {_version(index)}, not {VERSION}: run `gantry reindex`"
@@ -45,8 +46,13 @@ class Generations:
                 raise DependencyUnavailable(DEPENDENCY, f"no index is called {self._cluster.alias(kind)}")
         return known
 
-    async def make_next(self) -> dict[str, str]:
-        """An empty generation beside the live one; what an earlier try left is removed."""
+    async def table(self, index: str) -> AttributeTable:
+        """What an index was made for; of an alias, the index that it names now."""
+        answer = await self._client.request("GET", f"/{index}/_mapping")
+        return table_of(next(iter(answer.values()))["mappings"])
+
+    async def make_next(self, table: AttributeTable) -> dict[str, str]:
+        """An empty generation for `table`, beside the live one; what an earlier try left is removed."""
         live = set((await self.live()).values())
         numbers = [_number(index) for index in live]
         for index in await self._indices():
@@ -54,7 +60,7 @@ class Generations:
                 await self.remove([index])
                 numbers.append(_number(index))
         number = max(numbers) + 1
-        return {kind: await self._make(kind, number, {}) for kind in KINDS}
+        return {kind: await self._make(kind, number, {}, table) for kind in KINDS}
 
     async def swap(self, old: Names, new: Names) -> None:
         """The aliases name the new indices from one moment to the next, for everybody."""
@@ -85,10 +91,12 @@ class Generations:
         answer = await self._client.request("GET", f"/_cat/indices/{patterns}", format="json", h="index")
         return [row["index"] for row in answer if _NAME.fullmatch(row["index"])]
 
-    async def _make(self, kind: str, number: int, aliases: dict[str, dict[str, str]]) -> str:
+    async def _make(self, kind: str, number: int, aliases: dict[str, dict[str, str]], table: AttributeTable) -> str:
         index = f"{self._cluster.alias(kind)}-v{VERSION}-{number:06}"
         # 400: another process was first.
-        await self._client.request("PUT", f"/{index}", {"aliases": aliases}, absent=(400,))
+        await self._client.request(
+            "PUT", f"/{index}", {"aliases": aliases, "mappings": mappings_of(kind, table)}, absent=(400,)
+        )
         return index
 
 

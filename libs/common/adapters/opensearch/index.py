@@ -13,22 +13,31 @@ from libs.common.adapters.opensearch.documents import LOCATION_FIELDS, instance_
 from libs.common.adapters.opensearch.finding import Finder, place_of
 from libs.common.adapters.opensearch.generations import Generations, Names
 from libs.common.clock import Clock
+from libs.common.dicom.attributes import STANDARD, AttributeTable
 from libs.common.dicom.matching import Document, Place, Query
 from libs.common.errors import ConfigError
 from libs.common.ports.index import Applied, InstanceEntry, Location
 
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _LINGER_SECONDS = 60.0
+_REMEMBERED_SECONDS = 5.0
+"""For how long it is believed that no other generation has taken over; what is searched for then is what both have."""
 
 
 class OpenSearchIndex:
     """A `SearchIndex` of one installation. Made by `open_opensearch_index`, and by `successor`."""
 
     def __init__(
-        self, cluster: OpenSearchCluster, clock: Clock, successor: Names | None = None, linger: float = _LINGER_SECONDS
+        self,
+        cluster: OpenSearchCluster,
+        clock: Clock,
+        successor: Names | None = None,
+        linger: float = _LINGER_SECONDS,
+        attributes: AttributeTable = STANDARD,
     ) -> None:
-        """`successor` are the indices of a generation that is not live. What was replaced stays for `linger` seconds,
-        for searches and writes that are under way in it."""
+        """`attributes` are what the indices are made for where they are not there yet. `successor` are the indices of a
+        generation that is not live. What was replaced stays for `linger` seconds, for what is under way
+        in it."""
         self._cluster = cluster
         self._clock = clock
         self._linger = linger
@@ -37,11 +46,16 @@ class OpenSearchIndex:
         self._successor = successor
         self._replaced: Names | None = None
         self._turn = asyncio.Lock()
+        self._attributes = attributes
+        self._tables: dict[str, AttributeTable] = {}
+        """Of indices by their own names: an index does not change."""
+        self._searchable: tuple[float, AttributeTable] | None = None
+        """Until when, and what the alias's index was made for."""
         self._aliases = {kind: cluster.alias(kind) for kind in KINDS}
 
     async def open(self) -> None:
         """Make what is missing."""
-        await self._generations.ensure()
+        await self._generations.ensure(self._attributes)
 
     async def close(self) -> None:
         await self._client.close()
@@ -52,7 +66,8 @@ class OpenSearchIndex:
         # One after the other: two of this process would only race each other. And by the indices' own names: under the
         # aliases, half of a batch might land in one generation and half in the next.
         async with self._turn:
-            return await Applying(self._client, dict(await self._writable()), self._clock).apply(entries)
+            names = dict(await self._writable())
+            return await Applying(self._client, names, self._clock, await self._table(names)).apply(entries)
 
     async def find(self, query: Query, after: Place = ()) -> AsyncIterator[list[Document]]:
         left = query.limit
@@ -87,9 +102,17 @@ class OpenSearchIndex:
     async def check(self) -> None:
         await self._client.search(self._searched["studies"], {"size": 0, "terminate_after": 1})
 
-    async def successor(self) -> OpenSearchIndex:
-        names = await self._generations.make_next()
-        return OpenSearchIndex(self._cluster, self._clock, names, self._linger)
+    async def attributes(self) -> AttributeTable:
+        if self._successor is not None:
+            return await self._table(self._successor)
+        now = self._clock.monotonic()
+        if self._searchable is None or self._searchable[0] <= now:
+            self._searchable = now + _REMEMBERED_SECONDS, await self._generations.table(self._aliases["studies"])
+        return self._searchable[1]
+
+    async def successor(self, attributes: AttributeTable) -> OpenSearchIndex:
+        names = await self._generations.make_next(attributes)
+        return OpenSearchIndex(self._cluster, self._clock, names, self._linger, attributes)
 
     async def take_over(self) -> None:
         if self._successor is None:
@@ -110,6 +133,12 @@ class OpenSearchIndex:
     def _searched(self) -> Names:
         return self._successor or self._aliases
 
+    async def _table(self, names: Names) -> AttributeTable:
+        index = names["studies"]
+        if index not in self._tables:
+            self._tables = {index: await self._generations.table(index)}
+        return self._tables[index]
+
     async def _writable(self) -> Names:
         return self._successor or await self._generations.live()
 
@@ -122,13 +151,16 @@ class OpenSearchIndex:
 
 
 async def open_opensearch_index(
-    cluster: OpenSearchCluster, clock: Clock, linger: float = _LINGER_SECONDS
+    cluster: OpenSearchCluster,
+    clock: Clock,
+    linger: float = _LINGER_SECONDS,
+    attributes: AttributeTable = STANDARD,
 ) -> OpenSearchIndex:
-    """The index, ready for use. Raises `DependencyUnavailable` while the cluster is away, `ConfigError` where it does
-    not fit."""
+    """The index, made for `attributes` where it is not there yet, ready for use. Raises `DependencyUnavailable` while
+    the cluster is away, `ConfigError` where it does not fit."""
     if _PREFIX.fullmatch(cluster.prefix) is None:
         raise ConfigError("storage.index", None, f"{cluster.prefix!r}: index names are of a-z, 0-9, '-', '_' and '.'")
-    index = OpenSearchIndex(cluster, clock, linger=linger)
+    index = OpenSearchIndex(cluster, clock, linger=linger, attributes=attributes)
     try:
         await index.open()
     except BaseException:

@@ -16,6 +16,7 @@ from libs.common.adapters.opensearch.client import (
 )
 from libs.common.adapters.opensearch.documents import Source, carried_terms, patient_id, patient_source, unpack
 from libs.common.clock import Clock
+from libs.common.dicom.attributes import AttributeTable
 from libs.common.errors import DependencyUnavailable
 
 _PATIENTS = 1000
@@ -40,7 +41,8 @@ class _Carried:
 class Patients:
     """Keeps patients true, and their studies findable by them."""
 
-    def __init__(self, client: Client, names: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, client: Client, names: Mapping[str, str], clock: Clock, table: AttributeTable) -> None:
+        self._table = table
         self._client = client
         self._names = names
         self._clock = clock
@@ -89,7 +91,11 @@ class Patients:
         wrote = False
         async for again in rounds(self._clock):
             found = await self._client.get(self._names["patients"], list(ids), ("attributes",))
-            news = {ids[id_]: _carried(ids[id_], one) for id_, one in found.items() if told.get(ids[id_]) != one.seq_no}
+            news = {
+                ids[id_]: _carried(ids[id_], one, self._table)
+                for id_, one in found.items()
+                if told.get(ids[id_]) != one.seq_no
+            }
             if not news:
                 break
             if again and wrote:
@@ -114,7 +120,10 @@ class Patients:
             (first,) = bucket["first"]["hits"]["hits"]
             counts = bucket["doc_count"], int(bucket["series"]["value"]), int(bucket["instances"]["value"])
             stored = unpack(first["_source"]["of_patient"])
-            yield bucket["key"], patient_source(partition, bucket["key"], first["_source"]["first"], stored, counts)
+            yield (
+                bucket["key"],
+                patient_source(partition, bucket["key"], first["_source"]["first"], stored, counts, self._table),
+            )
 
     async def _carry(self, partition: str, carried: Mapping[str, _Carried]) -> bool:
         """Tell the studies that carry something else of their patient; whether there were any."""
@@ -156,9 +165,10 @@ def _live(partition: str) -> list[dict[str, Any]]:
     return [{"term": {"partition": partition}}, {"term": {"live": True}}]
 
 
-def _carried(patient: str, found: Found) -> _Carried:
+def _carried(patient: str, found: Found, table: AttributeTable) -> _Carried:
     source = found.source or {}
-    terms, named = carried_terms(patient, unpack(source["attributes"]) if "attributes" in source else {})
+    attributes = unpack(source["attributes"]) if "attributes" in source else {}
+    terms, named = carried_terms(patient, attributes, table)
     return _Carried(named, terms, found.seq_no)
 
 

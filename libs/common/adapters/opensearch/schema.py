@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from libs.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
-from libs.common.adapters.opensearch.terms import field_type, searchable
-from libs.common.dicom.attributes import Level
+from libs.common.adapters.opensearch.terms import SOUNDS, field_type, searchable
+from libs.common.dicom.attributes import Attribute, AttributeTable, Level
 
-VERSION = 1
+VERSION = 2
 """Part of every index name: another mapping is another version, and comes in by `gantry reindex`."""
 
 LEVELS = dict(zip(KINDS, Level, strict=True))
@@ -55,7 +56,7 @@ def sort_of(kind: str) -> list[str]:
 
 
 def template_of(kind: str, cluster: OpenSearchCluster) -> dict[str, Any]:
-    """The index template of a kind."""
+    """The index template of a kind; what the attributes need is in the body of each index."""
     return {
         "index_patterns": [f"{cluster.alias(kind)}-v{VERSION}-*"],
         "priority": 500,
@@ -68,22 +69,30 @@ def template_of(kind: str, cluster: OpenSearchCluster) -> dict[str, Any]:
                 "sort.field": _SORT[kind],
                 "sort.order": ["asc"] * len(_SORT[kind]),
             },
-            "mappings": {"dynamic": "strict", "_meta": {"gantry": VERSION}, "properties": _properties(kind)},
+            "mappings": {"dynamic": "strict", "properties": {**_COMMON, **_OWN[kind]}},
         },
     }
 
 
-def _properties(kind: str) -> dict[str, Any]:
+def mappings_of(kind: str, table: AttributeTable) -> dict[str, Any]:
+    """The mappings that make an index one for the attributes in `table`, which it tells by `_meta`."""
     level = LEVELS[kind]
-    properties = {**_COMMON, **_OWN[kind], "t": _terms(level)}
+    properties = {"t": _terms(level, table)}
     if level is Level.STUDY:
-        properties["p"] = _terms(Level.PATIENT, computed=False)
-    return properties
+        properties["p"] = _terms(Level.PATIENT, table, computed=False)
+    added = [[a.tag, a.keyword, a.vr, a.level.value, a.creator] for a in table.added]
+    return {"_meta": {"gantry": VERSION, "attributes": added}, "properties": properties}
 
 
-def _terms(level: Level, *, computed: bool = True) -> dict[str, Any]:
-    fields: dict[str, Any] = {"wide": _KEY}
-    for attribute in searchable(level):
+def table_of(mappings: Mapping[str, Any]) -> AttributeTable:
+    """What an index with these mappings was made for."""
+    added = mappings.get("_meta", {}).get("attributes", ())
+    return AttributeTable(Attribute(tag, keyword, vr, Level(level), creator=c) for tag, keyword, vr, level, c in added)
+
+
+def _terms(level: Level, table: AttributeTable, *, computed: bool = True) -> dict[str, Any]:
+    fields: dict[str, Any] = {"wide": _KEY, SOUNDS: _KEY}
+    for attribute in searchable(level, table):
         if attribute.computed and not computed:
             continue
         whole = {"type": "keyword", "doc_values": False}

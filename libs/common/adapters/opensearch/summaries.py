@@ -30,6 +30,7 @@ from libs.common.adapters.opensearch.documents import (
 )
 from libs.common.adapters.opensearch.patients import Patients
 from libs.common.clock import Clock
+from libs.common.dicom.attributes import AttributeTable
 from libs.common.errors import DependencyUnavailable
 
 _STUDIES = 1000
@@ -41,7 +42,8 @@ _OF_STUDY = ("patient", "patient_terms", "patient_seq", "p")
 class Summaries:
     """Keeps what is above the instances true."""
 
-    def __init__(self, client: Client, names: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, client: Client, names: Mapping[str, str], clock: Clock, table: AttributeTable) -> None:
+        self._table = table
         self._client = client
         self._names = names
         self._clock = clock
@@ -59,7 +61,7 @@ class Summaries:
         # From below: who finds a study finds its series, and all that it says of them.
         await self._client.refresh(self._names["series"])
         await self._client.refresh(self._names["studies"])
-        await Patients(self._client, self._names, self._clock).renew(partition, patients)
+        await Patients(self._client, self._names, self._clock, self._table).renew(partition, patients)
 
     async def _renew_studies(self, partition: str, left: dict[str, set[str]]) -> set[str]:
         """The patients whose studies are not what they were."""
@@ -83,15 +85,14 @@ class Summaries:
         for study, touched in left.items():
             key, known = study_id(partition, study), {summary.uid: summary for summary in below.get(study, ())}
             found = studies.get(key, ABSENT)
-            source = _study(partition, study, below.get(study, ()), found)
+            source = _study(partition, study, below.get(study, ()), found, self._table)
             patients.update(one["patient"] for one in (source, found.source) if one is not None and one.get("patient"))
             written = [(self._names["studies"], key, source, found)]
             for uid in touched:
                 key = series_id(partition, study, uid)
                 found = series.get(key, ABSENT)
-                written.append(
-                    (self._names["series"], key, _series(partition, study, uid, known.get(uid), found), found)
-                )
+                source = _series(partition, study, uid, known.get(uid), found, self._table)
+                written.append((self._names["series"], key, source, found))
             operations += [(study, Operation("index", i, k, body, f)) for i, k, body, f in written if body is not None]
         results = await self._client.bulk(operation for _, operation in operations)
         overtaken = {study for (study, _), result in zip(operations, results, strict=True) if _is_overtaken(result)}
@@ -123,16 +124,20 @@ class Summaries:
             names["after"] = found["after_key"]
 
 
-def _study(partition: str, uid: str, below: Sequence[SeriesSummary], found: Found) -> Source | None:
+def _study(
+    partition: str, uid: str, below: Sequence[SeriesSummary], found: Found, table: AttributeTable
+) -> Source | None:
     """What is to be written; a study that nothing is in any more, and never was, is not."""
     if below:
-        return study_source(partition, uid, below, found.source)
+        return study_source(partition, uid, below, found.source, table)
     return None if found.source is None else {"partition": partition, "uid": uid, "live": False}
 
 
-def _series(partition: str, study: str, uid: str, summary: SeriesSummary | None, found: Found) -> Source | None:
+def _series(
+    partition: str, study: str, uid: str, summary: SeriesSummary | None, found: Found, table: AttributeTable
+) -> Source | None:
     if summary is not None:
-        return series_source(partition, summary)
+        return series_source(partition, summary, table)
     return None if found.source is None else {"partition": partition, "uid": uid, "study": study, "live": False}
 
 

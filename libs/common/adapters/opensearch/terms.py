@@ -9,23 +9,38 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from libs.common.dicom import moments
 from libs.common.dicom.attributes import (
-    ATTRIBUTES,
     SERIES_INSTANCE_UID,
     SOP_INSTANCE_UID,
     STUDY_INSTANCE_UID,
     Attribute,
+    AttributeTable,
     Level,
 )
-from libs.common.dicom.matching import Condition, Range, UidList, Wildcard, fold_name
+from libs.common.dicom.matching import (
+    Alike,
+    Condition,
+    Empty,
+    Every,
+    Item,
+    Range,
+    Single,
+    UidList,
+    Wildcard,
+)
+from libs.common.dicom.names import fold_name, sounds_of, words_of
 from libs.common.dicom.values import text_of
+from libs.common.dicom.vrs import vr_of
 
 LONGEST = 256
 """Characters of a term."""
+MOST_TERMS = 512
+"""Of one attribute of one document; what has more is wide."""
+SOUNDS = "sounds"
 MOST_PATTERNS = 20
 """Of one key; more are left to the matcher."""
 
@@ -45,46 +60,68 @@ def field_type(attribute: Attribute) -> str:
     return "wildcard" if attribute.vr in _TEXTS and attribute.level is not Level.IMAGE else "keyword"
 
 
-def searchable(level: Level) -> list[Attribute]:
+def searchable(level: Level, table: AttributeTable) -> list[Attribute]:
     """The attributes of a level that documents have terms for."""
-    return [a for a in ATTRIBUTES.values() if a.level is level and a.tag not in KEYS]
+    return [attribute for attribute in table.of(level) if attribute.tag not in KEYS]
 
 
-def terms_of(attributes: Mapping[int, Any], level: Level) -> dict[str, list[str]]:
-    """The terms of a document's attributes of one level by keyword, and under "wide" the keywords of what is wide."""
+def terms_of(attributes: Mapping[int, Any], level: Level, table: AttributeTable) -> dict[str, list[str]]:
+    """The terms of a document's attributes of one level by keyword; under "wide" the keywords of what is wide, under
+    "sounds" what the words of its names sound like."""
     terms: dict[str, list[str]] = {}
     wide: list[str] = []
-    for attribute in searchable(level):
+    sounds: set[str] = set()
+    for attribute in searchable(level, table):
         values = attributes.get(attribute.tag)
         if not values:
             continue
         found = {term for value in values for term in _terms(attribute.vr, value)}
-        usual = sorted(term for term in found if _is_usual(term))
+        usual = sorted(term for term in found if _is_usual(term))[:MOST_TERMS]
         if usual:
             terms[attribute.keyword] = usual
         if len(usual) < len(found):
             wide.append(attribute.keyword)
-    return {**terms, "wide": wide} if wide else terms
+        if attribute.vr == "PN" and level is not Level.IMAGE:
+            sounds |= {
+                f"{attribute.keyword}:{sound}" for name in usual for w in words_of(name) for sound in sounds_of(w)
+            }
+    return {**terms, **({SOUNDS: sorted(sounds)} if sounds else {}), **({"wide": wide} if wide else {})}
 
 
-def clause_of(tag: int, condition: Condition, place: str) -> Clause | None:
+def clause_of(tag: int, condition: Condition, place: str, table: AttributeTable) -> Clause | None:
     """The clause of a condition on an attribute whose terms are in `place`; None where it narrows nothing."""
-    attribute = ATTRIBUTES.get(tag)
+    attribute = table.by_tag.get(tag)
     if attribute is None:
         return NOTHING  # what is in no document matches nowhere
-    field = f"{place}.{attribute.keyword}"
-    if isinstance(condition, Range):
-        found = _range(field, attribute.vr, condition)
-    elif isinstance(condition, Wildcard):
-        found = _wildcards(field, attribute, condition.patterns)
-    else:
-        values = condition.uids if isinstance(condition, UidList) else condition.values
-        found = _terms_clause(
-            _exact(field, attribute), {term for value in values for term in _wanted(attribute.vr, value)}
-        )
-    if found is None or found is NOTHING:
+    found = _narrowed(f"{place}.{attribute.keyword}", attribute, condition, place)
+    if found is None or found is NOTHING or isinstance(condition, Empty):
         return found
     return any_of([found, {"term": {f"{place}.wide": attribute.keyword}}])
+
+
+def _narrowed(field: str, attribute: Attribute, condition: Condition, place: str) -> Clause | None:
+    if isinstance(condition, Range):
+        return _range(field, attribute.vr, condition)
+    if isinstance(condition, Wildcard):
+        return _wildcards(field, attribute, condition.patterns)
+    if isinstance(condition, Empty):
+        # What is wide has perhaps no term; the matcher knows better.
+        return {"bool": {"must_not": [{"exists": {"field": field}}]}}
+    if isinstance(condition, Alike):
+        return _alike(field, attribute, condition.names, place)
+    if isinstance(condition, Every):
+        return _all_of([_narrowed(field, attribute, one, place) for one in condition.conditions])
+    if isinstance(condition, Item):
+        return _all_of(list(_in_item(field, condition, "")))
+    values = condition.uids if isinstance(condition, UidList) else condition.values
+    wanted = {term for value in values for term in _wanted(attribute.vr, value)}
+    return _terms_clause(_exact(field, attribute), wanted)
+
+
+def _all_of(clauses: Sequence[Clause | None]) -> Clause | None:
+    """What all of these find; those that narrow nothing are left out."""
+    found = [clause for clause in clauses if clause is not None]
+    return None if not found else found[0] if len(found) == 1 else {"bool": {"filter": found}}
 
 
 def any_of(clauses: list[Clause]) -> Clause:
@@ -103,7 +140,20 @@ def _terms(vr: str, value: Any) -> Iterable[str]:
     if vr == "PN":
         folded = fold_name(text_of(value))
         return (folded, *folded.split("=")) if "=" in folded else (folded,)
+    if vr == "SQ":
+        return _item_terms(value, "") if isinstance(value, dict) else ()
     return (_normal(vr, value),)
+
+
+def _item_terms(item: Mapping[int, Any], path: str) -> Iterator[str]:
+    """The terms of what is in an item, each behind the tags that lead to it."""
+    for tag, values in item.items():
+        vr, below = vr_of(tag).decode("ascii"), f"{path}{tag:08X}"
+        for value in values:
+            if vr == "SQ":
+                yield from _item_terms(value, f"{below}/")
+            else:
+                yield from (f"{below}:{term}" for term in _terms(vr, value))
 
 
 def _wanted(vr: str, value: str) -> Iterable[str]:
@@ -123,6 +173,42 @@ def _normal(vr: str, value: Any) -> str:
     return text_of(value)
 
 
+def _in_item(field: str, wanted: Item, path: str) -> Iterator[Clause | None]:
+    """That each of them holds for some item; that it is the same one is for the matcher."""
+    for tag, condition in wanted.conditions.items():
+        vr, below = vr_of(tag).decode("ascii"), f"{path}{tag:08X}"
+        if isinstance(condition, Item):
+            yield from _in_item(field, condition, f"{below}/")
+        elif isinstance(condition, Wildcard):
+            yield _wildcards(
+                field, Attribute(tag, "", vr, Level.IMAGE, computed=False), condition.patterns, f"{below}:"
+            )
+        elif isinstance(condition, Range):
+            yield _range(field, vr, condition, f"{below}:")
+        elif isinstance(condition, Single | UidList):
+            values = condition.uids if isinstance(condition, UidList) else condition.values
+            yield _terms_clause(field, {f"{below}:{term}" for value in values for term in _wanted(vr, value)})
+
+
+def _alike(field: str, attribute: Attribute, names: tuple[str, ...], place: str) -> Clause | None:
+    """A word begins some word of the name, or sounds like one."""
+    if len(names) > MOST_PATTERNS:
+        return None
+    return any_of(
+        [
+            _all_of([_word(field, attribute, word, place) for word in words_of(name)]) or {"match_all": {}}
+            for name in names
+        ]
+    )
+
+
+def _word(field: str, attribute: Attribute, word: str, place: str) -> Clause:
+    clauses: list[Clause] = [{"wildcard": {field: {"value": f"*{_UNUSUAL.sub('?', word)}*"}}}]
+    if sounds := sounds_of(word):
+        clauses.append({"terms": {f"{place}.{SOUNDS}": sorted(f"{attribute.keyword}:{sound}" for sound in sounds)}})
+    return any_of(clauses)
+
+
 def _terms_clause(field: str, wanted: set[str]) -> Clause:
     return {"terms": {field: sorted(term for term in wanted if _is_usual(term))}}
 
@@ -132,8 +218,8 @@ def _exact(field: str, attribute: Attribute) -> str:
     return f"{field}.exact" if field_type(attribute) == "wildcard" else field
 
 
-def _wildcards(field: str, attribute: Attribute, patterns: tuple[str, ...]) -> Clause | None:
-    """PS3.4 C.2.2.2.4. Numbers and moments have terms that are not their text."""
+def _wildcards(field: str, attribute: Attribute, patterns: tuple[str, ...], path: str = "") -> Clause | None:
+    """PS3.4 C.2.2.2.4. Numbers and moments have terms that are not their text. `path` is what terms begin with."""
     vr = attribute.vr
     if vr in _NUMBERS or vr in _MOMENTS or len(patterns) > MOST_PATTERNS:
         return None
@@ -141,13 +227,13 @@ def _wildcards(field: str, attribute: Attribute, patterns: tuple[str, ...]) -> C
         return None
     folded = [re.sub(r"\*+", "*", fold_name(p) if vr == "PN" else p) for p in patterns]
     # What OpenSearch might read as something else is any character to it; the matcher knows better.
-    usual = [_UNUSUAL.sub("?", pattern) for pattern in folded if pattern]
+    usual = [path + _UNUSUAL.sub("?", pattern) for pattern in folded if pattern]
     exact = _exact(field, attribute)
     clauses = [{"wildcard": {field if p[0] in "*?" else exact: {"value": p}}} for p in usual]
     return any_of(clauses) if clauses else _terms_clause(exact, set())
 
 
-def _range(field: str, vr: str, wanted: Range) -> Clause | None:
+def _range(field: str, vr: str, wanted: Range, path: str = "") -> Clause | None:
     """PS3.4 C.2.2.2.5. The time of a combined range narrows nothing: its days do."""
     if vr not in _MOMENTS:
         return None
@@ -155,4 +241,4 @@ def _range(field: str, vr: str, wanted: Range) -> Clause | None:
     last = moments.normal(vr, wanted.last, "9") if wanted.last else "~"
     if first is None or last is None:
         return NOTHING
-    return {"range": {field: {"gte": first, "lte": last}}}
+    return {"range": {field: {"gte": path + first, "lte": path + last}}}

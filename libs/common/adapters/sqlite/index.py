@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path as FilePath
 from typing import TypeVar
@@ -15,10 +16,16 @@ from libs.common.adapters.sqlite.index_apply import apply
 from libs.common.adapters.sqlite.index_paths import Path, patient_path, study_path, uids_of
 from libs.common.adapters.sqlite.index_resuming import FROM_THE_BEGINNING, Resumed, resumed
 from libs.common.adapters.sqlite.index_rows import Page, Place, Row
-from libs.common.adapters.sqlite.index_schema import create
+from libs.common.adapters.sqlite.index_schema import attributes_of, create
 from libs.common.adapters.sqlite.index_successor import remove, successor_of, take_over
-from libs.common.dicom.attributes import ATTRIBUTES, SERIES_INSTANCE_UID, SOP_INSTANCE_UID, Level
-from libs.common.dicom.matching import Document, Predicate, Query, matcher
+from libs.common.dicom.attributes import (
+    SERIES_INSTANCE_UID,
+    SOP_INSTANCE_UID,
+    STANDARD,
+    AttributeTable,
+    Level,
+)
+from libs.common.dicom.matching import Document, Predicate, Query, matcher, narrowing
 from libs.common.dicom.matching import Place as Mark
 from libs.common.ports.index import Applied, InstanceEntry, Location
 
@@ -31,9 +38,17 @@ _RESOLVE = 5000
 class SqliteIndex:
     """A `SearchIndex` in one file. `open` it before use."""
 
-    def __init__(self, path: FilePath, readers: int = 2, replaces: FilePath | None = None) -> None:
-        """`replaces` is the file of the index that this one is the successor of."""
+    def __init__(
+        self,
+        path: FilePath,
+        readers: int = 2,
+        replaces: FilePath | None = None,
+        attributes: AttributeTable = STANDARD,
+    ) -> None:
+        """`replaces` is the file of the index that this one is the successor of; `attributes` what it is made for where
+        it is not there yet."""
         self._path = path
+        self._attributes = attributes
         self._replaces = replaces
         self._threads = readers
         self._writer: Writer | None = None
@@ -43,7 +58,7 @@ class SqliteIndex:
         """Open the file, making it and its folder where they are not there."""
         await asyncio.to_thread(self._path.parent.mkdir, parents=True, exist_ok=True)
         self._writer = await asyncio.to_thread(Writer, self._path, _DEPENDENCY)
-        await self._writer.run(create)
+        await self._writer.run(lambda connection: create(connection, self._attributes))
         self._readers = Readers(self._path, _DEPENDENCY, self._threads)
         return self
 
@@ -120,10 +135,14 @@ class SqliteIndex:
         """See `SearchIndex`."""
         await self._read(lambda connection: connection.execute("SELECT 1 FROM study LIMIT 1").fetchone())
 
-    async def successor(self) -> SqliteIndex:
+    async def attributes(self) -> AttributeTable:
+        """See `SearchIndex`. Read each time: another process may put a successor in the place of this one."""
+        return await self._read(attributes_of)
+
+    async def successor(self, attributes: AttributeTable) -> SqliteIndex:
         """See `SearchIndex`."""
         await asyncio.to_thread(remove, self._path)
-        return await SqliteIndex(successor_of(self._path), self._threads, self._path).open()
+        return await SqliteIndex(successor_of(self._path), self._threads, self._path, attributes).open()
 
     async def take_over(self) -> None:
         """See `SearchIndex`."""
@@ -144,7 +163,7 @@ class SqliteIndex:
         """The rows of the query's level that match, in pages that may be empty."""
         tests = {level: _test(query, level) for level in Level}
         if query.level is Level.PATIENT:
-            path = patient_path(query.conditions)
+            path = patient_path(narrowing(query))
             patients = partial(rows.patients, partition=query.partition, path=path)
             async for page in self._along(patients, after.place(path)):
                 yield [row for row in page if tests[Level.PATIENT](row.attributes)]
@@ -186,7 +205,7 @@ class SqliteIndex:
 
     async def _path_of(self, query: Query) -> Path:
         """The path into the studies; where only series or instances are named, into theirs."""
-        path = study_path(query.conditions)
+        path = study_path(narrowing(query))
         for tag, table in ((SERIES_INSTANCE_UID, "series"), (SOP_INSTANCE_UID, "instance")):
             uids = None if path.column else uids_of(query.conditions.get(tag))
             if uids is not None:
@@ -213,9 +232,9 @@ class SqliteIndex:
         return await self._readers.run(work)
 
 
-async def open_sqlite_index(path: FilePath) -> SqliteIndex:
-    """The search index in a file, ready for use."""
-    return await SqliteIndex(path).open()
+async def open_sqlite_index(path: FilePath, attributes: AttributeTable = STANDARD) -> SqliteIndex:
+    """The search index in a file, made for `attributes` where it is not there yet, ready for use."""
+    return await SqliteIndex(path, attributes=attributes).open()
 
 
 def _children(children: Callable[..., list[Row]], of: Row, after: int, connection: sqlite3.Connection) -> list[Row]:
@@ -224,11 +243,5 @@ def _children(children: Callable[..., list[Row]], of: Row, after: int, connectio
 
 def _test(query: Query, level: Level) -> Predicate:
     """The conditions on attributes of one level."""
-    conditions = {tag: c for tag, c in query.conditions.items() if _level_of(tag) is level}
-    return matcher(Query(query.partition, level, conditions))
-
-
-def _level_of(tag: int) -> Level:
-    # What is in no document matches nowhere, so it may be tested as early as possible.
-    attribute = ATTRIBUTES.get(tag)
-    return Level.PATIENT if attribute is None else attribute.level
+    conditions = {tag: c for tag, c in query.conditions.items() if query.attributes.level_of(tag) is level}
+    return matcher(replace(query, level=level, conditions=conditions))

@@ -12,18 +12,16 @@ import msgpack
 
 from libs.common.adapters.election import Election, Side
 from libs.common.adapters.sqlite.index_refresh import refresh
+from libs.common.adapters.sqlite.index_schema import attributes_of
 from libs.common.dicom.attributes import (
-    ATTRIBUTES,
     SERIES_INSTANCE_UID,
     SOP_CLASS_UID,
     SOP_INSTANCE_UID,
     STUDY_INSTANCE_UID,
+    AttributeTable,
     Level,
 )
 from libs.common.ports.index import Applied, InstanceEntry
-
-_IMAGE_TAGS = frozenset(tag for tag, a in ATTRIBUTES.items() if a.level is Level.IMAGE and not a.computed)
-_ABOVE_TAGS = frozenset(tag for tag, a in ATTRIBUTES.items() if a.level is not Level.IMAGE and not a.computed)
 
 _Key = tuple[str, str]
 """Partition and SOP Instance UID."""
@@ -64,7 +62,8 @@ def apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> l
             )
     current = [election.current for election in elections.values() if election.current is not None]
     if current:
-        refresh(connection, _put(connection, current))
+        attributes = attributes_of(connection)
+        refresh(connection, _put(connection, current, attributes), attributes)
     return outcomes
 
 
@@ -87,7 +86,7 @@ _PUT = """
 """
 
 
-def _put(connection: sqlite3.Connection, entries: list[InstanceEntry]) -> set[int]:
+def _put(connection: sqlite3.Connection, entries: list[InstanceEntry], attributes: AttributeTable) -> set[int]:
     """Write the new current objects; the ids of the series that are no longer what they were."""
     touched = set(_series_of(connection, entries))
     ids: dict[tuple[str, str, str], tuple[int, int]] = {}
@@ -96,7 +95,7 @@ def _put(connection: sqlite3.Connection, entries: list[InstanceEntry]) -> set[in
         place = entry.partition, entry.study_instance_uid, entry.series_instance_uid
         if place not in ids:
             ids[place] = _ids(connection, *place)
-        rows.append((entry.partition, entry.sop_instance_uid, *ids[place], entry.receipt, *_columns(entry)))
+        rows.append((entry.partition, entry.sop_instance_uid, *ids[place], entry.receipt, *_columns(entry, attributes)))
     connection.executemany(_PUT, rows)
     return touched | {series for _, series in ids.values()}
 
@@ -126,12 +125,12 @@ def _id(connection: sqlite3.Connection, table: str, above: str, value: str | int
     return number
 
 
-def _columns(entry: InstanceEntry) -> tuple[Any, ...]:
-    given = entry.attributes
-    image = {tag: value for tag, value in given.items() if tag in _IMAGE_TAGS}
+def _columns(entry: InstanceEntry, attributes: AttributeTable) -> tuple[Any, ...]:
+    given, of_image = entry.attributes, attributes.stored_of[Level.IMAGE]
+    image = {tag: value for tag, value in given.items() if tag in of_image}
     image[SOP_CLASS_UID] = [entry.sop_class_uid]
     image[SOP_INSTANCE_UID] = [entry.sop_instance_uid]
-    above = {tag: value for tag, value in given.items() if tag in _ABOVE_TAGS}
+    above = {tag: value for tag, value in given.items() if tag in attributes.stored and tag not in of_image}
     above[STUDY_INSTANCE_UID] = [entry.study_instance_uid]
     above[SERIES_INSTANCE_UID] = [entry.series_instance_uid]
     return (

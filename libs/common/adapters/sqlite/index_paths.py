@@ -11,8 +11,16 @@ from dataclasses import dataclass
 
 from libs.common.adapters.sqlite.index_schema import NARROW, SEVERAL
 from libs.common.dicom import moments
-from libs.common.dicom.attributes import ACCESSION_NUMBER, PATIENT_ID, PATIENT_NAME, STUDY_DATE, STUDY_INSTANCE_UID
-from libs.common.dicom.matching import Condition, Range, Single, UidList, Wildcard, fold_name
+from libs.common.dicom.attributes import (
+    ACCESSION_NUMBER,
+    PATIENT_ID,
+    PATIENT_NAME,
+    STUDY_DATE,
+    STUDY_DESCRIPTION,
+    STUDY_INSTANCE_UID,
+)
+from libs.common.dicom.matching import Alike, Condition, Range, Single, UidList, Wildcard
+from libs.common.dicom.names import fold_name, sounds_of, words_of
 
 _HIGHEST = "\U0010ffff"
 _ALWAYS = (SEVERAL, SEVERAL)
@@ -22,11 +30,11 @@ _MOST_PATTERNS = 20
 @dataclass(frozen=True, slots=True)
 class Path:
     """Rows whose `column` lies in one of `intervals` (both ends included; apart, and in order); all rows where it is
-    "". Of these, only rows where each column of `like` fits one of its patterns (SQLite's GLOB), or does not tell."""
+    "". Of these, only rows where of each of `like` some column fits its pattern (SQLite's GLOB), or does not tell."""
 
     column: str
     intervals: tuple[tuple[str | int, str | int], ...] = ()
-    like: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    like: tuple[tuple[tuple[str, str], ...], ...] = ()
 
     def interval_of(self, value: str | int) -> int:
         """The number of the first interval that does not end before a value."""
@@ -60,12 +68,18 @@ def patient_path(conditions: Mapping[int, Condition]) -> Path:
     return study_path({tag: c for tag, c in conditions.items() if tag in (PATIENT_ID, PATIENT_NAME)})
 
 
-def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What wildcard matching (PS3.4 C.2.2.2.4) asks of the narrowing columns. GLOB knows * and ? as DICOM does, and
-    brackets besides."""
+def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[tuple[str, str], ...]]:
+    """What wildcard matching (PS3.4 C.2.2.2.4) and fuzzy names ask of the narrowing columns. GLOB knows * and ? as
+    DICOM does, and brackets besides."""
+    name = conditions.get(PATIENT_NAME)
+    if isinstance(name, Alike) and len(name.names) == 1:
+        for word in words_of(name.names[0]):
+            sounds = [("sounds", f"* {sound} *") for sound in sorted(sounds_of(word))]
+            yield ("name", _glob(f"*{word}*")), *sounds
     for tag, column, fold in (
         (ACCESSION_NUMBER, "accession", str),
         (PATIENT_ID, "pid", str),
+        (STUDY_DESCRIPTION, "description", str),
         (PATIENT_NAME, "name", fold_name),
     ):
         condition = conditions.get(tag)
@@ -73,7 +87,11 @@ def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[str, tuple[str
             continue
         patterns = [fold(pattern) for pattern in condition.patterns]
         if all(pattern and pattern.strip("*") and "\0" not in pattern for pattern in patterns):
-            yield column, tuple(pattern.replace("[", "[[]") for pattern in patterns)
+            yield tuple((column, _glob(pattern)) for pattern in patterns)
+
+
+def _glob(pattern: str) -> str:
+    return pattern.replace("[", "[[]")
 
 
 Intervals = list[tuple[str, str]] | None

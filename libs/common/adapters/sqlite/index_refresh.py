@@ -13,30 +13,30 @@ from libs.common.adapters.sqlite.index_schema import NARROW, SEVERAL
 from libs.common.dicom import moments
 from libs.common.dicom.attributes import (
     ACCESSION_NUMBER,
-    ATTRIBUTES,
     MODALITY,
     PATIENT_ID,
     PATIENT_NAME,
     STUDY_DATE,
+    STUDY_DESCRIPTION,
+    AttributeTable,
     Level,
 )
-from libs.common.dicom.matching import fold_name
+from libs.common.dicom.names import fold_name, sounds_of, words_of
 from libs.common.dicom.values import text_of
 
 _ISSUER = 0x00100021
-_TAGS = {level: frozenset(t for t, a in ATTRIBUTES.items() if a.level is level and not a.computed) for level in Level}
 
 _Attributes = dict[int, list[Any]]
 
 
-def refresh(connection: sqlite3.Connection, series: Iterable[int]) -> None:
+def refresh(connection: sqlite3.Connection, series: Iterable[int], attributes: AttributeTable) -> None:
     """Bring these series, their studies and the patients of those up to date; what is empty goes."""
-    studies = {_series(connection, number) for number in sorted(series)}
+    studies = {_series(connection, number, attributes) for number in sorted(series)}
     patients: set[int] = set()
     for number in sorted(studies):
-        patients |= _study(connection, number)
+        patients |= _study(connection, number, attributes)
     for number in sorted(patients):
-        _patient(connection, number)
+        _patient(connection, number, attributes)
 
 
 def unpack(packed: bytes) -> _Attributes:
@@ -45,8 +45,7 @@ def unpack(packed: bytes) -> _Attributes:
     return attributes
 
 
-def _of_level(above: _Attributes, level: Level) -> _Attributes:
-    tags = _TAGS[level]
+def _of_level(above: _Attributes, tags: frozenset[int]) -> _Attributes:
     return {tag: value for tag, value in above.items() if tag in tags}
 
 
@@ -58,7 +57,7 @@ def _above(connection: sqlite3.Connection, series: int, receipt: str) -> _Attrib
     return unpack(packed)
 
 
-def _series(connection: sqlite3.Connection, number: int) -> int:
+def _series(connection: sqlite3.Connection, number: int, of: AttributeTable) -> int:
     study: int
     (study,) = connection.execute("SELECT study_id FROM series WHERE id = ?", (number,)).fetchone()
     classes = connection.execute(
@@ -68,7 +67,7 @@ def _series(connection: sqlite3.Connection, number: int) -> int:
         connection.execute("DELETE FROM series WHERE id = ?", (number,))
         return study
     first = min(row[2] for row in classes)
-    attributes = _of_level(_above(connection, number, first), Level.SERIES)
+    attributes = _of_level(_above(connection, number, first), of.stored_of[Level.SERIES])
     modalities = [text_of(value) for value in attributes.get(MODALITY, []) if value]
     connection.execute(
         "UPDATE series SET first = ?, attributes = ?, instances = ?, modalities = ?, sop_classes = ? WHERE id = ?",
@@ -84,7 +83,7 @@ def _series(connection: sqlite3.Connection, number: int) -> int:
     return study
 
 
-def _study(connection: sqlite3.Connection, number: int) -> set[int]:
+def _study(connection: sqlite3.Connection, number: int, of: AttributeTable) -> set[int]:
     """The patients whose studies are no longer what they were."""
     partition, uid, before = connection.execute(
         "SELECT partition, uid, patient_id FROM study WHERE id = ?", (number,)
@@ -97,11 +96,11 @@ def _study(connection: sqlite3.Connection, number: int) -> set[int]:
         return {before} - {0}
     first, elected = min((row[1], row[0]) for row in series)
     above = _above(connection, elected, first)
-    attributes = _of_level(above, Level.STUDY)
+    attributes = _of_level(above, of.stored_of[Level.STUDY])
     patient = _patient_id(connection, partition, _patient_key(above, uid))
     connection.execute(
         "UPDATE study SET patient_id = ?, first = ?, attributes = ?, series = ?, instances = ?, modalities = ?,"
-        " sop_classes = ?, accession = ?, date = ? WHERE id = ?",
+        " sop_classes = ?, accession = ?, date = ?, description = ? WHERE id = ?",
         (
             patient,
             first,
@@ -112,6 +111,7 @@ def _study(connection: sqlite3.Connection, number: int) -> set[int]:
             _union(row[4] for row in series),
             _narrow(attributes.get(ACCESSION_NUMBER, [])),
             _narrow_date(attributes.get(STUDY_DATE, [])),
+            _narrow(attributes.get(STUDY_DESCRIPTION, [])),
             number,
         ),
     )
@@ -138,7 +138,7 @@ def _patient_id(connection: sqlite3.Connection, partition: str, key: str) -> int
     return number
 
 
-def _patient(connection: sqlite3.Connection, number: int) -> None:
+def _patient(connection: sqlite3.Connection, number: int, of: AttributeTable) -> None:
     studies, series, instances, first = connection.execute(
         "SELECT count(*), sum(series), sum(instances), min(first) FROM study WHERE patient_id = ?", (number,)
     ).fetchone()
@@ -150,15 +150,18 @@ def _patient(connection: sqlite3.Connection, number: int) -> None:
         " WHERE study.patient_id = ? AND study.first = ? AND series.first = ? ORDER BY series.id LIMIT 1",
         (number, first, first),
     ).fetchone()
-    attributes = _of_level(_above(connection, elected, first), Level.PATIENT)
+    attributes = _of_level(_above(connection, elected, first), of.stored_of[Level.PATIENT])
     pid, name = _narrow(attributes.get(PATIENT_ID, [])), _narrow_name(attributes.get(PATIENT_NAME, []))
+    sounds = _sounds(name)
     connection.execute(
-        "UPDATE patient SET first = ?, attributes = ?, studies = ?, series = ?, instances = ?, pid = ?, name = ?"
-        " WHERE id = ?",
-        (first, msgpack.packb(attributes), studies, series, instances, pid, name, number),
+        "UPDATE patient SET first = ?, attributes = ?, studies = ?, series = ?, instances = ?, pid = ?, name = ?,"
+        " sounds = ? WHERE id = ?",
+        (first, msgpack.packb(attributes), studies, series, instances, pid, name, sounds, number),
     )
     connection.execute(
-        "UPDATE study SET pid = ?1, name = ?2 WHERE patient_id = ?3 AND (pid != ?1 OR name != ?2)", (pid, name, number)
+        "UPDATE study SET pid = ?1, name = ?2, sounds = ?3"
+        " WHERE patient_id = ?4 AND (pid != ?1 OR name != ?2 OR sounds != ?3)",
+        (pid, name, sounds, number),
     )
 
 
@@ -171,6 +174,14 @@ def _narrow_name(values: list[Any]) -> str:
     folded = [fold_name(text_of(value)) for value in values if value]
     several = len(folded) > 1 or any("=" in name for name in folded)
     return SEVERAL if several else folded[0][:NARROW] if folded else ""
+
+
+def _sounds(name: str) -> str:
+    """Of a narrowed name."""
+    if name == SEVERAL or len(name) >= NARROW:
+        return SEVERAL
+    sounds = sorted({sound for word in words_of(name) for sound in sounds_of(word)})
+    return f" {' '.join(sounds)} " if sounds else ""
 
 
 def _narrow_date(values: list[Any]) -> str:

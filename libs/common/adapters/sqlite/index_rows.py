@@ -46,7 +46,7 @@ Page = tuple[list[Row], Place | None]
 
 def patients(connection: sqlite3.Connection, partition: str, path: Path, place: Place, limit: int) -> Page:
     """Patients along a path."""
-    sql = f"SELECT p.id, {{key}}, {_PATIENT_COLUMNS} FROM patient p WHERE p.partition = ?"  # noqa: S608
+    sql = f"SELECT p.id, {{key}}, {_PATIENT_COLUMNS} FROM patient p WHERE {{own}}p.partition = ?"  # noqa: S608
     rows, after = _along(connection, sql, "p", partition, path, place, limit)
     return [Row(row[0], _patient(row[2:]), (row[1], row[0])) for row in rows], after
 
@@ -54,7 +54,7 @@ def patients(connection: sqlite3.Connection, partition: str, path: Path, place: 
 def studies(connection: sqlite3.Connection, partition: str, path: Path, place: Place, limit: int) -> Page:
     """Studies along a path."""
     sql = f"SELECT s.id, {{key}}, {_STUDY_COLUMNS} FROM study s JOIN patient p ON p.id = s.patient_id"  # noqa: S608
-    rows, after = _along(connection, sql + " WHERE s.partition = ?", "s", partition, path, place, limit)
+    rows, after = _along(connection, sql + " WHERE {own}s.partition = ?", "s", partition, path, place, limit)
     return [Row(row[0], _study(row[2:]), (row[1], row[0])) for row in rows], after
 
 
@@ -65,11 +65,13 @@ def _along(
     like, patterns = _like(table, path)
     sql += like
     if not path.column:
-        sql = f"{sql.format(key=0)} AND {table}.id > ? ORDER BY {table}.id LIMIT ?"
+        # The plus keeps SQLite from an index of partitions, whose rows it would sort anew for every page.
+        sql = f"{sql.format(key=0, own='+')} AND {table}.id > ? ORDER BY {table}.id LIMIT ?"
         rows = connection.execute(sql, (partition, *patterns, place.id, limit)).fetchall()
         return rows, Place(id=rows[-1][0]) if len(rows) == limit else None
     key = f"{table}.{path.column}"
-    sql = f"{sql.format(key=key)} AND {key} <= ? AND ({key}, {table}.id) > (?, ?) ORDER BY {key}, {table}.id LIMIT ?"
+    sql = sql.format(key=key, own="") + f" AND {key} <= ? AND ({key}, {table}.id) > (?, ?)"
+    sql += f" ORDER BY {key}, {table}.id LIMIT ?"
     found: list[tuple[Any, ...]] = []
     for number in range(place.interval, len(path.intervals)):
         first, last = path.intervals[number]
@@ -86,11 +88,13 @@ def _like(table: str, path: Path) -> tuple[str, list[str]]:
     """The clauses of `path.like`, and what they are about. A column tells nothing of several values, nor of what is
     beyond its length; nor does GLOB of a value with a NUL in it."""
     clauses, patterns = "", []
-    for column, globs in path.like:
-        name = f"{table}.{column}"
-        fits = " OR ".join([f"{name} GLOB ?"] * len(globs))
-        clauses += f" AND ({fits} OR {name} = ? OR length({name}) >= {NARROW} OR instr({name}, char(0)))"
-        patterns += [*globs, SEVERAL]
+    for alternatives in path.like:
+        fits = " OR ".join([f"{table}.{column} GLOB ?" for column, _ in alternatives])
+        patterns += [glob for _, glob in alternatives]
+        for name in dict.fromkeys([f"{table}.{column}" for column, _ in alternatives]):
+            fits += f" OR {name} = ? OR length({name}) >= {NARROW} OR instr({name}, char(0))"
+            patterns.append(SEVERAL)
+        clauses += f" AND ({fits})"
     return clauses, patterns
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from libs.common.adapters.sqlite.database import connect, translating
 
-_TABLES = ("patient", "study", "series", "instance", "receipt")
+_TABLES = ("patient", "study", "series", "instance", "receipt", "attribute")
 
 
 def successor_of(path: Path) -> Path:

@@ -40,6 +40,51 @@ def test_an_identifier_is_read_in_every_syntax(syntax: str) -> None:
     }
 
 
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_what_is_asked_of_items_is_read(syntax: str) -> None:
+    code, request, asked = Dataset(), Dataset(), Dataset()
+    code.CodeValue = "C?"
+    request.ScheduledProcedureStepID = "Ä1"
+    request.RequestedProcedureCodeSequence = [code]
+    asked.SpecificCharacterSet = "ISO_IR 192"
+    asked.RequestAttributesSequence = [request]
+    asked.ProcedureCodeSequence = []
+    identifier = decode_identifier(to_bytes(asked, syntax), syntax)
+    assert identifier.keys == {0x00400275: [], 0x00081032: []}
+    assert set(identifier.items) == {0x00400275}
+    item = identifier.items[0x00400275]
+    assert item.keys == {0x00400009: ["Ä1"], 0x00321064: []}
+    assert item.items[0x00321064].keys == {0x00080100: ["C?"]}
+
+
+def test_an_identifier_with_two_items_or_too_deep_is_refused() -> None:
+    asked = Dataset()
+    asked.RequestAttributesSequence = [Dataset(), Dataset()]
+    with pytest.raises(NotUnderstood, match="more than one item"):
+        decode_identifier(to_bytes(asked, EXPLICIT), EXPLICIT)
+    deep = Dataset()
+    for _ in range(500):
+        outer = Dataset()
+        outer.RequestAttributesSequence = [deep]
+        deep = outer
+        if len(to_bytes(deep, EXPLICIT)) > 1000:
+            break
+    with pytest.raises(NotUnderstood, match="too deep"):
+        decode_identifier(to_bytes(deep, EXPLICIT), EXPLICIT)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_items_of_an_answer_are_what_pydicom_reads(syntax: str) -> None:
+    items = [{0x00400009: ["Ä1"], 0x00321064: [{0x00080100: ["C1"]}, {}]}, {}]
+    read = from_bytes(encode_identifier({0x00400275: items}, syntax), syntax)
+    assert read.SpecificCharacterSet == "ISO_IR 192"
+    first, second = read.RequestAttributesSequence
+    assert first.ScheduledProcedureStepID == "Ä1"
+    assert [len(code) for code in first.RequestedProcedureCodeSequence] == [1, 0]
+    assert first.RequestedProcedureCodeSequence[0].CodeValue == "C1"
+    assert len(second) == 0
+
+
 ANSWER = {
     0x00080061: ["CT", "SR"],
     0x00100010: [{"Alphabetic": "Müller^Jörg", "Ideographic": "山田"}],

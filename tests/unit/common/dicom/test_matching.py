@@ -11,17 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.common.dicom.matching import (
+    Alike,
     Condition,
     Document,
+    Empty,
+    Every,
+    Item,
     Level,
     Query,
     Range,
     Single,
     UidList,
     Wildcard,
-    fold_name,
     matches,
 )
+from libs.common.dicom.names import fold_name
 
 NAME, ID, DATE, TIME, UID, NUMBER, THICKNESS, MODALITIES, MOMENT = (
     0x00100010,
@@ -194,3 +198,54 @@ def test_folding_a_name_twice_changes_nothing_more(text: str, plain: str) -> Non
 
 def test_a_document_of_another_level_does_not_match() -> None:
     assert not matches(Query("default", Level.STUDY), Document(Level.SERIES, {}))
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored", "expected"),
+    [
+        ("Jörg Müller", "Müller^Jörg", True),  # the order of components does not count
+        ("mueller", "Müller^Jörg", True),
+        ("Maier^Katherine", "Mayer^Catherine^Anne", True),
+        ("mul", "Müller^Jörg", True),  # as it is typed
+        ("uller", "Müller^Jörg", False),
+        ("Müller^Peter", "Müller^Jörg", False),  # every word that is asked for must be there
+        ("m?ller", "Müller^Jörg", True),
+        ("太郎", "Yamada^Tarou=山田 太郎", True),
+        ("Lüdenscheid", "Müller-Lüdenscheidt^Hans", True),
+        ("x", "", False),
+    ],
+)
+def test_fuzzy_names_are_compared_word_by_word(asked: str, stored: str, expected: bool) -> None:
+    """C.2.2.2.1: fuzzy semantic matching; what that means is ours to say, and in docs/conformance.md."""
+    assert holds(Alike((asked,)), NAME, name(stored) if stored else None) is expected
+    assert holds(Alike(("nobody of this name", asked)), NAME, name(stored) if stored else None) is expected
+
+
+def test_empty_value_matching_finds_what_has_no_value() -> None:
+    """C.2.2.2.7."""
+    assert holds(Empty(), ID)
+    assert holds(Empty(), ID, "", None)
+    assert not holds(Empty(), ID, "", "P1")
+    assert not holds(Empty(), NUMBER, 0)
+    assert not holds(Empty(), 0x00400275, {})
+
+
+def test_every_value_that_is_asked_for_must_be_there() -> None:
+    """C.2.2.2.8: CT\\PT finds only what has both; Note 2: there may be others besides."""
+    both = Every((Single(("CT",)), Single(("PT",))))
+    assert holds(both, MODALITIES, "SR", "PT", "CT")
+    assert not holds(both, MODALITIES, "CT", "CT")
+
+
+def test_all_keys_of_an_item_hold_for_one_item() -> None:
+    """C.2.2.2.6: matching is performed on an item by item basis."""
+    step, start = 0x00400009, 0x00400002
+    items = ({step: ["S1"], start: ["20240101"]}, {step: ["S2"], start: ["20240202"]})
+    first = Item({step: Single(("S1",)), start: Range("20240101", "20240131")})
+    crossed = Item({step: Single(("S1",)), start: Range("20240201", None)})
+    assert holds(first, 0x00400275, *items)
+    assert not holds(crossed, 0x00400275, *items)
+    assert not holds(first, 0x00400275)
+    below = Item({0x00321064: Item({0x00080100: Wildcard(("C*",))})})
+    assert holds(below, 0x00400275, {}, {0x00321064: [{}, {0x00080100: ["C7"]}]})
+    assert not holds(below, 0x00400275, {0x00321064: [{0x00080100: ["D7"]}]})

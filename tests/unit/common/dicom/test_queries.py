@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from libs.common.dicom.attributes import ATTRIBUTES
 from libs.common.dicom.identifiers import Identifier
 from libs.common.dicom.matching import Document, Level, Range, Single, UidList, Wildcard, matches
-from libs.common.dicom.queries import Model, compile_query, compile_retrieve, is_supported, model_of
+from libs.common.dicom.queries import (
+    FIND_INFORMATION,
+    Extended,
+    Model,
+    compile_query,
+    compile_retrieve,
+    extended_of,
+    is_supported,
+    model_of,
+)
 from libs.common.errors import IdentifierError
 
 LEVEL, NAME, ID, DATE, TIME, DT = 0x00080052, 0x00100010, 0x00100020, 0x00080020, 0x00080030, 0x0008002A
@@ -17,7 +26,8 @@ STUDY, SERIES, IMAGE = 0x0020000D, 0x0020000E, 0x00080018
 
 
 def conditions(model: Model, level: str, keys: dict[int, list[str]], **options: bool) -> dict[int, object]:
-    return dict(compile_query(Identifier({LEVEL: [level], **keys}), model, "default", **options).conditions)
+    asked = Identifier({LEVEL: [level], **keys})
+    return dict(compile_query(asked, model, "default", Extended(**options)).conditions)
 
 
 def refused(model: Model, keys: dict[int, list[str]]) -> tuple[int, tuple[int, ...]]:
@@ -55,7 +65,8 @@ def test_keys_of_lower_levels_are_left_out() -> None:
     assert not is_supported(0x00080060, Level.STUDY)
     assert is_supported(0x00080060, Level.SERIES)
     assert is_supported(ID, Level.IMAGE)
-    assert not is_supported(0x00400275, Level.IMAGE)
+    assert is_supported(0x00400275, Level.SERIES)
+    assert not is_supported(0x00091001, Level.IMAGE)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +186,7 @@ def test_sop_classes_name_their_model(service: str) -> None:
 def test_any_identifier_is_answered_or_refused(keys: dict[int, list[str]], model: Model, level: str) -> None:
     refusal = None
     try:
-        query = compile_query(Identifier({**keys, LEVEL: [level]}), model, "default", relational=True)
+        query = compile_query(Identifier({**keys, LEVEL: [level]}), model, "default", Extended(relational=True))
     except IdentifierError as error:
         refusal = error
     if refusal is not None:
@@ -184,3 +195,23 @@ def test_any_identifier_is_answered_or_refused(keys: dict[int, list[str]], model
         return
     document = Document(query.level, {tag: list(values) for tag, values in keys.items()})
     assert matches(query, document) in (True, False)
+
+
+def test_what_was_agreed_on_is_read_field_by_field() -> None:
+    """PS3.4 table C.5-2; a field that is not there says no."""
+    assert extended_of(b"") == Extended()
+    assert extended_of(b"\1") == Extended(relational=True)
+    assert extended_of(b"\0\1\1\1\1\1\1\1") == Extended(False, True, True, True, True, True)
+    assert extended_of(bytes(range(7))) == Extended(combined_date_time=True)
+    assert FIND_INFORMATION == b"\1\1\1\1\0\1\1"
+
+
+def test_the_zone_is_no_key_and_means_something_only_where_it_was_agreed_on() -> None:
+    asked = Identifier({LEVEL: ["STUDY"], DATE: ["20240101"], 0x00080201: ["+0100"]})
+    without = compile_query(asked, Model.STUDY_ROOT, "default")
+    assert (dict(without.conditions), without.zone) == ({DATE: Single(("20240101",))}, "")
+    assert compile_query(asked, Model.STUDY_ROOT, "default", Extended(timezone=True)).zone == "+0100"
+    junk = Identifier({LEVEL: ["STUDY"], 0x00080201: ["CET"]})
+    with pytest.raises(IdentifierError):
+        compile_query(junk, Model.STUDY_ROOT, "default", Extended(timezone=True))
+    assert compile_query(junk, Model.STUDY_ROOT, "default").zone == ""

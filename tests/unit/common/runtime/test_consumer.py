@@ -87,6 +87,16 @@ async def test_loop_applies_commits_and_stops_when_asked(log: SqliteLog) -> None
     assert await log.lag("g") == {"instances": 0}
 
 
+async def test_loop_that_is_stopped_while_it_applies_a_batch_commits_it(log: SqliteLog) -> None:
+    async def handler(batch: Sequence[Delivery]) -> None:
+        loop.stop()
+
+    await log.append(*(stored(n) for n in range(10)))
+    loop = loop_of(log, handler)
+    await asyncio.wait_for(loop.run(), 20)
+    assert await log.lag("g") == {"instances": 0}
+
+
 async def test_batch_that_must_wait_is_applied_later_and_committed_only_then(log: SqliteLog) -> None:
     applied, metrics = Applied(), Metrics()
     troubles = [Backoff(), DependencyUnavailable("index", "away"), Backoff()]

@@ -13,6 +13,7 @@ import pytest
 from libs.common.adapters.files import open_file_store
 from libs.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from libs.common.clock import SystemClock
+from libs.common.dicom.attributes import STANDARD
 from libs.common.dicom.matching import Level, Query
 from libs.common.events import DeadLetter, InstanceConflictFound, InstanceStored, decode
 from libs.common.ports.blobs import BlobStore
@@ -116,7 +117,7 @@ async def test_what_can_never_be_applied_is_poison(room: Room, bad: InstanceStor
 
 
 async def test_a_poison_event_stops_nothing_else(room: Room) -> None:
-    loop = build(room.objects, room.log, room.index, SystemClock(), room.metrics)
+    loop = build(room.objects, room.log, room.index, SystemClock(), room.metrics, STANDARD)
     bad = replace(good(3), header=b"\x10\x00\x20\x00LO\xff\xff")
     await room.log.append(*[good(n) if n != 3 else bad for n in range(1, 11)])
     running = asyncio.ensure_future(loop.run())

@@ -6,7 +6,7 @@ import pytest
 
 from libs.common.dicom.charsets import character_set
 from libs.common.dicom.identifiers import Identifier
-from libs.common.dicom.matching import Document, Level
+from libs.common.dicom.matching import Document, Item, Level, Query, Single
 from services.query.answers import Answers
 from tests.support.dicom import EXPLICIT, SYNTAXES, from_bytes
 
@@ -24,7 +24,8 @@ DOCUMENT = Document(
 
 
 def answers(*asked: int, level: Level = Level.STUDY, syntax: str = EXPLICIT, terms: tuple[str, ...] = ()) -> Answers:
-    return Answers(Identifier({tag: [] for tag in (0x00080052, *asked)}, character_set(terms)), level, syntax, "GANTRY")
+    identifier = Identifier({tag: [] for tag in (0x00080052, *asked)}, character_set(terms))
+    return Answers(identifier, Query("default", level), syntax, "GANTRY")
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -57,3 +58,35 @@ def test_an_answer_is_in_the_character_set_of_the_question_where_that_holds_it()
     assert read.PatientName == "Müller^Jörg"
     plain = Document(Level.STUDY, {0x00100010: [{"Alphabetic": "Doe"}]})
     assert "SpecificCharacterSet" not in from_bytes(answers(0x00100010).encode(plain), EXPLICIT)
+
+
+def test_of_a_sequence_the_items_that_match_are_returned_with_what_was_asked_for() -> None:
+    """PS3.4 C.2.2.2.6."""
+    request, step, described, code = 0x00400275, 0x00400009, 0x00400007, 0x00321064
+    items = [
+        {step: ["S1"], described: ["Head"], code: [{0x00080100: ["C1"], 0x00080104: ["skull"]}]},
+        {step: ["S2"], described: ["Foot"]},
+    ]
+    document = Document(Level.SERIES, {0x0020000E: ["1.2"], request: items})
+    item = Identifier({step: ["S1"], code: []}, items={code: Identifier({0x00080100: []})})
+    asked = Identifier({0x00080052: ["SERIES"], request: []}, items={request: item})
+    query = Query("default", Level.SERIES, {request: Item({step: Single(("S1",))})})
+    read = from_bytes(Answers(asked, query, EXPLICIT, "GANTRY").encode(document), EXPLICIT)
+    (found,) = read.RequestAttributesSequence
+    assert sorted(e.keyword for e in found) == ["RequestedProcedureCodeSequence", "ScheduledProcedureStepID"]
+    assert [e.keyword for e in found.RequestedProcedureCodeSequence[0]] == ["CodeValue"]
+    everything = Identifier({0x00080052: ["SERIES"], request: []}, items={request: Identifier({})})
+    whole = Answers(everything, Query("default", Level.SERIES), EXPLICIT, "GANTRY").encode(document)
+    assert [i.ScheduledProcedureStepDescription for i in from_bytes(whole, EXPLICIT).RequestAttributesSequence] == [
+        "Head",
+        "Foot",
+    ]
+
+
+def test_dates_are_answered_in_the_zone_of_the_question() -> None:
+    stored = {0x00080020: ["20240131"], 0x00080030: ["233000.5"], 0x00080201: ["-0500"], 0x00100030: ["19700101"]}
+    query = Query("default", Level.STUDY, zone="+0100")
+    asked = Identifier({tag: [] for tag in (0x00080052, *stored)})
+    read = from_bytes(Answers(asked, query, EXPLICIT, "GANTRY").encode(Document(Level.STUDY, stored)), EXPLICIT)
+    assert (read.StudyDate, read.StudyTime, read.TimezoneOffsetFromUTC) == ("20240201", "053000.5", "+0100")
+    assert read.PatientBirthDate == "19700101"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.dicom.attributes import ATTRIBUTES, Level
-from libs.common.dicom.matching import Range, Single, UidList, Wildcard
+from libs.common.dicom.matching import Alike, Empty, Every, Item, Range, Single, UidList, Wildcard
 from libs.common.errors import IdentifierError
 from libs.common.web.errors import HttpProblem
 from libs.common.web.routes import Match, Resource
@@ -75,8 +75,7 @@ def test_what_is_returned() -> None:
 
 def test_what_is_not_done_is_said() -> None:
     assert search_of(STUDIES, [("fuzzymatching", "false")]).warnings == ()
-    (fuzzy,) = search_of(STUDIES, [("fuzzymatching", "true")]).warnings
-    assert fuzzy.startswith("The fuzzymatching parameter is not supported.")
+    assert search_of(STUDIES, [("fuzzymatching", "true")]).warnings == ()
     asked = [("RequestAttributesSequence.ScheduledProcedureStepID", "1"), ("Modality", "CT"), ("00091001", "x")]
     assert len(search_of(STUDIES, asked).warnings) == 3
 
@@ -127,3 +126,37 @@ def test_nothing_else_is_raised(parameters: list[tuple[str, str]]) -> None:
 @given(st.lists(st.one_of(st.text(), st.integers()), min_size=1, max_size=4).map(tuple))
 def test_cursor_holds_any_place(place: tuple[str | int, ...]) -> None:
     assert place_of(cursor_of(place)) == place
+
+
+def test_a_dotted_path_asks_of_one_item() -> None:
+    """PS3.18 8.3.4.1; two paths into one sequence are two keys of its item (PS3.4 C.2.2.2.6)."""
+    asked = [
+        ("RequestAttributesSequence.ScheduledProcedureStepID", "S*"),
+        ("00400275.00321064.CodeValue", "C1"),
+        ("ProcedureCodeSequence", ""),
+    ]
+    conditions = search_of(Match(Resource.SEARCH_SERIES), asked).query.conditions
+    code = Item({0x00080100: Single(("C1",))})
+    assert conditions == {0x00400275: Item({0x00400009: Wildcard(("S*",)), 0x00321064: code})}
+
+
+@pytest.mark.parametrize("name", ["PatientName.CodeValue", "RequestAttributesSequence.", "00400275." * 40 + "00080100"])
+def test_a_path_that_leads_nowhere_is_400(name: str) -> None:
+    with pytest.raises(HttpProblem) as problem:
+        search_of(STUDIES, [(name, "x")])
+    assert problem.value.status == 400
+
+
+def test_flags_change_what_values_mean() -> None:
+    def condition(name: str, value: str, *flags: str) -> object:
+        asked = [(name, value), *((flag, "true") for flag in flags)]
+        return next(iter(search_of(STUDIES, asked).query.conditions.values()), None)
+
+    assert condition("PatientName", "doe john", "fuzzymatching") == Alike(("doe john",))
+    assert condition("PatientName", "*", "fuzzymatching") is None
+    assert condition("AccessionNumber", '""', "emptyvaluematching") == Empty()
+    assert condition("AccessionNumber", '""') == Single(('""',))
+    both = Every((Single(("CT",)), Single(("PT",))))
+    assert condition("ModalitiesInStudy", "CT,PT", "multiplevaluematching") == both
+    assert condition("ModalitiesInStudy", "CT,PT") == Single(("CT", "PT"))
+    assert condition("PatientID", "A\\B", "multiplevaluematching") == Single(("A", "B"))  # it has one value at most

@@ -21,7 +21,7 @@ from pydicom.dataset import Dataset
 from libs.common.adapters.sqlite import open_sqlite_index
 from libs.common.dicom.identifiers import decode_identifier
 from libs.common.dicom.matching import Level
-from libs.common.dicom.queries import Model, compile_query
+from libs.common.dicom.queries import Extended, Model, compile_query
 from libs.common.ports.index import SearchIndex
 from libs.common.web.access import Access, Tokens
 from libs.common.web.server import WebServer
@@ -151,8 +151,11 @@ async def test_pages_by_offset_and_by_cursor_are_the_whole(client: aiohttp.Clien
 
 async def test_what_is_not_supported_is_said(client: aiohttp.ClientSession) -> None:
     async with client.get("/dicom-web/studies?PatientName=doe*&fuzzymatching=true") as response:
-        assert response.headers["Warning"].startswith('299 gantry "The fuzzymatching parameter is not supported.')
+        assert "Warning" not in response.headers
         assert len(await response.json(content_type=None)) == 3
+    async with client.get("/dicom-web/studies?00091001=x") as response:
+        assert response.headers["Warning"].startswith('299 gantry "00091001 is not supported as a key here')
+        assert len(await response.json(content_type=None)) == 9  # all of them
 
 
 @pytest.mark.parametrize(
@@ -243,8 +246,10 @@ async def by_c_find(index: SearchIndex, level: str, keys: dict[str, str]) -> lis
     for keyword, value in keys.items():
         setattr(asked, keyword, value if keyword != "NumberOfStudyRelatedInstances" else value or None)
     identifier = decode_identifier(to_bytes(asked, EXPLICIT), EXPLICIT)
-    query = compile_query(identifier, Model.STUDY_ROOT, "default", relational=True)
-    answers = Answers(identifier, LEVELS[level][0], EXPLICIT, "GANTRY")
+    query = compile_query(
+        identifier, Model.STUDY_ROOT, "default", Extended(relational=True, combined_date_time=True, timezone=True)
+    )
+    answers = Answers(identifier, query, EXPLICIT, "GANTRY")
     return [
         _plain(from_bytes(answers.encode(document), EXPLICIT), keys, level)
         async for page in index.find(query)

@@ -9,8 +9,22 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from libs.common.adapters.opensearch.terms import LONGEST, MOST_PATTERNS, NOTHING, clause_of, terms_of
-from libs.common.dicom.attributes import ATTRIBUTES, Level
-from libs.common.dicom.matching import Condition, Document, Query, Range, Single, UidList, Wildcard, matches
+from libs.common.dicom.attributes import ATTRIBUTES, STANDARD, Level
+from libs.common.dicom.matching import (
+    Alike,
+    Condition,
+    Document,
+    Empty,
+    Every,
+    Item,
+    Query,
+    Range,
+    Single,
+    UidList,
+    Wildcard,
+    matches,
+)
+from libs.common.dicom.names import words_of
 
 NAME, ID, DATE, TIME, AGE, SIZE, SOPS = (
     0x00100010,
@@ -21,12 +35,25 @@ NAME, ID, DATE, TIME, AGE, SIZE, SOPS = (
     0x00101020,
     0x00080062,
 )
+REQUEST, STEP, DAY, CODES, CODE = 0x00400275, 0x00400009, 0x00400002, 0x00321064, 0x00080100
 KEYWORDS = {attribute.keyword: tag for tag, attribute in ATTRIBUTES.items()}
 TEXT = st.text("aAäÄ^=*?\\\0\n 1.\u0301Ωσς", max_size=6) | st.sampled_from(
     ["x" * LONGEST, "x" * (LONGEST + 1), "Müller^Jörg"]
 )
 NAMES = st.lists(
     st.dictionaries(st.sampled_from(["Alphabetic", "Ideographic", "Phonetic"]), TEXT, max_size=3) | st.none(),
+    max_size=2,
+)
+TEXTS = st.lists(TEXT | st.none(), max_size=2)
+ITEMS = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            STEP: TEXTS,
+            DAY: st.lists(st.sampled_from(["20240101", "junk"]), max_size=2),
+            CODES: st.lists(st.fixed_dictionaries({}, optional={CODE: TEXTS}), max_size=2),
+        },
+    ),
     max_size=2,
 )
 VALUES = st.fixed_dictionaries(
@@ -38,14 +65,25 @@ VALUES = st.fixed_dictionaries(
         TIME: st.lists(st.sampled_from(["10", "1015", "10:15:30", "101530.5", "x"]), max_size=1),
         SIZE: st.lists(st.sampled_from([1, 1.0, 1.5, -0.0, 0, "1e400", "x"]), max_size=2),
         SOPS: st.lists(st.sampled_from(["1.2", "1.2.3"]), max_size=2),
+        REQUEST: ITEMS,
     },
 )
 
 
+def coded() -> st.SearchStrategy[Condition]:
+    return conditions(ID).map(lambda condition: Item({CODE: condition}))
+
+
 def conditions(tag: int) -> st.SearchStrategy[Condition]:
     some = st.lists(TEXT.filter(bool), min_size=1, max_size=3).map(tuple)
+    if tag == REQUEST:
+        below = st.fixed_dictionaries({}, optional={STEP: conditions(ID), DAY: conditions(DATE), CODES: coded()})
+        return below.filter(bool).map(Item)
     if tag in (NAME, ID):
-        return st.one_of(some.map(Single), some.map(Wildcard))
+        plain = st.one_of(some.map(Single), some.map(Wildcard), st.just(Empty()))
+        every = st.lists(plain, min_size=1, max_size=2).map(tuple).map(Every)
+        words = st.lists(TEXT.filter(words_of), min_size=1, max_size=2).map(tuple)
+        return st.one_of(plain, every, words.map(Alike)) if tag == NAME else st.one_of(plain, every)
     if tag in (DATE, TIME):
         ends = st.sampled_from([None, "20240101", "20241231", "1015", "junk"])
         single = st.lists(st.sampled_from(["20240101", "1994.11.05", "junk", "1015", "10"]), min_size=1).map(tuple)
@@ -61,8 +99,17 @@ def finds(clause: Any, terms: dict[str, list[str]]) -> bool:
     ((kind, body),) = clause.items()
     if kind == "match_none":
         return False
+    if kind == "match_all":
+        return True
     if kind == "bool":
-        return any(finds(one, terms) for one in body["should"])
+        some, every, none = (body.get(of, []) for of in ("should", "filter", "must_not"))
+        return (
+            (not some or any(finds(one, terms) for one in some))
+            and all(finds(one, terms) for one in every)
+            and not any(finds(one, terms) for one in none)
+        )
+    if kind == "exists":
+        return bool(terms.get(body["field"].split(".")[1]))
     ((field, wanted),) = body.items()
     values = terms.get(field.split(".")[1], [])
     if kind == "term":
@@ -77,7 +124,10 @@ def finds(clause: Any, terms: dict[str, list[str]]) -> bool:
 
 
 @given(
-    VALUES, st.sampled_from([NAME, ID, DATE, TIME, SIZE, SOPS]).flatmap(lambda t: st.tuples(st.just(t), conditions(t)))
+    VALUES,
+    st.sampled_from([NAME, ID, DATE, TIME, SIZE, SOPS, REQUEST]).flatmap(
+        lambda t: st.tuples(st.just(t), conditions(t))
+    ),
 )
 @example({NAME: [{"Alphabetic": "^"}]}, (NAME, Single(("^^",))))
 @example({ID: ["a\\b"]}, (ID, Wildcard(("a\\*",))))
@@ -87,32 +137,36 @@ def test_what_matches_is_found(values: dict[int, list[Any]], asked: tuple[int, C
     document = Document(level, values)
     if not matches(Query("default", level, {tag: condition}), document):
         return
-    clause = clause_of(tag, condition, "t")
-    assert clause is None or finds(clause, terms_of(values, level))
+    clause = clause_of(tag, condition, "t", STANDARD)
+    assert clause is None or finds(clause, terms_of(values, level, STANDARD))
 
 
 def test_a_clause_leaves_out_what_does_not_match() -> None:
     """Else the test above could pass with clauses that find everything."""
-    terms = terms_of({NAME: [{"Alphabetic": "Doe^Jane"}], ID: ["P1"]}, Level.PATIENT)
-    for tag, condition in [
+    terms = terms_of({NAME: [{"Alphabetic": "Doe^Jane"}], ID: ["P1"]}, Level.PATIENT, STANDARD)
+    cases: list[tuple[int, Condition]] = [
         (NAME, Single(("roe^jane",))),
+        (NAME, Alike(("doe peter",))),
+        (NAME, Empty()),
+        (ID, Every((Single(("P1",)), Single(("P2",))))),
         (NAME, Wildcard(("*john*",))),
         (ID, Single(("p1",))),
         (ID, Wildcard(("P2*",))),
-    ]:
-        clause = clause_of(tag, condition, "t")
+    ]
+    for tag, condition in cases:
+        clause = clause_of(tag, condition, "t", STANDARD)
         assert clause is not None
         assert not finds(clause, terms)
 
 
 def test_nothing_is_asked_of_attributes_that_nobody_has() -> None:
-    assert clause_of(0x00091001, Single(("x",)), "t") is NOTHING
+    assert clause_of(0x00091001, Single(("x",)), "t", STANDARD) is NOTHING
 
 
 def test_a_thousand_patterns_are_left_to_the_matcher() -> None:
-    assert clause_of(ID, Wildcard(tuple(f"{n}*" for n in range(MOST_PATTERNS + 1))), "t") is None
+    assert clause_of(ID, Wildcard(tuple(f"{n}*" for n in range(MOST_PATTERNS + 1))), "t", STANDARD) is None
 
 
 def test_terms_are_bounded_whatever_a_modality_sends() -> None:
-    terms = terms_of({ID: ["x" * (1 << 20)], NAME: [{"Alphabetic": "y" * 5000}]}, Level.PATIENT)
+    terms = terms_of({ID: ["x" * (1 << 20)], NAME: [{"Alphabetic": "y" * 5000}]}, Level.PATIENT, STANDARD)
     assert terms == {"wide": ["PatientName", "PatientID"]} or terms == {"wide": ["PatientID", "PatientName"]}

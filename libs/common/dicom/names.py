@@ -1,0 +1,47 @@
+"""Person names as they are compared: literally, without what must not count, and by what they sound like (PS3.4
+C.2.2.2.1). Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+import jellyfish
+
+_BETWEEN = re.compile(r"[\s^=,.;'`\u2019-]+")
+"""What stands between the words of a name: components, groups, and the parts of a double name."""
+_LETTERS = re.compile(r"[a-z]{2,}", re.ASCII)
+
+
+def fold_name(value: str) -> str:
+    """A person name without what must not count: case, accents, padding and empty components at the end (C.2.2.2.1
+    allows it for PN; PS3.5 6.2.1). Component groups stay separated by "="."""
+    if not value.isascii():
+        decomposed = unicodedata.normalize("NFKD", value)
+        value = "".join([c for c in decomposed if not unicodedata.combining(c)])
+    groups = [
+        "^".join([component.strip(" \0") for component in group.split("^")]).rstrip("^")
+        for group in value.casefold().split("=")
+    ]
+    return "=".join(groups).rstrip("=")
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name or of a query for one, folded, in the order in which they stand."""
+    return [word for word in _BETWEEN.split(fold_name(name)) if word]
+
+
+@lru_cache(maxsize=65536)
+def sounds_of(word: str) -> frozenset[str]:
+    """What a folded word sounds like: a code of Soundex and one of Metaphone, told apart by their first letter. Two
+    words sound alike if they share one. Both are made for Latin letters and know English: other words have none."""
+    if _LETTERS.fullmatch(word) is None:
+        return frozenset()
+    sound = jellyfish.metaphone(word)
+    return frozenset((f"s{jellyfish.soundex(word)}", *((f"m{sound}",) if sound else ())))
+
+
+def is_like(asked: str, word: str) -> bool:
+    """Whether a folded word of a name is what a folded word of a query means: it begins so, or sounds so."""
+    return word.startswith(asked) or not sounds_of(asked).isdisjoint(sounds_of(word))
