@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from libs.common.dicom.layout import Layout
@@ -58,6 +58,11 @@ class Image:
         """Bits of one native frame; chrominance is there for every second sample of YBR_FULL_422 only."""
         samples = 2 if self.photometric == "YBR_FULL_422" and self.samples == 3 else self.samples
         return self.rows * self.columns * samples * self.allocated
+
+    @property
+    def alone(self) -> Image:
+        """The same without the fragments, of which there may be thousands: what another process has to know."""
+        return replace(self, pixels=replace(self.pixels, fragments=None))
 
     @property
     def encapsulated(self) -> bool:

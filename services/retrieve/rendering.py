@@ -73,8 +73,17 @@ def _fitted(pixels: Any, columns: int, rows: int) -> Any:
 
 def _windowed(image: Image, pixels: Any, look: Look) -> Any:
     """PS3.3 C.11.2.1.2: the linear function; inverted where the lowest value is white."""
+    if pixels.dtype.kind not in "iu" or pixels.itemsize > 2:
+        return _shown(image, pixels, look)
+    # Each value once, and not each pixel.
+    low = int(pixels.min())
+    table = _shown(image, np.arange(low, int(pixels.max()) + 1), look).astype(np.uint8)
+    return table[pixels.astype(np.int32) - low]
+
+
+def _shown(image: Image, stored: Any, look: Look) -> Any:
     slope, intercept = image.rescale
-    values = pixels.astype(np.float64) * slope + intercept
+    values = stored.astype(np.float64) * slope + intercept
     window = look.window or image.window
     if window is None:
         low, high = float(values.min()), float(values.max())

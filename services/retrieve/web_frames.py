@@ -130,7 +130,7 @@ class FrameService:
             return frame
         _require_size(image.frame_bits // 8)
         try:
-            return await self._converter.run(decoding.decode, image, frame)
+            return await self._converter.run(decoding.decode, image.alone, frame)
         except ConversionFailed as error:
             raise HttpProblem(406, f"the frame cannot be decoded: {error}") from error
 
@@ -210,7 +210,7 @@ class FrameService:
             _require_size(image.frame_bits // 8)
             frame = await self._frame(location, image, number)
             try:
-                picture = await self._converter.run(decoding.render, image, frame, look)
+                picture = await self._converter.run(decoding.render, image.alone, frame, look)
             except ConversionFailed as error:
                 raise HttpProblem(406, f"the frame cannot be shown: {error}") from error
             self._pictures.put(key, picture)

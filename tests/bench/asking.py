@@ -35,20 +35,24 @@ class Client:
         self._connection.close()
 
 
-def crowd(port: int, clients: int, paths: Sequence[str], accept: str) -> float:
-    """Answers per second where so many clients share the questions."""
-
-    def ask(client: int) -> None:
-        connection = Client(port)
-        for path in paths[client::clients]:
-            connection.get(path, accept)
-        connection.close()
-
+def crowd(port: int, clients: int, paths: Sequence[str], accept: str, most: float = 10.0) -> tuple[int, float]:
+    """How many answers so many clients got that share the questions, and in how many seconds; none is asked after
+    `most` of them."""
     begun = time.perf_counter()
+
+    def ask(client: int) -> int:
+        connection, answers = Client(port), 0
+        for path in paths[client::clients]:
+            if time.perf_counter() - begun > most:
+                break
+            connection.get(path, accept)
+            answers += 1
+        connection.close()
+        return answers
+
     with ThreadPoolExecutor(clients) as threads:
-        for done in [threads.submit(ask, client) for client in range(clients)]:
-            done.result()
-    return len(paths) / (time.perf_counter() - begun)
+        answers = sum(threads.map(ask, range(clients)))
+    return answers, time.perf_counter() - begun
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:
