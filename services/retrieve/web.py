@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from libs.common.errors import GantryError, NotFound
 from libs.common.ids import DEFAULT_PARTITION
 from libs.common.ports.blobs import BlobReader
 from libs.common.ports.index import Location, SearchIndex
-from libs.common.web.bodies import Outgoing, answer, takes_gzip
+from libs.common.web.bodies import Outgoing, answer
+from libs.common.web.codings import coding_of, compressor
 from libs.common.web.errors import HttpProblem
 from libs.common.web.multipart import closing, content_type, new_boundary, part_head
 from libs.common.web.negotiation import (
@@ -146,15 +146,16 @@ class ObjectService:
         self, request: web.BaseRequest, pieces: AsyncIterator[bytes], kind: str, headers: dict[str, str]
     ) -> web.StreamResponse:
         """What does not fit into memory at once, compressed where the client takes it."""
-        gzip = zlib.compressobj(1, wbits=zlib.MAX_WBITS | 16) if takes_gzip(request) else None
-        coding = {"Content-Encoding": "gzip"} if gzip is not None else {}
+        wanted = coding_of(request.headers)
+        smaller = compressor(wanted) if wanted else None
+        coding = {"Content-Encoding": wanted} if wanted else {}
         out = Outgoing(request, self._settings.stall)
         sent = {**headers, **coding, "Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
         if await out.begin(200, sent):
             async for piece in pieces:
-                await out.write(piece if gzip is None else await asyncio.to_thread(gzip.compress, piece))
-            if gzip is not None:
-                await out.write(gzip.flush())
+                await out.write(piece if smaller is None else await asyncio.to_thread(smaller.compress, piece))
+            if smaller is not None:
+                await out.write(smaller.flush())
         return await out.end()
 
     # ---- objects

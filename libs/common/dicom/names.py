@@ -11,6 +11,8 @@ import jellyfish
 
 _BETWEEN = re.compile(r"[\s^=,.;'`\u2019-]+")
 """What stands between the words of a name: components, groups, and the parts of a double name."""
+MOST_WORDS = 64
+"""Nobody has more names, and whoever sends more costs no more."""
 _LETTERS = re.compile(r"[a-z]{2,}", re.ASCII)
 
 
@@ -28,8 +30,8 @@ def fold_name(value: str) -> str:
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name or of a query for one, folded, in the order in which they stand."""
-    return [word for word in _BETWEEN.split(fold_name(name)) if word]
+    """The words of a name or of a query for one, folded, in the order in which they stand; the first `MOST_WORDS`."""
+    return [word for word in _BETWEEN.split(fold_name(name)) if word][:MOST_WORDS]
 
 
 @lru_cache(maxsize=65536)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
 
+from libs.common.web.codings import coding_of, compressed
 from libs.common.web.errors import HttpProblem
 from libs.common.web.inflate import Gunzip
 
@@ -16,7 +16,7 @@ CORS: web.RequestKey[Mapping[str, str]] = web.RequestKey("cors", Mapping[str, st
 """Headers that every answer to this request has."""
 BEGUN: web.RequestKey[bool] = web.RequestKey("begun", bool)
 """The head of the answer has gone out: what goes wrong now can only cut it."""
-_GZIP_FROM = 1024
+_WORTH_IT = 1024
 _IN_A_THREAD = 1 << 16
 
 
@@ -109,21 +109,11 @@ async def answer(
 ) -> web.Response:
     """A response that is in memory, compressed where the client takes it and it is worth it."""
     sent = {"Content-Type": media_type, **(headers or {})}
-    if len(body) >= _GZIP_FROM and takes_gzip(request):
-        deflate = asyncio.to_thread(gzip.compress, body, 1) if len(body) >= _IN_A_THREAD else None
-        body = gzip.compress(body, 1) if deflate is None else await deflate
-        sent |= {"Content-Encoding": "gzip", "Vary": "Accept, Accept-Encoding"}
+    if len(body) >= _WORTH_IT and (coding := coding_of(request.headers)):
+        if len(body) >= _IN_A_THREAD:
+            body = await asyncio.to_thread(compressed, coding, body)
+        else:
+            body = compressed(coding, body)
+        sent |= {"Content-Encoding": coding, "Vary": "Accept, Accept-Encoding"}
     sent.setdefault("Vary", "Accept, Accept-Encoding")
     return web.Response(status=status, body=body, headers=sent)
-
-
-def takes_gzip(request: web.BaseRequest) -> bool:
-    """Whether the client takes gzip (RFC 9110 12.5.3)."""
-    for coding in request.headers.get("Accept-Encoding", "").lower().split(","):
-        name, _, q = coding.replace(" ", "").partition(";q=")
-        if name in ("gzip", "*"):
-            try:
-                return float(q or 1) > 0
-            except ValueError:
-                return False
-    return False

@@ -1,9 +1,11 @@
 """`libs.common.web.server` over real sockets."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 
 import aiohttp
+import brotli
 import pytest
 from aiohttp import web
 
@@ -108,10 +110,26 @@ async def test_resource_is_answered_by_its_role(client: aiohttp.ClientSession, s
     assert seen == [("search_studies", 200)]
 
 
-async def test_answer_is_compressed_for_who_takes_it(client: aiohttp.ClientSession) -> None:
-    async with client.get("/dicom-web/studies", headers={"Accept-Encoding": "br, gzip"}) as response:
-        assert response.headers["Content-Encoding"] == "gzip"
-        assert len(await response.read()) < 200
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("br, gzip", "br"),
+        ("gzip, deflate", "gzip"),
+        ("br;q=0.1, gzip;q=0.9", "gzip"),
+        ("br;q=0, *", "gzip"),
+        ("*", "br"),
+        ("gzip;q=junk", ""),
+        ("zstd", ""),
+        ("", ""),
+    ],
+)
+async def test_answer_is_compressed_for_who_takes_it(client: aiohttp.ClientSession, accepted: str, coding: str) -> None:
+    async with client.get("/dicom-web/studies", headers={"Accept-Encoding": accepted}) as response:
+        assert response.headers.get("Content-Encoding", "") == coding
+        body = await response.read()
+        assert (len(body) < 200) == bool(coding)
+    inflate = {"br": brotli.decompress, "gzip": gzip.decompress, "": bytes}[coding]
+    assert inflate(body) == b"[]" * 4000
 
 
 async def test_head_has_no_body(client: aiohttp.ClientSession) -> None:

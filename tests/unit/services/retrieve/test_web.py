@@ -203,7 +203,7 @@ async def test_metadata_of_a_series_have_a_tag_that_follows_what_is_in_it(site: 
     assert body.count(b'"00080018"') == 2
 
 
-@pytest.mark.parametrize("coding", ["identity", "gzip"])
+@pytest.mark.parametrize("coding", ["identity", "gzip", "br"])
 async def test_metadata_of_more_than_fit_into_memory_are_streamed(
     site: WebSite, coding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,65 @@
+"""Content codings of answers (RFC 9110 8.4.1, RFC 7932): which one a client wants, and its compressor. Pure."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Protocol
+
+import brotli
+
+CODINGS = ("br", "gzip")
+"""What we can, the better first."""
+_BROTLI_QUALITY = 4
+"""As fast as gzip at its fastest, and a third smaller."""
+
+
+class Compressor(Protocol):
+    """Takes a body piece by piece."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """What there is to send for it, perhaps nothing yet."""
+
+    def flush(self) -> bytes:
+        """The end."""
+
+
+class _Brotli:
+    def __init__(self) -> None:
+        self._compressor = brotli.Compressor(mode=brotli.MODE_TEXT, quality=_BROTLI_QUALITY)
+
+    def compress(self, data: bytes, /) -> bytes:
+        return bytes(self._compressor.process(data))
+
+    def flush(self) -> bytes:
+        return bytes(self._compressor.finish())
+
+
+def compressor(coding: str) -> Compressor:
+    """A new compressor of one of `CODINGS`."""
+    return _Brotli() if coding == "br" else zlib.compressobj(1, wbits=zlib.MAX_WBITS | 16)
+
+
+def compressed(coding: str, body: bytes) -> bytes:
+    """A whole body."""
+    one = compressor(coding)
+    return one.compress(body) + one.flush()
+
+
+def coding_of(headers: Mapping[str, str]) -> str:
+    """The coding that a client wants most by its Accept-Encoding (RFC 9110 12.5.3), ours where it does not mind; "" for
+    none."""
+    weights: dict[str, float] = {}
+    for one in headers.get("Accept-Encoding", "").lower().split(","):
+        name, _, q = one.replace(" ", "").partition(";q=")
+        weights[name] = _weight(q)
+    wanted = {coding: weights.get(coding, weights.get("*", 0.0)) for coding in CODINGS}
+    best = max(CODINGS, key=lambda coding: wanted[coding])
+    return best if wanted[best] > 0 else ""
+
+
+def _weight(q: str) -> float:
+    try:
+        return float(q or 1)
+    except ValueError:
+        return 0.0
