@@ -101,7 +101,12 @@ class Http(Section):
     max_connections: Count = _f(1000, "connections", "Per process; beyond it 503")
     max_header: Annotated[int, Field(ge=4096, le=_MIB)] = _f(16384, "bytes", "Longest request line, and header field")
     header_deadline: Seconds = _f(30.0, "s", "From a connection, or the answer before, to a whole request header")
-    stall: Seconds = _f(60.0, "s", "A body that stands still for so long is given up, in either direction")
+    stall: Seconds = _f(
+        60.0,
+        "s",
+        "A body that stands still for so long is given up, in either direction; so is one that came with less than "
+        "1 KiB a second, once it was waited for that long",
+    )
 
 
 class Storage(Section):

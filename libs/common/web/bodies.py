@@ -16,6 +16,8 @@ CORS: web.RequestKey[Mapping[str, str]] = web.RequestKey("cors", Mapping[str, st
 """Headers that every answer to this request has."""
 BEGUN: web.RequestKey[bool] = web.RequestKey("begun", bool)
 """The head of the answer has gone out: what goes wrong now can only cut it."""
+SLOWEST = 1024
+"""Bytes a second, on average: whoever sends one now and then does not keep a connection for ever."""
 _WORTH_IT = 1024
 _IN_A_THREAD = 1 << 16
 
@@ -23,8 +25,9 @@ _IN_A_THREAD = 1 << 16
 async def body_of(request: web.BaseRequest, limit: int, stall: float) -> AsyncIterator[bytes]:
     """The body in pieces as they come, inflated where it is gzip.
 
-    Raises `HttpProblem`: 413 past `limit` bytes, or where it is a bomb; 408 where nothing came for `stall` seconds; 415
-    where it is compressed in another way; 400 where it breaks.
+    Raises `HttpProblem`: 413 past `limit` bytes, or where it is a bomb; 408 where nothing came for `stall` seconds, or
+    less than `SLOWEST` in the time that we waited for it; 415 where it is compressed in another way; 400 where it
+    breaks.
     """
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in ("identity", "gzip", "x-gzip"):
@@ -46,8 +49,10 @@ async def body_of(request: web.BaseRequest, limit: int, stall: float) -> AsyncIt
 
 
 async def _received(request: web.BaseRequest, limit: int, stall: float) -> AsyncIterator[bytes]:
-    taken = 0
+    taken, waited = 0, 0.0
+    clock = asyncio.get_running_loop().time
     while True:
+        begun = clock()
         try:
             async with asyncio.timeout(stall):
                 piece = await request.content.readany()
@@ -58,6 +63,10 @@ async def _received(request: web.BaseRequest, limit: int, stall: float) -> Async
         if not piece:
             return
         taken += len(piece)
+        # Only the time that we were ready in: a store that is slow is not the client's fault.
+        waited += clock() - begun
+        if waited > stall and taken < SLOWEST * waited:
+            raise HttpProblem(408, f"less than {SLOWEST} bytes a second came", {"Connection": "close"})
         if taken > limit:
             raise HttpProblem(413, f"the body is longer than {limit} bytes")
         yield piece

@@ -252,3 +252,18 @@ async def test_drain_waits_for_requests_and_takes_no_more(
     async with await under_way as response:
         assert await response.text() == "done"
     await asyncio.wait_for(drain, 10)
+
+
+async def test_a_body_that_trickles_is_given_up(server: WebServer, client: aiohttp.ClientSession) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+    answered = asyncio.create_task(reader.readuntil(b"\r\n"))
+    for _ in range(200):  # a byte now and then: never still for as long as a deadline
+        writer.write(b"1\r\nx\r\n")
+        await asyncio.wait([answered], timeout=0.05)
+        if answered.done():
+            break
+    assert (await answered).split()[1] == b"408"
+    writer.transport.abort()
+    async with client.get("/healthz") as response:
+        assert response.status == 200
