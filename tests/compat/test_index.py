@@ -36,12 +36,12 @@ def left_behind(version: int, folder: Path) -> Path:
 
 
 def shape(path: Path) -> set[tuple[str, str, str]]:
-    """Tables with their columns in order, and indices with theirs."""
+    """Tables with their columns in order, less their defaults, and indices with theirs."""
     connection = sqlite3.connect(path)
     try:
         names = connection.execute("SELECT type, name, tbl_name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
         return {
-            (kind, name, str([tuple(row) for row in connection.execute(f"PRAGMA {kind}_info({name})")]))
+            (kind, name, str([(*row[:4], *row[5:]) for row in connection.execute(f"PRAGMA {kind}_info({name})")]))
             for kind, name, _ in names.fetchall()
         }
     finally:

@@ -1,7 +1,9 @@
-"""deploy/compose.yaml for real: Kafka, S3, OpenSearch, the door and every role, each in a container of its own."""
+"""deploy/compose.yaml for real: Kafka, S3, OpenSearch, the door and every role, each in a container of its own; then
+deploy/compose.web.yaml on top of it, while it runs."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from tests.support.compose import ROLES, Composed
 from tests.support.dcmtk import StoreScp, content, find, ok, received
 from tests.support.objects import study
 
+TOKEN = "0123456789abcdef0123456789abcdef"
 # Docker's proxy stands between this machine and the containers, under an address of its own.
 PEERS = """
 peers:
@@ -51,6 +54,18 @@ def test_a_cluster_stores_finds_gives_back_commits_scales_and_stops(cluster: Com
     more = study(tmp_path / "more", 4, patient="COMPOSE")
     asking.store(cluster.peer, more)
     asking.wait_found(cluster.peer, more[-1])
+
+    # DICOMweb is closed until who may ask is named; then it is open to them, and to nobody else.
+    studies = f"/dicom-web/studies?StudyInstanceUID={uid}"
+    assert cluster.http(studies)[0] == 403
+    cluster.let_in(TOKEN)
+    assert cluster.http(studies)[0] == 401
+    assert cluster.http(studies, "not" + TOKEN)[0] == 401
+    status, answer = cluster.http(studies, TOKEN)
+    assert status == 200, answer
+    assert [study["00100020"]["Value"] for study in json.loads(answer)] == [["COMPOSE"]]
+    status, answer = cluster.http(f"/dicom-web/studies/{uid}/metadata", TOKEN)
+    assert (status, len(json.loads(answer))) == (200, 6)
 
     cluster("stop")
     ended = {(one["Service"], one["ExitCode"]) for one in cluster.containers() if one["Service"] in (*ROLES, "door")}

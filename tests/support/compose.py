@@ -1,4 +1,5 @@
-"""deploy/compose.yaml brought up for real, under a project name of its own, on ports of this machine that are free."""
+"""deploy/compose.yaml brought up for real, under a project name of its own, on ports of this machine that are free; and
+what deploy/compose.web.yaml puts on top of it."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from tests.support.answering import wait_for
 from tests.support.archive import ROOT, free_port
 from tests.support.servers import required, skip
 
-FILE = ROOT / "deploy" / "compose.yaml"
+FILE, WEB_FILE = ROOT / "deploy" / "compose.yaml", ROOT / "deploy" / "compose.web.yaml"
 ROLES = ("ingest", "indexer", "query", "retrieve", "commitment", "mixed")
 
 
@@ -31,6 +32,7 @@ class Composed:
             _need_image(server)
         self.project = f"gantry-test-{uuid4().hex[:8]}"
         self.port, self.http_port = free_port(), free_port()
+        self._tokens = folder / "http_tokens"
         (folder / "peers.yaml").write_text(peers)
         (folder / "s3_secret_key").write_text(uuid4().hex)
         (folder / "s3_secret_key").chmod(0o644)  # the container's user is not ours
@@ -40,6 +42,7 @@ class Composed:
             "GANTRY_IMAGE": self.image.address,
             "GANTRY_PEERS": str(folder / "peers.yaml"),
             "GANTRY_S3_SECRET_KEY_FILE": str(folder / "s3_secret_key"),
+            "GANTRY_HTTP_TOKENS": str(self._tokens),
             "GANTRY_BIND": "127.0.0.1",
             "GANTRY_DICOM_PORT": str(self.port),
             "GANTRY_HTTP_PORT": str(self.http_port),
@@ -80,6 +83,14 @@ class Composed:
         scales = [word for name, count in scale.items() for word in ("--scale", f"{name}={count}")]
         self("up", "-d", "--no-recreate", *scales)
 
+    def let_in(self, token: str) -> None:
+        """Open DICOMweb to who has the token: start anew, with the second file, what it changes."""
+        self._tokens.write_text(f"viewer:{token}\n")
+        self._tokens.chmod(0o644)
+        self._command += ["-f", str(WEB_FILE)]
+        self("up", "-d", "--no-deps", "door", "ingest", "query", "retrieve")
+        wait_for(self.is_ready, 150, "the cluster")
+
     def down(self) -> None:
         """Remove it with its volumes."""
         self("down", "-v", "--timeout", "20")
@@ -93,10 +104,12 @@ class Composed:
         """The door, called by MODALITY."""
         return Peer("127.0.0.1", self.port, "GANTRY", "MODALITY")
 
-    def http(self, path: str) -> tuple[int, str]:
+    def http(self, path: str, token: str = "") -> tuple[int, str]:
         """What the door answers."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", headers=headers)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=10) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -24,7 +24,7 @@ from services.commitment.wire import (
 )
 
 EXPLICIT, IMPLICIT = TRANSFER_SYNTAXES
-UIDS = st.from_regex(r"\A[1-9][0-9]{0,8}(\.[1-9][0-9]{0,8}){1,5}\Z")
+UIDS = st.lists(st.integers(1, 999_999_999).map(str), min_size=2, max_size=6).map(".".join)
 REFERENCES = st.lists(st.builds(CommitmentReference, UIDS, UIDS), min_size=1, max_size=8, unique=True)
 
 
