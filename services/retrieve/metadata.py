@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from libs.common.dicom.json_model import Attributes, BulkUri, Texts, attributes_of, name_of, named
+from libs.common.dicom.json_model import Attributes, BulkUri, attributes_of, name_of, named
+from libs.common.dicom.json_texts import Texts
 from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.ports.index import Location
 from services.retrieve.reading import Head, Objects

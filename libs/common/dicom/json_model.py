@@ -18,11 +18,14 @@ from libs.common.errors import NotUnderstood
 Attributes = dict[str, dict[str, Any]]
 BulkUri = Callable[[str], str]
 """The URI of the value at a path: tags and item numbers with "/" between (`00091010/1/00091002`)."""
+Element = tuple[int, bytes, int, int]
+"""Tag, VR, and where the value begins and ends."""
 
 INLINE = 1024
 """Bytes of a binary value that is written into the document; longer ones have a URI."""
 MAX_DEPTH = 128
-_SPECIFIC_CHARACTER_SET = 0x00080005
+SPECIFIC_CHARACTER_SET = 0x00080005
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _IMPLICIT = Encoding(explicit=False)
 
 
@@ -43,7 +46,7 @@ def attribute(tag: int, values: Iterable[Any], vr: str = "") -> dict[str, Any]:
 
 def to_json(value: Any) -> bytes:
     """UTF-8, as application/dicom+json is (F.2). What is no character becomes a replacement."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
+    return _encode(value).encode("utf-8", "replace")
 
 
 def named(tag: int, attribute: Mapping[str, Any]) -> bytes:
@@ -53,83 +56,10 @@ def named(tag: int, attribute: Mapping[str, Any]) -> bytes:
 
 def attributes_of(data: bytes, encoding: Encoding, uri: BulkUri) -> Attributes:
     """A data set that is in memory and not deflated any more. Raises `NotUnderstood`."""
-    return _Reader(data, uri).data_set((0, len(data)), encoding, DEFAULT, "", 0)
+    return ModelReader(data, uri).data_set((0, len(data)), encoding, DEFAULT, "", 0)
 
 
-class Texts:
-    """Data sets that resemble each other, as those of a series do, as text of the model.
-
-    What an element becomes is remembered by its bytes, up to a limit, so that what data sets have in common is made
-    once. The elements of the one before are looked for where they were: what is the same need not even be parsed.
-    """
-
-    _MOST = 4 << 20
-    _MOST_BEFORE = 16
-    _LONGEST_BEFORE = 1 << 20
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[Encoding, CharacterSet], dict[bytes, bytes]] = {}
-        self._before: dict[tuple[Encoding, CharacterSet], list[tuple[int, bytes, bytes]]] = {}
-        self._size = 0
-
-    def attributes(self, data: bytes, encoding: Encoding, uri: BulkUri) -> dict[int, bytes]:
-        """The text of each attribute of a data set, name included, by tag: what `attributes_of` has. Raises
-        `NotUnderstood`."""
-        found: dict[int, bytes] = {}
-        these: list[tuple[int, bytes, bytes]] = []
-        reader, text, pos = _Reader(data, uri), DEFAULT, 0
-        before, place = self._before.get((encoding, text), []), 0
-        while True:
-            first = place
-            pos, place = _same(data, pos, before, place, found)
-            these += before[first:place]
-            if pos == len(data):
-                break
-            element = next(elements(data, encoding, within=(pos, len(data))))
-            tag, raw, pos = element[0], data[pos : element[3]], element[3]
-            if tag == _SPECIFIC_CHARACTER_SET:
-                text = reader.character_set(*element[2:])
-                before, place, these = self._before.get((encoding, text), []), 0, []
-            if tag & 0xFFFF:
-                places = reader.places
-                found[tag] = self._said(reader, element, raw, encoding, text)
-                # Not what says where the bulk of this one is; and what all behind it is written in is to be seen.
-                if places == reader.places and tag != _SPECIFIC_CHARACTER_SET:
-                    these.append((tag, raw, found[tag]))
-            while place < len(before) and before[place][0] <= tag:
-                place += 1
-        if len(data) <= self._LONGEST_BEFORE and len(self._before) < self._MOST_BEFORE:
-            self._before[encoding, text] = these
-        return found
-
-    def _said(
-        self, reader: _Reader, element: tuple[int, bytes, int, int], raw: bytes, encoding: Encoding, text: CharacterSet
-    ) -> bytes:
-        known = self._known.setdefault((encoding, text), {})
-        said = known.get(raw)
-        if said is None:
-            places = reader.places
-            said = named(element[0], reader.element(element, encoding, text, "", 0))
-            if places == reader.places and self._size < self._MOST:
-                known[raw] = said
-                self._size += len(raw) + len(said)
-        return said
-
-
-def _same(
-    data: bytes, pos: int, before: list[tuple[int, bytes, bytes]], place: int, found: dict[int, bytes]
-) -> tuple[int, int]:
-    """Take what stands in the data as it did before; where it ends there and there."""
-    for at in range(place, len(before)):
-        tag, raw, said = before[at]
-        if not data.startswith(raw, pos):
-            return pos, at
-        found[tag] = said
-        pos += len(raw)
-    return pos, len(before)
-
-
-class _Reader:
+class ModelReader:
     """Reads where the data is: nothing is copied but values, however deep they are."""
 
     def __init__(self, data: bytes, uri: BulkUri) -> None:
@@ -148,7 +78,7 @@ class _Reader:
         for tag, vr, start, end in elements(self._data, encoding, within=within):
             if tag & 0xFFFF == 0:
                 continue  # PS3.18 F.2.2: group lengths are not part of the model
-            if tag == _SPECIFIC_CHARACTER_SET:
+            if tag == SPECIFIC_CHARACTER_SET:
                 text = self.character_set(start, end)
             found[name_of(tag)] = self.element((tag, vr, start, end), encoding, text, path, depth)
         return found
@@ -158,11 +88,11 @@ class _Reader:
         return character_set([str(t or "") for t in value_list(b"CS", self._data[start:end], DEFAULT)])
 
     def element(
-        self, element: tuple[int, bytes, int, int], encoding: Encoding, text: CharacterSet, path: str, depth: int
+        self, element: Element, encoding: Encoding, text: CharacterSet, path: str, depth: int
     ) -> dict[str, Any]:
-        """One attribute, from its tag, VR, and where its value begins and ends."""
+        """One attribute."""
         tag, vr, start, end = element
-        if tag == _SPECIFIC_CHARACTER_SET:
+        if tag == SPECIFIC_CHARACTER_SET:
             # The document is UTF-8, whatever the object was (F.2).
             return {"vr": "CS", "Value": ["ISO_IR 192"]}
         if vr == b"UN" and (known := vr_of(tag)) not in (b"UN", b"SQ"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from libs.common.dicom.json_model import INLINE, Texts, attributes_of, to_json
+from libs.common.dicom.json_model import INLINE, attributes_of, to_json
 from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.dicom.xml_model import to_xml
 from libs.common.errors import NotUnderstood
@@ -34,31 +34,6 @@ def read(data_set: Dataset, syntax: str, explicit_lengths: bool = True) -> dict[
 @given(data_sets(), st.sampled_from(NATIVE), st.booleans())
 def test_document_has_every_element_with_its_value(data_set: Dataset, syntax: str, explicit_lengths: bool) -> None:
     expect(data_set, read(data_set, syntax, explicit_lengths), "")
-
-
-@given(st.lists(st.tuples(data_sets(), st.sampled_from(NATIVE)), min_size=1, max_size=4))
-def test_text_that_remembers_says_the_same_of_each(many: list[tuple[Dataset, str]]) -> None:
-    texts = Texts()
-    # Twice: what was remembered of one, with another place of its bulk, is not said of the other.
-    for number, (data_set, syntax) in enumerate(many * 2):
-        data, encoding = to_bytes(data_set, syntax), encoding_of(syntax)
-
-        def uri(path: str, number: int = number) -> str:
-            return f"{number}:{path}"
-
-        said = texts.attributes(data, encoding, uri)
-        assert b"{%b}" % b",".join(said.values()) == to_json(attributes_of(data, encoding, uri))
-
-
-def test_text_that_remembers_keeps_character_sets_apart() -> None:
-    texts, name = Texts(), b"\x10\x00\x10\x00PN\x04\x00A\xc4^B"
-    said = [
-        texts.attributes(b"\x08\x00\x05\x00CS\x0a\x00" + terms + name, encoding_of(EXPLICIT), str)[0x00100010]
-        for terms in (b"ISO_IR 100", b"ISO_IR 144", b"ISO_IR 100")
-    ]
-    assert [one.decode() for one in said] == [
-        f'"00100010":{{"vr":"PN","Value":[{{"Alphabetic":"A{letter}^B"}}]}}' for letter in "ÄФÄ"
-    ]
 
 
 def expect(data_set: Dataset, document: dict[str, Any], path: str) -> None:
