@@ -18,7 +18,7 @@ from blake3 import blake3
 from libs.common.clock import Clock
 from libs.common.errors import Corrupt, NotFound
 from libs.common.ids import Receipt
-from libs.common.ports.blobs import BlobStore
+from libs.common.ports.blobs import BlobStore, read_whole
 from libs.common.telemetry.logs import get_logger
 from services.commitment.transactions import Snapshot
 
@@ -55,7 +55,7 @@ class Snapshots:
         """The newest one that can be read. Raises `DependencyUnavailable`."""
         for key in reversed(await self._keys()):
             try:
-                return await asyncio.to_thread(unpack, await self._read(key))
+                return await asyncio.to_thread(unpack, await read_whole(self._store, key))
             except NotFound:
                 continue  # somebody wrote newer ones meanwhile
             except Corrupt as error:
@@ -71,12 +71,3 @@ class Snapshots:
 
     async def _keys(self) -> list[str]:
         return [stat.key async for stat in self._store.list(ROOT)]
-
-    async def _read(self, key: str) -> bytes:
-        reader = await self._store.open(key)
-        try:
-            content = bytearray(reader.size)
-            filled = await reader.readinto([memoryview(content)])
-            return bytes(content[:filled])
-        finally:
-            await reader.close()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from libs.common.events.segments import SealedRecord, unseal
 from libs.common.ids import Receipt
-from libs.common.ports.blobs import BlobStore
+from libs.common.ports.blobs import BlobStore, read_whole
 from services.upkeep.archiver import ROOT
 
 FOLDER_MS = 1 << 20
@@ -53,14 +53,4 @@ async def keys(
 async def segments(objects: BlobStore, partition: str, since_ms: int, until_ms: int) -> AsyncIterator[Segment]:
     """The segments sealed since then, in order. Raises `Corrupt` where one of them is damaged."""
     async for key, receipt in keys(objects, ROOT, partition, since_ms, until_ms):
-        yield Segment(key, receipt.milliseconds, await asyncio.to_thread(unseal, await _read(objects, key)))
-
-
-async def _read(objects: BlobStore, key: str) -> bytes:
-    reader = await objects.open(key)
-    try:
-        content = bytearray(reader.size)
-        filled = await reader.readinto([memoryview(content)])
-        return bytes(content[:filled])
-    finally:
-        await reader.close()
+        yield Segment(key, receipt.milliseconds, await asyncio.to_thread(unseal, await read_whole(objects, key)))

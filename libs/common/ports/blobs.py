@@ -103,3 +103,14 @@ class BlobStore(Protocol):
 
     async def close(self) -> None:
         """Give the resources back; objects under way are finished first. May be called twice."""
+
+
+async def read_whole(store: BlobStore, key: str) -> bytes:
+    """An object that is known to be small. Raises what `open` and `readinto` do."""
+    reader = await store.open(key)
+    try:
+        content = bytearray(reader.size)
+        filled = await reader.readinto([memoryview(content)])
+        return bytes(content[:filled])
+    finally:
+        await reader.close()
