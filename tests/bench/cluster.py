@@ -142,7 +142,7 @@ def searchable(folder: Path, quick: bool) -> list[Figure]:
     count = 40 if quick else 150
     sets = [corpus.make(folder / f"set{n}", count, corpus.CT) for n in range(4)]
     with _real_servers():
-        for name, topology in (("files, SQLite", "embedded"), ("S3, Kafka", "cluster")):
+        for name, topology in (("files, SQLite", "embedded"), ("S3, Kafka, OpenSearch", "cluster")):
             stores = _stores(folder / f"stores-{topology}", topology)
             with running(field.gantry(folder / topology, name=f"gantry ({name})", environment=stores)) as server:
                 _storescu(server.port, sets)
