@@ -105,6 +105,7 @@ class AttributeTable:
         self.by_tag: Mapping[int, Attribute] = {**ATTRIBUTES, **{attribute.tag: attribute for attribute in self.added}}
         self.private = {(a.tag >> 16, a.creator, a.tag & 0xFF): a for a in self.added if a.creator}
         """By group, creator, and the last two digits of the element."""
+        self._vrs = {tag: attribute.vr.encode("ascii") for tag, attribute in self.by_tag.items()}
         of = {level: [a for a in self.by_tag.values() if a.level is level] for level in Level}
         self.stored_of = {level: frozenset(a.tag for a in of[level] if not a.computed) for level in Level}
         """What is in objects, by level."""
@@ -121,8 +122,7 @@ class AttributeTable:
 
     def vr_of(self, tag: int) -> bytes:
         """The VR of a private attribute that was added, else what the dictionary says."""
-        attribute = self.by_tag.get(tag)
-        return vr_of(tag) if attribute is None else attribute.vr.encode("ascii")
+        return self._vrs.get(tag) or vr_of(tag)
 
 
 ATTRIBUTES: dict[int, Attribute] = _table()

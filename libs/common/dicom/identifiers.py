@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 from zlib import compressobj
 
@@ -23,7 +24,7 @@ MAX_IDENTIFIER = 16 << 20
 MAX_KEYS = 4096
 MAX_DEPTH = 8
 
-_FORMS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d"}
+_FORMS = {b"US": "H", b"SS": "h", b"UL": "I", b"SL": "i", b"UV": "Q", b"SV": "q", b"FL": "f", b"FD": "d"}
 _MAX_SHORT = 0xFFFE
 _SHORTENED = 8000
 """Characters kept of a text that does not fit a length of two bytes; four bytes each at most."""
@@ -104,8 +105,9 @@ def encode_identifier(
     chosen = holding(foreign, asked) if foreign else DEFAULT
     if foreign or SPECIFIC_CHARACTER_SET in values:
         terms = "\\".join(chosen.terms)
-        texts = sorted([(SPECIFIC_CHARACTER_SET, terms), *(t for t in texts if t[0] != SPECIFIC_CHARACTER_SET)])
-    data = _encoded(texts, chosen, encoding, attributes)
+        others = [one for one in texts if one[0] != SPECIFIC_CHARACTER_SET]
+        texts = sorted([(SPECIFIC_CHARACTER_SET, b"CS", terms), *others], key=itemgetter(0))
+    data = _encoded(texts, chosen, encoding)
     if encoding.deflated:
         deflate = compressobj(wbits=-15)
         data = deflate.compress(data) + deflate.flush()
@@ -113,30 +115,32 @@ def encode_identifier(
     return data
 
 
+_Text = tuple[int, bytes, Any]
+"""Tag, VR, and the text, the numbers, or for each item its texts."""
+
+
 def _flattened(
     values: Mapping[int, Sequence[Any]], foreign: list[str], attributes: AttributeTable = STANDARD
-) -> list[tuple[int, Any]]:
-    """Values by tag, those of items within them; text that is not ASCII is put into `foreign`."""
-    texts: list[tuple[int, Any]] = []
+) -> list[_Text]:
+    """Values in the order of tags; text that is not ASCII is put into `foreign`, too."""
+    texts: list[_Text] = []
+    vr_of_tag = attributes.vr_of
     for tag in sorted(values):
-        vr = attributes.vr_of(tag)
+        vr = vr_of_tag(tag)
         if vr == b"SQ":
-            texts.append((tag, [_flattened(item, foreign) for item in values[tag] if isinstance(item, dict)]))
+            texts.append((tag, vr, [_flattened(item, foreign) for item in values[tag] if isinstance(item, dict)]))
             continue
         value = _flat(vr, values[tag])
         if type(value) is str and not value.isascii():
             foreign.append(value)
-        texts.append((tag, value))
+        texts.append((tag, vr, value))
     return texts
 
 
-def _encoded(
-    texts: Sequence[tuple[int, Any]], chosen: CharacterSet, encoding: Encoding, attributes: AttributeTable = STANDARD
-) -> bytes:
+def _encoded(texts: Sequence[_Text], chosen: CharacterSet, encoding: Encoding) -> bytes:
     writer = writer_for(encoding)
     pieces = []
-    for tag, value in texts:
-        vr = attributes.vr_of(tag)
+    for tag, vr, value in texts:
         if vr == b"SQ":
             items = [_encoded(item, chosen, encoding) for item in value]
             order = ">" if encoding.big_endian else "<"
@@ -151,14 +155,14 @@ def _flat(vr: bytes, values: Sequence[Any]) -> Any:
     """One text for text VRs, the numbers themselves for binary ones."""
     if not values:
         return ""
-    if vr.decode("ascii") in _FORMS:
+    if vr in _FORMS:
         return values
     return text_of(values[0]) if len(values) == 1 else "\\".join([text_of(value) for value in values])
 
 
 def _bytes(vr: bytes, value: Any, chosen: CharacterSet, encoding: Encoding) -> bytes:
     if type(value) is not str:
-        return _packed(value, (">" if encoding.big_endian else "<") + _FORMS[vr.decode("ascii")])
+        return _packed(value, (">" if encoding.big_endian else "<") + _FORMS[vr])
     encoded = value.encode("ascii") if value.isascii() else chosen.encode(value)
     if encoded is None:
         encoded = value.encode("utf_8", "replace")
