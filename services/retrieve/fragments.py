@@ -79,15 +79,27 @@ class FrameFinder:
             _, gone = self._known.popitem(last=False)
             self._size -= _size(gone)
 
-    async def _found(self, location: Location, image: Image) -> Frames | None:
+    async def everything(self, location: Location, image: Image) -> list[tuple[int, int]]:
+        """Offset and length of all fragments of an encapsulated image, whatever frames they make: a video is one
+        codestream. Raises `HttpProblem` 404 where there are none."""
+        starts, items = await self._items(location, image)
+        if len(items) < 2:
+            raise HttpProblem(404, "this object has no frames")
+        return list(zip(starts[1:], items[1:], strict=True))
+
+    async def _items(self, location: Location, image: Image) -> tuple[list[int], Sequence[int]]:
+        """Where the value of each item of the pixel data begins, and how long it is."""
         pixels = image.pixels
         if pixels.fragments is None:  # too many for the index
             pixels = (await self._objects.scanned(location)).pixel_data or pixels
         items = pixels.fragments or ()
+        # A.4: each item has a head of 8 bytes; the first is the Basic Offset Table.
+        return list(accumulate([length + 8 for length in items[:-1]], initial=pixels.offset + 8)), items
+
+    async def _found(self, location: Location, image: Image) -> Frames | None:
+        starts, items = await self._items(location, image)
         if len(items) < 2:
             return None
-        # A.4: each item has a head of 8 bytes; the first is the Basic Offset Table.
-        starts = list(accumulate([length + 8 for length in items[:-1]], initial=pixels.offset + 8))
         fragments = array("Q", starts[1:]), array("I", items[1:])
         firsts = await self._firsts(location, image, starts[0], items[0], *fragments)
         return None if firsts is None else Frames(*fragments, array("I", [*firsts, len(items) - 1]))

@@ -37,6 +37,7 @@ from services.retrieve.metadata import Kept
 from services.retrieve.reading import Objects
 from services.retrieve.representations import frame_form
 from services.retrieve.web import Finder, WebSettings
+from services.retrieve.web_video import is_video, send_video
 
 _PIXEL_TAGS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _MAX_FRAME = 1 << 30
@@ -183,7 +184,12 @@ class FrameService:
     # ---- pictures
 
     async def rendered(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """A picture of a frame: of the first, or the one that is named."""
+        """A picture of a frame: of the first, or the one that is named. Of a video, which nobody decodes, the video."""
+        if not match.frames:
+            location, image = await self._pictured(match)
+            if image.encapsulated and is_video(location.transfer_syntax_uid):
+                fragments = await self._finding.everything(location, image)
+                return await send_video(request, self._objects, location, fragments, self._settings.stall)
         offer, _ = choose(parse_accept(accept_of(request)), PICTURES)
         query = request.query
         look = look_of(query.get("window"), query.get("viewport"), offer.type, query.get("quality"))
