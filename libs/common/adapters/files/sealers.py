@@ -66,19 +66,30 @@ class Sealers:
         slot = self._free.pop() if self._free else await self._slot()
         try:
             length = self._fill(slot, parts)
-            sealer = min(self._sealers, key=lambda s: len(s.waiting))
-            future: asyncio.Future[None] = self._loop.create_future()
-            sealer.waiting[slot] = future
-            try:
-                sealer.sock.send(REQUEST.pack(slot, length) + f"{temp}\0{name}".encode("ascii"))
-            except OSError as error:
-                sealer.waiting.pop(slot, None)
-                raise OSError(errno.EIO, "sealer away") from error
+            future = self._send(slot, REQUEST.pack(slot, length) + f"{temp}\0{name}".encode("ascii"))
         except BaseException:
             self._release(slot)
             raise
         # The slot is given back by the answer, not by the caller, who may be cancelled.
         await future
+
+    def _send(self, slot: int, request: bytes) -> asyncio.Future[None]:
+        """Hand a request to the process that has the least to do. One whose end we have not heard of takes none, and
+        another does."""
+        for _ in range(len(self._sealers) + 1):
+            sealer = min(self._sealers, key=lambda s: len(s.waiting))
+            future: asyncio.Future[None] = self._loop.create_future()
+            sealer.waiting[slot] = future
+            try:
+                sealer.sock.send(request)
+            except OSError as error:
+                del sealer.waiting[slot]
+                if not isinstance(error, ConnectionError):
+                    raise OSError(errno.EIO, "sealer away") from error
+                self._died(sealer)
+            else:
+                return future
+        raise OSError(errno.EIO, "sealers away")
 
     def close(self) -> None:
         """End the processes; what is under way has been awaited by its callers."""

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,15 @@ async def test_put_is_refused_when_its_sealer_is_killed_and_the_next_one_is_kept
         await waiting
     await store.put("k/2", [b"y"])
     assert (await store.stat("k/2")).size == 1
+
+
+async def test_put_goes_to_another_sealer_where_the_end_of_one_was_not_heard_of(store: FileStore) -> None:
+    for pid in sealers(os.getpid()):
+        os.kill(pid, signal.SIGKILL)
+        while pid in sealers(os.getpid()):  # without letting the event loop hear of it
+            time.sleep(0.01)
+    await store.put("k/3", [b"z"])
+    assert (await store.stat("k/3")).size == 1
 
 
 async def test_no_sealer_is_left_when_the_store_is_closed(tmp_path: Path) -> None:
