@@ -8,7 +8,7 @@ from libs.common.config.settings import SearchableAttribute, Settings
 from libs.common.dicom.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, AttributeTable, Level
 from libs.common.dicom.dictionary import TAGS, keyword_of_tag
 from libs.common.dicom.vrs import BULK_VRS, LONG_VRS, SHORT_VRS, vr_of
-from libs.common.errors import ConfigError
+from libs.common.errors import ConfigError, DependencyUnavailable
 from libs.common.ports.index import SearchIndex
 from libs.common.telemetry.logs import get_logger
 
@@ -32,8 +32,12 @@ def searchable(settings: Settings) -> AttributeTable:
 
 
 async def say_what_is_missing(settings: Settings, index: SearchIndex) -> None:
-    """Tell whoever reads the log where the index is not the one that the settings name."""
-    wanted, there = searchable(settings), await index.attributes()
+    """Tell whoever reads the log where the index is not the one that the settings name; nothing where it is away."""
+    wanted = searchable(settings)
+    try:
+        there = await index.attributes()
+    except DependencyUnavailable:
+        return
     names = [attribute.keyword for attribute in wanted.added if attribute not in there.added]
     gone = [attribute.keyword for attribute in there.added if attribute not in wanted.added]
     if names or gone:
