@@ -305,9 +305,9 @@ def test_findscu_is_answered_in_latin_1_when_it_asks_in_latin_1(site: Site, tmp_
 
 
 def test_findscu_that_cancels_gets_part_of_the_answers_and_the_status_cancelled(site: Site, tmp_path: Path) -> None:
-    # More answers than sockets buffer, so that the cancellation comes while there are some left.
+    # 20 MB of answers, which is more than sockets buffer: the cancellation comes while there are some left.
     many = 500
-    files = study(tmp_path / "many", many, size=1, patient="CANCELS", ImageComments="x" * 10_000)
+    files = study(tmp_path / "many", many, size=1, patient="CANCELS", ImageComments="x" * 40_000)
     asking.store(site.modality, files)
     study_uid, series_uid = study_of(files[0]), series_of(files[0])
     asking.wait_searchable(site.modality, study_uid, many)
