@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from libs.common.config.settings import SearchableAttribute, Settings
-from libs.common.dicom.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, AttributeTable, Level
+from libs.common.dicom.attributes import ATTRIBUTES, Attribute, AttributeTable, Level
 from libs.common.dicom.dictionary import TAGS, keyword_of_tag
 from libs.common.dicom.vrs import BULK_VRS, LONG_VRS, SHORT_VRS, vr_of
 from libs.common.errors import ConfigError, DependencyUnavailable
@@ -60,8 +60,9 @@ def _attribute(given: SearchableAttribute) -> Attribute:
     if vr in BULK_VRS:
         raise _refusal(given, f"is binary ({vr.decode()}): nothing can be searched in it")
     known = ATTRIBUTES.get(tag)
-    if tag in UNIQUE_KEYS.values() or (known is not None and known.computed):
-        raise _refusal(given, "is what the levels are made of, and stays where it is")
+    if known is not None:
+        # Indices narrow by some of them, and count by others: none may be of another level than they believe.
+        raise _refusal(given, f"can be searched already, as an attribute of the {known.level.value} level")
     return Attribute(tag, keyword, vr.decode("ascii"), Level(given.level))
 
 

@@ -48,8 +48,8 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     )
     archive = RunningArchive(folder, lab=False, environment=environment(request.param, folder))
     archive.write_policy(entries, settings)
-    archive.start()
     try:
+        archive.start()
         yield Site(archive, ports)
         assert archive.alive, archive.log.read_text()
     finally:

@@ -100,7 +100,7 @@ class AttributeTable:
     """The attributes that an index can be asked for: those of every archive, and those that the settings add."""
 
     def __init__(self, added: Iterable[Attribute] = ()) -> None:
-        """`added` come beside the attributes of every archive, or in their place."""
+        """`added` are none of those that every archive has."""
         self.added = tuple(sorted(added, key=lambda attribute: attribute.tag))
         self.by_tag: Mapping[int, Attribute] = {**ATTRIBUTES, **{attribute.tag: attribute for attribute in self.added}}
         self.private = {(a.tag >> 16, a.creator, a.tag & 0xFF): a for a in self.added if a.creator}

@@ -22,16 +22,14 @@ def test_keywords_numbers_and_private_attributes_are_taken() -> None:
             {"attribute": "PregnancyStatus", "level": "STUDY"},
             {"attribute": "0018,0087", "level": "SERIES"},
             {"attribute": "(0019,100a)", "level": "SERIES", "creator": "MAKER 1", "vr": "DS"},
-            {"attribute": "InstitutionName", "level": "SERIES"},  # in place of what it is elsewhere
         )
     )
     assert table.added == (
-        Attribute(0x00080080, "InstitutionName", "LO", Level.SERIES),
         Attribute(0x001021C0, "PregnancyStatus", "US", Level.STUDY),
         Attribute(0x00180087, "MagneticFieldStrength", "DS", Level.SERIES),
         Attribute(0x0019100A, "0019100A", "DS", Level.SERIES, creator="MAKER 1"),
     )
-    assert table.level_of(0x00080080) is Level.SERIES
+    assert table.level_of(0x00180087) is Level.SERIES
     assert table.vr_of(0x0019100A) == b"DS"
 
 
@@ -43,8 +41,10 @@ def test_keywords_numbers_and_private_attributes_are_taken() -> None:
         ({"attribute": "PixelData", "level": "IMAGE"}, "knows"),
         ({"attribute": "TransferSyntaxUID", "level": "IMAGE"}, "knows"),
         ({"attribute": "RedPaletteColorLookupTableData", "level": "IMAGE"}, "binary"),
-        ({"attribute": "StudyInstanceUID", "level": "SERIES"}, "stays where it is"),
-        ({"attribute": "ModalitiesInStudy", "level": "SERIES"}, "stays where it is"),
+        ({"attribute": "StudyInstanceUID", "level": "SERIES"}, "already, as an attribute of the STUDY level"),
+        ({"attribute": "ModalitiesInStudy", "level": "SERIES"}, "already, as an attribute of the STUDY level"),
+        ({"attribute": "StudyDate", "level": "SERIES"}, "already, as an attribute of the STUDY level"),
+        ({"attribute": "PatientName", "level": "STUDY"}, "already, as an attribute of the PATIENT level"),
         ({"attribute": "PregnancyStatus", "level": "STUDY", "creator": "X"}, "not private"),
         ({"attribute": "0019,100A", "level": "STUDY"}, "needs its creator"),
         ({"attribute": "0019,100A", "level": "STUDY", "creator": "X", "vr": "OB"}, "needs its creator"),
