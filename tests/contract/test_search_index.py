@@ -18,11 +18,8 @@ from hypothesis import strategies as st
 
 from libs.common.dicom.attributes import ATTRIBUTES, STANDARD, Attribute, AttributeTable, Level
 from libs.common.dicom.matching import (
-    Alike,
     Condition,
     Document,
-    Empty,
-    Every,
     Item,
     Query,
     Range,
@@ -35,16 +32,18 @@ from libs.common.errors import DependencyUnavailable, NotUnderstood
 from libs.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
 from tests.contract.conftest import BREAK_INDEX, SEARCH_INDEXES, OpenSearchIndex
 from tests.support.entries import current, documents, entry
-
-NAME, ID, DATE, ACCESSION, MODALITY, STUDY, SERIES, SOP = (
-    0x00100010,
-    0x00100020,
-    0x00080020,
-    0x00080050,
-    0x00080060,
-    0x0020000D,
-    0x0020000E,
-    0x00080018,
+from tests.support.index_questions import (
+    ACCESSION,
+    CODE,
+    DATE,
+    ID,
+    NAME,
+    SERIES,
+    SOP,
+    STUDY,
+    ZONES,
+    data_sets_of_entries,
+    questions,
 )
 
 
@@ -458,7 +457,7 @@ async def test_an_index_is_searched_by_what_it_was_made_for(open_search_index: O
     """What can be searched is fixed when an index is made (`attributes`): entries may bring more, which is left out, or
     less, which is not found then. `successor` may be made for other attributes."""
     index = await open_search_index(tmp_path)
-    more = {0x001021C0: [2], 0x0019100A: ["Something"], 0x00400555: [{_CODE: ["C1"]}]}
+    more = {0x001021C0: [2], 0x0019100A: ["Something"], 0x00400555: [{CODE: ["C1"]}]}
     plain = entry(1, PatientID="P1")
     entries = [plain, replace(entry(2, "1.2.4.1.1", "1.2.4", "1.2.4.1"), attributes={**plain.attributes, **more})]
     await index.apply(entries)
@@ -477,7 +476,7 @@ async def test_an_index_is_searched_by_what_it_was_made_for(open_search_index: O
         {0x001021C0: Single(("2",))},
         {0x0019100A: Wildcard(("some*",)), STUDY: Single(("1.2.4",))},
         {0x0019100A: Wildcard(("*thing",))},
-        {0x00400555: Item({_CODE: Single(("C1",))})},
+        {0x00400555: Item({CODE: Single(("C1",))})},
     ):
         matched = await found(index, Level.IMAGE, condition, attributes=table)
         expected = 0 if Wildcard(("some*",)) in condition.values() else 1  # LO is compared with its case
@@ -486,108 +485,7 @@ async def test_an_index_is_searched_by_what_it_was_made_for(open_search_index: O
     await index.close()
 
 
-_NAMES = ["", "Müller^Jörg", "muller^jorg", "Doe^John", "DOE", "Yamada^Tarou=山田^太郎", "A=B=C", "D*e"]
-_TEXTS = ["", "P1", "p1", "P12", "P1*", "[x]", "Ä"]
-_ALIKE = ["Mueller", "joerg muler", "jon", "D*", "Yamada", "太郎", "jörg^müller"]
-_REQUEST, _PROCEDURE, _STEP, _CODE, _MEANING = 0x00400275, 0x00081032, 0x00400009, 0x00080100, 0x00080104
-_DATES = ["", "20240101", "20240630", "1994.11.05", "junk", "20241231"]
-
-
-def _values(texts: list[str]) -> st.SearchStrategy[list[Any]]:
-    return st.lists(st.sampled_from(texts).map(lambda t: t or None), max_size=2)
-
-
-def _names() -> st.SearchStrategy[list[Any]]:
-    groups = ("Alphabetic", "Ideographic", "Phonetic")
-    split = st.sampled_from(_NAMES).map(lambda n: dict(zip(groups, n.split("="))) if n else None)
-    return st.lists(split, max_size=2)
-
-
-def _items() -> st.SearchStrategy[list[Any]]:
-    """Request Attributes: a step, a start date, and a code within the item."""
-    code = st.fixed_dictionaries({}, optional={_CODE: _values(["C1", "C2"]), _MEANING: _values(_TEXTS)})
-    item = st.fixed_dictionaries(
-        {}, optional={_STEP: _values(_TEXTS), 0x00400002: _values(_DATES), 0x00321064: st.lists(code, max_size=2)}
-    )
-    return st.lists(item, max_size=2)
-
-
-@st.composite
-def _entries(draw: st.DrawFn) -> list[InstanceEntry]:
-    made = []
-    for number in range(draw(st.integers(1, 8))):
-        study = f"1.{draw(st.integers(1, 3))}"
-        made.append(
-            entry(
-                draw(st.integers(0, 5)) * 100 + number,
-                f"9.{draw(st.integers(1, 5))}",
-                study,
-                f"{study}.{draw(st.integers(1, 2))}",
-                draw(st.sampled_from(["a", "b"])),
-                PatientID=draw(_values(_TEXTS)),
-                PatientName=draw(_names()),
-                AccessionNumber=draw(_values(_TEXTS)),
-                StudyDate=draw(_values(_DATES)),
-                StudyTime=draw(_values(["1000", "235959.5", "x"])),
-                TimezoneOffsetFromUTC=draw(_values(["+0100", "-0530", "x"])),
-                RequestAttributesSequence=draw(_items()),
-                ProcedureCodeSequence=draw(st.lists(st.just({_CODE: ["C1"], _MEANING: ["P1"]}), max_size=1)),
-                Modality=draw(_values(["CT", "MR"])),
-                InstanceNumber=draw(st.lists(st.one_of(st.integers(0, 3), st.just("1")), max_size=1)),
-            )
-        )
-    return made
-
-
-def _conditions() -> st.SearchStrategy[dict[int, Condition]]:
-    def texts(values: list[str]) -> st.SearchStrategy[Condition]:
-        some = st.lists(st.sampled_from(values), min_size=1, max_size=2).map(tuple)
-        patterns = st.lists(st.text("PpM1ulr*?D^oe=[]x", min_size=1, max_size=5), min_size=1, max_size=2).map(tuple)
-        every = st.lists(st.one_of(some.map(Single), patterns.map(Wildcard)), min_size=1, max_size=2).map(tuple)
-        return st.one_of(some.map(Single), patterns.map(Wildcard), st.just(Empty()), every.map(Every))
-
-    def in_item(**by_tag: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
-        asked = {int(tag[1:], 16): condition for tag, condition in by_tag.items()}
-        return st.fixed_dictionaries({}, optional=asked).filter(bool).map(Item)
-
-    alike = st.lists(st.sampled_from(_ALIKE), min_size=1, max_size=2).map(tuple).map(Alike)
-    ends = st.sampled_from([None, "20240101", "20241231", "19940101", "junk"])
-    uids = st.lists(st.sampled_from(["1.1", "1.2", "1.1.1", "9.1", "9.2"]), min_size=1, max_size=3).map(tuple)
-    times = st.sampled_from([None, "0900", "11"])
-    return st.fixed_dictionaries(
-        {},
-        optional={
-            NAME: st.one_of(texts(_NAMES), alike),
-            ID: texts(_TEXTS),
-            ACCESSION: texts(_TEXTS),
-            DATE: st.one_of(
-                st.builds(Range, ends, ends),
-                st.builds(Range, ends, ends, st.just(0x00080030), times, times),
-                st.lists(st.sampled_from(_DATES), min_size=1, max_size=2).map(tuple).map(Single),
-            ),
-            0x00080030: st.one_of(st.builds(Range, times, times), st.just(Single(("1000",)))),
-            _REQUEST: st.one_of(
-                st.just(Empty()),
-                in_item(
-                    t00400009=texts(_TEXTS),
-                    t00400002=st.builds(Range, ends, ends),
-                    t00321064=in_item(t00080100=texts(["C1", "C2"]), t00080104=texts(_TEXTS)),
-                ),
-            ),
-            _PROCEDURE: in_item(t00080100=texts(["C1", "C2"])),
-            MODALITY: texts(["CT", "MR"]),
-            0x00080061: texts(["CT", "MR"]),
-            0x00200013: st.sampled_from([Single(("1",)), Single(("01", "2"))]),
-            0x00201208: st.sampled_from([Single(("1",)), Single(("2",))]),
-            STUDY: st.one_of(uids.map(UidList), uids.map(Single)),
-            SERIES: uids.map(UidList),
-            SOP: st.one_of(uids.map(UidList), uids.map(Single)),
-        },
-    )
-
-
 _Asked = tuple[dict[int, Condition], str]
-_ZONES = st.sampled_from(["", "", "+0000", "+1400", "-1200"])
 
 
 @pytest.mark.timeout(400)  # 150 data sets, each asked 24 questions, of a server that may have other things to do
@@ -598,7 +496,7 @@ def test_find_agrees_with_the_reference_matcher(backend: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
 
         @settings(max_examples=150)
-        @given(_entries(), st.lists(st.tuples(_conditions(), _ZONES), min_size=5, max_size=5))
+        @given(data_sets_of_entries(), st.lists(st.tuples(questions(), ZONES), min_size=5, max_size=5))
         def agrees(entries: list[InstanceEntry], asked: list[_Asked]) -> None:
             asyncio.run(_agrees(SEARCH_INDEXES[backend], Path(folder), f"p{next(numbers)}", entries, asked))
 
