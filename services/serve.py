@@ -21,6 +21,7 @@ from libs.common.config.load import load_settings
 from libs.common.config.settings import Settings
 from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
 from libs.common.errors import ConfigError, GantryError
+from libs.common.runtime.lifecycle import Lifecycle
 from libs.common.telemetry.logs import get_logger, set_up_logs
 from libs.common.web.routes import BASE
 from services.archive import Archive
@@ -134,12 +135,23 @@ async def _run(
         if worker is None and indexer_of is None:
             _welcome(settings, roles, 1)
         else:
-            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), archive.lifecycle.ask_to_stop)
+            _stop_with_the_parent(archive.lifecycle)
         _spare_the_collector()
         return await archive.run()
     except GantryError as error:
         get_logger("serve").error("cannot start", error=error)
         return 1
+
+
+def _stop_with_the_parent(lifecycle: Lifecycle) -> None:
+    """Drain when the process that keeps this one has ended, which the end of our standard input tells."""
+    loop, told = asyncio.get_running_loop(), sys.stdin.fileno()
+
+    def gone() -> None:
+        loop.remove_reader(told)  # an end is there to be read for ever
+        lifecycle.ask_to_stop()
+
+    loop.add_reader(told, gone)
 
 
 def _spare_the_collector() -> None:

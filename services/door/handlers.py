@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from libs.common.clock import Clock
 from libs.common.net.proxy import Origin, encode
+from libs.common.tasks import end_tasks
 from libs.common.telemetry.logs import get_logger
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import AssociateReject, AssociateRequest, Limits
@@ -95,9 +96,7 @@ class Doorkeeper:
         """End what is left."""
         for pump in list(self._pumps):
             pump.cut("the door is shutting down")
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
 
     # ---- one connection
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from libs.common.dicom.part10 import needed, parse_meta
 from libs.common.errors import GantryError, NotUnderstood, RefusedDataSet
 from libs.common.net.service import SUCCESS
+from libs.common.tasks import end_tasks
 from libs.common.telemetry.logs import get_logger
 from libs.common.web.negotiation import DICOM, parse_content_type
 from services.ingest.checks import refuse_file
@@ -172,6 +173,4 @@ class Settling:
 
     async def cancel(self) -> None:
         """Nobody waits for an answer any more."""
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        await end_tasks(*self._open)

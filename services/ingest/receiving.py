@@ -19,6 +19,7 @@ from blake3 import blake3
 from libs.common.dicom.scan import Scan, Scanner
 from libs.common.errors import GantryError, RefusedDataSet, TooLarge
 from libs.common.ports.blobs import BlobStore, BlobWriter
+from libs.common.tasks import end_tasks
 
 CHUNK = 1 << 20
 _AHEAD = 3
@@ -207,9 +208,7 @@ class ObjectSink:
         await self._writer.write(data)
 
     async def _stop_spilling(self) -> None:
-        if self._spilling is not None:
-            self._spilling.cancel()
-            await asyncio.gather(self._spilling, return_exceptions=True)
+        await end_tasks(self._spilling)
         if self._writer is not None:
             writer, self._writer = self._writer, None
             await writer.abort()

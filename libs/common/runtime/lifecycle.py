@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from libs.common.clock import Clock
+from libs.common.tasks import end_tasks
 from libs.common.telemetry.logs import get_logger
 
 
@@ -113,8 +114,7 @@ class Lifecycle:
             if starting.done():
                 starting.result()
                 return True
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
+            await end_tasks(starting)
             return False
         finally:
             asked.cancel()
@@ -133,14 +133,10 @@ class Lifecycle:
                 self._said.warning("drain cut short", name=drain.get_name())
             elif not drain.cancelled() and (error := drain.exception()) is not None:
                 self._said.error("drain failed", name=drain.get_name(), error=error)
-        for end in [*drains, *ends]:
-            end.cancel()
-        await asyncio.gather(*drains, *ends, return_exceptions=True)
+        await end_tasks(*drains, *ends)
 
     async def _close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         for component in reversed(self._components):
             try:
                 await component.close()

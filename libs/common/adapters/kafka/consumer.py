@@ -22,6 +22,7 @@ from libs.common.adapters.kafka.claims import HEADER, Claims
 from libs.common.adapters.kafka.connection import KafkaCluster, unavailable, within
 from libs.common.errors import DependencyUnavailable
 from libs.common.ports.log import Record
+from libs.common.tasks import end_tasks
 from libs.common.telemetry.logs import get_logger
 
 _NO_LONGER_OURS = (
@@ -76,10 +77,7 @@ class KafkaConsumer:
     async def __aexit__(self, *exc: object) -> None:
         self._inside = False
         self._idle.set()
-        for task in (self._keeping, self._starting):
-            if task is not None and not task.done():
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        await end_tasks(self._keeping, self._starting)
         starting, self._starting, self._keeping = self._starting, None, None
         if starting is not None and not starting.cancelled() and starting.exception() is None:
             await _stop(starting.result())

@@ -19,6 +19,7 @@ from libs.common.errors import DependencyUnavailable
 from libs.common.events import SCHEMA_VERSION, Event, encode, topic_of
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.log import Record
+from libs.common.tasks import end_tasks
 from libs.common.telemetry.logs import get_logger
 
 _RETENTION_EVERY_SECONDS = 900.0
@@ -83,10 +84,8 @@ class KafkaLog:
 
     async def close(self) -> None:
         self._closed = True
-        if self._cleaning is not None:
-            self._cleaning.cancel()
-            await asyncio.gather(self._cleaning, return_exceptions=True)
-            self._cleaning = None
+        await end_tasks(self._cleaning)
+        self._cleaning = None
         await asyncio.gather(*self._under_way, return_exceptions=True)
         await self._producer.close()
 

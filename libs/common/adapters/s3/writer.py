@@ -10,6 +10,7 @@ from libs.common.adapters.s3.control import Control
 from libs.common.adapters.s3.wire import Wire
 from libs.common.errors import GantryError
 from libs.common.ports.blobs import Buffer
+from libs.common.tasks import end_tasks
 
 
 class S3Writer:
@@ -52,9 +53,7 @@ class S3Writer:
             return
         self._ended = True
         self._buffer = bytearray()
-        for part in self._parts:
-            part.cancel()
-        await asyncio.gather(*self._parts, return_exceptions=True)
+        await end_tasks(*self._parts)
         if self._upload is not None:
             # What cannot be told now is swept later (`S3Store.sweep_unfinished`).
             with suppress(GantryError):

@@ -33,6 +33,7 @@ from libs.common.clock import Clock
 from libs.common.errors import DependencyUnavailable
 from libs.common.events import TOPICS, Event, encode, topic_of
 from libs.common.ports.log import Record
+from libs.common.tasks import end_tasks
 
 DEPENDENCY = "event log"
 _PAGE = 500
@@ -104,10 +105,8 @@ class SqliteLog:
         await self._writer.run(touch)
 
     async def close(self) -> None:
-        if self._cleaning is not None:
-            self._cleaning.cancel()
-            await asyncio.gather(self._cleaning, return_exceptions=True)
-            self._cleaning = None
+        await end_tasks(self._cleaning)
+        self._cleaning = None
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._writer.close)
         await loop.run_in_executor(None, self._readers.close)
