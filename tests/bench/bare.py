@@ -99,4 +99,5 @@ async def main(
 if __name__ == "__main__":
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     numbers = list(map(int, sys.argv[7:11]))
-    print(uvloop.run(main(*sys.argv[1:7], numbers[0], numbers[1], numbers[2:])))  # type: ignore[arg-type]
+    endpoint, key, secret, bucket, broker, topic = sys.argv[1:7]
+    print(uvloop.run(main(endpoint, key, secret, bucket, broker, topic, numbers[0], numbers[1], numbers[2:])))

@@ -98,7 +98,7 @@ def _far(folder: Path, count: int, what: str, tool: str, *arguments: str) -> lis
         on_s3 = _stores(folder / "stores", "cluster")
         for key in [key for key in on_s3 if "KAFKA" in key or key.endswith("__LOG")]:
             del on_s3[key]
-        contestants = (
+        contestants: tuple[tuple[str, dict[str, str]], ...] = (
             ("files", {}),
             ("S3", on_s3),
             ("S3 through a proxy", {**on_s3, "GANTRY_S3__ENDPOINT": near}),

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import uvloop
 
+from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
 from libs.common.net import Association, MemorySink, Request, Server, ServerLimits, Sink
 from libs.common.net.scu import VERIFICATION
 from libs.common.ul import Ability, AssociateReject, AssociateRequest
-from services.ingest.app import STORAGE_SOP_CLASSES
 
 
 class _ToFile:
@@ -39,7 +39,7 @@ class _ToFile:
 
 class _Files:
     def __init__(self, folder: Path) -> None:
-        self.abilities = dict.fromkeys((*STORAGE_SOP_CLASSES, VERIFICATION), Ability())
+        self.abilities = dict.fromkeys((*STORAGE_SOP_CLASSES.values(), VERIFICATION), Ability())
         self._folder = folder
 
     def receive(self, request: Request) -> Sink:

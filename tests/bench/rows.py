@@ -16,12 +16,15 @@ from pathlib import Path
 from libs.cli.files import DicomFile, look, walk
 from libs.cli.identifiers import BOTH, encode, identifier
 from libs.cli.store import send_files
-from libs.common.net import Peer, connect, scu
+from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
+from libs.common.net import Association, Peer, connect, scu
 from libs.common.net.client import associate
 from libs.common.ul.pdu import AssociateRequest, ProposedContext, encode_request
 from tests.bench import contestants as field
 from tests.bench import corpus
 from tests.bench.contestants import Contestant
+
+Starter = Callable[[], Contestant]
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def _store(
     count: int,
     side: int,
     senders: tuple[int, ...],
-    who: list[Callable[[], Contestant]],
+    who: list[Starter],
     nagle: bool = False,
 ) -> list[Figure]:
     figures = []
@@ -95,7 +98,7 @@ def _store(
     return figures
 
 
-def _receivers(folder: Path) -> list[Callable[[], Contestant]]:
+def _receivers(folder: Path) -> list[Starter]:
     return [
         lambda: field.gantry(folder / "gantry"),
         lambda: field.gantry_engine(folder / "engine"),
@@ -114,7 +117,7 @@ def store(folder: Path, quick: bool) -> list[Figure]:
 def door(folder: Path, quick: bool) -> list[Figure]:
     """What the front door costs: the same receivers directly and through it. CPU and memory there are the door's."""
     proxy = "127.0.0.1"
-    who: list[Callable[[], Contestant]] = [
+    who: list[Starter] = [
         lambda: field.gantry_engine(folder / "engine"),
         lambda: field.Behind(field.gantry_engine(folder / "engine", proxy)),
         lambda: field.gantry(folder / "gantry"),
@@ -166,17 +169,17 @@ async def _find_all(peer: Peer, expected: int) -> list[bytes]:
     return found
 
 
-async def _studies(association: object) -> list[list[str]]:
+async def _studies(association: Association) -> list[list[str]]:
     """Keys that name each series that is there."""
     from libs.cli.query import find_all
 
     keys = []
     studies, _, _ = await find_all(
         association, scu.STUDY_ROOT_FIND, identifier("STUDY", ["StudyInstanceUID"]), timeout=60
-    )  # type: ignore[arg-type]
+    )
     for study in studies:
         query = identifier("SERIES", [f"StudyInstanceUID={study.StudyInstanceUID}", "SeriesInstanceUID"])
-        series, _, _ = await find_all(association, scu.STUDY_ROOT_FIND, query, timeout=60)  # type: ignore[arg-type]
+        series, _, _ = await find_all(association, scu.STUDY_ROOT_FIND, query, timeout=60)
         keys += [
             [f"StudyInstanceUID={study.StudyInstanceUID}", f"SeriesInstanceUID={s.SeriesInstanceUID}"] for s in series
         ]
@@ -192,7 +195,11 @@ def find(folder: Path, quick: bool) -> list[Figure]:
     files = [look(p) for p in walk([corpus.make(folder / "set", 100, 16)])]
     ours = [f for f in files if isinstance(f, DicomFile)]
     figures = []
-    for start in (lambda: field.gantry(folder / "gantry"), lambda: field.orthanc(folder / "orthanc", sync=False)):
+    who: list[Starter] = [
+        lambda: field.gantry(folder / "gantry"),
+        lambda: field.orthanc(folder / "orthanc", sync=False),
+    ]
+    for start in who:
         with running(start()) as server:
             _filled(server, ours)
             figures.append(_asked(server, count))
@@ -227,7 +234,7 @@ def _launch_pynetdicom_find(folder: Path) -> Contestant:
     return field._launch("pynetdicom SCP", folder, command)
 
 
-def _retrievers(folder: Path, port: int) -> list[Callable[[], Contestant]]:
+def _retrievers(folder: Path, port: int) -> list[Starter]:
     return [
         lambda: field.gantry(folder / "gantry", destination_port=port),
         lambda: field.dcmqrscp(folder / "dcmqrscp", destination_port=port),
@@ -419,11 +426,12 @@ def connects(folder: Path, quick: bool) -> list[Figure]:
         return (time.perf_counter() - started) * 1000
 
     figures = []
-    for start in (
+    who: list[Starter] = [
         lambda: field.gantry(folder / "gantry"),
         lambda: field.storescp(folder / "fork", fork=True),
         lambda: field.orthanc(folder / "orthanc", sync=False),
-    ):
+    ]
+    for start in who:
         with running(start()) as server:
             figures.append(Figure("100 at once", server.name, asyncio.run(all_(server.port)), "ms"))
     return figures
@@ -433,13 +441,14 @@ def associations(folder: Path, quick: bool) -> list[Figure]:
     """Associations per second with 2 and with 101 presentation contexts, one after the other, over a raw socket."""
     figures = []
     count = 50 if quick else 200
+    who: list[Starter] = [
+        lambda: field.gantry(folder / "gantry"),
+        lambda: field.storescp(folder / "fork", fork=True),
+        lambda: field.orthanc(folder / "orthanc", sync=False),
+        lambda: field.pynetdicom_storescp(folder / "pynetdicom"),
+    ]
     for contexts in (2, 101):
-        for start in (
-            lambda: field.gantry(folder / "gantry"),
-            lambda: field.storescp(folder / "fork", fork=True),
-            lambda: field.orthanc(folder / "orthanc", sync=False),
-            lambda: field.pynetdicom_storescp(folder / "pynetdicom"),
-        ):
+        for start in who:
             with running(start()) as server:
                 rate = _raw_associations(server.port, contexts, count if server.name != "pynetdicom storescp" else 20)
                 figures.append(Figure(f"{contexts} contexts", server.name, rate, "associations/s"))
@@ -447,11 +456,8 @@ def associations(folder: Path, quick: bool) -> list[Figure]:
 
 
 def _raw_associations(port: int, contexts: int, count: int) -> float:
-    from services.ingest.app import STORAGE_SOP_CLASSES
-
-    proposed = tuple(
-        ProposedContext(2 * i + 1, STORAGE_SOP_CLASSES[i % len(STORAGE_SOP_CLASSES)], BOTH) for i in range(contexts)
-    )
+    classes = list(STORAGE_SOP_CLASSES.values())
+    proposed = tuple(ProposedContext(2 * i + 1, classes[i % len(classes)], BOTH) for i in range(contexts))
     request = encode_request(AssociateRequest("GANTRY", "BENCH", 16384, "1.2.3", "BENCH", contexts=proposed))
     started = time.perf_counter()
     for _ in range(count):

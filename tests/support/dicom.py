@@ -43,7 +43,7 @@ def to_bytes(data_set: Dataset, transfer_syntax: str, explicit_lengths: bool = T
     if not explicit_lengths:
         _undefined_lengths(data_set)
     write_dataset(target, data_set)
-    data = target.getvalue()
+    data: bytes = target.getvalue()
     if encoding.deflated:
         deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
         data = deflate.compress(data) + deflate.flush()

@@ -37,4 +37,4 @@ def ask_parts(archive: RunningArchive, path: str, accept: str) -> list[tuple[str
     status, body, headers = ask(archive, path, Accept=accept)
     assert status == 200, (status, body)
     message = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {headers['content-type']}\r\n\r\n".encode() + body)
-    return [(part["Content-Type"], part.get_payload(decode=True)) for part in message.iter_parts()]  # type: ignore[attr-defined]
+    return [(str(part["Content-Type"]), bytes(part.get_payload(decode=True))) for part in message.iter_parts()]

@@ -35,7 +35,7 @@ def slices(count: int, side: int, **fields: object) -> list[Dataset]:
             WindowWidth=2 * side,
             SeriesNumber=1,
             SeriesDescription="slices",
-            **fields,
+            **fields,  # type: ignore[arg-type]
         )
         for number in range(count)
     ]
