@@ -208,7 +208,8 @@ class ObjectSink:
         await self._writer.write(data)
 
     async def _stop_spilling(self) -> None:
-        await end_tasks(self._spilling)
+        if self._spilling is not None:
+            await end_tasks(self._spilling)
         if self._writer is not None:
             writer, self._writer = self._writer, None
             await writer.abort()

@@ -28,7 +28,7 @@ _PORTS = range(15000, 32000)
 def free_port(count: int = 1) -> int:
     """The first of `count` free ports in a row, which nobody else on this machine who asks here is given soon: it may
     be a while until they are listened on."""
-    with Path(tempfile.gettempdir(), "gantry-test-ports").open("a+") as counter:
+    with Path(tempfile.gettempdir(), f"gantry-test-ports-{os.getuid()}").open("a+") as counter:
         fcntl.flock(counter, fcntl.LOCK_EX)
         counter.seek(0)
         first = int(counter.read() or _PORTS.start)
