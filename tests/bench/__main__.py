@@ -14,14 +14,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import cluster, rows, searching, stow, web
+from tests.bench import cluster, rows, searching, storing, stow, web
+from tests.bench.machine import remove
 from tests.bench.rows import Figure
 
 ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
-    "store": rows.store,
-    "door": rows.door,
-    "small": rows.small,
-    "nagle": rows.nagle,
+    "store": storing.store,
+    "door": storing.door,
+    "small": storing.small,
+    "nagle": storing.nagle,
     "find": rows.find,
     "move": rows.move,
     "get": rows.get,
@@ -56,6 +57,7 @@ def main() -> None:
             for number in range(options.runs):
                 for figure in ROWS[row](Path(folder) / str(number), options.quick):
                     runs.setdefault((figure.what, figure.who), []).append(figure)
+                remove(Path(folder) / str(number))
         _print(row, runs)
 
 

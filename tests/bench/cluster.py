@@ -14,7 +14,8 @@ from pathlib import Path
 from tests.bench import contestants as field
 from tests.bench import corpus
 from tests.bench.contestants import Contestant
-from tests.bench.rows import Figure, _dicom_files, _filled, _retrieve, _storescu, running
+from tests.bench.rows import Figure, _dicom_files, _filled, _retrieve, running
+from tests.bench.senders import storescu
 from tests.support import servers
 from tests.support.topology import environment
 
@@ -45,7 +46,7 @@ def cluster(folder: Path, quick: bool) -> list[Figure]:
             for name, topology in (("S3, Kafka", "cluster"), ("files, SQLite", "embedded")):
                 with running(_ingest(folder / f"{topology}{n}", f"gantry ingest ({name})", topology)) as server:
                     before = server.usage()
-                    seconds = _storescu(server.port, sets[n])
+                    seconds = storescu(server.port, sets[n])
                     after = server.usage()
                 cpu = (after.cpu - before.cpu) * 1000 / total
                 figures.append(Figure(what, server.name, total / seconds, "objects/s", cpu, after.peak))
@@ -145,7 +146,7 @@ def searchable(folder: Path, quick: bool) -> list[Figure]:
         for name, topology in (("files, SQLite", "embedded"), ("S3, Kafka, OpenSearch", "cluster")):
             stores = _stores(folder / f"stores-{topology}", topology)
             with running(field.gantry(folder / topology, name=f"gantry ({name})", environment=stores)) as server:
-                _storescu(server.port, sets)
+                storescu(server.port, sets)
                 buckets = asyncio.run(_indexed(server, 4 * count))
             figures += [
                 Figure(f"{what} of received to searchable", server.name, _quantile(buckets, share) * 1000, "ms")

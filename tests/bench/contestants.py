@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 ROOT = Path(__file__).parents[2]
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -90,8 +90,10 @@ class Contestant:
                 self.process.wait()
 
     def stop(self) -> None:
+        """The process ends; what it stored makes room for the next one, and goes when the run has ended
+        (`tests.bench.machine`)."""
         self.end()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.rename(self.folder.with_name(f"{self.folder.name}-{uuid4().hex}"))
 
 
 def _family(pid: int) -> list[int]:
@@ -163,12 +165,13 @@ def gantry(
     return contestant
 
 
-def gantry_engine(folder: Path, *proxies: str) -> Contestant:
-    """Our engine alone: bytes to files, no fsync, no event."""
+def gantry_engine(folder: Path, *proxies: str, keep: bool = True) -> Contestant:
+    """Our engine alone: bytes to files, no fsync, no event; or nowhere."""
+    kept = str(folder) if keep else os.devnull
     return _launch(
         "gantry engine",
         folder,
-        lambda port: [sys.executable, "-m", "tests.bench.engine", str(port), str(folder), *proxies],
+        lambda port: [sys.executable, "-m", "tests.bench.engine", str(port), kept, *proxies],
     )
 
 

@@ -1,4 +1,6 @@
-"""The engine alone as a server: `python -m tests.bench.engine PORT FOLDER [PROXY_FROM]`."""
+"""The engine alone as a server: `python -m tests.bench.engine PORT FOLDER [PROXY_FROM]`.
+
+Where FOLDER is the null device, objects go there."""
 
 from __future__ import annotations
 
@@ -17,10 +19,12 @@ from libs.common.net import Association, MemorySink, Request, Server, ServerLimi
 from libs.common.net.scu import VERIFICATION
 from libs.common.ul import Ability, AssociateReject, AssociateRequest
 
+_NOWHERE = Path(os.devnull)
+
 
 class _ToFile:
     def __init__(self, folder: Path, request: Request) -> None:
-        path = folder / f"{request.command.sop_instance_uid}.dcm"
+        path = folder if folder == _NOWHERE else folder / f"{request.command.sop_instance_uid}.dcm"
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
 
     def write(self, views: Sequence[memoryview]) -> bool:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from libs.cli.files import DicomFile, look, walk
@@ -23,6 +23,8 @@ from libs.common.ul.pdu import AssociateRequest, ProposedContext, encode_request
 from tests.bench import contestants as field
 from tests.bench import corpus
 from tests.bench.contestants import Contestant
+from tests.bench.machine import forget, settle
+from tests.bench.senders import read_pdu
 
 Starter = Callable[[], Contestant]
 
@@ -45,102 +47,6 @@ def running(contestant: Contestant) -> Iterator[Contestant]:
         yield contestant
     finally:
         contestant.stop()
-
-
-def _storescu(port: int, folders: list[Path], *, nagle: bool = False) -> float:
-    """Seconds that as many `storescu` as folders take."""
-    environment = {k: v for k, v in os.environ.items() if k != "TCP_NODELAY"}
-    if not nagle:
-        environment["TCP_NODELAY"] = "1"
-    started = time.perf_counter()
-    senders = [
-        subprocess.Popen(
-            ["storescu", "-aec", "GANTRY", "+sd", "127.0.0.1", str(port), str(folder)],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        for folder in folders
-    ]
-    for sender in senders:
-        _, errors = sender.communicate()
-        if sender.returncode:
-            raise RuntimeError(f"storescu failed: {errors.decode()[-300:]}")
-    return time.perf_counter() - started
-
-
-def _store(
-    folder: Path,
-    count: int,
-    side: int,
-    senders: tuple[int, ...],
-    who: list[Starter],
-    nagle: bool = False,
-) -> list[Figure]:
-    figures = []
-    sets = [corpus.make(folder / f"set{n}", count, side) for n in range(max(senders))]
-    for n in senders:
-        for start in who:
-            with running(start()) as server:
-                before = server.usage()
-                seconds = _storescu(server.port, sets[:n], nagle=nagle)
-                after = server.usage()
-                figures.append(
-                    Figure(
-                        f"{n} sender{'s' * (n > 1)}",
-                        server.name,
-                        n * count / seconds,
-                        "objects/s",
-                        (after.cpu - before.cpu) * 1000 / (n * count),
-                        after.peak,
-                    )
-                )
-    return figures
-
-
-def _receivers(folder: Path) -> list[Starter]:
-    return [
-        lambda: field.gantry(folder / "gantry"),
-        lambda: field.gantry_engine(folder / "engine"),
-        lambda: field.storescp(folder / "storescp", fork=False),
-        lambda: field.storescp(folder / "fork", fork=True),
-        lambda: field.orthanc(folder / "orthanc", sync=True),
-        lambda: field.orthanc(folder / "nosync", sync=False),
-        lambda: field.pynetdicom_storescp(folder / "pynetdicom"),
-    ]
-
-
-def store(folder: Path, quick: bool) -> list[Figure]:
-    return _store(folder, 50 if quick else 150, corpus.CT, (1, 4, 8), _receivers(folder))
-
-
-def door(folder: Path, quick: bool) -> list[Figure]:
-    """What the front door costs: the same receivers directly and through it. CPU and memory there are the door's."""
-    proxy = "127.0.0.1"
-    who: list[Starter] = [
-        lambda: field.gantry_engine(folder / "engine"),
-        lambda: field.Behind(field.gantry_engine(folder / "engine", proxy)),
-        lambda: field.gantry(folder / "gantry"),
-        lambda: field.Behind(field.gantry(folder / "gantry", proxies=proxy)),
-    ]
-    figures = _store(folder, 30 if quick else 100, corpus.CT, (1, 4), who)
-    for contexts in (2, 101):
-        for start in who[:2]:
-            with running(start()) as server:
-                rate = _raw_associations(server.port, contexts, 50 if quick else 150)
-                figures.append(Figure(f"{contexts} contexts", server.name, rate, "associations/s"))
-    small = _store(folder, 60, corpus.SMALL, (1,), who[:2], nagle=True)
-    return figures + [replace(figure, what="10 KB, Nagle") for figure in small]
-
-
-def small(folder: Path, quick: bool) -> list[Figure]:
-    return _store(folder, 100 if quick else 300, corpus.SMALL, (1, 4, 8), _receivers(folder))
-
-
-def nagle(folder: Path, quick: bool) -> list[Figure]:
-    """Senders that leave Nagle's algorithm on, as DCMTK's tools do by default."""
-    who = [who for n, who in enumerate(_receivers(folder)) if n in (0, 1, 3, 4)]
-    return _store(folder, 40 if quick else 100, corpus.SMALL, (1,), who, nagle=True)
 
 
 def _filled(server: Contestant, files: list[DicomFile]) -> None:
@@ -202,6 +108,7 @@ def find(folder: Path, quick: bool) -> list[Figure]:
     for start in who:
         with running(start()) as server:
             _filled(server, ours)
+            settle()
             figures.append(_asked(server, count))
     process = _launch_pynetdicom_find(folder / "pynetdicom")
     with running(process) as server:
@@ -247,18 +154,20 @@ def _dicom_files(folder: Path) -> list[DicomFile]:
 
 
 def move(folder: Path, quick: bool) -> list[Figure]:
-    """C-MOVE of CT to a destination that drops what it gets into files without fsync (our engine)."""
+    """C-MOVE of CT to a destination that drops what it gets (our engine): from the disk, then from the page cache."""
     count = 60 if quick else 400
     files = _dicom_files(corpus.make(folder / "set", count, corpus.CT))
     figures = []
     for index in range(3):
-        with running(field.gantry_engine(folder / f"destination{index}")) as destination:
+        with running(field.gantry_engine(folder / f"destination{index}", keep=False)) as destination:
             with running(_retrievers(folder, destination.port)[index]()) as server:
                 _filled(server, files)
-                before = server.usage()
-                seconds = _retrieve(server.port, "movescu", "-aem", "DEST")
-                after = server.usage()
-                figures.append(_retrieved("C-MOVE", server, count, seconds, after.cpu - before.cpu, after.peak))
+                forget()
+                for what in ("C-MOVE, from the disk", "C-MOVE, again"):
+                    before = server.usage()
+                    seconds = _retrieve(server.port, "movescu", "-aem", "DEST")
+                    after = server.usage()
+                    figures.append(_retrieved(what, server, count, seconds, after.cpu - before.cpu, after.peak))
     return figures
 
 
@@ -272,6 +181,7 @@ def get(folder: Path, quick: bool) -> list[Figure]:
             _filled(server, files)
             out = folder / "got"
             out.mkdir(exist_ok=True)
+            settle()
             before = server.usage()
             seconds = _retrieve(server.port, "getscu", "-od", str(out))
             after = server.usage()
@@ -320,6 +230,7 @@ def send(folder: Path, quick: bool) -> list[Figure]:
         }
         environment = {**os.environ, "TCP_NODELAY": "1", "PYTHONPATH": str(field.ROOT)}
         for name, command in senders.items():
+            settle()
             started = time.perf_counter()
             subprocess.run(command, check=True, env=environment, capture_output=True)
             figures.append(
@@ -333,6 +244,7 @@ def send(folder: Path, quick: bool) -> list[Figure]:
 
 async def _send(port: int, data: Path) -> float:
     files = _dicom_files(data)
+    settle()
     started = time.perf_counter()
     await send_files(Peer("127.0.0.1", port, "GANTRY", "BENCH"), files, window=4)
     return len(files) / (time.perf_counter() - started)
@@ -450,12 +362,12 @@ def associations(folder: Path, quick: bool) -> list[Figure]:
     for contexts in (2, 101):
         for start in who:
             with running(start()) as server:
-                rate = _raw_associations(server.port, contexts, count if server.name != "pynetdicom storescp" else 20)
+                rate = raw_associations(server.port, contexts, count if server.name != "pynetdicom storescp" else 20)
                 figures.append(Figure(f"{contexts} contexts", server.name, rate, "associations/s"))
     return figures
 
 
-def _raw_associations(port: int, contexts: int, count: int) -> float:
+def raw_associations(port: int, contexts: int, count: int) -> float:
     classes = list(STORAGE_SOP_CLASSES.values())
     proposed = tuple(ProposedContext(2 * i + 1, classes[i % len(classes)], BOTH) for i in range(contexts))
     request = encode_request(AssociateRequest("GANTRY", "BENCH", 16384, "1.2.3", "BENCH", contexts=proposed))
@@ -464,15 +376,9 @@ def _raw_associations(port: int, contexts: int, count: int) -> float:
         with socket.create_connection(("127.0.0.1", port)) as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.sendall(request)
-            if _pdu(sock) != 2:
+            if read_pdu(sock)[0] != 2:
                 raise RuntimeError("not accepted")
             sock.sendall(b"\5\0\0\0\0\4\0\0\0\0")
-            if _pdu(sock) != 6:
+            if read_pdu(sock)[0] != 6:
                 raise RuntimeError("not released")
     return count / (time.perf_counter() - started)
-
-
-def _pdu(sock: socket.socket) -> int:
-    head = sock.recv(6, socket.MSG_WAITALL)
-    sock.recv(int.from_bytes(head[2:6], "big"), socket.MSG_WAITALL)
-    return head[0]

@@ -1,0 +1,97 @@
+"""C-STORE: rows of many receivers and two kinds of senders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from tests.bench import contestants as field
+from tests.bench import corpus, senders
+from tests.bench.machine import settle
+from tests.bench.rows import Figure, Starter, raw_associations, running
+from tests.bench.senders import Sender
+
+_BOTH: dict[str, Sender] = {"storescu": senders.storescu, "lean": senders.lean}
+_WARM_UP = 200
+"""Small objects that four senders give each contestant before its clock: code and caches are warm, a log has grown."""
+
+
+def _store(
+    folder: Path,
+    count: int,
+    side: int,
+    numbers: tuple[int, ...],
+    who: list[Starter],
+    nagle: bool = False,
+    kinds: Mapping[str, Sender] = _BOTH,
+    slow: int = 0,
+) -> list[Figure]:
+    """`slow` objects, where it is given, for contestants that are not ours: they would take minutes for all."""
+    figures = []
+    sets = [corpus.make(folder / f"set{n}", count, side) for n in range(max(numbers))]
+    few = [corpus.make(folder / f"few{n}", slow, side) for n in range(max(numbers) if slow else 0)]
+    warm_up = [corpus.make(folder / f"warm{n}", _WARM_UP, corpus.SMALL) for n in range(4)]
+    for n in numbers:
+        for kind, send in kinds.items():
+            for start in who:
+                with running(start()) as server:
+                    senders.lean(server.port, warm_up)
+                    sent, total = (few, slow * n) if slow and "gantry" not in server.name else (sets, count * n)
+                    settle()
+                    before = server.usage()
+                    seconds = send(server.port, sent[:n], nagle)
+                    after = server.usage()
+                    cpu = (after.cpu - before.cpu) * 1000 / total
+                    what = f"{n} x {kind}" if kind == "storescu" else f"{n} {kind} sender{'s' * (n > 1)}"
+                    figures.append(Figure(what, server.name, total / seconds, "objects/s", cpu, after.peak))
+    return figures
+
+
+def _receivers(folder: Path) -> list[Starter]:
+    return [
+        lambda: field.gantry(folder / "gantry"),
+        lambda: field.gantry_engine(folder / "engine"),
+        lambda: field.storescp(folder / "storescp", fork=False),
+        lambda: field.storescp(folder / "fork", fork=True),
+        lambda: field.orthanc(folder / "orthanc", sync=True),
+        lambda: field.orthanc(folder / "nosync", sync=False),
+        lambda: field.pynetdicom_storescp(folder / "pynetdicom"),
+    ]
+
+
+def store(folder: Path, quick: bool) -> list[Figure]:
+    """CT slices of 525 KB."""
+    return _store(folder, 50 if quick else 150, corpus.CT, (1, 4, 8), _receivers(folder))
+
+
+def small(folder: Path, quick: bool) -> list[Figure]:
+    """Objects of 10 KB."""
+    return _store(folder, 100 if quick else 500, corpus.SMALL, (1, 4, 8), _receivers(folder))
+
+
+def nagle(folder: Path, quick: bool) -> list[Figure]:
+    """Senders that leave Nagle's algorithm on, as DCMTK's tools do by default."""
+    who = [who for n, who in enumerate(_receivers(folder)) if n in (0, 1, 3, 4)]
+    count, slow = (200, 20) if quick else (1000, 60)
+    return _store(folder, count, corpus.SMALL, (1, 4), who, nagle=True, slow=slow)
+
+
+def door(folder: Path, quick: bool) -> list[Figure]:
+    """What the front door costs: the same receivers directly and through it. CPU and memory there are the door's."""
+    proxy = "127.0.0.1"
+    who: list[Starter] = [
+        lambda: field.gantry_engine(folder / "engine"),
+        lambda: field.Behind(field.gantry_engine(folder / "engine", proxy)),
+        lambda: field.gantry(folder / "gantry"),
+        lambda: field.Behind(field.gantry(folder / "gantry", proxies=proxy)),
+    ]
+    figures = _store(folder, 30 if quick else 150, corpus.CT, (1, 4), who)
+    for contexts in (2, 101):
+        for start in who[:2]:
+            with running(start()) as server:
+                rate = raw_associations(server.port, contexts, 50 if quick else 150)
+                figures.append(Figure(f"{contexts} contexts", server.name, rate, "associations/s"))
+    few = {"storescu": senders.storescu}
+    small = _store(folder / "nagle", 60, corpus.SMALL, (1,), who[:2], nagle=True, kinds=few)
+    return figures + [replace(figure, what="10 KB, Nagle") for figure in small]
