@@ -23,8 +23,6 @@ from libs.common.tasks import end_tasks
 
 CHUNK = 1 << 20
 _AHEAD = 3
-_PIECE = 1 << 16
-"""The scanner copies what it is fed; pieces of this size stay in the processor's cache and in the allocator's pools."""
 _KEPT_FREE = 32
 _SLACK = 64 << 20
 """How far past the limit a peer may go on sending before it is aborted."""
@@ -176,8 +174,7 @@ class ObjectSink:
 
     def _absorb(self, data: memoryview) -> None:
         self._digest.update(data)
-        for start in range(0, len(data), _PIECE):
-            self._scanner.feed(bytes(data[start : start + _PIECE]))
+        self._scanner.feed(data)
 
     def _spill(self, chunk: memoryview) -> None:
         if self._queue is None:

@@ -112,7 +112,7 @@ class Objects:
         try:
             chunk = bytearray(_CHUNK)
             while count := await reader.readinto([memoryview(chunk)]):
-                scanner.feed(bytes(chunk[:count]))
+                scanner.feed(memoryview(chunk)[:count])
         finally:
             await reader.close()
         scan = scanner.finish()

@@ -68,5 +68,4 @@ async def _meta(reader: BlobReader) -> tuple[bytes, FileMeta]:
 
 def _absorb(scanner: Scanner, digest: blake3, piece: bytes) -> None:
     digest.update(piece)
-    for start in range(0, len(piece), 1 << 16):
-        scanner.feed(piece[start : start + (1 << 16)])
+    scanner.feed(piece)

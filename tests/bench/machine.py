@@ -1,10 +1,10 @@
 """The same machine for every contestant, as far as that can be had.
 
 What one contestant leaves in the page cache would be written back while the next one is measured; and ext4 passes over
-every inode that was deleted in the last minutes when it makes one (measured here: 0.6 ms of processor time for each new
-file instead of 0.06). In a virtual machine that gives free memory back to its host, the first touch of a page costs 7 us
-instead of 0.3 (measured here: 1 ms for a CT that goes through the page cache). So nothing is deleted before a run has
-ended, and each clock starts with nothing left to write and with memory that was touched.
+every inode that was deleted in the last minutes when it makes one (measured here: 0.6 ms of processor time for each
+new file instead of 0.06). In a virtual machine that gives free memory back to its host, the first touch of a page
+costs 7 us instead of 0.3 (measured here: 1 ms for a CT that goes through the page cache). So nothing is deleted before
+a run has ended, and each clock starts with nothing left to write and with memory that was touched.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ from libs.common.ids import is_uid
 __all__ = ["Limits", "Scan", "Scanner"]
 
 _DEFAULT_LIMITS = Limits()
+_PIECE = 1 << 16
+"""What is looked at is copied before; pieces of this size stay in the processor's cache and the allocator's pools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,20 @@ class Scanner:
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> None:
         """Take the next bytes of the data set. Raises `NotUnderstood` as soon as they cannot become one."""
-        if type(chunk) is not bytes:
-            chunk = bytes(chunk)
-        if self._inflater is None:
-            self._walk.feed(chunk)
-        else:
-            for piece in self._inflater.feed(chunk):
+        view, pos = memoryview(chunk), 0
+        while pos < len(view):
+            if self._inflater is None:
+                # Pixel data is neither copied nor looked at.
+                pos += self._walk.pass_over(len(view) - pos)
+                if pos == len(view):
+                    return
+            piece = bytes(view[pos : pos + _PIECE])
+            pos += len(piece)
+            if self._inflater is None:
                 self._walk.feed(piece)
+                continue
+            for inflated in self._inflater.feed(piece):
+                self._walk.feed(inflated)
 
     def finish(self) -> Scan:
         """The data set is complete.

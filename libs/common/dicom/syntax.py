@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any
 
 from libs.common.dicom.transfer_syntaxes import Encoding
 from libs.common.dicom.vrs import LONG_VRS, SHORT_VRS, is_vr, vr_of
@@ -21,19 +22,23 @@ SEQUENCE_END = 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
 
 
-class Syntax(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Syntax:
     """The unpackers of one encoding.
 
     `short` reads tag, VR and length with tag and VR as numbers in the encoding's byte order, which is the fastest that
-    Python can; `uids` (the tags of `UIDS`), `ui` and `plain_vrs` (the other short VRs) are written the same way.
+    Python can; `uids` (the tags of `UIDS`), `short_vrs`, `ui` and `plain_vrs` (the other short VRs) are written the
+    same way, as `number` writes a tag.
     """
 
     explicit: bool
+    number: Callable[[int], int]
     short: Callable[[bytes, int], tuple[Any, ...]]
     long: Callable[[bytes, int], tuple[Any, ...]]
     uint32: Callable[[bytes, int], tuple[Any, ...]]
     item: bytes
     uids: frozenset[int]
+    short_vrs: Mapping[int, bytes]
     ui: int
     plain_vrs: frozenset[int]
 
@@ -42,12 +47,24 @@ def _syntax(explicit: bool, order: str) -> Syntax:
     def unpack(form: str) -> Callable[[bytes, int], tuple[Any, ...]]:
         return Struct(order + form).unpack_from
 
-    uids = frozenset(Struct(order + "I").unpack(Struct(order + "HH").pack(tag >> 16, tag & 0xFFFF))[0] for tag in UIDS)
+    def number(tag: int) -> int:
+        return int(Struct(order + "I").unpack(Struct(order + "HH").pack(tag >> 16, tag & 0xFFFF))[0])
+
     item = Struct(order + "HH").pack(0xFFFE, 0xE000)
-    vrs = {vr: Struct(order + "H").unpack(vr)[0] for vr in SHORT_VRS}
-    ui = vrs.pop(b"UI")
-    plain = frozenset(vrs.values())
-    return Syntax(explicit, unpack("IHH"), unpack("HHI"), unpack("I"), item, uids, ui, plain)
+    vrs = {int(Struct(order + "H").unpack(vr)[0]): vr for vr in SHORT_VRS}
+    ui = next(written for written, vr in vrs.items() if vr == b"UI")
+    return Syntax(
+        explicit,
+        number,
+        unpack("IHH"),
+        unpack("HHI"),
+        unpack("I"),
+        item,
+        frozenset(map(number, UIDS)),
+        vrs,
+        ui,
+        frozenset(vrs) - {ui},
+    )
 
 
 EXPLICIT = _syntax(True, "<")

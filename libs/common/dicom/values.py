@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 
 from libs.common.dicom.attributes import SPECIFIC_CHARACTER_SET, Attribute
 from libs.common.dicom.charsets import DEFAULT, CharacterSet, character_set
-from libs.common.dicom.elements import elements, inflated, item_bounds
+from libs.common.dicom.elements import Tags, elements, elements_of, inflated, item_bounds
 from libs.common.dicom.syntax import syntax_of
 from libs.common.dicom.transfer_syntaxes import Encoding, encoding_of
 from libs.common.dicom.vrs import vr_of
@@ -25,6 +26,7 @@ _ONE_TEXT = frozenset((b"LT", b"ST", b"UT"))
 # PS3.5 6.1.2.2: only these are in the Specific Character Set; the others are in the default repertoire.
 _IN_CHARACTER_SET = frozenset((b"LO", b"LT", b"PN", b"SH", b"ST", b"UC", b"UT"))
 _ASCII_TEXT = frozenset((b"AE", b"AS", b"CS", b"DA", b"DS", b"DT", b"IS", b"TM", b"UI", b"UR"))
+_PLAIN_TEXT = (_IN_CHARACTER_SET | _ASCII_TEXT) - _ONE_TEXT - {b"PN", b"IS", b"DS"}
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _PADDING = " \0"
 _IMPLICIT = Encoding(explicit=False)
@@ -50,50 +52,63 @@ def header_values(
     """
     found: dict[int, list[Any]] = {}
     try:
-        _collect(found, header, transfer_syntax_uid, _Wanted(wanted, private or {}))
+        _collect(found, header, transfer_syntax_uid, frozenset(wanted), private)
     except NotUnderstood:
         if not partial:
             raise
     return found
 
 
-class _Wanted:
-    """The tags to read: those that are wanted, and in the groups of private ones the creators and what they may own."""
+class _Private:
+    """The private elements that are wanted, beside `tags`, as the creators in a data set place them."""
 
-    def __init__(self, tags: Collection[int], private: Mapping[tuple[int, str, int], Attribute]) -> None:
-        self.with_character_set = SPECIFIC_CHARACTER_SET in tags
-        self.tags = frozenset((*tags, SPECIFIC_CHARACTER_SET))
+    def __init__(self, tags: Tags, private: Mapping[tuple[int, str, int], Attribute]) -> None:
+        self._tags = tags
         self._private = private
         self._groups = frozenset(group for group, _, _ in private)
         self._creators: dict[tuple[int, int], str] = {}
-        self.last = max(max(self.tags), max(((group << 16) | 0xFFFF for group in self._groups), default=0))
+        self.last = max(tags.last, *((group << 16) | 0xFFFF for group in self._groups))
 
     def __contains__(self, tag: object) -> bool:
-        return tag in self.tags or (isinstance(tag, int) and tag >> 16 in self._groups)
+        return tag in self._tags.tags or (isinstance(tag, int) and tag >> 16 in self._groups)
 
     def note_creator(self, tag: int, creator: str) -> None:
         """PS3.5 7.8.1: (gggg,00bb) reserves (gggg,bb00) to (gggg,bbFF)."""
         self._creators[tag >> 16, tag & 0xFF] = creator
 
-    def private(self, tag: int) -> Attribute | None:
+    def attribute(self, tag: int) -> Attribute | None:
         """What a private element is, if it is wanted."""
         group, element = tag >> 16, tag & 0xFFFF
         return self._private.get((group, self._creators.get((group, element >> 8), ""), element & 0xFF))
 
 
-def _collect(found: dict[int, list[Any]], header: bytes, transfer_syntax_uid: str, wanted: _Wanted) -> None:
+@lru_cache(maxsize=64)
+def _tags_of(wanted: frozenset[int]) -> Tags:
+    return Tags(wanted | {SPECIFIC_CHARACTER_SET})
+
+
+def _collect(
+    found: dict[int, list[Any]],
+    header: bytes,
+    transfer_syntax_uid: str,
+    wanted: frozenset[int],
+    private: Mapping[tuple[int, str, int], Attribute] | None,
+) -> None:
     encoding = encoding_of(transfer_syntax_uid)
     text = DEFAULT
-    for tag, vr, start, end in elements(header, encoding, wanted.last, wanted):
+    tags = _tags_of(wanted)
+    owners = _Private(tags, private) if private else None
+    found_here = elements(header, encoding, owners.last, owners) if owners else elements_of(header, encoding, tags)
+    for tag, vr, start, end in found_here:
         if tag == SPECIFIC_CHARACTER_SET:
             text = character_set([str(t or "") for t in value_list(b"CS", header[start:end], DEFAULT)])
-        if start == end or (tag == SPECIFIC_CHARACTER_SET and not wanted.with_character_set):
+        if start == end or (tag == SPECIFIC_CHARACTER_SET and tag not in wanted):
             continue
         known = vr
-        if tag & 0x10000 and tag not in wanted.tags:
+        if owners is not None and tag & 0x10000 and tag not in tags.tags:
             if 0x10 <= tag & 0xFFFF <= 0xFF:
-                wanted.note_creator(tag, text_of(next(iter(value_list(b"LO", header[start:end], text)), "")))
-            if (attribute := wanted.private(tag)) is None:
+                owners.note_creator(tag, text_of(next(iter(value_list(b"LO", header[start:end], text)), "")))
+            if (attribute := owners.attribute(tag)) is None:
                 continue
             tag, known = attribute.tag, attribute.vr.encode("ascii") if vr == b"UN" else vr
         elif vr == b"UN":
@@ -154,6 +169,10 @@ def value_list(vr: bytes, value: bytes, text: CharacterSet, big_endian: bool = F
 
     Sequences and binary values give an empty list.
     """
+    if vr in _PLAIN_TEXT and value.isascii() and b"\\" not in value and b"\x1b" not in value:
+        # Nearly all values are one of these; the rest of this function says the same of them.
+        plain = value.decode("ascii").strip(_PADDING)
+        return [plain] if plain else []
     if vr in _IN_CHARACTER_SET:
         decoded = text.decode(value)
         if vr in _ONE_TEXT:

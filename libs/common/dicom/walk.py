@@ -86,6 +86,18 @@ class Walk:
         self._tail = data[pos:]
         self._base += pos
 
+    def pass_over(self, available: int) -> int:
+        """How many of the next `available` bytes nobody has to look at, since they are in a value that is passed by its
+        length and is not kept. They count as fed."""
+        if self.header_length is None and not self._leaving_out:
+            return 0
+        passed = min(self._skip, available)
+        self._skip -= passed
+        self._base += passed
+        if not self._skip:
+            self._leaving_out = False
+        return passed
+
     def finish(self) -> None:
         """The data set ends here. Raises `NotUnderstood` where something in it does not."""
         while len(self._open) > 1 and self._open[-1].close == self._base:

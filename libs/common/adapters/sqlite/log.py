@@ -55,8 +55,8 @@ class SqliteLog:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._groups.mkdir(exist_ok=True)
             self._bells.mkdir(exist_ok=True)
-        self._ringer = Ringer(self._bells)
-        self._writer = Writer(path, DEPENDENCY, deadline, self._ring)
+        self._ringer = Ringer(self._bells, clock)
+        self._writer = Writer(path, DEPENDENCY, deadline, self._ring, often=True)
         self._readers = Readers(path, DEPENDENCY)
         self._cleaning: asyncio.Task[None] | None = None
 

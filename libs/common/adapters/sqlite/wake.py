@@ -15,7 +15,10 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from libs.common.clock import Clock
+
 _LOOK_AGAIN_SECONDS = 1.0
+_COARSE_NS = 3_000_000_000
 
 
 class Bell:
@@ -64,19 +67,32 @@ class Bell:
 class Ringer:
     """The side of those who append."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = str(folder)
+        self._clock = clock
         self._pipes: dict[str, int] = {}
+        self._listed_at = 0
+        self._topics_of: dict[str, frozenset[str]] = {}
 
     def ring(self, topics: set[str]) -> None:
         """Wake all consumers of `topics`. Never blocks and never fails: who is not woken looks by itself."""
         with suppress(OSError):
-            names = os.listdir(self._folder)
-            for name in names:
-                if not topics.isdisjoint(name.rpartition(".")[0].split("+")):
+            self._look()
+            for name, theirs in list(self._topics_of.items()):
+                if not topics.isdisjoint(theirs):
                     self._write(name)
-            for gone in self._pipes.keys() - set(names):
-                os.close(self._pipes.pop(gone))
+
+    def _look(self) -> None:
+        """List the folder again where it changed. A change within the last seconds may have been followed by one of
+        the same time, since a file system's clock is coarse."""
+        changed = os.stat(self._folder).st_mtime_ns
+        if changed == self._listed_at:
+            return
+        names = os.listdir(self._folder)
+        self._listed_at = changed if self._clock.now_us() * 1000 - changed > _COARSE_NS else 0
+        self._topics_of = {name: frozenset(name.rpartition(".")[0].split("+")) for name in names}
+        for gone in self._pipes.keys() - set(names):
+            os.close(self._pipes.pop(gone))
 
     def close(self) -> None:
         """Close the pipes."""

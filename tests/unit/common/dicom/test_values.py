@@ -13,12 +13,12 @@ from pydicom.dataset import Dataset
 
 from libs.common.dicom.attributes import ATTRIBUTES, STANDARD, Attribute, AttributeTable, Level
 from libs.common.dicom.charsets import DEFAULT, character_set
-from libs.common.dicom.elements import inflated
+from libs.common.dicom.elements import Tags, elements, elements_of, inflated
 from libs.common.dicom.scan import Scanner
 from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.dicom.values import data_set_values, header_values, text_of, value_list
 from libs.common.dicom.vrs import LONG_VRS, SHORT_VRS, vr_of
-from libs.common.errors import GantryError
+from libs.common.errors import GantryError, NotUnderstood
 from tests.support.dicom import SYNTAXES, data_sets, from_bytes, to_bytes
 
 
@@ -130,6 +130,25 @@ def test_any_bytes_become_valid_json(vr: bytes, value: bytes, terms: str, big: b
     text = json.dumps(values, allow_nan=False, ensure_ascii=False)
     assert json.loads(text.encode("utf-8")) == values
     assert all(isinstance(text_of(v), str) for v in values)
+
+
+@given(data_sets(), st.sampled_from(SYNTAXES), st.data())
+@settings(deadline=None)
+def test_the_fast_way_to_some_elements_finds_what_a_walk_of_all_finds(
+    data_set: Dataset, syntax: str, data: st.DataObject
+) -> None:
+    encoding = encoding_of(syntax)
+    encoded = inflated(to_bytes(data_set, syntax), encoding, 1 << 20)
+    every = list(elements(encoded, encoding))
+    tags = [tag for tag, *_ in every]
+    some = data.draw(st.frozensets(st.sampled_from(tags)) if tags else st.just(frozenset())) | {0x00100010}
+    assert list(elements_of(encoded, encoding, Tags(some))) == [element for element in every if element[0] in some]
+    cut = encoded[: data.draw(st.integers(0, len(encoded)))]
+    try:
+        assert list(elements_of(cut, encoding, Tags(some))) == [e for e in elements(cut, encoding) if e[0] in some]
+    except NotUnderstood:
+        with pytest.raises(NotUnderstood):
+            list(elements(cut, encoding))
 
 
 @given(st.binary(max_size=300), st.sampled_from(SYNTAXES))
