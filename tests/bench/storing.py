@@ -14,7 +14,9 @@ from tests.bench.senders import Sender
 
 _BOTH: dict[str, Sender] = {"storescu": senders.storescu, "lean": senders.lean}
 _WARM_UP = 200
-"""Small objects that four senders give each contestant before its clock: code and caches are warm, a log has grown."""
+"""Small objects that each of four senders gives a contestant before its clock: code and caches are warm then."""
+_SLOW = {"pynetdicom storescp": 30}
+"""How many objects of each sender are enough."""
 
 
 def _store(
@@ -25,23 +27,24 @@ def _store(
     who: list[Starter],
     nagle: bool = False,
     kinds: Mapping[str, Sender] = _BOTH,
-    slow: int = 0,
+    slow: Mapping[str, int] = _SLOW,
 ) -> list[Figure]:
-    """`slow` objects, where it is given, for contestants that are not ours: they would take minutes for all."""
+    """`count` objects of each sender; fewer for contestants that are `slow`, which would take minutes."""
     figures = []
-    sets = [corpus.make(folder / f"set{n}", count, side) for n in range(max(numbers))]
-    few = [corpus.make(folder / f"few{n}", slow, side) for n in range(max(numbers) if slow else 0)]
-    warm_up = [corpus.make(folder / f"warm{n}", _WARM_UP, corpus.SMALL) for n in range(4)]
+    counts = {count, *slow.values()}
+    sets = {k: [corpus.make(folder / f"set{k}-{n}", k, side) for n in range(max(numbers))] for k in counts}
+    warm_up = {k: [corpus.make(folder / f"warm{k}-{n}", k, corpus.SMALL) for n in range(4)] for k in (25, _WARM_UP)}
     for n in numbers:
         for kind, send in kinds.items():
             for start in who:
                 with running(start()) as server:
-                    senders.lean(server.port, warm_up)
-                    sent, total = (few, slow * n) if slow and "gantry" not in server.name else (sets, count * n)
+                    senders.lean(server.port, warm_up[25 if server.name in slow else _WARM_UP])
+                    each = slow.get(server.name, count)
                     settle()
                     before = server.usage()
-                    seconds = send(server.port, sent[:n], nagle)
+                    seconds = send(server.port, sets[each][:n], nagle)
                     after = server.usage()
+                    total = each * n
                     cpu = (after.cpu - before.cpu) * 1000 / total
                     what = f"{n} x {kind}" if kind == "storescu" else f"{n} {kind} sender{'s' * (n > 1)}"
                     figures.append(Figure(what, server.name, total / seconds, "objects/s", cpu, after.peak))
@@ -73,7 +76,8 @@ def small(folder: Path, quick: bool) -> list[Figure]:
 def nagle(folder: Path, quick: bool) -> list[Figure]:
     """Senders that leave Nagle's algorithm on, as DCMTK's tools do by default."""
     who = [who for n, who in enumerate(_receivers(folder)) if n in (0, 1, 3, 4)]
-    count, slow = (200, 20) if quick else (1000, 60)
+    count, few = (200, 20) if quick else (1000, 60)
+    slow = dict.fromkeys(("storescp --fork", "Orthanc"), few)
     return _store(folder, count, corpus.SMALL, (1, 4), who, nagle=True, slow=slow)
 
 

@@ -10,7 +10,8 @@ Requests and answers are datagrams on a socket pair:
     request   slot (I), length (I), temp name, NUL, name; both relative to ROOT
     answer    any number of: slot (I), errno (I); 0 says that the object is durable under its name
 
-What waits is one group: each object is written, synced (fdatasync) and renamed; then one fsync per distinct folder
+What is small goes through the page cache all the same: O_DIRECT writes whole blocks, and cutting the last one off costs
+more than a copy of a few pages. What waits is one group: each object is written, synced (fdatasync) and renamed; then one fsync per distinct folder
 makes all names durable. However the parent ends, its side of the socket closes, and this process ends.
 """
 
@@ -25,6 +26,7 @@ REQUEST = Struct("=II")
 ANSWER = Struct("=II")
 LONGEST_REQUEST = 4096
 _BLOCK = 4096
+_DIRECT_FROM = 64 << 10
 _GROUP = 16
 _FOLDERS_KEPT_OPEN = 64
 
@@ -120,7 +122,8 @@ def serve(sock: socket.socket, memory: memoryview, slot_size: int, root: str, fl
             start = slot * slot_size
             data = memory[start : start + -(-length // _BLOCK) * _BLOCK]
             try:
-                named.setdefault(seal(root, folders, data, length, temp, name, flags), []).append(slot)
+                how = flags if length >= _DIRECT_FROM else 0
+                named.setdefault(seal(root, folders, data, length, temp, name, how), []).append(slot)
             except OSError as error:
                 answers[slot] = error.errno or 5
         for folder, slots in named.items():

@@ -122,13 +122,18 @@ class Writer:
         is durable. A caller that is cancelled, or given up on after `deadline` seconds, cancels nothing."""
         if self._closed:
             raise RuntimeError("the database is closed")
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
         self._queue.put(_Job(work, future))
+        deadline = loop.call_later(self._deadline, self._give_up, future)
         try:
-            async with asyncio.timeout(self._deadline):
-                return await future
-        except TimeoutError as error:
-            raise DependencyUnavailable(self._dependency, f"no answer within {self._deadline:g} s") from error
+            return await future
+        finally:
+            deadline.cancel()
+
+    def _give_up(self, future: asyncio.Future[Any]) -> None:
+        if not future.done():
+            future.set_exception(DependencyUnavailable(self._dependency, f"no answer within {self._deadline:g} s"))
 
     def close(self) -> None:
         """Finish what was taken, then close the file. Blocks. May be called twice."""
