@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.bench import contestants as field
 from tests.bench import corpus, senders
+from tests.bench.contestants import Contestant
 from tests.bench.machine import settle
 from tests.bench.rows import Figure, Starter, raw_associations, running
 from tests.bench.senders import Sender
@@ -17,6 +18,8 @@ _WARM_UP = 200
 """Small objects that each of four senders gives a contestant before its clock: code and caches are warm then."""
 _SLOW = {"pynetdicom storescp": 30}
 """How many objects of each sender are enough."""
+_ONE_AT_A_TIME = "storescp"
+"""It takes the next association when the one before has ended; lean senders begin when all of them are let in."""
 
 
 def _store(
@@ -38,7 +41,10 @@ def _store(
         for kind, send in kinds.items():
             for start in who:
                 with running(start()) as server:
-                    senders.lean(server.port, warm_up[25 if server.name in slow else _WARM_UP])
+                    if server.name == _ONE_AT_A_TIME and kind == "lean" and n > 1:
+                        continue
+                    for some in _at_once(server, warm_up[25 if server.name in slow else _WARM_UP]):
+                        senders.lean(server.port, some)
                     each = slow.get(server.name, count)
                     settle()
                     before = server.usage()
@@ -49,6 +55,10 @@ def _store(
                     what = f"{n} x {kind}" if kind == "storescu" else f"{n} {kind} sender{'s' * (n > 1)}"
                     figures.append(Figure(what, server.name, total / seconds, "objects/s", cpu, after.peak))
     return figures
+
+
+def _at_once(server: Contestant, folders: list[Path]) -> list[list[Path]]:
+    return [[folder] for folder in folders] if server.name == _ONE_AT_A_TIME else [folders]
 
 
 def _receivers(folder: Path) -> list[Starter]:
