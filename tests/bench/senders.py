@@ -23,6 +23,7 @@ from libs.common.dimse.fragmenter import HEADER
 from libs.common.ul import AssociateRequest, ProposedContext
 from libs.common.ul.pdu import decode_accept, encode_request
 from tests.bench.contestants import ROOT
+from tests.bench.machine import settle
 
 Sender = Callable[[int, list[Path], bool], float]
 """Seconds that as many senders as folders take to send these to a port, with Nagle's algorithm on or off."""
@@ -30,6 +31,7 @@ Sender = Callable[[int, list[Path], bool], float]
 
 def storescu(port: int, folders: list[Path], nagle: bool = False) -> float:
     """As many `storescu` as folders; their start and association are in the seconds."""
+    settle()
     environment = {k: v for k, v in os.environ.items() if k != "TCP_NODELAY"}
     if not nagle:
         environment["TCP_NODELAY"] = "1"
@@ -65,6 +67,7 @@ def lean(port: int, folders: list[Path], nagle: bool = False) -> float:
     try:
         for sender in senders:
             _expect(sender, b"ready\n")
+        settle()
         started = time.perf_counter()
         for sender in senders:
             assert sender.stdin is not None

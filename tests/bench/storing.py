@@ -9,7 +9,6 @@ from pathlib import Path
 from tests.bench import contestants as field
 from tests.bench import corpus, senders
 from tests.bench.contestants import Contestant
-from tests.bench.machine import settle
 from tests.bench.rows import Figure, Starter, raw_associations, running
 from tests.bench.senders import Sender
 
@@ -46,7 +45,6 @@ def _store(
                     for some in _at_once(server, warm_up[25 if server.name in slow else _WARM_UP]):
                         senders.lean(server.port, some)
                     each = slow.get(server.name, count)
-                    settle()
                     before = server.usage()
                     seconds = send(server.port, sets[each][:n], nagle)
                     after = server.usage()

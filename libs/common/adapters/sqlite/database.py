@@ -51,14 +51,15 @@ def grow_wal(connection: sqlite3.Connection, path: Path) -> None:
         return
     (pages,) = connection.execute("PRAGMA cache_size").fetchone()
     connection.execute("PRAGMA cache_size=20")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    # Where there is no room for it, commits tell that to somebody who can act on it.
+    with suppress(sqlite3.OperationalError):
+        connection.execute("BEGIN IMMEDIATE")
         connection.execute("CREATE TABLE filling(x)")
         for _ in range(4):
             connection.execute("INSERT INTO filling VALUES(zeroblob(?))", (_GROWN // 4,))
-    finally:
+    if connection.in_transaction:
         connection.execute("ROLLBACK")
-        connection.execute(f"PRAGMA cache_size={pages}")
+    connection.execute(f"PRAGMA cache_size={pages}")
 
 
 @contextmanager

@@ -167,6 +167,39 @@ async def test_log_that_cannot_grow_is_unavailable_and_recovers(tmp_path: Path) 
     await log.close()
 
 
+async def test_the_wal_is_as_long_as_it_will_be_before_the_first_append(tmp_path: Path) -> None:
+    log = await open_sqlite_log(tmp_path / "log.db", SystemClock())
+    wal = tmp_path / "log.db-wal"
+    before = wal.stat().st_size
+    assert before >= 4000 * 4096
+    for n in range(50):
+        await log.append(stored(n))
+    assert wal.stat().st_size == before
+    # What made it long is no part of the database, neither for a reader now nor after a crash.
+    with sqlite3.connect(tmp_path / "log.db") as reader:
+        assert not reader.execute("SELECT 1 FROM sqlite_master WHERE name = 'filling'").fetchall()
+        assert reader.execute("PRAGMA page_count").fetchone()[0] < 200
+        assert reader.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    for name in ("log.db", "log.db-wal"):
+        (tmp_path / f"crashed-{name}").write_bytes((tmp_path / name).read_bytes())
+    crashed = await open_sqlite_log(tmp_path / "crashed-log.db", SystemClock())
+    assert await offsets(crashed) == await offsets(log) == list(range(1, 51))
+    await crashed.close()
+    await log.close()
+
+
+async def test_a_log_opens_where_there_is_no_room_for_a_long_wal(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        log = await open_sqlite_log(tmp_path / "log.db", SystemClock())
+        await log.append(stored(1))
+        assert await offsets(log) == [1]
+        await log.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 async def test_work_that_raises_harms_no_other_in_its_group(tmp_path: Path) -> None:
     writer = Writer(tmp_path / "x.db", "event log")
 
