@@ -11,8 +11,9 @@ Requests and answers are datagrams on a socket pair:
     answer    any number of: slot (I), errno (I); 0 says that the object is durable under its name
 
 What is small goes through the page cache all the same: O_DIRECT writes whole blocks, and cutting the last one off costs
-more than a copy of a few pages. What waits is one group: each object is written, synced (fdatasync) and renamed; then one fsync per distinct folder
-makes all names durable. However the parent ends, its side of the socket closes, and this process ends.
+more than a copy of a few pages. What waits is one group: each object is written, synced (fdatasync) and renamed; then
+one fsync per distinct folder makes all names durable. However the parent ends, its side of the socket closes, and this
+process ends.
 """
 
 import mmap
