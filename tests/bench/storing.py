@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def _store(
     for n in numbers:
         for kind, send in kinds.items():
             for start in who:
-                with running(start()) as server:
+                with running(start()) as server, _named(server):
                     if server.name == _ONE_AT_A_TIME and kind == "lean" and n > 1:
                         continue
                     for some in _at_once(server, warm_up[25 if server.name in slow else _WARM_UP]):
@@ -53,6 +54,15 @@ def _store(
                     what = f"{n} x {kind}" if kind == "storescu" else f"{n} {kind} sender{'s' * (n > 1)}"
                     figures.append(Figure(what, server.name, total / seconds, "objects/s", cpu, after.peak))
     return figures
+
+
+@contextmanager
+def _named(server: Contestant) -> Iterator[None]:
+    """What fails says with whom."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise RuntimeError(f"{server.name}: {error}") from error
 
 
 def _at_once(server: Contestant, folders: list[Path]) -> list[list[Path]]:
