@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import uvloop
+
 from libs.cli.files import DicomFile, look, walk
 from libs.cli.identifiers import BOTH, encode, identifier
 from libs.cli.store import send_files
@@ -237,7 +239,7 @@ def send(folder: Path, quick: bool) -> list[Figure]:
                 Figure("sending, process start included", name, count / (time.perf_counter() - started), "objects/s")
             )
         figures.append(
-            Figure("sending, association only", "gantry store", asyncio.run(_send(server.port, data)), "objects/s")
+            Figure("sending, association only", "gantry store", uvloop.run(_send(server.port, data)), "objects/s")
         )
     return figures
 
