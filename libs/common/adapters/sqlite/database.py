@@ -28,8 +28,7 @@ _GROUP = 2000
 _CHECKPOINT_PAGES = 4000
 """16 MB of WAL: a checkpoint syncs the database file too, so it should be rare beside the commits."""
 
-
-_GROWN = 16 << 20
+_GROWN = _CHECKPOINT_PAGES * 4096
 """Bytes. A WAL that still grows has its new size written to the file system's journal by each commit."""
 
 

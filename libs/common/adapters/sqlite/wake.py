@@ -78,7 +78,7 @@ class Ringer:
         """Wake all consumers of `topics`. Never blocks and never fails: who is not woken looks by itself."""
         with suppress(OSError):
             self._look()
-            for name, theirs in list(self._topics_of.items()):
+            for name, theirs in self._topics_of.items():
                 if not topics.isdisjoint(theirs):
                     self._write(name)
 

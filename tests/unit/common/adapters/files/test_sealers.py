@@ -33,7 +33,7 @@ def sealers(parent: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, SLOT - 1, SLOT, SLOT + 1])
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, 65535, 65536, 65537, SLOT - 1, SLOT, SLOT + 1])
 async def test_object_of_any_size_around_a_slot_comes_back(store: FileStore, size: int) -> None:
     data = random.Random(size).randbytes(size)
     await store.put("a/b", [data[: size // 3], data[size // 3 :]])
@@ -83,6 +83,11 @@ async def test_put_goes_to_another_sealer_where_the_end_of_one_was_not_heard_of(
             time.sleep(0.01)
     await store.put("k/3", [b"z"])
     assert (await store.stat("k/3")).size == 1
+
+
+async def test_a_sealer_that_is_woken_does_not_take_the_processor_from_who_woke_it(store: FileStore) -> None:
+    await asyncio.gather(*(store.put(f"k/{n}", [b"z"]) for n in range(20)))
+    assert {os.sched_getscheduler(pid) for pid in sealers(os.getpid())} == {os.SCHED_BATCH}
 
 
 async def test_no_sealer_is_left_when_the_store_is_closed(tmp_path: Path) -> None:
