@@ -25,6 +25,7 @@ _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
 
 
+_RECEIPT = re.compile(r"[0-9a-f]{32}")
 _OBJECT_KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}/)*[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 
 
@@ -51,6 +52,12 @@ def require_object_key(key: str) -> None:
 def new_uid() -> str:
     """A fresh UID under 2.25 (PS3.5 B.2)."""
     return f"2.25.{uuid.uuid4().int}"
+
+
+def receipt_in_key(key: str) -> Receipt | None:
+    """The receipt in the name of an object or a segment of ours; None for what is not named by us."""
+    name = key.rpartition("/")[2].partition(".")[0]
+    return Receipt(name) if _RECEIPT.fullmatch(name) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from libs.common.net.scu import STORAGE_COMMITMENT
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
 from libs.common.ports.log import EventLog
+from libs.common.runtime.losses import Losses
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Ability
 from services.commitment.checks import Checks
@@ -38,7 +39,7 @@ async def build(
     workers = ThreadPoolExecutor(settings.parallel_checks, thread_name_prefix="commitment")
     ledger = Ledger()
     reports = Reports(contacts, settings)
-    checks = Checks(index, store, clock, workers, settings)
+    checks = Checks(index, store, log, clock, workers, Losses(log, clock, metrics, "commitment"), settings)
     worker = CommitmentWorker(
         log, ledger, Snapshots(store, clock), checks, reports, clock, metrics, settings, keep_after
     )

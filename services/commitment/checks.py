@@ -10,15 +10,16 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
-from blake3 import blake3
-
 from libs.common.clock import Clock
 from libs.common.config.settings import Commitment
-from libs.common.errors import Corrupt, DependencyUnavailable, NotFound
-from libs.common.events import CommitmentFailure, CommitmentReference
+from libs.common.errors import DependencyUnavailable
+from libs.common.events import INDEXERS, TOPICS, CommitmentFailure, CommitmentReference, InstanceStored
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import Location, SearchIndex
+from libs.common.ports.log import EventLog
 from libs.common.runtime.backoff import Delays
+from libs.common.runtime.integrity import Damage, examine
+from libs.common.runtime.losses import Losses, instance_of
 from libs.common.telemetry.logs import get_logger
 
 PROCESSING_FAILURE = 0x0110
@@ -26,8 +27,8 @@ NO_SUCH_OBJECT_INSTANCE = 0x0112
 CLASS_INSTANCE_CONFLICT = 0x0119
 
 _PAGE = 1000
-_CHUNK = 1 << 20
-_LOOK_AGAIN = Delays(first=0.2, longest=5.0)
+_INSTANCES = TOPICS[InstanceStored].name
+_LOOK_AGAIN = Delays(first=0.05, longest=2.0)
 _READ_AGAIN = Delays(first=0.5, longest=30.0)
 
 
@@ -35,101 +36,130 @@ class Checks:
     """Checks for all transactions of a process; they share what may be read at once."""
 
     def __init__(
-        self, index: SearchIndex, store: BlobStore, clock: Clock, workers: Executor, settings: Commitment
+        self,
+        index: SearchIndex,
+        store: BlobStore,
+        log: EventLog,
+        clock: Clock,
+        workers: Executor,
+        losses: Losses,
+        settings: Commitment,
     ) -> None:
         self._index = index
+        self._log = log
+        self._losses = losses
         self._store = store
         self._clock = clock
         self._workers = workers
         self._settings = settings
         self._reading = asyncio.Semaphore(settings.parallel_checks)
-        self._said = get_logger("commitment")
+        self._logger = get_logger("commitment")
 
-    async def failures(self, partition: str, references: Sequence[CommitmentReference]) -> list[CommitmentFailure]:
-        """Those references that cannot be committed, with the reason of each, in their order."""
-        located, unasked = await self._locate(partition, references)
+    async def failures(
+        self, partition: str, requester: str, references: Sequence[CommitmentReference]
+    ) -> list[CommitmentFailure]:
+        """Those references that cannot be committed to the AE title `requester`, with the reason of each, in their
+        order."""
+        located, unknown = await self._locate(partition, references)
         reasons: dict[CommitmentReference, int] = {}
         for start in range(0, len(references), _PAGE):
             page = references[start : start + _PAGE]
-            for reference, reason in zip(page, await self._reasons(page, located, unasked), strict=True):
+            checks = (self._reason(partition, requester, r, located.get(r.sop_instance_uid, ()), unknown) for r in page)
+            for reference, reason in zip(page, await asyncio.gather(*checks), strict=True):
                 if reason:
                     reasons[reference] = reason
         return await asyncio.to_thread(_as_failures, reasons)
 
-    async def _reasons(
-        self, page: Sequence[CommitmentReference], located: dict[str, Location], unasked: set[str]
-    ) -> list[int]:
-        return await asyncio.gather(*(self._reason(r, located.get(r.sop_instance_uid), unasked) for r in page))
-
-    async def _reason(self, reference: CommitmentReference, location: Location | None, unasked: set[str]) -> int:
-        """0 where the instance is kept."""
-        if location is None:
-            return PROCESSING_FAILURE if reference.sop_instance_uid in unasked else NO_SUCH_OBJECT_INSTANCE
-        if location.sop_class_uid != reference.sop_class_uid:
+    async def _reason(
+        self,
+        partition: str,
+        requester: str,
+        reference: CommitmentReference,
+        locations: Sequence[Location],
+        unknown: set[str],
+    ) -> int:
+        """0 where the instance is kept. A reference names no series: where several instances have the UID, all of them
+        must be."""
+        if not locations:
+            return PROCESSING_FAILURE if reference.sop_instance_uid in unknown else NO_SUCH_OBJECT_INSTANCE
+        if all(location.sop_class_uid != reference.sop_class_uid for location in locations):
             return CLASS_INSTANCE_CONFLICT
-        async with self._reading:
-            return await self._read_again(location)
+        for location in locations:
+            if location.aside and await self._is_aside(partition, requester, location):
+                return PROCESSING_FAILURE
+            async with self._reading:
+                if reason := await self._read_again(partition, location):
+                    return reason
+        return 0
+
+    async def _is_aside(self, partition: str, requester: str, location: Location) -> bool:
+        """Whether what the requester sent may be what is kept aside: then it must not delete its own copy, since what
+        is found under that UID is another object. Who sent only what is current is told so."""
+        receipts = await self._index.receipts(partition, instance_of(location))
+        current = location.digest, location.transfer_syntax_uid
+        sent = [one for one in receipts if one.sender == requester]
+        aside = not sent or any((one.digest, one.transfer_syntax_uid) != current for one in sent)
+        if aside:
+            self._logger.warning(
+                "not committed: other bytes of this instance are kept aside",
+                sop_instance_uid=location.sop_instance_uid,
+                calling=requester,
+                receipts=len(receipts),
+            )
+        return aside
 
     async def _locate(
         self, partition: str, references: Sequence[CommitmentReference]
-    ) -> tuple[dict[str, Location], set[str]]:
-        """Where the instances are. Waits for those that are still on their way into the index, up to the deadline.
-        Also those for which the index gave no answer in that time."""
-        located: dict[str, Location] = {}
+    ) -> tuple[dict[str, list[Location]], set[str]]:
+        """Where the instances are. Waits until the indexers have passed what was on the log when this was called, since
+        what was stored before may be there, up to the deadline. Also the UIDs of which nothing is known even then:
+        the index was away, or the indexers were not so far."""
+        located: dict[str, list[Location]] = {}
         missing = [reference.sop_instance_uid for reference in references]
         end = self._clock.monotonic() + self._settings.in_flight_deadline
+        ends: Mapping[int, int] | None = None
         attempt = 0
         while True:
-            unasked = await self._resolve(partition, missing, located)
+            passed = False
+            try:
+                ends = await self._log.ends(_INSTANCES) if ends is None else ends
+                passed = await self._log.has_passed(INDEXERS, _INSTANCES, ends)
+            except DependencyUnavailable as error:
+                self._logger.warning("event log away", error=error)
+            # Asked after the indexers: what they had passed is in the index.
+            unanswered = await self._resolve(partition, missing, located)
             missing = [uid for uid in missing if uid not in located]
             left = end - self._clock.monotonic()
-            if not missing or left <= 0:
-                return located, unasked
+            if not missing or (passed and not unanswered) or left <= 0:
+                return located, unanswered if passed else set(missing)
             await self._clock.sleep(min(left, _LOOK_AGAIN.after(attempt)))
             attempt += 1
 
-    async def _resolve(self, partition: str, uids: Sequence[str], located: dict[str, Location]) -> set[str]:
-        unasked: set[str] = set()
+    async def _resolve(self, partition: str, uids: Sequence[str], located: dict[str, list[Location]]) -> set[str]:
+        unanswered: set[str] = set()
         for start in range(0, len(uids), _PAGE):
             page = uids[start : start + _PAGE]
             try:
                 located.update(await self._index.resolve(partition, page))
             except DependencyUnavailable as error:
-                self._said.warning("index away", error=error)
-                unasked.update(page)
-        return unasked
+                self._logger.warning("index away", error=error)
+                unanswered.update(page)
+        return unanswered
 
-    async def _read_again(self, location: Location) -> int:
+    async def _read_again(self, partition: str, location: Location) -> int:
         for attempt in range(self._settings.read_retries + 1):
             try:
-                await self._compare(location)
-                return 0
+                damage = await examine(self._store, location, self._workers)
             except DependencyUnavailable as error:
-                self._said.warning("object cannot be read yet", key=location.object_key, error=error)
+                self._logger.warning("object cannot be read yet", key=location.object_key, error=error)
                 if attempt < self._settings.read_retries:
                     await self._clock.sleep(_READ_AGAIN.after(attempt))
-            except NotFound:
-                self._said.error("object is lost", key=location.object_key)
-                return NO_SUCH_OBJECT_INSTANCE
-            except Corrupt as error:
-                self._said.error("object is damaged", key=location.object_key, error=error)
-                return PROCESSING_FAILURE
+                continue
+            if damage is None:
+                return 0
+            await self._losses.try_to_report(partition, location, damage)
+            return NO_SUCH_OBJECT_INSTANCE if damage is Damage.MISSING else PROCESSING_FAILURE
         return PROCESSING_FAILURE
-
-    async def _compare(self, location: Location) -> None:
-        """Raises `Corrupt` where the data set is not the one that was acknowledged. Memory: one chunk."""
-        loop = asyncio.get_running_loop()
-        reader = await self._store.open(location.object_key, location.data_set_offset, location.data_set_length)
-        try:
-            digest, length = blake3(), 0
-            buffer = bytearray(min(_CHUNK, max(1, location.data_set_length)))
-            while count := await reader.readinto([memoryview(buffer)]):
-                await loop.run_in_executor(self._workers, digest.update, memoryview(buffer)[:count])
-                length += count
-        finally:
-            await reader.close()
-        if length != location.data_set_length or f"blake3:{digest.hexdigest()}" != location.digest:
-            raise Corrupt("data set read back differs from the one acknowledged")
 
 
 def _as_failures(reasons: Mapping[CommitmentReference, int]) -> list[CommitmentFailure]:

@@ -170,7 +170,7 @@ class CommitmentWorker:
     async def _work(self, request: CommitmentRequested, offsets: Offsets, consumer: Consumer) -> None:
         try:
             if not await self._is_done_here(request):
-                failures = await self._checks.failures(request.partition, request.references)
+                failures = await self._checks.failures(request.partition, request.calling_ae_title, request.references)
                 await self._leave_to_others(request)
                 await self._finish(request, failures)
         except Exception as error:
@@ -231,7 +231,7 @@ class CommitmentWorker:
         failures: Checked | None = None
         until = self._clock.monotonic() + self._settings.same_association_wait
         try:
-            failures = await self._checks.failures(request.partition, request.references)
+            failures = await self._checks.failures(request.partition, request.calling_ae_title, request.references)
             if association.is_open and self._clock.monotonic() < until:
                 await self._reports.deliver_on(association, request, failures)
                 self._metrics.commitment_reports.labels("delivered").inc()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from libs.common.clock import Clock
 from libs.common.dicom.attributes import AttributeTable
-from libs.common.events import TOPICS, InstanceStored
+from libs.common.events import INDEXERS, TOPICS, InstanceStored
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
 from libs.common.ports.log import EventLog
@@ -14,7 +14,7 @@ from services.indexer.handlers import Indexer
 
 __all__ = ["GROUP", "ConsumerLoop", "build"]
 
-GROUP = "indexer"
+GROUP = INDEXERS
 _LINGER = 0.1
 """Seconds. An object is searchable that much later under load, and ingest has the processor meanwhile."""
 

@@ -7,7 +7,7 @@ from libs.common.dicom.inflate import inflate_head
 from libs.common.dicom.layout import Layout, pack_layout
 from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.dicom.values import header_values
-from libs.common.events import InstanceConflictFound, InstanceStored
+from libs.common.events import InstanceConflictFound, InstanceStored, NamesakeFound
 from libs.common.ports.index import Applied, InstanceEntry
 
 MAX_HEAD = 4 << 20
@@ -43,6 +43,7 @@ def entry_of(event: InstanceStored, head: bytes | None = None, attributes: Attri
         data_set_length=event.data_set_length,
         digest=event.digest,
         layout=pack_layout(Layout(event.header_length, event.bulk, event.pixel_data)),
+        sender=event.calling_ae_title,
         attributes=header_values(
             header, event.transfer_syntax_uid, attributes.stored, private=attributes.private, partial=partial
         ),
@@ -69,6 +70,28 @@ def conflict_of(event: InstanceStored, applied: Applied, found_at: int) -> Insta
         kept_digest=applied.kept_digest,
         aside_receipt=applied.aside_receipt,
         aside_digest=applied.aside_digest,
+        found_at=found_at,
+        calling_ae_title=event.calling_ae_title,
+    )
+
+
+def namesake_of(event: InstanceStored, applied: Applied, found_at: int) -> NamesakeFound | None:
+    """The other instance of the same SOP Instance UID that applying an event showed, if it did."""
+    other = applied.namesake
+    if other is None:
+        return None
+    return NamesakeFound(
+        partition=event.partition,
+        trace=event.trace,
+        sop_instance_uid=event.sop_instance_uid,
+        study_instance_uid=event.study_instance_uid,
+        series_instance_uid=event.series_instance_uid,
+        receipt=event.receipt,
+        digest=event.digest,
+        other_study_instance_uid=other.study_instance_uid,
+        other_series_instance_uid=other.series_instance_uid,
+        other_receipt=other.receipt,
+        other_digest=other.digest,
         found_at=found_at,
         calling_ae_title=event.calling_ae_title,
     )

@@ -1,6 +1,6 @@
-"""The order of effects: apply to the index, tell of conflicts, and only then is a batch done.
+"""The order of effects: apply to the index, mend what is lost, publish conflicts, and only then is a batch done.
 
-Everything here may happen again: applying twice changes nothing, and a conflict that was told twice is the same one.
+Everything here may happen again: applying twice changes nothing, and a conflict published twice is the same one.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ from collections.abc import Sequence
 from libs.common.clock import Clock
 from libs.common.dicom.attributes import STANDARD, AttributeTable
 from libs.common.errors import EntryRefused, GantryError
-from libs.common.events import InstanceStored
+from libs.common.events import InstanceStored, ObjectLost
 from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import Applied, InstanceEntry, SearchIndex
+from libs.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
 from libs.common.ports.log import EventLog
 from libs.common.runtime.consumer import Delivery, Poison
+from libs.common.runtime.losses import Losses, loss_of
 from libs.common.telemetry.logs import get_logger
 from libs.common.telemetry.metrics import Metrics
-from services.indexer.entries import conflict_of, entry_of, head_length
+from services.indexer.entries import conflict_of, entry_of, head_length, namesake_of
+from services.indexer.healing import Healing
 
-_said = get_logger("indexer")
+_logger = get_logger("indexer")
+_SENT_AGAIN = (Outcome.REDUNDANT, Outcome.REDELIVERED)
 
 
 class Indexer:
@@ -43,10 +46,19 @@ class Indexer:
         self._index = index
         self._clock = clock
         self._metrics = metrics
+        self._healing = Healing(objects, index, Losses(log, clock, metrics, "indexer"))
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
         """Make a batch searchable. Raises `Poison` for an event that can never be, and what a dependency raises."""
         stored = [(delivery, delivery.event) for delivery in batch if isinstance(delivery.event, InstanceStored)]
+        applied = await self._apply(stored)
+        # After the receipts that came with them, which they may be about: losses are independent of order otherwise.
+        await self._index.lose([loss_of(d.event) for d in batch if isinstance(d.event, ObjectLost)])
+        events = [event for _, event in stored]
+        await self._healing(e for e, outcome in zip(events, applied, strict=True) if outcome.outcome in _SENT_AGAIN)
+        await self._publish(events, applied)
+
+    async def _apply(self, stored: Sequence[tuple[Delivery, InstanceStored]]) -> list[Applied]:
         heads: dict[int, bytes] = {}
         for number, (delivery, event) in enumerate(stored):
             if event.header is None:
@@ -57,31 +69,41 @@ class Indexer:
         # Off the event loop: a batch takes a tenth of a second, and associations may be served in this process.
         entries = await asyncio.to_thread(_entries, stored, heads, self._attributes)
         try:
-            applied = await self._index.apply(entries)
+            return await self._index.apply(entries)
         except EntryRefused as error:
             raise Poison(stored[error.position][0], str(error)) from error
-        await self._tell([event for _, event in stored], applied)
 
-    async def _tell(self, events: Sequence[InstanceStored], applied: Sequence[Applied]) -> None:
+    async def _publish(self, events: Sequence[InstanceStored], applied: Sequence[Applied]) -> None:
         now = self._clock.now_us()
-        found = [conflict_of(event, outcome, now) for event, outcome in zip(events, applied, strict=True)]
-        conflicts = [conflict for conflict in found if conflict is not None]
-        if conflicts:
-            await self._log.append(*conflicts)
+        pairs = list(zip(events, applied, strict=True))
+        conflicts = [conflict for e, a in pairs if (conflict := conflict_of(e, a, now)) is not None]
+        namesakes = [namesake for e, a in pairs if (namesake := namesake_of(e, a, now)) is not None]
+        if conflicts or namesakes:
+            await self._log.append(*conflicts, *namesakes)
+        # Somebody made two objects of one name: for a person to look into, so it is logged and not only counted.
         for conflict in conflicts:
-            # Somebody made two objects of one name: for a person to look into, so it is said and not only counted.
-            _said.warning(
-                "other bytes under a sop instance uid that is taken; the first stays current, this one is kept aside",
+            _logger.warning(
+                "other bytes of an instance that is known; the first stays current, this receipt is kept aside",
                 sop_instance_uid=conflict.sop_instance_uid,
                 calling=conflict.calling_ae_title,
                 kept_receipt=conflict.kept_receipt,
                 aside_receipt=conflict.aside_receipt,
                 trace=conflict.trace,
             )
+        for namesake in namesakes:
+            _logger.warning(
+                "sop instance uid that an instance of another series has; both can be found and fetched",
+                sop_instance_uid=namesake.sop_instance_uid,
+                calling=namesake.calling_ae_title,
+                receipt=namesake.receipt,
+                other_receipt=namesake.other_receipt,
+                trace=namesake.trace,
+            )
+            self._metrics.namesakes_found.inc()
         for trace, count in Counter(event.trace for event in events).items():
             # The end of what "association ended" and the event carry the same trace of. Not a line for each object.
-            _said.info("searchable", instances=count, trace=trace)
-        for event, outcome in zip(events, applied, strict=True):
+            _logger.info("searchable", instances=count, trace=trace)
+        for event, outcome in pairs:
             self._metrics.instances_indexed.labels(outcome.outcome.value).inc()
             self._metrics.searchable_seconds.observe(max(0, now - event.stored_at) / 1e6)
 

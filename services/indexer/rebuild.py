@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from libs.common.dicom.attributes import STANDARD, AttributeTable
 from libs.common.errors import EntryRefused, GantryError
-from libs.common.events import InstanceStored
+from libs.common.events import InstanceStored, ObjectLost
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import InstanceEntry, SearchIndex
+from libs.common.runtime.losses import loss_of
 from libs.common.telemetry.logs import get_logger
 from services.indexer.entries import entry_of
 from services.indexer.handlers import read_head
@@ -26,9 +27,10 @@ class Rebuild:
         self._index = index
         self._attributes = attributes
 
-    async def __call__(self, events: Sequence[InstanceStored]) -> int:
+    async def __call__(self, facts: Sequence[InstanceStored | ObjectLost]) -> int:
         """Apply; how many can never be, which are the dead letters of the live index, too. Raises what a dependency
         raises."""
+        events = [fact for fact in facts if isinstance(fact, InstanceStored)]
         heads = {n: await read_head(self._objects, event) for n, event in enumerate(events) if event.header is None}
         entries, refused = await asyncio.to_thread(_entries, events, heads, self._attributes)
         while entries:
@@ -38,6 +40,7 @@ class Rebuild:
             except EntryRefused as error:
                 _refuse(entries.pop(error.position).object_key, error)
                 refused += 1
+        await self._index.lose([loss_of(fact) for fact in facts if isinstance(fact, ObjectLost)])
         return refused
 
 

@@ -19,7 +19,7 @@ from libs.common.dicom.xml_model import to_xml
 from libs.common.errors import GantryError, NotFound
 from libs.common.ids import DEFAULT_PARTITION
 from libs.common.ports.blobs import BlobReader
-from libs.common.ports.index import Location, SearchIndex
+from libs.common.ports.index import InstanceKey, Location, SearchIndex
 from libs.common.web.bodies import Outgoing, answer
 from libs.common.web.codings import coding_of, compressor
 from libs.common.web.errors import HttpProblem
@@ -70,13 +70,9 @@ class Finder:
 
     async def one(self, match: Match) -> Location:
         """The instance. Raises `NotFound`, also where it is in another series or study."""
-        known = await self._index.resolve(DEFAULT_PARTITION, [match.instance])
-        location = known.get(match.instance)
-        if (
-            location is None
-            or (match.study and location.study_instance_uid != match.study)
-            or (match.series and location.series_instance_uid != match.series)
-        ):
+        instance = InstanceKey(match.study, match.series, match.instance)
+        location = (await self._index.current(DEFAULT_PARTITION, [instance])).get(instance)
+        if location is None:
             raise NotFound("no such instance")
         return location
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from libs.common.events.segments import SealedRecord, unseal
-from libs.common.ids import Receipt
+from libs.common.ids import Receipt, receipt_in_key
 from libs.common.ports.blobs import BlobStore, read_whole
 from services.upkeep.archiver import ROOT
 
@@ -24,16 +24,6 @@ class Segment:
     records: list[SealedRecord]
 
 
-def receipt_of(key: str) -> Receipt | None:
-    """The receipt in the name of an object or a segment; None for what is not named by us."""
-    name = key.rpartition("/")[2].partition(".")[0]
-    try:
-        int(name, 16)
-    except ValueError:
-        return None
-    return Receipt(name) if len(name) == 32 else None
-
-
 async def keys(
     objects: BlobStore, root: str, partition: str, since_ms: int, until_ms: int
 ) -> AsyncIterator[tuple[str, Receipt]]:
@@ -45,7 +35,7 @@ async def keys(
         prefixes = [f"{root}/{partition}/{folder:07x}/" for folder in folders]
     for prefix in prefixes:
         async for stat in objects.list(prefix):
-            receipt = receipt_of(stat.key)
+            receipt = receipt_in_key(stat.key)
             if receipt is not None and receipt.milliseconds >= since_ms:
                 yield stat.key, receipt
 

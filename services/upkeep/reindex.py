@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from libs.common.clock import Clock
 from libs.common.dicom.attributes import AttributeTable
 from libs.common.errors import ConfigError, UndecodableEvent
-from libs.common.events import TOPICS, InstanceStored, decode
+from libs.common.events import TOPICS, InstanceStored, ObjectLost, decode
 from libs.common.ids import DEFAULT_PARTITION
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
@@ -17,7 +17,8 @@ from libs.common.ports.log import EventLog
 from libs.common.telemetry.logs import get_logger
 from services.upkeep.facts import segments
 
-Apply = Callable[[Sequence[InstanceStored]], Awaitable[int]]
+Fact = InstanceStored | ObjectLost
+Apply = Callable[[Sequence[Fact]], Awaitable[int]]
 """Applies facts to the new index; how many of them can never be."""
 
 _AT_ONCE = 2000
@@ -88,11 +89,11 @@ class Reindex:
     async def _all(
         self,
         apply: Apply,
-        facts: AsyncIterator[InstanceStored],
+        facts: AsyncIterator[Fact],
         done: Reindexed,
         progress: Callable[[Reindexed], None],
     ) -> None:
-        waiting: list[InstanceStored] = []
+        waiting: list[Fact] = []
         async for fact in facts:
             waiting.append(fact)
             if len(waiting) >= _AT_ONCE:
@@ -103,7 +104,7 @@ class Reindex:
     async def _some(
         self,
         apply: Apply,
-        facts: Sequence[InstanceStored],
+        facts: Sequence[Fact],
         done: Reindexed,
         progress: Callable[[Reindexed], None],
     ) -> None:
@@ -112,14 +113,14 @@ class Reindex:
             done.facts += len(facts)
             progress(done)
 
-    async def _sealed(self, done: Reindexed) -> AsyncIterator[InstanceStored]:
+    async def _sealed(self, done: Reindexed) -> AsyncIterator[Fact]:
         now_ms = self._clock.now_us() // 1000
         async for segment in segments(self._objects, DEFAULT_PARTITION, 0, now_ms):
             for record in segment.records:
                 if record.topic == _TOPIC and (fact := _fact(record.payload, done)) is not None:
                     yield fact
 
-    async def _logged(self, since_us: int, done: Reindexed) -> AsyncIterator[InstanceStored]:
+    async def _logged(self, since_us: int, done: Reindexed) -> AsyncIterator[Fact]:
         async for record in self._log.replay(_TOPIC, since_us):
             if (fact := _fact(record.payload, done)) is not None:
                 yield fact
@@ -128,11 +129,11 @@ class Reindex:
         return (await index.count(DEFAULT_PARTITION))["instances"]
 
 
-def _fact(payload: bytes, done: Reindexed) -> InstanceStored | None:
+def _fact(payload: bytes, done: Reindexed) -> Fact | None:
     try:
         event = decode(payload)
     except UndecodableEvent as error:
         done.unknown += 1
         _said.error("fact cannot be read", error=error)
         return None
-    return event if isinstance(event, InstanceStored) else None
+    return event if isinstance(event, Fact) else None

@@ -20,6 +20,8 @@ from libs.common.events import (
     Event,
     InstanceConflictFound,
     InstanceStored,
+    NamesakeFound,
+    ObjectLost,
     PixelData,
     encode,
 )
@@ -110,10 +112,40 @@ _DEAD = DeadLetter(
     payload=b"\x93\xff\x00whatever it was",
 )
 
+_LOST = ObjectLost(
+    partition="default",
+    trace="00112233445566778899aabbccddeeff",
+    study_instance_uid="1.2.840.1",
+    series_instance_uid="1.2.840.1.2",
+    sop_instance_uid="1.2.840.1.2.3",
+    receipt="018f00000000aaaaaaaaaaaaaaaaaaaa",
+    object_key="objects/default/01/018f00000000aaaaaaaaaaaaaaaaaaaa.dcm",
+    reason="missing",
+    found_by="retrieve",
+    found_at=1_700_000_004_000_000,
+)
+_NAMESAKE = NamesakeFound(
+    partition="default",
+    trace="00112233445566778899aabbccddeeff",
+    sop_instance_uid="1.2.840.1.2.3",
+    study_instance_uid="1.2.840.1",
+    series_instance_uid="1.2.840.1.2",
+    receipt="018f00000000aaaaaaaaaaaaaaaaaaaa",
+    digest="blake3:aa",
+    other_study_instance_uid="1.2.840.9",
+    other_series_instance_uid="1.2.840.9.2",
+    other_receipt="018f00000000bbbbbbbbbbbbbbbbbbbb",
+    other_digest="blake3:bb",
+    found_at=1_700_000_000_654_321,
+    calling_ae_title="CT1",
+)
+
 EVENTS: dict[str, Event] = {
     "InstanceStored.v1": _STORED,
     "InstanceStored-claim-check.v1": _BARE,
     "InstanceConflictFound.v1": _CONFLICT,
+    "ObjectLost.v1": _LOST,
+    "NamesakeFound.v1": _NAMESAKE,
     "CommitmentRequested.v1": _REQUESTED,
     "CommitmentReported.v1": _REPORTED,
     "DeadLetter.v1": _DEAD,

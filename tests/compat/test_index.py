@@ -71,8 +71,8 @@ async def test_an_index_of_before_answers_and_takes_more(version: int, tmp_path:
     outcomes = [applied.outcome for applied in await index.apply([*APPLIED, more])]
     assert outcomes == [*[Outcome.REDELIVERED] * len(APPLIED), Outcome.ADDED]
     known = await index.resolve("default", ["1.1.1.2", "1.1.1.3"])
-    assert known["1.1.1.3"].layout == more.layout
-    assert known["1.1.1.2"].layout == (APPLIED[1].layout if version > 1 else b"")
+    assert known["1.1.1.3"][0].layout == more.layout
+    assert known["1.1.1.2"][0].layout == (APPLIED[1].layout if version > 1 else b"")
     await index.close()
 
 
@@ -89,7 +89,7 @@ async def test_an_index_of_before_is_like_a_new_one_and_can_be_built_anew(versio
     successor = await index.successor(STANDARD)
     await successor.apply(APPLIED)
     await successor.take_over()
-    assert {uid: at.layout for uid, at in (await index.resolve("default", _uids(APPLIED))).items()} == {
+    assert {uid: at.layout for uid, (at,) in (await index.resolve("default", _uids(APPLIED))).items()} == {
         one.sop_instance_uid: one.layout for one in APPLIED[:3]
     }
     await successor.close()

@@ -8,6 +8,7 @@ import itertools
 import pytest
 
 from libs.common.clock import ManualClock
+from libs.common.errors import DependencyUnavailable
 from libs.common.events import InstanceStored, decode
 from libs.common.ports.log import Consumer, EventLog, Record
 from tests.contract.conftest import OpenEventLog
@@ -233,3 +234,55 @@ async def test_close_finishes_events_under_way(open_event_log: OpenEventLog) -> 
     await asyncio.gather(*appends)
     again = await open_event_log()
     assert len([record async for record in again.replay("instances")]) == 50
+
+
+async def committed_up_to(log: EventLog, count: int) -> None:
+    """The indexers take `count` records and commit them."""
+    async with log.consumer("indexer", ["instances"]) as consumer:
+        await consumer.commit(await take(consumer, count))
+
+
+async def test_a_group_has_passed_what_it_has_committed(log: EventLog) -> None:
+    """ "Whether a group has committed everything before `ends`. False for one that has not joined the topic." """
+    before = await log.ends("instances")
+    await log.append(*[stored(n, f"1.{n % 5}") for n in range(20)])
+    ends = await log.ends("instances")
+    assert sum(ends.values()) == sum(before.values()) + 20
+    assert not await log.has_passed("indexer", "instances", ends)
+    assert not await log.has_passed("indexer", "instances", before)
+    await committed_up_to(log, 20)
+    assert await log.has_passed("indexer", "instances", ends)
+    assert await log.has_passed("indexer", "instances", before)
+    await log.append(stored(99, "1.3"))
+    # What has come since does not count; what is asked about now does.
+    assert await log.has_passed("indexer", "instances", ends)
+    assert not await log.has_passed("indexer", "instances", await log.ends("instances"))
+
+
+async def test_what_is_not_committed_of_one_key_is_read_in_order(log: EventLog) -> None:
+    """ "The records with this key that a group has not committed, in order; all with this key for a group that has not
+    joined. `DependencyUnavailable` where more than `most` records would have to be looked at to tell." """
+    await log.append(*[stored(n, f"1.{n % 3}") for n in range(30)])
+    assert receipts(await log.uncommitted("indexer", "instances", "1.1")) == list(range(1, 30, 3))
+    await committed_up_to(log, 30)
+    assert await log.uncommitted("indexer", "instances", "1.1") == []
+    await log.append(*[stored(n, f"1.{n % 3}") for n in range(30, 60)])
+    found = await log.uncommitted("indexer", "instances", "1.2")
+    assert receipts(found) == list(range(32, 60, 3))
+    assert {(record.topic, record.key) for record in found} == {("instances", "1.2")}
+    assert await log.uncommitted("indexer", "instances", "1.9") == []
+    with pytest.raises(DependencyUnavailable):
+        await log.uncommitted("indexer", "instances", "1.2", most=9)
+    # And again when it has caught up.
+    await committed_up_to(log, 30)
+    assert await log.uncommitted("indexer", "instances", "1.2", most=9) == []
+
+
+async def test_the_last_that_a_group_committed_is_known(log: EventLog) -> None:
+    """ "Of each partition the last records that a group has committed and that are still retained, `most` at most" """
+    await log.append(*[stored(n, "1.1") for n in range(10)])
+    assert await log.last_committed("indexer", "instances") == []
+    await committed_up_to(log, 10)
+    await log.append(*[stored(n, "1.1") for n in range(10, 20)])
+    assert sorted(receipts(await log.last_committed("indexer", "instances", most=4))) == [6, 7, 8, 9]
+    assert sorted(receipts(await log.last_committed("indexer", "instances"))) == list(range(10))

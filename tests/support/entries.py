@@ -9,7 +9,7 @@ from typing import Any
 from libs.common.dicom import attributes as tags
 from libs.common.dicom.attributes import ATTRIBUTES, Level
 from libs.common.dicom.layout import Layout, pack_layout
-from libs.common.dicom.matching import Document
+from libs.common.dicom.matching import Document, Query, matches
 from libs.common.dicom.values import text_of
 from libs.common.events import PixelData
 from libs.common.ports.index import InstanceEntry
@@ -23,6 +23,7 @@ def entry(
     digest: str = "blake3:00",
     partition: str = "default",
     sop_class: str = "1.2.840.10008.5.1.4.1.1.2",
+    sender: str = "",
     **attributes: Any,
 ) -> InstanceEntry:
     """An entry; `attributes` are keywords of single values."""
@@ -41,6 +42,7 @@ def entry(
         data_set_length=1000 + receipt,
         digest=digest,
         layout=pack_layout(Layout(900, (), PixelData(0x7FE00010, "OW", 912, 88 + receipt))),
+        sender=sender,
         attributes={
             tags.STUDY_INSTANCE_UID: [study],
             tags.SERIES_INSTANCE_UID: [series],
@@ -52,11 +54,43 @@ def entry(
 
 
 def current(entries: Iterable[InstanceEntry]) -> list[InstanceEntry]:
-    """The earliest receipt of each instance."""
-    elected: dict[str, InstanceEntry] = {}
+    """The earliest receipt of each instance: a SOP Instance UID in a series of a study."""
+    elected: dict[tuple[str, str, str], InstanceEntry] = {}
     for one in sorted(entries, key=lambda e: e.receipt):
-        elected.setdefault(one.sop_instance_uid, one)
+        elected.setdefault((one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid), one)
     return list(elected.values())
+
+
+def answers(entries: Iterable[InstanceEntry], query: Query) -> list[Document]:
+    """What an index must answer. Of a patient, what the earliest of its studies says that matches."""
+    found = documents(entries)
+    if query.level is not Level.PATIENT:
+        return [document for document in found[query.level] if matches(query, document)]
+    asked = (next((d for d in said if matches(query, d)), None) for said in patients(entries))
+    return [document for document in asked if document is not None]
+
+
+def patients(entries: Iterable[InstanceEntry]) -> list[list[Document]]:
+    """For each patient its document as each of its studies says it, the earliest first."""
+    found = []
+    for studies in _patients(entries):
+        everything = [one for study in studies for one in study]
+        counts = {
+            tags.NUMBER_OF_PATIENT_RELATED_STUDIES: [len(studies)],
+            tags.NUMBER_OF_PATIENT_RELATED_SERIES: [sum(len(_grouped(s, "series_instance_uid")) for s in studies)],
+            tags.NUMBER_OF_PATIENT_RELATED_INSTANCES: [len(everything)],
+        }
+        said = sorted(studies, key=lambda study: min(one.receipt for one in study))
+        found.append([Document(Level.PATIENT, _elected(study, Level.PATIENT) | counts) for study in said])
+    return found
+
+
+def _patients(entries: Iterable[InstanceEntry]) -> list[list[list[InstanceEntry]]]:
+    """The studies of each patient."""
+    found: dict[str, list[list[InstanceEntry]]] = {}
+    for study in _grouped(current(entries), "study_instance_uid"):
+        found.setdefault(_patient_of(study), []).append(study)
+    return list(found.values())
 
 
 def _patient_of(study: list[InstanceEntry]) -> str:
@@ -78,20 +112,14 @@ def _elected(entries: list[InstanceEntry], level: Level) -> dict[int, Any]:
 
 
 def documents(entries: Iterable[InstanceEntry]) -> dict[Level, list[Document]]:
-    """All documents of all levels."""
+    """All documents of all levels; of a patient, as its earliest study says it."""
+    entries = list(entries)
     found: dict[Level, list[Document]] = {level: [] for level in Level}
-    patients: dict[str, list[list[InstanceEntry]]] = {}
-    for study in _grouped(current(entries), "study_instance_uid"):
-        patients.setdefault(_patient_of(study), []).append(study)
-    for studies in patients.values():
-        everything = [one for study in studies for one in study]
-        patient = _elected(everything, Level.PATIENT)
-        patient[tags.NUMBER_OF_PATIENT_RELATED_STUDIES] = [len(studies)]
-        patient[tags.NUMBER_OF_PATIENT_RELATED_SERIES] = [sum(len(_grouped(s, "series_instance_uid")) for s in studies)]
-        patient[tags.NUMBER_OF_PATIENT_RELATED_INSTANCES] = [len(everything)]
-        found[Level.PATIENT].append(Document(Level.PATIENT, patient))
+    for studies, said in zip(_patients(entries), patients(entries), strict=True):
+        found[Level.PATIENT].append(said[0])
+        counts = {tag: value for tag, value in said[0].attributes.items() if ATTRIBUTES[tag].computed}
         for study in studies:
-            _below_study(study, patient, found)
+            _below_study(study, _elected(study, Level.PATIENT) | counts, found)
     return found
 
 

@@ -8,10 +8,24 @@ the ones that it is asked about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from libs.common.ports.index import Applied, InstanceEntry, Outcome
+from libs.common.ports.index import Applied, InstanceEntry, InstanceKey, Namesake, Outcome
+
+
+def key_of(entry: InstanceEntry) -> InstanceKey:
+    """The instance that an entry is a receipt of."""
+    return InstanceKey(entry.study_instance_uid, entry.series_instance_uid, entry.sop_instance_uid)
+
+
+def with_namesake(entry: InstanceEntry, applied: Applied, earliest: Sequence[Namesake]) -> Applied:
+    """The outcome of an entry with its namesake. `earliest` are the earliest instances of its SOP Instance UID, two of
+    them where there are so many."""
+    own = entry.study_instance_uid, entry.series_instance_uid
+    others = (one for one in earliest if (one.study_instance_uid, one.series_instance_uid) != own)
+    return replace(applied, namesake=next(others, None))
 
 
 class Side(NamedTuple):

@@ -16,11 +16,14 @@ from libs.common.events.schema import (
     Event,
     InstanceConflictFound,
     InstanceStored,
+    NamesakeFound,
+    ObjectLost,
     PixelData,
 )
-from libs.common.events.topics import TOPICS, Topic, topic_of
+from libs.common.events.topics import INDEXERS, TOPICS, Topic, topic_of
 
 __all__ = [
+    "INDEXERS",
     "SCHEMA_VERSION",
     "TOPICS",
     "BulkElement",
@@ -32,6 +35,8 @@ __all__ = [
     "Event",
     "InstanceConflictFound",
     "InstanceStored",
+    "NamesakeFound",
+    "ObjectLost",
     "PixelData",
     "Topic",
     "decode",

@@ -23,6 +23,8 @@ from libs.common.events.schema import (
     Event,
     InstanceConflictFound,
     InstanceStored,
+    NamesakeFound,
+    ObjectLost,
     PixelData,
 )
 
@@ -30,7 +32,15 @@ SCHEMA_VERSION = 1
 """What events are written as."""
 _EVENTS: dict[str, type[Event]] = {
     cls.__name__: cls
-    for cls in (InstanceStored, InstanceConflictFound, CommitmentRequested, CommitmentReported, DeadLetter)
+    for cls in (
+        InstanceStored,
+        ObjectLost,
+        InstanceConflictFound,
+        NamesakeFound,
+        CommitmentRequested,
+        CommitmentReported,
+        DeadLetter,
+    )
 }
 _FIELDS: dict[type, tuple[str, ...]] = {
     cls: tuple(f.name for f in fields(cls))

@@ -69,8 +69,44 @@ class InstanceStored:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectLost:
+    """The object of a receipt was found missing or damaged (`reason`), by a role or command of ours (`found_by`).
+    Another receipt of the same bytes is read in its place where there is one."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    receipt: str
+    object_key: str
+    reason: str
+    found_by: str
+    found_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class NamesakeFound:
+    """The SOP Instance UID of an instance is also that of another one, in another series: both can be found."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    receipt: str
+    digest: str
+    other_study_instance_uid: str
+    other_series_instance_uid: str
+    other_receipt: str
+    other_digest: str
+    found_at: int
+    calling_ae_title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceConflictFound:
-    """The same SOP Instance UID came with other bytes: `kept` stays current, `aside` is kept beside it."""
+    """An instance came again with other bytes: `kept` stays current, `aside` is kept beside it."""
 
     partition: str
     trace: str
@@ -142,4 +178,12 @@ class DeadLetter:
     payload: bytes
 
 
-Event = InstanceStored | InstanceConflictFound | CommitmentRequested | CommitmentReported | DeadLetter
+Event = (
+    InstanceStored
+    | ObjectLost
+    | InstanceConflictFound
+    | NamesakeFound
+    | CommitmentRequested
+    | CommitmentReported
+    | DeadLetter
+)

@@ -11,9 +11,15 @@ from libs.common.events.schema import (
     Event,
     InstanceConflictFound,
     InstanceStored,
+    NamesakeFound,
+    ObjectLost,
 )
 
 _DAY_MS = 24 * 3600 * 1000
+
+
+INDEXERS = "indexer"
+"""The consumer group that makes the instances searchable: how far it is says what an index can know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,9 @@ _DEAD_LETTERS = Topic("dead-letters", "group", 1, None)
 
 TOPICS: dict[type[Event], Topic] = {
     InstanceStored: _INSTANCES,
+    ObjectLost: _INSTANCES,
     InstanceConflictFound: _CONFLICTS,
+    NamesakeFound: _CONFLICTS,
     CommitmentRequested: _COMMITMENT,
     CommitmentReported: _COMMITMENT,
     DeadLetter: _DEAD_LETTERS,

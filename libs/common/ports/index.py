@@ -17,7 +17,7 @@ class InstanceEntry:
 
     `receipt` sorts by time (`libs.common.ids.Receipt`). `attributes` maps tags (group << 16 | element) of all levels
     to their values in the DICOM JSON model (PS3.18 F.2), text already decoded. `layout` is `libs.common.dicom.layout`,
-    packed; empty where it is not known.
+    packed; empty where it is not known. `sender` is the AE title that the object came from; "" where it is not known.
     """
 
     partition: str
@@ -33,6 +33,7 @@ class InstanceEntry:
     digest: str
     attributes: Mapping[int, Any] = field(default_factory=dict)
     layout: bytes = b""
+    sender: str = ""
 
 
 class Outcome(Enum):
@@ -44,23 +45,36 @@ class Outcome(Enum):
     REDUNDANT = "redundant"
     """Another receipt of the same bytes in the same transfer syntax; remembered, counted once."""
     CONFLICT = "conflict"
-    """Other bytes under the same SOP Instance UID; the earliest receipt is current, the other is kept aside."""
+    """Other bytes of the same instance; the earliest receipt is current, the other is kept aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Namesake:
+    """An instance of another series that has the same SOP Instance UID: its series, and its current receipt."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    receipt: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The outcome for one entry, and for a conflict the receipts and digests of both sides."""
+    """The outcome for one entry; for a conflict the receipts and digests of both sides. The other kind of conflict: the
+    earliest of the instances that have the same SOP Instance UID."""
 
     outcome: Outcome
     kept_receipt: str = ""
     kept_digest: str = ""
     aside_receipt: str = ""
     aside_digest: str = ""
+    namesake: Namesake | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where the current object of an instance is, and, as it was applied, where things lie in it."""
+    """Where the current object of an instance is, and, as it was applied, where things lie in it. `aside` is how many
+    receipts of other bytes are kept aside."""
 
     study_instance_uid: str
     series_instance_uid: str
@@ -72,6 +86,40 @@ class Location:
     data_set_length: int
     digest: str
     layout: bytes = b""
+    aside: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceKey:
+    """What tells an instance from all others of its partition. The SOP Instance UID alone should, but some modalities
+    number badly (docs/decisions/0018-one-uid-in-two-series.md)."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownReceipt:
+    """One receipt of an instance as the index knows it. `lost`: its object was found missing or damaged; `sender` and
+    `data_set_offset` are "" and -1 where an earlier release wrote it."""
+
+    receipt: str
+    digest: str
+    transfer_syntax_uid: str
+    object_key: str
+    data_set_offset: int = -1
+    sender: str = ""
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A receipt whose object was found missing or damaged."""
+
+    partition: str
+    instance: InstanceKey
+    receipt: str
 
 
 class SearchIndex(Protocol):
@@ -79,8 +127,12 @@ class SearchIndex(Protocol):
 
     - `apply` is idempotent and does not depend on order: any sequence of the same entries, with repetitions, leads to
       the same documents and the same counts.
-    - The current object of an instance is that of its earliest receipt; an instance is counted once.
-    - The attributes of a patient, study or series are those of the earliest current instance in it.
+    - An instance is a SOP Instance UID in a series of a study; it is counted once. The same SOP Instance UID in another
+      series is another instance, and each is told of the other (`Applied.namesake`).
+    - The current bytes of an instance are those of its earliest receipt. They are read from the earliest receipt of
+      these bytes that is not lost; from the earliest of all where every one is.
+    - The attributes of a study or series are those of the earliest current instance in it. A study shows its own
+      demographics. A patient is found by those of each of its studies, and shows the earliest that match.
     - What `apply` returned for is visible to the next `find` and `locate` of this index.
     - Matching is that of `libs.common.dicom.matching`, to the letter.
     - What can be searched is fixed when an index is made (`attributes`): entries may bring more, which is left out, or
@@ -104,8 +156,23 @@ class SearchIndex(Protocol):
     def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """The current objects of all instances below the matches of a query, in pages, grouped by study and series."""
 
-    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, Location]:
-        """The current objects of the named instances; those that are not known are left out."""
+    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]:
+        """The current objects of all instances of the named SOP Instance UIDs, the earliest receipt first; UIDs that
+        are not known are left out."""
+
+    async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
+        """The current objects of instances; those that are not known are left out."""
+
+    async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
+        """All receipts of an instance, the earliest first; none where it is not known."""
+
+    async def lose(self, losses: Sequence[Loss]) -> None:
+        """The objects of these receipts are missing or damaged. Idempotent and, with `apply`, independent of order but
+        for receipts that are not known (yet), which are passed over. Durable and visible when it returns."""
+
+    def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
+        """The SOP Instance UIDs of which receipts are kept aside, or that several instances have; in pages, in order,
+        each once."""
 
     async def count(self, partition: str) -> dict[str, int]:
         """How many "patients", "studies", "series", "instances", and "aside" (conflicting receipts) there are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,6 +65,21 @@ class EventLog(Protocol):
 
     async def lag(self, group: str) -> dict[str, int]:
         """For each topic that the group has joined: how many records it has not committed."""
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """For each partition of a topic the offset behind its newest record; what is appended later is there or
+        behind it."""
+
+    async def has_passed(self, group: str, topic: str, ends: Mapping[int, int]) -> bool:
+        """Whether a group has committed everything before `ends`. False for one that has not joined the topic."""
+
+    async def uncommitted(self, group: str, topic: str, key: str, most: int = 5000) -> list[Record]:
+        """The records with this key that a group has not committed, in order; all with this key for a group that has
+        not joined. `DependencyUnavailable` where more than `most` records would have to be looked at to tell."""
+
+    async def last_committed(self, group: str, topic: str, most: int = 20) -> list[Record]:
+        """Of each partition the last records that a group has committed and that are still retained, `most` at most; in
+        no particular order. None for a group that has not joined."""
 
     async def check(self) -> None:
         """Return if an event could be appended now; `DependencyUnavailable` otherwise."""

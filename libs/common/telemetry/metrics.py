@@ -105,6 +105,14 @@ METRICS: tuple[Metric, ...] = (
         "Events applied to the index, by outcome: added, redelivered, redundant, conflict",
         ("outcome",),
     ),
+    Metric("namesakes_found", "counter", "instances", "Instances whose SOP Instance UID another instance has, too"),
+    Metric(
+        "objects_lost",
+        "counter",
+        "objects",
+        "Objects found missing or damaged, by reason: missing, damaged",
+        ("reason",),
+    ),
     Metric("facts_sealed", "counter", "events", "Events of the log sealed into segments in the object store"),
     Metric(
         "facts_rescued", "counter", "objects", "Objects found without an event, whose event was told by the sweeper"
@@ -161,6 +169,8 @@ class Metrics:
     commitment_instances: Counter
     commitment_reports: Counter
     instances_indexed: Counter
+    namesakes_found: Counter
+    objects_lost: Counter
     facts_sealed: Counter
     facts_rescued: Counter
     searchable_seconds: Histogram

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from aiokafka.errors import KafkaError
 
@@ -12,6 +12,7 @@ from libs.common.adapters.kafka import reading, retention
 from libs.common.adapters.kafka.claims import HEADER, Claims
 from libs.common.adapters.kafka.connection import DEPENDENCY, KafkaCluster, within
 from libs.common.adapters.kafka.consumer import KafkaConsumer, record_of
+from libs.common.adapters.kafka.places import Places
 from libs.common.adapters.kafka.producer import Message, Producer
 from libs.common.adapters.kafka.topics import ensure_topics, table
 from libs.common.clock import Clock
@@ -41,6 +42,7 @@ class KafkaLog:
         self._clock = clock
         self._claims = Claims(objects) if objects is not None else None
         self._producer = Producer(cluster)
+        self._places = Places(cluster)
         self._joined: dict[str, set[str]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
         self._cleaning: asyncio.Task[None] | None = None
@@ -71,6 +73,24 @@ class KafkaLog:
     async def lag(self, group: str) -> dict[str, int]:
         return await reading.behind(self._cluster, group, self._joined.get(group, set()))
 
+    async def ends(self, topic: str) -> dict[int, int]:
+        _require(topic)
+        return await self._places.ends(topic)
+
+    async def has_passed(self, group: str, topic: str, ends: Mapping[int, int]) -> bool:
+        _require(topic)
+        return await self._places.has_passed(group, topic, ends)
+
+    async def uncommitted(self, group: str, topic: str, key: str, most: int = 5000) -> list[Record]:
+        _require(topic)
+        found = await self._places.uncommitted(group, topic, key, most)
+        return [await record_of(self._cluster, one, self._claims) for one in found]
+
+    async def last_committed(self, group: str, topic: str, most: int = 20) -> list[Record]:
+        _require(topic)
+        found = await self._places.last_committed(group, topic, most)
+        return [await record_of(self._cluster, one, self._claims) for one in found]
+
     async def check(self) -> None:
         async with reading.administrator(self._cluster) as admin, within(self._cluster.deadline):
             for found in await admin.describe_topics([self._cluster.topic(topic.name) for topic in table()]):
@@ -88,6 +108,7 @@ class KafkaLog:
         self._cleaning = None
         await asyncio.gather(*self._under_way, return_exceptions=True)
         await self._producer.close()
+        await self._places.close()
 
     async def remove_expired(self) -> int:
         """Remove what is older than its topic's retention and committed by every group that reads it; how many."""

@@ -10,22 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from libs.common.adapters.election import Election
+from libs.common.adapters.election import Election, key_of, with_namesake
 from libs.common.adapters.opensearch.client import ABSENT, Client, Found, Operation, Written, rounds
 from libs.common.adapters.opensearch.documents import (
+    Source,
     election_of,
     instance_id,
     instance_source,
+    is_lost,
+    readable_place,
     receipts_source,
+    with_loss,
 )
 from libs.common.adapters.opensearch.receipts import Receipts
 from libs.common.adapters.opensearch.summaries import Summaries
 from libs.common.clock import Clock
 from libs.common.dicom.attributes import AttributeTable
 from libs.common.errors import EntryRefused
-from libs.common.ports.index import Applied, InstanceEntry
+from libs.common.ports.index import Applied, InstanceEntry, Loss, Namesake
 
-_READ = ("partition", "uid", "study", "series", "receipts")
+_READ = ("receipts",)
 
 
 @dataclass(slots=True)
@@ -54,7 +58,7 @@ class Applying:
         outcomes: list[Applied | None] = [None] * len(entries)
         left: dict[str, _Work] = {}
         for position, entry in enumerate(entries):
-            work = left.setdefault(instance_id(entry.partition, entry.sop_instance_uid), _Work())
+            work = left.setdefault(instance_id(entry.partition, key_of(entry)), _Work())
             work.positions.append(position)
             work.entries.append(entry)
         async for _ in rounds(self._clock):
@@ -65,7 +69,64 @@ class Applying:
         summaries = Summaries(self._client, self._names, self._clock, self._table)
         for partition, series in self._touched.items():
             await summaries.renew(partition, series)
-        return [outcome for outcome in outcomes if outcome is not None]
+        earliest = await self._earliest(entries)
+        return [
+            with_namesake(entry, outcome, earliest.get((entry.partition, entry.sop_instance_uid), ()))
+            for entry, outcome in zip(entries, outcomes, strict=True)
+            if outcome is not None
+        ]
+
+    async def lose(self, losses: Sequence[Loss]) -> None:
+        """See `SearchIndex`."""
+        left: dict[str, set[str]] = {}
+        for loss in losses:
+            left.setdefault(instance_id(loss.partition, loss.instance), set()).add(loss.receipt)
+        async for _ in rounds(self._clock):
+            left = await self._lose(left)
+            if not left:
+                break
+        await self._client.refresh(self._names["instances"])
+
+    async def _lose(self, left: dict[str, set[str]]) -> dict[str, set[str]]:
+        """Mark what is left; what lost a race is left again."""
+        found = await self._client.get(self._names["instances"], list(left), _READ)
+        operations = []
+        for key, one in found.items():
+            if one.source is None:
+                continue
+            if one.source["receipts"]["moved"]:
+                await self._receipts.lose(key, left[key])
+            receipts = with_loss(one.source["receipts"], left[key])
+            doc = {"receipts": receipts, "place": await self._place(key, receipts)}
+            operations.append(Operation("update", self._names["instances"], key, {"doc": doc}, one))
+        written = await self._client.bulk(operations)
+        return {o.id: left[o.id] for o, result in zip(operations, written, strict=True) if result.conflict}
+
+    async def _place(self, key: str, receipts: Source) -> Source:
+        """Where an instance (id) is to be read from."""
+        rows = list(receipts["near"])
+        if is_lost(receipts) and receipts["moved"]:
+            rows += await self._receipts.moved(key)
+        return readable_place(rows, receipts)
+
+    async def _earliest(self, entries: Sequence[InstanceEntry]) -> dict[tuple[str, str], list[Namesake]]:
+        """By partition and SOP Instance UID, the two earliest instances of each that several have."""
+        uids: dict[str, set[str]] = {}
+        for entry in entries:
+            uids.setdefault(entry.partition, set()).add(entry.sop_instance_uid)
+        found: dict[tuple[str, str], list[Namesake]] = {}
+        first = {"top_hits": {"size": 2, "sort": ["first", "series"], "_source": ["study", "series", "first", "place"]}}
+        for partition, some in uids.items():
+            which = [{"term": {"partition": partition}}, {"terms": {"uid": sorted(some)}}]
+            several = {"terms": {"field": "uid", "min_doc_count": 2, "size": len(some)}, "aggs": {"first": first}}
+            body = {"size": 0, "query": {"bool": {"filter": which}}, "aggs": {"several": several}}
+            answer = await self._client.search(self._names["instances"], body)
+            for bucket in answer["aggregations"]["several"]["buckets"]:
+                sources = [hit["_source"] for hit in bucket["first"]["hits"]["hits"]]
+                found[partition, bucket["key"]] = [
+                    Namesake(s["study"], s["series"], s["first"], s["place"]["digest"]) for s in sources
+                ]
+        return found
 
     async def _round(self, left: dict[str, _Work], outcomes: list[Applied | None]) -> dict[str, _Work]:
         """Take in what is left; what lost a race is left again."""
@@ -77,7 +138,7 @@ class Applying:
             election = election_of(before.source, elsewhere.get(key, ()))
             for position, entry in zip(work.positions, work.entries, strict=True):
                 outcomes[position] = election.take(entry)
-            self._touch(work.entries[0].partition, before, election, work.entries)
+            self._touch(work.entries[0].partition, work.entries)
             if election.new:
                 operations.append(await self._operation(key, before, election))
         written = await self._client.bulk(operations)
@@ -91,14 +152,16 @@ class Applying:
         told = receipts_source(election, moved_aside, before.source)
         index = self._names["instances"]
         if election.current is not None:
-            return Operation("index", index, key, {**instance_source(election.current, self._table), **told}, before)
+            source = {**instance_source(election.current, self._table), **told}
+            return Operation("index", index, key, source, before)
+        if is_lost(told["receipts"]):
+            # What has come now may be what can be read.
+            told["place"] = await self._place(key, told["receipts"])
         return Operation("update", index, key, {"doc": told}, before)
 
-    def _touch(self, partition: str, before: Found, election: Election, entries: Iterable[InstanceEntry]) -> None:
-        touched = self._touched.setdefault(partition, set())
-        if before.source is not None:
-            touched.add((before.source["study"], before.source["series"]))
+    def _touch(self, partition: str, entries: Iterable[InstanceEntry]) -> None:
         # Also where nothing is new: whoever took it in before may not have lived to tell the study.
+        touched = self._touched.setdefault(partition, set())
         touched.update((entry.study_instance_uid, entry.series_instance_uid) for entry in entries)
 
     def _lost(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from libs.common.adapters.opensearch.terms import terms_of
 from libs.common.dicom import attributes as tags
 from libs.common.dicom.attributes import AttributeTable, Level
 from libs.common.dicom.values import text_of
-from libs.common.ports.index import InstanceEntry, Location
+from libs.common.ports.index import InstanceEntry, InstanceKey, KnownReceipt, Location
 
 Attributes = dict[int, list[Any]]
 Source = dict[str, Any]
@@ -45,18 +45,24 @@ def of_level(attributes: Mapping[int, Any], level: Level, table: AttributeTable)
     return {tag: value for tag, value in attributes.items() if tag in tags}
 
 
-def instance_id(partition: str, uid: str) -> str:
+def study_id(partition: str, uid: str) -> str:
     """UIDs and partitions hold no colon."""
     return f"{partition}:{uid}"
 
 
-study_id = instance_id
-patient_id = instance_id
+patient_id = study_id
 
 
 def series_id(partition: str, study: str, uid: str) -> str:
     """A Series Instance UID is looked for within its study: what is said of it elsewhere is another series."""
     return f"{partition}:{study}:{uid}"
+
+
+def instance_id(partition: str, instance: InstanceKey) -> str:
+    """A SOP Instance UID within its series: what has the same one elsewhere is another instance."""
+    return (
+        f"{series_id(partition, instance.study_instance_uid, instance.series_instance_uid)}:{instance.sop_instance_uid}"
+    )
 
 
 def patient_key(above: Mapping[int, Any], study_uid: str) -> str:
@@ -72,8 +78,10 @@ def patient_key(above: Mapping[int, Any], study_uid: str) -> str:
 MOST_NEAR = 32
 """Receipts that stay in an instance's document; of one that has more, only the two that decide do."""
 
-Row = list[str]
-"""A receipt in its instance's document: id, digest, transfer syntax, object key."""
+Row = list[Any]
+"""A receipt in its instance's document: id, digest, transfer syntax, object key, data set offset, sender, lost."""
+_RECEIPT = ("receipt", "digest", "transfer_syntax", "object_key", "data_set_offset", "sender", "lost")
+_LOST = _RECEIPT.index("lost")
 
 
 def receipt_id(instance: str, receipt: str) -> str:
@@ -127,11 +135,39 @@ def receipts_source(election: Election, moved_aside: int, before: Source | None)
     """The part that tells of all receipts; the object of each stays known, for whoever collects what nobody needs.
     `moved_aside` are those with documents of their own that are kept aside."""
     near: list[Row] = [] if before is None else list(before["receipts"]["near"])
-    near += [[e.receipt, e.digest, e.transfer_syntax_uid, e.object_key] for e in election.new]
+    near += [
+        [e.receipt, e.digest, e.transfer_syntax_uid, e.object_key, e.data_set_offset, e.sender, False]
+        for e in election.new
+    ]
     return {
         "aside": election.aside + moved_aside,
         "receipts": {"near": near, "moved": moved_receipts(before), "moved_aside": moved_aside},
     }
+
+
+def is_lost(receipts: Source) -> bool:
+    """Whether the object of the earliest receipt is lost, so that another one is to be read."""
+    return bool(min(receipts["near"])[_LOST])
+
+
+def readable_place(rows: Iterable[Row], of: Source) -> Source:
+    """Where the current bytes of an instance are to be read: of the earliest receipt of them that is not lost; of the
+    earliest of all where every one is. `rows` are the receipts to choose from, `of` is the instance's `receipts`."""
+    kept = min(of["near"])
+    same = [row for row in rows if row[1:3] == kept[1:3]]
+    best = min(same, key=lambda row: (row[_LOST], row[0]), default=kept)
+    return {"object_key": best[3], "offset": best[4]}
+
+
+def with_loss(receipts: Source, lost: Collection[str]) -> Source:
+    """The receipts of an instance with some of them lost."""
+    near = [[*row[:_LOST], row[_LOST] or row[0] in lost] for row in receipts["near"]]
+    return {**receipts, "near": near}
+
+
+def known_receipt(row: Row) -> KnownReceipt:
+    """A row as the port tells of it."""
+    return KnownReceipt(*row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +197,17 @@ def shortened(source: Source | None) -> Shortened | None:
     return Shortened(told, moved)
 
 
-def receipt_source(instance: Source, row: Row) -> Source:
-    """A receipt in a document of its own."""
-    names = ("receipt", "digest", "transfer_syntax", "object_key")
-    return {"partition": instance["partition"], "uid": instance["uid"], **dict(zip(names, row, strict=True))}
+def receipt_source(instance: str, row: Row) -> Source:
+    """A receipt in a document of its own. `instance` is the id of the instance's document."""
+    return {"instance": instance, **dict(zip(_RECEIPT, row, strict=True))}
 
 
-LOCATION_FIELDS = ("study", "series", "uid", "sop_class", "place")
+def receipt_row(source: Source) -> Row:
+    """The other way round."""
+    return [source[name] for name in _RECEIPT]
+
+
+LOCATION_FIELDS = ("study", "series", "uid", "sop_class", "place", "aside", "first")
 
 
 def location_of(source: Source) -> Location:
@@ -184,6 +224,7 @@ def location_of(source: Source) -> Location:
         place["length"],
         place["digest"],
         b64decode(place.get("layout", "")),
+        source["aside"],
     )
 
 
@@ -224,11 +265,8 @@ def series_source(partition: str, series: SeriesSummary, table: AttributeTable) 
     }
 
 
-def study_source(
-    partition: str, uid: str, below: Sequence[SeriesSummary], before: Source | None, table: AttributeTable
-) -> Source:
-    """A study, of the summaries of all its series. What it carries of its patient stays while the patient is the same;
-    else it is what its own instances say, until the patient's document is written."""
+def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], table: AttributeTable) -> Source:
+    """A study, of the summaries of all its series. It says who its patient is as its own instances do."""
     elected = min(below, key=lambda series: (series.first, series.uid))
     attributes = of_level(elected.above, Level.STUDY, table)
     attributes[tags.STUDY_INSTANCE_UID] = [uid]
@@ -237,13 +275,8 @@ def study_source(
     instances = sum(series.instances for series in below)
     attributes[tags.NUMBER_OF_STUDY_RELATED_SERIES] = [len(below)]
     attributes[tags.NUMBER_OF_STUDY_RELATED_INSTANCES] = [instances]
-    patient = patient_key(elected.above, uid)
-    of_patient = of_level(elected.above, Level.PATIENT, table)
-    if before is not None and before.get("patient") == patient:
-        carried = {field: before[field] for field in ("patient_terms", "patient_seq", "p")}
-    else:
-        terms, named = carried_terms(patient, of_patient, table)
-        carried = {"patient_terms": named, "patient_seq": -1, "p": terms}
+    demographics = dict(sorted(of_level(elected.above, Level.PATIENT, table).items()))
+    packed = pack(demographics)
     return {
         "partition": partition,
         "uid": uid,
@@ -253,37 +286,47 @@ def study_source(
         "instances": instances,
         "attributes": pack(attributes),
         "t": terms_of(attributes, Level.STUDY, table),
-        "patient": patient,
-        "of_patient": pack(of_patient),
-        **carried,
+        "patient": patient_key(elected.above, uid),
+        "demographics": packed,
+        "variant": blake3(packed.encode()).hexdigest(length=16),
+        "p": terms_of(demographics, Level.PATIENT, table),
     }
 
 
 def patient_source(
-    partition: str, key: str, first: str, stored: Attributes, counts: tuple[int, int, int], table: AttributeTable
+    partition: str,
+    key: str,
+    variants: Sequence[tuple[str, Attributes]],
+    counts: tuple[int, int, int],
+    table: AttributeTable,
 ) -> Source:
-    """A patient. `counts` are studies, series and instances."""
-    attributes = dict(stored)
-    attributes[tags.NUMBER_OF_PATIENT_RELATED_STUDIES] = [counts[0]]
-    attributes[tags.NUMBER_OF_PATIENT_RELATED_SERIES] = [counts[1]]
-    attributes[tags.NUMBER_OF_PATIENT_RELATED_INSTANCES] = [counts[2]]
+    """A patient. `variants` is what its studies say of it with the receipt of the first to say so, the earliest first;
+    `counts` are studies, series and instances."""
+    said = [attributes | patient_counts(counts) for _, attributes in variants]
     return {
         "partition": partition,
         "uid": key,
         "live": True,
-        "first": first,
+        "first": variants[0][0],
         "studies": counts[0],
         "series": counts[1],
         "instances": counts[2],
-        "attributes": pack(attributes),
-        "t": terms_of(attributes, Level.PATIENT, table),
+        "attributes": pack(said[0]),
+        "variants": [pack(attributes) for attributes in said[1:]],
+        "t": _united([terms_of(attributes, Level.PATIENT, table) for attributes in said]),
     }
 
 
-def carried_terms(
-    patient: str, attributes: Mapping[int, Any], table: AttributeTable
-) -> tuple[dict[str, list[str]], str]:
-    """The terms that a patient's studies carry so that they are found by the patient, and a name for patient and terms
-    together. Counts are not among them: they change with every image."""
-    terms = terms_of(of_level(attributes, Level.PATIENT, table), Level.PATIENT, table)
-    return terms, f"{patient}:{blake3(json.dumps(terms, sort_keys=True).encode()).hexdigest(length=8)}"
+def patient_counts(counts: tuple[int, int, int]) -> Attributes:
+    """What is computed of a patient: PS3.4 table C.6-1."""
+    return {
+        tags.NUMBER_OF_PATIENT_RELATED_STUDIES: [counts[0]],
+        tags.NUMBER_OF_PATIENT_RELATED_SERIES: [counts[1]],
+        tags.NUMBER_OF_PATIENT_RELATED_INSTANCES: [counts[2]],
+    }
+
+
+def _united(terms: Sequence[dict[str, list[str]]]) -> dict[str, list[str]]:
+    """The terms of all of them: a patient is found by what any of its studies says."""
+    names = {name for one in terms for name in one}
+    return {name: sorted({term for one in terms for term in one.get(name, ())}) for name in sorted(names)}

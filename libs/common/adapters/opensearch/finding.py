@@ -16,6 +16,7 @@ from libs.common.adapters.opensearch.documents import (
     Attributes,
     Source,
     location_of,
+    patient_counts,
     patient_id,
     study_id,
     unpack,
@@ -45,11 +46,14 @@ _KEY_FIELDS = {
     (SOP_INSTANCE_UID, Level.IMAGE): "uid",
 }
 _FIELDS: dict[Level, list[str]] = {
-    Level.PATIENT: ["uid", "attributes"],
-    Level.STUDY: ["uid", "patient", "attributes"],
+    Level.PATIENT: ["uid", "attributes", "variants"],
+    Level.STUDY: ["uid", "patient", "demographics", "attributes"],
     Level.SERIES: ["uid", "study", "attributes"],
     Level.IMAGE: [*LOCATION_FIELDS, "attributes"],
 }
+
+
+_COUNTS = ("studies", "series", "instances")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,18 @@ class Finder:
                 async for hits in self._pages("instances", filters, list(LOCATION_FIELDS)):
                     yield [location_of(source) for source in hits]
 
+    async def resolved(self, partition: str, uids: Sequence[str]) -> dict[str, list[Location]]:
+        """The current objects of all instances of these SOP Instance UIDs, the earliest receipt first."""
+        found: dict[str, list[Source]] = {}
+        filters = [*_of(partition), {"terms": {"uid": list(uids)}}]
+        async for sources in self._pages("instances", filters, list(LOCATION_FIELDS), size=2 * len(uids)):
+            for source in sources:
+                found.setdefault(source["uid"], []).append(source)
+        return {
+            uid: [location_of(source) for source in sorted(sources, key=lambda s: (s["first"], s["series"]))]
+            for uid, sources in found.items()
+        }
+
     async def _below(self, query: Query, rows: Sequence[Row]) -> AsyncIterator[list[Clause]]:
         """What the instances below rows above IMAGE have in common."""
         if not rows:
@@ -101,6 +117,10 @@ class Finder:
         test = walk.tests[level]
         if level is walk.begin:
             async for sources in self._pages(_KIND[level], walk.filters(level), _FIELDS[level], walk.query.limit):
+                if level is Level.PATIENT:
+                    asked = [_as_asked(source, test) for source in sources]
+                    yield [row for row in asked if row is not None]
+                    continue
                 rows = await self._with_above(level, walk.query.partition, sources)
                 yield [row for row in rows if test(row.attributes)]
             return
@@ -119,14 +139,16 @@ class Finder:
     async def _with_above(self, level: Level, partition: str, sources: Sequence[Source]) -> list[Row]:
         """Rows whose attributes begin with those of the levels above. A document is not found before all that is above
         it is: who finds an image finds its study, too."""
-        if level is Level.PATIENT:
-            return [Row(source, unpack(source["attributes"])) for source in sources]
         if level is Level.STUDY:
             ids = {patient_id(partition, source["patient"]): source["patient"] for source in sources}
-            found = await self._client.get(self._names["patients"], list(ids), _FIELDS[Level.PATIENT], as_searched=True)
+            found = await self._client.get(self._names["patients"], list(ids), _COUNTS, as_searched=True)
             patients = {key: found[id_].source or {} for id_, key in ids.items() if id_ in found}
-            above = {key: unpack(p["attributes"]) for key, p in patients.items() if "attributes" in p}
-            return _joined(sources, {(key,): attributes for key, attributes in above.items()}, level)
+            above: dict[tuple[str, ...], Attributes] = {
+                (key,): patient_counts((p["studies"], p["series"], p["instances"]))
+                for key, p in patients.items()
+                if "studies" in p
+            }
+            return _joined(sources, above, level)
         studies = await self._studies(partition, {source["study"] for source in sources})
         if level is Level.SERIES:
             return _joined(sources, {(uid,): row.attributes for uid, row in studies.items()}, level)
@@ -149,11 +171,12 @@ class Finder:
         return {(row.source["study"], row.source["uid"]): row.attributes for row in rows}
 
     async def _pages(
-        self, kind: str, filters: Sequence[Clause], fields: list[str], limit: int | None = None
+        self, kind: str, filters: Sequence[Clause], fields: list[str], limit: int | None = None, size: int = PAGE
     ) -> AsyncIterator[list[Source]]:
         """The documents that pass, page by page. A listing of more than one page goes on at a point in time; what it is
         sorted by makes the way there safe: a document does not move within it."""
-        size = PAGE if limit is None else max(1, min(limit, PAGE))
+        longest = max(PAGE, size)
+        size = longest if limit is None else max(1, min(limit, longest))
         body: dict[str, Any] = {
             "size": size,
             "query": {"bool": {"filter": list(filters)}},
@@ -165,10 +188,10 @@ class Finder:
         yield [hit["_source"] for hit in hits]
         if len(hits) < size:
             return
-        body["size"] = PAGE
+        body["size"] = longest
         async with self._client.point_in_time(self._names[kind]) as pit:
             while len(hits) == size:
-                size = PAGE
+                size = longest
                 body |= {"pit": pit, "search_after": hits[-1]["sort"][: len(body["sort"])]}
                 answer = await self._client.search(None, body)
                 pit["id"] = answer.get("pit_id", pit["id"])
@@ -262,5 +285,15 @@ def _joined(sources: Sequence[Source], of: Mapping[tuple[str, ...], Attributes],
         else:
             above = of.get((source["study"],) if level is Level.SERIES else (source["study"], source["series"]))
         if above is not None:
-            rows.append(Row(source, above | unpack(source["attributes"])))
+            own = unpack(source["demographics"]) if level is Level.STUDY else {}
+            rows.append(Row(source, own | above | unpack(source["attributes"])))
     return rows
+
+
+def _as_asked(source: Source, test: Predicate) -> Row | None:
+    """A patient as the earliest of its studies says that matches; None where none does."""
+    for packed in (source["attributes"], *source["variants"]):
+        attributes = unpack(packed)
+        if test(attributes):
+            return Row(source, attributes)
+    return None

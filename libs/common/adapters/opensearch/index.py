@@ -9,16 +9,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from libs.common.adapters.opensearch.applying import Applying
 from libs.common.adapters.opensearch.client import Client
 from libs.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
-from libs.common.adapters.opensearch.documents import LOCATION_FIELDS, instance_id, location_of
+from libs.common.adapters.opensearch.conflicts import Conflicts
+from libs.common.adapters.opensearch.documents import LOCATION_FIELDS, instance_id, known_receipt, location_of
 from libs.common.adapters.opensearch.finding import Finder, place_of
 from libs.common.adapters.opensearch.generations import Generations, Names
+from libs.common.adapters.opensearch.receipts import Receipts
 from libs.common.clock import Clock
 from libs.common.dicom.attributes import STANDARD, AttributeTable
 from libs.common.dicom.matching import Document, Place, Query
 from libs.common.errors import ConfigError
-from libs.common.ports.index import Applied, InstanceEntry, Location
+from libs.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss
 
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+_AT_ONCE = 1000
 _LINGER_SECONDS = 60.0
 _REMEMBERED_SECONDS = 5.0
 """For how long it is believed that no other generation has taken over; what is searched for then is what both have."""
@@ -87,10 +90,38 @@ class OpenSearchIndex:
             if page:
                 yield page
 
-    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, Location]:
-        ids = [instance_id(partition, uid) for uid in dict.fromkeys(sop_instance_uids)]
-        found = await self._client.get(self._searched["instances"], ids, LOCATION_FIELDS)
-        return {one.source["uid"]: location_of(one.source) for one in found.values() if one.source is not None}
+    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]:
+        uids = list(dict.fromkeys(sop_instance_uids))
+        known: dict[str, list[Location]] = {}
+        for start in range(0, len(uids), _AT_ONCE):
+            known |= await Finder(self._client, self._searched).resolved(partition, uids[start : start + _AT_ONCE])
+        return known
+
+    async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
+        ids = {instance_id(partition, instance): instance for instance in instances}
+        found = await self._client.get(self._searched["instances"], list(ids), LOCATION_FIELDS)
+        return {ids[id_]: location_of(one.source) for id_, one in found.items() if one.source is not None}
+
+    async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
+        key = instance_id(partition, instance)
+        found = await self._client.get(self._searched["instances"], [key], ("receipts",))
+        source = found[key].source if key in found else None
+        if source is None:
+            return []
+        rows = {row[0]: row for row in source["receipts"]["near"]}
+        if source["receipts"]["moved"]:
+            rows |= {row[0]: row for row in await Receipts(self._client, self._searched).moved(key)}
+        return [known_receipt(rows[receipt]) for receipt in sorted(rows)]
+
+    async def lose(self, losses: Sequence[Loss]) -> None:
+        if losses:
+            async with self._turn:
+                names = dict(await self._writable())
+                await Applying(self._client, names, self._clock, await self._table(names)).lose(losses)
+
+    async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
+        async for uids in Conflicts(self._client, self._searched["instances"], partition).pages():
+            yield uids
 
     async def count(self, partition: str) -> dict[str, int]:
         sums = {"series": {"sum": {"field": "series"}}, "instances": {"sum": {"field": "instances"}}}

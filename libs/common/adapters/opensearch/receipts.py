@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from libs.common.adapters.election import Election, Side
+from libs.common.adapters.election import Election, Side, key_of
 from libs.common.adapters.opensearch.client import DEPENDENCY, Client, Found, Operation
 from libs.common.adapters.opensearch.documents import (
+    Row,
     Source,
     instance_id,
     moved_receipts,
     receipt_id,
+    receipt_row,
     receipt_source,
     shortened,
 )
@@ -28,6 +30,7 @@ from libs.common.errors import DependencyUnavailable
 from libs.common.ports.index import InstanceEntry
 
 _SIDE = ("receipt", "digest", "transfer_syntax")
+_PAGE = 1000
 
 
 class Receipts:
@@ -41,7 +44,7 @@ class Receipts:
         """By instance (id), those receipts of `entries` that are known and not in the documents that were `found`."""
         asked: dict[str, str] = {}
         for entry in entries:
-            instance = instance_id(entry.partition, entry.sop_instance_uid)
+            instance = instance_id(entry.partition, key_of(entry))
             if instance in found and moved_receipts(found[instance].source):
                 asked[receipt_id(instance, entry.receipt)] = instance
         sides: dict[str, list[Side]] = {}
@@ -61,8 +64,7 @@ class Receipts:
             return aside
         kept = election.kept
         same = [
-            {"term": {"partition": entry.partition}},
-            {"term": {"uid": entry.sop_instance_uid}},
+            {"term": {"instance": instance_id(entry.partition, key_of(entry))}},
             {"term": {"digest": kept.digest}},
             {"term": {"transfer_syntax": kept.transfer_syntax}},
         ]
@@ -73,6 +75,26 @@ class Receipts:
         answer = await self._client.search(self._receipts, body)
         return moved - int(answer["hits"]["total"]["value"])
 
+    async def moved(self, instance: str) -> list[Row]:
+        """The receipts of an instance (id) that have documents of their own, the earliest first."""
+        await self._client.refresh(self._receipts)
+        body = {"size": _PAGE, "query": {"term": {"instance": instance}}, "sort": ["receipt"]}
+        rows: list[Row] = []
+        while True:
+            hits = (await self._client.search(self._receipts, body))["hits"]["hits"]
+            rows += [receipt_row(hit["_source"]) for hit in hits]
+            if len(hits) < _PAGE:
+                return rows
+            body["search_after"] = hits[-1]["sort"]
+
+    async def lose(self, instance: str, receipts: Iterable[str]) -> None:
+        """Mark those of an instance's (id) receipts as lost that have documents of their own."""
+        ids = [receipt_id(instance, receipt) for receipt in receipts]
+        known = await self._client.get(self._receipts, ids, ("lost",))
+        await self._write(
+            Operation("update", self._receipts, key, {"doc": {"lost": True}}, known[key]) for key in known
+        )
+
     async def shorten(self, instances: Mapping[str, Found]) -> None:
         """Move out what does not decide, of those documents of instances that have grown too long; as they were read or
         written. Of one that somebody has written since, that one takes care."""
@@ -80,9 +102,8 @@ class Receipts:
         if not moving:
             return
         await self._write(
-            Operation("index", self._receipts, receipt_id(key, row[0]), receipt_source(one.source, row))
-            for key, (one, move) in moving.items()
-            if one.source is not None
+            Operation("index", self._receipts, receipt_id(key, row[0]), receipt_source(key, row))
+            for key, (_, move) in moving.items()
             for row in move.moved
         )
         await self._write(

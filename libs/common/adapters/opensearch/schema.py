@@ -9,7 +9,7 @@ from libs.common.adapters.opensearch.cluster import LEVELS, OpenSearchCluster
 from libs.common.adapters.opensearch.terms import SOUNDS, field_type, searchable
 from libs.common.dicom.attributes import Attribute, AttributeTable, Level
 
-VERSION = 2
+VERSION = 3
 """Part of every index name: another mapping is another version, and comes in by `gantry reindex`."""
 
 _LEVEL = dict(zip(LEVELS, Level, strict=True))
@@ -22,14 +22,13 @@ _UNSEEN: dict[str, Any] = {"type": "object", "enabled": False}
 
 _COMMON = {"partition": _KEY, "uid": _KEY, "live": {"type": "boolean"}, "first": _KEY, "attributes": _PACKED}
 _OWN: dict[str, dict[str, Any]] = {
-    "patients": {"studies": _NUMBER, "series": _NUMBER, "instances": _NUMBER},
+    "patients": {"studies": _NUMBER, "series": _NUMBER, "instances": _NUMBER, "variants": _PACKED},
     "studies": {
         "patient": _KEY,
         "series": _NUMBER,
         "instances": _NUMBER,
-        "of_patient": _PACKED,
-        "patient_terms": _KEY,
-        "patient_seq": {"type": "long"},
+        "demographics": _PACKED,
+        "variant": _KEY,
     },
     "series": {"study": _KEY, "instances": _NUMBER},
     "instances": {
@@ -42,20 +41,23 @@ _OWN: dict[str, dict[str, Any]] = {
         "above": _PACKED,
     },
 }
-_RECEIPT = {
-    "partition": _KEY,
-    "uid": _KEY,
+_CARRIED: dict[str, Any] = {"type": "keyword", "index": False, "doc_values": False}
+_RECEIPT: dict[str, Any] = {
+    "instance": _KEY,
     "receipt": _KEY,
     "digest": _KEY,
     "transfer_syntax": _KEY,
-    "object_key": {**_KEY, "index": False, "doc_values": False},
+    "object_key": _CARRIED,
+    "data_set_offset": {"type": "long", "index": False},
+    "sender": _CARRIED,
+    "lost": {"type": "boolean"},
 }
 _SORT = {
     "patients": ["uid"],
     "studies": ["uid"],
     "series": ["study", "uid"],
     "instances": ["study", "series", "uid"],
-    "receipts": ["uid", "receipt"],
+    "receipts": ["instance", "receipt"],
 }
 
 

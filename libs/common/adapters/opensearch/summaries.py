@@ -36,7 +36,7 @@ from libs.common.errors import DependencyUnavailable
 _STUDIES = 1000
 _BUCKETS = 1000
 _CLASSES = 1000
-_OF_STUDY = ("patient", "patient_terms", "patient_seq", "p")
+_OF_STUDY = ("patient",)
 
 
 class Summaries:
@@ -129,7 +129,7 @@ def _study(
 ) -> Source | None:
     """What is to be written; a study that nothing is in any more, and never was, is not."""
     if below:
-        return study_source(partition, uid, below, found.source, table)
+        return study_source(partition, uid, below, table)
     return None if found.source is None else {"partition": partition, "uid": uid, "live": False}
 
 

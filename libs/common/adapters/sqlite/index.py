@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from libs.common.adapters.sqlite import index_rows as rows
 from libs.common.adapters.sqlite.database import Readers, Work, Writer
-from libs.common.adapters.sqlite.index_apply import apply
+from libs.common.adapters.sqlite.index_apply import apply, lose
 from libs.common.adapters.sqlite.index_paths import Path, patient_path, study_path, uids_of
 from libs.common.adapters.sqlite.index_resuming import FROM_THE_BEGINNING, Resumed, resumed
 from libs.common.adapters.sqlite.index_rows import Page, Place, Row
@@ -27,12 +27,12 @@ from libs.common.dicom.attributes import (
 )
 from libs.common.dicom.matching import Document, Predicate, Query, matcher, narrowing
 from libs.common.dicom.matching import Place as Mark
-from libs.common.ports.index import Applied, InstanceEntry, Location
+from libs.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss
 
 T = TypeVar("T")
 _DEPENDENCY = "index"
 _PAGE = 500
-_RESOLVE = 5000
+_AT_ONCE = 5000
 
 
 class SqliteIndex:
@@ -73,9 +73,7 @@ class SqliteIndex:
 
     async def apply(self, entries: Sequence[InstanceEntry]) -> list[Applied]:
         """See `SearchIndex`."""
-        if self._writer is None:
-            raise RuntimeError("the index is not open")
-        return await self._writer.run(lambda connection: apply(connection, entries)) if entries else []
+        return await self._written(lambda connection: apply(connection, entries)) if entries else []
 
     async def find(self, query: Query, after: Mark = ()) -> AsyncIterator[list[Document]]:
         """See `SearchIndex`. Pages come in the order of the path that narrows best, then of first arrival."""
@@ -93,11 +91,9 @@ class SqliteIndex:
         """See `SearchIndex`."""
         if query.level is Level.IMAGE:
             async for page in self._matches(query):
-                uids = [row.attributes[SOP_INSTANCE_UID][0] for row in page]
-                if not uids:
-                    continue
-                known = await self._read(partial(rows.resolved, partition=query.partition, uids=uids))
-                yield [known[uid] for uid in uids if uid in known]
+                if page:
+                    known = await self._read(partial(rows.located, ids=[row.id for row in page]))
+                    yield [known[row.id] for row in page if row.id in known]
             return
         async for series in self._series_below(query):
             after = 0
@@ -108,13 +104,37 @@ class SqliteIndex:
                 after = located[-1][0]
                 yield [location for _, location in located]
 
-    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, Location]:
+    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]:
         """See `SearchIndex`."""
-        known: dict[str, Location] = {}
-        for start in range(0, len(sop_instance_uids), _RESOLVE):
-            uids = sop_instance_uids[start : start + _RESOLVE]
+        known: dict[str, list[Location]] = {}
+        for start in range(0, len(sop_instance_uids), _AT_ONCE):
+            uids = sop_instance_uids[start : start + _AT_ONCE]
             known |= await self._read(partial(rows.resolved, partition=partition, uids=uids))
         return known
+
+    async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
+        """See `SearchIndex`."""
+        known: dict[InstanceKey, Location] = {}
+        for start in range(0, len(instances), _AT_ONCE):
+            some = instances[start : start + _AT_ONCE]
+            known |= await self._read(partial(rows.current, partition=partition, instances=some))
+        return known
+
+    async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
+        """See `SearchIndex`."""
+        return await self._read(partial(rows.receipts, partition=partition, instance=instance))
+
+    async def lose(self, losses: Sequence[Loss]) -> None:
+        """See `SearchIndex`."""
+        if losses:
+            await self._written(lambda connection: lose(connection, losses))
+
+    async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
+        """See `SearchIndex`."""
+        after = ""
+        while uids := await self._read(partial(rows.conflicts, partition=partition, after=after, limit=_AT_ONCE)):
+            yield uids
+            after = uids[-1]
 
     async def count(self, partition: str) -> dict[str, int]:
         """See `SearchIndex`."""
@@ -124,7 +144,8 @@ class SqliteIndex:
             numbers = connection.execute(
                 "SELECT (SELECT count(*) FROM patient WHERE partition = ?1), count(*), coalesce(sum(series), 0),"
                 " coalesce(sum(instances), 0),"
-                " (SELECT count(*) FROM receipt INDEXED BY receipt_aside WHERE partition = ?1 AND aside)"
+                " (SELECT count(*) FROM receipt INDEXED BY receipt_aside JOIN instance ON instance.id = instance_id"
+                " WHERE aside AND instance.partition = ?1)"
                 " FROM study WHERE partition = ?1",
                 (partition,),
             ).fetchone()
@@ -167,7 +188,7 @@ class SqliteIndex:
             path = patient_path(narrowing(query))
             patients = partial(rows.patients, partition=query.partition, path=path)
             async for page in self._along(patients, after.place(path)):
-                yield [row for row in page if tests[Level.PATIENT](row.attributes)]
+                yield [asked for row in page if (asked := _as_asked(row, tests[Level.PATIENT])) is not None]
             return
         path = await self._path_of(query)
         studies = partial(rows.studies, partition=query.partition, path=path)
@@ -227,6 +248,11 @@ class SqliteIndex:
             if len(page) < _PAGE:
                 return
 
+    async def _written(self, work: Work[T]) -> T:
+        if self._writer is None:
+            raise RuntimeError("the index is not open")
+        return await self._writer.run(work)
+
     async def _read(self, work: Work[T]) -> T:
         if self._readers is None:
             raise RuntimeError("the index is not open")
@@ -236,6 +262,14 @@ class SqliteIndex:
 async def open_sqlite_index(path: FilePath, attributes: AttributeTable = STANDARD) -> SqliteIndex:
     """The search index in a file, made for `attributes` where it is not there yet, ready for use."""
     return await SqliteIndex(path, attributes=attributes).open()
+
+
+def _as_asked(row: Row, test: Predicate) -> Row | None:
+    """A patient as the earliest of its studies says that matches; None where none does."""
+    for attributes in row.variants or (row.attributes,):
+        if test(attributes):
+            return replace(row, attributes=attributes)
+    return None
 
 
 def _children(children: Callable[..., list[Row]], of: Row, after: int, connection: sqlite3.Connection) -> list[Row]:

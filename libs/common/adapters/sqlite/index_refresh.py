@@ -45,6 +45,12 @@ def unpack(packed: bytes) -> _Attributes:
     return attributes
 
 
+def unpack_list(packed: bytes) -> list[_Attributes]:
+    """Several of them."""
+    several: list[_Attributes] = msgpack.unpackb(packed, strict_map_key=False)
+    return several
+
+
 def _of_level(above: _Attributes, tags: frozenset[int]) -> _Attributes:
     return {tag: value for tag, value in above.items() if tag in tags}
 
@@ -98,13 +104,17 @@ def _study(connection: sqlite3.Connection, number: int, of: AttributeTable) -> s
     above = _above(connection, elected, first)
     attributes = _of_level(above, of.stored_of[Level.STUDY])
     patient = _patient_id(connection, partition, _patient_key(above, uid))
+    demographics = _demographics(above, of)
     connection.execute(
-        "UPDATE study SET patient_id = ?, first = ?, attributes = ?, series = ?, instances = ?, modalities = ?,"
-        " sop_classes = ?, accession = ?, date = ?, description = ? WHERE id = ?",
+        "UPDATE study SET patient_id = ?, first = ?, attributes = ?, demographics = ?, pid = ?, name = ?, sounds = ?,"
+        " series = ?, instances = ?, modalities = ?, sop_classes = ?, accession = ?, date = ?, description = ?"
+        " WHERE id = ?",
         (
             patient,
             first,
             msgpack.packb(attributes),
+            msgpack.packb(demographics),
+            *_narrow_patient(demographics),
             len(series),
             sum(row[2] for row in series),
             _union(row[3] for row in series),
@@ -145,24 +155,41 @@ def _patient(connection: sqlite3.Connection, number: int, of: AttributeTable) ->
     if not studies:
         connection.execute("DELETE FROM patient WHERE id = ?", (number,))
         return
-    (elected,) = connection.execute(
-        "SELECT series.id FROM study JOIN series ON series.study_id = study.id"
-        " WHERE study.patient_id = ? AND study.first = ? AND series.first = ? ORDER BY series.id LIMIT 1",
-        (number, first, first),
-    ).fetchone()
-    attributes = _of_level(_above(connection, elected, first), of.stored_of[Level.PATIENT])
-    pid, name = _narrow(attributes.get(PATIENT_ID, [])), _narrow_name(attributes.get(PATIENT_NAME, []))
-    sounds = _sounds(name)
+    # Each study says who the patient is (PS3.4 C.6.2.1.2: a name may have changed in between).
+    said = connection.execute(
+        "SELECT demographics FROM study WHERE patient_id = ? GROUP BY demographics ORDER BY min(first), min(uid)",
+        (number,),
+    )
+    variants = [unpack(packed) for (packed,) in said]
+    narrowed = {_narrow_patient(variant) for variant in variants}
+    pid, name, sounds = narrowed.pop() if len(narrowed) == 1 else (SEVERAL, SEVERAL, SEVERAL)
     connection.execute(
         "UPDATE patient SET first = ?, attributes = ?, studies = ?, series = ?, instances = ?, pid = ?, name = ?,"
-        " sounds = ? WHERE id = ?",
-        (first, msgpack.packb(attributes), studies, series, instances, pid, name, sounds, number),
+        " sounds = ?, variants = ? WHERE id = ?",
+        (
+            first,
+            msgpack.packb(variants[0]),
+            studies,
+            series,
+            instances,
+            pid,
+            name,
+            sounds,
+            msgpack.packb(variants) if len(variants) > 1 else b"",
+            number,
+        ),
     )
-    connection.execute(
-        "UPDATE study SET pid = ?1, name = ?2, sounds = ?3"
-        " WHERE patient_id = ?4 AND (pid != ?1 OR name != ?2 OR sounds != ?3)",
-        (pid, name, sounds, number),
-    )
+
+
+def _demographics(above: _Attributes, of: AttributeTable) -> _Attributes:
+    """What a study says of its patient, in the order of the tags: equal ones are equal bytes."""
+    return dict(sorted(_of_level(above, of.stored_of[Level.PATIENT]).items()))
+
+
+def _narrow_patient(demographics: _Attributes) -> tuple[str, str, str]:
+    """Patient ID, name and what the name sounds like, as the narrowing columns hold them."""
+    name = _narrow_name(demographics.get(PATIENT_NAME, []))
+    return _narrow(demographics.get(PATIENT_ID, [])), name, _sounds(name)
 
 
 def _narrow(values: list[Any]) -> str:

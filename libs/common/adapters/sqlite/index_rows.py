@@ -9,26 +9,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from libs.common.adapters.sqlite.index_paths import Path
-from libs.common.adapters.sqlite.index_refresh import unpack
+from libs.common.adapters.sqlite.index_refresh import unpack, unpack_list
 from libs.common.adapters.sqlite.index_schema import NARROW, SEVERAL
 from libs.common.dicom import attributes as tags
-from libs.common.ports.index import Location
+from libs.common.ports.index import InstanceKey, KnownReceipt, Location
 
-_PATIENT_COLUMNS = "p.attributes, p.studies, p.series, p.instances"
-_STUDY_COLUMNS = f"{_PATIENT_COLUMNS}, s.attributes, s.modalities, s.sop_classes, s.series, s.instances"
+_COUNTS = "p.studies, p.series, p.instances"
+_STUDY_COLUMNS = f"{_COUNTS}, s.attributes, s.modalities, s.sop_classes, s.series, s.instances, s.demographics"
 _LOCATION_COLUMNS = (
-    "i.uid, i.sop_class, i.transfer_syntax, i.object_key, i.data_set_offset, i.data_set_length, i.digest, i.layout"
+    "study.uid, series.uid, i.uid, i.sop_class, i.transfer_syntax, i.object_key, i.data_set_offset, i.data_set_length,"
+    " i.digest, i.layout, (SELECT count(*) FROM receipt AS r INDEXED BY receipt_aside"
+    " WHERE r.instance_id = i.id AND r.aside)"
 )
+_ABOVE = "JOIN series ON series.id = i.series_id JOIN study ON study.id = i.study_id"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row's id and its attributes, those of the levels above included; and where it stands: the value that the path
-    goes by, and the ids from the path's own level down to the row's."""
+    """A row's id and its attributes, those of the levels above included; where it stands: the value that the path goes
+    by, and the ids from the path's own level down to the row's; and of a patient whose studies do not all say the same
+    of it, the attributes as they are by each of them, the earliest first."""
 
     id: int
     attributes: dict[int, Any]
     mark: tuple[str | int, ...] = ()
+    variants: tuple[dict[int, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,15 @@ Page = tuple[list[Row], Place | None]
 
 def patients(connection: sqlite3.Connection, partition: str, path: Path, place: Place, limit: int) -> Page:
     """Patients along a path."""
-    sql = f"SELECT p.id, {{key}}, {_PATIENT_COLUMNS} FROM patient p WHERE {{own}}p.partition = ?"  # noqa: S608
+    columns = f"{_COUNTS}, p.attributes, p.variants"
+    sql = f"SELECT p.id, {{key}}, {columns} FROM patient p WHERE {{own}}p.partition = ?"  # noqa: S608
     rows, after = _along(connection, sql, "p", partition, path, place, limit)
-    return [Row(row[0], _patient(row[2:]), (row[1], row[0])) for row in rows], after
+    found = []
+    for number, key, *counted, packed, several in rows:
+        counts = _counts(counted)
+        variants = tuple([variant | counts for variant in unpack_list(several)]) if several else ()
+        found.append(Row(number, unpack(packed) | counts, (key, number), variants))
+    return found, after
 
 
 def studies(connection: sqlite3.Connection, partition: str, path: Path, place: Place, limit: int) -> Page:
@@ -123,23 +134,82 @@ def instances(connection: sqlite3.Connection, of: Row, after: int, limit: int) -
 
 def locations(connection: sqlite3.Connection, of: Row, after: int, limit: int) -> list[tuple[int, Location]]:
     """Where the objects of a series are."""
-    study_uid, uid = (of.attributes[tag][0] for tag in (tags.STUDY_INSTANCE_UID, tags.SERIES_INSTANCE_UID))
     rows = connection.execute(
-        f"SELECT i.id, {_LOCATION_COLUMNS} FROM instance i WHERE series_id = ? AND id > ? ORDER BY id LIMIT ?",  # noqa: S608
+        f"SELECT i.id, {_LOCATION_COLUMNS} FROM instance i {_ABOVE}"  # noqa: S608
+        " WHERE i.series_id = ? AND i.id > ? ORDER BY i.id LIMIT ?",
         (of.id, after, limit),
     )
-    return [(row[0], Location(study_uid, uid, *row[1:])) for row in rows]
+    return [(row[0], Location(*row[1:])) for row in rows]
 
 
-def resolved(connection: sqlite3.Connection, partition: str, uids: Sequence[str]) -> dict[str, Location]:
-    """Where the named instances are."""
+def located(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Location]:
+    """Where the objects of instances are, by the ids of their rows."""
     rows = connection.execute(
-        f"SELECT study.uid, series.uid, {_LOCATION_COLUMNS} FROM instance i JOIN series ON series.id = i.series_id"  # noqa: S608
-        " JOIN study ON study.id = i.study_id"
-        " WHERE i.partition = ? AND i.uid IN (SELECT value FROM json_each(?))",
+        f"SELECT i.id, {_LOCATION_COLUMNS} FROM instance i {_ABOVE} WHERE i.id IN (SELECT value FROM json_each(?))",  # noqa: S608
+        (json.dumps(list(ids)),),
+    )
+    return {row[0]: Location(*row[1:]) for row in rows}
+
+
+def resolved(connection: sqlite3.Connection, partition: str, uids: Sequence[str]) -> dict[str, list[Location]]:
+    """Where the instances of the named SOP Instance UIDs are, the earliest receipt first."""
+    rows = connection.execute(
+        f"SELECT {_LOCATION_COLUMNS} FROM instance i {_ABOVE}"  # noqa: S608
+        " WHERE i.partition = ? AND i.uid IN (SELECT value FROM json_each(?)) ORDER BY i.receipt, series.uid",
         (partition, json.dumps(list(uids))),
     )
-    return {row[2]: Location(*row) for row in rows}
+    found: dict[str, list[Location]] = {}
+    for row in rows:
+        found.setdefault(row[2], []).append(Location(*row))
+    return found
+
+
+_NAMED = """JOIN study ON study.partition = ?1 AND study.uid = json_extract(asked.value, '$[0]')
+    CROSS JOIN series ON series.study_id = study.id AND series.uid = json_extract(asked.value, '$[1]')
+    CROSS JOIN instance AS i ON i.series_id = series.id AND i.uid = json_extract(asked.value, '$[2]')"""
+
+
+def current(
+    connection: sqlite3.Connection, partition: str, instances: Sequence[InstanceKey]
+) -> dict[InstanceKey, Location]:
+    """Where the objects of instances are."""
+    rows = connection.execute(
+        f"SELECT {_LOCATION_COLUMNS} FROM json_each(?2) AS asked CROSS {_NAMED}",  # noqa: S608
+        (partition, _as_json(instances)),
+    )
+    return {InstanceKey(*row[:3]): Location(*row) for row in rows}
+
+
+def receipts(connection: sqlite3.Connection, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
+    """All receipts of an instance."""
+    rows = connection.execute(
+        "SELECT r.receipt, r.digest, r.transfer_syntax, r.object_key, r.data_set_offset, r.sender, r.lost"  # noqa: S608
+        f" FROM json_each(?2) AS asked CROSS {_NAMED} JOIN receipt AS r ON r.instance_id = i.id ORDER BY r.receipt",
+        (partition, _as_json([instance])),
+    )
+    return [
+        KnownReceipt(receipt, digest, syntax, object_key, offset, sender, bool(lost))
+        for receipt, digest, syntax, object_key, offset, sender, lost in rows
+    ]
+
+
+def conflicts(connection: sqlite3.Connection, partition: str, after: str, limit: int) -> list[str]:
+    """SOP Instance UIDs of which receipts are kept aside, or that several instances have, in order."""
+    aside = connection.execute(
+        "SELECT DISTINCT i.uid FROM receipt AS r INDEXED BY receipt_aside JOIN instance AS i ON i.id = r.instance_id"
+        " WHERE r.aside AND i.partition = ?1 AND i.uid > ?2 ORDER BY i.uid LIMIT ?3",
+        (partition, after, limit),
+    ).fetchall()
+    several = connection.execute(
+        "SELECT uid FROM instance INDEXED BY instance_uid WHERE partition = ?1 AND uid > ?2"
+        " GROUP BY uid HAVING count(*) > 1 ORDER BY uid LIMIT ?3",
+        (partition, after, limit),
+    ).fetchall()
+    return sorted({uid for (uid,) in (*aside, *several)})[:limit]
+
+
+def _as_json(instances: Sequence[InstanceKey]) -> str:
+    return json.dumps([(i.study_instance_uid, i.series_instance_uid, i.sop_instance_uid) for i in instances])
 
 
 def studies_of(connection: sqlite3.Connection, table: str, partition: str, uids: Sequence[str]) -> list[str]:
@@ -153,19 +223,20 @@ def studies_of(connection: sqlite3.Connection, table: str, partition: str, uids:
     return [uid for (uid,) in rows]
 
 
-def _patient(row: Sequence[Any]) -> dict[int, Any]:
-    attributes = unpack(row[0])
-    attributes[tags.NUMBER_OF_PATIENT_RELATED_STUDIES] = [row[1]]
-    attributes[tags.NUMBER_OF_PATIENT_RELATED_SERIES] = [row[2]]
-    attributes[tags.NUMBER_OF_PATIENT_RELATED_INSTANCES] = [row[3]]
-    return attributes
+def _counts(row: Sequence[int]) -> dict[int, Any]:
+    studies, series, instances = row
+    return {
+        tags.NUMBER_OF_PATIENT_RELATED_STUDIES: [studies],
+        tags.NUMBER_OF_PATIENT_RELATED_SERIES: [series],
+        tags.NUMBER_OF_PATIENT_RELATED_INSTANCES: [instances],
+    }
 
 
 def _study(row: Sequence[Any]) -> dict[int, Any]:
-    attributes = _patient(row)
-    attributes.update(unpack(row[4]))
-    attributes[tags.MODALITIES_IN_STUDY] = json.loads(row[5])
-    attributes[tags.SOP_CLASSES_IN_STUDY] = json.loads(row[6])
-    attributes[tags.NUMBER_OF_STUDY_RELATED_SERIES] = [row[7]]
-    attributes[tags.NUMBER_OF_STUDY_RELATED_INSTANCES] = [row[8]]
+    attributes = unpack(row[8]) | _counts(row[:3])
+    attributes.update(unpack(row[3]))
+    attributes[tags.MODALITIES_IN_STUDY] = json.loads(row[4])
+    attributes[tags.SOP_CLASSES_IN_STUDY] = json.loads(row[5])
+    attributes[tags.NUMBER_OF_STUDY_RELATED_SERIES] = [row[6]]
+    attributes[tags.NUMBER_OF_STUDY_RELATED_INSTANCES] = [row[7]]
     return attributes

@@ -13,17 +13,20 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from libs.common.adapters.sqlite.consumer import SqliteConsumer
 from libs.common.adapters.sqlite.database import Readers, Writer, translating
 from libs.common.adapters.sqlite.records import (
+    committed_of,
     insert,
     last_before,
     last_offset,
+    last_up_to,
     make_tables,
+    of_key_after,
     read_after,
     remove_before,
     require_topic,
@@ -97,6 +100,35 @@ class SqliteLog:
             return {topic: max(0, last_offset(connection, topic) - committed) for topic, committed in joined}
 
         return await self._readers.run(behind)
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        require_topic(topic)
+        return {0: await self._readers.run(lambda connection: last_offset(connection, topic)) + 1}
+
+    async def has_passed(self, group: str, topic: str, ends: Mapping[int, int]) -> bool:
+        require_topic(topic)
+        done = await self._readers.run(lambda connection: committed_of(connection, group, topic))
+        return done is not None and all(done + 1 >= end for end in ends.values())
+
+    async def uncommitted(self, group: str, topic: str, key: str, most: int = 5000) -> list[Record]:
+        require_topic(topic)
+
+        def read(connection: sqlite3.Connection) -> list[Record] | None:
+            return of_key_after(connection, topic, key, committed_of(connection, group, topic) or 0, most)
+
+        records = await self._readers.run(read)
+        if records is None:
+            raise DependencyUnavailable(DEPENDENCY, f"{group} has too much of one key before it")
+        return records
+
+    async def last_committed(self, group: str, topic: str, most: int = 20) -> list[Record]:
+        require_topic(topic)
+
+        def read(connection: sqlite3.Connection) -> list[Record]:
+            done = committed_of(connection, group, topic)
+            return [] if done is None else last_up_to(connection, topic, done, most)
+
+        return await self._readers.run(read)
 
     async def check(self) -> None:
         def touch(connection: sqlite3.Connection) -> None:

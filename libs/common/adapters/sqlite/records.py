@@ -78,6 +78,31 @@ def committed(connection: sqlite3.Connection, group: str) -> dict[str, int]:
     return dict(connection.execute("SELECT topic, committed FROM groups WHERE name = ?", (group,)))
 
 
+def committed_of(connection: sqlite3.Connection, group: str, topic: str) -> int | None:
+    """The last offset that a group is done with; None where it has not joined the topic."""
+    return committed(connection, group).get(topic)
+
+
+def of_key_after(connection: sqlite3.Connection, topic: str, key: str, after: int, most: int) -> list[Record] | None:
+    """Records with a key and offsets above `after`, in order; None where there are more than `most`."""
+    rows = connection.execute(
+        f"SELECT offset, key, payload, appended_at FROM {_TABLES[topic]} WHERE offset > ? AND key = ?"
+        " ORDER BY offset LIMIT ?",
+        (after, key, most + 1),
+    ).fetchall()
+    return None if len(rows) > most else [Record(topic, 0, offset, k, payload, at) for offset, k, payload, at in rows]
+
+
+def last_up_to(connection: sqlite3.Connection, topic: str, end: int, most: int) -> list[Record]:
+    """The last records with offsets up to `end`, the newest first."""
+    rows = connection.execute(
+        f"SELECT offset, key, payload, appended_at FROM {_TABLES[topic]}"
+        " WHERE offset <= ? ORDER BY offset DESC LIMIT ?",
+        (end, most),
+    )
+    return [Record(topic, 0, offset, key, payload, at) for offset, key, payload, at in rows]
+
+
 def commit(connection: sqlite3.Connection, group: str, topic: str, offset: int) -> None:
     """A group is done with a topic up to `offset`; it never goes back."""
     connection.execute(

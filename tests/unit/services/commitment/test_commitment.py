@@ -7,7 +7,7 @@ import queue
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -24,23 +24,26 @@ from libs.common.clock import SystemClock
 from libs.common.config.settings import Commitment
 from libs.common.dimse import Command, CommandField, Element
 from libs.common.errors import DependencyUnavailable
-from libs.common.events import CommitmentReference, CommitmentReported, CommitmentRequested, decode
+from libs.common.events import CommitmentReference, CommitmentReported, CommitmentRequested, ObjectLost, decode
 from libs.common.net import Peer, Server, connect, scu
 from libs.common.ports.index import InstanceEntry, Location
+from libs.common.runtime.losses import Losses
 from libs.common.telemetry.metrics import Metrics
 from services.commitment.app import build
 from services.commitment.checks import Checks
 from services.commitment.wire import TRANSFER_SYNTAXES, decode_action_information, encode_event_information
+from tests.support.facts import stored
 from tests.support.network import OpenDoor, Silence
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
+PATIENT = Commitment(in_flight_deadline=1800, retry_first=0.05, retry_longest=0.2, report_timeout=3, read_retries=1)
 QUICK = Commitment(in_flight_deadline=0.5, retry_first=0.05, retry_longest=0.2, report_timeout=3, read_retries=1)
 
 
 class AwayIndex:
     """An index that refuses."""
 
-    async def resolve(self, partition: str, uids: Sequence[str]) -> dict[str, Location]:
+    async def resolve(self, partition: str, uids: Sequence[str]) -> dict[str, list[Location]]:
         raise DependencyUnavailable("index", "away")
 
 
@@ -71,11 +74,17 @@ class Archive:
     async def put(self, number: int, size: int = 1000) -> InstanceEntry:
         """Store an object; what the indexer will say of it."""
         data = random.Random(number).randbytes(size)
-        key = f"objects/default/0/{number}.dcm"
+        key = f"objects/default/0/{number:032x}.dcm"
         await self.store.put(key, [bytes(300), data])
         digest = f"blake3:{blake3(data).hexdigest()}"
         uid, syntax = f"1.2.3.{number}", "1.2.840.10008.1.2"
         return InstanceEntry("default", f"{number:032x}", "1.2", "1.3", uid, CT, syntax, key, 300, size, digest)
+
+    async def indexers_pass(self) -> None:
+        """The indexers' group takes and commits what is on the log."""
+        async with self.log.consumer("indexer", ["instances"]) as consumer:
+            while (await self.log.lag("indexer"))["instances"]:
+                await consumer.commit(await consumer.poll())
 
     async def events(self) -> list[object]:
         return [decode(record.payload) async for record in self.log.replay("commitment")]
@@ -111,7 +120,9 @@ async def archive(tmp_path: Path) -> AsyncIterator[Archive]:
     store = await open_file_store(tmp_path / "objects", low_water=0)
     log = await open_sqlite_log(tmp_path / "log.db", SystemClock())
     index = await open_sqlite_index(tmp_path / "index.db")
-    yield Archive(store, log, tmp_path, index)
+    archive = Archive(store, log, tmp_path, index)
+    await archive.indexers_pass()
+    yield archive
     await index.close()
     await log.close()
     await store.close()
@@ -167,12 +178,12 @@ async def test_kept_objects_are_committed_on_the_requesting_association(archive:
 async def test_each_failure_is_reported_with_its_reason(archive: Archive) -> None:
     good, lost, damaged, short = [await archive.keep(n) for n in range(4)]
     other_class = ("1.2.840.10008.5.1.4.1.1.4", (await archive.keep(4))[1])
-    await archive.store.delete("objects/default/0/1.dcm")
-    path = archive.folder / "objects/objects/default/0/2.dcm"
+    await archive.store.delete(f"objects/default/0/{1:032x}.dcm")
+    path = archive.folder / f"objects/objects/default/0/{2:032x}.dcm"
     content = bytearray(path.read_bytes())
     content[1_500_000] ^= 1
     path.write_bytes(content)
-    short_path = archive.folder / "objects/objects/default/0/3.dcm"
+    short_path = archive.folder / f"objects/objects/default/0/{3:032x}.dcm"
     short_path.write_bytes(short_path.read_bytes()[:-1])
     unknown = (CT, "1.2.3.999")
     async with archive.running():
@@ -191,15 +202,85 @@ async def test_each_failure_is_reported_with_its_reason(archive: Archive) -> Non
 
 async def test_objects_still_in_flight_are_waited_for(archive: Archive) -> None:
     entry = await archive.put(1)
-    reference = CT, entry.sop_instance_uid
-    async with archive.running(QUICK.model_copy(update={"in_flight_deadline": 30.0})):
-        asking = asyncio.create_task(ask(archive.peer, [reference], wait=20, timeout=20))
+    await archive.log.append(stored(1))
+    reference, unknown = (CT, entry.sop_instance_uid), (CT, "1.9.9")
+    async with archive.running(PATIENT):
+        asking = asyncio.create_task(ask(archive.peer, [reference, unknown], wait=20, timeout=20))
         await asyncio.sleep(0.4)
         assert not asking.done()
         await archive.index.apply([entry])
+        await archive.indexers_pass()
+        # What came after the request is not waited for.
+        await archive.log.append(stored(2))
         _, _, report = await asking
     assert report is not None
-    assert "FailedSOPSequence" not in report
+    assert [i.ReferencedSOPInstanceUID for i in report.ReferencedSOPSequence] == [entry.sop_instance_uid]
+    assert [i.FailureReason for i in report.FailedSOPSequence] == [0x0112]
+
+
+async def test_what_is_not_there_is_known_at_once_when_the_indexers_have_caught_up(archive: Archive) -> None:
+    """PATIENT waits for half an hour, this test does not."""
+    async with archive.running(PATIENT):
+        _, _, report = await ask(archive.peer, [(CT, "1.9.9")], wait=20, timeout=20)
+    assert report is not None
+    assert [i.FailureReason for i in report.FailedSOPSequence] == [0x0112]
+
+
+async def test_indexers_that_stay_behind_are_a_processing_failure_and_not_a_missing_object(archive: Archive) -> None:
+    await archive.log.append(stored(1))
+    async with archive.running():
+        _, _, report = await ask(archive.peer, [(CT, "1.9.9")], wait=20, timeout=20)
+    assert report is not None
+    assert [i.FailureReason for i in report.FailedSOPSequence] == [0x0110]
+
+
+async def test_what_is_kept_aside_is_not_committed_to_who_may_have_sent_it(archive: Archive) -> None:
+    """Other bytes under the same UID of the same series: what the second sender has is not what would be found."""
+    first = replace(await archive.put(1), sender="CT1")
+    other = replace(await archive.put(2), sop_instance_uid=first.sop_instance_uid, sender="CT2")
+    again = replace(await archive.put(1), receipt=f"{3:032x}", sender="GATEWAY")
+    await archive.index.apply([first, again])
+    reference = CT, first.sop_instance_uid
+    async with archive.running():
+        assert await committed(archive, "CT2", reference)
+        await archive.index.apply([other])
+        assert not await committed(archive, "CT2", reference)
+        # Who sent what is current may delete it; of whom nothing is known what he sent may not.
+        assert await committed(archive, "CT1", reference)
+        assert await committed(archive, "GATEWAY", reference)
+        assert not await committed(archive, "SOMEBODY", reference)
+        await archive.index.apply([replace(other, receipt=f"{9:032x}", sender="CT1")])
+        assert not await committed(archive, "CT1", reference)
+
+
+async def test_of_one_uid_in_two_studies_both_objects_must_be_kept(archive: Archive) -> None:
+    first = await archive.put(1)
+    other = replace(await archive.put(2), sop_instance_uid=first.sop_instance_uid, study_instance_uid="1.99")
+    await archive.index.apply([first, other])
+    reference = CT, first.sop_instance_uid
+    async with archive.running():
+        assert await committed(archive, "CT1", reference)
+        await archive.store.delete(other.object_key)
+        assert not await committed(archive, "CT1", reference)
+
+
+async def test_a_lost_object_is_published_once(archive: Archive) -> None:
+    lost = await archive.put(1)
+    await archive.index.apply([lost])
+    await archive.store.delete(lost.object_key)
+    async with archive.running():
+        for _ in range(2):
+            assert not await committed(archive, "CT1", (CT, lost.sop_instance_uid))
+    (event,) = [decode(record.payload) async for record in archive.log.replay("instances")]
+    assert isinstance(event, ObjectLost)
+    assert (event.receipt, event.object_key, event.reason) == (lost.receipt, lost.object_key, "missing")
+
+
+async def committed(archive: Archive, title: str, reference: tuple[str, str]) -> bool:
+    """What is reported to an AE title."""
+    _, _, report = await ask(replace(archive.peer, calling_ae_title=title), [reference], wait=20, timeout=20)
+    assert report is not None
+    return "FailedSOPSequence" not in report
 
 
 async def test_index_that_stays_away_is_a_processing_failure_and_not_a_missing_object(archive: Archive) -> None:
@@ -372,8 +453,10 @@ async def test_hundred_thousand_references_stall_nobody(archive: Archive) -> Non
     await archive.log.append(
         CommitmentRequested("default", "", asked.transaction_uid, 1, "M", "GANTRY", "", asked.references)
     )
-    checks = Checks(archive.index, archive.store, SystemClock(), None, QUICK)
-    failures = await checks.failures("default", asked.references)
+    clock = SystemClock()
+    losses = Losses(archive.log, clock, Metrics(), "commitment")
+    checks = Checks(archive.index, archive.store, archive.log, clock, None, losses, QUICK)
+    failures = await checks.failures("default", "M", asked.references)
     report = await asyncio.to_thread(
         encode_event_information, asked.transaction_uid, "GANTRY", [], failures, TRANSFER_SYNTAXES[0]
     )

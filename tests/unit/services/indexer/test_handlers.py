@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from libs.common.adapters.files import open_file_store
 from libs.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from libs.common.clock import SystemClock
 from libs.common.dicom.attributes import STANDARD
 from libs.common.dicom.matching import Level, Query
-from libs.common.events import DeadLetter, InstanceConflictFound, InstanceStored, decode
+from libs.common.events import DeadLetter, InstanceConflictFound, InstanceStored, NamesakeFound, ObjectLost, decode
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
 from libs.common.ports.log import EventLog, Record
@@ -132,3 +133,66 @@ async def test_a_poison_event_stops_nothing_else(room: Room) -> None:
     assert isinstance(letter, DeadLetter)
     assert "NotUnderstood" in letter.reason
     assert decode(letter.payload) == bad
+
+
+def resent(event: InstanceStored, number: int) -> InstanceStored:
+    """The same bytes under another receipt."""
+    return replace(event, receipt=f"{number:032x}", object_key=f"objects/default/0000000/{number:032x}.dcm")
+
+
+async def kept(room: Room, number: int) -> InstanceStored:
+    """An event whose object is in the store."""
+    data = bytes([number]) * 700
+    event = replace(good(number), digest=f"blake3:{blake3(data).hexdigest()}")
+    await room.objects.put(event.object_key, [bytes(300), data])
+    return event
+
+
+async def read_from(room: Room, event: InstanceStored) -> str:
+    (location,) = (await room.index.resolve("default", [event.sop_instance_uid]))[event.sop_instance_uid]
+    return location.object_key
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged", "short"])
+async def test_what_is_sent_again_takes_the_place_of_a_lost_object(room: Room, damage: str) -> None:
+    first = await kept(room, 1)
+    again, third = resent(first, 2), resent(first, 3)
+    await room.indexer()(delivered(first))
+    good_bytes = [bytes(300), bytes([1]) * 700]
+    for copy in (again, third):
+        await room.objects.put(copy.object_key, good_bytes)
+    await room.objects.delete(first.object_key)
+    if damage != "missing":
+        bad = [bytes(300), bytes([1]) * 699 + (b"x" if damage == "damaged" else b"")]
+        await room.objects.put(first.object_key, bad)
+    await room.indexer()(delivered(again))
+    assert await read_from(room, first) == again.object_key
+    (lost,) = await on_topic(room.log, "instances")
+    assert isinstance(lost, ObjectLost)
+    assert (lost.receipt, lost.object_key) == (first.receipt, first.object_key)
+    assert lost.reason == ("missing" if damage == "missing" else "damaged")
+    # The fact again, as everybody hears it who builds an index anew; and a third copy, which changes nothing.
+    await room.indexer()([Delivery(Record("instances", 0, 9, "", b"", 0), lost), *delivered(first, again, third)])
+    assert await read_from(room, first) == again.object_key
+    assert room.metrics.objects_lost.labels(lost.reason)._value.get() == 1
+
+
+async def test_what_is_sent_again_beside_a_good_object_changes_nothing(room: Room) -> None:
+    first = await kept(room, 1)
+    again = resent(first, 2)
+    await room.indexer()(delivered(first, again))
+    assert await read_from(room, first) == first.object_key
+    assert await on_topic(room.log, "instances") == []
+
+
+async def test_one_uid_in_two_studies_is_published_as_namesakes(room: Room) -> None:
+    first = good(1)
+    other = replace(resent(first, 2), study_instance_uid="1.99", series_instance_uid="1.99.1", digest="blake3:ff")
+    await room.indexer()(delivered(first))
+    await room.indexer()(delivered(other))
+    (told,) = await on_topic(room.log, "conflicts")
+    assert isinstance(told, NamesakeFound)
+    assert (told.study_instance_uid, told.other_study_instance_uid) == ("1.99", first.study_instance_uid)
+    assert (told.receipt, told.other_receipt) == (other.receipt, first.receipt)
+    assert (await room.index.count("default"))["instances"] == 2
+    assert room.metrics.namesakes_found._value.get() == 1

@@ -12,13 +12,13 @@ from libs.common.adapters.sqlite import open_sqlite_log
 from libs.common.clock import ManualClock
 from libs.common.errors import Corrupt
 from libs.common.events import decode, encode
-from libs.common.ids import Receipt
+from libs.common.ids import Receipt, receipt_in_key
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.log import EventLog, Record
 from libs.common.runtime.consumer import Delivery
 from libs.common.telemetry.metrics import Metrics
 from services.upkeep.archiver import Archiver, segment_key
-from services.upkeep.facts import FOLDER_MS, receipt_of, segments
+from services.upkeep.facts import FOLDER_MS, segments
 from services.upkeep.sweeper import Sweeper
 from tests.support.facts import conflict, stored
 from tests.support.objects import data_set, file_bytes
@@ -84,7 +84,7 @@ async def test_a_damaged_segment_is_said_and_not_read(objects: BlobStore, clock:
     "key", ["objects/default/0000000/README", "facts/default/x/" + "z" * 32 + ".seg", "a/" + "0" * 31]
 )
 def test_what_is_not_named_by_us_is_no_receipt(key: str) -> None:
-    assert receipt_of(key) is None
+    assert receipt_in_key(key) is None
 
 
 async def test_an_object_without_a_fact_is_told_after_the_grace_time_and_once_sealed_never_again(
@@ -120,4 +120,4 @@ async def test_an_object_that_cannot_be_read_is_counted_and_stops_nothing(
 async def test_a_segment_is_where_its_time_says(clock: ManualClock) -> None:
     receipt = Receipt.at(clock.now_us())
     assert segment_key("default", receipt) == f"facts/default/{receipt.id[:7]}/{receipt.id}.seg"
-    assert receipt_of(segment_key("default", receipt)) == receipt
+    assert receipt_in_key(segment_key("default", receipt)) == receipt

@@ -1,0 +1,59 @@
+"""Whether an object is still the one that was acknowledged: its bytes are read again and their digest compared."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from enum import StrEnum
+
+from blake3 import blake3
+
+from libs.common.errors import Corrupt, NotFound
+from libs.common.ports.blobs import BlobStore
+from libs.common.ports.index import Location
+
+_CHUNK = 1 << 20
+
+Pace = Callable[[int], Awaitable[None]]
+"""Called with the number of bytes that were read; returns when more may be."""
+
+
+class Damage(StrEnum):
+    """What can have become of an object."""
+
+    MISSING = "missing"
+    DAMAGED = "damaged"
+
+
+async def _at_once(_: int) -> None:
+    return
+
+
+async def examine(
+    store: BlobStore, location: Location, workers: Executor | None = None, pace: Pace = _at_once
+) -> Damage | None:
+    """None where the data set is the one that was acknowledged. Memory: one chunk; digests are taken in `workers`.
+    Raises `DependencyUnavailable` where the store cannot tell."""
+    loop = asyncio.get_running_loop()
+    try:
+        reader = await store.open(location.object_key, location.data_set_offset, location.data_set_length)
+    except NotFound:
+        return Damage.MISSING
+    except Corrupt:
+        return Damage.DAMAGED
+    try:
+        digest, length = blake3(), 0
+        buffer = bytearray(min(_CHUNK, max(1, location.data_set_length)))
+        while count := await reader.readinto([memoryview(buffer)]):
+            await loop.run_in_executor(workers, digest.update, memoryview(buffer)[:count])
+            length += count
+            await pace(count)
+    except NotFound:
+        return Damage.MISSING
+    except Corrupt:
+        return Damage.DAMAGED
+    finally:
+        await reader.close()
+    same = length == location.data_set_length and f"blake3:{digest.hexdigest()}" == location.digest
+    return None if same else Damage.DAMAGED

@@ -1,0 +1,77 @@
+"""An object that is missing or damaged becomes a fact, whoever finds it: then another receipt of its bytes is read."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from libs.common.clock import Clock
+from libs.common.errors import DependencyUnavailable
+from libs.common.events import ObjectLost
+from libs.common.ids import receipt_in_key
+from libs.common.ports.index import InstanceKey, Location, Loss
+from libs.common.ports.log import EventLog
+from libs.common.runtime.integrity import Damage
+from libs.common.telemetry.logs import get_logger
+from libs.common.telemetry.metrics import Metrics
+
+_REMEMBERED = 10_000
+_logger = get_logger("integrity")
+
+
+def instance_of(location: Location) -> InstanceKey:
+    """The instance that an object is of."""
+    return InstanceKey(location.study_instance_uid, location.series_instance_uid, location.sop_instance_uid)
+
+
+def loss_of(event: ObjectLost) -> Loss:
+    """What an index is to be told of the event."""
+    instance = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
+    return Loss(event.partition, instance, event.receipt)
+
+
+class Losses:
+    """Reports lost objects of one process, each once: it may be asked for every second."""
+
+    def __init__(self, log: EventLog, clock: Clock, metrics: Metrics, found_by: str) -> None:
+        """`found_by` is the role or command."""
+        self._log = log
+        self._clock = clock
+        self._metrics = metrics
+        self._found_by = found_by
+        self._reported: OrderedDict[str, None] = OrderedDict()
+
+    async def report(self, partition: str, location: Location, damage: Damage, trace: str = "") -> ObjectLost | None:
+        """Log, count and publish a loss; None where this process has done so before, or the key names no receipt.
+        Raises `DependencyUnavailable` where the event log is away; the line and the count are there then."""
+        receipt = receipt_in_key(location.object_key)
+        if receipt is None or location.object_key in self._reported:
+            return None
+        self._metrics.objects_lost.labels(damage.value).inc()
+        _logger.error(
+            "object lost", reason=damage.value, object_key=location.object_key, found_by=self._found_by, trace=trace
+        )
+        event = ObjectLost(
+            partition=partition,
+            trace=trace,
+            study_instance_uid=location.study_instance_uid,
+            series_instance_uid=location.series_instance_uid,
+            sop_instance_uid=location.sop_instance_uid,
+            receipt=receipt.id,
+            object_key=location.object_key,
+            reason=damage.value,
+            found_by=self._found_by,
+            found_at=self._clock.now_us(),
+        )
+        await self._log.append(event)
+        self._reported[location.object_key] = None
+        while len(self._reported) > _REMEMBERED:
+            self._reported.popitem(last=False)
+        return event
+
+    async def try_to_report(self, partition: str, location: Location, damage: Damage, trace: str = "") -> None:
+        """`report` for who has something better to do than to wait for the log: the next one who finds it tries
+        again."""
+        try:
+            await self.report(partition, location, damage, trace)
+        except DependencyUnavailable as error:
+            _logger.warning("loss not published", object_key=location.object_key, error=error)
