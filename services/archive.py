@@ -194,7 +194,9 @@ class Archive:
         settings = self.settings
         self.health.serve(query_app.build_page(settings.http.ohif))
         self.health.serve(query_app.build_web(stores.index, settings.http.url))
-        return query_app.build(stores.index, settings.dimse.ae_title, self.metrics)
+        return query_app.build(
+            stores.index, settings.dimse.ae_title, self.metrics, strict=settings.query.patient_root_needs_patient
+        )
 
     def _retrieve(self, stores: Stores) -> list[Service]:
         from services.retrieve import app as retrieve_app

@@ -40,8 +40,8 @@ def build_web(index: SearchIndex, public_url: str | None) -> dict[Resource, Hand
     return SearchService(index, public_url).handlers()
 
 
-def build(index: SearchIndex, ae_title: str, metrics: Metrics) -> list[Service]:
-    """The services of this role. `ae_title` is whom to retrieve from."""
+def build(index: SearchIndex, ae_title: str, metrics: Metrics, *, strict: bool = False) -> list[Service]:
+    """The services of this role. `ae_title` is whom to retrieve from; `strict` as `FindService` has it."""
     asked = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES, extended=FIND_INFORMATION)
     abilities = dict.fromkeys((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), asked)
-    return [FindService(abilities, index, ae_title, metrics)]
+    return [FindService(abilities, index, ae_title, metrics, strict=strict)]

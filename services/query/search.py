@@ -99,7 +99,11 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: A
             search = replace(search, offset=_offset(value))
         elif name == "cursor":
             search = replace(search, after=place_of(value))
-        elif name not in _OTHERS:
+        elif not _is_attribute(name):
+            # PS3.18 8.3.4: what is not known is ignored. Viewers and caches add parameters of their own.
+            if name not in _OTHERS:
+                warnings.append(f"{_shown(name)} is no parameter and no attribute, and was ignored.")
+        else:
             tag = keys.put(name, value)
             if not is_supported(tag, level, attributes) and not is_creator(tag):
                 warnings.append(f"{keyword_of(tag)} is not supported as a key here, and was ignored.")
@@ -140,6 +144,17 @@ class _Keys:
 
     def identifier(self) -> Identifier:
         return Identifier(self.values, items={tag: item.identifier() for tag, item in self._items.items()})
+
+
+def _is_attribute(name: str) -> bool:
+    """Whether the name of a parameter is, or begins like, the path of an attribute."""
+    first = name.partition(".")[0]
+    return _HEX.fullmatch(first) is not None or first in TAGS
+
+
+def _shown(name: str) -> str:
+    """A name that a client made up, as a header may hold it."""
+    return "".join([c if c.isalnum() and c.isascii() else "_" for c in name[:64]])
 
 
 def tag_of(name: str, problem: str) -> int:

@@ -32,7 +32,19 @@ NAME, ID, DATE, ACCESSION, MODALITY, STUDY, SERIES, SOP = (
 )
 ZONES = st.sampled_from(["", "", "+0000", "+1400", "-1200"])
 
-_NAMES = ["", "Müller^Jörg", "muller^jorg", "Doe^John", "DOE", "Yamada^Tarou=山田^太郎", "A=B=C", "D*e"]
+_NAMES = [
+    "",
+    "Müller^Jörg",
+    "muller^jorg",
+    "Doe^John",
+    "DOE",
+    "Yamada^Tarou=山田^太郎",
+    "A=B=C",
+    "D*e",
+    "=B",
+    "A==C",
+    "A",
+]
 _TEXTS = ["", "P1", "p1", "P12", "P1*", "[x]", "Ä"]
 _ALIKE = ["Mueller", "joerg muler", "jon", "D*", "Yamada", "太郎", "jörg^müller"]
 REQUEST, PROCEDURE, _STEP, CODE, _MEANING = 0x00400275, 0x00081032, 0x00400009, 0x00080100, 0x00080104

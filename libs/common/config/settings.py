@@ -211,6 +211,14 @@ class Index(Section):
     )
 
 
+class Query(Section):
+    """The query role."""
+
+    patient_root_needs_patient: bool = _f(
+        False, "", "Refuse (A900H) searches of the Patient Root that name no patient, as PS3.4 C.4.1.2.1 has it"
+    )
+
+
 class Retrieve(Section):
     """C-MOVE and C-GET, and WADO"""
 
@@ -329,6 +337,7 @@ class Settings(Section):
     kafka: Kafka = _f(Kafka(), "", "")
     opensearch: OpenSearch = _f(OpenSearch(), "", "")
     index: Index = _f(Index(), "", "")
+    query: Query = _f(Query(), "", "")
     retrieve: Retrieve = _f(Retrieve(), "", "")
     commitment: Commitment = _f(Commitment(), "", "")
     upkeep: Upkeep = _f(Upkeep(), "", "")

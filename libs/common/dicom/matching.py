@@ -6,17 +6,20 @@ The types are fixed here; every index backend answers as `matches` does.
 from __future__ import annotations
 
 import math
+import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from libs.common.dicom import moments
 from libs.common.dicom.attributes import STANDARD, AttributeTable, Level
-from libs.common.dicom.names import fold_name, is_like, words_of
+from libs.common.dicom.names import agree, fold_name, is_like, key_groups, words_of
 from libs.common.dicom.timezones import in_zone
 from libs.common.dicom.values import text_of
+
+T = TypeVar("T")
 
 __all__ = [
     "Alike",
@@ -232,12 +235,7 @@ def _word(asked: str) -> Callable[[str], bool]:
 
 def _equal(tag: int, vr: str, values: tuple[str, ...]) -> Predicate:
     if vr == "PN":
-        wanted = frozenset(fold_name(value) for value in values)
-
-        def named(attributes: Mapping[int, Any]) -> bool:
-            return any(name in wanted for value in attributes.get(tag) or () if value for name in _names(value))
-
-        return named
+        return _named(tag, [key_groups(value) for value in values], operator.eq)
     normal = _normaliser(vr)
     keys = frozenset(normal(value) for value in values)
     return lambda attributes: any(
@@ -260,24 +258,38 @@ def _number(value: Any) -> Any:
     return number if math.isfinite(number) else text_of(value)
 
 
-def _names(value: Any) -> list[str]:
-    """The ways to name a person: each component group, and the whole."""
-    folded = fold_name(text_of(value))
-    return [folded] if "=" not in folded else [folded, *[group for group in folded.split("=") if group]]
+def _named(tag: int, keys: Sequence[Sequence[T]], test: Callable[[T, str], bool]) -> Predicate:
+    """A name that is one of `keys`, by their component groups."""
+    keys = [key for key in keys if key]  # what asks for no group is no name
+
+    def named(attributes: Mapping[int, Any]) -> bool:
+        for value in attributes.get(tag) or ():
+            groups = fold_name(text_of(value)).split("=") if value else []
+            if any(agree(key, groups, test) for key in keys):
+                return True
+        return False
+
+    return named
+
+
+def _fits(pattern: re.Pattern[str] | None, group: str) -> bool:
+    return pattern is not None and pattern.match(group) is not None
 
 
 def _like(tag: int, vr: str, patterns: tuple[str, ...]) -> Predicate:
-    if any(pattern and not pattern.strip("*") for pattern in patterns):
+    if any(pattern and not pattern.strip("*=" if vr == "PN" else "*") for pattern in patterns):
         return lambda attributes: True
-    fold = fold_name if vr == "PN" else str
-    tests = [_pattern(fold(pattern)).match for pattern in patterns]
+    if vr == "PN":
+        groups = [[_pattern(group) if group else None for group in key_groups(pattern)] for pattern in patterns]
+        return _named(tag, groups, _fits)
+    tests = [_pattern(pattern).match for pattern in patterns]
 
     def like(attributes: Mapping[int, Any]) -> bool:
         for value in attributes.get(tag) or ():
             if value is None or value == "":
                 continue
-            texts = _names(value) if vr == "PN" else [text_of(value)]
-            if any(test(text) for text in texts for test in tests):
+            text = text_of(value)
+            if any(test(text) for test in tests):
                 return True
         return False
 

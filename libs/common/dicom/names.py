@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import jellyfish
 
+T = TypeVar("T")
 _BETWEEN = re.compile(r"[\s^=,.;'`\u2019-]+")
 """What stands between the words of a name: components, groups, and the parts of a double name."""
 MOST_WORDS = 64
@@ -27,6 +30,26 @@ def fold_name(value: str) -> str:
         for group in value.casefold().split("=")
     ]
     return "=".join(groups).rstrip("=")
+
+
+def key_groups(key: str) -> tuple[str, ...]:
+    """The component groups of a name, or of a pattern of one, that is asked for, folded: alphabetic, ideographic,
+    phonetic. One that asks for nothing is ""; such ones at the end are left out."""
+    groups = ["" if not group.strip("*") else group for group in map(fold_name, key.split("="))]
+    while groups and not groups[-1]:
+        groups.pop()
+    return tuple(groups)
+
+
+def agree(asked: Sequence[T], groups: Sequence[str], test: Callable[[T, str], bool]) -> bool:
+    """Whether a stored name is one that is asked for: group by group (PS3.4 C.2.2.2.1), each that asks for something. A
+    key of one group is any group's: who types a name does not say in which script it stands. `test` is of one group."""
+    if len(asked) == 1:
+        return any(group and test(asked[0], group) for group in groups)
+    return all(
+        not wanted or (number < len(groups) and bool(groups[number]) and test(wanted, groups[number]))
+        for number, wanted in enumerate(asked)
+    )
 
 
 def words_of(name: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -35,7 +35,7 @@ from libs.common.dicom.matching import (
     UidList,
     Wildcard,
 )
-from libs.common.dicom.names import words_of
+from libs.common.dicom.names import key_groups, words_of
 from libs.common.dicom.timezones import is_offset
 from libs.common.dicom.vrs import vr_of
 from libs.common.errors import IdentifierError
@@ -147,12 +147,15 @@ def compile_query(
     partition: str,
     extended: Extended = BASIC,
     attributes: AttributeTable = STANDARD,
+    *,
+    strict: bool = True,
 ) -> Query:
     """The query of a C-FIND identifier. Keys that are not supported at the level, or by `attributes`, are left out.
-    Raises `IdentifierError`."""
+    Raises `IdentifierError`; where not `strict`, no patient needs to be named (`lacks_patient`)."""
     level = level_of(identifier, model)
     if not extended.relational:
-        _check_unique_keys_above(identifier, model, level)
+        levels = model.levels if strict else [one for one in model.levels if one is not Level.PATIENT]
+        _check_unique_keys_above(identifier, levels, level)
     conditions: dict[int, Condition] = {}
     for tag in identifier.keys:
         attribute = attributes.by_tag.get(tag)
@@ -222,7 +225,7 @@ def compile_retrieve(identifier: Identifier, model: Model, partition: str, *, re
     """The query of a C-MOVE or C-GET identifier (PS3.4 C.4.2.2.1): unique keys only, the level's own one required."""
     level = level_of(identifier, model)
     if not relational:
-        _check_unique_keys_above(identifier, model, level)
+        _check_unique_keys_above(identifier, model.levels, level)
     conditions: dict[int, Condition] = {}
     for above in model.levels[: model.levels.index(level) + 1]:
         tag = UNIQUE_KEYS[above]
@@ -239,13 +242,23 @@ def compile_retrieve(identifier: Identifier, model: Model, partition: str, *, re
     return Query(partition, level, conditions)
 
 
-def _check_unique_keys_above(identifier: Identifier, model: Model, level: Level) -> None:
+def lacks_patient(identifier: Identifier, model: Model) -> bool:
+    """Whether a search below PATIENT names no patient, which PS3.4 C.4.1.2.1 asks for in the Patient Root. Many
+    workstations search for studies like that, and no archive in the field refuses them."""
+    below = model.levels[0] is Level.PATIENT and level_of(identifier, model) is not Level.PATIENT
+    return below and not _is_named(identifier, Level.PATIENT)
+
+
+def _is_named(identifier: Identifier, level: Level) -> bool:
+    values = identifier.keys.get(UNIQUE_KEYS[level], [])
+    return len(values) == 1 and bool(values[0]) and not set(values[0]) & set("*?")
+
+
+def _check_unique_keys_above(identifier: Identifier, levels: Sequence[Level], level: Level) -> None:
     """C.4.1.2.1: hierarchical search names one entity, by a single value, on each level above."""
-    for above in model.levels[: model.levels.index(level)]:
-        tag = UNIQUE_KEYS[above]
-        values = identifier.keys.get(tag, [])
-        if len(values) != 1 or not values[0] or set(values[0]) & set("*?"):
-            _refuse(_MISMATCH, tag, "needs a single value here")
+    for above in levels[: levels.index(level)] if level in levels else ():
+        if not _is_named(identifier, above):
+            _refuse(_MISMATCH, UNIQUE_KEYS[above], "needs a single value here")
 
 
 def _condition(tag: int, vr: str, values: list[str]) -> Condition | None:
@@ -253,6 +266,8 @@ def _condition(tag: int, vr: str, values: list[str]) -> Condition | None:
     given = [value for value in values if value]
     if not given or given == ["*"]:
         return None
+    if vr == "PN" and any(len(value) <= MAX_PATTERN and not key_groups(value) for value in given):
+        return None  # a name of which no component group is given is any name
     if vr == "UI":
         return _uids(tag, given)
     if len(given) > MAX_VALUES:

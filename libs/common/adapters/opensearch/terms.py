@@ -32,7 +32,7 @@ from libs.common.dicom.matching import (
     UidList,
     Wildcard,
 )
-from libs.common.dicom.names import fold_name, sounds_of, words_of
+from libs.common.dicom.names import fold_name, key_groups, sounds_of, words_of
 from libs.common.dicom.values import text_of
 from libs.common.dicom.vrs import vr_of
 
@@ -114,8 +114,8 @@ def _narrowed(field: str, attribute: Attribute, condition: Condition, place: str
     if isinstance(condition, Item):
         return _all_of(list(_in_item(field, condition, "")))
     values = condition.uids if isinstance(condition, UidList) else condition.values
-    wanted = {term for value in values for term in _wanted(attribute.vr, value)}
-    return _terms_clause(_exact(field, attribute), wanted)
+    wanted = [_wanted(attribute.vr, value) for value in values]
+    return _terms_clause(_exact(field, attribute), set(wanted)) if _all_ask(attribute.vr, wanted) else None
 
 
 def _all_of(clauses: Sequence[Clause | None]) -> Clause | None:
@@ -156,8 +156,15 @@ def _item_terms(item: Mapping[int, Any], path: str) -> Iterator[str]:
                 yield from (f"{below}:{term}" for term in _terms(vr, value))
 
 
-def _wanted(vr: str, value: str) -> Iterable[str]:
-    return (fold_name(value),) if vr == "PN" else (_normal(vr, value),)
+def _wanted(vr: str, value: str) -> str:
+    """The term that a document has which matches a key; of a name that of the first group that is asked for, "" where
+    none is."""
+    return next(filter(None, key_groups(value)), "") if vr == "PN" else _normal(vr, value)
+
+
+def _all_ask(vr: str, wanted: Iterable[str]) -> bool:
+    """Whether none of these keys is one that every name matches."""
+    return vr != "PN" or all(wanted)
 
 
 def _normal(vr: str, value: Any) -> str:
@@ -187,7 +194,8 @@ def _in_item(field: str, wanted: Item, path: str) -> Iterator[Clause | None]:
             yield _range(field, vr, condition, f"{below}:")
         elif isinstance(condition, Single | UidList):
             values = condition.uids if isinstance(condition, UidList) else condition.values
-            yield _terms_clause(field, {f"{below}:{term}" for value in values for term in _wanted(vr, value)})
+            terms = [_wanted(vr, value) for value in values]
+            yield _terms_clause(field, {f"{below}:{term}" for term in terms}) if _all_ask(vr, terms) else None
 
 
 def _alike(field: str, attribute: Attribute, names: tuple[str, ...], place: str) -> Clause | None:
@@ -225,7 +233,11 @@ def _wildcards(field: str, attribute: Attribute, patterns: tuple[str, ...], path
         return None
     if any(pattern and not pattern.strip("*") for pattern in patterns):
         return None
-    folded = [re.sub(r"\*+", "*", fold_name(p) if vr == "PN" else p) for p in patterns]
+    if vr == "PN":
+        patterns = tuple(_wanted(vr, pattern) for pattern in patterns)
+        if not _all_ask(vr, patterns):
+            return None
+    folded = [re.sub(r"\*+", "*", pattern) for pattern in patterns]
     # What OpenSearch might read as something else is any character to it; the matcher knows better.
     usual = [path + _UNUSUAL.sub("?", pattern) for pattern in folded if pattern]
     exact = _exact(field, attribute)

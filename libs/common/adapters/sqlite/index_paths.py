@@ -20,7 +20,7 @@ from libs.common.dicom.attributes import (
     STUDY_INSTANCE_UID,
 )
 from libs.common.dicom.matching import Alike, Condition, Range, Single, UidList, Wildcard
-from libs.common.dicom.names import fold_name, sounds_of, words_of
+from libs.common.dicom.names import key_groups, sounds_of, words_of
 
 _HIGHEST = "\U0010ffff"
 _ALWAYS = (SEVERAL, SEVERAL)
@@ -80,7 +80,7 @@ def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[tuple[str, str
         (ACCESSION_NUMBER, "accession", str),
         (PATIENT_ID, "pid", str),
         (STUDY_DESCRIPTION, "description", str),
-        (PATIENT_NAME, "name", fold_name),
+        (PATIENT_NAME, "name", _name_key),
     ):
         condition = conditions.get(tag)
         if not isinstance(condition, Wildcard) or len(condition.patterns) > _MOST_PATTERNS:
@@ -109,11 +109,16 @@ def _uids(condition: Condition) -> Intervals:
     return None if uids is None else [(uid, uid) for uid in uids]
 
 
+def _name_key(key: str) -> str:
+    """What a name column must look like. None holds several component groups: rows that have them are looked at."""
+    return "=".join(key_groups(key))
+
+
 def _texts(fold: Callable[[str], str]) -> Callable[[Condition], Intervals]:
     def intervals(condition: Condition) -> Intervals:
         if isinstance(condition, Single):
             texts = [fold(value)[:NARROW] for value in condition.values]
-            return [_ALWAYS, *[(text, text) for text in texts]]
+            return [_ALWAYS, *[(text, text) for text in texts]] if all(texts) else None
         if isinstance(condition, Wildcard):
             begins = [fold(p).partition("*")[0].partition("?")[0][:NARROW] for p in condition.patterns]
             return [_ALWAYS, *[(begin, begin + _HIGHEST) for begin in begins]] if all(begins) else None
@@ -138,6 +143,6 @@ _BY_SELECTIVITY: tuple[tuple[int, str, Callable[[Condition], Intervals]], ...] =
     (STUDY_INSTANCE_UID, "uid", _uids),
     (ACCESSION_NUMBER, "accession", _texts(str)),
     (PATIENT_ID, "pid", _texts(str)),
-    (PATIENT_NAME, "name", _texts(fold_name)),
+    (PATIENT_NAME, "name", _texts(_name_key)),
     (STUDY_DATE, "date", _dates),
 )

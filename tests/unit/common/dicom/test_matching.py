@@ -59,6 +59,16 @@ def name(text: str) -> dict[str, str]:
         ("Yamada^Tarou=山田^太郎", "Yamada^Tarou=山田^太郎", True),
         ("Yamada^Tarou=山田", "Yamada^Tarou=山田^太郎", False),
         ("STRASSE", "Straße", True),
+        # Component group by component group, whatever groups key and value have (PS3.4 C.2.2.2.1).
+        ("Yamada^Tarou=山田^太郎", "Yamada^Tarou=山田^太郎=やまだ^たろう", True),
+        ("=山田^太郎", "Yamada^Tarou=山田^太郎=やまだ^たろう", True),
+        ("==やまだ^たろう", "Yamada^Tarou=山田^太郎=やまだ^たろう", True),
+        ("Yamada^Tarou==やまだ^たろう", "Yamada^Tarou=山田^太郎=やまだ^たろう", True),
+        ("Yamada^Tarou=", "Yamada^Tarou=山田^太郎", True),
+        ("山田^太郎", "=山田^太郎", True),
+        ("=Yamada^Tarou", "Yamada^Tarou=山田^太郎", False),
+        ("Yamada^Tarou=山田^太郎", "Yamada^Tarou", False),
+        ("Yamada^Hanako=山田^太郎", "Yamada^Tarou=山田^太郎", False),
     ],
 )
 def test_person_names_are_compared_without_case_and_accents(pattern: str, stored: str, expected: bool) -> None:
@@ -73,6 +83,15 @@ def test_person_names_are_compared_without_case_and_accents(pattern: str, stored
         ("M?LLER^*", "Müller^Jörg", True),
         ("M?LLER", "Müller^Jörg", False),
         ("山*", "Yamada=山田^太郎", True),
+        ("yam*=山*", "Yamada=山田^太郎=やまだ", True),
+        ("yam*=*", "Yamada=山田^太郎=やまだ", True),
+        ("yam*=*", "Yamada", True),
+        ("=山*", "Yamada=山田^太郎=やまだ", True),
+        ("*=山*", "Yamada=山田^太郎", True),
+        ("yam*=田*", "Yamada=山田^太郎", False),
+        ("*太郎", "Yamada=山田^太郎=やまだ", True),
+        ("Yamada*太郎", "Yamada=山田^太郎", False),
+        ("=*", "Yamada", True),
     ],
 )
 def test_person_names_match_wildcards(pattern: str, stored: str, expected: bool) -> None:

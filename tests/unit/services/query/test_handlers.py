@@ -35,9 +35,9 @@ async def index(tmp_path: Path) -> AsyncIterator[SearchIndex]:
 
 
 @asynccontextmanager
-async def asking(index: SearchIndex, syntax: str = EXPLICIT) -> AsyncIterator[Association]:
+async def asking(index: SearchIndex, syntax: str = EXPLICIT, *, strict: bool = False) -> AsyncIterator[Association]:
     metrics = Metrics()
-    server = Server(build(index, "GANTRY", metrics), Everyone(), NetworkObserver(metrics, "query"))
+    server = Server(build(index, "GANTRY", metrics, strict=strict), Everyone(), NetworkObserver(metrics, "query"))
     port = await server.start("127.0.0.1", 0)
     peer = Peer("127.0.0.1", port, "GANTRY", "VIEWER")
     models = (PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND)
@@ -192,3 +192,27 @@ async def test_a_peer_that_does_not_read_holds_the_search_up(index: SearchIndex)
         assert final == 0x0000
         assert metrics.find_responses._value.get() == 4001
     await server.drain(1.0)
+
+
+async def test_a_search_of_the_patient_root_without_a_patient_is_answered_and_says_so(index: SearchIndex) -> None:
+    """Workstations search for the studies of a day like that; a setting holds to the letter (PS3.4 C.4.1.2.1)."""
+    await index.apply([entry(n, f"9.{n}", f"1.{n}", f"1.{n}.1", PatientID=f"P{n}") for n in range(3)])
+    for asked in (question("STUDY", StudyDate=""), question("STUDY", PatientID="P*")):
+        async with asking(index) as association:
+            assert await _counted(association, asked) == (
+                3,
+                0x0000,
+                "no single PatientID was given: all patients were searched",
+            )
+        async with asking(index, strict=True) as association:
+            assert (await _counted(association, asked))[:2] == (0, 0xA900)
+    async with asking(index) as association:
+        assert await _counted(association, question("STUDY", PatientID="P1")) == (1, 0x0000, "")
+        # Only the patient need not be named.
+        assert (await _counted(association, question("SERIES", PatientID="P1")))[:2] == (0, 0xA900)
+
+
+async def _counted(association: Association, asked: Dataset) -> tuple[int, int, str]:
+    """How many answers, the final status and its Error Comment."""
+    responses = [r async for r, _ in find(association, PATIENT_ROOT_FIND, to_bytes(asked, EXPLICIT))]
+    return len(responses) - 1, responses[-1].status, responses[-1].text(Element.ERROR_COMMENT)

@@ -96,7 +96,6 @@ def test_limit_is_bounded() -> None:
         ("offset", "100001"),
         ("includefield", "junk"),
         ("fuzzymatching", "maybe"),
-        ("NoSuchKeyword", "x"),
         ("cursor", "junk"),
         ("cursor", "W10"),
         ("cursor", "W1tdXQ"),
@@ -160,3 +159,14 @@ def test_flags_change_what_values_mean() -> None:
     assert condition("ModalitiesInStudy", "CT,PT", "multiplevaluematching") == both
     assert condition("ModalitiesInStudy", "CT,PT") == Single(("CT", "PT"))
     assert condition("PatientID", "A\\B", "multiplevaluematching") == Single(("A", "B"))  # it has one value at most
+
+
+@pytest.mark.parametrize("name", ["_", "NoSuchKeyword", "cb", "", 'a"b\r\nX: y', "x" * 5000])
+def test_a_parameter_that_is_not_known_is_ignored_and_said(name: str) -> None:
+    """PS3.18 8.3.4: caches are kept from answering by a parameter that means nothing to anybody."""
+    search = search_of(STUDIES, [(name, "1"), ("PatientID", "P1")])
+    assert search.query.conditions == {0x00100020: Single(("P1",))}
+    (warning,) = search.warnings
+    assert "was ignored" in warning
+    assert set(warning).isdisjoint('"\r\n')
+    assert len(warning) < 200
