@@ -17,7 +17,7 @@ from libs.common.config.policy import Destination
 from libs.common.config.reload import PolicyFile
 from libs.common.config.settings import Settings
 from libs.common.config.tls import client_context, server_context
-from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
+from libs.common.dicom.storage_classes import StorageClasses, stands_for
 from libs.common.errors import ConfigError
 from libs.common.net import Association, Peer, Server, ServerLimits, Service
 from libs.common.runtime.consumer import ConsumerLoop, report_lag
@@ -239,7 +239,7 @@ class Archive:
 
     @property
     def _storage_classes(self) -> tuple[str, ...]:
-        return (*STORAGE_SOP_CLASSES.values(), *self.settings.dimse.private_sop_classes)
+        return tuple(StorageClasses(self.settings.dimse.private_sop_classes))
 
     async def _listen(self, services: Sequence[Service]) -> None:
         dimse = self.settings.dimse
@@ -263,7 +263,9 @@ class Archive:
             proxy_from=dimse.proxy_from,
             upper_layer=Limits(dimse.max_pdu, dimse.max_associate_request),
         )
-        self._server = Server(services, self._gatekeeper, observer, limits=limits, new_trace=new_trace)
+        self._server = Server(
+            services, self._gatekeeper, observer, limits=limits, new_trace=new_trace, stands_for=stands_for
+        )
         port = dimse_port(self.roles, dimse.port)
         shared = self._worker is not None
         try:

@@ -16,7 +16,7 @@ from libs.common import errors
 from libs.common.config.settings import Settings
 from libs.common.dicom.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, Level, keyword_of
 from libs.common.dicom.charsets import DEFINED_TERMS
-from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
+from libs.common.dicom.storage_classes import RETIRED_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES
 from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from libs.common.net import scu
@@ -76,8 +76,15 @@ def _services() -> str:
 
 
 def _storage() -> str:
-    rows = sorted((UID(uid).name, uid) for uid in STORAGE_SOP_CLASSES.values())
-    return _table(("SOP class", "UID"), rows)
+    now = [(_class_name(keyword, uid), uid, "") for keyword, uid in STORAGE_SOP_CLASSES.items()]
+    retired = [(_class_name(keyword, uid), uid, "yes") for keyword, uid in RETIRED_STORAGE_SOP_CLASSES.items()]
+    return _table(("SOP class", "UID", "retired"), sorted(now + retired))
+
+
+def _class_name(keyword: str, uid: str) -> str:
+    """The standard's name; for a class that is newer than the dictionary at hand, its keyword in words."""
+    name = UID(uid).name
+    return name if name != uid else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", keyword)
 
 
 def _transfer_syntaxes() -> str:

@@ -19,7 +19,7 @@ import uvloop
 from libs.common.clock import SystemClock
 from libs.common.config.load import load_settings
 from libs.common.config.settings import Settings
-from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
+from libs.common.dicom.storage_classes import StorageClasses
 from libs.common.errors import ConfigError, GantryError
 from libs.common.runtime.lifecycle import Lifecycle
 from libs.common.telemetry.logs import get_logger, set_up_logs
@@ -172,7 +172,7 @@ def _process(settings: Settings, roles: frozenset[Role], config: Path | None, wo
 
     if len(roles) > 1:
         raise ConfigError("--role", None, "the door has a process of its own: no other role beside it")
-    return Door(settings, tuple(STORAGE_SOP_CLASSES.values()), SystemClock(), worker=worker)
+    return Door(settings, StorageClasses(settings.dimse.private_sop_classes), SystemClock(), worker=worker)
 
 
 def _welcome(settings: Settings, roles: frozenset[Role], workers: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -35,7 +35,7 @@ class Door:
     name = "door"
 
     def __init__(
-        self, settings: Settings, storage_sop_classes: Sequence[str], clock: Clock, *, worker: int | None = None
+        self, settings: Settings, storage_sop_classes: Container[str], clock: Clock, *, worker: int | None = None
     ) -> None:
         """`worker` numbers a process among several that share the DIMSE port. Raises `ConfigError`."""
         self.settings = settings
@@ -51,7 +51,7 @@ class Door:
         self._tls = server_context(settings.tls)
         self._worker = worker
         self._backends = Backends(settings.door.leave_alone)
-        self._storage = frozenset((*storage_sop_classes, *settings.dimse.private_sop_classes))
+        self._storage = storage_sop_classes
         self._keeper = Doorkeeper(
             self._backends, tuple(self._named), self._storage, _limits(settings), self._tls, clock, self.metrics
         )

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -47,7 +47,7 @@ class Doorkeeper:
         self,
         backends: Backends,
         pools: Collection[Pool],
-        storage: Collection[str],
+        storage: Container[str],
         limits: DoorLimits,
         tls: ssl.SSLContext | None,
         clock: Clock,

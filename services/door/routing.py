@@ -6,7 +6,7 @@ and ask for commitment on one association, workstations propose everything at on
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from enum import StrEnum
 
 from libs.common.net.scu import (
@@ -48,7 +48,7 @@ _POOLS = {
 }
 
 
-def needed(request: AssociateRequest, storage: Collection[str]) -> frozenset[Pool]:
+def needed(request: AssociateRequest, storage: Container[str]) -> frozenset[Pool]:
     """The roles that an association may make use of. Empty where any process will do: verification alone, or nothing
     that any of us serves."""
     roles = {role.sop_class_uid: role for role in request.roles}
@@ -69,7 +69,7 @@ def _of_storage(role: RoleSelection | None) -> set[Pool]:
     return ({Pool.INGEST} if role.scu else set()) | ({Pool.RETRIEVE} if role.scp else set())
 
 
-def choices(request: AssociateRequest, storage: Collection[str], pools: Collection[Pool]) -> list[frozenset[Pool]]:
+def choices(request: AssociateRequest, storage: Container[str], pools: Collection[Pool]) -> list[frozenset[Pool]]:
     """Sets of pools, the best first, of those there are; within a set one is as good as another. Empty where the
     association mixes roles and nobody plays them all."""
     wanted = needed(request, storage)

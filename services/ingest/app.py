@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from libs.common.clock import Clock
-from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
+from libs.common.dicom.storage_classes import StorageClasses
 from libs.common.net import Association, Service
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.log import EventLog
@@ -34,6 +34,6 @@ def build(
     stand still for `stall` seconds; `public_url` is what its senders call us by, where it is known."""
     workers = ThreadPoolExecutor(2, thread_name_prefix="ingest")
     keeper = Keeper(store, log, clock, workers, metrics, settings)
-    classes = (*STORAGE_SOP_CLASSES.values(), *private_sop_classes)
+    classes = StorageClasses(private_sop_classes)
     storage = StorageService({uid: Ability() for uid in classes}, keeper, may_store)
-    return [storage], {Resource.STORE: StoreInstances(keeper, frozenset(classes), stall, public_url)}
+    return [storage], {Resource.STORE: StoreInstances(keeper, classes, stall, public_url)}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-
 from libs.common.dicom.part10 import FileMeta
 from libs.common.dicom.scan import Scan
 from libs.common.dimse import Command
-from libs.common.errors import ClassNotSupported, MismatchedDataSet, NotUnderstood, RefusedDataSet
+from libs.common.errors import MismatchedDataSet, NotUnderstood, RefusedDataSet
 from libs.common.ids import is_uid
 from libs.common.ul import AcceptedContext
 
@@ -21,14 +19,11 @@ def refuse_command(command: Command, context: AcceptedContext) -> RefusedDataSet
     return None
 
 
-def refuse_file(meta: FileMeta, storage_classes: Container[str]) -> RefusedDataSet | None:
-    """Why a Part 10 file is refused before its data set is looked at; None where it is not."""
-    if not is_uid(meta.sop_instance_uid):
-        return NotUnderstood("file meta information names no sop instance")
+def refuse_file(meta: FileMeta) -> RefusedDataSet | None:
+    """Why a Part 10 file is refused before its data set is looked at; None where it is not. What it says of class and
+    instance may be missing or wrong: the data set says so, too."""
     if not is_uid(meta.transfer_syntax_uid):
         return NotUnderstood("file meta information names no transfer syntax")
-    if meta.sop_class_uid not in storage_classes:
-        return ClassNotSupported("not a storage sop class that is served")
     return None
 
 

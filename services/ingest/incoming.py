@@ -15,7 +15,7 @@ from libs.common.telemetry.logs import get_logger
 from libs.common.web.negotiation import DICOM, parse_content_type
 from services.ingest.checks import refuse_file
 from services.ingest.keeping import Announced, InstanceSink, Keeper, Sender
-from services.ingest.outcomes import Outcome, failed, kept
+from services.ingest.outcomes import MISMATCH, Outcome, failed, kept
 
 _WINDOW = 8
 """Objects of one request whose store and log are waited for at once."""
@@ -91,8 +91,9 @@ class IncomingFile:
         except NotUnderstood as error:
             self.refuse(error)
             return b""
-        announced = Announced(meta.sop_class_uid, meta.sop_instance_uid, meta.transfer_syntax_uid, self._study)
-        self._sink = self._keeper.receive(self._sender, announced, refuse_file(meta, self._storage_classes))
+        names = meta.sop_class_uid, meta.sop_instance_uid, meta.transfer_syntax_uid
+        announced = Announced(*names, self._study, classes=self._storage_classes)
+        self._sink = self._keeper.receive(self._sender, announced, refuse_file(meta))
         self._head = b""
         return head[meta.data_set_offset :]
 
@@ -149,6 +150,9 @@ async def settle(keeper: Keeper, sink: InstanceSink, warning: int = 0) -> Outcom
         keeper.answered(sink, error.dicom_status)
         return failed(error, sink.announced.sop_class_uid, sink.announced.sop_instance_uid)
     keeper.answered(sink, SUCCESS)
+    if sink.differs:
+        _log.info("file meta information names another instance than its data set, which counts", trace=event.trace)
+        warning = warning or MISMATCH
     return kept(event, warning)
 
 

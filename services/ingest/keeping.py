@@ -7,6 +7,7 @@ store and its event is acknowledged by the log. A crash before that leaves at mo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from prometheus_client import Counter, Histogram
 from libs.common.clock import Clock
 from libs.common.dicom.part10 import file_meta
 from libs.common.dicom.scan import Scan
-from libs.common.errors import DependencyUnavailable, RefusedDataSet
+from libs.common.errors import ClassNotSupported, DependencyUnavailable, RefusedDataSet
 from libs.common.events import InstanceStored
 from libs.common.ids import DEFAULT_PARTITION, Receipt, is_ae_title
 from libs.common.net.service import SUCCESS
@@ -51,12 +52,14 @@ class Sender:
 @dataclass(frozen=True, slots=True)
 class Announced:
     """What is said of an object before its data set comes: by the C-STORE command and the presentation context, or by
-    the file meta information. `study_instance_uid` is "" where it may be any."""
+    the file meta information. `study_instance_uid` is "" where it may be any. The data set must name the same class and
+    instance, except where `classes` is given: then what it names counts, if its class is one of these."""
 
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
     study_instance_uid: str = ""
+    classes: Container[str] | None = None
 
 
 class InstanceSink(ObjectSink):
@@ -79,23 +82,33 @@ class InstanceSink(ObjectSink):
         self.stored_at = stored_at
         self.partition = DEFAULT_PARTITION
         self.key = self.receipt.object_key(self.partition)
-        calling = sender.calling_ae_title if is_ae_title(sender.calling_ae_title) else ""
-        names = announced.sop_class_uid, announced.sop_instance_uid
-        head = b"" if refused else file_meta(*names, announced.transfer_syntax_uid, calling)
+        self.names = announced.sop_class_uid, announced.sop_instance_uid
         super().__init__(
             store,
             workers,
             chunks,
             self.key,
-            head,
             announced.transfer_syntax_uid,
             max_size=settings.max_object_size,
             refused=refused,
         )
 
+    @property
+    def differs(self) -> bool:
+        """Whether the data set names another class or instance than was announced, and counts."""
+        return self.names != (self.announced.sop_class_uid, self.announced.sop_instance_uid)
+
+    def head(self, names: tuple[str, str] | None) -> bytes:
+        if names is not None and self.announced.classes is not None:
+            self.names = names
+        calling = self.sender.calling_ae_title
+        return file_meta(*self.names, self.announced.transfer_syntax_uid, calling if is_ae_title(calling) else "")
+
     def check(self, scan: Scan) -> None:
         announced = self.announced
-        check_agreement(scan, announced.sop_class_uid, announced.sop_instance_uid, announced.study_instance_uid or None)
+        check_agreement(scan, *self.names, announced.study_instance_uid or None)
+        if announced.classes is not None and scan.sop_class_uid not in announced.classes:
+            raise ClassNotSupported("not a storage sop class that is served")
 
 
 class Keeper:

@@ -12,6 +12,8 @@ from libs.common.ids import is_uid
 
 COERCED = 0xB000
 """PS3.18 table I.2-1: Coercion of Data Elements."""
+MISMATCH = 0xB007
+"""PS3.18 table I.2-1: Data Set does not match SOP Class; here also: it is another instance than the file says."""
 
 _OK, _ACCEPTED, _CONFLICT, _UNAVAILABLE = 200, 202, 409, 503
 

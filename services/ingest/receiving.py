@@ -65,7 +65,6 @@ class ObjectSink:
         workers: Executor,
         chunks: Chunks,
         key: str,
-        head: bytes,
         transfer_syntax_uid: str,
         *,
         max_size: int,
@@ -75,7 +74,7 @@ class ObjectSink:
         self._workers = workers
         self._chunks = chunks
         self._key = key
-        self._head = head
+        self._head = b""
         self._max_size = max_size
         self._error: GantryError | None = refused
         self._scanner = Scanner(transfer_syntax_uid)
@@ -137,8 +136,13 @@ class ObjectSink:
         finally:
             await self._stop_spilling()
 
+    def head(self, names: tuple[str, str] | None) -> bytes:
+        """The bytes before the data set. Called once, when they are needed: `names` are the SOP class and instance that
+        the data set names, as far as it has passed by then."""
+        raise NotImplementedError
+
     def check(self, scan: Scan) -> None:
-        """Called with the scan before the object becomes visible; a subclass or caller may replace it."""
+        """Called with the scan before the object becomes visible; raises `RefusedDataSet` where it must not."""
 
     # ---- inside
 
@@ -153,6 +157,7 @@ class ObjectSink:
         chunk = self._chunk if self._chunk is not None else memoryview(b"")
         data = chunk[: self._filled]
         self._absorb(data)
+        self._head = self.head(self._scanner.names)
         self._conclude()
         await self._store.put(self._key, (self._head, data))
 
@@ -201,6 +206,7 @@ class ObjectSink:
         await asyncio.get_running_loop().run_in_executor(self._workers, self._absorb, data)
         if self._writer is None:
             self._writer = self._store.writer(self._key)
+            self._head = self.head(self._scanner.names)
             await self._writer.write(self._head)
         await self._writer.write(data)
 

@@ -79,17 +79,17 @@ def _parse(head: bytes) -> FileMeta | int:
     if head[PREAMBLE_LENGTH:_START] != b"DICM"[: max(0, len(head) - PREAMBLE_LENGTH)]:
         raise NotUnderstood("not a part 10 file: no DICM prefix")
     pos = _START
-    end: int | None = None
     values: dict[int, bytes] = {}
-    while pos != end:
+    while True:
         if pos > MAX_META_LENGTH:
             raise NotUnderstood("file meta information is too large")
         if len(head) < pos + 8:
             return pos + 8
         length: int
         group, number, vr, length = _SHORT.unpack_from(head, pos)
-        if group != 0x0002:
-            # PS3.10 7.1: the meta ends where its group ends; this rules where the group length is missing or wrong.
+        if group != 0x0002 or not vr.isalpha():
+            # PS3.10 7.1: the meta ends where its group ends, whatever (0002,0000) says: some writers count wrongly, and
+            # what they left out would become part of the data set. A deflated data set may begin with any bytes.
             break
         start = pos + 8
         if vr in LONG_VRS:
@@ -103,8 +103,6 @@ def _parse(head: bytes) -> FileMeta | int:
         if len(head) < pos:
             return pos
         values[number] = bytes(head[start:pos])
-        if number == _GROUP_LENGTH and length == 4:
-            end = pos + _UINT32.unpack(values[number])[0]
     return _meta(pos, values)
 
 

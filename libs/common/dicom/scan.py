@@ -67,6 +67,12 @@ class Scanner:
             for inflated in self._inflater.feed(piece):
                 self._walk.feed(inflated)
 
+    @property
+    def names(self) -> tuple[str, str] | None:
+        """SOP class and SOP instance, once both have passed by and are UIDs."""
+        uids = [self._walk.uids.get(tag, b"").decode("latin-1") for tag in (SOP_CLASS_UID, SOP_INSTANCE_UID)]
+        return (uids[0], uids[1]) if all(is_uid(uid) for uid in uids) else None
+
     def finish(self) -> Scan:
         """The data set is complete.
 

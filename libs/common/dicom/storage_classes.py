@@ -1,7 +1,36 @@
 """The SOP classes of the Storage service class (PS3.4 B.5, with what is retired and still sent), by keyword.
 
 A table of our own, since pynetdicom's package brings along an engine that services do not use; a test compares the two.
+The table gives names. What may be stored is a rule: archives that move here hold objects of classes that were retired
+twenty years ago, and modalities are newer than any table.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from libs.common.ids import is_uid
+
+_ROOT = "1.2.840.10008.5.1.4.1.1."
+"""PS3.6 table A-1: below this are the storage classes, but for those in `NOT_OF_PATIENTS`."""
+NOT_OF_PATIENTS = frozenset(
+    _ROOT + number
+    for number in (
+        "200.1",  # CT Defined Procedure Protocol, with what belongs to its service class
+        "200.3",  # Protocol Approval, likewise
+        "200.4",
+        "200.5",
+        "200.6",
+        "200.7",  # XA Defined Procedure Protocol
+        "201.1",  # Inventory, with what belongs to its service class
+        "201.2",
+        "201.3",
+        "201.4",
+        "201.5",
+        "201.6",
+    )
+)
+"""Objects without a patient or a study (PS3.4 GG.2), and other service classes: nothing here finds them."""
 
 STORAGE_SOP_CLASSES: dict[str, str] = {
     "ComputedRadiographyImageStorage": "1.2.840.10008.5.1.4.1.1.1",
@@ -175,3 +204,53 @@ STORAGE_SOP_CLASSES: dict[str, str] = {
     "RTBeamsDeliveryInstructionStorage": "1.2.840.10008.5.1.4.34.7",
     "RTBrachyApplicationSetupDeliveryInstructionsStorage": "1.2.840.10008.5.1.4.34.10",
 }
+RETIRED_STORAGE_SOP_CLASSES: dict[str, str] = {
+    "UltrasoundMultiFrameImageStorageRetired": "1.2.840.10008.5.1.4.1.1.3",
+    "NuclearMedicineImageStorageRetired": "1.2.840.10008.5.1.4.1.1.5",
+    "UltrasoundImageStorageRetired": "1.2.840.10008.5.1.4.1.1.6",
+    "StandaloneOverlayStorage": "1.2.840.10008.5.1.4.1.1.8",
+    "StandaloneCurveStorage": "1.2.840.10008.5.1.4.1.1.9",
+    "WaveformStorageTrial": "1.2.840.10008.5.1.4.1.1.9.1",
+    "StandaloneModalityLUTStorage": "1.2.840.10008.5.1.4.1.1.10",
+    "StandaloneVOILUTStorage": "1.2.840.10008.5.1.4.1.1.11",
+    "XRayAngiographicBiPlaneImageStorage": "1.2.840.10008.5.1.4.1.1.12.3",
+    "VLImageStorageTrial": "1.2.840.10008.5.1.4.1.1.77.1",
+    "VLMultiFrameImageStorageTrial": "1.2.840.10008.5.1.4.1.1.77.2",
+    "TextSRStorageTrial": "1.2.840.10008.5.1.4.1.1.88.1",
+    "AudioSRStorageTrial": "1.2.840.10008.5.1.4.1.1.88.2",
+    "DetailSRStorageTrial": "1.2.840.10008.5.1.4.1.1.88.3",
+    "ComprehensiveSRStorageTrial": "1.2.840.10008.5.1.4.1.1.88.4",
+    "StandalonePETCurveStorage": "1.2.840.10008.5.1.4.1.1.129",
+    "RTBeamsDeliveryInstructionStorageTrial": "1.2.840.10008.5.1.4.34.1",
+}
+"""PS3.6 table A-1, those that are marked as retired, and are still what old archives hold."""
+
+
+def is_storage_class(uid: str) -> bool:
+    """Whether objects of this SOP class are taken, whether or not its name is known here."""
+    return uid in _KNOWN or (uid.startswith(_ROOT) and uid not in NOT_OF_PATIENTS and is_uid(uid))
+
+
+_KNOWN = frozenset((*STORAGE_SOP_CLASSES.values(), *RETIRED_STORAGE_SOP_CLASSES.values()))
+
+
+class StorageClasses:
+    """All storage SOP classes, with private ones of an installation. Iterates over those that have a name."""
+
+    def __init__(self, private: Iterable[str] = ()) -> None:
+        self._private = tuple(private)
+
+    def __contains__(self, uid: object) -> bool:
+        return isinstance(uid, str) and (is_storage_class(uid) or uid in self._private)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*STORAGE_SOP_CLASSES.values(), *RETIRED_STORAGE_SOP_CLASSES.values(), *self._private))
+
+
+def stands_for(abstract_syntax: str) -> str:
+    """The abstract syntax under which one is served that no service names: a storage class without a name like any
+    other storage class."""
+    return _ANY if is_storage_class(abstract_syntax) else abstract_syntax
+
+
+_ANY = STORAGE_SOP_CLASSES["SecondaryCaptureImageStorage"]

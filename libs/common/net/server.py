@@ -90,7 +90,10 @@ class Server:
         *,
         limits: ServerLimits | None = None,
         new_trace: Callable[[], str] = lambda: "",
+        stands_for: Callable[[str], str] = lambda abstract_syntax: abstract_syntax,
     ) -> None:
+        """`stands_for` names, for an abstract syntax that no service has, the one that it is served like."""
+        self.stands_for = stands_for
         self.limits = limits or ServerLimits()
         self.gatekeeper = gatekeeper
         self.observer = observer
@@ -111,6 +114,10 @@ class Server:
         self._listener: Acceptor | asyncio.Server | None = None
         self._opening: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.TimerHandle | None = None
+
+    def served_as(self, abstract_syntax: str) -> str:
+        """Under which abstract syntax this one is served."""
+        return abstract_syntax if abstract_syntax in self.abilities else self.stands_for(abstract_syntax)
 
     async def start(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, reuse_port: bool = False) -> int:
         """Listen; returns the port (a free one where `port` is 0)."""
@@ -265,9 +272,12 @@ class _Accepting:
 
     def _accept(self, request: AssociateRequest, allowed: frozenset[str] | None) -> None:
         server = self._server
-        abilities = server.abilities
-        if allowed is not None:
-            abilities = {uid: ability for uid, ability in abilities.items() if uid in allowed}
+        served_as = {cx.abstract_syntax: server.served_as(cx.abstract_syntax) for cx in request.contexts}
+        abilities = {
+            uid: server.abilities[known]
+            for uid, known in served_as.items()
+            if known in server.abilities and (allowed is None or known in allowed)
+        }
         results, roles, contexts = negotiate(request, abilities)
         window = (
             min(request.async_window[0] or server.limits.window, server.limits.window)
@@ -306,11 +316,11 @@ class _Accepting:
 
     def _services(self, contexts: Mapping[int, AcceptedContext]) -> dict[str, Service]:
         """Only where the requestor is SCU do we perform."""
-        known = self._server.services
+        server = self._server
         return {
-            cx.abstract_syntax: known[cx.abstract_syntax]
+            cx.abstract_syntax: service
             for cx in contexts.values()
-            if cx.requestor_is_scu and cx.abstract_syntax in known
+            if cx.requestor_is_scu and (service := server.services.get(server.served_as(cx.abstract_syntax)))
         }
 
     def mind_deadlines(self, now: float) -> None:

@@ -8,16 +8,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
 from libs.common.adapters.files import open_file_store
 from libs.common.adapters.sqlite import open_sqlite_log
 from libs.common.clock import SystemClock
+from libs.common.dicom.part10 import file_meta, parse_meta
+from libs.common.dicom.storage_classes import StorageClasses
 from libs.common.events import InstanceStored, decode
-from libs.common.ports.blobs import BlobStore
+from libs.common.ports.blobs import BlobStore, read_whole
 from libs.common.ports.log import EventLog
 from libs.common.telemetry.metrics import Metrics
 from services.ingest.incoming import IncomingFile, IncomingFiles, Settling
 from services.ingest.keeping import IngestSettings, Keeper, Sender
+from tests.support.dicom import EXPLICIT
 from tests.support.objects import CT, data_set, file_bytes
 
 SENDER = Sender("00-" + "1" * 32 + "-" + "2" * 16 + "-01", "ward", "", "127.0.0.1")
@@ -95,3 +99,40 @@ async def test_outcomes_are_in_the_order_of_the_parts(tmp_path: Path) -> None:
         outcomes = await settling.outcomes()
         assert [outcome.sop_instance_uid for outcome in outcomes] == [one.SOPInstanceUID for one in made]
         assert len(await told(log)) == 30
+
+
+def with_meta(made: Dataset, sop_class: str, sop_instance: str) -> bytes:
+    """A file whose file meta information names something else than its data set."""
+    content = file_bytes(made)
+    offset = parse_meta(content).data_set_offset
+    return file_meta(sop_class, sop_instance, EXPLICIT) + content[offset:]
+
+
+@pytest.mark.parametrize("size", [4, 1500])
+@pytest.mark.parametrize(("sop_class", "sop_instance"), [(CT, "1.2.3.4"), ("1.2.840.10008.5.1.4.1.1.4", ""), ("", "")])
+async def test_the_data_set_says_what_it_is_where_its_file_says_something_else(
+    size: int, sop_class: str, sop_instance: str, tmp_path: Path
+) -> None:
+    """As by C-STORE, where the file meta information never travels. The file that is kept says what is true."""
+    made = data_set(size=size)
+    async with keeping(tmp_path) as (keeper, store, log):
+        file = IncomingFile(keeper, SENDER, {CT})
+        await file.feed(with_meta(made, sop_class, sop_instance))
+        outcome = await file.settle()
+        assert (outcome.failure, outcome.warning) == (0, 0xB007)
+        assert (outcome.sop_class_uid, outcome.sop_instance_uid) == (CT, made.SOPInstanceUID)
+        [event] = await told(log)
+        meta = parse_meta(await read_whole(store, event.object_key))
+        assert (meta.sop_class_uid, meta.sop_instance_uid) == (CT, made.SOPInstanceUID)
+        assert meta.data_set_offset == event.data_set_offset
+
+
+async def test_a_data_set_of_a_class_that_is_not_served_is_refused_whatever_its_file_says(tmp_path: Path) -> None:
+    made = data_set(size=4)
+    made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.201.6"
+    async with keeping(tmp_path) as (keeper, store, log):
+        file = IncomingFile(keeper, SENDER, StorageClasses())
+        await file.feed(with_meta(made, CT, made.SOPInstanceUID))
+        assert (await file.settle()).failure == 0x0122
+        assert await keys(store) == []
+        assert await told(log) == []

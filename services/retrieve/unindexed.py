@@ -1,0 +1,114 @@
+"""What is acknowledged can be fetched at once: what the indexers have not passed yet is looked up on the event log.
+
+A sender that was told Success, or a viewer that was sent the Retrieve URL of a STOW response, may ask within the tenth of
+a second that the index is behind, or in the minutes that it is behind after an outage. Only what is asked for by its
+Study Instance UID is looked up: events lie on the log by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from libs.common.dicom.attributes import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from libs.common.dicom.layout import Layout, pack_layout
+from libs.common.dicom.matching import Condition, Query, Single, UidList
+from libs.common.errors import DependencyUnavailable, UndecodableEvent
+from libs.common.events import INDEXERS, TOPICS, InstanceStored, decode
+from libs.common.ports.index import InstanceKey, Location, SearchIndex
+from libs.common.ports.log import EventLog
+from libs.common.runtime.losses import instance_of
+from libs.common.telemetry.logs import get_logger
+
+_INSTANCES = TOPICS[InstanceStored].name
+_MOST_STUDIES = 16
+"""Studies of one request that are looked up on the log; who asks for more does not ask for what he has just sent."""
+_UIDS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
+_logger = get_logger("retrieve")
+
+
+class Locator:
+    """Where objects are, by the index and the log together."""
+
+    def __init__(self, index: SearchIndex, log: EventLog) -> None:
+        self._index = index
+        self._log = log
+
+    async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
+        """`SearchIndex.locate`, and at last what is stored and not indexed yet."""
+        # The log first: what the indexers commit in between is in the index by then.
+        waiting = await self._waiting(query)
+        async for page in self._index.locate(query):
+            for location in page:
+                waiting.pop(instance_of(location), None)
+            yield page
+        if waiting:
+            yield sorted(waiting.values(), key=lambda at: (at.study_instance_uid, at.series_instance_uid))
+
+    async def current(self, partition: str, instance: InstanceKey) -> Location | None:
+        """The current object of an instance; None where it is not stored."""
+        location = (await self._index.current(partition, [instance])).get(instance)
+        if location is not None:
+            return location
+        waiting = await self._of_study(partition, instance.study_instance_uid)
+        return waiting.get(instance) or (await self._index.current(partition, [instance])).get(instance)
+
+    async def _waiting(self, query: Query) -> dict[InstanceKey, Location]:
+        """What matches of the studies that a query names."""
+        conditions = query.conditions
+        studies = _uids(conditions.get(STUDY_INSTANCE_UID))
+        if not studies or len(studies) > _MOST_STUDIES or not conditions.keys() <= set(_UIDS):
+            return {}
+        series, instances = (_uids(conditions.get(tag)) for tag in (SERIES_INSTANCE_UID, SOP_INSTANCE_UID))
+        found: dict[InstanceKey, Location] = {}
+        for study in studies:
+            for key, location in (await self._of_study(query.partition, study)).items():
+                if (not series or key.series_instance_uid in series) and (
+                    not instances or key.sop_instance_uid in instances
+                ):
+                    found[key] = location
+        return found
+
+    async def _of_study(self, partition: str, study: str) -> dict[InstanceKey, Location]:
+        try:
+            records = await self._log.uncommitted(INDEXERS, _INSTANCES, study)
+        except DependencyUnavailable as error:
+            # Reads degrade alone: what is indexed can be fetched while the log is away, or the index far behind.
+            _logger.warning("what is not indexed yet cannot be looked up", error=error)
+            return {}
+        found: dict[InstanceKey, Location] = {}
+        for record in records:
+            event = _event(record.payload)
+            if event is not None and event.partition == partition:
+                location = _location(event)
+                # The earliest receipt is current, here as in the index.
+                found.setdefault(instance_of(location), location)
+        return found
+
+
+def _event(payload: bytes) -> InstanceStored | None:
+    try:
+        event = decode(payload)
+    except UndecodableEvent:
+        return None  # the indexer buries it
+    return event if isinstance(event, InstanceStored) else None
+
+
+def _location(event: InstanceStored) -> Location:
+    return Location(
+        event.study_instance_uid,
+        event.series_instance_uid,
+        event.sop_instance_uid,
+        event.sop_class_uid,
+        event.transfer_syntax_uid,
+        event.object_key,
+        event.data_set_offset,
+        event.data_set_length,
+        event.digest,
+        pack_layout(Layout(event.header_length, event.bulk, event.pixel_data)),
+    )
+
+
+def _uids(condition: Condition | None) -> Sequence[str]:
+    if isinstance(condition, UidList):
+        return condition.uids
+    return condition.values if isinstance(condition, Single) else ()
