@@ -36,7 +36,7 @@ from services.verification import VerificationService
 from services.web import HealthServer, in_words
 
 if TYPE_CHECKING:
-    from services.retrieve.conversion import Converter
+    from services.retrieve.pixels.converter import Converter
 
 log = get_logger("archive")
 
@@ -198,14 +198,16 @@ class Archive:
 
     def _retrieve(self, stores: Stores) -> list[Service]:
         from services.retrieve import app as retrieve_app
-        from services.retrieve.conversion import Converter
+        from services.retrieve.damage import DamageReports
         from services.retrieve.handlers import RetrieveSettings
+        from services.retrieve.pixels.converter import Converter
         from services.retrieve.web import WebSettings
 
         http, retrieve = self.settings.http, self.settings.retrieve
         converter = self._converter = Converter()
         web = WebSettings(http.url, retrieve.metadata_memory, http.stall)
-        self.health.serve(retrieve_app.build_web(stores.objects, stores.index, converter, web))
+        reports = DamageReports(self.metrics)
+        self.health.serve(retrieve_app.build_web(stores.objects, stores.index, converter, web, reports))
         return retrieve_app.build(
             stores.objects,
             stores.index,
@@ -215,6 +217,7 @@ class Archive:
             self._storage_classes,
             self.metrics,
             RetrieveSettings(retrieve.suboperation_retries + 1, retrieve.window, retrieve.retry_delay),
+            reports,
             response_timeout=retrieve.response_timeout,
             read_ahead=(retrieve.read_ahead, retrieve.read_ahead_total),
             parallel=(retrieve.parallel_destinations, retrieve.parallel_per_destination),
