@@ -19,9 +19,13 @@ from libs.common.config.settings import Settings
 from libs.common.config.tls import client_context, server_context
 from libs.common.dicom.storage_classes import StorageClasses, stands_for
 from libs.common.errors import ConfigError
+from libs.common.ids import DEFAULT_PARTITION
 from libs.common.net import Association, Peer, Server, ServerLimits, Service
+from libs.common.ports.index import Location
 from libs.common.runtime.consumer import ConsumerLoop, report_lag
+from libs.common.runtime.integrity import Damage
 from libs.common.runtime.lifecycle import Component, Lifecycle, State
+from libs.common.runtime.losses import Losses
 from libs.common.telemetry.logs import get_logger
 from libs.common.telemetry.metrics import Metrics
 from libs.common.telemetry.traces import new_trace
@@ -36,7 +40,7 @@ from services.verification import VerificationService
 from services.web import HealthServer, in_words
 
 if TYPE_CHECKING:
-    from services.retrieve.conversion import Converter
+    from services.retrieve.pixels.converter import Converter
 
 log = get_logger("archive")
 
@@ -200,23 +204,34 @@ class Archive:
 
     def _retrieve(self, stores: Stores) -> list[Service]:
         from services.retrieve import app as retrieve_app
-        from services.retrieve.conversion import Converter
+        from services.retrieve.damage import MISSING, DamageReports
         from services.retrieve.handlers import RetrieveSettings
+        from services.retrieve.pixels.converter import Converter
+        from services.retrieve.unindexed import Locator
         from services.retrieve.web import WebSettings
 
         http, retrieve = self.settings.http, self.settings.retrieve
         converter = self._converter = Converter()
         web = WebSettings(http.url, retrieve.metadata_memory, http.stall)
-        self.health.serve(retrieve_app.build_web(stores.objects, stores.index, converter, web))
+        losses = Losses(stores.log, self.clock, self.metrics, "retrieve")
+
+        def lost(location: Location, reason: str) -> None:
+            damage = Damage.MISSING if reason == MISSING else Damage.DAMAGED
+            losses.report_soon(DEFAULT_PARTITION, location, damage)
+
+        reports = DamageReports(self.metrics, lost)
+        locator = Locator(stores.index, stores.log)
+        self.health.serve(retrieve_app.build_web(stores.objects, locator, converter, web, reports))
         return retrieve_app.build(
             stores.objects,
-            stores.index,
+            locator,
             self._destination,
             self.clock,
             converter,
             self._storage_classes,
             self.metrics,
             RetrieveSettings(retrieve.suboperation_retries + 1, retrieve.window, retrieve.retry_delay),
+            reports,
             response_timeout=retrieve.response_timeout,
             read_ahead=(retrieve.read_ahead, retrieve.read_ahead_total),
             parallel=(retrieve.parallel_destinations, retrieve.parallel_per_destination),

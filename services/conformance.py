@@ -31,7 +31,7 @@ from services.query import web as query_web
 from services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
 from services.query.search import MAX_LIMIT, MAX_OFFSET, RETURNED
 from services.retrieve import web as retrieve_web
-from services.retrieve import web_frames
+from services.retrieve import web_bulk, web_frames
 from services.retrieve.fragments import MOST_LOOKED_AT
 from services.retrieve.plan import UNCOMPRESSED, convertible
 from services.retrieve.representations import BY_SYNTAX
@@ -153,7 +153,7 @@ def _web_representations() -> str:
         ("QIDO-RS", "matches", _offered(query_web.OFFERS)),
         ("WADO-RS", "study, series, instance", _offered(retrieve_web.OBJECTS)),
         ("WADO-RS", "metadata", _offered(retrieve_web.METADATA)),
-        ("WADO-RS", "bulk data", _offered(web_frames.BULK)),
+        ("WADO-RS", "bulk data", _offered(web_bulk.BULK)),
         ("WADO-RS", "rendered, thumbnail", _offered(web_frames.PICTURES)),
     ]
     return _table(("service", "of", "media types, the default first"), rows)

@@ -14,6 +14,7 @@ from libs.common.net import Source
 from libs.common.ports.blobs import OPEN_AHEAD
 from libs.common.ports.index import Location
 from libs.common.ul import AcceptedContext
+from services.retrieve.budget import Budget
 
 Opened = tuple[Source, int]
 """A source and how many bytes it gives."""
@@ -22,28 +23,6 @@ Opener = Callable[[Location, AcceptedContext], Awaitable[Opened]]
 
 _LEAST = 1 << 20
 _LEAST_OF_LONG = 4 << 20
-
-
-class Budget:
-    """Bytes that may be held; what is taken from a part counts in the whole too."""
-
-    def __init__(self, limit: int, whole: Budget | None = None) -> None:
-        self.limit = limit
-        self.taken = 0
-        self._whole = whole
-
-    def take(self, count: int) -> bool:
-        """Whether there was room for `count` bytes, which are taken then."""
-        if self.taken + count > self.limit or (self._whole is not None and not self._whole.take(count)):
-            return False
-        self.taken += count
-        return True
-
-    def give_back(self, count: int) -> None:
-        """`count` bytes are free again."""
-        self.taken -= count
-        if self._whole is not None:
-            self._whole.give_back(count)
 
 
 def cost(location: Location, context: AcceptedContext, budget: Budget) -> int:

@@ -16,19 +16,23 @@ from libs.common.net.scu import (
     STUDY_ROOT_MOVE,
 )
 from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import SearchIndex
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Ability
 from libs.common.web.routes import Resource
 from libs.common.web.server import Handler
-from services.retrieve.conversion import Converter
+from services.retrieve.damage import DamageReports
+from services.retrieve.fragments import FrameFinder
 from services.retrieve.handlers import Destinations, RetrieveService, RetrieveSettings
 from services.retrieve.lanes import Lanes
 from services.retrieve.metadata import Metadata
+from services.retrieve.opening import Openings
+from services.retrieve.pixels.converter import Converter
 from services.retrieve.plan import UNCOMPRESSED
 from services.retrieve.reading import Objects
 from services.retrieve.suboperations import SubOperations
+from services.retrieve.unindexed import Locating
 from services.retrieve.web import Finder, ObjectService, WebSettings
+from services.retrieve.web_bulk import BulkService
 from services.retrieve.web_frames import FrameService
 from services.retrieve.web_uri import UriService
 
@@ -43,24 +47,33 @@ _RETRIEVE = (
 
 
 def build_web(
-    store: BlobStore, index: SearchIndex, converter: Converter, settings: WebSettings
+    store: BlobStore,
+    index: Locating,
+    converter: Converter,
+    settings: WebSettings,
+    reports: DamageReports | None = None,
 ) -> dict[Resource, Handler]:
-    """The DICOMweb half of this role."""
-    finder, objects = Finder(index), Objects(store)
-    whole = ObjectService(finder, objects, Metadata(objects, settings.metadata_memory), converter, settings)
-    frames = FrameService(finder, objects, converter, settings)
-    return {**whole.handlers(), **frames.handlers(), **UriService(finder, whole, frames).handlers()}
+    """The DICOMweb half of this role. `index` says where objects are, as in `build`."""
+    finder, objects = Finder(index), Objects(store, reports)
+    found = FrameFinder(objects)
+    openings = Openings(objects, converter, found)
+    whole = ObjectService(finder, openings, Metadata(objects, settings.metadata_memory), settings)
+    frames = FrameService(finder, objects, found, converter, settings)
+    bulk = BulkService(finder, objects, found, frames, settings)
+    uri = UriService(finder, whole, frames)
+    return {**whole.handlers(), **frames.handlers(), **bulk.handlers(), **uri.handlers()}
 
 
 def build(
     store: BlobStore,
-    index: SearchIndex,
+    index: Locating,
     destinations: Destinations,
     clock: Clock,
     converter: Converter,
     storage_sop_classes: Sequence[str],
     metrics: Metrics,
     settings: RetrieveSettings | None = None,
+    reports: DamageReports | None = None,
     *,
     response_timeout: float = 120.0,
     read_ahead: tuple[int, int] = (32 << 20, 128 << 20),
@@ -73,9 +86,9 @@ def build(
     sent = Ability(scp=False, scu=True)
     abilities = dict.fromkeys(storage_sop_classes, sent) | dict.fromkeys(_RETRIEVE, asked)
     per_association, per_process = read_ahead
+    objects = Objects(store, reports)
     sub_operations = SubOperations(
-        store,
-        converter,
+        Openings(objects, converter, FrameFinder(objects)),
         response_timeout=response_timeout,
         per_association=per_association,
         per_process=per_process,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -15,13 +15,14 @@ from libs.common.dimse.command import Value
 from libs.common.errors import GantryError, PeerError
 from libs.common.net import MemorySink, Peer, Request, Sink, connect
 from libs.common.net.service import CANCELLED, PENDING
-from libs.common.ports.index import Location, SearchIndex
+from libs.common.ports.index import Location
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Abilities
 from services.retrieve.lanes import Lanes
 from services.retrieve.plan import batches
 from services.retrieve.selection import select
 from services.retrieve.suboperations import Counters, SubOperations
+from services.retrieve.unindexed import Locating
 
 log = structlog.get_logger("gantry.retrieve")
 
@@ -68,7 +69,7 @@ class RetrieveService:
     def __init__(
         self,
         abilities: Abilities,
-        index: SearchIndex,
+        index: Locating,
         sub_operations: SubOperations,
         destinations: Destinations,
         clock: Clock,
@@ -107,7 +108,7 @@ class RetrieveService:
             await self._get(request, locations, counters)
         else:
             await self._move(request, peer, locations, counters)
-        await self._conclude(request, counters)
+        await self._conclude(request, locations, counters)
 
     async def _locate(self, query: Query) -> list[Location]:
         locations: list[Location] = []
@@ -184,7 +185,11 @@ class RetrieveService:
             counters.count(location, _UNABLE_TO_PERFORM)
         return []
 
-    async def _conclude(self, request: Request, counters: Counters) -> None:
+    async def _conclude(self, request: Request, locations: Sequence[Location], counters: Counters) -> None:
+        if not request.cancelled:
+            # PS3.4 C.4.2.1.5, C.4.3.1.4: every sub-operation is counted; what nobody heard of was not sent.
+            for location in counters.uncounted(locations):
+                counters.count(location, _UNABLE_TO_PERFORM)
         status = CANCELLED if request.cancelled and counters.remaining else counters.final_status
         elements = counters.elements(with_remaining=status == CANCELLED)
         failed = None

@@ -15,6 +15,7 @@ from libs.common.dicom.json_model import Attributes, BulkUri, attributes_of, nam
 from libs.common.dicom.json_texts import Texts
 from libs.common.dicom.transfer_syntaxes import encoding_of
 from libs.common.ports.index import Location
+from services.retrieve.damage import Damaged
 from services.retrieve.reading import Head, Objects
 
 _BASE = f"gantry-{secrets.token_hex(16)}:"
@@ -59,29 +60,35 @@ class Metadata:
         self._objects = objects
         self._kept = Kept(memory)
 
-    async def documents(self, locations: Sequence[Location], url: str) -> AsyncIterator[bytes]:
-        """A JSON array of them in pieces, at least one; `url` is that of the DICOMweb service. Raises what reading
-        raises."""
+    async def documents(self, locations: Sequence[Location], url: str, missed: list[Damaged]) -> AsyncIterator[bytes]:
+        """A JSON array of them in pieces, at least one; `url` is that of the DICOMweb service. What is damaged is left
+        out and appended to `missed`. Raises what reading raises otherwise."""
+        begun = False
         for start in range(0, len(locations), PIECE):
-            documents = await self._documents(locations[start : start + PIECE])
-            begin, end = b"[" if not start else b",", b"]" if start + PIECE >= len(locations) else b""
+            documents = await self._documents(locations[start : start + PIECE], missed)
+            begin = b"[" if not start else b"," if begun and documents else b""
+            begun = begun or bool(documents)
+            end = b"]" if start + PIECE >= len(locations) else b""
             yield b"".join([begin, b",".join(documents), end]).replace(_BASE.encode(), url.encode())
 
     async def attributes(self, location: Location, url: str) -> Attributes:
-        """One as attributes, for other representations."""
+        """One as attributes, for other representations. Raises `Damaged`."""
         return attributes_with(await self._objects.head(location), url)
 
-    async def _documents(self, locations: Sequence[Location]) -> list[bytes]:
+    async def _documents(self, locations: Sequence[Location], missed: list[Damaged]) -> list[bytes]:
         found = {one.object_key: self._kept.get(one.object_key) for one in locations}
         missing = [one for one in locations if found[one.object_key] is None]
         texts = Texts()
-        async for heads in self._objects.heads(missing):
+        async for group in self._objects.heads(missing):
+            heads = [head for head in group if isinstance(head, Head)]
+            missed += [head for head in group if isinstance(head, Damaged)]
             # In a thread, so that a series of thousands leaves the others their turn.
             made = await asyncio.to_thread(_documents, heads, texts)
             for head, document in zip(heads, made, strict=True):
                 found[head.location.object_key] = document
                 self._kept.put(head.location.object_key, document)
-        return [found[one.object_key] or b"" for one in locations]
+        texts_of = [found[one.object_key] for one in locations]
+        return [text for text in texts_of if text is not None]
 
 
 def _documents(heads: Sequence[Head], texts: Texts) -> list[bytes]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from libs.common.dicom.transfer_syntaxes import encoding_of
+from libs.common.dicom.transfer_syntaxes import DEFLATED_EXPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN
 from libs.common.net import Association
 from libs.common.ports.index import Location
 from libs.common.ul import AcceptedContext
+from services.retrieve.pixels.codecs import DECODED
+from services.retrieve.pixels.image import GE_PRIVATE
 
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 UNCOMPRESSED = (EXPLICIT_LE, IMPLICIT_LE)
+_REWRITTEN = frozenset((*UNCOMPRESSED, DEFLATED_EXPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN, GE_PRIVATE))
+"""What is not compressed, or as a whole: its elements are written anew."""
 _MAX_CONTEXTS = 128
 
 Context = tuple[str, tuple[str, ...]]
@@ -60,6 +64,5 @@ def choose(association: Association, location: Location) -> AcceptedContext | No
 
 
 def convertible(transfer_syntax: str) -> bool:
-    """Whether we can try to make an uncompressed Little Endian form of it; decoders may still refuse."""
-    encoding = encoding_of(transfer_syntax)
-    return transfer_syntax in UNCOMPRESSED or encoding.encapsulated or encoding.deflated
+    """Whether an uncompressed Little Endian form can be made of it; a codestream may still be refused."""
+    return transfer_syntax in _REWRITTEN or transfer_syntax in DECODED

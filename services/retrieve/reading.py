@@ -1,147 +1,323 @@
-"""Parts of stored objects: ranged reads, the layout where the index has none, and the header."""
+"""Objects and parts of them: whole and verified, by range, their headers; the layout where the index has none.
+
+Offsets are those of the data set, inflated where it is deflated. An object that is lost, cut short or changed is
+`Damaged`, and reported (`services.retrieve.damage`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-from libs.common.dicom.inflate import inflate_head
+from libs.common.dicom.elements import skip
 from libs.common.dicom.layout import Layout, unpack_layout
 from libs.common.dicom.scan import Limits, Scanner
+from libs.common.dicom.syntax import UNDEFINED, read_element, syntax_of
 from libs.common.dicom.transfer_syntaxes import encoding_of
-from libs.common.errors import Corrupt, TooLarge
-from libs.common.ports.blobs import OPEN_AHEAD, BlobStore, Part
+from libs.common.errors import NotFound, NotUnderstood, TooLarge
+from libs.common.events import BulkElement
+from libs.common.net import Source
+from libs.common.ports.blobs import OPEN_AHEAD, BlobReader, BlobStore, Part
 from libs.common.ports.index import Location
+from services.retrieve.damage import MISSING, WRONG_DIGEST, WRONG_SIZE, Damaged, DamageReports
+from services.retrieve.sources import (
+    CHUNK,
+    BytesSource,
+    Digest,
+    InflatedSource,
+    JoinedSource,
+    VerifiedSource,
+    pass_over,
+    read_exactly,
+)
+from services.retrieve.threads import in_thread
 
 MAX_HEADER = 64 << 20
-"""Bytes of a header that is read into memory."""
-MAX_DEFLATED = 256 << 20
-"""Bytes of a deflated data set that a part is taken from: it has to be inflated from its beginning."""
+"""Bytes of a header that is read into memory, less the bulk in it."""
 _TOGETHER = 64
 """Objects whose headers are read together."""
 _AT_ONCE = 4 << 20
 """Bytes that are read together: a header that is longer is read around its bulk."""
-_CHUNK = 1 << 20
 _MANY_FRAGMENTS = Limits(max_fragments=2_000_000)
+_SMALL_TAIL, _WINDOW = 1 << 20, 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What is known of an object without its bulk: the header's bytes, inflated, and where the rest is."""
+    """What is known of an object without its bulk: the bytes of the elements before and behind its pixel data,
+    inflated, and where the rest is."""
 
     location: Location
     layout: Layout
     header: bytes
+    tail: bytes = b""
+    """The elements behind the pixel data by themselves."""
 
 
 class Objects:
-    """Reads parts of objects. Offsets are those of the data set, inflated where it is deflated."""
+    """Reads objects."""
 
-    def __init__(self, store: BlobStore) -> None:
+    def __init__(self, store: BlobStore, reports: DamageReports | None = None) -> None:
         self.store = store
+        self.reports = reports or DamageReports()
+
+    # ---- whole
+
+    async def verified(self, location: Location) -> Source:
+        """The data set as it is stored. A small one is compared with its digest before a byte is given out, a long one
+        before the last bytes are. Raises `Damaged`, now or while it is read."""
+        reader = await self._opened(location, location.data_set_offset)
+        return await self._verified(location, reader)
+
+    async def verified_file(self, location: Location) -> Source:
+        """The same for the Part 10 object, of which the digest covers the data set."""
+        reader = await self._opened(location, 0)
+        try:
+            meta = await read_exactly(reader, location.data_set_offset)
+        except BaseException:
+            await reader.close()
+            raise
+        return JoinedSource([BytesSource(meta), await self._verified(location, reader)])
+
+    async def _opened(self, location: Location, begin: int) -> BlobReader:
+        end = location.data_set_offset + location.data_set_length
+        try:
+            reader = await self.store.open(location.object_key, begin, end - begin)
+        except NotFound:
+            raise self.reports.found(location, MISSING) from None
+        if reader.size != end:
+            await reader.close()
+            raise self.reports.found(location, WRONG_SIZE)
+        return reader
+
+    async def _verified(self, location: Location, reader: Source) -> Source:
+        length, seen = location.data_set_length, partial(self.reports.found, location)
+        if length > OPEN_AHEAD and not self.reports.is_suspect(location):
+            return VerifiedSource(reader, length, location.digest, seen)
+        try:
+            if length <= OPEN_AHEAD:
+                data = await read_exactly(reader, length)
+                if not await in_thread(_fits, data, location.digest):
+                    raise self.reports.found(location, WRONG_DIGEST)
+                self.reports.is_well(location)
+                return BytesSource(data)
+            await _read_through(VerifiedSource(reader, length, location.digest, seen))
+        finally:
+            await reader.close()
+        self.reports.is_well(location)
+        again = await self._opened(location, location.data_set_offset)
+        return VerifiedSource(again, length, location.digest, seen)
+
+    async def require(self, location: Location) -> None:
+        """Raises `Damaged` where the object is not there, or not as long as it was: looked at, not read."""
+        try:
+            stat = await self.store.stat(location.object_key)
+        except NotFound:
+            raise self.reports.found(location, MISSING) from None
+        if stat.size != location.data_set_offset + location.data_set_length:
+            raise self.reports.found(location, WRONG_SIZE)
+        if self.reports.is_suspect(location):
+            source = await self.verified(location)
+            await source.close()
+
+    # ---- parts
+
+    async def open(self, location: Location, offset: int, length: int) -> Source:
+        """A part of a data set, in one pass. Raises `Damaged`, now or while it is read."""
+        if not encoding_of(location.transfer_syntax_uid).deflated:
+            return await self._opened_part(location, offset, length)
+        reader = await self._opened(location, location.data_set_offset)
+        inflated = InflatedSource(reader, offset, length)
+        try:
+            await inflated.skip()
+        except BaseException:
+            await inflated.close()
+            raise
+        return inflated
+
+    async def _opened_part(self, location: Location, offset: int, length: int) -> BlobReader:
+        try:
+            reader = await self.store.open(location.object_key, location.data_set_offset + offset, length)
+        except NotFound:
+            raise self.reports.found(location, MISSING) from None
+        if reader.size < location.data_set_offset + offset + length:
+            await reader.close()
+            raise self.reports.found(location, WRONG_SIZE)
+        return reader
 
     async def read(self, location: Location, offset: int, length: int) -> bytes:
-        """A part of a data set. Raises `Corrupt` where it is not there, `TooLarge`."""
-        if encoding_of(location.transfer_syntax_uid).deflated:
-            whole = await self._inflated(location, offset + length)
-            part = whole[offset : offset + length]
-        else:
-            part = await self._stored(location, offset, length)
-        if len(part) != length:
-            raise Corrupt("an object is shorter than it was")
-        return part
+        """A small part of a data set. Raises `Damaged`."""
+        source = await self.open(location, offset, length)
+        try:
+            return await read_exactly(source, length)
+        finally:
+            await source.close()
 
     async def read_parts(self, location: Location, parts: Sequence[tuple[int, int]]) -> list[bytes]:
         """Many small parts of a data set that is not deflated, by offset and length; cut where the object ends."""
         begin = location.data_set_offset
-        return await self.store.read([Part(location.object_key, begin + at, length) for at, length in parts])
+        try:
+            return await self.store.read([Part(location.object_key, begin + at, length) for at, length in parts])
+        except NotFound:
+            raise self.reports.found(location, MISSING) from None
+
+    # ---- headers
 
     async def head(self, location: Location) -> Head:
-        """Raises `NotUnderstood`, `TooLarge`, `Corrupt`."""
-        (head,) = await self._heads([(location, await self._layout(location))])
+        """Raises `NotUnderstood`, `TooLarge`, `Damaged`."""
+        (head,) = await self._heads([(location, await self.layout(location))])
+        if isinstance(head, Damaged):
+            raise head
         return head
 
-    async def heads(self, locations: Sequence[Location]) -> AsyncIterator[list[Head]]:
-        """The heads of many objects, in their order, as many at once as fit into little memory. Raises the same."""
-        group: list[tuple[Location, Layout]] = []
+    async def heads(self, locations: Sequence[Location]) -> AsyncIterator[list[Head | Damaged]]:
+        """The heads of many objects, in their order, as many at once as fit into little memory; `Damaged` in the place
+        of one that is. Raises `NotUnderstood`, `TooLarge`."""
+        group: list[tuple[Location, Layout | Damaged]] = []
         size = 0
         for location in locations:
-            layout = await self._layout(location)
-            if group and (len(group) == _TOGETHER or size + layout.header_length > _AT_ONCE):
+            layout = await self._layout_or_damage(location)
+            length = layout.header_length if isinstance(layout, Layout) else 0
+            if group and (len(group) == _TOGETHER or size + length > _AT_ONCE):
                 yield await self._heads(group)
                 group, size = [], 0
             group.append((location, layout))
-            size += layout.header_length
+            size += length
         if group:
             yield await self._heads(group)
 
-    async def _layout(self, location: Location) -> Layout:
+    async def layout(self, location: Location) -> Layout:
+        """Where things lie in an object. Raises `TooLarge` where its header is too long for memory."""
         layout = unpack_layout(location.layout) if location.layout else await self.scanned(location)
-        if layout.header_length > MAX_HEADER:
-            raise TooLarge(f"header of {layout.header_length} bytes")
+        length = sum(end - begin for begin, end in kept(layout))
+        if length > MAX_HEADER:
+            raise TooLarge(f"header of {length} bytes")
         return layout
 
-    async def _heads(self, group: Sequence[tuple[Location, Layout]]) -> list[Head]:
-        small = [(location, layout) for location, layout in group if _is_small(location, layout)]
-        parts = [Part(one.object_key, one.data_set_offset, layout.header_length) for one, layout in small]
-        read = iter(await self.store.read(parts) if parts else ())
-        heads = []
+    async def _layout_or_damage(self, location: Location) -> Layout | Damaged:
+        try:
+            return await self.layout(location)
+        except Damaged as damage:
+            return damage
+
+    async def _heads(self, group: Sequence[tuple[Location, Layout | Damaged]]) -> list[Head | Damaged]:
+        small = [(one, layout) for one, layout in group if isinstance(layout, Layout) and _is_small(one, layout)]
+        read = dict(zip([one.object_key for one, _ in small], await self._read_heads(small), strict=True))
+        heads: list[Head | Damaged] = []
         for location, layout in group:
-            if _is_small(location, layout):
-                data = next(read)
-                if len(data) != layout.header_length:
-                    raise Corrupt("an object is shorter than it was")
-                pieces = [data[begin:end] for begin, end in _kept(layout)]
-            else:
-                pieces = await self._pieces(location, layout)
-            heads.append(Head(location, layout, _joined(layout, pieces)))
+            try:
+                if isinstance(layout, Damaged):
+                    raise layout
+                heads.append(await self._head(location, layout, read.get(location.object_key)))
+            except Damaged as damage:
+                heads.append(damage)
         return heads
 
-    async def _pieces(self, location: Location, layout: Layout) -> list[bytes]:
-        """What the header is made of, where not all before the pixel data is to be read at once."""
+    async def _read_heads(self, small: Sequence[tuple[Location, Layout]]) -> Sequence[bytes | None]:
+        """All at once; where one is missing, each by itself."""
+        if not small:
+            return ()
+        parts = [Part(one.object_key, one.data_set_offset, layout.header_length) for one, layout in small]
+        try:
+            return await self.store.read(parts)
+        except NotFound:
+            return [None] * len(small)
+
+    async def _head(self, location: Location, layout: Layout, data: bytes | None) -> Head:
+        if data is not None and len(data) != layout.header_length:
+            raise self.reports.found(location, WRONG_SIZE)
+        pieces = [data[begin:end] for begin, end in kept(layout)] if data is not None else None
         if encoding_of(location.transfer_syntax_uid).deflated:
-            data = await self.read(location, 0, layout.header_length)
-            return [data[begin:end] for begin, end in _kept(layout)]
-        return [await self.read(location, begin, end - begin) for begin, end in _kept(layout)]
+            pieces, tail = await self.inflated_parts(location, layout)
+        else:
+            pieces = pieces or await self.pieces(location, layout)
+            tail = await self.tail(location, layout)
+        header = _joined(layout, pieces)
+        if not tail:
+            return Head(location, layout, header)
+        deflated = encoding_of(location.transfer_syntax_uid).deflated
+        begin = pixels_end(layout) if deflated else location.data_set_length - len(tail)
+        try:
+            rest, bulk = around_bulk(tail, location.transfer_syntax_uid, begin)
+        except NotUnderstood:
+            rest, bulk = tail, ()
+        return Head(location, replace(layout, bulk=(*layout.bulk, *bulk)), header + rest, rest)
+
+    async def pieces(self, location: Location, layout: Layout) -> list[bytes]:
+        """What the header is made of, between the values that are left out of it, of an object that is not deflated."""
+        return [await self.read(location, begin, end - begin) for begin, end in kept(layout)]
+
+    async def tail(self, location: Location, layout: Layout) -> bytes:
+        """The elements behind the pixel data of an object that is not deflated. Raises `TooLarge`."""
+        pixels = layout.pixel_data
+        if pixels is None:
+            return b""
+        if pixels.length is None and pixels.fragments is None:
+            pixels = (await self.scanned(location)).pixel_data
+            layout = replace(layout, pixel_data=pixels)
+        begin = pixels_end(layout)
+        length = location.data_set_length - begin
+        if length <= 0:
+            return b""
+        if length > MAX_HEADER:
+            raise TooLarge(f"{length} bytes of elements behind the pixel data")
+        return await self.read(location, begin, length)
+
+    async def inflated_parts(self, location: Location, layout: Layout) -> tuple[list[bytes], bytes]:
+        """`pieces` and `tail` of a deflated object, in one pass."""
+        reader = await self._opened(location, location.data_set_offset)
+        source = InflatedSource(reader)
+        try:
+            pieces, at = [], 0
+            for begin, end in kept(layout):
+                await pass_over(source, begin - at)
+                pieces.append(await read_exactly(source, end - begin))
+                at = end
+            if layout.pixel_data is None:
+                return pieces, b""
+            await pass_over(source, pixels_end(layout) - at)
+            return pieces, await _rest(source)
+        finally:
+            await source.close()
 
     async def scanned(self, location: Location) -> Layout:
         """The layout, learned from the object itself: for what was indexed before layouts were, and for more fragments
         than an event carries."""
         scanner = Scanner(location.transfer_syntax_uid, _MANY_FRAGMENTS)
-        reader = await self.store.open(location.object_key, location.data_set_offset, location.data_set_length)
+        reader = await self._opened(location, location.data_set_offset)
         try:
-            chunk = bytearray(_CHUNK)
+            chunk = bytearray(CHUNK)
             while count := await reader.readinto([memoryview(chunk)]):
-                scanner.feed(memoryview(chunk)[:count])
+                await in_thread(scanner.feed, memoryview(chunk)[:count])
         finally:
             await reader.close()
         scan = scanner.finish()
         return Layout(scan.header_length, scan.bulk, scan.pixel_data)
 
-    async def whole(self, location: Location) -> bytes:
-        """The Part 10 object."""
-        return await self._stored(
-            location, -location.data_set_offset, location.data_set_offset + location.data_set_length
-        )
 
-    async def _stored(self, location: Location, offset: int, length: int) -> bytes:
-        if length <= OPEN_AHEAD:
-            return (await self.store.read([Part(location.object_key, location.data_set_offset + offset, length)]))[0]
-        reader = await self.store.open(location.object_key, location.data_set_offset + offset, length)
-        try:
-            buffer = bytearray(max(0, min(length, reader.size - location.data_set_offset - offset)))
-            filled = await reader.readinto([memoryview(buffer)])
-            return bytes(buffer[:filled])
-        finally:
-            await reader.close()
-
-    async def _inflated(self, location: Location, length: int) -> bytes:
-        if max(length, location.data_set_length) > MAX_DEFLATED:
-            raise TooLarge("a part of a deflated data set of this size")
-        return inflate_head(await self._stored(location, 0, location.data_set_length), length)
+def _fits(data: bytes, digest: str) -> bool:
+    passed = Digest(digest)
+    passed.update(data)
+    return passed.fits
 
 
-def _kept(layout: Layout) -> list[tuple[int, int]]:
+async def _read_through(source: Source) -> None:
+    buffer = memoryview(bytearray(CHUNK))
+    while await source.readinto([buffer]):
+        pass
+
+
+async def _rest(source: Source) -> bytes:
+    buffer, found = memoryview(bytearray(CHUNK)), bytearray()
+    while count := await source.readinto([buffer]):
+        found += buffer[:count]
+        if len(found) > MAX_HEADER:
+            raise TooLarge("too many elements behind the pixel data")
+    return bytes(found)
+
+
+def kept(layout: Layout) -> list[tuple[int, int]]:
     """The ranges of the header between the values that are left out of it."""
     ranges, begin = [], 0
     for one in layout.bulk:
@@ -149,6 +325,16 @@ def _kept(layout: Layout) -> list[tuple[int, int]]:
             ranges.append((begin, one.offset))
             begin = one.offset + one.length
     return [*ranges, (begin, max(begin, layout.header_length))]
+
+
+def pixels_end(layout: Layout) -> int:
+    """Where what stands behind the pixel data begins; its delimiter belongs to it (PS3.5 A.4)."""
+    pixels = layout.pixel_data
+    if pixels is None:
+        return layout.header_length
+    if pixels.length is not None:
+        return pixels.offset + pixels.length
+    return pixels.offset + sum(length + 8 for length in pixels.fragments or ()) + 8
 
 
 def _is_small(location: Location, layout: Layout) -> bool:
@@ -165,3 +351,24 @@ def _joined(layout: Layout, pieces: Sequence[bytes]) -> bytes:
 def _without_element(part: bytes, vr: str) -> bytes:
     """Less what stands before the value that was left out: tag and length, with the VR between them or not."""
     return part[:-12] if part[-8:-6] == vr.encode("ascii") else part[:-8]
+
+
+def around_bulk(tail: bytes, transfer_syntax: str, begin: int) -> tuple[bytes, tuple[BulkElement, ...]]:
+    """Elements at the top level less long plain values, and where these lie in the data set; the elements begin at
+    `begin` of it. Raises `NotUnderstood`."""
+    if len(tail) <= _SMALL_TAIL:
+        return tail, ()
+    syntax, pos, parts, bulk = syntax_of(encoding_of(transfer_syntax)), 0, [], []
+    while pos < len(tail):
+        read = read_element(tail, pos, len(tail), syntax)
+        if read is None:
+            raise NotUnderstood("data set is cut off")
+        tag, vr, length, start = read
+        if length == UNDEFINED or vr == b"SQ" or length <= _WINDOW:
+            stop = skip(tail, start, len(tail), syntax) if length == UNDEFINED else start + length
+            parts.append(tail[pos:stop])
+        else:
+            stop = start + length
+            bulk.append(BulkElement(tag, vr.decode("ascii", "replace"), begin + start, length))
+        pos = stop
+    return b"".join(parts), tuple(bulk)

@@ -13,11 +13,11 @@ from libs.common.dimse import Command, CommandField, Element
 from libs.common.dimse.command import Value
 from libs.common.errors import AssociationAborted, ContextNotAccepted, GantryError, PeerTimeout
 from libs.common.net import Association
-from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import Location
 from libs.common.ul import AcceptedContext
-from services.retrieve.ahead import Budget, Opened, ReadAhead
-from services.retrieve.conversion import BytesSource, Converter
+from services.retrieve.ahead import Opened, ReadAhead
+from services.retrieve.budget import Budget, Unavailable
+from services.retrieve.opening import Openings
 from services.retrieve.plan import choose
 
 log = structlog.get_logger("gantry.retrieve")
@@ -34,10 +34,12 @@ class Counters:
     failed: int = 0
     warning: int = 0
     failed_uids: list[str] = field(default_factory=list)
+    _counted: set[str] = field(default_factory=set)
 
     def count(self, location: Location, status: int) -> None:
         """One sub-operation has ended with `status` (PS3.4 B.2.3)."""
         self.remaining -= 1
+        self._counted.add(location.object_key)
         if status == 0:
             self.completed += 1
         elif status & 0xF000 == 0xB000 or status in (0x0001, 0x0107, 0x0116):
@@ -45,6 +47,10 @@ class Counters:
         else:
             self.failed += 1
             self.failed_uids.append(location.sop_instance_uid)
+
+    def uncounted(self, locations: Sequence[Location]) -> list[Location]:
+        """Those of which no sub-operation has ended."""
+        return [one for one in locations if one.object_key not in self._counted] if self.remaining else []
 
     def elements(self, *, with_remaining: bool) -> dict[int, Value]:
         """For a response; Remaining only where PS3.7 allows it (Pending and Cancel)."""
@@ -71,15 +77,13 @@ class SubOperations:
 
     def __init__(
         self,
-        store: BlobStore,
-        converter: Converter,
+        openings: Openings,
         *,
         response_timeout: float = 60.0,
         per_association: int = 32 << 20,
         per_process: int = 128 << 20,
     ) -> None:
-        self._store = store
-        self._converter = converter
+        self._openings = openings
         self._timeout = response_timeout
         self._per_association = per_association
         self.budget = Budget(per_process)
@@ -87,29 +91,17 @@ class SubOperations:
     @asynccontextmanager
     async def over(self, association: Association) -> AsyncIterator[Transfer]:
         """A transfer over one association; what it opened ahead is closed with it."""
-        ahead = ReadAhead(self._open, Budget(self._per_association, self.budget))
+        client = f"{association.peer_ae_title} {association.peer_address}"
+
+        async def opened(location: Location, context: AcceptedContext) -> Opened:
+            found = await self._openings.data_set(location, context.transfer_syntax, client)
+            return found.source, found.size
+
+        ahead = ReadAhead(opened, Budget(self._per_association, self.budget))
         try:
             yield Transfer(association, ahead, self._timeout)
         finally:
             ahead.close()
-
-    async def _open(self, location: Location, context: AcceptedContext) -> Opened:
-        if context.transfer_syntax == location.transfer_syntax_uid:
-            reader = await self._store.open(location.object_key, location.data_set_offset, location.data_set_length)
-            return reader, location.data_set_length
-        part10 = await self._read(location)
-        data = await self._converter.convert(part10, context.transfer_syntax)
-        return BytesSource(data), len(data)
-
-    async def _read(self, location: Location) -> bytes:
-        size = location.data_set_offset + location.data_set_length
-        reader = await self._store.open(location.object_key)
-        try:
-            buffer = bytearray(size)
-            filled = await reader.readinto([memoryview(buffer)])
-            return bytes(buffer[:filled])
-        finally:
-            await reader.close()
 
 
 Done = Callable[[int, int], Awaitable[None]]
@@ -192,6 +184,12 @@ class Transfer:
                 await source.close()
         except (AssociationAborted, PeerTimeout):
             raise
+        except asyncio.CancelledError:
+            # A TaskGroup takes a cancelled task for one that has ended well: an object would not be counted.
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            log.error("sub-operation was cancelled by somebody else", object_key=location.object_key)
+            return Unavailable.dicom_status
         except GantryError as error:
             log.warning("sub-operation failed", error=str(error), object_key=location.object_key)
             return error.dicom_status

@@ -1,13 +1,14 @@
 """What is acknowledged can be fetched at once: what the indexers have not passed yet is looked up on the event log.
 
-A sender that was told Success, or a viewer that was sent the Retrieve URL of a STOW response, may ask within the tenth of
-a second that the index is behind, or in the minutes that it is behind after an outage. Only what is asked for by its
+A sender that was told Success, or a viewer that was sent the Retrieve URL of a STOW response, may ask within the tenth
+of a second that the index is behind, or in the minutes that it is behind after an outage. Only what is asked for by its
 Study Instance UID is looked up: events lie on the log by that.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
 
 from libs.common.dicom.attributes import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from libs.common.dicom.layout import Layout, pack_layout
@@ -24,6 +25,14 @@ _MOST_STUDIES = 16
 """Studies of one request that are looked up on the log; who asks for more does not ask for what he has just sent."""
 _UIDS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
 _logger = get_logger("retrieve")
+
+
+class Locating(Protocol):
+    """Who says where objects are: the part of `SearchIndex` that retrieval needs."""
+
+    def locate(self, query: Query) -> AsyncIterator[list[Location]]: ...
+
+    async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]: ...
 
 
 class Locator:
@@ -44,13 +53,19 @@ class Locator:
         if waiting:
             yield sorted(waiting.values(), key=lambda at: (at.study_instance_uid, at.series_instance_uid))
 
-    async def current(self, partition: str, instance: InstanceKey) -> Location | None:
-        """The current object of an instance; None where it is not stored."""
-        location = (await self._index.current(partition, [instance])).get(instance)
-        if location is not None:
-            return location
-        waiting = await self._of_study(partition, instance.study_instance_uid)
-        return waiting.get(instance) or (await self._index.current(partition, [instance])).get(instance)
+    async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
+        """`SearchIndex.current`, and what is stored and not indexed yet."""
+        known = await self._index.current(partition, instances)
+        missing = [instance for instance in instances if instance not in known]
+        studies = list(dict.fromkeys(instance.study_instance_uid for instance in missing))
+        if not missing or len(studies) > _MOST_STUDIES:
+            return known
+        for study in studies:
+            waiting = await self._of_study(partition, study)
+            known |= {instance: waiting[instance] for instance in missing if instance in waiting}
+        # What the indexers committed between the two is in the index by now.
+        missing = [instance for instance in missing if instance not in known]
+        return known | (await self._index.current(partition, missing) if missing else {})
 
     async def _waiting(self, query: Query) -> dict[InstanceKey, Location]:
         """What matches of the studies that a query names."""

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from aiohttp import web
 
 from libs.common.dicom.attributes import SERIES_INSTANCE_UID, STUDY_INSTANCE_UID, Level
 from libs.common.dicom.matching import Query, Single
-from libs.common.dicom.part10 import file_meta
 from libs.common.dicom.xml_model import to_xml
 from libs.common.errors import GantryError, NotFound
 from libs.common.ids import DEFAULT_PARTITION
-from libs.common.ports.blobs import BlobReader
-from libs.common.ports.index import InstanceKey, Location, SearchIndex
+from libs.common.ports.index import InstanceKey, Location
 from libs.common.web.bodies import Outgoing, answer
 from libs.common.web.codings import coding_of, compressor
 from libs.common.web.errors import HttpProblem
@@ -40,15 +38,18 @@ from libs.common.web.routes import BASE, Match, Resource
 from libs.common.web.server import Handler
 from libs.common.web.urls import accept_of, base_url
 from services.retrieve.archives import ZipStream
-from services.retrieve.conversion import ConversionFailed, Converter
+from services.retrieve.damage import Damaged
 from services.retrieve.metadata import PIECE, Metadata
-from services.retrieve.reading import Objects
+from services.retrieve.opening import Opened, Openings
+from services.retrieve.pixels.converter import ConversionFailed
 from services.retrieve.representations import object_syntax
+from services.retrieve.unindexed import Locating
 
 log = structlog.get_logger("gantry.retrieve")
 
 _CHUNK = 1 << 18
 _MOST_INSTANCES = 500_000
+_LOOKED_AT_ONCE = 32
 OBJECTS = (Offer(DICOM, multipart=True), Offer(ZIP), Offer(DICOM))
 METADATA = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
 
@@ -65,7 +66,7 @@ class WebSettings:
 class Finder:
     """Where the objects are that a path names."""
 
-    def __init__(self, index: SearchIndex) -> None:
+    def __init__(self, index: Locating) -> None:
         self._index = index
 
     async def one(self, match: Match) -> Location:
@@ -95,15 +96,16 @@ class Finder:
 
 
 class ObjectService:
-    """Retrieve instances and metadata (PS3.18 table 10.4.1-1)."""
+    """Retrieve instances and metadata (PS3.18 table 10.4.1-1).
 
-    def __init__(
-        self, finder: Finder, objects: Objects, metadata: Metadata, converter: Converter, settings: WebSettings
-    ) -> None:
+    What is there is given: an object that is lost or damaged is left out, which the status or a Warning says; a single
+    one is 500 with words, since 404 is for what was never there.
+    """
+
+    def __init__(self, finder: Finder, openings: Openings, metadata: Metadata, settings: WebSettings) -> None:
         self._finder = finder
-        self._objects = objects
+        self._openings = openings
         self._metadata = metadata
-        self._converter = converter
         self._settings = settings
 
     def handlers(self) -> dict[Resource, Handler]:
@@ -117,42 +119,70 @@ class ObjectService:
         offer, _ = choose(parse_accept(accept_of(request)), METADATA)
         locations = await self._finder.all(match)
         url = f"{base_url(request, self._settings.public_url)}{BASE}"
-        digest = hashlib.blake2b(f"{offer}{url}".encode(), digest_size=12)
-        for location in locations:
-            digest.update(location.object_key.encode())
-        etag = f'W/"{digest.hexdigest()}"'
+        etag = _etag(f"{offer}{url}", locations)
         headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
         if etag_matches(request.headers.get("If-None-Match", ""), etag):
             return web.Response(status=304, headers=headers)
         if not offer.multipart and len(locations) <= PIECE:
-            body = b"".join([piece async for piece in self._metadata.documents(locations, url)])
-            return await answer(request, body, offer.type, headers)
+            missed: list[Damaged] = []
+            body = b"".join([piece async for piece in self._metadata.documents(locations, url, missed)])
+            return await answer(request, body, offer.type, _with_warning(headers, missed, len(locations)))
+        present, missed = await self._present(locations)
+        headers = _with_warning(headers, missed, len(locations))
         if not offer.multipart:
-            return await self._stream(request, self._metadata.documents(locations, url), offer.type, headers)
+            return await self._stream(request, present, url, offer.type, headers)
+        return await self._stream_xml(request, present, url, headers)
+
+    async def _stream_xml(
+        self, request: web.BaseRequest, locations: Sequence[Location], url: str, headers: dict[str, str]
+    ) -> web.StreamResponse:
         boundary = new_boundary()
         out = Outgoing(request, self._settings.stall)
+        first = to_xml(await self._metadata.attributes(locations[0], url))
         if await out.begin(200, {**headers, "Content-Type": content_type(boundary, DICOM_XML)}):
             for number, location in enumerate(locations):
-                document = to_xml(await self._metadata.attributes(location, url))
+                document = first if not number else to_xml(await self._metadata.attributes(location, url))
                 await out.write(part_head(boundary, {"Content-Type": DICOM_XML}, first=not number) + document)
             await out.write(closing(boundary))
         return await out.end()
 
     async def _stream(
-        self, request: web.BaseRequest, pieces: AsyncIterator[bytes], kind: str, headers: dict[str, str]
+        self, request: web.BaseRequest, locations: Sequence[Location], url: str, kind: str, headers: dict[str, str]
     ) -> web.StreamResponse:
         """What does not fit into memory at once, compressed where the client takes it."""
         wanted = coding_of(request.headers)
         smaller = compressor(wanted) if wanted else None
         coding = {"Content-Encoding": wanted} if wanted else {}
-        out = Outgoing(request, self._settings.stall)
+        out, missed = Outgoing(request, self._settings.stall), list[Damaged]()
         sent = {**headers, **coding, "Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
         if await out.begin(200, sent):
-            async for piece in pieces:
+            async for piece in self._metadata.documents(locations, url, missed):
+                if missed:
+                    self._cut(out, missed[0])
                 await out.write(piece if smaller is None else await asyncio.to_thread(smaller.compress, piece))
             if smaller is not None:
                 await out.write(smaller.flush())
         return await out.end()
+
+    async def _present(self, locations: Sequence[Location]) -> tuple[list[Location], list[Damaged]]:
+        """Which of the objects are there and as long as they were; at least one. Looked at before the head goes out."""
+        missed: dict[int, Damaged] = {}
+        places = iter(range(len(locations)))
+
+        async def look() -> None:
+            for place in places:
+                try:
+                    await self._openings.objects.require(locations[place])
+                except Damaged as damage:
+                    missed[place] = damage
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(_LOOKED_AT_ONCE, len(locations))):
+                group.create_task(look())
+        present = [one for place, one in enumerate(locations) if place not in missed]
+        if not present:
+            raise _lost([*missed.values()])
+        return present, [*missed.values()]
 
     # ---- objects
 
@@ -167,40 +197,61 @@ class ObjectService:
     async def send(
         self, request: web.BaseRequest, locations: Sequence[Location], offer: Offer, wanted: MediaRange
     ) -> web.StreamResponse:
-        """What can be had in the transfer syntax asked for: 206 where that is not all, 406 where it is none."""
-        syntaxes = [(one, object_syntax(one.transfer_syntax_uid, wanted)) for one in locations]
-        sent = [(location, syntax) for location, syntax in syntaxes if syntax is not None]
-        if not sent:
+        """What is there and can be had in the transfer syntax asked for: 206 where that is not all, 406 or 500 where it
+        is none."""
+        syntaxes = {one.object_key: object_syntax(one.transfer_syntax_uid, wanted) for one in locations}
+        possible = [one for one in locations if syntaxes[one.object_key] is not None]
+        if not possible:
             raise HttpProblem(406, "none of the instances can be had in this transfer syntax")
-        status = 200 if len(sent) == len(locations) else 206
-        out = Outgoing(request, self._settings.stall)
-        if offer.multipart:
-            await self._send_parts(out, sent, status)
-        elif offer.type == ZIP:
-            await self._send_zip(out, sent, status)
-        else:
-            await self._send_one(out, *sent[0])
-        return await out.end()
+        present, missed = await self._present(possible)
+        sent = [(one, syntaxes[one.object_key] or "") for one in present]
+        async with aclosing(self._opened(sent, request.remote or "")) as objects:
+            # The first one is opened before the head goes out: what is wrong with it can still be told.
+            first, left = None, len(sent)
+            async for opened in objects:
+                left -= 1
+                if not isinstance(opened, Damaged):
+                    first = opened
+                    break
+                missed.append(opened)
+            if first is None:
+                raise _lost(missed)
+            status = 200 if left + 1 == len(locations) else 206
+            out = Outgoing(request, self._settings.stall)
+            headers = _with_warning({}, missed, len(possible))
+            if offer.multipart:
+                await self._send_parts(out, first, objects, status, headers)
+            elif offer.type == ZIP:
+                await self._send_zip(out, first, objects, status, headers)
+            else:
+                await self._send_one(out, first)
+            return await out.end()
 
-    async def _send_parts(self, out: Outgoing, sent: Sequence[tuple[Location, str]], status: int) -> None:
-        boundary, first = new_boundary(), True
-        if not await out.begin(status, {"Content-Type": content_type(boundary, DICOM)}):
+    async def _send_parts(
+        self, out: Outgoing, first: Opened, rest: AsyncIterator[Opened | Damaged], status: int, headers: dict[str, str]
+    ) -> None:
+        boundary = new_boundary()
+        if not await out.begin(status, {**headers, "Content-Type": content_type(boundary, DICOM)}):
             return
-        async for opened in self._opened(sent):
+        async for opened in _behind(first, rest):
+            if isinstance(opened, Damaged):
+                self._cut(out, opened)
             kind = f"{DICOM}; transfer-syntax={opened.syntax}"
-            headers = {"Content-Type": kind, "Content-Length": str(opened.size)}
-            await out.write(part_head(boundary, headers, first=first))
+            part = {"Content-Type": kind, "Content-Length": str(opened.size)}
+            await out.write(part_head(boundary, part, first=opened is first))
             await self._copy(out, opened, out.write)
-            first = False
-        await out.write(closing(boundary, empty=first))
+        await out.write(closing(boundary))
 
-    async def _send_zip(self, out: Outgoing, sent: Sequence[tuple[Location, str]], status: int) -> None:
-        if not await out.begin(
-            status, {"Content-Type": ZIP, "Content-Disposition": 'attachment; filename="dicom.zip"'}
-        ):
+    async def _send_zip(
+        self, out: Outgoing, first: Opened, rest: AsyncIterator[Opened | Damaged], status: int, headers: dict[str, str]
+    ) -> None:
+        disposition = {"Content-Type": ZIP, "Content-Disposition": 'attachment; filename="dicom.zip"'}
+        if not await out.begin(status, {**headers, **disposition}):
             return
         archive = ZipStream()
-        async for opened in self._opened(sent):
+        async for opened in _behind(first, rest):
+            if isinstance(opened, Damaged):
+                self._cut(out, opened)
             location = opened.location
             name = f"{location.study_instance_uid}/{location.series_instance_uid}/{location.sop_instance_uid}.dcm"
             with archive.begin(name, opened.size) as file:
@@ -213,80 +264,100 @@ class ObjectService:
         archive.end()
         await out.write(archive.take())
 
-    async def _send_one(self, out: Outgoing, location: Location, syntax: str) -> None:
-        opened = await self._open(location, syntax)
-        try:
-            kind = f"{DICOM}; transfer-syntax={opened.syntax}"
-            if await out.begin(200, {"Content-Type": kind, "Content-Length": str(opened.size)}):
-                await self._copy(out, opened, out.write)
-        finally:
-            await opened.close()
+    async def _send_one(self, out: Outgoing, opened: Opened) -> None:
+        kind = f"{DICOM}; transfer-syntax={opened.syntax}"
+        if await out.begin(200, {"Content-Type": kind, "Content-Length": str(opened.size)}):
+            await self._copy(out, opened, out.write)
 
     async def _copy(self, out: Outgoing, opened: Opened, write: Callable[[memoryview | bytes], Any]) -> None:
-        """The whole object; the connection is cut where it cannot be read to its end: what has gone out says how long
-        it is."""
-        if opened.data:
-            await write(opened.data)
-        if opened.reader is None:
-            return
+        """The whole object; the connection is cut where it cannot be read to its end, or is not what it was: what has
+        gone out says how long it is."""
         buffer, left = memoryview(bytearray(min(_CHUNK, opened.size or 1))), opened.size
         try:
             while left:
-                count = await opened.reader.readinto([buffer[: min(len(buffer), left)]])
+                count = await opened.source.readinto([buffer[: min(len(buffer), left)]])
                 if not count:
                     raise GantryError("an object is shorter than it was")
                 left -= count
                 await write(buffer[:count])
         except GantryError as error:
             log.error("object broke off", object_key=opened.location.object_key, error=str(error))
-            out.cut()
-            raise ConnectionResetError("object broke off") from error
+            self._cut(out, error)
 
-    async def _opened(self, sent: Sequence[tuple[Location, str]]) -> AsyncIterator[Opened]:
-        """The objects in order; the next one is opened, and converted, while one is on its way."""
-        ahead: asyncio.Task[Opened] | None = None
+    @staticmethod
+    def _cut(out: Outgoing, error: GantryError) -> NoReturn:
+        out.cut()
+        raise ConnectionResetError("object broke off") from error
+
+    async def _opened(
+        self, sent: Sequence[tuple[Location, str]], client: str
+    ) -> AsyncGenerator[Opened | Damaged, None]:
+        """The objects in order, or what is wrong with them; the next one is opened, and converted, while one is on its
+        way."""
+        ahead: asyncio.Task[Opened | Damaged] | None = None
         try:
             for number, (location, syntax) in enumerate(sent):
-                opening = ahead or asyncio.ensure_future(self._open(location, syntax))
+                opening = ahead or asyncio.ensure_future(self._open(location, syntax, client))
                 ahead = None
                 opened = await opening
                 if number + 1 < len(sent):
-                    ahead = asyncio.ensure_future(self._open(*sent[number + 1]))
+                    ahead = asyncio.ensure_future(self._open(*sent[number + 1], client))
                 try:
                     yield opened
                 finally:
-                    await opened.close()
+                    if isinstance(opened, Opened):
+                        await opened.source.close()
         finally:
             if ahead is not None:
                 ahead.cancel()
                 with suppress(asyncio.CancelledError, GantryError):
-                    await (await ahead).close()
+                    opened = await ahead
+                    if isinstance(opened, Opened):
+                        await opened.source.close()
 
-    async def _open(self, location: Location, syntax: str) -> Opened:
-        if syntax != location.transfer_syntax_uid:
-            try:
-                data = await self._converter.convert(await self._objects.whole(location), syntax)
-                head = file_meta(location.sop_class_uid, location.sop_instance_uid, syntax)
-                return Opened(location, syntax, len(head) + len(data), data=head + data)
-            except ConversionFailed as error:
-                # The part says in which transfer syntax it is: better the object as it is than none.
-                log.warning("sent as stored", object_key=location.object_key, error=str(error))
-        size = location.data_set_offset + location.data_set_length
-        reader = await self._objects.store.open(location.object_key, 0, size)
-        return Opened(location, location.transfer_syntax_uid, size, reader=reader)
+    async def _open(self, location: Location, syntax: str, client: str) -> Opened | Damaged:
+        try:
+            return await self._openings.part10(location, syntax, client)
+        except Damaged as damage:
+            return damage
+        except ConversionFailed as error:
+            # The part says in which transfer syntax it is: better the object as it is than none.
+            log.warning("sent as stored", object_key=location.object_key, error=str(error))
+        return await self._as_stored(location, client)
+
+    async def _as_stored(self, location: Location, client: str) -> Opened | Damaged:
+        try:
+            return await self._openings.part10(location, location.transfer_syntax_uid, client)
+        except Damaged as damage:
+            return damage
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A Part 10 object of `size` bytes, in memory or to be read."""
+async def _behind(first: Opened, rest: AsyncIterator[Opened | Damaged]) -> AsyncIterator[Opened | Damaged]:
+    yield first
+    async for opened in rest:
+        yield opened
 
-    location: Location
-    syntax: str
-    size: int
-    data: bytes = b""
-    reader: BlobReader | None = None
 
-    async def close(self) -> None:
-        """Give it back."""
-        if self.reader is not None:
-            await self.reader.close()
+def _etag(kind: str, locations: Sequence[Location]) -> str:
+    digest = hashlib.blake2b(kind.encode(), digest_size=12)
+    for location in locations:
+        digest.update(location.object_key.encode())
+    return f'W/"{digest.hexdigest()}"'
+
+
+def _with_warning(headers: dict[str, str], missed: Sequence[Damaged], count: int) -> dict[str, str]:
+    """Headers that say what was left out; nobody may take the answer for the whole later. Raises `HttpProblem` where
+    that is everything."""
+    if not missed:
+        return headers
+    if len(missed) >= count:
+        raise _lost(missed)
+    words = f'299 gantry "{len(missed)} of {count} instances are lost or damaged, and were left out"'
+    return {**{name: value for name, value in headers.items() if name != "ETag"}, "Warning": words}
+
+
+def _lost(missed: Sequence[Damaged]) -> HttpProblem:
+    """PS3.18 8.5: not 404, which is for what was never there; nor 410, which says that somebody meant it."""
+    if len(missed) == 1:
+        return HttpProblem(500, str(missed[0]), {"Cache-Control": "no-store"})
+    return HttpProblem(500, f"all {len(missed)} instances are lost or damaged", {"Cache-Control": "no-store"})

@@ -9,9 +9,10 @@ from libs.common.web.errors import HttpProblem
 from libs.common.web.negotiation import DICOM, MediaRange, Offer
 from libs.common.web.routes import Match, Resource
 from libs.common.web.server import Handler
-from services.retrieve.decoding import PICTURES
+from services.retrieve.pixels.look import PICTURES, look_of
 from services.retrieve.web import Finder, ObjectService
-from services.retrieve.web_frames import FrameService, look_of
+from services.retrieve.web_frames import FrameService
+from services.retrieve.web_problems import as_bad_request
 
 _ANY = frozenset(("image/*", "*/*"))
 
@@ -52,7 +53,8 @@ class UriService:
         if kind is None:
             raise HttpProblem(406, f"contentType is neither application/dicom nor {', '.join(PICTURES)}")
         kind = next(iter(PICTURES)) if kind in _ANY else kind
-        look = look_of(_window(request), _viewport(request), kind, query.get("imageQuality"))
+        with as_bad_request():
+            look = look_of(_window(request), _viewport(request), kind, query.get("imageQuality"))
         return await self._frames.picture(request, named, look)
 
 

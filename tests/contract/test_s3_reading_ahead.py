@@ -8,13 +8,17 @@ from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import pytest
+from blake3 import blake3
 
 from libs.common.adapters.s3 import S3Bucket, open_s3_store
 from libs.common.adapters.s3.store import S3Store
 from libs.common.clock import SystemClock
 from libs.common.ports.blobs import OPEN_AHEAD
 from libs.common.ports.index import Location
-from services.retrieve.conversion import Converter
+from services.retrieve.fragments import FrameFinder
+from services.retrieve.opening import Openings
+from services.retrieve.pixels.converter import Converter
+from services.retrieve.reading import Objects
 from services.retrieve.suboperations import SubOperations
 from tests.support.buckets import make_bucket
 from tests.support.delay import Delay
@@ -72,13 +76,17 @@ async def test_one_association_has_many_requests_under_way_and_gets_every_object
     for number, data in enumerate(objects):
         await store.put(f"o/{number}", [data])
     locations = [
-        Location("1.2", "1.2.3", f"1.2.3.{n}", CT, EXPLICIT, f"o/{n}", 0, len(data), "blake3:00")
+        Location(
+            "1.2", "1.2.3", f"1.2.3.{n}", CT, EXPLICIT, f"o/{n}", 0, len(data), f"blake3:{blake3(data).hexdigest()}"
+        )
         for n, data in enumerate(objects)
     ]
     proxy.most_at_once = 0
     destination = Receiver()
     destination.port = await destination.server.start("127.0.0.1", 0)
-    operations = SubOperations(store, Converter(), per_association=8 << 20)
+    reading = Objects(store)
+    openings = Openings(reading, Converter(), FrameFinder(reading))
+    operations = SubOperations(openings, per_association=8 << 20)
     async with destination.called(operations) as transfer:
         assert set((await sent(transfer, locations)).values()) == {0}
     await destination.server.drain(1.0)

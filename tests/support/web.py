@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
+from blake3 import blake3
 from pydicom.dataset import Dataset
 
 from libs.common.adapters.files import open_file_store
@@ -23,7 +24,7 @@ from libs.common.web.server import WebLimits, WebServer
 from services.indexer.entries import entry_of
 from services.query.app import build_web as build_query
 from services.retrieve.app import build_web as build_retrieve
-from services.retrieve.conversion import Converter
+from services.retrieve.pixels.converter import Converter, ConverterLimits
 from services.retrieve.web import WebSettings
 from tests.support.facts import stored
 from tests.support.objects import file_bytes
@@ -73,7 +74,7 @@ def event_of(part10: bytes, number: int = 0, limits: Limits = Limits()) -> Insta
         header_length=scan.header_length,
         bulk=scan.bulk,
         pixel_data=scan.pixel_data,
-        digest=f"blake3:{receipt.id}",
+        digest=f"blake3:{blake3(part10[meta.data_set_offset :]).hexdigest()}",
         partition="default",
     )
 
@@ -82,7 +83,7 @@ def event_of(part10: bytes, number: int = 0, limits: Limits = Limits()) -> Insta
 async def web_site(folder: Path, cors: Sequence[str] = ()) -> AsyncIterator[WebSite]:
     """Everything closed at the end."""
     store, index = await open_file_store(folder / "objects"), await open_sqlite_index(folder / "index.db")
-    converter = Converter(workers=1)
+    converter = Converter(ConverterLimits(workers=1))
     server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)), WebLimits(cors_origins=tuple(cors)))
     server.serve({**build_query(index, None), **build_retrieve(store, index, converter, WebSettings())})
     await server.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 
 from libs.common.clock import Clock
@@ -39,6 +40,7 @@ class Losses:
         self._metrics = metrics
         self._found_by = found_by
         self._reported: OrderedDict[str, None] = OrderedDict()
+        self._reporting: set[asyncio.Task[None]] = set()
 
     async def report(self, partition: str, location: Location, damage: Damage, trace: str = "") -> ObjectLost | None:
         """Log, count and publish a loss; None where this process has done so before, or the key names no receipt.
@@ -67,6 +69,12 @@ class Losses:
         while len(self._reported) > _REMEMBERED:
             self._reported.popitem(last=False)
         return event
+
+    def report_soon(self, partition: str, location: Location, damage: Damage) -> None:
+        """`try_to_report` for who cannot wait at all."""
+        task = asyncio.get_running_loop().create_task(self.try_to_report(partition, location, damage))
+        self._reporting.add(task)
+        task.add_done_callback(self._reporting.discard)
 
     async def try_to_report(self, partition: str, location: Location, damage: Damage, trace: str = "") -> None:
         """`report` for who has something better to do than to wait for the log: the next one who finds it tries

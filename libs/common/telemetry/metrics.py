@@ -75,6 +75,13 @@ METRICS: tuple[Metric, ...] = (
         "C-MOVE and C-GET requests, by final status",
         ("operation", "status"),
     ),
+    Metric(
+        "damaged_objects",
+        "counter",
+        "objects",
+        "Damage found while objects were given out, by reason: missing, size, digest",
+        ("reason",),
+    ),
     Metric("http_requests", "counter", "requests", "DICOMweb requests, by resource and status", ("resource", "status")),
     Metric("http_seconds", "histogram", "seconds", "DICOMweb request to the end of its response", ("resource",)),
     Metric(
@@ -163,6 +170,7 @@ class Metrics:
     suboperations: Counter
     suboperation_bytes: Counter
     retrieve_requests: Counter
+    damaged_objects: Counter
     http_requests: Counter
     http_seconds: Histogram
     commitment_transactions: Counter

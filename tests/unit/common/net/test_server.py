@@ -13,7 +13,7 @@ from libs.common.errors import AssociationAborted, AssociationRejected, Dependen
 from libs.common.net import MemorySink, connect, scu
 from libs.common.net.client import associate
 from libs.common.ul import AssociateReject, RoleSelection
-from services.retrieve.conversion import BytesSource
+from services.retrieve.sources import BytesSource
 from tests.support.wire import (
     CT,
     EXPLICIT,

@@ -7,12 +7,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from blake3 import blake3
 
 from libs.common.errors import DependencyUnavailable, NotFound
 from libs.common.net import Peer, Server, connect
 from libs.common.ports.blobs import OPEN_AHEAD
 from libs.common.ports.index import Location
-from services.retrieve.conversion import BytesSource, Converter
+from services.retrieve.damage import Damaged
+from services.retrieve.fragments import FrameFinder
+from services.retrieve.opening import Openings
+from services.retrieve.pixels.converter import Converter
+from services.retrieve.reading import Objects
+from services.retrieve.sources import BytesSource
 from services.retrieve.suboperations import SubOperations, Transfer
 from tests.support.wire import CT
 from tests.unit.common.net.conftest import Echo, Seen, eventually
@@ -95,15 +101,17 @@ async def receiver() -> AsyncIterator[Receive]:
 
 
 def located(count: int, length: int = 1000) -> list[Location]:
+    digests = [blake3(f"key{n}".encode().ljust(length, b"\0")).hexdigest() for n in range(count)]
     return [
-        Location("1.2", "1.2.3", f"1.2.3.{n}", CT, EXPLICIT, f"key{n}", 0, length, "blake3:00") for n in range(count)
+        Location("1.2", "1.2.3", f"1.2.3.{n}", CT, EXPLICIT, f"key{n}", 0, length, f"blake3:{digest}")
+        for n, digest in enumerate(digests)
     ]
 
 
 def over(store: CountingStore, per_association: int = 4 * MIB, per_process: int = 16 * MIB) -> SubOperations:
+    objects = Objects(store)  # type: ignore[arg-type]
     return SubOperations(
-        store,  # type: ignore[arg-type]
-        Converter(),
+        Openings(objects, Converter(), FrameFinder(objects)),
         response_timeout=20.0,
         per_association=per_association,
         per_process=per_process,
@@ -141,13 +149,12 @@ async def test_no_more_is_opened_than_the_budget_holds_while_the_destination_is_
     async with destination.called(operations) as transfer:
         sending = asyncio.create_task(sent(transfer, located(40)))
         # One is sent, one is staged, and small ones count for a megabyte each.
-        await eventually(lambda: store.open_now == 2 + 4)
+        await eventually(lambda: len(store.opened) == 2 + 4)
         await asyncio.sleep(0.1)
-        assert store.open_now == 2 + 4
+        assert len(store.opened) == 2 + 4
         assert operations.budget.taken == 4 * MIB
         destination.service.gate.set()
         assert set((await sending).values()) == {0}
-    assert store.most_open == 2 + 4
     assert operations.budget.taken == 0
 
 
@@ -192,7 +199,7 @@ async def test_what_is_not_wanted_any_more_frees_the_budget_and_closes_what_was_
     wanted = [True]
     async with destination.called(operations) as transfer:
         sending = asyncio.create_task(sent(transfer, located(40), lambda: wanted[0]))
-        await eventually(lambda: store.open_now == 2 + 4)
+        await eventually(lambda: len(store.opened) == 2 + 4)
         wanted[0] = False
         destination.service.gate.set()
         assert await sending == {0: 0}
@@ -219,7 +226,7 @@ async def test_one_object_that_is_missing_fails_alone(receiver: Receive) -> None
     store.missing = {"key3"}
     async with destination.called(over(store)) as transfer:
         statuses = await sent(transfer, located(8))
-    assert statuses.pop(3) == NotFound.dicom_status
+    assert statuses.pop(3) == Damaged.dicom_status
     assert set(statuses.values()) == {0}
     assert len(destination.uids) == 7
 

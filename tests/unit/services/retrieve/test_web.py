@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import warnings
@@ -18,6 +17,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
+from pydicom.pixels import get_decoder
 from pydicom.sequence import Sequence
 from pydicom.uid import RLELossless
 
@@ -124,16 +124,6 @@ async def test_what_is_not_there_is_404(site: WebSite) -> None:
     for path in ("1.9", "1.2/series/1.9", "1.2/series/1.3/instances/1.9", "1.9/series/1.3/instances/1.4"):
         for tail in ("", "/metadata", "/rendered", "/thumbnail"):
             assert (await get(site, f"/dicom-web/studies/{path}{tail}"))[0] == 404
-
-
-async def test_object_that_is_shorter_than_it_was_is_cut_and_not_ended_well(site: WebSite) -> None:
-    ds = data_set(study="1.2", series="1.3", instance="1.4", size=512)
-    await site.keep(ds)
-    located = await site.index.resolve("default", ["1.4"])
-    await site.store.put(located["1.4"].object_key, [file_bytes(ds)[:-1000]])
-    with pytest.raises((OSError, asyncio.IncompleteReadError, ValueError, Exception)) as error:
-        await parts(site, path_of(ds))
-    assert "payload" in str(error.value).lower() or "disconnected" in str(error.value).lower()
 
 
 # ---- metadata
@@ -259,7 +249,14 @@ async def test_compressed_frames_are_those_of_the_object(site: WebSite, name: st
     assert (kind.partition(";")[0].partition("/")[0], body) == ("image", frames[0])
     ((kind, body),) = await parts(site, path_of(ds) + "/frames/2")
     assert kind == f"application/octet-stream; transfer-syntax={EXPLICIT}"
-    assert np.array_equal(np.frombuffer(body, ds.pixel_array.dtype), ds.pixel_array[1].ravel())
+    (document,) = json.loads((await get(site, path_of(ds) + "/metadata"))[1])
+    if document["00280004"]["Value"] == ["YBR_FULL_422"]:
+        # Two luminance samples, then the chrominance of the first (PS3.3 C.7.6.3.1.2).
+        raw = get_decoder(stored).as_array(ds, index=1, raw=True)[0]
+        expected = np.stack([raw[:, 0::2, 0], raw[:, 1::2, 0], raw[:, 0::2, 1], raw[:, 0::2, 2]], axis=-1)
+        assert body == expected.tobytes()
+    else:
+        assert np.array_equal(np.frombuffer(body, ds.pixel_array.dtype), ds.pixel_array[1].ravel())
 
 
 @pytest.mark.parametrize(
@@ -349,6 +346,7 @@ def shown_by(body: bytes) -> np.ndarray[Any, Any]:
 async def test_picture_is_windowed_and_fitted(site: WebSite) -> None:
     ds = data_set(study="1.2", series="1.3", instance="1.4", size=64)
     ramp = np.arange(64 * 64, dtype="<u2").reshape(64, 64)
+    ds.BitsStored, ds.HighBit = 12, 11
     ds.PixelData, ds.RescaleSlope, ds.RescaleIntercept = ramp.tobytes(), "1", "-1000"
     await site.keep(ds)
     whole = shown_by((await get(site, path_of(ds) + "/rendered", "image/png"))[1])

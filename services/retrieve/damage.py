@@ -1,0 +1,60 @@
+"""Objects that are not what was acknowledged: found when they are given out, told, and remembered (promise 2)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import structlog
+
+from libs.common.errors import Corrupt
+from libs.common.ports.index import Location
+from libs.common.telemetry.metrics import Metrics
+
+log = structlog.get_logger("gantry.retrieve")
+
+MISSING, WRONG_SIZE, WRONG_DIGEST = "missing", "size", "digest"
+OnDamage = Callable[[Location, str], None]
+"""Hears of an object and what is wrong with it: "missing", "size" or "digest". Returns at once."""
+_REMEMBERED = 10_000
+
+
+class Damaged(Corrupt):
+    """The object of a known instance is lost, or not the one that was acknowledged."""
+
+    def __init__(self, reason: str) -> None:
+        words = {MISSING: "is missing", WRONG_SIZE: "is not as long as it was", WRONG_DIGEST: "has changed"}
+        super().__init__(f"the object of this instance {words[reason]} in the object store")
+        self.reason = reason
+
+
+class DamageReports:
+    """Tells of each damaged object: one line of log, a count, and whoever heals."""
+
+    def __init__(self, metrics: Metrics | None = None, on_damage: OnDamage | None = None) -> None:
+        self._metrics = metrics
+        self.on_damage = on_damage
+        self._suspects: OrderedDict[str, None] = OrderedDict()
+
+    def found(self, location: Location, reason: str) -> Damaged:
+        """Tell of it; what is to be raised."""
+        log.error("object damaged", object_key=location.object_key, reason=reason)
+        if self._metrics is not None:
+            self._metrics.damaged_objects.labels(reason).inc()
+        self._suspects[location.object_key] = None
+        while len(self._suspects) > _REMEMBERED:
+            self._suspects.popitem(last=False)
+        if self.on_damage is not None:
+            try:
+                self.on_damage(location, reason)
+            except Exception:
+                log.exception("a report of damage was not taken", object_key=location.object_key)
+        return Damaged(reason)
+
+    def is_suspect(self, location: Location) -> bool:
+        """Whether it was damaged before: it is read whole, then, before a byte of it goes out."""
+        return location.object_key in self._suspects
+
+    def is_well(self, location: Location) -> None:
+        """It was read whole and is what was acknowledged."""
+        self._suspects.pop(location.object_key, None)

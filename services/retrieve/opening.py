@@ -1,0 +1,239 @@
+"""Objects as they go out: as they are stored, written in another encoding, or decompressed.
+
+What goes out whole was verified: before its first byte where it is small, deflated or decompressed, else before its
+last one (docs/decisions/0013).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from libs.common.dicom.layout import Layout
+from libs.common.dicom.part10 import file_meta
+from libs.common.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
+from libs.common.errors import NotUnderstood, TooLarge
+from libs.common.net import Source
+from libs.common.ports.index import Location
+from services.retrieve.fragments import FrameFinder
+from services.retrieve.pixels.codecs import object_photometric
+from services.retrieve.pixels.converter import ConversionFailed, Converter, Readable
+from services.retrieve.pixels.image import Image, NoImage, image_of
+from services.retrieve.pixels.spool import Spool, SpoolSource
+from services.retrieve.reading import Objects, pixels_end
+from services.retrieve.recoding import Recoding, Step, decoding, recoding
+from services.retrieve.sources import (
+    BytesSource,
+    FragmentsSource,
+    InflatedSource,
+    JoinedSource,
+    LimitedSource,
+    Positioned,
+    SwappedSource,
+    pass_over,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """`size` bytes of a data set or a Part 10 object in a transfer syntax. Whoever has it closes the source."""
+
+    location: Location
+    syntax: str
+    size: int
+    source: Source
+
+
+class Openings:
+    """Opens objects in the transfer syntax that is asked for."""
+
+    def __init__(self, objects: Objects, converter: Converter, frames: FrameFinder) -> None:
+        self.objects = objects
+        self.converter = converter
+        self._frames = frames
+
+    async def part10(self, location: Location, syntax: str, client: str) -> Opened:
+        """The object as a file. Raises what `data_set` raises."""
+        if syntax == location.transfer_syntax_uid:
+            size = location.data_set_offset + location.data_set_length
+            return Opened(location, syntax, size, await self.objects.verified_file(location))
+        opened = await self.data_set(location, syntax, client)
+        meta = file_meta(location.sop_class_uid, location.sop_instance_uid, syntax)
+        joined = JoinedSource([BytesSource(meta), opened.source])
+        return Opened(location, syntax, len(meta) + opened.size, joined)
+
+    async def data_set(self, location: Location, syntax: str, client: str) -> Opened:
+        """The data set. Raises `ConversionFailed` where the object cannot be had so, `Unavailable` where it cannot now,
+        `Damaged`."""
+        stored = location.transfer_syntax_uid
+        if syntax == stored:
+            source = await self.objects.verified(location)
+            return Opened(location, syntax, location.data_set_length, source)
+        try:
+            if encoding_of(stored).deflated:
+                return await self._inflated(location, syntax)
+            if encoding_of(stored).encapsulated:
+                return await self._decoded(location, syntax, client)
+            return await self._rewritten(location, syntax)
+        except (NotUnderstood, TooLarge, NoImage) as error:
+            raise ConversionFailed(str(error)) from error
+
+    async def _rewritten(self, location: Location, syntax: str) -> Opened:
+        layout = await self.objects.layout(location)
+        pieces = await self.objects.pieces(location, layout)
+        gap = await self._gap(location, layout)
+        tail = await self.objects.tail(location, layout)
+        plan = recoding(location.transfer_syntax_uid, syntax, layout, pieces, gap, tail)
+        source = await self.objects.verified(location)
+        if plan.ends_unseen:
+            await pass_over(source, location.data_set_length)
+            await source.close()
+            source = await self.objects.verified(location)
+        return Opened(location, syntax, plan.length, RecodedSource(source, plan.steps))
+
+    async def _gap(self, location: Location, layout: Layout) -> bytes:
+        pixels = layout.pixel_data
+        if pixels is None:
+            return b""
+        return await self.objects.read(location, layout.header_length, pixels.offset - layout.header_length)
+
+    async def _inflated(self, location: Location, syntax: str) -> Opened:
+        """Read twice: first to know that it is whole, and how long; nothing of it is held meanwhile."""
+        length = await self._inflated_length(location)
+        if syntax == EXPLICIT_LITTLE_ENDIAN:
+            return Opened(location, syntax, length, InflatedSource(await self.objects.verified(location)))
+        layout = await self.objects.layout(location)
+        pieces, tail = await self.objects.inflated_parts(location, layout)
+        pixels = layout.pixel_data
+        gap = b"" if pixels is None else await self._gap(location, layout)
+        plan = recoding(location.transfer_syntax_uid, syntax, layout, pieces, gap, tail)
+        source = InflatedSource(await self.objects.verified(location))
+        return Opened(location, syntax, plan.length, RecodedSource(source, plan.steps))
+
+    async def _inflated_length(self, location: Location) -> int:
+        source = InflatedSource(await self.objects.verified(location))
+        buffer, length = memoryview(bytearray(1 << 18)), 0
+        try:
+            while count := await source.readinto([buffer]):
+                length += count
+            await source.drain()
+            return length
+        finally:
+            await source.close()
+
+    # ---- decompressed
+
+    async def _decoded(self, location: Location, syntax: str, client: str) -> Opened:
+        layout = await self.objects.layout(location)
+        if layout.pixel_data is None or layout.pixel_data.length is not None:
+            return await self._rewritten(location, syntax)
+        head = await self.objects.head(location)
+        image = image_of(head.header, location.transfer_syntax_uid, layout)
+        pieces = await self.objects.pieces(location, layout)
+        gap = await self._gap(location, layout)
+        tail = await self.objects.tail(location, layout)
+        photometric = object_photometric(image)
+        length = _native(image, photometric).frame_bytes * image.frames
+        plan = decoding(location.transfer_syntax_uid, syntax, layout, pieces, gap, tail, length, photometric)
+        limits = self.converter.limits
+        if length > limits.spooled:
+            raise ConversionFailed(f"decoded it is {length} bytes, which is more than may be spooled")
+        await self.converter.budget.wait(length, limits.patience)
+        try:
+            spool = await self._spooled(location, image, photometric, length, client)
+        except BaseException:
+            self.converter.budget.give_back(length)
+            raise
+        source = await self._with_bulk(location, layout, plan, _Spooled(spool, self.converter, length))
+        return Opened(location, syntax, plan.length, source)
+
+    async def _spooled(self, location: Location, image: Image, photometric: str, length: int, client: str) -> Spool:
+        """All frames, decoded. The object is read once, from its first byte to its last, and verified on the way."""
+        frames = await self._frames.frames(location, image)
+        reader = Positioned(await self.objects.verified(location))
+        spool = await Spool.open()
+        try:
+            for number in range(1, image.frames + 1):
+                fragments = frames.of(number)
+                frame = Readable(FragmentsSource(reader, fragments), sum(size for _, size in fragments))
+                await self.converter.decode(image, frame, spool, photometric, client)
+            await reader.go_to(location.data_set_length)
+            if spool.size != length:
+                raise ConversionFailed("decoded frames are not as long as the object says")
+            return spool
+        except BaseException:
+            spool.close()
+            raise
+        finally:
+            await reader.close()
+
+    async def _with_bulk(self, location: Location, layout: Layout, plan: Recoding, pixels: Source) -> Source:
+        """What is put, the long values of the header from the store, and the frames."""
+        sources: list[Source] = []
+        at = 0
+        for step in plan.steps:
+            at += step.skip
+            sources.append(BytesSource(step.put))
+            if step.copy:
+                sources.append(await self.objects.open(location, at, step.copy))
+                at += step.copy
+            if step.pixels:
+                sources.append(pixels)
+                at = pixels_end(layout)
+        return JoinedSource(sources)
+
+
+def _native(image: Image, photometric: str) -> Image:
+    """What a decoded frame is made of."""
+    return replace(image, photometric=photometric)
+
+
+class _Spooled(SpoolSource):
+    """Decoded frames, whose room is given back with them."""
+
+    def __init__(self, spool: Spool, converter: Converter, room: int) -> None:
+        super().__init__(spool)
+        self._converter = converter
+        self._room = room
+
+    async def close(self) -> None:
+        await super().close()
+        room, self._room = self._room, 0
+        if room:
+            self._converter.budget.give_back(room)
+
+
+class RecodedSource:
+    """The steps of a recoding over the data set as it is stored."""
+
+    def __init__(self, source: Source, steps: Sequence[Step]) -> None:
+        self._source = source
+        self._steps = list(steps)
+        self._part: Source = BytesSource(b"")
+
+    async def readinto(self, buffers: Sequence[memoryview]) -> int:
+        """Fill the buffers in order; 0 at the end."""
+        done = 0
+        for whole in buffers:
+            buffer = whole
+            while buffer:
+                count = await self._part.readinto([buffer])
+                if not count and not await self._next():
+                    return done
+                buffer, done = buffer[count:], done + count
+        return done
+
+    async def _next(self) -> bool:
+        if not self._steps:
+            return False
+        step = self._steps.pop(0)
+        await pass_over(self._source, step.skip)
+        copied: Source = LimitedSource(self._source, step.copy)
+        if step.width > 1:
+            copied = SwappedSource(copied, step.width)
+        self._part = JoinedSource([BytesSource(step.put), copied])
+        return True
+
+    async def close(self) -> None:
+        """Close what it reads."""
+        await self._source.close()

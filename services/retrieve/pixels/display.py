@@ -1,0 +1,176 @@
+"""What an object says of how its frames are shown, read from its header with pydicom. Runs in worker processes.
+
+PS3.3 C.7.6.16: in an object with functional groups the frame's own come before the shared ones, and both before what
+stands at the top level.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+
+from libs.common.dicom.transfer_syntaxes import encoding_of
+from services.retrieve.pixels.greys import Lut, Modality
+from services.retrieve.pixels.look import Function, Window
+from services.retrieve.pixels.worker import CannotDo
+
+
+def header_of(data: bytes, transfer_syntax: str) -> Any:
+    """The data set up to the pixel data, which is not deflated any more."""
+    encoding = encoding_of(transfer_syntax)
+    ds = read_dataset(BytesIO(data), not encoding.explicit, not encoding.big_endian)
+    # Ambiguous VRs (US or SS) are told by Pixel Representation, which pydicom looks for in the data set.
+    ds.set_original_encoding(not encoding.explicit, not encoding.big_endian)
+    return ds
+
+
+class Display:
+    """How frame `number`, from 1, of an object is shown."""
+
+    def __init__(self, header: Any, number: int, order: str = "<") -> None:
+        """`order` is that of the words of OW, which pydicom leaves as they are stored."""
+        self._header = header
+        self._order = order
+        self._groups = [*_items(header, "PerFrameFunctionalGroupsSequence")[number - 1 : number]]
+        self._groups += _items(header, "SharedFunctionalGroupsSequence")[:1]
+        self._number = number
+
+    def _macro(self, sequence: str) -> list[Any]:
+        """The functional group macro of the frame, the shared one, and the top level, in this order."""
+        return [*[item for group in self._groups for item in _items(group, sequence)[:1]], self._header]
+
+    @property
+    def modality(self) -> Modality:
+        """PS3.3 C.11.1, C.7.6.16.2.9."""
+        for ds in self._macro("PixelValueTransformationSequence"):
+            luts = _items(ds, "ModalityLUTSequence")
+            if luts:
+                return Modality(lut=table(luts[0], "LUTDescriptor", "LUTData", self._order))
+            slope, intercept = _number(ds, "RescaleSlope"), _number(ds, "RescaleIntercept")
+            if slope is not None or intercept is not None:
+                return Modality(slope if slope else 1.0, intercept or 0.0)
+        return Modality()
+
+    def voi(self, name: str | None) -> Window | Lut | None:
+        """PS3.3 C.11.2, C.7.6.16.2.10: the VOI LUT or window called `name`; without a name the first VOI LUT, else the
+        first window, else None. Raises `CannotDo` where there is none of this name."""
+        for ds in self._macro("FrameVOILUTSequence"):
+            luts, windows = _items(ds, "VOILUTSequence"), windows_of(ds)
+            if name is None and (luts or windows):
+                return self._lut(luts[0]) if luts else windows[0][0]
+            for item in luts:
+                if _same(item.get("LUTExplanation"), name):
+                    return self._lut(item)
+            for window, explanation in windows:
+                if _same(explanation, name):
+                    return window
+        if name is not None:
+            raise CannotDo("the object has no window of this name")
+        return None
+
+    def _lut(self, item: Any) -> Lut:
+        """PS3.3 C.11.2.1.1: what a VOI LUT maps may be negative, whatever VR its descriptor was written in."""
+        lut, modality = table(item, "LUTDescriptor", "LUTData", self._order), self.modality
+        signed = bool(self._header.get("PixelRepresentation")) or modality.intercept < 0
+        first = lut.first & 0xFFFF
+        return replace(lut, first=first - 0x10000 if signed and modality.lut is None and first > 0x7FFF else first)
+
+    @property
+    def is_inverse(self) -> bool:
+        """Whether the lowest value is white: PS3.3 C.11.6, C.7.6.3.1.2."""
+        shape = str(self._header.get("PresentationLUTShape") or "").strip()
+        if shape == "IDENTITY":
+            # PS3.3 C.8.11.3.1.2: a MONOCHROME1 image has INVERSE; where it says otherwise, low values stay white.
+            return bool(self._header.get("PhotometricInterpretation") == "MONOCHROME1")
+        return shape == "INVERSE" or self._header.get("PhotometricInterpretation") == "MONOCHROME1"
+
+    @property
+    def aspect(self) -> float:
+        """How much higher than wide a pixel is: PS3.3 C.7.6.3.1.7, C.7.6.16.2.1, 10.7."""
+        ratio = self._header.get("PixelAspectRatio")
+        pairs = [ratio] if ratio else []
+        for ds in self._macro("PixelMeasuresSequence"):
+            pairs += [ds.get(name) for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")]
+        for pair in pairs:
+            try:
+                vertical, horizontal = (float(part) for part in pair)
+                if 0.02 < vertical / horizontal < 50:
+                    return vertical / horizontal
+            except (TypeError, ValueError, ZeroDivisionError):
+                continue
+        return 1.0
+
+
+def _items(ds: Any, keyword: str) -> list[Any]:
+    found = ds.get(keyword)
+    return [item for item in found if isinstance(item, Dataset)] if found else []
+
+
+def _number(ds: Any, keyword: str) -> float | None:
+    value = ds.get(keyword)
+    try:
+        number = float(value[0] if isinstance(value, (list, tuple)) or hasattr(value, "append") else value)
+    except (TypeError, ValueError, IndexError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _same(explanation: Any, name: str | None) -> bool:
+    return name is not None and str(explanation or "").strip().casefold() == name.strip().casefold()
+
+
+def _list(value: Any) -> list[Any]:
+    if value is None or value == "":
+        return []
+    return list(value) if hasattr(value, "__iter__") and not isinstance(value, (str, bytes)) else [value]
+
+
+def windows_of(ds: Any) -> list[tuple[Window, str]]:
+    """The windows that are possible, and what they are called."""
+    centers, widths = _list(ds.get("WindowCenter")), _list(ds.get("WindowWidth"))
+    names = [str(name) for name in _list(ds.get("WindowCenterWidthExplanation"))]
+    said = str(ds.get("VOILUTFunction") or "LINEAR").strip().upper()
+    function = Function[said] if said in Function.__members__ else Function.LINEAR
+    found = []
+    for place, (center, width) in enumerate(zip(centers, widths, strict=False)):
+        try:
+            window = Window(float(center), float(width), function)
+        except (TypeError, ValueError):
+            continue
+        if window.is_possible and np.isfinite([window.center, window.width]).all():
+            found.append((window, names[place] if place < len(names) else ""))
+    return found
+
+
+def table(ds: Any, descriptor: str, data: str, order: str) -> Lut:
+    """A table (PS3.3 C.11.1.1, C.11.2.1.1, C.7.6.3.1.5) from its descriptor, which has the number of entries, the first
+    value mapped and the bits of an entry. Raises `CannotDo`."""
+    try:
+        count, first, bits = (int(part) for part in ds[descriptor].value)
+        element = ds[data]
+    except (KeyError, TypeError, ValueError):
+        raise CannotDo(f"{descriptor} or {data} is missing, or cannot be") from None
+    # Of three unsigned numbers the second may have been meant as signed, and the first has 0 for 65536.
+    count = count % 0x10000 or 0x10000
+    entries = _entries(element.value, count, order)
+    if not 1 <= bits <= 16 or not len(entries):
+        raise CannotDo(f"{data} cannot be")
+    # Entries of eight bits that say sixteen, and the other way round, are known from the field.
+    if bits <= 8 and int(entries.max()) > 0xFF:
+        bits = max(8, int(entries.max()).bit_length())
+    return Lut(first, bits, entries[:count].astype(np.int64))
+
+
+def _entries(value: Any, count: int, order: str) -> Any:
+    if not isinstance(value, bytes):
+        return np.array(_list(value), np.int64) & 0xFFFF
+    if len(value) <= count + (count & 1):
+        # PS3.3 C.7.9.2: two entries of eight bits in each word.
+        words = np.frombuffer(value[: len(value) // 2 * 2], f"{order}u2").astype("<u2")
+        return words.view(np.uint8)
+    return np.frombuffer(value[: len(value) // 2 * 2], f"{order}u2")

@@ -1,0 +1,198 @@
+"""What an image is made of, and where each of its native frames lies (PS3.5 8). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from libs.common.dicom.layout import Layout
+from libs.common.dicom.transfer_syntaxes import encoding_of
+from libs.common.dicom.values import header_values
+from libs.common.errors import GantryError
+from libs.common.events import PixelData
+
+PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA = 0x7FE00010, 0x7FE00008, 0x7FE00009
+EXTENDED_OFFSETS = 0x7FE00001
+GE_PRIVATE = "1.2.840.113619.5.2"
+"""Implicit VR little endian, with pixel data in big endian."""
+_TAGS = {
+    "samples": 0x00280002,
+    "photometric": 0x00280004,
+    "planar": 0x00280006,
+    "frames": 0x00280008,
+    "rows": 0x00280010,
+    "columns": 0x00280011,
+    "allocated": 0x00280100,
+    "stored": 0x00280101,
+    "high_bit": 0x00280102,
+    "signed": 0x00280103,
+}
+_DEFAULTS: dict[str, Any] = {"samples": 1, "photometric": "MONOCHROME2", "planar": 0, "frames": 1, "signed": 0}
+_MOST_FRAMES = 10_000_000
+SUBSAMPLED = frozenset(("YBR_FULL_422", "YBR_PARTIAL_422"))
+"""PS3.3 C.7.6.3.1.2: two luminance samples share one of each chrominance, so that a native pixel takes two samples."""
+
+
+class NoImage(GantryError):
+    """There are no frames; `is_impossible` where what the object says of its image cannot be."""
+
+    def __init__(self, words: str, is_impossible: bool = False) -> None:
+        super().__init__(words)
+        self.is_impossible = is_impossible
+
+
+class NoFrame(GantryError):
+    """The frame is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The attributes of PS3.3 C.7.6.3 that tell how samples lie."""
+
+    transfer_syntax: str
+    pixels: PixelData
+    extended_offsets: tuple[int, int] | None
+    samples: int
+    photometric: str
+    planar: int
+    frames: int
+    rows: int
+    columns: int
+    allocated: int
+    stored: int
+    high_bit: int
+    signed: int
+
+    @property
+    def frame_bits(self) -> int:
+        """Bits of one native frame."""
+        samples = 2 if self.photometric in SUBSAMPLED and self.samples == 3 else self.samples
+        return self.rows * self.columns * samples * self.allocated
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame by itself, without a pad byte: PS3.5 8.1.1 pads the value as a whole."""
+        return -(-self.frame_bits // 8)
+
+    @property
+    def most_bytes(self) -> int:
+        """Bytes of one decoded frame, at most: as wide as samples can be, chrominance in full."""
+        return self.rows * self.columns * self.samples * max(1, -(-self.allocated // 8))
+
+    @property
+    def alone(self) -> Image:
+        """The same without the fragments, of which there may be thousands: what another process has to know."""
+        return replace(self, pixels=replace(self.pixels, fragments=None))
+
+    @property
+    def encapsulated(self) -> bool:
+        """Whether the pixel data is in fragments."""
+        return self.pixels.length is None
+
+    @property
+    def is_float(self) -> bool:
+        """Whether samples are floating point numbers (PS3.3 C.7.6.24, C.7.6.25)."""
+        return self.pixels.tag != PIXEL_DATA
+
+    @property
+    def swap(self) -> int:
+        """How many bytes are in reverse order in native pixel data; 1 where none are.
+
+        PS3.5 7.3, A.3: OW is swapped in words whatever Bits Allocated says; wider samples as a whole.
+        """
+        if self.encapsulated:
+            return 1
+        big = encoding_of(self.transfer_syntax).big_endian or self.transfer_syntax == GE_PRIVATE
+        words = self.pixels.vr != "OB" and not (self.transfer_syntax == GE_PRIVATE and self.allocated <= 8)
+        return max(2, self.allocated // 8) if big and words else 1
+
+
+def image_of(header: bytes, transfer_syntax: str, layout: Layout) -> Image:
+    """Raises `NoImage`."""
+    if layout.pixel_data is None:
+        raise NoImage("this object has no frames")
+    values = header_values(header, transfer_syntax, _TAGS.values(), partial=True)
+    found = {name: (values.get(tag) or [_DEFAULTS.get(name)])[0] for name, tag in _TAGS.items()}
+    names = ("samples", "planar", "frames", "rows", "columns", "allocated", "signed")
+    try:
+        numbers = {name: int(found[name]) for name in names}
+    except (TypeError, ValueError):
+        raise _impossible() from None
+    stored = _number(found["stored"], numbers["allocated"])
+    if not _is_possible(numbers, stored):
+        raise _impossible()
+    extended = next(((b.offset, b.length) for b in layout.bulk if b.tag == EXTENDED_OFFSETS), None)
+    return Image(
+        transfer_syntax=transfer_syntax,
+        pixels=layout.pixel_data,
+        extended_offsets=extended,
+        photometric=str(found["photometric"]).strip(),
+        stored=stored,
+        high_bit=_number(found["high_bit"], stored - 1),
+        **numbers,
+    )
+
+
+def _is_possible(numbers: dict[str, int], stored: int) -> bool:
+    allocated = numbers["allocated"]
+    return (
+        min(numbers["samples"], numbers["frames"], numbers["rows"], numbers["columns"]) >= 1
+        and max(numbers["rows"], numbers["columns"]) <= 0xFFFF
+        and numbers["frames"] <= _MOST_FRAMES
+        and numbers["samples"] in (1, 3, 4)
+        and (allocated == 1 or (allocated % 8 == 0 and allocated <= 64))
+        and 0 < stored <= allocated
+    )
+
+
+def _impossible() -> NoImage:
+    return NoImage("what the object says of its image cannot be", is_impossible=True)
+
+
+def _number(value: Any, otherwise: int) -> int:
+    return value if isinstance(value, int) else otherwise
+
+
+def frame_numbers(text: str) -> list[int]:
+    """A list of frames (PS3.18 10.4.1.2): from 1, in the order asked. Raises `ValueError` with words."""
+    parts = text.split(",")
+    if len(parts) > 10_000:
+        raise ValueError("more than 10000 frames")
+    if not all(part.isascii() and part.isdigit() and len(part) <= 9 for part in parts):
+        raise ValueError("the list of frames holds what is no number")
+    numbers = [int(part) for part in parts]
+    if 0 in numbers:
+        raise ValueError("frames are counted from 1")
+    return numbers
+
+
+def require_frames(image: Image, numbers: Sequence[int]) -> None:
+    """Raises `NoFrame` where one is not there."""
+    if max(numbers) > image.frames:
+        raise NoFrame(f"there are {image.frames} frames")
+
+
+@dataclass(frozen=True, slots=True)
+class NativeFrame:
+    """Where a native frame lies: `length` bytes of the data set from `offset` hold it, in words of `swap` bytes, and
+    after these are turned it begins `skip` bytes and `bit` bits behind their beginning."""
+
+    offset: int
+    length: int
+    swap: int
+    skip: int
+    bit: int
+
+
+def native_frame(image: Image, number: int) -> NativeFrame:
+    """Raises `NoFrame` where the pixel data ends before."""
+    assert image.pixels.length is not None
+    first = (number - 1) * image.frame_bits
+    begin, end = first // 8, -(-(first + image.frame_bits) // 8)
+    if end > image.pixels.length:
+        raise NoFrame("the pixel data ends before this frame")
+    swap = image.swap
+    # A frame may begin and end within a word.
+    start, stop = begin - begin % swap, min(image.pixels.length, end + -end % swap)
+    return NativeFrame(image.pixels.offset + start, stop - start, swap, begin - start, first % 8)

@@ -1,0 +1,261 @@
+"""Worker processes: kept, ended and replaced one by one, so that what one job does to its worker is nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from libs.common.errors import GantryError
+from services.retrieve.budget import Unavailable
+from services.retrieve.pixels.spool import Spool
+from services.retrieve.pixels.turns import Turns
+from services.retrieve.pixels.worker import JOB, MAX_ANSWER
+
+log = structlog.get_logger("gantry.retrieve")
+
+_MAIN = "from services.retrieve.pixels.worker import main; main({}, {})"
+_ATTEMPTS = 2
+
+Work = tuple[str, str]
+"""Module and name of a function: named and not imported, since with it comes what only workers need."""
+
+
+class ConversionFailed(GantryError):
+    """The object cannot be had in that form, now or later: 406, or a failed sub-operation."""
+
+
+class _Ended(Exception):
+    """A worker ended, or was ended, in the middle of a job; `at_fault` where the job seems to be the cause."""
+
+    def __init__(self, words: str, at_fault: bool) -> None:
+        super().__init__(words)
+        self.at_fault = at_fault
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """`deadline` in seconds of a job, from when a worker has it; `memory` in bytes of a worker; `most_waiting` jobs of
+    all clients and of one, each for `patience` seconds at most."""
+
+    deadline: float = 120.0
+    memory: int = 4 << 30
+    most_waiting: int = 512
+    most_waiting_of_one: int = 128
+    patience: float = 120.0
+
+
+class WorkerPool:
+    """Up to so many workers, started when they are first needed."""
+
+    def __init__(self, workers: int, limits: PoolLimits) -> None:
+        self._free = workers
+        self._limits = limits
+        self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
+        self._turns: Turns[asyncio.Future[None]] = Turns(limits.most_waiting, limits.most_waiting_of_one)
+        self._closed = False
+
+    async def run(self, work: Work, arguments: tuple[Any, ...], read: Spool, out: Spool, client: str) -> Any:
+        """Do work in a worker: what it returned. `client` is whose turn it takes.
+
+        A worker that dies or hangs costs its own job one attempt; there are two. Raises `ConversionFailed` where the
+        object is at fault, `Unavailable` where it is not or where too much waits.
+        """
+        begin = out.size
+        for attempt in range(_ATTEMPTS):
+            out.size = begin
+            try:
+                return await self._once(work, arguments, read, out, client)
+            except _Ended as ended:
+                log.warning("decoder ended", reason=str(ended), attempt=attempt + 1)
+                last = ended
+        if last.at_fault:
+            raise ConversionFailed(f"{last}, twice")
+        raise Unavailable(str(last))
+
+    async def _once(self, work: Work, arguments: tuple[Any, ...], read: Spool, out: Spool, client: str) -> Any:
+        await self._turn(client)
+        worker: Worker | None = None
+        try:
+            worker = await self._worker()
+            self._busy.add(worker)
+            answer = await worker.perform(work, arguments, read, out, self._limits.deadline)
+        except BaseException:
+            # Also where the caller gave up: nobody may wait for what nobody wants.
+            if worker is not None:
+                self._busy.discard(worker)
+                worker.kill()
+            raise
+        else:
+            self._busy.discard(worker)
+            self._idle.append(worker)
+        finally:
+            self._pass_on()
+        if "done" in answer:
+            return answer["done"]
+        if "failed" in answer:
+            raise Unavailable(str(answer["failed"]))
+        raise ConversionFailed(str(answer.get("cannot")))
+
+    async def _turn(self, client: str) -> None:
+        if self._closed:
+            raise Unavailable("shutting down")
+        if self._free and not len(self._turns):
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self._turns.put(client, turn):
+            raise Unavailable("too many conversions wait")
+        try:
+            async with asyncio.timeout(self._limits.patience):
+                await turn
+        except BaseException as error:
+            if not self._turns.remove(client, turn) and turn.done() and not turn.cancelled() and not turn.exception():
+                self._pass_on()
+            if isinstance(error, TimeoutError):
+                raise Unavailable(f"no decoder within {self._limits.patience:g} s") from None
+            raise
+
+    def _pass_on(self) -> None:
+        self._free += 1
+        while self._free and (turn := self._turns.take()) is not None:
+            if not turn.done():
+                self._free -= 1
+                turn.set_result(None)
+
+    async def _worker(self) -> Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.is_alive:
+                return worker
+            worker.kill()
+        try:
+            return await asyncio.to_thread(Worker.start, self._limits.memory)
+        except OSError as error:
+            raise Unavailable(f"no decoder can be started: {os.strerror(error.errno or 0)}") from error
+
+    async def close(self) -> None:
+        """End the workers, and whatever waits for one."""
+        self._closed = True
+        while (turn := self._turns.take()) is not None:
+            if not turn.done():
+                turn.set_exception(Unavailable("shutting down"))
+        for worker in [*self._idle, *self._busy]:
+            worker.kill()
+        self._idle.clear()
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket) -> None:
+        self._process = process
+        self._connection = connection
+
+    @classmethod
+    def start(cls, memory: int) -> Worker:
+        """Blocks while the process is made. Raises `OSError`."""
+        # Messages stay whole, and the worker sees the end of the connection however we end.
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - ourselves
+                [sys.executable, "-c", _MAIN.format(theirs.fileno(), memory)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"},
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        return cls(process, ours)
+
+    @property
+    def pid(self) -> int:
+        """For tests and logs."""
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs, as far as the system says."""
+        return self._process.poll() is None
+
+    async def perform(
+        self, work: Work, arguments: tuple[Any, ...], read: Spool, out: Spool, deadline: float
+    ) -> dict[str, Any]:
+        """One job; the answer as the worker gave it. Raises `_Ended`, after which the worker is to be killed."""
+        request = await Spool.open()
+        try:
+            await request.write(pickle.dumps((*work, arguments)))
+            os.ftruncate(out.descriptor, out.size)
+            os.lseek(out.descriptor, out.size, os.SEEK_SET)
+            descriptors = [request.descriptor, read.descriptor, out.descriptor]
+            begun = cpu_seconds(self.pid)
+            try:
+                socket.send_fds(self._connection, [JOB.pack(deadline)], descriptors)
+                async with asyncio.timeout(deadline):
+                    answer = await self._received()
+            except TimeoutError:
+                # Who stood still did not spend its time on the object: stopped, or starved by others.
+                at_fault = cpu_seconds(self.pid) - begun > deadline / 2
+                raise _Ended(f"a decoder took longer than {deadline:g} s", at_fault) from None
+            except OSError:
+                answer = b""
+        finally:
+            request.close()
+        if not answer:
+            raise _Ended(*await asyncio.to_thread(self._cause))
+        out.size = os.fstat(out.descriptor).st_size
+        found: dict[str, Any] = json.loads(answer)
+        return found
+
+    async def _received(self) -> bytes:
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._connection, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(self._connection)
+        return self._connection.recv(MAX_ANSWER)
+
+    def _cause(self) -> tuple[str, bool]:
+        """How the process ended; a signal that only comes from outside is not the object's fault."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        code = self._process.returncode
+        outside = code in (None, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP)
+        return f"a decoder ended with {code}", not outside
+
+    def kill(self) -> None:
+        """End it. The process is waited for in a thread, since it may take a moment to go."""
+        with suppress(OSError):
+            self._connection.close()
+        if self._process.poll() is None:
+            self._process.kill()
+            with suppress(RuntimeError):  # the loop is closed
+                asyncio.get_running_loop().run_in_executor(None, self._process.wait)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used; 0 where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0

@@ -1,0 +1,112 @@
+"""What a worker process runs: one job at a time, with limits, since what is decoded is hostile ground.
+
+A job is a function of `services.retrieve.pixels` by name and its arguments, with two files: what it reads and what it
+writes. The answer is JSON, never a pickle: a decoder that was taken over must not reach the process that asked.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import pickle
+import resource
+import signal
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from struct import Struct
+from typing import Any
+
+JOB = Struct("<d")
+"""The message of a job: how many seconds it may take. Its three descriptors: request, input, output."""
+MAX_ANSWER = 1 << 16
+_LARGE = 64 << 20
+_GRACE = 5.0
+
+
+class CannotDo(Exception):
+    """The object is at fault: it cannot be decoded, or not be shown right. The words are for whoever asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What a job reads and where it writes."""
+
+    input: memoryview
+    output: int
+    """A descriptor; what is written is appended."""
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append to the output; how many bytes."""
+        view = memoryview(data).cast("B")
+        length = len(view)
+        while view:
+            view = view[os.write(self.output, view) :]
+        return length
+
+
+def main(descriptor: int, memory: int) -> None:
+    """Serve jobs on a socket until it is closed; `memory` in bytes of address space."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    asked = socket.socket(fileno=descriptor)
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(asked, JOB.size, 3)
+        if not message:
+            return
+        # Should nobody be there any more to end a job that hangs: the default action of SIGALRM ends the process.
+        signal.setitimer(signal.ITIMER_REAL, JOB.unpack(message)[0] + _GRACE)
+        answer = _answer(*descriptors)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        asked.send(answer)
+
+
+def _answer(request: int, read: int, written: int) -> bytes:
+    try:
+        return json.dumps({"done": _perform(request, read, written)}).encode()
+    except CannotDo as error:
+        answer = {"cannot": str(error)[:1000]}
+    except MemoryError:
+        answer = {"cannot": "it needs more memory than a decoder may have"}
+    except OSError as error:
+        answer = {"failed": os.strerror(error.errno or 0)}
+    except BaseException as error:
+        # Messages of decoders may quote what is in the object: only the kind goes out.
+        answer = {"cannot": f"cannot decode: {type(error).__name__}"}
+    return json.dumps(answer).encode()
+
+
+def _perform(request: int, read: int, written: int) -> Any:
+    try:
+        with os.fdopen(request, "rb", closefd=False) as file:
+            file.seek(0)
+            module, name, arguments = pickle.load(file)  # noqa: S301 - from our own parent process
+        size = os.fstat(read).st_size
+        with mmap.mmap(read, size, prot=mmap.PROT_READ) if size else _nothing() as mapped:
+            view = memoryview(mapped)
+            try:
+                return getattr(import_module(module), name)(Files(view, written), *arguments)
+            finally:
+                with suppress(BufferError):  # an array that an exception holds still looks at it
+                    view.release()
+    finally:
+        for descriptor in (request, read, written):
+            os.close(descriptor)
+        _trim()
+
+
+def _nothing() -> mmap.mmap:
+    return mmap.mmap(-1, 1)
+
+
+def _trim() -> None:
+    """Give memory that was freed back to the system: the allocator would hold it until the process ends."""
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10 > _LARGE:
+        import ctypes
+
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

@@ -1,0 +1,130 @@
+"""A data set in another encoding as steps over its bytes (PS3.5 A): its elements are rewritten in memory, its long
+values stream by, turned where the byte order is another one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from libs.common.dicom.encoding.rewriting import WIDTHS, Rewriter
+from libs.common.dicom.layout import Layout
+from libs.common.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
+from libs.common.errors import NotUnderstood
+from services.retrieve.pixels.image import GE_PRIVATE, PIXEL_DATA
+from services.retrieve.reading import kept
+
+_PHOTOMETRIC = 0x00280004
+_OFFSET_TABLES = (0x7FE00001, 0x7FE00002)
+_MOST = 0xFFFFFFFE
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Pass over `skip` bytes of the source, then give out `put`, then the next `copy` bytes, turned in numbers of
+    `width`; after them `pixels` bytes of decoded frames."""
+
+    skip: int = 0
+    put: bytes = b""
+    copy: int = 0
+    width: int = 1
+    pixels: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recoding:
+    """Steps from the first byte of a data set to its last one, and how many bytes come out."""
+
+    steps: Sequence[Step]
+    length: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        length = sum(len(step.put) + step.copy + step.pixels for step in self.steps)
+        object.__setattr__(self, "length", length)
+
+    @property
+    def ends_unseen(self) -> bool:
+        """Whether the last bytes of the source come after the last ones that are given out: they cannot hold these back
+        then."""
+        last = self.steps[-1]
+        return not (last.put or last.copy)
+
+
+def recoding(
+    transfer_syntax: str, wanted: str, layout: Layout, pieces: Sequence[bytes], gap: bytes, tail: bytes
+) -> Recoding:
+    """From one native encoding to another. `pieces` are the header between its long values, `gap` is what stands
+    between the header and the value of the pixel data, `tail` the elements behind that. Raises `NotUnderstood`."""
+    source = encoding_of(transfer_syntax)
+    rewriter = Rewriter(source, explicit=wanted == EXPLICIT_LITTLE_ENDIAN)
+    steps = header_steps(rewriter, layout, pieces, source.big_endian)
+    pixels = layout.pixel_data
+    if pixels is not None:
+        assert pixels.length is not None
+        big = source.big_endian or transfer_syntax == GE_PRIVATE
+        width = _pixel_width(pixels.tag, pixels.vr, rewriter.context.allocated, transfer_syntax) if big else 1
+        steps.append(Step(len(gap), rewriter.elements(gap), pixels.length, width))
+    if tail:
+        steps.append(Step(len(tail), rewriter.elements(tail)))
+    return Recoding(steps)
+
+
+def decoding(
+    transfer_syntax: str,
+    wanted: str,
+    layout: Layout,
+    pieces: Sequence[bytes],
+    gap: bytes,
+    tail: bytes,
+    length: int,
+    photometric: str,
+) -> Recoding:
+    """From compressed frames to native ones of `length` bytes in all, in this photometric interpretation. Raises
+    `NotUnderstood`, also where they are too long for one element."""
+    rewriter = Rewriter(encoding_of(transfer_syntax), wanted == EXPLICIT_LITTLE_ENDIAN, drop=_OFFSET_TABLES)
+    said = photometric.encode("ascii", "replace")
+    replaced = {_PHOTOMETRIC: said + b" " * (len(said) % 2)}
+    steps = header_steps(rewriter, layout, pieces, False, replaced)
+    pad = length % 2
+    if length + pad > _MOST or layout.pixel_data is None:
+        raise NotUnderstood("decoded pixel data is longer than an element can be")
+    # PS3.5 A.2: native samples of more than eight bits are OW.
+    vr = b"OW" if rewriter.context.allocated > 8 else b"OB"
+    own = gap[: _pixel_head(gap)]
+    put = rewriter.elements(own) + rewriter.head(layout.pixel_data.tag, vr, length + pad)
+    steps.append(Step(len(gap), put, pixels=length))
+    # PS3.5 8.1.1: the value as a whole is padded, not each frame.
+    return Recoding([*steps, Step(len(tail), b"\0" * pad + (rewriter.elements(tail) if tail else b""))])
+
+
+def _pixel_head(gap: bytes) -> int:
+    """Where the element of the pixel data begins in what ends with its head: encapsulated data is in explicit VR (A.4),
+    and its length undefined."""
+    return max(0, len(gap) - 12)
+
+
+def header_steps(
+    rewriter: Rewriter,
+    layout: Layout,
+    pieces: Sequence[bytes],
+    big_endian: bool,
+    replaced: dict[int, bytes] | None = None,
+) -> list[Step]:
+    """The header, with its long values where they are."""
+    steps, bulk = [], [one for one in layout.bulk if one.offset < layout.header_length]
+    for place, piece in enumerate(pieces[: len(kept(layout))]):
+        rewritten = rewriter.elements(piece, replaced)
+        if place < len(bulk):
+            width = WIDTHS.get(bulk[place].vr.encode("ascii"), 1) if big_endian else 1
+            steps.append(Step(len(piece), rewritten, bulk[place].length, width))
+        else:
+            steps.append(Step(len(piece), rewritten))
+    return steps
+
+
+def _pixel_width(tag: int, vr: str, allocated: int, transfer_syntax: str) -> int:
+    """PS3.5 7.3, A.3: words are turned whatever Bits Allocated says; wider samples as a whole."""
+    if tag != PIXEL_DATA:
+        return WIDTHS.get(vr.encode("ascii"), 1)
+    if vr == "OB" or (transfer_syntax == GE_PRIVATE and allocated <= 8):
+        return 1
+    return max(2, allocated // 8)

@@ -1,0 +1,219 @@
+"""Bulk data (PS3.18 10.4.1.1.5): every value whose URI the metadata give, whole or a range of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from libs.common.dicom.elements import elements, item_bounds
+from libs.common.dicom.encoding.rewriting import WIDTHS, swapped
+from libs.common.dicom.syntax import syntax_of
+from libs.common.dicom.transfer_syntaxes import Encoding, encoding_of
+from libs.common.errors import NotFound
+from libs.common.net import Source
+from libs.common.ports.index import Location
+from libs.common.web.bodies import Outgoing
+from libs.common.web.errors import HttpProblem
+from libs.common.web.multipart import closing, content_type, new_boundary, part_head
+from libs.common.web.negotiation import OCTETS, Offer, byte_range, choose, parse_accept
+from libs.common.web.routes import Match, Resource
+from libs.common.web.server import Handler
+from libs.common.web.urls import accept_of
+from services.retrieve.fragments import FrameFinder
+from services.retrieve.pixels.converter import Readable
+from services.retrieve.pixels.image import GE_PRIVATE, Image, NoFrame, NoImage
+from services.retrieve.reading import Head, Objects
+from services.retrieve.representations import media_type_of
+from services.retrieve.sources import BytesSource, LimitedSource, SwappedSource, pass_over
+from services.retrieve.web import Finder, WebSettings
+from services.retrieve.web_frames import FrameService, send
+from services.retrieve.web_problems import as_problems
+
+BULK = (Offer(OCTETS, multipart=True), Offer(OCTETS))
+
+
+class BulkService:
+    """Values by themselves."""
+
+    def __init__(
+        self, finder: Finder, objects: Objects, found: FrameFinder, frames: FrameService, settings: WebSettings
+    ) -> None:
+        self._finder = finder
+        self._objects = objects
+        self._found = found
+        self._frames = frames
+        self._settings = settings
+
+    def handlers(self) -> dict[Resource, Handler]:
+        """What the HTTP server is to answer with."""
+        return {Resource.BULK_DATA: self.bulk_data}
+
+    async def bulk_data(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """The value at a path of tags and item numbers, in little endian."""
+        location = await self._finder.one(match)
+        with as_problems():
+            head = await self._objects.head(location)
+        tag = _tag(match.rest[0])
+        pixels = head.layout.pixel_data
+        if len(match.rest) == 1:
+            if pixels is not None and tag == pixels.tag:
+                return await self._pixels(request, location, head)
+            # The last of several of one tag is the one that the metadata name.
+            for bulk in reversed(head.layout.bulk):
+                if bulk.tag == tag:
+                    width = WIDTHS.get(bulk.vr.encode("ascii", "replace"), 1)
+                    return await self._stored(request, location, bulk.offset, bulk.length, width)
+        encoding = encoding_of(location.transfer_syntax_uid)
+        value, vr, written = value_at(head.header, encoding, match.rest)
+        turned = swapped(value, WIDTHS.get(vr, 1)) if written.big_endian else value
+        return await self._send(request, _InMemory(turned), len(turned))
+
+    async def _pixels(self, request: web.BaseRequest, location: Location, head: Head) -> web.StreamResponse:
+        pixels = head.layout.pixel_data
+        assert pixels is not None
+        try:
+            image: Image | None = await self._frames.image(location)
+        except NoImage:
+            image = None
+        if pixels.length is not None:
+            width = image.swap if image is not None else WIDTHS.get(pixels.vr.encode("ascii"), 1)
+            return await self._stored(request, location, pixels.offset, pixels.length, width)
+        if image is None:
+            raise HttpProblem(422, "what the object says of its image cannot be")
+        try:
+            await self._found.frames(location, image)
+        except NoFrame:
+            return await self._fragments(request, location, image)
+        return await self._frames.send_frames(request, location, image, range(1, image.frames + 1))
+
+    async def _fragments(self, request: web.BaseRequest, location: Location, image: Image) -> web.StreamResponse:
+        """A video, or what cannot be told apart: each fragment as it is, so that nothing is lost."""
+        with as_problems():
+            fragments = await self._found.everything(location, image)
+        stored = location.transfer_syntax_uid
+        out, boundary = Outgoing(request, self._settings.stall), new_boundary()
+        kind = f"{media_type_of(stored)}; transfer-syntax={stored}"
+        if await out.begin(200, {"Content-Type": content_type(boundary, media_type_of(stored))}):
+            for place, (offset, length) in enumerate(fragments):
+                source = await self._objects.open(location, offset, length)
+                try:
+                    headers = {"Content-Type": kind, "Content-Length": str(length)}
+                    await out.write(part_head(boundary, headers, first=not place))
+                    await send(out, Readable(source, length))
+                finally:
+                    await source.close()
+            await out.write(closing(boundary))
+        return await out.end()
+
+    async def _stored(
+        self, request: web.BaseRequest, location: Location, offset: int, length: int, width: int
+    ) -> web.StreamResponse:
+        big = encoding_of(location.transfer_syntax_uid).big_endian or location.transfer_syntax_uid == GE_PRIVATE
+        value = _Stored(self._objects, location, offset, length, width if big else 1)
+        return await self._send(request, value, length)
+
+    async def _send(self, request: web.BaseRequest, value: _Stored | _InMemory, length: int) -> web.StreamResponse:
+        offer, _ = choose(parse_accept(accept_of(request)), BULK)
+        asked = request.headers.get("Range")
+        parts = offer.multipart and _wants_parts(request)
+        part = byte_range(asked, length) if asked and not parts else None
+        begin, end = part or (0, length)
+        boundary = new_boundary()
+        headers = {"Content-Type": content_type(boundary, OCTETS) if parts else OCTETS, "Accept-Ranges": "bytes"}
+        if not parts:
+            headers["Content-Length"] = str(end - begin)
+        if part is not None:
+            headers["Content-Range"] = f"bytes {begin}-{end - 1}/{length}"
+        with as_problems():
+            source = await value.open(begin, end)
+        try:
+            out = Outgoing(request, self._settings.stall)
+            if await out.begin(206 if part is not None else 200, headers):
+                if parts:
+                    inner = {"Content-Type": OCTETS, "Content-Length": str(length)}
+                    await out.write(part_head(boundary, inner, first=True))
+                await send(out, Readable(source, end - begin))
+                if parts:
+                    await out.write(closing(boundary))
+            return await out.end()
+        finally:
+            await source.close()
+
+
+class _InMemory:
+    """A short value."""
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    async def open(self, begin: int, end: int) -> Source:
+        """Its bytes from `begin` to `end`."""
+        return BytesSource(self._value[begin:end])
+
+
+class _Stored:
+    """A value in the object store, turned in numbers of `width` bytes."""
+
+    def __init__(self, objects: Objects, location: Location, offset: int, length: int, width: int) -> None:
+        self._objects = objects
+        self._location = location
+        self._offset = offset
+        self._length = length
+        self._width = width
+
+    async def open(self, begin: int, end: int) -> Source:
+        """Its bytes from `begin` to `end`, which may be within a number. Raises `Damaged`."""
+        first = begin - begin % self._width
+        stop = min(self._length, end + -end % self._width)
+        source = await self._objects.open(self._location, self._offset + first, stop - first)
+        if self._width == 1:
+            return source
+        turned = SwappedSource(source, self._width)
+        await pass_over(turned, begin - first)
+        return _Owned(LimitedSource(turned, end - begin), source)
+
+
+class _Owned:
+    def __init__(self, source: Source, below: Source) -> None:
+        self.readinto = source.readinto
+        self._below = below
+
+    async def close(self) -> None:
+        await self._below.close()
+
+
+def _wants_parts(request: web.BaseRequest) -> bool:
+    """In parts where that is asked for, or nothing is; a browser that takes anything gets the bytes."""
+    accept = accept_of(request)
+    return "multipart" in accept.lower() or not accept
+
+
+def _tag(text: str) -> int:
+    if re.fullmatch(r"[0-9A-Fa-f]{8}", text) is None:
+        raise HttpProblem(400, "the path of bulk data holds what is no tag")
+    return int(text, 16)
+
+
+def value_at(header: bytes, encoding: Encoding, path: Sequence[str]) -> tuple[bytes, bytes, Encoding]:
+    """The value at a path, its VR and how it is written: tag, then item number (from 1) and tag for each sequence on
+    the way. Elements may stand in any order; of several of one tag the last counts, as in the metadata. Raises
+    `NotFound`, `HttpProblem` 400, and `NotUnderstood`."""
+    if len(path) % 2 == 0 or not all(number.isdigit() and len(number) < 10 for number in path[1::2]):
+        raise HttpProblem(400, "the path of bulk data has tags and item numbers by turns")
+    within = 0, len(header)
+    for at, tag in enumerate(map(_tag, path[::2])):
+        found = None
+        for element in elements(header, encoding, wanted=(tag,), within=within):
+            found = element
+        if found is None:
+            break
+        _, vr, start, end = found
+        if at == len(path) // 2:
+            return header[start:end], vr, encoding
+        encoding = Encoding(explicit=False) if vr == b"UN" else encoding
+        number = int(path[2 * at + 1])
+        items = item_bounds(header, start, end, syntax_of(encoding))
+        within = next((one for place, one in enumerate(items, 1) if place == number), (0, 0))
+    raise NotFound("no such value")
