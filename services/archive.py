@@ -21,7 +21,7 @@ from libs.common.dicom.storage_classes import StorageClasses, stands_for
 from libs.common.errors import ConfigError
 from libs.common.ids import DEFAULT_PARTITION
 from libs.common.net import Association, Peer, Server, ServerLimits, Service
-from libs.common.ports.index import Location
+from libs.common.ports.index import Location, ReadIndex
 from libs.common.runtime.consumer import ConsumerLoop, report_lag
 from libs.common.runtime.integrity import Damage
 from libs.common.runtime.lifecycle import Component, Lifecycle, State
@@ -36,6 +36,7 @@ from services.processes import Companion
 from services.roles import Role, dimse_port, http_port
 from services.searchable import say_what_is_missing, searchable
 from services.stores import Stores, open_stores
+from services.upkeep.completeness import CompleteIndex, Completeness
 from services.verification import VerificationService
 from services.web import HealthServer, in_words
 
@@ -77,6 +78,7 @@ class Archive:
         self._tls = server_context(settings.tls)
         self._client_tls = client_context(settings.tls) if settings.tls.ca or settings.tls.certificate else None
         self._stores: Stores | None = None
+        self._completeness: Completeness | None = None
         self._server: Server | None = None
         self._converter: Converter | None = None
         self._allowed: WeakKeyDictionary[Association, bool] = WeakKeyDictionary()
@@ -112,6 +114,7 @@ class Archive:
             self.settings, self.clock, wait=True, worker=self._worker or 0, ingests=Role.INGEST in self.roles
         )
         await say_what_is_missing(self.settings, stores.index)
+        self._completeness = Completeness(stores.objects, stores.log, stores.index, self.clock)
         services = await self._services(stores)
         groups = self._begin_indexing(stores) if self._indexes else []
         self.lifecycle.watch(report_lag(stores.log, groups, self.clock, self.metrics), "lag")
@@ -141,14 +144,30 @@ class Archive:
 
     def _begin_indexing(self, stores: Stores) -> list[str]:
         """The consumer groups that this process is in then."""
+        from libs.common.adapters.sqlite import SqliteIndex
         from services.indexer import app as indexer_app
+        from services.indexer.rebuild import Rebuild
         from services.upkeep import archiver
+        from services.upkeep.completeness import Refill
         from services.upkeep.sweeper import Sweeper
 
         self._consumer = indexer_app.build(
             stores.objects, stores.log, stores.index, self.clock, self.metrics, searchable(self.settings)
         )
         self.lifecycle.watch(self._consumer.run(), "indexer")
+        if self._completeness is not None and isinstance(stores.index, SqliteIndex):
+            # Of several indexers on one cluster each would build it: there, a person runs `gantry reindex`.
+            table = searchable(self.settings)
+            refill = Refill(
+                self._completeness,
+                stores.objects,
+                stores.log,
+                stores.index,
+                lambda index: Rebuild(stores.objects, index, table),
+                self.clock,
+                table,
+            )
+            self.lifecycle.watch(refill.run(), "refill")
         upkeep = self.settings.upkeep
         if upkeep.sweep_every:
             sweeper = Sweeper(
@@ -197,10 +216,19 @@ class Archive:
 
         settings = self.settings
         self.health.serve(query_app.build_page(settings.http.ohif))
-        self.health.serve(query_app.build_web(stores.index, settings.http.url))
+        self.health.serve(query_app.build_web(self._complete(stores), settings.http.url))
         return query_app.build(
-            stores.index, settings.dimse.ae_title, self.metrics, strict=settings.query.patient_root_needs_patient
+            self._complete(stores),
+            settings.dimse.ae_title,
+            self.metrics,
+            strict=settings.query.patient_root_needs_patient,
         )
+
+    def _complete(self, stores: Stores) -> ReadIndex:
+        """The index for those who answer others."""
+        if self._completeness is None:
+            raise RuntimeError("the archive was not started")
+        return CompleteIndex(stores.index, self._completeness)
 
     def _retrieve(self, stores: Stores) -> list[Service]:
         from services.retrieve import app as retrieve_app
@@ -220,7 +248,7 @@ class Archive:
             losses.report_soon(DEFAULT_PARTITION, location, damage)
 
         reports = DamageReports(self.metrics, lost)
-        locator = Locator(stores.index, stores.log)
+        locator = Locator(self._complete(stores), stores.log)
         self.health.serve(retrieve_app.build_web(stores.objects, locator, converter, web, reports))
         return retrieve_app.build(
             stores.objects,
@@ -242,7 +270,7 @@ class Archive:
 
         services, worker = await commitment_app.build(
             stores.objects,
-            stores.index,
+            self._complete(stores),
             stores.log,
             self._contact,
             self.clock,
@@ -338,3 +366,5 @@ class Archive:
     async def _check_index(self) -> None:
         if self._stores is not None:
             await self._stores.index.check()
+        if self._completeness is not None:
+            await self._completeness.check()

@@ -9,7 +9,7 @@ from libs.common.config.settings import Commitment
 from libs.common.net import Service
 from libs.common.net.scu import STORAGE_COMMITMENT
 from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import SearchIndex
+from libs.common.ports.index import ReadIndex
 from libs.common.ports.log import EventLog
 from libs.common.runtime.losses import Losses
 from libs.common.telemetry.metrics import Metrics
@@ -25,7 +25,7 @@ from services.commitment.worker import KEEP_AFTER, CommitmentWorker
 
 async def build(
     store: BlobStore,
-    index: SearchIndex,
+    index: ReadIndex,
     log: EventLog,
     contacts: Contacts,
     clock: Clock,

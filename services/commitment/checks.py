@@ -15,7 +15,7 @@ from libs.common.config.settings import Commitment
 from libs.common.errors import DependencyUnavailable
 from libs.common.events import INDEXERS, TOPICS, CommitmentFailure, CommitmentReference, InstanceStored
 from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import Location, SearchIndex
+from libs.common.ports.index import Location, ReadIndex
 from libs.common.ports.log import EventLog
 from libs.common.runtime.backoff import Delays
 from libs.common.runtime.integrity import Damage, examine
@@ -37,7 +37,7 @@ class Checks:
 
     def __init__(
         self,
-        index: SearchIndex,
+        index: ReadIndex,
         store: BlobStore,
         log: EventLog,
         clock: Clock,

@@ -13,7 +13,7 @@ from libs.common.dicom.transfer_syntaxes import (
 )
 from libs.common.net import Service
 from libs.common.net.scu import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, STUDY_ROOT_FIND
-from libs.common.ports.index import SearchIndex
+from libs.common.ports.index import ReadIndex
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Ability
 from libs.common.web.routes import Resource
@@ -35,12 +35,12 @@ def build_page(ohif: Path | None) -> dict[Resource, Handler]:
     return {Resource.PAGE: Page(ohif)}
 
 
-def build_web(index: SearchIndex, public_url: str | None) -> dict[Resource, Handler]:
+def build_web(index: ReadIndex, public_url: str | None) -> dict[Resource, Handler]:
     """The DICOMweb half of this role. `public_url` is what clients call us by, where it is known."""
     return SearchService(index, public_url).handlers()
 
 
-def build(index: SearchIndex, ae_title: str, metrics: Metrics, *, strict: bool = False) -> list[Service]:
+def build(index: ReadIndex, ae_title: str, metrics: Metrics, *, strict: bool = False) -> list[Service]:
     """The services of this role. `ae_title` is whom to retrieve from; `strict` as `FindService` has it."""
     asked = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES, extended=FIND_INFORMATION)
     abilities = dict.fromkeys((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), asked)

@@ -13,7 +13,7 @@ from libs.common.errors import GantryError, NotUnderstood
 from libs.common.ids import DEFAULT_PARTITION
 from libs.common.net import MemorySink, Request, Sink
 from libs.common.net.service import CANCELLED, PENDING, PENDING_WARNING, SUCCESS
-from libs.common.ports.index import SearchIndex
+from libs.common.ports.index import ReadIndex
 from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import Abilities
 from services.query.answers import Answers
@@ -30,7 +30,7 @@ class FindService:
     """C-FIND SCP of the Patient Root, Study Root and Patient/Study Only models."""
 
     def __init__(
-        self, abilities: Abilities, index: SearchIndex, ae_title: str, metrics: Metrics, *, strict: bool = False
+        self, abilities: Abilities, index: ReadIndex, ae_title: str, metrics: Metrics, *, strict: bool = False
     ) -> None:
         """`ae_title` is what Retrieve AE Title says where the association was not made to a title of its own. `strict`
         refuses a search of the Patient Root that names no patient."""

@@ -25,7 +25,7 @@ from libs.common.dicom.timezones import in_zone
 from libs.common.dicom.xml_model import to_xml
 from libs.common.errors import NotUnderstood
 from libs.common.ids import DEFAULT_PARTITION
-from libs.common.ports.index import SearchIndex
+from libs.common.ports.index import ReadIndex
 from libs.common.web.bodies import answer
 from libs.common.web.capabilities import WADL, as_json, as_wadl
 from libs.common.web.errors import HttpProblem
@@ -46,7 +46,7 @@ _BOUNDARY = "gantry-result"
 class SearchService:
     """The six resources of PS3.18 table 10.6.1-1, and the number of matches of each."""
 
-    def __init__(self, index: SearchIndex, public_url: str | None) -> None:
+    def __init__(self, index: ReadIndex, public_url: str | None) -> None:
         """`public_url` is what clients call us by; without it, what each request called us by."""
         self._index = index
         self._public_url = public_url

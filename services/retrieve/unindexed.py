@@ -15,7 +15,7 @@ from libs.common.dicom.layout import Layout, pack_layout
 from libs.common.dicom.matching import Condition, Query, Single, UidList
 from libs.common.errors import DependencyUnavailable, UndecodableEvent
 from libs.common.events import INDEXERS, TOPICS, InstanceStored, decode
-from libs.common.ports.index import InstanceKey, Location, SearchIndex
+from libs.common.ports.index import InstanceKey, Location, ReadIndex
 from libs.common.ports.log import EventLog
 from libs.common.runtime.losses import instance_of
 from libs.common.telemetry.logs import get_logger
@@ -38,7 +38,7 @@ class Locating(Protocol):
 class Locator:
     """Where objects are, by the index and the log together."""
 
-    def __init__(self, index: SearchIndex, log: EventLog) -> None:
+    def __init__(self, index: ReadIndex, log: EventLog) -> None:
         self._index = index
         self._log = log
 

@@ -122,6 +122,24 @@ class Loss:
     receipt: str
 
 
+class ReadIndex(Protocol):
+    """The part of `SearchIndex` that answers others."""
+
+    def find(self, query: Query, after: Place = ()) -> AsyncIterator[list[Document]]: ...
+
+    def locate(self, query: Query) -> AsyncIterator[list[Location]]: ...
+
+    async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]: ...
+
+    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]: ...
+
+    async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]: ...
+
+    async def count(self, partition: str) -> dict[str, int]: ...
+
+    async def attributes(self) -> AttributeTable: ...
+
+
 class SearchIndex(Protocol):
     """What is known of patients, studies, series and instances; can be thrown away and rebuilt.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path as FilePath
@@ -27,6 +27,7 @@ from libs.common.dicom.attributes import (
 )
 from libs.common.dicom.matching import Document, Predicate, Query, matcher, narrowing
 from libs.common.dicom.matching import Place as Mark
+from libs.common.errors import DependencyUnavailable
 from libs.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class SqliteIndex:
         self._threads = readers
         self._writer: Writer | None = None
         self._readers: Readers | None = None
+        self._damage = ""
 
     async def open(self) -> SqliteIndex:
         """Open the file, making it and its folder where they are not there."""
@@ -154,8 +156,11 @@ class SqliteIndex:
         return await self._read(counted)
 
     async def check(self) -> None:
-        """See `SearchIndex`."""
+        """See `SearchIndex`. A file that any question found damaged is not well, whatever this one says."""
         await self._read(lambda connection: connection.execute("SELECT 1 FROM study LIMIT 1").fetchone())
+        if self._damage:
+            reason = f"{self._path.name} is damaged ({self._damage}); stop, remove it and start: it is filled again"
+            raise DependencyUnavailable(_DEPENDENCY, reason)
 
     async def attributes(self) -> AttributeTable:
         """See `SearchIndex`. Read each time: another process may put a successor in the place of this one."""
@@ -251,12 +256,23 @@ class SqliteIndex:
     async def _written(self, work: Work[T]) -> T:
         if self._writer is None:
             raise RuntimeError("the index is not open")
-        return await self._writer.run(work)
+        return await self._remembering(self._writer.run(work))
+
+    async def _remembering(self, call: Awaitable[T]) -> T:
+        """The result of `call`. A file that was found damaged stays so: another question may well be answered."""
+        try:
+            return await call
+        except DependencyUnavailable as error:
+            cause = error.__cause__
+            # What passes (a full disk, a lock) is an OperationalError, which is a DatabaseError, too.
+            if isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, sqlite3.OperationalError):
+                self._damage = str(cause)
+            raise
 
     async def _read(self, work: Work[T]) -> T:
         if self._readers is None:
             raise RuntimeError("the index is not open")
-        return await self._readers.run(work)
+        return await self._remembering(self._readers.run(work))
 
 
 async def open_sqlite_index(path: FilePath, attributes: AttributeTable = STANDARD) -> SqliteIndex:
