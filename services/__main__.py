@@ -18,6 +18,8 @@ _COMMANDS = {
     "commit": ("libs.cli.commit", "Ask an archive to take responsibility for objects (storage commitment)."),
     "sweep": ("services.upkeep_commands", "Find objects whose event was never told, and tell it."),
     "reindex": ("services.upkeep_commands", "Build the search index anew beside the live one, and swap them."),
+    "verify": ("services.upkeep_commands", "Read stored objects again and compare them with what was acknowledged."),
+    "conflicts": ("services.upkeep_commands", "List UIDs that mean more than one object; fetch all sides."),
     "restore": ("services.upkeep_commands", "Rebuild event log and search index from the object store alone."),
     "ae": ("libs.cli.ae", "Known AE titles: who may do what, and where C-MOVE may send."),
 }

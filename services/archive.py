@@ -149,7 +149,9 @@ class Archive:
         from services.indexer.rebuild import Rebuild
         from services.upkeep import archiver
         from services.upkeep.completeness import Refill
+        from services.upkeep.conflicts import report_conflicts
         from services.upkeep.sweeper import Sweeper
+        from services.upkeep.verify import Verifier
 
         self._consumer = indexer_app.build(
             stores.objects, stores.log, stores.index, self.clock, self.metrics, searchable(self.settings)
@@ -174,6 +176,11 @@ class Archive:
                 stores.objects, stores.log, self.clock, self.metrics, upkeep.sweep_grace, upkeep.unfinished_after
             )
             self.lifecycle.watch(sweeper.run(upkeep.sweep_every, upkeep.sweep_window), "sweeper")
+        if upkeep.verify_every:
+            losses = Losses(stores.log, self.clock, self.metrics, "verify")
+            parts = stores.objects, stores.index, losses, self.clock, self.metrics, DEFAULT_PARTITION
+            self.lifecycle.watch(Verifier(*parts, rate=upkeep.verify_rate).run(upkeep.verify_every), "verify")
+        self.lifecycle.watch(report_conflicts(stores.index, self.clock, self.metrics), "conflicts")
         if upkeep.archive:
             self._upkeep = archiver.build(stores.objects, stores.log, self.clock, self.metrics, upkeep.seal_every)
             self.lifecycle.watch(self._upkeep.run(), "archiver")

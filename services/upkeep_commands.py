@@ -1,4 +1,4 @@
-"""`gantry sweep`, `gantry reindex` and `gantry restore`."""
+"""The commands that look after the stores: `gantry sweep`, `verify`, `conflicts`, `reindex` and `restore`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,18 @@ from libs.common.config.settings import Settings
 from libs.common.errors import ConfigError, GantryError
 from libs.common.ids import DEFAULT_PARTITION
 from libs.common.ports.index import SearchIndex
+from libs.common.runtime.losses import Losses
 from libs.common.telemetry.logs import set_up_logs
 from libs.common.telemetry.metrics import Metrics
 from services.indexer import app as indexer_app
 from services.indexer.rebuild import Rebuild
 from services.searchable import searchable
 from services.stores import Stores, open_stores
+from services.upkeep.conflicts import Side, fetch, sides
 from services.upkeep.reindex import Reindex, Reindexed
 from services.upkeep.restore import Restore, Restored
 from services.upkeep.sweeper import Sweeper
+from services.upkeep.verify import Verified, Verifier
 
 Work = Callable[[Stores, Settings], Awaitable[None]]
 
@@ -126,6 +130,105 @@ def restore(config: Path | None, data: Path | None, as_json: bool, again: bool) 
             sys.exit(1)
 
     _run(config, data, work)
+
+
+@click.command()
+@_options
+@click.option("--rate", type=click.FloatRange(min=0), help="MB per second at most; 0 for as fast as it goes.")
+@click.option("--study", help="Verify one study, by its Study Instance UID, and not all.")
+@click.option("--from-the-beginning", is_flag=True, help="Not from where the last pass was broken off.")
+def verify(
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+    rate: float | None,
+    study: str | None,
+    from_the_beginning: bool,
+) -> None:
+    """Read stored objects again, and compare their bytes with what was acknowledged.
+
+    Runs by itself with the indexer role, a pass every `upkeep.verify_every` seconds. What is missing or damaged is
+    listed, logged and counted, and another copy of the same bytes takes its place where there is one. Exit code 1 where
+    anything is.
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        clock, metrics = SystemClock(), Metrics()
+        losses = Losses(stores.log, clock, metrics, "verify")
+        per_second = settings.upkeep.verify_rate if rate is None else rate * 1e6
+        parts = stores.objects, stores.index, losses, clock, metrics, DEFAULT_PARTITION
+        verifier = Verifier(*parts, rate=per_second)
+        if study is not None:
+            state = Verified()
+            await verifier.verify_study(study, state)
+            if not state.objects:
+                raise ConfigError("verify", None, f"no object of a study {study} is known")
+        else:
+            before = None if from_the_beginning else await verifier.latest()
+            shown = _say_verified if sys.stderr.isatty() and not as_json else lambda _: None
+            state = await verifier.verify(before, shown)
+        _show_verified(state, as_json)
+        if state.missing or state.damaged:
+            sys.exit(1)
+
+    _run(config, data, work)
+
+
+def _show_verified(state: Verified, as_json: bool) -> None:
+    rows: list[tuple[str, Any]] = [
+        ("studies", state.studies),
+        ("objects", f"{state.objects} ({state.bytes / 1e9:.2f} GB)"),
+        ("missing", state.missing),
+        ("damaged", state.damaged),
+        *((found["reason"], f"{found['instance']} in {found['object_key']}") for found in state.found),
+    ]
+    _show(as_json, asdict(state), ("verify", "result"), rows)
+
+
+@click.command()
+@_options
+@click.option("--fetch", "folder", type=click.Path(file_okay=False, path_type=Path), help="Write every object here.")
+def conflicts(config: Path | None, data: Path | None, as_json: bool, folder: Path | None) -> None:
+    """List the SOP Instance UIDs that mean more than one object, with all their objects.
+
+    Either an instance was sent again with other bytes: the first stays current, the others are kept aside. Or two
+    series have an instance of one UID: both can be found and fetched. Nothing is lost, and nothing happens by itself.
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        number = 0
+        async for found in sides(stores.index, DEFAULT_PARTITION):
+            number += 1
+            for side in found:
+                path = "" if folder is None else str(await fetch(stores.objects, side, folder))
+                if as_json:
+                    click.echo(json.dumps({**asdict(side), **({"file": path} if path else {})}))
+                else:
+                    click.echo(_side_in_words(side, path))
+        if not as_json:
+            click.echo(f"{number} UIDs mean more than one object" if number else "no conflicts")
+
+    _run(config, data, work)
+
+
+def _side_in_words(side: Side, path: str) -> str:
+    state = "current" if side.current else "aside" if side.aside else "redundant"
+    received = datetime.fromtimestamp(side.received_ms / 1000, UTC).isoformat(timespec="seconds")
+    return "  ".join(
+        [
+            side.sop_instance_uid,
+            f"{state}{', lost' if side.lost else ''}",
+            f"from {side.sender or 'unknown'} at {received}",
+            f"study {side.study_instance_uid}",
+            f"series {side.series_instance_uid}",
+            path or side.object_key,
+        ]
+    )
+
+
+def _say_verified(state: Verified) -> None:
+    found = state.missing + state.damaged
+    click.echo(f"\r{state.studies} studies, {state.objects} objects verified, {found} lost", nl=False, err=True)
 
 
 def _sweeper(stores: Stores, settings: Settings, grace: float | None = None) -> Sweeper:

@@ -266,6 +266,12 @@ class Upkeep(Section):
     sweep_window: Seconds = _f(48 * 3600.0, "s", "Objects of so long ago are swept; `gantry sweep --all` for all")
     sweep_grace: Seconds = _f(900.0, "s", "Objects younger than this may be on their way")
     unfinished_after: Seconds = _f(24 * 3600.0, "s", "Uploads begun before that and not ended are removed")
+    verify_every: Annotated[float, Field(ge=0)] = _f(
+        7 * 24 * 3600.0, "s", "From the end of a verification of all objects to the next one; 0: never"
+    )
+    verify_rate: Annotated[float, Field(ge=0)] = _f(
+        20.0 * _MIB, "bytes/s", "Verification reads so fast at most; 0: as fast as it goes"
+    )
 
 
 class Door(Section):

@@ -112,6 +112,8 @@ METRICS: tuple[Metric, ...] = (
         "Events applied to the index, by outcome: added, redelivered, redundant, conflict",
         ("outcome",),
     ),
+    Metric("objects_verified", "counter", "objects", "Objects read again and compared with what was acknowledged"),
+    Metric("conflicts", "gauge", "UIDs", "SOP Instance UIDs that mean more than one object (`gantry conflicts`)"),
     Metric("namesakes_found", "counter", "instances", "Instances whose SOP Instance UID another instance has, too"),
     Metric(
         "objects_lost",
@@ -177,6 +179,8 @@ class Metrics:
     commitment_instances: Counter
     commitment_reports: Counter
     instances_indexed: Counter
+    objects_verified: Counter
+    conflicts: Gauge
     namesakes_found: Counter
     objects_lost: Counter
     facts_sealed: Counter
