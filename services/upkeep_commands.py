@@ -18,7 +18,7 @@ from libs.cli.output import print_table
 from libs.common.clock import SystemClock
 from libs.common.config.load import load_settings
 from libs.common.config.settings import Settings
-from libs.common.errors import ConfigError, GantryError
+from libs.common.errors import ConfigError, DependencyUnavailable, GantryError
 from libs.common.ids import DEFAULT_PARTITION
 from libs.common.ports.index import SearchIndex
 from libs.common.runtime.losses import Losses
@@ -35,6 +35,7 @@ from services.upkeep.sweeper import Sweeper
 from services.upkeep.verify import Verified, Verifier
 
 Work = Callable[[Stores, Settings], Awaitable[None]]
+_AGAIN_SECONDS = 2.0
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -102,19 +103,23 @@ def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer
 @click.command()
 @_options
 @click.option("--again", is_flag=True, help="Although the log is not empty: after a run that was cut short.")
-def restore(config: Path | None, data: Path | None, as_json: bool, again: bool) -> None:
+@click.option("--wait", type=float, default=300.0, show_default=True, help="Seconds to wait for servers that start.")
+def restore(config: Path | None, data: Path | None, as_json: bool, again: bool, wait: float) -> None:
     """Rebuild event log and search index from the object store alone.
 
     For when Kafka's volumes and OpenSearch's data are lost, and for the drill. The log must be empty: run it before
-    the services are started, or while only the indexer runs.
+    the services are started, or while only the indexer runs. With --again it also works beside running services.
     """
+
+    tries: list[Stores] = []
 
     async def work(stores: Stores, settings: Settings) -> None:
         clock = SystemClock()
         indexing = indexer_app.build(stores.objects, stores.log, stores.index, clock, Metrics(), searchable(settings))
         sweeper = _sweeper(stores, settings, grace=0.0)
         run = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock)
-        done = await run.run(again, _progress if sys.stderr.isatty() and not as_json else lambda _: None)
+        # A try that broke off has filled the log in part.
+        done = await run.run(again or bool(tries), _progress if sys.stderr.isatty() and not as_json else lambda _: None)
         counts = await stores.index.count(DEFAULT_PARTITION)
         rows: list[tuple[str, Any]] = [
             ("segments read", done.segments),
@@ -129,7 +134,28 @@ def restore(config: Path | None, data: Path | None, as_json: bool, again: bool) 
         if done.unknown:
             sys.exit(1)
 
-    _run(config, data, work)
+    async def persist(stores: Stores, settings: Settings) -> None:
+        await _persist(lambda: work(stores, settings), lambda: tries.append(stores), wait)
+
+    _run(config, data, persist, wait=wait)
+
+
+async def _persist(call: Callable[[], Awaitable[None]], failed: Callable[[], object], seconds: float) -> None:
+    """Make a call again while a store is away, and say for what it waits."""
+    clock = SystemClock()
+    end = clock.monotonic() + seconds
+    said = ""
+    while True:
+        try:
+            return await call()
+        except DependencyUnavailable as error:
+            if clock.monotonic() >= end:
+                raise
+            if str(error) != said:
+                click.echo(f"waiting: {error}", err=True)
+                said = str(error)
+        failed()
+        await clock.sleep(_AGAIN_SECONDS)
 
 
 @click.command()
@@ -237,10 +263,16 @@ def _sweeper(stores: Stores, settings: Settings, grace: float | None = None) -> 
     return Sweeper(stores.objects, stores.log, SystemClock(), Metrics(), grace, upkeep.unfinished_after)
 
 
-def _run(config: Path | None, data: Path | None, work: Work, *, any_index: bool = False) -> None:
+def _run(config: Path | None, data: Path | None, work: Work, *, any_index: bool = False, wait: float = 0.0) -> None:
     async def go() -> None:
         settings = load_settings(config, os.environ, {"data": data})
-        stores = await open_stores(settings, SystemClock(), any_index=any_index)
+        opened: list[Stores] = []
+
+        async def open_them() -> None:
+            opened.append(await open_stores(settings, SystemClock(), any_index=any_index))
+
+        await _persist(open_them, lambda: None, wait)
+        stores = opened[0]
         try:
             await work(stores, settings)
         finally:
@@ -256,7 +288,8 @@ def _run(config: Path | None, data: Path | None, work: Work, *, any_index: bool 
 
 
 def _progress(done: Restored) -> None:
-    click.echo(f"\r{done.facts} facts, {done.objects} objects swept, {done.told} told", nl=False, err=True)
+    told = f"{done.facts} facts, {done.objects} objects swept, {done.told} told; now: {done.step}"
+    click.echo(f"\r{told:<100}", nl=False, err=True)
 
 
 def _say_reindexed(done: Reindexed) -> None:

@@ -19,6 +19,8 @@ from services.upkeep.facts import segments
 from services.upkeep.sweeper import Sweeper, Swept
 
 _AT_ONCE = 500
+_PLACE_SECONDS = 60.0
+"""For the place in the archivers' group, and for passing over what was restored."""
 _said = get_logger("restore")
 
 
@@ -35,6 +37,8 @@ class Restored:
     facts_seconds: float = 0.0
     sweep_seconds: float = 0.0
     index_seconds: float = 0.0
+    step: str = ""
+    """What is under way."""
 
 
 class Restore:
@@ -59,17 +63,25 @@ class Restore:
             await self._require_empty()
         done = Restored()
         begun = self._clock.monotonic()
+        self._begin("facts", done, progress)
         await self._facts(done, progress)
+        self._begin("passing over what need not be sealed again", done, progress)
         await self._skip_sealing()
         done.facts_seconds = self._clock.monotonic() - begun
         begun = self._clock.monotonic()
+        self._begin("objects", done, progress)
         swept = await self._sweeper.sweep(None, lambda so_far: self._swept(done, so_far, progress))
         self._swept(done, swept, progress)
         done.sweep_seconds = self._clock.monotonic() - begun
         begun = self._clock.monotonic()
-        await self._index()
+        self._begin("index", done, progress)
+        await self._index(done, progress)
         done.index_seconds = self._clock.monotonic() - begun
         return done
+
+    def _begin(self, step: str, done: Restored, progress: Callable[[Restored], None]) -> None:
+        done.step = step
+        progress(done)
 
     async def _require_empty(self) -> None:
         async for _ in self._log.replay("instances"):
@@ -98,16 +110,20 @@ class Restore:
             progress(done)
 
     async def _skip_sealing(self) -> None:
-        """What was read from segments need not be sealed again."""
-        async with self._log.consumer(GROUP, topics()) as consumer:
-            while any((await self._log.lag(GROUP)).values()):
-                await consumer.commit(await consumer.poll(2000))
+        """What was read from segments need not be sealed again. Where an archiver is at work already, it has the place
+        of its group, and seals them again: that changes nothing."""
+        try:
+            async with asyncio.timeout(_PLACE_SECONDS), self._log.consumer(GROUP, topics()) as consumer:
+                while any((await self._log.lag(GROUP)).values()):
+                    await consumer.commit(await consumer.poll(2000))
+        except TimeoutError:
+            _said.warning("an archiver is running, which seals again what was restored")
 
     def _swept(self, done: Restored, swept: Swept, progress: Callable[[Restored], None]) -> None:
         done.objects, done.told = swept.objects, swept.told
         progress(done)
 
-    async def _index(self) -> None:
+    async def _index(self, done: Restored, progress: Callable[[Restored], None]) -> None:
         """Apply everything; alone, or beside indexers that run already."""
         running = asyncio.create_task(self._indexing.run())
         try:
@@ -116,6 +132,7 @@ class Restore:
                 lag = await self._log.lag(self._group)
                 if lag and not any(lag.values()):
                     break
+                self._begin(f"index, {sum(lag.values())} facts to go", done, progress)
                 await self._clock.sleep(0.2)
         finally:
             self._indexing.stop()

@@ -21,6 +21,7 @@ from tests.bench.rows import Figure
 ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "store": storing.store,
     "door": storing.door,
+    "busy": storing.busy,
     "small": storing.small,
     "nagle": storing.nagle,
     "find": rows.find,

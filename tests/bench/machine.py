@@ -12,7 +12,10 @@ from __future__ import annotations
 import mmap
 import os
 import shutil
-from contextlib import suppress
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _TOUCHED = 3 << 29
@@ -37,3 +40,15 @@ def remove(folder: Path) -> None:
     """A run has ended: its files go, and what the file system remembers of them."""
     shutil.rmtree(folder, ignore_errors=True)
     forget()
+
+
+@contextmanager
+def neighbours(count: int) -> Iterator[None]:
+    """So many processes that compute all the time, at the usual priority."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for one in loops:
+            one.kill()
+            one.wait()

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.bench import contestants as field
 from tests.bench import corpus, senders
 from tests.bench.contestants import Contestant
+from tests.bench.machine import neighbours
 from tests.bench.rows import Figure, Starter, raw_associations, running
 from tests.bench.senders import Sender
 
@@ -84,6 +85,15 @@ def _receivers(folder: Path) -> list[Starter]:
 def store(folder: Path, quick: bool) -> list[Figure]:
     """CT slices of 525 KB."""
     return _store(folder, 50 if quick else 150, corpus.CT, (1, 4, 8), _receivers(folder))
+
+
+def busy(folder: Path, quick: bool) -> list[Figure]:
+    """CT slices, four senders, beside two processes of somebody else that compute all the time."""
+    receivers = _receivers(folder)
+    who = [receivers[n] for n in (0, 3, 4)]
+    with neighbours(2):
+        figures = _store(folder, 30 if quick else 100, corpus.CT, (4,), who, kinds={"storescu": senders.storescu})
+    return [replace(figure, what=f"{figure.what}, 2 busy loops beside") for figure in figures]
 
 
 def small(folder: Path, quick: bool) -> list[Figure]:

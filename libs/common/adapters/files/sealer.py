@@ -138,10 +138,6 @@ def serve(sock: socket.socket, memory: memoryview, slot_size: int, root: str, fl
 
 def _main(descriptor: str, memory: str, slot_size: str, root: str, direct: str) -> None:
     sock = socket.socket(fileno=int(descriptor))
-    # Waking this process must not take the processor from the event loop that woke it: it has others to serve.
-    if hasattr(os, "SCHED_BATCH"):
-        with suppress(OSError):  # where a sandbox forbids it
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     shared = memoryview(mmap.mmap(int(memory), 0))
     serve(sock, shared, int(slot_size), root, os.O_DIRECT if direct == "1" else 0)
 

@@ -79,15 +79,21 @@ async def test_put_is_refused_when_its_sealer_is_killed_and_the_next_one_is_kept
 async def test_put_goes_to_another_sealer_where_the_end_of_one_was_not_heard_of(store: FileStore) -> None:
     for pid in sealers(os.getpid()):
         os.kill(pid, signal.SIGKILL)
-        while pid in sealers(os.getpid()):  # without letting the event loop hear of it
+        # Without letting the event loop hear of it. Its command line goes before its sockets do: only as a zombie has
+        # it closed them.
+        while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
             time.sleep(0.01)
     await store.put("k/3", [b"z"])
     assert (await store.stat("k/3")).size == 1
 
 
-async def test_a_sealer_that_is_woken_does_not_take_the_processor_from_who_woke_it(store: FileStore) -> None:
+async def test_sealers_are_scheduled_like_everybody_who_is_waited_for(store: FileStore) -> None:
+    """At batch priority an object waited for its turn behind whatever else the machine did: half the speed beside two
+    busy processes, and nothing won on a quiet one."""
     await asyncio.gather(*(store.put(f"k/{n}", [b"z"]) for n in range(20)))
-    assert {os.sched_getscheduler(pid) for pid in sealers(os.getpid())} == {os.SCHED_BATCH}
+    pids = sealers(os.getpid())
+    assert {os.sched_getscheduler(pid) for pid in pids} == {os.SCHED_OTHER}
+    assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in pids} == {os.getpriority(os.PRIO_PROCESS, 0)}
 
 
 async def test_no_sealer_is_left_when_the_store_is_closed(tmp_path: Path) -> None:
