@@ -18,7 +18,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.service = Echo()
-        self.server = Server([self.service], Seen(), Seen())  # type: ignore[list-item]
+        self.server = Server([self.service], Seen(), Seen())
         self.port = 0
 
     @asynccontextmanager
