@@ -11,4 +11,4 @@ HTJ2K = base64.b64decode(
     b"aAAF3EAAKwAIgkS1h0RI4N9/JJD458ZLKIRwgnkA/3//f/9//3//f++//3V/T/J/T/J/T/K/J/m/J/nfk/zHk/yvJ/npzAM+ZjAc"
     b"24AYwEv2YwHssgH+73//f/mgYTjCNwD/2Q=="
 )
-"""16 x 16 samples of 16 bits, each 37 times its place modulo 4096; reversible, RPCL. By OpenJPH 0.31 (as JavaScript)."""
+"""16 x 16 samples of 16 bits, each 37 times its place modulo 4096; reversible, RPCL. By OpenJPH 0.31."""
