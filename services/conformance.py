@@ -33,6 +33,7 @@ from services.query.search import MAX_LIMIT, MAX_OFFSET, RETURNED
 from services.retrieve import web as retrieve_web
 from services.retrieve import web_bulk, web_frames
 from services.retrieve.fragments import MOST_LOOKED_AT
+from services.retrieve.pixels.codecs import DECODED
 from services.retrieve.plan import UNCOMPRESSED, convertible
 from services.retrieve.representations import BY_SYNTAX
 
@@ -87,9 +88,13 @@ def _class_name(keyword: str, uid: str) -> str:
     return name if name != uid else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", keyword)
 
 
+def _numbers(uid: str) -> list[int]:
+    return [int(part) for part in uid.split(".")]
+
+
 def _transfer_syntaxes() -> str:
     rows = []
-    for uid in map(str, ALL_TRANSFER_SYNTAXES):
+    for uid in sorted({*map(str, ALL_TRANSFER_SYNTAXES), *DECODED}, key=_numbers):
         encoding = encoding_of(uid)
         kind = "encapsulated" if encoding.encapsulated else "deflated" if encoding.deflated else "native"
         rows.append((UID(uid).name, uid, kind, "yes" if convertible(uid) else "no"))

@@ -96,7 +96,7 @@ class FrameReader:
         metadata say (docs/decisions/0014). Raises `ConversionFailed`, `Unavailable`, `NoFrame`, `Damaged`."""
         photometric = frame_photometric(image)
         length = replace(image, photometric=photometric).frame_bytes
-        async with self._converter.room(length), self.stored(location, image, number) as frame:
+        async with self.stored(location, image, number) as frame, self._converter.room(length + frame.length):
             spool = await Spool.open()
             try:
                 await self._converter.decode(image, frame, spool, photometric, client)

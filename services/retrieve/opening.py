@@ -18,7 +18,8 @@ from libs.common.ports.index import Location
 from services.retrieve.fragments import FrameFinder
 from services.retrieve.pixels.codecs import object_photometric
 from services.retrieve.pixels.converter import ConversionFailed, Converter, Readable
-from services.retrieve.pixels.image import Image, NoImage, image_of
+from services.retrieve.pixels.frames import Frames
+from services.retrieve.pixels.image import Image, NoFrame, NoImage, image_of
 from services.retrieve.pixels.spool import Spool, SpoolSource
 from services.retrieve.reading import Objects, pixels_end
 from services.retrieve.recoding import Recoding, Step, decoding, recoding
@@ -75,7 +76,7 @@ class Openings:
             if encoding_of(stored).encapsulated:
                 return await self._decoded(location, syntax, client)
             return await self._rewritten(location, syntax)
-        except (NotUnderstood, TooLarge, NoImage) as error:
+        except (NotUnderstood, TooLarge, NoImage, NoFrame) as error:
             raise ConversionFailed(str(error)) from error
 
     async def _rewritten(self, location: Location, syntax: str) -> Opened:
@@ -135,21 +136,25 @@ class Openings:
         photometric = object_photometric(image)
         length = _native(image, photometric).frame_bytes * image.frames
         plan = decoding(location.transfer_syntax_uid, syntax, layout, pieces, gap, tail, length, photometric)
-        limits = self.converter.limits
-        if length > limits.spooled:
+        frames = await self._frames.frames(location, image)
+        largest = max(sum(size for _, size in frames.of(number)) for number in range(1, image.frames + 1))
+        limits, budget = self.converter.limits, self.converter.budget
+        if length + largest > limits.spooled:
             raise ConversionFailed(f"decoded it is {length} bytes, which is more than may be spooled")
-        await self.converter.budget.wait(length, limits.patience)
+        await budget.wait(length + largest, limits.patience)
         try:
-            spool = await self._spooled(location, image, photometric, length, client)
+            spool = await self._spooled(location, image, frames, photometric, length, client)
         except BaseException:
-            self.converter.budget.give_back(length)
+            budget.give_back(length + largest)
             raise
+        budget.give_back(largest)
         source = await self._with_bulk(location, layout, plan, _Spooled(spool, self.converter, length))
         return Opened(location, syntax, plan.length, source)
 
-    async def _spooled(self, location: Location, image: Image, photometric: str, length: int, client: str) -> Spool:
+    async def _spooled(
+        self, location: Location, image: Image, frames: Frames, photometric: str, length: int, client: str
+    ) -> Spool:
         """All frames, decoded. The object is read once, from its first byte to its last, and verified on the way."""
-        frames = await self._frames.frames(location, image)
         reader = Positioned(await self.objects.verified(location))
         spool = await Spool.open()
         try:

@@ -12,9 +12,10 @@ from blake3 import blake3
 from libs.common.dicom.encoding.rewriting import swapped
 from libs.common.errors import Corrupt
 from libs.common.net import Source
-from services.retrieve.threads import in_thread
+from services.retrieve.threads import give_way, in_thread
 
 CHUNK = 1 << 18
+_INFLATED = 1 << 20
 _DIGEST = "blake3:"
 
 
@@ -90,6 +91,7 @@ class VerifiedSource:
             for view in views:
                 view[:] = bytes(len(view))
             raise self._seen("digest")
+        await give_way()
         return count
 
     def _take(self, views: Sequence[memoryview], count: int) -> None:
@@ -148,7 +150,7 @@ class InflatedSource:
             if not chunk:
                 return False
             try:
-                piece = await in_thread(self._zlib.decompress, chunk, CHUNK)
+                piece = await in_thread(self._zlib.decompress, chunk, _INFLATED)
             except zlib.error as error:
                 raise Corrupt("an object is not deflated any more") from error
             self._rest = self._zlib.unconsumed_tail

@@ -1,4 +1,4 @@
-"""Work in a thread that uses the caller's buffers and descriptors."""
+"""Work in a thread that uses the caller's buffers and descriptors; and turns on the event loop."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from libs.common.clock import SystemClock
+
+_TIME = SystemClock()
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -25,3 +28,9 @@ async def in_thread(call: Callable[P, R], *arguments: P.args, **named: P.kwargs)
         if not working.cancelled():
             working.exception()  # seen: the caller went away
         raise
+
+
+async def give_way() -> None:
+    """Let others have their turn: what is read from the page cache and fits into a socket's buffer is there at once,
+    and a loop over it would keep the event loop to itself."""
+    await _TIME.sleep(0)

@@ -43,6 +43,7 @@ from services.retrieve.metadata import PIECE, Metadata
 from services.retrieve.opening import Opened, Openings
 from services.retrieve.pixels.converter import ConversionFailed
 from services.retrieve.representations import object_syntax
+from services.retrieve.threads import give_way
 from services.retrieve.unindexed import Locating
 
 log = structlog.get_logger("gantry.retrieve")
@@ -280,6 +281,7 @@ class ObjectService:
                     raise GantryError("an object is shorter than it was")
                 left -= count
                 await write(buffer[:count])
+                await give_way()
         except GantryError as error:
             log.error("object broke off", object_key=opened.location.object_key, error=str(error))
             self._cut(out, error)

@@ -28,6 +28,7 @@ from services.retrieve.pixels.look import Look, Viewport, look_of
 from services.retrieve.reading import MAX_HEADER, Objects
 from services.retrieve.representations import frame_form
 from services.retrieve.sources import CHUNK
+from services.retrieve.threads import give_way
 from services.retrieve.web import Finder, WebSettings
 from services.retrieve.web_problems import as_bad_request, as_problems
 from services.retrieve.web_video import is_video, send_video
@@ -181,6 +182,7 @@ async def send(out: Outgoing, readable: Readable) -> None:
             raise ConnectionResetError("an object is shorter than it was")
         left -= count
         await out.write(buffer[:count])
+        await give_way()
 
 
 def _typed(kind: str, syntax: str) -> str:

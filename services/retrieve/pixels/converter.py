@@ -55,16 +55,15 @@ class Converter:
             yield
 
     async def decode(self, image: Image, frame: Readable, out: Spool, photometric: str, client: str) -> None:
-        """Append the samples of a compressed frame to `out`, for which the caller has room. Raises `ConversionFailed`
-        and `Unavailable`."""
+        """Append the samples of a compressed frame to `out`. The caller has room for both, taken together: of two who
+        have taken half each, neither would go on. Raises `ConversionFailed` and `Unavailable`."""
         _require(image, frame.length)
-        async with self.room(frame.length):
-            read = await Spool.open()
-            try:
-                await read.copy(frame.source, frame.length)
-                await self.pool.run(DECODE, (image.alone, photometric), read, out, client)
-            finally:
-                read.close()
+        read = await Spool.open()
+        try:
+            await read.copy(frame.source, frame.length)
+            await self.pool.run(DECODE, (image.alone, photometric), read, out, client)
+        finally:
+            read.close()
 
     async def render(
         self, image: Image, header: Readable, frame: Readable, look: Look, number: int, client: str

@@ -151,9 +151,10 @@ class WorkerPool:
         while (turn := self._turns.take()) is not None:
             if not turn.done():
                 turn.set_exception(Unavailable("shutting down"))
-        for worker in [*self._idle, *self._busy]:
-            worker.kill()
-        self._idle.clear()
+        for worker in self._busy:
+            worker.end()  # whoever waits for it hears of that, and lets go of it
+        while self._idle:
+            self._idle.pop().kill()
 
 
 class Worker:
@@ -241,12 +242,18 @@ class Worker:
         outside = code in (None, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP)
         return f"a decoder ended with {code}", not outside
 
-    def kill(self) -> None:
-        """End it. The process is waited for in a thread, since it may take a moment to go."""
-        with suppress(OSError):
-            self._connection.close()
+    def end(self) -> None:
+        """End the process."""
         if self._process.poll() is None:
             self._process.kill()
+
+    def kill(self) -> None:
+        """End it, and close what nobody reads from any more. The process is waited for in a thread, since it may take a
+        moment to go."""
+        with suppress(OSError):
+            self._connection.close()
+        self.end()
+        if self._process.poll() is None:
             with suppress(RuntimeError):  # the loop is closed
                 asyncio.get_running_loop().run_in_executor(None, self._process.wait)
 

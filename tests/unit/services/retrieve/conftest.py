@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
+from tests.support.receiver import Receive, Receiver
 from tests.support.retrieval import Stored, retrieval
 from tests.support.web import WebSite, web_site
+
+
+@pytest.fixture(scope="package")
+def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+    """The event loop that the product runs on."""
+    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture
@@ -21,3 +30,19 @@ async def site(tmp_path: Path) -> AsyncIterator[WebSite]:
 async def stored(tmp_path: Path) -> AsyncIterator[Stored]:
     async with retrieval(tmp_path) as one:
         yield one
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receive]:
+    started: list[Receiver] = []
+
+    async def start() -> Receiver:
+        one = Receiver()
+        one.port = await one.server.start("127.0.0.1", 0)
+        started.append(one)
+        return one
+
+    yield start
+    for one in started:
+        one.service.gate.set()
+        await one.server.drain(1.0)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 
-import pytest
 from blake3 import blake3
 
 from libs.common.errors import DependencyUnavailable, NotFound
-from libs.common.net import Peer, Server, connect
 from libs.common.ports.blobs import OPEN_AHEAD
 from libs.common.ports.index import Location
 from services.retrieve.damage import Damaged
@@ -20,10 +17,10 @@ from services.retrieve.pixels.converter import Converter
 from services.retrieve.reading import Objects
 from services.retrieve.sources import BytesSource
 from services.retrieve.suboperations import SubOperations, Transfer
+from tests.support.receiver import EXPLICIT, Receive
 from tests.support.wire import CT
-from tests.unit.common.net.conftest import Echo, Seen, eventually
+from tests.unit.common.net.conftest import eventually
 
-EXPLICIT = "1.2.840.10008.1.2.1"
 MIB = 1 << 20
 
 
@@ -59,45 +56,6 @@ class CountingStore:
         self.open_now += 1
         self.most_open = max(self.most_open, self.open_now)
         return _Reader(self, key.encode().ljust(length or 0, b"\0"))
-
-
-class Receiver:
-    """A destination: a real server whose answers wait for `service.gate`."""
-
-    def __init__(self) -> None:
-        self.service = Echo()
-        self.server = Server([self.service], Seen(), Seen())  # type: ignore[list-item]
-        self.port = 0
-
-    @asynccontextmanager
-    async def called(self, operations: SubOperations, window: int = 1) -> AsyncIterator[Transfer]:
-        peer = Peer("127.0.0.1", self.port, "DEST", "GANTRY")
-        async with connect(peer, [(CT, [EXPLICIT])], window=window) as association:
-            async with operations.over(association) as transfer:
-                yield transfer
-
-    @property
-    def uids(self) -> list[str]:
-        return [uid for uid, _ in self.service.received]
-
-
-Receive = Callable[[], Awaitable[Receiver]]
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receive]:
-    started: list[Receiver] = []
-
-    async def start() -> Receiver:
-        one = Receiver()
-        one.port = await one.server.start("127.0.0.1", 0)
-        started.append(one)
-        return one
-
-    yield start
-    for one in started:
-        one.service.gate.set()
-        await one.server.drain(1.0)
 
 
 def located(count: int, length: int = 1000) -> list[Location]:
@@ -257,3 +215,16 @@ async def test_a_store_that_is_away_is_a_passing_status(receiver: Receive) -> No
     destination = await receiver()
     async with destination.called(over(Away())) as transfer:
         assert set((await sent(transfer, located(3))).values()) == {0xA700}
+
+
+async def test_a_sub_operation_that_somebody_else_cancels_is_counted_as_failed(receiver: Receive) -> None:
+    class Cancelled(CountingStore):
+        async def open(self, key: str, offset: int = 0, length: int | None = None) -> _Reader:
+            if key in ("key0", "key3"):
+                raise asyncio.CancelledError
+            return await super().open(key, offset, length)
+
+    destination = await receiver()
+    async with destination.called(over(Cancelled())) as transfer:
+        statuses = await sent(transfer, located(5))
+    assert statuses == {0: 0xA702, 1: 0, 2: 0, 3: 0xA702, 4: 0}

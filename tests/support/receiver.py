@@ -1,0 +1,36 @@
+"""A destination of C-STORE sub-operations."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from libs.common.net import Peer, Server, connect
+from services.retrieve.suboperations import SubOperations, Transfer
+from tests.support.wire import CT
+from tests.unit.common.net.conftest import Echo, Seen
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+
+
+class Receiver:
+    """A destination: a real server whose answers wait for `service.gate`."""
+
+    def __init__(self) -> None:
+        self.service = Echo()
+        self.server = Server([self.service], Seen(), Seen())
+        self.port = 0
+
+    @asynccontextmanager
+    async def called(self, operations: SubOperations, window: int = 1) -> AsyncIterator[Transfer]:
+        peer = Peer("127.0.0.1", self.port, "DEST", "GANTRY")
+        async with connect(peer, [(CT, [EXPLICIT])], window=window) as association:
+            async with operations.over(association) as transfer:
+                yield transfer
+
+    @property
+    def uids(self) -> list[str]:
+        return [uid for uid, _ in self.service.received]
+
+
+Receive = Callable[[], Awaitable[Receiver]]
