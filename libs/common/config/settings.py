@@ -97,8 +97,11 @@ class Http(Section):
     )
     ohif: Path | None = _f(None, "folder", "OHIF's built `dist` (deploy/ohif.sh): the viewer at /ohif; none without it")
     proxy_from: tuple[Cidr, ...] = _f((), "CIDRs", "Whose X-Forwarded-For is believed: our front door, a reverse proxy")
-    cors_origins: tuple[str, ...] = _f((), "origins", "Web pages of these origins may ask, too; * for any")
-    max_connections: Count = _f(1000, "connections", "Per process; beyond it 503")
+    cors_origins: tuple[str, ...] = _f((), "origins", "Web pages of these may ask, too; * for any, with tokens only")
+    max_connections: Count = _f(1000, "connections", "Per process; beyond it 503, but for a reserve for probes")
+    max_connections_per_address: Count = _f(
+        256, "connections", "Of one address that is not in `proxy_from`; beyond it 503"
+    )
     max_header: Annotated[int, Field(ge=4096, le=_MIB)] = _f(16384, "bytes", "Longest request line, and header field")
     header_deadline: Seconds = _f(30.0, "s", "From a connection, or the answer before, to a whole request header")
     stall: Seconds = _f(
