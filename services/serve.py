@@ -25,6 +25,8 @@ from libs.common.runtime.lifecycle import Lifecycle
 from libs.common.telemetry.logs import get_logger, set_up_logs
 from libs.common.web.routes import BASE
 from services.archive import Archive
+from services.descriptors import make_room
+from services.descriptors import watch as watch_descriptors
 from services.processes import Companion, KeptProcess
 from services.roles import EVERY, Role, dimse_port, http_port
 
@@ -132,6 +134,8 @@ async def _run(
             )
         else:
             archive = _process(settings, roles, config, worker)
+        make_room(settings, archive.roles)
+        archive.lifecycle.watch(watch_descriptors(archive.clock), "file descriptors")
         if worker is None and indexer_of is None:
             _welcome(settings, roles, 1)
         else:

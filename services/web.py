@@ -41,10 +41,12 @@ class HealthServer(WebServer):
         takes_work: Callable[[], bool],
         checks: Mapping[str, Check],
         *,
+        fresh: Mapping[str, Check] | None = None,
         sock: socket.socket | None = None,
         other_metrics: Sequence[Callable[[], Awaitable[str]]] = (),
     ) -> None:
-        """Listens on `sock` where one is given. `other_metrics` are those of processes that this one speaks for. Raises
+        """`checks` are run once a second at most, `fresh`, which cost little, for each who asks. Listens on `sock`
+        where one is given. `other_metrics` are those of processes that this one speaks for. Raises
         `ConfigError` where the file of tokens is wrong, or every web page could read the archive."""
         self._sock = sock
         self._other_metrics = other_metrics
@@ -63,6 +65,7 @@ class HealthServer(WebServer):
         self._metrics = metrics
         self._takes_work = takes_work
         self._checks = checks
+        self._fresh = fresh or {}
         self._found: list[str] = []
         self._found_at = float("-inf")
         self._checking: asyncio.Task[None] | None = None
@@ -87,6 +90,7 @@ class HealthServer(WebServer):
     async def _ready(self, _: web.BaseRequest) -> web.Response:
         problems = [] if self._takes_work() else ["not taking new work"]
         problems += await self._asked()
+        problems += await _all(self._fresh)
         return web.Response(status=503 if problems else 200, text="\n".join(problems or ["ready"]) + "\n")
 
     async def _asked(self) -> list[str]:
@@ -100,24 +104,30 @@ class HealthServer(WebServer):
 
     async def _ask(self) -> None:
         try:
-            self._found = [line for line in await asyncio.gather(*map(self._run, self._checks)) if line]
+            self._found = await _all(self._checks)
             self._found_at = asyncio.get_running_loop().time()
         finally:
             self._checking = None
-
-    async def _run(self, name: str) -> str:
-        try:
-            await asyncio.wait_for(self._checks[name](), _CHECK_SECONDS)
-        except TimeoutError:
-            return f"{name}: no answer in {_CHECK_SECONDS:g} s"
-        except GantryError as error:
-            return f"{name}: {error}"
-        return ""
 
     async def _exposition(self, _: web.BaseRequest) -> web.Response:
         others = await asyncio.gather(*(other() for other in self._other_metrics))
         body = merged(self._metrics.registry, others) if others else generate_latest(self._metrics.registry)
         return web.Response(body=body, content_type="text/plain", charset="utf-8")
+
+
+async def _all(checks: Mapping[str, Check]) -> list[str]:
+    """A line for each that has something to say."""
+    return [line for line in await asyncio.gather(*(_run(*named) for named in checks.items())) if line]
+
+
+async def _run(name: str, check: Check) -> str:
+    try:
+        await asyncio.wait_for(check(), _CHECK_SECONDS)
+    except TimeoutError:
+        return f"{name}: no answer in {_CHECK_SECONDS:g} s"
+    except GantryError as error:
+        return f"{name}: {error}"
+    return ""
 
 
 def _refuse_every_page(settings: Settings) -> None:
