@@ -111,6 +111,7 @@ def _serve(
     indexer_of: int | None,
 ) -> int:
     set_up_logs(settings.logs.format, settings.logs.level)
+    os.umask(0o027 | os.umask(0))  # what holds patients' data is for its owner and group alone
     if workers > 1 and worker is None:
         if not settings.dimse.port:
             raise ConfigError("--workers", None, "several processes share a port, so --dimse-port 0 cannot be")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -63,6 +65,7 @@ async def open_stores(
         "storage.log": urlsplit(settings.log_url),
         "storage.index": urlsplit(settings.index_url),
     }
+    await asyncio.to_thread(_make_folders, parts.values())
     late: list[Late[Any]] | None = [] if wait else None
     opened: list[BlobStore | EventLog | SearchIndex] = []
     try:
@@ -83,6 +86,17 @@ async def open_stores(
             await _close(one)
         raise
     return Stores(objects, log, index, late or [])
+
+
+def _make_folders(urls: Iterable[SplitResult]) -> None:
+    """Those that embedded stores lie in, for their owner and group alone: there are patients' data in them."""
+    for url in urls:
+        if url.scheme in ("file", "sqlite") and url.path:
+            above = Path(url.path).parent
+            with suppress(OSError):  # opening the store tells what is wrong with it
+                for folder in (*reversed(above.parents), above):
+                    if not folder.exists():
+                        folder.mkdir(0o750)
 
 
 def _own_member(settings: Settings, worker: int) -> Settings:
