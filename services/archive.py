@@ -33,6 +33,7 @@ from services.processes import Companion
 from services.roles import Role, dimse_port, http_port
 from services.searchable import say_what_is_missing, searchable
 from services.stores import Stores, open_stores
+from services.system_metrics import SystemMetrics
 from services.verification import VerificationService
 from services.web import HealthServer, in_words
 
@@ -97,6 +98,8 @@ class Archive:
             fresh={} if companion is None else {companion.name: companion.check},
             sock=http_socket,
             other_metrics=() if companion is None else (companion.metrics,),
+            # The companion's would be added to these, as all of its metrics are.
+            refresh=SystemMetrics(settings, self.metrics).refresh if http_socket is None else lambda: None,
         )
         for role in Role:
             if role in roles and role.value in _WEB_SERVICES:
@@ -266,7 +269,7 @@ class Archive:
     async def _listen(self, services: Sequence[Service]) -> None:
         dimse = self.settings.dimse
         role = "all" if len(self.roles) > 1 else next(iter(self.roles)).value
-        observer = NetworkObserver(self.metrics, role)
+        observer = NetworkObserver(self.metrics, role, lambda title: title in self._policy.current.peers)
         self._gatekeeper = PolicyGatekeeper(
             lambda: self._policy.current,
             self._storage_classes,

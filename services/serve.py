@@ -136,7 +136,9 @@ async def _run(
         else:
             archive = _process(settings, roles, config, worker)
         make_room(settings, archive.roles)
-        archive.lifecycle.watch(watch_descriptors(archive.clock), "file descriptors")
+        archive.lifecycle.watch(
+            watch_descriptors(archive.clock, archive.metrics.file_descriptors_exhausted.set), "file descriptors"
+        )
         if worker is None and indexer_of is None:
             _welcome(settings, roles, 1)
         else:

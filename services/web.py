@@ -44,12 +44,15 @@ class HealthServer(WebServer):
         fresh: Mapping[str, Check] | None = None,
         sock: socket.socket | None = None,
         other_metrics: Sequence[Callable[[], Awaitable[str]]] = (),
+        refresh: Callable[[], None] = lambda: None,
     ) -> None:
         """`checks` are run once a second at most, `fresh`, which cost little, for each who asks. Listens on `sock`
-        where one is given. `other_metrics` are those of processes that this one speaks for. Raises
+        where one is given. `other_metrics` are those of processes that this one speaks for;
+        `refresh` is called, in a thread, before ours are told. Raises
         `ConfigError` where the file of tokens is wrong, or every web page could read the archive."""
         self._sock = sock
         self._other_metrics = other_metrics
+        self._refresh = refresh
         http = settings.http
         _refuse_every_page(settings)
         access = Access(Tokens(http.tokens_file), http.proxy_from, lab=settings.lab)
@@ -110,6 +113,7 @@ class HealthServer(WebServer):
             self._checking = None
 
     async def _exposition(self, _: web.BaseRequest) -> web.Response:
+        await asyncio.to_thread(self._refresh)
         others = await asyncio.gather(*(other() for other in self._other_metrics))
         body = merged(self._metrics.registry, others) if others else generate_latest(self._metrics.registry)
         return web.Response(body=body, content_type="text/plain", charset="utf-8")

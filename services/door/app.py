@@ -24,6 +24,7 @@ from services.door.handlers import Doorkeeper, DoorLimits, connected
 from services.door.routing import Pool
 from services.door.web import Forwarder
 from services.roles import Role, http_port
+from services.system_metrics import SystemMetrics
 from services.web import HealthServer, in_words
 
 log = get_logger("door")
@@ -70,6 +71,7 @@ class Door:
             self.metrics,
             lambda: self.lifecycle.state is State.READY,
             checks,
+            refresh=SystemMetrics(settings, self.metrics).refresh,
         )
         if self._named_web:
             self.health.serve(self._forwarder.handlers())

@@ -29,6 +29,7 @@ from libs.common.net.connection import Connection
 from libs.common.net.outgoing import Outgoing, Staged
 from libs.common.net.responses import Answer, Inbox, Responses
 from libs.common.net.service import MemorySink, Request, Service, Sink, Source
+from libs.common.net.tally import Tally
 from libs.common.ul import (
     Aborted,
     AcceptedContext,
@@ -98,6 +99,7 @@ class Association:
         self._refused = False
         self._released = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self.tally = Tally(self._loop.time())
 
     # ---- state
 

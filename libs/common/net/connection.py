@@ -61,6 +61,7 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._paused_for: set[str] = set()
         self._unsent = 0
+        self.bytes_read = self.bytes_written = 0
         self.last_active = self._loop.time()
         """When the peer last sent or took something, or we last did something for it."""
         self.pdu_since: float | None = None
@@ -93,6 +94,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._quickack is not None:
             self._quickack.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)  # type: ignore[arg-type]
         self.last_active = self._loop.time()
+        self.bytes_read += nbytes
         try:
             self._deliver(self.ul.received(nbytes))
         except Exception:
@@ -194,6 +196,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self.ul.may_send or self._transport is None or self._transport.is_closing():
             raise AssociationAborted("the association has ended")
         self._transport.write(data)
+        self.bytes_written += len(data)
         if not self._writable.is_set():
             await self._writable.wait()
             if self.lost.is_set():

@@ -88,7 +88,7 @@ def handshake_words(error: OSError | TimeoutError) -> str:
         return f"TLS: certificate refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"TLS: {(error.reason or 'handshake failed').lower().replace('_', ' ')}"
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError | ConnectionAbortedError):  # the latter is uvloop's
         return "TLS: no handshake in time"
     return "TLS: the peer closed the connection within the handshake"
 
@@ -160,7 +160,7 @@ class Incoming:
             else:
                 allowed = answer
         if verdict is not None:
-            self._why = f"rejected: {verdict.words}"
+            self._why = f"rejected: {verdict.why or verdict.words}"
             server.observer.rejected(request, verdict, self._address)
             self.connection.ul.reject(verdict)
             return
