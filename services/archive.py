@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from libs.common.clock import Clock
 from libs.common.config.policy import Destination
 from libs.common.config.reload import PolicyFile
 from libs.common.config.settings import Settings
-from libs.common.config.tls import client_context, server_context
+from libs.common.config.tls import Certificates
 from libs.common.dicom.storage_classes import StorageClasses, stands_for
 from libs.common.errors import ConfigError
 from libs.common.ids import DEFAULT_PARTITION
@@ -30,12 +30,14 @@ from libs.common.telemetry.logs import get_logger
 from libs.common.telemetry.metrics import Metrics
 from libs.common.telemetry.traces import new_trace
 from libs.common.ul import Limits
+from libs.common.web.routes import Service as WebService
 from services.gatekeeper import PolicyGatekeeper
 from services.observing import NetworkObserver
 from services.processes import Companion
 from services.roles import Role, dimse_port, http_port
 from services.searchable import say_what_is_missing, searchable
 from services.stores import Stores, open_stores
+from services.system_metrics import SystemMetrics
 from services.upkeep.completeness import CompleteIndex, Completeness
 from services.verification import VerificationService
 from services.web import HealthServer, in_words
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from services.retrieve.pixels.converter import Converter
 
 log = get_logger("archive")
+
+_WEB_SERVICES = frozenset(service.value for service in WebService)
 
 
 class Archive:
@@ -70,13 +74,15 @@ class Archive:
         self.metrics = Metrics()
         self.clock = clock
         self.dimse_port: int | None = None
+        self.dimse_tls_port: int | None = None
         self.lifecycle = Lifecycle([self], clock, settings.drain)
         file = settings.peers_file or config
         if file is not None and not file.is_absolute() and config is not None and settings.peers_file is not None:
             file = config.parent / file
         self._policy = PolicyFile(file, settings.dimse.ae_title, settings.lab, self._policy_outcome)
-        self._tls = server_context(settings.tls)
-        self._client_tls = client_context(settings.tls) if settings.tls.ca or settings.tls.certificate else None
+        self._certificates = Certificates(settings.tls, self._policy_outcome)
+        if settings.dimse.tls_port is not None and not self._certificates.speaks_tls:
+            raise ConfigError("dimse.tls_port", None, "needs tls.certificate and tls.key")
         self._stores: Stores | None = None
         self._completeness: Completeness | None = None
         self._server: Server | None = None
@@ -94,10 +100,16 @@ class Archive:
             port + number if port else 0,
             self.metrics,
             lambda: self.lifecycle.state is State.READY,
-            checks if companion is None else {**checks, companion.name: companion.check},
+            checks,
+            fresh={} if companion is None else {companion.name: companion.check},
             sock=http_socket,
             other_metrics=() if companion is None else (companion.metrics,),
+            # The companion's would be added to these, as all of its metrics are.
+            refresh=SystemMetrics(settings, self.metrics).refresh if http_socket is None else lambda: None,
         )
+        for role in Role:
+            if role in roles and role.value in _WEB_SERVICES:
+                self.health.expect(WebService(role.value), self._why_not_yet)
         components: list[Component] = [self.health, self]
         if companion is not None:
             components.insert(1, companion)  # it starts while this one does
@@ -113,17 +125,25 @@ class Archive:
         stores = self._stores = await open_stores(
             self.settings, self.clock, wait=True, worker=self._worker or 0, ingests=Role.INGEST in self.roles
         )
-        await say_what_is_missing(self.settings, stores.index)
+        for late in stores.late:
+            self.lifecycle.watch(late.keep_trying(), late.name)
+        self.lifecycle.watch(say_what_is_missing(self.settings, stores.index), "attributes")
         self._completeness = Completeness(stores.objects, stores.log, stores.index, self.clock)
-        services = await self._services(stores)
+        services = self._services(stores)
         groups = self._begin_indexing(stores) if self._indexes else []
         self.lifecycle.watch(report_lag(stores.log, groups, self.clock, self.metrics), "lag")
-        if services:
+        if services or Role.COMMITMENT in self.roles:
             self.lifecycle.watch(self._policy.watch(self.clock), "policy")
+            self.lifecycle.watch(self._certificates.watch(self.clock), "certificates")
         with suppress(NotImplementedError, RuntimeError):  # not on the main thread, in tests
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._policy.reload)
-        if services:
-            await self._listen(services)
+        if Role.COMMITMENT in self.roles and not stores.late:
+            services += await self._commitment(stores)
+        if services or Role.COMMITMENT in self.roles:
+            await self._listen([VerificationService(), *services])
+        if Role.COMMITMENT in self.roles and stores.late:
+            # It learns first which transactions there were, so it comes when its stores have come.
+            self.lifecycle.watch(self._commitment_later(stores), "commitment")
 
     async def drain(self) -> None:
         if self._server is not None:
@@ -144,7 +164,6 @@ class Archive:
 
     def _begin_indexing(self, stores: Stores) -> list[str]:
         """The consumer groups that this process is in then."""
-        from libs.common.adapters.sqlite import SqliteIndex
         from services.indexer import app as indexer_app
         from services.indexer.rebuild import Rebuild
         from services.upkeep import archiver
@@ -157,7 +176,7 @@ class Archive:
             stores.objects, stores.log, stores.index, self.clock, self.metrics, searchable(self.settings)
         )
         self.lifecycle.watch(self._consumer.run(), "indexer")
-        if self._completeness is not None and isinstance(stores.index, SqliteIndex):
+        if self._completeness is not None and self.settings.index_url.startswith("sqlite:"):
             # Of several indexers on one cluster each would build it: there, a person runs `gantry reindex`.
             table = searchable(self.settings)
             refill = Refill(
@@ -186,8 +205,9 @@ class Archive:
             self.lifecycle.watch(self._upkeep.run(), "archiver")
         return [indexer_app.GROUP, archiver.GROUP]
 
-    async def _services(self, stores: Stores) -> list[Service]:
-        """The DIMSE services of our roles. Ingest stands before retrieve: both use the storage abstract syntaxes."""
+    def _services(self, stores: Stores) -> list[Service]:
+        """The DIMSE services of our roles but commitment. Ingest stands before retrieve: both use the storage abstract
+        syntaxes."""
         found: list[Service] = []
         if Role.INGEST in self.roles:
             found += self._ingest(stores)
@@ -195,9 +215,15 @@ class Archive:
             found += self._query(stores)
         if Role.RETRIEVE in self.roles:
             found += self._retrieve(stores)
-        if Role.COMMITMENT in self.roles:
-            found += await self._commitment(stores)
-        return [VerificationService(), *found] if found else []
+        return found
+
+    async def _commitment_later(self, stores: Stores) -> None:
+        for service in await self._commitment(stores):
+            if self._server is not None:
+                self._server.add(service)
+
+    def _why_not_yet(self) -> str:
+        return "ending" if self.lifecycle.state is State.DRAINING else "starting: try again in a moment"
 
     def _ingest(self, stores: Stores) -> list[Service]:
         from services.ingest import app as ingest_app
@@ -255,7 +281,7 @@ class Archive:
             losses.report_soon(DEFAULT_PARTITION, location, damage)
 
         reports = DamageReports(self.metrics, lost)
-        locator = Locator(self._complete(stores), stores.log)
+        locator = Locator(self._complete(stores), stores.log, self.clock)
         self.health.serve(retrieve_app.build_web(stores.objects, locator, converter, web, reports))
         return retrieve_app.build(
             stores.objects,
@@ -294,7 +320,7 @@ class Archive:
     async def _listen(self, services: Sequence[Service]) -> None:
         dimse = self.settings.dimse
         role = "all" if len(self.roles) > 1 else next(iter(self.roles)).value
-        observer = NetworkObserver(self.metrics, role)
+        observer = NetworkObserver(self.metrics, role, lambda title: title in self._policy.current.peers)
         self._gatekeeper = PolicyGatekeeper(
             lambda: self._policy.current,
             self._storage_classes,
@@ -312,17 +338,26 @@ class Archive:
             backlog=dimse.listen_backlog,
             proxy_from=dimse.proxy_from,
             upper_layer=Limits(dimse.max_pdu, dimse.max_associate_request),
+            unassociated_per_peer=dimse.unassociated_per_address,
         )
         self._server = Server(
             services, self._gatekeeper, observer, limits=limits, new_trace=new_trace, stands_for=stands_for
         )
-        port = dimse_port(self.roles, dimse.port)
+        tls = self._certificates.server if self._certificates.speaks_tls else None
+        self.dimse_port = await self._open_port(dimse.port, tls if dimse.tls_port is None else None)
+        if dimse.tls_port is not None:
+            self.dimse_tls_port = await self._open_port(dimse.tls_port, tls)
+
+    async def _open_port(self, configured: int, tls: Callable[[], ssl.SSLContext] | None) -> int:
+        dimse, port = self.settings.dimse, dimse_port(self.roles, configured)
+        assert self._server is not None
         shared = self._worker is not None
         try:
-            self.dimse_port = await self._server.start(dimse.host, port, tls=self._tls, reuse_port=shared)
+            bound = await self._server.start(dimse.host, port, tls=tls, reuse_port=shared)
         except OSError as error:
             raise ConfigError("dimse", None, f"cannot listen on port {port}: {in_words(error)}") from error
-        log.info("listening", ae_title=dimse.ae_title, port=self.dimse_port, tls=self._tls is not None)
+        log.info("listening", ae_title=dimse.ae_title, port=bound, tls=tls is not None)
+        return bound
 
     def _may_store(self, association: Association) -> bool:
         """Asked once per association: a policy that changes holds for the next one."""
@@ -348,9 +383,7 @@ class Archive:
     def _peer(self, known: Destination | None, ours: str) -> Peer | None:
         if known is None:
             return None
-        tls: ssl.SSLContext | None = None
-        if known.tls:
-            tls = self._client_tls or client_context(self.settings.tls)
+        tls = self._certificates.client() if known.tls else None
         retrieve_settings = self.settings.retrieve
         return Peer(
             known.host,

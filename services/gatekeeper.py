@@ -21,6 +21,8 @@ from libs.common.net.scu import (
 )
 from libs.common.ul import AssociateReject, AssociateRequest
 
+_CALLING_TITLE = 3
+"""PS3.8 table 9-21: calling AE title not recognised."""
 _FIND = frozenset({PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND})
 _GET = frozenset({PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET})
 _RETRIEVE = frozenset({PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE}) | _GET
@@ -56,10 +58,13 @@ class PolicyGatekeeper:
         policy = self._policy()
         answer = policy.admit(request.calling_ae_title, request.called_ae_title, peer_address, tls)
         if isinstance(answer, Rejection):
-            return AssociateReject(answer.result, answer.source, answer.reason)
+            title = request.calling_ae_title
+            elsewhere = answer.reason == _CALLING_TITLE and title in policy.peers
+            why = f"{title} is known, but calls from another address" if elsewhere else answer.words
+            return AssociateReject(answer.result, answer.source, answer.reason, why)
         # PS3.8 table 9-21: rejected-transient, service provider (presentation), local limit exceeded.
         if self._open[answer.calling_ae_title] >= answer.max_associations:
-            return AssociateReject(2, 3, 2)
+            return AssociateReject(2, 3, 2, f"has {answer.max_associations} associations already")
         return self.syntaxes(answer.may)
 
     def syntaxes(self, may: Iterable[Permission]) -> frozenset[str]:

@@ -25,6 +25,8 @@ from libs.common.runtime.lifecycle import Lifecycle
 from libs.common.telemetry.logs import get_logger, set_up_logs
 from libs.common.web.routes import BASE
 from services.archive import Archive
+from services.descriptors import make_room
+from services.descriptors import watch as watch_descriptors
 from services.processes import Companion, KeptProcess
 from services.roles import EVERY, Role, dimse_port, http_port
 
@@ -109,6 +111,7 @@ def _serve(
     indexer_of: int | None,
 ) -> int:
     set_up_logs(settings.logs.format, settings.logs.level)
+    os.umask(0o027 | os.umask(0))  # what holds patients' data is for its owner and group alone
     if workers > 1 and worker is None:
         if not settings.dimse.port:
             raise ConfigError("--workers", None, "several processes share a port, so --dimse-port 0 cannot be")
@@ -132,6 +135,10 @@ async def _run(
             )
         else:
             archive = _process(settings, roles, config, worker)
+        make_room(settings, archive.roles)
+        archive.lifecycle.watch(
+            watch_descriptors(archive.clock, archive.metrics.file_descriptors_exhausted.set), "file descriptors"
+        )
         if worker is None and indexer_of is None:
             _welcome(settings, roles, 1)
         else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from libs.common.adapters.files import DEFAULT_SEALERS, open_file_store
@@ -14,25 +17,26 @@ from libs.common.adapters.sqlite.log import open_sqlite_log
 from libs.common.clock import Clock
 from libs.common.config.settings import Settings
 from libs.common.config.tls import trusting
-from libs.common.errors import ConfigError, DependencyUnavailable
+from libs.common.errors import ConfigError
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import SearchIndex
 from libs.common.ports.log import EventLog
 from libs.common.telemetry.logs import get_logger
+from services.late import Late, LateBlobStore, LateEventLog, LateSearchIndex
 from services.searchable import searchable
 
-T = TypeVar("T")
+T = TypeVar("T", BlobStore, EventLog, SearchIndex)
 _log = get_logger("stores")
-_AGAIN_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class Stores:
-    """The three ports, opened."""
+    """The three ports, opened; `late` are those that are still to come."""
 
     objects: BlobStore
     log: EventLog
     index: SearchIndex
+    late: list[Late[Any]] = field(default_factory=list)
 
     async def close(self) -> None:
         """Close all of them, whatever one of them says."""
@@ -52,8 +56,8 @@ async def open_stores(
     """Open what the settings name. `worker` tells the processes of one supervisor apart; one that `ingests` is ready to
     take many objects at once; with `any_index` the search index may be one of another release, to be built anew.
 
-    Raises `ConfigError`, and `DependencyUnavailable` where one of them is away; with `wait`, it says so and tries again
-    until it is there.
+    Raises `ConfigError`, and `DependencyUnavailable` where one of them is away; with `wait`, that one is `late`: calls
+    of it are refused until it is open, which is the caller's to `keep_trying`.
     """
     settings = _own_member(settings, worker)
     parts = {
@@ -61,22 +65,38 @@ async def open_stores(
         "storage.log": urlsplit(settings.log_url),
         "storage.index": urlsplit(settings.index_url),
     }
-    objects = await _opened(
-        OBJECTS, "storage.objects", parts, wait, clock, lambda f, url: f(url, settings, clock, ingests)
-    )
+    await asyncio.to_thread(_make_folders, parts.values())
+    late: list[Late[Any]] | None = [] if wait else None
+    opened: list[BlobStore | EventLog | SearchIndex] = []
     try:
-        log = await _opened(LOGS, "storage.log", parts, wait, clock, lambda f, url: f(url, settings, clock, objects))
-        try:
-            index = await _opened(
-                INDEXES, "storage.index", parts, wait, clock, lambda f, url: f(url, settings, clock, any_index)
-            )
-        except BaseException:
-            await _close(log)
-            raise
+        make = _factory(OBJECTS, "storage.objects", parts)
+        objects = await _opened(
+            Late("object store", lambda: make(settings, clock, ingests), clock), LateBlobStore, late
+        )
+        opened.append(objects)
+        make_log = _factory(LOGS, "storage.log", parts)
+        log = await _opened(Late("event log", lambda: make_log(settings, clock, objects), clock), LateEventLog, late)
+        opened.append(log)
+        make_index = _factory(INDEXES, "storage.index", parts)
+        index = await _opened(
+            Late("index", lambda: make_index(settings, clock, any_index), clock), LateSearchIndex, late
+        )
     except BaseException:
-        await _close(objects)
+        for one in reversed(opened):
+            await _close(one)
         raise
-    return Stores(objects, log, index)
+    return Stores(objects, log, index, late or [])
+
+
+def _make_folders(urls: Iterable[SplitResult]) -> None:
+    """Those that embedded stores lie in, for their owner and group alone: there are patients' data in them."""
+    for url in urls:
+        if url.scheme in ("file", "sqlite") and url.path:
+            above = Path(url.path).parent
+            with suppress(OSError):  # opening the store tells what is wrong with it
+                for folder in (*reversed(above.parents), above):
+                    if not folder.exists():
+                        folder.mkdir(0o750)
 
 
 def _own_member(settings: Settings, worker: int) -> Settings:
@@ -88,28 +108,26 @@ def _own_member(settings: Settings, worker: int) -> Settings:
     return settings.model_copy(update={"kafka": own})
 
 
-async def _opened(
-    table: dict[str, Callable[..., Awaitable[T]]],
-    setting: str,
-    urls: dict[str, SplitResult],
-    wait: bool,
-    clock: Clock,
-    call: Callable[[Callable[..., Awaitable[T]], SplitResult], Awaitable[T]],
-) -> T:
+def _factory(
+    table: dict[str, Callable[..., Awaitable[T]]], setting: str, urls: dict[str, SplitResult]
+) -> Callable[..., Awaitable[T]]:
+    """What opens the store that a URL names. Raises `ConfigError`."""
     url = urls[setting]
     if url.scheme not in table:
         raise ConfigError(setting, None, f"{url.geturl()!r}: a URL of {', '.join(f'{s}://' for s in table)} is needed")
-    said = ""
-    while True:
-        try:
-            return await call(table[url.scheme], url)
-        except DependencyUnavailable as error:
-            if not wait:
-                raise
-            if str(error) != said:
-                _log.warning("waiting for a dependency", setting=setting, error=error)
-                said = str(error)
-            await clock.sleep(_AGAIN_SECONDS)
+    return partial(table[url.scheme], url)
+
+
+async def _opened(one: Late[T], refusing: Callable[[Late[T]], T], late: list[Late[Any]] | None) -> T:
+    """The store; where it is away, one that refuses until it is there, which is added to `late`. Without `late` that is
+    `DependencyUnavailable`."""
+    store = await one.first_try()
+    if store is not None:
+        return store
+    if late is None:
+        return one.get()
+    late.append(one)
+    return refusing(one)
 
 
 async def _close(store: BlobStore | EventLog | SearchIndex) -> None:

@@ -1,7 +1,11 @@
-"""What holds for all tests: property tests are not failed for the speed of the machine they run on, and the real
-servers that a session started are ended with it (tests.support.servers)."""
+"""What holds for all tests: they run on uvloop, as the product does; property tests are not failed for the speed of the
+machine they run on, and the real servers that a session started are ended with it (tests.support.servers)."""
+
+import asyncio
+from collections.abc import Callable, Mapping
 
 import pytest
+import uvloop
 from hypothesis import HealthCheck, settings
 
 from tests.support import servers
@@ -11,6 +15,13 @@ settings.load_profile("gantry")
 
 _controls = False
 _closing_lines: list[str] = []
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Transports of uvloop are no subclass of asyncio's: what passes on asyncio's own loop may fail in production."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 def pytest_configure(config: pytest.Config) -> None:

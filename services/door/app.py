@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Container, Mapping
 from contextlib import suppress
 from functools import partial
 
 from libs.common.clock import Clock
 from libs.common.config.settings import Settings
-from libs.common.config.tls import server_context
+from libs.common.config.tls import Certificates
 from libs.common.errors import ConfigError, ConnectionFailed
 from libs.common.net.acceptor import Acceptor, listen
 from libs.common.net.proxy import LOCAL
@@ -23,7 +23,8 @@ from services.door.backends import Address, Backend, Backends
 from services.door.handlers import Doorkeeper, DoorLimits, connected
 from services.door.routing import Pool
 from services.door.web import Forwarder
-from services.roles import Role, dimse_port, http_port
+from services.roles import Role, http_port
+from services.system_metrics import SystemMetrics
 from services.web import HealthServer, in_words
 
 log = get_logger("door")
@@ -39,24 +40,30 @@ class Door:
     ) -> None:
         """`worker` numbers a process among several that share the DIMSE port. Raises `ConfigError`."""
         self.settings = settings
+        self.roles = frozenset({Role.DOOR})
         self.metrics = Metrics()
         self.clock = clock
         self.dimse_port: int | None = None
+        self.dimse_tls_port: int | None = None
         self._named = {Pool(name): backends for name, backends in settings.door.pools.items()}
         if not self._named:
             raise ConfigError("door", None, "no backends: name those of ingest, query, retrieve, commitment or mixed")
         self._named_web = {Pool(name): backends for name, backends in settings.door.web_pools.items()}
         self._web_backends = Backends(settings.door.leave_alone)
         self._forwarder = Forwarder(self._web_backends, clock, settings.door.connect_timeout, settings.http.stall)
-        self._tls = server_context(settings.tls)
+        self._certificates = Certificates(
+            settings.tls, lambda outcome: self.metrics.config_reloads.labels(outcome).inc()
+        )
+        if settings.dimse.tls_port is not None and not self._certificates.speaks_tls:
+            raise ConfigError("dimse.tls_port", None, "needs tls.certificate and tls.key")
         self._worker = worker
         self._backends = Backends(settings.door.leave_alone)
         self._storage = storage_sop_classes
         self._keeper = Doorkeeper(
-            self._backends, tuple(self._named), self._storage, _limits(settings), self._tls, clock, self.metrics
+            self._backends, tuple(self._named), self._storage, _limits(settings), None, clock, self.metrics
         )
-        self._acceptor: Acceptor | None = None
-        port = http_port(frozenset({Role.DOOR}), settings.http.port)
+        self._acceptors: list[Acceptor] = []
+        port = http_port(self.roles, settings.http.port)
         checks: dict[str, Callable[[], Awaitable[None]]] = {pool: partial(self._check, pool) for pool in self._named}
         self.health = HealthServer(
             settings,
@@ -64,6 +71,7 @@ class Door:
             self.metrics,
             lambda: self.lifecycle.state is State.READY,
             checks,
+            refresh=SystemMetrics(settings, self.metrics).refresh,
         )
         if self._named_web:
             self.health.serve(self._forwarder.handlers())
@@ -76,29 +84,36 @@ class Door:
     # ---- the lifecycle's side
 
     async def start(self) -> None:
-        _raise_limit_of_files()
         await self._look()
         self.lifecycle.watch(self._look_out(), "look-out")
+        self.lifecycle.watch(self._certificates.watch(self.clock), "certificates")
         dimse = self.settings.dimse
-        port = dimse_port(frozenset({Role.DOOR}), dimse.port)
+        tls = self._certificates.server if self._certificates.speaks_tls else None
+        self.dimse_port = self._open_port(dimse.port, tls if dimse.tls_port is None else None)
+        if dimse.tls_port is not None:
+            self.dimse_tls_port = self._open_port(dimse.tls_port, tls)
+
+    def _open_port(self, port: int, tls: Callable[[], ssl.SSLContext] | None) -> int:
+        dimse = self.settings.dimse
         try:
             sock = listen(dimse.host, port, dimse.listen_backlog, reuse_port=self._worker is not None)
         except OSError as error:
             raise ConfigError("dimse", None, f"cannot listen on port {port}: {in_words(error)}") from error
-        self.dimse_port = sock.getsockname()[1]
-        self._acceptor = Acceptor(
-            sock, self._keeper.take, self._keeper.failed, trusted=dimse.proxy_from, deadline=dimse.artim
-        )
-        log.info("listening", ae_title=dimse.ae_title, port=self.dimse_port, tls=self._tls is not None)
+        bound: int = sock.getsockname()[1]
+        take = partial(self._keeper.take, tls=tls)
+        trusted, deadline = dimse.proxy_from, dimse.artim
+        self._acceptors.append(Acceptor(sock, take, self._keeper.failed, trusted=trusted, deadline=deadline))
+        log.info("listening", ae_title=dimse.ae_title, port=bound, tls=tls is not None)
+        return bound
 
     async def drain(self) -> None:
-        if self._acceptor is not None:
-            self._acceptor.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         await self._keeper.drained()
 
     async def close(self) -> None:
-        if self._acceptor is not None:
-            self._acceptor.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         await self._keeper.close()
         await self._forwarder.close()
 
@@ -168,10 +183,3 @@ def _limits(settings: Settings) -> DoorLimits:
         connect_deadline=door.connect_deadline,
         upper_layer=Limits(dimse.max_pdu, dimse.max_associate_request),
     )
-
-
-def _raise_limit_of_files() -> None:
-    """Two files an association: as many as the system lets us have."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

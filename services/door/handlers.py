@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -67,14 +67,15 @@ class Doorkeeper:
         self._per_peer: Counter[str] = Counter()
         self._log = get_logger("door")
 
-    def take(self, sock: socket.socket, origin: Origin) -> None:
-        """A connection has come."""
+    def take(self, sock: socket.socket, origin: Origin, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
+        """A connection has come; `tls` gives the context that is in force, where it speaks TLS."""
+        context = tls() if tls is not None else self._tls
         # Connections without an association count for nothing, but they are files: the oldest gives way.
         while len(self._waiting) >= self._limits.associations:
             oldest = next(iter(self._waiting))
             self.failed(self._waiting.pop(oldest), "gave way to a newer connection")
             oldest.cancel()
-        task = asyncio.get_running_loop().create_task(self._serve(sock, origin))
+        task = asyncio.get_running_loop().create_task(self._serve(sock, origin, context))
         self._tasks.add(task)
         self._waiting[task] = origin.address
         task.add_done_callback(self._ended)
@@ -100,11 +101,11 @@ class Doorkeeper:
 
     # ---- one connection
 
-    async def _serve(self, sock: socket.socket, origin: Origin) -> None:
+    async def _serve(self, sock: socket.socket, origin: Origin, tls: ssl.SSLContext | None) -> None:
         opening = Opening(self._limits.upper_layer)
         wire: Wire | None = None
         try:
-            wire = Wire(sock, tls=self._tls)
+            wire = Wire(sock, tls=tls)
             why = await self._open(wire, opening)
             request = opening.request
             if request is None:

@@ -8,6 +8,7 @@ import ssl
 from contextlib import suppress
 
 from libs.common.net.acceptor import reset as reset_socket
+from libs.common.net.sockets import tune
 
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
 _scratch = memoryview(bytearray(65536))
@@ -19,12 +20,7 @@ class Wire:
     connection is lost."""
 
     def __init__(self, sock: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A peer or a backend that vanished without a word is noticed within two minutes.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6)):
-            if hasattr(socket, option):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        tune(sock)
         self.is_tls = tls is not None
         self._sock = sock if tls is None else tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self.fd = self._sock.fileno()

@@ -17,7 +17,7 @@ from services.ingest.incoming import Settling, settle
 from services.ingest.keeping import Announced, Keeper, Sender
 from services.ingest.making import Made, make, names_of
 from services.ingest.outcomes import Outcome, failed
-from services.ingest.spool import SpooledBulk
+from services.ingest.spool import Spool, SpooledBulk
 
 MAX_METADATA = 16 << 20
 _PIECE = 1 << 18
@@ -35,6 +35,7 @@ class Submission:
         self._study = study
         self._settling = settling
         self._metadata: list[tuple[str, bytearray]] = []
+        self._spool = Spool()
         self._bulk: dict[str, SpooledBulk] = {}
         self._at: SpooledBulk | None = None
         self._spooled = self._described = 0
@@ -51,7 +52,7 @@ class Submission:
         location = headers.get("content-location", "")
         if not location or location in self._bulk:
             raise HttpProblem(400, "bulk data without a content location, or two with the same")
-        self._at = self._bulk[location] = SpooledBulk(given.type, given.transfer_syntax)
+        self._at = self._bulk[location] = self._spool.part(given.type, given.transfer_syntax)
 
     async def feed(self, data: bytes) -> None:
         """The next bytes of the part."""
@@ -101,8 +102,7 @@ class Submission:
         await self._settling.add(settle(self._keeper, sink, made.warning))
 
     async def close(self) -> None:
-        for bulk in self._bulk.values():
-            bulk.close()
+        self._spool.close()
 
 
 def _parsed(metadata: Iterable[tuple[str, bytearray]]) -> list[Any]:

@@ -7,9 +7,11 @@ Study Instance UID is looked up: events lie on the log by that.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from libs.common.clock import Clock
 from libs.common.dicom.attributes import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from libs.common.dicom.layout import Layout, pack_layout
 from libs.common.dicom.matching import Condition, Query, Single, UidList
@@ -23,6 +25,9 @@ from libs.common.telemetry.logs import get_logger
 _INSTANCES = TOPICS[InstanceStored].name
 _MOST_STUDIES = 16
 """Studies of one request that are looked up on the log; who asks for more does not ask for what he has just sent."""
+_ANSWER_SECONDS = 2.0
+_AWAY_SECONDS = 10.0
+"""For how long a log that did not answer is not asked again."""
 _UIDS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
 _logger = get_logger("retrieve")
 
@@ -38,9 +43,11 @@ class Locating(Protocol):
 class Locator:
     """Where objects are, by the index and the log together."""
 
-    def __init__(self, index: ReadIndex, log: EventLog) -> None:
+    def __init__(self, index: ReadIndex, log: EventLog, clock: Clock) -> None:
         self._index = index
         self._log = log
+        self._clock = clock
+        self._away_until = 0.0
 
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """`SearchIndex.locate`, and at last what is stored and not indexed yet."""
@@ -84,11 +91,15 @@ class Locator:
         return found
 
     async def _of_study(self, partition: str, study: str) -> dict[InstanceKey, Location]:
+        if self._clock.monotonic() < self._away_until:
+            return {}
         try:
-            records = await self._log.uncommitted(INDEXERS, _INSTANCES, study)
-        except DependencyUnavailable as error:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                records = await self._log.uncommitted(INDEXERS, _INSTANCES, study)
+        except (DependencyUnavailable, TimeoutError) as error:
             # Reads degrade alone: what is indexed can be fetched while the log is away, or the index far behind.
             _logger.warning("what is not indexed yet cannot be looked up", error=error)
+            self._away_until = self._clock.monotonic() + _AWAY_SECONDS
             return {}
         found: dict[InstanceKey, Location] = {}
         for record in records:

@@ -7,6 +7,7 @@ be answered with less than there is.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from libs.common.clock import Clock
@@ -24,6 +25,7 @@ from services.upkeep.reindex import Apply, Reindex, Reindexed
 _INSTANCES = TOPICS[InstanceStored].name
 _BELIEVED_SECONDS = 30.0
 _ON_ITS_WAY_MS = 60_000
+_ANSWER_SECONDS = 5.0
 _BEHIND = "it is behind what was indexed before (lost, or an older one?)"
 _logger = get_logger("completeness")
 
@@ -41,12 +43,24 @@ class Completeness:
         """What is done about it, for who waits."""
 
     async def check(self) -> None:
-        """`DependencyUnavailable` while the index is behind. A good answer is believed for half a minute."""
+        """`DependencyUnavailable` while the index is behind. A good answer is believed for half a minute; so is none: a
+        log that is away must not take the index with it."""
         if self._clock.monotonic() < self._believed_until:
             return
-        if await self.is_behind():
+        if await self._is_known_to_be_behind():
             raise DependencyUnavailable("index", f"{_BEHIND}: {self.progress or 'run `gantry reindex`'}")
         self._believed_until = self._clock.monotonic() + _BELIEVED_SECONDS
+
+    async def _is_known_to_be_behind(self) -> bool:
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await self.is_behind()
+        except TimeoutError:
+            return False
+        except DependencyUnavailable as error:
+            if error.dependency == "index":
+                raise
+            return False
 
     async def is_behind(self) -> bool:
         """Whether the index does not know one of the last events that were indexed, dead letters apart. Where the log

@@ -39,6 +39,7 @@ class Permission(StrEnum):
 
 
 ALL = frozenset(Permission)
+_ELSEWHERE = "known, but not at this address"
 
 
 class Peer(BaseModel):
@@ -126,7 +127,7 @@ class Policy:
             return Admission(calling, peer.may, peer.max_associations)
         if peer is None and self.lab and at is not None and at.is_loopback:
             return Admission(calling, ALL, 1 << 30)
-        return Rejection(1, 1, 3, "calling AE title is not known" if peer is None else "known, but not at this address")
+        return Rejection(1, 1, 3, "calling AE title is not known" if peer is None else _ELSEWHERE)
 
     def destination(self, ae_title: str) -> Destination | None:
         """Where C-MOVE may send objects; None is answered with A801H (PS3.4 C.4.2.1.5)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +9,8 @@ import structlog
 
 from libs.common.clock import Clock
 from libs.common.config.policy import Policy, read_policy
+from libs.common.config.watched import WatchedFiles
 from libs.common.errors import ConfigError
-
-_LOOK_EVERY_SECONDS = 2.0
 
 
 class PolicyFile:
@@ -28,12 +26,12 @@ class PolicyFile:
         self._lab = lab
         self._on_outcome = on_outcome
         self._said = structlog.get_logger(component="policy")
-        self._seen = self._mark()
+        self._watched = WatchedFiles([file])
         self.current: Policy = read_policy(file, ae_title, lab)
 
     def reload(self) -> bool:
         """Read the file now (SIGHUP). False where it was refused; why is logged with file, line and reason."""
-        self._seen = self._mark()
+        self._watched.have_changed()  # what is read now is what was seen last
         try:
             self.current = read_policy(self._file, self._ae_title, self._lab)
         except ConfigError as error:
@@ -46,21 +44,9 @@ class PolicyFile:
 
     def look(self) -> None:
         """Read the file if it is not the one that was read last."""
-        if self._file is not None and self._mark() != self._seen:
+        if self._watched.have_changed():
             self.reload()
 
     async def watch(self, clock: Clock) -> None:
         """`look` every two seconds, for ever."""
-        while True:
-            await clock.sleep(_LOOK_EVERY_SECONDS)
-            self.look()
-
-    def _mark(self) -> tuple[int, int, int] | None:
-        """What changes when a file is edited in place or replaced; None while it is not there."""
-        if self._file is None:
-            return None
-        try:
-            stat = os.stat(self._file)
-        except OSError:
-            return None
-        return stat.st_ino, stat.st_mtime_ns, stat.st_size
+        await self._watched.watch(clock, self.look)

@@ -68,9 +68,15 @@ class Dimse(Section):
     ae_title: AeTitle = _f("GANTRY", "AE title", "Our AE title; associations called otherwise are rejected (1/1/7)")
     host: str = _f("0.0.0.0", "address", "Where to listen")  # noqa: S104 (a server; policy decides who gets in)
     port: Port = _f(11112, "port", "Port of the roles that run together; 0 takes a free one")
+    tls_port: Port | None = _f(
+        None, "port", "Port for TLS beside a plain one; without it `port` speaks TLS where `tls.certificate` is set"
+    )
+    unassociated_per_address: Count = _f(
+        64, "connections", "Of one address without an association; then the oldest that had a second to ask gives way"
+    )
     artim: Seconds = _f(30.0, "s", "ARTIM timer: from connection to A-ASSOCIATE-RQ, and for closing (PS3.8 9.1.5)")
     pdu_deadline: Seconds = _f(60.0, "s", "From a PDU's first byte to its last")
-    idle_timeout: Seconds = _f(600.0, "s", "An association on which nothing happens is ended after this")
+    idle_timeout: Seconds = _f(600.0, "s", "A peer whose turn it is (to ask, to go on, to take) is ended after this")
     max_associations: Count = _f(1500, "associations", "Per process; beyond it rejected for now (2/3/2)")
     max_associations_per_peer: Count = _f(200, "associations", "Per address; a peer's own limit in the policy is lower")
     max_pdu: Annotated[int, Field(ge=4096, le=16 * _MIB)] = _f(131072, "bytes", "Maximum PDU length we announce")
@@ -97,8 +103,11 @@ class Http(Section):
     )
     ohif: Path | None = _f(None, "folder", "OHIF's built `dist` (deploy/ohif.sh): the viewer at /ohif; none without it")
     proxy_from: tuple[Cidr, ...] = _f((), "CIDRs", "Whose X-Forwarded-For is believed: our front door, a reverse proxy")
-    cors_origins: tuple[str, ...] = _f((), "origins", "Web pages of these origins may ask, too; * for any")
-    max_connections: Count = _f(1000, "connections", "Per process; beyond it 503")
+    cors_origins: tuple[str, ...] = _f((), "origins", "Web pages of these may ask, too; * for any, with tokens only")
+    max_connections: Count = _f(1000, "connections", "Per process; beyond it 503, but for a reserve for probes")
+    max_connections_per_address: Count = _f(
+        256, "connections", "Of one address that is not in `proxy_from`; beyond it 503"
+    )
     max_header: Annotated[int, Field(ge=4096, le=_MIB)] = _f(16384, "bytes", "Longest request line, and header field")
     header_deadline: Seconds = _f(30.0, "s", "From a connection, or the answer before, to a whole request header")
     stall: Seconds = _f(

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
+from libs.common.clock import Clock
 from libs.common.config.settings import Tls
+from libs.common.config.watched import WatchedFiles
 from libs.common.errors import ConfigError
 
 
@@ -27,6 +32,69 @@ def client_context(tls: Tls) -> ssl.SSLContext:
         context.load_default_certs()
     _load(context, tls)
     return context
+
+
+class Certificates:
+    """Contexts that follow the files they are made of: a certificate that is renewed holds for the next connection. One
+    that cannot be used is refused, and the old one stays."""
+
+    def __init__(self, tls: Tls, on_outcome: Callable[[str], None] = lambda _: None) -> None:
+        """Raises `ConfigError`. `on_outcome` hears "taken" or "refused" at every change, for the metrics."""
+        self._tls = tls
+        self._on_outcome = on_outcome
+        self._files = WatchedFiles([tls.certificate, tls.key, tls.ca])
+        self._logger = structlog.get_logger(component="tls")
+        self._server: ssl.SSLContext | None = None
+        self._client: ssl.SSLContext | None = None
+        self._read()
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether we have a certificate for peers that call us."""
+        return self._server is not None
+
+    def server(self) -> ssl.SSLContext:
+        """For peers that call us now."""
+        assert self._server is not None
+        return self._server
+
+    def client(self) -> ssl.SSLContext:
+        """For peers that we call now. Raises `ConfigError` where there is none to be made."""
+        if self._client is None:  # the roots of this machine take a while to read, and are rarely needed
+            self._client = client_context(self._tls)
+        return self._client
+
+    def _read(self) -> None:
+        tls = self._tls
+        client = client_context(tls) if tls.ca is not None or tls.certificate is not None else None
+        self._server, self._client = server_context(tls), client
+
+    def look(self) -> None:
+        """Read the files again if one of them has changed."""
+        if not self._files.have_changed():
+            return
+        try:
+            self._read()
+        except ConfigError as error:
+            self._logger.error("certificates refused, the old ones stay", file=error.file, reason=error.reason)
+            self._on_outcome("refused")
+            return
+        self._logger.info("certificates taken", file=str(self._tls.certificate or self._tls.ca))
+        self._on_outcome("taken")
+
+    async def watch(self, clock: Clock) -> None:
+        """`look` every few seconds, for ever."""
+        await self._files.watch(clock, self.look)
+
+
+def expiry_of(certificate: Path) -> float | None:
+    """When the first certificate of a PEM file ends, in seconds since the Unix epoch; None where it cannot be read."""
+    try:
+        # Undocumented, and the only way of the standard library to read a certificate that is not a peer's.
+        decoded = ssl._ssl._test_decode_cert(str(certificate))  # type: ignore[attr-defined]
+        return float(ssl.cert_time_to_seconds(decoded["notAfter"]))
+    except (AttributeError, KeyError, OSError, ValueError):
+        return None
 
 
 def trusting(ca: Path | None) -> ssl.SSLContext:

@@ -44,7 +44,7 @@ def listen(host: str, port: int, backlog: int, *, reuse_port: bool = False) -> s
 class Acceptor:
     """Hands every connection to `accepted` with its origin; what ends before that is told to `failed` (address, why).
 
-    Who takes a socket closes it. The listening socket is closed by `close`.
+    The callee closes the socket. The listening socket is closed by `close`.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._reading: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._out_of_files = False
         self._loop.add_reader(sock.fileno(), self._on_readable)
 
     def close(self) -> None:
@@ -86,10 +87,13 @@ class Acceptor:
                 if error.errno not in _OUT_OF_FILES:
                     raise
                 # Whoever waits in the backlog is served when others have gone; asking again at once would spin.
-                log.error("out of file descriptors", error=error)
+                if not self._out_of_files:
+                    self._out_of_files = True
+                    log.error("connections wait: out of file descriptors", error=error)
                 self._loop.remove_reader(self._sock.fileno())
                 self._loop.call_later(_AGAIN_SECONDS, self._resume)
                 return
+            self._out_of_files = False
             sock.setblocking(False)
             self._begin(sock, Origin(peer[0], peer[1]))
 

@@ -24,11 +24,12 @@ from libs.common.dimse import (
     DimseError,
 )
 from libs.common.dimse.command import Element
-from libs.common.errors import AssociationAborted, GantryError, IdentifierError, TooLarge
+from libs.common.errors import AssociationAborted, GantryError, IdentifierError, PeerTimeout, TooLarge
 from libs.common.net.connection import Connection
 from libs.common.net.outgoing import Outgoing, Staged
 from libs.common.net.responses import Answer, Inbox, Responses
 from libs.common.net.service import MemorySink, Request, Service, Sink, Source
+from libs.common.net.tally import Tally
 from libs.common.ul import (
     Aborted,
     AcceptedContext,
@@ -95,8 +96,10 @@ class Association:
         self._message_ids = itertools.cycle(range(1, 65536))
         self._responses = Responses()
         self._release_wanted = False
+        self._refused = False
         self._released = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self.tally = Tally(self._loop.time())
 
     # ---- state
 
@@ -108,7 +111,13 @@ class Association:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way in either direction."""
-        return not (self._active or self._waiting or self._receiving or self._responses)
+        busy = self._active or self._waiting or self._receiving or self._responses
+        return not busy and self._assembler.between_messages
+
+    @property
+    def waits_for_peer(self) -> bool:
+        """Whether it is the peer's turn: nothing is under way, or the rest of a message is due and we would read it."""
+        return self.is_idle or not (self.connection.is_paused or self._assembler.between_messages)
 
     @property
     def peer_ae_title(self) -> str:
@@ -127,6 +136,8 @@ class Association:
 
     def on_fragments(self, fragments: list[Fragment]) -> None:
         """The fragments of one read."""
+        if self._refused:
+            return  # what came in the same segment behind what we refused
         try:
             for message in self._assembler.feed(fragments):
                 if type(message) is DataReceived:
@@ -145,6 +156,8 @@ class Association:
     def on_indication(self, indication: Indication) -> None:
         """Anything but fragments."""
         if isinstance(indication, ReleaseRequested):
+            if self._refused:
+                return
             if not self._assembler.between_messages:
                 # PS3.8 9.2.3 leaves no half message: the peer broke off in the middle of one.
                 self._refuse(PduError("release within a message", 2))
@@ -252,6 +265,7 @@ class Association:
 
     def _finished(self, request: Request) -> None:
         self._active.pop(request, None)
+        self.connection.touch()
         if self._waiting and len(self._active) < self.window:
             self._start(self._waiting.popleft())
         if len(self._waiting) <= self.window:
@@ -261,7 +275,8 @@ class Association:
     def _answer_release(self) -> None:
         if self._release_wanted and not self._active and not self._waiting:
             self._release_wanted = False
-            if self.connection.is_open:
+            # What came behind the request, in the same segment, may have ended the association.
+            if self.connection.is_open and self.connection.ul.owes_release:
                 self.outcome = "released"
                 self.connection.ul.answer_release()
                 self.connection.flush()
@@ -276,7 +291,8 @@ class Association:
         task.add_done_callback(_finish_background)
 
     def _refuse(self, error: PduError) -> None:
-        self.outcome = f"aborted: {error}"
+        self._refused = True
+        self.outcome = self.outcome or f"aborted: {error}"
         self.connection.ul.refuse(error)
         self.connection.flush()
 
@@ -306,7 +322,7 @@ class Association:
     ) -> Answer:
         """Send a request and wait for its one response."""
         with self._expecting(command) as inbox:
-            await self.send(context_id, command, data)
+            await self._within(timeout, self.send(context_id, command, data))
             return await self._next(inbox, timeout)
 
     async def stage(self, context_id: int, command: Command, source: Source, length: int) -> Staged:
@@ -341,12 +357,20 @@ class Association:
         `timeout` is in seconds, for each response; `PeerTimeout` after it, `AssociationAborted` when the peer is gone.
         """
         with self._expecting(command) as inbox:
-            await send()
+            await self._within(timeout, send())
             while True:
                 answer = await self._next(inbox, timeout)
                 yield answer
                 if answer[0].status & 0xFF00 != 0xFF00:
                     return
+
+    async def _within(self, timeout: float, sending: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await sending
+        except TimeoutError:
+            self.abort("the peer takes nothing")  # a part of the message has gone out, it cannot be taken back
+            raise PeerTimeout(f"the peer took nothing for {timeout:g} s") from None
 
     @contextmanager
     def _expecting(self, command: Command) -> Iterator[Inbox]:
@@ -377,8 +401,9 @@ class Association:
         """Release in order; abort where the peer does not answer in time."""
         if not self.is_open:
             return
-        self.connection.ul.release()
-        self.connection.flush()
+        if self.connection.ul.may_release:  # where the peer has asked already, its request is answered
+            self.connection.ul.release()
+            self.connection.flush()
         try:
             await asyncio.wait_for(self._released.wait(), timeout)
         except TimeoutError:

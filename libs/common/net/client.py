@@ -89,6 +89,7 @@ class _Calling:
     def established(self, association: Association) -> None:
         """Hand over, with what came meanwhile in its order."""
         self.association = association
+        self.connection.established()
         for indication in self.early:
             if type(indication) is Fragment:
                 association.on_fragments([indication])

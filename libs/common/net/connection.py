@@ -9,12 +9,18 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
+
+import structlog
 
 from libs.common.errors import AssociationAborted
 from libs.common.net.proxy import Origin
+from libs.common.net.sockets import tune
 from libs.common.ul import Fragment, Indication, Limits, UpperLayer
 from libs.common.ul.upper_layer import WORKSPACE
+
+log = structlog.get_logger("gantry.net")
 
 _workspace = memoryview(bytearray(WORKSPACE))
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
@@ -47,13 +53,17 @@ class Connection(asyncio.BufferedProtocol):
         self._on_lost = on_lost
         self._on_connected = on_connected
         self._origin = origin
+        self._peer_address = origin.address if origin is not None else ""
         self._transport: asyncio.Transport | None = None
         self._quickack: socket.socket | None = None
         self._writable = asyncio.Event()
         self._writable.set()
         self._loop = asyncio.get_running_loop()
         self._paused_for: set[str] = set()
-        self.last_read = self._loop.time()
+        self._unsent = 0
+        self.bytes_read = self.bytes_written = 0
+        self.last_active = self._loop.time()
+        """When the peer last sent or took something, or we last did something for it."""
         self.pdu_since: float | None = None
         """When the PDU began that is not yet whole; None between PDUs and while reading is paused."""
         self.lost = asyncio.Event()
@@ -66,13 +76,12 @@ class Connection(asyncio.BufferedProtocol):
         # Writes go to the kernel at once; a writer waits only while it does not take them.
         # TLS transports pause from `high` on, not above it: at 0 they would pause with nothing to wait for, for ever.
         transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1, low=0)
+        peer = transport.get_extra_info("peername")
+        if self._origin is None and isinstance(peer, tuple):
+            self._peer_address = str(peer[0])
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family != getattr(socket, "AF_UNIX", None):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if _QUICKACK is not None:
-                # Senders that leave Nagle's algorithm on hold back the tail of every object until the segment before it
-                # is acknowledged, which Linux delays by 40 ms. QUICKACK does not stick, and uvloop hides its socket.
-                self._quickack = socket.socket(fileno=os.dup(sock.fileno()))
+            tune(sock)
         self._on_connected()
         if not self._requestor:
             self.ul.connected()
@@ -84,12 +93,18 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         if self._quickack is not None:
             self._quickack.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)  # type: ignore[arg-type]
-        self.last_read = self._loop.time()
-        self._deliver(self.ul.received(nbytes))
+        self.last_active = self._loop.time()
+        self.bytes_read += nbytes
+        try:
+            self._deliver(self.ul.received(nbytes))
+        except Exception:
+            # Nothing that a peer sends gets here; a bug of ours must cost this connection only.
+            log.exception("receiving failed", peer=self.peer_address)
+            self.abort_transport()
         if not self.ul.mid_pdu or self._paused_for:
             self.pdu_since = None
         elif self.pdu_since is None:
-            self.pdu_since = self.last_read
+            self.pdu_since = self.last_active
 
     def eof_received(self) -> bool:
         return False
@@ -120,10 +135,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def peer_address(self) -> str:
         """The peer's, not that of a proxy before us."""
-        if self._origin is not None:
-            return self._origin.address
-        peer = self.extra("peername")
-        return peer[0] if isinstance(peer, tuple) else ""
+        return self._peer_address
 
     @property
     def peer_speaks_tls(self) -> bool:
@@ -133,6 +145,35 @@ class Connection(asyncio.BufferedProtocol):
     def extra(self, name: str) -> Any:
         """`asyncio.Transport.get_extra_info`."""
         return self._transport.get_extra_info(name) if self._transport is not None else None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether we do not read what the peer may have sent."""
+        return bool(self._paused_for)
+
+    def established(self) -> None:
+        """There is an association: objects may come."""
+        sock = self.extra("socket")
+        if _QUICKACK is None or sock is None or sock.family == getattr(socket, "AF_UNIX", None):
+            return
+        # Senders that leave Nagle's algorithm on hold back the tail of every object until the segment before it is
+        # acknowledged, which Linux delays by 40 ms. QUICKACK does not stick, and uvloop hides its socket.
+        with suppress(OSError):  # slower without, but served
+            self._quickack = socket.socket(fileno=os.dup(sock.fileno()))
+
+    def touch(self) -> None:
+        """Something was done: who is idle is so from now on."""
+        self.last_active = self._loop.time()
+
+    def takes_nothing(self) -> bool:
+        """Whether the peer is to take bytes, and has taken none since this was asked last."""
+        if self._writable.is_set() or self._transport is None or self._transport.is_closing():
+            return False
+        before, self._unsent = self._unsent, self._transport.get_write_buffer_size()
+        if self._unsent != before:
+            self.touch()
+            return False
+        return True
 
     def flush(self) -> None:
         """Write what the machine has to say, mind ARTIM, close where it says so."""
@@ -155,6 +196,7 @@ class Connection(asyncio.BufferedProtocol):
         if not self.ul.may_send or self._transport is None or self._transport.is_closing():
             raise AssociationAborted("the association has ended")
         self._transport.write(data)
+        self.bytes_written += len(data)
         if not self._writable.is_set():
             await self._writable.wait()
             if self.lost.is_set():
@@ -173,7 +215,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._paused_for.discard(reason)
         if not self._paused_for and self._transport is not None and not self._transport.is_closing():
-            self.last_read = self._loop.time()
+            self.touch()
             self._transport.resume_reading()
 
     def break_off(self) -> None:

@@ -9,32 +9,24 @@ import asyncio
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import structlog
 
-from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from libs.common.net.acceptor import Acceptor, listen
 from libs.common.net.association import Association, AssociationObserver
-from libs.common.net.connection import Connection
+from libs.common.net.incoming import Incoming, Opening, Unassociated, handshake_words
 from libs.common.net.proxy import Network, Origin
 from libs.common.net.service import Service
 from libs.common.ul import (
     Ability,
-    Aborted,
-    AcceptedContext,
-    AssociateAccept,
     AssociateReject,
     AssociateRequest,
-    Fragment,
-    Indication,
     Limits,
-    Requested,
-    negotiate,
 )
-from libs.common.ul.pdu import APPLICATION_CONTEXT_NAME
 
 log = structlog.get_logger("gantry.net")
 
@@ -50,6 +42,10 @@ class ServerLimits:
     idle: float = 600.0
     associations: int = 1500
     associations_per_peer: int = 500
+    unassociated: int = 512
+    """Connections without an association; beyond it the oldest gives way."""
+    unassociated_per_peer: int = 64
+    """Of one address; beyond it its oldest gives way, if it had a second to ask for an association."""
     contexts: int = 128
     command_set: int = 65536
     window: int = 8
@@ -79,6 +75,10 @@ class ServerObserver(AssociationObserver, Protocol):
         """A connection ended without an association."""
 
 
+Tls = Callable[[], ssl.SSLContext]
+"""Gives the context that is in force: certificates are replaced while we run."""
+
+
 class Server:
     """One AE on one port (or several sockets of it)."""
 
@@ -101,17 +101,13 @@ class Server:
         self.abilities: dict[str, Ability] = {}
         self.services: dict[str, Service] = {}
         for service in services:
-            for syntax, ability in service.abilities.items():
-                known = self.abilities.get(syntax)
-                self.abilities[syntax] = ability if known is None else known.join(ability)
-                if known is None or ability.scp:
-                    self.services[syntax] = service
+            self.add(service)
         self.associations: set[Association] = set()
         self.per_peer: Counter[str] = Counter()
-        self.connections: set[_Accepting] = set()
+        self.connections: set[Incoming] = set()
+        self.unassociated = Unassociated(self.limits.unassociated, self.limits.unassociated_per_peer)
         self.draining = False
-        self._tls: ssl.SSLContext | None = None
-        self._listener: Acceptor | asyncio.Server | None = None
+        self._listeners: list[Acceptor | asyncio.Server] = []
         self._opening: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.TimerHandle | None = None
 
@@ -119,45 +115,66 @@ class Server:
         """Under which abstract syntax this one is served."""
         return abstract_syntax if abstract_syntax in self.abilities else self.stands_for(abstract_syntax)
 
-    async def start(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, reuse_port: bool = False) -> int:
-        """Listen; returns the port (a free one where `port` is 0)."""
+    def add(self, service: Service) -> None:
+        """Serve this too, on associations that begin from now on."""
+        for syntax, ability in service.abilities.items():
+            known = self.abilities.get(syntax)
+            self.abilities[syntax] = ability if known is None else known.join(ability)
+            if known is None or ability.scp:
+                self.services[syntax] = service
+
+    async def start(
+        self, host: str, port: int, *, tls: Tls | ssl.SSLContext | None = None, reuse_port: bool = False
+    ) -> int:
+        """Listen; returns the port (a free one where `port` is 0). May be called again, for another port beside it.
+        `tls` is the context for new connections, or gives the one that is in force. Raises `OSError`."""
         loop = asyncio.get_running_loop()
         sock = listen(host, port, self.limits.backlog, reuse_port=reuse_port)
         bound: int = sock.getsockname()[1]
-        if self.limits.proxy_from:
-            self._tls = tls
+        if self.limits.proxy_from or tls is not None:
             trusted, deadline = self.limits.proxy_from, self.limits.artim
-            self._listener = Acceptor(sock, self._accepted, self.observer.failed, trusted=trusted, deadline=deadline)
+            accepted = partial(self._accepted, tls=tls)
+            self._listeners.append(Acceptor(sock, accepted, self.observer.failed, trusted=trusted, deadline=deadline))
         else:  # the loop's own way: a third faster for an association of two contexts
-            self._listener = await loop.create_server(
-                lambda: _Accepting(self).connection, sock=sock, backlog=self.limits.backlog, ssl=tls
+            self._listeners.append(
+                await loop.create_server(lambda: Incoming(self).connection, sock=sock, backlog=self.limits.backlog)
             )
-        self._ticker = loop.call_later(_TICK, self._tick)
+        if self._ticker is None:
+            self._ticker = loop.call_later(_TICK, self._tick)
         return bound
 
-    def _accepted(self, sock: socket.socket, origin: Origin) -> None:
-        task = asyncio.get_running_loop().create_task(self._open(sock, origin))
+    def _accepted(self, sock: socket.socket, origin: Origin, tls: Tls | ssl.SSLContext | None) -> None:
+        task = asyncio.get_running_loop().create_task(self._open(sock, origin, tls))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
+        opening = Opening(task)
+        self.unassociated.enter(opening, origin.address)
+        task.add_done_callback(lambda _: self.unassociated.leave(opening, origin.address))
 
-    async def _open(self, sock: socket.socket, origin: Origin) -> None:
+    async def _open(self, sock: socket.socket, origin: Origin, tls: Tls | ssl.SSLContext | None) -> None:
+        context = tls() if callable(tls) else tls
+        why = ""
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: _Accepting(self, origin).connection,
+                lambda: Incoming(self, origin).connection,
                 sock,
-                ssl=self._tls,
-                ssl_handshake_timeout=self.limits.artim if self._tls is not None else None,
+                ssl=context,
+                ssl_handshake_timeout=self.limits.artim if context is not None else None,
             )
+        except asyncio.CancelledError:
+            why = "gave way to a newer connection, or the archive is ending"
+            sock.close()
         except (OSError, TimeoutError) as error:
-            reason = getattr(error, "reason", None) or type(error).__name__
-            self.observer.failed(origin.address, f"TLS: {reason}" if self._tls is not None else str(reason))
+            why = handshake_words(error) if context is not None else type(error).__name__
+        if why:
+            self.observer.failed(origin.address, why)
 
     async def drain(self, deadline: float) -> None:
         """Take no new associations, let what is under way finish, release who is idle; abort the rest at the deadline
         (seconds from now)."""
         self.draining = True
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline
         releases: dict[Association, asyncio.Task[None]] = {}
@@ -174,6 +191,8 @@ class Server:
             association.abort("the archive is shutting down")
         for accepting in list(self.connections):
             accepting.connection.abort_transport()
+        for opening in self._opening:
+            opening.cancel()
         if self._ticker is not None:
             self._ticker.cancel()
 
@@ -184,158 +203,3 @@ class Server:
         for accepting in list(self.connections):
             accepting.mind_deadlines(now)
         self._ticker = loop.call_later(_TICK, self._tick)
-
-
-class _Accepting:
-    """A connection from its first byte to its end; it becomes an `Association` once it is admitted."""
-
-    def __init__(self, server: Server, origin: Origin | None = None) -> None:
-        self._server = server
-        self._is_local = origin is not None and origin.local
-        self._association: Association | None = None
-        self.connection = Connection(
-            requestor=False,
-            limits=server.limits.upper_layer,
-            artim=server.limits.artim,
-            on_fragments=self._on_fragments,
-            on_indication=self._on_indication,
-            on_lost=self._on_lost,
-            on_connected=lambda: server.connections.add(self),
-            origin=origin,
-        )
-        self._why = ""
-
-    def _on_lost(self) -> None:
-        server = self._server
-        server.connections.discard(self)
-        association = self._association
-        if association is None:
-            if self._why or not self._is_local:  # a proxy that looks whether we are here is no news
-                server.observer.failed(self._address, self._why or "closed before an association")
-            return
-        server.associations.discard(association)
-        server.per_peer[association.peer_address] -= 1
-        if not server.per_peer[association.peer_address]:
-            del server.per_peer[association.peer_address]
-        association.on_lost()
-
-    @property
-    def _address(self) -> str:
-        return self.connection.peer_address
-
-    def _on_fragments(self, fragments: list[Fragment]) -> None:
-        if self._association is not None:
-            self._association.on_fragments(fragments)
-
-    def _on_indication(self, indication: Indication) -> None:
-        if isinstance(indication, Requested):
-            self._decide(indication.request)
-        elif self._association is not None:
-            self._association.on_indication(indication)
-        elif isinstance(indication, Aborted):
-            self._why = indication.why
-
-    def _decide(self, request: AssociateRequest) -> None:
-        server = self._server
-        verdict = self._reject(request)
-        allowed: frozenset[str] | None = None
-        if verdict is None:
-            answer = server.gatekeeper.admit(request, self._address, self.connection.peer_speaks_tls)
-            if isinstance(answer, AssociateReject):
-                verdict = answer
-            else:
-                allowed = answer
-        if verdict is not None:
-            self._why = f"rejected: {verdict.words}"
-            server.observer.rejected(request, verdict, self._address)
-            self.connection.ul.reject(verdict)
-            return
-        self._accept(request, allowed)
-
-    def _reject(self, request: AssociateRequest) -> AssociateReject | None:
-        """What is wrong with a request whoever it comes from (PS3.8 table 9-21)."""
-        server, limits = self._server, self._server.limits
-        if request.application_context != APPLICATION_CONTEXT_NAME:
-            return AssociateReject(1, 1, 2)
-        ids = [cx.id for cx in request.contexts]
-        # PS3.8 9.3.2.2: odd integers between 1 and 255, each used once.
-        if not ids or len(ids) > limits.contexts or len(set(ids)) != len(ids) or any(not i & 1 for i in ids):
-            return AssociateReject(1, 1, 1)
-        if server.draining:
-            return AssociateReject(2, 3, 1)
-        if (
-            len(server.associations) >= limits.associations
-            or server.per_peer[self._address] >= limits.associations_per_peer
-        ):
-            return AssociateReject(2, 3, 2)
-        return None
-
-    def _accept(self, request: AssociateRequest, allowed: frozenset[str] | None) -> None:
-        server = self._server
-        served_as = {cx.abstract_syntax: server.served_as(cx.abstract_syntax) for cx in request.contexts}
-        abilities = {
-            uid: server.abilities[known]
-            for uid, known in served_as.items()
-            if known in server.abilities and (allowed is None or known in allowed)
-        }
-        results, roles, contexts = negotiate(request, abilities)
-        window = (
-            min(request.async_window[0] or server.limits.window, server.limits.window)
-            if (request.async_window is not None)
-            else 1
-        )
-        self._association = Association(
-            self.connection,
-            calling=request.calling_ae_title,
-            called=request.called_ae_title,
-            contexts=contexts,
-            peer_max_pdu=request.max_pdu_length,
-            services=self._services(contexts),
-            window=window,
-            max_command=server.limits.command_set,
-            trace=server.new_trace(),
-            observer=server.observer,
-        )
-        server.associations.add(self._association)
-        server.per_peer[self._association.peer_address] += 1
-        self.connection.ul.accept(
-            AssociateAccept(
-                called_ae_title=request.called_ae_title,
-                calling_ae_title=request.calling_ae_title,
-                max_pdu_length=server.limits.upper_layer.max_pdu_length,
-                implementation_class_uid=IMPLEMENTATION_CLASS_UID,
-                implementation_version_name=IMPLEMENTATION_VERSION_NAME,
-                # PS3.7 D.3.3.3.2: both numbers are seen from the requestor; we invoke one at a time.
-                async_window=None if request.async_window is None else (window, 1),
-                roles=roles,
-                extended=tuple({cx.abstract_syntax: cx.extended for cx in contexts.values() if cx.extended}.items()),
-                results=results,
-            )
-        )
-        server.observer.opened(self._association)
-
-    def _services(self, contexts: Mapping[int, AcceptedContext]) -> dict[str, Service]:
-        """Only where the requestor is SCU do we perform."""
-        server = self._server
-        return {
-            cx.abstract_syntax: service
-            for cx in contexts.values()
-            if cx.requestor_is_scu and (service := server.services.get(server.served_as(cx.abstract_syntax)))
-        }
-
-    def mind_deadlines(self, now: float) -> None:
-        """Abort whoever is overdue."""
-        limits, connection = self._server.limits, self.connection
-        if connection.pdu_since is None and now - connection.last_read <= limits.idle:
-            return  # a thousand idle associations come by here once a second
-        if connection.pdu_since is not None and now - connection.pdu_since > limits.pdu_deadline:
-            self._give_up("the rest of a PDU did not come")
-        elif self._association is not None and self._association.is_idle and now - connection.last_read > limits.idle:
-            self._give_up("idle for too long")
-
-    def _give_up(self, why: str) -> None:
-        self._why = why
-        if self._association is not None:
-            self._association.abort(why)
-        else:
-            self.connection.abort_transport()

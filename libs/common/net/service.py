@@ -105,6 +105,8 @@ class Request:
     async def respond(self, status: int, data: bytes | None = None, extra: Mapping[int, Value] | None = None) -> None:
         """Send a response. Raises `AssociationAborted` where the association has ended."""
         await self.association.send(self.context.id, response_to(self.command, status, extra), data)
+        comment = "" if extra is None else str(extra.get(Element.ERROR_COMMENT, ""))
+        self.association.tally.answered(self.command.field, status, comment)
 
     async def fail(self, status: int, comment: str, offending: tuple[int, ...] = ()) -> None:
         """Send a final response with an Error Comment (at most 64 characters) and the offending elements."""

@@ -10,8 +10,9 @@ below it: fields that are named after patients are withheld, and so are bytes, w
 from __future__ import annotations
 
 import logging
-import sys
+import os
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import IO, Any, Literal, cast
 
 import structlog
@@ -22,6 +23,36 @@ _LONGEST_TEXT = 500
 _WITHHELD = "(withheld)"
 # Attributes of PS3.3 C.7.1 to C.7.3 that say who somebody is or who treated them.
 _PERSONAL = ("patient", "person", "physician", "birth", "accession", "other_id", "operators", "study_description")
+
+
+class Lines:
+    """Where log lines go: a text stream, or standard error. One that cannot be written (its reader has gone, the disk
+    is full) is dropped and counted: the archive outlives whoever reads its log."""
+
+    dropped = 0
+    """Lines of this process that could not be written."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write a line, whole or not at all as far as we know."""
+        try:
+            if self._stream is not None:
+                self._stream.write(text)
+                return
+            # Python's own stream would keep what it could not write, and fail with it again and again.
+            left = memoryview(text.encode("utf-8", "backslashreplace"))
+            while left:
+                left = left[os.write(2, left) :]
+        except (OSError, ValueError):
+            Lines.dropped += 1
+
+    def flush(self) -> None:
+        """Nothing is held back here."""
+        with suppress(OSError, ValueError):
+            if self._stream is not None:
+                self._stream.flush()
 
 
 def set_up_logs(form: Format, level: str = "info", stream: IO[str] | None = None) -> None:
@@ -37,7 +68,7 @@ def set_up_logs(form: Format, level: str = "info", stream: IO[str] | None = None
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(cast("Any", stream or sys.stderr)),
+        logger_factory=structlog.WriteLoggerFactory(cast("Any", Lines(stream))),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)

@@ -28,6 +28,8 @@ class Metric:
     unit: str
     help: str
     labels: tuple[str, ...] = ()
+    known: tuple[tuple[str, ...], ...] = ()
+    """Values of the labels that are there, at 0, from the start: a first failure is then an increase to alert on."""
 
     @property
     def name(self) -> str:
@@ -35,8 +37,25 @@ class Metric:
         return f"gantry_{self.attribute}"
 
 
+def _each(*values: str) -> tuple[tuple[str, ...], ...]:
+    return tuple((value,) for value in values)
+
+
+# PS3.4 B.2.3, PS3.7 Annex C: how a C-STORE is refused.
+_REFUSALS = _each("0000", "0110", "0122", "0124", "A700", "A900", "C000")
+_FINDS = _each("0000", "A700", "A900", "C000", "FE00")
+_RELOADS = _each("taken", "refused")
+_SUBOPERATIONS = tuple((op, how) for op in ("get", "move") for how in ("completed", "failed", "warning"))
+
 METRICS: tuple[Metric, ...] = (
-    Metric("objects_received", "counter", "objects", "Objects received, by the DIMSE status answered", ("status",)),
+    Metric(
+        "objects_received",
+        "counter",
+        "objects",
+        "Objects received, by the DIMSE status answered",
+        ("status",),
+        _REFUSALS,
+    ),
     Metric("object_bytes_received", "counter", "bytes", "Data set bytes received of acknowledged objects"),
     Metric(
         "object_receive_seconds", "histogram", "seconds", "First byte of a C-STORE command to its response", ("status",)
@@ -49,6 +68,7 @@ METRICS: tuple[Metric, ...] = (
         "associations",
         "Associations rejected, by result/source/reason of PS3.8 9.3.4",
         ("reason",),
+        _each("1/1/1", "1/1/3", "1/1/7", "2/3/1", "2/3/2"),
     ),
     Metric(
         "associations_aborted",
@@ -56,8 +76,48 @@ METRICS: tuple[Metric, ...] = (
         "associations",
         "Associations that ended in an abort, by who aborted: us, peer, lost",
         ("by",),
+        _each("us", "peer", "lost"),
     ),
-    Metric("find_requests", "counter", "requests", "C-FIND requests, by final status", ("status",)),
+    Metric(
+        "connections_failed",
+        "counter",
+        "connections",
+        "Connections to the DICOM port that ended without an association: tls, gave_way, proxy, other",
+        ("reason",),
+        _each("tls", "gave_way", "proxy", "other"),
+    ),
+    Metric(
+        "peer_associations",
+        "counter",
+        "associations",
+        "Associations by AE title of the peer, and how they ended: released, aborted, lost, rejected; titles that the "
+        "policy does not know are `other`",
+        ("ae_title", "outcome"),
+        tuple(("other", how) for how in ("released", "aborted", "lost", "rejected")),
+    ),
+    Metric(
+        "peer_responses",
+        "counter",
+        "responses",
+        "Final responses by AE title of the peer, command of the request and status",
+        ("ae_title", "command", "status"),
+    ),
+    Metric(
+        "peer_bytes",
+        "counter",
+        "bytes",
+        "Bytes on associations that have ended, by AE title of the peer: in (from it), out",
+        ("ae_title", "direction"),
+        (("other", "in"), ("other", "out")),
+    ),
+    Metric(
+        "find_requests",
+        "counter",
+        "requests",
+        "C-FIND requests, by final status",
+        ("status",),
+        _FINDS,
+    ),
     Metric("find_responses", "counter", "responses", "Pending C-FIND responses sent"),
     Metric("find_seconds", "histogram", "seconds", "C-FIND request to its final response"),
     Metric(
@@ -66,6 +126,7 @@ METRICS: tuple[Metric, ...] = (
         "sub-operations",
         "C-STORE sub-operations of C-MOVE and C-GET, by outcome: completed, failed, warning",
         ("operation", "outcome"),
+        _SUBOPERATIONS,
     ),
     Metric("suboperation_bytes", "counter", "bytes", "Data set bytes sent in sub-operations", ("operation",)),
     Metric(
@@ -90,6 +151,7 @@ METRICS: tuple[Metric, ...] = (
         "transactions",
         "Storage commitment requests, by answer: accepted, refused",
         ("answer",),
+        _each("accepted", "refused"),
     ),
     Metric(
         "commitment_instances",
@@ -97,6 +159,7 @@ METRICS: tuple[Metric, ...] = (
         "instances",
         "Instances in commitment reports, by failure reason (PS3.3 C.14.1.1); 0000 is committed",
         ("reason",),
+        _each("0000", "0110", "0112"),
     ),
     Metric(
         "commitment_reports",
@@ -104,6 +167,7 @@ METRICS: tuple[Metric, ...] = (
         "reports",
         "N-EVENT-REPORT attempts, by outcome: delivered, retried, given_up",
         ("outcome",),
+        _each("delivered", "retried", "given_up"),
     ),
     Metric(
         "instances_indexed",
@@ -111,6 +175,7 @@ METRICS: tuple[Metric, ...] = (
         "instances",
         "Events applied to the index, by outcome: added, redelivered, redundant, conflict",
         ("outcome",),
+        _each("added", "redelivered", "redundant", "conflict"),
     ),
     Metric("objects_verified", "counter", "objects", "Objects read again and compared with what was acknowledged"),
     Metric("conflicts", "gauge", "UIDs", "SOP Instance UIDs that mean more than one object (`gantry conflicts`)"),
@@ -138,6 +203,7 @@ METRICS: tuple[Metric, ...] = (
         "calls",
         "Calls that found a dependency away, full or too slow",
         ("dependency",),
+        _each("object store", "event log", "index"),
     ),
     Metric("door_associations", "counter", "associations", "Associations that the door passed on", ("pool",)),
     Metric("door_open", "gauge", "associations", "Associations that the door is passing on now", ("pool",)),
@@ -150,8 +216,21 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("door_connect_failures", "counter", "connects", "Backends that the door could not reach", ("pool",)),
     Metric("door_backends", "gauge", "backends", "Backends that answered when the door last looked", ("pool",)),
+    Metric("build_info", "gauge", "", "Always 1: version of Gantry and of Python", ("version", "python")),
+    Metric("disk_free_bytes", "gauge", "bytes", "Free where an embedded store lies", ("store",)),
+    Metric("disk_size_bytes", "gauge", "bytes", "In all where an embedded store lies", ("store",)),
     Metric(
-        "config_reloads", "counter", "reloads", "Changed configuration files, by outcome: taken, refused", ("outcome",)
+        "certificate_expires_seconds", "gauge", "seconds", "When a certificate ends, since the Unix epoch", ("setting",)
+    ),
+    Metric("log_lines_dropped", "counter", "lines", "Log lines that could not be written"),
+    Metric("file_descriptors_exhausted", "gauge", "", "1 while no file can be opened and no connection taken"),
+    Metric(
+        "config_reloads",
+        "counter",
+        "reloads",
+        "Changed configuration files, by outcome: taken, refused",
+        ("outcome",),
+        _each("taken", "refused"),
     ),
 )
 
@@ -166,6 +245,10 @@ class Metrics:
     associations_accepted: Counter
     associations_rejected: Counter
     associations_aborted: Counter
+    connections_failed: Counter
+    peer_associations: Counter
+    peer_responses: Counter
+    peer_bytes: Counter
     find_requests: Counter
     find_responses: Counter
     find_seconds: Histogram
@@ -197,13 +280,22 @@ class Metrics:
     door_bytes: Counter
     door_connect_failures: Counter
     door_backends: Gauge
+    build_info: Gauge
+    disk_free_bytes: Gauge
+    disk_size_bytes: Gauge
+    certificate_expires_seconds: Gauge
+    log_lines_dropped: Counter
+    file_descriptors_exhausted: Gauge
     config_reloads: Counter
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         """Registers with `registry`; without one, with a fresh registry of its own."""
         self.registry = registry if registry is not None else CollectorRegistry()
         for metric in METRICS:
-            setattr(self, metric.attribute, _collector(metric, self.registry))
+            collector = _collector(metric, self.registry)
+            setattr(self, metric.attribute, collector)
+            for values in metric.known:
+                collector.labels(*values)
 
 
 def _collector(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
@@ -218,7 +310,9 @@ def metrics_as_markdown() -> str:
     lines = [
         "# Metrics",
         "",
-        "Generated by `make docs` from `libs/common/telemetry/metrics.py`; served at `/metrics` of each process.",
+        "Generated by `make docs` from `libs/common/telemetry/metrics.py`; served at `/metrics` of each process, with",
+        "`process_…` (CPU, memory, open files, start) of Prometheus' client beside them. Counters with a closed set of",
+        "labels are there from the start, at 0.",
         "",
         "| metric | type | unit | labels | meaning |",
         "|---|---|---|---|---|",

@@ -7,7 +7,7 @@ pynetdicom's classes are its oracle in the tests. Every defect in what a peer se
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from struct import Struct
 
@@ -114,11 +114,12 @@ class AssociateAccept(_Associate):
 
 @dataclass(frozen=True, slots=True)
 class AssociateReject:
-    """A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
+    """A-ASSOCIATE-RJ (PS3.8 9.3.4). `why` is for our own log: the peer learns the three numbers and no more."""
 
     result: int
     source: int
     reason: int
+    why: str = field(default="", compare=False)
 
     @property
     def words(self) -> str:

@@ -5,7 +5,9 @@ as they arrive. The buffer may be shared by all associations of a process, since
 no more than an unfinished header or association PDU of its own.
 
 Errors of the peer never raise: they become an A-ABORT in the output and an `Aborted` indication. Errors of the local
-user (asking for what table 9-10 has no cell for) raise `RuntimeError`, because they are bugs of ours.
+user (asking for what table 9-10 has no cell for) raise `RuntimeError`, because they are bugs of ours. One segment may
+hold several PDUs, so that an indication can be out of date when the user hears of it: `owes_answer`, `owes_release` and
+`may_release` tell whether its answer still has a cell.
 """
 
 from __future__ import annotations
@@ -149,6 +151,11 @@ class UpperLayer:
         out: list[Indication] = []
         if self._deaf:
             return out
+        if self.state is State.STA1 or self.state is State.STA4:
+            # Table 9-10 has no cell: a server that speaks before it is asked is none of DICOM's.
+            self._deaf = self.closing = True
+            out.append(Aborted(2, UNEXPECTED_PDU, False, "the peer spoke before it was asked"))
+            return out
         try:
             self._parse(end, out)
         except PduError as error:
@@ -197,6 +204,21 @@ class UpperLayer:
     def reject(self, rj: AssociateReject) -> None:
         """A-ASSOCIATE response, reject (Evt8)."""
         self._run(Event.EVT8, [], encode_reject(rj))
+
+    @property
+    def owes_answer(self) -> bool:
+        """Whether `accept` or `reject` is due (Evt7, Evt8)."""
+        return self.state is State.STA3
+
+    @property
+    def owes_release(self) -> bool:
+        """Whether `answer_release` is due (Evt14)."""
+        return (Event.EVT14, self.state) in TABLE
+
+    @property
+    def may_release(self) -> bool:
+        """Whether `release` may be asked for (Evt11)."""
+        return self.state is State.STA6
 
     @property
     def may_send(self) -> bool:
@@ -331,6 +353,10 @@ class UpperLayer:
 
     def _skip(self, count: int) -> None:
         self._skip_left -= count
+        self._discard(count)
+
+    def _discard(self, count: int) -> None:
+        """Who does not close when the association has ended is not listened to for ever."""
         self._discarded += count
         if self._discarded > self._limits.max_discard:
             self.closing, self._deaf = True, True
@@ -373,6 +399,8 @@ class UpperLayer:
     def _control_pdu(self, pdu_type: int, raw: bytes, out: list[Indication]) -> None:
         event = _RECEIVED[pdu_type]
         action = TABLE[event, self.state]
+        if self.state is State.STA13:
+            self._discard(len(raw))
         indication: Indication | None = None
         if action == "AE-6":
             indication = Requested(decode_request(raw))

@@ -5,7 +5,8 @@
     tokens, --lab  loopback peers besides
 
 A request that came through a proxy is from whom the proxy names, if the proxy is one of `trusted`; if it is not, it is
-from nobody that we know, and never from this machine.
+from nobody that we know, and never from this machine. One that comes from a trusted proxy and names nobody is nobody's.
+What cannot be known: that a request from this machine came through a proxy that is not named here and says nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ import structlog
 
 from libs.common.errors import ConfigError
 from libs.common.web.errors import HttpProblem
+from libs.common.web.headers import items
 
+_MOST_HOPS = 32
+_LONGEST_ADDRESS = 128
 _SHORTEST = 16
 _LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]"))
 _FORWARDED = ("X-Forwarded-For", "Forwarded")
@@ -30,10 +34,12 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the address (None where a proxy hides it) and the name of the token, "" for this machine."""
+    """Who asks: the address (None where a proxy hides it) and the name of the token, "" for this machine. `here` tells
+    whether it is this machine, with no other between."""
 
     address: Address | None
     name: str = ""
+    here: bool = False
 
 
 class Tokens:
@@ -104,47 +110,56 @@ class Access:
 
     def admit(self, peer: str, headers: Mapping[str, str]) -> Caller:
         """Who asks. Raises `HttpProblem` 401 or 403. `peer` is the address at the other end of the connection."""
-        address = self._caller(peer, headers)
+        caller = self._caller(peer, headers)
         if self._tokens:
             scheme, _, token = headers.get("Authorization", "").partition(" ")
             name = self._tokens.name_of(token.strip()) if scheme.lower() == "bearer" and token else None
             if name is not None:
-                return Caller(address, name)
-            if not (self._lab and _is_local(address, headers)):
+                return Caller(caller.address, name)
+            if not (self._lab and _is_local(caller, headers)):
                 raise HttpProblem(401, "a bearer token is needed", {"WWW-Authenticate": 'Bearer realm="gantry"'})
-        elif not _is_local(address, headers):
+        elif not _is_local(caller, headers):
             raise HttpProblem(403, "only this machine may ask while http.tokens_file is not set")
-        return Caller(address)
+        return caller
 
     def admit_to_page(self, peer: str, headers: Mapping[str, str]) -> Caller:
         """The same for pages, which hold nothing of patients: with tokens, anybody gets them, since a browser can send
         none before it has the page that does."""
-        return Caller(self._caller(peer, headers)) if self._tokens else self.admit(peer, headers)
+        return self._caller(peer, headers) if self._tokens else self.admit(peer, headers)
 
-    def _caller(self, peer: str, headers: Mapping[str, str]) -> Address | None:
-        address = _address(peer)
-        if not any(name in headers for name in _FORWARDED):
-            return address
-        # The rightmost that is no proxy of ours: what stands to the left of it anybody may have written.
-        hops = [_address(hop) for hop in headers.get("X-Forwarded-For", "").split(",")]
-        while address is not None and self._is_trusted(address):
-            if not hops:
-                return address
-            address = hops.pop()
-        return address if not hops or (address is not None and self._is_trusted(_address(peer))) else None
+    def _caller(self, peer: str, headers: Mapping[str, str]) -> Caller:
+        address = address_of(peer)
+        here = address is not None and address.is_loopback
+        if not self._is_trusted(address):
+            forwarded = any(name in headers for name in _FORWARDED)
+            return Caller(None) if forwarded else Caller(address, here=here)
+        # The rightmost that is no proxy of ours: what stands to the left of it anybody may have written. A proxy on
+        # another machine that names a loopback address means its own.
+        hops = items(headers, "X-Forwarded-For")
+        if not hops:
+            return Caller(None)
+        for hop in reversed(hops[-_MOST_HOPS:]):
+            address = address_of(hop)
+            here = here and address is not None and address.is_loopback
+            if not self._is_trusted(address):
+                return Caller(address, here=here)
+        return Caller(address, here=here) if len(hops) <= _MOST_HOPS else Caller(None)
 
     def _is_trusted(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._trusted)
 
 
-def _is_local(address: Address | None, headers: Mapping[str, str]) -> bool:
+def _is_local(caller: Caller, headers: Mapping[str, str]) -> bool:
     """From this machine, and meant for it: a page in a browser here must not reach us under a name of its own."""
     host = headers.get("Host", "")
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return address is not None and address.is_loopback and name.lower() in _LOCAL_NAMES
+    return caller.here and name.lower() in _LOCAL_NAMES
 
 
-def _address(text: str) -> Address | None:
+def address_of(text: str) -> Address | None:
+    """The address in a text; None for what is none. IPv4 callers of a dual-stack socket are IPv4's."""
+    if len(text) > _LONGEST_ADDRESS:
+        return None
     text = text.strip().strip("[]").partition("%")[0]
     try:
         address = ip_address(text)

@@ -11,13 +11,12 @@ from aiohttp.http_exceptions import PayloadEncodingError
 from libs.common.web.codings import coding_of, compressed
 from libs.common.web.errors import HttpProblem
 from libs.common.web.inflate import Gunzip
+from libs.common.web.progress import SLOWEST, Progress
 
 CORS: web.RequestKey[Mapping[str, str]] = web.RequestKey("cors", Mapping[str, str])
 """Headers that every answer to this request has."""
 BEGUN: web.RequestKey[bool] = web.RequestKey("begun", bool)
 """The head of the answer has gone out: what goes wrong now can only cut it."""
-SLOWEST = 1024
-"""Bytes a second, on average: whoever sends one now and then does not keep a connection for ever."""
 _WORTH_IT = 1024
 _IN_A_THREAD = 1 << 16
 
@@ -73,7 +72,8 @@ async def _received(request: web.BaseRequest, limit: int, stall: float) -> Async
 
 
 class Outgoing:
-    """A response whose body is written piece by piece. A client that takes nothing for `stall` seconds is given up."""
+    """A response whose body is written piece by piece. A client that takes nothing for `stall` seconds is given up, and
+    so is one that takes less than `SLOWEST` bytes a second."""
 
     def __init__(self, request: web.BaseRequest, stall: float) -> None:
         self._request = request
@@ -92,15 +92,12 @@ class Outgoing:
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """The next bytes; returns when the client has room. They may be reused then."""
-        try:
-            async with asyncio.timeout(self._stall):
-                # A copy: the transport may hold what it could not send at once, and the caller's buffer is reused.
-                await self._response.write(data if isinstance(data, bytes) else bytes(data))
-        except TimeoutError:
-            transport = self._request.transport
-            if transport is not None:
-                transport.abort()
-            raise ConnectionResetError("the client takes nothing") from None
+        transport = self._request.transport
+        if transport is None:
+            raise ConnectionResetError("the client has gone away")
+        with Progress(transport, self._stall):
+            # A copy: the transport may hold what it could not send at once, and the caller's buffer is reused.
+            await self._response.write(data if isinstance(data, bytes) else bytes(data))
 
     def cut(self) -> None:
         """End the connection in the middle of the body, so that the client sees that it is not whole."""

@@ -8,6 +8,8 @@ from typing import Protocol
 
 import brotli
 
+from libs.common.web.headers import items, weight
+
 CODINGS = ("br", "gzip")
 """What we can, the better first."""
 _BROTLI_QUALITY = 4
@@ -50,16 +52,9 @@ def coding_of(headers: Mapping[str, str]) -> str:
     """The coding that a client wants most by its Accept-Encoding (RFC 9110 12.5.3), ours where it does not mind; "" for
     none."""
     weights: dict[str, float] = {}
-    for one in headers.get("Accept-Encoding", "").lower().split(","):
-        name, _, q = one.replace(" ", "").partition(";q=")
-        weights[name] = _weight(q)
+    for item in items(headers, "Accept-Encoding"):
+        name, _, q = item.lower().replace(" ", "").partition(";q=")
+        weights[name] = weight(q or "1")
     wanted = {coding: weights.get(coding, weights.get("*", 0.0)) for coding in CODINGS}
     best = max(CODINGS, key=lambda coding: wanted[coding])
     return best if wanted[best] > 0 else ""
-
-
-def _weight(q: str) -> float:
-    try:
-        return float(q or 1)
-    except ValueError:
-        return 0.0

@@ -14,6 +14,7 @@ from libs.common.web.errors import HttpProblem
 
 # RFC 2046 5.1.1 has at most 70 characters; Orthanc sends 73.
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,199}[0-9A-Za-z'()+_,./:=?-]")
+_LONGEST_PADDING = 256
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -57,7 +58,11 @@ PartEvent = PartBegan | PartEnded | bytes
 
 
 class MultipartParser:
-    """Feed it a body, cut anywhere. Raises `HttpProblem`: 400 where it is no multipart body, 413 past a limit."""
+    """Feed it a body, cut anywhere. Raises `HttpProblem`: 400 where it is no multipart body, 413 past a limit.
+
+    Work is linear in what is fed, however small the parts and the pieces are: a place moves through the buffer, and
+    what is behind it is dropped once per piece.
+    """
 
     def __init__(self, boundary: str, *, max_parts: int = 10_000, max_header: int = 16_384) -> None:
         if _BOUNDARY.fullmatch(boundary) is None:
@@ -65,6 +70,9 @@ class MultipartParser:
         self._delimiter = b"\r\n--" + boundary.encode("ascii")
         # The first delimiter may stand at the very beginning.
         self._buffer = b"\r\n"
+        self._at = 0
+        self._searched = 0
+        """How far, from `_at`, the end of a header was looked for in vain."""
         self._step: Callable[[], PartEvent | None] = self._preamble
         self._at_start = False
         self._max_parts = max_parts
@@ -78,10 +86,11 @@ class MultipartParser:
         while not self.is_closed:
             event = self._step()
             if event is None:
+                self._buffer, self._at = self._buffer[self._at :], 0
                 return
             if event != b"":
                 yield event
-        self._buffer = b""
+        self._buffer, self._at = b"", 0
 
     def finish(self) -> None:
         """The body ends here."""
@@ -90,43 +99,50 @@ class MultipartParser:
 
     # ---- steps: each takes from the buffer what it can; b"" is "go on", None "more bytes are needed"
 
+    @property
+    def _left(self) -> int:
+        return len(self._buffer) - self._at
+
     def _preamble(self) -> PartEvent | None:
-        at = self._buffer.find(self._delimiter)
-        if at < 0:
-            self._buffer = self._buffer[-len(self._delimiter) :]
+        found = self._buffer.find(self._delimiter, self._at)
+        if found < 0:
+            self._at = max(self._at, len(self._buffer) - len(self._delimiter))
             return None
-        self._buffer = self._buffer[at + len(self._delimiter) :]
+        self._at = found + len(self._delimiter)
         self._step = self._after_delimiter
         return b""
 
     def _after_delimiter(self) -> PartEvent | None:
         """RFC 2046 5.1.1: white space may follow a boundary, then a line break; two hyphens close the body."""
-        if len(self._buffer) < 2:
+        if self._left < 2:
             return None
-        if self._buffer.startswith(b"--"):
+        if self._buffer.startswith(b"--", self._at):
             self.is_closed = True
             return b""
-        line, found, rest = self._buffer.partition(b"\r\n")
-        if line.strip(b" \t") or len(line) > 256:
+        end = self._buffer.find(b"\r\n", self._at, self._at + _LONGEST_PADDING + 2)
+        line = self._buffer[self._at : end if end >= 0 else self._at + _LONGEST_PADDING + 1]
+        if line.strip(b" \t\r" if end < 0 else b" \t") or len(line) > _LONGEST_PADDING:
             raise HttpProblem(400, "something else than a line break follows a boundary")
-        if not found:
+        if end < 0:
             return None
         self.parts += 1
         if self.parts > self._max_parts:
             raise HttpProblem(413, f"more than {self._max_parts} parts")
-        self._buffer = b"\r\n" + rest
+        self._at = end  # the line break stays: a header may be empty
+        self._searched = 0
         self._step = self._header
         return b""
 
     def _header(self) -> PartEvent | None:
-        end = self._buffer.find(b"\r\n\r\n")
-        if end > self._max_header or (end < 0 and len(self._buffer) > self._max_header):
-            raise HttpProblem(413, "the header of a part is too long")
+        end = self._buffer.find(b"\r\n\r\n", self._at + self._searched, self._at + self._max_header + 4)
         if end < 0:
+            if self._left > self._max_header:
+                raise HttpProblem(413, "the header of a part is too long")
+            self._searched = max(0, self._left - 3)
             return None
-        head = self._buffer[2:end] if end else b""
+        head = self._buffer[self._at + 2 : end]
         # The line break before the content stays: a delimiter may follow at once.
-        self._buffer = self._buffer[end + 4 :]
+        self._at = end + 4
         self._step = self._content
         self._at_start = True
         return PartBegan(_headers(head))
@@ -134,30 +150,26 @@ class MultipartParser:
     def _content(self) -> PartEvent | None:
         if self._at_start:
             bare = self._delimiter[2:]
-            if len(self._buffer) < len(bare) and bare.startswith(self._buffer):
+            if self._left < len(bare) and bare.startswith(self._buffer[self._at :]):
                 return None
             self._at_start = False
-            if self._buffer.startswith(bare):  # an empty part
-                self._buffer = self._buffer[len(bare) :]
+            if self._buffer.startswith(bare, self._at):  # an empty part
+                self._at += len(bare)
                 self._step = self._after_delimiter
                 return PartEnded()
-        at = self._buffer.find(self._delimiter)
-        if at > 0:
-            content, self._buffer = self._buffer[:at], self._buffer[at:]
-            return content
-        if at == 0:
-            self._buffer = self._buffer[len(self._delimiter) :]
+        found = self._buffer.find(self._delimiter, self._at)
+        if found == self._at:
+            self._at += len(self._delimiter)
             self._step = self._after_delimiter
             return PartEnded()
-        keep = _overlap(self._buffer, self._delimiter)
-        content = self._buffer[: len(self._buffer) - keep]
-        self._buffer = self._buffer[len(self._buffer) - keep :]
+        end = found if found > 0 else len(self._buffer) - _overlap(self._buffer, self._at, self._delimiter)
+        content, self._at = self._buffer[self._at : end], end
         return content or None
 
 
-def _overlap(data: bytes, delimiter: bytes) -> int:
+def _overlap(data: bytes, begin: int, delimiter: bytes) -> int:
     """How many bytes at the end of `data` may begin the delimiter, which has a CR at its own beginning only."""
-    at = data.rfind(b"\r", max(0, len(data) - len(delimiter) + 1))
+    at = data.rfind(b"\r", max(begin, len(data) - len(delimiter) + 1))
     return len(data) - at if at >= 0 and delimiter.startswith(data[at:]) else 0
 
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 
 from libs.common.ids import is_uid
 from libs.common.web.errors import HttpProblem
+from libs.common.web.headers import LONGEST, LONGEST_ITEM, split, weight
 
 DICOM, DICOM_JSON, DICOM_XML = "application/dicom", "application/dicom+json", "application/dicom+xml"
 JSON, OCTETS, ZIP = "application/json", "application/octet-stream", "application/zip"
 MULTIPART = "multipart/related"
 MAX_RANGES = 64
-MAX_LENGTH = 16384
 
-_PIECE = re.compile(r'[^",;]+|"(?:[^"\\]|\\.)*"|[,;]|"')
-_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+*-]+/[A-Za-z0-9!#$&^_.+*-]+")
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+*-]{1,127}/[A-Za-z0-9!#$&^_.+*-]{1,127}")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ def parse_accept(header: str) -> list[MediaRange]:
 
     What cannot be read is left out. Raises `HttpProblem` 400 where it is too much.
     """
-    if len(header) > MAX_LENGTH:
+    if len(header) > LONGEST:
         raise HttpProblem(400, "accept is too long")
-    ranges = [found for text in _split(header, ",") if (found := _range(text)) is not None]
+    ranges = [found for text in split(header, ",") if (found := _range(text)) is not None]
     if len(ranges) > MAX_RANGES:
         raise HttpProblem(400, "accept has too many types")
     if not ranges:
@@ -83,11 +83,13 @@ def _said(offer: Offer) -> str:
 
 def parse_content_type(header: str) -> MediaRange | None:
     """A Content-Type; None where it is none."""
-    return _range(header) if len(header) <= MAX_LENGTH else None
+    return _range(header)
 
 
 def _range(text: str) -> MediaRange | None:
-    type_, *rest = _split(text, ";")
+    if len(text) > LONGEST_ITEM:
+        return None
+    type_, *rest = split(text, ";")
     type_ = type_.strip().lower()
     if type_ == "*":
         type_ = "*/*"
@@ -100,31 +102,13 @@ def _range(text: str) -> MediaRange | None:
     syntax = parameters.get("transfer-syntax", "")
     if syntax not in ("", "*") and not is_uid(syntax):
         return None
-    return MediaRange(type_, _quality(parameters.get("q", "1")), parameters.get("type", "").lower(), syntax, parameters)
-
-
-def _split(text: str, at: str) -> list[str]:
-    """The pieces between separators that are not in quotes."""
-    pieces = [""]
-    for piece in _PIECE.findall(text):
-        if piece == at:
-            pieces.append("")
-        else:
-            pieces[-1] += piece
-    return pieces
+    return MediaRange(type_, weight(parameters.get("q", "1")), parameters.get("type", "").lower(), syntax, parameters)
 
 
 def _unquoted(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] == '"':
         return re.sub(r"\\(.)", r"\1", value[1:-1])
     return value.strip("'")
-
-
-def _quality(text: str) -> float:
-    try:
-        return min(max(float(text), 0.0), 1.0)
-    except ValueError:
-        return 0.0
 
 
 def etag_matches(header: str, etag: str) -> bool:
@@ -136,7 +120,7 @@ def etag_matches(header: str, etag: str) -> bool:
 def byte_range(header: str, size: int) -> tuple[int, int] | None:
     """The first byte and the end of a Range with one interval (RFC 9110 14.1.2); None where there is none, or one that
     we do not understand, which is to be ignored. Raises `HttpProblem` 416 where it is outside."""
-    found = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header.strip())
+    found = _RANGE.fullmatch(header.strip())
     if found is None or found[0] == "bytes=-":
         return None
     first, last = found[1], found[2]

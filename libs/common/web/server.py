@@ -8,12 +8,10 @@ with its trace, and is a 500 without one. A client that goes away cancels the ha
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import structlog
 from aiohttp import web
@@ -21,8 +19,9 @@ from aiohttp import web
 from libs.common.errors import ConfigError, GantryError
 from libs.common.web.access import Access, Caller
 from libs.common.web.bodies import BEGUN, CORS
-from libs.common.web.errors import HttpProblem, problem_of
-from libs.common.web.routes import BASE, Match, Resource, allowed, find, is_ours, is_page
+from libs.common.web.connections import Connection, Connections, Protocols, Request, Room, WebLimits, as_response
+from libs.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
+from libs.common.web.routes import BASE, Match, Resource, Service, allowed, find, is_ours, is_page
 
 log = structlog.get_logger("gantry.web")
 
@@ -33,94 +32,16 @@ Observer = Callable[[str, int, float], None]
 
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 """Who asks, of a request that was admitted."""
+_FULL = HttpProblem(503, "all connections are in use", {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"})
 _EXPOSED = "ETag, Location, Content-Location, Warning, Link, Content-Range, Accept-Ranges, Retry-After"
 
 
-@dataclass(frozen=True, slots=True)
-class WebLimits:
-    """Sizes in bytes, times in seconds. `header_deadline` runs from a connection, or the end of the request before, to
-    a whole request header; `stall` is how long a body may stand still, in either direction."""
-
-    max_connections: int = 1000
-    max_header: int = 16384
-    header_deadline: float = 30.0
-    stall: float = 60.0
-    cors_origins: tuple[str, ...] = ()
-
-
-_silent = logging.getLogger("gantry.web.silent")
-_silent.disabled = True
+__all__ = ["CALLER", "Handler", "OpenHandler", "WebLimits", "WebServer", "add_cors", "in_words"]
 
 
 def in_words(error: OSError) -> str:
     """The system's reason; asyncio puts a sentence of its own around it."""
     return os.strerror(error.errno).lower() if error.errno else str(error)
-
-
-class _Connection(web.RequestHandler):
-    """A connection that is ended where no whole request header comes in time."""
-
-    server: WebServer
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        if not self.server.connected(self):
-            assert isinstance(transport, asyncio.Transport)
-            transport.write(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\r\n")
-            transport.close()
-        self.wait_for_header()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self.stop_waiting()
-        self.server.lost(self)
-        super().connection_lost(exc)
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        """What is no HTTP. Said and logged without what was sent: there may be names in it."""
-        log.warning("not a request", status=status, error=type(exc).__name__)
-        response = _said(HttpProblem(status, "internal error" if status >= 500 else "this is no HTTP request"))
-        response.force_close()
-        return response
-
-    def wait_for_header(self) -> None:
-        self.stop_waiting()
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self.server.limits.header_deadline, self._too_late)
-
-    def stop_waiting(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _too_late(self) -> None:
-        self._timer = None
-        if self.transport is not None:
-            self.transport.abort()
-
-
-class _Protocols(web.Server):
-    """Makes a `_Connection` for each connection."""
-
-    def __init__(self, server: WebServer) -> None:
-        limits = server.limits
-        self._arguments: dict[str, Any] = {
-            "keepalive_timeout": limits.header_deadline,
-            "access_log": None,
-            "logger": _silent,  # it would log requests whole
-            "max_line_size": limits.max_header,
-            "max_field_size": limits.max_header,
-            "auto_decompress": False,  # a body is inflated, if at all, under a limit of ours
-        }
-        super().__init__(server.handle, handler_cancellation=True, **self._arguments)
-        self._web = server
-
-    def __call__(self) -> web.RequestHandler:
-        connection = _Connection(self, loop=asyncio.get_running_loop(), **self._arguments)
-        connection.server = self._web
-        return connection
 
 
 class WebServer:
@@ -145,9 +66,10 @@ class WebServer:
         self._access = access
         self._observe = observe
         self._handlers: dict[Resource, Handler] = {}
-        self._protocols: _Protocols | None = None
+        self._expected: dict[Service, Callable[[], str]] = {}
+        self._protocols: Protocols | None = None
         self._listening: list[asyncio.Server] = []
-        self._connections: set[_Connection] = set()
+        self.connections = Connections(self.limits)
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -157,11 +79,16 @@ class WebServer:
         """Answer these resources from now on."""
         self._handlers.update(handlers)
 
+    def expect(self, service: Service, why: Callable[[], str]) -> None:
+        """This process is to play a role. Until `serve` brings its handlers, its resources are not missing: who asks is
+        told to come back, and `why`."""
+        self._expected[service] = why
+
     # ---- the lifecycle's side
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Listen; on sockets that are open already where they are given. Raises `ConfigError`."""
-        self._protocols = _Protocols(self)
+        self._protocols = Protocols(self.handle, self.connections, self.limits)
         loop = asyncio.get_running_loop()
         try:
             if sockets:
@@ -183,36 +110,30 @@ class WebServer:
         if self._protocols is not None:
             await self._protocols.shutdown(1.0)
 
-    # ---- connections
-
-    def connected(self, connection: _Connection) -> bool:
-        """Whether there is room for one more."""
-        self._connections.add(connection)
-        return len(self._connections) <= self.limits.max_connections
-
-    def lost(self, connection: _Connection) -> None:
-        """One is gone."""
-        self._connections.discard(connection)
-
     # ---- requests
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Any request."""
         connection = request.protocol
-        assert isinstance(connection, _Connection)
+        assert isinstance(connection, Connection)
+        assert isinstance(request, Request)
         connection.stop_waiting()
-        try:
-            path = request.rel_url.raw_path
-            if path in self._open:
-                return await self._open_path(request, self._open[path])
+        if request.problem is not None:
+            return as_response(request.problem)
+        path = request.rel_url.raw_path
+        if path in self._open:
+            response = await self._open_path(request, self._open[path])
+        elif connection.room is not Room.ANYTHING:
+            response = as_response(_FULL)
+        else:
             return await self._dicomweb(request, path)
-        finally:
-            if connection.transport is not None:
-                connection.wait_for_header()
+        if connection.room is not Room.ANYTHING:
+            response.force_close()  # somebody else's probe may come
+        return response
 
     async def _open_path(self, request: web.BaseRequest, handler: OpenHandler) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
-            return _said(HttpProblem(405, "only GET and HEAD", {"Allow": "GET, HEAD"}))
+            return as_response(HttpProblem(405, "only GET and HEAD", {"Allow": "GET, HEAD"}))
         return await handler(request)
 
     async def _dicomweb(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
@@ -228,15 +149,15 @@ class WebServer:
                 if request.method == "OPTIONS" and (path != BASE or "Access-Control-Request-Method" in request.headers):
                     response: web.StreamResponse = _options(request, path, cors)
                 else:
+                    request[CORS] = cors
                     match = self._admitted(request, path)
                     resource = match.resource.name.lower()
-                    request[CORS] = cors
                     response = await self._handler(match)(request, match)
             except GantryError as error:
                 if request.get(BEGUN):
                     log.warning("answer broke off", resource=resource, error=str(error))
                     _cut(request)
-                response = _said(problem_of(error))
+                response = as_response(problem_of(error))
                 if response.status >= 500:
                     log.warning("request failed", resource=resource, status=response.status, error=str(error))
             except (web.HTTPException, ConnectionError):
@@ -245,7 +166,7 @@ class WebServer:
                 log.exception("request failed", resource=resource)
                 if request.get(BEGUN):
                     _cut(request)
-                response = _said(HttpProblem(500, "internal error"))
+                response = as_response(HttpProblem(500, "internal error"))
             status = response.status
             if not response.prepared:
                 add_cors(response, cors)
@@ -259,6 +180,7 @@ class WebServer:
     def _admitted(self, request: web.BaseRequest, path: str) -> Match:
         if not is_ours(path):
             raise HttpProblem(404, "no such resource")
+        _refuse_foreign_pages(request, path)
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
         admit = self._access.admit_to_page if is_page(path) else self._access.admit
         request[CALLER] = admit(str(peer[0]) if peer else "", request.headers)
@@ -268,9 +190,12 @@ class WebServer:
 
     def _handler(self, match: Match) -> Handler:
         handler = self._handlers.get(match.resource)
-        if handler is None:
-            raise HttpProblem(404, f"not served by this process: it is of the role {match.resource.service.value}")
-        return handler
+        if handler is not None:
+            return handler
+        service = match.resource.service
+        if service in self._expected:
+            raise HttpProblem(503, self._expected[service](), {"Retry-After": str(RETRY_AFTER_SECONDS)})
+        raise HttpProblem(404, f"not served by this process: it is of the role {service.value}")
 
     def _cors(self, request: web.BaseRequest) -> dict[str, str]:
         """The Fetch standard's CORS protocol; nothing where the origin is not one of ours."""
@@ -286,6 +211,16 @@ def add_cors(response: web.StreamResponse, cors: Mapping[str, str]) -> None:
     response.headers.update(cors)
     if vary and cors:
         response.headers["Vary"] = f"{vary}, Origin"
+
+
+def _refuse_foreign_pages(request: web.BaseRequest, path: str) -> None:
+    """A page of another site may show no picture of ours and cause no work, unless its origin may ask (CORS). Following
+    a link to the study list is allowed (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/)."""
+    if request.headers.get("Sec-Fetch-Site", "").lower() != "cross-site" or request.get(CORS):
+        return
+    if is_page(path) and request.headers.get("Sec-Fetch-Mode", "") == "navigate":
+        return
+    raise HttpProblem(403, "pages of other sites may not ask; http.cors_origins names those that may")
 
 
 def _options(request: web.BaseRequest, path: str, cors: Mapping[str, str]) -> web.Response:
@@ -309,8 +244,3 @@ def _cut(request: web.BaseRequest) -> NoReturn:
     if request.transport is not None:
         request.transport.abort()
     raise ConnectionResetError("the answer broke off")
-
-
-def _said(problem: HttpProblem) -> web.Response:
-    headers = {"Cache-Control": "no-store", **problem.headers}
-    return web.Response(status=problem.status, text=f"{problem.line}\n", headers=headers)

@@ -158,13 +158,13 @@ async def open_file_store(
     while less than `low_water` bytes are free. Raises `DependencyUnavailable` where the folder cannot be used."""
 
     def prepare() -> tuple[Path, TempFolder]:
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(0o750, parents=True, exist_ok=True)
         return root.absolute(), TempFolder(root.absolute())
 
     try:
         path, temp = await asyncio.get_running_loop().run_in_executor(None, prepare)
     except OSError as error:
-        raise DependencyUnavailable(DEPENDENCY, os.strerror(error.errno or 0)) from error
+        raise DependencyUnavailable(DEPENDENCY, f"{root}: {os.strerror(error.errno or 0)}") from error
     return FileStore(path, temp, threads, sealers, low_water)
 
 

@@ -21,12 +21,12 @@ class TempFolder:
     def __init__(self, root: Path) -> None:
         """Remove what dead processes left, then make and lock a folder of our own. Blocks: call it off the loop."""
         parent = root / ".temp"
-        parent.mkdir(exist_ok=True)
+        parent.mkdir(0o750, exist_ok=True)
         # Under the guard, so that nobody takes a folder for abandoned that was made but is not locked yet.
         with _Locked(parent):
             _remove_abandoned(parent)
             self.path = parent / secrets.token_hex(8)
-            self.path.mkdir()
+            self.path.mkdir(0o750)
             self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._prefix = f"{self.path}/"

@@ -33,13 +33,26 @@ _GROWN = _CHECKPOINT_PAGES * 4096
 
 
 def connect(path: Path, busy_seconds: float = 10.0) -> sqlite3.Connection:
-    """A connection in WAL mode with durable commits; transactions are begun explicitly."""
+    """A connection in WAL mode with durable commits; transactions are begun explicitly. The file is for its owner and
+    group alone, as objects are; WAL and shared memory take its mode."""
+    _keep_private(path)
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     connection.execute("PRAGMA temp_store=MEMORY")
     return connection
+
+
+def _keep_private(path: Path) -> None:
+    with suppress(OSError):  # what is wrong with the path, opening it tells
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            mode = os.fstat(fd).st_mode & 0o777
+            if mode & 0o027:
+                os.fchmod(fd, mode & 0o750)
+        finally:
+            os.close(fd)
 
 
 def grow_wal(connection: sqlite3.Connection, path: Path) -> None:

@@ -58,7 +58,7 @@ class SqliteIndex:
 
     async def open(self) -> SqliteIndex:
         """Open the file, making it and its folder where they are not there."""
-        await asyncio.to_thread(self._path.parent.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(self._path.parent.mkdir, 0o750, parents=True, exist_ok=True)
         self._writer = await asyncio.to_thread(Writer, self._path, _DEPENDENCY)
         await self._writer.run(lambda connection: create(connection, self._attributes))
         self._readers = Readers(self._path, _DEPENDENCY, self._threads)

@@ -55,9 +55,9 @@ class SqliteLog:
         self._groups = Path(f"{path}.groups")
         self._bells = Path(f"{path}.wake")
         with translating(DEPENDENCY):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._groups.mkdir(exist_ok=True)
-            self._bells.mkdir(exist_ok=True)
+            path.parent.mkdir(0o750, parents=True, exist_ok=True)
+            self._groups.mkdir(0o750, exist_ok=True)
+            self._bells.mkdir(0o750, exist_ok=True)
         self._ringer = Ringer(self._bells, clock)
         self._writer = Writer(path, DEPENDENCY, deadline, self._ring, often=True)
         self._readers = Readers(path, DEPENDENCY)

@@ -66,8 +66,31 @@ def test_what_a_proxy_passes_on_is_from_whom_it_names() -> None:
     access = Access(Tokens(None), PROXIES)
     assert status_of(access, "127.0.0.1", {**LOCAL, "X-Forwarded-For": "192.0.2.1"}) == 403
     assert status_of(access, "10.0.0.1", {**LOCAL, "X-Forwarded-For": "192.0.2.1, 10.0.0.2"}) == 403
-    caller = Access(Tokens(None), (ip_network("10.0.0.0/8"),)).admit
-    assert str(caller("10.0.0.1", {**LOCAL, "X-Forwarded-For": "192.0.2.1, 127.0.0.1"}).address) == "127.0.0.1"
+    assert status_of(access, "127.0.0.1", {**LOCAL, "X-Forwarded-For": "192.0.2.1, 127.0.0.1"}) == 403
+    assert status_of(access, "127.0.0.1", {**LOCAL, "X-Forwarded-For": "127.0.0.1"}) == 200
+
+
+def test_loopback_address_of_another_machine_is_not_this_machine() -> None:
+    access = Access(Tokens(None), PROXIES)
+    assert status_of(access, "10.0.0.1", {**LOCAL, "X-Forwarded-For": "127.0.0.1"}) == 403
+
+
+def test_token_comes_with_the_address_that_the_proxy_names(file: Path) -> None:
+    caller = Access(Tokens(file), PROXIES).admit("10.0.0.1", {**BEARER, "X-Forwarded-For": "192.0.2.9, 192.0.2.1"})
+    assert (str(caller.address), caller.name) == ("192.0.2.1", "ohif")
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "10.0.0.1"])
+@pytest.mark.parametrize("headers", [{}, {"X-Forwarded-For": ""}, {"X-Forwarded-For": " , "}, {"Forwarded": "for=x"}])
+def test_who_comes_from_a_named_proxy_that_names_nobody_is_nobody(peer: str, headers: dict[str, str]) -> None:
+    assert status_of(Access(Tokens(None), PROXIES), peer, {**LOCAL, **headers}) == 403
+
+
+def test_list_of_more_proxies_than_anybody_has_names_nobody() -> None:
+    hops = ", ".join(["127.0.0.1"] * 100)
+    access = Access(Tokens(None), PROXIES)
+    assert status_of(access, "127.0.0.1", {**LOCAL, "X-Forwarded-For": hops}) == 403
+    assert status_of(access, "127.0.0.1", {**LOCAL, "X-Forwarded-For": f"{hops}, 192.0.2.1"}) == 403
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])

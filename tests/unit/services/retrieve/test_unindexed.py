@@ -33,7 +33,7 @@ class Room:
 
     @property
     def locator(self) -> Locator:
-        return Locator(self.index, self.log)
+        return Locator(self.index, self.log, SystemClock())
 
     async def keys(self, level: Level = Level.STUDY, **conditions: Condition) -> list[str]:
         tags = {"study": STUDY_INSTANCE_UID, "series": SERIES_INSTANCE_UID, "instance": SOP_INSTANCE_UID}

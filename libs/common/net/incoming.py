@@ -1,0 +1,268 @@
+"""One connection of an acceptor, from its first byte to its end, and the bounds of those without an association."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from libs.common.net.association import Association
+from libs.common.net.connection import Connection
+from libs.common.net.proxy import Origin
+from libs.common.net.service import Service
+from libs.common.ul import (
+    Aborted,
+    AcceptedContext,
+    AssociateAccept,
+    AssociateReject,
+    AssociateRequest,
+    Fragment,
+    Indication,
+    Requested,
+    negotiate,
+)
+from libs.common.ul.pdu import APPLICATION_CONTEXT_NAME
+
+if TYPE_CHECKING:
+    from libs.common.net.server import Server
+
+_TIME_TO_ASK = 1.0
+
+
+class GivesWay(Protocol):
+    """A connection without an association."""
+
+    def give_way(self) -> None:
+        """There are too many: end."""
+
+
+class Unassociated:
+    """Connections without an association: each a file, and nothing else yet. Whoever says nothing must not keep others
+    out, so the oldest gives way; one of an address with too many, if it had a second to ask, else of the address with
+    the most."""
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._by_address: dict[str, dict[GivesWay, float]] = {}
+        self._total = 0
+
+    def enter(self, one: GivesWay, address: str) -> None:
+        """A connection has come."""
+        now = asyncio.get_running_loop().time()
+        theirs = self._by_address.setdefault(address, {})
+        theirs[one] = now
+        self._total += 1
+        if self._total > self._most:
+            most = max(self._by_address.values(), key=lambda held: len(held))
+            next(iter(most)).give_way()
+        elif len(theirs) > self._most_of_one:
+            oldest, since = next(iter(theirs.items()))
+            if now - since > _TIME_TO_ASK:  # a burst of senders is not silent
+                oldest.give_way()
+
+    def leave(self, one: GivesWay, address: str) -> None:
+        """It has an association now, or has ended. To be called again without harm."""
+        theirs = self._by_address.get(address, {})
+        if theirs.pop(one, None) is not None:
+            self._total -= 1
+            if not theirs:
+                del self._by_address[address]
+
+
+class Opening:
+    """A connection whose TLS handshake is under way."""
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+
+    def give_way(self) -> None:
+        self._task.cancel()
+
+
+def handshake_words(error: OSError | TimeoutError) -> str:
+    """Why a TLS handshake failed: what the other side did, or what is wrong with its certificate."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS: certificate refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {(error.reason or 'handshake failed').lower().replace('_', ' ')}"
+    if isinstance(error, TimeoutError | ConnectionAbortedError):  # the latter is uvloop's
+        return "TLS: no handshake in time"
+    return "TLS: the peer closed the connection within the handshake"
+
+
+class Incoming:
+    """A connection from its first byte to its end; it becomes an `Association` once it is admitted."""
+
+    def __init__(self, server: Server, origin: Origin | None = None) -> None:
+        self._server = server
+        self._is_local = origin is not None and origin.local
+        self._association: Association | None = None
+        self.connection = Connection(
+            requestor=False,
+            limits=server.limits.upper_layer,
+            artim=server.limits.artim,
+            on_fragments=self._on_fragments,
+            on_indication=self._on_indication,
+            on_lost=self._on_lost,
+            on_connected=lambda: self._connected(),
+            origin=origin,
+        )
+        self._why = ""
+
+    def _connected(self) -> None:
+        self._server.connections.add(self)
+        self._server.unassociated.enter(self, self._address)
+
+    def _on_lost(self) -> None:
+        server = self._server
+        server.connections.discard(self)
+        server.unassociated.leave(self, self._address)
+        association = self._association
+        if association is None:
+            if self._why or not self._is_local:  # a proxy that looks whether we are here is no news
+                server.observer.failed(self._address, self._why or "closed before an association")
+            return
+        server.associations.discard(association)
+        server.per_peer[association.peer_address] -= 1
+        if not server.per_peer[association.peer_address]:
+            del server.per_peer[association.peer_address]
+        association.on_lost()
+
+    @property
+    def _address(self) -> str:
+        return self.connection.peer_address
+
+    def _on_fragments(self, fragments: list[Fragment]) -> None:
+        if self._association is not None:
+            self._association.on_fragments(fragments)
+
+    def _on_indication(self, indication: Indication) -> None:
+        if isinstance(indication, Requested):
+            self._decide(indication.request)
+        elif self._association is not None:
+            self._association.on_indication(indication)
+        elif isinstance(indication, Aborted):
+            self._why = indication.why
+
+    def _decide(self, request: AssociateRequest) -> None:
+        server = self._server
+        if not self.connection.ul.owes_answer:
+            return  # what came behind the request, in the same segment, has ended it
+        verdict = self._reject(request)
+        allowed: frozenset[str] | None = None
+        if verdict is None:
+            answer = server.gatekeeper.admit(request, self._address, self.connection.peer_speaks_tls)
+            if isinstance(answer, AssociateReject):
+                verdict = answer
+            else:
+                allowed = answer
+        if verdict is not None:
+            self._why = f"rejected: {verdict.why or verdict.words}"
+            server.observer.rejected(request, verdict, self._address)
+            self.connection.ul.reject(verdict)
+            return
+        self._accept(request, allowed)
+
+    def _reject(self, request: AssociateRequest) -> AssociateReject | None:
+        """What is wrong with a request whoever it comes from (PS3.8 table 9-21)."""
+        server, limits = self._server, self._server.limits
+        if request.application_context != APPLICATION_CONTEXT_NAME:
+            return AssociateReject(1, 1, 2)
+        ids = [cx.id for cx in request.contexts]
+        # PS3.8 9.3.2.2: odd integers between 1 and 255, each used once.
+        if not ids or len(ids) > limits.contexts or len(set(ids)) != len(ids) or any(not i & 1 for i in ids):
+            return AssociateReject(1, 1, 1)
+        if server.draining:
+            return AssociateReject(2, 3, 1)
+        if (
+            len(server.associations) >= limits.associations
+            or server.per_peer[self._address] >= limits.associations_per_peer
+        ):
+            return AssociateReject(2, 3, 2)
+        return None
+
+    def _accept(self, request: AssociateRequest, allowed: frozenset[str] | None) -> None:
+        server = self._server
+        served_as = {cx.abstract_syntax: server.served_as(cx.abstract_syntax) for cx in request.contexts}
+        abilities = {
+            uid: server.abilities[known]
+            for uid, known in served_as.items()
+            if known in server.abilities and (allowed is None or known in allowed)
+        }
+        results, roles, contexts = negotiate(request, abilities)
+        window = (
+            min(request.async_window[0] or server.limits.window, server.limits.window)
+            if (request.async_window is not None)
+            else 1
+        )
+        self._association = Association(
+            self.connection,
+            calling=request.calling_ae_title,
+            called=request.called_ae_title,
+            contexts=contexts,
+            peer_max_pdu=request.max_pdu_length,
+            services=self._services(contexts),
+            window=window,
+            max_command=server.limits.command_set,
+            trace=server.new_trace(),
+            observer=server.observer,
+        )
+        server.unassociated.leave(self, self._address)
+        self.connection.established()
+        server.associations.add(self._association)
+        server.per_peer[self._association.peer_address] += 1
+        self.connection.ul.accept(
+            AssociateAccept(
+                called_ae_title=request.called_ae_title,
+                calling_ae_title=request.calling_ae_title,
+                max_pdu_length=server.limits.upper_layer.max_pdu_length,
+                implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+                implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+                # PS3.7 D.3.3.3.2: both numbers are seen from the requestor; we invoke one at a time.
+                async_window=None if request.async_window is None else (window, 1),
+                roles=roles,
+                extended=tuple({cx.abstract_syntax: cx.extended for cx in contexts.values() if cx.extended}.items()),
+                results=results,
+            )
+        )
+        server.observer.opened(self._association)
+
+    def _services(self, contexts: Mapping[int, AcceptedContext]) -> dict[str, Service]:
+        """Only where the requestor is SCU do we perform."""
+        server = self._server
+        return {
+            cx.abstract_syntax: service
+            for cx in contexts.values()
+            if cx.requestor_is_scu and (service := server.services.get(server.served_as(cx.abstract_syntax)))
+        }
+
+    def mind_deadlines(self, now: float) -> None:
+        """Abort whoever is overdue: with the rest of a PDU, with the rest of a message, with taking what we send, or
+        with anything at all."""
+        limits, connection, association = self._server.limits, self.connection, self._association
+        if connection.pdu_since is not None and now - connection.pdu_since > limits.pdu_deadline:
+            self._give_up("the rest of a PDU did not come")
+            return
+        blocked = connection.takes_nothing()
+        if association is None or now - connection.last_active <= limits.idle:
+            return  # a thousand idle associations come by here once a second
+        if blocked:
+            self._give_up("the peer takes nothing")
+        elif association.waits_for_peer:
+            self._give_up("idle for too long" if association.is_idle else "the rest of a message did not come")
+
+    def give_way(self) -> None:
+        """There are too many without an association."""
+        self._why = "gave way to a newer connection"
+        self._server.unassociated.leave(self, self._address)
+        self.connection.abort_transport()
+
+    def _give_up(self, why: str) -> None:
+        self._why = why
+        if self._association is not None:
+            self._association.abort(why)
+        else:
+            self.connection.abort_transport()

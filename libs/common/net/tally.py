@@ -1,0 +1,50 @@
+"""What an association amounted to: counted while it lasts, told when it ends."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import NamedTuple
+
+_MOST_REFUSALS = 256
+
+
+class Refusal(NamedTuple):
+    """A request that was answered with a failure: its command field, the status, and the Error Comment."""
+
+    field: int
+    status: int
+    comment: str
+
+
+class Tally:
+    """Counts of one association. `refusals` wait there for whoever tells of them; the latest, if nobody does."""
+
+    __slots__ = ("answers", "refusals", "started")
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        """By the event loop's clock, in seconds."""
+        self.answers: Counter[tuple[int, int]] = Counter()
+        """Final responses of ours, by command field of the request and status."""
+        self.refusals: deque[Refusal] = deque(maxlen=_MOST_REFUSALS)
+
+    def answered(self, field: int, status: int, comment: str) -> None:
+        """We have sent a response."""
+        if status & 0xFF00 == 0xFF00:
+            return  # pending (PS3.4 C.4.1.1.4): the final one follows
+        self.answers[field, status] += 1
+        if is_failure(status):
+            self.refusals.append(Refusal(field, status, comment))
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        """How often each status was answered, as four hexadecimal digits."""
+        total: Counter[str] = Counter()
+        for (_, status), times in self.answers.items():
+            total[f"{status:04X}"] += times
+        return dict(sorted(total.items()))
+
+
+def is_failure(status: int) -> bool:
+    """PS3.7 Annex C: neither success, nor warning, nor cancel, nor pending."""
+    return status != 0 and status >> 12 != 0xB and status not in (0x0001, 0x0107, 0x0116, 0xFE00)

@@ -1,0 +1,239 @@
+"""HTTP connections: how many there may be, how long each may stand still, and what every answer says.
+
+A reserve is kept for probes: where all connections are taken, a few more may ask for health and metrics, if they come
+from an address that holds few. Whoever supervises the process must not take one that is full for one that is dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, cast
+
+import structlog
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import HttpVersion10, HttpVersion11
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from libs.common.web.access import address_of
+from libs.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
+from libs.common.web.headers import combined
+from libs.common.web.progress import SLOWEST, Progress, unsent
+
+log = structlog.get_logger("gantry.web")
+
+PROBE_RESERVE = 32
+"""Connections beyond the limit that may ask for health and metrics."""
+_PROBES_OF_ONE = 4
+"""An address that holds as many connections already has no part in the reserve."""
+_PROBE_SECONDS = 5.0
+_ALWAYS = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
+_FULL = (
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 28\r\n"
+    f"Retry-After: {RETRY_AFTER_SECONDS}\r\nConnection: close\r\n\r\nall connections are in use.\n"
+).encode()
+
+_silent = logging.getLogger("gantry.web.silent")
+_silent.disabled = True
+
+
+@dataclass(frozen=True, slots=True)
+class WebLimits:
+    """Sizes in bytes, times in seconds. `header_deadline` runs from a connection, or the end of the answer before, to a
+    whole request header; `stall` is how long a body may stand still, in either direction. Addresses in `proxies` have
+    no limit of their own: they speak for many."""
+
+    max_connections: int = 1000
+    max_per_address: int = 256
+    max_header: int = 16384
+    header_deadline: float = 30.0
+    stall: float = 60.0
+    cors_origins: tuple[str, ...] = ()
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
+class Room(Enum):
+    """What there is for a new connection."""
+
+    ANYTHING = auto()
+    PROBES = auto()
+    NONE = auto()
+
+
+class Connections:
+    """Those that are open."""
+
+    def __init__(self, limits: WebLimits) -> None:
+        self._limits = limits
+        self._open: dict[object, str] = {}
+        self._per_address: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def enter(self, connection: object, address: str) -> Room:
+        """One more has come; it is to `leave` whatever it was told."""
+        others, held = len(self._open), self._per_address[address]
+        self._open[connection] = address
+        self._per_address[address] += 1
+        if others < self._limits.max_connections and (held < self._limits.max_per_address or self._is_proxy(address)):
+            return Room.ANYTHING
+        if others < self._limits.max_connections + PROBE_RESERVE and held < _PROBES_OF_ONE:
+            return Room.PROBES
+        return Room.NONE
+
+    def leave(self, connection: object) -> None:
+        """One is gone."""
+        address = self._open.pop(connection, None)
+        if address is not None:
+            self._per_address[address] -= 1
+            if not self._per_address[address]:
+                del self._per_address[address]
+
+    def _is_proxy(self, text: str) -> bool:
+        address = address_of(text)
+        return address is not None and any(address in network for network in self._limits.proxies)
+
+
+def as_response(problem: HttpProblem) -> web.Response:
+    """A status and a line; the end of the connection where the problem says so."""
+    headers = {"Cache-Control": "no-store", **problem.headers}
+    response = web.Response(status=problem.status, text=f"{problem.line}\n", headers=headers)
+    if headers.get("Connection") == "close":
+        response.force_close()
+    return response
+
+
+class Request(web.BaseRequest):
+    """A request whose header fields are read as RFC 9110 has them. `problem` is what is wrong with them."""
+
+    problem: HttpProblem | None = None
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        """Nothing of ours is to be guessed at by a browser, nor shown by the pages of others."""
+        for name, value in _ALWAYS.items():
+            response.headers.setdefault(name, value)
+
+
+def request_of(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: web.RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> Request:
+    """aiohttp's request factory."""
+    problem: HttpProblem | None = None
+    if message.version not in (HttpVersion10, HttpVersion11):
+        problem = HttpProblem(505, "HTTP/1.1 or HTTP/1.0 is spoken here", {"Connection": "close"})
+        message = message._replace(version=HttpVersion11, should_close=True)
+    try:
+        message = message._replace(headers=combined(message.headers))
+    except ValueError as error:
+        problem = HttpProblem(400, str(error), {"Connection": "close"})
+    request = Request(message, payload, protocol, writer, task, asyncio.get_running_loop())
+    request.problem = problem
+    return request
+
+
+class Connection(web.RequestHandler):
+    """A connection that is ended where no whole request header comes in time, or an answer is not taken."""
+
+    def __init__(self, manager: web.Server, connections: Connections, limits: WebLimits, **arguments: Any) -> None:
+        super().__init__(manager, loop=asyncio.get_running_loop(), **arguments)
+        self._connections = connections
+        self._limits = limits
+        self._timer: asyncio.TimerHandle | None = None
+        self._unsent = 0
+        self._socket: asyncio.Transport | None = None
+        self.room = Room.ANYTHING
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no subclass of asyncio.Transport.
+        self._socket = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.room = self._connections.enter(self, str(peer[0]) if peer else "")
+        super().connection_made(transport)
+        if self.room is Room.NONE:
+            self._socket.write(_FULL)
+            self.force_close()
+        self.wait_for_header()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.stop_waiting()
+        self._connections.leave(self)
+        super().connection_lost(exc)
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """What is no HTTP. Said and logged without what was sent: there may be names in it."""
+        log.warning("not a request", status=status, error=type(exc).__name__)
+        response = as_response(HttpProblem(status, "internal error" if status >= 500 else "this is no HTTP request"))
+        response.force_close()
+        return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send what is not sent yet. The time for the next header runs from here."""
+        if self._socket is None:
+            return await super().finish_response(request, resp, start_time)
+        try:
+            with Progress(self._socket, self._limits.stall):
+                return await super().finish_response(request, resp, start_time)
+        finally:
+            self.wait_for_header()
+
+    def wait_for_header(self) -> None:
+        """From now on a request is due."""
+        self.stop_waiting()
+        if self._socket is not None:
+            self._unsent = unsent(self._socket)
+            seconds = self._limits.header_deadline
+            if self.room is not Room.ANYTHING:
+                seconds = min(seconds, _PROBE_SECONDS)
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._too_late)
+
+    def stop_waiting(self) -> None:
+        """A request has come, or none can."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_late(self) -> None:
+        self._timer = None
+        if self._socket is None:
+            return
+        left = unsent(self._socket)
+        if left and left <= self._unsent - SLOWEST * self._limits.header_deadline:
+            self.wait_for_header()  # the answer before is still being taken
+        else:
+            self._socket.abort()
+
+
+class Protocols(web.Server):
+    """Makes a `Connection` for each connection."""
+
+    def __init__(self, handle: Callable[[Any], Awaitable[Any]], connections: Connections, limits: WebLimits) -> None:
+        self._arguments: dict[str, Any] = {
+            "keepalive_timeout": limits.header_deadline,
+            "access_log": None,
+            "logger": _silent,  # it would log requests whole
+            "max_line_size": limits.max_header,
+            "max_field_size": limits.max_header,
+            "auto_decompress": False,  # a body is inflated, if at all, under a limit of ours
+        }
+        super().__init__(handle, request_factory=request_of, handler_cancellation=True, **self._arguments)
+        self._web_connections = connections
+        self._limits = limits
+
+    def __call__(self) -> Connection:
+        return Connection(self, self._web_connections, self._limits, **self._arguments)

@@ -1,0 +1,55 @@
+"""Whether a client takes what it is sent: what counts is what it has acknowledged, not what the kernel has room for."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import struct
+import termios
+from contextlib import suppress
+
+SLOWEST = 1024
+"""Bytes a second, on average: whoever takes or sends one now and then does not keep a connection for ever."""
+
+
+class Progress:
+    """While it is entered, ends the connection of a client that takes nothing for `stall` seconds, or less than
+    `SLOWEST` bytes a second. What is written meanwhile only makes the client look slower: enter it for one write."""
+
+    def __init__(self, transport: asyncio.Transport, stall: float) -> None:
+        self._transport = transport
+        self._stall = stall
+        self._left = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
+        self._again()
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _again(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._stall, self._look)
+
+    def _look(self) -> None:
+        left = unsent(self._transport)
+        # Nothing was left at the look before: whoever makes the answer is slow, not who takes it.
+        if self._left and self._left - left < min(self._left, SLOWEST * self._stall):
+            self._transport.abort()
+            return
+        self._left = left
+        self._again()
+
+
+def unsent(transport: asyncio.Transport) -> int:
+    """Bytes that the client has not acknowledged; 0 where the connection has ended."""
+    if transport.is_closing():
+        return 0
+    left = transport.get_write_buffer_size()
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with suppress(OSError, ValueError):
+            (queued,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))
+            left += queued
+    return left
