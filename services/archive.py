@@ -248,7 +248,7 @@ class Archive:
         from services.query import app as query_app
 
         settings = self.settings
-        self.health.serve(query_app.build_page(settings.http.ohif))
+        self.health.serve(query_app.build_page(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port))
         self.health.serve(query_app.build_web(self._complete(stores), settings.http.url))
         return query_app.build(
             self._complete(stores),

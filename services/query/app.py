@@ -30,9 +30,9 @@ TRANSFER_SYNTAXES = (
 )
 
 
-def build_page(ohif: Path | None) -> dict[Resource, Handler]:
-    """The study list's page, and OHIF where it is installed."""
-    return {Resource.PAGE: Page(ohif)}
+def build_page(ohif: Path | None, ae_title: str, port: int) -> dict[Resource, Handler]:
+    """The study list's page, and OHIF where it is installed. `ae_title` and `port` are whom to send images to."""
+    return {Resource.PAGE: Page(ohif, ae_title, port)}
 
 
 def build_web(index: ReadIndex, public_url: str | None) -> dict[Resource, Handler]:

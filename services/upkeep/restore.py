@@ -19,8 +19,8 @@ from services.upkeep.facts import segments
 from services.upkeep.sweeper import Sweeper, Swept
 
 _AT_ONCE = 500
-_PLACE_SECONDS = 60.0
-"""For the place in the archivers' group, and for passing over what was restored."""
+_PLACE_SECONDS = 10.0
+"""For the place in the archivers' group, which a running one does not give up."""
 _said = get_logger("restore")
 
 
@@ -65,8 +65,9 @@ class Restore:
         begun = self._clock.monotonic()
         self._begin("facts", done, progress)
         await self._facts(done, progress)
-        self._begin("passing over what need not be sealed again", done, progress)
-        await self._skip_sealing()
+        if done.facts:
+            self._begin("passing over what need not be sealed again", done, progress)
+            await self._skip_sealing()
         done.facts_seconds = self._clock.monotonic() - begun
         begun = self._clock.monotonic()
         self._begin("objects", done, progress)
@@ -112,12 +113,16 @@ class Restore:
     async def _skip_sealing(self) -> None:
         """What was read from segments need not be sealed again. Where an archiver is at work already, it has the place
         of its group, and seals them again: that changes nothing."""
-        try:
-            async with asyncio.timeout(_PLACE_SECONDS), self._log.consumer(GROUP, topics()) as consumer:
-                while any((await self._log.lag(GROUP)).values()):
-                    await consumer.commit(await consumer.poll(2000))
-        except TimeoutError:
-            _said.warning("an archiver is running, which seals again what was restored")
+        async with self._log.consumer(GROUP, topics()) as consumer:
+            try:
+                async with asyncio.timeout(_PLACE_SECONDS):
+                    records = await consumer.poll(2000)
+            except TimeoutError:
+                _said.warning("an archiver is running, which seals again what was restored")
+                return
+            await consumer.commit(records)
+            while any((await self._log.lag(GROUP)).values()):
+                await consumer.commit(await consumer.poll(2000))
 
     def _swept(self, done: Restored, swept: Swept, progress: Callable[[Restored], None]) -> None:
         done.objects, done.told = swept.objects, swept.told

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -23,8 +24,9 @@ from libs.common.dicom.matching import Query
 from libs.common.errors import NotFound
 from libs.common.ports.index import SearchIndex
 from tests.crash.conftest import MakeArchive
-from tests.support.archive import ROOT, RunningArchive
+from tests.support.archive import ROOT, RunningArchive, free_port
 from tests.support.asking import Modality, events, expect_exactly, expect_kept, stores_of, until, wait_for
+from tests.support.link import Link
 from tests.support.objects import data_set, study, write
 
 PROMPT = (
@@ -142,6 +144,51 @@ async def test_a_log_that_is_not_empty_is_not_restored_into(make_archive: MakeAr
     result = await asyncio.to_thread(gantry, archive, "restore")
     assert result.returncode == 1
     assert "the log is not empty" in result.stderr
+
+
+async def test_a_restore_beside_running_services_ends_and_changes_nothing(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = make_archive()
+    archive.write_policy([], SEALING)
+    archive.start()
+    files = study(tmp_path / "files", 4)
+    await store(archive, files)
+    await wait_for(archive, 4)
+    await until_sealed(archive)
+    told = await done(archive, "restore", "--again")
+    assert (told["facts"], told["instances"]) == (4, 4)
+    await expect_exactly(archive, files, tmp_path / "got")
+    assert archive.stop() == 0
+
+
+async def test_a_restore_waits_for_servers_that_are_coming_up_and_says_for_what(
+    make_archive: MakeArchive, tmp_path: Path, topology: str
+) -> None:
+    if topology == "embedded":
+        return  # nothing comes up there
+    archive = make_archive()
+    archive.write_policy([], SEALING)
+    archive.start()
+    files = study(tmp_path / "files", 4)
+    await store(archive, files)
+    await wait_for(archive, 4)
+    await until_sealed(archive)
+    assert archive.stop() == 0
+    lose_log_and_index(archive)
+    address = urlsplit(archive.environment["GANTRY_STORAGE__INDEX"])
+    port = free_port()
+    archive.environment["GANTRY_STORAGE__INDEX"] = f"opensearch://127.0.0.1:{port}{address.path}"
+    restoring = asyncio.create_task(asyncio.to_thread(gantry, archive, "restore", "--json"))
+    await asyncio.sleep(4)
+    assert not restoring.done()
+    link = Link(int(address.netloc.rpartition(":")[2]))
+    await link.start(port)
+    result = await restoring
+    await link.close()
+    assert result.returncode == 0, result.stderr
+    assert "waiting: index unavailable" in result.stderr
+    assert json.loads(result.stdout)["instances"] == 4
 
 
 async def test_an_object_whose_event_was_never_published_is_found_and_told(

@@ -107,6 +107,31 @@ async def test_a_study_is_opened_by_keyboard_with_its_series_and_headers(page: P
     await page.until("document.querySelector('#header').textContent.includes(\"Patient's Name\")")
     await page.press("Escape")
     await page.until("document.querySelector('#study').hidden")
+    # One is where one was.
+    assert await page.evaluate("document.activeElement.children[0].textContent") == "Berg Lena"
+
+
+async def test_series_and_all_instances_are_in_their_order(page: Page, filled: Site) -> None:
+    """By number as a number, whatever came first; and more of them than one answer holds."""
+    uid = generate_uid()
+    series = {number: generate_uid() for number in (10, 2, 1)}
+    made = [
+        data_set(
+            study=uid, series=series[s], number=n, name="Order^Olga", size=4, SeriesNumber=s, SeriesDescription=f"S{s}"
+        )
+        for s, count in ((10, 1), (2, 1), (1, 620))
+        for n in range(count, 0, -1)
+    ]
+    assert post(filled.archive, files([file_bytes(one) for one in made])).status == 200
+    await asyncio.to_thread(wait_searchable, filled.modality, uid, len(made))
+    await page.evaluate(f"location.hash = '{uid}'")
+    await page.until("document.querySelectorAll('#series button').length === 3")
+    names = await page.evaluate("[...document.querySelectorAll('#series strong')].map(e => e.textContent)")
+    assert names == ["CT S1", "CT S2", "CT S10"]
+    await page.evaluate("document.querySelector('#series button').click()")
+    await page.until("document.querySelectorAll('#instances button').length === 620")
+    numbers = await page.evaluate("[...document.querySelectorAll('#instances button')].map(e => e.textContent)")
+    assert numbers == [str(n) for n in range(1, 621)]
 
 
 async def test_files_are_uploaded_with_progress_and_what_is_none_is_named(page: Page, tmp_path: Path) -> None:
@@ -144,9 +169,20 @@ async def test_a_token_is_asked_for_where_one_is_needed(tmp_path: Path) -> None:
         async with browser() as page:
             await page.open(url(archive))
             await page.until("document.querySelector('#token').open")
+            problem = "document.querySelector('#token-problem').textContent"
+            assert await page.evaluate(problem) == ""
+            await page.type("#token-value", "a wrong one, typed")
+            await page.evaluate("document.querySelector('#token button').click()")
+            await page.until(f"document.querySelector('#token').open && {problem}.includes('does not take the token')")
             await page.type("#token-value", "0123456789abcdef")
             await page.evaluate("document.querySelector('#token button').click()")
             await page.until("document.querySelector('#state').textContent === 'No study matches'")
+            # Nothing was sent here yet: the page says how to.
+            await page.until("!document.querySelector('#empty').hidden")
+            said = await page.evaluate("document.querySelector('#empty').textContent")
+            assert f"gantry store GANTRY@127.0.0.1:{archive.port} FOLDER" in said
+            await page.type("#search [name=PatientID]", "x")
+            await page.until("document.querySelector('#empty').hidden")
     finally:
         archive.stop()
 

@@ -91,12 +91,14 @@ class Served:
     """Whether the page wants to be alone in its process (SharedArrayBuffer)."""
 
 
-def page_file(path: str, ohif: Path | None) -> Served | None:
-    """The file of a path below /, without the slash before it; None where there is none. `ohif` is where OHIF is."""
+def page_file(path: str, ohif: Path | None, ae_title: str = "", port: int = 0) -> Served | None:
+    """The file of a path below /, without the slash before it; None where there is none. `ohif` is where OHIF is;
+    `ae_title` and `port` are whom modalities call, for an archive that nobody has sent to yet."""
     if path in _PAGE:
         return _served((_HERE / _PAGE[path]).read_bytes(), Path(_PAGE[path]).suffix, _PAGE_POLICY)
     if path == "viewer/config.json":
-        config = {"ohif": True, "reason": ""} if _installed(ohif) else {"ohif": False, "reason": _MISSING}
+        there = _installed(ohif)
+        config = {"ohif": there, "reason": "" if there else _MISSING, "aeTitle": ae_title, "port": port}
         return _served(json.dumps(config).encode(), ".json", _PAGE_POLICY)
     if path == "viewer/dictionary.json":
         return _served(_dictionary(), ".json", _PAGE_POLICY)

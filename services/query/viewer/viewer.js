@@ -44,6 +44,9 @@ function authorization() {
 
 function askForToken() {
   const dialog = element("token");
+  const wrong = sessionStorage.getItem("token") && !dialog.open;
+  if (wrong) element("token-value").value = "";
+  element("token-problem").textContent = wrong ? "The archive does not take the token that was given." : "";
   if (!dialog.open) dialog.showModal();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
@@ -76,6 +79,27 @@ function nextPage(response) {
   return url.pathname + url.search;
 }
 
+// All pages of an answer.
+async function askAll(path, signal) {
+  const found = [];
+  for (let next = path; next;) {
+    const page = await askJson(next, signal);
+    found.push(...page.items);
+    next = page.items.length ? page.next : null;
+  }
+  return found;
+}
+
+// By a number, then by UID; what has no number comes last.
+function inOrder(items, numberTag, uidTag) {
+  const number = (one) => {
+    const value = values(one, numberTag)[0];
+    return value === undefined || value === null || Number.isNaN(Number(value)) ? Infinity : Number(value);
+  };
+  const byUid = (a, b) => text(a, uidTag).localeCompare(text(b, uidTag), "en", { numeric: true });
+  return items.sort((a, b) => (number(a) === number(b) ? byUid(a, b) : number(a) - number(b)));
+}
+
 function say(line) {
   element("state").textContent = line;
 }
@@ -100,6 +124,10 @@ function question() {
   for (const field of FIELDS) asked.append("includefield", field);
   asked.set("limit", PAGE);
   return asked;
+}
+
+function asksForAll() {
+  return [...new FormData(element("search")).values()].every((value) => !String(value).trim());
 }
 
 async function search() {
@@ -130,6 +158,7 @@ async function page(path, signal, first) {
   // Observed anew it is told of at once where it is in sight, also when it was before.
   atTheEnd.unobserve(element("more"));
   atTheEnd.observe(element("more"));
+  element("empty").hidden = Boolean(listed) || !asksForAll();
   say(listed ? `${listed}${next ? " and more" : ""} ${listed === 1 && !next ? "study" : "studies"}` : "No study matches");
 }
 
@@ -164,12 +193,23 @@ let looking = new AbortController();
 let viewer = { ohif: false, reason: "" };
 const dictionary = {};
 
+let shownStudy = "";
+
+// Where one was in the list before a study was opened.
+function backToRow() {
+  const rows = [...element("studies").children];
+  const from = rows.find((one) => shownStudy && one.dataset.study === shownStudy);
+  if (from) from.focus();
+}
+
 async function show() {
   const uid = decodeURIComponent(location.hash.slice(1));
   looking.abort();
   looking = new AbortController();
   const { signal } = looking;
   element("list").hidden = element("search").hidden = Boolean(uid);
+  if (!uid) backToRow();
+  shownStudy = uid;
   element("study").hidden = !uid;
   for (const id of ["series", "instances", "header"]) element(id).replaceChildren();
   if (!uid) return;
@@ -183,7 +223,7 @@ async function show() {
     element("study-title").focus();
     offerViewer(uid);
     const fields = "includefield=SeriesDescription&includefield=NumberOfSeriesRelatedInstances";
-    const series = (await askJson(`${path}/series?${fields}`, signal)).items;
+    const series = inOrder(await askAll(`${path}/series?${fields}`, signal), "00200011", "0020000E");
     if (!signal.aborted) element("series").replaceChildren(...series.map((one) => seriesButton(path, one, signal)));
   } catch (error) {
     if (error.name !== "AbortError") element("study-title").textContent = `This study cannot be shown: ${error.message}`;
@@ -228,9 +268,8 @@ async function instances(button, path, signal) {
   for (const other of element("series").children) other.setAttribute("aria-pressed", String(other === button));
   element("header").replaceChildren();
   try {
-    const found = (await askJson(`${path}/instances?includefield=InstanceNumber&limit=500`, signal)).items;
-    const number = (one) => Number(values(one, "00200013")[0] || 0);
-    found.sort((a, b) => number(a) - number(b));
+    const found = inOrder(await askAll(`${path}/instances?includefield=InstanceNumber&limit=500`, signal), "00200013", "00080018");
+    if (signal.aborted) return;
     element("instances").replaceChildren(make("h3", "Headers of instances:"), ...found.map((one, at) => {
       const made = make("button", text(one, "00200013") || String(at + 1), { type: "button" });
       const uid = encodeURIComponent(text(one, "00080018"));
@@ -443,6 +482,15 @@ function listen() {
   });
 }
 
+function introduce() {
+  element("ohif-list").hidden = !viewer.ohif;
+  element("ae-title").textContent = viewer.aeTitle || "GANTRY";
+  element("host").textContent = location.hostname;
+  element("port").textContent = viewer.port || "11112";
+  element("send-command").textContent =
+    `gantry store ${element("ae-title").textContent}@${location.hostname}:${element("port").textContent} FOLDER`;
+}
+
 async function begin() {
   listen();
   try {
@@ -450,6 +498,7 @@ async function begin() {
   } catch (error) {
     viewer.reason = "The archive does not say whether it has a viewer";
   }
+  introduce();
   await Promise.all([search(), show()]);
 }
 

@@ -17,9 +17,10 @@ from services.query.viewer.files import Served, ohif_file, page_file
 class Page:
     """The handler of `Resource.PAGE`."""
 
-    def __init__(self, ohif: Path | None = None) -> None:
-        """`ohif` is the folder of OHIF's built `dist`, if it is there."""
+    def __init__(self, ohif: Path | None = None, ae_title: str = "", port: int = 0) -> None:
+        """`ohif` is the folder of OHIF's built `dist`, if it is there; `ae_title` and `port` are whom to send to."""
         self._ohif = ohif
+        self._called = ae_title, port
 
     async def __call__(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         found = await asyncio.to_thread(self._find, match.rest)
@@ -33,7 +34,7 @@ class Page:
     def _find(self, path: tuple[str, ...]) -> Served | None:
         if path[:1] == ("ohif",):
             return ohif_file("/".join(path[1:]), self._ohif)
-        return page_file("/".join(path), self._ohif)
+        return page_file("/".join(path), self._ohif, *self._called)
 
 
 def _headers(found: Served) -> dict[str, str]:

@@ -24,7 +24,7 @@ from libs.common.telemetry.metrics import METRICS, Metrics
 from libs.common.ul import Ability
 from services.gatekeeper import PolicyGatekeeper
 from services.observing import NetworkObserver
-from services.retrieve.conversion import BytesSource
+from services.retrieve.sources import BytesSource
 from services.system_metrics import SystemMetrics
 from services.verification import VerificationService
 from tests.support.certificates import Authority

@@ -54,7 +54,7 @@ def study(count: int = 4, **changes: Any) -> list[Dataset]:
 
 
 async def harmed(site: WebSite, uid: str, harm: Harm) -> Location:
-    location = (await site.index.resolve("default", [uid]))[uid]
+    location = (await site.index.resolve("default", [uid]))[uid][0]
     await harm_object(site.store, location, harm)
     return location
 

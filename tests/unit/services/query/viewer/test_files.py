@@ -55,9 +55,10 @@ def test_the_page_asks_nothing_of_anybody_else_and_has_no_script_of_its_own() ->
 
 def test_the_page_is_told_whether_ohif_is_there(ohif: Path) -> None:
     for folder, there in ((None, False), (ohif.parent, False), (ohif, True)):
-        served = page_file("viewer/config.json", folder)
+        served = page_file("viewer/config.json", folder, "ARCHIVE", 104)
         assert served is not None
         config = json.loads(served.content)
+        assert (config["aeTitle"], config["port"]) == ("ARCHIVE", 104)
         assert config["ohif"] is there
         assert bool(config["reason"]) is not there
 
