@@ -15,10 +15,12 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
 from libs.cli.commit import ask
+from libs.cli.files import DicomFile
 from libs.common.dicom.attributes import Level
 from libs.common.dicom.matching import Query
 from libs.common.errors import NotFound
@@ -78,6 +80,12 @@ def lose_log_and_index(archive: RunningArchive) -> None:
         remove_database(archive, name)
 
 
+def places(file: DicomFile) -> dict[str, str]:
+    """The UIDs of an object, for another one of the same instance."""
+    of = pydicom.dcmread(file.path, stop_before_pixels=True)
+    return {"study": of.StudyInstanceUID, "series": of.SeriesInstanceUID, "instance": of.SOPInstanceUID}
+
+
 def remove_database(archive: RunningArchive, name: str) -> None:
     for path in (archive.folder / "data").glob(f"{name}*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -102,7 +110,7 @@ async def test_what_is_lost_with_log_and_index_comes_back_from_the_bucket_alone(
     archive.start()
     files = [f for n in range(3) for f in study(tmp_path / "files", 12, series=2, patient=f"P{n % 2}")]
     await store(archive, files)
-    twice = data_set(instance=files[0].sop_instance_uid, name="Other^Bytes")
+    twice = data_set(**places(files[0]), name="Other^Bytes")
     await store(archive, [write(tmp_path / "other", twice)])
     transaction = generate_uid()
     assert await commit(archive, transaction, files[:3]) == 0x0000

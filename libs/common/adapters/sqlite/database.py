@@ -46,7 +46,7 @@ def connect(path: Path, busy_seconds: float = 10.0) -> sqlite3.Connection:
 
 def _keep_private(path: Path) -> None:
     """Never opens a file that is there: closing it would drop the locks of all connections that this process has to
-    it, since POSIX advisory locks belong to the process. Another process, which believes itself alone then, would remove
+    it, since POSIX advisory locks belong to the process. Another process would believe itself alone then, and remove
     the WAL on its way out, with all that was committed since (https://www.sqlite.org/howtocorrupt.html, 2.2)."""
     with suppress(OSError):  # what is wrong with the path, opening it tells
         try:
