@@ -34,6 +34,8 @@ class Counters:
     failed: int = 0
     warning: int = 0
     failed_uids: list[str] = field(default_factory=list)
+    sent_bytes: int = 0
+    """Of data sets as they are stored."""
     _counted: set[str] = field(default_factory=set)
 
     def count(self, location: Location, status: int) -> None:
@@ -42,8 +44,10 @@ class Counters:
         self._counted.add(location.object_key)
         if status == 0:
             self.completed += 1
+            self.sent_bytes += location.data_set_length
         elif status & 0xF000 == 0xB000 or status in (0x0001, 0x0107, 0x0116):
             self.warning += 1
+            self.sent_bytes += location.data_set_length
         else:
             self.failed += 1
             self.failed_uids.append(location.sop_instance_uid)

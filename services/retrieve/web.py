@@ -207,7 +207,8 @@ class ObjectService:
         possible = [one for one in locations if syntaxes[one.object_key] is not None]
         if not possible:
             raise HttpProblem(406, "none of the instances can be had in this transfer syntax")
-        present, missed = await self._present(possible)
+        # A single one is opened before the head anyway: that tells as much.
+        present, missed = await self._present(possible) if len(possible) > 1 else (possible, [])
         sent = [(one, syntaxes[one.object_key] or "") for one in present]
         async with aclosing(self._opened(sent, request.remote or "")) as objects:
             # The first one is opened before the head goes out: what is wrong with it can still be told.

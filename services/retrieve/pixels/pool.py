@@ -176,7 +176,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"},
+                env=_environment(),
             )
         except BaseException:
             ours.close()
@@ -213,7 +213,7 @@ class Worker:
                     answer = await self._received()
             except TimeoutError:
                 # Who stood still did not spend its time on the object: stopped, or starved by others.
-                at_fault = cpu_seconds(self.pid) - begun > deadline / 2
+                at_fault = cpu_seconds(self.pid) - begun > deadline / 10
                 raise _Ended(f"a decoder took longer than {deadline:g} s", at_fault) from None
             except OSError:
                 answer = b""
@@ -256,6 +256,13 @@ class Worker:
         if self._process.poll() is None:
             with suppress(RuntimeError):  # the loop is closed
                 asyncio.get_running_loop().run_in_executor(None, self._process.wait)
+
+
+def _environment() -> dict[str, str]:
+    """What a worker has to know, and no more: keys and tokens of ours are none of a decoder's business."""
+    known = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "HOME")
+    ours = {name: os.environ[name] for name in known if name in os.environ}
+    return {**ours, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def cpu_seconds(pid: int) -> float:

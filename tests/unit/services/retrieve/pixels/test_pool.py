@@ -171,3 +171,12 @@ async def test_closing_ends_what_runs_and_what_waits_with_words() -> None:
         await pool.close()
         ended = await asyncio.gather(*jobs, return_exceptions=True)
         assert [type(error) for error in ended] == [Unavailable] * 3
+
+
+async def test_workers_know_no_secrets_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANTRY_S3__SECRET_KEY", "hush")
+    async with pool_of() as pool:
+        assert await run(pool, ECHO, "a") == "a"
+        environment = Path(f"/proc/{pool._idle[0].pid}/environ").read_bytes()
+    assert b"PYTHONPATH=" in environment
+    assert b"hush" not in environment
