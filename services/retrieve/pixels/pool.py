@@ -213,7 +213,7 @@ class Worker:
                     answer = await self._received()
             except TimeoutError:
                 # Who stood still did not spend its time on the object: stopped, or starved by others.
-                at_fault = cpu_seconds(self.pid) - begun > deadline / 10
+                at_fault = cpu_seconds(self.pid) - begun > deadline / 4
                 raise _Ended(f"a decoder took longer than {deadline:g} s", at_fault) from None
             except OSError:
                 answer = b""
