@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ from services.retrieve.sources import (
     LimitedSource,
     Positioned,
     SwappedSource,
+    VerifiedSource,
 )
 from tests.support.objects import file_bytes
 from tests.support.pictures import grey
@@ -178,3 +180,22 @@ async def test_a_frame_larger_than_any_may_be_is_refused_before_it_is_read(store
 
 def test_limits_are_what_the_documents_say() -> None:
     assert (PoolLimits().deadline, PoolLimits().memory) == (120.0, 4 << 30)
+
+
+async def test_copying_what_is_there_at_once_gives_others_their_turn() -> None:
+    data, turns = bytes(16 * MIB), 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    digest = f"blake3:{blake3(data).hexdigest()}"
+    source = VerifiedSource(BytesSource(data), len(data), digest, lambda reason: Corrupt(reason))
+    buffer = memoryview(bytearray(MIB // 4))
+    while await source.readinto([buffer]):
+        pass
+    task.cancel()
+    assert turns >= 60
