@@ -18,6 +18,7 @@ from libs.common.web.routes import Match, Resource
 from libs.common.web.server import Handler
 from libs.common.web.urls import accept_of
 from services.retrieve.damage import Damaged
+from services.retrieve.dicomweb.problems import as_bad_request, as_problems
 from services.retrieve.fragments import FrameFinder
 from services.retrieve.frame_reading import FrameReader, Pictured
 from services.retrieve.metadata import Kept
@@ -30,7 +31,6 @@ from services.retrieve.representations import frame_form
 from services.retrieve.sources import CHUNK
 from services.retrieve.threads import give_way
 from services.retrieve.web import Finder, WebSettings
-from services.retrieve.web_problems import as_bad_request, as_problems
 from services.retrieve.web_video import is_video, send_video
 
 PICTURES = [Offer(kind) for kind in looks.PICTURES]
