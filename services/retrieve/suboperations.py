@@ -97,8 +97,8 @@ class SubOperations:
         """A transfer over one association; what it opened ahead is closed with it."""
         client = f"{association.peer_ae_title} {association.peer_address}"
 
-        async def opened(location: Location, context: AcceptedContext) -> Opened:
-            found = await self._openings.data_set(location, context.transfer_syntax, client)
+        async def opened(location: Location, context: AcceptedContext, ahead: bool) -> Opened:
+            found = await self._openings.data_set(location, context.transfer_syntax, client, ahead=ahead)
             return found.source, found.size
 
         ahead = ReadAhead(opened, Budget(self._per_association, self.budget))

@@ -123,7 +123,9 @@ class FrameService:
         offer, _ = choose(parse_accept(accept_of(request)), PICTURES)
         with as_bad_request():
             look = look_of(None, request.query.get("viewport"), offer.type)
-        return await self.picture(request, match, replace(look, viewport=look.viewport or _THUMBNAIL))
+        # A small image stays small: whoever asks for thumbnails of a study does not know what is in it.
+        viewport = _THUMBNAIL if look.viewport is None else replace(look.viewport, enlarge=False)
+        return await self.picture(request, match, replace(look, viewport=viewport))
 
     async def picture(self, request: web.BaseRequest, match: Match, look: Look) -> web.StreamResponse:
         """The picture; 404 where there is nothing to see, 406 where it cannot be shown right."""

@@ -26,7 +26,7 @@ from tests.support.objects import data_set, file_bytes
 from tests.support.pictures import grey
 from tests.support.web import WebSite
 from tests.unit.services.retrieve.test_fragments import in_fragments
-from tests.unit.services.retrieve.test_web import EXPLICIT, STORED, get, parts, path_of, sample
+from tests.unit.services.retrieve.test_web import EXPLICIT, STORED, get, parts, path_of, sample, shown_by
 
 Array = np.ndarray[Any, Any]
 OCTETS = 'multipart/related; type="application/octet-stream"'
@@ -424,7 +424,9 @@ async def test_what_can_be_asked_of_a_picture(site: WebSite, query: str, status:
 async def test_thumbnail_of_a_small_image_is_not_enlarged_for_ever(site: WebSite) -> None:
     ds = data_set(study="1.2", series="1.3", instance="1.4", size=8)
     await site.keep(ds)
-    assert (await get(site, f"{path_of(ds)}/thumbnail"))[0] == 200
+    for query in ("", "?viewport=160,160"):
+        status, body, _ = await get(site, f"{path_of(ds)}/thumbnail{query}")
+        assert (status, shown_by(body).shape) == (200, (32, 32))
 
 
 async def test_single_bits_of_big_endian_words_begin_with_their_first_bit(site: WebSite) -> None:
