@@ -31,9 +31,12 @@ from services.query import web as query_web
 from services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
 from services.query.search import MAX_LIMIT, MAX_OFFSET, RETURNED
 from services.retrieve import web as retrieve_web
-from services.retrieve import web_bulk, web_frames
+from services.retrieve import web_frames
+from services.retrieve.dicomweb import bulk
 from services.retrieve.fragments import MOST_LOOKED_AT
 from services.retrieve.pixels.codecs import DECODED
+from services.retrieve.pixels.converter import ConverterLimits
+from services.retrieve.pixels.look import MOST_TIMES
 from services.retrieve.plan import UNCOMPRESSED, convertible
 from services.retrieve.representations import BY_SYNTAX
 
@@ -158,7 +161,7 @@ def _web_representations() -> str:
         ("QIDO-RS", "matches", _offered(query_web.OFFERS)),
         ("WADO-RS", "study, series, instance", _offered(retrieve_web.OBJECTS)),
         ("WADO-RS", "metadata", _offered(retrieve_web.METADATA)),
-        ("WADO-RS", "bulk data", _offered(web_bulk.BULK)),
+        ("WADO-RS", "bulk data", _offered(bulk.BULK)),
         ("WADO-RS", "rendered, thumbnail", _offered(web_frames.PICTURES)),
     ]
     return _table(("service", "of", "media types, the default first"), rows)
@@ -170,7 +173,8 @@ def _web_bulk() -> str:
 
 
 def _web_limits() -> str:
-    http = Settings().http
+    http, conversion = Settings().http, ConverterLimits()
+    jobs = conversion.pool
     rows = [
         ("Connections at once, per process", f"{http.max_connections} (`http.max_connections`)"),
         ("Request line, and a header field", f"{http.max_header} bytes (`http.max_header`)"),
@@ -183,6 +187,16 @@ def _web_limits() -> str:
         ("Matches of one QIDO-RS response", str(MAX_LIMIT)),
         ("`offset` of QIDO-RS", str(MAX_OFFSET)),
         ("Fragments that are looked at where an offset table is of no use", str(MOST_LOOKED_AT)),
+        ("A picture, in each direction", f"{MOST_TIMES} times what it shows of an image"),
+        (
+            "Decoding or showing a frame",
+            f"{jobs.deadline:g} s, twice; {jobs.memory >> 30} GiB of memory; {conversion.workers} at once",
+        ),
+        (
+            "Frames that wait for that",
+            f"{jobs.most_waiting}, {jobs.most_waiting_of_one} of one client, {jobs.patience:g} s each",
+        ),
+        ("What is decoded and not yet taken", f"{conversion.spooled >> 30} GiB in temporary files"),
     ]
     return _table(("limit", "value"), rows)
 

@@ -14,12 +14,13 @@ from libs.common.net import Source
 from libs.common.ports.blobs import OPEN_AHEAD
 from libs.common.ports.index import Location
 from libs.common.ul import AcceptedContext
-from services.retrieve.budget import Budget
+from services.retrieve.budget import Budget, Unavailable
 
 Opened = tuple[Source, int]
 """A source and how many bytes it gives."""
 
-Opener = Callable[[Location, AcceptedContext], Awaitable[Opened]]
+Opener = Callable[[Location, AcceptedContext, bool], Awaitable[Opened]]
+"""Opens an object, ahead of its turn or in it."""
 
 _LEAST = 1 << 20
 _LEAST_OF_LONG = 4 << 20
@@ -48,19 +49,23 @@ class ReadAhead:
         count = cost(location, context, self._budget)
         if not self._budget.take(count):
             return False
-        self._opening[place] = asyncio.ensure_future(self._opener(location, context)), count
+        self._opening[place] = asyncio.ensure_future(self._opener(location, context, True)), count
         return True
 
     async def take(self, place: int, location: Location, context: AcceptedContext) -> Opened:
         """The object whose turn it is, opened now where it was not before. Raises what opening it raised."""
         if place not in self._opening:
-            return await self._opener(location, context)
+            return await self._opener(location, context, False)
         opening, count = self._opening.pop(place)
         try:
             opened = await asyncio.shield(opening)
         except asyncio.CancelledError:
             self._abandon(opening, count)
             raise
+        except Unavailable:
+            # There was no room for it ahead of its turn, which has come.
+            self._budget.give_back(count)
+            return await self._opener(location, context, False)
         except BaseException:
             self._budget.give_back(count)
             raise

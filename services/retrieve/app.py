@@ -21,6 +21,7 @@ from libs.common.ul import Ability
 from libs.common.web.routes import Resource
 from libs.common.web.server import Handler
 from services.retrieve.damage import DamageReports
+from services.retrieve.dicomweb.bulk import BulkService
 from services.retrieve.fragments import FrameFinder
 from services.retrieve.handlers import Destinations, RetrieveService, RetrieveSettings
 from services.retrieve.lanes import Lanes
@@ -32,7 +33,6 @@ from services.retrieve.reading import Objects
 from services.retrieve.suboperations import SubOperations
 from services.retrieve.unindexed import Locating
 from services.retrieve.web import Finder, ObjectService, WebSettings
-from services.retrieve.web_bulk import BulkService
 from services.retrieve.web_frames import FrameService
 from services.retrieve.web_uri import UriService
 

@@ -35,6 +35,12 @@ class Budget:
         self.taken += count
         return True
 
+    def take_spare(self, count: int) -> None:
+        """Take `count` bytes for what is not wanted yet: half of all is left to those whose turn it is, or two who hold
+        what comes later would wait for each other. Raises `Unavailable`."""
+        if self._waiting or self.taken + count > self.limit // 2 or not self.take(count):
+            raise Unavailable(f"no room for {count} bytes ahead of their turn")
+
     async def wait(self, count: int, patience: float) -> None:
         """Take `count` bytes, in turn, within `patience` seconds. Raises `Unavailable`; the caller gives them back."""
         if count > self.limit:

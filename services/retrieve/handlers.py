@@ -203,6 +203,7 @@ class RetrieveService:
 
     def _count(self, operation: str, status: int, counters: Counters) -> None:
         self._metrics.retrieve_requests.labels(operation, f"{status:04X}").inc()
+        self._metrics.suboperation_bytes.labels(operation).inc(counters.sent_bytes)
         self._metrics.suboperations.labels(operation, "completed").inc(counters.completed)
         self._metrics.suboperations.labels(operation, "failed").inc(counters.failed)
         self._metrics.suboperations.labels(operation, "warning").inc(counters.warning)

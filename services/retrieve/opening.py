@@ -53,17 +53,17 @@ class Openings:
         self.converter = converter
         self._frames = frames
 
-    async def part10(self, location: Location, syntax: str, client: str) -> Opened:
-        """The object as a file. Raises what `data_set` raises."""
+    async def part10(self, location: Location, syntax: str, client: str, *, ahead: bool = False) -> Opened:
+        """The object as a file; `ahead` of its turn it is not waited for room. Raises what `data_set` raises."""
         if syntax == location.transfer_syntax_uid:
             size = location.data_set_offset + location.data_set_length
             return Opened(location, syntax, size, await self.objects.verified_file(location))
-        opened = await self.data_set(location, syntax, client)
+        opened = await self.data_set(location, syntax, client, ahead=ahead)
         meta = file_meta(location.sop_class_uid, location.sop_instance_uid, syntax)
         joined = JoinedSource([BytesSource(meta), opened.source])
         return Opened(location, syntax, len(meta) + opened.size, joined)
 
-    async def data_set(self, location: Location, syntax: str, client: str) -> Opened:
+    async def data_set(self, location: Location, syntax: str, client: str, *, ahead: bool = False) -> Opened:
         """The data set. Raises `ConversionFailed` where the object cannot be had so, `Unavailable` where it cannot now,
         `Damaged`."""
         stored = location.transfer_syntax_uid
@@ -74,7 +74,7 @@ class Openings:
             if encoding_of(stored).deflated:
                 return await self._inflated(location, syntax)
             if encoding_of(stored).encapsulated:
-                return await self._decoded(location, syntax, client)
+                return await self._decoded(location, syntax, client, ahead)
             return await self._rewritten(location, syntax)
         except (NotUnderstood, TooLarge, NoImage, NoFrame) as error:
             raise ConversionFailed(str(error)) from error
@@ -124,7 +124,7 @@ class Openings:
 
     # ---- decompressed
 
-    async def _decoded(self, location: Location, syntax: str, client: str) -> Opened:
+    async def _decoded(self, location: Location, syntax: str, client: str, ahead: bool) -> Opened:
         layout = await self.objects.layout(location)
         if layout.pixel_data is None or layout.pixel_data.length is not None:
             return await self._rewritten(location, syntax)
@@ -141,7 +141,10 @@ class Openings:
         limits, budget = self.converter.limits, self.converter.budget
         if length + largest > limits.spooled:
             raise ConversionFailed(f"decoded it is {length} bytes, which is more than may be spooled")
-        await budget.wait(length + largest, limits.patience)
+        if ahead:
+            budget.take_spare(length + largest)
+        else:
+            await budget.wait(length + largest, limits.patience)
         try:
             spool = await self._spooled(location, image, frames, photometric, length, client)
         except BaseException:

@@ -34,6 +34,8 @@ class Counters:
     failed: int = 0
     warning: int = 0
     failed_uids: list[str] = field(default_factory=list)
+    sent_bytes: int = 0
+    """Of data sets as they are stored."""
     _counted: set[str] = field(default_factory=set)
 
     def count(self, location: Location, status: int) -> None:
@@ -42,8 +44,10 @@ class Counters:
         self._counted.add(location.object_key)
         if status == 0:
             self.completed += 1
+            self.sent_bytes += location.data_set_length
         elif status & 0xF000 == 0xB000 or status in (0x0001, 0x0107, 0x0116):
             self.warning += 1
+            self.sent_bytes += location.data_set_length
         else:
             self.failed += 1
             self.failed_uids.append(location.sop_instance_uid)
@@ -93,8 +97,8 @@ class SubOperations:
         """A transfer over one association; what it opened ahead is closed with it."""
         client = f"{association.peer_ae_title} {association.peer_address}"
 
-        async def opened(location: Location, context: AcceptedContext) -> Opened:
-            found = await self._openings.data_set(location, context.transfer_syntax, client)
+        async def opened(location: Location, context: AcceptedContext, ahead: bool) -> Opened:
+            found = await self._openings.data_set(location, context.transfer_syntax, client, ahead=ahead)
             return found.source, found.size
 
         ahead = ReadAhead(opened, Budget(self._per_association, self.budget))

@@ -38,6 +38,7 @@ from libs.common.web.routes import BASE, Match, Resource
 from libs.common.web.server import Handler
 from libs.common.web.urls import accept_of, base_url
 from services.retrieve.archives import ZipStream
+from services.retrieve.budget import Unavailable
 from services.retrieve.damage import Damaged
 from services.retrieve.metadata import PIECE, Metadata
 from services.retrieve.opening import Opened, Openings
@@ -204,7 +205,8 @@ class ObjectService:
         possible = [one for one in locations if syntaxes[one.object_key] is not None]
         if not possible:
             raise HttpProblem(406, "none of the instances can be had in this transfer syntax")
-        present, missed = await self._present(possible)
+        # A single one is opened before the head anyway: that tells as much.
+        present, missed = await self._present(possible) if len(possible) > 1 else (possible, [])
         sent = [(one, syntaxes[one.object_key] or "") for one in present]
         async with aclosing(self._opened(sent, request.remote or "")) as objects:
             # The first one is opened before the head goes out: what is wrong with it can still be told.
@@ -299,11 +301,16 @@ class ObjectService:
         ahead: asyncio.Task[Opened | Damaged] | None = None
         try:
             for number, (location, syntax) in enumerate(sent):
-                opening = ahead or asyncio.ensure_future(self._open(location, syntax, client))
-                ahead = None
-                opened = await opening
+                opening, ahead = ahead, None
+                try:
+                    opened = await (opening or self._open(location, syntax, client))
+                except Unavailable:
+                    if opening is None:
+                        raise
+                    # There was no room for it ahead of its turn, which has come.
+                    opened = await self._open(location, syntax, client)
                 if number + 1 < len(sent):
-                    ahead = asyncio.ensure_future(self._open(*sent[number + 1], client))
+                    ahead = asyncio.ensure_future(self._open(*sent[number + 1], client, ahead=True))
                 try:
                     yield opened
                 finally:
@@ -317,9 +324,9 @@ class ObjectService:
                     if isinstance(opened, Opened):
                         await opened.source.close()
 
-    async def _open(self, location: Location, syntax: str, client: str) -> Opened | Damaged:
+    async def _open(self, location: Location, syntax: str, client: str, *, ahead: bool = False) -> Opened | Damaged:
         try:
-            return await self._openings.part10(location, syntax, client)
+            return await self._openings.part10(location, syntax, client, ahead=ahead)
         except Damaged as damage:
             return damage
         except ConversionFailed as error:

@@ -18,6 +18,7 @@ from libs.common.web.routes import Match, Resource
 from libs.common.web.server import Handler
 from libs.common.web.urls import accept_of
 from services.retrieve.damage import Damaged
+from services.retrieve.dicomweb.problems import as_bad_request, as_problems
 from services.retrieve.fragments import FrameFinder
 from services.retrieve.frame_reading import FrameReader, Pictured
 from services.retrieve.metadata import Kept
@@ -30,7 +31,6 @@ from services.retrieve.representations import frame_form
 from services.retrieve.sources import CHUNK
 from services.retrieve.threads import give_way
 from services.retrieve.web import Finder, WebSettings
-from services.retrieve.web_problems import as_bad_request, as_problems
 from services.retrieve.web_video import is_video, send_video
 
 PICTURES = [Offer(kind) for kind in looks.PICTURES]
@@ -123,7 +123,9 @@ class FrameService:
         offer, _ = choose(parse_accept(accept_of(request)), PICTURES)
         with as_bad_request():
             look = look_of(None, request.query.get("viewport"), offer.type)
-        return await self.picture(request, match, replace(look, viewport=look.viewport or _THUMBNAIL))
+        # A small image stays small: whoever asks for thumbnails of a study does not know what is in it.
+        viewport = _THUMBNAIL if look.viewport is None else replace(look.viewport, enlarge=False)
+        return await self.picture(request, match, replace(look, viewport=viewport))
 
     async def picture(self, request: web.BaseRequest, match: Match, look: Look) -> web.StreamResponse:
         """The picture; 404 where there is nothing to see, 406 where it cannot be shown right."""

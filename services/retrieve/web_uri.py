@@ -9,10 +9,10 @@ from libs.common.web.errors import HttpProblem
 from libs.common.web.negotiation import DICOM, MediaRange, Offer
 from libs.common.web.routes import Match, Resource
 from libs.common.web.server import Handler
+from services.retrieve.dicomweb.problems import as_bad_request
 from services.retrieve.pixels.look import PICTURES, look_of
 from services.retrieve.web import Finder, ObjectService
 from services.retrieve.web_frames import FrameService
-from services.retrieve.web_problems import as_bad_request
 
 _ANY = frozenset(("image/*", "*/*"))
 

@@ -50,7 +50,8 @@ class Display:
         for ds in self._macro("PixelValueTransformationSequence"):
             luts = _items(ds, "ModalityLUTSequence")
             if luts:
-                return Modality(lut=table(luts[0], "LUTDescriptor", "LUTData", self._order))
+                lut = table(luts[0], "LUTDescriptor", "LUTData", self._order)
+                return Modality(lut=_signed(lut, bool(self._header.get("PixelRepresentation"))))
             slope, intercept = _number(ds, "RescaleSlope"), _number(ds, "RescaleIntercept")
             if slope is not None or intercept is not None:
                 return Modality(slope if slope else 1.0, intercept or 0.0)
@@ -75,10 +76,9 @@ class Display:
 
     def _lut(self, item: Any) -> Lut:
         """PS3.3 C.11.2.1.1: what a VOI LUT maps may be negative, whatever VR its descriptor was written in."""
-        lut, modality = table(item, "LUTDescriptor", "LUTData", self._order), self.modality
-        signed = bool(self._header.get("PixelRepresentation")) or modality.intercept < 0
-        first = lut.first & 0xFFFF
-        return replace(lut, first=first - 0x10000 if signed and modality.lut is None and first > 0x7FFF else first)
+        modality = self.modality
+        negative = bool(self._header.get("PixelRepresentation")) or modality.intercept < 0
+        return _signed(table(item, "LUTDescriptor", "LUTData", self._order), negative and modality.lut is None)
 
     @property
     def is_inverse(self) -> bool:
@@ -92,10 +92,10 @@ class Display:
     @property
     def aspect(self) -> float:
         """How much higher than wide a pixel is: PS3.3 C.7.6.3.1.7, C.7.6.16.2.1, 10.7."""
-        ratio = self._header.get("PixelAspectRatio")
+        ratio = _value(self._header, "PixelAspectRatio")
         pairs = [ratio] if ratio else []
         for ds in self._macro("PixelMeasuresSequence"):
-            pairs += [ds.get(name) for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")]
+            pairs += [_value(ds, name) for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")]
         for pair in pairs:
             try:
                 vertical, horizontal = (float(part) for part in pair)
@@ -111,8 +111,22 @@ def _items(ds: Any, keyword: str) -> list[Any]:
     return [item for item in found if isinstance(item, Dataset)] if found else []
 
 
+def _signed(lut: Lut, is_signed: bool) -> Lut:
+    """The first value mapped as the number that was meant."""
+    first = lut.first & 0xFFFF
+    return replace(lut, first=first - 0x10000 if is_signed and first > 0x7FFF else first)
+
+
+def _value(ds: Any, keyword: str) -> Any:
+    """The value of an element; None where it is none of its VR, as happens in the field."""
+    try:
+        return ds.get(keyword)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
 def _number(ds: Any, keyword: str) -> float | None:
-    value = ds.get(keyword)
+    value = _value(ds, keyword)
     try:
         number = float(value[0] if isinstance(value, (list, tuple)) or hasattr(value, "append") else value)
     except (TypeError, ValueError, IndexError):
@@ -132,7 +146,7 @@ def _list(value: Any) -> list[Any]:
 
 def windows_of(ds: Any) -> list[tuple[Window, str]]:
     """The windows that are possible, and what they are called."""
-    centers, widths = _list(ds.get("WindowCenter")), _list(ds.get("WindowWidth"))
+    centers, widths = _list(_value(ds, "WindowCenter")), _list(_value(ds, "WindowWidth"))
     names = [str(name) for name in _list(ds.get("WindowCenterWidthExplanation"))]
     said = str(ds.get("VOILUTFunction") or "LINEAR").strip().upper()
     function = Function[said] if said in Function.__members__ else Function.LINEAR

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import pickle
@@ -20,12 +21,13 @@ from libs.common.errors import GantryError
 from services.retrieve.budget import Unavailable
 from services.retrieve.pixels.spool import Spool
 from services.retrieve.pixels.turns import Turns
-from services.retrieve.pixels.worker import JOB, MAX_ANSWER
+from services.retrieve.pixels.worker import JOB, MAX_ANSWER, READY
 
 log = structlog.get_logger("gantry.retrieve")
 
 _MAIN = "from services.retrieve.pixels.worker import main; main({}, {})"
 _ATTEMPTS = 2
+_START = 60.0
 
 Work = tuple[str, str]
 """Module and name of a function: named and not imported, since with it comes what only workers need."""
@@ -176,15 +178,26 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"},
+                env=_environment(),
             )
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
-        ours.setblocking(False)
-        return cls(process, ours)
+        worker = cls(process, ours)
+        try:
+            # Its time, and its processor time, count from when it can take a job.
+            ours.settimeout(_START)
+            if ours.recv(len(READY)) != READY:
+                raise OSError(errno.EIO, "a decoder did not start")
+            ours.setblocking(False)
+        except BaseException:
+            ours.close()
+            process.kill()
+            process.wait()
+            raise
+        return worker
 
     @property
     def pid(self) -> int:
@@ -213,7 +226,7 @@ class Worker:
                     answer = await self._received()
             except TimeoutError:
                 # Who stood still did not spend its time on the object: stopped, or starved by others.
-                at_fault = cpu_seconds(self.pid) - begun > deadline / 2
+                at_fault = cpu_seconds(self.pid) - begun > deadline / 20
                 raise _Ended(f"a decoder took longer than {deadline:g} s", at_fault) from None
             except OSError:
                 answer = b""
@@ -256,6 +269,13 @@ class Worker:
         if self._process.poll() is None:
             with suppress(RuntimeError):  # the loop is closed
                 asyncio.get_running_loop().run_in_executor(None, self._process.wait)
+
+
+def _environment() -> dict[str, str]:
+    """What a worker has to know, and no more: keys and tokens of ours are none of a decoder's business."""
+    known = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "HOME")
+    ours = {name: os.environ[name] for name in known if name in os.environ}
+    return {**ours, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def cpu_seconds(pid: int) -> float:

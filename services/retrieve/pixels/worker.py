@@ -22,6 +22,7 @@ from typing import Any
 JOB = Struct("<d")
 """The message of a job: how many seconds it may take. Its three descriptors: request, input, output."""
 MAX_ANSWER = 1 << 16
+READY = b"ready"
 _LARGE = 64 << 20
 _GRACE = 5.0
 
@@ -53,6 +54,7 @@ def main(descriptor: int, memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     asked = socket.socket(fileno=descriptor)
+    asked.send(READY)
     while True:
         message, descriptors, _, _ = socket.recv_fds(asked, JOB.size, 3)
         if not message:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+import signal
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -243,3 +245,42 @@ async def test_whole_parts_are_as_they_were(site: WebSite) -> None:
     kept = study(3, size=BIG)
     await site.keep(*kept)
     assert sorted(body for _, body in await parts(site, path_of(kept[0], "study"))) == sorted(map(file_bytes, kept))
+
+
+# ---- decoders that are away while a C-GET or C-MOVE waits
+
+
+async def test_sub_operations_whose_decoder_is_away_are_counted_as_failed(stored: Stored, receiver: Receive) -> None:
+    kept = []
+    for ds in study(4):
+        if int(ds.InstanceNumber) % 2:
+            ds.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
+        kept.append(await stored.keep(file_bytes(ds)))
+    destination = await receiver()
+    await stored.converter.close()
+    async with destination.called(operations_on(stored)) as transfer:
+        statuses = await sent(transfer, kept)
+    assert statuses == {0: 0, 1: 0xA702, 2: 0, 3: 0xA702}
+
+
+async def test_worker_that_is_killed_costs_no_sub_operation(stored: Stored, receiver: Receive) -> None:
+    kept = []
+    for ds in study(6):
+        ds.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
+        kept.append(await stored.keep(file_bytes(ds)))
+    destination = await receiver()
+
+    async def kill() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0.3)
+            for worker in [*stored.converter.pool._busy, *stored.converter.pool._idle]:
+                os.kill(worker.pid, signal.SIGKILL)
+
+    killing = asyncio.create_task(kill())
+    async with destination.called(operations_on(stored)) as transfer:
+        statuses = await sent(transfer, kept)
+    await killing
+    assert set(statuses) == set(range(6))
+    # Whoever lost its worker twice is refused for now (A702H): none is lost, and none is at fault.
+    assert set(statuses.values()) <= {0, 0xA702}
+    assert list(statuses.values()).count(0) >= 4

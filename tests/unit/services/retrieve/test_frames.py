@@ -26,7 +26,7 @@ from tests.support.objects import data_set, file_bytes
 from tests.support.pictures import grey
 from tests.support.web import WebSite
 from tests.unit.services.retrieve.test_fragments import in_fragments
-from tests.unit.services.retrieve.test_web import EXPLICIT, STORED, get, parts, path_of, sample
+from tests.unit.services.retrieve.test_web import EXPLICIT, STORED, get, parts, path_of, sample, shown_by
 
 Array = np.ndarray[Any, Any]
 OCTETS = 'multipart/related; type="application/octet-stream"'
@@ -424,4 +424,53 @@ async def test_what_can_be_asked_of_a_picture(site: WebSite, query: str, status:
 async def test_thumbnail_of_a_small_image_is_not_enlarged_for_ever(site: WebSite) -> None:
     ds = data_set(study="1.2", series="1.3", instance="1.4", size=8)
     await site.keep(ds)
-    assert (await get(site, f"{path_of(ds)}/thumbnail"))[0] == 200
+    for query in ("", "?viewport=160,160"):
+        status, body, _ = await get(site, f"{path_of(ds)}/thumbnail{query}")
+        assert (status, shown_by(body).shape) == (200, (32, 32))
+
+
+async def test_single_bits_of_big_endian_words_begin_with_their_first_bit(site: WebSite) -> None:
+    little, big = (pydicom.dcmread(io.BytesIO(sample(name))) for name in ("liver_1frame.dcm", "liver_expb_1frame.dcm"))
+    bits = np.random.default_rng(8).integers(0, 2, 3 * 21, dtype="u1")
+    packed = np.packbits(bits, bitorder="little").tobytes()
+    for ds, content in ((little, packed), (big, np.frombuffer(packed, "<u2").byteswap().tobytes())):
+        ds.Rows, ds.Columns, ds.NumberOfFrames, ds.PixelData = 3, 7, 3, content
+        ds["PixelData"].VR = "OW"
+        await site.keep(with_uids(ds))
+        for number, (_, body) in enumerate(await parts(site, path_of(ds) + "/frames/1,2,3", OCTETS)):
+            unpacked = np.unpackbits(np.frombuffer(body, "u1"), bitorder="little")[:21]
+            assert np.array_equal(unpacked, bits[number * 21 : number * 21 + 21])
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, "1.2.840.10008.1.2.2"])
+async def test_frames_of_floating_point_samples(site: WebSite, syntax: str) -> None:
+    values = np.linspace(-1, 1, 2 * 64).astype("<f4").reshape(2, 8, 8)
+    ds = with_uids(grey(np.zeros((8, 8), "<u2"), NumberOfFrames=2, BitsAllocated=32))
+    del ds.PixelData, ds.BitsStored, ds.HighBit, ds.PixelRepresentation
+    big = syntax != EXPLICIT
+    ds.FloatPixelData = values.astype(">f4" if big else "<f4").tobytes()
+    ds.file_meta.TransferSyntaxUID = syntax
+    out = io.BytesIO()
+    pydicom.dcmwrite(out, ds, implicit_vr=False, little_endian=not big, enforce_file_format=True)
+    await site.keep(out.getvalue())
+    found = await parts(site, path_of(ds) + "/frames/1,2", OCTETS)
+    assert [body for _, body in found] == [one.tobytes() for one in values]
+    ((_, body),) = await parts(site, path_of(ds))
+    assert pydicom.dcmread(io.BytesIO(body)).FloatPixelData == values.tobytes()
+
+
+async def test_big_endian_pixels_of_a_private_syntax_are_turned(site: WebSite) -> None:
+    values = np.arange(64, dtype="<u2").reshape(8, 8)
+    ds = with_uids(grey(values))
+    ds.PixelData = values.astype(">u2").tobytes()
+    out = io.BytesIO()
+    ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"
+    pydicom.dcmwrite(out, ds, implicit_vr=True, little_endian=True, enforce_file_format=True)
+    data = out.getvalue()
+    body = data[parse_meta(data).data_set_offset :]
+    await site.keep(file_meta(str(ds.SOPClassUID), "1.4", "1.2.840.113619.5.2") + body)
+    ((_, frame),) = await parts(site, path_of(ds) + "/frames/1", OCTETS)
+    assert frame == values.tobytes()
+    ((_, whole),) = await parts(site, path_of(ds))
+    assert np.array_equal(pydicom.dcmread(io.BytesIO(whole)).pixel_array, values)
+    assert (await get(site, path_of(ds) + "/bulkdata/7FE00010", "*/*"))[1] == values.tobytes()

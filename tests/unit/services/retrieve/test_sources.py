@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.common.dicom.encoding.rewriting import swapped
 from libs.common.dicom.part10 import file_meta
 from libs.common.errors import Corrupt
+from services.retrieve.fragments import FrameFinder
+from services.retrieve.opening import Openings
 from services.retrieve.pixels.converter import Converter, ConverterLimits, Unavailable
 from services.retrieve.pixels.pool import PoolLimits
+from services.retrieve.reading import Objects
 from services.retrieve.sources import (
     BitsSource,
     BytesSource,
@@ -29,11 +33,16 @@ from services.retrieve.sources import (
     LimitedSource,
     Positioned,
     SwappedSource,
+    VerifiedSource,
 )
+from services.retrieve.suboperations import SubOperations
 from tests.support.objects import file_bytes
 from tests.support.pictures import grey
+from tests.support.receiver import Receive
 from tests.support.retrieval import Stored, drained
 from tests.support.web import WebSite
+from tests.unit.common.net.conftest import eventually
+from tests.unit.services.retrieve.test_suboperations import sent
 from tests.unit.services.retrieve.test_web import get, path_of, sample
 
 MIB = 1 << 20
@@ -178,3 +187,44 @@ async def test_a_frame_larger_than_any_may_be_is_refused_before_it_is_read(store
 
 def test_limits_are_what_the_documents_say() -> None:
     assert (PoolLimits().deadline, PoolLimits().memory) == (120.0, 4 << 30)
+
+
+async def test_copying_what_is_there_at_once_gives_others_their_turn() -> None:
+    data, turns = bytes(16 * MIB), 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    digest = f"blake3:{blake3(data).hexdigest()}"
+    source = VerifiedSource(BytesSource(data), len(data), digest, lambda reason: Corrupt(reason))
+    buffer = memoryview(bytearray(MIB // 4))
+    while await source.readinto([buffer]):
+        pass
+    task.cancel()
+    assert turns >= 60
+
+
+async def test_what_found_no_room_ahead_of_its_turn_is_opened_in_its_turn(stored: Stored, receiver: Receive) -> None:
+    # Room for two of 8 kB and their frames, of which more are wanted at once by reading ahead.
+    stored.converter.limits = ConverterLimits(1, patience=0.5)
+    stored.converter.budget.limit = 28_000
+    kept = []
+    for number in range(5):
+        ds = grey(np.arange(4096, dtype="<u2").reshape(64, 64))
+        ds.SOPInstanceUID = f"1.4.{number}"
+        ds.compress("1.2.840.10008.1.2.5", generate_instance_uid=False)
+        kept.append(await stored.keep(file_bytes(ds)))
+    objects = Objects(stored.store)
+    operations = SubOperations(Openings(objects, stored.converter, FrameFinder(objects)), response_timeout=20.0)
+    destination = await receiver()
+    destination.service.gate.clear()
+    async with destination.called(operations) as transfer:
+        sending = asyncio.create_task(sent(transfer, kept))
+        await eventually(lambda: stored.converter.budget.taken > 0)
+        destination.service.gate.set()
+        statuses = await sending
+    assert statuses == dict.fromkeys(range(5), 0)

@@ -80,13 +80,13 @@ async def test_a_job_that_crashes_is_tried_again_and_then_at_fault(tmp_path: Pat
 
 
 async def test_a_job_that_hangs_is_ended_at_its_deadline_and_at_fault() -> None:
-    async with pool_of(2, deadline=1.0) as pool:
+    async with pool_of(2, deadline=2.0) as pool:
         hanging = asyncio.create_task(run(pool, SPIN))
         assert await asyncio.gather(*(run(pool, ECHO, "a") for _ in range(8))) == ["a"] * 8
         begun = time.monotonic()
-        with pytest.raises(ConversionFailed, match="longer than 1 s, twice"):
+        with pytest.raises(ConversionFailed, match="longer than 2 s, twice"):
             await hanging
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < 12
 
 
 async def test_jobs_of_workers_that_stand_still_are_done_by_others(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ async def test_jobs_of_workers_that_stand_still_are_done_by_others(tmp_path: Pat
 
 
 async def test_a_job_that_got_no_processor_time_is_not_at_fault() -> None:
-    async with pool_of(deadline=0.5) as pool:
+    async with pool_of(deadline=1.5) as pool:
         with pytest.raises(Unavailable, match="longer"):
             await run(pool, SLEEP, 30.0)
 
@@ -171,3 +171,12 @@ async def test_closing_ends_what_runs_and_what_waits_with_words() -> None:
         await pool.close()
         ended = await asyncio.gather(*jobs, return_exceptions=True)
         assert [type(error) for error in ended] == [Unavailable] * 3
+
+
+async def test_workers_know_no_secrets_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANTRY_S3__SECRET_KEY", "hush")
+    async with pool_of() as pool:
+        assert await run(pool, ECHO, "a") == "a"
+        environment = Path(f"/proc/{pool._idle[0].pid}/environ").read_bytes()
+    assert b"PYTHONPATH=" in environment
+    assert b"hush" not in environment

@@ -420,3 +420,11 @@ def test_pixels_that_are_not_square_are_shown_with_their_proportions() -> None:
     assert ours(file_bytes(grey(RAMP, PixelAspectRatio=["1", "2"])), look=look).shape == (32, 64)
     assert ours(file_bytes(grey(RAMP, PixelSpacing=["0.5", "0.25"])), look=look).shape == (64, 32)
     assert ours(file_bytes(grey(RAMP, PixelAspectRatio=["1", "2"]))).shape == (64, 64)
+
+
+def test_values_that_are_none_of_their_vr_are_as_if_they_were_not_there() -> None:
+    part10 = file_bytes(grey(RAMP, **BITS, WindowCenter="1357", WindowWidth="500", RescaleSlope="2"))
+    expected = ours(file_bytes(grey(RAMP, **BITS)))
+    broken = part10.replace(b"1357", b"wide").replace(b"DS\x02\x002 ", b"DS\x02\x00x ")
+    assert broken != part10
+    assert np.array_equal(ours(broken), expected)

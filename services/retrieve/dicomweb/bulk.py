@@ -21,6 +21,7 @@ from libs.common.web.negotiation import OCTETS, Offer, byte_range, choose, parse
 from libs.common.web.routes import Match, Resource
 from libs.common.web.server import Handler
 from libs.common.web.urls import accept_of
+from services.retrieve.dicomweb.problems import as_problems
 from services.retrieve.fragments import FrameFinder
 from services.retrieve.pixels.converter import Readable
 from services.retrieve.pixels.image import GE_PRIVATE, Image, NoFrame, NoImage
@@ -29,7 +30,6 @@ from services.retrieve.representations import media_type_of
 from services.retrieve.sources import BytesSource, LimitedSource, SwappedSource, pass_over
 from services.retrieve.web import Finder, WebSettings
 from services.retrieve.web_frames import FrameService, send
-from services.retrieve.web_problems import as_problems
 
 BULK = (Offer(OCTETS, multipart=True), Offer(OCTETS))
 
@@ -52,10 +52,12 @@ class BulkService:
 
     async def bulk_data(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """The value at a path of tags and item numbers, in little endian."""
-        location = await self._finder.one(match)
+        location, tag = await self._finder.one(match), _tag(match.rest[0])
         with as_problems():
+            known = await self._known(location, tag) if len(match.rest) == 1 else None
+            if known is not None:
+                return await self._stored(request, location, *known, width=1)
             head = await self._objects.head(location)
-        tag = _tag(match.rest[0])
         pixels = head.layout.pixel_data
         if len(match.rest) == 1:
             if pixels is not None and tag == pixels.tag:
@@ -69,6 +71,16 @@ class BulkService:
         value, vr, written = value_at(head.header, encoding, match.rest)
         turned = swapped(value, WIDTHS.get(vr, 1)) if written.big_endian else value
         return await self._send(request, _InMemory(turned), len(turned))
+
+    async def _known(self, location: Location, tag: int) -> tuple[int, int] | None:
+        """Where a value lies, if the layout alone says so: to read the header of a deflated object is to inflate it."""
+        if _is_big(location):
+            return None
+        layout = await self._objects.layout(location)
+        pixels = layout.pixel_data
+        if pixels is not None and pixels.tag == tag:
+            return None if pixels.length is None else (pixels.offset, pixels.length)
+        return next(((bulk.offset, bulk.length) for bulk in reversed(layout.bulk) if bulk.tag == tag), None)
 
     async def _pixels(self, request: web.BaseRequest, location: Location, head: Head) -> web.StreamResponse:
         pixels = head.layout.pixel_data
@@ -110,8 +122,7 @@ class BulkService:
     async def _stored(
         self, request: web.BaseRequest, location: Location, offset: int, length: int, width: int
     ) -> web.StreamResponse:
-        big = encoding_of(location.transfer_syntax_uid).big_endian or location.transfer_syntax_uid == GE_PRIVATE
-        value = _Stored(self._objects, location, offset, length, width if big else 1)
+        value = _Stored(self._objects, location, offset, length, width if _is_big(location) else 1)
         return await self._send(request, value, length)
 
     async def _send(self, request: web.BaseRequest, value: _Stored | _InMemory, length: int) -> web.StreamResponse:
@@ -140,6 +151,11 @@ class BulkService:
             return await out.end()
         finally:
             await source.close()
+
+
+def _is_big(location: Location) -> bool:
+    """Whether numbers, or those of the pixel data, are in big endian."""
+    return encoding_of(location.transfer_syntax_uid).big_endian or location.transfer_syntax_uid == GE_PRIVATE
 
 
 class _InMemory:
