@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import uvloop
@@ -137,6 +138,7 @@ def _sweeper(stores: Stores, settings: Settings, grace: float | None = None) -> 
 def _run(config: Path | None, data: Path | None, work: Work, *, any_index: bool = False) -> None:
     async def go() -> None:
         settings = load_settings(config, os.environ, {"data": data})
+        _require_objects(settings)
         stores = await open_stores(settings, SystemClock(), any_index=any_index)
         try:
             await work(stores, settings)
@@ -150,6 +152,13 @@ def _run(config: Path | None, data: Path | None, work: Work, *, any_index: bool 
         raise click.ClickException(str(error)) from error
     except GantryError as error:
         raise click.ClickException(f"{error}; run it again when that is mended") from error
+
+
+def _require_objects(settings: Settings) -> None:
+    """An object store that would be made on the way is a typo: there is nothing in it to work on."""
+    url = urlsplit(settings.objects_url)
+    if url.scheme == "file" and not Path(url.path).is_dir():
+        raise ConfigError(url.path, None, "no such folder: there is no archive here; is --data right?")
 
 
 def _progress(done: Restored) -> None:

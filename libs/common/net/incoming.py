@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from libs.common.net.association import Association
-from libs.common.net.connection import Connection
+from libs.common.net.connection import Connection, tls_words
 from libs.common.net.proxy import Origin
 from libs.common.net.service import Service
 from libs.common.ul import (
@@ -84,10 +84,8 @@ class Opening:
 
 def handshake_words(error: OSError | TimeoutError) -> str:
     """Why a TLS handshake failed: what the other side did, or what is wrong with its certificate."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS: certificate refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS: {(error.reason or 'handshake failed').lower().replace('_', ' ')}"
+        return tls_words(error)
     if isinstance(error, TimeoutError | ConnectionAbortedError):  # the latter is uvloop's
         return "TLS: no handshake in time"
     return "TLS: the peer closed the connection within the handshake"
