@@ -116,6 +116,8 @@ def plain(node: Any) -> Any:
 
 def settings_as_markdown() -> str:
     """docs/settings.md."""
+    from libs.common.config.policy import peers_as_markdown  # which is made of what is here
+
     lines = [
         "# Settings",
         "",
@@ -132,7 +134,7 @@ def settings_as_markdown() -> str:
         if isinstance(field.default, Section):
             section = type(field.default)
             lines += ["", f"## `{name}`", "", f"{section.__doc__}.", "", *_table(f"{name}.", section.model_fields)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n\n" + peers_as_markdown()
 
 
 def _table(prefix: str, fields: Mapping[str, Any]) -> list[str]:
