@@ -93,7 +93,7 @@ class Archive:
             settings,
             port + number if port else 0,
             self.metrics,
-            lambda: self.lifecycle.state is State.READY,
+            lambda: "" if self.lifecycle.state is State.READY else self.lifecycle.state.value,
             checks,
             fresh={} if companion is None else {companion.name: companion.check},
             sock=http_socket,

@@ -69,7 +69,7 @@ class Door:
             settings,
             port + (worker or 0) if port else 0,
             self.metrics,
-            lambda: self.lifecycle.state is State.READY,
+            lambda: "" if self.lifecycle.state is State.READY else self.lifecycle.state.value,
             checks,
             refresh=SystemMetrics(settings, self.metrics).refresh,
         )
