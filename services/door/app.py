@@ -182,4 +182,5 @@ def _limits(settings: Settings) -> DoorLimits:
         connect_timeout=door.connect_timeout,
         connect_deadline=door.connect_deadline,
         upper_layer=Limits(dimse.max_pdu, dimse.max_associate_request),
+        unassociated_per_peer=dimse.unassociated_per_address,
     )

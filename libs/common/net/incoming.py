@@ -56,12 +56,14 @@ class Unassociated:
         theirs[one] = now
         self._total += 1
         if self._total > self._most:
-            most = max(self._by_address.values(), key=lambda held: len(held))
-            next(iter(most)).give_way()
-        elif len(theirs) > self._most_of_one:
-            oldest, since = next(iter(theirs.items()))
-            if now - since > _TIME_TO_ASK:  # a burst of senders is not silent
-                oldest.give_way()
+            self._end_oldest(max(self._by_address, key=lambda known: len(self._by_address[known])))
+        elif len(theirs) > self._most_of_one and now - next(iter(theirs.values())) > _TIME_TO_ASK:
+            self._end_oldest(address)  # a burst of senders is not silent
+
+    def _end_oldest(self, address: str) -> None:
+        oldest = next(iter(self._by_address[address]))
+        self.leave(oldest, address)  # at once: it may take a while until it has ended
+        oldest.give_way()
 
     def leave(self, one: GivesWay, address: str) -> None:
         """It has an association now, or has ended. To be called again without harm."""
@@ -252,7 +254,6 @@ class Incoming:
     def give_way(self) -> None:
         """There are too many without an association."""
         self._why = "gave way to a newer connection"
-        self._server.unassociated.leave(self, self._address)
         self.connection.abort_transport()
 
     def _give_up(self, why: str) -> None:
