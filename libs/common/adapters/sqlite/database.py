@@ -45,14 +45,15 @@ def connect(path: Path, busy_seconds: float = 10.0) -> sqlite3.Connection:
 
 
 def _keep_private(path: Path) -> None:
+    """Never opens a file that is there: closing it would drop the locks (POSIX) that SQLite holds on it in this
+    process, and another process could take the database for abandoned."""
     with suppress(OSError):  # what is wrong with the path, opening it tells
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
-            mode = os.fstat(fd).st_mode & 0o777
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
+        except FileExistsError:
+            mode = os.stat(path).st_mode & 0o777
             if mode & 0o027:
-                os.fchmod(fd, mode & 0o750)
-        finally:
-            os.close(fd)
+                os.chmod(path, mode & 0o750)
 
 
 def grow_wal(connection: sqlite3.Connection, path: Path) -> None:
