@@ -10,8 +10,9 @@ help: ## show this list
 setup: ## make .venv with the locked dependencies
 	@sh deploy/setup.sh
 
-run: setup ## start every role on embedded stores under ./var, with the viewer where there is npm (Ctrl-C stops)
-	@ohif="$$(sh deploy/ohif.sh || true)"; $${ohif:+env GANTRY_HTTP__OHIF="$$ohif"} .venv/bin/gantry serve --data var --lab
+run: setup ## start every role on embedded stores under ./var, with ./gantry.yaml where there is one (Ctrl-C stops)
+	@ohif="$$(sh deploy/ohif.sh || true)"; [ -f gantry.yaml ] && config="--config gantry.yaml" || config=""; \
+		$${ohif:+env GANTRY_HTTP__OHIF="$$ohif"} .venv/bin/gantry serve --data var --lab $$config
 
 ohif:
 	@sh deploy/ohif.sh >/dev/null || true

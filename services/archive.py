@@ -91,22 +91,8 @@ class Archive:
         self._consumer: ConsumerLoop | None = None
         self._upkeep: ConsumerLoop | None = None
         self._worker = worker
-        number = 0 if worker is None else worker
-        port = http_port(roles, settings.http.port)
-        checks = {"object store": self._check_objects, "event log": self._check_log, "index": self._check_index}
         self._indexes = Role.INDEXER in roles and companion is None
-        self.health = HealthServer(
-            settings,
-            port + number if port else 0,
-            self.metrics,
-            lambda: self.lifecycle.state is State.READY,
-            checks,
-            fresh={} if companion is None else {companion.name: companion.check},
-            sock=http_socket,
-            other_metrics=() if companion is None else (companion.metrics,),
-            # The companion's would be added to these, as all of its metrics are.
-            refresh=SystemMetrics(settings, self.metrics).refresh if http_socket is None else lambda: None,
-        )
+        self.health = self._health_server(companion, http_socket)
         for role in Role:
             if role in roles and role.value in _WEB_SERVICES:
                 self.health.expect(WebService(role.value), self._why_not_yet)
@@ -118,6 +104,22 @@ class Archive:
     async def run(self) -> int:
         """Serve until a signal; the exit code."""
         return await self.lifecycle.run()
+
+    def _health_server(self, companion: Companion | None, http_socket: socket.socket | None) -> HealthServer:
+        """The HTTP port, with one port for each of several workers."""
+        settings, port = self.settings, http_port(self.roles, self.settings.http.port)
+        return HealthServer(
+            settings,
+            port + (self._worker or 0) if port else 0,
+            self.metrics,
+            lambda: "" if self.lifecycle.state is State.READY else self.lifecycle.state.value,
+            {"object store": self._check_objects, "event log": self._check_log, "index": self._check_index},
+            fresh={} if companion is None else {companion.name: companion.check},
+            sock=http_socket,
+            other_metrics=() if companion is None else (companion.metrics,),
+            # The companion's would be added to these, as all of its metrics are.
+            refresh=SystemMetrics(settings, self.metrics).refresh if http_socket is None else lambda: None,
+        )
 
     # ---- the lifecycle's side
 

@@ -97,7 +97,7 @@ class NetworkObserver:
     def failed(self, peer_address: str, why: str) -> None:
         if why.startswith("rejected"):
             return
-        reason = next((name for begins, name in _FAILURES.items() if why.startswith(begins)), "other")
+        reason = reason_of(why)
         self._metrics.connections_failed.labels(reason).inc()
         times = self._times((peer_address, "failed", why))
         if times:
@@ -141,6 +141,11 @@ class NetworkObserver:
 
 
 _FAILURES = {"TLS:": "tls", "gave way": "gave_way", "PROXY": "proxy", "no header of the PROXY": "proxy"}
+
+
+def reason_of(why: str) -> str:
+    """The label for why a connection ended without an association."""
+    return next((name for begins, name in _FAILURES.items() if why.startswith(begins)), "other")
 
 
 def _by(outcome: str) -> str:

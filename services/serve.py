@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from services.descriptors import make_room
 from services.descriptors import watch as watch_descriptors
 from services.processes import Companion, KeptProcess
 from services.roles import EVERY, Role, dimse_port, http_port
+from services.stores import check_urls
 
 if TYPE_CHECKING:
     from services.door.app import Door
@@ -95,6 +97,8 @@ def serve(
             _print(settings)
         elif check_config:
             _process(settings, chosen, config, None)
+            if Role.DOOR not in chosen:
+                check_urls(settings)
             click.echo("settings and policy are in order")
         else:
             sys.exit(_serve(settings, chosen, config, workers, worker, indexer_of))
@@ -115,18 +119,24 @@ def _serve(
     if workers > 1 and worker is None:
         if not settings.dimse.port:
             raise ConfigError("--workers", None, "several processes share a port, so --dimse-port 0 cannot be")
-        _welcome(settings, roles, workers)
         return asyncio.run(_supervise(workers))
     # Worker threads hold the interpreter for microseconds; the event loop must not wait longer for it than that.
     sys.setswitchinterval(0.0005)
-    code: int = uvloop.run(_run(settings, roles, config, worker, indexer_of))
+    code: int = uvloop.run(_run(settings, roles, config, workers, worker, indexer_of))
     return code
 
 
 async def _run(
-    settings: Settings, roles: frozenset[Role], config: Path | None, worker: int | None, indexer_of: int | None
+    settings: Settings,
+    roles: frozenset[Role],
+    config: Path | None,
+    workers: int,
+    worker: int | None,
+    indexer_of: int | None,
 ) -> int:
     try:
+        if Role.DOOR not in roles:
+            _require_data(settings)
         if indexer_of is not None:
             structlog.contextvars.bind_contextvars(process="indexer")  # both processes log to the same place
             listening = socket.socket(fileno=indexer_of)
@@ -139,10 +149,10 @@ async def _run(
         archive.lifecycle.watch(
             watch_descriptors(archive.clock, archive.metrics.file_descriptors_exhausted.set), "file descriptors"
         )
-        if worker is None and indexer_of is None:
-            _welcome(settings, roles, 1)
-        else:
+        if worker is not None or indexer_of is not None:
             _stop_with_the_parent(archive.lifecycle)
+        if indexer_of is None and not worker:  # of several, the first speaks for all
+            archive.lifecycle.when_ready(lambda: _welcome(settings, roles, workers, archive))
         _spare_the_collector()
         return await archive.run()
     except GantryError as error:
@@ -182,15 +192,37 @@ def _process(settings: Settings, roles: frozenset[Role], config: Path | None, wo
     return Door(settings, StorageClasses(settings.dimse.private_sop_classes), SystemClock(), worker=worker)
 
 
-def _welcome(settings: Settings, roles: frozenset[Role], workers: int) -> None:
-    """Where we listen, and what to try. For a person: standard output, not the log."""
-    dimse, title = dimse_port(roles, settings.dimse.port), settings.dimse.ae_title
-    http = http_port(roles, settings.http.port)
+def _require_data(settings: Settings) -> None:
+    """A folder for the embedded stores that cannot be made is a mistake, and no disk that may come later."""
+    embedded = any(url.startswith(("file:", "sqlite:")) for url in _urls(settings))
+    if not embedded or settings.data.exists():
+        return
+    try:
+        settings.data.mkdir(0o750, parents=True)
+    except OSError as error:
+        reason = f"the folder cannot be made: {os.strerror(error.errno or 0).lower()}"
+        raise ConfigError(str(settings.data.absolute()), None, reason) from error
+
+
+def _urls(settings: Settings) -> tuple[str, ...]:
+    storage = settings.storage
+    return tuple(url or "file:" for url in (storage.objects, storage.log, storage.index))
+
+
+def _welcome(settings: Settings, roles: frozenset[Role], workers: int, archive: Archive | Door) -> None:
+    """Where we listen, and what to try; the ports are ours by now. For a person: standard output, not the log."""
+    with suppress(OSError):  # nobody reads it
+        _print_welcome(settings, roles, workers, archive)
+
+
+def _print_welcome(settings: Settings, roles: frozenset[Role], workers: int, archive: Archive | Door) -> None:
+    dimse, title = archive.dimse_port, settings.dimse.ae_title
+    http = archive.health.port
     names = "every role" if roles == EVERY else ", ".join(sorted(roles))
     where = "" if Role.DOOR in roles else f"; data in {settings.data.absolute()}"
     lines = [
         f"Gantry: {names}{f', {workers} processes' if workers > 1 else ''}{where}",
-        f"  DICOM   AE title {title}, port {dimse}" if any(r.serves_dimse for r in roles) else "",
+        f"  DICOM   AE title {title}, port {dimse}{_tls_words(archive)}" if dimse is not None else "",
         f"  HTTP    http://127.0.0.1:{http}/readyz and /metrics" + (f", {BASE}" if roles & _WEB else ""),
         f"  Studies http://127.0.0.1:{http}/" if Role.QUERY in roles else "",
     ]
@@ -211,6 +243,10 @@ def _welcome(settings: Settings, roles: frozenset[Role], workers: int) -> None:
             f"  .venv/bin/gantry find  {peer}",
         ]
     click.echo("\n".join(lines) + "\n")
+
+
+def _tls_words(archive: Archive | Door) -> str:
+    return f"; TLS on port {archive.dimse_tls_port}" if archive.dimse_tls_port is not None else ""
 
 
 def _list_roles(settings: Settings) -> None:

@@ -88,6 +88,34 @@ async def open_stores(
     return Stores(objects, log, index, late or [])
 
 
+def check_urls(settings: Settings) -> None:
+    """Whether the URLs of the stores can be understood, without opening anything. Raises `ConfigError`."""
+    for setting, text, schemes in (
+        ("storage.objects", settings.objects_url, list(OBJECTS)),
+        ("storage.log", settings.log_url, list(LOGS)),
+        ("storage.index", settings.index_url, list(INDEXES)),
+    ):
+        url = urlsplit(text)
+        _require_scheme(url, setting, schemes)
+        if url.scheme in ("file", "sqlite"):
+            _path(url, setting)
+        elif not url.netloc or "@" in url.netloc:
+            raise ConfigError(setting, None, f"{_without_password(url)!r}: {url.scheme}://NAME is needed, no password")
+        elif url.scheme in ("kafka", "opensearch"):
+            _require_ports(url, setting)
+
+
+def _require_ports(url: SplitResult, setting: str) -> None:
+    for server in url.netloc.split(","):
+        host, _, port = server.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ConfigError(setting, None, f"{server!r} is not HOST:PORT")
+
+
+def _without_password(url: SplitResult) -> str:
+    return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+
+
 def _make_folders(urls: Iterable[SplitResult]) -> None:
     """Those that embedded stores lie in, for their owner and group alone: there are patients' data in them."""
     for url in urls:
@@ -113,9 +141,15 @@ def _factory(
 ) -> Callable[..., Awaitable[T]]:
     """What opens the store that a URL names. Raises `ConfigError`."""
     url = urls[setting]
-    if url.scheme not in table:
-        raise ConfigError(setting, None, f"{url.geturl()!r}: a URL of {', '.join(f'{s}://' for s in table)} is needed")
+    _require_scheme(url, setting, list(table))
     return partial(table[url.scheme], url)
+
+
+def _require_scheme(url: SplitResult, setting: str, schemes: list[str]) -> None:
+    if url.scheme not in schemes:
+        raise ConfigError(
+            setting, None, f"{url.geturl()!r}: a URL of {', '.join(f'{s}://' for s in schemes)} is needed"
+        )
 
 
 async def _opened(one: Late[T], refusing: Callable[[Late[T]], T], late: list[Late[Any]] | None) -> T:
@@ -138,7 +172,7 @@ async def _close(store: BlobStore | EventLog | SearchIndex) -> None:
 
 
 def _path(url: SplitResult, setting: str) -> Path:
-    if url.netloc or not url.path:
+    if url.netloc or not url.path.startswith("/"):
         raise ConfigError(setting, None, f"{url.geturl()!r} is not of the form {url.scheme}:///path")
     return Path(url.path)
 

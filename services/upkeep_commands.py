@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import uvloop
@@ -266,6 +267,7 @@ def _sweeper(stores: Stores, settings: Settings, grace: float | None = None) -> 
 def _run(config: Path | None, data: Path | None, work: Work, *, any_index: bool = False, wait: float = 0.0) -> None:
     async def go() -> None:
         settings = load_settings(config, os.environ, {"data": data})
+        _require_objects(settings)
         opened: list[Stores] = []
 
         async def open_them() -> None:
@@ -285,6 +287,13 @@ def _run(config: Path | None, data: Path | None, work: Work, *, any_index: bool 
         raise click.ClickException(str(error)) from error
     except GantryError as error:
         raise click.ClickException(f"{error}; run it again when that is mended") from error
+
+
+def _require_objects(settings: Settings) -> None:
+    """An object store that would be made on the way is a typo: there is nothing in it to work on."""
+    url = urlsplit(settings.objects_url)
+    if url.scheme == "file" and not Path(url.path).is_dir():
+        raise ConfigError(url.path, None, "no such folder: there is no archive here; is --data right?")
 
 
 def _progress(done: Restored) -> None:

@@ -38,7 +38,7 @@ class HealthServer(WebServer):
         settings: Settings,
         port: int,
         metrics: Metrics,
-        takes_work: Callable[[], bool],
+        not_taking: Callable[[], str],
         checks: Mapping[str, Check],
         *,
         fresh: Mapping[str, Check] | None = None,
@@ -46,10 +46,10 @@ class HealthServer(WebServer):
         other_metrics: Sequence[Callable[[], Awaitable[str]]] = (),
         refresh: Callable[[], None] = lambda: None,
     ) -> None:
-        """`checks` are run once a second at most, `fresh`, which cost little, for each who asks. Listens on `sock`
-        where one is given. `other_metrics` are those of processes that this one speaks for;
-        `refresh` is called, in a thread, before ours are told. Raises
-        `ConfigError` where the file of tokens is wrong, or every web page could read the archive."""
+        """`not_taking` says why no new work is taken, "" while it is. `checks` are run once a second at most, `fresh`,
+        which cost little, for each who asks. Listens on `sock` where one is given. `other_metrics` are those of
+        processes that this one speaks for; `refresh` is called, in a thread, before ours are told. Raises `ConfigError`
+        where the file of tokens is wrong, or every web page could read the archive."""
         self._sock = sock
         self._other_metrics = other_metrics
         self._refresh = refresh
@@ -66,7 +66,7 @@ class HealthServer(WebServer):
             proxies=http.proxy_from,
         )
         self._metrics = metrics
-        self._takes_work = takes_work
+        self._not_taking = not_taking
         self._checks = checks
         self._fresh = fresh or {}
         self._found: list[str] = []
@@ -91,7 +91,8 @@ class HealthServer(WebServer):
         await super().close()
 
     async def _ready(self, _: web.BaseRequest) -> web.Response:
-        problems = [] if self._takes_work() else ["not taking new work"]
+        why = self._not_taking()
+        problems = [f"not taking new work: {why}"] if why else []
         problems += await self._asked()
         problems += await _all(self._fresh)
         return web.Response(status=503 if problems else 200, text="\n".join(problems or ["ready"]) + "\n")

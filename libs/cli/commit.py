@@ -90,7 +90,9 @@ async def ask(
 @click.command()
 @calls_a_peer
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--wait", default=120.0, show_default=True, help="Seconds to wait for the report.")
+@click.option(
+    "--wait", default=180.0, show_default=True, help="Seconds to wait for the report; Gantry itself takes up to 120."
+)
 @json_option
 async def commit(peer: Peer, paths: tuple[Path, ...], wait: float, as_json: bool, timeout: float) -> int:
     """Ask an archive to take responsibility for the objects in these files (storage commitment)."""
@@ -104,7 +106,10 @@ async def commit(peer: Peer, paths: tuple[Path, ...], wait: float, as_json: bool
         click.echo(f"gantry: the archive refused the request: {status_words(status)}", err=True)
         return EXIT_FAILED
     if report is None:
-        click.echo(f"gantry: no report on this association within {wait:g} s; it may come on another", err=True)
+        click.echo(
+            f"gantry: no report on this association within {wait:g} s; it may come on another; --wait waits longer",
+            err=True,
+        )
         return EXIT_FAILED
     failed = [(i.ReferencedSOPInstanceUID, int(i.FailureReason)) for i in report.get("FailedSOPSequence") or []]
     committed = len(report.get("ReferencedSOPSequence") or [])

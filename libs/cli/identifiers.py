@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from difflib import get_close_matches
 from io import BytesIO
 from typing import Any
 
 import click
-from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.datadict import dictionary_VR, keyword_dict, keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 from pydicom.tag import Tag
 
+from libs.cli.dates import as_da
+from libs.common.clock import SystemClock
 from libs.common.ul import AcceptedContext
 
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 BOTH = (EXPLICIT_LE, IMPLICIT_LE)
+
+FEW_COLUMNS = {
+    "PATIENT": ("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    "STUDY": (
+        "PatientName",
+        "PatientID",
+        "StudyDate",
+        "ModalitiesInStudy",
+        "NumberOfStudyRelatedInstances",
+        "StudyInstanceUID",
+    ),
+    "SERIES": ("Modality", "SeriesNumber", "SeriesDescription", "NumberOfSeriesRelatedInstances", "SeriesInstanceUID"),
+    "IMAGE": ("InstanceNumber", "SOPInstanceUID"),
+}
+"""What is shown of matches where nothing more is asked for."""
 
 LEVELS = ("PATIENT", "STUDY", "SERIES", "IMAGE")
 
@@ -53,9 +74,10 @@ def identifier(level: str, keys: Iterable[str]) -> Dataset:
     `RequestAttributesSequence.ScheduledProcedureStepID=S1` (of an item of a sequence)."""
     ds = Dataset()
     ds.QueryRetrieveLevel = level
-    for key in keys:
-        name, _, value = key.partition("=")
-        setattr_by_name(ds, name, value)
+    with _without_warnings():  # a value that the standard does not allow is the archive's to refuse, in words
+        for key in keys:
+            name, _, value = key.partition("=")
+            setattr_by_name(ds, name.strip(), value)
     if not _is_ascii(ds):
         ds.SpecificCharacterSet = "ISO_IR 192"
     return ds
@@ -66,35 +88,60 @@ def setattr_by_name(ds: Dataset, name: str, value: str) -> None:
     separated by a backslash."""
     sequence, dot, below = name.partition(".")
     if dot:
-        keyword = _keyword(sequence)
+        keyword = keyword_named(sequence)
         if dictionary_VR(keyword) != "SQ":
             raise click.BadParameter(f"{sequence!r} is no sequence")
         if not ds.get(keyword):
             setattr(ds, keyword, [Dataset()])
         setattr_by_name(ds[keyword].value[0], below, value)
         return
-    keyword = _keyword(name)
+    keyword = keyword_named(name)
     if dictionary_VR(keyword) == "SQ":
         if value:
             raise click.BadParameter(f"{name!r} is a sequence: {name}.KEYWORD=VALUE")
         setattr(ds, keyword, [])
         return
+    if value and dictionary_VR(keyword) == "DA" and "\\" not in value and "*" not in value:
+        try:
+            value = as_da(value, _today())
+        except ValueError as error:
+            raise click.BadParameter(f"{name}: {error}") from None
     values: Any = value.split("\\") if "\\" in value else value
     setattr(ds, keyword, values or None)
 
 
-def _keyword(name: str) -> str:
-    tag = tag_for_keyword(name)
+def keyword_named(name: str) -> str:
+    """The keyword that a keyword, `0010,0010`, `(0010,0010)` or `00100010` names. `click.BadParameter` in words."""
+    if tag_for_keyword(name) is not None:
+        return name
+    digits = name.strip("()").replace(",", "")
+    try:
+        tag = Tag(int(digits, 16)) if len(digits) == 8 else None
+    except ValueError:
+        tag = None
     if tag is None:
-        try:
-            group, element = name.strip("()").split(",")
-            tag = Tag(int(group, 16), int(element, 16))
-        except ValueError:
-            raise click.BadParameter(f"{name!r} is neither a DICOM keyword nor a tag like 0010,0020") from None
+        raise click.BadParameter(f"{name!r} is neither a DICOM keyword nor a tag like 0010,0020{_did_you_mean(name)}")
     keyword: str = keyword_for_tag(tag)
     if not keyword:
         raise click.BadParameter(f"{name!r} is not in the data dictionary")
     return keyword
+
+
+def _did_you_mean(name: str) -> str:
+    known = {keyword.lower(): keyword for keyword in keyword_dict}
+    close = get_close_matches(name.lower(), known, n=2, cutoff=0.75)
+    return f": did you mean {' or '.join(known[one] for one in close)}?" if close else ""
+
+
+def _today() -> date:
+    return datetime.fromtimestamp(SystemClock().now_us() / 1e6, UTC).astimezone().date()
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _is_ascii(ds: Dataset) -> bool:
@@ -105,7 +152,8 @@ def encode(ds: Dataset, context: AcceptedContext) -> bytes:
     """The identifier's bytes in the context's transfer syntax."""
     out = DicomBytesIO()
     out.is_little_endian, out.is_implicit_VR = True, context.transfer_syntax == IMPLICIT_LE
-    write_dataset(out, ds)
+    with _without_warnings():
+        write_dataset(out, ds)
     encoded: bytes = out.getvalue()
     return encoded
 
@@ -116,8 +164,16 @@ def decode(data: bytes, context: AcceptedContext) -> Dataset:
 
 
 def text(ds: Dataset, keyword: str) -> str:
-    """A value for a table."""
+    """A value for a table, as it is encoded: a name is DOE^JANE."""
     value = ds.get(keyword, "")
     if value is None:
         return ""
     return "\\".join(map(str, value)) if isinstance(value, (list, tuple)) or hasattr(value, "append") else str(value)
+
+
+def shown(ds: Dataset, keyword: str) -> str:
+    """The same for a person: dates are ISO 8601's."""
+    value = text(ds, keyword)
+    if dictionary_VR(keyword) == "DA" and len(value) == 8 and value.isdigit():
+        return f"{value[:4]}-{value[4:6]}-{value[6:]}"
+    return value

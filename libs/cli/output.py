@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from typing import Any, Protocol
 
 import click
@@ -42,6 +44,8 @@ STATUS_WORDS = {
     0xB006: "elements discarded",
     0xB007: "data set does not match SOP class (kept)",
     0xFE00: "cancelled",
+    0xFF00: "pending",
+    0xFF01: "pending: some optional keys were ignored",
 }
 
 
@@ -56,6 +60,29 @@ def status_words(status: int) -> str:
 def print_json(value: Any) -> None:
     """One JSON object on a line of its own."""
     click.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def print_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns of plain text, each as wide as its longest value: nothing is folded or cut, so that a UID can be copied,
+    and a line stays a line for `grep` and `awk`."""
+    cells = [tuple(map(_printable, row)) for row in (columns, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """RFC 4180, with a head."""
+    out = StringIO()
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    writer.writerows(rows)
+    click.echo(out.getvalue(), nl=False)
+
+
+def _printable(cell: str) -> str:
+    """What comes from an archive must not move the cursor of a terminal, nor begin a line."""
+    return cell if cell.isprintable() else "".join(c if c.isprintable() else "?" for c in cell)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:

@@ -33,11 +33,26 @@ _DICOM_PORT = 11112
 
 _ADVICE: dict[tuple[int, int], str] = {
     (1, 3): "The archive does not know your AE title: name another one with --aet, or have it added there.",
-    (1, 7): "The archive goes by another AE title: check the part before the @.",
+    (1, 7): "The archive goes by another AE title: check the part before the @; upper and lower case differ.",
     (3, 2): "The archive is at its limit of associations: try again in a moment.",
     (3, 1): "The archive is busy or shutting down: try again in a moment.",
     (1, 1): "The archive gives no reason; its log will. Often the calling AE title or address is not allowed.",
 }
+
+
+_HINTS = {
+    "PDU type 0x48": "This port speaks HTTP, not DICOM: Gantry's DICOM port is 11112 where nothing else is configured.",
+    "PDU type 0x15": "This port speaks TLS: add --tls, and --tls-ca with who signed its certificate.",
+    "PDU type 0x53": "This port speaks SSH, not DICOM.",
+    "certificate required": "The archive wants to know who we are: give --tls-cert and --tls-key.",
+    "handshake failure": "The archive did not agree to TLS with us; it may want --tls-cert and --tls-key.",
+    "unknown ca": "The other side does not trust the certificate: who signed it must be in its list.",
+    "wrong version number": "This port does not speak TLS: leave --tls out.",
+    "self-signed certificate": "Name who signed the archive's certificate with --tls-ca.",
+    "unable to get local issuer": "Name who signed the archive's certificate with --tls-ca.",
+    "speaks plain": "This port does not speak TLS: leave --tls out.",
+}
+"""What a sign in an error means, and what to do."""
 
 
 class PeerType(click.ParamType[tuple[str, str, int]]):
@@ -116,7 +131,8 @@ def calls_a_peer(verb: Verb) -> Callable[..., None]:
             code = 130
         except GantryError as error:
             code = EXIT_NO_ASSOCIATION
-            click.echo(f"gantry: {in_words(error)}", err=True)
+            hung_up = _hung_up(context is not None, cert is not None)
+            click.echo(f"gantry: {in_words(error, hung_up)}", err=True)
         sys.exit(code)
 
     for option in reversed(_OPTIONS):
@@ -124,17 +140,31 @@ def calls_a_peer(verb: Verb) -> Callable[..., None]:
     return command
 
 
-def in_words(error: GantryError) -> str:
-    """What went wrong, and what to do about it."""
+def _hung_up(tls: bool, cert: bool) -> str:
+    """What it may mean that the other side closed the connection instead of answering."""
+    if not tls:
+        return "The other side hung up: if this port speaks TLS, add --tls."
+    if not cert:
+        return (
+            "The other side hung up after the TLS handshake: if it wants a certificate, give --tls-cert and --tls-key."
+        )
+    return "The other side hung up after the TLS handshake: does it trust our certificate?"
+
+
+def in_words(error: GantryError, hung_up: str = "") -> str:
+    """What went wrong, and what to do about it; `hung_up` says what it may mean where there was no answer at all."""
     if isinstance(error, AssociationRejected):
         advice = _ADVICE.get((error.source, error.reason), "")
         return f"{error}. {advice}".rstrip()
+    hint = next((words for sign, words in _HINTS.items() if sign in str(error)), "")
+    if not hint and "during association" in str(error):
+        hint = hung_up
     if isinstance(error, ConnectionFailed):
-        return f"no connection: {error}. Is the host right, is the port open, does a firewall lie between?"
+        return f"no connection: {error}. {hint or 'Is the host right, is the port open, does a firewall lie between?'}"
     if isinstance(error, ContextNotAccepted):
         return f"{error}. The archive does not offer this service to us."
     if isinstance(error, PeerTimeout):
         return f"{error}. --timeout waits longer."
     if isinstance(error, AssociationAborted):
-        return f"the association broke: {error}"
+        return f"the association broke: {error}. {hint}".rstrip(". ") if not hint else f"{hint} ({error})"
     return str(error)

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
 import click
 from pydicom.dataset import Dataset
 
-from libs.cli.identifiers import BOTH, DEFAULT_KEYS, LEVELS, decode, encode, identifier, text
-from libs.cli.output import json_option, print_json, print_table, status_words
+from libs.cli.identifiers import (
+    BOTH,
+    DEFAULT_KEYS,
+    FEW_COLUMNS,
+    LEVELS,
+    decode,
+    encode,
+    identifier,
+    keyword_named,
+    shown,
+    text,
+)
+from libs.cli.output import json_option, print_columns, print_csv, print_json, status_words
 from libs.cli.peers import EXIT_FAILED, calls_a_peer
 from libs.common.dimse import Element
 from libs.common.net import Association, Peer, connect, scu
@@ -16,21 +30,48 @@ _EXTENDED = ("relational", "date-time", "fuzzy", "timezone", "multi-frame", "emp
 _NOT_SHOWN = ("QueryRetrieveLevel", "SpecificCharacterSet", "RetrieveAETitle", "InstanceAvailability")
 
 
+@dataclass(slots=True)
+class Found:
+    """What an archive answered: matches, the final status, and comments. `ignored` tells that it warned of optional
+    keys that it does not support (FF01H)."""
+
+    matches: list[Dataset] = field(default_factory=list)
+    status: int = 0xC000
+    comment: str = "no final response"
+    ignored: bool = False
+    warning: str = ""
+
+    def ignored_keys(self, keys: Iterable[str]) -> list[str]:
+        """Which of these keywords: an optional key that is not supported is not returned (PS3.4 C.2.2.1.3)."""
+        return [key for key in keys if self.ignored and not any(key in match for match in self.matches)]
+
+
+async def ask(
+    association: Association, root: str, query: Dataset, *, timeout: float, limit: int | None = None
+) -> Found:
+    """C-FIND. Past `limit` matches the peer is asked to stop (C-CANCEL)."""
+    context = scu.need_context(association, root)
+    found = Found()
+    async for response, data in scu.find(association, root, encode(query, context), timeout=timeout):
+        comment = response.text(Element.ERROR_COMMENT)
+        if response.status & 0xFF00 != 0xFF00:
+            found.status, found.comment = response.status, comment
+            return found
+        if response.status == 0xFF01:
+            found.ignored, found.warning = True, found.warning or comment
+        if limit is None or len(found.matches) < limit:
+            found.matches.append(decode(data, context))
+            if len(found.matches) == limit:
+                await association.cancel(context.id, response.responds_to)
+    return found
+
+
 async def find_all(
     association: Association, root: str, query: Dataset, *, timeout: float, limit: int | None = None
 ) -> tuple[list[Dataset], int, str]:
-    """Matches, the final status and its error comment. Past `limit` matches the peer is asked to stop (C-CANCEL)."""
-    context = scu.need_context(association, root)
-    matches: list[Dataset] = []
-    async for response, data in scu.find(association, root, encode(query, context), timeout=timeout):
-        if response.status & 0xFF00 == 0xFF00:
-            if limit is None or len(matches) < limit:
-                matches.append(decode(data, context))
-                if len(matches) == limit:
-                    await association.cancel(context.id, response.responds_to)
-            continue
-        return matches, response.status, response.text(Element.ERROR_COMMENT)
-    return matches, 0xC000, "no final response"
+    """Matches, the final status and its error comment."""
+    found = await ask(association, root, query, timeout=timeout, limit=limit)
+    return found.matches, found.status, found.comment
 
 
 def root_for(level: str, patient_root: bool, patient: str, study: str) -> str:
@@ -51,6 +92,8 @@ def root_for(level: str, patient_root: bool, patient: str, study: str) -> str:
     type=click.Choice([name for name in _EXTENDED if name != "multi-frame"]),
     help="Ask for this kind of matching beyond the basic ones (PS3.4 C.5.1.1); may be given several times.",
 )
+@click.option("--wide", is_flag=True, help="Show everything that is asked for, not the few most wanted columns.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print everything that is asked for as CSV, values as encoded.")
 @json_option
 async def find(
     peer: Peer,
@@ -59,37 +102,62 @@ async def find(
     patient_root: bool,
     limit: int | None,
     extended: tuple[str, ...],
+    wide: bool,
+    as_csv: bool,
     as_json: bool,
     timeout: float,
 ) -> int:
     """Search an archive (C-FIND).
 
     \b
-    gantry find GANTRY@127.0.0.1 -k 'PatientName=DOE*' -k StudyDate=20240101-
+    gantry find GANTRY@127.0.0.1 -k 'PatientName=DOE*' -k StudyDate=2024-01-01-
+    gantry find GANTRY@127.0.0.1 -k StudyDate=-7d --wide
+    gantry find GANTRY@127.0.0.1 -k StudyDate=today --csv > today.csv
     gantry find GANTRY@127.0.0.1 -l SERIES -k StudyInstanceUID=1.2.3 --json
     gantry find GANTRY@127.0.0.1 -x fuzzy -k 'PatientName=Mueller Joerg'
     gantry find GANTRY@127.0.0.1 -x relational -l SERIES -k RequestAttributesSequence.ScheduledProcedureStepID=S1
     """
     level = level.upper()
     root = root_for(level, patient_root, scu.PATIENT_ROOT_FIND, scu.STUDY_ROOT_FIND)
-    named = {key.partition("=")[0] for key in keys}
-    query = identifier(level, [*(k for k in DEFAULT_KEYS[level] if k not in named), *keys])
+    given = [keyword_of(key) for key in keys]
+    query = identifier(level, [*(k for k in DEFAULT_KEYS[level] if k not in given), *keys])
     offered = bytes(name in extended for name in _EXTENDED)
     async with connect(peer, [(root, BOTH)], extended=[(root, offered)] if extended else ()) as association:
         agreed = scu.need_context(association, root).extended
         for number, name in enumerate(_EXTENDED):
             if name in extended and agreed[number : number + 1] != b"\1":
                 click.echo(f"gantry: the archive does not do {name} matching; the answer is without it", err=True)
-        matches, status, comment = await find_all(association, root, query, timeout=timeout, limit=limit)
+        found = await ask(association, root, query, timeout=timeout, limit=limit)
+    columns = [element.keyword for element in query if element.keyword not in _NOT_SHOWN]
     if as_json:
-        for match in matches:
+        for match in found.matches:
             print_json(match.to_json_dict())
+    elif as_csv:
+        print_csv(columns, [[text(match, column) for column in columns] for match in found.matches])
     else:
-        columns = [element.keyword for element in query if element.keyword not in _NOT_SHOWN]
-        if matches:
-            print_table(columns, [[text(match, column) for column in columns] for match in matches])
-        click.echo(f"{len(matches)} match{'' if len(matches) == 1 else 'es'}")
-    if status not in (0x0000, 0xFE00):
-        click.echo(f"gantry: the archive answered {status_words(status)}: {comment}", err=True)
-        return EXIT_FAILED
-    return 0
+        if not wide:
+            columns = [column for column in columns if column in FEW_COLUMNS[level] or column in given]
+        if found.matches:
+            print_columns(columns, [[shown(match, column) for column in columns] for match in found.matches])
+        click.echo(f"{len(found.matches)} match{'' if len(found.matches) == 1 else 'es'}")
+    return _conclude(found, level, given)
+
+
+def _conclude(found: Found, level: str, given: Sequence[str]) -> int:
+    """Say on standard error what was not done as it was asked for; the exit code."""
+    if found.ignored:
+        names = ", ".join(found.ignored_keys(given)) or "some optional keys"
+        comment = f": {found.warning}" if found.warning else ""
+        click.echo(f"gantry: the archive ignored {names} ({status_words(0xFF01)}){comment}", err=True)
+    if found.status in (0x0000, 0xFE00):
+        return 0
+    said = f"{status_words(found.status)}: {found.comment}" if found.comment else status_words(found.status)
+    click.echo(f"gantry: the archive answered {said}", err=True)
+    if level in ("SERIES", "IMAGE") and "single value" in found.comment:
+        click.echo("gantry: -x relational asks for this level without naming those above it", err=True)
+    return EXIT_FAILED
+
+
+def keyword_of(key: str) -> str:
+    """What a key of the command line is about: its keyword, or that of the sequence that its path begins with."""
+    return keyword_named(key.partition("=")[0].partition(".")[0].strip())

@@ -50,17 +50,22 @@ def _counts(command: Command) -> dict[str, int]:
     }
 
 
-def _tell(command: Command | None, as_json: bool) -> int:
+def _tell(command: Command | None, as_json: bool, keys: Sequence[str]) -> int:
+    """Say how it ended; the exit code. Nothing found is a failure: a typo in a UID must not look like success."""
     if command is None:
         click.echo("gantry: the archive gave no final response", err=True)
         return EXIT_FAILED
     counts, status = _counts(command), command.status
+    comment = command.text(Element.ERROR_COMMENT)
     if as_json:
         print_json({"status": f"{status:04X}", **counts})
     else:
         click.echo(f"{status_words(status)}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
-    if status and command.text(Element.ERROR_COMMENT):
-        click.echo(f"gantry: {command.text(Element.ERROR_COMMENT)}", err=True)
+    if status and comment:
+        click.echo(f"gantry: {comment}", err=True)
+    if not status and not any(counts.values()):
+        click.echo(f"gantry: the archive has nothing that matches {', '.join(keys)}", err=True)
+        return EXIT_FAILED
     return EXIT_FAILED if status else 0
 
 
@@ -99,7 +104,7 @@ async def move(
         query = encode(identifier(level.upper(), keys), context)
         async for response, _ in scu.move(association, root, query, destination, timeout=timeout):
             final = response
-    return _tell(final, as_json)
+    return _tell(final, as_json, keys)
 
 
 class FolderService:
@@ -239,4 +244,4 @@ async def get(
     if not as_json:
         seconds = max(loop.time() - started, 1e-6)
         click.echo(f"{len(service.received)} files in {folder} ({len(service.received) / seconds:.0f}/s)")
-    return _tell(final, as_json)
+    return _tell(final, as_json, keys)

@@ -21,11 +21,26 @@ _MAX_CONTEXTS = 128
 
 @click.command()
 @calls_a_peer
-async def echo(peer: Peer, timeout: float) -> int:
+@json_option
+async def echo(peer: Peer, as_json: bool, timeout: float) -> int:
     """Verify that a DICOM peer answers (C-ECHO)."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
     async with connect(peer, [(scu.VERIFICATION, ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"])]) as association:
         status = await scu.echo(association, timeout=timeout)
-    click.echo(f"{peer.called_ae_title}@{peer.host}:{peer.port}: {status_words(status)}")
+    if as_json:
+        seconds = round(loop.time() - started, 4)
+        print_json(
+            {
+                "ae_title": peer.called_ae_title,
+                "host": peer.host,
+                "port": peer.port,
+                "status": f"{status:04X}",
+                "seconds": seconds,
+            }
+        )
+    else:
+        click.echo(f"{peer.called_ae_title}@{peer.host}:{peer.port}: {status_words(status)}")
     return EXIT_FAILED if status else 0
 
 

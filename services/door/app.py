@@ -69,7 +69,7 @@ class Door:
             settings,
             port + (worker or 0) if port else 0,
             self.metrics,
-            lambda: self.lifecycle.state is State.READY,
+            lambda: "" if self.lifecycle.state is State.READY else self.lifecycle.state.value,
             checks,
             refresh=SystemMetrics(settings, self.metrics).refresh,
         )
@@ -182,4 +182,5 @@ def _limits(settings: Settings) -> DoorLimits:
         connect_timeout=door.connect_timeout,
         connect_deadline=door.connect_deadline,
         upper_layer=Limits(dimse.max_pdu, dimse.max_associate_request),
+        unassociated_per_peer=dimse.unassociated_per_address,
     )

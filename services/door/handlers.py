@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from libs.common.clock import Clock
+from libs.common.net.incoming import Unassociated
 from libs.common.net.proxy import Origin, encode
 from libs.common.tasks import end_tasks
 from libs.common.telemetry.logs import get_logger
@@ -21,6 +22,8 @@ from services.door.opening import Opening
 from services.door.pump import Pump
 from services.door.routing import Pool, choices, needed
 from services.door.wire import Wire
+from services.observing import reason_of
+from services.seldom import Seldom
 
 # PS3.8 table 9-21.
 CONGESTED = AssociateReject(2, 3, 1)
@@ -38,6 +41,20 @@ class DoorLimits:
     connect_timeout: float
     connect_deadline: float
     upper_layer: Limits
+    unassociated_per_peer: int = 64
+
+
+class _Waiting:
+    """A connection without an association."""
+
+    def __init__(self, keeper: Doorkeeper, task: asyncio.Task[None], address: str) -> None:
+        self._keeper = keeper
+        self._task = task
+        self.address = address
+
+    def give_way(self) -> None:
+        self._keeper.failed(self.address, "gave way to a newer connection")
+        self._task.cancel()
 
 
 class Doorkeeper:
@@ -61,8 +78,9 @@ class Doorkeeper:
         self._clock = clock
         self._metrics = metrics
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: dict[asyncio.Task[None], str] = {}
-        """Tasks of connections without an association, the oldest first, with the peer's address."""
+        self._waiting: dict[asyncio.Task[None], _Waiting] = {}
+        self._unassociated = Unassociated(limits.associations, limits.unassociated_per_peer)
+        self._seldom = Seldom()
         self._pumps: set[Pump] = set()
         self._per_peer: Counter[str] = Counter()
         self._log = get_logger("door")
@@ -70,23 +88,34 @@ class Doorkeeper:
     def take(self, sock: socket.socket, origin: Origin, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
         """A connection has come; `tls` gives the context that is in force, where it speaks TLS."""
         context = tls() if tls is not None else self._tls
-        # Connections without an association count for nothing, but they are files: the oldest gives way.
-        while len(self._waiting) >= self._limits.associations:
-            oldest = next(iter(self._waiting))
-            self.failed(self._waiting.pop(oldest), "gave way to a newer connection")
-            oldest.cancel()
         task = asyncio.get_running_loop().create_task(self._serve(sock, origin, context))
         self._tasks.add(task)
-        self._waiting[task] = origin.address
+        self._wait(task, origin.address)
         task.add_done_callback(self._ended)
+
+    def _wait(self, task: asyncio.Task[None], address: str) -> None:
+        """A connection has no association: it counts for nothing, but is a file, and gives way where there are many."""
+        self._waiting[task] = waiting = _Waiting(self, task, address)
+        self._unassociated.enter(waiting, address)
+
+    def _wait_no_more(self, task: asyncio.Task[None]) -> None:
+        waiting = self._waiting.pop(task, None)
+        if waiting is not None:
+            self._unassociated.leave(waiting, waiting.address)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._waiting.pop(task, None)
+        self._wait_no_more(task)
 
     def failed(self, address: str, why: str) -> None:
         """A connection ended without an association."""
-        self._log.info("connection without association", peer=address, why=why)
+        self._metrics.connections_failed.labels(reason_of(why)).inc()
+        times = self._times((address, "failed", why))
+        if times:
+            self._log.info("connection without association", peer=address, why=why, count=times)
+
+    def _times(self, kind: tuple[str, ...]) -> int:
+        return self._seldom.times(kind, self._clock.monotonic())
 
     async def drained(self) -> None:
         """Return when every connection has ended."""
@@ -170,10 +199,10 @@ class Doorkeeper:
         try:
             task = asyncio.current_task()
             assert task is not None
-            self._waiting.pop(task, None)
+            self._wait_no_more(task)
             found = await self._connect(sets, origin)
             if found is None:
-                self._waiting[task] = origin.address
+                self._wait(task, origin.address)
                 self._reject(opening, request, origin, CONGESTED)
                 return False
             await self._pump(wire, opening, request, origin, *found)
@@ -186,8 +215,13 @@ class Doorkeeper:
     def _reject(self, opening: Opening, request: AssociateRequest, origin: Origin, reject: AssociateReject) -> None:
         numbers = f"{reject.result}/{reject.source}/{reject.reason}"
         self._metrics.associations_rejected.labels(numbers).inc()
+        opening.reject(reject)
+        times = self._times((origin.address, "rejected", request.calling_ae_title, numbers))
+        if not times:
+            return
         self._log.warning(
             "association rejected",
+            count=times,
             reason=numbers,
             why=reject.words,
             needs=sorted(needed(request, self._storage)),
@@ -195,7 +229,6 @@ class Doorkeeper:
             called=request.called_ae_title,
             peer=origin.address,
         )
-        opening.reject(reject)
 
     # ---- its backend
 

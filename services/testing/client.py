@@ -52,8 +52,15 @@ class Client:
 
     def seed(self, *paths: str | Path, seconds: float = 60.0) -> list[DicomFile]:
         """Store DICOM files, and folders of them, and return when all of them can be found. What is no DICOM file is
-        left out. Raises `RuntimeError` where the archive refuses one, `TimeoutError` after `seconds`."""
-        files = [file for file in map(look, walk([Path(path) for path in paths])) if isinstance(file, DicomFile)]
+        left out. Raises `FileNotFoundError` for a path that is not there, `ValueError` where there is no DICOM file at
+        all, `RuntimeError` where the archive refuses one, `TimeoutError` after `seconds`."""
+        given = [Path(path) for path in paths]
+        for path in given:
+            if not path.exists():
+                raise FileNotFoundError(f"{path}: no such file or folder to seed from")
+        files = [file for file in map(look, walk(given)) if isinstance(file, DicomFile)]
+        if not files:
+            raise ValueError(f"no DICOM file in {', '.join(map(str, given)) or 'nothing'}")
         sent = _run(lambda: send_files(self._peer, files))
         if sent.failures:
             raise RuntimeError(f"the archive refused {len(sent.failures)} of {len(files)} files: {sent.failures[0]}")

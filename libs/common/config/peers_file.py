@@ -19,7 +19,9 @@ from libs.common.errors import ConfigError
 def add_peer(file: Path, entry: Mapping[str, Any]) -> None:
     """Append a peer; the file is made where it is not there. Raises `ConfigError`, and leaves the file as it was."""
     document = read(file) if file.exists() else parse("", str(file))
-    policy_of(document, "")
+    there = list(policy_of(document, "").peers)
+    if entry.get("ae_title") in there:
+        raise document.refuse([PEERS, there.index(entry["ae_title"])], f"AE title {entry['ae_title']} is there already")
     if document.tree.get(PEERS) is None:
         document.tree[PEERS] = CommentedSeq()
     document.tree[PEERS].append(dict(entry))

@@ -2,9 +2,9 @@
 
     peers:
       - ae_title: CT1
-        host: 10.1.2.3              # where we call it; an address may also call from there
+        host: 192.0.2.3              # where we call it; an address may also call from there
         port: 104
-        from: [10.1.2.0/24]         # more addresses it may call from; needed where `host` is a name
+        from: [192.0.2.0/24]        # more addresses it may call from; needed where `host` is a name
         may: [store, commit, echo]  # the rest is refused: its presentation contexts are not accepted
         move_destination: true      # C-MOVE may send objects there
 
@@ -47,14 +47,25 @@ class Peer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    ae_title: AeTitle
-    host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")] | None = None
-    port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    addresses: tuple[Cidr, ...] = Field(default=(), alias="from")
-    may: frozenset[Permission] = frozenset({Permission.ECHO})
-    move_destination: bool = False
-    tls: bool = False
-    max_associations: Annotated[int, Field(ge=1)] = 50
+    ae_title: AeTitle = Field(description="Its AE title, as it calls us and as we call it; upper and lower case differ")
+    host: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")] | None = Field(
+        default=None, description="Where we call it. An address may also call from there; a name needs `from`"
+    )
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None, description="The port it listens on; needed where we are to call it"
+    )
+    addresses: tuple[Cidr, ...] = Field(
+        default=(), alias="from", description="More addresses, or ranges of them, that it calls from"
+    )
+    may: frozenset[Permission] = Field(
+        default=frozenset({Permission.ECHO}),
+        description="What it may ask of us; contexts of anything else are not accepted",
+    )
+    move_destination: bool = Field(default=False, description="C-MOVE may send objects there; needs `host` and `port`")
+    tls: bool = Field(default=False, description="Only over TLS, in both directions")
+    max_associations: Annotated[int, Field(ge=1)] = Field(
+        default=50, description="At once, per process; beyond it rejected for now (2/3/2)"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -181,3 +192,47 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         return None
     # A dual-stack socket shows IPv4 callers as ::ffff:a.b.c.d.
     return getattr(address, "ipv4_mapped", None) or address
+
+
+_MEANINGS = {
+    Permission.STORE: "C-STORE: send objects to us",
+    Permission.FIND: "C-FIND",
+    Permission.RETRIEVE: "C-MOVE and C-GET",
+    Permission.COMMIT: "storage commitment (N-ACTION, and our N-EVENT-REPORT to its `host` and `port`)",
+    Permission.ECHO: "C-ECHO",
+}
+_TYPES = {
+    "ae_title": "AE title",
+    "host": "address or name",
+    "port": "port",
+    "addresses": "list of addresses and CIDR ranges",
+    "may": f"list of {', '.join(f'`{permission.value}`' for permission in Permission)}",
+    "move_destination": "`true` or `false`",
+    "tls": "`true` or `false`",
+    "max_associations": "associations",
+}
+
+
+def peers_as_markdown() -> str:
+    """The section of docs/settings.md about `peers`."""
+    lines = [
+        "## `peers`",
+        "",
+        "Who may talk to us over DICOM, and whom we call: a list, in the same file or in the one that `peers_file`",
+        "names; read again within seconds when it changes. Nobody else gets in. `gantry ae` edits it.",
+        "",
+        "| key | type | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    for name, field in Peer.model_fields.items():
+        default = "" if field.is_required() or field.default in (None, ()) else f"`{_default(field.default)}`"
+        lines.append(f"| `{field.alias or name}` | {_TYPES[name]} | {default} | {field.description} |")
+    lines += ["", "| permission | lets it |", "|---|---|"]
+    lines += [f"| `{permission.value}` | {words} |" for permission, words in _MEANINGS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _default(value: object) -> str:
+    if isinstance(value, frozenset):
+        return f"[{in_words(value)}]"
+    return str(value).lower()

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
 
 import structlog
 
@@ -25,7 +24,9 @@ from libs.common.dimse import (
 )
 from libs.common.dimse.command import Element
 from libs.common.errors import AssociationAborted, GantryError, IdentifierError, PeerTimeout, TooLarge
+from libs.common.net.background import spawn
 from libs.common.net.connection import Connection
+from libs.common.net.observing import AssociationObserver
 from libs.common.net.outgoing import Outgoing, Staged
 from libs.common.net.responses import Answer, Inbox, Responses
 from libs.common.net.service import MemorySink, Request, Service, Sink, Source
@@ -44,16 +45,6 @@ log = structlog.get_logger("gantry.net")
 
 _REFUSED_SOP_CLASS = 0x0122
 _UNRECOGNISED_OPERATION = 0x0211
-
-
-class AssociationObserver(Protocol):
-    """Hears of every message; for metrics and logs."""
-
-    def message(self, association: Association, field: int, seconds: float) -> None:
-        """A request of the peer was performed."""
-
-    def closed(self, association: Association, outcome: str) -> None:
-        """The association ended: "released", "aborted by peer", "aborted", "lost"."""
 
 
 class Association:
@@ -212,7 +203,7 @@ class Association:
             return
         if not request.sink.write(message.views) and not message.is_end:
             self.connection.pause("sink")
-            self._spawn(self._resume_when_ready(request.sink))
+            spawn(self._resume_when_ready(request.sink))
         if message.is_end:
             self._receiving = None
             self._queue(request)
@@ -283,12 +274,7 @@ class Association:
 
     def _discard(self, request: Request) -> None:
         if request.sink is not None:
-            self._spawn(request.sink.discard())
-
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task = self._loop.create_task(work)
-        _background.add(task)
-        task.add_done_callback(_finish_background)
+            spawn(request.sink.discard())
 
     def _refuse(self, error: PduError) -> None:
         self._refused = True
@@ -414,12 +400,3 @@ class Association:
         self.outcome = self.outcome or f"aborted: {why}"
         self.connection.ul.abort()
         self.connection.flush()
-
-
-_background: set[asyncio.Task[None]] = set()
-
-
-def _finish_background(task: asyncio.Task[None]) -> None:
-    _background.discard(task)
-    if not task.cancelled() and task.exception() is not None:
-        log.error("background work failed", error=repr(task.exception()))

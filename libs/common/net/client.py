@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from libs.common.errors import AssociationAborted, AssociationRejected, ConnectionFailed, PeerTimeout
 from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from libs.common.net.association import Association
-from libs.common.net.connection import Connection
+from libs.common.net.connection import Connection, tls_words
 from libs.common.net.service import Service
 from libs.common.ul import (
     Aborted,
@@ -113,7 +113,7 @@ async def _open(peer: Peer, calling: _Calling) -> None:
     except TimeoutError:
         raise ConnectionFailed(f"{peer.host}:{peer.port} did not answer in {peer.connect_timeout:g} s") from None
     except ssl.SSLError as error:
-        raise ConnectionFailed(f"{peer.host}:{peer.port}: TLS: {error.reason or error}") from error
+        raise ConnectionFailed(f"{peer.host}:{peer.port}: {tls_words(error)}") from error
     except OSError as error:
         raise ConnectionFailed(f"{peer.host}:{peer.port}: {_reason(error)}") from error
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, cast
 
 import structlog
@@ -17,7 +19,7 @@ import structlog
 from libs.common.errors import AssociationAborted
 from libs.common.net.proxy import Origin
 from libs.common.net.sockets import tune
-from libs.common.ul import Fragment, Indication, Limits, UpperLayer
+from libs.common.ul import Aborted, Fragment, Indication, Limits, UpperLayer
 from libs.common.ul.upper_layer import WORKSPACE
 
 log = structlog.get_logger("gantry.net")
@@ -116,6 +118,9 @@ class Connection(asyncio.BufferedProtocol):
             self._quickack = None
         self._writable.set()
         indications = self.ul.connection_lost()
+        if isinstance(exc, ssl.SSLError):  # TLS 1.3: a server refuses a client's certificate after the handshake
+            why = tls_words(exc)
+            indications = [replace(i, why=why) if isinstance(i, Aborted) else i for i in indications]
         self.lost.set()
         self._deliver(indications)
         self._on_lost()
@@ -254,3 +259,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._artim_timer is not None:
             self._artim_timer.cancel()
             self._artim_timer = None
+
+
+def tls_words(error: ssl.SSLError) -> str:
+    """Why TLS failed: what is wrong with a certificate, or what the other side said."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS: certificate refused: {error.verify_message}"
+    reason = (error.reason or "handshake failed").lower().replace("_", " ")
+    return f"TLS: {reason.removeprefix('tlsv13 alert ').removeprefix('tlsv1 alert ').removeprefix('sslv3 alert ')}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from libs.common.net.association import Association
-from libs.common.net.connection import Connection
+from libs.common.net.connection import Connection, tls_words
 from libs.common.net.proxy import Origin
 from libs.common.net.service import Service
 from libs.common.ul import (
@@ -56,12 +56,14 @@ class Unassociated:
         theirs[one] = now
         self._total += 1
         if self._total > self._most:
-            most = max(self._by_address.values(), key=lambda held: len(held))
-            next(iter(most)).give_way()
-        elif len(theirs) > self._most_of_one:
-            oldest, since = next(iter(theirs.items()))
-            if now - since > _TIME_TO_ASK:  # a burst of senders is not silent
-                oldest.give_way()
+            self._end_oldest(max(self._by_address, key=lambda known: len(self._by_address[known])))
+        elif len(theirs) > self._most_of_one and now - next(iter(theirs.values())) > _TIME_TO_ASK:
+            self._end_oldest(address)  # a burst of senders is not silent
+
+    def _end_oldest(self, address: str) -> None:
+        oldest = next(iter(self._by_address[address]))
+        self.leave(oldest, address)  # at once: it may take a while until it has ended
+        oldest.give_way()
 
     def leave(self, one: GivesWay, address: str) -> None:
         """It has an association now, or has ended. To be called again without harm."""
@@ -84,10 +86,8 @@ class Opening:
 
 def handshake_words(error: OSError | TimeoutError) -> str:
     """Why a TLS handshake failed: what the other side did, or what is wrong with its certificate."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS: certificate refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS: {(error.reason or 'handshake failed').lower().replace('_', ' ')}"
+        return tls_words(error)
     if isinstance(error, TimeoutError | ConnectionAbortedError):  # the latter is uvloop's
         return "TLS: no handshake in time"
     return "TLS: the peer closed the connection within the handshake"
@@ -257,7 +257,6 @@ class Incoming:
     def give_way(self) -> None:
         """There are too many without an association."""
         self._why = "gave way to a newer connection"
-        self._server.unassociated.leave(self, self._address)
         self.connection.abort_transport()
 
     def _give_up(self, why: str) -> None:

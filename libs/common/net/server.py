@@ -17,8 +17,9 @@ from typing import Protocol
 import structlog
 
 from libs.common.net.acceptor import Acceptor, listen
-from libs.common.net.association import Association, AssociationObserver
+from libs.common.net.association import Association
 from libs.common.net.incoming import Incoming, Opening, Unassociated, handshake_words
+from libs.common.net.observing import AssociationObserver
 from libs.common.net.proxy import Network, Origin
 from libs.common.net.service import Service
 from libs.common.ul import (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from enum import Enum
 from typing import Any, Protocol
@@ -56,6 +56,7 @@ class Lifecycle:
         self._asked_again = asyncio.Event()
         self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._when_ready: list[Callable[[], None]] = []
         self._said = get_logger("lifecycle")
 
     def watch(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
@@ -65,6 +66,10 @@ class Lifecycle:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def when_ready(self, then: Callable[[], None]) -> None:
+        """Call `then` once, when all components have started."""
+        self._when_ready.append(then)
 
     def ask_to_stop(self) -> None:
         """What SIGTERM and SIGINT do: drain; the second time: now."""
@@ -83,6 +88,8 @@ class Lifecycle:
             if not self._asked.is_set():
                 self.state = State.READY
                 self._said.info("ready")
+                for then in self._when_ready:
+                    then()
             await self._asked.wait()
             self.state = State.DRAINING
             self._said.info("draining", seconds=self._drain_seconds)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import IO, Any, Literal, cast
@@ -33,7 +34,8 @@ class Lines:
     """Lines of this process that could not be written."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
-        self._stream = stream
+        # Whoever has put something else in its place wants to have the lines.
+        self._stream = stream if stream is not None or sys.stderr is sys.__stderr__ else sys.stderr
 
     def write(self, text: str) -> None:
         """Write a line, whole or not at all as far as we know."""

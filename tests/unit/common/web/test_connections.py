@@ -31,7 +31,7 @@ async def echo_headers(request: web.BaseRequest, _: Match) -> web.Response:
 
 async def large(_: web.BaseRequest, match: Match) -> web.Response:
     """Of a series, more than the kernel holds."""
-    return web.Response(body=BODY * (10 if match.series else 1))
+    return web.Response(body=BODY * (8 if match.series else 1))
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ async def test_resource_of_a_role_that_is_still_starting_is_told_to_come_back(st
 async def slowly(server: WebServer, request: bytes, piece: int, pause: float) -> int:
     """How many bytes come where they are read bit by bit."""
     sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     sock.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(sock, ("127.0.0.1", server.port))
@@ -233,9 +233,10 @@ async def slowly(server: WebServer, request: bytes, piece: int, pause: float) ->
 
 
 async def test_answer_in_memory_that_is_taken_slowly_is_given_whole(start: Start) -> None:
-    # It takes some ten times as long as a header may, and as an answer may stand still.
+    # It takes some ten times as long as a header may, and as an answer may stand still; the kernel does not hold it.
     server = await start(WebLimits(header_deadline=0.2, stall=0.2))
-    assert await slowly(server, closing(b"GET /dicom-web/studies/1/metadata" + HEAD), 20_000, 0.01) > len(BODY)
+    request = closing(b"GET /dicom-web/studies/1/series/2/metadata" + HEAD)
+    assert await slowly(server, request, 100_000, 0.01) > 8 * len(BODY)
 
 
 async def test_answer_in_memory_that_is_not_taken_is_given_up(start: Start) -> None:

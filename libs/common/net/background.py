@@ -1,0 +1,25 @@
+"""Work that nobody waits for: a sink that gives back what was half received, or gets ready again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+
+import structlog
+
+log = structlog.get_logger("gantry.net")
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def spawn(work: Coroutine[object, object, None]) -> None:
+    """Do it in a task of its own; what it raises is logged."""
+    task = asyncio.get_running_loop().create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_finish)
+
+
+def _finish(task: asyncio.Task[None]) -> None:
+    _tasks.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        log.error("background work failed", error=repr(task.exception()))

@@ -1,0 +1,18 @@
+"""Who hears of what happens to associations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from libs.common.net.association import Association
+
+
+class AssociationObserver(Protocol):
+    """Hears of every message; for metrics and logs."""
+
+    def message(self, association: Association, field: int, seconds: float) -> None:
+        """A request of the peer was performed; what it was answered is in `association.tally`."""
+
+    def closed(self, association: Association, outcome: str) -> None:
+        """The association ended: "released", "aborted by peer", "aborted", "lost"."""
