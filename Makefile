@@ -27,7 +27,7 @@ servers:
 	@sh deploy/images/servers.sh
 
 test: setup peers servers ohif ## all tests, with foreign peers and real servers (see docs/testing.md)
-	@$(PY) -m pytest -q -n 2 --dist loadfile
+	@$(PY) -m tests.support.rerun
 
 lint: setup
 	@.venv/bin/ruff check .

@@ -1,0 +1,53 @@
+"""What `make test` does with a test that failed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.archive import ROOT
+
+_UNSTEADY = """
+from pathlib import Path
+
+def test_unsteady():
+    mark = Path(__file__).with_suffix(".seen")
+    seen = mark.exists()
+    mark.touch()
+    assert seen
+
+def test_good():
+    pass
+"""
+_BROKEN = """
+def test_broken():
+    assert False
+"""
+
+
+def rerun(folder: Path, **files: str) -> tuple[int, str]:
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    command = [sys.executable, str(ROOT / "tests" / "support" / "rerun.py"), "-p", "no:randomly"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    return run.returncode, run.stdout
+
+
+def test_one_that_passes_alone_is_named_and_holds_nothing_back(tmp_path: Path) -> None:
+    code, said = rerun(tmp_path, test_a=_UNSTEADY)
+    assert code == 0
+    assert "UNSTEADY: failed, then passed alone: test_a.py::test_unsteady" in said
+
+
+def test_one_that_fails_again_fails_the_run(tmp_path: Path) -> None:
+    code, said = rerun(tmp_path, test_a=_UNSTEADY, test_b=_BROKEN)
+    assert code == 1
+    assert "failed twice: test_b.py::test_broken" in said
+    assert "UNSTEADY: failed, then passed alone: test_a.py::test_unsteady" in said
+
+
+def test_many_failures_are_not_run_again(tmp_path: Path) -> None:
+    code, said = rerun(tmp_path, test_b="\n".join(_BROKEN.replace("broken", f"broken{n}") for n in range(11)))
+    assert code == 1
+    assert "once more" not in said

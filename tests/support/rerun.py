@@ -1,0 +1,42 @@
+"""All tests; what failed once is run once more, alone, and named as unsteady where it passes then.
+
+    python -m tests.support.rerun [arguments of pytest]
+
+A test that fails now and then is a defect to be looked into. But it must not hold back a day's work: so it is said at
+the end, in the lines that somebody reads. More than a few failures are no unsteadiness, and are not run again.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+_FAILED = 1
+"""pytest's exit code where tests failed, and nothing else went wrong."""
+_MOST = 10
+_LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code of the last run."""
+    _LAST_FAILED.unlink(missing_ok=True)
+    code = _pytest("-n", "2", "--dist", "loadfile", *arguments)
+    failed = sorted(json.loads(_LAST_FAILED.read_text())) if code == _FAILED and _LAST_FAILED.exists() else []
+    if not failed or len(failed) > _MOST:
+        return code
+    print(f"\nonce more, alone: {len(failed)} that failed", flush=True)
+    code = _pytest("-p", "no:xdist", *failed)
+    still = set(json.loads(_LAST_FAILED.read_text())) if _LAST_FAILED.exists() else set()
+    for name in failed:
+        print(f"{'failed twice' if name in still else 'UNSTEADY: failed, then passed alone'}: {name}", flush=True)
+    return code
+
+
+def _pytest(*arguments: str) -> int:
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", *arguments], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
