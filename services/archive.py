@@ -85,6 +85,7 @@ class Archive:
             raise ConfigError("dimse.tls_port", None, "needs tls.certificate and tls.key")
         self._stores: Stores | None = None
         self._completeness: Completeness | None = None
+        self._losses: Losses | None = None
         self._server: Server | None = None
         self._converter: Converter | None = None
         self._allowed: WeakKeyDictionary[Association, bool] = WeakKeyDictionary()
@@ -157,6 +158,10 @@ class Archive:
     async def close(self) -> None:
         if self._converter is not None:
             await self._converter.close()
+        if self._losses is not None:
+            await self._losses.close()
+        if self._completeness is not None:
+            await self._completeness.close()
         if self._stores is not None:
             await self._stores.close()
 
@@ -276,7 +281,7 @@ class Archive:
         http, retrieve = self.settings.http, self.settings.retrieve
         converter = self._converter = Converter()
         web = WebSettings(http.url, retrieve.metadata_memory, http.stall)
-        losses = Losses(stores.log, self.clock, self.metrics, "retrieve")
+        losses = self._losses = Losses(stores.log, self.clock, self.metrics, "retrieve")
 
         def lost(location: Location, reason: str) -> None:
             damage = Damage.MISSING if reason == MISSING else Damage.DAMAGED

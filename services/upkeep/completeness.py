@@ -19,6 +19,7 @@ from libs.common.ids import DEFAULT_PARTITION, receipt_in_key
 from libs.common.ports.blobs import BlobStore
 from libs.common.ports.index import InstanceKey, KnownReceipt, Location, SearchIndex
 from libs.common.ports.log import EventLog
+from libs.common.tasks import end_tasks
 from libs.common.telemetry.logs import get_logger
 from services.upkeep.reindex import Apply, Reindex, Reindexed
 
@@ -38,18 +39,41 @@ class Completeness:
         self._log = log
         self._index = index
         self._clock = clock
-        self._believed_until = 0.0
+        self._behind: bool | None = None
+        self._looked_at = 0.0
+        self._turn = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
         self.progress = ""
         """What is done about it, for who waits."""
 
     async def check(self) -> None:
-        """`DependencyUnavailable` while the index is behind. A good answer is believed for half a minute; so is none: a
-        log that is away must not take the index with it."""
-        if self._clock.monotonic() < self._believed_until:
-            return
-        if await self._is_known_to_be_behind():
+        """`DependencyUnavailable` while the index is behind. A good answer is believed, and looked at again beside the
+        questions, which do not wait for it; so is none: a log that is away must not take the index with it."""
+        old = self._clock.monotonic() - self._looked_at >= _BELIEVED_SECONDS
+        if self._behind is None or self._behind:
+            asked_at = self._clock.monotonic()
+            async with self._turn:
+                if self._behind is None or self._looked_at < asked_at:
+                    await self._look()
+        elif old and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.get_running_loop().create_task(self._look_quietly())
+        if self._behind:
             raise DependencyUnavailable("index", f"{_BEHIND}: {self.progress or 'run `gantry reindex`'}")
-        self._believed_until = self._clock.monotonic() + _BELIEVED_SECONDS
+
+    async def close(self) -> None:
+        """End what is under way."""
+        if self._looking is not None:
+            await end_tasks(self._looking)
+
+    async def _look(self) -> None:
+        self._behind = await self._is_known_to_be_behind()
+        self._looked_at = self._clock.monotonic()
+
+    async def _look_quietly(self) -> None:
+        try:
+            await self._look()
+        except GantryError as error:
+            _logger.warning("whether the index is complete is not known", error=error)
 
     async def _is_known_to_be_behind(self) -> bool:
         try:

@@ -16,8 +16,8 @@ from libs.common.ul import Fragment, PduError, UpperLayer
 from libs.common.ul.pdu import decode_request
 from libs.common.web.routes import Match, Resource
 from services.query.search import place_of, search_of
-from services.retrieve.images import frame_numbers
-from services.retrieve.web_frames import look_of
+from services.retrieve.pixels.image import frame_numbers
+from services.retrieve.pixels.look import look_of
 from tests.support.wire import RELEASE_RQ, pdata, pdv, rq_bytes
 from tests.support.work import growth
 

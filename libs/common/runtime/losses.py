@@ -12,6 +12,7 @@ from libs.common.ids import receipt_in_key
 from libs.common.ports.index import InstanceKey, Location, Loss
 from libs.common.ports.log import EventLog
 from libs.common.runtime.integrity import Damage
+from libs.common.tasks import end_tasks
 from libs.common.telemetry.logs import get_logger
 from libs.common.telemetry.metrics import Metrics
 
@@ -75,6 +76,10 @@ class Losses:
         task = asyncio.get_running_loop().create_task(self.try_to_report(partition, location, damage))
         self._reporting.add(task)
         task.add_done_callback(self._reporting.discard)
+
+    async def close(self) -> None:
+        """End what `report_soon` began."""
+        await end_tasks(*self._reporting)
 
     async def try_to_report(self, partition: str, location: Location, damage: Damage, trace: str = "") -> None:
         """`report` for who has something better to do than to wait for the log: the next one who finds it tries

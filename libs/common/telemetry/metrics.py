@@ -186,6 +186,7 @@ METRICS: tuple[Metric, ...] = (
         "objects",
         "Objects found missing or damaged, by reason: missing, damaged",
         ("reason",),
+        _each("missing", "damaged"),
     ),
     Metric("facts_sealed", "counter", "events", "Events of the log sealed into segments in the object store"),
     Metric(
