@@ -175,7 +175,7 @@ class Archive:
         from services.indexer.rebuild import Rebuild
         from services.upkeep import archiver
         from services.upkeep.completeness import Refill
-        from services.upkeep.conflicts import report_conflicts
+        from services.upkeep.conflicts import report_aside
         from services.upkeep.sweeper import Sweeper
         from services.upkeep.verify import Verifier
 
@@ -206,7 +206,7 @@ class Archive:
             losses = Losses(stores.log, self.clock, self.metrics, "verify")
             parts = stores.objects, stores.index, losses, self.clock, self.metrics, DEFAULT_PARTITION
             self.lifecycle.watch(Verifier(*parts, rate=upkeep.verify_rate).run(upkeep.verify_every), "verify")
-        self.lifecycle.watch(report_conflicts(stores.index, self.clock, self.metrics), "conflicts")
+        self.lifecycle.watch(report_aside(stores.index, self.clock, self.metrics), "aside")
         if upkeep.archive:
             self._upkeep = archiver.build(stores.objects, stores.log, self.clock, self.metrics, upkeep.seal_every)
             self.lifecycle.watch(self._upkeep.run(), "archiver")

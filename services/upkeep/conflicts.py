@@ -88,14 +88,11 @@ async def _copy(reader: BlobReader, path: Path) -> None:
             file.write(buffer[:count])
 
 
-async def report_conflicts(index: SearchIndex, clock: Clock, metrics: Metrics) -> None:
-    """Keep the gauge of conflicts current, for ever."""
+async def report_aside(index: SearchIndex, clock: Clock, metrics: Metrics) -> None:
+    """Keep the gauge of what is kept aside current, for ever."""
     while True:
         try:
-            number = 0
-            async for uids in index.conflicts(DEFAULT_PARTITION):
-                number += len(uids)
-            metrics.conflicts.set(number)
+            metrics.receipts_aside.set((await index.count(DEFAULT_PARTITION))["aside"])
         except GantryError as error:
-            _logger.warning("conflicts not counted", error=error)
+            _logger.warning("what is kept aside was not counted", error=error)
         await clock.sleep(_EVERY_SECONDS)

@@ -15,7 +15,7 @@ from typing import Any
 
 from libs.common.clock import Clock
 from libs.common.dicom.attributes import STUDY_INSTANCE_UID, Level
-from libs.common.dicom.matching import Place, Query, Single
+from libs.common.dicom.matching import Document, Query, Single
 from libs.common.errors import DependencyUnavailable, GantryError, NotFound, NotUnderstood
 from libs.common.ids import Receipt
 from libs.common.ports.blobs import BlobStore, read_whole
@@ -28,6 +28,7 @@ from libs.common.telemetry.metrics import Metrics
 ROOT = "state/verify/"
 _NAMED = 1000
 """Damaged objects that a state names; all of them are counted, and events."""
+_TOGETHER = 20
 _SAVE_SECONDS = 30.0
 _ALIVE_SECONDS = 300.0
 """A pass that was saved within this time is somebody's: another process leaves it alone."""
@@ -113,9 +114,8 @@ class Verifier:
             state = Verified(begun_at=self._clock.now_us())
         state.by = self._by
         saved = self._clock.monotonic()
-        query = Query(self._partition, Level.STUDY)
-        async for page in self._index.find(query, await self._known_place(query, tuple(state.place))):
-            for study in page:
+        while studies := await self._next(state):
+            for study in studies:
                 await self._study(str(study.attributes[STUDY_INSTANCE_UID][0]), state)
                 state.studies += 1
                 state.place = list(study.place)
@@ -133,14 +133,14 @@ class Verifier:
         await self._study(study, state)
         state.studies += 1
 
-    async def _known_place(self, query: Query, place: Place) -> Place:
-        """Where to go on; from the beginning where the index was built anew meanwhile."""
+    async def _next(self, state: Verified) -> list[Document]:
+        """The next studies, a few at a time: reading them may take longer than a listing may stand still. From the
+        beginning where the index was built anew meanwhile."""
+        query = Query(self._partition, Level.STUDY, limit=_TOGETHER)
         try:
-            async for _ in self._index.find(query, place):
-                break
+            return [study async for page in self._index.find(query, tuple(state.place)) for study in page]
         except NotUnderstood:
-            return ()
-        return place
+            return [study async for page in self._index.find(query) for study in page]
 
     async def _study(self, study: str, state: Verified) -> None:
         query = Query(self._partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})

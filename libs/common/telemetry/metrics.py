@@ -178,7 +178,9 @@ METRICS: tuple[Metric, ...] = (
         _each("added", "redelivered", "redundant", "conflict"),
     ),
     Metric("objects_verified", "counter", "objects", "Objects read again and compared with what was acknowledged"),
-    Metric("conflicts", "gauge", "UIDs", "SOP Instance UIDs that mean more than one object (`gantry conflicts`)"),
+    Metric(
+        "receipts_aside", "gauge", "receipts", "Receipts of other bytes of an instance, kept aside: `gantry conflicts`"
+    ),
     Metric("namesakes_found", "counter", "instances", "Instances whose SOP Instance UID another instance has, too"),
     Metric(
         "objects_lost",
@@ -264,7 +266,7 @@ class Metrics:
     commitment_reports: Counter
     instances_indexed: Counter
     objects_verified: Counter
-    conflicts: Gauge
+    receipts_aside: Gauge
     namesakes_found: Counter
     objects_lost: Counter
     facts_sealed: Counter
