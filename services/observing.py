@@ -45,8 +45,6 @@ class NetworkObserver:
     def message(self, association: Association, field: int, seconds: float) -> None:
         if association in self._messages:
             self._messages[association] += 1
-        if field == CommandField.C_FIND_RQ:
-            self._metrics.find_seconds.observe(seconds)
         if association.tally.refusals:
             self._tell_refusals(association)
 

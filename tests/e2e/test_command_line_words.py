@@ -89,6 +89,13 @@ def test_echo_answers_programs(archive: RunningArchive) -> None:
     assert (answer["ae_title"], answer["status"], answer["port"]) == ("GANTRY", "0000", archive.port)
 
 
+def test_a_search_is_timed_once(archive: RunningArchive) -> None:
+    before = archive.metric("gantry_find_seconds_count"), archive.metric("gantry_find_requests_total")
+    assert gantry("find", archive.address).returncode == 0
+    after = archive.metric("gantry_find_seconds_count"), archive.metric("gantry_find_requests_total")
+    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1]
+
+
 # ---- keys
 
 
