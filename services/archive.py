@@ -327,7 +327,7 @@ class Archive:
     async def _listen(self, services: Sequence[Service]) -> None:
         dimse = self.settings.dimse
         role = "all" if len(self.roles) > 1 else next(iter(self.roles)).value
-        observer = NetworkObserver(self.metrics, role, lambda title: title in self._policy.current.peers)
+        observer = NetworkObserver(self.metrics, role, self._knows, self.health.suspect)
         self._gatekeeper = PolicyGatekeeper(
             lambda: self._policy.current,
             self._storage_classes,
@@ -377,6 +377,9 @@ class Archive:
                 association.peer_speaks_tls,
             )
         return allowed
+
+    def _knows(self, title: str) -> bool:
+        return title in self._policy.current.peers
 
     def _policy_outcome(self, outcome: str) -> None:
         self.metrics.config_reloads.labels(outcome).inc()

@@ -17,6 +17,7 @@ from libs.common.telemetry.metrics import Metrics
 from libs.common.ul import AssociateReject, AssociateRequest
 from services.seldom import Seldom
 
+_OUT_OF_RESOURCES = 0xA700
 OTHER = "other"
 """Stands for every AE title that the policy does not know: labels are a closed set."""
 
@@ -24,11 +25,19 @@ OTHER = "other"
 class NetworkObserver:
     """`libs.common.net.server.ServerObserver` for a process."""
 
-    def __init__(self, metrics: Metrics, role: str, is_known: Callable[[str], bool] = lambda _: False) -> None:
-        """`is_known` tells the AE titles that metrics may name."""
+    def __init__(
+        self,
+        metrics: Metrics,
+        role: str,
+        is_known: Callable[[str], bool] = lambda _: False,
+        suspect: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`is_known` tells the AE titles that metrics may name. `suspect` is called where a request was refused for
+        want of resources (A700H): a store may be away."""
         self._metrics = metrics
         self._role = role
         self._is_known = is_known
+        self._suspect = suspect
         self._logger = get_logger("net")
         self._seldom = Seldom()
         self._messages: dict[Association, int] = {}
@@ -45,8 +54,6 @@ class NetworkObserver:
     def message(self, association: Association, field: int, seconds: float) -> None:
         if association in self._messages:
             self._messages[association] += 1
-        if field == CommandField.C_FIND_RQ:
-            self._metrics.find_seconds.observe(seconds)
         if association.tally.refusals:
             self._tell_refusals(association)
 
@@ -110,6 +117,8 @@ class NetworkObserver:
         title, refusals = association.calling_ae_title, association.tally.refusals
         while refusals:
             field, status, comment = refusals.popleft()
+            if status == _OUT_OF_RESOURCES:
+                self._suspect()
             kind = (title, "refused", association.peer_address, _command(field), f"{status:04X}", comment)
             times = self._times(kind)
             if times:

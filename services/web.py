@@ -2,7 +2,8 @@
 
 /healthz  200 while the process answers
 /readyz   200 while it takes new work and its stores answer; otherwise 503 and a line per reason. The stores are asked
-          once a second at most, however many ask: a check writes to a disk
+          once a second at most, however many ask: a check writes to a disk. Whoever was refused because one of them
+          is away makes the next answer a fresh one
 /metrics  Prometheus text format
 """
 
@@ -26,8 +27,8 @@ __all__ = ["HealthServer", "in_words"]
 
 Check = Callable[[], Awaitable[None]]
 _CHECK_SECONDS = 5.0
-_GOOD_FOR = 1.0
-"""Seconds that what the stores said is told again."""
+_GOOD_FOR, _BAD_FOR = 1.0, 0.1
+"""Seconds that what the stores said is told again: that they are well, and that they are not."""
 
 
 class HealthServer(WebServer):
@@ -81,6 +82,8 @@ class HealthServer(WebServer):
     def _count(self, resource: str, status: int, seconds: float) -> None:
         self._metrics.http_requests.labels(resource, str(status)).inc()
         self._metrics.http_seconds.labels(resource).observe(seconds)
+        if status == 503:
+            self.suspect()
 
     async def _health(self, _: web.BaseRequest) -> web.Response:
         return web.Response(text="ok\n")
@@ -89,6 +92,10 @@ class HealthServer(WebServer):
         if self._checking is not None:
             self._checking.cancel()
         await super().close()
+
+    def suspect(self) -> None:
+        """A store was found away by somebody who needed it: what it said before is not told again."""
+        self._found_at = float("-inf")
 
     async def _ready(self, _: web.BaseRequest) -> web.Response:
         why = self._not_taking()
@@ -100,7 +107,7 @@ class HealthServer(WebServer):
     async def _asked(self) -> list[str]:
         """What the stores said last: within this second, or as soon as they answer."""
         loop = asyncio.get_running_loop()
-        if loop.time() - self._found_at >= _GOOD_FOR:
+        if loop.time() - self._found_at >= (_BAD_FOR if self._found else _GOOD_FOR):
             if self._checking is None:
                 self._checking = loop.create_task(self._ask())
             await asyncio.shield(self._checking)

@@ -51,14 +51,17 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
     env = {"CERTIFICATE": str(ours.certificate), "KEY": str(ours.key), "CA": str(authority.ca)}
     settings = {f"GANTRY_TLS__{name}": value for name, value in env.items()}
     archive.start(env={**settings, "GANTRY_DIMSE__TLS_PORT": str(free_port())})
-    ds = data_set(study=UID, series=f"{UID}.1"[:64], instance=f"{UID[:-2]}.2", number=1)
-    ds.PatientName, ds.StudyDate, ds.PatientID = "DOE^JANE", "20240131", "P1"
-    sent = folder / "sent"
-    write(sent, ds)
-    assert gantry("store", archive.address, sent, "--aet", "CT1").returncode == 0
-    asking.wait_searchable(archive.peer, UID, 1)
-    yield archive
-    assert archive.stop() == 0
+    try:
+        ds = data_set(study=UID, series=f"{UID}.1"[:64], instance=f"{UID[:-2]}.2", number=1)
+        ds.PatientName, ds.StudyDate, ds.PatientID = "DOE^JANE", "20240131", "P1"
+        sent = folder / "sent"
+        write(sent, ds)
+        assert gantry("store", archive.address, sent, "--aet", "CT1").returncode == 0
+        asking.wait_searchable(archive.peer, UID, 1)
+        yield archive
+        assert archive.stop() == 0
+    finally:
+        archive.kill()
 
 
 # ---- what is printed
@@ -87,6 +90,13 @@ def test_find_prints_csv(archive: RunningArchive) -> None:
 def test_echo_answers_programs(archive: RunningArchive) -> None:
     answer = json.loads(gantry("echo", archive.address, "--json").stdout)
     assert (answer["ae_title"], answer["status"], answer["port"]) == ("GANTRY", "0000", archive.port)
+
+
+def test_a_search_is_timed_once(archive: RunningArchive) -> None:
+    before = archive.metric("gantry_find_seconds_count"), archive.metric("gantry_find_requests_total")
+    assert gantry("find", archive.address).returncode == 0
+    after = archive.metric("gantry_find_seconds_count"), archive.metric("gantry_find_requests_total")
+    assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1]
 
 
 # ---- keys

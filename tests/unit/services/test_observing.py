@@ -16,7 +16,7 @@ import structlog
 from libs.common.clock import SystemClock
 from libs.common.config.policy import read_policy
 from libs.common.config.settings import Settings
-from libs.common.errors import AssociationRejected, NotUnderstood, PeerError
+from libs.common.errors import AssociationRejected, DependencyUnavailable, NotUnderstood, PeerError
 from libs.common.net import MemorySink, Peer, Request, Server, ServerLimits, connect, scu
 from libs.common.net.client import associate
 from libs.common.telemetry.logs import Lines, set_up_logs
@@ -125,6 +125,21 @@ async def test_refused_images_are_said_once_with_reason_and_then_with_their_numb
     assert int(str(ended["bytes_in"])) > 53 * 100
     assert int(str(ended["bytes_out"])) > 53 * 50
     assert float(str(ended["seconds"])) >= 0
+
+
+async def test_refusal_for_want_of_resources_makes_readiness_look_again(site: Site) -> None:
+    class Full(Refusing):
+        async def perform(self, request: Request) -> None:
+            raise DependencyUnavailable("object store", "full")
+
+    suspected: list[bool] = []
+    site.server.observer._suspect = lambda: suspected.append(True)  # type: ignore[attr-defined]
+    await send(site, "CT1", [b"bad"])
+    assert suspected == []
+    site.server.add(Full())  # type: ignore[arg-type]
+    await send(site, "CT1", [b"ok"])
+    await site.ended(2)
+    assert suspected == [True]
 
 
 async def test_metrics_are_told_by_known_ae_title(site: Site) -> None:

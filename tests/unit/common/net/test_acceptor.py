@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -97,10 +98,11 @@ async def test_a_header_that_does_not_come_whole_is_given_up_at_artim(start: Sta
     loop = asyncio.get_running_loop()
     begun = loop.time()
     for i in range(len(HEADER) - 1):
-        writer.write(HEADER[i : i + 1])
-        await asyncio.sleep(0.05)
-        if reader.at_eof():
+        if reader.at_eof() or writer.is_closing():
             break
+        with suppress(RuntimeError):  # uvloop's word for a connection that was closed this very moment
+            writer.write(HEADER[i : i + 1])
+        await asyncio.sleep(0.05)
     assert await asyncio.wait_for(reader.read(), 5) == b""
     assert loop.time() - begun < 3
     assert running.seen.failures == ["no header of the PROXY protocol in time"]
