@@ -90,7 +90,7 @@ def test_a_conflict_is_told_under_the_trace_of_who_sent_it(site: Site, tmp_path:
     store(site.modality, [aside])
     early, late = sorted(stored(site, [kept]), key=lambda event: event.receipt)
     assert trace_id(early.trace) != trace_id(late.trace)
-    message = "other bytes under a sop instance uid that is taken; the first stays current, this one is kept aside"
+    message = "other bytes of an instance that is known; the first stays current, this receipt is kept aside"
     (line,) = said(site, message, trace_id(late.trace))
     assert line["sop_instance_uid"] == kept.sop_instance_uid
     found = asyncio.run(events(site.archive, "conflicts"))
