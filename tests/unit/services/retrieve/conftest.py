@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import uvloop
 
 from tests.support.receiver import Receive, Receiver
 from tests.support.retrieval import Stored, retrieval
 from tests.support.web import WebSite, web_site
-
-
-@pytest.fixture(scope="package")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
-    """The event loop that the product runs on."""
-    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture
