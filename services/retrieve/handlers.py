@@ -178,6 +178,7 @@ class RetrieveService:
                 raise
             # An association that was released badly after the last object has done its work.
             log.warning("move destination failed", destination=peer.called_ae_title, error=str(error))
+            counters.why = f"{peer.called_ae_title}: {error}"
         again = [] if request.cancelled else [batch[place] for place in left]
         if not final:
             return again
@@ -192,6 +193,9 @@ class RetrieveService:
                 counters.count(location, _UNABLE_TO_PERFORM)
         status = CANCELLED if request.cancelled and counters.remaining else counters.final_status
         elements = counters.elements(with_remaining=status == CANCELLED)
+        if counters.failed and counters.why:
+            # PS3.7 annex C.4: who asked hears why, and need not ask whoever can read our log.
+            elements[Element.ERROR_COMMENT] = counters.why
         failed = None
         if counters.failed_uids and status != 0x0000:
             # PS3.4 C.4.2.1.4.2: the identifier of a response that is not a success.

@@ -36,6 +36,8 @@ class Counters:
     failed_uids: list[str] = field(default_factory=list)
     sent_bytes: int = 0
     """Of data sets as they are stored."""
+    why: str = ""
+    """What was wrong with the destination, where sub-operations failed for that."""
     _counted: set[str] = field(default_factory=set)
 
     def count(self, location: Location, status: int) -> None:

@@ -167,6 +167,7 @@ async def test_row_22_a_destination_that_is_not_configured_is_a801(target: Targe
 async def test_row_22_a_destination_that_is_down_is_told_with_counts(target: Target, stored: str) -> None:
     final = (await move(target, stored))[-1]
     assert (final.status, counts(final)) == (0xA702, (0, _COUNT, 0))
+    assert "Connection refused" in final.text(Element.ERROR_COMMENT)
 
 
 class ClosedDoor:

@@ -140,6 +140,6 @@ def picture_size(viewport: Viewport, columns: int, rows: int, aspect: float = 1.
 
 
 def _quality(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= 100):
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 100):
         raise ValueError("quality is not a number from 1 to 100")
     return int(text)
