@@ -120,7 +120,7 @@ def restore(config: Path | None, data: Path | None, as_json: bool, again: bool, 
         sweeper = _sweeper(stores, settings, grace=0.0)
         run = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock)
         # A try that broke off has filled the log in part.
-        done = await run.run(again or bool(tries), _progress if sys.stderr.isatty() and not as_json else lambda _: None)
+        done = await run.run(again or bool(tries), _progress if sys.stderr.isatty() and not as_json else _Steps())
         counts = await stores.index.count(DEFAULT_PARTITION)
         rows: list[tuple[str, Any]] = [
             ("segments read", done.segments),
@@ -294,6 +294,19 @@ def _require_objects(settings: Settings) -> None:
     url = urlsplit(settings.objects_url)
     if url.scheme == "file" and not Path(url.path).is_dir():
         raise ConfigError(url.path, None, "no such folder: there is no archive here; is --data right?")
+
+
+class _Steps:
+    """A line for each step, where nobody watches a line that changes."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def __call__(self, done: Restored) -> None:
+        step = done.step.partition(",")[0]
+        if step != self._said:
+            click.echo(f"restore: {step}", err=True)
+            self._said = step
 
 
 def _progress(done: Restored) -> None:

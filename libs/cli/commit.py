@@ -20,7 +20,7 @@ from libs.common.net import MemorySink, Peer, Request, Sink, connect, scu
 from libs.common.ul import Ability
 
 REASONS = {
-    0x0110: "processing failure",
+    0x0110: "processing failure (damaged, other bytes are kept aside, or not known yet: the archive's log says which)",
     0x0112: "no such object instance",
     0x0119: "class-instance conflict",
     0x0122: "SOP class not supported",
