@@ -18,7 +18,7 @@ from libs.common.config.reload import PolicyFile
 from libs.common.config.settings import Settings
 from libs.common.config.tls import Certificates
 from libs.common.dicom.storage_classes import StorageClasses, stands_for
-from libs.common.errors import ConfigError
+from libs.common.errors import ConfigError, DependencyUnavailable
 from libs.common.ids import DEFAULT_PARTITION
 from libs.common.net import Association, Peer, Server, ServerLimits, Service
 from libs.common.ports.index import Location, ReadIndex
@@ -406,15 +406,18 @@ class Archive:
         )
 
     async def _check_objects(self) -> None:
-        if self._stores is not None:
-            await self._stores.objects.check()
+        await self._opened("object store").objects.check()
 
     async def _check_log(self) -> None:
-        if self._stores is not None:
-            await self._stores.log.check()
+        await self._opened("event log").log.check()
 
     async def _check_index(self) -> None:
-        if self._stores is not None:
-            await self._stores.index.check()
+        await self._opened("index").index.check()
         if self._completeness is not None:
             await self._completeness.check()
+
+    def _opened(self, dependency: str) -> Stores:
+        # Not "well": that would be told again for a moment after the start, when nobody has asked the stores yet.
+        if self._stores is None:
+            raise DependencyUnavailable(dependency, "not opened yet")
+        return self._stores

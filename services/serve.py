@@ -8,8 +8,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,15 +115,27 @@ def _serve(
     indexer_of: int | None,
 ) -> int:
     set_up_logs(settings.logs.format, settings.logs.level)
-    os.umask(0o027 | os.umask(0))  # what holds patients' data is for its owner and group alone
-    if workers > 1 and worker is None:
-        if not settings.dimse.port:
-            raise ConfigError("--workers", None, "several processes share a port, so --dimse-port 0 cannot be")
-        return asyncio.run(_supervise(workers))
-    # Worker threads hold the interpreter for microseconds; the event loop must not wait longer for it than that.
-    sys.setswitchinterval(0.0005)
-    code: int = uvloop.run(_run(settings, roles, config, workers, worker, indexer_of))
-    return code
+    with _private_files():
+        if workers > 1 and worker is None:
+            if not settings.dimse.port:
+                raise ConfigError("--workers", None, "several processes share a port, so --dimse-port 0 cannot be")
+            return asyncio.run(_supervise(workers))
+        # Worker threads hold the interpreter for microseconds; the event loop must not wait longer for it than that.
+        sys.setswitchinterval(0.0005)
+        code: int = uvloop.run(_run(settings, roles, config, workers, worker, indexer_of))
+        return code
+
+
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """What holds patients' data is for its owner and group alone. Whoever runs this in a process that goes on (a test)
+    has its own mask again afterwards."""
+    before = os.umask(0)
+    os.umask(0o027 | before)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 async def _run(

@@ -53,6 +53,7 @@ class GantryContainer(Client):
         folder.chmod(0o755)
         with (folder / "gantry.yaml").open("w", encoding="utf-8") as file:
             YAML(typ="safe").dump({"peers": self._peers}, file)
+        (folder / "gantry.yaml").chmod(0o644)  # the container's user is another one, whatever the umask here
         self.docker.start()
         clock = SystemClock()
         deadline = clock.monotonic() + _READY_SECONDS

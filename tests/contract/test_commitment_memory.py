@@ -48,6 +48,8 @@ class Counted:
         self._log = log
         self.read = 0
         self.append = log.append
+        self.ends = log.ends
+        self.has_passed = log.has_passed
 
     async def replay(self, topic: str, since_us: int = 0) -> AsyncIterator[Record]:
         async for record in self._log.replay(topic, since_us):

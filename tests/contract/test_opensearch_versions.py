@@ -78,6 +78,7 @@ async def test_reindex_builds_ours_beside_it(tmp_path: Path) -> None:
     facts = [replace(stored(n), header=HEADER) for n in range(1, 4)]
     await log.append(*facts)
     await log.close()
+    (tmp_path / "objects").mkdir()
     config = tmp_path / "gantry.yaml"
     config.write_text(
         f"storage: {{objects: 'file://{tmp_path}/objects', log: 'sqlite://{tmp_path}/log.db',"

@@ -22,10 +22,11 @@ from services.retrieve.reading import Objects
 from services.retrieve.suboperations import SubOperations
 from tests.support.buckets import make_bucket
 from tests.support.delay import Delay
+from tests.support.receiver import EXPLICIT, Receiver
 from tests.support.servers import required
 from tests.support.wire import CT
 from tests.unit.common.net.conftest import eventually
-from tests.unit.services.retrieve.test_suboperations import EXPLICIT, Receiver, sent
+from tests.unit.services.retrieve.test_suboperations import sent
 
 FarStore = Callable[[float], Awaitable[tuple[S3Store, Delay]]]
 

@@ -48,7 +48,7 @@ async def test_other_bytes_under_a_uid_are_kept_aside_and_told_of(make_archive: 
     assert str(match.PatientName) == "First^Come"
     (conflict,) = await events(archive, "conflicts")
     assert isinstance(conflict, InstanceConflictFound)
-    assert "this one is kept aside" in archive.log.read_text()
+    assert "this receipt is kept aside" in archive.log.read_text()
     assert conflict.sop_instance_uid == uids["instance"]
     assert (conflict.kept_digest, conflict.aside_digest) == (digest(bytes_of(first)), digest(bytes_of(other)))
     kept = await stored_bytes(archive)

@@ -33,9 +33,9 @@ class Composed:
         self.project = f"gantry-test-{uuid4().hex[:8]}"
         self.port, self.http_port = free_port(), free_port()
         self._tokens = folder / "http_tokens"
-        (folder / "peers.yaml").write_text(peers)
-        (folder / "s3_secret_key").write_text(uuid4().hex)
-        (folder / "s3_secret_key").chmod(0o644)  # the container's user is not ours
+        for name, text in (("peers.yaml", peers), ("s3_secret_key", uuid4().hex)):
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o644)  # the container's user is not ours, whatever the umask here
         self._command = [*compose.address.split(), "-p", self.project, "-f", str(FILE)]
         self._environment = {
             **os.environ,

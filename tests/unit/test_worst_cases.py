@@ -19,10 +19,7 @@ from services.query.search import place_of, search_of
 from services.retrieve.pixels.image import frame_numbers
 from services.retrieve.pixels.look import look_of
 from tests.support.wire import RELEASE_RQ, pdata, pdv, rq_bytes
-from tests.support.work import growth
-
-LINEAR = 24
-"""Eight times the input: 8 where work is linear, 64 where it is quadratic."""
+from tests.support.work import LINEAR, growth
 
 
 def _quietly(parse: Callable[[], object]) -> object:

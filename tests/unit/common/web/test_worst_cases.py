@@ -14,10 +14,7 @@ from libs.common.web.headers import LONGEST, combined, split
 from libs.common.web.multipart import MultipartParser
 from libs.common.web.negotiation import byte_range, etag_matches, parse_accept, parse_content_type
 from libs.common.web.routes import find
-from tests.support.work import growth
-
-LINEAR = 24
-"""Eight times the input: 8 where work is linear, 64 where it is quadratic."""
+from tests.support.work import LINEAR, growth
 
 Parser = Callable[[str], object]
 
