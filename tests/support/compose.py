@@ -66,7 +66,12 @@ class Composed:
 
     def __call__(self, *arguments: str) -> str:
         """`docker compose …`; its output."""
-        done = subprocess.run(
+        done = self._run(*arguments)
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
+        return done.stdout
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [*self._command, *arguments],
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -75,8 +80,6 @@ class Composed:
             check=False,
             timeout=240,
         )
-        assert done.returncode == 0, f"{arguments}: {done.stderr}"
-        return done.stdout
 
     def up(self, **scale: int) -> None:
         """Start what is not running, in so many containers as said."""
@@ -117,8 +120,11 @@ class Composed:
             return 0, str(error)
 
     def is_ready(self) -> bool:
-        """Whether the door and all behind it take work."""
-        return self.http("/readyz")[0] == 200
+        """Whether the door and all behind it take work. The door finds a role that listens; one whose stores are still
+        starting listens too, and answers "not now"."""
+        if self.http("/readyz")[0] != 200:
+            return False
+        return all(self._run("exec", "-T", role, "gantry", "health", "--ready").returncode == 0 for role in ROLES)
 
     def backends(self, pool: str) -> int:
         """How many of a pool the door has found."""
