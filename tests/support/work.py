@@ -15,14 +15,14 @@ _LEAST = 0.0005
 
 def growth(of: Callable[[int], Callable[[], object]], n: int, times: int = 8) -> float:
     """By what the processor time of `of(n)()` grows when `n` becomes `times` as much: about `times` where the work is
-    linear, its square where it is quadratic. The best of nine runs each, of this thread alone."""
+    linear, its square where it is quadratic. The best of five runs each, of this thread alone."""
     small, large = of(n), of(n * times)
     return _best(large) / max(_best(small), _LEAST)
 
 
 def _best(run: Callable[[], object]) -> float:
     best = float("inf")
-    for _ in range(9):
+    for _ in range(5):
         begun = time.thread_time()
         run()
         best = min(best, time.thread_time() - begun)
