@@ -16,6 +16,9 @@ MakeArchive = Callable[..., RunningArchive]
 embedded = pytest.mark.parametrize("topology", ["embedded"], indirect=True)
 """For a test that takes away or looks into a file of the embedded stores."""
 
+cluster = pytest.mark.parametrize("topology", ["cluster"], indirect=True)
+"""For a test of what only servers do."""
+
 
 @pytest.fixture(params=TOPOLOGIES)
 def topology(request: pytest.FixtureRequest) -> str:

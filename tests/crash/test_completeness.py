@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from uuid import uuid4
 
-from tests.crash.conftest import MakeArchive, embedded
+from tests.crash.conftest import MakeArchive, cluster, embedded
 from tests.crash.test_upkeep import SEALING, done, remove_database
 from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, expect_exactly, until, wait_for
@@ -73,11 +73,10 @@ async def test_an_index_from_an_older_backup_is_filled_again(make_archive: MakeA
     assert archive.stop() == 0
 
 
+@cluster  # an embedded one is built anew by itself: the tests before
 async def test_an_index_that_is_gone_is_not_ready_until_it_is_built_anew(
-    make_archive: MakeArchive, tmp_path: Path, topology: str
+    make_archive: MakeArchive, tmp_path: Path
 ) -> None:
-    if topology == "embedded":
-        return  # it does that by itself: the test before
     archive = make_archive()
     archive.write_policy([], SEALING)
     archive.start()

@@ -25,7 +25,7 @@ from libs.common.dicom.attributes import Level
 from libs.common.dicom.matching import Query
 from libs.common.errors import NotFound
 from libs.common.ports.index import SearchIndex
-from tests.crash.conftest import MakeArchive
+from tests.crash.conftest import MakeArchive, cluster
 from tests.support.archive import ROOT, RunningArchive, free_port
 from tests.support.asking import Modality, events, expect_exactly, expect_kept, stores_of, until, wait_for
 from tests.support.link import Link
@@ -170,11 +170,10 @@ async def test_a_restore_beside_running_services_ends_and_changes_nothing(
     assert archive.stop() == 0
 
 
+@cluster
 async def test_a_restore_waits_for_servers_that_are_coming_up_and_says_for_what(
-    make_archive: MakeArchive, tmp_path: Path, topology: str
+    make_archive: MakeArchive, tmp_path: Path
 ) -> None:
-    if topology == "embedded":
-        return  # nothing comes up there
     archive = make_archive()
     archive.write_policy([], SEALING)
     archive.start()
