@@ -46,7 +46,7 @@ bench: setup peers ## measure against DCMTK, Orthanc and pynetdicom (docs/benchm
 	@$(PY) -m tests.bench
 
 docs: setup ## regenerate docs/settings.md, docs/metrics.md and the tables of docs/conformance.md
-	@$(PY) -m services.docs
+	@$(PY) -m gantry.services.docs.generate
 
 lock: setup ## pin the dependencies anew
 	@$(PY) -m pip install --quiet pip-tools

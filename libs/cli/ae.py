@@ -10,18 +10,18 @@ from pathlib import Path
 
 import click
 
-from libs.cli.output import json_option, print_json, print_table, status_words
-from libs.cli.peers import EXIT_FAILED
-from libs.cli.peers import in_words as failure_in_words
-from libs.common.config.document import read
-from libs.common.config.load import load_settings
-from libs.common.config.peers_file import add_peer, remove_peer
-from libs.common.config.policy import Admission, Destination, Peer, Permission, Policy, in_words, policy_of
-from libs.common.config.settings import Settings
-from libs.common.config.tls import client_context
-from libs.common.errors import ConfigError, GantryError
-from libs.common.net import Peer as NetPeer
-from libs.common.net import connect, scu
+from gantry.cli.output import json_option, print_json, print_table, status_words
+from gantry.cli.peers import EXIT_FAILED
+from gantry.cli.peers import in_words as failure_in_words
+from gantry.common.config.document import read
+from gantry.common.config.load import load_settings
+from gantry.common.config.peers_file import add_peer, remove_peer
+from gantry.common.config.policy import Admission, Destination, Peer, Permission, Policy, in_words, policy_of
+from gantry.common.config.settings import Settings
+from gantry.common.config.tls import client_context
+from gantry.common.errors import ConfigError, GantryError
+from gantry.common.net import Peer as NetPeer
+from gantry.common.net import connect, scu
 
 _IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 _PERMISSIONS = click.Choice([permission.value for permission in Permission])

@@ -10,14 +10,14 @@ import click
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
-from libs.cli.files import DicomFile, look, walk
-from libs.cli.identifiers import BOTH, decode, encode
-from libs.cli.output import json_option, print_json, print_table, status_words
-from libs.cli.peers import EXIT_FAILED, calls_a_peer
-from libs.common.dimse import CommandField
-from libs.common.ids import new_uid
-from libs.common.net import MemorySink, Peer, Request, Sink, connect, scu
-from libs.common.ul import Ability
+from gantry.cli.files import DicomFile, look, walk
+from gantry.cli.identifiers import BOTH, decode, encode
+from gantry.cli.output import json_option, print_json, print_table, status_words
+from gantry.cli.peers import EXIT_FAILED, calls_a_peer
+from gantry.common.dimse import CommandField
+from gantry.common.ids import new_uid
+from gantry.common.net import MemorySink, Peer, Request, Sink, connect, scu
+from gantry.common.ul import Ability
 
 REASONS = {
     0x0110: "processing failure (damaged, other bytes are kept aside, or not known yet: the archive's log says which)",

@@ -18,9 +18,9 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 from pydicom.tag import Tag
 
-from libs.cli.dates import as_da
-from libs.common.clock import SystemClock
-from libs.common.ul import AcceptedContext
+from gantry.cli.dates import as_da
+from gantry.common.clock import SystemClock
+from gantry.common.ul import AcceptedContext
 
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"

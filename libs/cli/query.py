@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import click
 from pydicom.dataset import Dataset
 
-from libs.cli.identifiers import (
+from gantry.cli.identifiers import (
     BOTH,
     DEFAULT_KEYS,
     FEW_COLUMNS,
@@ -20,10 +20,10 @@ from libs.cli.identifiers import (
     shown,
     text,
 )
-from libs.cli.output import json_option, print_columns, print_csv, print_json, status_words
-from libs.cli.peers import EXIT_FAILED, calls_a_peer
-from libs.common.dimse import Element
-from libs.common.net import Association, Peer, connect, scu
+from gantry.cli.output import json_option, print_columns, print_csv, print_json, status_words
+from gantry.cli.peers import EXIT_FAILED, calls_a_peer
+from gantry.common.dimse import Element
+from gantry.common.net import Association, Peer, connect, scu
 
 _EXTENDED = ("relational", "date-time", "fuzzy", "timezone", "multi-frame", "empty", "multiple")
 """The fields of PS3.4 table C.5-1, in their order."""

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import click
 
-from libs.cli.identifiers import BOTH, LEVELS, encode, identifier
-from libs.cli.output import json_option, print_json, status_words
-from libs.cli.peers import EXIT_FAILED, Verb, calls_a_peer
-from libs.cli.query import find_all, root_for
-from libs.common.dicom.part10 import file_meta
-from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
-from libs.common.dimse import Command, CommandField, Element
-from libs.common.errors import PeerError
-from libs.common.ids import is_uid
-from libs.common.net import Peer, Request, Sink, connect, scu
-from libs.common.ul import Ability, RoleSelection
+from gantry.cli.identifiers import BOTH, LEVELS, encode, identifier
+from gantry.cli.output import json_option, print_json, status_words
+from gantry.cli.peers import EXIT_FAILED, Verb, calls_a_peer
+from gantry.cli.query import find_all, root_for
+from gantry.common.dicom.encoding.part10 import file_meta
+from gantry.common.dicom.standard.sop_classes import STORAGE_SOP_CLASSES
+from gantry.common.dimse import Command, CommandField, Element
+from gantry.common.errors import PeerError
+from gantry.common.ids import is_uid
+from gantry.common.net import Peer, Request, Sink, connect, scu
+from gantry.common.ul import Ability, RoleSelection
 
 _TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2.1",

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import click
 
-from libs.cli.files import DicomFile, FileSource, Skipped, look, walk
-from libs.cli.output import json_option, print_json, progress_bar, status_words
-from libs.cli.peers import EXIT_FAILED, calls_a_peer
-from libs.common.errors import AssociationAborted, GantryError, PeerTimeout
-from libs.common.net import Association, Peer, connect, scu
+from gantry.cli.files import DicomFile, FileSource, Skipped, look, walk
+from gantry.cli.output import json_option, print_json, progress_bar, status_words
+from gantry.cli.peers import EXIT_FAILED, calls_a_peer
+from gantry.common.errors import AssociationAborted, GantryError, PeerTimeout
+from gantry.common.net import Association, Peer, connect, scu
 
 _MAX_CONTEXTS = 128
 

@@ -11,12 +11,12 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from libs.common.config.settings import Commitment
-from libs.common.errors import ConnectionFailed, PeerError
-from libs.common.events import CommitmentFailure, CommitmentReference, CommitmentRequested
-from libs.common.net import Association, Peer, connect, scu
-from libs.common.ul import RoleSelection
-from services.commitment.wire import TRANSFER_SYNTAXES, encode_event_information
+from gantry.common.config.settings import Commitment
+from gantry.common.errors import ConnectionFailed, PeerError
+from gantry.common.events import CommitmentFailure, CommitmentReference, CommitmentRequested
+from gantry.common.net import Association, Peer, connect, scu
+from gantry.common.ul import RoleSelection
+from gantry.services.commitment.wire import TRANSFER_SYNTAXES, encode_event_information
 
 ALL_COMMITTED = 1
 FAILURES_EXIST = 2

@@ -15,12 +15,12 @@ import zlib
 import msgpack
 from blake3 import blake3
 
-from libs.common.clock import Clock
-from libs.common.errors import Corrupt, NotFound
-from libs.common.ids import Receipt
-from libs.common.ports.blobs import BlobStore, read_whole
-from libs.common.telemetry.logs import get_logger
-from services.commitment.transactions import Snapshot
+from gantry.common.clock import Clock
+from gantry.common.errors import Corrupt, NotFound
+from gantry.common.ids import Receipt
+from gantry.common.ports.blobs import BlobStore, read_whole
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.commitment.transactions import Snapshot
 
 ROOT = "state/commitment/"
 _MAGIC = b"GANTRYTXN1\n"

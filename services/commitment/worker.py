@@ -18,20 +18,20 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from libs.common.clock import Clock
-from libs.common.config.settings import Commitment
-from libs.common.errors import DependencyUnavailable, PeerError, UndecodableEvent
-from libs.common.events import CommitmentFailure, CommitmentReported, CommitmentRequested, Event, decode
-from libs.common.net import Association
-from libs.common.ports.log import Consumer, EventLog, Record
-from libs.common.runtime.backoff import Delays
-from libs.common.runtime.failpoints import FailPoint, reach
-from libs.common.telemetry.logs import get_logger
-from libs.common.telemetry.metrics import Metrics
-from services.commitment.checks import Checks
-from services.commitment.reports import Reports
-from services.commitment.snapshots import Snapshots
-from services.commitment.transactions import Ledger, Offsets
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Commitment
+from gantry.common.errors import DependencyUnavailable, PeerError, UndecodableEvent
+from gantry.common.events import CommitmentFailure, CommitmentReported, CommitmentRequested, Event, decode
+from gantry.common.net import Association
+from gantry.common.ports.log import Consumer, EventLog, Record
+from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.commitment.checks import Checks
+from gantry.services.commitment.reports import Reports
+from gantry.services.commitment.snapshots import Snapshots
+from gantry.services.commitment.transactions import Ledger, Offsets
 
 T = TypeVar("T")
 Checked = list[CommitmentFailure]

@@ -9,19 +9,19 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from libs.common.clock import Clock
-from libs.common.dicom.attributes import STANDARD, AttributeTable
-from libs.common.errors import EntryRefused, GantryError
-from libs.common.events import InstanceStored, ObjectLost
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
-from libs.common.ports.log import EventLog
-from libs.common.runtime.consumer import Delivery, Poison
-from libs.common.runtime.losses import Losses, loss_of
-from libs.common.telemetry.logs import get_logger
-from libs.common.telemetry.metrics import Metrics
-from services.indexer.entries import conflict_of, entry_of, head_length, namesake_of
-from services.indexer.healing import Healing
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
+from gantry.common.errors import EntryRefused, GantryError
+from gantry.common.events import InstanceStored, ObjectLost
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.consumer import Delivery, Poison
+from gantry.common.runtime.losses import Losses, loss_of
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.indexer.entries import conflict_of, entry_of, head_length, namesake_of
+from gantry.services.indexer.healing import Healing
 
 _logger = get_logger("indexer")
 _SENT_AGAIN = (Outcome.REDUNDANT, Outcome.REDELIVERED)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from libs.common.dicom.attributes import STANDARD, AttributeTable
-from libs.common.errors import EntryRefused, GantryError
-from libs.common.events import InstanceStored, ObjectLost
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import InstanceEntry, SearchIndex
-from libs.common.runtime.losses import loss_of
-from libs.common.telemetry.logs import get_logger
-from services.indexer.entries import entry_of
-from services.indexer.handlers import read_head
+from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
+from gantry.common.errors import EntryRefused, GantryError
+from gantry.common.events import InstanceStored, ObjectLost
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import InstanceEntry, SearchIndex
+from gantry.common.runtime.losses import loss_of
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.indexer.entries import entry_of
+from gantry.services.indexer.handlers import read_head
 
 _said = get_logger("indexer")
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from libs.common.clock import Clock
-from libs.common.dicom.storage_classes import StorageClasses
-from libs.common.net import Association, Service
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.log import EventLog
-from libs.common.telemetry.metrics import Metrics
-from libs.common.ul import Ability
-from libs.common.web.routes import Resource
-from libs.common.web.server import Handler
-from services.ingest.handlers import StorageService
-from services.ingest.keeping import IngestSettings, Keeper
-from services.ingest.web import StoreInstances
+from gantry.common.clock import Clock
+from gantry.common.dicom.standard.sop_classes import StorageClasses
+from gantry.common.net import Association, Service
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.log import EventLog
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.ul import Ability
+from gantry.common.web.routes import Resource
+from gantry.common.web.server import Handler
+from gantry.services.ingest.c_store import StorageService
+from gantry.services.ingest.commit import IngestSettings, Keeper
+from gantry.services.ingest.stow.handler import StoreInstances
 
 
 def build(

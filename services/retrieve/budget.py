@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from libs.common.errors import DependencyUnavailable
+from gantry.common.errors import DependencyUnavailable
 
 
 class Unavailable(DependencyUnavailable):

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import structlog
 
-from libs.common.errors import Corrupt
-from libs.common.ports.index import Location
-from libs.common.telemetry.metrics import Metrics
+from gantry.common.errors import Corrupt
+from gantry.common.ports.index import Location
+from gantry.common.telemetry.metrics import Metrics
 
 log = structlog.get_logger("gantry.retrieve")
 

@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from libs.common.dicom.layout import Layout
-from libs.common.dicom.part10 import file_meta
-from libs.common.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
-from libs.common.errors import NotUnderstood, TooLarge
-from libs.common.net import Source
-from libs.common.ports.index import Location
-from services.retrieve.fragments import FrameFinder
-from services.retrieve.pixels.codecs import object_photometric
-from services.retrieve.pixels.converter import ConversionFailed, Converter, Readable
-from services.retrieve.pixels.frames import Frames
-from services.retrieve.pixels.image import Image, NoFrame, NoImage, image_of
-from services.retrieve.pixels.spool import Spool, SpoolSource
-from services.retrieve.reading import Objects, pixels_end
-from services.retrieve.recoding import Recoding, Step, decoding, recoding
-from services.retrieve.sources import (
+from gantry.common.dicom.encoding.part10 import file_meta
+from gantry.common.dicom.scan.layout import Layout
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
+from gantry.common.errors import NotUnderstood, TooLarge
+from gantry.common.net import Source
+from gantry.common.ports.index import Location
+from gantry.services.retrieve.pixels.codecs import object_photometric
+from gantry.services.retrieve.pixels.converter import ConversionFailed, Converter, Readable
+from gantry.services.retrieve.pixels.frame_finder import FrameFinder
+from gantry.services.retrieve.pixels.frames import Frames
+from gantry.services.retrieve.pixels.image import Image, NoFrame, NoImage, image_of
+from gantry.services.retrieve.pixels.spool import Spool, SpoolSource
+from gantry.services.retrieve.reading import Objects, pixels_end
+from gantry.services.retrieve.recoding import Recoding, Step, decoding, recoding
+from gantry.services.retrieve.sources import (
     BytesSource,
     FragmentsSource,
     InflatedSource,

@@ -1,7 +1,7 @@
 """Objects and parts of them: whole and verified, by range, their headers; the layout where the index has none.
 
 Offsets are those of the data set, inflated where it is deflated. An object that is lost, cut short or changed is
-`Damaged`, and reported (`services.retrieve.damage`).
+`Damaged`, and reported (`gantry.services.retrieve.damage`).
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from libs.common.dicom.elements import skip
-from libs.common.dicom.layout import Layout, unpack_layout
-from libs.common.dicom.scan import Limits, Scanner
-from libs.common.dicom.syntax import UNDEFINED, read_element, syntax_of
-from libs.common.dicom.transfer_syntaxes import encoding_of
-from libs.common.errors import NotFound, NotUnderstood, TooLarge
-from libs.common.events import BulkElement
-from libs.common.net import Source
-from libs.common.ports.blobs import OPEN_AHEAD, BlobReader, BlobStore, Part
-from libs.common.ports.index import Location
-from services.retrieve.damage import MISSING, WRONG_DIGEST, WRONG_SIZE, Damaged, DamageReports
-from services.retrieve.sources import (
+from gantry.common.dicom.encoding.elements import skip
+from gantry.common.dicom.encoding.syntax import UNDEFINED, read_element, syntax_of
+from gantry.common.dicom.scan.layout import BulkElement, Layout, unpack_layout
+from gantry.common.dicom.scan.scanner import Limits, Scanner
+from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
+from gantry.common.errors import NotFound, NotUnderstood, TooLarge
+from gantry.common.net import Source
+from gantry.common.ports.blobs import OPEN_AHEAD, BlobReader, BlobStore, Part
+from gantry.common.ports.index import Location
+from gantry.services.retrieve.damage import MISSING, WRONG_DIGEST, WRONG_SIZE, Damaged, DamageReports
+from gantry.services.retrieve.sources import (
     CHUNK,
     BytesSource,
     Digest,
@@ -31,7 +30,7 @@ from services.retrieve.sources import (
     pass_over,
     read_exactly,
 )
-from services.retrieve.threads import in_thread
+from gantry.services.retrieve.threads import in_thread
 
 MAX_HEADER = 64 << 20
 """Bytes of a header that is read into memory, less the bulk in it."""

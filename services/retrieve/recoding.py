@@ -6,15 +6,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from libs.common.dicom.encoding.rewriting import WIDTHS, Rewriter
-from libs.common.dicom.layout import Layout
-from libs.common.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
-from libs.common.errors import NotUnderstood
-from services.retrieve.pixels.image import GE_PRIVATE, PIXEL_DATA
-from services.retrieve.reading import kept
+from gantry.common.dicom.encoding.rewriting import WIDTHS, Rewriter
+from gantry.common.dicom.scan.layout import Layout
+from gantry.common.dicom.standard.tags import (
+    EXTENDED_OFFSET_TABLE,
+    EXTENDED_OFFSET_TABLE_LENGTHS,
+    PHOTOMETRIC_INTERPRETATION,
+    PIXEL_DATA,
+)
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
+from gantry.common.errors import NotUnderstood
+from gantry.services.retrieve.pixels.image import GE_PRIVATE
+from gantry.services.retrieve.reading import kept
 
-_PHOTOMETRIC = 0x00280004
-_OFFSET_TABLES = (0x7FE00001, 0x7FE00002)
+_OFFSET_TABLES = (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS)
 _MOST = 0xFFFFFFFE
 
 
@@ -82,7 +87,7 @@ def decoding(
     `NotUnderstood`, also where they are too long for one element."""
     rewriter = Rewriter(encoding_of(transfer_syntax), wanted == EXPLICIT_LITTLE_ENDIAN, drop=_OFFSET_TABLES)
     said = photometric.encode("ascii", "replace")
-    replaced = {_PHOTOMETRIC: said + b" " * (len(said) % 2)}
+    replaced = {PHOTOMETRIC_INTERPRETATION: said + b" " * (len(said) % 2)}
     steps = header_steps(rewriter, layout, pieces, False, replaced)
     pad = length % 2
     if length + pad > _MOST or layout.pixel_data is None:

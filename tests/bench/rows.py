@@ -15,13 +15,13 @@ from pathlib import Path
 
 import uvloop
 
-from libs.cli.files import DicomFile, look, walk
-from libs.cli.identifiers import BOTH, encode, identifier
-from libs.cli.store import send_files
-from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
-from libs.common.net import Association, Peer, connect, scu
-from libs.common.net.client import associate
-from libs.common.ul.pdu import AssociateRequest, ProposedContext, encode_request
+from gantry.cli.files import DicomFile, look, walk
+from gantry.cli.identifiers import BOTH, encode, identifier
+from gantry.cli.store import send_files
+from gantry.common.dicom.standard.sop_classes import STORAGE_SOP_CLASSES
+from gantry.common.net import Association, Peer, connect, scu
+from gantry.common.net.client import associate
+from gantry.common.ul.pdu import AssociateRequest, ProposedContext, encode_request
 from tests.bench import contestants as field
 from tests.bench import corpus
 from tests.bench.contestants import Contestant
@@ -79,7 +79,7 @@ async def _find_all(peer: Peer, expected: int) -> list[bytes]:
 
 async def _studies(association: Association) -> list[list[str]]:
     """Keys that name each series that is there."""
-    from libs.cli.query import find_all
+    from gantry.cli.query import find_all
 
     keys = []
     studies, _, _ = await find_all(
@@ -207,7 +207,7 @@ def _retrieve(port: int, tool: str, *arguments: str) -> float:
 
 
 async def _study_uids(port: int) -> list[str]:
-    from libs.cli.query import find_all
+    from gantry.cli.query import find_all
 
     async with connect(Peer("127.0.0.1", port, "GANTRY", "BENCH"), [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
         query = identifier("STUDY", ["StudyInstanceUID"])
@@ -226,7 +226,7 @@ def send(folder: Path, quick: bool) -> list[Figure]:
     figures = []
     with running(field.gantry_engine(folder / "engine")) as server:
         senders = {
-            "gantry store": [sys.executable, "-m", "services", "store", f"GANTRY@127.0.0.1:{server.port}", str(data)],
+            "gantry store": [sys.executable, "-m", "gantry", "store", f"GANTRY@127.0.0.1:{server.port}", str(data)],
             "storescu": ["storescu", "-aec", "GANTRY", "+sd", "127.0.0.1", str(server.port), str(data)],
             "dcmsend": ["dcmsend", "-aec", "GANTRY", "+sd", "127.0.0.1", str(server.port), str(data)],
         }
@@ -306,7 +306,7 @@ def big(folder: Path, quick: bool) -> list[Figure]:
     ds.Rows = ds.Columns = 2048
     del ds.PixelData
     whole = file_bytes(ds)
-    from libs.common.dicom.part10 import parse_meta
+    from gantry.common.dicom.encoding.part10 import parse_meta
 
     head = whole[parse_meta(whole).data_set_offset :] + b"\xe0\x7f\x10\0OW\0\0" + size.to_bytes(4, "little")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from libs.cli.files import DicomFile, look
-from libs.cli.retrieve import FolderService, get_to
-from libs.common.dicom.part10 import parse_meta
-from libs.common.dimse import Command, Element
-from libs.common.ids import new_uid
-from libs.common.net import scu
+from gantry.cli.files import DicomFile, look
+from gantry.cli.retrieve import FolderService, get_to
+from gantry.common.dicom.encoding.part10 import parse_meta
+from gantry.common.dimse import Command, Element
+from gantry.common.ids import new_uid
+from gantry.common.net import scu
 from tests.conformance.conftest import EXPLICIT, MAX_OBJECT, Raw, Target
 from tests.support.asking import found, until
 from tests.support.elements import (

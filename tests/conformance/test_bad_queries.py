@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from libs.cli.commit import ask
-from libs.cli.identifiers import BOTH, encode, identifier
-from libs.cli.retrieve import FolderService
-from libs.common.dimse import Command, Element
-from libs.common.ids import new_uid
-from libs.common.net import MemorySink, Request, Server, Sink, connect, scu
-from libs.common.ul import Ability, AssociateReject, AssociateRequest, RoleSelection
+from gantry.cli.commit import ask
+from gantry.cli.identifiers import BOTH, encode, identifier
+from gantry.cli.retrieve import FolderService
+from gantry.common.dimse import Command, Element
+from gantry.common.ids import new_uid
+from gantry.common.net import MemorySink, Request, Server, Sink, connect, scu
+from gantry.common.ul import Ability, AssociateReject, AssociateRequest, RoleSelection
 from tests.conformance.conftest import Target
 from tests.support.asking import Modality, find, found, wait_for
 from tests.support.elements import CT, element, even, implicit

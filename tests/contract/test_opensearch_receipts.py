@@ -10,11 +10,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from libs.common.adapters.opensearch import OpenSearchIndex
-from libs.common.adapters.opensearch.client import Client, Operation, Written
-from libs.common.adapters.opensearch.documents import MOST_NEAR
-from libs.common.errors import DependencyUnavailable
-from libs.common.ports.index import Outcome
+from gantry.common.adapters.opensearch import OpenSearchIndex
+from gantry.common.adapters.opensearch.client import Client, Operation, Written
+from gantry.common.adapters.opensearch.documents import MOST_NEAR
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.index import Outcome
 from tests.contract.conftest import SEARCH_INDEXES
 from tests.support.entries import entry
 from tests.support.servers import remove_indices, required

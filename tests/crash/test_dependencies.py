@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from libs.cli.files import DicomFile, FileSource
-from libs.cli.identifiers import BOTH
-from libs.common.net import Association, connect, scu
+from gantry.cli.files import DicomFile, FileSource
+from gantry.cli.identifiers import BOTH
+from gantry.common.net import Association, connect, scu
 from tests.crash.conftest import MakeArchive, embedded
 from tests.support.asking import Modality, expect_exactly, found, get, until, wait_for
 from tests.support.objects import CT, study

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 from pydicom.dataset import Dataset
 from pynetdicom import build_context, evt
 
-from libs.common.net import scu
-from services.__main__ import main
+from gantry.common.net import scu
+from gantry.services.__main__ import main
 from tests.e2e.conftest import Site
 from tests.support import waiting as asking
 from tests.support.archive import ROOT, free_port
@@ -47,7 +47,7 @@ def gantry(*arguments: object) -> Done:
 def as_process(*arguments: object) -> Done:
     """The command as users run it."""
     done = subprocess.run(
-        [sys.executable, "-m", "services", *map(str, arguments)],
+        [sys.executable, "-m", "gantry", *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "200"},
         stdin=subprocess.DEVNULL,

@@ -17,9 +17,9 @@ from click.testing import CliRunner
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 
-from libs.common.net import scu
-from services.__main__ import main
-from services.testing import InProcessGantry
+from gantry.common.net import scu
+from gantry.services.__main__ import main
+from gantry.testing import InProcessGantry
 from tests.support import waiting as asking
 from tests.support.archive import RunningArchive, free_port
 from tests.support.certificates import Authority

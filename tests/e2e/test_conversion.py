@@ -11,9 +11,9 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import identifier
-from libs.common.net import scu
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import identifier
+from gantry.common.net import scu
 from tests.e2e.conftest import Site
 from tests.support import waiting as asking
 from tests.support.dcmtk import content

@@ -18,9 +18,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from libs.cli.files import DicomFile
-from libs.common.errors import AssociationRejected
-from libs.common.net import scu
+from gantry.cli.files import DicomFile
+from gantry.common.errors import AssociationRejected
+from gantry.common.net import scu
 from tests.e2e.conftest import EVERYTHING, Site
 from tests.support import waiting as asking
 from tests.support.archive import free_port

@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 from pydicom.dataset import Dataset
 
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import identifier
-from libs.common.net import scu
-from services.__main__ import main
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import identifier
+from gantry.common.net import scu
+from gantry.services.__main__ import main
 from tests.e2e.conftest import Site
 from tests.support import waiting as asking
 from tests.support.dicomweb import ask_json

@@ -11,10 +11,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AllStoragePresentationContexts, _config
 
-from libs.cli.commit import action_information
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import identifier
-from libs.common.net import scu
+from gantry.cli.commit import action_information
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import identifier
+from gantry.common.net import scu
 from tests.e2e.conftest import Site
 from tests.support import waiting as asking
 from tests.support.dcmtk import content

@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 import pytest
 from pydicom.dataset import Dataset
 
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import identifier
-from libs.common.net import scu
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import identifier
+from gantry.common.net import scu
 from tests.support.archive import ROOT, RunningArchive
 from tests.support.asking import Modality, wait_for
 from tests.support.dicomweb import ask_json
@@ -57,7 +57,7 @@ def by_qido(archive: RunningArchive, resource: str, **parameters: str) -> list[D
 def reindex(archive: RunningArchive) -> dict[str, int]:
     where = ("--config", str(archive.config), "--data", str(archive.folder / "data"))
     done = subprocess.run(
-        [sys.executable, "-m", "services", "reindex", "--json", *where],
+        [sys.executable, "-m", "gantry", "reindex", "--json", *where],
         cwd=ROOT,
         env={**os.environ, **archive.environment, "PYTHONPATH": str(ROOT)},
         capture_output=True,

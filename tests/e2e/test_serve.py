@@ -20,11 +20,11 @@ import pytest
 from click.testing import CliRunner, Result
 from pynetdicom import AE
 
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import identifier
-from libs.common.net import scu
-from services.__main__ import main
-from services.roles import EVERY, Role, dimse_port, http_port
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import identifier
+from gantry.common.net import scu
+from gantry.services.__main__ import main
+from gantry.services.roles import EVERY, Role, dimse_port, http_port
 from tests.support import waiting as asking
 from tests.support.archive import ROOT, RunningArchive
 from tests.support.dcmtk import content
@@ -121,7 +121,7 @@ def test_what_was_stored_is_there_after_a_restart(archive: RunningArchive, tmp_p
 
 def test_the_demo_succeeds() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "services", "demo"],
+        [sys.executable, "-m", "gantry", "demo"],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,

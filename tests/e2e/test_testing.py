@@ -13,8 +13,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 
-from services.testing import InProcessGantry
-from services.testing.client import Client
+from gantry.testing import InProcessGantry
+from gantry.testing.client import Client
 from tests.support.archive import ROOT
 from tests.support.engine import set_up_testcontainers
 from tests.support.objects import CT, data_set, study, write
@@ -81,7 +81,7 @@ def test_an_archive_that_cannot_start_says_why() -> None:
 EXAMPLE = """
 from pathlib import Path
 
-pytest_plugins = ["services.testing.plugin"]
+pytest_plugins = ["gantry.testing.plugin"]
 
 
 def test_our_sender(gantry, tmp_path):
@@ -104,7 +104,7 @@ def test_the_fixture_of_the_documentation_works(tmp_path: Path) -> None:
 @pytest.mark.timeout(600)  # the first test that asks for the image builds it
 def test_a_container_takes_what_a_sender_sends(tmp_path: Path) -> None:
     set_up_testcontainers()
-    from services.testing.container import GantryContainer
+    from gantry.testing.container import GantryContainer
 
     with GantryContainer(required("gantry").address).admitting("CT1") as archive:
         ds = data_set(patient="P8")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from libs.cli.identifiers import BOTH, encode, identifier
-from libs.cli.retrieve import FolderService
-from libs.common.config.tls import client_context, server_context
-from libs.common.errors import PeerError
-from libs.common.net import Peer, Server, connect, scu
+from gantry.cli.identifiers import BOTH, encode, identifier
+from gantry.cli.retrieve import FolderService
+from gantry.common.config.tls import client_context, server_context
+from gantry.common.errors import PeerError
+from gantry.common.net import Peer, Server, connect, scu
 from tests.support.archive import ROOT, RunningArchive, free_port
 from tests.support.asking import Modality, get, uids_of, wait_for
 from tests.support.certificates import Authority, Pair, settings
@@ -40,7 +40,7 @@ class Secured:
 
     def gantry(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         verb, *rest = arguments
-        command = [sys.executable, "-m", "services", verb, self.archive.address, "--timeout", "10", *rest]
+        command = [sys.executable, "-m", "gantry", verb, self.archive.address, "--timeout", "10", *rest]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from libs.cli.files import DicomFile
-from libs.cli.store import send_files
-from libs.common.net import scu
-from services.roles import Role
+from gantry.cli.files import DicomFile
+from gantry.cli.store import send_files
+from gantry.common.net import scu
+from gantry.services.roles import Role
 from tests.faults.conftest import DEADLINE, Cluster
 from tests.support.asking import expect_exactly, find, get, uids_of
 from tests.support.objects import study

@@ -12,19 +12,19 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import BOTH, identifier
-from libs.cli.query import find_all
-from libs.cli.retrieve import FolderService, get_to
-from libs.cli.store import send_files
-from libs.common.clock import SystemClock
-from libs.common.config.load import load_settings
-from libs.common.dicom.part10 import parse_meta
-from libs.common.dimse import Element
-from libs.common.errors import PeerError
-from libs.common.events import decode
-from libs.common.net import Peer, connect, scu
-from services.stores import Stores, open_stores
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import BOTH, identifier
+from gantry.cli.query import find_all
+from gantry.cli.retrieve import FolderService, get_to
+from gantry.cli.store import send_files
+from gantry.common.clock import SystemClock
+from gantry.common.config.load import load_settings
+from gantry.common.dicom.encoding.part10 import parse_meta
+from gantry.common.dimse import Element
+from gantry.common.errors import PeerError
+from gantry.common.events import decode
+from gantry.common.net import Peer, connect, scu
+from gantry.services.process.stores import Stores, open_stores
 from tests.support.archive import RunningArchive
 from tests.support.objects import bytes_of
 

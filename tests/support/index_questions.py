@@ -6,18 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from libs.common.dicom.matching import (
-    Alike,
-    Condition,
-    Empty,
-    Every,
-    Item,
-    Range,
-    Single,
-    UidList,
-    Wildcard,
-)
-from libs.common.ports.index import InstanceEntry
+from gantry.common.dicom.query.matching import Alike, Condition, Empty, Every, Item, Range, Single, UidList, Wildcard
+from gantry.common.ports.index import InstanceEntry
 from tests.support.entries import entry
 
 NAME, ID, DATE, ACCESSION, MODALITY, STUDY, SERIES, SOP = (

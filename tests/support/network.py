@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from libs.common.net import Association
-from libs.common.ul import AssociateReject, AssociateRequest
+from gantry.common.net import Association
+from gantry.common.ul import AssociateReject, AssociateRequest
 
 
 class Silence:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from libs.common.net import Peer, Server, connect
-from services.retrieve.suboperations import SubOperations, Transfer
+from gantry.common.net import Peer, Server, connect
+from gantry.services.retrieve.dimse.suboperations import SubOperations, Transfer
 from tests.support.wire import CT
 from tests.unit.common.net.conftest import Echo, Seen
 

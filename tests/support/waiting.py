@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pydicom
 
-from libs.cli.commit import ask
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import BOTH, identifier
-from libs.cli.query import find_all
-from libs.cli.store import send_files
-from libs.common.net import Peer, connect, scu
+from gantry.cli.commit import ask
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import BOTH, identifier
+from gantry.cli.query import find_all
+from gantry.cli.store import send_files
+from gantry.common.net import Peer, connect, scu
 
 
 def store(peer: Peer, files: Iterable[DicomFile]) -> None:

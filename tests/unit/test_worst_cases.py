@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 import pytest
 
-from libs.common.dicom.matching import _pattern
-from libs.common.dimse import Assembler
-from libs.common.dimse.command import Command, CommandError
-from libs.common.errors import GantryError
-from libs.common.net.proxy import SIGNATURE, ProxyError, decode
-from libs.common.ul import Fragment, PduError, UpperLayer
-from libs.common.ul.pdu import decode_request
-from libs.common.web.routes import Match, Resource
-from services.query.search import place_of, search_of
-from services.retrieve.pixels.image import frame_numbers
-from services.retrieve.pixels.look import look_of
+from gantry.common.dicom.query.matching import _pattern
+from gantry.common.dimse import Assembler
+from gantry.common.dimse.command import Command, CommandError
+from gantry.common.errors import GantryError
+from gantry.common.net.proxy import SIGNATURE, ProxyError, decode
+from gantry.common.ul import Fragment, PduError, UpperLayer
+from gantry.common.ul.pdu import decode_request
+from gantry.common.web.routes import Match, Resource
+from gantry.services.query.qido_parameters import place_of, search_of
+from gantry.services.retrieve.pixels.image import frame_numbers
+from gantry.services.retrieve.pixels.look import look_of
 from tests.support.wire import RELEASE_RQ, pdata, pdv, rq_bytes
 from tests.support.work import LINEAR, growth
 

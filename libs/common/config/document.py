@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from libs.common.errors import ConfigError
+from gantry.common.errors import ConfigError
 
 Location = Sequence[str | int]
 

@@ -22,10 +22,10 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from libs.common.config.document import Document, read
-from libs.common.config.load import PEERS, plain
-from libs.common.config.settings import AeTitle, Cidr
-from libs.common.ids import is_ae_title
+from gantry.common.config.document import Document, read
+from gantry.common.config.load import PEERS, plain
+from gantry.common.config.settings import AeTitle, Cidr
+from gantry.common.ids import is_ae_title
 
 
 class Permission(StrEnum):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import structlog
 
-from libs.common.clock import Clock
-from libs.common.config.policy import Policy, read_policy
-from libs.common.config.watched import WatchedFiles
-from libs.common.errors import ConfigError
+from gantry.common.clock import Clock
+from gantry.common.config.policy import Policy, read_policy
+from gantry.common.config.watched import WatchedFiles
+from gantry.common.errors import ConfigError
 
 
 class PolicyFile:

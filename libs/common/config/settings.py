@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from libs.common.ids import is_ae_title, is_uid
+from gantry.common.ids import is_ae_title, is_uid
 
 _MIB = 1 << 20
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import structlog
 
-from libs.common.clock import Clock
-from libs.common.config.settings import Tls
-from libs.common.config.watched import WatchedFiles
-from libs.common.errors import ConfigError
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Tls
+from gantry.common.config.watched import WatchedFiles
+from gantry.common.errors import ConfigError
 
 
 def server_context(tls: Tls) -> ssl.SSLContext | None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import structlog
 
-from libs.common.net.proxy import Network, Origin, ProxyError, decode, expected_length, is_trusted
+from gantry.common.net.proxy import Network, Origin, ProxyError, decode, expected_length, is_trusted
 
 log = structlog.get_logger("gantry.net")
 

@@ -14,32 +14,17 @@ from contextlib import contextmanager
 
 import structlog
 
-from libs.common.dimse import (
-    Assembler,
-    Command,
-    CommandField,
-    CommandReceived,
-    DataReceived,
-    DimseError,
-)
-from libs.common.dimse.command import Element
-from libs.common.errors import AssociationAborted, GantryError, IdentifierError, PeerTimeout, TooLarge
-from libs.common.net.background import spawn
-from libs.common.net.connection import Connection
-from libs.common.net.observing import AssociationObserver
-from libs.common.net.outgoing import Outgoing, Staged
-from libs.common.net.responses import Answer, Inbox, Responses
-from libs.common.net.service import MemorySink, Request, Service, Sink, Source
-from libs.common.net.tally import Tally
-from libs.common.ul import (
-    Aborted,
-    AcceptedContext,
-    Fragment,
-    Indication,
-    PduError,
-    Released,
-    ReleaseRequested,
-)
+from gantry.common.dimse import Assembler, Command, CommandField, CommandReceived, DataReceived, DimseError
+from gantry.common.dimse.command import Element
+from gantry.common.errors import AssociationAborted, GantryError, IdentifierError, PeerTimeout, TooLarge
+from gantry.common.net.background import spawn
+from gantry.common.net.connection import Connection
+from gantry.common.net.observing import AssociationObserver
+from gantry.common.net.outgoing import Outgoing, Staged
+from gantry.common.net.responses import Answer, Inbox, Responses
+from gantry.common.net.service import MemorySink, Request, Service, Sink, Source
+from gantry.common.net.tally import Tally
+from gantry.common.ul import Aborted, AcceptedContext, Fragment, Indication, PduError, Released, ReleaseRequested
 
 log = structlog.get_logger("gantry.net")
 

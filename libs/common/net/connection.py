@@ -16,11 +16,11 @@ from typing import Any, cast
 
 import structlog
 
-from libs.common.errors import AssociationAborted
-from libs.common.net.proxy import Origin
-from libs.common.net.sockets import tune
-from libs.common.ul import Aborted, Fragment, Indication, Limits, UpperLayer
-from libs.common.ul.upper_layer import WORKSPACE
+from gantry.common.errors import AssociationAborted
+from gantry.common.net.proxy import Origin
+from gantry.common.net.sockets import tune
+from gantry.common.ul import Aborted, Fragment, Indication, Limits, UpperLayer
+from gantry.common.ul.upper_layer import WORKSPACE
 
 log = structlog.get_logger("gantry.net")
 

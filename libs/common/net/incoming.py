@@ -7,12 +7,12 @@ import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from libs.common.net.association import Association
-from libs.common.net.connection import Connection, tls_words
-from libs.common.net.proxy import Origin
-from libs.common.net.service import Service
-from libs.common.ul import (
+from gantry.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gantry.common.net.association import Association
+from gantry.common.net.connection import Connection, tls_words
+from gantry.common.net.proxy import Origin
+from gantry.common.net.service import Service
+from gantry.common.ul import (
     Aborted,
     AcceptedContext,
     AssociateAccept,
@@ -23,10 +23,10 @@ from libs.common.ul import (
     Requested,
     negotiate,
 )
-from libs.common.ul.pdu import APPLICATION_CONTEXT_NAME
+from gantry.common.ul.pdu import APPLICATION_CONTEXT_NAME
 
 if TYPE_CHECKING:
-    from libs.common.net.server import Server
+    from gantry.common.net.server import Server
 
 _TIME_TO_ASK = 1.0
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
-from libs.common.dimse import Command, PduFrame, message_pdus
-from libs.common.errors import AssociationAborted, Corrupt, PeerTimeout
-from libs.common.net.connection import Connection
-from libs.common.net.service import Source
+from gantry.common.dimse import Command, PduFrame, message_pdus
+from gantry.common.errors import AssociationAborted, Corrupt, PeerTimeout
+from gantry.common.net.connection import Connection
+from gantry.common.net.service import Source
 
 
 class Staged:

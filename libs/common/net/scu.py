@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from libs.common.dimse import Command, CommandField, Element
-from libs.common.errors import ContextNotAccepted
-from libs.common.net.association import Association
-from libs.common.net.service import Source
-from libs.common.ul import AcceptedContext
+from gantry.common.dimse import Command, CommandField, Element
+from gantry.common.errors import ContextNotAccepted
+from gantry.common.net.association import Association
+from gantry.common.net.service import Source
+from gantry.common.ul import AcceptedContext
 
 VERIFICATION = "1.2.840.10008.1.1"
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"

@@ -16,18 +16,13 @@ from typing import Protocol
 
 import structlog
 
-from libs.common.net.acceptor import Acceptor, listen
-from libs.common.net.association import Association
-from libs.common.net.incoming import Incoming, Opening, Unassociated, handshake_words
-from libs.common.net.observing import AssociationObserver
-from libs.common.net.proxy import Network, Origin
-from libs.common.net.service import Service
-from libs.common.ul import (
-    Ability,
-    AssociateReject,
-    AssociateRequest,
-    Limits,
-)
+from gantry.common.net.acceptor import Acceptor, listen
+from gantry.common.net.association import Association
+from gantry.common.net.incoming import Incoming, Opening, Unassociated, handshake_words
+from gantry.common.net.observing import AssociationObserver
+from gantry.common.net.proxy import Network, Origin
+from gantry.common.net.service import Service
+from gantry.common.ul import Ability, AssociateReject, AssociateRequest, Limits
 
 log = structlog.get_logger("gantry.net")
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from libs.common.dimse import Command, message_pdus, response_to
-from libs.common.dimse.command import Element, Value
-from libs.common.errors import TooLarge
-from libs.common.ul import Abilities, AcceptedContext
+from gantry.common.dimse import Command, message_pdus, response_to
+from gantry.common.dimse.command import Element, Value
+from gantry.common.errors import TooLarge
+from gantry.common.ul import Abilities, AcceptedContext
 
 if TYPE_CHECKING:
-    from libs.common.net.association import Association
+    from gantry.common.net.association import Association
 
 PENDING = 0xFF00
 PENDING_WARNING = 0xFF01

@@ -17,15 +17,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from libs.common.clock import Clock
-from libs.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
-from libs.common.events import DeadLetter, Event, decode
-from libs.common.ids import DEFAULT_PARTITION
-from libs.common.ports.log import Consumer, EventLog, Record
-from libs.common.runtime.backoff import Delays
-from libs.common.runtime.failpoints import FailPoint, reach
-from libs.common.telemetry.logs import get_logger
-from libs.common.telemetry.metrics import Metrics
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
+from gantry.common.events import DeadLetter, Event, decode
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.log import Consumer, EventLog, Record
+from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 _LAG_EVERY_SECONDS = 15.0

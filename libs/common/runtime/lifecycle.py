@@ -15,9 +15,9 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Protocol
 
-from libs.common.clock import Clock
-from libs.common.tasks import end_tasks
-from libs.common.telemetry.logs import get_logger
+from gantry.common.clock import Clock
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
 
 
 class State(Enum):

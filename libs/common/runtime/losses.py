@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 
-from libs.common.clock import Clock
-from libs.common.errors import DependencyUnavailable
-from libs.common.events import ObjectLost
-from libs.common.ids import receipt_in_key
-from libs.common.ports.index import InstanceKey, Location, Loss
-from libs.common.ports.log import EventLog
-from libs.common.runtime.integrity import Damage
-from libs.common.tasks import end_tasks
-from libs.common.telemetry.logs import get_logger
-from libs.common.telemetry.metrics import Metrics
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import ObjectLost
+from gantry.common.ids import receipt_in_key
+from gantry.common.ports.index import InstanceKey, Location, Loss
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.integrity import Damage
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
 
 _REMEMBERED = 10_000
 _logger = get_logger("integrity")

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from struct import Struct
 
-from libs.common.ul.indications import (
+from gantry.common.ul.indications import (
     Aborted,
     Accepted,
     Fragment,
@@ -25,7 +25,7 @@ from libs.common.ul.indications import (
     ReleaseRequested,
     Requested,
 )
-from libs.common.ul.pdu import (
+from gantry.common.ul.pdu import (
     RELEASE_RP,
     RELEASE_RQ,
     AssociateAccept,
@@ -39,7 +39,7 @@ from libs.common.ul.pdu import (
     encode_reject,
     encode_request,
 )
-from libs.common.ul.states import ACTIONS, TABLE, Effect, Event, State
+from gantry.common.ul.states import ACTIONS, TABLE, Effect, Event, State
 
 _PDU_HEADER = Struct(">BBI").unpack_from
 _PDV_HEADER = Struct(">IBB").unpack_from

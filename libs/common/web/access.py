@@ -20,9 +20,9 @@ from pathlib import Path
 
 import structlog
 
-from libs.common.errors import ConfigError
-from libs.common.web.errors import HttpProblem
-from libs.common.web.headers import items
+from gantry.common.errors import ConfigError
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.headers import items
 
 _MOST_HOPS = 32
 _LONGEST_ADDRESS = 128

@@ -22,10 +22,10 @@ from aiohttp.http import HttpVersion10, HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
-from libs.common.web.access import address_of
-from libs.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
-from libs.common.web.headers import combined
-from libs.common.web.progress import SLOWEST, Progress, unsent
+from gantry.common.web.access import address_of
+from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
+from gantry.common.web.headers import combined
+from gantry.common.web.progress import SLOWEST, Progress, unsent
 
 log = structlog.get_logger("gantry.web")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from libs.common.errors import (
+from gantry.common.errors import (
     DependencyUnavailable,
     GantryError,
     IdentifierError,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote
 
-from libs.common.ids import is_uid
-from libs.common.web.errors import HttpProblem
+from gantry.common.ids import is_uid
+from gantry.common.web.errors import HttpProblem
 
 BASE = "/dicom-web"
 WADO_URI = "/wado"

@@ -16,12 +16,12 @@ from typing import NoReturn
 import structlog
 from aiohttp import web
 
-from libs.common.errors import ConfigError, GantryError
-from libs.common.web.access import Access, Caller
-from libs.common.web.bodies import BEGUN, CORS
-from libs.common.web.connections import Connection, Connections, Protocols, Request, Room, WebLimits, as_response
-from libs.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
-from libs.common.web.routes import BASE, Match, Resource, Service, allowed, find, is_ours, is_page
+from gantry.common.errors import ConfigError, GantryError
+from gantry.common.web.access import Access, Caller
+from gantry.common.web.bodies import BEGUN, CORS
+from gantry.common.web.connections import Connection, Connections, Protocols, Request, Room, WebLimits, as_response
+from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
+from gantry.common.web.routes import BASE, Match, Resource, Service, allowed, find, is_ours, is_page
 
 log = structlog.get_logger("gantry.web")
 

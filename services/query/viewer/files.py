@@ -8,8 +8,8 @@ from functools import cache
 from hashlib import blake2s
 from pathlib import Path
 
-from libs.common.dicom.dictionary import DICTIONARY
-from libs.common.web.routes import BASE
+from gantry.common.dicom.standard.dictionary import DICTIONARY
+from gantry.common.web.routes import BASE
 
 _HERE = Path(__file__).parent
 _PAGE = {"": "index.html", "viewer/viewer.css": "viewer.css", "viewer/viewer.js": "viewer.js"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.retrieve.pixels.image import SUBSAMPLED, Image
+from gantry.services.retrieve.pixels.image import SUBSAMPLED, Image
 
 _ROOT = "1.2.840.10008.1.2"
 ENCAPSULATED_UNCOMPRESSED = f"{_ROOT}.1.98"

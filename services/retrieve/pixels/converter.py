@@ -6,19 +6,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from libs.common.net import Source
-from services.retrieve.budget import Budget, Unavailable
-from services.retrieve.pixels.image import Image
-from services.retrieve.pixels.look import Look
-from services.retrieve.pixels.pool import ConversionFailed, PoolLimits, WorkerPool
-from services.retrieve.pixels.spool import Spool
+from gantry.common.net import Source
+from gantry.services.retrieve.budget import Budget, Unavailable
+from gantry.services.retrieve.pixels.image import Image
+from gantry.services.retrieve.pixels.look import Look
+from gantry.services.retrieve.pixels.pool import ConversionFailed, PoolLimits, WorkerPool
+from gantry.services.retrieve.pixels.spool import Spool
 
 __all__ = ["ConversionFailed", "Converter", "ConverterLimits", "Readable", "Unavailable"]
 
 MAX_FRAME = 1 << 30
 MAX_PICTURE = 256 << 20
-DECODE = ("services.retrieve.pixels.decoding", "decode")
-RENDER = ("services.retrieve.pixels.rendering", "render")
+DECODE = ("gantry.services.retrieve.pixels.decoding", "decode")
+RENDER = ("gantry.services.retrieve.pixels.rendering", "render")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 
-from services.retrieve.pixels.codecs import (
-    DECODED,
-    DEFLATED_FRAMES,
-    ENCAPSULATED_UNCOMPRESSED,
-    JPEG,
-    planar_of,
-)
-from services.retrieve.pixels.colours import halved, to_rgb, whole
-from services.retrieve.pixels.image import SUBSAMPLED, Image
-from services.retrieve.pixels.worker import CannotDo, Files
+from gantry.services.retrieve.pixels.codecs import DECODED, DEFLATED_FRAMES, ENCAPSULATED_UNCOMPRESSED, JPEG, planar_of
+from gantry.services.retrieve.pixels.colours import halved, to_rgb, whole
+from gantry.services.retrieve.pixels.image import SUBSAMPLED, Image
+from gantry.services.retrieve.pixels.worker import CannotDo, Files
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from struct import iter_unpack
 
-from services.retrieve.pixels.codecs import (
+from gantry.services.retrieve.pixels.codecs import (
     ENCAPSULATED_UNCOMPRESSED,
     HIGH_THROUGHPUT,
     JPEG,
@@ -17,7 +17,7 @@ from services.retrieve.pixels.codecs import (
     JPEG_LS,
     RLE,
 )
-from services.retrieve.pixels.image import Image
+from gantry.services.retrieve.pixels.image import Image
 
 HEAD = 12
 """Bytes of a fragment that tell whether a codestream begins with it."""

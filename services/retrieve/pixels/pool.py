@@ -17,15 +17,15 @@ from typing import Any
 
 import structlog
 
-from libs.common.errors import GantryError
-from services.retrieve.budget import Unavailable
-from services.retrieve.pixels.spool import Spool
-from services.retrieve.pixels.turns import Turns
-from services.retrieve.pixels.worker import JOB, MAX_ANSWER, READY
+from gantry.common.errors import GantryError
+from gantry.services.retrieve.budget import Unavailable
+from gantry.services.retrieve.pixels.spool import Spool
+from gantry.services.retrieve.pixels.turns import Turns
+from gantry.services.retrieve.pixels.worker import JOB, MAX_ANSWER, READY
 
 log = structlog.get_logger("gantry.retrieve")
 
-_MAIN = "from services.retrieve.pixels.worker import main; main({}, {})"
+_MAIN = "from gantry.services.retrieve.pixels.worker import main; main({}, {})"
 _ATTEMPTS = 2
 _START = 60.0
 

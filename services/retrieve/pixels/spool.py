@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
-from libs.common.errors import DependencyUnavailable
-from libs.common.net import Source
-from services.retrieve.threads import in_thread
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.net import Source
+from gantry.services.retrieve.threads import in_thread
 
 _CHUNK = 1 << 18
 P = ParamSpec("P")

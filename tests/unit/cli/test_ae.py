@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from libs.cli.ae import ae
+from gantry.cli.ae import ae
 
 ROOT = Path(__file__).parents[3]
 SERVER = """
 import asyncio
-from libs.common.config.policy import Policy
-from libs.common.net import Server
-from services.gatekeeper import PolicyGatekeeper
-from services.verification import VerificationService
+from gantry.common.config.policy import Policy
+from gantry.common.net import Server
+from gantry.services.process.admission import PolicyGatekeeper
+from gantry.services.process.verification import VerificationService
 from tests.support.network import Silence
 async def main():
     policy = Policy("REMOTE", {}, lab=True)

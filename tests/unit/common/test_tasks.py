@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from libs.common import tasks
-from libs.common.tasks import end_tasks
+from gantry.common import tasks
+from gantry.common.tasks import end_tasks
 
 
 async def test_a_task_that_loses_its_first_cancellation_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

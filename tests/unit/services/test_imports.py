@@ -14,18 +14,19 @@ CLUSTER = ("opensearchpy", "aiokafka", "aiobotocore", "botocore")
 
 HEAVY = {
     "what every process of the archive begins with": (
-        "services.serve, services.archive",
-        (*DECODERS, *CLUSTER, "services.retrieve", "services.door"),
+        "gantry.services.commands.serve, gantry.services.process.archive",
+        (*DECODERS, *CLUSTER, "gantry.services.retrieve", "gantry.services.frontdoor"),
     ),
     "all roles, on embedded stores": (
-        "services.ingest.app, services.query.app, services.retrieve.app, services.commitment.app, services.indexer.app,"
-        "services.upkeep.archiver, services.upkeep.sweeper, services.stores",
-        (*DECODERS, *CLUSTER, "libs.common.adapters.opensearch"),
+        "gantry.services.ingest.app, gantry.services.query.app, gantry.services.retrieve.app, "
+        "gantry.services.commitment.app, gantry.services.indexer.app, "
+        "gantry.services.maintenance.sealing, gantry.services.maintenance.sweeper, gantry.services.process.stores",
+        (*DECODERS, *CLUSTER, "gantry.common.adapters.opensearch"),
     ),
-    "the indexer": ("services.indexer.app", ("aiohttp",)),
-    "the door": ("services.door.app", (*DECODERS, *CLUSTER, "sqlite3")),
-    "gantry echo": ("services.__main__, libs.cli.store", (*DECODERS, *CLUSTER, "aiohttp")),
-    "gantry --help": ("services.__main__", (*DECODERS, *CLUSTER, "aiohttp", "asyncio", "rich")),
+    "the indexer": ("gantry.services.indexer.app", ("aiohttp",)),
+    "the door": ("gantry.services.frontdoor.app", (*DECODERS, *CLUSTER, "sqlite3")),
+    "gantry echo": ("gantry.services.__main__, gantry.cli.store", (*DECODERS, *CLUSTER, "aiohttp")),
+    "gantry --help": ("gantry.services.__main__", (*DECODERS, *CLUSTER, "aiohttp", "asyncio", "rich")),
 }
 
 

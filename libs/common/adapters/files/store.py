@@ -1,4 +1,4 @@
-"""`libs.common.ports.blobs.BlobStore` on a folder."""
+"""`gantry.common.ports.blobs.BlobStore` on a folder."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
 
-from libs.common.adapters.files.blocks import Blocks
-from libs.common.adapters.files.committer import Committer, Job, Room, fsync_folder
-from libs.common.adapters.files.problems import DEPENDENCY, refused, translating
-from libs.common.adapters.files.reader import FileReader, read_parts
-from libs.common.adapters.files.sealers import SLOT, Sealers
-from libs.common.adapters.files.temp import TempFolder
-from libs.common.adapters.files.waiting import uncancelled
-from libs.common.adapters.files.writer import FileWriter
-from libs.common.errors import DependencyUnavailable
-from libs.common.ids import require_object_key
-from libs.common.ports.blobs import OPEN_AHEAD, BlobStat, Buffer, Part
+from gantry.common.adapters.files.direct_io import Blocks
+from gantry.common.adapters.files.errors import DEPENDENCY, refused, translating
+from gantry.common.adapters.files.fsync_pool import SLOT, Sealers
+from gantry.common.adapters.files.group_commit import Committer, Job, Room, fsync_folder
+from gantry.common.adapters.files.reader import FileReader, read_parts
+from gantry.common.adapters.files.temp import TempFolder
+from gantry.common.adapters.files.uncancelled import uncancelled
+from gantry.common.adapters.files.writer import FileWriter
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ids import require_object_key
+from gantry.common.ports.blobs import OPEN_AHEAD, BlobStat, Buffer, Part
 
 _PAGE = 1000
 

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 
-from libs.common.adapters.files.blocks import Blocks
-from libs.common.adapters.files.committer import Room
-from libs.common.adapters.files.problems import refused
-from libs.common.adapters.files.temp import TempFolder
-from libs.common.adapters.files.waiting import uncancelled
-from libs.common.errors import GantryError
-from libs.common.ports.blobs import Buffer
+from gantry.common.adapters.files.direct_io import Blocks
+from gantry.common.adapters.files.errors import refused
+from gantry.common.adapters.files.group_commit import Room
+from gantry.common.adapters.files.temp import TempFolder
+from gantry.common.adapters.files.uncancelled import uncancelled
+from gantry.common.errors import GantryError
+from gantry.common.ports.blobs import Buffer
 
 BUFFER_SIZE = 512 * 1024
 # Dirty pages are the kernel's memory, but ours to bound: a 2 GB object must not fill the page cache, and must not leave
@@ -29,7 +29,7 @@ Seal = Callable[[list[Buffer], int, str], "asyncio.Future[None]"]
 
 
 class FileWriter:
-    """`libs.common.ports.blobs.BlobWriter` into a temp file."""
+    """`gantry.common.ports.blobs.BlobWriter` into a temp file."""
 
     def __init__(self, seal: Seal, temp: TempFolder, blocks: Blocks, threads: Executor, room: Room) -> None:
         self._seal = seal

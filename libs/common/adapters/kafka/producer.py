@@ -16,9 +16,9 @@ from aiokafka.errors import (
     UnknownProducerId,
 )
 
-from libs.common.adapters.kafka.connection import DEPENDENCY, KafkaCluster, unavailable, within
-from libs.common.errors import DependencyUnavailable
-from libs.common.telemetry.logs import get_logger
+from gantry.common.adapters.kafka.connection import DEPENDENCY, KafkaCluster, unavailable, within
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.telemetry.logs import get_logger
 
 _FATAL = (IllegalOperation, OutOfOrderSequenceNumber, ProducerClosed, ProducerFenced, UnknownProducerId)
 _BATCH = 256 << 10

@@ -1,4 +1,4 @@
-"""The topics at the brokers: made after the table in `libs.common.events.topics`, checked where they are there."""
+"""The topics at the brokers: made after the table in `gantry.common.events.topics`, checked where they are there."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError, for_code
 
-from libs.common.adapters.kafka.connection import KafkaCluster
-from libs.common.errors import ConfigError
-from libs.common.events.topics import TOPICS, Topic
-from libs.common.telemetry.logs import get_logger
+from gantry.common.adapters.kafka.connection import KafkaCluster
+from gantry.common.errors import ConfigError
+from gantry.common.events.topics import TOPICS, Topic
+from gantry.common.telemetry.logs import get_logger
 
 _log = get_logger("kafka")
 _FOR_EVER = str((1 << 63) - 1)

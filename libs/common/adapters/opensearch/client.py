@@ -13,9 +13,9 @@ from typing import Any
 from opensearchpy import AsyncOpenSearch
 from opensearchpy.exceptions import OpenSearchException, SerializationError, TransportError
 
-from libs.common.adapters.opensearch.cluster import OpenSearchCluster
-from libs.common.clock import Clock
-from libs.common.errors import DependencyUnavailable
+from gantry.common.adapters.opensearch.cluster import OpenSearchCluster
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable
 
 DEPENDENCY = "index"
 KEEP_ALIVE = "5m"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from libs.common.adapters.opensearch.client import Client
+from gantry.common.adapters.opensearch.client import Client
 
 _PAGE = 1000
 

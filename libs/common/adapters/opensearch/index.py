@@ -1,4 +1,4 @@
-"""`libs.common.ports.index.SearchIndex` on OpenSearch."""
+"""`gantry.common.ports.index.SearchIndex` on OpenSearch."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from libs.common.adapters.opensearch.applying import Applying
-from libs.common.adapters.opensearch.client import Client
-from libs.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
-from libs.common.adapters.opensearch.conflicts import Conflicts
-from libs.common.adapters.opensearch.documents import LOCATION_FIELDS, instance_id, known_receipt, location_of
-from libs.common.adapters.opensearch.finding import Finder, place_of
-from libs.common.adapters.opensearch.generations import Generations, Names
-from libs.common.adapters.opensearch.receipts import Receipts
-from libs.common.clock import Clock
-from libs.common.dicom.attributes import STANDARD, AttributeTable
-from libs.common.dicom.matching import Document, Place, Query
-from libs.common.errors import ConfigError
-from libs.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss
+from gantry.common.adapters.opensearch.client import Client
+from gantry.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
+from gantry.common.adapters.opensearch.conflicts import Conflicts
+from gantry.common.adapters.opensearch.documents import LOCATION_FIELDS, instance_id, known_receipt, location_of
+from gantry.common.adapters.opensearch.generations import Generations, Names
+from gantry.common.adapters.opensearch.receipts import Receipts
+from gantry.common.adapters.opensearch.searching import Finder, place_of
+from gantry.common.adapters.opensearch.writing import Applying
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
+from gantry.common.dicom.query.matching import Document, Place, Query
+from gantry.common.errors import ConfigError
+from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss
 
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _AT_ONCE = 1000

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
-from libs.common.adapters.opensearch.client import (
-    ABSENT,
-    DEPENDENCY,
-    Client,
-    Operation,
-    rounds,
-)
-from libs.common.adapters.opensearch.documents import Source, patient_id, patient_source, unpack
-from libs.common.clock import Clock
-from libs.common.dicom.attributes import AttributeTable
-from libs.common.errors import DependencyUnavailable
+from gantry.common.adapters.opensearch.client import ABSENT, DEPENDENCY, Client, Operation, rounds
+from gantry.common.adapters.opensearch.documents import Source, patient_id, patient_source, unpack
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.errors import DependencyUnavailable
 
 _PATIENTS = 1000
 _VARIANTS = 200

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from libs.common.adapters.election import Election, Side, key_of
-from libs.common.adapters.opensearch.client import DEPENDENCY, Client, Found, Operation
-from libs.common.adapters.opensearch.documents import (
+from gantry.common.adapters.election import Election, Side, key_of
+from gantry.common.adapters.opensearch.client import DEPENDENCY, Client, Found, Operation
+from gantry.common.adapters.opensearch.documents import (
     Row,
     Source,
     instance_id,
@@ -26,8 +26,8 @@ from libs.common.adapters.opensearch.documents import (
     receipt_source,
     shortened,
 )
-from libs.common.errors import DependencyUnavailable
-from libs.common.ports.index import InstanceEntry
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.index import InstanceEntry
 
 _SIDE = ("receipt", "digest", "transfer_syntax")
 _PAGE = 1000

@@ -10,16 +10,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
-from libs.common.adapters.opensearch.client import (
-    ABSENT,
-    DEPENDENCY,
-    Client,
-    Found,
-    Operation,
-    Written,
-    rounds,
-)
-from libs.common.adapters.opensearch.documents import (
+from gantry.common.adapters.opensearch.client import ABSENT, DEPENDENCY, Client, Found, Operation, Written, rounds
+from gantry.common.adapters.opensearch.documents import (
     SeriesSummary,
     Source,
     series_id,
@@ -28,10 +20,10 @@ from libs.common.adapters.opensearch.documents import (
     study_source,
     unpack,
 )
-from libs.common.adapters.opensearch.patients import Patients
-from libs.common.clock import Clock
-from libs.common.dicom.attributes import AttributeTable
-from libs.common.errors import DependencyUnavailable
+from gantry.common.adapters.opensearch.patients import Patients
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.errors import DependencyUnavailable
 
 _STUDIES = 1000
 _BUCKETS = 1000

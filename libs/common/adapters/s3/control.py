@@ -12,11 +12,11 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from libs.common.adapters.s3.bucket import S3Bucket
-from libs.common.adapters.s3.problems import DEPENDENCY, Refusal, translated
-from libs.common.adapters.s3.signing import Credentials
-from libs.common.errors import ConfigError, DependencyUnavailable, NotFound
-from libs.common.ports.blobs import BlobStat
+from gantry.common.adapters.s3.bucket import S3Bucket
+from gantry.common.adapters.s3.errors import DEPENDENCY, Refusal, translated
+from gantry.common.adapters.s3.signing import Credentials
+from gantry.common.errors import ConfigError, DependencyUnavailable, NotFound
+from gantry.common.ports.blobs import BlobStat
 
 T = TypeVar("T")
 

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 import aiohttp
 
-from libs.common.adapters.s3.problems import DEPENDENCY
-from libs.common.adapters.s3.wire import Wire
-from libs.common.errors import DependencyUnavailable
+from gantry.common.adapters.s3.errors import DEPENDENCY
+from gantry.common.adapters.s3.wire import Wire
+from gantry.common.errors import DependencyUnavailable
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)")
 _RESUMPTIONS = 5
 
 
 class S3Reader:
-    """`libs.common.ports.blobs.BlobReader`. Made by `open_reader`."""
+    """`gantry.common.ports.blobs.BlobReader`. Made by `open_reader`."""
 
     def __init__(self, wire: Wire, key: str, response: aiohttp.ClientResponse | None, at: int, end: int, size: int):
         self.size = size

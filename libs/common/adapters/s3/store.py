@@ -1,19 +1,19 @@
-"""`libs.common.ports.blobs.BlobStore` in a bucket."""
+"""`gantry.common.ports.blobs.BlobStore` in a bucket."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from libs.common.adapters.s3.bucket import S3Bucket
-from libs.common.adapters.s3.control import Control
-from libs.common.adapters.s3.reader import S3Reader, open_reader
-from libs.common.adapters.s3.wire import Wire
-from libs.common.adapters.s3.writer import S3Writer
-from libs.common.clock import Clock
-from libs.common.errors import NotFound
-from libs.common.ids import require_object_key
-from libs.common.ports.blobs import BlobStat, Buffer, Part
+from gantry.common.adapters.s3.bucket import S3Bucket
+from gantry.common.adapters.s3.control import Control
+from gantry.common.adapters.s3.reader import S3Reader, open_reader
+from gantry.common.adapters.s3.wire import Wire
+from gantry.common.adapters.s3.writer import S3Writer
+from gantry.common.clock import Clock
+from gantry.common.errors import NotFound
+from gantry.common.ids import require_object_key
+from gantry.common.ports.blobs import BlobStat, Buffer, Part
 
 _PARTS_AT_ONCE = 32
 

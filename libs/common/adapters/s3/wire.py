@@ -10,12 +10,12 @@ from typing import TypeVar
 
 import aiohttp
 
-from libs.common.adapters.s3.bucket import S3Bucket
-from libs.common.adapters.s3.problems import DEPENDENCY, Refusal, refusal, translated
-from libs.common.adapters.s3.signing import EMPTY, Credentials, query_string, signed
-from libs.common.clock import Clock
-from libs.common.errors import DependencyUnavailable
-from libs.common.ports.blobs import OPEN_AHEAD, Buffer
+from gantry.common.adapters.s3.bucket import S3Bucket
+from gantry.common.adapters.s3.errors import DEPENDENCY, Refusal, refusal, translated
+from gantry.common.adapters.s3.signing import EMPTY, Credentials, query_string, signed
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.blobs import OPEN_AHEAD, Buffer
 
 T = TypeVar("T")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.clock import SystemClock
-from libs.common.config.settings import Settings
-from services.stores import open_stores
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.services.process.stores import open_stores
 
 
 @pytest.fixture(autouse=True)

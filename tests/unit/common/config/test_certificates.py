@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.clock import ManualClock
-from libs.common.config.tls import Certificates, client_context, expiry_of
-from libs.common.net import Peer, Server, connect, scu
-from libs.common.net.client import associate
-from services.verification import VerificationService
+from gantry.common.clock import ManualClock
+from gantry.common.config.tls import Certificates, client_context, expiry_of
+from gantry.common.net import Peer, Server, connect, scu
+from gantry.common.net.client import associate
+from gantry.services.process.verification import VerificationService
 from tests.support.certificates import Authority, Pair, settings
 from tests.support.network import OpenDoor, Silence
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.clock import ManualClock
-from libs.common.config.peers_file import add_peer, remove_peer
-from libs.common.config.policy import ALL, Admission, Destination, Permission, Policy, Rejection, read_policy
-from libs.common.config.reload import PolicyFile
-from libs.common.errors import ConfigError
+from gantry.common.clock import ManualClock
+from gantry.common.config.peers_file import add_peer, remove_peer
+from gantry.common.config.policy import ALL, Admission, Destination, Permission, Policy, Rejection, read_policy
+from gantry.common.config.reload import PolicyFile
+from gantry.common.errors import ConfigError
 
 TEXT = """\
 # who calls us

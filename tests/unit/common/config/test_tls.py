@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from libs.common.config.settings import Tls
-from libs.common.config.tls import client_context, server_context
-from libs.common.errors import ConfigError
+from gantry.common.config.settings import Tls
+from gantry.common.config.tls import client_context, server_context
+from gantry.common.errors import ConfigError
 from tests.support.certificates import Authority, Pair, settings
 
 

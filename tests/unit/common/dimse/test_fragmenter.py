@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.dimse import Assembler, DataReceived, PduFrame, message_pdus
-from libs.common.dimse.fragmenter import payload_limit
-from libs.common.ul import Limits, UpperLayer
+from gantry.common.dimse import Assembler, DataReceived, PduFrame, message_pdus
+from gantry.common.dimse.fragmenter import payload_limit
+from gantry.common.ul import Limits, UpperLayer
 from tests.support.wire import CT, EXPLICIT, body, rq_bytes, store_command
 from tests.unit.common.ul.test_upper_layer import acceptor
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from libs.common.net import Association, MemorySink, Peer, Request, Server, ServerLimits, Sink
-from libs.common.net.scu import VERIFICATION
-from libs.common.ul import Ability, AssociateReject, AssociateRequest
+from gantry.common.net import Association, MemorySink, Peer, Request, Server, ServerLimits, Sink
+from gantry.common.net.scu import VERIFICATION
+from gantry.common.ul import Ability, AssociateReject, AssociateRequest
 from tests.support.wire import CT
 
 FAST = ServerLimits(artim=0.5, pdu_deadline=1.0, idle=3.0)

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from libs.common.net.proxy import LOCAL, SIGNATURE, Origin, encode
+from gantry.common.net.proxy import LOCAL, SIGNATURE, Origin, encode
 from tests.support.wire import rq_bytes
 from tests.unit.common.net.conftest import FAST, Running, Start, eventually
 

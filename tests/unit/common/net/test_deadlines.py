@@ -9,9 +9,9 @@ import socket
 
 import pytest
 
-from libs.common.dimse import Command
-from libs.common.net import MemorySink, connect, scu
-from libs.common.net.client import associate
+from gantry.common.dimse import Command
+from gantry.common.net import MemorySink, connect, scu
+from gantry.common.net.client import associate
 from tests.support.wire import IMPLICIT, echo_command, pdata, pdv, rq_bytes, store_command
 from tests.unit.common.net.conftest import FAST, Running, Start, eventually
 

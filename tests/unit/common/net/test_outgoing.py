@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from libs.common.dimse import Command, CommandField, Element
-from libs.common.errors import AssociationAborted, Corrupt, PeerTimeout
-from libs.common.net import Association, MemorySink, connect, scu
+from gantry.common.dimse import Command, CommandField, Element
+from gantry.common.errors import AssociationAborted, Corrupt, PeerTimeout
+from gantry.common.net import Association, MemorySink, connect, scu
 from tests.support.wire import CT, EXPLICIT
 from tests.unit.common.net.conftest import Start, eventually
 
@@ -114,6 +114,6 @@ async def test_a_caller_that_is_cancelled_in_the_middle_of_an_object_ends_the_as
 
 
 async def _associated(running: object) -> Association:
-    from libs.common.net.client import associate
+    from gantry.common.net.client import associate
 
     return await associate(running.peer, [(CT, [EXPLICIT])])  # type: ignore[attr-defined]

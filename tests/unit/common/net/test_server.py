@@ -8,12 +8,12 @@ import random
 
 import pytest
 
-from libs.common.dimse import Command, CommandField, Element
-from libs.common.errors import AssociationAborted, AssociationRejected, DependencyUnavailable
-from libs.common.net import MemorySink, connect, scu
-from libs.common.net.client import associate
-from libs.common.ul import AssociateReject, RoleSelection
-from services.retrieve.sources import BytesSource
+from gantry.common.dimse import Command, CommandField, Element
+from gantry.common.errors import AssociationAborted, AssociationRejected, DependencyUnavailable
+from gantry.common.net import MemorySink, connect, scu
+from gantry.common.net.client import associate
+from gantry.common.ul import AssociateReject, RoleSelection
+from gantry.services.retrieve.sources import BytesSource
 from tests.support.wire import (
     CT,
     EXPLICIT,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.adapters.sqlite import SqliteLog, open_sqlite_log
-from libs.common.clock import SystemClock
-from libs.common.errors import DependencyUnavailable
-from libs.common.events import DeadLetter, InstanceStored, decode
-from libs.common.runtime.backoff import Delays
-from libs.common.runtime.consumer import (
+from gantry.common.adapters.sqlite import SqliteLog, open_sqlite_log
+from gantry.common.clock import SystemClock
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import DeadLetter, InstanceStored, decode
+from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.consumer import (
     Backoff,
     ConsumerLimits,
     ConsumerLoop,
@@ -24,7 +24,7 @@ from libs.common.runtime.consumer import (
     Handler,
     Poison,
 )
-from libs.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.metrics import Metrics
 from tests.support.facts import stored
 
 FAST = Delays(first=0.001, longest=0.01)

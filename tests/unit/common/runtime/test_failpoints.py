@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.runtime.backoff import Delays
-from libs.common.runtime.failpoints import FailPoint, parse
+from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.failpoints import FailPoint, parse
 
 PROGRAM = """
 import asyncio
-from libs.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.failpoints import FailPoint, reach
 async def main():
     for n in range(3):
         print(n, flush=True)

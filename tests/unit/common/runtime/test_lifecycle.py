@@ -8,8 +8,8 @@ import signal
 
 import pytest
 
-from libs.common.clock import SystemClock
-from libs.common.runtime.lifecycle import Lifecycle, State
+from gantry.common.clock import SystemClock
+from gantry.common.runtime.lifecycle import Lifecycle, State
 
 
 class Part:

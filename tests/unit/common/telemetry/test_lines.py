@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from libs.common.telemetry.logs import Lines
+from gantry.common.telemetry.logs import Lines
 from tests.support.archive import ROOT
 
 TELL = """
 import sys
-from libs.common.telemetry.logs import Lines, get_logger, set_up_logs
+from gantry.common.telemetry.logs import Lines, get_logger, set_up_logs
 set_up_logs("json", "info")
 if len(sys.argv) > 1:
     sys.stdin.readline()  # until the reader of our standard error has gone

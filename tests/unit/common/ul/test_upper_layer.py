@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.common.ul import (
+from gantry.common.ul import (
     Aborted,
     Accepted,
     AssociateAccept,
@@ -21,7 +21,7 @@ from libs.common.ul import (
     State,
     UpperLayer,
 )
-from libs.common.ul.pdu import encode_accept
+from gantry.common.ul.pdu import encode_accept
 from tests.support.wire import (
     CT,
     EXPLICIT,

@@ -10,10 +10,10 @@ from ipaddress import ip_network
 import pytest
 from aiohttp import web
 
-from libs.common.web.access import Access, Tokens
-from libs.common.web.connections import PROBE_RESERVE, Connections, Room, WebLimits
-from libs.common.web.routes import Match, Resource, Service
-from libs.common.web.server import WebServer
+from gantry.common.web.access import Access, Tokens
+from gantry.common.web.connections import PROBE_RESERVE, Connections, Room, WebLimits
+from gantry.common.web.routes import Match, Resource, Service
+from gantry.common.web.server import WebServer
 
 BODY = b"x" * 2_000_000
 HEAD = b" HTTP/1.1\r\nHost: localhost\r\n"

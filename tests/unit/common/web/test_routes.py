@@ -1,11 +1,11 @@
-"""Which role answers what: `libs.common.web.routes`."""
+"""Which role answers what: `gantry.common.web.routes`."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.web.errors import HttpProblem
-from libs.common.web.routes import BASE, SHAPES, Match, Resource, Service, allowed, find
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.routes import BASE, SHAPES, Match, Resource, Service, allowed, find
 
 CASES = [
     ("GET", "", Match(Resource.CAPABILITIES)),

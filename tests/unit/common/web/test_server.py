@@ -1,4 +1,4 @@
-"""`libs.common.web.server` over real sockets."""
+"""`gantry.common.web.server` over real sockets."""
 
 import asyncio
 import gzip
@@ -9,11 +9,11 @@ import brotli
 import pytest
 from aiohttp import web
 
-from libs.common.errors import DependencyUnavailable, NotFound
-from libs.common.web.access import Access, Tokens
-from libs.common.web.bodies import Outgoing, answer, body_of
-from libs.common.web.routes import Match, Resource
-from libs.common.web.server import WebLimits, WebServer
+from gantry.common.errors import DependencyUnavailable, NotFound
+from gantry.common.web.access import Access, Tokens
+from gantry.common.web.bodies import Outgoing, answer, body_of
+from gantry.common.web.routes import Match, Resource
+from gantry.common.web.server import WebLimits, WebServer
 
 POST = b"POST /dicom-web/studies HTTP/1.1\r\nHost: localhost\r\n"
 LIMITS = WebLimits(max_connections=8, header_deadline=0.4, stall=0.4, cors_origins=("https://viewer.example",))

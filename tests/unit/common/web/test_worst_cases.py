@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from libs.common.errors import GantryError
-from libs.common.web.access import Access, Tokens
-from libs.common.web.codings import coding_of
-from libs.common.web.headers import LONGEST, combined, split
-from libs.common.web.multipart import MultipartParser
-from libs.common.web.negotiation import byte_range, etag_matches, parse_accept, parse_content_type
-from libs.common.web.routes import find
+from gantry.common.errors import GantryError
+from gantry.common.web.access import Access, Tokens
+from gantry.common.web.codings import coding_of
+from gantry.common.web.headers import LONGEST, combined, split
+from gantry.common.web.multipart import MultipartParser
+from gantry.common.web.negotiation import byte_range, etag_matches, parse_accept, parse_content_type
+from gantry.common.web.routes import find
 from tests.support.work import LINEAR, growth
 
 Parser = Callable[[str], object]

@@ -16,22 +16,22 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
-from libs.cli.commit import action_information, ask
-from libs.cli.identifiers import encode
-from libs.common.adapters.files import FileStore, open_file_store
-from libs.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
-from libs.common.clock import SystemClock
-from libs.common.config.settings import Commitment
-from libs.common.dimse import Command, CommandField, Element
-from libs.common.errors import DependencyUnavailable
-from libs.common.events import CommitmentReference, CommitmentReported, CommitmentRequested, ObjectLost, decode
-from libs.common.net import Peer, Server, connect, scu
-from libs.common.ports.index import InstanceEntry, Location
-from libs.common.runtime.losses import Losses
-from libs.common.telemetry.metrics import Metrics
-from services.commitment.app import build
-from services.commitment.checks import Checks
-from services.commitment.wire import TRANSFER_SYNTAXES, decode_action_information, encode_event_information
+from gantry.cli.commit import action_information, ask
+from gantry.cli.identifiers import encode
+from gantry.common.adapters.files import FileStore, open_file_store
+from gantry.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Commitment
+from gantry.common.dimse import Command, CommandField, Element
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import CommitmentReference, CommitmentReported, CommitmentRequested, ObjectLost, decode
+from gantry.common.net import Peer, Server, connect, scu
+from gantry.common.ports.index import InstanceEntry, Location
+from gantry.common.runtime.losses import Losses
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.commitment.app import build
+from gantry.services.commitment.checks import Checks
+from gantry.services.commitment.wire import TRANSFER_SYNTAXES, decode_action_information, encode_event_information
 from tests.support.facts import stored
 from tests.support.network import OpenDoor, Silence
 

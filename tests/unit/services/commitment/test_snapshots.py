@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.adapters.files import FileStore, open_file_store
-from libs.common.clock import ManualClock
-from libs.common.errors import Corrupt
-from services.commitment.snapshots import ROOT, Snapshots, pack, unpack
-from services.commitment.transactions import Snapshot
+from gantry.common.adapters.files import FileStore, open_file_store
+from gantry.common.clock import ManualClock
+from gantry.common.errors import Corrupt
+from gantry.services.commitment.snapshots import ROOT, Snapshots, pack, unpack
+from gantry.services.commitment.transactions import Snapshot
 
 ONE = Snapshot(1_700_000_000_000_000, frozenset({b"\x00" * 8, b"\xff" * 8}), {b"reported": 1_700_000_000_000_001})
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from libs.common.dicom.layout import Layout, unpack_layout
-from libs.common.dicom.scan import Limits, Scanner
-from libs.common.errors import GantryError
-from libs.common.events import InstanceStored
-from libs.common.ports.index import Applied, Outcome
-from services.indexer.entries import MAX_HEAD, conflict_of, entry_of, head_length
+from gantry.common.dicom.scan.layout import Layout, unpack_layout
+from gantry.common.dicom.scan.scanner import Limits, Scanner
+from gantry.common.errors import GantryError
+from gantry.common.events import InstanceStored
+from gantry.common.ports.index import Applied, Outcome
+from gantry.services.indexer.entries import MAX_HEAD, conflict_of, entry_of, head_length
 from tests.support.dicom import DEFLATED, EXPLICIT, SYNTAXES, data_sets, to_bytes
 from tests.support.facts import stored
 

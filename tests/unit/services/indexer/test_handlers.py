@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from libs.common.adapters.files import open_file_store
-from libs.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
-from libs.common.clock import SystemClock
-from libs.common.dicom.attributes import STANDARD
-from libs.common.dicom.matching import Level, Query
-from libs.common.events import DeadLetter, InstanceConflictFound, InstanceStored, NamesakeFound, ObjectLost, decode
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import SearchIndex
-from libs.common.ports.log import EventLog, Record
-from libs.common.runtime.consumer import Delivery, Poison
-from libs.common.telemetry.metrics import Metrics
-from services.indexer.app import build
-from services.indexer.handlers import Indexer
+from gantry.common.adapters.files import open_file_store
+from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
+from gantry.common.clock import SystemClock
+from gantry.common.dicom.query.attributes import STANDARD
+from gantry.common.dicom.query.matching import Level, Query
+from gantry.common.events import DeadLetter, InstanceConflictFound, InstanceStored, NamesakeFound, ObjectLost, decode
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import SearchIndex
+from gantry.common.ports.log import EventLog, Record
+from gantry.common.runtime.consumer import Delivery, Poison
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.indexer.app import build
+from gantry.services.indexer.handlers import Indexer
 from tests.support.facts import stored
 
 

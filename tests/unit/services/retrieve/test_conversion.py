@@ -14,10 +14,10 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 
-from libs.common.dicom.transfer_syntaxes import encoding_of
-from services.retrieve.plan import convertible
+from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
+from gantry.services.retrieve.dimse.contexts import convertible
 from tests.support.retrieval import Stored, retrieval
-from tests.unit.services.retrieve.test_web import sample
+from tests.unit.services.retrieve.dicomweb.test_objects import sample
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 SAMPLES = [
@@ -144,7 +144,7 @@ async def test_objects_of_no_pixels_in_a_compressed_syntax_are_rewritten(tmp_pat
 
 
 async def test_an_object_that_cannot_be_decoded_is_refused_in_words(stored: Stored) -> None:
-    from services.retrieve.pixels.converter import ConversionFailed
+    from gantry.services.retrieve.pixels.converter import ConversionFailed
 
     ds = pydicom.dcmread(BytesIO(sample("JPEG2000.dcm")))
     ds.PixelData = pydicom.encaps.encapsulate([b"\xff\x4f\xff\x51" + b"x" * 500])

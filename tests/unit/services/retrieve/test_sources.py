@@ -16,15 +16,16 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.common.dicom.encoding.rewriting import swapped
-from libs.common.dicom.part10 import file_meta
-from libs.common.errors import Corrupt
-from services.retrieve.fragments import FrameFinder
-from services.retrieve.opening import Openings
-from services.retrieve.pixels.converter import Converter, ConverterLimits, Unavailable
-from services.retrieve.pixels.pool import PoolLimits
-from services.retrieve.reading import Objects
-from services.retrieve.sources import (
+from gantry.common.dicom.encoding.part10 import file_meta
+from gantry.common.dicom.encoding.rewriting import swapped
+from gantry.common.errors import Corrupt
+from gantry.services.retrieve.dimse.suboperations import SubOperations
+from gantry.services.retrieve.opening import Openings
+from gantry.services.retrieve.pixels.converter import Converter, ConverterLimits, Unavailable
+from gantry.services.retrieve.pixels.frame_finder import FrameFinder
+from gantry.services.retrieve.pixels.pool import PoolLimits
+from gantry.services.retrieve.reading import Objects
+from gantry.services.retrieve.sources import (
     BitsSource,
     BytesSource,
     FragmentsSource,
@@ -35,15 +36,14 @@ from services.retrieve.sources import (
     SwappedSource,
     VerifiedSource,
 )
-from services.retrieve.suboperations import SubOperations
 from tests.support.objects import file_bytes
 from tests.support.pictures import grey
 from tests.support.receiver import Receive
 from tests.support.retrieval import Stored, drained
 from tests.support.web import WebSite
 from tests.unit.common.net.conftest import eventually
-from tests.unit.services.retrieve.test_suboperations import sent
-from tests.unit.services.retrieve.test_web import get, path_of, sample
+from tests.unit.services.retrieve.dicomweb.test_objects import get, path_of, sample
+from tests.unit.services.retrieve.dimse.test_suboperations import sent
 
 MIB = 1 << 20
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
@@ -175,7 +175,7 @@ async def test_decoders_that_are_away_are_503_and_come_back(site: WebSite, monke
 
 
 async def test_a_frame_larger_than_any_may_be_is_refused_before_it_is_read(stored: Stored) -> None:
-    from services.retrieve.pixels.converter import ConversionFailed
+    from gantry.services.retrieve.pixels.converter import ConversionFailed
 
     ds = pydicom.dcmread(io.BytesIO(sample("MR_small_RLE.dcm")))
     ds.Rows = ds.Columns = 30_000

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
-from libs.common.clock import SystemClock
-from libs.common.dicom.attributes import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, Level
-from libs.common.dicom.layout import unpack_layout
-from libs.common.dicom.matching import Condition, Query, Single, UidList
-from libs.common.errors import DependencyUnavailable
-from libs.common.events import InstanceStored, PixelData, decode
-from libs.common.ports.index import InstanceKey
-from libs.common.ports.log import Record
-from services.indexer.entries import entry_of
-from services.retrieve.unindexed import Locator
+from gantry.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
+from gantry.common.clock import SystemClock
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Condition, Query, Single, UidList
+from gantry.common.dicom.scan.layout import PixelData, unpack_layout
+from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import InstanceStored, decode
+from gantry.common.ports.index import InstanceKey
+from gantry.common.ports.log import Record
+from gantry.services.indexer.entries import entry_of
+from gantry.services.retrieve.unindexed import Locator
 from tests.support.facts import stored
 
 HEADER = b"\x10\x00\x20\x00LO\x02\x00P1"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.adapters.files import FileStore, open_file_store
-from libs.common.errors import DependencyUnavailable
-from libs.common.ports.blobs import BlobStore, BlobWriter
+from gantry.common.adapters.files import FileStore, open_file_store
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.blobs import BlobStore, BlobWriter
 
 MIB = 1024 * 1024
 

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from libs.common.adapters.opensearch.terms import LONGEST, MOST_PATTERNS, NOTHING, clause_of, terms_of
-from libs.common.dicom.attributes import ATTRIBUTES, STANDARD, Level
-from libs.common.dicom.matching import (
+from gantry.common.adapters.opensearch.terms import LONGEST, MOST_PATTERNS, NOTHING, clause_of, terms_of
+from gantry.common.dicom.query.attributes import ATTRIBUTES, STANDARD, Level
+from gantry.common.dicom.query.matching import (
     Alike,
     Condition,
     Document,
@@ -24,7 +24,7 @@ from libs.common.dicom.matching import (
     Wildcard,
     matches,
 )
-from libs.common.dicom.names import words_of
+from gantry.common.dicom.query.person_names import words_of
 
 NAME, ID, DATE, TIME, AGE, SIZE, SOPS = (
     0x00100010,

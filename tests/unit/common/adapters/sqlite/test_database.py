@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
-from libs.common.clock import SystemClock
-from libs.common.dicom.attributes import STANDARD
+from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
+from gantry.common.clock import SystemClock
+from gantry.common.dicom.query.attributes import STANDARD
 from tests.support.entries import entry
 from tests.support.facts import stored
 

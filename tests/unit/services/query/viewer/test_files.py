@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.query.viewer.files import ohif_file, page_file
+from gantry.services.query.viewer.files import ohif_file, page_file
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from services.retrieve.pixels.worker import CannotDo
+from gantry.services.retrieve.pixels.worker import CannotDo
 from tests.support.pictures import HAVE_DCMTK, by_dcmtk, difference, ours, part10_of
 
 pytestmark = pytest.mark.skipif(not HAVE_DCMTK, reason="DCMTK is not installed")

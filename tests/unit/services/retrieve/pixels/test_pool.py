@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from services.retrieve.budget import Unavailable
-from services.retrieve.pixels.pool import ConversionFailed, PoolLimits, Work, WorkerPool
-from services.retrieve.pixels.spool import Spool
+from gantry.services.retrieve.budget import Unavailable
+from gantry.services.retrieve.pixels.pool import ConversionFailed, PoolLimits, Work, WorkerPool
+from gantry.services.retrieve.pixels.spool import Spool
 from tests.support.jobs import CRASH, CRASH_ONCE, EAT, ECHO, SLEEP, SPIN
 from tests.unit.common.net.conftest import eventually
 

@@ -10,9 +10,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from services.retrieve.pixels.look import Look, Window, look_of
-from services.retrieve.pixels.palettes import expanded
-from services.retrieve.pixels.worker import CannotDo
+from gantry.services.retrieve.pixels.look import Look, Window, look_of
+from gantry.services.retrieve.pixels.palettes import expanded
+from gantry.services.retrieve.pixels.worker import CannotDo
 from tests.support.objects import file_bytes
 from tests.support.pictures import HAVE_DCMTK, by_dcmtk, difference, grey, ours
 
