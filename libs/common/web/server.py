@@ -108,6 +108,7 @@ class WebServer:
         for server in self._listening:
             server.close()
         if self._protocols is not None:
+            self._protocols.pre_shutdown()  # idle connections end now: `shutdown` would wait for them
             await self._protocols.shutdown(1.0)
 
     # ---- requests
