@@ -36,7 +36,7 @@ lint: setup
 	@.venv/bin/lint-imports --no-logo
 
 check: lint ## lint, format, types, import rules, unit tests (under a minute)
-	@$(PY) -m pytest -q -n 2 tests/unit
+	@GANTRY_TESTS=quick $(PY) -m pytest -q -n 2 tests/unit
 
 format: setup ## format the code
 	@.venv/bin/ruff check --fix -q .

@@ -20,13 +20,13 @@ from gantry.services.retrieve.opening import Openings
 from gantry.services.retrieve.pixels.converter import Converter
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.reading import Objects
+from tests.integration.common.net.conftest import eventually
+from tests.integration.services.retrieve.dimse.test_suboperations import sent
 from tests.support.buckets import make_bucket
 from tests.support.delay import Delay
 from tests.support.receiver import EXPLICIT, Receiver
 from tests.support.servers import required
 from tests.support.wire import CT
-from tests.unit.common.net.conftest import eventually
-from tests.unit.services.retrieve.dimse.test_suboperations import sent
 
 FarStore = Callable[[float], Awaitable[tuple[S3Store, Delay]]]
 

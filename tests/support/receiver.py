@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from gantry.common.net import Peer, Server, connect
 from gantry.services.retrieve.dimse.suboperations import SubOperations, Transfer
+from tests.integration.common.net.conftest import Echo, Seen
 from tests.support.wire import CT
-from tests.unit.common.net.conftest import Echo, Seen
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 

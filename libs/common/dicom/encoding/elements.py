@@ -10,6 +10,7 @@ from gantry.common.dicom.encoding.syntax import (
     EXPLICIT,
     EXPLICIT_BIG,
     IMPLICIT,
+    MAX_READ_NESTING,
     UNDEFINED,
     Syntax,
     read_element,
@@ -131,7 +132,7 @@ def elements(
 
 def skip(data: bytes, pos: int, end: int, syntax: Syntax, *, item: bool = False) -> int:
     """Where a sequence, fragments, or an item of undefined length end, its delimiter included. Depth is on a list, not
-    on the call stack. Raises `NotUnderstood`."""
+    on the call stack, and bounded: what is nested deeper is walked once for each level. Raises `NotUnderstood`."""
     open_: list[tuple[bool, Syntax]] = [(not item, syntax)]
     while open_:
         in_sequence, syntax = open_[-1]
@@ -145,6 +146,8 @@ def skip(data: bytes, pos: int, end: int, syntax: Syntax, *, item: bool = False)
         elif in_sequence and tag != ITEM:
             raise NotUnderstood("no item where a sequence wants one")
         elif length == UNDEFINED:
+            if len(open_) > 2 * MAX_READ_NESTING:
+                raise NotUnderstood("sequences are nested too deep")
             open_.append((not in_sequence, IMPLICIT if vr == b"UN" else syntax))
         else:
             pos = start + length

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from struct import Struct
 
 from gantry.common.dicom.encoding.elements import item_bounds, skip
-from gantry.common.dicom.encoding.syntax import IMPLICIT, UNDEFINED, Syntax, read_element, syntax_of
+from gantry.common.dicom.encoding.syntax import IMPLICIT, MAX_READ_NESTING, UNDEFINED, Syntax, read_element, syntax_of
 from gantry.common.dicom.standard.dictionary import entry_of
 from gantry.common.dicom.standard.tags import (
     BITS_ALLOCATED,
@@ -28,7 +28,6 @@ from gantry.common.dicom.standard.transfer_syntaxes import Encoding
 from gantry.common.dicom.standard.vrs import SHORT_VRS, vr_of
 from gantry.common.errors import NotUnderstood
 
-MAX_DEPTH = 128
 _SHORT, _LONG, _PLAIN = Struct("<HH2sH"), Struct("<HH2sHI"), Struct("<HHI")
 _ITEM, _ITEM_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0\0\0\0\0"
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
@@ -99,7 +98,7 @@ class Rewriter:
         depth: int,
         replaced: dict[int, bytes],
     ) -> bytes:
-        if depth > MAX_DEPTH:
+        if depth > MAX_READ_NESTING:
             raise NotUnderstood("sequences are nested too deep")
         syntax, parts = syntax_of(encoding), []
         while pos < end:

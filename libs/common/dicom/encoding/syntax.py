@@ -14,6 +14,10 @@ from gantry.common.dicom.standard.vrs import LONG_VRS, SHORT_VRS, is_vr, vr_of
 UIDS = frozenset((SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID))
 
 UNDEFINED = 0xFFFFFFFF
+MAX_NESTING = 64
+"""Sequences within sequences that an object may have when it comes in."""
+MAX_READ_NESTING = 128
+"""Sequences within sequences that a reader follows; more than may come in, so that what is stored can be read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

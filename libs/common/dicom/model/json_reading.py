@@ -14,11 +14,11 @@ from struct import Struct
 from struct import error as StructError
 from typing import Any
 
+from gantry.common.dicom.encoding.syntax import MAX_NESTING
 from gantry.common.dicom.standard.tags import PIXEL_DATA
 from gantry.common.dicom.standard.vrs import BULK_VRS, LONG_VRS, SHORT_VRS
 from gantry.common.errors import NotUnderstood
 
-MAX_DEPTH = 64
 _SHORT = Struct("<HH2sH")
 _LONG = Struct("<HH2sHI")
 _UINT32 = Struct("<I")
@@ -62,7 +62,7 @@ def _elements(
 ) -> Iterator[Piece]:
     if not isinstance(data_set, Mapping):
         raise NotUnderstood("a data set is not an object")
-    if depth > MAX_DEPTH:
+    if depth > MAX_NESTING:
         raise NotUnderstood("sequences are too deep")
     by_tag = {_tag(name): element for name, element in data_set.items()}
     for tag, element in sorted(by_tag.items()):

@@ -9,7 +9,7 @@ from typing import Any
 
 from gantry.common.dicom.encoding.charsets import DEFAULT, CharacterSet, character_set
 from gantry.common.dicom.encoding.elements import elements, item_bounds
-from gantry.common.dicom.encoding.syntax import syntax_of
+from gantry.common.dicom.encoding.syntax import MAX_READ_NESTING, syntax_of
 from gantry.common.dicom.encoding.values import value_list
 from gantry.common.dicom.standard.tags import SPECIFIC_CHARACTER_SET
 from gantry.common.dicom.standard.transfer_syntaxes import Encoding
@@ -24,7 +24,6 @@ Element = tuple[int, bytes, int, int]
 
 INLINE = 1024
 """Bytes of a binary value that is written into the document; longer ones have a URI."""
-MAX_DEPTH = 128
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _IMPLICIT = Encoding(explicit=False)
 
@@ -72,7 +71,7 @@ class ModelReader:
         self, within: tuple[int, int], encoding: Encoding, text: CharacterSet, path: str, depth: int
     ) -> Attributes:
         """The elements in order; an item has the character set of what it is in, unless it says otherwise."""
-        if depth > MAX_DEPTH:
+        if depth > MAX_READ_NESTING:
             raise NotUnderstood("sequences are nested too deep")
         found: Attributes = {}
         for tag, vr, start, end in elements(self._data, encoding, within=within):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 from xml.parsers import expat
 
-from gantry.common.dicom.model.json_reading import MAX_DEPTH
+from gantry.common.dicom.encoding.syntax import MAX_NESTING
 from gantry.common.errors import NotUnderstood
 
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
@@ -54,7 +54,7 @@ class _Reader:
             element: dict[str, Any] = {"vr": attributes.get("vr", "")}
             self._data_sets[-1][attributes.get("tag", "")] = element
             self._elements.append(element)
-            if len(self._elements) > MAX_DEPTH + 1:
+            if len(self._elements) > MAX_NESTING + 1:
                 raise NotUnderstood("sequences are too deep")
         elif not self._elements:
             raise NotUnderstood("a value outside of an attribute")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gantry.common.dicom.encoding.syntax import MAX_NESTING
 from gantry.common.dicom.scan.layout import BulkElement, PixelData
 from gantry.common.dicom.standard.vrs import BULK_VRS
 
@@ -17,7 +18,7 @@ class Limits:
     """A top-level binary value longer than this is left out of the header."""
     max_bulk_elements: int = 1024
     max_fragments: int = 20_000
-    max_depth: int = 64
+    max_depth: int = MAX_NESTING
     max_items: int = 500_000
     max_walked: int = 128 << 20
     """Bytes of elements that are looked at one by one; values passed by their length do not count."""

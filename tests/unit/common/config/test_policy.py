@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
-from gantry.common.clock import ManualClock
 from gantry.common.config.peers_file import add_peer, remove_peer
 from gantry.common.config.policy import ALL, Admission, Destination, Permission, Policy, Rejection, read_policy
 from gantry.common.config.reload import PolicyFile
@@ -149,37 +147,6 @@ def test_edit_that_would_not_read_is_refused_and_changes_nothing(file: Path) -> 
     with pytest.raises(ConfigError):
         remove_peer(file, "NOBODY")
     assert file.read_text() == TEXT
-
-
-async def test_changed_file_is_taken_and_a_bad_one_refused(file: Path) -> None:
-    outcomes: list[str] = []
-    followed = PolicyFile(file, "GANTRY", on_outcome=outcomes.append)
-    clock = ManualClock()
-    watching = asyncio.create_task(followed.watch(clock))
-
-    async def pass_time() -> None:
-        await asyncio.sleep(0)
-        clock.advance(2.1)
-        await asyncio.sleep(0.01)
-
-    await pass_time()
-    assert outcomes == []
-    remove_peer(file, "CT1")
-    await pass_time()
-    assert outcomes == ["taken"]
-    assert list(followed.current.peers) == ["WORKSTATION"]
-    file.write_text("peers: nonsense\n")
-    await pass_time()
-    await pass_time()
-    assert outcomes == ["taken", "refused"]
-    assert list(followed.current.peers) == ["WORKSTATION"]
-    file.unlink()
-    await pass_time()
-    assert list(followed.current.peers) == ["WORKSTATION"]
-    file.write_text(TEXT)
-    await pass_time()
-    assert list(followed.current.peers) == ["CT1", "WORKSTATION"]
-    watching.cancel()
 
 
 def test_start_with_a_bad_policy_is_refused(tmp_path: Path) -> None:

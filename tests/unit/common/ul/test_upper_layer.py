@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gantry.common.ul import (
@@ -271,7 +271,6 @@ def test_what_comes_after_an_abort_is_read_and_dropped_up_to_a_limit() -> None:
     assert ul.take_output() == b""
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=400), st.integers(0, 1 << 30), st.booleans(), st.booleans())
 def test_hostile_bytes_never_raise_and_never_hold_memory(data: bytes, seed: int, early: bool, ours: bool) -> None:
     ul = requestor(established=not early) if ours else acceptor(established=not early)
@@ -281,7 +280,6 @@ def test_hostile_bytes_never_raise_and_never_hold_memory(data: bytes, seed: int,
     assert len(ul._carry) < 12
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_mutated_streams_never_raise(data: st.DataObject) -> None:
     stream = bytearray(STREAM["many PDVs in a PDU"](store_command(), bytes(500)) + RELEASE_RQ)

@@ -115,7 +115,6 @@ def test_a_scan_agrees_with_pydicom_in_any_cuts(
 
 
 @given(data_sets(), st.sampled_from(SYNTAXES))
-@settings(deadline=None, max_examples=20)
 def test_a_scan_is_the_same_byte_by_byte(data_set: Dataset, syntax: str) -> None:
     encoded = to_bytes(data_set, syntax)
     assert scan([encoded[i : i + 1] for i in range(len(encoded))], syntax) == scan(encoded, syntax)

@@ -26,10 +26,10 @@ from gantry.common.ul import Limits
 from gantry.services.frontdoor.backends import Backends
 from gantry.services.frontdoor.dimse import Doorkeeper, DoorLimits
 from gantry.services.frontdoor.routing import Pool
+from tests.integration.common.net.conftest import FAST, eventually, start  # noqa: F401
 from tests.support.archive import free_port
 from tests.support.certificates import Authority
 from tests.support.wire import CT, EXPLICIT, IMPLICIT, RELEASE_RQ, USER_ABORT, VERIFICATION, pdata, pdv, rq_bytes
-from tests.unit.common.net.conftest import FAST, eventually, start  # noqa: F401
 
 TRUSTING = replace(FAST, proxy_from=(ip_network("127.0.0.0/8"),))
 LIMITS = DoorLimits(

@@ -16,8 +16,8 @@ import pytest
 from gantry.services.retrieve.budget import Unavailable
 from gantry.services.retrieve.pixels.pool import ConversionFailed, PoolLimits, Work, WorkerPool
 from gantry.services.retrieve.pixels.spool import Spool
+from tests.integration.common.net.conftest import eventually
 from tests.support.jobs import CRASH, CRASH_ONCE, EAT, ECHO, SLEEP, SPIN
-from tests.unit.common.net.conftest import eventually
 
 Run = Callable[..., Any]
 

@@ -14,6 +14,7 @@ from gantry.common.net import MemorySink, connect, scu
 from gantry.common.net.client import associate
 from gantry.common.ul import AssociateReject, RoleSelection
 from gantry.services.retrieve.sources import BytesSource
+from tests.integration.common.net.conftest import FAST, Start, eventually
 from tests.support.wire import (
     CT,
     EXPLICIT,
@@ -26,7 +27,6 @@ from tests.support.wire import (
     rq_bytes,
     store_command,
 )
-from tests.unit.common.net.conftest import FAST, Start, eventually
 
 ECHO = [(scu.VERIFICATION, [IMPLICIT])]
 STORE = [(CT, [EXPLICIT])]
@@ -275,7 +275,7 @@ async def test_a_data_set_that_no_service_wants_costs_its_sender_only(start: Sta
 
 async def test_roles_let_the_acceptor_send(start: Start) -> None:
     running = await start()
-    from tests.unit.common.net.conftest import Echo
+    from tests.integration.common.net.conftest import Echo
 
     mine = Echo()
     role = RoleSelection(CT, False, True)

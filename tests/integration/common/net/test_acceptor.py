@@ -10,8 +10,8 @@ from ipaddress import ip_network
 import pytest
 
 from gantry.common.net.proxy import LOCAL, SIGNATURE, Origin, encode
+from tests.integration.common.net.conftest import FAST, Running, Start, eventually
 from tests.support.wire import rq_bytes
-from tests.unit.common.net.conftest import FAST, Running, Start, eventually
 
 TRUSTING = replace(FAST, proxy_from=(ip_network("127.0.0.0/8"),))
 HEADER = encode(Origin("192.0.2.7", 40000), ("127.0.0.1", 11112))

@@ -26,13 +26,13 @@ from gantry.services.retrieve.dimse.suboperations import SubOperations
 from gantry.services.retrieve.opening import Openings
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.reading import Objects
+from tests.integration.services.retrieve.dicomweb.test_objects import get, parts, path_of
+from tests.integration.services.retrieve.dimse.test_suboperations import sent
 from tests.support.objects import data_set, file_bytes
 from tests.support.receiver import EXPLICIT, Receive
 from tests.support.retrieval import Stored, all_of
 from tests.support.web import WebSite
 from tests.support.wire import CT
-from tests.unit.services.retrieve.dicomweb.test_objects import get, parts, path_of
-from tests.unit.services.retrieve.dimse.test_suboperations import sent
 
 Harm = Callable[[bytes], bytes | None]
 LOST: Harm = lambda data: None  # noqa: E731
@@ -177,7 +177,7 @@ async def test_parts_of_what_is_lost_are_500_in_words(site: WebSite) -> None:
 
 @pytest.mark.parametrize("name", ["MR_small_bigendian.dcm", "image_dfl.dcm", "MR_small_RLE.dcm", "rtdose_expb.dcm"])
 async def test_damaged_bytes_never_leave_converted(stored: Stored, name: str) -> None:
-    from tests.unit.services.retrieve.dicomweb.test_objects import sample
+    from tests.integration.services.retrieve.dicomweb.test_objects import sample
 
     location = await stored.keep(sample(name))
     await harm_object(stored.store, location, FLIPPED)

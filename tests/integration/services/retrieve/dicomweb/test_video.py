@@ -6,11 +6,11 @@ import pytest
 from pydicom.uid import MPEG2MPML, MPEG4HP41
 
 from gantry.services.retrieve.dicomweb.video import pieces
+from tests.integration.services.retrieve.dicomweb.test_objects import get, path_of
+from tests.integration.services.retrieve.pixels.test_frame_finder import in_fragments
 from tests.support.bulk import mp4
 from tests.support.objects import data_set
 from tests.support.web import WebSite
-from tests.unit.services.retrieve.dicomweb.test_objects import get, path_of
-from tests.unit.services.retrieve.pixels.test_frame_finder import in_fragments
 
 
 async def kept(site: WebSite, syntax: str, content: bytes, fragments: int) -> str:

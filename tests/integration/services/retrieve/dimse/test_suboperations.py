@@ -17,9 +17,9 @@ from gantry.services.retrieve.pixels.converter import Converter
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.reading import Objects
 from gantry.services.retrieve.sources import BytesSource
+from tests.integration.common.net.conftest import eventually
 from tests.support.receiver import EXPLICIT, Receive
 from tests.support.wire import CT
-from tests.unit.common.net.conftest import eventually
 
 MIB = 1 << 20
 

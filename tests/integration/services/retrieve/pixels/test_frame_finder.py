@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydicom.uid import MPEG2MPML, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
+from tests.integration.services.retrieve.dicomweb.test_objects import STORED, get, parts, path_of
 from tests.support.objects import data_set
 from tests.support.web import WebSite
-from tests.unit.services.retrieve.dicomweb.test_objects import STORED, get, parts, path_of
 
 
 def codestreams(syntax: str) -> list[bytes]:

@@ -21,12 +21,20 @@ from pydicom.sequence import Sequence
 
 from gantry.common.dicom.encoding.part10 import file_meta, parse_meta
 from gantry.services.retrieve.pixels.codecs import DECODED, DEFLATED_FRAMES, HIGH_THROUGHPUT
+from tests.integration.services.retrieve.dicomweb.test_objects import (
+    EXPLICIT,
+    STORED,
+    get,
+    parts,
+    path_of,
+    sample,
+    shown_by,
+)
+from tests.integration.services.retrieve.pixels.test_frame_finder import in_fragments
 from tests.support.codestreams import HTJ2K
 from tests.support.objects import data_set, file_bytes
 from tests.support.pictures import grey
 from tests.support.web import WebSite
-from tests.unit.services.retrieve.dicomweb.test_objects import EXPLICIT, STORED, get, parts, path_of, sample, shown_by
-from tests.unit.services.retrieve.pixels.test_frame_finder import in_fragments
 
 Array = np.ndarray[Any, Any]
 OCTETS = 'multipart/related; type="application/octet-stream"'

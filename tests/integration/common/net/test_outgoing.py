@@ -10,8 +10,8 @@ import pytest
 from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.errors import AssociationAborted, Corrupt, PeerTimeout
 from gantry.common.net import Association, MemorySink, connect, scu
+from tests.integration.common.net.conftest import Start, eventually
 from tests.support.wire import CT, EXPLICIT
-from tests.unit.common.net.conftest import Start, eventually
 
 MIB = 1 << 20
 

@@ -13,7 +13,7 @@ import numpy as np
 import pydicom
 import pytest
 from blake3 import blake3
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gantry.common.dicom.encoding.part10 import file_meta
@@ -36,20 +36,19 @@ from gantry.services.retrieve.sources import (
     SwappedSource,
     VerifiedSource,
 )
+from tests.integration.common.net.conftest import eventually
+from tests.integration.services.retrieve.dicomweb.test_objects import get, path_of, sample
+from tests.integration.services.retrieve.dimse.test_suboperations import sent
 from tests.support.objects import file_bytes
 from tests.support.pictures import grey
 from tests.support.receiver import Receive
 from tests.support.retrieval import Stored, drained
 from tests.support.web import WebSite
-from tests.unit.common.net.conftest import eventually
-from tests.unit.services.retrieve.dicomweb.test_objects import get, path_of, sample
-from tests.unit.services.retrieve.dimse.test_suboperations import sent
 
 MIB = 1 << 20
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=3000), st.sampled_from([1, 2, 3, 4, 8]), st.integers(1, 700))
 def test_swapped_bytes_are_the_same_in_any_pieces(data: bytes, width: int, piece: int) -> None:
     whole = len(data) - len(data) % width
@@ -58,7 +57,6 @@ def test_swapped_bytes_are_the_same_in_any_pieces(data: bytes, width: int, piece
     assert asyncio.run(drained(SwappedSource(BytesSource(data), width), piece)) == expected
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.binary(min_size=1, max_size=300), st.data())
 def test_bits_begin_where_they_are_asked_to(data: bytes, draw: st.DataObject) -> None:
     first = draw.draw(st.integers(0, 7))
@@ -69,7 +67,6 @@ def test_bits_begin_where_they_are_asked_to(data: bytes, draw: st.DataObject) ->
     assert asyncio.run(drained(BitsSource(BytesSource(data), first, bits), piece)) == expected
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(st.binary(max_size=100), max_size=6), st.integers(1, 60))
 def test_joined_sources_are_behind_each_other(parts: list[bytes], piece: int) -> None:
     assert asyncio.run(drained(JoinedSource([BytesSource(part) for part in parts]), piece)) == b"".join(parts)

@@ -16,8 +16,8 @@ from pydicom.filereader import read_dataset
 
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.services.retrieve.dimse.contexts import convertible
+from tests.integration.services.retrieve.dicomweb.test_objects import sample
 from tests.support.retrieval import Stored, retrieval
-from tests.unit.services.retrieve.dicomweb.test_objects import sample
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 SAMPLES = [
