@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 from gantry.common.clock import Clock
@@ -21,6 +21,7 @@ from gantry.common.dicom.standard.sop_classes import StorageClasses, stands_for
 from gantry.common.errors import ConfigError, DependencyUnavailable
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.net import Association, Peer, Server, ServerLimits, Service
+from gantry.common.net.server import Gatekeeper, ServerObserver
 from gantry.common.ports.index import Location, ReadIndex
 from gantry.common.runtime.consumer import ConsumerLoop, report_lag
 from gantry.common.runtime.integrity import Damage
@@ -50,6 +51,19 @@ log = get_logger("archive")
 _WEB_SERVICES = frozenset(service.value for service in WebService)
 
 
+class Interposed(Protocol):
+    """Stands between the network and the services: what a test wants to see or to go wrong (`gantry.testing`)."""
+
+    any_title: bool
+    """Whether unknown AE titles of this machine get in, as with `lab`, which also opens the HTTP port to it."""
+
+    def gatekeeper(self, inner: Gatekeeper) -> Gatekeeper: ...
+
+    def observer(self, inner: ServerObserver) -> ServerObserver: ...
+
+    def service(self, inner: Service) -> Service: ...
+
+
 class Archive:
     """A component of the lifecycle: everything but the health server."""
 
@@ -65,6 +79,7 @@ class Archive:
         worker: int | None = None,
         companion: Companion | None = None,
         http_socket: socket.socket | None = None,
+        interposed: Interposed | None = None,
     ) -> None:
         """`worker` numbers a process among several that share the DIMSE port; None where there is one. `companion` is
         the process that has the indexer role in place of this one. Health is told on `http_socket` where one is given.
@@ -79,7 +94,8 @@ class Archive:
         file = settings.peers_file or config
         if file is not None and not file.is_absolute() and config is not None and settings.peers_file is not None:
             file = config.parent / file
-        self._policy = PolicyFile(file, settings.dimse.ae_title, settings.lab, self._policy_outcome)
+        any_title = settings.lab or (interposed is not None and interposed.any_title)
+        self._policy = PolicyFile(file, settings.dimse.ae_title, any_title, self._policy_outcome)
         self._certificates = Certificates(settings.tls, self._policy_outcome)
         if settings.dimse.tls_port is not None and not self._certificates.speaks_tls:
             raise ConfigError("dimse.tls_port", None, "needs tls.certificate and tls.key")
@@ -92,6 +108,7 @@ class Archive:
         self._consumer: ConsumerLoop | None = None
         self._upkeep: ConsumerLoop | None = None
         self._worker = worker
+        self._interposed = interposed
         self._indexes = Role.INDEXER in roles and companion is None
         self.health = self._health_server(companion, http_socket)
         for role in Role:
@@ -227,7 +244,7 @@ class Archive:
     async def _commitment_later(self, stores: Stores) -> None:
         for service in await self._commitment(stores):
             if self._server is not None:
-                self._server.add(service)
+                self._server.add(service if self._interposed is None else self._interposed.service(service))
 
     def _why_not_yet(self) -> str:
         return "ending" if self.lifecycle.state is State.DRAINING else "starting: try again in a moment"
@@ -347,9 +364,12 @@ class Archive:
             upper_layer=Limits(dimse.max_pdu, dimse.max_associate_request),
             unassociated_per_peer=dimse.unassociated_per_address,
         )
-        self._server = Server(
-            services, self._gatekeeper, observer, limits=limits, new_trace=new_trace, stands_for=stands_for
-        )
+        gatekeeper: Gatekeeper = self._gatekeeper
+        heard: ServerObserver = observer
+        if self._interposed is not None:
+            gatekeeper, heard = self._interposed.gatekeeper(gatekeeper), self._interposed.observer(heard)
+            services = [self._interposed.service(service) for service in services]
+        self._server = Server(services, gatekeeper, heard, limits=limits, new_trace=new_trace, stands_for=stands_for)
         tls = self._certificates.server if self._certificates.speaks_tls else None
         self.dimse_port = await self._open_port(dimse.port, tls if dimse.tls_port is None else None)
         if dimse.tls_port is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,8 @@ from gantry.cli.query import find_all
 from gantry.cli.store import send_files
 from gantry.common.clock import SystemClock
 from gantry.common.net import Association, Peer, connect, scu
+from gantry.testing.security import Security
+from gantry.testing.studies import MadeStudy, make_study
 
 T = TypeVar("T")
 OURS = "GANTRY_TEST"
@@ -30,6 +33,8 @@ class Client:
     port = 0
     http_port = 0
     ae_title = "GANTRY"
+    security: Security | None = None
+    """Certificates and a token, where the archive wants them."""
 
     @property
     def address(self) -> str:
@@ -49,6 +54,40 @@ class Client:
                 await scu.echo(association, timeout=10.0)
 
         _run(ask)
+
+    def make_study(self, modality: str = "CT", instances: int = 1, **details: Any) -> MadeStudy:
+        """Make up a study (`gantry.testing.make_study`, which names the details), store it, and return when all of it
+        can be found."""
+        study = make_study(modality, instances, **details)
+        with tempfile.TemporaryDirectory(prefix="gantry-study-") as folder:
+            self.seed(*study.write(folder))
+        return study
+
+    def wait_for(
+        self, *, study: str, instances: int = 1, series: str | None = None, seconds: float = 60.0
+    ) -> list[str]:
+        """Return when so many instances of a study, or of one of its series, can be found: their SOP Instance UIDs.
+        `TimeoutError` after `seconds`, which says how many there were."""
+        found: set[str] = set()
+
+        async def wait() -> None:
+            nonlocal found
+            async with connect(self._peer, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
+                while len(found) < instances:
+                    found = await _instances(association, study, series)
+                    if len(found) < instances:
+                        await _TIME.sleep(0.05)
+
+        async def wait_within() -> None:
+            try:
+                async with asyncio.timeout(seconds):
+                    await wait()
+            except TimeoutError:
+                words = f"{len(found)} of {instances} instances of study {study} after {seconds:g} s"
+                raise TimeoutError(words) from None
+
+        _run(wait_within)
+        return sorted(found)
 
     def seed(self, *paths: str | Path, seconds: float = 60.0) -> list[DicomFile]:
         """Store DICOM files, and folders of them, and return when all of them can be found. What is no DICOM file is
@@ -96,7 +135,8 @@ class Client:
 
     @property
     def _peer(self) -> Peer:
-        return Peer(self.host, self.port, self.ae_title, OURS)
+        tls = self.security.client_context() if self.security is not None else None
+        return Peer(self.host, self.port, self.ae_title, OURS, tls=tls)
 
 
 async def _matches(association: Association, level: str, *keys: str) -> list[Dataset]:
@@ -104,11 +144,12 @@ async def _matches(association: Association, level: str, *keys: str) -> list[Dat
     return matches
 
 
-async def _instances(association: Association, study: str) -> set[str]:
-    found = set()
+async def _instances(association: Association, study: str, series: str | None = None) -> set[str]:
+    found: set[str] = set()
     within = f"StudyInstanceUID={study}"
-    for series in await _matches(association, "SERIES", within, "SeriesInstanceUID"):
-        keys = within, f"SeriesInstanceUID={series.SeriesInstanceUID}", "SOPInstanceUID"
+    wanted = [within, "SeriesInstanceUID" if series is None else f"SeriesInstanceUID={series}"]
+    for one in await _matches(association, "SERIES", *wanted):
+        keys = within, f"SeriesInstanceUID={one.SeriesInstanceUID}", "SOPInstanceUID"
         found |= {str(match.SOPInstanceUID) for match in await _matches(association, "IMAGE", *keys)}
     return found
 
