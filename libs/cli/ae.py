@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gantry.cli.output import json_option, print_json, print_table, status_words
+from gantry.cli.output import json_option, print_json, print_table
 from gantry.cli.peers import EXIT_FAILED
 from gantry.cli.peers import in_words as failure_in_words
 from gantry.common.config.document import read
@@ -22,6 +22,7 @@ from gantry.common.config.tls import client_context
 from gantry.common.errors import ConfigError, GantryError
 from gantry.common.net import Peer as NetPeer
 from gantry.common.net import connect, scu
+from gantry.common.statuses import status_words
 
 _IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 _PERMISSIONS = click.Choice([permission.value for permission in Permission])

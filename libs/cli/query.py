@@ -20,10 +20,11 @@ from gantry.cli.identifiers import (
     shown,
     text,
 )
-from gantry.cli.output import json_option, print_columns, print_csv, print_json, status_words
+from gantry.cli.output import json_option, print_columns, print_csv, print_json
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
 from gantry.common.dimse import Element
 from gantry.common.net import Association, Peer, connect, scu
+from gantry.common.statuses import CANCELLED, CANNOT_UNDERSTAND, PENDING_WARNING, SUCCESS, is_pending, status_words
 
 _EXTENDED = ("relational", "date-time", "fuzzy", "timezone", "multi-frame", "empty", "multiple")
 """The fields of PS3.4 table C.5-1, in their order."""
@@ -36,7 +37,7 @@ class Found:
     keys that it does not support (FF01H)."""
 
     matches: list[Dataset] = field(default_factory=list)
-    status: int = 0xC000
+    status: int = CANNOT_UNDERSTAND
     comment: str = "no final response"
     ignored: bool = False
     warning: str = ""
@@ -54,10 +55,10 @@ async def ask(
     found = Found()
     async for response, data in scu.find(association, root, encode(query, context), timeout=timeout):
         comment = response.text(Element.ERROR_COMMENT)
-        if response.status & 0xFF00 != 0xFF00:
+        if not is_pending(response.status):
             found.status, found.comment = response.status, comment
             return found
-        if response.status == 0xFF01:
+        if response.status == PENDING_WARNING:
             found.ignored, found.warning = True, found.warning or comment
         if limit is None or len(found.matches) < limit:
             found.matches.append(decode(data, context))
@@ -148,8 +149,8 @@ def _conclude(found: Found, level: str, given: Sequence[str]) -> int:
     if found.ignored:
         names = ", ".join(found.ignored_keys(given)) or "some optional keys"
         comment = f": {found.warning}" if found.warning else ""
-        click.echo(f"gantry: the archive ignored {names} ({status_words(0xFF01)}){comment}", err=True)
-    if found.status in (0x0000, 0xFE00):
+        click.echo(f"gantry: the archive ignored {names} ({status_words(PENDING_WARNING)}){comment}", err=True)
+    if found.status in (SUCCESS, CANCELLED):
         return 0
     said = f"{status_words(found.status)}: {found.comment}" if found.comment else status_words(found.status)
     click.echo(f"gantry: the archive answered {said}", err=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from gantry.cli.identifiers import BOTH, LEVELS, encode, identifier
-from gantry.cli.output import json_option, print_json, status_words
+from gantry.cli.output import json_option, print_json
 from gantry.cli.peers import EXIT_FAILED, Verb, calls_a_peer
 from gantry.cli.query import find_all, root_for
 from gantry.common.dicom.encoding.part10 import file_meta
@@ -19,6 +19,7 @@ from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.errors import PeerError
 from gantry.common.ids import is_uid
 from gantry.common.net import Peer, Request, Sink, connect, scu
+from gantry.common.statuses import CANNOT_UNDERSTAND, SUCCESS, UNRECOGNISED_OPERATION, status_words
 from gantry.common.ul import Ability, RoleSelection
 
 _TRANSFER_SYNTAXES = (
@@ -121,14 +122,14 @@ class FolderService:
     async def perform(self, request: Request) -> None:
         sink = request.sink
         if not isinstance(sink, _FileSink) or request.command.field != CommandField.C_STORE_RQ:
-            await request.fail(0x0211, "only C-STORE is served here")
+            await request.fail(UNRECOGNISED_OPERATION, "only C-STORE is served here")
             return
         path = sink.finish()
         if path is None:
-            await request.fail(0xC000, "the SOP instance UID is not a UID")
+            await request.fail(CANNOT_UNDERSTAND, "the SOP instance UID is not a UID")
             return
         self.received.append(path)
-        await request.respond(0x0000)
+        await request.respond(SUCCESS)
 
 
 class _FileSink:

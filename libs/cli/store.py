@@ -11,10 +11,11 @@ from pathlib import Path
 import click
 
 from gantry.cli.files import DicomFile, FileSource, Skipped, look, walk
-from gantry.cli.output import json_option, print_json, progress_bar, status_words
+from gantry.cli.output import json_option, print_json, progress_bar
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
 from gantry.common.errors import AssociationAborted, GantryError, PeerTimeout
 from gantry.common.net import Association, Peer, connect, scu
+from gantry.common.statuses import status_words
 
 _MAX_CONTEXTS = 128
 

@@ -20,11 +20,8 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.integrity import Damage, examine
 from gantry.common.runtime.losses import Losses, instance_of
+from gantry.common.statuses import CLASS_INSTANCE_CONFLICT, NO_SUCH_OBJECT_INSTANCE, PROCESSING_FAILURE
 from gantry.common.telemetry.logs import get_logger
-
-PROCESSING_FAILURE = 0x0110
-NO_SUCH_OBJECT_INSTANCE = 0x0112
-CLASS_INSTANCE_CONFLICT = 0x0119
 
 _PAGE = 1000
 _INSTANCES = TOPICS[InstanceStored].name

@@ -11,9 +11,16 @@ from gantry.common.errors import GantryError
 from gantry.common.events import CommitmentRequested
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.net import MemorySink, Request, Sink, scu
-from gantry.common.net.service import SUCCESS
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.statuses import (
+    DUPLICATE_TRANSACTION_UID,
+    NO_SUCH_ACTION,
+    NO_SUCH_OBJECT_INSTANCE,
+    NO_SUCH_SOP_CLASS,
+    SUCCESS,
+    UNRECOGNISED_OPERATION,
+)
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
 from gantry.services.commitment.transactions import Ledger
@@ -21,11 +28,6 @@ from gantry.services.commitment.wire import ActionInformation, decode_action_inf
 from gantry.services.commitment.worker import CommitmentWorker
 
 _REQUEST_COMMITMENT = 1
-NO_SUCH_SOP_INSTANCE = 0x0112
-NO_SUCH_SOP_CLASS = 0x0118
-NO_SUCH_ACTION = 0x0123
-DUPLICATE_TRANSACTION = 0x0131
-UNRECOGNISED_OPERATION = 0x0211
 
 _BYTES_PER_REFERENCE = 256
 """More than a reference takes in any encoding: item, two UIDs of 64 characters, their headers, delimiters."""
@@ -79,7 +81,7 @@ class CommitmentService:
         asked = await asyncio.to_thread(decode_action_information, request.data, syntax, self._settings.max_references)
         uid = asked.transaction_uid
         if self._ledger.is_known(uid) or uid in self._under_way:
-            raise Refused(DUPLICATE_TRANSACTION, "transaction uid was used before")
+            raise Refused(DUPLICATE_TRANSACTION_UID, "transaction uid was used before")
         self._under_way.add(uid)
         self._worker.expect(uid)
         event = None
@@ -117,6 +119,6 @@ def check_command(request: Request) -> None:
     if command.sop_class_uid != scu.STORAGE_COMMITMENT:
         raise Refused(NO_SUCH_SOP_CLASS, "requested sop class is not storage commitment")
     if command.sop_instance_uid != scu.STORAGE_COMMITMENT_INSTANCE:
-        raise Refused(NO_SUCH_SOP_INSTANCE, "requested sop instance is not the well-known one")
+        raise Refused(NO_SUCH_OBJECT_INSTANCE, "requested sop instance is not the well-known one")
     if command.number(Element.ACTION_TYPE_ID) != _REQUEST_COMMITMENT:
         raise Refused(NO_SUCH_ACTION, "action type is not 1")

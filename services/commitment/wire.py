@@ -28,6 +28,7 @@ from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIA
 from gantry.common.errors import GantryError, NotUnderstood
 from gantry.common.events import CommitmentFailure, CommitmentReference
 from gantry.common.ids import is_uid
+from gantry.common.statuses import INVALID_ARGUMENT_VALUE, RESOURCE_LIMITATION
 
 TRANSFER_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 
@@ -37,13 +38,13 @@ _MAX_DEPTH = 16
 class TooManyReferences(GantryError):
     """PS3.7 C.4.23: resource limitation."""
 
-    dicom_status = 0x0213
+    dicom_status = RESOURCE_LIMITATION
 
 
 class InvalidRequest(GantryError):
     """PS3.7 C.5.6: invalid argument value."""
 
-    dicom_status = 0x0115
+    dicom_status = INVALID_ARGUMENT_VALUE
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pydicom.uid import UID
 from pynetdicom import ALL_TRANSFER_SYNTAXES
 
-from gantry.cli.output import STATUS_WORDS
 from gantry.common import errors
 from gantry.common.config.settings import Settings
 from gantry.common.dicom.encoding.charsets import DEFINED_TERMS
@@ -20,6 +19,7 @@ from gantry.common.dicom.standard.sop_classes import RETIRED_STORAGE_SOP_CLASSES
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from gantry.common.net import scu
+from gantry.common.statuses import WORDS
 from gantry.common.web.capabilities import paths
 from gantry.common.web.negotiation import DICOM, MULTIPART, Offer
 from gantry.services.commitment import wire
@@ -130,7 +130,7 @@ def _error_statuses() -> str:
         meaning = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
         status = kind.dicom_status
         words = meaning if kind is not errors.GantryError else "Anything else that goes wrong on our side"
-        rows.append((f"{status:04X}H", STATUS_WORDS.get(status, ""), words))
+        rows.append((f"{status:04X}H", WORDS.get(status, ""), words))
     return _table(("status", "words", "when"), rows)
 
 

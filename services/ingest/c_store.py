@@ -7,8 +7,8 @@ from collections.abc import Callable
 from gantry.common.dimse import CommandField
 from gantry.common.errors import GantryError, NotAuthorised
 from gantry.common.net import Association, Request
-from gantry.common.net.service import SUCCESS
 from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.statuses import SUCCESS, UNRECOGNISED_OPERATION
 from gantry.common.ul import Abilities
 from gantry.services.ingest.checks import refuse_command
 from gantry.services.ingest.commit import Announced, InstanceSink, Keeper, Sender
@@ -38,7 +38,7 @@ class StorageService:
     async def perform(self, request: Request) -> None:
         sink = request.sink
         if request.command.field != CommandField.C_STORE_RQ or not isinstance(sink, InstanceSink):
-            await request.fail(0x0211, "only C-STORE is served in this context")
+            await request.fail(UNRECOGNISED_OPERATION, "only C-STORE is served in this context")
             return
         try:
             await self._keeper.keep(sink)

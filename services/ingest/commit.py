@@ -19,10 +19,10 @@ from gantry.common.dicom.scan.scanner import Scan
 from gantry.common.errors import ClassNotSupported, DependencyUnavailable, RefusedDataSet
 from gantry.common.events import InstanceStored
 from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_ae_title
-from gantry.common.net.service import SUCCESS
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.statuses import SUCCESS
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.ingest.checks import check_agreement
 from gantry.services.ingest.object_sink import Chunks, ObjectSink, Receipted

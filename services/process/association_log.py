@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 from gantry.common.dimse import CommandField
 from gantry.common.net import Association
+from gantry.common.statuses import OUT_OF_RESOURCES
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import AssociateReject, AssociateRequest
 from gantry.services.process.rate_limited import Seldom
 
-_OUT_OF_RESOURCES = 0xA700
 OTHER = "other"
 """Stands for every AE title that the policy does not know: labels are a closed set."""
 
@@ -117,7 +117,7 @@ class NetworkObserver:
         title, refusals = association.calling_ae_title, association.tally.refusals
         while refusals:
             field, status, comment = refusals.popleft()
-            if status == _OUT_OF_RESOURCES:
+            if status == OUT_OF_RESOURCES:
                 self._suspect()
             kind = (title, "refused", association.peer_address, _command(field), f"{status:04X}", comment)
             times = self._times(kind)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from gantry.common.net import MemorySink, Request, Sink
 from gantry.common.net.scu import VERIFICATION
-from gantry.common.net.service import SUCCESS
+from gantry.common.statuses import SUCCESS, UNRECOGNISED_OPERATION
 from gantry.common.ul import Abilities, Ability
-
-_UNRECOGNISED_OPERATION = 0x0211
 
 
 class VerificationService:
@@ -22,6 +20,6 @@ class VerificationService:
 
     async def perform(self, request: Request) -> None:
         if request.command.field != 0x0030:
-            await request.fail(_UNRECOGNISED_OPERATION, "only C-ECHO is served in this context")
+            await request.fail(UNRECOGNISED_OPERATION, "only C-ECHO is served in this context")
             return
         await request.respond(SUCCESS)

@@ -12,8 +12,8 @@ from gantry.common.dimse import CommandField, Element
 from gantry.common.errors import GantryError, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.net import MemorySink, Request, Sink
-from gantry.common.net.service import CANCELLED, PENDING, PENDING_WARNING, SUCCESS
 from gantry.common.ports.index import ReadIndex
+from gantry.common.statuses import CANCELLED, PENDING, PENDING_WARNING, SUCCESS, UNRECOGNISED_OPERATION
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
 from gantry.services.query.answers import Answers
@@ -21,7 +21,6 @@ from gantry.services.query.answers import Answers
 _MAX_IDENTIFIER = 8 << 20
 _AT_ONCE = 100
 """Responses encoded and written together; between two such, C-CANCEL and other associations get their turn."""
-_UNRECOGNISED_OPERATION = 0x0211
 _NO_PATIENT = "no single PatientID was given: all patients were searched"
 """What an Error Comment holds has 64 characters at most (PS3.7 annex E)."""
 
@@ -47,7 +46,7 @@ class FindService:
         """Answer one C-FIND request. What is raised becomes the final status: A700H where the index is away, A900H or
         C000H where the identifier is at fault."""
         if request.command.field != CommandField.C_FIND_RQ:
-            await request.fail(_UNRECOGNISED_OPERATION, "not a C-FIND request")
+            await request.fail(UNRECOGNISED_OPERATION, "not a C-FIND request")
             return
         clock = asyncio.get_running_loop().time
         begun = clock()

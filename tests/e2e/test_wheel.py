@@ -1,4 +1,4 @@
-"""What `pip install gantry-dicom[testing]` brings: one name, beside a project that has `services` and `libs` of its own,
+"""What `pip install gantry-dicom[testing]` brings: one name, beside a project with `services` and `libs` of its own,
 and the examples of the documentation work there as they are."""
 
 from __future__ import annotations

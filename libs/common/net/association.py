@@ -24,12 +24,10 @@ from gantry.common.net.outgoing import Outgoing, Staged
 from gantry.common.net.responses import Answer, Inbox, Responses
 from gantry.common.net.service import MemorySink, Request, Service, Sink, Source
 from gantry.common.net.tally import Tally
+from gantry.common.statuses import PROCESSING_FAILURE, UNRECOGNISED_OPERATION, is_pending
 from gantry.common.ul import Aborted, AcceptedContext, Fragment, Indication, PduError, Released, ReleaseRequested
 
 log = structlog.get_logger("gantry.net")
-
-_REFUSED_SOP_CLASS = 0x0122
-_UNRECOGNISED_OPERATION = 0x0211
 
 
 class Association:
@@ -216,7 +214,7 @@ class Association:
         try:
             service = self._services.get(request.context.abstract_syntax)
             if service is None:
-                await request.fail(_UNRECOGNISED_OPERATION, "no service for this operation")
+                await request.fail(UNRECOGNISED_OPERATION, "no service for this operation")
             else:
                 await service.perform(request)
         except AssociationAborted:
@@ -227,7 +225,7 @@ class Association:
             await self._fail(request, error.dicom_status, str(error))
         except Exception:
             log.exception("request failed", command=f"{request.command.field:#06x}", peer=self.peer_ae_title)
-            await self._fail(request, 0x0110, "internal error")
+            await self._fail(request, PROCESSING_FAILURE, "internal error")
         finally:
             self._finished(request)
             if self._observer is not None:
@@ -332,7 +330,7 @@ class Association:
             while True:
                 answer = await self._next(inbox, timeout)
                 yield answer
-                if answer[0].status & 0xFF00 != 0xFF00:
+                if not is_pending(answer[0].status):
                     return
 
     async def _within(self, timeout: float, sending: Awaitable[None]) -> None:

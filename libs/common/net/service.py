@@ -12,15 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 from gantry.common.dimse import Command, message_pdus, response_to
 from gantry.common.dimse.command import Element, Value
 from gantry.common.errors import TooLarge
+from gantry.common.statuses import PENDING
 from gantry.common.ul import Abilities, AcceptedContext
 
 if TYPE_CHECKING:
     from gantry.common.net.association import Association
-
-PENDING = 0xFF00
-PENDING_WARNING = 0xFF01
-CANCELLED = 0xFE00
-SUCCESS = 0x0000
 
 
 class Sink(Protocol):

@@ -13,6 +13,7 @@ from gantry.common.errors import (
     RefusedDataSet,
     TooLarge,
 )
+from gantry.common.statuses import OUT_OF_RESOURCES
 
 RETRY_AFTER_SECONDS = 5
 
@@ -36,7 +37,7 @@ def problem_of(error: GantryError) -> HttpProblem:
     if isinstance(error, NotFound):
         return HttpProblem(404, "not found")
     if isinstance(error, IdentifierError):
-        return HttpProblem(413 if error.dicom_status == 0xA700 else 400, str(error))
+        return HttpProblem(413 if error.dicom_status == OUT_OF_RESOURCES else 400, str(error))
     if isinstance(error, NotAuthorised):
         return HttpProblem(403, str(error))
     if isinstance(error, TooLarge):

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from gantry.common.dicom.encoding.part10 import needed, parse_meta
 from gantry.common.errors import GantryError, NotUnderstood, RefusedDataSet
-from gantry.common.net.service import SUCCESS
+from gantry.common.statuses import SUCCESS
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.negotiation import DICOM, parse_content_type

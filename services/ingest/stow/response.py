@@ -9,10 +9,11 @@ from typing import Any
 from gantry.common.errors import DependencyUnavailable, GantryError
 from gantry.common.events import InstanceStored
 from gantry.common.ids import is_uid
+from gantry.common.statuses import COERCION_OF_DATA_ELEMENTS, KEPT_WITHOUT_MATCHING_SOP_CLASS
 
-COERCED = 0xB000
+COERCED = COERCION_OF_DATA_ELEMENTS
 """PS3.18 table I.2-1: Coercion of Data Elements."""
-MISMATCH = 0xB007
+MISMATCH = KEPT_WITHOUT_MATCHING_SOP_CLASS
 """PS3.18 table I.2-1: Data Set does not match SOP Class; here also: it is another instance than the file says."""
 
 _OK, _ACCEPTED, _CONFLICT, _UNAVAILABLE = 200, 202, 409, 503

@@ -15,8 +15,16 @@ from gantry.common.dimse import CommandField, Element
 from gantry.common.dimse.command import Value
 from gantry.common.errors import GantryError, PeerError
 from gantry.common.net import MemorySink, Peer, Request, Sink, connect
-from gantry.common.net.service import CANCELLED, PENDING
 from gantry.common.ports.index import Location
+from gantry.common.statuses import (
+    CANCELLED,
+    MOVE_DESTINATION_UNKNOWN,
+    OUT_OF_RESOURCES,
+    PENDING,
+    SUCCESS,
+    UNABLE_TO_PERFORM_SUB_OPERATIONS,
+    UNRECOGNISED_OPERATION,
+)
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
 from gantry.services.retrieve.dimse.contexts import batches
@@ -27,8 +35,6 @@ from gantry.services.retrieve.unindexed import Locating
 
 log = structlog.get_logger("gantry.retrieve")
 
-_DESTINATION_UNKNOWN = 0xA801
-_UNABLE_TO_PERFORM = 0xA702
 
 Destinations = Callable[[str, str], Peer | None]
 """(destination AE title, our AE title) to whom to call; None where it is not configured."""
@@ -96,10 +102,10 @@ class RetrieveService:
             peer = self._destinations(title, request.association.called_ae_title)
             if peer is None:
                 # PS3.4 C.4.2.1.5: Move Destination unknown.
-                await request.fail(_DESTINATION_UNKNOWN, "move destination unknown", (Element.MOVE_DESTINATION,))
+                await request.fail(MOVE_DESTINATION_UNKNOWN, "move destination unknown", (Element.MOVE_DESTINATION,))
                 return
         elif request.command.field != CommandField.C_GET_RQ:
-            await request.fail(0x0211, "neither C-GET nor C-MOVE")
+            await request.fail(UNRECOGNISED_OPERATION, "neither C-GET nor C-MOVE")
             return
         query = select(request.context.abstract_syntax, request.data, request.context.transfer_syntax)
         locations = await self._locate(query)
@@ -160,7 +166,7 @@ class RetrieveService:
 
         async def done(place: int, status: int) -> None:
             # PS3.4 B.2.3: A7xxH is out of resources, which passes.
-            if status & 0xFF00 == 0xA700 and not final:
+            if status & PENDING == OUT_OF_RESOURCES and not final:
                 return
             del left[place]
             counters.count(batch[place], status)
@@ -183,21 +189,21 @@ class RetrieveService:
         if not final:
             return again
         for location in again:
-            counters.count(location, _UNABLE_TO_PERFORM)
+            counters.count(location, UNABLE_TO_PERFORM_SUB_OPERATIONS)
         return []
 
     async def _conclude(self, request: Request, locations: Sequence[Location], counters: Counters) -> None:
         if not request.cancelled:
             # PS3.4 C.4.2.1.5, C.4.3.1.4: every sub-operation is counted; what nobody heard of was not sent.
             for location in counters.uncounted(locations):
-                counters.count(location, _UNABLE_TO_PERFORM)
+                counters.count(location, UNABLE_TO_PERFORM_SUB_OPERATIONS)
         status = CANCELLED if request.cancelled and counters.remaining else counters.final_status
         elements = counters.elements(with_remaining=status == CANCELLED)
         if counters.failed and counters.why:
             # PS3.7 annex C.4: who asked hears why, and need not ask whoever can read our log.
             elements[Element.ERROR_COMMENT] = counters.why
         failed = None
-        if counters.failed_uids and status != 0x0000:
+        if counters.failed_uids and status != SUCCESS:
             # PS3.4 C.4.2.1.4.2: the identifier of a response that is not a success.
             failed = encode_identifier(
                 {FAILED_SOP_INSTANCE_UID_LIST: counters.failed_uids}, request.context.transfer_syntax

@@ -14,6 +14,7 @@ from gantry.common.dimse.command import Value
 from gantry.common.errors import AssociationAborted, ContextNotAccepted, GantryError, PeerTimeout
 from gantry.common.net import Association
 from gantry.common.ports.index import Location
+from gantry.common.statuses import SUB_OPERATIONS_FAILED, SUCCESS, UNABLE_TO_PERFORM_SUB_OPERATIONS, is_warning
 from gantry.common.ul import AcceptedContext
 from gantry.services.retrieve.budget import Budget, Unavailable
 from gantry.services.retrieve.dimse.contexts import choose
@@ -47,7 +48,7 @@ class Counters:
         if status == 0:
             self.completed += 1
             self.sent_bytes += location.data_set_length
-        elif status & 0xF000 == 0xB000 or status in (0x0001, 0x0107, 0x0116):
+        elif is_warning(status):
             self.warning += 1
             self.sent_bytes += location.data_set_length
         else:
@@ -73,8 +74,8 @@ class Counters:
     def final_status(self) -> int:
         """PS3.4 C.4.2.1.5, C.4.3.1.4: Success only where nothing failed and nothing warned."""
         if self.failed and not (self.completed or self.warning):
-            return 0xA702
-        return 0xB000 if self.failed or self.warning else 0x0000
+            return UNABLE_TO_PERFORM_SUB_OPERATIONS
+        return SUB_OPERATIONS_FAILED if self.failed or self.warning else SUCCESS
 
 
 class SubOperations:

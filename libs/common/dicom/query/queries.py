@@ -35,6 +35,7 @@ from gantry.common.dicom.standard.tags import (
 from gantry.common.dicom.standard.vrs import vr_of
 from gantry.common.errors import IdentifierError
 from gantry.common.ids import is_uid
+from gantry.common.statuses import CANNOT_UNDERSTAND, DATA_SET_DOES_NOT_MATCH_SOP_CLASS, OUT_OF_RESOURCES
 
 MAX_UIDS = 50_000
 MAX_VALUES = 1000
@@ -47,7 +48,6 @@ _MOMENT_VRS = frozenset(("DA", "TM", "DT"))
 _MULTIPLE_VRS = frozenset(("AE", "AS", "AT", "CS", "LO", "PN", "SH", "UC"))
 EMPTY = '""'
 """PS3.4 C.2.2.2.7: the value that asks for no value."""
-_MISMATCH, _UNABLE, _TOO_MUCH = 0xA900, 0xC000, 0xA700
 
 
 class Model(Enum):
@@ -113,7 +113,7 @@ def level_of(identifier: Identifier, model: Model) -> Level:
     level = next((level for level in model.levels if [level.value] == values), None)
     if level is None:
         reason = "query/retrieve level is not one of this model" if values else "query/retrieve level is missing"
-        raise IdentifierError(_MISMATCH, reason, (QUERY_RETRIEVE_LEVEL,))
+        raise IdentifierError(DATA_SET_DOES_NOT_MATCH_SOP_CLASS, reason, (QUERY_RETRIEVE_LEVEL,))
     return level
 
 
@@ -172,7 +172,7 @@ def _zone(identifier: Identifier, extended: Extended) -> str:
     if not extended.timezone or not given:
         return ""
     if len(given) > 1 or not is_offset(given[0]):
-        _refuse(_UNABLE, TIMEZONE_OFFSET_FROM_UTC, "is no offset from utc")
+        _refuse(CANNOT_UNDERSTAND, TIMEZONE_OFFSET_FROM_UTC, "is no offset from utc")
     return given[0]
 
 
@@ -187,13 +187,13 @@ def _asked(tag: int, vr: str, identifier: Identifier, extended: Extended) -> Con
     if extended.fuzzy_names and vr == "PN":
         names = tuple(value for value in values if words_of(value))
         if names and any(len(value) > MAX_PATTERN for value in names):
-            _refuse(_UNABLE, tag, "is too long")
+            _refuse(CANNOT_UNDERSTAND, tag, "is too long")
         whole = any(set("".join(words_of(name))) <= {"*"} for name in names)
         return Alike(names) if names and not whole else None
     given = [value for value in values if value]
     if extended.multiple_values and len(given) > 1 and vr in _MULTIPLE_VRS and _is_multiple(tag):
         if len(given) > MAX_VALUES:
-            _refuse(_TOO_MUCH, tag, "has too many values")
+            _refuse(OUT_OF_RESOURCES, tag, "has too many values")
         each = [_condition(tag, vr, [value]) for value in given]
         return Every(tuple(one for one in each if one is not None)) if any(each) else None
     return _condition(tag, vr, values)
@@ -233,7 +233,7 @@ def compile_retrieve(identifier: Identifier, model: Model, partition: str, *, re
         if condition is not None:
             conditions[tag] = condition
     if UNIQUE_KEYS[level] not in conditions:
-        _refuse(_MISMATCH, UNIQUE_KEYS[level], "is missing")
+        _refuse(DATA_SET_DOES_NOT_MATCH_SOP_CLASS, UNIQUE_KEYS[level], "is missing")
     return Query(partition, level, conditions)
 
 
@@ -253,7 +253,7 @@ def _check_unique_keys_above(identifier: Identifier, levels: Sequence[Level], le
     """C.4.1.2.1: hierarchical search names one entity, by a single value, on each level above."""
     for above in levels[: levels.index(level)] if level in levels else ():
         if not _is_named(identifier, above):
-            _refuse(_MISMATCH, UNIQUE_KEYS[above], "needs a single value here")
+            _refuse(DATA_SET_DOES_NOT_MATCH_SOP_CLASS, UNIQUE_KEYS[above], "needs a single value here")
 
 
 def _condition(tag: int, vr: str, values: list[str]) -> Condition | None:
@@ -266,12 +266,12 @@ def _condition(tag: int, vr: str, values: list[str]) -> Condition | None:
     if vr == "UI":
         return _uids(tag, given)
     if len(given) > MAX_VALUES:
-        _refuse(_TOO_MUCH, tag, "has too many values")
+        _refuse(OUT_OF_RESOURCES, tag, "has too many values")
     if vr in _MOMENT_VRS:
         return _moment(tag, vr, given)
     if vr in _WILDCARD_VRS and any("*" in value or "?" in value for value in given):
         if any(len(value) > MAX_PATTERN for value in given):
-            _refuse(_UNABLE, tag, "is too long")
+            _refuse(CANNOT_UNDERSTAND, tag, "is too long")
         if any(not value.strip("*") for value in given):
             return None
         return Wildcard(tuple(given))
@@ -280,9 +280,9 @@ def _condition(tag: int, vr: str, values: list[str]) -> Condition | None:
 
 def _uids(tag: int, uids: list[str]) -> Condition:
     if len(uids) > MAX_UIDS:
-        _refuse(_TOO_MUCH, tag, f"has more than {MAX_UIDS} uids")
+        _refuse(OUT_OF_RESOURCES, tag, f"has more than {MAX_UIDS} uids")
     if not all(is_uid(uid) for uid in uids):
-        _refuse(_UNABLE, tag, "holds what is no uid")
+        _refuse(CANNOT_UNDERSTAND, tag, "holds what is no uid")
     return Single((uids[0],)) if len(uids) == 1 else UidList(tuple(dict.fromkeys(uids)))
 
 
@@ -290,7 +290,7 @@ def _moment(tag: int, vr: str, values: list[str]) -> Condition | None:
     ends = dates.split_range(vr, values[0]) if len(values) == 1 else None
     for value in values if ends is None else [end for end in ends if end]:
         if dates.normal(vr, value) is None:
-            _refuse(_UNABLE, tag, f"holds what is no {vr} value")
+            _refuse(CANNOT_UNDERSTAND, tag, f"holds what is no {vr} value")
     if ends is None:
         return Single(tuple(values))
     return Range(ends[0] or None, ends[1] or None) if any(ends) else None
