@@ -19,12 +19,13 @@ from gantry.common.config.peers_file import add_peer, remove_peer
 from gantry.common.config.policy import Admission, Destination, Peer, Permission, Policy, in_words, policy_of
 from gantry.common.config.settings import Settings
 from gantry.common.config.tls import client_context
+from gantry.common.dicom.standard.sop_classes import VERIFICATION
+from gantry.common.dicom.standard.transfer_syntaxes import IMPLICIT_LITTLE_ENDIAN
 from gantry.common.errors import ConfigError, GantryError
 from gantry.common.net import Peer as NetPeer
 from gantry.common.net import connect, scu
 from gantry.common.statuses import status_words
 
-_IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 _PERMISSIONS = click.Choice([permission.value for permission in Permission])
 
 
@@ -154,7 +155,7 @@ def _outwards(settings: Settings, contact: Destination | None, timeout: float) -
 
 async def _echo(ours: str, contact: Destination, tls: object, timeout: float) -> int:
     peer = NetPeer(contact.host, contact.port, contact.ae_title, ours, tls=tls, connect_timeout=timeout)  # type: ignore[arg-type]
-    async with connect(peer, [(scu.VERIFICATION, [_IMPLICIT_LITTLE_ENDIAN])]) as association:
+    async with connect(peer, [(VERIFICATION, [IMPLICIT_LITTLE_ENDIAN])]) as association:
         return await scu.echo(association, timeout=timeout)
 
 

@@ -14,6 +14,7 @@ from gantry.cli.files import DicomFile, look, walk
 from gantry.cli.identifiers import BOTH, decode, encode
 from gantry.cli.output import json_option, print_json, print_table
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
+from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT
 from gantry.common.dimse import CommandField
 from gantry.common.ids import new_uid
 from gantry.common.net import MemorySink, Peer, Request, Sink, connect, scu
@@ -44,7 +45,7 @@ class ReportService:
     """Takes N-EVENT-REPORTs of storage commitment (PS3.4 J.3.3), as the service class user."""
 
     def __init__(self) -> None:
-        self.abilities = {scu.STORAGE_COMMITMENT: Ability(frozenset(BOTH))}
+        self.abilities = {STORAGE_COMMITMENT: Ability(frozenset(BOTH))}
         self.reports: asyncio.Queue[Dataset] = asyncio.Queue()
 
     def receive(self, request: Request) -> Sink:
@@ -89,8 +90,8 @@ async def ask(
     is given), report."""
     service = ReportService()
     transaction = transaction or new_uid()
-    async with connect(peer, [(scu.STORAGE_COMMITMENT, BOTH)], services=[service]) as association:
-        context = scu.need_context(association, scu.STORAGE_COMMITMENT)
+    async with connect(peer, [(STORAGE_COMMITMENT, BOTH)], services=[service]) as association:
+        context = scu.need_context(association, STORAGE_COMMITMENT)
         information = encode(action_information(transaction, references), context)
         response = await scu.request_commitment(association, information, timeout=timeout)
         if response.status:

@@ -22,6 +22,7 @@ from gantry.cli.identifiers import (
 )
 from gantry.cli.output import json_option, print_columns, print_csv, print_json
 from gantry.cli.peers import EXIT_FAILED, calls_a_peer
+from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
 from gantry.common.dimse import Element
 from gantry.common.net import Association, Peer, connect, scu
 from gantry.common.statuses import CANCELLED, CANNOT_UNDERSTAND, PENDING_WARNING, SUCCESS, is_pending, status_words
@@ -119,7 +120,7 @@ async def find(
     gantry find GANTRY@127.0.0.1 -x relational -l SERIES -k RequestAttributesSequence.ScheduledProcedureStepID=S1
     """
     level = level.upper()
-    root = root_for(level, patient_root, scu.PATIENT_ROOT_FIND, scu.STUDY_ROOT_FIND)
+    root = root_for(level, patient_root, PATIENT_ROOT_FIND, STUDY_ROOT_FIND)
     given = [keyword_of(key) for key in keys]
     query = identifier(level, [*(k for k in DEFAULT_KEYS[level] if k not in given), *keys])
     offered = bytes(name in extended for name in _EXTENDED)

@@ -19,6 +19,7 @@ from gantry.cli.store import send_files
 from gantry.common.clock import Clock
 from gantry.common.dicom.encoding.part10 import parse_meta
 from gantry.common.dicom.scan.scanner import Scan
+from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from gantry.common.dimse import Element
 from gantry.common.net import Peer, connect, scu
 
@@ -85,7 +86,7 @@ class DemoRun:
 
     async def _values(self, level: str, keys: Sequence[str], keyword: str) -> list[str]:
         """The values of one attribute among the matches."""
-        root = scu.PATIENT_ROOT_FIND if level == "PATIENT" else scu.STUDY_ROOT_FIND
+        root = PATIENT_ROOT_FIND if level == "PATIENT" else STUDY_ROOT_FIND
         async with connect(self.peer, [(root, BOTH)]) as association:
             matches, _, _ = await find_all(association, root, identifier(level, [*keys, keyword]), timeout=60.0)
         return [str(match.get(keyword, "")) for match in matches]
@@ -93,9 +94,9 @@ class DemoRun:
     async def _searchable(self) -> tuple[int, int]:
         deadline = self.clock.monotonic() + _SEARCHABLE_WITHIN
         while True:
-            async with connect(self.peer, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
+            async with connect(self.peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
                 query = identifier("STUDY", ["StudyInstanceUID", "NumberOfStudyRelatedInstances"])
-                matches, _, _ = await find_all(association, scu.STUDY_ROOT_FIND, query, timeout=60.0)
+                matches, _, _ = await find_all(association, STUDY_ROOT_FIND, query, timeout=60.0)
             found = sum(int(match.NumberOfStudyRelatedInstances or 0) for match in matches)
             if found >= len(self.objects) or self.clock.monotonic() > deadline:
                 return found, len(self.objects)
@@ -139,7 +140,7 @@ class DemoRun:
                 pairs = {(o.file.sop_class_uid, (o.file.transfer_syntax_uid,)) for o in members}
                 contexts = list(pairs) if len(pairs) < 127 else get_contexts(classes)
                 keys = [f"StudyInstanceUID={study}"]
-                await get_to(self.peer, service, contexts, scu.STUDY_ROOT_GET, "STUDY", keys, timeout=120.0)
+                await get_to(self.peer, service, contexts, STUDY_ROOT_GET, "STUDY", keys, timeout=120.0)
                 same += equal(members, service.received)
                 bar.advance()
         return same, len(self.objects)
@@ -147,11 +148,11 @@ class DemoRun:
     async def _move(self) -> tuple[int, int]:
         studies = list(by_study(self.objects))
         with progress_bar("moving", len(studies)) as bar:
-            async with connect(self.peer, [(scu.STUDY_ROOT_MOVE, BOTH)]) as association:
-                context = scu.need_context(association, scu.STUDY_ROOT_MOVE)
+            async with connect(self.peer, [(STUDY_ROOT_MOVE, BOTH)]) as association:
+                context = scu.need_context(association, STUDY_ROOT_MOVE)
                 for study in studies:
                     query = encode(identifier("STUDY", [f"StudyInstanceUID={study}"]), context)
-                    async for response, _ in scu.move(association, scu.STUDY_ROOT_MOVE, query, THEM):
+                    async for response, _ in scu.move(association, STUDY_ROOT_MOVE, query, THEM):
                         final = response
                     if final is None or final.status:
                         comment = "" if final is None else final.text(Element.ERROR_COMMENT)

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gantry.common.clock import Clock
 from gantry.common.config.settings import Commitment
+from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT
 from gantry.common.net import Service
-from gantry.common.net.scu import STORAGE_COMMITMENT
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import EventLog

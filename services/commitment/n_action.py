@@ -6,11 +6,12 @@ import asyncio
 
 from gantry.common.clock import Clock
 from gantry.common.config.settings import Commitment
+from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
 from gantry.common.dimse import CommandField, Element
 from gantry.common.errors import GantryError
 from gantry.common.events import CommitmentRequested
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.net import MemorySink, Request, Sink, scu
+from gantry.common.net import MemorySink, Request, Sink
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.statuses import (
@@ -116,9 +117,9 @@ def check_command(request: Request) -> None:
     command = request.command
     if command.field != CommandField.N_ACTION_RQ:
         raise Refused(UNRECOGNISED_OPERATION, "only N-ACTION is served in this context")
-    if command.sop_class_uid != scu.STORAGE_COMMITMENT:
+    if command.sop_class_uid != STORAGE_COMMITMENT:
         raise Refused(NO_SUCH_SOP_CLASS, "requested sop class is not storage commitment")
-    if command.sop_instance_uid != scu.STORAGE_COMMITMENT_INSTANCE:
+    if command.sop_instance_uid != STORAGE_COMMITMENT_INSTANCE:
         raise Refused(NO_SUCH_OBJECT_INSTANCE, "requested sop instance is not the well-known one")
     if command.number(Element.ACTION_TYPE_ID) != _REQUEST_COMMITMENT:
         raise Refused(NO_SUCH_ACTION, "action type is not 1")

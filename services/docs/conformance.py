@@ -9,16 +9,28 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pydicom.uid import UID
-from pynetdicom import ALL_TRANSFER_SYNTAXES
 
 from gantry.common import errors
 from gantry.common.config.settings import Settings
 from gantry.common.dicom.encoding.charsets import DEFINED_TERMS
 from gantry.common.dicom.query.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, Level, keyword_of
-from gantry.common.dicom.standard.sop_classes import RETIRED_STORAGE_SOP_CLASSES, STORAGE_SOP_CLASSES
-from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
+from gantry.common.dicom.standard.sop_classes import (
+    PATIENT_ROOT_FIND,
+    PATIENT_ROOT_GET,
+    PATIENT_ROOT_MOVE,
+    PATIENT_STUDY_ONLY_FIND,
+    PATIENT_STUDY_ONLY_GET,
+    PATIENT_STUDY_ONLY_MOVE,
+    RETIRED_STORAGE_SOP_CLASSES,
+    STORAGE_COMMITMENT,
+    STORAGE_SOP_CLASSES,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+    VERIFICATION,
+)
+from gantry.common.dicom.standard.transfer_syntaxes import GE_PRIVATE, TRANSFER_SYNTAXES, encoding_of, name_of
 from gantry.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from gantry.common.net import scu
 from gantry.common.statuses import WORDS
 from gantry.common.web.capabilities import paths
 from gantry.common.web.negotiation import DICOM, MULTIPART, Offer
@@ -32,9 +44,7 @@ from gantry.services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
 from gantry.services.query.qido_parameters import MAX_LIMIT, MAX_OFFSET, RETURNED
 from gantry.services.retrieve.dicomweb import bulk, frames
 from gantry.services.retrieve.dicomweb import objects as retrieve_web
-from gantry.services.retrieve.dicomweb.representations import BY_SYNTAX
 from gantry.services.retrieve.dimse.contexts import UNCOMPRESSED, convertible
-from gantry.services.retrieve.pixels.codecs import DECODED
 from gantry.services.retrieve.pixels.converter import ConverterLimits
 from gantry.services.retrieve.pixels.frame_finder import MOST_LOOKED_AT
 from gantry.services.retrieve.pixels.look import MOST_TIMES
@@ -42,11 +52,11 @@ from gantry.services.retrieve.pixels.look import MOST_TIMES
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 _SERVICES = (
-    ("any", (scu.VERIFICATION,), "SCP", None),
-    ("query", (scu.PATIENT_ROOT_FIND, scu.STUDY_ROOT_FIND, scu.PATIENT_STUDY_ONLY_FIND), "SCP", QUERY_SYNTAXES),
-    ("retrieve", (scu.PATIENT_ROOT_MOVE, scu.STUDY_ROOT_MOVE, scu.PATIENT_STUDY_ONLY_MOVE), "SCP", UNCOMPRESSED),
-    ("retrieve", (scu.PATIENT_ROOT_GET, scu.STUDY_ROOT_GET, scu.PATIENT_STUDY_ONLY_GET), "SCP", UNCOMPRESSED),
-    ("commitment", (scu.STORAGE_COMMITMENT,), "SCP", wire.TRANSFER_SYNTAXES),
+    ("any", (VERIFICATION,), "SCP", None),
+    ("query", (PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), "SCP", QUERY_SYNTAXES),
+    ("retrieve", (PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE), "SCP", UNCOMPRESSED),
+    ("retrieve", (PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET), "SCP", UNCOMPRESSED),
+    ("commitment", (STORAGE_COMMITMENT,), "SCP", wire.TRANSFER_SYNTAXES),
 )
 
 
@@ -96,10 +106,10 @@ def _numbers(uid: str) -> list[int]:
 
 def _transfer_syntaxes() -> str:
     rows = []
-    for uid in sorted({*map(str, ALL_TRANSFER_SYNTAXES), *DECODED}, key=_numbers):
+    for uid in sorted((uid for uid in TRANSFER_SYNTAXES if uid != GE_PRIVATE), key=_numbers):
         encoding = encoding_of(uid)
         kind = "encapsulated" if encoding.encapsulated else "deflated" if encoding.deflated else "native"
-        rows.append((UID(uid).name, uid, kind, "yes" if convertible(uid) else "no"))
+        rows.append((name_of(uid), uid, kind, "yes" if convertible(uid) else "no"))
     return _table(("transfer syntax", "UID", "pixel data", "converted where the receiver does not take it"), rows)
 
 
@@ -167,7 +177,7 @@ def _web_representations() -> str:
 
 
 def _web_bulk() -> str:
-    rows = [(UID(uid).name, uid) for uid in TAKEN]
+    rows = [(name_of(uid), uid) for uid in TAKEN]
     return _table(("transfer syntax that an instance gets from its pixel data", "UID"), rows)
 
 
@@ -201,7 +211,7 @@ def _web_limits() -> str:
 
 
 def _web_media_types() -> str:
-    rows = [(UID(uid).name, uid, media_type) for uid, media_type in BY_SYNTAX.items()]
+    rows = [(row.name, row.uid, row.media_type) for row in TRANSFER_SYNTAXES.values() if row.media_type]
     return _table(("transfer syntax", "UID", "media type of a frame, besides application/octet-stream"), rows)
 
 

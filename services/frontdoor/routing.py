@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container
 from enum import StrEnum
 
-from gantry.common.net.scu import (
+from gantry.common.dicom.standard.sop_classes import (
     PATIENT_ROOT_FIND,
     PATIENT_ROOT_GET,
     PATIENT_ROOT_MOVE,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from gantry.common.config.policy import Permission, Policy, Rejection
-from gantry.common.net.scu import (
+from gantry.common.dicom.standard.sop_classes import (
     PATIENT_ROOT_FIND,
     PATIENT_ROOT_GET,
     PATIENT_ROOT_MOVE,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gantry.common.dicom.standard.sop_classes import VERIFICATION
 from gantry.common.net import MemorySink, Request, Sink
-from gantry.common.net.scu import VERIFICATION
 from gantry.common.statuses import SUCCESS, UNRECOGNISED_OPERATION
 from gantry.common.ul import Abilities, Ability
 

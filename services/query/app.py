@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gantry.common.dicom.query.queries import FIND_INFORMATION
+from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, STUDY_ROOT_FIND
 from gantry.common.dicom.standard.transfer_syntaxes import (
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
     EXPLICIT_BIG_ENDIAN,
@@ -12,7 +13,6 @@ from gantry.common.dicom.standard.transfer_syntaxes import (
     IMPLICIT_LITTLE_ENDIAN,
 )
 from gantry.common.net import Service
-from gantry.common.net.scu import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, STUDY_ROOT_FIND
 from gantry.common.ports.index import ReadIndex
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability

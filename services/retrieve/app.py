@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.queries import RETRIEVE_INFORMATION
-from gantry.common.net import Service
-from gantry.common.net.scu import (
+from gantry.common.dicom.standard.sop_classes import (
     PATIENT_ROOT_GET,
     PATIENT_ROOT_MOVE,
     PATIENT_STUDY_ONLY_GET,
@@ -15,6 +14,7 @@ from gantry.common.net.scu import (
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
 )
+from gantry.common.net import Service
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability

@@ -14,9 +14,8 @@ from gantry.common.dicom.standard.tags import (
     PHOTOMETRIC_INTERPRETATION,
     PIXEL_DATA,
 )
-from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, GE_PRIVATE, encoding_of
 from gantry.common.errors import NotUnderstood
-from gantry.services.retrieve.pixels.image import GE_PRIVATE
 from gantry.services.retrieve.reading import kept
 
 _OFFSET_TABLES = (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS)

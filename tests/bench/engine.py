@@ -14,9 +14,8 @@ from pathlib import Path
 
 import uvloop
 
-from gantry.common.dicom.standard.sop_classes import STORAGE_SOP_CLASSES
+from gantry.common.dicom.standard.sop_classes import STORAGE_SOP_CLASSES, VERIFICATION
 from gantry.common.net import Association, MemorySink, Request, Server, ServerLimits, Sink
-from gantry.common.net.scu import VERIFICATION
 from gantry.common.ul import Ability, AssociateReject, AssociateRequest
 
 _NOWHERE = Path(os.devnull)

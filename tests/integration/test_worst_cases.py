@@ -73,7 +73,7 @@ CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
     ),
     "PDUs of one byte": (lambda n: lambda: _fed(RELEASE_RQ * n, 1), 2_000),
     "PDVs of nothing": (lambda n: lambda: _fed(pdata(*[pdv(1, 0, b"")] * n), 1 << 16), 2_000),
-    "fragments of a command": (lambda n: lambda: _assembled(n), 20_000),
+    "fragments of a command": (lambda n: lambda: _assembled(n), 3_000),
     "elements of a command": (
         lambda n: lambda: Command.decode(b"\0\0\x10\x01\2\0\0\0\1\0" * n),
         1_000,

@@ -16,6 +16,7 @@ from gantry.cli.identifiers import BOTH, identifier
 from gantry.cli.query import find_all
 from gantry.cli.store import send_files
 from gantry.common.clock import SystemClock
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, VERIFICATION
 from gantry.common.net import Association, Peer, connect, scu
 from gantry.testing.security import Security
 from gantry.testing.studies import MadeStudy, make_study
@@ -50,7 +51,7 @@ class Client:
         """C-ECHO. Raises `PeerError` where the archive does not answer."""
 
         async def ask() -> None:
-            async with connect(self._peer, [(scu.VERIFICATION, BOTH)]) as association:
+            async with connect(self._peer, [(VERIFICATION, BOTH)]) as association:
                 await scu.echo(association, timeout=10.0)
 
         _run(ask)
@@ -72,7 +73,7 @@ class Client:
 
         async def wait() -> None:
             nonlocal found
-            async with connect(self._peer, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
+            async with connect(self._peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
                 while len(found) < instances:
                     found = await _instances(association, study, series)
                     if len(found) < instances:
@@ -111,8 +112,8 @@ class Client:
         "StudyInstanceUID")`. Raises `RuntimeError` with the status where it fails."""
 
         async def ask() -> tuple[list[Dataset], int, str]:
-            async with connect(self._peer, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
-                return await find_all(association, scu.STUDY_ROOT_FIND, identifier(level, list(keys)), timeout=30.0)
+            async with connect(self._peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
+                return await find_all(association, STUDY_ROOT_FIND, identifier(level, list(keys)), timeout=30.0)
 
         matches, status, comment = _run(ask)
         if status:
@@ -124,7 +125,7 @@ class Client:
 
         async def wait() -> None:
             missing = set(sop_instance_uids)
-            async with asyncio.timeout(seconds), connect(self._peer, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
+            async with asyncio.timeout(seconds), connect(self._peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
                 while missing:
                     for study in await _matches(association, "STUDY", "StudyInstanceUID"):
                         missing -= await _instances(association, str(study.StudyInstanceUID))
@@ -140,7 +141,7 @@ class Client:
 
 
 async def _matches(association: Association, level: str, *keys: str) -> list[Dataset]:
-    matches, _, _ = await find_all(association, scu.STUDY_ROOT_FIND, identifier(level, list(keys)), timeout=30.0)
+    matches, _, _ = await find_all(association, STUDY_ROOT_FIND, identifier(level, list(keys)), timeout=30.0)
     return matches
 
 

@@ -8,6 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from gantry.common.dicom.standard.transfer_syntaxes import (
+    HEVC_MAIN_10_51,
+    HEVC_MAIN_51,
+    HTJ2K,
+    HTJ2K_LOSSLESS,
+    JPEG_2000,
+    JPEG_2000_LOSSLESS,
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
+    JPEG_LS_LOSSLESS,
+    JPEG_LS_NEAR_LOSSLESS,
+    MPEG4_HIGH_41,
+    MPEG4_HIGH_42_2D,
+    TRANSFER_SYNTAXES,
+)
 from gantry.common.errors import NotUnderstood
 
 Read = Callable[[int, int], bytes]
@@ -16,30 +33,12 @@ Read = Callable[[int, int], bytes]
 _MAX_STEPS = 10_000
 _MAX_BOX = 16 << 20
 
-JPEG_BASELINE, JPEG_EXTENDED = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"
-JPEG_LOSSLESS, JPEG_LOSSLESS_SV1 = "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"
-JPEG_LS, JPEG_LS_NEAR = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"
-JPEG_2000_LOSSLESS, JPEG_2000 = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"
-HTJ2K_LOSSLESS, HTJ2K = "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.203"
-H264_41, H264_42 = "1.2.840.10008.1.2.4.102", "1.2.840.10008.1.2.4.104"
-HEVC_MAIN, HEVC_MAIN_10 = "1.2.840.10008.1.2.4.107", "1.2.840.10008.1.2.4.108"
 TAKEN = (
-    *(JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, JPEG_LOSSLESS_SV1, JPEG_LS, JPEG_LS_NEAR),
-    *(JPEG_2000_LOSSLESS, JPEG_2000, HTJ2K_LOSSLESS, HTJ2K, H264_41, H264_42, HEVC_MAIN, HEVC_MAIN_10),
+    *(JPEG_BASELINE, JPEG_EXTENDED, JPEG_LOSSLESS, JPEG_LOSSLESS_SV1, JPEG_LS_LOSSLESS, JPEG_LS_NEAR_LOSSLESS),
+    *(JPEG_2000_LOSSLESS, JPEG_2000, HTJ2K_LOSSLESS, HTJ2K),
+    *(MPEG4_HIGH_41, MPEG4_HIGH_42_2D, HEVC_MAIN_51, HEVC_MAIN_10_51),
 )
 """The transfer syntaxes that are known by their bytes."""
-
-_LOSSY_METHODS = {
-    JPEG_BASELINE: "ISO_10918_1",
-    JPEG_EXTENDED: "ISO_10918_1",
-    JPEG_LS_NEAR: "ISO_14495_1",
-    JPEG_2000: "ISO_15444_1",
-    HTJ2K: "ISO_15444_15",
-    H264_41: "ISO_14496_10",
-    H264_42: "ISO_14496_10",
-    HEVC_MAIN: "ISO_23008_2",
-    HEVC_MAIN_10: "ISO_23008_2",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class Codestream:
     @property
     def lossy_method(self) -> str:
         """PS3.3 C.7.6.1.1.5.1; "" where it is lossless."""
-        return _LOSSY_METHODS.get(self.transfer_syntax_uid, "")
+        return TRANSFER_SYNTAXES[self.transfer_syntax_uid].lossy_method
 
 
 def codestream(read: Read) -> Codestream:
@@ -130,7 +129,7 @@ def _jpeg_frame(marker: int, frame: bytes, scan: bytes, adobe: int) -> Codestrea
     elif marker == 0xC3:
         syntax = JPEG_LOSSLESS_SV1 if first == 1 else JPEG_LOSSLESS
     elif marker == 0xF7:
-        syntax = JPEG_LS_NEAR if first else JPEG_LS
+        syntax = JPEG_LS_NEAR_LOSSLESS if first else JPEG_LS_LOSSLESS
     else:
         raise NotUnderstood("a process of jpeg that dicom has no transfer syntax for")
     if samples not in (1, 3) or not rows or not columns:
@@ -256,9 +255,9 @@ def _video_syntax(coding: bytes, configuration: bytes) -> tuple[str, int]:
     if coding in (b"avc1", b"avc3") and (at := configuration.find(b"avcC")) >= 0:
         profile, level = _number(configuration, at + 5, 1), _number(configuration, at + 7, 1)
         if profile in (66, 77, 100) and level <= 42:
-            return (H264_41 if level <= 41 else H264_42), 8
+            return (MPEG4_HIGH_41 if level <= 41 else MPEG4_HIGH_42_2D), 8
     if coding in (b"hvc1", b"hev1") and (at := configuration.find(b"hvcC")) >= 0:
         profile = _number(configuration, at + 5, 1) & 0x1F
         if profile in (1, 2):
-            return (HEVC_MAIN, 8) if profile == 1 else (HEVC_MAIN_10, 10)
+            return (HEVC_MAIN_51, 8) if profile == 1 else (HEVC_MAIN_10_51, 10)
     raise NotUnderstood("a video codec, profile or level that dicom has no transfer syntax for")

@@ -10,7 +10,7 @@ from aiohttp import web
 from gantry.common.dicom.encoding.elements import elements, item_bounds
 from gantry.common.dicom.encoding.rewriting import WIDTHS, swapped
 from gantry.common.dicom.encoding.syntax import syntax_of
-from gantry.common.dicom.standard.transfer_syntaxes import Encoding, encoding_of
+from gantry.common.dicom.standard.transfer_syntaxes import GE_PRIVATE, Encoding, encoding_of
 from gantry.common.errors import NotFound
 from gantry.common.net import Source
 from gantry.common.ports.index import Location
@@ -27,7 +27,7 @@ from gantry.services.retrieve.dicomweb.objects import Finder, WebSettings
 from gantry.services.retrieve.dicomweb.representations import media_type_of
 from gantry.services.retrieve.pixels.converter import Readable
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
-from gantry.services.retrieve.pixels.image import GE_PRIVATE, Image, NoFrame, NoImage
+from gantry.services.retrieve.pixels.image import Image, NoFrame, NoImage
 from gantry.services.retrieve.reading import Head, Objects
 from gantry.services.retrieve.sources import BytesSource, LimitedSource, SwappedSource, pass_over
 

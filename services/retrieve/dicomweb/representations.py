@@ -4,31 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, TRANSFER_SYNTAXES, encoding_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import MULTIPART, OCTETS, MediaRange
 from gantry.services.retrieve.dimse.contexts import UNCOMPRESSED, convertible
 
-# PS3.18 tables 8.7.3-4 and 8.7.3-5.
-_MEDIA_TYPES = {
-    "image/jpeg": (".4.50", ".4.51", ".4.57", ".4.70"),
-    "image/jls": (".4.80", ".4.81"),
-    "image/jp2": (".4.90", ".4.91"),
-    "image/jpx": (".4.92", ".4.93"),
-    "image/jphc": (".4.201", ".4.202", ".4.203"),
-    "image/jxl": (".4.110", ".4.111", ".4.112"),
-    "image/dicom-rle": (".5",),
-    "video/mpeg": (".4.100", ".4.100.1", ".4.101", ".4.101.1"),
-    "video/mp4": (".4.102", ".4.102.1", ".4.103", ".4.103.1", ".4.104", ".4.104.1", ".4.105", ".4.105.1", ".4.106"),
-    "video/H265": (".4.107", ".4.108"),
-}
-_ROOT = "1.2.840.10008.1.2"
-BY_SYNTAX = {f"{_ROOT}{tail}": name for name, tails in _MEDIA_TYPES.items() for tail in tails}
-
 
 def media_type_of(transfer_syntax: str) -> str:
     """The media type of a compressed frame."""
-    return BY_SYNTAX.get(transfer_syntax, OCTETS)
+    known = TRANSFER_SYNTAXES.get(transfer_syntax)
+    return known.media_type or OCTETS if known is not None else OCTETS
 
 
 def object_syntax(stored: str, wanted: MediaRange) -> str | None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from gantry.common.dicom.standard.transfer_syntaxes import DEFLATED_EXPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN
+from gantry.common.dicom.standard.transfer_syntaxes import (
+    DEFLATED_EXPLICIT_LITTLE_ENDIAN,
+    EXPLICIT_BIG_ENDIAN,
+    EXPLICIT_LITTLE_ENDIAN,
+    GE_PRIVATE,
+    IMPLICIT_LITTLE_ENDIAN,
+)
 from gantry.common.net import Association
 from gantry.common.ports.index import Location
 from gantry.common.ul import AcceptedContext
 from gantry.services.retrieve.pixels.codecs import DECODED
-from gantry.services.retrieve.pixels.image import GE_PRIVATE
 
-IMPLICIT_LE = "1.2.840.10008.1.2"
-EXPLICIT_LE = "1.2.840.10008.1.2.1"
-UNCOMPRESSED = (EXPLICIT_LE, IMPLICIT_LE)
+UNCOMPRESSED = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 _REWRITTEN = frozenset((*UNCOMPRESSED, DEFLATED_EXPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN, GE_PRIVATE))
 """What is not compressed, or as a whole: its elements are written anew."""
 _MAX_CONTEXTS = 128
@@ -25,7 +28,7 @@ def contexts_for(sop_class: str, transfer_syntax: str) -> tuple[Context, ...]:
     """What to propose for objects of one SOP class and stored transfer syntax: the stored one by itself, so that the
     peer cannot prefer another, and the uncompressed ones that we can make of it."""
     if transfer_syntax in UNCOMPRESSED:
-        other = UNCOMPRESSED[transfer_syntax == EXPLICIT_LE]
+        other = UNCOMPRESSED[transfer_syntax == EXPLICIT_LITTLE_ENDIAN]
         return (sop_class, (transfer_syntax,)), (sop_class, (other,))
     return (sop_class, (transfer_syntax,)), (sop_class, UNCOMPRESSED)
 

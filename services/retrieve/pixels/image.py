@@ -22,10 +22,9 @@ from gantry.common.dicom.standard.tags import (
     ROWS,
     SAMPLES_PER_PIXEL,
 )
-from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
+from gantry.common.dicom.standard.transfer_syntaxes import GE_PRIVATE, encoding_of
 from gantry.common.errors import GantryError
 
-GE_PRIVATE = "1.2.840.113619.5.2"
 """Implicit VR little endian, with pixel data in big endian."""
 _TAGS = {
     "samples": SAMPLES_PER_PIXEL,

@@ -1,4 +1,5 @@
-"""The SOP classes of the Storage service class (PS3.4 B.5, with what is retired and still sent), by keyword.
+"""SOP classes (PS3.6 table A-1): those of services, and those of the Storage service class (PS3.4 B.5, with what is
+retired and still sent) by keyword. No other file has a UID of one.
 
 A table of our own, since pynetdicom's package brings along an engine that services do not use; a test compares the two.
 The table gives names. What may be stored is a rule: archives that move here hold objects of classes that were retired
@@ -10,6 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gantry.common.ids import is_uid
+
+VERIFICATION = "1.2.840.10008.1.1"
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
+PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
+PATIENT_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.1.2"
+PATIENT_ROOT_GET = "1.2.840.10008.5.1.4.1.2.1.3"
+# PS3.4 C.6.3: retired, and still what old workstations ask for.
+PATIENT_STUDY_ONLY_FIND = "1.2.840.10008.5.1.4.1.2.3.1"
+PATIENT_STUDY_ONLY_MOVE = "1.2.840.10008.5.1.4.1.2.3.2"
+PATIENT_STUDY_ONLY_GET = "1.2.840.10008.5.1.4.1.2.3.3"
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
+STORAGE_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
+"""The well-known SOP Instance of the Storage Commitment Push Model (PS3.4 J.3.2.1)."""
 
 _ROOT = "1.2.840.10008.5.1.4.1.1."
 """PS3.6 table A-1: below this are the storage classes, but for those in `NOT_OF_PATIENTS`."""

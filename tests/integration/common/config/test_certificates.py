@@ -10,13 +10,14 @@ import pytest
 
 from gantry.common.clock import ManualClock
 from gantry.common.config.tls import Certificates, client_context, expiry_of
+from gantry.common.dicom.standard.sop_classes import VERIFICATION
 from gantry.common.net import Peer, Server, connect, scu
 from gantry.common.net.client import associate
 from gantry.services.process.verification import VerificationService
 from tests.support.certificates import Authority, Pair, settings
 from tests.support.network import OpenDoor, Silence
 
-ECHO = [(scu.VERIFICATION, ["1.2.840.10008.1.2"])]
+ECHO = [(VERIFICATION, ["1.2.840.10008.1.2"])]
 
 
 def install(pair: Pair, folder: Path) -> Pair:

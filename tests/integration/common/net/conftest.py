@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from gantry.common.dicom.standard.sop_classes import VERIFICATION
 from gantry.common.net import Association, MemorySink, Peer, Request, Server, ServerLimits, Sink
-from gantry.common.net.scu import VERIFICATION
 from gantry.common.ul import Ability, AssociateReject, AssociateRequest
 from tests.support.wire import CT
 

@@ -9,13 +9,14 @@ import socket
 
 import pytest
 
+from gantry.common.dicom.standard.sop_classes import VERIFICATION
 from gantry.common.dimse import Command
 from gantry.common.net import MemorySink, connect, scu
 from gantry.common.net.client import associate
 from tests.integration.common.net.conftest import FAST, Running, Start, eventually
 from tests.support.wire import IMPLICIT, echo_command, pdata, pdv, rq_bytes, store_command
 
-ECHO = [(scu.VERIFICATION, [IMPLICIT])]
+ECHO = [(VERIFICATION, [IMPLICIT])]
 SHORT = dataclasses.replace(FAST, idle=0.5, pdu_deadline=30.0, artim=0.5)
 
 HALF = {

@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from gantry.common.dicom.standard.sop_classes import VERIFICATION
 from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.errors import AssociationAborted, AssociationRejected, DependencyUnavailable
 from gantry.common.net import MemorySink, connect, scu
@@ -28,7 +29,7 @@ from tests.support.wire import (
     store_command,
 )
 
-ECHO = [(scu.VERIFICATION, [IMPLICIT])]
+ECHO = [(VERIFICATION, [IMPLICIT])]
 STORE = [(CT, [EXPLICIT])]
 
 
@@ -222,7 +223,7 @@ async def test_a_cancel_gets_through_while_the_request_is_performed(start: Start
     running = await start()
     running.service.gate.clear()
     association = await associate(running.peer, ECHO)
-    context = scu.need_context(association, scu.VERIFICATION)
+    context = scu.need_context(association, VERIFICATION)
     command = Command({Element.COMMAND_FIELD: int(CommandField.C_ECHO_RQ), Element.MESSAGE_ID: 77})
     await association.send(context.id, command)
     ours = running.seen.opened_[0]

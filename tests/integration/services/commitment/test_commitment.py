@@ -22,6 +22,7 @@ from gantry.common.adapters.files import FileStore, open_file_store
 from gantry.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Commitment
+from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
 from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import CommitmentReference, CommitmentReported, CommitmentRequested, ObjectLost, decode
@@ -157,8 +158,8 @@ def modality() -> Iterator[ForeignModality]:
 
 async def request_only(archive: Archive, references: Sequence[tuple[str, str]], transaction: str) -> int:
     """Ask, and release at once: the report has to come on another association."""
-    async with connect(archive.peer, [(scu.STORAGE_COMMITMENT, TRANSFER_SYNTAXES)]) as association:
-        context = scu.need_context(association, scu.STORAGE_COMMITMENT)
+    async with connect(archive.peer, [(STORAGE_COMMITMENT, TRANSFER_SYNTAXES)]) as association:
+        context = scu.need_context(association, STORAGE_COMMITMENT)
         information = encode(action_information(transaction, references), context)
         return (await scu.request_commitment(association, information)).status
 
@@ -412,15 +413,15 @@ async def test_request_for_something_else_is_refused(
     archive: Archive, changed: dict[Element, int], status: int
 ) -> None:
     elements = {
-        Element.REQUESTED_SOP_CLASS_UID: scu.STORAGE_COMMITMENT,
+        Element.REQUESTED_SOP_CLASS_UID: STORAGE_COMMITMENT,
         Element.COMMAND_FIELD: int(CommandField.N_ACTION_RQ),
         Element.MESSAGE_ID: 1,
-        Element.REQUESTED_SOP_INSTANCE_UID: scu.STORAGE_COMMITMENT_INSTANCE,
+        Element.REQUESTED_SOP_INSTANCE_UID: STORAGE_COMMITMENT_INSTANCE,
         Element.ACTION_TYPE_ID: 1,
         **changed,
     }
     async with archive.running():
-        async with connect(archive.peer, [(scu.STORAGE_COMMITMENT, TRANSFER_SYNTAXES)]) as association:
+        async with connect(archive.peer, [(STORAGE_COMMITMENT, TRANSFER_SYNTAXES)]) as association:
             (cid,) = association.contexts
             response, _ = await association.request(cid, Command(elements), b"\x08\x00\x95\x11UI\x02\x001\x00")
     assert response.status == status
@@ -483,9 +484,7 @@ async def test_foreign_modality_asks_and_is_told(archive: Archive, modality: For
         association = ae.associate("127.0.0.1", archive.port, ae_title="GANTRY")
         assert association.is_established
         information = action_information("1.9.7", [kept])
-        status, _ = association.send_n_action(
-            information, 1, StorageCommitmentPushModel, scu.STORAGE_COMMITMENT_INSTANCE
-        )
+        status, _ = association.send_n_action(information, 1, StorageCommitmentPushModel, STORAGE_COMMITMENT_INSTANCE)
         association.release()
         return int(status.Status)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from gantry.common.clock import SystemClock
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
 from gantry.common.errors import AssociationRejected
 from gantry.common.net import Peer, connect, scu
 from gantry.common.net.acceptor import Acceptor, listen
@@ -124,7 +125,7 @@ async def test_an_association_goes_to_the_pool_of_its_role(start, door: Open) ->
     running = door({Pool.INGEST: [ingest.port], Pool.QUERY: [query.port]})
     async with connect(running.peer, [(CT, (EXPLICIT,))]):
         assert (len(ingest.seen.opened_), len(query.seen.opened_)) == (1, 0)
-    reader, writer = await running.raw(rq_bytes(contexts=[(1, scu.STUDY_ROOT_FIND, (EXPLICIT,))]))
+    reader, writer = await running.raw(rq_bytes(contexts=[(1, STUDY_ROOT_FIND, (EXPLICIT,))]))
     assert (await reader.readexactly(1))[0] == 2
     assert len(query.seen.opened_) == 1
     writer.close()
@@ -231,7 +232,7 @@ async def test_what_mixes_roles_is_rejected_where_nobody_plays_them_all(start, d
     ingest, query = await start(TRUSTING), await start(TRUSTING)
     running = door({Pool.INGEST: [ingest.port], Pool.QUERY: [query.port]})
     with pytest.raises(AssociationRejected) as caught:
-        await associate(running.peer, [(CT, (EXPLICIT,)), (scu.STUDY_ROOT_FIND, (EXPLICIT,))])
+        await associate(running.peer, [(CT, (EXPLICIT,)), (STUDY_ROOT_FIND, (EXPLICIT,))])
     assert (caught.value.result, caught.value.source, caught.value.reason) == (1, 2, 1)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gantry.common.config.policy import read_policy
+from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT, STUDY_ROOT_FIND, VERIFICATION
 from gantry.common.errors import AssociationRejected
-from gantry.common.net import Peer, Server, connect, scu
+from gantry.common.net import Peer, Server, connect
 from gantry.common.ul import Ability
 from gantry.services.process.admission import PolicyGatekeeper
 from gantry.services.process.verification import VerificationService
@@ -18,7 +19,7 @@ from tests.support.network import Silence
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT = ["1.2.840.10008.1.2"]
-EVERYTHING = [(uid, IMPLICIT) for uid in (scu.VERIFICATION, CT, scu.STUDY_ROOT_FIND, scu.STORAGE_COMMITMENT)]
+EVERYTHING = [(uid, IMPLICIT) for uid in (VERIFICATION, CT, STUDY_ROOT_FIND, STORAGE_COMMITMENT)]
 
 
 @pytest.fixture
@@ -49,8 +50,8 @@ async def accepted(port: int, calling: str, called: str = "GANTRY") -> set[str]:
 
 
 async def test_peer_gets_the_contexts_that_it_may_use(port: int) -> None:
-    assert await accepted(port, "CT1") == {scu.VERIFICATION, CT}
-    assert await accepted(port, "READER") == {scu.STUDY_ROOT_FIND}
+    assert await accepted(port, "CT1") == {VERIFICATION, CT}
+    assert await accepted(port, "READER") == {STUDY_ROOT_FIND}
 
 
 @pytest.mark.parametrize(

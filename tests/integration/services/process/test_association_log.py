@@ -16,6 +16,7 @@ import structlog
 from gantry.common.clock import SystemClock
 from gantry.common.config.policy import read_policy
 from gantry.common.config.settings import Settings
+from gantry.common.dicom.standard.sop_classes import VERIFICATION
 from gantry.common.errors import AssociationRejected, DependencyUnavailable, NotUnderstood, PeerError
 from gantry.common.net import MemorySink, Peer, Request, Server, ServerLimits, connect, scu
 from gantry.common.net.client import associate
@@ -31,7 +32,7 @@ from tests.support.certificates import Authority
 from tests.support.certificates import settings as tls_settings
 from tests.support.wire import CT, EXPLICIT, IMPLICIT
 
-ECHO = [(scu.VERIFICATION, [IMPLICIT])]
+ECHO = [(VERIFICATION, [IMPLICIT])]
 STORE = [(CT, [EXPLICIT])]
 
 

@@ -11,9 +11,10 @@ import pytest
 from pydicom.dataset import Dataset
 
 from gantry.common.adapters.sqlite import open_sqlite_index
+from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, STUDY_ROOT_FIND
 from gantry.common.dimse import Element
 from gantry.common.net import Association, Peer, Server, connect
-from gantry.common.net.scu import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, STUDY_ROOT_FIND, find
+from gantry.common.net.scu import find
 from gantry.common.ports.index import SearchIndex
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.process.association_log import NetworkObserver

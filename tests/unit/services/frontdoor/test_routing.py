@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gantry.common.net import scu
+from gantry.common.dicom.standard.sop_classes import (
+    PATIENT_ROOT_FIND,
+    PATIENT_STUDY_ONLY_FIND,
+    STORAGE_COMMITMENT,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+)
 from gantry.common.ul import RoleSelection
 from gantry.services.frontdoor.routing import Pool, choices, needed
 from tests.support.wire import CT, EXPLICIT, VERIFICATION, associate_rq
@@ -31,26 +38,26 @@ def as_scp(uid: str, *, scu_too: bool = False) -> RoleSelection:
         pytest.param(proposing(CT, MR), {INGEST}, id="a modality stores"),
         pytest.param(proposing(VERIFICATION, CT), {INGEST}, id="and verifies"),
         pytest.param(proposing(CT, roles=(RoleSelection(CT, True, False),)), {INGEST}, id="and says that it is SCU"),
-        pytest.param(proposing(scu.STUDY_ROOT_FIND, scu.PATIENT_ROOT_FIND), {QUERY}, id="a workstation searches"),
-        pytest.param(proposing(scu.PATIENT_STUDY_ONLY_FIND, VERIFICATION), {QUERY}, id="an old one searches"),
-        pytest.param(proposing(scu.STUDY_ROOT_MOVE), {RETRIEVE}, id="C-MOVE"),
-        pytest.param(proposing(scu.STUDY_ROOT_GET, CT, MR, roles=(as_scp(CT), as_scp(MR))), {RETRIEVE}, id="C-GET"),
+        pytest.param(proposing(STUDY_ROOT_FIND, PATIENT_ROOT_FIND), {QUERY}, id="a workstation searches"),
+        pytest.param(proposing(PATIENT_STUDY_ONLY_FIND, VERIFICATION), {QUERY}, id="an old one searches"),
+        pytest.param(proposing(STUDY_ROOT_MOVE), {RETRIEVE}, id="C-MOVE"),
+        pytest.param(proposing(STUDY_ROOT_GET, CT, MR, roles=(as_scp(CT), as_scp(MR))), {RETRIEVE}, id="C-GET"),
         pytest.param(
-            proposing(scu.STUDY_ROOT_GET, CT, roles=(as_scp(CT, scu_too=True),)),
+            proposing(STUDY_ROOT_GET, CT, roles=(as_scp(CT, scu_too=True),)),
             {RETRIEVE, INGEST},
             id="C-GET by one who may store too",
         ),
         pytest.param(proposing(CT, roles=(as_scp(CT),)), {RETRIEVE}, id="a receiver that asks for nothing"),
-        pytest.param(proposing(scu.STUDY_ROOT_GET, CT), {RETRIEVE, INGEST}, id="C-GET without role selection"),
-        pytest.param(proposing(scu.STORAGE_COMMITMENT), {COMMITMENT}, id="commitment"),
+        pytest.param(proposing(STUDY_ROOT_GET, CT), {RETRIEVE, INGEST}, id="C-GET without role selection"),
+        pytest.param(proposing(STORAGE_COMMITMENT), {COMMITMENT}, id="commitment"),
         pytest.param(
-            proposing(scu.STORAGE_COMMITMENT, roles=(RoleSelection(scu.STORAGE_COMMITMENT, True, False),)),
+            proposing(STORAGE_COMMITMENT, roles=(RoleSelection(STORAGE_COMMITMENT, True, False),)),
             {COMMITMENT},
             id="commitment with its role",
         ),
-        pytest.param(proposing(CT, scu.STORAGE_COMMITMENT), {INGEST, COMMITMENT}, id="a modality stores and commits"),
+        pytest.param(proposing(CT, STORAGE_COMMITMENT), {INGEST, COMMITMENT}, id="a modality stores and commits"),
         pytest.param(
-            proposing(VERIFICATION, CT, scu.STUDY_ROOT_FIND, scu.STUDY_ROOT_MOVE, scu.STUDY_ROOT_GET),
+            proposing(VERIFICATION, CT, STUDY_ROOT_FIND, STUDY_ROOT_MOVE, STUDY_ROOT_GET),
             {INGEST, QUERY, RETRIEVE},
             id="a workstation proposes everything",
         ),
@@ -70,8 +77,8 @@ def test_a_request_needs_the_roles_it_could_use(request_: object, roles: set[Poo
         pytest.param([CT], (INGEST, QUERY), [{INGEST}], id="its own pool alone"),
         pytest.param([CT], (MIXED,), [{MIXED}], id="one pool for everything"),
         pytest.param([CT], (QUERY,), [], id="nobody stores"),
-        pytest.param([CT, scu.STORAGE_COMMITMENT], EVERY, [{MIXED}], id="mixed"),
-        pytest.param([CT, scu.STORAGE_COMMITMENT], (INGEST, COMMITMENT), [], id="mixed, and nobody plays both"),
+        pytest.param([CT, STORAGE_COMMITMENT], EVERY, [{MIXED}], id="mixed"),
+        pytest.param([CT, STORAGE_COMMITMENT], (INGEST, COMMITMENT), [], id="mixed, and nobody plays both"),
         pytest.param([VERIFICATION], (INGEST, QUERY), [{INGEST, QUERY}], id="C-ECHO goes anywhere"),
     ],
 )

@@ -20,7 +20,8 @@ from pydicom.pixels import get_decoder
 from pydicom.sequence import Sequence
 
 from gantry.common.dicom.encoding.part10 import file_meta, parse_meta
-from gantry.services.retrieve.pixels.codecs import DECODED, DEFLATED_FRAMES, HIGH_THROUGHPUT
+from gantry.common.dicom.standard.transfer_syntaxes import DEFLATED_IMAGE_FRAME
+from gantry.services.retrieve.pixels.codecs import DECODED, HIGH_THROUGHPUT
 from tests.integration.services.retrieve.dicomweb.test_objects import (
     EXPLICIT,
     STORED,
@@ -92,7 +93,7 @@ async def test_every_codec_that_is_promised_decodes(site: WebSite, tmp_path: Pat
     if syntax == "1.2.840.10008.1.2.1.98":
         ds = grey(np.arange(256, dtype="<u2").reshape(16, 16))
         ds.PixelData, native = encapsulate([ds.PixelData]), ds.pixel_array
-    elif syntax == DEFLATED_FRAMES:
+    elif syntax == DEFLATED_IMAGE_FRAME:
         ds = grey(np.arange(256, dtype="<u2").reshape(16, 16))
         deflate = zlib.compressobj(wbits=-15)
         native = ds.pixel_array
@@ -108,7 +109,7 @@ async def test_every_codec_that_is_promised_decodes(site: WebSite, tmp_path: Pat
         ds = found
         theirs = by_dcmtk(ds, tmp_path)
         native = theirs if theirs is not None else ds.pixel_array
-    ds.file_meta.TransferSyntaxUID = syntax if syntax != DEFLATED_FRAMES else "1.2.840.10008.1.2.1.98"
+    ds.file_meta.TransferSyntaxUID = syntax if syntax != DEFLATED_IMAGE_FRAME else "1.2.840.10008.1.2.1.98"
     ds["PixelData"].is_undefined_length = True
     data = file_bytes(with_uids(ds))
     # pydicom does not know deflated frames yet.
