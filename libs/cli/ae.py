@@ -16,7 +16,7 @@ from gantry.cli.peers import in_words as failure_in_words
 from gantry.common.config.document import read
 from gantry.common.config.load import load_settings
 from gantry.common.config.peers_file import add_peer, remove_peer
-from gantry.common.config.policy import Admission, Destination, Peer, Permission, Policy, in_words, policy_of
+from gantry.common.config.policy import Admitted, Destination, KnownPeer, Permission, Policy, in_words, policy_of
 from gantry.common.config.settings import Settings
 from gantry.common.config.tls import client_context
 from gantry.common.dicom.standard.sop_classes import VERIFICATION
@@ -62,7 +62,7 @@ def list_peers(given: tuple[Settings, Path], as_json: bool) -> None:
     print_table(columns, [_row(peer) for peer in peers])
 
 
-def _row(peer: Peer) -> list[str]:
+def _row(peer: KnownPeer) -> list[str]:
     return [
         peer.ae_title,
         peer.host or "",
@@ -159,17 +159,17 @@ async def _echo(ours: str, contact: Destination, tls: object, timeout: float) ->
         return await scu.echo(association, timeout=timeout)
 
 
-def _inwards(policy: Policy, peer: Peer) -> tuple[bool, str]:
+def _inwards(policy: Policy, peer: KnownPeer) -> tuple[bool, str]:
     """What the policy would say if it called from where its host is, or from the first range given."""
     addresses = _addresses(peer)
     if not addresses:
         return False, f"would be rejected: the name {peer.host} has no address"
     verdicts = {address: policy.admit(peer.ae_title, policy.ae_title, address, tls=peer.tls) for address in addresses}
-    admitted = [address for address, verdict in verdicts.items() if isinstance(verdict, Admission)]
+    admitted = [address for address, verdict in verdicts.items() if isinstance(verdict, Admitted)]
     rejected = [
         f"rejected when it calls from {address} ({verdict.result}/{verdict.source}/{verdict.reason}: {verdict.words})"
         for address, verdict in verdicts.items()
-        if not isinstance(verdict, Admission)
+        if not isinstance(verdict, Admitted)
     ]
     if not admitted:
         return False, f"would be {'; '.join(rejected)}"
@@ -177,7 +177,7 @@ def _inwards(policy: Policy, peer: Peer) -> tuple[bool, str]:
     return True, f"would be admitted from {', '.join(admitted)}; may {in_words(peer.may)}{also}"
 
 
-def _addresses(peer: Peer) -> list[str]:
+def _addresses(peer: KnownPeer) -> list[str]:
     if peer.host is None:
         return [str(peer.addresses[0].network_address)]
     try:

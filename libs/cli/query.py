@@ -33,7 +33,7 @@ _NOT_SHOWN = ("QueryRetrieveLevel", "SpecificCharacterSet", "RetrieveAETitle", "
 
 
 @dataclass(slots=True)
-class Found:
+class FindResult:
     """What an archive answered: matches, the final status, and comments. `ignored` tells that it warned of optional
     keys that it does not support (FF01H)."""
 
@@ -50,10 +50,10 @@ class Found:
 
 async def ask(
     association: Association, root: str, query: Dataset, *, timeout: float, limit: int | None = None
-) -> Found:
+) -> FindResult:
     """C-FIND. Past `limit` matches the peer is asked to stop (C-CANCEL)."""
     context = scu.need_context(association, root)
-    found = Found()
+    found = FindResult()
     async for response, data in scu.find(association, root, encode(query, context), timeout=timeout):
         comment = response.text(Element.ERROR_COMMENT)
         if not is_pending(response.status):
@@ -145,7 +145,7 @@ async def find(
     return _conclude(found, level, given)
 
 
-def _conclude(found: Found, level: str, given: Sequence[str]) -> int:
+def _conclude(found: FindResult, level: str, given: Sequence[str]) -> int:
     """Say on standard error what was not done as it was asked for; the exit code."""
     if found.ignored:
         names = ", ".join(found.ignored_keys(given)) or "some optional keys"

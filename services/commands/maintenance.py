@@ -27,7 +27,7 @@ from gantry.common.telemetry.logs import set_up_logs
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.indexer import app as indexer_app
 from gantry.services.indexer.rebuild import Rebuild
-from gantry.services.maintenance.conflicts import Side, fetch, sides
+from gantry.services.maintenance.conflicts import ConflictSide, fetch, sides
 from gantry.services.maintenance.reindex import Reindex, Reindexed
 from gantry.services.maintenance.restore import Restore, Restored
 from gantry.services.maintenance.sweeper import Sweeper
@@ -238,7 +238,7 @@ def conflicts(config: Path | None, data: Path | None, as_json: bool, folder: Pat
     _run(config, data, work)
 
 
-def _side_in_words(side: Side, path: str) -> str:
+def _side_in_words(side: ConflictSide, path: str) -> str:
     state = "current" if side.current else "aside" if side.aside else "redundant"
     received = datetime.fromtimestamp(side.received_ms / 1000, UTC).isoformat(timespec="seconds")
     return "  ".join(

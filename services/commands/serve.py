@@ -29,11 +29,11 @@ from gantry.services.process.archive import Archive
 from gantry.services.process.descriptors import make_room
 from gantry.services.process.descriptors import watch as watch_descriptors
 from gantry.services.process.stores import check_urls
-from gantry.services.process.supervision import Companion, KeptProcess
+from gantry.services.process.supervision import Companion, SupervisedProcess
 from gantry.services.roles import EVERY, Role, dimse_port, http_port
 
 if TYPE_CHECKING:
-    from gantry.services.frontdoor.app import Door
+    from gantry.services.frontdoor.app import FrontDoor
 
 _WEB = frozenset((Role.QUERY, Role.RETRIEVE, Role.INGEST, Role.DOOR))
 """Who answers to DICOMweb."""
@@ -152,7 +152,7 @@ async def _run(
         if indexer_of is not None:
             structlog.contextvars.bind_contextvars(process="indexer")  # both processes log to the same place
             listening = socket.socket(fileno=indexer_of)
-            archive: Archive | Door = Archive(
+            archive: Archive | FrontDoor = Archive(
                 settings, frozenset({Role.INDEXER}), config, SystemClock(), http_socket=listening
             )
         else:
@@ -191,17 +191,19 @@ def _spare_the_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def _process(settings: Settings, roles: frozenset[Role], config: Path | None, worker: int | None) -> Archive | Door:
+def _process(
+    settings: Settings, roles: frozenset[Role], config: Path | None, worker: int | None
+) -> Archive | FrontDoor:
     """What runs: the archive or a part of it, or the door before it."""
     if Role.DOOR not in roles:
         clock = SystemClock()
         companion = Companion(clock) if worker is None and _has_companion(settings, roles) else None
         return Archive(settings, roles, config, clock, worker=worker, companion=companion)
-    from gantry.services.frontdoor.app import Door
+    from gantry.services.frontdoor.app import FrontDoor
 
     if len(roles) > 1:
         raise ConfigError("--role", None, "the door has a process of its own: no other role beside it")
-    return Door(settings, StorageClasses(settings.dimse.private_sop_classes), SystemClock(), worker=worker)
+    return FrontDoor(settings, StorageClasses(settings.dimse.private_sop_classes), SystemClock(), worker=worker)
 
 
 def _require_data(settings: Settings) -> None:
@@ -221,13 +223,13 @@ def _urls(settings: Settings) -> tuple[str, ...]:
     return tuple(url or "file:" for url in (storage.objects, storage.log, storage.index))
 
 
-def _welcome(settings: Settings, roles: frozenset[Role], workers: int, archive: Archive | Door) -> None:
+def _welcome(settings: Settings, roles: frozenset[Role], workers: int, archive: Archive | FrontDoor) -> None:
     """Where we listen, and what to try; the ports are ours by now. For a person: standard output, not the log."""
     with suppress(OSError):  # nobody reads it
         _print_welcome(settings, roles, workers, archive)
 
 
-def _print_welcome(settings: Settings, roles: frozenset[Role], workers: int, archive: Archive | Door) -> None:
+def _print_welcome(settings: Settings, roles: frozenset[Role], workers: int, archive: Archive | FrontDoor) -> None:
     dimse, title = archive.dimse_port, settings.dimse.ae_title
     http = archive.health.port
     names = "every role" if roles == EVERY else ", ".join(sorted(roles))
@@ -257,7 +259,7 @@ def _print_welcome(settings: Settings, roles: frozenset[Role], workers: int, arc
     click.echo("\n".join(lines) + "\n")
 
 
-def _tls_words(archive: Archive | Door) -> str:
+def _tls_words(archive: Archive | FrontDoor) -> str:
     return f"; TLS on port {archive.dimse_tls_port}" if archive.dimse_tls_port is not None else ""
 
 
@@ -296,7 +298,7 @@ async def _supervise(workers: int) -> int:
     """Run `workers` processes like this one, start again those that die, and pass signals on. Returns the worst exit
     code when all have ended."""
     clock = SystemClock()
-    processes = [KeptProcess(f"worker {n}", ["--worker", str(n)], clock) for n in range(workers)]
+    processes = [SupervisedProcess(f"worker {n}", ["--worker", str(n)], clock) for n in range(workers)]
 
     def stop() -> None:
         for process in processes:

@@ -15,22 +15,22 @@ from gantry.common.config.tls import Certificates
 from gantry.common.errors import ConfigError, ConnectionFailed
 from gantry.common.net.acceptor import Acceptor, listen
 from gantry.common.net.proxy import LOCAL
-from gantry.common.runtime.lifecycle import Lifecycle, State
+from gantry.common.runtime.lifecycle import Lifecycle, Phase
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.ul import Limits
+from gantry.common.ul import PduLimits
 from gantry.services.frontdoor.backends import Address, Backend, Backends
-from gantry.services.frontdoor.dimse import Doorkeeper, DoorLimits, connected
+from gantry.services.frontdoor.dimse import DimseDoor, DoorLimits, connected
 from gantry.services.frontdoor.routing import Pool
 from gantry.services.frontdoor.web import Forwarder
-from gantry.services.process.http import HealthServer, in_words
+from gantry.services.process.http import HttpServer, in_words
 from gantry.services.process.system_metrics import SystemMetrics
 from gantry.services.roles import Role, http_port
 
 log = get_logger("door")
 
 
-class Door:
+class FrontDoor:
     """A component of the lifecycle: everything but the health server."""
 
     name = "door"
@@ -59,17 +59,17 @@ class Door:
         self._worker = worker
         self._backends = Backends(settings.door.leave_alone)
         self._storage = storage_sop_classes
-        self._keeper = Doorkeeper(
+        self._keeper = DimseDoor(
             self._backends, tuple(self._named), self._storage, _limits(settings), None, clock, self.metrics
         )
         self._acceptors: list[Acceptor] = []
         port = http_port(self.roles, settings.http.port)
         checks: dict[str, Callable[[], Awaitable[None]]] = {pool: partial(self._check, pool) for pool in self._named}
-        self.health = HealthServer(
+        self.health = HttpServer(
             settings,
             port + (worker or 0) if port else 0,
             self.metrics,
-            lambda: "" if self.lifecycle.state is State.READY else self.lifecycle.state.value,
+            lambda: "" if self.lifecycle.state is Phase.READY else self.lifecycle.state.value,
             checks,
             refresh=SystemMetrics(settings, self.metrics).refresh,
         )
@@ -181,6 +181,6 @@ def _limits(settings: Settings) -> DoorLimits:
         associations_per_peer=dimse.max_associations_per_peer,
         connect_timeout=door.connect_timeout,
         connect_deadline=door.connect_deadline,
-        upper_layer=Limits(dimse.max_pdu, dimse.max_associate_request),
+        upper_layer=PduLimits(dimse.max_pdu, dimse.max_associate_request),
         unassociated_per_peer=dimse.unassociated_per_address,
     )

@@ -16,14 +16,14 @@ from gantry.common.net.proxy import Origin, encode
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.ul import AssociateReject, AssociateRequest, Limits
+from gantry.common.ul import AssociateReject, AssociateRequest, PduLimits
 from gantry.services.frontdoor.backends import Backend, Backends
-from gantry.services.frontdoor.opening import Opening
+from gantry.services.frontdoor.opening import FirstPdu
 from gantry.services.frontdoor.pump import Pump
 from gantry.services.frontdoor.routing import Pool, choices, needed
-from gantry.services.frontdoor.wire import Wire
+from gantry.services.frontdoor.wire import RawConnection
 from gantry.services.process.association_log import reason_of
-from gantry.services.process.rate_limited import Seldom
+from gantry.services.process.rate_limited import RateLimited
 
 # PS3.8 table 9-21.
 CONGESTED = AssociateReject(2, 3, 1)
@@ -40,14 +40,14 @@ class DoorLimits:
     associations_per_peer: int
     connect_timeout: float
     connect_deadline: float
-    upper_layer: Limits
+    upper_layer: PduLimits
     unassociated_per_peer: int = 64
 
 
 class _Waiting:
     """A connection without an association."""
 
-    def __init__(self, keeper: Doorkeeper, task: asyncio.Task[None], address: str) -> None:
+    def __init__(self, keeper: DimseDoor, task: asyncio.Task[None], address: str) -> None:
         self._keeper = keeper
         self._task = task
         self.address = address
@@ -57,7 +57,7 @@ class _Waiting:
         self._task.cancel()
 
 
-class Doorkeeper:
+class DimseDoor:
     """Takes connections and passes them to backends."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Doorkeeper:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[asyncio.Task[None], _Waiting] = {}
         self._unassociated = Unassociated(limits.associations, limits.unassociated_per_peer)
-        self._seldom = Seldom()
+        self._seldom = RateLimited()
         self._pumps: set[Pump] = set()
         self._per_peer: Counter[str] = Counter()
         self._log = get_logger("door")
@@ -131,10 +131,10 @@ class Doorkeeper:
     # ---- one connection
 
     async def _serve(self, sock: socket.socket, origin: Origin, tls: ssl.SSLContext | None) -> None:
-        opening = Opening(self._limits.upper_layer)
-        wire: Wire | None = None
+        opening = FirstPdu(self._limits.upper_layer)
+        wire: RawConnection | None = None
         try:
-            wire = Wire(sock, tls=tls)
+            wire = RawConnection(sock, tls=tls)
             why = await self._open(wire, opening)
             request = opening.request
             if request is None:
@@ -154,7 +154,7 @@ class Doorkeeper:
             else:
                 wire.close()
 
-    async def _open(self, wire: Wire, opening: Opening) -> str:
+    async def _open(self, wire: RawConnection, opening: FirstPdu) -> str:
         """Read until there is a request, or reason to end; why there is none. PS3.8 9.1.5: ARTIM runs meanwhile."""
         try:
             async with asyncio.timeout(self._limits.artim):
@@ -171,7 +171,7 @@ class Doorkeeper:
             return f"TLS: {error.reason or 'handshake failed'}"
         return opening.why
 
-    async def _finish(self, wire: Wire, opening: Opening) -> None:
+    async def _finish(self, wire: RawConnection, opening: FirstPdu) -> None:
         """Say what is to be said, and wait for the peer to close (PS3.8 table 9-10, Sta13), no longer than ARTIM."""
         output = opening.take_output()
         if not output:
@@ -182,7 +182,9 @@ class Doorkeeper:
                 while await wire.receive():
                     pass
 
-    async def _is_passed_on(self, wire: Wire, opening: Opening, request: AssociateRequest, origin: Origin) -> bool:
+    async def _is_passed_on(
+        self, wire: RawConnection, opening: FirstPdu, request: AssociateRequest, origin: Origin
+    ) -> bool:
         """Whether a backend has taken the association, which is over then; if not, it is rejected."""
         limits = self._limits
         sets = choices(request, self._storage, self._pools)
@@ -212,7 +214,7 @@ class Doorkeeper:
             if not self._per_peer[origin.address]:
                 del self._per_peer[origin.address]
 
-    def _reject(self, opening: Opening, request: AssociateRequest, origin: Origin, reject: AssociateReject) -> None:
+    def _reject(self, opening: FirstPdu, request: AssociateRequest, origin: Origin, reject: AssociateReject) -> None:
         numbers = f"{reject.result}/{reject.source}/{reject.reason}"
         self._metrics.associations_rejected.labels(numbers).inc()
         opening.reject(reject)
@@ -232,7 +234,7 @@ class Doorkeeper:
 
     # ---- its backend
 
-    async def _connect(self, sets: Sequence[frozenset[Pool]], origin: Origin) -> tuple[Backend, Wire] | None:
+    async def _connect(self, sets: Sequence[frozenset[Pool]], origin: Origin) -> tuple[Backend, RawConnection] | None:
         """The first backend that can be reached, and has been told who comes; None after all of them, or when the
         deadline has passed."""
         with suppress(TimeoutError):
@@ -244,13 +246,13 @@ class Doorkeeper:
                             return backend, wire
         return None
 
-    async def _reach(self, backend: Backend, origin: Origin) -> Wire | None:
+    async def _reach(self, backend: Backend, origin: Origin) -> RawConnection | None:
         # Counted before it is reached: of many that come at once, not all go to the same.
         backend.open += 1
         backend.last_chosen = self._clock.monotonic()
-        wire: Wire | None = None
+        wire: RawConnection | None = None
         try:
-            wire = Wire(await connected(backend.address, self._limits.connect_timeout))
+            wire = RawConnection(await connected(backend.address, self._limits.connect_timeout))
             await wire.send_all(encode(origin, backend.address))
             self._backends.connected(backend)
             return wire
@@ -265,12 +267,12 @@ class Doorkeeper:
 
     async def _pump(
         self,
-        front: Wire,
-        opening: Opening,
+        front: RawConnection,
+        opening: FirstPdu,
         request: AssociateRequest,
         origin: Origin,
         backend: Backend,
-        back: Wire,
+        back: RawConnection,
     ) -> None:
         """Pass bytes on until the association has ended."""
         metrics, started = self._metrics, self._clock.monotonic()

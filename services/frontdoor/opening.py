@@ -5,17 +5,17 @@ What no A-ASSOCIATE-RQ begins with is answered as a service answers it; a reques
 
 from __future__ import annotations
 
-from gantry.common.ul import AssociateReject, AssociateRequest, Limits, Requested, State, UpperLayer
+from gantry.common.ul import AssociateReject, AssociateRequest, PduLimits, Requested, State, UpperLayer
 from gantry.common.ul.upper_layer import WORKSPACE
 
 _workspace = memoryview(bytearray(WORKSPACE))
 """Shared by all openings: bytes leave it before the next are fed."""
 
 
-class Opening:
+class FirstPdu:
     """Feed it until there is a `request` or it `is_over`; `take_output` is to be sent after every call."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: PduLimits) -> None:
         self._ul = UpperLayer(requestor=False, limits=limits, workspace=_workspace)
         self._ul.connected()
         self.raw = b""

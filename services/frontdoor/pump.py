@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gantry.services.frontdoor.wire import Wire
+from gantry.services.frontdoor.wire import RawConnection
 
 _CHUNK = 1 << 18
 _workspace = memoryview(bytearray(_CHUNK))
@@ -18,7 +18,7 @@ _workspace = memoryview(bytearray(_CHUNK))
 class Pump:
     """Two directions. `ended` is set when both sides have been given back."""
 
-    def __init__(self, front: Wire, back: Wire, half_closed: float) -> None:
+    def __init__(self, front: RawConnection, back: RawConnection, half_closed: float) -> None:
         """`half_closed` seconds after one side has ended the other must have."""
         self._loop = asyncio.get_running_loop()
         self._wires = (front, back)
@@ -61,7 +61,7 @@ class Pump:
 class _Flow:
     """One direction."""
 
-    def __init__(self, pump: Pump, source: Wire, sink: Wire) -> None:
+    def __init__(self, pump: Pump, source: RawConnection, sink: RawConnection) -> None:
         self._pump = pump
         self._loop = asyncio.get_running_loop()
         self._source, self._sink = source, sink

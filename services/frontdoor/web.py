@@ -15,16 +15,16 @@ from yarl import URL
 
 from gantry.common.clock import Clock
 from gantry.common.telemetry.logs import get_logger
-from gantry.common.web.bodies import Outgoing
+from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
-from gantry.common.web.routes import Match, Resource, Service
+from gantry.common.web.routes import Match, Resource, WebRole
 from gantry.common.web.server import CALLER, Handler
 from gantry.services.frontdoor.backends import Backend, Backends
 from gantry.services.frontdoor.routing import Pool
 
 log = get_logger("door")
 
-_POOLS = {Service.INGEST: Pool.INGEST, Service.QUERY: Pool.QUERY, Service.RETRIEVE: Pool.RETRIEVE}
+_POOLS = {WebRole.INGEST: Pool.INGEST, WebRole.QUERY: Pool.QUERY, WebRole.RETRIEVE: Pool.RETRIEVE}
 # RFC 9110 7.6.1: of one connection only. What a service says of CORS is the door's to say.
 _HOP_BY_HOP = frozenset(
     (
@@ -93,7 +93,7 @@ class Forwarder:
     ) -> web.StreamResponse:
         backend.open += 1
         try:
-            out = Outgoing(request, self._stall)
+            out = BodyWriter(request, self._stall)
             if await out.begin(response.status, _answered(response.headers)):
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     await out.write(chunk)

@@ -15,7 +15,7 @@ _scratch = memoryview(bytearray(65536))
 """Shared by all wires of the process: one that waits holds no memory."""
 
 
-class Wire:
+class RawConnection:
     """`recv_into` and `send` raise `BlockingIOError` where the caller has to wait, another `OSError` where the
     connection is lost."""
 

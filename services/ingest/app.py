@@ -15,7 +15,7 @@ from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
 from gantry.services.ingest.c_store import StorageService
-from gantry.services.ingest.commit import IngestSettings, Keeper
+from gantry.services.ingest.commit import IngestSettings, InstanceWriter
 from gantry.services.ingest.stow.handler import StoreInstances
 
 
@@ -33,7 +33,7 @@ def build(
     """What this role serves over DIMSE and over HTTP. Any transfer syntax is taken; a body that comes over HTTP may
     stand still for `stall` seconds; `public_url` is what its senders call us by, where it is known."""
     workers = ThreadPoolExecutor(2, thread_name_prefix="ingest")
-    keeper = Keeper(store, log, clock, workers, metrics, settings)
+    keeper = InstanceWriter(store, log, clock, workers, metrics, settings)
     classes = StorageClasses(private_sop_classes)
     storage = StorageService({uid: Ability() for uid in classes}, keeper, may_store)
     return [storage], {Resource.STORE: StoreInstances(keeper, classes, stall, public_url)}

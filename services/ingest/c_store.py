@@ -11,13 +11,13 @@ from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.statuses import SUCCESS, UNRECOGNISED_OPERATION
 from gantry.common.ul import Abilities
 from gantry.services.ingest.checks import refuse_command
-from gantry.services.ingest.commit import Announced, InstanceSink, Keeper, Sender
+from gantry.services.ingest.commit import Announced, InstanceSink, InstanceWriter, Sender
 
 
 class StorageService:
     """The C-STORE service class provider."""
 
-    def __init__(self, abilities: Abilities, keeper: Keeper, may_store: Callable[[Association], bool]) -> None:
+    def __init__(self, abilities: Abilities, keeper: InstanceWriter, may_store: Callable[[Association], bool]) -> None:
         self.abilities = abilities
         self._keeper = keeper
         self._may_store = may_store

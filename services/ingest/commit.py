@@ -111,7 +111,7 @@ class InstanceSink(ObjectSink):
             raise ClassNotSupported("not a storage sop class that is served")
 
 
-class Keeper:
+class InstanceWriter:
     """Keeps objects, whatever protocol they come by."""
 
     def __init__(

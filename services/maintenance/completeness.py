@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
-from gantry.common.dicom.query.matching import Document, Place, Query
+from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
 from gantry.common.events import INDEXERS, TOPICS, DeadLetter, Event, InstanceStored, decode
 from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
@@ -151,7 +151,7 @@ class CompleteIndex:
         self._index = index
         self._completeness = completeness
 
-    async def find(self, query: Query, after: Place = ()) -> AsyncIterator[list[Document]]:
+    async def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
         """See `SearchIndex`."""
         await self._completeness.check()
         async for page in self._index.find(query, after):

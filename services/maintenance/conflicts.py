@@ -21,7 +21,7 @@ _logger = get_logger("conflicts")
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ConflictSide:
     """One of the objects that a SOP Instance UID means. `current` is whether it is what is found and fetched in its
     series; otherwise it is kept aside, or redundant: sent again with the bytes of the current one."""
 
@@ -38,12 +38,12 @@ class Side:
     lost: bool
 
 
-async def sides(index: SearchIndex, partition: str) -> AsyncIterator[list[Side]]:
+async def sides(index: SearchIndex, partition: str) -> AsyncIterator[list[ConflictSide]]:
     """For each SOP Instance UID in conflict all of its sides, by series and time."""
     async for uids in index.conflicts(partition):
         located = await index.resolve(partition, uids)
         for uid in uids:
-            found: list[Side] = []
+            found: list[ConflictSide] = []
             for location in located.get(uid, ()):
                 receipts = await index.receipts(partition, instance_of(location))
                 found += [_side(location, receipt) for receipt in receipts]
@@ -51,10 +51,10 @@ async def sides(index: SearchIndex, partition: str) -> AsyncIterator[list[Side]]
                 yield found
 
 
-def _side(location: Location, known: KnownReceipt) -> Side:
+def _side(location: Location, known: KnownReceipt) -> ConflictSide:
     same = (known.digest, known.transfer_syntax_uid) == (location.digest, location.transfer_syntax_uid)
     receipt = receipt_in_key(known.object_key)
-    return Side(
+    return ConflictSide(
         location.sop_instance_uid,
         location.study_instance_uid,
         location.series_instance_uid,
@@ -69,7 +69,7 @@ def _side(location: Location, known: KnownReceipt) -> Side:
     )
 
 
-async def fetch(objects: BlobStore, side: Side, folder: Path) -> Path:
+async def fetch(objects: BlobStore, side: ConflictSide, folder: Path) -> Path:
     """Write the object of one side into a folder as a Part 10 file named by its receipt. Raises `GantryError`."""
     reader = await objects.open(side.object_key)
     path = folder / side.sop_instance_uid / f"{side.receipt}.dcm"

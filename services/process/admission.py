@@ -1,4 +1,4 @@
-"""The AE policy at the door: `gantry.common.net.server.Gatekeeper` from `gantry.common.config.policy`."""
+"""The AE policy at the door: `gantry.common.net.server.Admission` from `gantry.common.config.policy`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _OTHER_THAN_STORAGE: Mapping[Permission, frozenset[str]] = {
 }
 
 
-class PolicyGatekeeper:
+class PolicyAdmission:
     """Admits whom the policy in force knows, for what it may do, as often as it may at once.
 
     A context that a peer has no permission for is not accepted; the association is. Objects sent to a C-GET requestor

@@ -21,21 +21,21 @@ from gantry.common.dicom.standard.sop_classes import StorageClasses, stands_for
 from gantry.common.errors import ConfigError, DependencyUnavailable
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.net import Association, Peer, Server, ServerLimits, Service
-from gantry.common.net.server import Gatekeeper, ServerObserver
+from gantry.common.net.server import Admission, ServerObserver
 from gantry.common.ports.index import Location, ReadIndex
 from gantry.common.runtime.consumer import ConsumerLoop, report_lag
 from gantry.common.runtime.integrity import Damage
-from gantry.common.runtime.lifecycle import Component, Lifecycle, State
+from gantry.common.runtime.lifecycle import Component, Lifecycle, Phase
 from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
-from gantry.common.ul import Limits
-from gantry.common.web.routes import Service as WebService
+from gantry.common.ul import PduLimits
+from gantry.common.web.routes import WebRole as WebService
 from gantry.services.maintenance.completeness import CompleteIndex, Completeness
-from gantry.services.process.admission import PolicyGatekeeper
+from gantry.services.process.admission import PolicyAdmission
 from gantry.services.process.association_log import NetworkObserver
-from gantry.services.process.http import HealthServer, in_words
+from gantry.services.process.http import HttpServer, in_words
 from gantry.services.process.searchable import say_what_is_missing, searchable
 from gantry.services.process.stores import Stores, open_stores
 from gantry.services.process.supervision import Companion
@@ -57,7 +57,7 @@ class Interposed(Protocol):
     any_title: bool
     """Whether unknown AE titles of this machine get in, as with `lab`, which also opens the HTTP port to it."""
 
-    def gatekeeper(self, inner: Gatekeeper) -> Gatekeeper: ...
+    def gatekeeper(self, inner: Admission) -> Admission: ...
 
     def observer(self, inner: ServerObserver) -> ServerObserver: ...
 
@@ -123,14 +123,14 @@ class Archive:
         """Serve until a signal; the exit code."""
         return await self.lifecycle.run()
 
-    def _health_server(self, companion: Companion | None, http_socket: socket.socket | None) -> HealthServer:
+    def _health_server(self, companion: Companion | None, http_socket: socket.socket | None) -> HttpServer:
         """The HTTP port, with one port for each of several workers."""
         settings, port = self.settings, http_port(self.roles, self.settings.http.port)
-        return HealthServer(
+        return HttpServer(
             settings,
             port + (self._worker or 0) if port else 0,
             self.metrics,
-            lambda: "" if self.lifecycle.state is State.READY else self.lifecycle.state.value,
+            lambda: "" if self.lifecycle.state is Phase.READY else self.lifecycle.state.value,
             {"object store": self._check_objects, "event log": self._check_log, "index": self._check_index},
             fresh={} if companion is None else {companion.name: companion.check},
             sock=http_socket,
@@ -247,7 +247,7 @@ class Archive:
                 self._server.add(service if self._interposed is None else self._interposed.service(service))
 
     def _why_not_yet(self) -> str:
-        return "ending" if self.lifecycle.state is State.DRAINING else "starting: try again in a moment"
+        return "ending" if self.lifecycle.state is Phase.DRAINING else "starting: try again in a moment"
 
     def _ingest(self, stores: Stores) -> list[Service]:
         from gantry.services.ingest import app as ingest_app
@@ -345,7 +345,7 @@ class Archive:
         dimse = self.settings.dimse
         role = "all" if len(self.roles) > 1 else next(iter(self.roles)).value
         observer = NetworkObserver(self.metrics, role, self._knows, self.health.suspect)
-        self._gatekeeper = PolicyGatekeeper(
+        self._gatekeeper = PolicyAdmission(
             lambda: self._policy.current,
             self._storage_classes,
             observer.open_by_title,
@@ -361,10 +361,10 @@ class Archive:
             window=dimse.async_window,
             backlog=dimse.listen_backlog,
             proxy_from=dimse.proxy_from,
-            upper_layer=Limits(dimse.max_pdu, dimse.max_associate_request),
+            upper_layer=PduLimits(dimse.max_pdu, dimse.max_associate_request),
             unassociated_per_peer=dimse.unassociated_per_address,
         )
-        gatekeeper: Gatekeeper = self._gatekeeper
+        gatekeeper: Admission = self._gatekeeper
         heard: ServerObserver = observer
         if self._interposed is not None:
             gatekeeper, heard = self._interposed.gatekeeper(gatekeeper), self._interposed.observer(heard)

@@ -16,7 +16,7 @@ from gantry.common.statuses import OUT_OF_RESOURCES
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import AssociateReject, AssociateRequest
-from gantry.services.process.rate_limited import Seldom
+from gantry.services.process.rate_limited import RateLimited
 
 OTHER = "other"
 """Stands for every AE title that the policy does not know: labels are a closed set."""
@@ -39,7 +39,7 @@ class NetworkObserver:
         self._is_known = is_known
         self._suspect = suspect
         self._logger = get_logger("net")
-        self._seldom = Seldom()
+        self._seldom = RateLimited()
         self._messages: dict[Association, int] = {}
         self.open_by_title: Counter[str] = Counter()
         for family in (metrics.associations_accepted, metrics.associations_open):

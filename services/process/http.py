@@ -23,7 +23,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.web.access import Access, Tokens
 from gantry.common.web.server import WebLimits, WebServer, in_words
 
-__all__ = ["HealthServer", "in_words"]
+__all__ = ["HttpServer", "in_words"]
 
 Check = Callable[[], Awaitable[None]]
 _CHECK_SECONDS = 5.0
@@ -31,7 +31,7 @@ _GOOD_FOR, _BAD_FOR = 1.0, 0.1
 """Seconds that what the stores said is told again: that they are well, and that they are not."""
 
 
-class HealthServer(WebServer):
+class HttpServer(WebServer):
     """A component of the lifecycle."""
 
     def __init__(

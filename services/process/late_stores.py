@@ -12,7 +12,7 @@ from typing import Generic, Self, TypeVar, cast
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
-from gantry.common.dicom.query.matching import Document, Place, Query
+from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import Event
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
@@ -205,7 +205,7 @@ class LateSearchIndex:
     async def apply(self, entries: Sequence[InstanceEntry]) -> list[Applied]:
         return await self._late.get().apply(entries)
 
-    async def find(self, query: Query, after: Place = ()) -> AsyncIterator[list[Document]]:
+    async def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
         async for page in self._late.get().find(query, after):
             yield page
 

@@ -16,7 +16,7 @@ class _Kind:
     unsaid: int = 0
 
 
-class Seldom:
+class RateLimited:
     """Counts what happens, by kind. A kind is a tuple that begins with whose it is."""
 
     def __init__(self, every: float = EVERY_SECONDS) -> None:

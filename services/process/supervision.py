@@ -20,7 +20,7 @@ _LIVED_LONG = 60.0
 _ASKED_SECONDS = 3.0
 
 
-class KeptProcess:
+class SupervisedProcess:
     """A process like this one with other arguments; started again when it dies, until it is asked to stop."""
 
     def __init__(self, name: str, arguments: Sequence[str], clock: Clock, pass_fds: Sequence[int] = ()) -> None:
@@ -86,14 +86,14 @@ class Companion:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._socket = socket.socket()
-        self._process: KeptProcess | None = None
+        self._process: SupervisedProcess | None = None
         self._keeping: asyncio.Task[int] | None = None
 
     async def start(self) -> None:
         self._socket.bind(("127.0.0.1", 0))
         self._socket.listen()
         number = self._socket.fileno()
-        self._process = KeptProcess("indexer", ["--indexer-of", str(number)], self._clock, [number])
+        self._process = SupervisedProcess("indexer", ["--indexer-of", str(number)], self._clock, [number])
         self._keeping = asyncio.create_task(self._process.keep(), name="indexer process")
 
     async def drain(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from gantry.common.dicom.query.attributes import STANDARD, UNIQUE_KEYS, AttributeTable, Level, keyword_of
 from gantry.common.dicom.query.identifiers import MAX_DEPTH, Identifier
-from gantry.common.dicom.query.matching import Place, Query
+from gantry.common.dicom.query.matching import Cursor, Query
 from gantry.common.dicom.query.queries import Extended, Model, compile_query, is_creator, is_supported
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.dicom.standard.tags import INSTANCE_AVAILABILITY, QUERY_RETRIEVE_LEVEL, RETRIEVE_URL
@@ -66,7 +66,7 @@ class Search:
     returned: tuple[int, ...]
     offset: int = 0
     limit: int = MAX_LIMIT
-    after: Place = ()
+    after: Cursor = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -221,12 +221,12 @@ def _offset(value: str) -> int:
     return offset
 
 
-def cursor_of(place: Place) -> str:
+def cursor_of(place: Cursor) -> str:
     """A place in words that a URL can hold."""
     return base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def place_of(cursor: str) -> Place:
+def place_of(cursor: str) -> Cursor:
     """The place that a cursor stands for; "" begins. Raises `HttpProblem` 400."""
     if not cursor:
         return ()

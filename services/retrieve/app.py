@@ -24,10 +24,10 @@ from gantry.services.retrieve.damage import DamageReports
 from gantry.services.retrieve.dicomweb.bulk import BulkService
 from gantry.services.retrieve.dicomweb.frames import FrameService
 from gantry.services.retrieve.dicomweb.metadata import Metadata
-from gantry.services.retrieve.dicomweb.objects import Finder, ObjectService, WebSettings
+from gantry.services.retrieve.dicomweb.objects import InstanceFinder, ObjectService, WebSettings
 from gantry.services.retrieve.dicomweb.wado_uri import UriService
 from gantry.services.retrieve.dimse.contexts import UNCOMPRESSED
-from gantry.services.retrieve.dimse.destination_limits import Lanes
+from gantry.services.retrieve.dimse.destination_limits import DestinationLimits
 from gantry.services.retrieve.dimse.service import Destinations, RetrieveService, RetrieveSettings
 from gantry.services.retrieve.dimse.suboperations import SubOperations
 from gantry.services.retrieve.opening import Openings
@@ -54,7 +54,7 @@ def build_web(
     reports: DamageReports | None = None,
 ) -> dict[Resource, Handler]:
     """The DICOMweb half of this role. `index` says where objects are, as in `build`."""
-    finder, objects = Finder(index), Objects(store, reports)
+    finder, objects = InstanceFinder(index), Objects(store, reports)
     found = FrameFinder(objects)
     openings = Openings(objects, converter, found)
     whole = ObjectService(finder, openings, Metadata(objects, settings.metadata_memory), settings)
@@ -93,5 +93,5 @@ def build(
         per_association=per_association,
         per_process=per_process,
     )
-    lanes = Lanes(*parallel)
+    lanes = DestinationLimits(*parallel)
     return [RetrieveService(abilities, index, sub_operations, destinations, clock, metrics, settings, lanes)]

@@ -12,8 +12,9 @@ from functools import partial
 
 from gantry.common.dicom.encoding.elements import skip
 from gantry.common.dicom.encoding.syntax import UNDEFINED, read_element, syntax_of
+from gantry.common.dicom.scan.header import ScanLimits
 from gantry.common.dicom.scan.layout import BulkElement, Layout, unpack_layout
-from gantry.common.dicom.scan.scanner import Limits, Scanner
+from gantry.common.dicom.scan.scanner import Scanner
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.common.errors import NotFound, NotUnderstood, TooLarge
 from gantry.common.net import Source
@@ -38,7 +39,7 @@ _TOGETHER = 64
 """Objects whose headers are read together."""
 _AT_ONCE = 4 << 20
 """Bytes that are read together: a header that is longer is read around its bulk."""
-_MANY_FRAGMENTS = Limits(max_fragments=2_000_000)
+_MANY_FRAGMENTS = ScanLimits(max_fragments=2_000_000)
 _SMALL_TAIL, _WINDOW = 1 << 20, 1 << 16
 
 
@@ -190,7 +191,7 @@ class Objects:
     async def layout(self, location: Location) -> Layout:
         """Where things lie in an object. Raises `TooLarge` where its header is too long for memory."""
         layout = unpack_layout(location.layout) if location.layout else await self.scanned(location)
-        length = sum(end - begin for begin, end in kept(layout))
+        length = sum(end - begin for begin, end in stored_ranges(layout))
         if length > MAX_HEADER:
             raise TooLarge(f"header of {length} bytes")
         return layout
@@ -227,7 +228,7 @@ class Objects:
     async def _head(self, location: Location, layout: Layout, data: bytes | None) -> Head:
         if data is not None and len(data) != layout.header_length:
             raise self.reports.found(location, WRONG_SIZE)
-        pieces = [data[begin:end] for begin, end in kept(layout)] if data is not None else None
+        pieces = [data[begin:end] for begin, end in stored_ranges(layout)] if data is not None else None
         if encoding_of(location.transfer_syntax_uid).deflated:
             pieces, tail = await self.inflated_parts(location, layout)
         else:
@@ -246,7 +247,7 @@ class Objects:
 
     async def pieces(self, location: Location, layout: Layout) -> list[bytes]:
         """What the header is made of, between the values that are left out of it, of an object that is not deflated."""
-        return [await self.read(location, begin, end - begin) for begin, end in kept(layout)]
+        return [await self.read(location, begin, end - begin) for begin, end in stored_ranges(layout)]
 
     async def tail(self, location: Location, layout: Layout) -> bytes:
         """The elements behind the pixel data of an object that is not deflated. Raises `TooLarge`."""
@@ -270,7 +271,7 @@ class Objects:
         source = InflatedSource(reader)
         try:
             pieces, at = [], 0
-            for begin, end in kept(layout):
+            for begin, end in stored_ranges(layout):
                 await pass_over(source, begin - at)
                 pieces.append(await read_exactly(source, end - begin))
                 at = end
@@ -317,7 +318,7 @@ async def _rest(source: Source) -> bytes:
     return bytes(found)
 
 
-def kept(layout: Layout) -> list[tuple[int, int]]:
+def stored_ranges(layout: Layout) -> list[tuple[int, int]]:
     """The ranges of the header between the values that are left out of it."""
     ranges, begin = [], 0
     for one in layout.bulk:

@@ -16,7 +16,7 @@ from gantry.common.dicom.standard.tags import (
 )
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, GE_PRIVATE, encoding_of
 from gantry.common.errors import NotUnderstood
-from gantry.services.retrieve.reading import kept
+from gantry.services.retrieve.reading import stored_ranges
 
 _OFFSET_TABLES = (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS)
 _MOST = 0xFFFFFFFE
@@ -115,7 +115,7 @@ def header_steps(
 ) -> list[Step]:
     """The header, with its long values where they are."""
     steps, bulk = [], [one for one in layout.bulk if one.offset < layout.header_length]
-    for place, piece in enumerate(pieces[: len(kept(layout))]):
+    for place, piece in enumerate(pieces[: len(stored_ranges(layout))]):
         rewritten = rewriter.elements(piece, replaced)
         if place < len(bulk):
             width = WIDTHS.get(bulk[place].vr.encode("ascii"), 1) if big_endian else 1

@@ -19,7 +19,7 @@ from gantry.common.adapters.opensearch import OpenSearchCluster, open_opensearch
 from gantry.common.adapters.sqlite import open_sqlite_index
 from gantry.common.clock import SystemClock
 from gantry.common.dicom.query.attributes import Level
-from gantry.common.dicom.query.matching import Alike, Query, Wildcard
+from gantry.common.dicom.query.matching import Fuzzy, Query, Wildcard
 from gantry.common.ports.index import InstanceEntry, SearchIndex
 from gantry.services.indexer.rebuild import Rebuild
 from tests.bench.rows import Figure
@@ -179,4 +179,4 @@ def _names(count: int, seed: int) -> Iterator[Query]:
     dice = random.Random(-seed)
     for _ in range(20):
         family, _, given = study_entry(dice.randrange(count)).attributes[_NAME][0]["Alphabetic"].partition("^")
-        yield Query("default", Level.STUDY, {_NAME: Alike((f"{given} {family[:5]}",))})
+        yield Query("default", Level.STUDY, {_NAME: Fuzzy((f"{given} {family[:5]}",))})

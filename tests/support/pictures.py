@@ -17,8 +17,8 @@ from pydicom.encaps import generate_frames
 from gantry.common.dicom.encoding.inflate import inflate_head
 from gantry.common.dicom.encoding.part10 import parse_meta
 from gantry.common.dicom.encoding.rewriting import swapped
+from gantry.common.dicom.scan.header import ScanLimits, Scanner
 from gantry.common.dicom.scan.layout import Layout
-from gantry.common.dicom.scan.scanner import Limits, Scanner
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.services.retrieve.pixels.display import header_of
 from gantry.services.retrieve.pixels.image import image_of, native_frame
@@ -45,7 +45,7 @@ def ours(part10: bytes, number: int = 1, look: Look | None = None) -> np.ndarray
     """The picture of a frame."""
     meta = parse_meta(part10)
     data, syntax = part10[meta.data_set_offset :], meta.transfer_syntax_uid
-    scanner = Scanner(syntax, Limits(max_header=1 << 26))
+    scanner = Scanner(syntax, ScanLimits(max_header=1 << 26))
     scanner.feed(data)
     scan = scanner.finish()
     if encoding_of(syntax).deflated:

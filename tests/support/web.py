@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset
 from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.sqlite import open_sqlite_index
 from gantry.common.dicom.encoding.part10 import parse_meta
-from gantry.common.dicom.scan.scanner import Limits, Scanner
+from gantry.common.dicom.scan.header import ScanLimits
+from gantry.common.dicom.scan.scanner import Scanner
 from gantry.common.events import InstanceStored
 from gantry.common.ids import Receipt
 from gantry.common.ports.blobs import BlobStore
@@ -39,7 +40,9 @@ class WebSite:
     index: SearchIndex
     server: WebServer
 
-    async def keep(self, *objects: bytes | Dataset, limits: Limits = Limits(), with_layout: bool = True) -> None:
+    async def keep(
+        self, *objects: bytes | Dataset, limits: ScanLimits = ScanLimits(), with_layout: bool = True
+    ) -> None:
         """Store Part 10 objects, and index them."""
         entries = []
         for number, one in enumerate(objects):
@@ -51,7 +54,7 @@ class WebSite:
         await self.index.apply(entries)
 
 
-def event_of(part10: bytes, number: int = 0, limits: Limits = Limits()) -> InstanceStored:
+def event_of(part10: bytes, number: int = 0, limits: ScanLimits = ScanLimits()) -> InstanceStored:
     """The event of an object that was stored."""
     meta = parse_meta(part10)
     scanner = Scanner(meta.transfer_syntax_uid, limits)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_origin
 
 from pydantic import ValidationError
 
-from gantry.common.config.document import Document, parse, read
+from gantry.common.config.document import YamlDocument, parse, read
 from gantry.common.config.settings import Section, Settings
 from gantry.common.errors import ConfigError
 
@@ -41,7 +41,7 @@ def load_settings(
     return Settings.model_validate(values)
 
 
-def _check(values: Mapping[str, Any], document: Document) -> None:
+def _check(values: Mapping[str, Any], document: YamlDocument) -> None:
     try:
         Settings.model_validate(values)
     except ValidationError as error:

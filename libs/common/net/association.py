@@ -20,7 +20,7 @@ from gantry.common.errors import AssociationAborted, GantryError, IdentifierErro
 from gantry.common.net.background import spawn
 from gantry.common.net.connection import Connection
 from gantry.common.net.observing import AssociationObserver
-from gantry.common.net.outgoing import Outgoing, Staged
+from gantry.common.net.outgoing import MessageWriter, Staged
 from gantry.common.net.responses import Answer, Inbox, Responses
 from gantry.common.net.service import MemorySink, Request, Service, Sink, Source
 from gantry.common.net.tally import Tally
@@ -66,7 +66,7 @@ class Association:
         self._receiving: Request | None = None
         self._waiting: deque[Request] = deque()
         self._active: dict[Request, asyncio.Task[None]] = {}
-        self._outgoing = Outgoing(connection, peer_max_pdu)
+        self._outgoing = MessageWriter(connection, peer_max_pdu)
         self._message_ids = itertools.cycle(range(1, 65536))
         self._responses = Responses()
         self._release_wanted = False

@@ -22,7 +22,7 @@ from gantry.common.ul import (
     AssociateRequest,
     Fragment,
     Indication,
-    Limits,
+    PduLimits,
     ProposedContext,
     Rejected,
     RoleSelection,
@@ -41,7 +41,7 @@ class Peer:
     tls: ssl.SSLContext | None = None
     connect_timeout: float = 10.0
     associate_timeout: float = 30.0
-    limits: Limits = field(default_factory=Limits)
+    limits: PduLimits = field(default_factory=PduLimits)
 
 
 class _Calling:

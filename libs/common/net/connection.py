@@ -19,7 +19,7 @@ import structlog
 from gantry.common.errors import AssociationAborted
 from gantry.common.net.proxy import Origin
 from gantry.common.net.sockets import tune
-from gantry.common.ul import Aborted, Fragment, Indication, Limits, UpperLayer
+from gantry.common.ul import Aborted, Fragment, Indication, PduLimits, UpperLayer
 from gantry.common.ul.upper_layer import WORKSPACE
 
 log = structlog.get_logger("gantry.net")
@@ -38,7 +38,7 @@ class Connection(asyncio.BufferedProtocol):
         self,
         *,
         requestor: bool,
-        limits: Limits,
+        limits: PduLimits,
         artim: float,
         on_fragments: Callable[[list[Fragment]], None],
         on_indication: Callable[[Indication], None],

@@ -74,7 +74,7 @@ class Unassociated:
                 del self._by_address[address]
 
 
-class Opening:
+class TlsHandshake:
     """A connection whose TLS handshake is under way."""
 
     def __init__(self, task: asyncio.Task[None]) -> None:

@@ -35,7 +35,7 @@ class Staged:
             self._frames.append(frame)
 
 
-class Outgoing:
+class MessageWriter:
     """The sending half of an association."""
 
     def __init__(self, connection: Connection, peer_max_pdu: int) -> None:

@@ -18,11 +18,11 @@ import structlog
 
 from gantry.common.net.acceptor import Acceptor, listen
 from gantry.common.net.association import Association
-from gantry.common.net.incoming import Incoming, Opening, Unassociated, handshake_words
+from gantry.common.net.incoming import Incoming, TlsHandshake, Unassociated, handshake_words
 from gantry.common.net.observing import AssociationObserver
 from gantry.common.net.proxy import Network, Origin
 from gantry.common.net.service import Service
-from gantry.common.ul import Ability, AssociateReject, AssociateRequest, Limits
+from gantry.common.ul import Ability, AssociateReject, AssociateRequest, PduLimits
 
 log = structlog.get_logger("gantry.net")
 
@@ -48,10 +48,10 @@ class ServerLimits:
     backlog: int = 1024
     proxy_from: tuple[Network, ...] = ()
     """Whose connections begin with a header of the PROXY protocol."""
-    upper_layer: Limits = field(default_factory=Limits)
+    upper_layer: PduLimits = field(default_factory=PduLimits)
 
 
-class Gatekeeper(Protocol):
+class Admission(Protocol):
     """Decides who gets in."""
 
     def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> AssociateReject | frozenset[str] | None:
@@ -81,7 +81,7 @@ class Server:
     def __init__(
         self,
         services: Sequence[Service],
-        gatekeeper: Gatekeeper,
+        gatekeeper: Admission,
         observer: ServerObserver,
         *,
         limits: ServerLimits | None = None,
@@ -143,7 +143,7 @@ class Server:
         task = asyncio.get_running_loop().create_task(self._open(sock, origin, tls))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
-        opening = Opening(task)
+        opening = TlsHandshake(task)
         self.unassociated.enter(opening, origin.address)
         task.add_done_callback(lambda _: self.unassociated.leave(opening, origin.address))
 

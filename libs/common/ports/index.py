@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, Protocol, Self
 
 from gantry.common.dicom.query.attributes import AttributeTable
-from gantry.common.dicom.query.matching import Document, Place, Query
+from gantry.common.dicom.query.matching import Cursor, Document, Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Loss:
 class ReadIndex(Protocol):
     """The part of `SearchIndex` that answers others."""
 
-    def find(self, query: Query, after: Place = ()) -> AsyncIterator[list[Document]]: ...
+    def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]: ...
 
     def locate(self, query: Query) -> AsyncIterator[list[Location]]: ...
 
@@ -166,7 +166,7 @@ class SearchIndex(Protocol):
         of them may be, and applying them again is how to go on. An entry that can never be taken is an `EntryRefused`
         that says which; the others are taken when they are applied without it."""
 
-    def find(self, query: Query, after: Place = ()) -> AsyncIterator[list[Document]]:
+    def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
         """The matches of a query in pages, in a stable order; memory does not depend on how many there are. What is
         applied meanwhile may or may not be among them, and never makes another match appear twice or be missed. With
         the `place` of a document it begins behind that one, at any time, as if the listing had gone on; a place that is

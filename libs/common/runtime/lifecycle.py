@@ -20,7 +20,7 @@ from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 
 
-class State(Enum):
+class Phase(Enum):
     """What the readiness probe tells: only READY takes new work."""
 
     STARTING = "starting"
@@ -48,7 +48,7 @@ class Lifecycle:
     """One process's components."""
 
     def __init__(self, components: Sequence[Component], clock: Clock, drain_seconds: float = 30.0) -> None:
-        self.state = State.STARTING
+        self.state = Phase.STARTING
         self._components = components
         self._clock = clock
         self._drain_seconds = drain_seconds
@@ -86,19 +86,19 @@ class Lifecycle:
         try:
             await self._start()
             if not self._asked.is_set():
-                self.state = State.READY
+                self.state = Phase.READY
                 self._said.info("ready")
                 for then in self._when_ready:
                     then()
             await self._asked.wait()
-            self.state = State.DRAINING
+            self.state = Phase.DRAINING
             self._said.info("draining", seconds=self._drain_seconds)
             await self._drain()
         except Exception as error:
             self._fail(error, "start")
         finally:
             await self._close()
-            self.state = State.STOPPED
+            self.state = Phase.STOPPED
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
         self._said.info("stopped", failed=self._failure is not None)

@@ -29,7 +29,7 @@ from gantry.common.ul.pdu import (
     UserIdentity,
 )
 from gantry.common.ul.states import State
-from gantry.common.ul.upper_layer import Limits, UpperLayer
+from gantry.common.ul.upper_layer import PduLimits, UpperLayer
 
 __all__ = [
     "Abilities",
@@ -44,8 +44,8 @@ __all__ = [
     "ContextResult",
     "Fragment",
     "Indication",
-    "Limits",
     "PduError",
+    "PduLimits",
     "ProposedContext",
     "Rejected",
     "ReleaseRequested",

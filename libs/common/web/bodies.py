@@ -71,7 +71,7 @@ async def _received(request: web.BaseRequest, limit: int, stall: float) -> Async
         yield piece
 
 
-class Outgoing:
+class BodyWriter:
     """A response whose body is written piece by piece. A client that takes nothing for `stall` seconds is given up, and
     so is one that takes less than `SLOWEST` bytes a second."""
 

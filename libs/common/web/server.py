@@ -19,9 +19,17 @@ from aiohttp import web
 from gantry.common.errors import ConfigError, GantryError
 from gantry.common.web.access import Access, Caller
 from gantry.common.web.bodies import BEGUN, CORS
-from gantry.common.web.connections import Connection, Connections, Protocols, Request, Room, WebLimits, as_response
+from gantry.common.web.connections import (
+    Capacity,
+    Connections,
+    HttpConnection,
+    HttpConnectionFactory,
+    HttpRequest,
+    WebLimits,
+    as_response,
+)
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
-from gantry.common.web.routes import BASE, Match, Resource, Service, allowed, find, is_ours, is_page
+from gantry.common.web.routes import BASE, Match, Resource, WebRole, allowed, find, is_ours, is_page
 
 log = structlog.get_logger("gantry.web")
 
@@ -32,7 +40,9 @@ Observer = Callable[[str, int, float], None]
 
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 """Who asks, of a request that was admitted."""
-_FULL = HttpProblem(503, "all connections are in use", {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"})
+_FULL = HttpProblem(
+    503, "all connections are in use", {"Retry-After": str(RETRY_AFTER_SECONDS), "HttpConnection": "close"}
+)
 _EXPOSED = "ETag, Location, Content-Location, Warning, Link, Content-Range, Accept-Ranges, Retry-After"
 
 
@@ -66,8 +76,8 @@ class WebServer:
         self._access = access
         self._observe = observe
         self._handlers: dict[Resource, Handler] = {}
-        self._expected: dict[Service, Callable[[], str]] = {}
-        self._protocols: Protocols | None = None
+        self._expected: dict[WebRole, Callable[[], str]] = {}
+        self._protocols: HttpConnectionFactory | None = None
         self._listening: list[asyncio.Server] = []
         self.connections = Connections(self.limits)
         self._under_way = 0
@@ -79,7 +89,7 @@ class WebServer:
         """Answer these resources from now on."""
         self._handlers.update(handlers)
 
-    def expect(self, service: Service, why: Callable[[], str]) -> None:
+    def expect(self, service: WebRole, why: Callable[[], str]) -> None:
         """This process is to play a role. Until `serve` brings its handlers, its resources are not missing: who asks is
         told to come back, and `why`."""
         self._expected[service] = why
@@ -88,7 +98,7 @@ class WebServer:
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Listen; on sockets that are open already where they are given. Raises `ConfigError`."""
-        self._protocols = Protocols(self.handle, self.connections, self.limits)
+        self._protocols = HttpConnectionFactory(self.handle, self.connections, self.limits)
         loop = asyncio.get_running_loop()
         try:
             if sockets:
@@ -116,19 +126,19 @@ class WebServer:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Any request."""
         connection = request.protocol
-        assert isinstance(connection, Connection)
-        assert isinstance(request, Request)
+        assert isinstance(connection, HttpConnection)
+        assert isinstance(request, HttpRequest)
         connection.stop_waiting()
         if request.problem is not None:
             return as_response(request.problem)
         path = request.rel_url.raw_path
         if path in self._open:
             response = await self._open_path(request, self._open[path])
-        elif connection.room is not Room.ANYTHING:
+        elif connection.room is not Capacity.ANYTHING:
             response = as_response(_FULL)
         else:
             return await self._dicomweb(request, path)
-        if connection.room is not Room.ANYTHING:
+        if connection.room is not Capacity.ANYTHING:
             response.force_close()  # somebody else's probe may come
         return response
 
@@ -147,7 +157,9 @@ class WebServer:
         try:
             try:
                 # OPTIONS of the base asks what there is (PS3.18 8.9); with the header, a browser whether it may ask.
-                if request.method == "OPTIONS" and (path != BASE or "Access-Control-Request-Method" in request.headers):
+                if request.method == "OPTIONS" and (
+                    path != BASE or "Access-Control-HttpRequest-Method" in request.headers
+                ):
                     response: web.StreamResponse = _options(request, path, cors)
                 else:
                     request[CORS] = cors
@@ -186,7 +198,7 @@ class WebServer:
         admit = self._access.admit_to_page if is_page(path) else self._access.admit
         request[CALLER] = admit(str(peer[0]) if peer else "", request.headers)
         if self._draining:
-            raise HttpProblem(503, "this process is ending", {"Retry-After": "1", "Connection": "close"})
+            raise HttpProblem(503, "this process is ending", {"Retry-After": "1", "HttpConnection": "close"})
         return find("GET" if request.method == "OPTIONS" else request.method, path)
 
     def _handler(self, match: Match) -> Handler:
@@ -231,7 +243,7 @@ def _options(request: web.BaseRequest, path: str, cors: Mapping[str, str]) -> we
     methods = allowed(path)
     headers = {"Allow": methods}
     if cors:
-        asked = request.headers.get("Access-Control-Request-Headers", "")
+        asked = request.headers.get("Access-Control-HttpRequest-Headers", "")
         headers |= {
             "Access-Control-Allow-Methods": methods,
             "Access-Control-Allow-Headers": asked or "Accept, Authorization, Content-Type, If-None-Match, Range",

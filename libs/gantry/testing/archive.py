@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from gantry.common.clock import SystemClock
 from gantry.common.config.load import load_settings
-from gantry.common.runtime.lifecycle import State
+from gantry.common.runtime.lifecycle import Phase
 from gantry.common.telemetry.logs import keep_quiet
 from gantry.services.process.archive import Archive
 from gantry.services.roles import EVERY
@@ -138,7 +138,7 @@ class InProcessGantry(Client):
         settings = load_settings(config, {}, {**local, **own, **self._secured()})
         archive = self._archive = Archive(settings, EVERY, config, SystemClock(), interposed=self._faults)
         running = asyncio.create_task(archive.run())
-        while archive.lifecycle.state is not State.READY and not running.done():
+        while archive.lifecycle.state is not Phase.READY and not running.done():
             await archive.clock.sleep(0.005)
         self.port, self.http_port = archive.dimse_port or 0, archive.health.port
         self._ready.set()

@@ -14,7 +14,7 @@ from gantry.common.clock import Clock
 from gantry.common.dimse import CommandField
 from gantry.common.errors import AssociationAborted
 from gantry.common.net import Association, MemorySink, Request, Service, Sink
-from gantry.common.net.server import Gatekeeper, ServerObserver
+from gantry.common.net.server import Admission, ServerObserver
 from gantry.common.ul import Abilities, AssociateReject, AssociateRequest
 from gantry.testing.records import AssociationRecord, Operation, Received
 
@@ -107,7 +107,7 @@ class Faults:
 
     # ---- the archive's side (`gantry.services.process.archive.Interposed`)
 
-    def gatekeeper(self, inner: Gatekeeper) -> Gatekeeper:
+    def gatekeeper(self, inner: Admission) -> Admission:
         """Rejects whom the test wants rejected, and asks `inner` for all others."""
         return _Gatekeeper(self, inner)
 
@@ -208,7 +208,7 @@ def _due(plans: list[_Plan], operation: Operation, most: int | None = None) -> l
 
 
 class _Gatekeeper:
-    def __init__(self, faults: Faults, inner: Gatekeeper) -> None:
+    def __init__(self, faults: Faults, inner: Admission) -> None:
         self._faults = faults
         self._inner = inner
 

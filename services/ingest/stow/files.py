@@ -14,8 +14,8 @@ from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.negotiation import DICOM, parse_content_type
 from gantry.services.ingest.checks import refuse_file
-from gantry.services.ingest.commit import Announced, InstanceSink, Keeper, Sender
-from gantry.services.ingest.stow.response import MISMATCH, Outcome, failed, kept
+from gantry.services.ingest.commit import Announced, InstanceSink, InstanceWriter, Sender
+from gantry.services.ingest.stow.response import MISMATCH, StowOutcome, failed_outcome, stored_outcome
 
 _WINDOW = 8
 """Objects of one request whose store and log are waited for at once."""
@@ -45,7 +45,9 @@ class Parts(Protocol):
 class IncomingFile:
     """A Part 10 file (PS3.10 7.1). What is wrong with it is told by `settle`; until then its bytes are dropped."""
 
-    def __init__(self, keeper: Keeper, sender: Sender, storage_classes: Container[str], study: str = "") -> None:
+    def __init__(
+        self, keeper: InstanceWriter, sender: Sender, storage_classes: Container[str], study: str = ""
+    ) -> None:
         """With `study` an object of another one is refused (PS3.18 10.5.1)."""
         self._keeper = keeper
         self._sender = sender
@@ -69,7 +71,7 @@ class IncomingFile:
         """Take nothing of what comes."""
         self._sink = self._keeper.receive(self._sender, Announced("", "", ""), error)
 
-    async def settle(self) -> Outcome:
+    async def settle(self) -> StowOutcome:
         """The file is complete: what became of it, when that is certain."""
         if self._sink is None:
             self.refuse(NotUnderstood("file meta information is cut off"))
@@ -103,7 +105,7 @@ class IncomingFiles:
 
     def __init__(
         self,
-        keeper: Keeper,
+        keeper: InstanceWriter,
         sender: Sender,
         storage_classes: Container[str],
         study: str,
@@ -139,7 +141,7 @@ class IncomingFiles:
             await self._file.discard()
 
 
-async def settle(keeper: Keeper, sink: InstanceSink, warning: int = 0) -> Outcome:
+async def settle(keeper: InstanceWriter, sink: InstanceSink, warning: int = 0) -> StowOutcome:
     """Keep an object that has arrived. Never raises what is its own fault or a store's: that is the outcome."""
     try:
         event = await keeper.keep(sink)
@@ -148,22 +150,22 @@ async def settle(keeper: Keeper, sink: InstanceSink, warning: int = 0) -> Outcom
         if error is not found:
             _log.exception("storing failed", trace=sink.sender.trace)
         keeper.answered(sink, error.dicom_status)
-        return failed(error, sink.announced.sop_class_uid, sink.announced.sop_instance_uid)
+        return failed_outcome(error, sink.announced.sop_class_uid, sink.announced.sop_instance_uid)
     keeper.answered(sink, SUCCESS)
     if sink.differs:
         _log.info("file meta information names another instance than its data set, which counts", trace=event.trace)
         warning = warning or MISMATCH
-    return kept(event, warning)
+    return stored_outcome(event, warning)
 
 
 class Settling:
     """The outcomes of one request, in the order of its objects; a few are waited for while the next ones arrive."""
 
     def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[Outcome]] = []
-        self._open: set[asyncio.Task[Outcome]] = set()
+        self._tasks: list[asyncio.Task[StowOutcome]] = []
+        self._open: set[asyncio.Task[StowOutcome]] = set()
 
-    async def add(self, outcome: Coroutine[Any, Any, Outcome]) -> None:
+    async def add(self, outcome: Coroutine[Any, Any, StowOutcome]) -> None:
         """The next object is complete. Returns when one more may arrive."""
         task = asyncio.get_running_loop().create_task(outcome)
         self._tasks.append(task)
@@ -171,7 +173,7 @@ class Settling:
         if len(self._open) >= _WINDOW:
             _, self._open = await asyncio.wait(self._open, return_when=asyncio.FIRST_COMPLETED)
 
-    async def outcomes(self) -> list[Outcome]:
+    async def outcomes(self) -> list[StowOutcome]:
         """All of them, when the last is certain."""
         return await asyncio.gather(*self._tasks)
 

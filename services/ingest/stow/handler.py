@@ -35,10 +35,10 @@ from gantry.common.web.negotiation import (
 from gantry.common.web.routes import BASE, Match
 from gantry.common.web.server import CALLER
 from gantry.common.web.urls import accept_of, base_url
-from gantry.services.ingest.commit import Keeper, Sender
+from gantry.services.ingest.commit import InstanceWriter, Sender
 from gantry.services.ingest.stow.files import IncomingFiles, Parts, Settling
 from gantry.services.ingest.stow.metadata import Submission
-from gantry.services.ingest.stow.response import Outcome, response_of, status_of
+from gantry.services.ingest.stow.response import StowOutcome, response_of, status_of
 
 LOOPBACK = "loopback"
 """What stands in the place of the calling AE title where the caller is this machine and has no token."""
@@ -55,7 +55,9 @@ _log = get_logger("ingest")
 class StoreInstances:
     """The handler of `Resource.STORE`."""
 
-    def __init__(self, keeper: Keeper, storage_classes: Container[str], stall: float, public_url: str | None) -> None:
+    def __init__(
+        self, keeper: InstanceWriter, storage_classes: Container[str], stall: float, public_url: str | None
+    ) -> None:
         """`stall` is for how many seconds a body may stand still; `public_url` what clients call us by, if known."""
         self._keeper = keeper
         self._storage_classes = storage_classes
@@ -140,7 +142,12 @@ def _sender(request: web.BaseRequest) -> Sender:
 
 
 async def _answer(
-    request: web.BaseRequest, type_: str, outcomes: list[Outcome], problem: HttpProblem | None, sender: Sender, url: str
+    request: web.BaseRequest,
+    type_: str,
+    outcomes: list[StowOutcome],
+    problem: HttpProblem | None,
+    sender: Sender,
+    url: str,
 ) -> web.Response:
     response = response_of(outcomes, f"{url}{BASE}")
     status = status_of(outcomes) if problem is None else problem.status

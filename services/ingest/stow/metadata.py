@@ -13,11 +13,11 @@ from gantry.common.errors import ClassNotSupported, DependencyUnavailable, Gantr
 from gantry.common.ids import is_uid
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import DICOM_JSON, DICOM_XML, parse_content_type
-from gantry.services.ingest.commit import Announced, Keeper, Sender
+from gantry.services.ingest.commit import Announced, InstanceWriter, Sender
 from gantry.services.ingest.stow.files import Settling, settle
 from gantry.services.ingest.stow.instance_builder import Made, make, names_of
-from gantry.services.ingest.stow.response import Outcome, failed
-from gantry.services.ingest.stow.spool import Spool, SpooledBulk
+from gantry.services.ingest.stow.response import StowOutcome, failed_outcome
+from gantry.services.ingest.stow.spool import BulkSpool, SpooledBulk
 
 MAX_METADATA = 16 << 20
 _PIECE = 1 << 18
@@ -27,7 +27,7 @@ class Submission:
     """The parts of a body of metadata and bulk data."""
 
     def __init__(
-        self, keeper: Keeper, sender: Sender, storage_classes: Container[str], study: str, settling: Settling
+        self, keeper: InstanceWriter, sender: Sender, storage_classes: Container[str], study: str, settling: Settling
     ) -> None:
         self._keeper = keeper
         self._sender = sender
@@ -35,7 +35,7 @@ class Submission:
         self._study = study
         self._settling = settling
         self._metadata: list[tuple[str, bytearray]] = []
-        self._spool = Spool()
+        self._spool = BulkSpool()
         self._bulk: dict[str, SpooledBulk] = {}
         self._at: SpooledBulk | None = None
         self._spooled = self._described = 0
@@ -130,5 +130,5 @@ def _refused(announced: Announced, storage_classes: Container[str]) -> RefusedDa
     return None
 
 
-async def _failure(error: GantryError, data_set: Any) -> Outcome:
-    return failed(error, *names_of(data_set))
+async def _failure(error: GantryError, data_set: Any) -> StowOutcome:
+    return failed_outcome(error, *names_of(data_set))

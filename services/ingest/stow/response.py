@@ -20,7 +20,7 @@ _OK, _ACCEPTED, _CONFLICT, _UNAVAILABLE = 200, 202, 409, 503
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StowOutcome:
     """What became of one instance. `failure` is a Failure Reason, `warning` a Warning Reason; 0 is none. `retry` says
     that it failed for a reason that passes. A UID that is not known is ""."""
 
@@ -33,9 +33,9 @@ class Outcome:
     retry: bool = False
 
 
-def kept(event: InstanceStored, warning: int = 0) -> Outcome:
+def stored_outcome(event: InstanceStored, warning: int = 0) -> StowOutcome:
     """An instance that is stored."""
-    return Outcome(
+    return StowOutcome(
         event.sop_class_uid,
         event.sop_instance_uid,
         event.study_instance_uid,
@@ -44,10 +44,10 @@ def kept(event: InstanceStored, warning: int = 0) -> Outcome:
     )
 
 
-def failed(error: GantryError, sop_class_uid: str = "", sop_instance_uid: str = "") -> Outcome:
+def failed_outcome(error: GantryError, sop_class_uid: str = "", sop_instance_uid: str = "") -> StowOutcome:
     """One that is not, named as its sender names it; what is no UID is not repeated."""
     named = is_uid(sop_class_uid) and is_uid(sop_instance_uid)
-    return Outcome(
+    return StowOutcome(
         sop_class_uid if named else "",
         sop_instance_uid if named else "",
         failure=error.dicom_status,
@@ -55,7 +55,7 @@ def failed(error: GantryError, sop_class_uid: str = "", sop_instance_uid: str = 
     )
 
 
-def status_of(outcomes: Sequence[Outcome]) -> int:
+def status_of(outcomes: Sequence[StowOutcome]) -> int:
     """PS3.18 table 10.5.3-1: 200 where all are stored as they came, 202 where some are, 409 where none is; 503 where
     none is for a reason that passes."""
     failures = [outcome for outcome in outcomes if outcome.failure]
@@ -64,7 +64,7 @@ def status_of(outcomes: Sequence[Outcome]) -> int:
     return _UNAVAILABLE if failures and all(outcome.retry for outcome in failures) else _CONFLICT
 
 
-def response_of(outcomes: Sequence[Outcome], base_url: str) -> dict[str, Any]:
+def response_of(outcomes: Sequence[StowOutcome], base_url: str) -> dict[str, Any]:
     """The Store Instances Response Module (PS3.18 table I.1-1) in the DICOM JSON model. `base_url` is that of the
     resources, without a slash at its end."""
     response: dict[str, Any] = {}
@@ -82,13 +82,13 @@ def response_of(outcomes: Sequence[Outcome], base_url: str) -> dict[str, Any]:
     return response | {tag: {"vr": "SQ", "Value": items} for tag, items in sequences.items() if items}
 
 
-def _reference(outcome: Outcome, base_url: str) -> dict[str, Any]:
+def _reference(outcome: StowOutcome, base_url: str) -> dict[str, Any]:
     series = f"{base_url}/studies/{outcome.study_instance_uid}/series/{outcome.series_instance_uid}"
     item = _names(outcome) | {"00081190": _element("UR", f"{series}/instances/{outcome.sop_instance_uid}")}
     return item | ({"00081196": _element("US", outcome.warning)} if outcome.warning else {})
 
 
-def _names(outcome: Outcome) -> dict[str, Any]:
+def _names(outcome: StowOutcome) -> dict[str, Any]:
     return {"00081150": _element("UI", outcome.sop_class_uid), "00081155": _element("UI", outcome.sop_instance_uid)}
 
 

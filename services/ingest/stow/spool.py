@@ -10,7 +10,7 @@ from typing import IO
 from gantry.common.errors import DependencyUnavailable
 
 
-class Spool:
+class BulkSpool:
     """One file without a name for all parts of a request, gone with the process: parts come one after the other, and
     thousands of them must not be thousands of files."""
 
@@ -54,7 +54,7 @@ class Spool:
 class SpooledBulk:
     """One part. A `Bulk` of `gantry.services.ingest.stow.instance_builder`."""
 
-    def __init__(self, spool: Spool, offset: int, media_type: str, transfer_syntax: str) -> None:
+    def __init__(self, spool: BulkSpool, offset: int, media_type: str, transfer_syntax: str) -> None:
         self.media_type = media_type
         self.transfer_syntax = transfer_syntax
         self.size = 0

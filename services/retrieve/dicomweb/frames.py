@@ -10,7 +10,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from gantry.common.ports.index import Location
-from gantry.common.web.bodies import Outgoing
+from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.multipart import closing, content_type, new_boundary, part_head
 from gantry.common.web.negotiation import Offer, choose, etag_matches, parse_accept
@@ -19,8 +19,8 @@ from gantry.common.web.server import Handler
 from gantry.common.web.urls import accept_of
 from gantry.services.retrieve.damage import Damaged
 from gantry.services.retrieve.dicomweb.errors import as_bad_request, as_problems
-from gantry.services.retrieve.dicomweb.metadata import Kept
-from gantry.services.retrieve.dicomweb.objects import Finder, WebSettings
+from gantry.services.retrieve.dicomweb.metadata import DocumentCache
+from gantry.services.retrieve.dicomweb.objects import InstanceFinder, WebSettings
 from gantry.services.retrieve.dicomweb.representations import frame_form
 from gantry.services.retrieve.dicomweb.video import is_video, send_video
 from gantry.services.retrieve.pixels import look as looks
@@ -41,7 +41,7 @@ class FrameService:
     """What is asked of one object's image."""
 
     def __init__(
-        self, finder: Finder, objects: Objects, frames: FrameFinder, converter: Converter, settings: WebSettings
+        self, finder: InstanceFinder, objects: Objects, frames: FrameFinder, converter: Converter, settings: WebSettings
     ) -> None:
         self._finder = finder
         self._objects = objects
@@ -49,7 +49,7 @@ class FrameService:
         self._reader = FrameReader(objects, frames, converter)
         self._converter = converter
         self._settings = settings
-        self._pictures = Kept(16 << 20)
+        self._pictures = DocumentCache(16 << 20)
 
     def handlers(self) -> dict[Resource, Handler]:
         """What the HTTP server is to answer with."""
@@ -80,7 +80,7 @@ class FrameService:
         if not parts and len(numbers) > 1:
             raise HttpProblem(406, "several frames: multipart/related holds them")
         decode = image.encapsulated and syntax != stored
-        out, boundary, part_type = Outgoing(request, self._settings.stall), new_boundary(), _typed(kind, syntax)
+        out, boundary, part_type = BodyWriter(request, self._settings.stall), new_boundary(), _typed(kind, syntax)
         whole = {"Content-Type": content_type(boundary, kind) if parts else part_type}
         for place, number in enumerate(numbers):
             async with AsyncExitStack() as stack:
@@ -170,7 +170,7 @@ class FrameService:
         raise HttpProblem(404, "there is nothing to see")
 
 
-async def send(out: Outgoing, readable: Readable) -> None:
+async def send(out: BodyWriter, readable: Readable) -> None:
     """All bytes of a source, a piece at a time; the connection is cut where there are fewer than was said."""
     buffer, left = memoryview(bytearray(min(CHUNK, readable.length or 1))), readable.length
     while left:

@@ -26,7 +26,7 @@ PIECE = 2000
 """PS3.6: Available Transfer Syntax UID."""
 
 
-class Kept:
+class DocumentCache:
     """Bytes by key, the longest unused leave first when there are more than `most` of them."""
 
     def __init__(self, most: int) -> None:
@@ -58,7 +58,7 @@ class Metadata:
     def __init__(self, objects: Objects, memory: int) -> None:
         """`memory` in bytes."""
         self._objects = objects
-        self._kept = Kept(memory)
+        self._kept = DocumentCache(memory)
 
     async def documents(self, locations: Sequence[Location], url: str, missed: list[Damaged]) -> AsyncIterator[bytes]:
         """A JSON array of them in pieces, at least one; `url` is that of the DICOMweb service. What is damaged is left

@@ -19,7 +19,7 @@ from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, STUDY_INSTANC
 from gantry.common.errors import GantryError, NotFound
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import InstanceKey, Location
-from gantry.common.web.bodies import Outgoing, answer
+from gantry.common.web.bodies import BodyWriter, answer
 from gantry.common.web.codings import coding_of, compressor
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.multipart import closing, content_type, new_boundary, part_head
@@ -66,7 +66,7 @@ class WebSettings:
     stall: float = 60.0
 
 
-class Finder:
+class InstanceFinder:
     """Where the objects are that a path names."""
 
     def __init__(self, index: Locating) -> None:
@@ -105,7 +105,7 @@ class ObjectService:
     one is 500 with words, since 404 is for what was never there.
     """
 
-    def __init__(self, finder: Finder, openings: Openings, metadata: Metadata, settings: WebSettings) -> None:
+    def __init__(self, finder: InstanceFinder, openings: Openings, metadata: Metadata, settings: WebSettings) -> None:
         self._finder = finder
         self._openings = openings
         self._metadata = metadata
@@ -140,7 +140,7 @@ class ObjectService:
         self, request: web.BaseRequest, locations: Sequence[Location], url: str, headers: dict[str, str]
     ) -> web.StreamResponse:
         boundary = new_boundary()
-        out = Outgoing(request, self._settings.stall)
+        out = BodyWriter(request, self._settings.stall)
         first = to_xml(await self._metadata.attributes(locations[0], url))
         if await out.begin(200, {**headers, "Content-Type": content_type(boundary, DICOM_XML)}):
             for number, location in enumerate(locations):
@@ -156,7 +156,7 @@ class ObjectService:
         wanted = coding_of(request.headers)
         smaller = compressor(wanted) if wanted else None
         coding = {"Content-Encoding": wanted} if wanted else {}
-        out, missed = Outgoing(request, self._settings.stall), list[Damaged]()
+        out, missed = BodyWriter(request, self._settings.stall), list[Damaged]()
         sent = {**headers, **coding, "Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
         if await out.begin(200, sent):
             async for piece in self._metadata.documents(locations, url, missed):
@@ -221,7 +221,7 @@ class ObjectService:
             if first is None:
                 raise _lost(missed)
             status = 200 if left + 1 == len(locations) else 206
-            out = Outgoing(request, self._settings.stall)
+            out = BodyWriter(request, self._settings.stall)
             headers = _with_warning({}, missed, len(possible))
             if offer.multipart:
                 await self._send_parts(out, first, objects, status, headers)
@@ -232,7 +232,12 @@ class ObjectService:
             return await out.end()
 
     async def _send_parts(
-        self, out: Outgoing, first: Opened, rest: AsyncIterator[Opened | Damaged], status: int, headers: dict[str, str]
+        self,
+        out: BodyWriter,
+        first: Opened,
+        rest: AsyncIterator[Opened | Damaged],
+        status: int,
+        headers: dict[str, str],
     ) -> None:
         boundary = new_boundary()
         if not await out.begin(status, {**headers, "Content-Type": content_type(boundary, DICOM)}):
@@ -247,7 +252,12 @@ class ObjectService:
         await out.write(closing(boundary))
 
     async def _send_zip(
-        self, out: Outgoing, first: Opened, rest: AsyncIterator[Opened | Damaged], status: int, headers: dict[str, str]
+        self,
+        out: BodyWriter,
+        first: Opened,
+        rest: AsyncIterator[Opened | Damaged],
+        status: int,
+        headers: dict[str, str],
     ) -> None:
         disposition = {"Content-Type": ZIP, "Content-Disposition": 'attachment; filename="dicom.zip"'}
         if not await out.begin(status, {**headers, **disposition}):
@@ -268,12 +278,12 @@ class ObjectService:
         archive.end()
         await out.write(archive.take())
 
-    async def _send_one(self, out: Outgoing, opened: Opened) -> None:
+    async def _send_one(self, out: BodyWriter, opened: Opened) -> None:
         kind = f"{DICOM}; transfer-syntax={opened.syntax}"
         if await out.begin(200, {"Content-Type": kind, "Content-Length": str(opened.size)}):
             await self._copy(out, opened, out.write)
 
-    async def _copy(self, out: Outgoing, opened: Opened, write: Callable[[memoryview | bytes], Any]) -> None:
+    async def _copy(self, out: BodyWriter, opened: Opened, write: Callable[[memoryview | bytes], Any]) -> None:
         """The whole object; the connection is cut where it cannot be read to its end, or is not what it was: what has
         gone out says how long it is."""
         buffer, left = memoryview(bytearray(min(_CHUNK, opened.size or 1))), opened.size
@@ -290,7 +300,7 @@ class ObjectService:
             self._cut(out, error)
 
     @staticmethod
-    def _cut(out: Outgoing, error: GantryError) -> NoReturn:
+    def _cut(out: BodyWriter, error: GantryError) -> NoReturn:
         out.cut()
         raise ConnectionResetError("object broke off") from error
 

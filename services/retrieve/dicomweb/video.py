@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from aiohttp import web
 
 from gantry.common.ports.index import Location
-from gantry.common.web.bodies import Outgoing
+from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import Offer, byte_range, choose, parse_accept
 from gantry.common.web.urls import accept_of
@@ -43,7 +43,7 @@ async def send_video(
     headers = {"Content-Type": MP4, "Accept-Ranges": "bytes", "Content-Length": str(end - begin), "Vary": "Accept"}
     if part is not None:
         headers["Content-Range"] = f"bytes {begin}-{end - 1}/{length}"
-    out = Outgoing(request, stall)
+    out = BodyWriter(request, stall)
     if await out.begin(206 if part is not None else 200, headers):
         for piece in pieces(fragments, begin, end):
             await out.write(await objects.read(location, *piece))

@@ -11,7 +11,7 @@ from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
 from gantry.services.retrieve.dicomweb.errors import as_bad_request
 from gantry.services.retrieve.dicomweb.frames import FrameService
-from gantry.services.retrieve.dicomweb.objects import Finder, ObjectService
+from gantry.services.retrieve.dicomweb.objects import InstanceFinder, ObjectService
 from gantry.services.retrieve.pixels.look import PICTURES, look_of
 
 _ANY = frozenset(("image/*", "*/*"))
@@ -20,7 +20,7 @@ _ANY = frozenset(("image/*", "*/*"))
 class UriService:
     """`/wado?requestType=WADO&…`"""
 
-    def __init__(self, finder: Finder, objects: ObjectService, frames: FrameService) -> None:
+    def __init__(self, finder: InstanceFinder, objects: ObjectService, frames: FrameService) -> None:
         self._finder = finder
         self._objects = objects
         self._frames = frames

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Lanes:
+class DestinationLimits:
     """Who finds no lane free waits for its turn, first come first served. A destination that is slow or dead holds its
     own lanes only: one of all is not taken before one of its own is free."""
 

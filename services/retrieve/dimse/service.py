@@ -28,7 +28,7 @@ from gantry.common.statuses import (
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
 from gantry.services.retrieve.dimse.contexts import batches
-from gantry.services.retrieve.dimse.destination_limits import Lanes
+from gantry.services.retrieve.dimse.destination_limits import DestinationLimits
 from gantry.services.retrieve.dimse.selection import select
 from gantry.services.retrieve.dimse.suboperations import Counters, SubOperations
 from gantry.services.retrieve.unindexed import Locating
@@ -81,7 +81,7 @@ class RetrieveService:
         clock: Clock,
         metrics: Metrics,
         settings: RetrieveSettings | None = None,
-        lanes: Lanes | None = None,
+        lanes: DestinationLimits | None = None,
     ) -> None:
         self.abilities = abilities
         self._index = index
@@ -90,7 +90,7 @@ class RetrieveService:
         self._clock = clock
         self._metrics = metrics
         self._settings = settings or RetrieveSettings()
-        self._lanes = lanes or Lanes()
+        self._lanes = lanes or DestinationLimits()
 
     def receive(self, request: Request) -> Sink:
         return MemorySink()

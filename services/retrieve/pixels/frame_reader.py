@@ -12,7 +12,7 @@ from gantry.services.retrieve.pixels.codecs import frame_photometric
 from gantry.services.retrieve.pixels.converter import Converter, Readable
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.pixels.image import Image, image_of, native_frame
-from gantry.services.retrieve.pixels.spool import Spool, SpoolSource
+from gantry.services.retrieve.pixels.spool import JobSpool, SpoolSource
 from gantry.services.retrieve.reading import Objects
 from gantry.services.retrieve.sources import (
     BitsSource,
@@ -97,7 +97,7 @@ class FrameReader:
         photometric = frame_photometric(image)
         length = replace(image, photometric=photometric).frame_bytes
         async with self.stored(location, image, number) as frame, self._converter.room(length + frame.length):
-            spool = await Spool.open()
+            spool = await JobSpool.open()
             try:
                 await self._converter.decode(image, frame, spool, photometric, client)
                 yield Readable(SpoolSource(spool), spool.size)

@@ -19,7 +19,7 @@ import structlog
 
 from gantry.common.errors import GantryError
 from gantry.services.retrieve.budget import Unavailable
-from gantry.services.retrieve.pixels.spool import Spool
+from gantry.services.retrieve.pixels.spool import JobSpool
 from gantry.services.retrieve.pixels.turns import Turns
 from gantry.services.retrieve.pixels.worker import JOB, MAX_ANSWER, READY
 
@@ -68,7 +68,7 @@ class WorkerPool:
         self._turns: Turns[asyncio.Future[None]] = Turns(limits.most_waiting, limits.most_waiting_of_one)
         self._closed = False
 
-    async def run(self, work: Work, arguments: tuple[Any, ...], read: Spool, out: Spool, client: str) -> Any:
+    async def run(self, work: Work, arguments: tuple[Any, ...], read: JobSpool, out: JobSpool, client: str) -> Any:
         """Do work in a worker: what it returned. `client` is whose turn it takes.
 
         A worker that dies or hangs costs its own job one attempt; there are two. Raises `ConversionFailed` where the
@@ -86,7 +86,7 @@ class WorkerPool:
             raise ConversionFailed(f"{last}, twice")
         raise Unavailable(str(last))
 
-    async def _once(self, work: Work, arguments: tuple[Any, ...], read: Spool, out: Spool, client: str) -> Any:
+    async def _once(self, work: Work, arguments: tuple[Any, ...], read: JobSpool, out: JobSpool, client: str) -> Any:
         await self._turn(client)
         worker: Worker | None = None
         try:
@@ -210,10 +210,10 @@ class Worker:
         return self._process.poll() is None
 
     async def perform(
-        self, work: Work, arguments: tuple[Any, ...], read: Spool, out: Spool, deadline: float
+        self, work: Work, arguments: tuple[Any, ...], read: JobSpool, out: JobSpool, deadline: float
     ) -> dict[str, Any]:
         """One job; the answer as the worker gave it. Raises `_Ended`, after which the worker is to be killed."""
-        request = await Spool.open()
+        request = await JobSpool.open()
         try:
             await request.write(pickle.dumps((*work, arguments)))
             os.ftruncate(out.descriptor, out.size)

@@ -24,7 +24,7 @@ _BUFFER = 1 << 20
 _PARTS_PER_CALL = 1024
 
 
-class Blocks:
+class DirectWriter:
     """How files of one folder are written. Safe to use from any thread."""
 
     def __init__(self, folder: str) -> None:

@@ -25,7 +25,7 @@ _BLOCK = 4096
 _SCRIPT = Path(__file__).with_name("fsync_worker.py")
 
 
-class _Sealer:
+class _FsyncWorker:
     """One process and what it has in hand."""
 
     def __init__(self, memory: int, root: str, direct: bool) -> None:
@@ -43,7 +43,7 @@ class _Sealer:
         self.waiting: dict[int, asyncio.Future[None]] = {}
 
 
-class Sealers:
+class FsyncPool:
     """A few such processes. Belongs to the event loop it was made in; one that dies is started again."""
 
     def __init__(self, root: str, direct: bool, processes: int) -> None:
@@ -55,7 +55,7 @@ class Sealers:
         self._free = list(range(_SLOTS))
         self._wanted: deque[asyncio.Future[int]] = deque()
         self._loop = asyncio.get_running_loop()
-        self._sealers: list[_Sealer] = []
+        self._sealers: list[_FsyncWorker] = []
         for _ in range(processes):
             self._start()
 
@@ -102,7 +102,7 @@ class Sealers:
         os.close(self._memory)
 
     def _start(self) -> None:
-        sealer = _Sealer(self._memory, self._root, self._direct)
+        sealer = _FsyncWorker(self._memory, self._root, self._direct)
         self._sealers.append(sealer)
         self._loop.add_reader(sealer.sock.fileno(), self._answered, sealer)
 
@@ -136,7 +136,7 @@ class Sealers:
         view[pos : start + -(-length // _BLOCK) * _BLOCK] = bytes(-length % _BLOCK)
         return length
 
-    def _answered(self, sealer: _Sealer) -> None:
+    def _answered(self, sealer: _FsyncWorker) -> None:
         try:
             answers = sealer.sock.recv(LONGEST_REQUEST)
         except BlockingIOError:
@@ -156,7 +156,7 @@ class Sealers:
             else:
                 future.set_result(None)
 
-    def _died(self, sealer: _Sealer) -> None:
+    def _died(self, sealer: _FsyncWorker) -> None:
         """Whoever ended it (out of memory, an administrator): its objects were not acknowledged and are not now."""
         self._loop.remove_reader(sealer.sock.fileno())
         sealer.sock.close()

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 
-from gantry.common.adapters.files.direct_io import Blocks
+from gantry.common.adapters.files.direct_io import DirectWriter
 from gantry.common.adapters.files.errors import DEPENDENCY, refused, translated
 from gantry.common.adapters.files.temp import TempFolder
 from gantry.common.errors import DependencyUnavailable
@@ -43,10 +43,10 @@ class Job:
         self.error: Exception | None = None
 
 
-class Committer:
+class GroupCommit:
     """A few threads that seal objects, and the groups they form."""
 
-    def __init__(self, root: str, temp: TempFolder, blocks: Blocks, threads: int, room: Room) -> None:
+    def __init__(self, root: str, temp: TempFolder, blocks: DirectWriter, threads: int, room: DiskSpace) -> None:
         self._root = root
         self._temp = temp
         self._blocks = blocks
@@ -72,7 +72,7 @@ class Committer:
         self._queue.put(job)
 
     def close(self) -> None:
-        """Finish what was submitted, then end the threads. Blocks."""
+        """Finish what was submitted, then end the threads. DirectWriter."""
         self._closed = True
         for _ in self._threads:
             self._queue.put(None)
@@ -175,7 +175,7 @@ class Committer:
         return fd
 
 
-class Room:
+class DiskSpace:
     """Whether there is room: a full disk would stop the event log and the index too. Looks at most once in so many
     bytes written, since a look costs as much as a write."""
 

@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
 
-from gantry.common.adapters.files.direct_io import Blocks
+from gantry.common.adapters.files.direct_io import DirectWriter
 from gantry.common.adapters.files.errors import DEPENDENCY, refused, translating
-from gantry.common.adapters.files.fsync_pool import SLOT, Sealers
-from gantry.common.adapters.files.group_commit import Committer, Job, Room, fsync_folder
+from gantry.common.adapters.files.fsync_pool import SLOT, FsyncPool
+from gantry.common.adapters.files.group_commit import DiskSpace, GroupCommit, Job, fsync_folder
 from gantry.common.adapters.files.reader import FileReader, read_parts
 from gantry.common.adapters.files.temp import TempFolder
 from gantry.common.adapters.files.uncancelled import uncancelled
@@ -37,13 +37,13 @@ class FileStore:
     def __init__(self, root: Path, temp: TempFolder, threads: int, sealers: int, low_water: int) -> None:
         self._root = str(root)
         self._temp = temp
-        self._room = Room(str(root), low_water)
+        self._room = DiskSpace(str(root), low_water)
         self._closed = False
-        self._blocks = Blocks(str(temp.path))
-        self._committer = Committer(self._root, temp, self._blocks, threads, self._room)
+        self._blocks = DirectWriter(str(temp.path))
+        self._committer = GroupCommit(self._root, temp, self._blocks, threads, self._room)
         self._threads = ThreadPoolExecutor(threads, "gantry-files-io")
         direct = bool(self._blocks.flags)
-        self._sealers = Sealers(self._root, direct, sealers) if sealers and hasattr(os, "memfd_create") else None
+        self._sealers = FsyncPool(self._root, direct, sealers) if sealers and hasattr(os, "memfd_create") else None
 
     async def put(self, key: str, parts: Sequence[Buffer]) -> None:
         if self._sealers is None or sum(map(len, parts)) > SLOT:

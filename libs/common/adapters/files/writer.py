@@ -12,9 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 
-from gantry.common.adapters.files.direct_io import Blocks
+from gantry.common.adapters.files.direct_io import DirectWriter
 from gantry.common.adapters.files.errors import refused
-from gantry.common.adapters.files.group_commit import Room
+from gantry.common.adapters.files.group_commit import DiskSpace
 from gantry.common.adapters.files.temp import TempFolder
 from gantry.common.adapters.files.uncancelled import uncancelled
 from gantry.common.errors import GantryError
@@ -31,7 +31,7 @@ Seal = Callable[[list[Buffer], int, str], "asyncio.Future[None]"]
 class FileWriter:
     """`gantry.common.ports.blobs.BlobWriter` into a temp file."""
 
-    def __init__(self, seal: Seal, temp: TempFolder, blocks: Blocks, threads: Executor, room: Room) -> None:
+    def __init__(self, seal: Seal, temp: TempFolder, blocks: DirectWriter, threads: Executor, room: DiskSpace) -> None:
         self._seal = seal
         self._temp = temp
         self._blocks = blocks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from gantry.common.adapters.opensearch.client import DEPENDENCY, Client
+from gantry.common.adapters.opensearch.client import DEPENDENCY, OpenSearchClient
 from gantry.common.adapters.opensearch.cluster import KINDS, LEVELS, OpenSearchCluster
 from gantry.common.adapters.opensearch.schema import VERSION, mappings_of, table_of, template_of
 from gantry.common.dicom.query.attributes import AttributeTable
@@ -19,7 +19,7 @@ Names = Mapping[str, str]
 class Generations:
     """The generations of one installation's indices."""
 
-    def __init__(self, client: Client, cluster: OpenSearchCluster) -> None:
+    def __init__(self, client: OpenSearchClient, cluster: OpenSearchCluster) -> None:
         self._client = client
         self._cluster = cluster
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gantry.common.adapters.opensearch.client import Client
+from gantry.common.adapters.opensearch.client import OpenSearchClient
 from gantry.common.adapters.opensearch.documents import (
     LOCATION_FIELDS,
     Attributes,
@@ -24,7 +24,7 @@ from gantry.common.adapters.opensearch.documents import (
 from gantry.common.adapters.opensearch.schema import sort_of
 from gantry.common.adapters.opensearch.terms import KEYS, Clause, any_of, clause_of
 from gantry.common.dicom.query.attributes import AttributeTable, Level
-from gantry.common.dicom.query.matching import Condition, Place, Predicate, Query, Single, UidList, matcher, narrowing
+from gantry.common.dicom.query.matching import Condition, Cursor, Predicate, Query, Single, UidList, matcher, narrowing
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from gantry.common.errors import NotUnderstood
 from gantry.common.ports.index import Location
@@ -52,21 +52,21 @@ _COUNTS = ("studies", "series", "instances")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Hit:
     """A document, and its attributes with those of the levels above."""
 
     source: Source
     attributes: Attributes
 
 
-class Finder:
+class Searcher:
     """Searches the indices called `names`, by kind."""
 
-    def __init__(self, client: Client, names: Mapping[str, str]) -> None:
+    def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
         self._client = client
         self._names = names
 
-    async def matches(self, query: Query, after: Place = ()) -> AsyncIterator[list[Row]]:
+    async def matches(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Hit]]:
         """What matches, in pages that may be empty; listed by UIDs, which do not change."""
         walk = _Walk(query, after)
         async for rows in self._rows(query.level, walk):
@@ -95,7 +95,7 @@ class Finder:
             for uid, sources in found.items()
         }
 
-    async def _below(self, query: Query, rows: Sequence[Row]) -> AsyncIterator[list[Clause]]:
+    async def _below(self, query: Query, rows: Sequence[Hit]) -> AsyncIterator[list[Clause]]:
         """What the instances below rows above IMAGE have in common."""
         if not rows:
             return
@@ -108,7 +108,7 @@ class Finder:
             async for hits in self._pages("studies", filters, ["uid"]):
                 yield [{"terms": {"study": [source["uid"] for source in hits]}}]
 
-    async def _rows(self, level: Level, walk: _Walk) -> AsyncIterator[list[Row]]:
+    async def _rows(self, level: Level, walk: _Walk) -> AsyncIterator[list[Hit]]:
         test = walk.tests[level]
         if level is walk.begin:
             async for sources in self._pages(_KIND[level], walk.filters(level), _FIELDS[level], walk.query.limit):
@@ -131,7 +131,7 @@ class Finder:
             async for sources in self._pages(_KIND[level], [*walk.filters(level), *same], _FIELDS[level]):
                 yield [row for row in _joined(sources, of, level) if test(row.attributes)]
 
-    async def _with_above(self, level: Level, partition: str, sources: Sequence[Source]) -> list[Row]:
+    async def _with_above(self, level: Level, partition: str, sources: Sequence[Source]) -> list[Hit]:
         """Rows whose attributes begin with those of the levels above. A document is not found before all that is above
         it is: who finds an image finds its study, too."""
         if level is Level.STUDY:
@@ -150,14 +150,14 @@ class Finder:
         series = await self._series(partition, {(source["study"], source["series"]) for source in sources}, studies)
         return _joined(sources, series, level)
 
-    async def _studies(self, partition: str, uids: Iterable[str]) -> dict[str, Row]:
+    async def _studies(self, partition: str, uids: Iterable[str]) -> dict[str, Hit]:
         ids = [study_id(partition, uid) for uid in uids]
         found = await self._client.get(self._names["studies"], ids, _FIELDS[Level.STUDY], as_searched=True)
         sources = [one.source for one in found.values() if one.source is not None and "patient" in one.source]
         return {row.source["uid"]: row for row in await self._with_above(Level.STUDY, partition, sources)}
 
     async def _series(
-        self, partition: str, places: Iterable[tuple[str, str]], studies: Mapping[str, Row]
+        self, partition: str, places: Iterable[tuple[str, str]], studies: Mapping[str, Hit]
     ) -> dict[tuple[str, ...], Attributes]:
         ids = [f"{partition}:{study}:{uid}" for study, uid in places]
         found = await self._client.get(self._names["series"], ids, _FIELDS[Level.SERIES], as_searched=True)
@@ -197,7 +197,7 @@ class Finder:
 class _Walk:
     """Where a query begins, and what is asked of each level on the way."""
 
-    def __init__(self, query: Query, after: Place = ()) -> None:
+    def __init__(self, query: Query, after: Cursor = ()) -> None:
         if after and (len(after) != len(sort_of(_KIND[query.level])) or not all(isinstance(v, str) for v in after)):
             raise NotUnderstood("not a place of this listing")
         self.query = query
@@ -224,7 +224,7 @@ class _Walk:
         return clauses
 
 
-def _behind(fields: Sequence[str], values: Place, *, itself: bool) -> Clause:
+def _behind(fields: Sequence[str], values: Cursor, *, itself: bool) -> Clause:
     """What is listed behind these values, or with `itself` at them."""
     beyond: Clause = {"range": {fields[0]: {"gt" if len(fields) > 1 or not itself else "gte": values[0]}}}
     if len(fields) == 1:
@@ -233,7 +233,7 @@ def _behind(fields: Sequence[str], values: Place, *, itself: bool) -> Clause:
     return any_of([beyond, {"bool": {"filter": same}}])
 
 
-def place_of(level: Level, row: Row) -> Place:
+def place_of(level: Level, row: Hit) -> Cursor:
     """Where a row stands in a listing of its level."""
     return tuple([row.source[field] for field in sort_of(_KIND[level])])
 
@@ -267,12 +267,12 @@ def _of(partition: str) -> list[Clause]:
     return [{"term": {"partition": partition}}, {"term": {"live": True}}]
 
 
-def _same(rows: Sequence[Row], *fields: tuple[str, str]) -> list[Clause]:
+def _same(rows: Sequence[Hit], *fields: tuple[str, str]) -> list[Clause]:
     """The clauses that what is below rows passes: `fields` are a field of the rows and that of what is below them."""
     return [{"terms": {below: sorted({row.source[of] for row in rows})}} for of, below in fields]
 
 
-def _joined(sources: Sequence[Source], of: Mapping[tuple[str, ...], Attributes], level: Level) -> list[Row]:
+def _joined(sources: Sequence[Source], of: Mapping[tuple[str, ...], Attributes], level: Level) -> list[Hit]:
     rows = []
     for source in sources:
         if level is Level.STUDY:
@@ -281,14 +281,14 @@ def _joined(sources: Sequence[Source], of: Mapping[tuple[str, ...], Attributes],
             above = of.get((source["study"],) if level is Level.SERIES else (source["study"], source["series"]))
         if above is not None:
             own = unpack(source["demographics"]) if level is Level.STUDY else {}
-            rows.append(Row(source, own | above | unpack(source["attributes"])))
+            rows.append(Hit(source, own | above | unpack(source["attributes"])))
     return rows
 
 
-def _as_asked(source: Source, test: Predicate) -> Row | None:
+def _as_asked(source: Source, test: Predicate) -> Hit | None:
     """A patient as the earliest of its studies says that matches; None where none does."""
     for packed in (source["attributes"], *source["variants"]):
         attributes = unpack(packed)
         if test(attributes):
-            return Row(source, attributes)
+            return Hit(source, attributes)
     return None

@@ -15,7 +15,17 @@ from typing import Any
 from gantry.common.dicom.encoding.values import text_of
 from gantry.common.dicom.query import dates
 from gantry.common.dicom.query.attributes import Attribute, AttributeTable, Level
-from gantry.common.dicom.query.matching import Alike, Condition, Empty, Every, Item, Range, Single, UidList, Wildcard
+from gantry.common.dicom.query.matching import (
+    Condition,
+    Empty,
+    Fuzzy,
+    Item,
+    MultipleValues,
+    Range,
+    Single,
+    UidList,
+    Wildcard,
+)
 from gantry.common.dicom.query.person_names import fold_name, key_groups, sounds_of, words_of
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from gantry.common.dicom.standard.vrs import vr_of
@@ -91,9 +101,9 @@ def _narrowed(field: str, attribute: Attribute, condition: Condition, place: str
     if isinstance(condition, Empty):
         # What is wide has perhaps no term; the matcher knows better.
         return {"bool": {"must_not": [{"exists": {"field": field}}]}}
-    if isinstance(condition, Alike):
+    if isinstance(condition, Fuzzy):
         return _alike(field, attribute, condition.names, place)
-    if isinstance(condition, Every):
+    if isinstance(condition, MultipleValues):
         return _all_of([_narrowed(field, attribute, one, place) for one in condition.conditions])
     if isinstance(condition, Item):
         return _all_of(list(_in_item(field, condition, "")))

@@ -11,7 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gantry.common.adapters.election import Election, key_of, with_namesake
-from gantry.common.adapters.opensearch.client import ABSENT, Client, Found, Operation, Written, rounds
+from gantry.common.adapters.opensearch.client import (
+    ABSENT,
+    BulkOperation,
+    BulkResult,
+    OpenSearchClient,
+    SearchResult,
+    rounds,
+)
 from gantry.common.adapters.opensearch.documents import (
     Source,
     election_of,
@@ -43,7 +50,7 @@ class _Work:
 class Applying:
     """One call of `apply` against the indices of one generation."""
 
-    def __init__(self, client: Client, names: dict[str, str], clock: Clock, table: AttributeTable) -> None:
+    def __init__(self, client: OpenSearchClient, names: dict[str, str], clock: Clock, table: AttributeTable) -> None:
         """`names` are the indices by kind, made for the attributes in `table`."""
         self._table = table
         self._client = client
@@ -98,7 +105,7 @@ class Applying:
                 await self._receipts.lose(key, left[key])
             receipts = with_loss(one.source["receipts"], left[key])
             doc = {"receipts": receipts, "place": await self._place(key, receipts)}
-            operations.append(Operation("update", self._names["instances"], key, {"doc": doc}, one))
+            operations.append(BulkOperation("update", self._names["instances"], key, {"doc": doc}, one))
         written = await self._client.bulk(operations)
         return {o.id: left[o.id] for o, result in zip(operations, written, strict=True) if result.conflict}
 
@@ -132,7 +139,7 @@ class Applying:
         """Take in what is left; what lost a race is left again."""
         found = await self._client.get(self._names["instances"], list(left), _READ)
         elsewhere = await self._receipts.known((entry for work in left.values() for entry in work.entries), found)
-        operations: list[Operation] = []
+        operations: list[BulkOperation] = []
         for key, work in left.items():
             before = found.get(key, ABSENT)
             election = election_of(before.source, elsewhere.get(key, ()))
@@ -147,17 +154,17 @@ class Applying:
         await self._receipts.shorten({key: now.get(key, found.get(key, ABSENT)) for key in left if key not in lost})
         return lost
 
-    async def _operation(self, key: str, before: Found, election: Election) -> Operation:
+    async def _operation(self, key: str, before: SearchResult, election: Election) -> BulkOperation:
         moved_aside = await self._receipts.aside(election.new[0], election, before.source)
         told = receipts_source(election, moved_aside, before.source)
         index = self._names["instances"]
         if election.current is not None:
             source = {**instance_source(election.current, self._table), **told}
-            return Operation("index", index, key, source, before)
+            return BulkOperation("index", index, key, source, before)
         if is_lost(told["receipts"]):
             # What has come now may be what can be read.
             told["place"] = await self._place(key, told["receipts"])
-        return Operation("update", index, key, {"doc": told}, before)
+        return BulkOperation("update", index, key, {"doc": told}, before)
 
     def _touch(self, partition: str, entries: Iterable[InstanceEntry]) -> None:
         # Also where nothing is new: whoever took it in before may not have lived to tell the study.
@@ -165,7 +172,7 @@ class Applying:
         touched.update((entry.study_instance_uid, entry.series_instance_uid) for entry in entries)
 
     def _lost(
-        self, left: dict[str, _Work], operations: Sequence[Operation], written: Sequence[Written]
+        self, left: dict[str, _Work], operations: Sequence[BulkOperation], written: Sequence[BulkResult]
     ) -> dict[str, _Work]:
         lost: dict[str, _Work] = {}
         for operation, result in zip(operations, written, strict=True):
@@ -176,7 +183,9 @@ class Applying:
         return lost
 
 
-def _as_written(operation: Operation, written: Written) -> Found:
+def _as_written(operation: BulkOperation, written: BulkResult) -> SearchResult:
     """What lies there once an operation is done, as far as it tells of receipts."""
     before = operation.found.source if operation.found is not None else None
-    return Found({**(before or {}), **operation.body.get("doc", operation.body)}, written.seq_no, written.primary_term)
+    return SearchResult(
+        {**(before or {}), **operation.body.get("doc", operation.body)}, written.seq_no, written.primary_term
+    )

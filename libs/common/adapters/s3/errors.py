@@ -36,7 +36,7 @@ _IN_WORDS = {
 }
 
 
-class Refusal(Exception):
+class S3Refusal(Exception):
     """An answer of the server that is not what was asked for."""
 
     def __init__(self, status: int, code: str) -> None:
@@ -50,13 +50,13 @@ class Refusal(Exception):
         return self.status >= 500 or self.status == 429 or self.code in _PASSING
 
 
-def refusal(status: int, body: bytes) -> Refusal:
+def refusal(status: int, body: bytes) -> S3Refusal:
     """What the body of an error answer says."""
     found = _CODE.search(body)
-    return Refusal(status, found[1].decode("ascii") if found else "")
+    return S3Refusal(status, found[1].decode("ascii") if found else "")
 
 
-def translated(error: Refusal) -> GantryError:
+def translated(error: S3Refusal) -> GantryError:
     """The refusal as an error of ours. It carries no key: the message may travel to a peer."""
     if error.code in ("NoSuchKey", "NotFound", "404") or (error.status == 404 and error.code != "NoSuchBucket"):
         return NotFound("no such object")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from gantry.common.adapters.s3.bucket import S3Bucket
 from gantry.common.adapters.s3.control import Control
 from gantry.common.adapters.s3.reader import S3Reader, open_reader
-from gantry.common.adapters.s3.wire import Wire
+from gantry.common.adapters.s3.wire import SignedRequests
 from gantry.common.adapters.s3.writer import S3Writer
 from gantry.common.clock import Clock
 from gantry.common.errors import NotFound
@@ -25,7 +25,7 @@ class S3Store:
     Nothing relies on conditional writes: a key is unique to a receipt.
     """
 
-    def __init__(self, wire: Wire, control: Control, clock: Clock) -> None:
+    def __init__(self, wire: SignedRequests, control: Control, clock: Clock) -> None:
         self._wire = wire
         self._control = control
         self._clock = clock
@@ -121,7 +121,7 @@ async def open_s3_store(bucket: S3Bucket, clock: Clock) -> S3Store:
     """Open the bucket. Raises `DependencyUnavailable` while the server or the bucket is away, `ConfigError` where no
     credentials are to be had."""
     control = Control(bucket)
-    wire = Wire(bucket, clock, control.credentials)
+    wire = SignedRequests(bucket, clock, control.credentials)
     store = S3Store(wire, control, clock)
     try:
         await control.start()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from gantry.common.adapters.s3.control import Control
-from gantry.common.adapters.s3.wire import Wire
+from gantry.common.adapters.s3.wire import SignedRequests
 from gantry.common.errors import GantryError
 from gantry.common.ports.blobs import Buffer
 from gantry.common.tasks import end_tasks
@@ -16,7 +16,9 @@ from gantry.common.tasks import end_tasks
 class S3Writer:
     """`gantry.common.ports.blobs.BlobWriter`. Parts are uploaded while the rest is still being received."""
 
-    def __init__(self, wire: Wire, control: Control, key: str, put: Callable[[list[Buffer]], Awaitable[None]]) -> None:
+    def __init__(
+        self, wire: SignedRequests, control: Control, key: str, put: Callable[[list[Buffer]], Awaitable[None]]
+    ) -> None:
         self._wire = wire
         self._control = control
         self._key = key

@@ -22,14 +22,14 @@ from gantry.common.dicom.query.timezones import in_zone
 T = TypeVar("T")
 
 __all__ = [
-    "Alike",
     "Condition",
+    "Cursor",
     "Document",
     "Empty",
-    "Every",
+    "Fuzzy",
     "Item",
     "Level",
-    "Place",
+    "MultipleValues",
     "Predicate",
     "Query",
     "Range",
@@ -81,7 +81,7 @@ class Empty:
 
 
 @dataclass(frozen=True, slots=True)
-class Alike:
+class Fuzzy:
     """Fuzzy semantic matching of person names (C.2.2.2.1), of one or any of several names. Every word of a name that is
     asked for must be like some word of the stored name, in any order: it begins it, sounds like it, or, with * and ?,
     is a pattern of it."""
@@ -90,7 +90,7 @@ class Alike:
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
+class MultipleValues:
     """Multiple value matching (C.2.2.2.8): each condition holds for some value of the attribute."""
 
     conditions: tuple[Condition, ...]
@@ -103,7 +103,7 @@ class Item:
     conditions: Mapping[int, Condition]
 
 
-Condition = Single | UidList | Wildcard | Range | Empty | Alike | Every | Item
+Condition = Single | UidList | Wildcard | Range | Empty | Fuzzy | MultipleValues | Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Query:
     attributes: AttributeTable = field(default=STANDARD, compare=False)
 
 
-Place = tuple[str | int, ...]
+Cursor = tuple[str | int, ...]
 """Where a listing stands; a backend's own, and good for the query that it came from."""
 
 
@@ -131,7 +131,7 @@ class Document:
 
     level: Level
     attributes: Mapping[int, Any]
-    place: Place = field(default=(), compare=False)
+    place: Cursor = field(default=(), compare=False)
 
 
 Predicate = Callable[[Mapping[int, Any]], bool]
@@ -198,11 +198,11 @@ def _predicate(tag: int, vr: str, condition: Condition) -> Predicate:
         return _like(tag, vr, condition.patterns)
     if isinstance(condition, Single):
         return _equal(tag, vr, condition.values)
-    if isinstance(condition, Alike):
+    if isinstance(condition, Fuzzy):
         return _alike(tag, condition.names)
     if isinstance(condition, Item):
         return _in_item(tag, condition.conditions)
-    if isinstance(condition, Every):
+    if isinstance(condition, MultipleValues):
         tests = [_predicate(tag, vr, one) for one in condition.conditions]
         return lambda attributes: all(test(attributes) for test in tests)
     return lambda attributes: not any(v is not None and v != "" for v in attributes.get(tag) or ())

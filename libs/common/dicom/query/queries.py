@@ -12,11 +12,11 @@ from gantry.common.dicom.query import dates
 from gantry.common.dicom.query.attributes import STANDARD, TIME_OF_DATE, UNIQUE_KEYS, AttributeTable, Level, keyword_of
 from gantry.common.dicom.query.identifiers import Identifier
 from gantry.common.dicom.query.matching import (
-    Alike,
     Condition,
     Empty,
-    Every,
+    Fuzzy,
     Item,
+    MultipleValues,
     Query,
     Range,
     Single,
@@ -189,13 +189,13 @@ def _asked(tag: int, vr: str, identifier: Identifier, extended: Extended) -> Con
         if names and any(len(value) > MAX_PATTERN for value in names):
             _refuse(CANNOT_UNDERSTAND, tag, "is too long")
         whole = any(set("".join(words_of(name))) <= {"*"} for name in names)
-        return Alike(names) if names and not whole else None
+        return Fuzzy(names) if names and not whole else None
     given = [value for value in values if value]
     if extended.multiple_values and len(given) > 1 and vr in _MULTIPLE_VRS and _is_multiple(tag):
         if len(given) > MAX_VALUES:
             _refuse(OUT_OF_RESOURCES, tag, "has too many values")
         each = [_condition(tag, vr, [value]) for value in given]
-        return Every(tuple(one for one in each if one is not None)) if any(each) else None
+        return MultipleValues(tuple(one for one in each if one is not None)) if any(each) else None
     return _condition(tag, vr, values)
 
 

@@ -10,7 +10,7 @@ from gantry.common.dicom.standard.vrs import BULK_VRS
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ScanLimits:
     """What a scan refuses (`NotUnderstood`), and from where on it keeps references in place of bytes."""
 
     max_header: int = 256 * 1024
@@ -25,10 +25,10 @@ class Limits:
     max_inflated: int = 1 << 30
 
 
-class HeaderKeeper:
+class HeaderCollector:
     """Collects the header. Past a limit it lets go of all it has, so that memory stays bounded."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ScanLimits) -> None:
         self._limits = limits
         self._parts: list[bytes] = []
         self._kept = 0

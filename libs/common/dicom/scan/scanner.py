@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gantry.common.dicom.encoding.inflate import Inflater
-from gantry.common.dicom.scan.header import HeaderKeeper, Limits
+from gantry.common.dicom.scan.header import HeaderCollector, ScanLimits
 from gantry.common.dicom.scan.layout import BulkElement, PixelData
 from gantry.common.dicom.scan.walk import Walk
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
@@ -13,9 +13,9 @@ from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.common.errors import MismatchedDataSet, NotUnderstood
 from gantry.common.ids import is_uid
 
-__all__ = ["Limits", "Scan", "Scanner"]
+__all__ = ["Scan", "ScanLimits", "Scanner"]
 
-_DEFAULT_LIMITS = Limits()
+_DEFAULT_LIMITS = ScanLimits()
 _PIECE = 1 << 16
 """What is looked at is copied before; pieces of this size stay in the processor's cache and the allocator's pools."""
 
@@ -44,9 +44,9 @@ class Scanner:
     `MismatchedDataSet`.
     """
 
-    def __init__(self, transfer_syntax_uid: str, limits: Limits = _DEFAULT_LIMITS) -> None:
+    def __init__(self, transfer_syntax_uid: str, limits: ScanLimits = _DEFAULT_LIMITS) -> None:
         encoding = encoding_of(transfer_syntax_uid)
-        self._keeper = HeaderKeeper(limits)
+        self._keeper = HeaderCollector(limits)
         self._walk = Walk(encoding, self._keeper, limits)
         self._inflater = Inflater(limits.max_inflated) if encoding.deflated else None
 

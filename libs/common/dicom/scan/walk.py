@@ -11,7 +11,7 @@ from struct import error as StructError
 from typing import NamedTuple
 
 from gantry.common.dicom.encoding.syntax import IMPLICIT, UIDS, UNDEFINED, Syntax, read_element, syntax_of
-from gantry.common.dicom.scan.header import HeaderKeeper, Limits
+from gantry.common.dicom.scan.header import HeaderCollector, ScanLimits
 from gantry.common.dicom.standard.tags import (
     DOUBLE_FLOAT_PIXEL_DATA,
     EXTENDED_OFFSET_TABLE,
@@ -49,7 +49,7 @@ class _Open(NamedTuple):
 class Walk:
     """Feed it a data set in chunks; it tells `keeper` what to keep, and collects `uids`."""
 
-    def __init__(self, encoding: Encoding, keeper: HeaderKeeper, limits: Limits) -> None:
+    def __init__(self, encoding: Encoding, keeper: HeaderCollector, limits: ScanLimits) -> None:
         self._open = [_Open(_Kind.ELEMENTS, None, syntax_of(encoding))]
         self._keeper = keeper
         self._limits = limits

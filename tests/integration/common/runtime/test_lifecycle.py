@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from gantry.common.clock import SystemClock
-from gantry.common.runtime.lifecycle import Lifecycle, State
+from gantry.common.runtime.lifecycle import Lifecycle, Phase
 
 
 class Part:
@@ -39,7 +39,7 @@ class Part:
 
 async def until_ready(lifecycle: Lifecycle) -> None:
     async with asyncio.timeout(10):
-        while lifecycle.state is not State.READY:
+        while lifecycle.state is not Phase.READY:
             await asyncio.sleep(0.001)
 
 
@@ -47,7 +47,7 @@ async def until_ready(lifecycle: Lifecycle) -> None:
 async def test_signal_drains_and_closes_in_reverse_order(number: int) -> None:
     told: list[str] = []
     lifecycle = Lifecycle([Part("stores", told), Part("server", told)], SystemClock())
-    assert lifecycle.state is State.STARTING
+    assert lifecycle.state is Phase.STARTING
     running = asyncio.create_task(lifecycle.run())
     await until_ready(lifecycle)
     os.kill(os.getpid(), number)
@@ -55,7 +55,7 @@ async def test_signal_drains_and_closes_in_reverse_order(number: int) -> None:
     assert told[:2] == ["start stores", "start server"]
     assert set(told[2:4]) == {"drain stores", "drain server"}
     assert told[4:] == ["close server", "close stores"]
-    assert lifecycle.state is State.STOPPED
+    assert lifecycle.state is Phase.STOPPED
 
 
 async def test_drain_ends_at_the_deadline() -> None:
@@ -77,7 +77,7 @@ async def test_second_signal_ends_the_drain() -> None:
     running = asyncio.create_task(lifecycle.run())
     await until_ready(lifecycle)
     lifecycle.ask_to_stop()
-    while lifecycle.state is not State.DRAINING:
+    while lifecycle.state is not Phase.DRAINING:
         await asyncio.sleep(0.001)
     lifecycle.ask_to_stop()
     assert await asyncio.wait_for(running, 10) == 0

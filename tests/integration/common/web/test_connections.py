@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from gantry.common.web.access import Access, Tokens
-from gantry.common.web.connections import PROBE_RESERVE, Connections, Room, WebLimits
-from gantry.common.web.routes import Match, Resource, Service
+from gantry.common.web.connections import PROBE_RESERVE, Capacity, Connections, WebLimits
+from gantry.common.web.routes import Match, Resource, WebRole
 from gantry.common.web.server import WebServer
 
 BODY = b"x" * 2_000_000
@@ -111,17 +111,17 @@ async def test_one_address_cannot_take_all_connections(start: Start) -> None:
 
 def test_proxies_that_are_named_have_no_limit_of_their_own() -> None:
     connections = Connections(WebLimits(max_connections=10, max_per_address=2, proxies=(ip_network("192.0.2.0/24"),)))
-    assert [connections.enter(n, "192.0.2.7") for n in range(10)] == [Room.ANYTHING] * 10
-    assert connections.enter(10, "192.0.2.8") is Room.PROBES
+    assert [connections.enter(n, "192.0.2.7") for n in range(10)] == [Capacity.ANYTHING] * 10
+    assert connections.enter(10, "192.0.2.8") is Capacity.PROBES
 
 
 def test_the_reserve_has_an_end() -> None:
     connections = Connections(WebLimits(max_connections=1))
     rooms = [connections.enter(n, f"192.0.2.{n}") for n in range(PROBE_RESERVE + 2)]
-    assert rooms == [Room.ANYTHING, *[Room.PROBES] * PROBE_RESERVE, Room.NONE]
+    assert rooms == [Capacity.ANYTHING, *[Capacity.PROBES] * PROBE_RESERVE, Capacity.NONE]
     for n in range(PROBE_RESERVE + 2):
         connections.leave(n)
-    assert connections.enter(0, "192.0.2.0") is Room.ANYTHING
+    assert connections.enter(0, "192.0.2.0") is Capacity.ANYTHING
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ async def test_pages_of_other_sites_get_nothing(start: Start, path: str, fields:
 
 async def test_resource_of_a_role_that_is_still_starting_is_told_to_come_back(start: Start) -> None:
     server = await start(WebLimits())
-    server.expect(Service.RETRIEVE, lambda: "starting: object store unavailable: away")
+    server.expect(WebRole.RETRIEVE, lambda: "starting: object store unavailable: away")
     study = b"GET /dicom-web/studies/1" + HEAD
     answer = await exchange(server, closing(study))
     assert answer.startswith(b"HTTP/1.1 503 ")

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gantry.common.errors import DependencyUnavailable, NotFound
 from gantry.common.web.access import Access, Tokens
-from gantry.common.web.bodies import Outgoing, answer, body_of
+from gantry.common.web.bodies import BodyWriter, answer, body_of
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import WebLimits, WebServer
 
@@ -57,7 +57,7 @@ class Role:
         return web.Response(text=str(count))
 
     async def bulk(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        out = Outgoing(request, 0.4)
+        out = BodyWriter(request, 0.4)
         if await out.begin(200, {"Content-Type": "application/octet-stream"}):
             self.begun.set()
             try:

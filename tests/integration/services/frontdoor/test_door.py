@@ -23,9 +23,9 @@ from gantry.common.net.acceptor import Acceptor, listen
 from gantry.common.net.client import associate
 from gantry.common.net.proxy import Origin, decode, encode, expected_length
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.ul import Limits
+from gantry.common.ul import PduLimits
 from gantry.services.frontdoor.backends import Backends
-from gantry.services.frontdoor.dimse import Doorkeeper, DoorLimits
+from gantry.services.frontdoor.dimse import DimseDoor, DoorLimits
 from gantry.services.frontdoor.routing import Pool
 from tests.integration.common.net.conftest import FAST, eventually, start  # noqa: F401
 from tests.support.archive import free_port
@@ -39,14 +39,14 @@ LIMITS = DoorLimits(
     associations_per_peer=6,
     connect_timeout=0.5,
     connect_deadline=2.0,
-    upper_layer=Limits(max_associate_length=1 << 20),
+    upper_layer=PduLimits(max_associate_length=1 << 20),
 )
 ECHO = [(VERIFICATION, (IMPLICIT,))]
 
 
 @dataclass
 class Running:
-    keeper: Doorkeeper
+    keeper: DimseDoor
     backends: Backends
     metrics: Metrics
     port: int
@@ -80,7 +80,7 @@ async def door() -> AsyncIterator[Open]:
             backends, metrics = Backends(leave_alone=5.0), Metrics()
             for pool, ports in pools.items():
                 backends.update(pool, [("127.0.0.1", port) for port in ports])
-            keeper = Doorkeeper(backends, tuple(pools), {CT}, limits, tls, SystemClock(), metrics)
+            keeper = DimseDoor(backends, tuple(pools), {CT}, limits, tls, SystemClock(), metrics)
             sock = listen("127.0.0.1", 0, 64)
             trusted = [ip_network(network) for network in proxy_from]
             acceptor = Acceptor(sock, keeper.take, keeper.failed, trusted=trusted, deadline=limits.artim)

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from gantry.common.clock import SystemClock
 from gantry.common.web.access import Access, Tokens
-from gantry.common.web.bodies import Outgoing, body_of
+from gantry.common.web.bodies import BodyWriter, body_of
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import WebServer
 from gantry.services.frontdoor.backends import Backends
@@ -42,13 +42,13 @@ class Part:
                 count += len(piece)
             return web.Response(text=str(count), headers=headers)
         if match.resource is Resource.METADATA:
-            out = Outgoing(request, 5.0)
+            out = BodyWriter(request, 5.0)
             await out.begin(200, {"Content-Length": str(len(BIG))})
             await out.write(BIG[:1000])
             out.cut()
             raise ConnectionResetError
         if match.resource is Resource.BULK_DATA:
-            out = Outgoing(request, 5.0)
+            out = BodyWriter(request, 5.0)
             await out.begin(200, {})
             try:
                 while True:

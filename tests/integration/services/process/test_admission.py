@@ -13,7 +13,7 @@ from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT, STUDY_R
 from gantry.common.errors import AssociationRejected
 from gantry.common.net import Peer, Server, connect
 from gantry.common.ul import Ability
-from gantry.services.process.admission import PolicyGatekeeper
+from gantry.services.process.admission import PolicyAdmission
 from gantry.services.process.verification import VerificationService
 from tests.support.network import Silence
 
@@ -39,7 +39,7 @@ async def port(tmp_path: Path, counts: Counter[str]) -> AsyncIterator[int]:
     policy = read_policy(file, "GANTRY")
     service = VerificationService()
     service.abilities = {uid: Ability() for uid, _ in EVERYTHING}
-    server = Server([service], PolicyGatekeeper(lambda: policy, [CT], counts), Silence())
+    server = Server([service], PolicyAdmission(lambda: policy, [CT], counts), Silence())
     yield await server.start("127.0.0.1", 0)
     await server.drain(0.5)
 

@@ -23,7 +23,7 @@ from gantry.common.net.client import associate
 from gantry.common.telemetry.logs import Lines, set_up_logs
 from gantry.common.telemetry.metrics import METRICS, Metrics
 from gantry.common.ul import Ability
-from gantry.services.process.admission import PolicyGatekeeper
+from gantry.services.process.admission import PolicyAdmission
 from gantry.services.process.association_log import NetworkObserver
 from gantry.services.process.system_metrics import SystemMetrics
 from gantry.services.process.verification import VerificationService
@@ -93,7 +93,7 @@ async def site(tmp_path: Path, stream: io.StringIO) -> AsyncIterator[Site]:
     policy = read_policy(file, "GANTRY", lab=True)
     metrics = Metrics()
     observer = NetworkObserver(metrics, "ingest", policy.peers.__contains__)
-    gatekeeper = PolicyGatekeeper(lambda: policy, [CT], observer.open_by_title)
+    gatekeeper = PolicyAdmission(lambda: policy, [CT], observer.open_by_title)
     limits = ServerLimits(artim=0.5)
     server = Server([VerificationService(), Refusing()], gatekeeper, observer, limits=limits)  # type: ignore[list-item]
     yield Site(metrics, await server.start("127.0.0.1", 0), stream, server)

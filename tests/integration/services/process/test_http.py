@@ -12,7 +12,7 @@ import pytest
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, DependencyUnavailable
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.process.http import HealthServer
+from gantry.services.process.http import HttpServer
 
 
 class Store:
@@ -41,7 +41,7 @@ async def store() -> Store:
 @pytest.fixture
 async def client(store: Store) -> AsyncIterator[aiohttp.ClientSession]:
     settings = Settings.model_validate({"http": {"host": "127.0.0.1"}})
-    server = HealthServer(settings, 0, Metrics(), lambda: "", {"index": store.check})
+    server = HttpServer(settings, 0, Metrics(), lambda: "", {"index": store.check})
     await server.start()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:
         yield session
@@ -72,7 +72,7 @@ async def test_store_that_goes_away_is_told_within_about_a_second(client: aiohtt
 
 
 async def test_store_that_somebody_found_away_is_asked_again_at_once(store: Store) -> None:
-    server = HealthServer(Settings(), 0, Metrics(), lambda: "", {"index": store.check})
+    server = HttpServer(Settings(), 0, Metrics(), lambda: "", {"index": store.check})
     assert await server._asked() == []
     store.reason = "disk full"
     assert await server._asked() == []
@@ -81,7 +81,7 @@ async def test_store_that_somebody_found_away_is_asked_again_at_once(store: Stor
 
 
 async def test_asker_who_goes_away_does_not_end_the_check_of_others(store: Store) -> None:
-    server = HealthServer(Settings(), 0, Metrics(), lambda: "", {"index": store.check})
+    server = HttpServer(Settings(), 0, Metrics(), lambda: "", {"index": store.check})
     first = asyncio.create_task(server._asked())
     second = asyncio.create_task(server._asked())
     await asyncio.sleep(0.01)
@@ -97,9 +97,9 @@ def test_every_web_page_may_ask_only_where_tokens_are_needed(tmp_path: Path, ori
     tokens.write_text("viewer:0123456789abcdef0123\n")
     http = {"cors_origins": ["https://viewer.example", origin]}
 
-    def server(**more: object) -> HealthServer:
+    def server(**more: object) -> HttpServer:
         settings = Settings.model_validate({"lab": lab, "http": {**http, **more}})
-        return HealthServer(settings, 0, Metrics(), lambda: "", {})
+        return HttpServer(settings, 0, Metrics(), lambda: "", {})
 
     with pytest.raises(ConfigError, match="every web page"):
         server()
@@ -112,7 +112,7 @@ def test_every_web_page_may_ask_only_where_tokens_are_needed(tmp_path: Path, ori
 
 async def test_readiness_says_why_no_work_is_taken() -> None:
     settings = Settings.model_validate({"http": {"host": "127.0.0.1"}})
-    server = HealthServer(settings, 0, Metrics(), lambda: "starting", {})
+    server = HttpServer(settings, 0, Metrics(), lambda: "starting", {})
     await server.start()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:
         assert await ready(session) == (503, "not taking new work: starting\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gantry.common.config.peers_file import add_peer, remove_peer
-from gantry.common.config.policy import ALL, Admission, Destination, Permission, Policy, Rejection, read_policy
+from gantry.common.config.policy import ALL, Admitted, Destination, Permission, Policy, Rejection, read_policy
 from gantry.common.config.reload import PolicyFile
 from gantry.common.errors import ConfigError
 
@@ -46,8 +46,8 @@ def policy(file: Path) -> Policy:
 @pytest.mark.parametrize("address", ["10.1.2.3", "10.9.255.1", "::ffff:10.1.2.3", "2001:db8::1"])
 def test_known_peer_is_admitted_from_its_addresses(policy: Policy, address: str) -> None:
     may = frozenset({Permission.STORE, Permission.COMMIT, Permission.ECHO})
-    assert policy.admit("CT1", "GANTRY", address) == Admission("CT1", may, 50)
-    assert policy.admit(" CT1 ", "GANTRY  ", address) == Admission("CT1", may, 50)
+    assert policy.admit("CT1", "GANTRY", address) == Admitted("CT1", may, 50)
+    assert policy.admit(" CT1 ", "GANTRY  ", address) == Admitted("CT1", may, 50)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_everybody_else_is_rejected(
 
 
 def test_peer_with_tls_is_admitted_over_tls_alone(policy: Policy) -> None:
-    assert isinstance(policy.admit("WORKSTATION", "GANTRY", "10.2.0.7", tls=True), Admission)
+    assert isinstance(policy.admit("WORKSTATION", "GANTRY", "10.2.0.7", tls=True), Admitted)
 
 
 def test_without_a_file_nobody_is_known() -> None:
@@ -83,7 +83,7 @@ def test_lab_admits_strangers_from_this_machine_only(file: Path) -> None:
     lab = read_policy(file, "GANTRY", lab=True)
     for address in ("127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"):
         answer = lab.admit("ANYBODY", "GANTRY", address)
-        assert isinstance(answer, Admission)
+        assert isinstance(answer, Admitted)
         assert answer.may == ALL
     assert isinstance(lab.admit("ANYBODY", "GANTRY", "10.0.0.1"), Rejection)
     assert isinstance(lab.admit("CT1", "GANTRY", "127.0.0.1"), Rejection)  # known, so its entry holds

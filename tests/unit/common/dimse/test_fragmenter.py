@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from gantry.common.dimse import Assembler, DataReceived, PduFrame, message_pdus
 from gantry.common.dimse.fragmenter import payload_limit
-from gantry.common.ul import Limits, UpperLayer
+from gantry.common.ul import PduLimits, UpperLayer
 from tests.support.wire import CT, EXPLICIT, body, rq_bytes, store_command
 from tests.unit.common.ul.test_upper_layer import acceptor
 
@@ -22,7 +22,7 @@ def pdu_lengths(stream: bytes) -> list[int]:
 
 
 def received(stream: bytes) -> tuple[bytes, bytes]:
-    ul = acceptor(limits=Limits(max_pdu_length=1 << 20))
+    ul = acceptor(limits=PduLimits(max_pdu_length=1 << 20))
     found = ul.feed(stream)
     messages = Assembler({1}).feed(found)
     assert [isinstance(m, DataReceived) for m in messages][:1] == [False]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gantry.common.dicom.query.attributes import ATTRIBUTES, Level
-from gantry.common.dicom.query.matching import Alike, Empty, Every, Item, Range, Single, UidList, Wildcard
+from gantry.common.dicom.query.matching import Empty, Fuzzy, Item, MultipleValues, Range, Single, UidList, Wildcard
 from gantry.common.errors import IdentifierError
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.routes import Match, Resource
@@ -151,11 +151,11 @@ def test_flags_change_what_values_mean() -> None:
         asked = [(name, value), *((flag, "true") for flag in flags)]
         return next(iter(search_of(STUDIES, asked).query.conditions.values()), None)
 
-    assert condition("PatientName", "doe john", "fuzzymatching") == Alike(("doe john",))
+    assert condition("PatientName", "doe john", "fuzzymatching") == Fuzzy(("doe john",))
     assert condition("PatientName", "*", "fuzzymatching") is None
     assert condition("AccessionNumber", '""', "emptyvaluematching") == Empty()
     assert condition("AccessionNumber", '""') == Single(('""',))
-    both = Every((Single(("CT",)), Single(("PT",))))
+    both = MultipleValues((Single(("CT",)), Single(("PT",))))
     assert condition("ModalitiesInStudy", "CT,PT", "multiplevaluematching") == both
     assert condition("ModalitiesInStudy", "CT,PT") == Single(("CT", "PT"))
     assert condition("PatientID", "A\\B", "multiplevaluematching") == Single(("A", "B"))  # it has one value at most

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gantry.common.adapters.sqlite.index.paths import Path
-from gantry.common.adapters.sqlite.index.rows import Place, Row
+from gantry.common.adapters.sqlite.index.rows import Row, RowCursor
 from gantry.common.dicom.query.attributes import Level
-from gantry.common.dicom.query.matching import Place as Mark
+from gantry.common.dicom.query.matching import Cursor as Mark
 from gantry.common.errors import NotUnderstood
 
 _MOST = 1 << 62
@@ -20,16 +20,16 @@ class Resumed:
     value: str | int = 0
     ids: tuple[int, ...] = ()
 
-    def place(self, path: Path) -> Place | None:
+    def place(self, path: Path) -> RowCursor | None:
         """Where the walk along the path begins: behind the row, or at the one that it is below."""
         if not self.ids:
             return None
         first = self.ids[0] if len(self.ids) == 1 else self.ids[0] - 1
         if not path.column:
-            return Place(id=first)
+            return RowCursor(id=first)
         interval = path.interval_of(self.value)
         within = interval < len(path.intervals) and str(path.intervals[interval][0]) <= str(self.value)
-        return Place(interval, self.value, first) if within else Place(interval)
+        return RowCursor(interval, self.value, first) if within else RowCursor(interval)
 
     def below(self, row: Row) -> int:
         """The id behind which the rows below `row` begin."""

@@ -15,12 +15,12 @@ from gantry.common.adapters.sqlite.index import rows as rows
 from gantry.common.adapters.sqlite.index.apply import apply, lose
 from gantry.common.adapters.sqlite.index.cursors import FROM_THE_BEGINNING, Resumed, resumed
 from gantry.common.adapters.sqlite.index.paths import Path, patient_path, study_path, uids_of
-from gantry.common.adapters.sqlite.index.rows import Page, Place, Row
+from gantry.common.adapters.sqlite.index.rows import Page, Row, RowCursor
 from gantry.common.adapters.sqlite.index.schema import attributes_of, create
 from gantry.common.adapters.sqlite.index.successor import remove, successor_of, take_over
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
+from gantry.common.dicom.query.matching import Cursor as Mark
 from gantry.common.dicom.query.matching import Document, Predicate, Query, matcher, narrowing
-from gantry.common.dicom.query.matching import Place as Mark
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss
@@ -235,8 +235,8 @@ class SqliteIndex:
                 path = Path("uid", tuple((uid, uid) for uid in sorted(await self._read(named))))
         return path
 
-    async def _along(self, page_from: Callable[..., Page], begin: Place | None = None) -> AsyncIterator[list[Row]]:
-        place: Place | None = begin or Place()
+    async def _along(self, page_from: Callable[..., Page], begin: RowCursor | None = None) -> AsyncIterator[list[Row]]:
+        place: RowCursor | None = begin or RowCursor()
         while place is not None:
             page, place = await self._read(partial(page_from, place=place, limit=_PAGE))
             yield page

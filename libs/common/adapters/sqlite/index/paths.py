@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
 from gantry.common.dicom.query import dates
-from gantry.common.dicom.query.matching import Alike, Condition, Range, Single, UidList, Wildcard
+from gantry.common.dicom.query.matching import Condition, Fuzzy, Range, Single, UidList, Wildcard
 from gantry.common.dicom.query.person_names import key_groups, sounds_of, words_of
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
@@ -72,7 +72,7 @@ def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[tuple[str, str
     """What wildcard matching (PS3.4 C.2.2.2.4) and fuzzy names ask of the narrowing columns. GLOB knows * and ? as
     DICOM does, and brackets besides."""
     name = conditions.get(PATIENT_NAME)
-    if isinstance(name, Alike) and len(name.names) == 1:
+    if isinstance(name, Fuzzy) and len(name.names) == 1:
         for word in words_of(name.names[0]):
             sounds = [("sounds", f"* {sound} *") for sound in sorted(sounds_of(word))]
             yield ("name", _glob(f"*{word}*")), *sounds

@@ -47,7 +47,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RowCursor:
     """Where a walk along a path stands: the interval, and the column's value and the id of the last row seen."""
 
     interval: int = 0
@@ -55,11 +55,11 @@ class Place:
     id: int = 0
 
 
-Page = tuple[list[Row], Place | None]
+Page = tuple[list[Row], RowCursor | None]
 """Rows, and where the next page begins; None at the end."""
 
 
-def patients(connection: sqlite3.Connection, partition: str, path: Path, place: Place, limit: int) -> Page:
+def patients(connection: sqlite3.Connection, partition: str, path: Path, place: RowCursor, limit: int) -> Page:
     """Patients along a path."""
     columns = f"{_COUNTS}, p.attributes, p.variants"
     sql = f"SELECT p.id, {{key}}, {columns} FROM patient p WHERE {{own}}p.partition = ?"  # noqa: S608
@@ -72,7 +72,7 @@ def patients(connection: sqlite3.Connection, partition: str, path: Path, place: 
     return found, after
 
 
-def studies(connection: sqlite3.Connection, partition: str, path: Path, place: Place, limit: int) -> Page:
+def studies(connection: sqlite3.Connection, partition: str, path: Path, place: RowCursor, limit: int) -> Page:
     """Studies along a path."""
     sql = f"SELECT s.id, {{key}}, {_STUDY_COLUMNS} FROM study s JOIN patient p ON p.id = s.patient_id"  # noqa: S608
     rows, after = _along(connection, sql + " WHERE {own}s.partition = ?", "s", partition, path, place, limit)
@@ -80,8 +80,8 @@ def studies(connection: sqlite3.Connection, partition: str, path: Path, place: P
 
 
 def _along(
-    connection: sqlite3.Connection, sql: str, table: str, partition: str, path: Path, place: Place, limit: int
-) -> tuple[list[tuple[Any, ...]], Place | None]:
+    connection: sqlite3.Connection, sql: str, table: str, partition: str, path: Path, place: RowCursor, limit: int
+) -> tuple[list[tuple[Any, ...]], RowCursor | None]:
     """Up to `limit` rows from `place` on, and where to go on; None at the end of the path."""
     like, patterns = _like(table, path)
     sql += like
@@ -89,7 +89,7 @@ def _along(
         # The plus keeps SQLite from an index of partitions, whose rows it would sort anew for every page.
         sql = f"{sql.format(key=0, own='+')} AND {table}.id > ? ORDER BY {table}.id LIMIT ?"
         rows = connection.execute(sql, (partition, *patterns, place.id, limit)).fetchall()
-        return rows, Place(id=rows[-1][0]) if len(rows) == limit else None
+        return rows, RowCursor(id=rows[-1][0]) if len(rows) == limit else None
     key = f"{table}.{path.column}"
     sql = sql.format(key=key, own="") + f" AND {key} <= ? AND ({key}, {table}.id) > (?, ?)"
     sql += f" ORDER BY {key}, {table}.id LIMIT ?"
@@ -100,8 +100,8 @@ def _along(
         rows = connection.execute(sql, (partition, *patterns, last, value, after, limit - len(found))).fetchall()
         found += rows
         if len(found) == limit:
-            return found, Place(number, rows[-1][1], rows[-1][0])
-        place = Place(number + 1)
+            return found, RowCursor(number, rows[-1][1], rows[-1][0])
+        place = RowCursor(number + 1)
     return found, None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gantry.common.adapters.sqlite.database import Readers, Writer, translating
 from gantry.common.adapters.sqlite.log.membership import Membership
-from gantry.common.adapters.sqlite.log.notify import Bell
+from gantry.common.adapters.sqlite.log.notify import WakePipe
 from gantry.common.adapters.sqlite.log.records import commit, committed, join, read_after
 from gantry.common.ports.log import Record
 
@@ -29,7 +29,7 @@ class SqliteConsumer:
         self._lock = lock
         self._bells = bells
         self._membership: Membership | None = None
-        self._bell: Bell | None = None
+        self._bell: WakePipe | None = None
         self._given: dict[str, int] | None = None
 
     async def __aenter__(self) -> SqliteConsumer:
@@ -41,7 +41,7 @@ class SqliteConsumer:
         await self._writer.run(join_all)
         with translating(DEPENDENCY):
             self._membership = Membership(self._lock)
-            self._bell = Bell(self._bells, self._topics)
+            self._bell = WakePipe(self._bells, self._topics)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -79,7 +79,7 @@ class SqliteConsumer:
         if done:
             await self._writer.run(commit_all)
 
-    async def _take_place(self) -> tuple[Bell, dict[str, int]]:
+    async def _take_place(self) -> tuple[WakePipe, dict[str, int]]:
         """Wait until this member is the active one; then go on where the group is."""
         if self._membership is None or self._bell is None:
             raise RuntimeError("a consumer is used inside `async with`")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from gantry.common.adapters.sqlite.database import Readers, Writer, translating
 from gantry.common.adapters.sqlite.log.consumer import SqliteConsumer
-from gantry.common.adapters.sqlite.log.notify import Ringer
+from gantry.common.adapters.sqlite.log.notify import WakePipes
 from gantry.common.adapters.sqlite.log.records import (
     committed_of,
     insert,
@@ -58,7 +58,7 @@ class SqliteLog:
             path.parent.mkdir(0o750, parents=True, exist_ok=True)
             self._groups.mkdir(0o750, exist_ok=True)
             self._bells.mkdir(0o750, exist_ok=True)
-        self._ringer = Ringer(self._bells, clock)
+        self._ringer = WakePipes(self._bells, clock)
         self._writer = Writer(path, DEPENDENCY, deadline, self._ring, often=True)
         self._readers = Readers(path, DEPENDENCY)
         self._cleaning: asyncio.Task[None] | None = None

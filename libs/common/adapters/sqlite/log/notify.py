@@ -21,7 +21,7 @@ _LOOK_AGAIN_SECONDS = 1.0
 _COARSE_NS = 3_000_000_000
 
 
-class Bell:
+class WakePipe:
     """The pipe of one consumer."""
 
     def __init__(self, folder: Path, topics: Collection[str]) -> None:
@@ -64,7 +64,7 @@ class Bell:
             self._fd = -1
 
 
-class Ringer:
+class WakePipes:
     """The side of those who append."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:

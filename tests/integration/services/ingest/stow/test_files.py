@@ -19,7 +19,7 @@ from gantry.common.events import InstanceStored, decode
 from gantry.common.ports.blobs import BlobStore, read_whole
 from gantry.common.ports.log import EventLog
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.ingest.commit import IngestSettings, Keeper, Sender
+from gantry.services.ingest.commit import IngestSettings, InstanceWriter, Sender
 from gantry.services.ingest.stow.files import IncomingFile, IncomingFiles, Settling
 from tests.support.dicom import EXPLICIT
 from tests.support.objects import CT, data_set, file_bytes
@@ -28,11 +28,11 @@ SENDER = Sender("00-" + "1" * 32 + "-" + "2" * 16 + "-01", "ward", "", "127.0.0.
 
 
 @asynccontextmanager
-async def keeping(folder: Path, **settings: float) -> AsyncIterator[tuple[Keeper, BlobStore, EventLog]]:
+async def keeping(folder: Path, **settings: float) -> AsyncIterator[tuple[InstanceWriter, BlobStore, EventLog]]:
     clock = SystemClock()
     store, log = await open_file_store(folder / "objects"), await open_sqlite_log(folder / "log.db", clock)
     with ThreadPoolExecutor(2) as workers:
-        yield Keeper(store, log, clock, workers, Metrics(), IngestSettings(**settings)), store, log  # type: ignore[arg-type]
+        yield InstanceWriter(store, log, clock, workers, Metrics(), IngestSettings(**settings)), store, log  # type: ignore[arg-type]
     await store.close()
     await log.close()
 

@@ -15,7 +15,7 @@ import pytest
 
 from gantry.services.retrieve.budget import Unavailable
 from gantry.services.retrieve.pixels.pool import ConversionFailed, PoolLimits, Work, WorkerPool
-from gantry.services.retrieve.pixels.spool import Spool
+from gantry.services.retrieve.pixels.spool import JobSpool
 from tests.integration.common.net.conftest import eventually
 from tests.support.jobs import CRASH, CRASH_ONCE, EAT, ECHO, SLEEP, SPIN
 
@@ -32,7 +32,7 @@ async def pool_of(workers: int = 1, **limits: Any) -> AsyncIterator[WorkerPool]:
 
 
 async def run(pool: WorkerPool, work: Work, *arguments: Any, client: str = "one", data: bytes = b"") -> Any:
-    read, out = await Spool.open(), await Spool.open()
+    read, out = await JobSpool.open(), await JobSpool.open()
     try:
         await read.write(data)
         done = await pool.run(work, arguments, read, out, client)

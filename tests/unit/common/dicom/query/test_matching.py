@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gantry.common.dicom.query.matching import (
-    Alike,
     Condition,
     Document,
     Empty,
-    Every,
+    Fuzzy,
     Item,
     Level,
+    MultipleValues,
     Query,
     Range,
     Single,
@@ -236,8 +236,8 @@ def test_a_document_of_another_level_does_not_match() -> None:
 )
 def test_fuzzy_names_are_compared_word_by_word(asked: str, stored: str, expected: bool) -> None:
     """C.2.2.2.1: fuzzy semantic matching; what that means is ours to say, and in docs/conformance.md."""
-    assert holds(Alike((asked,)), NAME, name(stored) if stored else None) is expected
-    assert holds(Alike(("nobody of this name", asked)), NAME, name(stored) if stored else None) is expected
+    assert holds(Fuzzy((asked,)), NAME, name(stored) if stored else None) is expected
+    assert holds(Fuzzy(("nobody of this name", asked)), NAME, name(stored) if stored else None) is expected
 
 
 def test_empty_value_matching_finds_what_has_no_value() -> None:
@@ -251,7 +251,7 @@ def test_empty_value_matching_finds_what_has_no_value() -> None:
 
 def test_every_value_that_is_asked_for_must_be_there() -> None:
     """C.2.2.2.8: CT\\PT finds only what has both; Note 2: there may be others besides."""
-    both = Every((Single(("CT",)), Single(("PT",))))
+    both = MultipleValues((Single(("CT",)), Single(("PT",))))
     assert holds(both, MODALITIES, "SR", "PT", "CT")
     assert not holds(both, MODALITIES, "CT", "CT")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from gantry.services.ingest.stow.spool import Spool
+from gantry.services.ingest.stow.spool import BulkSpool
 
 
 def files() -> int:
@@ -12,7 +12,7 @@ def files() -> int:
 
 
 def test_thousands_of_parts_are_one_file_and_each_comes_back() -> None:
-    before, spool = files(), Spool()
+    before, spool = files(), BulkSpool()
     parts = []
     for n in range(3000):
         part = spool.part("application/octet-stream", "")
@@ -33,7 +33,7 @@ def test_thousands_of_parts_are_one_file_and_each_comes_back() -> None:
 
 
 def test_part_of_nothing_needs_no_file() -> None:
-    before, spool = files(), Spool()
+    before, spool = files(), BulkSpool()
     assert spool.part("application/octet-stream", "").read(0, 10) == b""
     assert files() == before
     spool.close()

@@ -1,14 +1,14 @@
-"""Lanes to C-MOVE destinations."""
+"""How many associations to C-MOVE destinations may be open."""
 
 from __future__ import annotations
 
 import asyncio
 
-from gantry.services.retrieve.dimse.destination_limits import Lanes
+from gantry.services.retrieve.dimse.destination_limits import DestinationLimits
 
 
 class Traffic:
-    def __init__(self, lanes: Lanes) -> None:
+    def __init__(self, lanes: DestinationLimits) -> None:
         self.lanes = lanes
         self.under_way: list[str] = []
         self.done: list[str] = []
@@ -28,7 +28,7 @@ async def settled() -> None:
 
 
 async def test_a_destination_has_so_many_lanes_and_the_rest_wait_in_order() -> None:
-    traffic = Traffic(Lanes(10, 2))
+    traffic = Traffic(DestinationLimits(10, 2))
     tasks = [asyncio.create_task(traffic.move(f"a{n}", 104)) for n in range(5)]
     await settled()
     assert traffic.under_way == ["a0", "a1"]
@@ -38,7 +38,7 @@ async def test_a_destination_has_so_many_lanes_and_the_rest_wait_in_order() -> N
 
 
 async def test_a_destination_that_is_stuck_holds_up_nobody_else() -> None:
-    traffic = Traffic(Lanes(3, 2))
+    traffic = Traffic(DestinationLimits(3, 2))
     stuck = [asyncio.create_task(traffic.move(f"stuck{n}", 104)) for n in range(50)]
     await settled()
     other = [asyncio.create_task(traffic.move(f"other{n}", 105)) for n in range(2)]
@@ -54,7 +54,7 @@ async def test_a_destination_that_is_stuck_holds_up_nobody_else() -> None:
 
 
 async def test_who_gives_up_waiting_takes_no_lane_along() -> None:
-    traffic = Traffic(Lanes(1, 1))
+    traffic = Traffic(DestinationLimits(1, 1))
     first = asyncio.create_task(traffic.move("first", 104))
     await settled()
     waiting = asyncio.create_task(traffic.move("waiting", 104))

@@ -34,7 +34,7 @@ def test_a_page_is_no_sort_of_all_rows(listed: Callable[..., Any], path: Path) -
     create(connection, STANDARD)
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
-    listed(connection, "default", path, rows.Place(id=7), 500)
+    listed(connection, "default", path, rows.RowCursor(id=7), 500)
     connection.set_trace_callback(None)
     assert asked
     for statement in asked:

@@ -6,13 +6,13 @@ import asyncio
 import os
 from pathlib import Path
 
-from gantry.common.adapters.sqlite.log.notify import Bell, Ringer
+from gantry.common.adapters.sqlite.log.notify import WakePipe, WakePipes
 from gantry.common.clock import SystemClock
 
 LONG_AGO = 1_000_000_000
 
 
-async def is_rung(bell: Bell) -> bool:
+async def is_rung(bell: WakePipe) -> bool:
     """Within half of the second after which a consumer looks by itself."""
     try:
         await asyncio.wait_for(bell.rung(), 0.5)
@@ -22,10 +22,10 @@ async def is_rung(bell: Bell) -> bool:
 
 
 async def test_a_consumer_that_joins_a_folder_that_was_listed_long_ago_is_rung(tmp_path: Path) -> None:
-    ringer = Ringer(tmp_path, SystemClock())
+    ringer = WakePipes(tmp_path, SystemClock())
     os.utime(tmp_path, (LONG_AGO, LONG_AGO))
     ringer.ring({"instances"})
-    bell = Bell(tmp_path, ["instances"])
+    bell = WakePipe(tmp_path, ["instances"])
     ringer.ring({"instances"})
     assert await is_rung(bell)
     bell.close()
@@ -33,10 +33,10 @@ async def test_a_consumer_that_joins_a_folder_that_was_listed_long_ago_is_rung(t
 
 
 async def test_a_consumer_that_joins_in_the_same_moment_as_a_listing_is_rung(tmp_path: Path) -> None:
-    ringer = Ringer(tmp_path, SystemClock())
+    ringer = WakePipes(tmp_path, SystemClock())
     ringer.ring({"instances"})
     same = os.stat(tmp_path).st_mtime_ns
-    bell = Bell(tmp_path, ["instances"])
+    bell = WakePipe(tmp_path, ["instances"])
     os.utime(tmp_path, ns=(same, same))  # as a coarse clock of a file system tells it
     ringer.ring({"instances"})
     assert await is_rung(bell)
@@ -45,8 +45,8 @@ async def test_a_consumer_that_joins_in_the_same_moment_as_a_listing_is_rung(tmp
 
 
 async def test_nobody_is_rung_for_other_topics(tmp_path: Path) -> None:
-    ringer = Ringer(tmp_path, SystemClock())
-    bell = Bell(tmp_path, ["instances"])
+    ringer = WakePipes(tmp_path, SystemClock())
+    bell = WakePipe(tmp_path, ["instances"])
     ringer.ring({"commitments"})
     assert not await is_rung(bell)
     bell.close()
@@ -56,7 +56,7 @@ async def test_nobody_is_rung_for_other_topics(tmp_path: Path) -> None:
 async def test_a_pipe_whose_reader_died_is_removed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "instances.dead")
     os.utime(tmp_path, (LONG_AGO, LONG_AGO))
-    ringer = Ringer(tmp_path, SystemClock())
+    ringer = WakePipes(tmp_path, SystemClock())
     ringer.ring({"instances"})
     assert not (tmp_path / "instances.dead").exists()
     ringer.close()
