@@ -26,7 +26,7 @@ ROOT = "state/commitment/"
 _MAGIC = b"GANTRYTXN1\n"
 _HEAD = len(_MAGIC) + 64
 _KEPT = 3
-_said = get_logger("commitment")
+logger = get_logger("commitment")
 
 
 def pack(snapshot: Snapshot) -> bytes:
@@ -59,7 +59,7 @@ class Snapshots:
             except NotFound:
                 continue  # somebody wrote newer ones meanwhile
             except Corrupt as error:
-                _said.error("snapshot of transactions cannot be read", key=key, error=error)
+                logger.error("snapshot of transactions cannot be read", key=key, error=error)
         return None
 
     async def keep(self, snapshot: Snapshot) -> None:

@@ -27,7 +27,7 @@ from gantry.services.process.http import HttpServer, in_words
 from gantry.services.process.system_metrics import SystemMetrics
 from gantry.services.roles import Role, http_port
 
-log = get_logger("door")
+logger = get_logger("door")
 
 
 class FrontDoor:
@@ -103,7 +103,7 @@ class FrontDoor:
         take = partial(self._keeper.take, tls=tls)
         trusted, deadline = dimse.proxy_from, dimse.artim
         self._acceptors.append(Acceptor(sock, take, self._keeper.failed, trusted=trusted, deadline=deadline))
-        log.info("listening", ae_title=dimse.ae_title, port=bound, tls=tls is not None)
+        logger.info("listening", ae_title=dimse.ae_title, port=bound, tls=tls is not None)
         return bound
 
     async def drain(self) -> None:
@@ -157,14 +157,14 @@ class FrontDoor:
             sock = await connected(backend.address, self.settings.door.connect_timeout)
         except (OSError, TimeoutError) as error:
             if backend.connects:
-                log.warning("backend gone", pool=backend.pool, backend=backend.name, error=error)
+                logger.warning("backend gone", pool=backend.pool, backend=backend.name, error=error)
             self._backends.failed(backend, self.clock.monotonic())
             return
         with suppress(OSError):
             sock.send(LOCAL)
         sock.close()
         if not backend.connects:
-            log.info("backend found", pool=backend.pool, backend=backend.name)
+            logger.info("backend found", pool=backend.pool, backend=backend.name)
         self._backends.connected(backend)
 
     async def _check(self, pool: Pool) -> None:

@@ -83,7 +83,7 @@ class DimseDoor:
         self._seldom = RateLimited()
         self._pumps: set[Pump] = set()
         self._per_peer: Counter[str] = Counter()
-        self._log = get_logger("door")
+        self._logger = get_logger("door")
 
     def take(self, sock: socket.socket, origin: Origin, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
         """A connection has come; `tls` gives the context that is in force, where it speaks TLS."""
@@ -112,7 +112,7 @@ class DimseDoor:
         self._metrics.connections_failed.labels(reason_of(why)).inc()
         times = self._times((address, "failed", why))
         if times:
-            self._log.info("connection without association", peer=address, why=why, count=times)
+            self._logger.info("connection without association", peer=address, why=why, count=times)
 
     def _times(self, kind: tuple[str, ...]) -> int:
         return self._seldom.times(kind, self._clock.monotonic())
@@ -147,7 +147,7 @@ class DimseDoor:
             self.failed(origin.address, "the connection was lost")
         except Exception as error:
             # A bug of ours must cost this connection only.
-            self._log.error("connection failed", error=error)
+            self._logger.error("connection failed", error=error)
         finally:
             if wire is None:
                 sock.close()
@@ -221,7 +221,7 @@ class DimseDoor:
         times = self._times((origin.address, "rejected", request.calling_ae_title, numbers))
         if not times:
             return
-        self._log.warning(
+        self._logger.warning(
             "association rejected",
             count=times,
             reason=numbers,
@@ -262,7 +262,7 @@ class DimseDoor:
                 wire.close()
             self._backends.failed(backend, self._clock.monotonic())
             self._metrics.door_connect_failures.labels(backend.pool).inc()
-            self._log.warning("backend not reached", pool=backend.pool, backend=backend.name, error=error)
+            self._logger.warning("backend not reached", pool=backend.pool, backend=backend.name, error=error)
             return None
 
     async def _pump(
@@ -290,7 +290,7 @@ class DimseDoor:
             metrics.door_open.labels(backend.pool).dec()
             metrics.door_bytes.labels("in").inc(pump.inwards.bytes)
             metrics.door_bytes.labels("out").inc(pump.outwards.bytes)
-        self._log.info(
+        self._logger.info(
             "association passed on",
             pool=backend.pool,
             backend=backend.name,

@@ -22,7 +22,7 @@ from gantry.common.web.server import CALLER, Handler
 from gantry.services.frontdoor.backends import Backend, Backends
 from gantry.services.frontdoor.routing import Pool
 
-log = get_logger("door")
+logger = get_logger("door")
 
 _POOLS = {WebRole.INGEST: Pool.INGEST, WebRole.QUERY: Pool.QUERY, WebRole.RETRIEVE: Pool.RETRIEVE}
 # RFC 9110 7.6.1: of one connection only. What a service says of CORS is the door's to say.
@@ -66,7 +66,7 @@ class Forwarder:
                 self._backends.failed(backend, self._clock.monotonic())
                 continue
             except (aiohttp.ClientError, TimeoutError) as error:
-                log.warning("backend broke off", pool=pool, backend=backend.name, error=type(error).__name__)
+                logger.warning("backend broke off", pool=pool, backend=backend.name, error=type(error).__name__)
                 raise HttpProblem(502, f"the {pool} service broke off") from error
             return await self._answer(request, response, backend)
         raise HttpProblem(503, f"no {pool} service can be reached", {"Retry-After": str(RETRY_AFTER_SECONDS)})
@@ -100,7 +100,7 @@ class Forwarder:
             return await out.end()
         except (aiohttp.ClientError, TimeoutError) as error:
             # What has gone out cannot be taken back: the client must see that it is not the whole.
-            log.warning("backend broke off", pool=backend.pool, backend=backend.name, error=type(error).__name__)
+            logger.warning("backend broke off", pool=backend.pool, backend=backend.name, error=type(error).__name__)
             out.cut()
             raise ConnectionResetError("backend broke off") from error
         finally:

@@ -15,7 +15,7 @@ from gantry.common.telemetry.logs import get_logger
 from gantry.services.indexer.entries import entry_of
 from gantry.services.indexer.handlers import read_head
 
-_said = get_logger("indexer")
+logger = get_logger("indexer")
 
 
 class Rebuild:
@@ -60,4 +60,4 @@ def _entries(
 
 
 def _refuse(key: str, error: GantryError) -> None:
-    _said.error("fact cannot be applied", key=key, error=error)
+    logger.error("fact cannot be applied", key=key, error=error)

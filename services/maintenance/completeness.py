@@ -28,7 +28,7 @@ _BELIEVED_SECONDS = 30.0
 _ON_ITS_WAY_MS = 60_000
 _ANSWER_SECONDS = 5.0
 _BEHIND = "it is behind what was indexed before (lost, or an older one?)"
-_logger = get_logger("completeness")
+logger = get_logger("completeness")
 
 
 class Completeness:
@@ -73,7 +73,7 @@ class Completeness:
         try:
             await self._look()
         except GantryError as error:
-            _logger.warning("whether the index is complete is not known", error=error)
+            logger.warning("whether the index is complete is not known", error=error)
 
     async def _is_known_to_be_behind(self) -> bool:
         try:
@@ -216,17 +216,17 @@ class Refill:
                 if await self._completeness.is_behind():
                     await self._fill()
             except GantryError as error:
-                _logger.warning("the index is not filled yet", error=error)
+                logger.warning("the index is not filled yet", error=error)
             await self._clock.sleep(_BELIEVED_SECONDS)
 
     async def _fill(self) -> None:
-        _logger.warning("the index is behind what was indexed before; it is built anew")
+        logger.warning("the index is behind what was indexed before; it is built anew")
         self._completeness.progress = "it is built anew"
         try:
             done = await self._reindex.run(True, self._show)
         finally:
             self._completeness.progress = ""
-        _logger.warning("index built anew", instances=done.instances, facts=done.facts, seconds=round(done.seconds, 1))
+        logger.warning("index built anew", instances=done.instances, facts=done.facts, seconds=round(done.seconds, 1))
 
     def _show(self, done: Reindexed) -> None:
         self._completeness.progress = f"it is built anew, {done.facts} facts applied"

@@ -17,7 +17,7 @@ from gantry.common.telemetry.metrics import Metrics
 
 _CHUNK = 1 << 20
 _EVERY_SECONDS = 600.0
-_logger = get_logger("conflicts")
+logger = get_logger("conflicts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +94,5 @@ async def report_aside(index: SearchIndex, clock: Clock, metrics: Metrics) -> No
         try:
             metrics.receipts_aside.set((await index.count(DEFAULT_PARTITION))["aside"])
         except GantryError as error:
-            _logger.warning("what is kept aside was not counted", error=error)
+            logger.warning("what is kept aside was not counted", error=error)
         await clock.sleep(_EVERY_SECONDS)

@@ -25,7 +25,7 @@ _AT_ONCE = 2000
 _SKEW_US = 300_000_000
 """How far the clocks of the machines that append may differ."""
 _TOPIC = TOPICS[InstanceStored].name
-_said = get_logger("reindex")
+logger = get_logger("reindex")
 
 
 @dataclass(slots=True)
@@ -134,6 +134,6 @@ def _fact(payload: bytes, done: Reindexed) -> Fact | None:
         event = decode(payload)
     except UndecodableEvent as error:
         done.unknown += 1
-        _said.error("fact cannot be read", error=error)
+        logger.error("fact cannot be read", error=error)
         return None
     return event if isinstance(event, Fact) else None

@@ -21,7 +21,7 @@ from gantry.services.maintenance.sweeper import Sweeper, Swept
 _AT_ONCE = 500
 _PLACE_SECONDS = 10.0
 """For the place in the archivers' group, which a running one does not give up."""
-_said = get_logger("restore")
+logger = get_logger("restore")
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Restore:
                     waiting.append(decode(record.payload))
                 except UndecodableEvent as error:
                     done.unknown += 1
-                    _said.error("fact cannot be read", key=segment.key, error=error)
+                    logger.error("fact cannot be read", key=segment.key, error=error)
             done.segments += 1
             if len(waiting) >= _AT_ONCE:
                 await self._append(waiting, done, progress)
@@ -118,7 +118,7 @@ class Restore:
                 async with asyncio.timeout(_PLACE_SECONDS):
                     records = await consumer.poll(2000)
             except TimeoutError:
-                _said.warning("an archiver is running, which seals again what was restored")
+                logger.warning("an archiver is running, which seals again what was restored")
                 return
             await consumer.commit(records)
             while any((await self._log.lag(GROUP)).values()):

@@ -23,7 +23,7 @@ from gantry.services.maintenance.recover_event import fact_of
 from gantry.services.maintenance.sealed_events import keys, segments
 
 _OBJECTS = "objects"
-_said = get_logger("sweeper")
+logger = get_logger("sweeper")
 
 
 @dataclass(slots=True)
@@ -63,12 +63,12 @@ class Sweeper:
                 raise
             except GantryError as error:
                 swept.unreadable += 1
-                _said.error("object without a fact cannot be read", key=key, error=error)
+                logger.error("object without a fact cannot be read", key=key, error=error)
                 continue
             await self._log.append(fact)
             swept.told += 1
             self._metrics.facts_rescued.inc()
-            _said.warning("object had no fact; told now", key=key, trace=fact.trace)
+            logger.warning("object had no fact; told now", key=key, trace=fact.trace)
             progress(swept)
         swept.unfinished = await self._objects.sweep_unfinished(self._unfinished_after)
         return swept
@@ -79,9 +79,9 @@ class Sweeper:
             await self._clock.sleep(every)
             try:
                 swept = await self.sweep(window)
-                _said.info("swept", objects=swept.objects, told=swept.told, unfinished=swept.unfinished)
+                logger.info("swept", objects=swept.objects, told=swept.told, unfinished=swept.unfinished)
             except GantryError as error:
-                _said.warning("sweep broken off", error=error)
+                logger.warning("sweep broken off", error=error)
 
     async def missing(self, since_ms: int, now_ms: int, swept: Swept) -> AsyncIterator[tuple[str, Receipt]]:
         """Objects older than the grace time of which no segment tells."""

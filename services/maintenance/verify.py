@@ -33,7 +33,7 @@ _TOGETHER = 20
 _SAVE_SECONDS = 30.0
 _ALIVE_SECONDS = 300.0
 """A pass that was saved within this time is somebody's: another process leaves it alone."""
-_logger = get_logger("verify")
+logger = get_logger("verify")
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Verifier:
                 if state is None or self._is_due(state, every):
                     await self.verify(state)
             except GantryError as error:
-                _logger.warning("verification broken off", error=error)
+                logger.warning("verification broken off", error=error)
             await self._clock.sleep(min(every, 600.0))
 
     def _is_due(self, state: Verified, every: float) -> bool:
@@ -126,7 +126,7 @@ class Verifier:
                     saved = self._clock.monotonic()
         state.finished_at, state.place = self._clock.now_us(), []
         await self._save(state)
-        _logger.info("verified", objects=state.objects, bytes=state.bytes, missing=state.missing, damaged=state.damaged)
+        logger.info("verified", objects=state.objects, bytes=state.bytes, missing=state.missing, damaged=state.damaged)
         return state
 
     async def verify_study(self, study: str, state: Verified) -> None:
@@ -187,7 +187,7 @@ class Verifier:
         try:
             await self._objects.put(key, [json.dumps(asdict(state)).encode()])
         except DependencyUnavailable as error:
-            _logger.warning("how far verification is was not saved", error=error)
+            logger.warning("how far verification is was not saved", error=error)
             return
         async for stat in self._objects.list(ROOT):
             if stat.key < key:

@@ -54,7 +54,7 @@ class PolicyAdmission:
         self._open = open_by_title if open_by_title is not None else Counter()
 
     def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> AssociateReject | frozenset[str] | None:
-        """See `Gatekeeper`."""
+        """See `gantry.common.net.server.Admission`."""
         policy = self._policy()
         answer = policy.admit(request.calling_ae_title, request.called_ae_title, peer_address, tls)
         if isinstance(answer, Rejection):

@@ -46,7 +46,7 @@ from gantry.services.roles import Role, dimse_port, http_port
 if TYPE_CHECKING:
     from gantry.services.retrieve.pixels.converter import Converter
 
-log = get_logger("archive")
+logger = get_logger("archive")
 
 _WEB_SERVICES = frozenset(service.value for service in WebService)
 
@@ -383,7 +383,7 @@ class Archive:
             bound = await self._server.start(dimse.host, port, tls=tls, reuse_port=shared)
         except OSError as error:
             raise ConfigError("dimse", None, f"cannot listen on port {port}: {in_words(error)}") from error
-        log.info("listening", ae_title=dimse.ae_title, port=bound, tls=tls is not None)
+        logger.info("listening", ae_title=dimse.ae_title, port=bound, tls=tls is not None)
         return bound
 
     def _may_store(self, association: Association) -> bool:

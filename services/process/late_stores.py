@@ -23,7 +23,7 @@ from gantry.common.telemetry.logs import get_logger
 
 T = TypeVar("T", BlobStore, EventLog, SearchIndex)
 _DELAYS = Delays(first=0.5, longest=10.0)
-_log = get_logger("stores")
+logger = get_logger("stores")
 
 
 class Late(Generic[T]):
@@ -65,11 +65,11 @@ class Late(Generic[T]):
             self._store = await self._open()
         except DependencyUnavailable as error:
             if error.reason != self._reason:
-                _log.warning("waiting for a dependency", dependency=self.name, reason=error.reason)
+                logger.warning("waiting for a dependency", dependency=self.name, reason=error.reason)
             self._reason = error.reason
             return None
         if attempt:
-            _log.info("dependency has come", dependency=self.name)
+            logger.info("dependency has come", dependency=self.name)
         return self._store
 
 

@@ -16,7 +16,7 @@ _SETTING = "index.attributes"
 _NUMBER = re.compile(r"\(?([0-9A-Fa-f]{4}),? ?([0-9A-Fa-f]{4})\)?")
 _VRS = (SHORT_VRS | LONG_VRS) - BULK_VRS - {b"SQ"}
 _MOST = 200
-_log = get_logger("index")
+logger = get_logger("index")
 
 
 def searchable(settings: Settings) -> AttributeTable:
@@ -41,7 +41,7 @@ async def say_what_is_missing(settings: Settings, index: SearchIndex) -> None:
     names = [attribute.keyword for attribute in wanted.added if attribute not in there.added]
     gone = [attribute.keyword for attribute in there.added if attribute not in wanted.added]
     if names or gone:
-        _log.warning(
+        logger.warning(
             "the search index was made for other attributes: run `gantry reindex`", not_yet=names, no_longer=gone
         )
 

@@ -26,7 +26,7 @@ from gantry.services.process.late_stores import Late, LateBlobStore, LateEventLo
 from gantry.services.process.searchable import searchable
 
 T = TypeVar("T", BlobStore, EventLog, SearchIndex)
-_log = get_logger("stores")
+logger = get_logger("stores")
 
 
 @dataclass(slots=True)
@@ -168,7 +168,7 @@ async def _close(store: BlobStore | EventLog | SearchIndex) -> None:
     try:
         await store.close()
     except Exception as error:
-        _log.error("store did not close", error=error)
+        logger.error("store did not close", error=error)
 
 
 def _path(url: SplitResult, setting: str) -> Path:

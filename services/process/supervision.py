@@ -30,7 +30,7 @@ class SupervisedProcess:
         self._pass_fds = pass_fds
         self._stopping = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
-        self._log = get_logger("supervisor")
+        self._logger = get_logger("supervisor")
 
     @property
     def is_running(self) -> bool:
@@ -45,7 +45,7 @@ class SupervisedProcess:
             code = await self._run()
             if self._stopping.is_set():
                 return max(code, 0)
-            self._log.error("process ended, starting it again", name=self._name, exit_code=code)
+            self._logger.error("process ended, starting it again", name=self._name, exit_code=code)
             pause = (
                 _RESTART_AFTER if self._clock.monotonic() - started > _LIVED_LONG else min(pause * 2, _LONGEST_RESTART)
             )

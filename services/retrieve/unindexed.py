@@ -29,7 +29,7 @@ _ANSWER_SECONDS = 2.0
 _AWAY_SECONDS = 10.0
 """For how long a log that did not answer is not asked again."""
 _UIDS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
-_logger = get_logger("retrieve")
+logger = get_logger("retrieve")
 
 
 class Locating(Protocol):
@@ -98,7 +98,7 @@ class Locator:
                 records = await self._log.uncommitted(INDEXERS, _INSTANCES, study)
         except (DependencyUnavailable, TimeoutError) as error:
             # Reads degrade alone: what is indexed can be fetched while the log is away, or the index far behind.
-            _logger.warning("what is not indexed yet cannot be looked up", error=error)
+            logger.warning("what is not indexed yet cannot be looked up", error=error)
             self._away_until = self._clock.monotonic() + _AWAY_SECONDS
             return {}
         found: dict[InstanceKey, Location] = {}

@@ -17,8 +17,9 @@ from pydicom.encaps import generate_frames
 from gantry.common.dicom.encoding.inflate import inflate_head
 from gantry.common.dicom.encoding.part10 import parse_meta
 from gantry.common.dicom.encoding.rewriting import swapped
-from gantry.common.dicom.scan.header import ScanLimits, Scanner
+from gantry.common.dicom.scan.header import ScanLimits
 from gantry.common.dicom.scan.layout import Layout
+from gantry.common.dicom.scan.scanner import Scanner
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.services.retrieve.pixels.display import header_of
 from gantry.services.retrieve.pixels.image import image_of, native_frame

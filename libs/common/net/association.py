@@ -12,8 +12,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-import structlog
-
 from gantry.common.dimse import Assembler, Command, CommandField, CommandReceived, DataReceived, DimseError
 from gantry.common.dimse.command import Element
 from gantry.common.errors import AssociationAborted, GantryError, IdentifierError, PeerTimeout, TooLarge
@@ -25,9 +23,10 @@ from gantry.common.net.responses import Answer, Inbox, Responses
 from gantry.common.net.service import MemorySink, Request, Service, Sink, Source
 from gantry.common.net.tally import Tally
 from gantry.common.statuses import PROCESSING_FAILURE, UNRECOGNISED_OPERATION, is_pending
+from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import Aborted, AcceptedContext, Fragment, Indication, PduError, Released, ReleaseRequested
 
-log = structlog.get_logger("gantry.net")
+logger = get_logger("net")
 
 
 class Association:
@@ -124,7 +123,7 @@ class Association:
             self._refuse(PduError(str(error), 0))
         except Exception:
             # A bug of ours must cost this association only.
-            log.exception("receiving failed", peer=self.peer_ae_title)
+            logger.exception("receiving failed", peer=self.peer_ae_title)
             self._refuse(PduError("internal error", 0))
 
     def on_indication(self, indication: Indication) -> None:
@@ -224,7 +223,7 @@ class Association:
         except GantryError as error:
             await self._fail(request, error.dicom_status, str(error))
         except Exception:
-            log.exception("request failed", command=f"{request.command.field:#06x}", peer=self.peer_ae_title)
+            logger.exception("request failed", command=f"{request.command.field:#06x}", peer=self.peer_ae_title)
             await self._fail(request, PROCESSING_FAILURE, "internal error")
         finally:
             self._finished(request)

@@ -14,17 +14,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-import structlog
-
 from gantry.common.net.acceptor import Acceptor, listen
 from gantry.common.net.association import Association
 from gantry.common.net.incoming import Incoming, TlsHandshake, Unassociated, handshake_words
 from gantry.common.net.observing import AssociationObserver
 from gantry.common.net.proxy import Network, Origin
 from gantry.common.net.service import Service
+from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import Ability, AssociateReject, AssociateRequest, PduLimits
 
-log = structlog.get_logger("gantry.net")
+logger = get_logger("net")
 
 _TICK = 1.0
 

@@ -17,7 +17,7 @@ from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 
 _REMEMBERED = 10_000
-_logger = get_logger("integrity")
+logger = get_logger("integrity")
 
 
 def instance_of(location: Location) -> InstanceKey:
@@ -50,7 +50,7 @@ class Losses:
         if receipt is None or location.object_key in self._reported:
             return None
         self._metrics.objects_lost.labels(damage.value).inc()
-        _logger.error(
+        logger.error(
             "object lost", reason=damage.value, object_key=location.object_key, found_by=self._found_by, trace=trace
         )
         event = ObjectLost(
@@ -87,4 +87,4 @@ class Losses:
         try:
             await self.report(partition, location, damage, trace)
         except DependencyUnavailable as error:
-            _logger.warning("loss not published", object_key=location.object_key, error=error)
+            logger.warning("loss not published", object_key=location.object_key, error=error)

@@ -15,19 +15,19 @@ from enum import Enum, auto
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, cast
 
-import structlog
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion10, HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
+from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.access import address_of
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 from gantry.common.web.headers import combined
 from gantry.common.web.progress import SLOWEST, Progress, unsent
 
-log = structlog.get_logger("gantry.web")
+logger = get_logger("web")
 
 PROBE_RESERVE = 32
 """Connections beyond the limit that may ask for health and metrics."""
@@ -106,7 +106,7 @@ def as_response(problem: HttpProblem) -> web.Response:
     """A status and a line; the end of the connection where the problem says so."""
     headers = {"Cache-Control": "no-store", **problem.headers}
     response = web.Response(status=problem.status, text=f"{problem.line}\n", headers=headers)
-    if headers.get("HttpConnection") == "close":
+    if headers.get("Connection") == "close":
         response.force_close()
     return response
 
@@ -132,12 +132,12 @@ def request_of(
     """aiohttp's request factory."""
     problem: HttpProblem | None = None
     if message.version not in (HttpVersion10, HttpVersion11):
-        problem = HttpProblem(505, "HTTP/1.1 or HTTP/1.0 is spoken here", {"HttpConnection": "close"})
+        problem = HttpProblem(505, "HTTP/1.1 or HTTP/1.0 is spoken here", {"Connection": "close"})
         message = message._replace(version=HttpVersion11, should_close=True)
     try:
         message = message._replace(headers=combined(message.headers))
     except ValueError as error:
-        problem = HttpProblem(400, str(error), {"HttpConnection": "close"})
+        problem = HttpProblem(400, str(error), {"Connection": "close"})
     request = HttpRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())
     request.problem = problem
     return request
@@ -175,7 +175,7 @@ class HttpConnection(web.RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """What is no HTTP. Said and logged without what was sent: there may be names in it."""
-        log.warning("not a request", status=status, error=type(exc).__name__)
+        logger.warning("not a request", status=status, error=type(exc).__name__)
         response = as_response(HttpProblem(status, "internal error" if status >= 500 else "this is no HTTP request"))
         response.force_close()
         return response

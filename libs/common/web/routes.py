@@ -1,6 +1,6 @@
 """One base URL for three roles: method and shape of a path to the resource, and the role that answers for it. Pure.
 
-PS3.18 10.1: the paths of Studies WebRole and Search. The front door forwards by this table, and a process that plays
+PS3.18 10.1: the paths of Studies Service and Search. The front door forwards by this table, and a process that plays
 the roles serves by it.
 """
 

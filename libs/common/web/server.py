@@ -13,10 +13,10 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NoReturn
 
-import structlog
 from aiohttp import web
 
 from gantry.common.errors import ConfigError, GantryError
+from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.access import Access, Caller
 from gantry.common.web.bodies import BEGUN, CORS
 from gantry.common.web.connections import (
@@ -31,7 +31,7 @@ from gantry.common.web.connections import (
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
 from gantry.common.web.routes import BASE, Match, Resource, WebRole, allowed, find, is_ours, is_page
 
-log = structlog.get_logger("gantry.web")
+logger = get_logger("web")
 
 Handler = Callable[[web.BaseRequest, Match], Awaitable[web.StreamResponse]]
 OpenHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -40,9 +40,7 @@ Observer = Callable[[str, int, float], None]
 
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 """Who asks, of a request that was admitted."""
-_FULL = HttpProblem(
-    503, "all connections are in use", {"Retry-After": str(RETRY_AFTER_SECONDS), "HttpConnection": "close"}
-)
+_FULL = HttpProblem(503, "all connections are in use", {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"})
 _EXPOSED = "ETag, Location, Content-Location, Warning, Link, Content-Range, Accept-Ranges, Retry-After"
 
 
@@ -157,9 +155,7 @@ class WebServer:
         try:
             try:
                 # OPTIONS of the base asks what there is (PS3.18 8.9); with the header, a browser whether it may ask.
-                if request.method == "OPTIONS" and (
-                    path != BASE or "Access-Control-HttpRequest-Method" in request.headers
-                ):
+                if request.method == "OPTIONS" and (path != BASE or "Access-Control-Request-Method" in request.headers):
                     response: web.StreamResponse = _options(request, path, cors)
                 else:
                     request[CORS] = cors
@@ -168,15 +164,15 @@ class WebServer:
                     response = await self._handler(match)(request, match)
             except GantryError as error:
                 if request.get(BEGUN):
-                    log.warning("answer broke off", resource=resource, error=str(error))
+                    logger.warning("answer broke off", resource=resource, error=str(error))
                     _cut(request)
                 response = as_response(problem_of(error))
                 if response.status >= 500:
-                    log.warning("request failed", resource=resource, status=response.status, error=str(error))
+                    logger.warning("request failed", resource=resource, status=response.status, error=str(error))
             except (web.HTTPException, ConnectionError):
                 raise
             except Exception:
-                log.exception("request failed", resource=resource)
+                logger.exception("request failed", resource=resource)
                 if request.get(BEGUN):
                     _cut(request)
                 response = as_response(HttpProblem(500, "internal error"))
@@ -198,7 +194,7 @@ class WebServer:
         admit = self._access.admit_to_page if is_page(path) else self._access.admit
         request[CALLER] = admit(str(peer[0]) if peer else "", request.headers)
         if self._draining:
-            raise HttpProblem(503, "this process is ending", {"Retry-After": "1", "HttpConnection": "close"})
+            raise HttpProblem(503, "this process is ending", {"Retry-After": "1", "Connection": "close"})
         return find("GET" if request.method == "OPTIONS" else request.method, path)
 
     def _handler(self, match: Match) -> Handler:
@@ -243,7 +239,7 @@ def _options(request: web.BaseRequest, path: str, cors: Mapping[str, str]) -> we
     methods = allowed(path)
     headers = {"Allow": methods}
     if cors:
-        asked = request.headers.get("Access-Control-HttpRequest-Headers", "")
+        asked = request.headers.get("Access-Control-Request-Headers", "")
         headers |= {
             "Access-Control-Allow-Methods": methods,
             "Access-Control-Allow-Headers": asked or "Accept, Authorization, Content-Type, If-None-Match, Range",

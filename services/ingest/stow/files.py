@@ -20,7 +20,7 @@ from gantry.services.ingest.stow.response import MISMATCH, StowOutcome, failed_o
 _WINDOW = 8
 """Objects of one request whose store and log are waited for at once."""
 
-_log = get_logger("ingest")
+logger = get_logger("ingest")
 
 
 class Parts(Protocol):
@@ -148,12 +148,12 @@ async def settle(keeper: InstanceWriter, sink: InstanceSink, warning: int = 0) -
     except Exception as found:
         error = found if isinstance(found, GantryError) else GantryError("internal error")
         if error is not found:
-            _log.exception("storing failed", trace=sink.sender.trace)
+            logger.exception("storing failed", trace=sink.sender.trace)
         keeper.answered(sink, error.dicom_status)
         return failed_outcome(error, sink.announced.sop_class_uid, sink.announced.sop_instance_uid)
     keeper.answered(sink, SUCCESS)
     if sink.differs:
-        _log.info("file meta information names another instance than its data set, which counts", trace=event.trace)
+        logger.info("file meta information names another instance than its data set, which counts", trace=event.trace)
         warning = warning or MISMATCH
     return stored_outcome(event, warning)
 

@@ -49,7 +49,7 @@ _MAX_BODY = 1 << 62
 """A study has any size; its objects have a limit each."""
 MAX_PARTS = 20_000
 
-_log = get_logger("ingest")
+logger = get_logger("ingest")
 
 
 class StoreInstances:
@@ -158,7 +158,7 @@ async def _answer(
         # PS3.18 8.5: a reason for people; the payload says what is stored all the same.
         headers |= {"Warning": f'299 gantry "{problem.line}"', "Connection": "close"}
     failures = sum(1 for outcome in outcomes if outcome.failure)
-    _log.info(
+    logger.info(
         "store request ended",
         status=status,
         stored=len(outcomes) - failures,

@@ -9,7 +9,6 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import structlog
 from aiohttp import web
 
 from gantry.common.dicom.model.xml_writing import to_xml
@@ -19,6 +18,7 @@ from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, STUDY_INSTANC
 from gantry.common.errors import GantryError, NotFound
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import InstanceKey, Location
+from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.bodies import BodyWriter, answer
 from gantry.common.web.codings import coding_of, compressor
 from gantry.common.web.errors import HttpProblem
@@ -48,7 +48,7 @@ from gantry.services.retrieve.pixels.converter import ConversionFailed
 from gantry.services.retrieve.threads import give_way
 from gantry.services.retrieve.unindexed import Locating
 
-log = structlog.get_logger("gantry.retrieve")
+logger = get_logger("retrieve")
 
 _CHUNK = 1 << 18
 _MOST_INSTANCES = 500_000
@@ -296,7 +296,7 @@ class ObjectService:
                 await write(buffer[:count])
                 await give_way()
         except GantryError as error:
-            log.error("object broke off", object_key=opened.location.object_key, error=str(error))
+            logger.error("object broke off", object_key=opened.location.object_key, error=str(error))
             self._cut(out, error)
 
     @staticmethod
@@ -342,7 +342,7 @@ class ObjectService:
             return damage
         except ConversionFailed as error:
             # The part says in which transfer syntax it is: better the object as it is than none.
-            log.warning("sent as stored", object_key=location.object_key, error=str(error))
+            logger.warning("sent as stored", object_key=location.object_key, error=str(error))
         return await self._as_stored(location, client)
 
     async def _as_stored(self, location: Location, client: str) -> Opened | Damaged:

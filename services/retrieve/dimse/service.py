@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.identifiers import encode_identifier
 from gantry.common.dicom.query.matching import Query
@@ -25,6 +23,7 @@ from gantry.common.statuses import (
     UNABLE_TO_PERFORM_SUB_OPERATIONS,
     UNRECOGNISED_OPERATION,
 )
+from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
 from gantry.services.retrieve.dimse.contexts import batches
@@ -33,7 +32,7 @@ from gantry.services.retrieve.dimse.selection import select
 from gantry.services.retrieve.dimse.suboperations import Counters, SubOperations
 from gantry.services.retrieve.unindexed import Locating
 
-log = structlog.get_logger("gantry.retrieve")
+logger = get_logger("retrieve")
 
 
 Destinations = Callable[[str, str], Peer | None]
@@ -183,7 +182,7 @@ class RetrieveService:
             if not request.association.is_open:
                 raise
             # An association that was released badly after the last object has done its work.
-            log.warning("move destination failed", destination=peer.called_ae_title, error=str(error))
+            logger.warning("move destination failed", destination=peer.called_ae_title, error=str(error))
             counters.why = f"{peer.called_ae_title}: {error}"
         again = [] if request.cancelled else [batch[place] for place in left]
         if not final:

@@ -7,21 +7,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import structlog
-
 from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.dimse.command import Value
 from gantry.common.errors import AssociationAborted, ContextNotAccepted, GantryError, PeerTimeout
 from gantry.common.net import Association
 from gantry.common.ports.index import Location
 from gantry.common.statuses import SUB_OPERATIONS_FAILED, SUCCESS, UNABLE_TO_PERFORM_SUB_OPERATIONS, is_warning
+from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import AcceptedContext
 from gantry.services.retrieve.budget import Budget, Unavailable
 from gantry.services.retrieve.dimse.contexts import choose
 from gantry.services.retrieve.dimse.read_ahead import Opened, ReadAhead
 from gantry.services.retrieve.opening import Openings
 
-log = structlog.get_logger("gantry.retrieve")
+logger = get_logger("retrieve")
 
 _MEDIUM = 0
 
@@ -195,10 +194,10 @@ class Transfer:
             # A TaskGroup takes a cancelled task for one that has ended well: an object would not be counted.
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
-            log.error("sub-operation was cancelled by somebody else", object_key=location.object_key)
+            logger.error("sub-operation was cancelled by somebody else", object_key=location.object_key)
             return Unavailable.dicom_status
         except GantryError as error:
-            log.warning("sub-operation failed", error=str(error), object_key=location.object_key)
+            logger.warning("sub-operation failed", error=str(error), object_key=location.object_key)
             return error.dicom_status
 
     def _context(self, location: Location) -> AcceptedContext | None:

@@ -15,15 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from gantry.common.errors import GantryError
+from gantry.common.telemetry.logs import get_logger
 from gantry.services.retrieve.budget import Unavailable
 from gantry.services.retrieve.pixels.spool import JobSpool
 from gantry.services.retrieve.pixels.turns import Turns
 from gantry.services.retrieve.pixels.worker import JOB, MAX_ANSWER, READY
 
-log = structlog.get_logger("gantry.retrieve")
+logger = get_logger("retrieve")
 
 _MAIN = "from gantry.services.retrieve.pixels.worker import main; main({}, {})"
 _ATTEMPTS = 2
@@ -80,7 +79,7 @@ class WorkerPool:
             try:
                 return await self._once(work, arguments, read, out, client)
             except _Ended as ended:
-                log.warning("decoder ended", reason=str(ended), attempt=attempt + 1)
+                logger.warning("decoder ended", reason=str(ended), attempt=attempt + 1)
                 last = ended
         if last.at_fault:
             raise ConversionFailed(f"{last}, twice")

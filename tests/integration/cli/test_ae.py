@@ -19,12 +19,12 @@ SERVER = """
 import asyncio
 from gantry.common.config.policy import Policy
 from gantry.common.net import Server
-from gantry.services.process.admission import PolicyGatekeeper
+from gantry.services.process.admission import PolicyAdmission
 from gantry.services.process.verification import VerificationService
 from tests.support.network import Silence
 async def main():
     policy = Policy("REMOTE", {}, lab=True)
-    server = Server([VerificationService()], PolicyGatekeeper(lambda: policy, []), Silence())
+    server = Server([VerificationService()], PolicyAdmission(lambda: policy, []), Silence())
     print(await server.start("127.0.0.1", 0), flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())

@@ -57,7 +57,7 @@ class KafkaConsumer:
         self._topics = [cluster.topic(topic) for topic in topics]
         self._claims = claims
         self._joined = joined
-        self._log = get_logger("kafka").bind(group=group)
+        self._logger = get_logger("kafka").bind(group=group)
         self._starting: asyncio.Task[AIOKafkaConsumer] | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._early: deque[ConsumerRecord[bytes, bytes]] = deque()
@@ -113,7 +113,7 @@ class KafkaConsumer:
         except DependencyUnavailable as error:
             if not isinstance(error.__cause__, _NO_LONGER_OURS):
                 raise
-            self._log.warning("partitions went to another member before the commit; their events come again")
+            self._logger.warning("partitions went to another member before the commit; their events come again")
         self._idle.set()
 
     # ---- inside
@@ -211,7 +211,7 @@ class KafkaConsumer:
 
     def _given(self, assigned: Iterable[TopicPartition]) -> None:
         self._placed = False
-        self._log.info("partitions assigned", partitions=len(set(assigned)))
+        self._logger.info("partitions assigned", partitions=len(set(assigned)))
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -25,7 +25,7 @@ from gantry.common.telemetry.logs import get_logger
 
 _RETENTION_EVERY_SECONDS = 900.0
 _GROUP = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-_log = get_logger("kafka")
+logger = get_logger("kafka")
 
 
 class KafkaLog:
@@ -150,9 +150,9 @@ class KafkaLog:
             try:
                 removed = await self.remove_expired()
                 if removed:
-                    _log.info("expired events removed", records=removed)
+                    logger.info("expired events removed", records=removed)
             except (DependencyUnavailable, KafkaError) as error:
-                _log.warning("expired events not removed", error=error)
+                logger.warning("expired events not removed", error=error)
 
 
 def _require(*topics: str) -> None:

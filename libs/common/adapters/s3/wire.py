@@ -68,7 +68,7 @@ class SignedRequests:
         return await self.persist(attempt)
 
     async def get(self, key: str, first: int, last: int | None) -> aiohttp.ClientResponse:
-        """The open answer to a ranged GET; the caller closes it. Raises Raises `S3Refusal` 416 where the range begins past the end."""
+        """The open answer to a ranged GET; the caller closes it. `S3Refusal` 416: the range is past the end."""
         headers = {"range": f"bytes={first}-{'' if last is None else last}"}
 
         async def attempt() -> aiohttp.ClientResponse:

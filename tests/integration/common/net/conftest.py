@@ -50,7 +50,7 @@ class Echo:
 
 @dataclass
 class Seen:
-    """Gatekeeper and observer."""
+    """Admission and observer."""
 
     reject: AssociateReject | None = None
     opened_: list[Association] = field(default_factory=list)

@@ -22,7 +22,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import RLELossless
 
 from gantry.common.dicom.encoding.part10 import parse_meta
-from gantry.common.dicom.scan.scanner import Limits
+from gantry.common.dicom.scan.header import ScanLimits
 from tests.support.objects import data_set, file_bytes
 from tests.support.web import WebSite, parts_of
 
@@ -219,7 +219,7 @@ async def test_object_that_was_indexed_before_layouts_were_is_served_all_the_sam
 async def test_header_that_is_too_large_for_the_index_is_read_from_the_object(site: WebSite) -> None:
     ds = data_set(study="1.2", series="1.3", instance="1.4")
     ds.add_new(0x00420011, "OB", b"pdf!" * 5000)
-    await site.keep(ds, limits=Limits(max_header=100))
+    await site.keep(ds, limits=ScanLimits(max_header=100))
     _, body, _ = await get(site, path_of(ds) + "/metadata")
     (document,) = json.loads(body)
     assert (await get(site, document["00420011"]["BulkDataURI"]))[1].count(b"pdf!") == 5000

@@ -16,7 +16,8 @@ from pydicom.encaps import generate_fragments
 from pydicom.sequence import Sequence
 
 from gantry.common.dicom.encoding import part10
-from gantry.common.dicom.scan.scanner import Limits, Scan, Scanner
+from gantry.common.dicom.scan.header import ScanLimits
+from gantry.common.dicom.scan.scanner import Scan, Scanner
 from gantry.common.errors import GantryError, MismatchedDataSet, NotUnderstood
 from tests.support.dicom import (
     BIG_ENDIAN,
@@ -33,12 +34,12 @@ from tests.support.dicom import (
     to_bytes,
 )
 
-SMALL = Limits(max_header=2000, max_bulk_value=100)
+SMALL = ScanLimits(max_header=2000, max_bulk_value=100)
 BULK = {"OB", "OD", "OF", "OL", "OV", "OW", "UN"}
 
 
-def scan(data: bytes | list[bytes], syntax: str = EXPLICIT, limits: Limits | None = None) -> Scan:
-    scanner = Scanner(syntax, limits or Limits())
+def scan(data: bytes | list[bytes], syntax: str = EXPLICIT, limits: ScanLimits | None = None) -> Scan:
+    scanner = Scanner(syntax, limits or ScanLimits())
     for chunk in [data] if isinstance(data, bytes) else data:
         scanner.feed(chunk)
     return scanner.finish()
@@ -72,7 +73,7 @@ UIDS = to_bytes(instance(), EXPLICIT)
 END_OF_SEQUENCE = b"\xfe\xff\xdd\xe0\0\0\0\0"
 
 
-def compare(found: Scan, data: bytes, syntax: str, limits: Limits) -> None:
+def compare(found: Scan, data: bytes, syntax: str, limits: ScanLimits) -> None:
     """A scan against what pydicom makes of the same bytes."""
     expected = from_bytes(data, syntax)
     assert found.study_instance_uid == expected.StudyInstanceUID
@@ -108,7 +109,7 @@ def test_a_scan_agrees_with_pydicom_in_any_cuts(
     data: st.DataObject, data_set: Dataset, syntax: str, explicit_lengths: bool
 ) -> None:
     encoded = to_bytes(data_set, syntax, explicit_lengths)
-    for limits in (Limits(), SMALL):
+    for limits in (ScanLimits(), SMALL):
         whole = scan(encoded, syntax, limits)
         compare(whole, encoded, syntax, limits)
         assert scan(data.draw(chunks_of(encoded)), syntax, limits) == whole
@@ -157,7 +158,7 @@ def test_a_scan_of_a_bundled_file_agrees_with_pydicom(path: Path) -> None:
 def test_fragments_are_not_carried_where_there_are_too_many() -> None:
     data = UIDS + element(0x7FE00010, b"OB", item(b"") + item(b"ab") * 5 + END_OF_SEQUENCE, 0xFFFFFFFF)
     assert scan(data).pixel_data.fragments == (0, 2, 2, 2, 2, 2)
-    few = scan(data, limits=Limits(max_fragments=5)).pixel_data
+    few = scan(data, limits=ScanLimits(max_fragments=5)).pixel_data
     assert few.fragments is None
     assert few.offset == len(UIDS) + 12
 
@@ -190,7 +191,7 @@ def test_implicit_elements_in_an_explicit_syntax_are_passed() -> None:
 
 
 def test_memory_is_bounded_where_the_header_is_too_large() -> None:
-    scanner = Scanner(EXPLICIT, Limits(max_header=10_000))
+    scanner = Scanner(EXPLICIT, ScanLimits(max_header=10_000))
     scanner.feed(to_bytes(instance(), EXPLICIT))
     for number in range(1000):
         scanner.feed(element(0x00291000 + number % 200, b"UT", b"x" * 1000))
@@ -254,7 +255,7 @@ def test_a_deflate_bomb_is_refused_within_its_limit() -> None:
     bomb = deflate.compress(UIDS + element(0x7FE00010, b"OB", bytes(64 << 20))) + deflate.flush()
     assert len(bomb) < 100_000
     with pytest.raises(NotUnderstood, match="too large"):
-        scan(bomb, DEFLATED, Limits(max_inflated=16 << 20))
+        scan(bomb, DEFLATED, ScanLimits(max_inflated=16 << 20))
 
 
 @pytest.mark.parametrize(
@@ -321,4 +322,4 @@ def test_an_explicit_sequence_of_sequences_is_walked() -> None:
 def test_elements_without_end_are_refused() -> None:
     many = element(0x00091001, b"SH", b"") * 10_000
     with pytest.raises(NotUnderstood, match="too many elements"):
-        scan([UIDS, *[many] * 20], limits=Limits(max_walked=1 << 20))
+        scan([UIDS, *[many] * 20], limits=ScanLimits(max_walked=1 << 20))
