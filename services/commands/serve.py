@@ -312,4 +312,4 @@ async def _supervise(workers: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, reload)
-    return max(await asyncio.gather(*(process.keep() for process in processes)))
+    return max(await asyncio.gather(*(process.run() for process in processes)))

@@ -33,7 +33,7 @@ def build(
     """What this role serves over DIMSE and over HTTP. Any transfer syntax is taken; a body that comes over HTTP may
     stand still for `stall` seconds; `public_url` is what its senders call us by, where it is known."""
     workers = ThreadPoolExecutor(2, thread_name_prefix="ingest")
-    keeper = InstanceWriter(store, log, clock, workers, metrics, settings)
+    writer = InstanceWriter(store, log, clock, workers, metrics, settings)
     classes = StorageClasses(private_sop_classes)
-    storage = StorageService({uid: Ability() for uid in classes}, keeper, may_store)
-    return [storage], {Resource.STORE: StoreInstances(keeper, classes, stall, public_url)}
+    storage = StorageService({uid: Ability() for uid in classes}, writer, may_store)
+    return [storage], {Resource.STORE: StoreInstances(writer, classes, stall, public_url)}

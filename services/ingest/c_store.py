@@ -1,4 +1,4 @@
-"""C-STORE (PS3.4 Annex B): what it adds to `keeping` is the command, the status and the answer."""
+"""C-STORE (PS3.4 Annex B): what it adds to `commit` is the command, the status and the answer."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from gantry.services.ingest.commit import Announced, InstanceSink, InstanceWrite
 class StorageService:
     """The C-STORE service class provider."""
 
-    def __init__(self, abilities: Abilities, keeper: InstanceWriter, may_store: Callable[[Association], bool]) -> None:
+    def __init__(self, abilities: Abilities, writer: InstanceWriter, may_store: Callable[[Association], bool]) -> None:
         self.abilities = abilities
-        self._keeper = keeper
+        self._writer = writer
         self._may_store = may_store
 
     def receive(self, request: Request) -> InstanceSink:
@@ -33,7 +33,7 @@ class StorageService:
             association.trace, association.calling_ae_title, association.called_ae_title, association.peer_address
         )
         announced = Announced(command.sop_class_uid, command.sop_instance_uid, request.context.transfer_syntax)
-        return self._keeper.receive(sender, announced, refused)
+        return self._writer.receive(sender, announced, refused)
 
     async def perform(self, request: Request) -> None:
         sink = request.sink
@@ -41,10 +41,10 @@ class StorageService:
             await request.fail(UNRECOGNISED_OPERATION, "only C-STORE is served in this context")
             return
         try:
-            await self._keeper.keep(sink)
+            await self._writer.commit(sink)
         except GantryError as error:
-            self._keeper.answered(sink, error.dicom_status)
+            self._writer.answered(sink, error.dicom_status)
             raise
         await reach(FailPoint.BEFORE_ANSWER)
         await request.respond(SUCCESS)
-        self._keeper.answered(sink, SUCCESS)
+        self._writer.answered(sink, SUCCESS)

@@ -137,7 +137,7 @@ class InstanceWriter:
         now = self._clock.now_us()
         return InstanceSink(sender, announced, now, self._store, self._workers, self._chunks, self.settings, refused)
 
-    async def keep(self, sink: InstanceSink) -> InstanceStored:
+    async def commit(self, sink: InstanceSink) -> InstanceStored:
         """The object has arrived: returns when it is durable and its event acknowledged by the log.
 
         Raises `RefusedDataSet` where it is not kept and `DependencyUnavailable` where it cannot be now.

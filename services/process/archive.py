@@ -57,7 +57,7 @@ class Interposed(Protocol):
     any_title: bool
     """Whether unknown AE titles of this machine get in, as with `lab`, which also opens the HTTP port to it."""
 
-    def gatekeeper(self, inner: Admission) -> Admission: ...
+    def admission(self, inner: Admission) -> Admission: ...
 
     def observer(self, inner: ServerObserver) -> ServerObserver: ...
 
@@ -345,7 +345,7 @@ class Archive:
         dimse = self.settings.dimse
         role = "all" if len(self.roles) > 1 else next(iter(self.roles)).value
         observer = NetworkObserver(self.metrics, role, self._knows, self.health.suspect)
-        self._gatekeeper = PolicyAdmission(
+        self._admission = PolicyAdmission(
             lambda: self._policy.current,
             self._storage_classes,
             observer.open_by_title,
@@ -364,12 +364,12 @@ class Archive:
             upper_layer=PduLimits(dimse.max_pdu, dimse.max_associate_request),
             unassociated_per_peer=dimse.unassociated_per_address,
         )
-        gatekeeper: Admission = self._gatekeeper
+        admission: Admission = self._admission
         heard: ServerObserver = observer
         if self._interposed is not None:
-            gatekeeper, heard = self._interposed.gatekeeper(gatekeeper), self._interposed.observer(heard)
+            admission, heard = self._interposed.admission(admission), self._interposed.observer(heard)
             services = [self._interposed.service(service) for service in services]
-        self._server = Server(services, gatekeeper, heard, limits=limits, new_trace=new_trace, stands_for=stands_for)
+        self._server = Server(services, admission, heard, limits=limits, new_trace=new_trace, stands_for=stands_for)
         tls = self._certificates.server if self._certificates.speaks_tls else None
         self.dimse_port = await self._open_port(dimse.port, tls if dimse.tls_port is None else None)
         if dimse.tls_port is not None:
@@ -390,7 +390,7 @@ class Archive:
         """Asked once per association: a policy that changes holds for the next one."""
         allowed = self._allowed.get(association)
         if allowed is None:
-            allowed = self._allowed[association] = self._gatekeeper.may_store(
+            allowed = self._allowed[association] = self._admission.may_store(
                 association.calling_ae_title,
                 association.called_ae_title,
                 association.peer_address,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from gantry.common.adapters.files import DEFAULT_SEALERS, open_file_store
+from gantry.common.adapters.files import DEFAULT_FSYNC_WORKERS, open_file_store
 from gantry.common.adapters.sqlite.index.index import open_sqlite_index
 from gantry.common.adapters.sqlite.log.log import open_sqlite_log
 from gantry.common.clock import Clock
@@ -189,7 +189,7 @@ def _secret(file: Path | None, setting: str) -> str | None:
 async def _files(url: SplitResult, settings: Settings, clock: Clock, ingests: bool) -> BlobStore:
     return await open_file_store(
         _path(url, "storage.objects"),
-        sealers=DEFAULT_SEALERS if ingests else 0,
+        fsync_workers=DEFAULT_FSYNC_WORKERS if ingests else 0,
         low_water=settings.storage.low_water,
     )
 

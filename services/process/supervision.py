@@ -37,7 +37,7 @@ class SupervisedProcess:
         """Whether the process is there now."""
         return self._process is not None and self._process.returncode is None
 
-    async def keep(self) -> int:
+    async def run(self) -> int:
         """Keep it running until `stop`; its last exit code."""
         pause = _RESTART_AFTER
         while True:
@@ -87,25 +87,25 @@ class Companion:
         self._clock = clock
         self._socket = socket.socket()
         self._process: SupervisedProcess | None = None
-        self._keeping: asyncio.Task[int] | None = None
+        self._running: asyncio.Task[int] | None = None
 
     async def start(self) -> None:
         self._socket.bind(("127.0.0.1", 0))
         self._socket.listen()
         number = self._socket.fileno()
         self._process = SupervisedProcess("indexer", ["--indexer-of", str(number)], self._clock, [number])
-        self._keeping = asyncio.create_task(self._process.keep(), name="indexer process")
+        self._running = asyncio.create_task(self._process.run(), name="indexer process")
 
     async def drain(self) -> None:
-        if self._process is not None and self._keeping is not None:
+        if self._process is not None and self._running is not None:
             self._process.stop()
-            await asyncio.shield(self._keeping)
+            await asyncio.shield(self._running)
 
     async def close(self) -> None:
-        if self._process is not None and self._keeping is not None and not self._keeping.done():
+        if self._process is not None and self._running is not None and not self._running.done():
             self._process.stop()
             self._process.signal(signal.SIGKILL)
-            await self._keeping
+            await self._running
         self._socket.close()
 
     async def check(self) -> None:

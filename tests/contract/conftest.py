@@ -38,7 +38,7 @@ def _files_by_threads(folder: Path) -> OpenBlobStore:
     """As where there is no memory to share with processes."""
 
     async def open_again() -> BlobStore:
-        return await open_file_store(folder / "objects", sealers=0, low_water=0)
+        return await open_file_store(folder / "objects", fsync_workers=0, low_water=0)
 
     return open_again
 

@@ -17,6 +17,6 @@ class Silence:
 
 
 class OpenDoor:
-    """A gatekeeper that admits everybody, for everything."""
+    """A admission that admits everybody, for everything."""
 
     def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> None: ...

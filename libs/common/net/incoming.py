@@ -154,7 +154,7 @@ class Incoming:
         verdict = self._reject(request)
         allowed: frozenset[str] | None = None
         if verdict is None:
-            answer = server.gatekeeper.admit(request, self._address, self.connection.peer_speaks_tls)
+            answer = server.admission.admit(request, self._address, self.connection.peer_speaks_tls)
             if isinstance(answer, AssociateReject):
                 verdict = answer
             else:

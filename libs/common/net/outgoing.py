@@ -79,7 +79,7 @@ class MessageWriter:
                 while True:
                     try:
                         async with asyncio.timeout(timeout):
-                            await self._connection.write(frame.seal(staged.filled, is_end=not staged.left))
+                            await self._connection.write(frame.finish(staged.filled, is_end=not staged.left))
                     except TimeoutError:
                         raise PeerTimeout(f"the peer took nothing for {timeout:g} s") from None
                     frame.reopen(staged.filled)

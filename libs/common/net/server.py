@@ -80,7 +80,7 @@ class Server:
     def __init__(
         self,
         services: Sequence[Service],
-        gatekeeper: Admission,
+        admission: Admission,
         observer: ServerObserver,
         *,
         limits: ServerLimits | None = None,
@@ -90,7 +90,7 @@ class Server:
         """`stands_for` names, for an abstract syntax that no service has, the one that it is served like."""
         self.stands_for = stands_for
         self.limits = limits or ServerLimits()
-        self.gatekeeper = gatekeeper
+        self.admission = admission
         self.observer = observer
         self.new_trace = new_trace
         self.abilities: dict[str, Ability] = {}

@@ -107,9 +107,9 @@ class Faults:
 
     # ---- the archive's side (`gantry.services.process.archive.Interposed`)
 
-    def gatekeeper(self, inner: Admission) -> Admission:
+    def admission(self, inner: Admission) -> Admission:
         """Rejects whom the test wants rejected, and asks `inner` for all others."""
-        return _Gatekeeper(self, inner)
+        return _Admission(self, inner)
 
     def observer(self, inner: ServerObserver) -> ServerObserver:
         """Puts associations on record."""
@@ -207,7 +207,7 @@ def _due(plans: list[_Plan], operation: Operation, most: int | None = None) -> l
     return due
 
 
-class _Gatekeeper:
+class _Admission:
     def __init__(self, faults: Faults, inner: Admission) -> None:
         self._faults = faults
         self._inner = inner

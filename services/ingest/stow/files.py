@@ -46,10 +46,10 @@ class IncomingFile:
     """A Part 10 file (PS3.10 7.1). What is wrong with it is told by `settle`; until then its bytes are dropped."""
 
     def __init__(
-        self, keeper: InstanceWriter, sender: Sender, storage_classes: Container[str], study: str = ""
+        self, writer: InstanceWriter, sender: Sender, storage_classes: Container[str], study: str = ""
     ) -> None:
         """With `study` an object of another one is refused (PS3.18 10.5.1)."""
-        self._keeper = keeper
+        self._writer = writer
         self._sender = sender
         self._storage_classes = storage_classes
         self._study = study
@@ -69,14 +69,14 @@ class IncomingFile:
 
     def refuse(self, error: RefusedDataSet) -> None:
         """Take nothing of what comes."""
-        self._sink = self._keeper.receive(self._sender, Announced("", "", ""), error)
+        self._sink = self._writer.receive(self._sender, Announced("", "", ""), error)
 
     async def settle(self) -> StowOutcome:
         """The file is complete: what became of it, when that is certain."""
         if self._sink is None:
             self.refuse(NotUnderstood("file meta information is cut off"))
         assert self._sink is not None
-        return await settle(self._keeper, self._sink)
+        return await settle(self._writer, self._sink)
 
     async def discard(self) -> None:
         if self._sink is not None:
@@ -95,7 +95,7 @@ class IncomingFile:
             return b""
         names = meta.sop_class_uid, meta.sop_instance_uid, meta.transfer_syntax_uid
         announced = Announced(*names, self._study, classes=self._storage_classes)
-        self._sink = self._keeper.receive(self._sender, announced, refuse_file(meta))
+        self._sink = self._writer.receive(self._sender, announced, refuse_file(meta))
         self._head = b""
         return head[meta.data_set_offset :]
 
@@ -105,7 +105,7 @@ class IncomingFiles:
 
     def __init__(
         self,
-        keeper: InstanceWriter,
+        writer: InstanceWriter,
         sender: Sender,
         storage_classes: Container[str],
         study: str,
@@ -113,7 +113,7 @@ class IncomingFiles:
         settling: Settling,
     ) -> None:
         """`inner` is the type that the body says its parts are of."""
-        self._new = partial(IncomingFile, keeper, sender, storage_classes, study)
+        self._new = partial(IncomingFile, writer, sender, storage_classes, study)
         self._inner = inner
         self._settling = settling
         self._file: IncomingFile | None = None
@@ -141,17 +141,17 @@ class IncomingFiles:
             await self._file.discard()
 
 
-async def settle(keeper: InstanceWriter, sink: InstanceSink, warning: int = 0) -> StowOutcome:
+async def settle(writer: InstanceWriter, sink: InstanceSink, warning: int = 0) -> StowOutcome:
     """Keep an object that has arrived. Never raises what is its own fault or a store's: that is the outcome."""
     try:
-        event = await keeper.keep(sink)
+        event = await writer.commit(sink)
     except Exception as found:
         error = found if isinstance(found, GantryError) else GantryError("internal error")
         if error is not found:
             logger.exception("storing failed", trace=sink.sender.trace)
-        keeper.answered(sink, error.dicom_status)
+        writer.answered(sink, error.dicom_status)
         return failed_outcome(error, sink.announced.sop_class_uid, sink.announced.sop_instance_uid)
-    keeper.answered(sink, SUCCESS)
+    writer.answered(sink, SUCCESS)
     if sink.differs:
         logger.info("file meta information names another instance than its data set, which counts", trace=event.trace)
         warning = warning or MISMATCH

@@ -56,10 +56,10 @@ class StoreInstances:
     """The handler of `Resource.STORE`."""
 
     def __init__(
-        self, keeper: InstanceWriter, storage_classes: Container[str], stall: float, public_url: str | None
+        self, writer: InstanceWriter, storage_classes: Container[str], stall: float, public_url: str | None
     ) -> None:
         """`stall` is for how many seconds a body may stand still; `public_url` what clients call us by, if known."""
-        self._keeper = keeper
+        self._writer = writer
         self._storage_classes = storage_classes
         self._stall = stall
         self._public_url = public_url
@@ -92,7 +92,7 @@ class StoreInstances:
         if given is None:
             raise HttpProblem(400, "the content type is missing, or is none")
         inner = given.inner if given.type == MULTIPART else given.type
-        arguments = self._keeper, sender, self._storage_classes, study
+        arguments = self._writer, sender, self._storage_classes, study
         if inner in METADATA:
             parts: Parts = Submission(*arguments, settling)
         elif inner == DICOM or (given.type == MULTIPART and not inner):

@@ -27,9 +27,9 @@ class Submission:
     """The parts of a body of metadata and bulk data."""
 
     def __init__(
-        self, keeper: InstanceWriter, sender: Sender, storage_classes: Container[str], study: str, settling: Settling
+        self, writer: InstanceWriter, sender: Sender, storage_classes: Container[str], study: str, settling: Settling
     ) -> None:
-        self._keeper = keeper
+        self._writer = writer
         self._sender = sender
         self._storage_classes = storage_classes
         self._study = study
@@ -63,8 +63,8 @@ class Submission:
                 raise HttpProblem(413, f"metadata of more than {MAX_METADATA} bytes")
             return
         self._spooled += len(data)
-        if self._spooled > self._keeper.settings.max_object_size:
-            raise HttpProblem(413, f"bulk data of more than {self._keeper.settings.max_object_size} bytes")
+        if self._spooled > self._writer.settings.max_object_size:
+            raise HttpProblem(413, f"bulk data of more than {self._writer.settings.max_object_size} bytes")
         await asyncio.to_thread(self._at.write, data)
 
     async def end(self) -> None:
@@ -84,7 +84,7 @@ class Submission:
             await self._settling.add(_failure(NotUnderstood("bulk data that no metadata refers to"), None))
 
     async def _keep(self, made: Made) -> None:
-        sink = self._keeper.receive(self._sender, made.announced, _refused(made.announced, self._storage_classes))
+        sink = self._writer.receive(self._sender, made.announced, _refused(made.announced, self._storage_classes))
         try:
             for piece in made.pieces:
                 end = len(piece) if isinstance(piece, bytes) else piece.length
@@ -99,7 +99,7 @@ class Submission:
         except BaseException:
             await sink.discard()
             raise
-        await self._settling.add(settle(self._keeper, sink, made.warning))
+        await self._settling.add(settle(self._writer, sink, made.warning))
 
     async def close(self) -> None:
         self._spool.close()

@@ -18,7 +18,8 @@ from gantry.common.errors import DependencyUnavailable
 from gantry.common.ports.blobs import Buffer
 
 SLOT = (1 << 20) + (64 << 10)
-"""The largest object that is sealed here, in bytes: a chunk of ingest and its Part 10 head. A multiple of a block."""
+"""The largest object that is made durable here, in bytes: a chunk of ingest and its Part 10 head. A multiple of a
+block."""
 
 _SLOTS = 48
 _BLOCK = 4096
@@ -32,7 +33,7 @@ class _FsyncWorker:
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sock.setblocking(False)
         arguments = [str(theirs.fileno()), str(memory), str(SLOT), root, "1" if direct else "0"]
-        # A session of its own: Ctrl-C at a terminal must not end it before what is under way is sealed.
+        # A session of its own: Ctrl-C at a terminal must not end it before what is under way is durable.
         self.process = subprocess.Popen(  # noqa: S603 - a script and numbers of ours
             [sys.executable, "-I", "-S", str(_SCRIPT), *arguments],
             pass_fds=(theirs.fileno(), memory),
@@ -55,11 +56,11 @@ class FsyncPool:
         self._free = list(range(_SLOTS))
         self._wanted: deque[asyncio.Future[int]] = deque()
         self._loop = asyncio.get_running_loop()
-        self._sealers: list[_FsyncWorker] = []
+        self._fsync_pool: list[_FsyncWorker] = []
         for _ in range(processes):
             self._start()
 
-    async def seal(self, parts: Sequence[Buffer], temp: str, name: str) -> None:
+    async def commit(self, parts: Sequence[Buffer], temp: str, name: str) -> None:
         """Make an object of at most `SLOT` bytes durable; `temp` and `name` are relative to the root. Raises OSError.
 
         The parts are copied before the first suspension, or once a slot is free."""
@@ -76,35 +77,35 @@ class FsyncPool:
     def _send(self, slot: int, request: bytes) -> asyncio.Future[None]:
         """Hand a request to the process that has the least to do. One whose end we have not heard of takes none, and
         another does."""
-        for _ in range(len(self._sealers) + 1):
-            sealer = min(self._sealers, key=lambda s: len(s.waiting))
+        for _ in range(len(self._fsync_pool) + 1):
+            worker = min(self._fsync_pool, key=lambda s: len(s.waiting))
             future: asyncio.Future[None] = self._loop.create_future()
-            sealer.waiting[slot] = future
+            worker.waiting[slot] = future
             try:
-                sealer.sock.send(request)
+                worker.sock.send(request)
             except OSError as error:
-                del sealer.waiting[slot]
+                del worker.waiting[slot]
                 if not isinstance(error, ConnectionError):
-                    raise OSError(errno.EIO, "sealer away") from error
-                self._died(sealer)
+                    raise OSError(errno.EIO, "fsync worker is away") from error
+                self._died(worker)
             else:
                 return future
-        raise OSError(errno.EIO, "sealers away")
+        raise OSError(errno.EIO, "fsync workers are away")
 
     def close(self) -> None:
         """End the processes; what is under way has been awaited by its callers."""
-        for sealer in self._sealers:
-            self._loop.remove_reader(sealer.sock.fileno())
-            sealer.sock.close()
-        for sealer in self._sealers:
-            sealer.process.wait()
-        self._sealers.clear()
+        for worker in self._fsync_pool:
+            self._loop.remove_reader(worker.sock.fileno())
+            worker.sock.close()
+        for worker in self._fsync_pool:
+            worker.process.wait()
+        self._fsync_pool.clear()
         os.close(self._memory)
 
     def _start(self) -> None:
-        sealer = _FsyncWorker(self._memory, self._root, self._direct)
-        self._sealers.append(sealer)
-        self._loop.add_reader(sealer.sock.fileno(), self._answered, sealer)
+        worker = _FsyncWorker(self._memory, self._root, self._direct)
+        self._fsync_pool.append(worker)
+        self._loop.add_reader(worker.sock.fileno(), self._answered, worker)
 
     async def _slot(self) -> int:
         future: asyncio.Future[int] = self._loop.create_future()
@@ -136,18 +137,18 @@ class FsyncPool:
         view[pos : start + -(-length // _BLOCK) * _BLOCK] = bytes(-length % _BLOCK)
         return length
 
-    def _answered(self, sealer: _FsyncWorker) -> None:
+    def _answered(self, worker: _FsyncWorker) -> None:
         try:
-            answers = sealer.sock.recv(LONGEST_REQUEST)
+            answers = worker.sock.recv(LONGEST_REQUEST)
         except BlockingIOError:
             return
         except OSError:
             answers = b""
         if not answers:
-            self._died(sealer)
+            self._died(worker)
             return
         for slot, number in ANSWER.iter_unpack(answers):
-            future = sealer.waiting.pop(slot)
+            future = worker.waiting.pop(slot)
             self._release(slot)
             if future.done():
                 continue
@@ -156,14 +157,14 @@ class FsyncPool:
             else:
                 future.set_result(None)
 
-    def _died(self, sealer: _FsyncWorker) -> None:
+    def _died(self, worker: _FsyncWorker) -> None:
         """Whoever ended it (out of memory, an administrator): its objects were not acknowledged and are not now."""
-        self._loop.remove_reader(sealer.sock.fileno())
-        sealer.sock.close()
-        self._sealers.remove(sealer)
+        self._loop.remove_reader(worker.sock.fileno())
+        worker.sock.close()
+        self._fsync_pool.remove(worker)
         self._start()
-        for slot, future in sealer.waiting.items():
+        for slot, future in worker.waiting.items():
             self._release(slot)
             if not future.done():
                 future.set_exception(DependencyUnavailable("object store", "a process that writes objects ended"))
-        sealer.process.poll()
+        worker.process.poll()

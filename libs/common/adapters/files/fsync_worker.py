@@ -72,7 +72,7 @@ class Folders:
                 os.close(fd)
 
 
-def seal(root: str, folders: Folders, data: memoryview, length: int, temp: str, name: str, flags: int) -> str:
+def make_durable(root: str, folders: Folders, data: memoryview, length: int, temp: str, name: str, flags: int) -> str:
     """Write an object and give it its name; the folder whose fsync makes the name durable. `data` is in whole blocks,
     `length` bytes of it the object's."""
     folder = name[: name.rindex("/")] if "/" in name else "."
@@ -124,7 +124,7 @@ def serve(sock: socket.socket, memory: memoryview, slot_size: int, root: str, fl
             data = memory[start : start + -(-length // _BLOCK) * _BLOCK]
             try:
                 how = flags if length >= _DIRECT_FROM else 0
-                named.setdefault(seal(root, folders, data, length, temp, name, how), []).append(slot)
+                named.setdefault(make_durable(root, folders, data, length, temp, name, how), []).append(slot)
             except OSError as error:
                 answers[slot] = error.errno or 5
         for folder, slots in named.items():

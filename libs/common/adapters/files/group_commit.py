@@ -26,8 +26,9 @@ _LOOK_EVERY = 16 << 20
 
 
 class Job:
-    """One object to be sealed under its name. With `fd` -1 all its bytes are in `parts`; else `temp` holds a beginning
-    and `parts` the rest. `future` is done when the object is durable, or with the error that kept it from being so."""
+    """One object to be made durable under its name. With `fd` -1 all its bytes are in `parts`; else `temp` holds a
+    beginning and `parts` the rest. `future` is done when the object is durable, or with the error that kept it from
+    being so."""
 
     __slots__ = ("error", "fd", "folder", "future", "name", "parts", "temp")
 
@@ -44,7 +45,7 @@ class Job:
 
 
 class GroupCommit:
-    """A few threads that seal objects, and the groups they form."""
+    """A few threads that make objects durable, and the groups they form."""
 
     def __init__(self, root: str, temp: TempFolder, blocks: DirectWriter, threads: int, room: DiskSpace) -> None:
         self._root = root
@@ -151,9 +152,9 @@ class GroupCommit:
                 if not group:
                     self._leading = False
                     return
-            self._seal(group)
+            self._commit(group)
 
-    def _seal(self, group: list[Job]) -> None:
+    def _commit(self, group: list[Job]) -> None:
         """Make the names of a group durable: one fsync per distinct folder. Only the leader is here."""
         failed: dict[str, Exception] = {}
         for folder in {job.folder for job in group}:

@@ -25,14 +25,16 @@ BUFFER_SIZE = 512 * 1024
 # two seconds of writing to the fdatasync of its end.
 _SYNC_EVERY = 32 * 1024 * 1024
 
-Seal = Callable[[list[Buffer], int, str], "asyncio.Future[None]"]
+Commit = Callable[[list[Buffer], int, str], "asyncio.Future[None]"]
 
 
 class FileWriter:
     """`gantry.common.ports.blobs.BlobWriter` into a temp file."""
 
-    def __init__(self, seal: Seal, temp: TempFolder, blocks: DirectWriter, threads: Executor, room: DiskSpace) -> None:
-        self._seal = seal
+    def __init__(
+        self, commit: Commit, temp: TempFolder, blocks: DirectWriter, threads: Executor, room: DiskSpace
+    ) -> None:
+        self._commit = commit
         self._temp = temp
         self._blocks = blocks
         self._threads = threads
@@ -69,7 +71,7 @@ class FileWriter:
             raise
         self._ended = True
         fd, self._fd = self._fd, -1
-        await uncancelled(self._seal([self._fill], fd, self._path))
+        await uncancelled(self._commit([self._fill], fd, self._path))
 
     async def abort(self) -> None:
         """See the port."""

@@ -41,7 +41,7 @@ class HeaderCollector:
         """Whether a top-level value is to be left out of the header."""
         return length > self._limits.max_bulk_value and vr in BULK_VRS
 
-    def keep(self, part: bytes) -> None:
+    def add(self, part: bytes) -> None:
         """The next bytes of the header."""
         self._kept += len(part)
         if self._kept > self._limits.max_header:

@@ -46,8 +46,8 @@ class Scanner:
 
     def __init__(self, transfer_syntax_uid: str, limits: ScanLimits = _DEFAULT_LIMITS) -> None:
         encoding = encoding_of(transfer_syntax_uid)
-        self._keeper = HeaderCollector(limits)
-        self._walk = Walk(encoding, self._keeper, limits)
+        self._collector = HeaderCollector(limits)
+        self._walk = Walk(encoding, self._collector, limits)
         self._inflater = Inflater(limits.max_inflated) if encoding.deflated else None
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> None:
@@ -84,7 +84,7 @@ class Scanner:
                 self._walk.feed(piece)
         walk = self._walk
         walk.finish()
-        header, bulk, pixel_data = self._keeper.result()
+        header, bulk, pixel_data = self._collector.result()
         return Scan(
             study_instance_uid=self._uid(STUDY_INSTANCE_UID, "study instance uid"),
             series_instance_uid=self._uid(SERIES_INSTANCE_UID, "series instance uid"),

@@ -47,11 +47,11 @@ class _Open(NamedTuple):
 
 
 class Walk:
-    """Feed it a data set in chunks; it tells `keeper` what to keep, and collects `uids`."""
+    """Feed it a data set in chunks; it tells `collector` what to keep, and collects `uids`."""
 
-    def __init__(self, encoding: Encoding, keeper: HeaderCollector, limits: ScanLimits) -> None:
+    def __init__(self, encoding: Encoding, collector: HeaderCollector, limits: ScanLimits) -> None:
         self._open = [_Open(_Kind.ELEMENTS, None, syntax_of(encoding))]
-        self._keeper = keeper
+        self._collector = collector
         self._limits = limits
         self._items_left = limits.max_items
         self._left = limits.max_walked
@@ -79,7 +79,7 @@ class Walk:
             self._leaving_out = False
             pos = self._advance(data, pos, end)
         if self.header_length is None and not self._leaving_out:
-            self._keeper.keep(data[self._mark : pos])
+            self._collector.add(data[self._mark : pos])
         self._tail = data[pos:]
         self._base += pos
 
@@ -155,7 +155,7 @@ class Walk:
             # PS3.5 7.1: these groups are not in data sets.
             raise NotUnderstood("an element of a command, a file meta information or a directory in the data set")
         if self.header_length is None and EXTENDED_OFFSET_TABLE <= tag <= PIXEL_DATA:
-            self._keeper.keep(data[self._mark : pos])
+            self._collector.add(data[self._mark : pos])
             self.header_length = self._base + pos
         if tag in UIDS and self.header_length is None:
             if length > _MAX_UID:
@@ -164,12 +164,12 @@ class Walk:
                 return None
             self._note_uid(tag, data[start : start + length])
         if tag in _PIXEL_TAGS:
-            self._keeper.pixels(tag, vr, self._base + start, None if length == UNDEFINED else length)
+            self._collector.pixels(tag, vr, self._base + start, None if length == UNDEFINED else length)
         elif length != UNDEFINED and EXTENDED_OFFSET_TABLE <= tag < PIXEL_DATA:
-            self._keeper.leave_out(tag, vr, self._base + start, length)
-        elif length != UNDEFINED and self.header_length is None and self._keeper.is_bulk(vr, length):
-            self._keeper.keep(data[self._mark : pos])
-            self._keeper.leave_out(tag, vr, self._base + start, length)
+            self._collector.leave_out(tag, vr, self._base + start, length)
+        elif length != UNDEFINED and self.header_length is None and self._collector.is_bulk(vr, length):
+            self._collector.add(data[self._mark : pos])
+            self._collector.leave_out(tag, vr, self._base + start, length)
             self._mark = start + length
             self._leaving_out = self._mark > end
         return self._value(data, end, read)
@@ -219,7 +219,7 @@ class Walk:
             if length == UNDEFINED:
                 raise NotUnderstood("a fragment of undefined length")
             if len(self._open) == 2:
-                self._keeper.fragment(length)
+                self._collector.fragment(length)
             return self._within(start + length)
         if length == UNDEFINED:
             self._push(_Kind.ELEMENTS, None, syntax)

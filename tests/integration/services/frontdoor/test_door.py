@@ -46,7 +46,7 @@ ECHO = [(VERIFICATION, (IMPLICIT,))]
 
 @dataclass
 class Running:
-    keeper: DimseDoor
+    writer: DimseDoor
     backends: Backends
     metrics: Metrics
     port: int
@@ -80,13 +80,13 @@ async def door() -> AsyncIterator[Open]:
             backends, metrics = Backends(leave_alone=5.0), Metrics()
             for pool, ports in pools.items():
                 backends.update(pool, [("127.0.0.1", port) for port in ports])
-            keeper = DimseDoor(backends, tuple(pools), {CT}, limits, tls, SystemClock(), metrics)
+            writer = DimseDoor(backends, tuple(pools), {CT}, limits, tls, SystemClock(), metrics)
             sock = listen("127.0.0.1", 0, 64)
             trusted = [ip_network(network) for network in proxy_from]
-            acceptor = Acceptor(sock, keeper.take, keeper.failed, trusted=trusted, deadline=limits.artim)
-            stack.push_async_callback(keeper.close)
+            acceptor = Acceptor(sock, writer.take, writer.failed, trusted=trusted, deadline=limits.artim)
+            stack.push_async_callback(writer.close)
             stack.callback(acceptor.close)
-            return Running(keeper, backends, metrics, sock.getsockname()[1])
+            return Running(writer, backends, metrics, sock.getsockname()[1])
 
         yield open_one
 
@@ -425,10 +425,10 @@ async def test_closing_cuts_what_is_left(door: Open, backend: Backend) -> None:
     running = door({Pool.INGEST: [backend.port]})
     reader, _ = await running.raw(rq_bytes())
     await backend.next()
-    drained = asyncio.create_task(running.keeper.drained())
+    drained = asyncio.create_task(running.writer.drained())
     await asyncio.sleep(0.1)
     assert not drained.done()
-    await running.keeper.close()
+    await running.writer.close()
     with pytest.raises(ConnectionResetError):
         await asyncio.wait_for(reader.read(), 5)
     await asyncio.wait_for(drained, 1)

@@ -93,9 +93,9 @@ async def site(tmp_path: Path, stream: io.StringIO) -> AsyncIterator[Site]:
     policy = read_policy(file, "GANTRY", lab=True)
     metrics = Metrics()
     observer = NetworkObserver(metrics, "ingest", policy.peers.__contains__)
-    gatekeeper = PolicyAdmission(lambda: policy, [CT], observer.open_by_title)
+    admission = PolicyAdmission(lambda: policy, [CT], observer.open_by_title)
     limits = ServerLimits(artim=0.5)
-    server = Server([VerificationService(), Refusing()], gatekeeper, observer, limits=limits)  # type: ignore[list-item]
+    server = Server([VerificationService(), Refusing()], admission, observer, limits=limits)  # type: ignore[list-item]
     yield Site(metrics, await server.start("127.0.0.1", 0), stream, server)
     await server.drain(0.5)
 

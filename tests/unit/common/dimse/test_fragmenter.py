@@ -52,7 +52,7 @@ def test_a_streamed_message_comes_back_within_the_peers_maximum(size: int, peer_
                 hole[: len(part)] = part
                 pos += len(part)
                 filled += len(part)
-            stream += frame.seal(filled, is_end=pos == size)
+            stream += frame.finish(filled, is_end=pos == size)
             frame.reopen(filled)
             if pos == size:
                 break

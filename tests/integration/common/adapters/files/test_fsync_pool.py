@@ -25,7 +25,7 @@ async def store(tmp_path: Path) -> FileStore:
     await opened.close()
 
 
-def sealers(parent: int) -> list[int]:
+def fsync_workers(parent: int) -> list[int]:
     found = []
     for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
         if b"fsync_worker.py" in Path(f"/proc/{child}/cmdline").read_bytes():
@@ -51,24 +51,24 @@ async def test_more_puts_at_once_than_there_are_slots_are_all_kept(store: FileSt
 
 
 async def test_no_slot_is_lost_when_a_caller_is_cancelled_as_it_gets_one(store: FileStore) -> None:
-    sealers = store._sealers
-    assert sealers is not None
-    taken, sealers._free = sealers._free, []
-    waiting = asyncio.create_task(sealers._slot())
+    fsync_workers = store._fsync_pool
+    assert fsync_workers is not None
+    taken, fsync_workers._free = fsync_workers._free, []
+    waiting = asyncio.create_task(fsync_workers._slot())
     await asyncio.sleep(0)
-    sealers._release(taken[0])  # given to the one that waits
+    fsync_workers._release(taken[0])  # given to the one that waits
     waiting.cancel()  # before it can take it
     await asyncio.gather(waiting, return_exceptions=True)
-    assert sealers._free == [taken[0]]
-    sealers._free = taken
+    assert fsync_workers._free == [taken[0]]
+    fsync_workers._free = taken
 
 
 async def test_put_is_refused_when_its_sealer_is_killed_and_the_next_one_is_kept(store: FileStore) -> None:
-    for pid in sealers(os.getpid()):
+    for pid in fsync_workers(os.getpid()):
         os.kill(pid, signal.SIGSTOP)  # so that the put is under way when its process ends
     waiting = asyncio.create_task(store.put("k/1", [b"x" * 10]))
     await asyncio.sleep(0.05)
-    for pid in sealers(os.getpid()):
+    for pid in fsync_workers(os.getpid()):
         os.kill(pid, signal.SIGKILL)
     with pytest.raises(DependencyUnavailable, match="object store unavailable"):
         await waiting
@@ -77,7 +77,7 @@ async def test_put_is_refused_when_its_sealer_is_killed_and_the_next_one_is_kept
 
 
 async def test_put_goes_to_another_sealer_where_the_end_of_one_was_not_heard_of(store: FileStore) -> None:
-    for pid in sealers(os.getpid()):
+    for pid in fsync_workers(os.getpid()):
         os.kill(pid, signal.SIGKILL)
         # Without letting the event loop hear of it. Its command line goes before its sockets do: only as a zombie has
         # it closed them.
@@ -91,16 +91,16 @@ async def test_sealers_are_scheduled_like_everybody_who_is_waited_for(store: Fil
     """At batch priority an object waited for its turn behind whatever else the machine did: half the speed beside two
     busy processes, and nothing won on a quiet one."""
     await asyncio.gather(*(store.put(f"k/{n}", [b"z"]) for n in range(20)))
-    pids = sealers(os.getpid())
+    pids = fsync_workers(os.getpid())
     assert {os.sched_getscheduler(pid) for pid in pids} == {os.SCHED_OTHER}
     assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in pids} == {os.getpriority(os.PRIO_PROCESS, 0)}
 
 
 async def test_no_sealer_is_left_when_the_store_is_closed(tmp_path: Path) -> None:
     store = await open_file_store(tmp_path / "objects", low_water=0)
-    assert sealers(os.getpid())
+    assert fsync_workers(os.getpid())
     await store.close()
-    assert not sealers(os.getpid())
+    assert not fsync_workers(os.getpid())
 
 
 async def test_sealers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ async def test_sealers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "objects")], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     assert await asyncio.to_thread(parent.stdout.readline) == b"open\n"
-    children = sealers(parent.pid)
+    children = fsync_workers(parent.pid)
     assert children
     parent.kill()
     parent.wait()
@@ -121,7 +121,7 @@ async def test_sealers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         if not any(_runs(pid) for pid in children):
             return
         await asyncio.sleep(0.05)
-    raise AssertionError("a sealer outlived its parent")
+    raise AssertionError("a worker outlived its parent")
 
 
 def _runs(pid: int) -> bool:

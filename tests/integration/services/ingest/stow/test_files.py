@@ -50,8 +50,8 @@ async def keys(store: BlobStore) -> list[str]:
 async def test_a_file_cut_anywhere_is_kept_bit_for_bit(size: int, tmp_path: Path) -> None:
     made = data_set(size=16)
     content = file_bytes(made)
-    async with keeping(tmp_path) as (keeper, store, log):
-        file = IncomingFile(keeper, SENDER, {CT})
+    async with keeping(tmp_path) as (writer, store, log):
+        file = IncomingFile(writer, SENDER, {CT})
         for at in range(0, len(content), size):
             await file.feed(content[at : at + size])
         outcome = await file.settle()
@@ -68,8 +68,8 @@ async def test_a_file_cut_anywhere_is_kept_bit_for_bit(size: int, tmp_path: Path
 
 async def test_a_file_that_is_forgotten_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     content = file_bytes(data_set(size=1500))
-    async with keeping(tmp_path) as (keeper, store, log):
-        files = IncomingFiles(keeper, SENDER, {CT}, "", "application/dicom", settling := Settling())
+    async with keeping(tmp_path) as (writer, store, log):
+        files = IncomingFiles(writer, SENDER, {CT}, "", "application/dicom", settling := Settling())
         files.begin({})
         for at in range(0, len(content) - 10, 65536):
             await files.feed(content[at : at + 65536])
@@ -80,8 +80,8 @@ async def test_a_file_that_is_forgotten_in_the_middle_leaves_nothing(tmp_path: P
 
 
 async def test_an_object_past_the_limit_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
-    async with keeping(tmp_path, max_object_size=1 << 20) as (keeper, store, log):
-        file = IncomingFile(keeper, SENDER, {CT})
+    async with keeping(tmp_path, max_object_size=1 << 20) as (writer, store, log):
+        file = IncomingFile(writer, SENDER, {CT})
         await file.feed(file_bytes(data_set(size=1500)))
         assert (await file.settle()).failure == 0xA700
         assert await keys(store) == []
@@ -90,8 +90,8 @@ async def test_an_object_past_the_limit_is_refused_and_leaves_nothing(tmp_path: 
 
 async def test_outcomes_are_in_the_order_of_the_parts(tmp_path: Path) -> None:
     made = [data_set(size=300 if n % 5 == 0 else 4) for n in range(30)]
-    async with keeping(tmp_path) as (keeper, _, log):
-        files = IncomingFiles(keeper, SENDER, {CT}, "", "application/dicom", settling := Settling())
+    async with keeping(tmp_path) as (writer, _, log):
+        files = IncomingFiles(writer, SENDER, {CT}, "", "application/dicom", settling := Settling())
         for one in made:
             files.begin({})
             await files.feed(file_bytes(one))
@@ -115,8 +115,8 @@ async def test_the_data_set_says_what_it_is_where_its_file_says_something_else(
 ) -> None:
     """As by C-STORE, where the file meta information never travels. The file that is kept says what is true."""
     made = data_set(size=size)
-    async with keeping(tmp_path) as (keeper, store, log):
-        file = IncomingFile(keeper, SENDER, {CT})
+    async with keeping(tmp_path) as (writer, store, log):
+        file = IncomingFile(writer, SENDER, {CT})
         await file.feed(with_meta(made, sop_class, sop_instance))
         outcome = await file.settle()
         assert (outcome.failure, outcome.warning) == (0, 0xB007)
@@ -130,8 +130,8 @@ async def test_the_data_set_says_what_it_is_where_its_file_says_something_else(
 async def test_a_data_set_of_a_class_that_is_not_served_is_refused_whatever_its_file_says(tmp_path: Path) -> None:
     made = data_set(size=4)
     made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.201.6"
-    async with keeping(tmp_path) as (keeper, store, log):
-        file = IncomingFile(keeper, SENDER, StorageClasses())
+    async with keeping(tmp_path) as (writer, store, log):
+        file = IncomingFile(writer, SENDER, StorageClasses())
         await file.feed(with_meta(made, CT, made.SOPInstanceUID))
         assert (await file.settle()).failure == 0x0122
         assert await keys(store) == []
