@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ohif demo servers test lint check bench lock format clean docs peers
+.PHONY: help setup run ohif demo servers test lint check bench lock format clean docs peers release
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,11 @@ format: setup ## format the code
 bench: setup peers ## measure against DCMTK, Orthanc and pynetdicom (docs/benchmarks.md)
 	@$(PY) -m tests.bench
 
-docs: setup ## regenerate docs/settings.md, docs/metrics.md and the tables of docs/conformance.md
+docs: setup ## regenerate docs/settings.md, docs/metrics.md the tree of docs/architecture.md and the tables of docs/conformance.md
 	@$(PY) -m gantry.services.docs.generate
+
+release: setup ## wheel, image, SBOM and checksums in ./dist, from a clean checkout
+	@sh deploy/release.sh
 
 lock: setup ## pin the dependencies anew
 	@$(PY) -m pip install --quiet pip-tools
