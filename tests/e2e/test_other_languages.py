@@ -1,4 +1,4 @@
-"""The examples of docs/examples as they stand there: Gantry's image in tests that are written in Java and JavaScript."""
+"""The examples of docs/examples as they stand there: Gantry's image in tests written in Java and in JavaScript."""
 
 from __future__ import annotations
 
