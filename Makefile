@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ohif demo servers test lint check bench lock format clean docs peers release
+.PHONY: help setup run ohif demo servers test lint check bench lock format clean docs peers release coverage
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ lint: setup
 
 check: lint ## lint, format, types, import rules, unit tests (under a minute)
 	@GANTRY_TESTS=quick $(PY) -m pytest -q -n 2 tests/unit
+
+coverage: setup ## how much of each pure module its unit tests reach
+	@GANTRY_TESTS=quick .venv/bin/coverage run -m pytest -q tests/unit >/dev/null || true
+	@.venv/bin/coverage report
 
 format: setup ## format the code
 	@.venv/bin/ruff check --fix -q .
