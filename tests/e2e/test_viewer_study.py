@@ -242,7 +242,7 @@ async def test_on_a_phone_find_look_open_download(archive: RunningArchive, tmp_p
         box = await page.evaluate("JSON.stringify(document.querySelector('quick-look').getBoundingClientRect())")
         assert '"width":390' in box
         assert '"height":844' in box
-        await page.tap(".series[aria-label^='Series 2']")
+        await page.tap(".series[title^='Series 2']")
         await page.until(f"{SHOWN} === '5 / 9'")
         await page.swipe(".stage", 60)
         await page.until(f"{SHOWN} !== '5 / 9'")

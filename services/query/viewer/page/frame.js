@@ -26,7 +26,7 @@ class GantryRail extends HTMLElement {
     const act = (name, symbol, action) => h("button", { type: "button", class: "place", onclick: action }, icon(symbol), h("span", {}, name));
     this.append(
       h("a", { href: "/", class: "mark", "aria-label": "Gantry, all studies", onclick: (event) => this.toList(event, true) }, icon("mark")),
-      h("nav", { "aria-label": "Places" }, ...PLACES.map(place)),
+      h("div", { class: "places" }, ...PLACES.map(place)),
       h("div", { class: "below" },
         act("Upload", "upload", () => store.set({ choosing: Symbol("files") })), this.theme, act("Keys", "help", () => store.set({ help: Symbol("help") }))));
     store.on(["theme"], () => this.showTheme());

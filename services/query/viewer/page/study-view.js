@@ -18,7 +18,7 @@ class StudyView extends HTMLElement {
   connectedCallback() {
     if (this.head) return;
     this.running = new AbortController();
-    this.head = h("header", { class: "study-head" });
+    this.head = h("div", { class: "study-head" });
     this.strip = h("ul", { class: "strip", "aria-label": "Series" });
     this.stack = h("image-stack");
     this.tags = h("tag-list");
@@ -139,9 +139,11 @@ class StudyView extends HTMLElement {
       const many = text(one, TAG.NumberOfSeriesRelatedInstances);
       const name = text(one, TAG.SeriesDescription) || "Series";
       const spoken = `Series ${text(one, TAG.SeriesNumber)}, ${name}, ${text(one, TAG.Modality)}, ${many} ${many === "1" ? "image" : "images"}`;
-      const button = h("button", { type: "button", class: "series", "aria-pressed": "false", "aria-label": spoken, title: spoken, data: { series: uid }, onclick: () => this.choose(one) },
-        h("span", { class: "thumbnail" }, image, h("span", { class: "count" }, many)),
-        h("span", { class: "series-name" }, [text(one, TAG.SeriesNumber), name].filter(Boolean).join(" · ")));
+      const button = h("button", { type: "button", class: "series", "aria-pressed": "false", title: spoken, data: { series: uid }, onclick: () => this.choose(one) },
+        h("span", { class: "thumbnail", "aria-hidden": "true" }, image, h("span", { class: "count" }, many)),
+        h("span", { class: "spoken" }, "Series "),
+        h("span", { class: "series-name" }, [text(one, TAG.SeriesNumber), name].filter(Boolean).join(" · ")),
+        h("span", { class: "spoken" }, `, ${text(one, TAG.Modality)}, ${many} ${many === "1" ? "image" : "images"}`));
       this.thumbnail(image, `${studyPath(this.uid)}/series/${encodeURIComponent(uid)}/thumbnail`, signal);
       return h("li", {}, button);
     }));
