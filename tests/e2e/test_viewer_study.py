@@ -230,7 +230,7 @@ async def test_on_a_phone_find_look_open_download(archive: RunningArchive, tmp_p
     async with opened(archive) as page:
         await page.downloads(tmp_path)
         await page.size(390, 844, phone=True)
-        await page.do("Page.reload")
+        await page.reload()
         await page.until(f"{ROWS}.length === 3")
         assert await page.evaluate("document.documentElement.scrollWidth") == 390
         assert await page.evaluate("document.querySelector('.body .row').offsetHeight") == 48

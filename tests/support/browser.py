@@ -97,6 +97,11 @@ class Page:
         await self.do("Page.navigate", url=url)
         await self.until("document.readyState === 'complete'")
 
+    async def reload(self) -> None:
+        await self.evaluate("window.before = true")
+        await self.do("Page.reload")
+        await self.until("!window.before && document.readyState === 'complete'")
+
     async def type(self, selector: str, text: str) -> None:
         await self.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
         await self.do("Input.insertText", text=text)

@@ -10,7 +10,7 @@ export const COLUMNS = [
   { id: "modality", name: "Modality", width: 88, by: ["ModalitiesInStudy"], last: 1 },
   { id: "description", name: "Description", width: 160, grow: 4, by: ["StudyDescription"], last: 2 },
   { id: "accession", name: "Accession", width: 108, by: ["AccessionNumber"], last: 5 },
-  { id: "referrer", name: "Referrer", width: 124, grow: 1, by: ["ReferringPhysicianName"], last: 7 },
+  { id: "referrer", name: "Referrer", width: 140, grow: 1, by: ["ReferringPhysicianName"], last: 7 },
   { id: "series", name: "Series", width: 64, by: ["NumberOfStudyRelatedSeries"], number: true, last: 6, descending: true },
   { id: "images", name: "Images", width: 72, by: ["NumberOfStudyRelatedInstances"], number: true, last: 4, descending: true },
 ];

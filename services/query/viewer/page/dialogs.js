@@ -45,9 +45,9 @@ class HelpDialog extends HTMLElement {
 class SendDialog extends HTMLElement {
   connectedCallback() {
     this.list = h("div", { class: "destinations", role: "radiogroup", "aria-label": "Destination" });
-    this.title = h("h2", { id: "send-title" });
+    this.heading = h("h2", { id: "send-title" });
     this.go = h("button", { class: "primary", value: "send" }, "Send");
-    this.dialog = h("dialog", { id: "send", "aria-labelledby": "send-title" }, h("form", { method: "dialog" }, this.title, this.list,
+    this.dialog = h("dialog", { id: "send", "aria-labelledby": "send-title" }, h("form", { method: "dialog" }, this.heading, this.list,
       h("div", { class: "row-of-buttons" }, h("button", { value: "", formnovalidate: true }, "Cancel"), this.go)));
     this.append(this.dialog);
     this.dialog.addEventListener("close", () => this.closed());
@@ -56,7 +56,7 @@ class SendDialog extends HTMLElement {
   open(studies) {
     const destinations = store.state.destinations || [];
     this.studies = studies;
-    say(this.title, `Send ${studies.length} ${studies.length === 1 ? "study" : "studies"} to`);
+    say(this.heading, `Send ${studies.length} ${studies.length === 1 ? "study" : "studies"} to`);
     this.go.hidden = !destinations.length;
     this.list.replaceChildren(...(destinations.length ? destinations.map((one, at) => this.choice(one, at)) : [
       h("p", {}, "No destination is configured. A peer with move_destination: true in the policy file becomes one."),

@@ -247,7 +247,7 @@ export function widenings(terms) {
     if (term.kind === "modality" && !term.source.includes(":")) found.push({ label: `Name ${term.source}`, text: readAs(terms, term, "name") });
   }
   if (terms.length > 1) {
-    for (const term of terms) found.unshift({ label: `Without ${chip(term)[1]}`, text: without(terms, term) });
+    for (const term of terms) found.unshift({ label: `Without ${term.source}`, text: without(terms, term) });
   }
   return found.filter((one, at) => one.text && found.findIndex((other) => other.text === one.text) === at).slice(0, 6);
 }
