@@ -37,13 +37,21 @@ async function newToken() {
   await asking;
 }
 
+// The answer to what `early.js` asked for already, once.
+async function early(path) {
+  const asked = window.early;
+  if (asked?.url !== path) return null;
+  window.early = null;
+  return asked.answer;
+}
+
 // The answer to a request that is a success. Raises `ArchiveError`, and an `AbortError` where `signal` says so.
 export async function ask(path, { accept = JSON_TYPE, signal, method = "GET", body, type } = {}) {
   const before = token();
   const headers = { Accept: accept, ...(type ? { "Content-Type": type } : {}), ...authorization() };
   let response;
   try {
-    response = await fetch(path, { headers, signal, method, body });
+    response = (await early(path)) || (await fetch(path, { headers, signal, method, body }));
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ArchiveError(0, "the archive cannot be reached");

@@ -60,7 +60,7 @@ def test_the_page_names_all_of_its_modules_so_that_they_come_at_once() -> None:
     page = page_file("", None)
     assert page is not None
     named = re.findall(r'<link rel="modulepreload" href="/viewer/page/([^"]+)">', page.content.decode())
-    alone = {"app.js", "theme.js", "ohif-back.js"}
+    alone = {"app.js", "early.js", "ohif-back.js"}
     assert named == sorted(file.name for file in SCRIPTS if file.name not in alone)
 
 
