@@ -112,6 +112,8 @@ async def test_the_way_back_from_ohif_leads_to_our_list_and_there_is_no_tour(wit
         await page.click("[data-cy=gantry-list]")
         await page.until("document.querySelector('study-table .body .name')?.textContent === 'BACK, Bo'")
         assert await page.evaluate("location.pathname + location.search") == "/?q=back"
+        await page.open(f"{url(with_ohif)}/ohif/")
+        assert await page.until("location.pathname") == "/"
         page.errors.clear()
 
 

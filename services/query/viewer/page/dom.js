@@ -35,7 +35,7 @@ export function isTyping(target) {
 
 // A UID in its own type, copied by a click.
 export function uidButton(uid) {
-  const button = h("button", { class: "uid", type: "button", title: "Copy", onclick: () => copy(button, uid) }, uid);
+  const button = h("button", { class: "uid", type: "button", title: `${uid} (click to copy)`, onclick: () => copy(button, uid) }, uid);
   return button;
 }
 
