@@ -152,6 +152,22 @@ async def test_rows_are_links_that_open_in_a_tab_of_their_own(page: Page, filled
     assert await page.evaluate(f"document.elementFromPoint({x}, {y}).className") == "link"
 
 
+async def test_a_click_looks_and_a_double_click_opens(page: Page) -> None:
+    await search(page, "berg")
+    await names(page, ["BERG, Lena"])
+    await page.click(".body .row .description")
+    await page.until("!document.querySelector('quick-look').hidden")
+    await page.press("Escape")
+    await page.until("document.querySelector('quick-look').hidden")
+    await page.click(".body .row .description", count=1)
+    await page.click(".body .row .description", count=2)
+    await page.until("document.querySelector('study-page h2')?.textContent.includes('BERG')")
+    # Back is the list, as it was.
+    await page.evaluate("history.back()")
+    await page.until("document.querySelector('study-page').hidden")
+    await names(page, ["BERG, Lena"])
+
+
 async def test_columns_and_rows_are_chosen_and_remembered(page: Page) -> None:
     await page.click(".holder > button")
     await page.press_button("Accession", of=".menu label")

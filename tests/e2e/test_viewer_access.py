@@ -113,5 +113,7 @@ async def test_axe_finds_nothing_in_an_empty_archive(axe: str, tmp_path: Path) -
             for theme in ("light", "dark"):
                 await page.theme(theme)
                 assert await page.evaluate(FINDINGS) == [], theme
+            await page.size(390, 844, phone=True)
+            assert await page.evaluate(FINDINGS) == [], "on a phone"
     finally:
         archive.stop()
