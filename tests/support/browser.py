@@ -165,6 +165,7 @@ class Page:
             points = [{"x": x, "y": y + down * step / steps}]
             await self.do("Input.dispatchTouchEvent", type="touchMove", touchPoints=points)
         await self.do("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        await asyncio.sleep(0.4)  # the browser takes a tap that comes at once for a part of the swipe
 
     async def theme(self, name: str) -> None:
         """What the system prefers: "light" or "dark"."""

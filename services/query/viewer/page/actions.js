@@ -103,8 +103,9 @@ export function onKey(event) {
   if (!action || event.defaultPrevented || isTaken(event, action)) return;
   if (event.repeat && ["look", "open", "viewer", "download", "send", "upload"].includes(action)) return;
   if (action === "escape" && event.target.id === "search") {
-    if (event.target.value) return;
-    table().focusRow();
+    event.preventDefault();
+    if (!event.target.value) table().focusRow();
+    else go({ q: "" });
     return;
   }
   event.preventDefault();

@@ -67,7 +67,10 @@ class GantryHeader extends HTMLElement {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.ask(), 40);
     });
-    store.on(["q"], ({ q }) => { if (this.input.value.trim() !== q) this.input.value = q; });
+    store.on(["q"], ({ q }) => {
+      clearTimeout(this.timer);
+      if (this.input.value.trim() !== q) this.input.value = q;
+    });
     store.on(["settings", "version"], () => this.show());
     this.show();
   }
@@ -122,7 +125,7 @@ class FilterRow extends HTMLElement {
     const mine = found?.value || modality;
     const own = mine ? [this.presetButton(`My modality: ${mine}`, Boolean(found), () => this.toggleTerm("modality", found ? "" : mine.toLowerCase()))] : [];
     this.refill(this.presets, `${date?.source} ${mine} ${Boolean(found)}`, () => [...PRESETS.map(preset), ...own]);
-    this.refill(this.chips, terms.map((term) => term.source).join("\n") + list.alike, () => [...terms.map((term) => this.chip(terms, term)), ...this.note()]);
+    this.refill(this.chips, terms.map((term) => term.source).join("\n") + list.alike + (list.pageError?.message || ""), () => [...terms.map((term) => this.chip(terms, term)), ...this.note()]);
     if (found && found.value !== modality) choose("modality", found.value);
     say(this.total, this.totalText());
     this.pill.hidden = !fresh.size;
@@ -149,7 +152,8 @@ class FilterRow extends HTMLElement {
   }
 
   note() {
-    return list.alike ? [h("li", { class: "note" }, "No name begins so; these sound alike")] : [];
+    const said = list.pageError ? `Some rows cannot be loaded (${list.pageError.message}); they are asked for again` : list.alike ? "No name begins so; these sound alike" : "";
+    return said ? [h("li", { class: "note", role: "status" }, said)] : [];
   }
 
   // Other words in place of all terms of a kind.

@@ -41,13 +41,15 @@ class ImageStack extends HTMLElement {
   }
 
   // Show other frames, beginning in their middle.
-  load(frames, name) {
+  load(frames, name, modality = "") {
     this.play(false);
     this.reset();
     this.frames = frames;
     this.name = name;
     this.slider.max = Math.max(frames.length, 1);
     this.presets.value = "";
+    // The windows that have a name are those of Hounsfield units.
+    this.presets.hidden = modality !== "CT";
     this.toggleAttribute("data-single", frames.length < 2);
     say(this.message, frames.length ? "" : "No images in this series");
     if (frames.length) this.show(Math.floor((frames.length - 1) / 2));
@@ -109,7 +111,7 @@ class ImageStack extends HTMLElement {
       const { signal } = this.running;
       const { cache, loading } = this;
       const coming = ask(url, { accept: "image/jpeg, image/png;q=0.5", signal })
-        .then((response) => response.blob()).then((blob) => createImageBitmap(blob))
+        .then((response) => response.blob()).then(decoded)
         .then((picture) => {
           cache.set(url, picture);
           if (cache.size > KEPT) this.forget(cache);
@@ -166,7 +168,7 @@ class ImageStack extends HTMLElement {
   }
 
   preset(value) {
-    const chosen = PRESETS[value];
+    const chosen = this.presets.hidden ? undefined : PRESETS[value];
     this.window = value !== "" && chosen ? { center: chosen.center, width: chosen.width } : null;
     this.presets.value = this.window ? value : "";
     if (this.frames.length) this.redraw();
@@ -233,6 +235,11 @@ class ImageStack extends HTMLElement {
     this.stage.setPointerCapture(start.pointerId);
     for (const [name, action] of [["pointermove", move], ["pointerup", end], ["pointercancel", end]]) this.stage.addEventListener(name, action);
   }
+}
+
+async function decoded(blob) {
+  if (blob.type.startsWith("video/")) throw new Error("it is a video; download it, or open it in OHIF");
+  return createImageBitmap(blob);
 }
 
 customElements.define("image-stack", ImageStack);

@@ -18,7 +18,7 @@ export class StudyList {
   }
 
   reset() {
-    Object.assign(this, { pages: new Map(), wanted: new Set(), total: 0, exact: true, error: null, alike: false, uids: new Map() });
+    Object.assign(this, { pages: new Map(), wanted: new Set(), total: 0, exact: true, error: null, alike: false, uids: new Map(), pageError: null });
   }
 
   // Search anew. What is shown stays until the first page of the answer is there.
@@ -27,6 +27,7 @@ export class StudyList {
     this.running = new AbortController();
     const { signal } = this.running;
     this.busy = true;
+    this.changed();
     try {
       let found = await this.first(terms, sort, false, signal);
       const named = terms.some((term) => term.kind === "name" || term.kind === "referrer");
@@ -99,12 +100,16 @@ export class StudyList {
       // A cursor goes on behind the page before, whatever arrived meanwhile; a jump goes by number.
       const found = await this.archive.search(before?.next || this.path(this.sort, page), signal);
       if (signal.aborted) return;
+      this.pageError = null;
       this.take(page, found);
       if (!this.exact && !found.items.length) Object.assign(this, { total: page * PAGE, exact: true });
     } catch (error) {
       if (error.name === "AbortError") return;
-      setTimeout(() => this.wanted.delete(page), 2000);
       this.pageError = error;
+      setTimeout(() => {
+        this.wanted.delete(page);
+        if (!signal.aborted) this.changed();
+      }, 3000);
     }
     this.changed();
   }

@@ -91,6 +91,7 @@ class StudyTable extends HTMLElement {
     const { total } = list;
     const shown = list.ready && !list.error && total > 0;
     this.skeleton.hidden = Boolean(list.ready);
+    this.setAttribute("aria-busy", String(Boolean(list.busy)));
     this.scroller.hidden = !shown;
     this.showState(shown);
     this.grid.setAttribute("aria-rowcount", list.exact ? total + 1 : -1);

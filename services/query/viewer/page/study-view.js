@@ -12,6 +12,7 @@ import "./tag-list.js";
 
 const FIELDS = "includefield=StudyDescription,IssuerOfPatientID";
 const SERIES = "includefield=SeriesDescription,NumberOfSeriesRelatedInstances,SeriesDate,SeriesTime,BodyPartExamined";
+const AT_ONCE = 2;
 const TABS = { tags: "Tags", priors: "Other studies", times: "Times" };
 
 class StudyView extends HTMLElement {
@@ -133,6 +134,7 @@ class StudyView extends HTMLElement {
   // ---- series
 
   showStrip(series, signal) {
+    const waiting = [];
     this.strip.replaceChildren(...series.map((one) => {
       const uid = text(one, TAG.SeriesInstanceUID);
       const image = h("img", { alt: "", width: 72, height: 72, hidden: true });
@@ -144,9 +146,15 @@ class StudyView extends HTMLElement {
         h("span", { class: "spoken" }, "Series "),
         h("span", { class: "series-name" }, [text(one, TAG.SeriesNumber), name].filter(Boolean).join(" · ")),
         h("span", { class: "spoken" }, `, ${text(one, TAG.Modality)}, ${many} ${many === "1" ? "image" : "images"}`));
-      this.thumbnail(image, `${studyPath(this.uid)}/series/${encodeURIComponent(uid)}/thumbnail`, signal);
+      waiting.push([image, `${studyPath(this.uid)}/series/${encodeURIComponent(uid)}/thumbnail`]);
       return h("li", {}, button);
     }));
+    for (let worker = 0; worker < AT_ONCE; worker += 1) this.thumbnails(waiting, signal);
+  }
+
+  // A few at a time, in order: the images of the stack go through the same connections.
+  async thumbnails(waiting, signal) {
+    while (waiting.length && !signal.aborted) await this.thumbnail(...waiting.shift(), signal);
   }
 
   async thumbnail(image, path, signal) {
@@ -173,7 +181,7 @@ class StudyView extends HTMLElement {
       const found = await searchAll(`${base}/instances?limit=1000`, signal);
       if (signal.aborted || this.chosen !== uid) return;
       const instances = inOrder(found, TAG.InstanceNumber, TAG.SOPInstanceUID);
-      this.stack.load(frames(base, instances), text(series, TAG.SeriesDescription));
+      this.stack.load(frames(base, instances), text(series, TAG.SeriesDescription), text(series, TAG.Modality));
       if (!this.stack.frames.length && instances.length) this.tagsOf(`${base}/instances/${text(instances[0], TAG.SOPInstanceUID)}`);
     } catch (error) {
       if (error.name !== "AbortError") say(this.stack.message, `The images cannot be listed: ${error.message}`);
