@@ -42,7 +42,7 @@ lint: setup
 	@.venv/bin/lint-imports --no-logo
 
 check: lint ## lint, format, types, import rules, unit tests (under a minute)
-	@$(PY) -m pytest -q -n 2 tests/unit
+	@GANTRY_TESTS=quick $(PY) -m pytest -q -n 2 tests/unit
 
 format: setup ## format the code
 	@.venv/bin/ruff check --fix -q .
@@ -52,7 +52,7 @@ bench: setup peers ## measure against DCMTK, Orthanc and pynetdicom (docs/benchm
 	@$(PY) -m tests.bench
 
 docs: setup ## regenerate docs/settings.md, docs/metrics.md and the tables of docs/conformance.md
-	@$(PY) -m services.docs
+	@$(PY) -m gantry.services.docs.generate
 
 lock: setup ## pin the dependencies anew
 	@$(PY) -m pip install --quiet pip-tools

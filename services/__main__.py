@@ -7,21 +7,33 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
-    "serve": ("services.serve", "Start the archive: every role, or those named with --role."),
-    "health": ("services.health", "Ask the process on this machine how it is (for a container's HEALTHCHECK)."),
-    "demo": ("services.demo", "Store, find, get, move and commit real files, comparing every byte."),
-    "echo": ("libs.cli.store", "Verify that a DICOM peer answers (C-ECHO)."),
-    "store": ("libs.cli.store", "Send files and folders to an archive (C-STORE)."),
-    "find": ("libs.cli.query", "Search an archive (C-FIND)."),
-    "get": ("libs.cli.retrieve", "Fetch objects from an archive into a folder (C-GET)."),
-    "move": ("libs.cli.retrieve", "Ask an archive to send objects to another AE (C-MOVE)."),
-    "commit": ("libs.cli.commit", "Ask an archive to take responsibility for objects (storage commitment)."),
-    "sweep": ("services.upkeep_commands", "Find objects whose event was never told, and tell it."),
-    "reindex": ("services.upkeep_commands", "Build the search index anew beside the live one, and swap them."),
-    "verify": ("services.upkeep_commands", "Read stored objects again and compare them with what was acknowledged."),
-    "conflicts": ("services.upkeep_commands", "List UIDs that mean more than one object; fetch all sides."),
-    "restore": ("services.upkeep_commands", "Rebuild event log and search index from the object store alone."),
-    "ae": ("libs.cli.ae", "Known AE titles: who may do what, and where C-MOVE may send."),
+    "serve": ("gantry.services.commands.serve", "Start the archive: every role, or those named with --role."),
+    "health": (
+        "gantry.services.commands.health",
+        "Ask the process on this machine how it is (for a container's HEALTHCHECK).",
+    ),
+    "demo": ("gantry.services.commands.demo", "Store, find, get, move and commit real files, comparing every byte."),
+    "echo": ("gantry.cli.store", "Verify that a DICOM peer answers (C-ECHO)."),
+    "store": ("gantry.cli.store", "Send files and folders to an archive (C-STORE)."),
+    "find": ("gantry.cli.query", "Search an archive (C-FIND)."),
+    "get": ("gantry.cli.retrieve", "Fetch objects from an archive into a folder (C-GET)."),
+    "move": ("gantry.cli.retrieve", "Ask an archive to send objects to another AE (C-MOVE)."),
+    "commit": ("gantry.cli.commit", "Ask an archive to take responsibility for objects (storage commitment)."),
+    "sweep": ("gantry.services.commands.maintenance", "Find objects whose event was never told, and tell it."),
+    "reindex": (
+        "gantry.services.commands.maintenance",
+        "Build the search index anew beside the live one, and swap them.",
+    ),
+    "verify": (
+        "gantry.services.commands.maintenance",
+        "Read stored objects again and compare them with what was acknowledged.",
+    ),
+    "conflicts": ("gantry.services.commands.maintenance", "List UIDs that mean more than one object; fetch all sides."),
+    "restore": (
+        "gantry.services.commands.maintenance",
+        "Rebuild event log and search index from the object store alone.",
+    ),
+    "ae": ("gantry.cli.ae", "Known AE titles: who may do what, and where C-MOVE may send."),
 }
 
 

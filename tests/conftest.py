@@ -2,6 +2,7 @@
 machine they run on, and the real servers that a session started are ended with it (tests.support.servers)."""
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import servers
 
-settings.register_profile("gantry", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("gantry")
+_HEALTH = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("thorough", deadline=None, suppress_health_check=_HEALTH)
+settings.register_profile("quick", deadline=None, suppress_health_check=_HEALTH, max_examples=10)
+settings.load_profile(os.environ.get("GANTRY_TESTS", "thorough"))  # `make check` is quick
 
 _controls = False
 _closing_lines: list[str] = []

@@ -10,20 +10,22 @@ from pathlib import Path
 
 import click
 
-from libs.cli.output import json_option, print_json, print_table, status_words
-from libs.cli.peers import EXIT_FAILED
-from libs.cli.peers import in_words as failure_in_words
-from libs.common.config.document import read
-from libs.common.config.load import load_settings
-from libs.common.config.peers_file import add_peer, remove_peer
-from libs.common.config.policy import Admission, Destination, Peer, Permission, Policy, in_words, policy_of
-from libs.common.config.settings import Settings
-from libs.common.config.tls import client_context
-from libs.common.errors import ConfigError, GantryError
-from libs.common.net import Peer as NetPeer
-from libs.common.net import connect, scu
+from gantry.cli.output import json_option, print_json, print_table
+from gantry.cli.peers import EXIT_FAILED
+from gantry.cli.peers import in_words as failure_in_words
+from gantry.common.config.document import read
+from gantry.common.config.load import load_settings
+from gantry.common.config.peers_file import add_peer, remove_peer
+from gantry.common.config.policy import Admitted, Destination, KnownPeer, Permission, Policy, in_words, policy_of
+from gantry.common.config.settings import Settings
+from gantry.common.config.tls import client_context
+from gantry.common.dicom.standard.sop_classes import VERIFICATION
+from gantry.common.dicom.standard.transfer_syntaxes import IMPLICIT_LITTLE_ENDIAN
+from gantry.common.errors import ConfigError, GantryError
+from gantry.common.net import Peer as NetPeer
+from gantry.common.net import connect, scu
+from gantry.common.statuses import status_words
 
-_IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 _PERMISSIONS = click.Choice([permission.value for permission in Permission])
 
 
@@ -60,7 +62,7 @@ def list_peers(given: tuple[Settings, Path], as_json: bool) -> None:
     print_table(columns, [_row(peer) for peer in peers])
 
 
-def _row(peer: Peer) -> list[str]:
+def _row(peer: KnownPeer) -> list[str]:
     return [
         peer.ae_title,
         peer.host or "",
@@ -153,21 +155,21 @@ def _outwards(settings: Settings, contact: Destination | None, timeout: float) -
 
 async def _echo(ours: str, contact: Destination, tls: object, timeout: float) -> int:
     peer = NetPeer(contact.host, contact.port, contact.ae_title, ours, tls=tls, connect_timeout=timeout)  # type: ignore[arg-type]
-    async with connect(peer, [(scu.VERIFICATION, [_IMPLICIT_LITTLE_ENDIAN])]) as association:
+    async with connect(peer, [(VERIFICATION, [IMPLICIT_LITTLE_ENDIAN])]) as association:
         return await scu.echo(association, timeout=timeout)
 
 
-def _inwards(policy: Policy, peer: Peer) -> tuple[bool, str]:
+def _inwards(policy: Policy, peer: KnownPeer) -> tuple[bool, str]:
     """What the policy would say if it called from where its host is, or from the first range given."""
     addresses = _addresses(peer)
     if not addresses:
         return False, f"would be rejected: the name {peer.host} has no address"
     verdicts = {address: policy.admit(peer.ae_title, policy.ae_title, address, tls=peer.tls) for address in addresses}
-    admitted = [address for address, verdict in verdicts.items() if isinstance(verdict, Admission)]
+    admitted = [address for address, verdict in verdicts.items() if isinstance(verdict, Admitted)]
     rejected = [
         f"rejected when it calls from {address} ({verdict.result}/{verdict.source}/{verdict.reason}: {verdict.words})"
         for address, verdict in verdicts.items()
-        if not isinstance(verdict, Admission)
+        if not isinstance(verdict, Admitted)
     ]
     if not admitted:
         return False, f"would be {'; '.join(rejected)}"
@@ -175,7 +177,7 @@ def _inwards(policy: Policy, peer: Peer) -> tuple[bool, str]:
     return True, f"would be admitted from {', '.join(admitted)}; may {in_words(peer.may)}{also}"
 
 
-def _addresses(peer: Peer) -> list[str]:
+def _addresses(peer: KnownPeer) -> list[str]:
     if peer.host is None:
         return [str(peer.addresses[0].network_address)]
     try:

@@ -10,22 +10,34 @@ import click
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
-from libs.cli.files import DicomFile, look, walk
-from libs.cli.identifiers import BOTH, decode, encode
-from libs.cli.output import json_option, print_json, print_table, status_words
-from libs.cli.peers import EXIT_FAILED, calls_a_peer
-from libs.common.dimse import CommandField
-from libs.common.ids import new_uid
-from libs.common.net import MemorySink, Peer, Request, Sink, connect, scu
-from libs.common.ul import Ability
+from gantry.cli.files import DicomFile, look, walk
+from gantry.cli.identifiers import BOTH, decode, encode
+from gantry.cli.output import json_option, print_json, print_table
+from gantry.cli.peers import EXIT_FAILED, calls_a_peer
+from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT
+from gantry.common.dimse import CommandField
+from gantry.common.ids import new_uid
+from gantry.common.net import MemorySink, Peer, Request, Sink, connect, scu
+from gantry.common.statuses import (
+    CLASS_INSTANCE_CONFLICT,
+    DUPLICATE_TRANSACTION_UID,
+    NO_SUCH_OBJECT_INSTANCE,
+    PROCESSING_FAILURE,
+    RESOURCE_LIMITATION,
+    SOP_CLASS_NOT_SUPPORTED,
+    SUCCESS,
+    UNRECOGNISED_OPERATION,
+    status_words,
+)
+from gantry.common.ul import Ability
 
 REASONS = {
-    0x0110: "processing failure (damaged, other bytes are kept aside, or not known yet: the archive's log says which)",
-    0x0112: "no such object instance",
-    0x0119: "class-instance conflict",
-    0x0122: "SOP class not supported",
-    0x0131: "duplicate transaction UID",
-    0x0213: "resource limitation",
+    PROCESSING_FAILURE: "processing failure (damaged, conflicting, or not known yet: the archive's log says which)",
+    NO_SUCH_OBJECT_INSTANCE: "no such object instance",
+    CLASS_INSTANCE_CONFLICT: "class-instance conflict",
+    SOP_CLASS_NOT_SUPPORTED: "SOP class not supported",
+    DUPLICATE_TRANSACTION_UID: "duplicate transaction UID",
+    RESOURCE_LIMITATION: "resource limitation",
 }
 
 
@@ -33,7 +45,7 @@ class ReportService:
     """Takes N-EVENT-REPORTs of storage commitment (PS3.4 J.3.3), as the service class user."""
 
     def __init__(self) -> None:
-        self.abilities = {scu.STORAGE_COMMITMENT: Ability(frozenset(BOTH))}
+        self.abilities = {STORAGE_COMMITMENT: Ability(frozenset(BOTH))}
         self.reports: asyncio.Queue[Dataset] = asyncio.Queue()
 
     def receive(self, request: Request) -> Sink:
@@ -41,10 +53,10 @@ class ReportService:
 
     async def perform(self, request: Request) -> None:
         if request.command.field != CommandField.N_EVENT_REPORT_RQ:
-            await request.fail(0x0211, "only N-EVENT-REPORT is served here")
+            await request.fail(UNRECOGNISED_OPERATION, "only N-EVENT-REPORT is served here")
             return
         self.reports.put_nowait(decode(request.data, request.context))
-        await request.respond(0x0000)
+        await request.respond(SUCCESS)
 
     async def report_of(self, transaction_uid: str, timeout: float) -> Dataset | None:
         """The report of a transaction; None after `timeout` seconds."""
@@ -78,8 +90,8 @@ async def ask(
     is given), report."""
     service = ReportService()
     transaction = transaction or new_uid()
-    async with connect(peer, [(scu.STORAGE_COMMITMENT, BOTH)], services=[service]) as association:
-        context = scu.need_context(association, scu.STORAGE_COMMITMENT)
+    async with connect(peer, [(STORAGE_COMMITMENT, BOTH)], services=[service]) as association:
+        context = scu.need_context(association, STORAGE_COMMITMENT)
         information = encode(action_information(transaction, references), context)
         response = await scu.request_commitment(association, information, timeout=timeout)
         if response.status:

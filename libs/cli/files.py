@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from libs.common.dicom.part10 import needed, parse_meta
-from libs.common.errors import NotUnderstood
+from gantry.common.dicom.encoding.part10 import needed, parse_meta
+from gantry.common.errors import NotUnderstood
 
 _HEAD = 2048
 _MOST = 1 << 20

@@ -18,13 +18,12 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 from pydicom.tag import Tag
 
-from libs.cli.dates import as_da
-from libs.common.clock import SystemClock
-from libs.common.ul import AcceptedContext
+from gantry.cli.dates import as_da
+from gantry.common.clock import SystemClock
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
+from gantry.common.ul import AcceptedContext
 
-IMPLICIT_LE = "1.2.840.10008.1.2"
-EXPLICIT_LE = "1.2.840.10008.1.2.1"
-BOTH = (EXPLICIT_LE, IMPLICIT_LE)
+BOTH = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 
 FEW_COLUMNS = {
     "PATIENT": ("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
@@ -151,7 +150,7 @@ def _is_ascii(ds: Dataset) -> bool:
 def encode(ds: Dataset, context: AcceptedContext) -> bytes:
     """The identifier's bytes in the context's transfer syntax."""
     out = DicomBytesIO()
-    out.is_little_endian, out.is_implicit_VR = True, context.transfer_syntax == IMPLICIT_LE
+    out.is_little_endian, out.is_implicit_VR = True, context.transfer_syntax == IMPLICIT_LITTLE_ENDIAN
     with _without_warnings():
         write_dataset(out, ds)
     encoded: bytes = out.getvalue()
@@ -160,7 +159,9 @@ def encode(ds: Dataset, context: AcceptedContext) -> bytes:
 
 def decode(data: bytes, context: AcceptedContext) -> Dataset:
     """An identifier from a response."""
-    return read_dataset(BytesIO(data), is_implicit_VR=context.transfer_syntax == IMPLICIT_LE, is_little_endian=True)
+    return read_dataset(
+        BytesIO(data), is_implicit_VR=context.transfer_syntax == IMPLICIT_LITTLE_ENDIAN, is_little_endian=True
+    )
 
 
 def text(ds: Dataset, keyword: str) -> str:

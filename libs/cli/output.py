@@ -16,46 +16,6 @@ from rich.table import Table
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per line.")
 
-STATUS_WORDS = {
-    0x0000: "success",
-    0x0105: "no such attribute",
-    0x0106: "invalid attribute value",
-    0x0107: "attribute list error",
-    0x0110: "processing failure",
-    0x0111: "duplicate SOP instance",
-    0x0112: "no such object instance",
-    0x0115: "invalid argument value",
-    0x0117: "invalid object instance",
-    0x0118: "no such SOP class",
-    0x0119: "class-instance conflict",
-    0x0122: "SOP class not supported",
-    0x0124: "not authorised",
-    0x0131: "duplicate transaction UID",
-    0x0210: "duplicate invocation",
-    0x0211: "unrecognised operation",
-    0x0212: "mistyped argument",
-    0x0213: "resource limitation",
-    0xA700: "out of resources",
-    0xA701: "out of resources: cannot count matches",
-    0xA702: "out of resources: cannot perform sub-operations",
-    0xA801: "move destination unknown",
-    0xA900: "data set does not match SOP class",
-    0xB000: "warning",
-    0xB006: "elements discarded",
-    0xB007: "data set does not match SOP class (kept)",
-    0xFE00: "cancelled",
-    0xFF00: "pending",
-    0xFF01: "pending: some optional keys were ignored",
-}
-
-
-def status_words(status: int) -> str:
-    """A DIMSE status for a person (PS3.7 Annex C, PS3.4 B.2.3, C.4)."""
-    words = STATUS_WORDS.get(status)
-    if words is None:
-        words = {0xA: "refused", 0xB: "warning", 0xC: "cannot understand"}.get(status >> 12, "failure")
-    return f"{status:04X}H {words}"
-
 
 def print_json(value: Any) -> None:
     """One JSON object on a line of its own."""

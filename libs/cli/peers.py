@@ -12,7 +12,7 @@ from typing import Any
 import click
 import uvloop
 
-from libs.common.errors import (
+from gantry.common.errors import (
     AssociationAborted,
     AssociationRejected,
     ConnectionFailed,
@@ -20,8 +20,8 @@ from libs.common.errors import (
     GantryError,
     PeerTimeout,
 )
-from libs.common.ids import is_ae_title
-from libs.common.net import Peer
+from gantry.common.ids import is_ae_title
+from gantry.common.net import Peer
 
 EXIT_FAILED = 1
 """Some of what was asked for did not succeed."""

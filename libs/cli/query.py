@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import click
 from pydicom.dataset import Dataset
 
-from libs.cli.identifiers import (
+from gantry.cli.identifiers import (
     BOTH,
     DEFAULT_KEYS,
     FEW_COLUMNS,
@@ -20,10 +20,12 @@ from libs.cli.identifiers import (
     shown,
     text,
 )
-from libs.cli.output import json_option, print_columns, print_csv, print_json, status_words
-from libs.cli.peers import EXIT_FAILED, calls_a_peer
-from libs.common.dimse import Element
-from libs.common.net import Association, Peer, connect, scu
+from gantry.cli.output import json_option, print_columns, print_csv, print_json
+from gantry.cli.peers import EXIT_FAILED, calls_a_peer
+from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
+from gantry.common.dimse import Element
+from gantry.common.net import Association, Peer, connect, scu
+from gantry.common.statuses import CANCELLED, CANNOT_UNDERSTAND, PENDING_WARNING, SUCCESS, is_pending, status_words
 
 _EXTENDED = ("relational", "date-time", "fuzzy", "timezone", "multi-frame", "empty", "multiple")
 """The fields of PS3.4 table C.5-1, in their order."""
@@ -31,12 +33,12 @@ _NOT_SHOWN = ("QueryRetrieveLevel", "SpecificCharacterSet", "RetrieveAETitle", "
 
 
 @dataclass(slots=True)
-class Found:
+class FindResult:
     """What an archive answered: matches, the final status, and comments. `ignored` tells that it warned of optional
     keys that it does not support (FF01H)."""
 
     matches: list[Dataset] = field(default_factory=list)
-    status: int = 0xC000
+    status: int = CANNOT_UNDERSTAND
     comment: str = "no final response"
     ignored: bool = False
     warning: str = ""
@@ -48,16 +50,16 @@ class Found:
 
 async def ask(
     association: Association, root: str, query: Dataset, *, timeout: float, limit: int | None = None
-) -> Found:
+) -> FindResult:
     """C-FIND. Past `limit` matches the peer is asked to stop (C-CANCEL)."""
     context = scu.need_context(association, root)
-    found = Found()
+    found = FindResult()
     async for response, data in scu.find(association, root, encode(query, context), timeout=timeout):
         comment = response.text(Element.ERROR_COMMENT)
-        if response.status & 0xFF00 != 0xFF00:
+        if not is_pending(response.status):
             found.status, found.comment = response.status, comment
             return found
-        if response.status == 0xFF01:
+        if response.status == PENDING_WARNING:
             found.ignored, found.warning = True, found.warning or comment
         if limit is None or len(found.matches) < limit:
             found.matches.append(decode(data, context))
@@ -118,7 +120,7 @@ async def find(
     gantry find GANTRY@127.0.0.1 -x relational -l SERIES -k RequestAttributesSequence.ScheduledProcedureStepID=S1
     """
     level = level.upper()
-    root = root_for(level, patient_root, scu.PATIENT_ROOT_FIND, scu.STUDY_ROOT_FIND)
+    root = root_for(level, patient_root, PATIENT_ROOT_FIND, STUDY_ROOT_FIND)
     given = [keyword_of(key) for key in keys]
     query = identifier(level, [*(k for k in DEFAULT_KEYS[level] if k not in given), *keys])
     offered = bytes(name in extended for name in _EXTENDED)
@@ -143,13 +145,13 @@ async def find(
     return _conclude(found, level, given)
 
 
-def _conclude(found: Found, level: str, given: Sequence[str]) -> int:
+def _conclude(found: FindResult, level: str, given: Sequence[str]) -> int:
     """Say on standard error what was not done as it was asked for; the exit code."""
     if found.ignored:
         names = ", ".join(found.ignored_keys(given)) or "some optional keys"
         comment = f": {found.warning}" if found.warning else ""
-        click.echo(f"gantry: the archive ignored {names} ({status_words(0xFF01)}){comment}", err=True)
-    if found.status in (0x0000, 0xFE00):
+        click.echo(f"gantry: the archive ignored {names} ({status_words(PENDING_WARNING)}){comment}", err=True)
+    if found.status in (SUCCESS, CANCELLED):
         return 0
     said = f"{status_words(found.status)}: {found.comment}" if found.comment else status_words(found.status)
     click.echo(f"gantry: the archive answered {said}", err=True)

@@ -9,34 +9,60 @@ from pathlib import Path
 
 import click
 
-from libs.cli.identifiers import BOTH, LEVELS, encode, identifier
-from libs.cli.output import json_option, print_json, status_words
-from libs.cli.peers import EXIT_FAILED, Verb, calls_a_peer
-from libs.cli.query import find_all, root_for
-from libs.common.dicom.part10 import file_meta
-from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
-from libs.common.dimse import Command, CommandField, Element
-from libs.common.errors import PeerError
-from libs.common.ids import is_uid
-from libs.common.net import Peer, Request, Sink, connect, scu
-from libs.common.ul import Ability, RoleSelection
+from gantry.cli.identifiers import BOTH, LEVELS, encode, identifier
+from gantry.cli.output import json_option, print_json
+from gantry.cli.peers import EXIT_FAILED, Verb, calls_a_peer
+from gantry.cli.query import find_all, root_for
+from gantry.common.dicom.encoding.part10 import file_meta
+from gantry.common.dicom.standard.sop_classes import (
+    PATIENT_ROOT_FIND,
+    PATIENT_ROOT_GET,
+    PATIENT_ROOT_MOVE,
+    STORAGE_SOP_CLASSES,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+)
+from gantry.common.dicom.standard.transfer_syntaxes import (
+    DEFLATED_EXPLICIT_LITTLE_ENDIAN,
+    EXPLICIT_BIG_ENDIAN,
+    EXPLICIT_LITTLE_ENDIAN,
+    HTJ2K_LOSSLESS,
+    IMPLICIT_LITTLE_ENDIAN,
+    JPEG_2000,
+    JPEG_2000_LOSSLESS,
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
+    JPEG_LS_LOSSLESS,
+    JPEG_LS_NEAR_LOSSLESS,
+    MPEG4_HIGH_41,
+    RLE_LOSSLESS,
+)
+from gantry.common.dimse import Command, CommandField, Element
+from gantry.common.errors import PeerError
+from gantry.common.ids import is_uid
+from gantry.common.net import Peer, Request, Sink, connect, scu
+from gantry.common.statuses import CANNOT_UNDERSTAND, SUCCESS, UNRECOGNISED_OPERATION, status_words
+from gantry.common.ul import Ability, RoleSelection
 
 _TRANSFER_SYNTAXES = (
-    "1.2.840.10008.1.2.1",
-    "1.2.840.10008.1.2",
-    "1.2.840.10008.1.2.1.99",
-    "1.2.840.10008.1.2.2",
-    "1.2.840.10008.1.2.4.50",
-    "1.2.840.10008.1.2.4.51",
-    "1.2.840.10008.1.2.4.57",
-    "1.2.840.10008.1.2.4.70",
-    "1.2.840.10008.1.2.4.80",
-    "1.2.840.10008.1.2.4.81",
-    "1.2.840.10008.1.2.4.90",
-    "1.2.840.10008.1.2.4.91",
-    "1.2.840.10008.1.2.4.102",
-    "1.2.840.10008.1.2.4.201",
-    "1.2.840.10008.1.2.5",
+    EXPLICIT_LITTLE_ENDIAN,
+    IMPLICIT_LITTLE_ENDIAN,
+    DEFLATED_EXPLICIT_LITTLE_ENDIAN,
+    EXPLICIT_BIG_ENDIAN,
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
+    JPEG_LS_LOSSLESS,
+    JPEG_LS_NEAR_LOSSLESS,
+    JPEG_2000_LOSSLESS,
+    JPEG_2000,
+    MPEG4_HIGH_41,
+    HTJ2K_LOSSLESS,
+    RLE_LOSSLESS,
 )
 _MAX_CONTEXTS = 127
 
@@ -97,7 +123,7 @@ async def move(
     timeout: float,
 ) -> int:
     """Ask an archive to send objects to another AE (C-MOVE)."""
-    root = root_for(level, patient_root, scu.PATIENT_ROOT_MOVE, scu.STUDY_ROOT_MOVE)
+    root = root_for(level, patient_root, PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE)
     final: Command | None = None
     async with connect(peer, [(root, BOTH)]) as association:
         context = scu.need_context(association, root)
@@ -121,14 +147,14 @@ class FolderService:
     async def perform(self, request: Request) -> None:
         sink = request.sink
         if not isinstance(sink, _FileSink) or request.command.field != CommandField.C_STORE_RQ:
-            await request.fail(0x0211, "only C-STORE is served here")
+            await request.fail(UNRECOGNISED_OPERATION, "only C-STORE is served here")
             return
         path = sink.finish()
         if path is None:
-            await request.fail(0xC000, "the SOP instance UID is not a UID")
+            await request.fail(CANNOT_UNDERSTAND, "the SOP instance UID is not a UID")
             return
         self.received.append(path)
-        await request.respond(0x0000)
+        await request.respond(SUCCESS)
 
 
 class _FileSink:
@@ -165,7 +191,7 @@ async def classes_of(peer: Peer, level: str, keys: Sequence[str], timeout: float
     """The SOP classes that a retrieval will meet, from SOP Classes in Study or the instances themselves; empty where
     the archive does not tell."""
     found: Counter[str] = Counter()
-    root = root_for(level, level == "PATIENT", scu.PATIENT_ROOT_FIND, scu.STUDY_ROOT_FIND)
+    root = root_for(level, level == "PATIENT", PATIENT_ROOT_FIND, STUDY_ROOT_FIND)
     if level in ("PATIENT", "STUDY"):
         query = identifier("STUDY", [*keys, "SOPClassesInStudy"] + ([] if _names(keys) else ["StudyInstanceUID"]))
     else:
@@ -235,7 +261,7 @@ async def get(
     """Fetch objects from an archive into a folder (C-GET), as they are stored where the archive can."""
     level = level.upper()
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
-    root = root_for(level, patient_root, scu.PATIENT_ROOT_GET, scu.STUDY_ROOT_GET)
+    root = root_for(level, patient_root, PATIENT_ROOT_GET, STUDY_ROOT_GET)
     classes = await classes_of(peer, level, keys, timeout) or _usual_classes()
     service = FolderService(folder, classes)
     loop = asyncio.get_running_loop()

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import click
 
-from libs.cli.files import DicomFile, FileSource, Skipped, look, walk
-from libs.cli.output import json_option, print_json, progress_bar, status_words
-from libs.cli.peers import EXIT_FAILED, calls_a_peer
-from libs.common.errors import AssociationAborted, GantryError, PeerTimeout
-from libs.common.net import Association, Peer, connect, scu
+from gantry.cli.files import DicomFile, FileSource, Skipped, look, walk
+from gantry.cli.output import json_option, print_json, progress_bar
+from gantry.cli.peers import EXIT_FAILED, calls_a_peer
+from gantry.common.dicom.standard.sop_classes import VERIFICATION
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
+from gantry.common.errors import AssociationAborted, GantryError, PeerTimeout
+from gantry.common.net import Association, Peer, connect, scu
+from gantry.common.statuses import status_words
 
 _MAX_CONTEXTS = 128
 
@@ -26,7 +29,7 @@ async def echo(peer: Peer, as_json: bool, timeout: float) -> int:
     """Verify that a DICOM peer answers (C-ECHO)."""
     loop = asyncio.get_running_loop()
     started = loop.time()
-    async with connect(peer, [(scu.VERIFICATION, ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"])]) as association:
+    async with connect(peer, [(VERIFICATION, [IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN])]) as association:
         status = await scu.echo(association, timeout=timeout)
     if as_json:
         seconds = round(loop.time() - started, 4)

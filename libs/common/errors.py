@@ -26,12 +26,22 @@ Messages are lower-case facts without patient data; what a person should do abou
 
 from __future__ import annotations
 
+from gantry.common.statuses import (
+    CANNOT_UNDERSTAND,
+    DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
+    NO_SUCH_OBJECT_INSTANCE,
+    NOT_AUTHORISED,
+    OUT_OF_RESOURCES,
+    PROCESSING_FAILURE,
+    SOP_CLASS_NOT_SUPPORTED,
+)
+
 
 class GantryError(Exception):
     """Root of everything that Gantry raises on purpose."""
 
     retryable = False
-    dicom_status = 0x0110
+    dicom_status = PROCESSING_FAILURE
     """The DIMSE status a peer gets for it where nothing more precise applies (PS3.7 Annex C: processing failure)."""
 
 
@@ -39,7 +49,7 @@ class DependencyUnavailable(GantryError):
     """`dependency` ("object store", "event log", "index") is away, full or too slow; nothing was promised."""
 
     retryable = True
-    dicom_status = 0xA700
+    dicom_status = OUT_OF_RESOURCES
 
     def __init__(self, dependency: str, reason: str) -> None:
         super().__init__(f"{dependency} unavailable: {reason}")
@@ -50,7 +60,7 @@ class DependencyUnavailable(GantryError):
 class NotFound(GantryError):
     """What was asked for is not there."""
 
-    dicom_status = 0x0112
+    dicom_status = NO_SUCH_OBJECT_INSTANCE
 
 
 class Corrupt(GantryError):
@@ -60,37 +70,37 @@ class Corrupt(GantryError):
 class RefusedDataSet(GantryError):
     """A data set that will not be kept; `dicom_status` is the C-STORE status of PS3.4 B.2.3."""
 
-    dicom_status = 0xC000
+    dicom_status = CANNOT_UNDERSTAND
 
 
 class MismatchedDataSet(RefusedDataSet):
     """PS3.4 B.2.3: data set does not match SOP class (A9xxH); here also: UIDs that differ from the command's."""
 
-    dicom_status = 0xA900
+    dicom_status = DATA_SET_DOES_NOT_MATCH_SOP_CLASS
 
 
 class NotUnderstood(RefusedDataSet):
     """PS3.4 B.2.3: cannot understand (CxxxH)."""
 
-    dicom_status = 0xC000
+    dicom_status = CANNOT_UNDERSTAND
 
 
 class ClassNotSupported(RefusedDataSet):
     """PS3.7 C.5.6: SOP class not supported (0122H)."""
 
-    dicom_status = 0x0122
+    dicom_status = SOP_CLASS_NOT_SUPPORTED
 
 
 class NotAuthorised(RefusedDataSet):
     """PS3.7 C.4.20: refused: not authorised (0124H)."""
 
-    dicom_status = 0x0124
+    dicom_status = NOT_AUTHORISED
 
 
 class TooLarge(RefusedDataSet):
     """PS3.4 B.2.3: out of resources (A7xxH), because a configured limit is reached."""
 
-    dicom_status = 0xA700
+    dicom_status = OUT_OF_RESOURCES
 
 
 class IdentifierError(GantryError):

@@ -44,7 +44,7 @@ def is_ae_title(value: str) -> bool:
 
 
 def require_object_key(key: str) -> None:
-    """Raise `ValueError` for what is no key of an object (`libs.common.ports.blobs`)."""
+    """Raise `ValueError` for what is no key of an object (`gantry.common.ports.blobs`)."""
     if len(key) > 1024 or _OBJECT_KEY.fullmatch(key) is None:
         raise ValueError("not an object key")
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from libs.common.clock import Clock
-from libs.common.config.settings import Commitment
-from libs.common.net import Service
-from libs.common.net.scu import STORAGE_COMMITMENT
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import ReadIndex
-from libs.common.ports.log import EventLog
-from libs.common.runtime.losses import Losses
-from libs.common.telemetry.metrics import Metrics
-from libs.common.ul import Ability
-from services.commitment.checks import Checks
-from services.commitment.handlers import CommitmentService
-from services.commitment.reports import Contacts, Reports
-from services.commitment.snapshots import Snapshots
-from services.commitment.transactions import Ledger
-from services.commitment.wire import TRANSFER_SYNTAXES
-from services.commitment.worker import KEEP_AFTER, CommitmentWorker
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Commitment
+from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT
+from gantry.common.net import Service
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import ReadIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.losses import Losses
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.ul import Ability
+from gantry.services.commitment.checks import Checks
+from gantry.services.commitment.n_action import CommitmentService
+from gantry.services.commitment.reports import Contacts, Reports
+from gantry.services.commitment.snapshots import Snapshots
+from gantry.services.commitment.transactions import Ledger
+from gantry.services.commitment.wire import TRANSFER_SYNTAXES
+from gantry.services.commitment.worker import KEEP_AFTER, CommitmentWorker
 
 
 async def build(

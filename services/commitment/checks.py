@@ -10,21 +10,18 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
-from libs.common.clock import Clock
-from libs.common.config.settings import Commitment
-from libs.common.errors import DependencyUnavailable
-from libs.common.events import INDEXERS, TOPICS, CommitmentFailure, CommitmentReference, InstanceStored
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import Location, ReadIndex
-from libs.common.ports.log import EventLog
-from libs.common.runtime.backoff import Delays
-from libs.common.runtime.integrity import Damage, examine
-from libs.common.runtime.losses import Losses, instance_of
-from libs.common.telemetry.logs import get_logger
-
-PROCESSING_FAILURE = 0x0110
-NO_SUCH_OBJECT_INSTANCE = 0x0112
-CLASS_INSTANCE_CONFLICT = 0x0119
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Commitment
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import INDEXERS, TOPICS, CommitmentFailure, CommitmentReference, InstanceStored
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import Location, ReadIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.integrity import Damage, examine
+from gantry.common.runtime.losses import Losses, instance_of
+from gantry.common.statuses import CLASS_INSTANCE_CONFLICT, NO_SUCH_OBJECT_INSTANCE, PROCESSING_FAILURE
+from gantry.common.telemetry.logs import get_logger
 
 _PAGE = 1000
 _INSTANCES = TOPICS[InstanceStored].name

@@ -11,12 +11,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from libs.common.config.settings import Commitment
-from libs.common.errors import ConnectionFailed, PeerError
-from libs.common.events import CommitmentFailure, CommitmentReference, CommitmentRequested
-from libs.common.net import Association, Peer, connect, scu
-from libs.common.ul import RoleSelection
-from services.commitment.wire import TRANSFER_SYNTAXES, encode_event_information
+from gantry.common.config.settings import Commitment
+from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT
+from gantry.common.errors import ConnectionFailed, PeerError
+from gantry.common.events import CommitmentFailure, CommitmentReference, CommitmentRequested
+from gantry.common.net import Association, Peer, connect, scu
+from gantry.common.ul import RoleSelection
+from gantry.services.commitment.wire import TRANSFER_SYNTAXES, encode_event_information
 
 ALL_COMMITTED = 1
 FAILURES_EXIST = 2
@@ -49,8 +50,8 @@ class Reports:
         peer = self._contacts(request.calling_ae_title, request.called_ae_title)
         if peer is None:
             raise ConnectionFailed("the policy names no host and port for the requester")
-        role = RoleSelection(scu.STORAGE_COMMITMENT, False, True)
-        proposed = [(scu.STORAGE_COMMITMENT, TRANSFER_SYNTAXES)]
+        role = RoleSelection(STORAGE_COMMITMENT, False, True)
+        proposed = [(STORAGE_COMMITMENT, TRANSFER_SYNTAXES)]
         # One association to a peer at a time: many reports may be due when it comes back.
         async with self._calling[peer.called_ae_title], connect(peer, proposed, roles=[role]) as association:
             await self._report(association, request, failures)
@@ -59,7 +60,7 @@ class Reports:
         self, association: Association, request: CommitmentRequested, failures: Sequence[CommitmentFailure]
     ) -> None:
         contexts = association.contexts.values()
-        context = next((cx for cx in contexts if cx.abstract_syntax == scu.STORAGE_COMMITMENT), None)
+        context = next((cx for cx in contexts if cx.abstract_syntax == STORAGE_COMMITMENT), None)
         syntax = context.transfer_syntax if context is not None else TRANSFER_SYNTAXES[0]
         data = await asyncio.to_thread(_event_information, request, failures, syntax)
         event_type = FAILURES_EXIST if failures else ALL_COMMITTED

@@ -15,18 +15,18 @@ import zlib
 import msgpack
 from blake3 import blake3
 
-from libs.common.clock import Clock
-from libs.common.errors import Corrupt, NotFound
-from libs.common.ids import Receipt
-from libs.common.ports.blobs import BlobStore, read_whole
-from libs.common.telemetry.logs import get_logger
-from services.commitment.transactions import Snapshot
+from gantry.common.clock import Clock
+from gantry.common.errors import Corrupt, NotFound
+from gantry.common.ids import Receipt
+from gantry.common.ports.blobs import BlobStore, read_whole
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.commitment.transactions import Snapshot
 
 ROOT = "state/commitment/"
 _MAGIC = b"GANTRYTXN1\n"
 _HEAD = len(_MAGIC) + 64
 _KEPT = 3
-_said = get_logger("commitment")
+logger = get_logger("commitment")
 
 
 def pack(snapshot: Snapshot) -> bytes:
@@ -59,7 +59,7 @@ class Snapshots:
             except NotFound:
                 continue  # somebody wrote newer ones meanwhile
             except Corrupt as error:
-                _said.error("snapshot of transactions cannot be read", key=key, error=error)
+                logger.error("snapshot of transactions cannot be read", key=key, error=error)
         return None
 
     async def keep(self, snapshot: Snapshot) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from libs.common.events import CommitmentReported, CommitmentRequested, Event
-from libs.common.ports.log import Record
+from gantry.common.events import CommitmentReported, CommitmentRequested, Event
+from gantry.common.ports.log import Record
 
 REMEMBERED_US = 90 * 24 * 3600 * 1_000_000
 """How long a transaction UID is remembered after its report."""

@@ -10,35 +10,41 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from libs.common.dicom.identifiers import writer_for
-from libs.common.dicom.syntax import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, Syntax, read_element, syntax_of
-from libs.common.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN, encoding_of
-from libs.common.errors import GantryError, NotUnderstood
-from libs.common.events import CommitmentFailure, CommitmentReference
-from libs.common.ids import is_uid
+from gantry.common.dicom.encoding.syntax import UNDEFINED, Syntax, read_element, syntax_of
+from gantry.common.dicom.query.identifiers import writer_for
+from gantry.common.dicom.standard.tags import (
+    FAILED_SOP_SEQUENCE,
+    FAILURE_REASON,
+    ITEM,
+    ITEM_DELIMITATION_ITEM,
+    REFERENCED_SOP_CLASS_UID,
+    REFERENCED_SOP_INSTANCE_UID,
+    REFERENCED_SOP_SEQUENCE,
+    RETRIEVE_AE_TITLE,
+    SEQUENCE_DELIMITATION_ITEM,
+    TRANSACTION_UID,
+)
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN, encoding_of
+from gantry.common.errors import GantryError, NotUnderstood
+from gantry.common.events import CommitmentFailure, CommitmentReference
+from gantry.common.ids import is_uid
+from gantry.common.statuses import INVALID_ARGUMENT_VALUE, RESOURCE_LIMITATION
 
 TRANSFER_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 
-_RETRIEVE_AE_TITLE = 0x00080054
-_REFERENCED_SOP_CLASS_UID = 0x00081150
-_REFERENCED_SOP_INSTANCE_UID = 0x00081155
-_TRANSACTION_UID = 0x00081195
-_FAILURE_REASON = 0x00081197
-_FAILED_SOP_SEQUENCE = 0x00081198
-_REFERENCED_SOP_SEQUENCE = 0x00081199
 _MAX_DEPTH = 16
 
 
 class TooManyReferences(GantryError):
     """PS3.7 C.4.23: resource limitation."""
 
-    dicom_status = 0x0213
+    dicom_status = RESOURCE_LIMITATION
 
 
 class InvalidRequest(GantryError):
     """PS3.7 C.5.6: invalid argument value."""
 
-    dicom_status = 0x0115
+    dicom_status = INVALID_ARGUMENT_VALUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +62,9 @@ def decode_action_information(data: bytes, transfer_syntax_uid: str, max_referen
     references: dict[CommitmentReference, None] = {}
     try:
         for tag, _, start, end in _elements(data, 0, len(data), syntax):
-            if tag == _TRANSACTION_UID:
+            if tag == TRANSACTION_UID:
                 transaction = _uid(data, start, end)
-            elif tag == _REFERENCED_SOP_SEQUENCE:
+            elif tag == REFERENCED_SOP_SEQUENCE:
                 for reference in _references(data, start, end, syntax):
                     references[reference] = None
                     if len(references) > max_references:
@@ -83,24 +89,24 @@ def encode_event_information(
     write = writer_for(encoding_of(transfer_syntax_uid))
     explicit = encoding_of(transfer_syntax_uid).explicit
     parts = [
-        write(_RETRIEVE_AE_TITLE, _padded(retrieve_ae_title, b" ")),
-        write(_TRANSACTION_UID, _padded(transaction_uid, b"\0")),
+        write(RETRIEVE_AE_TITLE, _padded(retrieve_ae_title, b" ")),
+        write(TRANSACTION_UID, _padded(transaction_uid, b"\0")),
     ]
     if failed:
         items = [
-            write(_REFERENCED_SOP_CLASS_UID, _padded(failure.sop_class_uid, b"\0"))
-            + write(_REFERENCED_SOP_INSTANCE_UID, _padded(failure.sop_instance_uid, b"\0"))
-            + write(_FAILURE_REASON, struct.pack("<H", failure.reason))
+            write(REFERENCED_SOP_CLASS_UID, _padded(failure.sop_class_uid, b"\0"))
+            + write(REFERENCED_SOP_INSTANCE_UID, _padded(failure.sop_instance_uid, b"\0"))
+            + write(FAILURE_REASON, struct.pack("<H", failure.reason))
             for failure in failed
         ]
-        parts += _sequence(_FAILED_SOP_SEQUENCE, items, explicit)
+        parts += _sequence(FAILED_SOP_SEQUENCE, items, explicit)
     if committed:
         items = [
-            write(_REFERENCED_SOP_CLASS_UID, _padded(reference.sop_class_uid, b"\0"))
-            + write(_REFERENCED_SOP_INSTANCE_UID, _padded(reference.sop_instance_uid, b"\0"))
+            write(REFERENCED_SOP_CLASS_UID, _padded(reference.sop_class_uid, b"\0"))
+            + write(REFERENCED_SOP_INSTANCE_UID, _padded(reference.sop_instance_uid, b"\0"))
             for reference in committed
         ]
-        parts += _sequence(_REFERENCED_SOP_SEQUENCE, items, explicit)
+        parts += _sequence(REFERENCED_SOP_SEQUENCE, items, explicit)
     return b"".join(parts)
 
 
@@ -120,13 +126,13 @@ def _references(data: bytes, start: int, end: int, syntax: Syntax) -> Iterator[C
     for tag, _, item_start, item_end in _elements(data, start, end, syntax):
         if tag != ITEM:
             raise NotUnderstood("no item where a sequence wants one")
-        names = {_REFERENCED_SOP_CLASS_UID: "", _REFERENCED_SOP_INSTANCE_UID: ""}
+        names = {REFERENCED_SOP_CLASS_UID: "", REFERENCED_SOP_INSTANCE_UID: ""}
         for inner, _, value_start, value_end in _elements(data, item_start, item_end, syntax):
             if inner in names:
                 names[inner] = _uid(data, value_start, value_end)
         if not all(names.values()):
             raise NotUnderstood("a reference without its class or instance uid")
-        yield CommitmentReference(names[_REFERENCED_SOP_CLASS_UID], names[_REFERENCED_SOP_INSTANCE_UID])
+        yield CommitmentReference(names[REFERENCED_SOP_CLASS_UID], names[REFERENCED_SOP_INSTANCE_UID])
 
 
 def _elements(data: bytes, pos: int, end: int, syntax: Syntax, depth: int = 0) -> Iterator[tuple[int, int, int, int]]:
@@ -143,7 +149,7 @@ def _elements(data: bytes, pos: int, end: int, syntax: Syntax, depth: int = 0) -
             after = start + length
             if after > end:
                 raise NotUnderstood("an element is cut off")
-            if tag not in (ITEM_END, SEQUENCE_END):
+            if tag not in (ITEM_DELIMITATION_ITEM, SEQUENCE_DELIMITATION_ITEM):
                 yield tag, pos, start, after
         pos = after
 
@@ -157,7 +163,7 @@ def _end_of_undefined(data: bytes, pos: int, end: int, syntax: Syntax, depth: in
         if read is None:
             break
         tag, _, length, start = read
-        if tag in (ITEM_END, SEQUENCE_END):
+        if tag in (ITEM_DELIMITATION_ITEM, SEQUENCE_DELIMITATION_ITEM):
             return start
         pos = _end_of_undefined(data, start, end, syntax, depth + 1) if length == UNDEFINED else start + length
     raise NotUnderstood("a delimiter is missing")

@@ -18,20 +18,20 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from libs.common.clock import Clock
-from libs.common.config.settings import Commitment
-from libs.common.errors import DependencyUnavailable, PeerError, UndecodableEvent
-from libs.common.events import CommitmentFailure, CommitmentReported, CommitmentRequested, Event, decode
-from libs.common.net import Association
-from libs.common.ports.log import Consumer, EventLog, Record
-from libs.common.runtime.backoff import Delays
-from libs.common.runtime.failpoints import FailPoint, reach
-from libs.common.telemetry.logs import get_logger
-from libs.common.telemetry.metrics import Metrics
-from services.commitment.checks import Checks
-from services.commitment.reports import Reports
-from services.commitment.snapshots import Snapshots
-from services.commitment.transactions import Ledger, Offsets
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Commitment
+from gantry.common.errors import DependencyUnavailable, PeerError, UndecodableEvent
+from gantry.common.events import CommitmentFailure, CommitmentReported, CommitmentRequested, Event, decode
+from gantry.common.net import Association
+from gantry.common.ports.log import Consumer, EventLog, Record
+from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.commitment.checks import Checks
+from gantry.services.commitment.reports import Reports
+from gantry.services.commitment.snapshots import Snapshots
+from gantry.services.commitment.transactions import Ledger, Offsets
 
 T = TypeVar("T")
 Checked = list[CommitmentFailure]
@@ -85,7 +85,7 @@ class CommitmentWorker:
         self._held: dict[str, list[Record]] = {}
         """By transaction, the records that nobody may commit past yet."""
         self._long_held: set[str] = set()
-        self._said = get_logger("commitment")
+        self._logger = get_logger("commitment")
 
     async def remember(self) -> None:
         """Learn which transactions there were, before the service answers its first request. Waits for stores that are
@@ -162,7 +162,7 @@ class CommitmentWorker:
                 if self._held.get(uid) is held:
                     self._let_go(uid, offsets)
         except DependencyUnavailable as error:
-            self._said.warning("what is known of transactions was not kept", error=error)
+            self._logger.warning("what is known of transactions was not kept", error=error)
             return
         self._heard = 0.0
         self._long_held = set(self._held)
@@ -175,7 +175,7 @@ class CommitmentWorker:
                 await self._finish(request, failures)
         except Exception as error:
             # A fault of ours must not end the other transactions; this one is taken up again at the next start.
-            self._said.error("transaction failed", error=error, transaction_uid=request.transaction_uid)
+            self._logger.error("transaction failed", error=error, transaction_uid=request.transaction_uid)
             return
         del self._begun[request.transaction_uid]
         self._let_go(request.transaction_uid, offsets)
@@ -237,9 +237,9 @@ class CommitmentWorker:
                 self._metrics.commitment_reports.labels("delivered").inc()
                 await self._reported(request, failures, True)
         except PeerError as error:
-            self._said.info("no report on the requesting association", error=error)
+            self._logger.info("no report on the requesting association", error=error)
         except Exception as error:
-            self._said.error("transaction failed", error=error, transaction_uid=request.transaction_uid)
+            self._logger.error("transaction failed", error=error, transaction_uid=request.transaction_uid)
         finally:
             if not outcome.done():
                 outcome.set_result(failures)
@@ -257,7 +257,7 @@ class CommitmentWorker:
                 waited = (self._clock.now_us() - request.requested_at) / 1e6
                 given_up = waited >= self._settings.give_up * _DAY
                 self._metrics.commitment_reports.labels("given_up" if given_up else "retried").inc()
-                self._said.warning(
+                self._logger.warning(
                     "report not delivered",
                     error=error,
                     given_up=given_up,
@@ -292,7 +292,7 @@ class CommitmentWorker:
             try:
                 return await call()
             except DependencyUnavailable as error:
-                self._said.warning("waiting for a store", error=error)
+                self._logger.warning("waiting for a store", error=error)
             await self._clock.sleep(_AWAY.after(attempt))
             attempt += 1
 

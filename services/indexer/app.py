@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from libs.common.clock import Clock
-from libs.common.dicom.attributes import AttributeTable
-from libs.common.events import INDEXERS, TOPICS, InstanceStored
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import SearchIndex
-from libs.common.ports.log import EventLog
-from libs.common.runtime.consumer import ConsumerLimits, ConsumerLoop
-from libs.common.telemetry.metrics import Metrics
-from services.indexer.handlers import Indexer
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.events import INDEXERS, TOPICS, InstanceStored
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.consumer import ConsumerLimits, ConsumerLoop
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.indexer.handlers import Indexer
 
 __all__ = ["GROUP", "ConsumerLoop", "build"]
 

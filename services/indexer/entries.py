@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from libs.common.dicom.attributes import STANDARD, AttributeTable
-from libs.common.dicom.inflate import inflate_head
-from libs.common.dicom.layout import Layout, pack_layout
-from libs.common.dicom.transfer_syntaxes import encoding_of
-from libs.common.dicom.values import header_values
-from libs.common.events import InstanceConflictFound, InstanceStored, NamesakeFound
-from libs.common.ports.index import Applied, InstanceEntry
+from gantry.common.dicom.encoding.inflate import inflate_head
+from gantry.common.dicom.encoding.values import header_values
+from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
+from gantry.common.dicom.scan.layout import Layout, pack_layout
+from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
+from gantry.common.events import InstanceConflictFound, InstanceStored, NamesakeFound
+from gantry.common.ports.index import Applied, InstanceEntry
 
 MAX_HEAD = 4 << 20
 """Bytes of a data set read for the index where the event does not carry the header. What an index holds stands in the

@@ -9,21 +9,21 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
-from libs.common.clock import Clock
-from libs.common.dicom.attributes import STANDARD, AttributeTable
-from libs.common.errors import EntryRefused, GantryError
-from libs.common.events import InstanceStored, ObjectLost
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
-from libs.common.ports.log import EventLog
-from libs.common.runtime.consumer import Delivery, Poison
-from libs.common.runtime.losses import Losses, loss_of
-from libs.common.telemetry.logs import get_logger
-from libs.common.telemetry.metrics import Metrics
-from services.indexer.entries import conflict_of, entry_of, head_length, namesake_of
-from services.indexer.healing import Healing
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
+from gantry.common.errors import EntryRefused, GantryError
+from gantry.common.events import InstanceStored, ObjectLost
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.consumer import Delivery, Poison
+from gantry.common.runtime.losses import Losses, loss_of
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.indexer.entries import conflict_of, entry_of, head_length, namesake_of
+from gantry.services.indexer.healing import Healing
 
-_logger = get_logger("indexer")
+logger = get_logger("indexer")
 _SENT_AGAIN = (Outcome.REDUNDANT, Outcome.REDELIVERED)
 
 
@@ -82,7 +82,7 @@ class Indexer:
             await self._log.append(*conflicts, *namesakes)
         # Somebody made two objects of one name: for a person to look into, so it is logged and not only counted.
         for conflict in conflicts:
-            _logger.warning(
+            logger.warning(
                 "other bytes of an instance that is known; the first stays current, this receipt is kept aside",
                 sop_instance_uid=conflict.sop_instance_uid,
                 calling=conflict.calling_ae_title,
@@ -91,7 +91,7 @@ class Indexer:
                 trace=conflict.trace,
             )
         for namesake in namesakes:
-            _logger.warning(
+            logger.warning(
                 "sop instance uid that an instance of another series has; both can be found and fetched",
                 sop_instance_uid=namesake.sop_instance_uid,
                 calling=namesake.calling_ae_title,
@@ -102,7 +102,7 @@ class Indexer:
             self._metrics.namesakes_found.inc()
         for trace, count in Counter(event.trace for event in events).items():
             # The end of what "association ended" and the event carry the same trace of. Not a line for each object.
-            _logger.info("searchable", instances=count, trace=trace)
+            logger.info("searchable", instances=count, trace=trace)
         for event, outcome in pairs:
             self._metrics.instances_indexed.labels(outcome.outcome.value).inc()
             self._metrics.searchable_seconds.observe(max(0, now - event.stored_at) / 1e6)

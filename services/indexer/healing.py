@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from libs.common.events import InstanceStored
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import InstanceKey, SearchIndex
-from libs.common.runtime.integrity import examine
-from libs.common.runtime.losses import Losses, loss_of
+from gantry.common.events import InstanceStored
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import InstanceKey, SearchIndex
+from gantry.common.runtime.integrity import examine
+from gantry.common.runtime.losses import Losses, loss_of
 
 _MOST = 16
 """Receipts of one instance that are looked at in turn; the next time it is sent, the next ones are."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from libs.common.dicom.attributes import STANDARD, AttributeTable
-from libs.common.errors import EntryRefused, GantryError
-from libs.common.events import InstanceStored, ObjectLost
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import InstanceEntry, SearchIndex
-from libs.common.runtime.losses import loss_of
-from libs.common.telemetry.logs import get_logger
-from services.indexer.entries import entry_of
-from services.indexer.handlers import read_head
+from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
+from gantry.common.errors import EntryRefused, GantryError
+from gantry.common.events import InstanceStored, ObjectLost
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import InstanceEntry, SearchIndex
+from gantry.common.runtime.losses import loss_of
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.indexer.entries import entry_of
+from gantry.services.indexer.handlers import read_head
 
-_said = get_logger("indexer")
+logger = get_logger("indexer")
 
 
 class Rebuild:
@@ -60,4 +60,4 @@ def _entries(
 
 
 def _refuse(key: str, error: GantryError) -> None:
-    _said.error("fact cannot be applied", key=key, error=error)
+    logger.error("fact cannot be applied", key=key, error=error)

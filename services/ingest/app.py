@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from libs.common.clock import Clock
-from libs.common.dicom.storage_classes import StorageClasses
-from libs.common.net import Association, Service
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.log import EventLog
-from libs.common.telemetry.metrics import Metrics
-from libs.common.ul import Ability
-from libs.common.web.routes import Resource
-from libs.common.web.server import Handler
-from services.ingest.handlers import StorageService
-from services.ingest.keeping import IngestSettings, Keeper
-from services.ingest.web import StoreInstances
+from gantry.common.clock import Clock
+from gantry.common.dicom.standard.sop_classes import StorageClasses
+from gantry.common.net import Association, Service
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.log import EventLog
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.ul import Ability
+from gantry.common.web.routes import Resource
+from gantry.common.web.server import Handler
+from gantry.services.ingest.c_store import StorageService
+from gantry.services.ingest.commit import IngestSettings, InstanceWriter
+from gantry.services.ingest.stow.handler import StoreInstances
 
 
 def build(
@@ -33,7 +33,7 @@ def build(
     """What this role serves over DIMSE and over HTTP. Any transfer syntax is taken; a body that comes over HTTP may
     stand still for `stall` seconds; `public_url` is what its senders call us by, where it is known."""
     workers = ThreadPoolExecutor(2, thread_name_prefix="ingest")
-    keeper = Keeper(store, log, clock, workers, metrics, settings)
+    writer = InstanceWriter(store, log, clock, workers, metrics, settings)
     classes = StorageClasses(private_sop_classes)
-    storage = StorageService({uid: Ability() for uid in classes}, keeper, may_store)
-    return [storage], {Resource.STORE: StoreInstances(keeper, classes, stall, public_url)}
+    storage = StorageService({uid: Ability() for uid in classes}, writer, may_store)
+    return [storage], {Resource.STORE: StoreInstances(writer, classes, stall, public_url)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from libs.common.dicom.part10 import FileMeta
-from libs.common.dicom.scan import Scan
-from libs.common.dimse import Command
-from libs.common.errors import MismatchedDataSet, NotUnderstood, RefusedDataSet
-from libs.common.ids import is_uid
-from libs.common.ul import AcceptedContext
+from gantry.common.dicom.encoding.part10 import FileMeta
+from gantry.common.dicom.scan.scanner import Scan
+from gantry.common.dimse import Command
+from gantry.common.errors import MismatchedDataSet, NotUnderstood, RefusedDataSet
+from gantry.common.ids import is_uid
+from gantry.common.ul import AcceptedContext
 
 
 def refuse_command(command: Command, context: AcceptedContext) -> RefusedDataSet | None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from libs.common.dicom.attributes import (
+from gantry.common.dicom.query.attributes import UNIQUE_KEYS, Level
+from gantry.common.dicom.query.identifiers import Identifier, encode_identifier
+from gantry.common.dicom.query.matching import Condition, Document, Item, Predicate, Query, matcher
+from gantry.common.dicom.query.queries import creators_of, is_creator, is_supported
+from gantry.common.dicom.query.timezones import in_zone
+from gantry.common.dicom.standard.tags import (
     INSTANCE_AVAILABILITY,
     QUERY_RETRIEVE_LEVEL,
     RETRIEVE_AE_TITLE,
     SPECIFIC_CHARACTER_SET,
-    UNIQUE_KEYS,
-    Level,
 )
-from libs.common.dicom.identifiers import Identifier, encode_identifier
-from libs.common.dicom.matching import Condition, Document, Item, Predicate, Query, matcher
-from libs.common.dicom.queries import creators_of, is_creator, is_supported
-from libs.common.dicom.timezones import in_zone
 
 ONLINE = "ONLINE"
 """PS3.3 C.4.23.1.1: everything Gantry knows can be had at once."""

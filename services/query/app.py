@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from libs.common.dicom.queries import FIND_INFORMATION
-from libs.common.dicom.transfer_syntaxes import (
+from gantry.common.dicom.query.queries import FIND_INFORMATION
+from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, STUDY_ROOT_FIND
+from gantry.common.dicom.standard.transfer_syntaxes import (
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
     EXPLICIT_BIG_ENDIAN,
     EXPLICIT_LITTLE_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,
 )
-from libs.common.net import Service
-from libs.common.net.scu import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, STUDY_ROOT_FIND
-from libs.common.ports.index import ReadIndex
-from libs.common.telemetry.metrics import Metrics
-from libs.common.ul import Ability
-from libs.common.web.routes import Resource
-from libs.common.web.server import Handler
-from services.query.handlers import FindService
-from services.query.viewer.web import Page
-from services.query.web import SearchService
+from gantry.common.net import Service
+from gantry.common.ports.index import ReadIndex
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.ul import Ability
+from gantry.common.web.routes import Resource
+from gantry.common.web.server import Handler
+from gantry.services.query.c_find import FindService
+from gantry.services.query.qido import SearchService
+from gantry.services.query.viewer.web import Page
 
 TRANSFER_SYNTAXES = (
     EXPLICIT_LITTLE_ENDIAN,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from libs.common.clock import Clock
-from libs.common.dicom.queries import RETRIEVE_INFORMATION
-from libs.common.net import Service
-from libs.common.net.scu import (
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.queries import RETRIEVE_INFORMATION
+from gantry.common.dicom.standard.sop_classes import (
     PATIENT_ROOT_GET,
     PATIENT_ROOT_MOVE,
     PATIENT_STUDY_ONLY_GET,
@@ -15,26 +14,27 @@ from libs.common.net.scu import (
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
 )
-from libs.common.ports.blobs import BlobStore
-from libs.common.telemetry.metrics import Metrics
-from libs.common.ul import Ability
-from libs.common.web.routes import Resource
-from libs.common.web.server import Handler
-from services.retrieve.damage import DamageReports
-from services.retrieve.dicomweb.bulk import BulkService
-from services.retrieve.fragments import FrameFinder
-from services.retrieve.handlers import Destinations, RetrieveService, RetrieveSettings
-from services.retrieve.lanes import Lanes
-from services.retrieve.metadata import Metadata
-from services.retrieve.opening import Openings
-from services.retrieve.pixels.converter import Converter
-from services.retrieve.plan import UNCOMPRESSED
-from services.retrieve.reading import Objects
-from services.retrieve.suboperations import SubOperations
-from services.retrieve.unindexed import Locating
-from services.retrieve.web import Finder, ObjectService, WebSettings
-from services.retrieve.web_frames import FrameService
-from services.retrieve.web_uri import UriService
+from gantry.common.net import Service
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.ul import Ability
+from gantry.common.web.routes import Resource
+from gantry.common.web.server import Handler
+from gantry.services.retrieve.damage import DamageReports
+from gantry.services.retrieve.dicomweb.bulk import BulkService
+from gantry.services.retrieve.dicomweb.frames import FrameService
+from gantry.services.retrieve.dicomweb.metadata import Metadata
+from gantry.services.retrieve.dicomweb.objects import InstanceFinder, ObjectService, WebSettings
+from gantry.services.retrieve.dicomweb.wado_uri import UriService
+from gantry.services.retrieve.dimse.contexts import UNCOMPRESSED
+from gantry.services.retrieve.dimse.destination_limits import DestinationLimits
+from gantry.services.retrieve.dimse.service import Destinations, RetrieveService, RetrieveSettings
+from gantry.services.retrieve.dimse.suboperations import SubOperations
+from gantry.services.retrieve.opening import Openings
+from gantry.services.retrieve.pixels.converter import Converter
+from gantry.services.retrieve.pixels.frame_finder import FrameFinder
+from gantry.services.retrieve.reading import Objects
+from gantry.services.retrieve.unindexed import Locating
 
 _RETRIEVE = (
     PATIENT_ROOT_MOVE,
@@ -54,7 +54,7 @@ def build_web(
     reports: DamageReports | None = None,
 ) -> dict[Resource, Handler]:
     """The DICOMweb half of this role. `index` says where objects are, as in `build`."""
-    finder, objects = Finder(index), Objects(store, reports)
+    finder, objects = InstanceFinder(index), Objects(store, reports)
     found = FrameFinder(objects)
     openings = Openings(objects, converter, found)
     whole = ObjectService(finder, openings, Metadata(objects, settings.metadata_memory), settings)
@@ -93,5 +93,5 @@ def build(
         per_association=per_association,
         per_process=per_process,
     )
-    lanes = Lanes(*parallel)
+    lanes = DestinationLimits(*parallel)
     return [RetrieveService(abilities, index, sub_operations, destinations, clock, metrics, settings, lanes)]

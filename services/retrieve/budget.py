@@ -7,13 +7,14 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from libs.common.errors import DependencyUnavailable
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.statuses import UNABLE_TO_PERFORM_SUB_OPERATIONS
 
 
 class Unavailable(DependencyUnavailable):
     """Converting is not possible now, through no fault of the object: 503 with Retry-After, or A702H."""
 
-    dicom_status = 0xA702
+    dicom_status = UNABLE_TO_PERFORM_SUB_OPERATIONS
 
     def __init__(self, reason: str) -> None:
         super().__init__("conversion", reason)

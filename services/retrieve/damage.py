@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-import structlog
+from gantry.common.errors import Corrupt
+from gantry.common.ports.index import Location
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
 
-from libs.common.errors import Corrupt
-from libs.common.ports.index import Location
-from libs.common.telemetry.metrics import Metrics
-
-log = structlog.get_logger("gantry.retrieve")
+logger = get_logger("retrieve")
 
 MISSING, WRONG_SIZE, WRONG_DIGEST = "missing", "size", "digest"
 OnDamage = Callable[[Location, str], None]
@@ -38,7 +37,7 @@ class DamageReports:
 
     def found(self, location: Location, reason: str) -> Damaged:
         """Tell of it; what is to be raised."""
-        log.error("object damaged", object_key=location.object_key, reason=reason)
+        logger.error("object damaged", object_key=location.object_key, reason=reason)
         if self._metrics is not None:
             self._metrics.damaged_objects.labels(reason).inc()
         self._suspects[location.object_key] = None
@@ -48,7 +47,7 @@ class DamageReports:
             try:
                 self.on_damage(location, reason)
             except Exception:
-                log.exception("a report of damage was not taken", object_key=location.object_key)
+                logger.exception("a report of damage was not taken", object_key=location.object_key)
         return Damaged(reason)
 
     def is_suspect(self, location: Location) -> bool:

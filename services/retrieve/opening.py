@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from libs.common.dicom.layout import Layout
-from libs.common.dicom.part10 import file_meta
-from libs.common.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
-from libs.common.errors import NotUnderstood, TooLarge
-from libs.common.net import Source
-from libs.common.ports.index import Location
-from services.retrieve.fragments import FrameFinder
-from services.retrieve.pixels.codecs import object_photometric
-from services.retrieve.pixels.converter import ConversionFailed, Converter, Readable
-from services.retrieve.pixels.frames import Frames
-from services.retrieve.pixels.image import Image, NoFrame, NoImage, image_of
-from services.retrieve.pixels.spool import Spool, SpoolSource
-from services.retrieve.reading import Objects, pixels_end
-from services.retrieve.recoding import Recoding, Step, decoding, recoding
-from services.retrieve.sources import (
+from gantry.common.dicom.encoding.part10 import file_meta
+from gantry.common.dicom.scan.layout import Layout
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
+from gantry.common.errors import NotUnderstood, TooLarge
+from gantry.common.net import Source
+from gantry.common.ports.index import Location
+from gantry.services.retrieve.pixels.codecs import object_photometric
+from gantry.services.retrieve.pixels.converter import ConversionFailed, Converter, Readable
+from gantry.services.retrieve.pixels.frame_finder import FrameFinder
+from gantry.services.retrieve.pixels.frames import Frames
+from gantry.services.retrieve.pixels.image import Image, NoFrame, NoImage, image_of
+from gantry.services.retrieve.pixels.spool import JobSpool, SpoolSource
+from gantry.services.retrieve.reading import Objects, pixels_end
+from gantry.services.retrieve.recoding import Recoding, Step, decoding, recoding
+from gantry.services.retrieve.sources import (
     BytesSource,
     FragmentsSource,
     InflatedSource,
@@ -156,10 +156,10 @@ class Openings:
 
     async def _spooled(
         self, location: Location, image: Image, frames: Frames, photometric: str, length: int, client: str
-    ) -> Spool:
+    ) -> JobSpool:
         """All frames, decoded. The object is read once, from its first byte to its last, and verified on the way."""
         reader = Positioned(await self.objects.verified(location))
-        spool = await Spool.open()
+        spool = await JobSpool.open()
         try:
             for number in range(1, image.frames + 1):
                 fragments = frames.of(number)
@@ -199,7 +199,7 @@ def _native(image: Image, photometric: str) -> Image:
 class _Spooled(SpoolSource):
     """Decoded frames, whose room is given back with them."""
 
-    def __init__(self, spool: Spool, converter: Converter, room: int) -> None:
+    def __init__(self, spool: JobSpool, converter: Converter, room: int) -> None:
         super().__init__(spool)
         self._converter = converter
         self._room = room

@@ -1,7 +1,7 @@
 """Objects and parts of them: whole and verified, by range, their headers; the layout where the index has none.
 
 Offsets are those of the data set, inflated where it is deflated. An object that is lost, cut short or changed is
-`Damaged`, and reported (`services.retrieve.damage`).
+`Damaged`, and reported (`gantry.services.retrieve.damage`).
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from libs.common.dicom.elements import skip
-from libs.common.dicom.layout import Layout, unpack_layout
-from libs.common.dicom.scan import Limits, Scanner
-from libs.common.dicom.syntax import UNDEFINED, read_element, syntax_of
-from libs.common.dicom.transfer_syntaxes import encoding_of
-from libs.common.errors import NotFound, NotUnderstood, TooLarge
-from libs.common.events import BulkElement
-from libs.common.net import Source
-from libs.common.ports.blobs import OPEN_AHEAD, BlobReader, BlobStore, Part
-from libs.common.ports.index import Location
-from services.retrieve.damage import MISSING, WRONG_DIGEST, WRONG_SIZE, Damaged, DamageReports
-from services.retrieve.sources import (
+from gantry.common.dicom.encoding.elements import skip
+from gantry.common.dicom.encoding.syntax import UNDEFINED, read_element, syntax_of
+from gantry.common.dicom.scan.header import ScanLimits
+from gantry.common.dicom.scan.layout import BulkElement, Layout, unpack_layout
+from gantry.common.dicom.scan.scanner import Scanner
+from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
+from gantry.common.errors import NotFound, NotUnderstood, TooLarge
+from gantry.common.net import Source
+from gantry.common.ports.blobs import OPEN_AHEAD, BlobReader, BlobStore, Part
+from gantry.common.ports.index import Location
+from gantry.services.retrieve.damage import MISSING, WRONG_DIGEST, WRONG_SIZE, Damaged, DamageReports
+from gantry.services.retrieve.sources import (
     CHUNK,
     BytesSource,
     Digest,
@@ -31,7 +31,7 @@ from services.retrieve.sources import (
     pass_over,
     read_exactly,
 )
-from services.retrieve.threads import in_thread
+from gantry.services.retrieve.threads import in_thread
 
 MAX_HEADER = 64 << 20
 """Bytes of a header that is read into memory, less the bulk in it."""
@@ -39,7 +39,7 @@ _TOGETHER = 64
 """Objects whose headers are read together."""
 _AT_ONCE = 4 << 20
 """Bytes that are read together: a header that is longer is read around its bulk."""
-_MANY_FRAGMENTS = Limits(max_fragments=2_000_000)
+_MANY_FRAGMENTS = ScanLimits(max_fragments=2_000_000)
 _SMALL_TAIL, _WINDOW = 1 << 20, 1 << 16
 
 
@@ -191,7 +191,7 @@ class Objects:
     async def layout(self, location: Location) -> Layout:
         """Where things lie in an object. Raises `TooLarge` where its header is too long for memory."""
         layout = unpack_layout(location.layout) if location.layout else await self.scanned(location)
-        length = sum(end - begin for begin, end in kept(layout))
+        length = sum(end - begin for begin, end in stored_ranges(layout))
         if length > MAX_HEADER:
             raise TooLarge(f"header of {length} bytes")
         return layout
@@ -228,7 +228,7 @@ class Objects:
     async def _head(self, location: Location, layout: Layout, data: bytes | None) -> Head:
         if data is not None and len(data) != layout.header_length:
             raise self.reports.found(location, WRONG_SIZE)
-        pieces = [data[begin:end] for begin, end in kept(layout)] if data is not None else None
+        pieces = [data[begin:end] for begin, end in stored_ranges(layout)] if data is not None else None
         if encoding_of(location.transfer_syntax_uid).deflated:
             pieces, tail = await self.inflated_parts(location, layout)
         else:
@@ -247,7 +247,7 @@ class Objects:
 
     async def pieces(self, location: Location, layout: Layout) -> list[bytes]:
         """What the header is made of, between the values that are left out of it, of an object that is not deflated."""
-        return [await self.read(location, begin, end - begin) for begin, end in kept(layout)]
+        return [await self.read(location, begin, end - begin) for begin, end in stored_ranges(layout)]
 
     async def tail(self, location: Location, layout: Layout) -> bytes:
         """The elements behind the pixel data of an object that is not deflated. Raises `TooLarge`."""
@@ -271,7 +271,7 @@ class Objects:
         source = InflatedSource(reader)
         try:
             pieces, at = [], 0
-            for begin, end in kept(layout):
+            for begin, end in stored_ranges(layout):
                 await pass_over(source, begin - at)
                 pieces.append(await read_exactly(source, end - begin))
                 at = end
@@ -318,7 +318,7 @@ async def _rest(source: Source) -> bytes:
     return bytes(found)
 
 
-def kept(layout: Layout) -> list[tuple[int, int]]:
+def stored_ranges(layout: Layout) -> list[tuple[int, int]]:
     """The ranges of the header between the values that are left out of it."""
     ranges, begin = [], 0
     for one in layout.bulk:

@@ -6,15 +6,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from libs.common.dicom.encoding.rewriting import WIDTHS, Rewriter
-from libs.common.dicom.layout import Layout
-from libs.common.dicom.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
-from libs.common.errors import NotUnderstood
-from services.retrieve.pixels.image import GE_PRIVATE, PIXEL_DATA
-from services.retrieve.reading import kept
+from gantry.common.dicom.encoding.rewriting import WIDTHS, Rewriter
+from gantry.common.dicom.scan.layout import Layout
+from gantry.common.dicom.standard.tags import (
+    EXTENDED_OFFSET_TABLE,
+    EXTENDED_OFFSET_TABLE_LENGTHS,
+    PHOTOMETRIC_INTERPRETATION,
+    PIXEL_DATA,
+)
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, GE_PRIVATE, encoding_of
+from gantry.common.errors import NotUnderstood
+from gantry.services.retrieve.reading import stored_ranges
 
-_PHOTOMETRIC = 0x00280004
-_OFFSET_TABLES = (0x7FE00001, 0x7FE00002)
+_OFFSET_TABLES = (EXTENDED_OFFSET_TABLE, EXTENDED_OFFSET_TABLE_LENGTHS)
 _MOST = 0xFFFFFFFE
 
 
@@ -82,7 +86,7 @@ def decoding(
     `NotUnderstood`, also where they are too long for one element."""
     rewriter = Rewriter(encoding_of(transfer_syntax), wanted == EXPLICIT_LITTLE_ENDIAN, drop=_OFFSET_TABLES)
     said = photometric.encode("ascii", "replace")
-    replaced = {_PHOTOMETRIC: said + b" " * (len(said) % 2)}
+    replaced = {PHOTOMETRIC_INTERPRETATION: said + b" " * (len(said) % 2)}
     steps = header_steps(rewriter, layout, pieces, False, replaced)
     pad = length % 2
     if length + pad > _MOST or layout.pixel_data is None:
@@ -111,7 +115,7 @@ def header_steps(
 ) -> list[Step]:
     """The header, with its long values where they are."""
     steps, bulk = [], [one for one in layout.bulk if one.offset < layout.header_length]
-    for place, piece in enumerate(pieces[: len(kept(layout))]):
+    for place, piece in enumerate(pieces[: len(stored_ranges(layout))]):
         rewritten = rewriter.elements(piece, replaced)
         if place < len(bulk):
             width = WIDTHS.get(bulk[place].vr.encode("ascii"), 1) if big_endian else 1

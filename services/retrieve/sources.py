@@ -9,10 +9,10 @@ from typing import Protocol
 
 from blake3 import blake3
 
-from libs.common.dicom.encoding.rewriting import swapped
-from libs.common.errors import Corrupt
-from libs.common.net import Source
-from services.retrieve.threads import give_way, in_thread
+from gantry.common.dicom.encoding.rewriting import swapped
+from gantry.common.errors import Corrupt
+from gantry.common.net import Source
+from gantry.services.retrieve.threads import give_way, in_thread
 
 CHUNK = 1 << 18
 _INFLATED = 1 << 20

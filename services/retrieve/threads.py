@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from libs.common.clock import SystemClock
+from gantry.common.clock import SystemClock
 
 _TIME = SystemClock()
 P = ParamSpec("P")

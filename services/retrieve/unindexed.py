@@ -11,16 +11,16 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from libs.common.clock import Clock
-from libs.common.dicom.attributes import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
-from libs.common.dicom.layout import Layout, pack_layout
-from libs.common.dicom.matching import Condition, Query, Single, UidList
-from libs.common.errors import DependencyUnavailable, UndecodableEvent
-from libs.common.events import INDEXERS, TOPICS, InstanceStored, decode
-from libs.common.ports.index import InstanceKey, Location, ReadIndex
-from libs.common.ports.log import EventLog
-from libs.common.runtime.losses import instance_of
-from libs.common.telemetry.logs import get_logger
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.matching import Condition, Query, Single, UidList
+from gantry.common.dicom.scan.layout import Layout, pack_layout
+from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.errors import DependencyUnavailable, UndecodableEvent
+from gantry.common.events import INDEXERS, TOPICS, InstanceStored, decode
+from gantry.common.ports.index import InstanceKey, Location, ReadIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.losses import instance_of
+from gantry.common.telemetry.logs import get_logger
 
 _INSTANCES = TOPICS[InstanceStored].name
 _MOST_STUDIES = 16
@@ -29,7 +29,7 @@ _ANSWER_SECONDS = 2.0
 _AWAY_SECONDS = 10.0
 """For how long a log that did not answer is not asked again."""
 _UIDS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
-_logger = get_logger("retrieve")
+logger = get_logger("retrieve")
 
 
 class Locating(Protocol):
@@ -98,7 +98,7 @@ class Locator:
                 records = await self._log.uncommitted(INDEXERS, _INSTANCES, study)
         except (DependencyUnavailable, TimeoutError) as error:
             # Reads degrade alone: what is indexed can be fetched while the log is away, or the index far behind.
-            _logger.warning("what is not indexed yet cannot be looked up", error=error)
+            logger.warning("what is not indexed yet cannot be looked up", error=error)
             self._away_until = self._clock.monotonic() + _AWAY_SECONDS
             return {}
         found: dict[InstanceKey, Location] = {}

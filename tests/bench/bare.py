@@ -22,9 +22,9 @@ import uvloop
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from libs.common.adapters.s3.signing import Credentials, signed
-from libs.common.clock import SystemClock
-from libs.common.events import TOPICS, InstanceStored
+from gantry.common.adapters.s3.signing import Credentials, signed
+from gantry.common.clock import SystemClock
+from gantry.common.events import TOPICS, InstanceStored
 
 
 def _requests(endpoint: str, key: str, secret: str, bucket: str, count: int, data: bytes) -> list[bytes]:

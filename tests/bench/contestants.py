@@ -143,7 +143,7 @@ def gantry(
     proxies: str = "",
 ) -> Contestant:
     """Everything on: objects fsync'd, events committed, indexed. `environment` names other stores; a role alone listens
-    `offset` ports above what it is told (`services.roles`)."""
+    `offset` ports above what it is told (`gantry.services.roles`)."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "gantry.yaml"
     peer = f"  - {{ae_title: DEST, host: 127.0.0.1, port: {destination_port}, move_destination: true}}\n"
@@ -154,7 +154,7 @@ def gantry(
         folder,
         lambda port: [
             *("env", f"GANTRY_DIMSE__PROXY_FROM=[{proxies}]"),
-            *(sys.executable, "-m", "services", "serve", "--lab", "--config", str(config)),
+            *(sys.executable, "-m", "gantry", "serve", "--lab", "--config", str(config)),
             *("--data", str(folder / "data"), "--dimse-port", str(port - offset), "--http-port", str(http - offset)),
             *arguments,
         ],
@@ -187,7 +187,7 @@ class Behind(Contestant):
             f"{backend.name} through the door",
             folder,
             lambda port: [
-                *("env", f"GANTRY_DOOR__MIXED=[127.0.0.1:{backend.port}]", sys.executable, "-m", "services", "serve"),
+                *("env", f"GANTRY_DOOR__MIXED=[127.0.0.1:{backend.port}]", sys.executable, "-m", "gantry", "serve"),
                 *("--role", "door", "--dimse-port", str(port), "--http-port", str(http)),
             ],
         )

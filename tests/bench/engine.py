@@ -14,10 +14,9 @@ from pathlib import Path
 
 import uvloop
 
-from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
-from libs.common.net import Association, MemorySink, Request, Server, ServerLimits, Sink
-from libs.common.net.scu import VERIFICATION
-from libs.common.ul import Ability, AssociateReject, AssociateRequest
+from gantry.common.dicom.standard.sop_classes import STORAGE_SOP_CLASSES, VERIFICATION
+from gantry.common.net import Association, MemorySink, Request, Server, ServerLimits, Sink
+from gantry.common.ul import Ability, AssociateReject, AssociateRequest
 
 _NOWHERE = Path(os.devnull)
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import uvloop
 
-from libs.cli.files import DicomFile, look, walk
-from libs.cli.identifiers import BOTH, encode, identifier
-from libs.cli.store import send_files
-from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
-from libs.common.net import Association, Peer, connect, scu
-from libs.common.net.client import associate
-from libs.common.ul.pdu import AssociateRequest, ProposedContext, encode_request
+from gantry.cli.files import DicomFile, look, walk
+from gantry.cli.identifiers import BOTH, encode, identifier
+from gantry.cli.store import send_files
+from gantry.common.dicom.standard.sop_classes import STORAGE_SOP_CLASSES, STUDY_ROOT_FIND, VERIFICATION
+from gantry.common.net import Association, Peer, connect, scu
+from gantry.common.net.client import associate
+from gantry.common.ul.pdu import AssociateRequest, ProposedContext, encode_request
 from tests.bench import contestants as field
 from tests.bench import corpus
 from tests.bench.contestants import Contestant
@@ -67,11 +67,11 @@ def _filled(server: Contestant, files: list[DicomFile]) -> None:
 
 async def _find_all(peer: Peer, expected: int) -> list[bytes]:
     found: list[bytes] = []
-    async with connect(peer, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
-        context = scu.need_context(association, scu.STUDY_ROOT_FIND)
+    async with connect(peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
+        context = scu.need_context(association, STUDY_ROOT_FIND)
         for study in await _studies(association):
             query = encode(identifier("IMAGE", [*study, "SOPInstanceUID", "InstanceNumber"]), context)
-            async for response, data in scu.find(association, scu.STUDY_ROOT_FIND, query):
+            async for response, data in scu.find(association, STUDY_ROOT_FIND, query):
                 if response.status & 0xFF00 == 0xFF00:
                     found.append(data)
     return found
@@ -79,15 +79,13 @@ async def _find_all(peer: Peer, expected: int) -> list[bytes]:
 
 async def _studies(association: Association) -> list[list[str]]:
     """Keys that name each series that is there."""
-    from libs.cli.query import find_all
+    from gantry.cli.query import find_all
 
     keys = []
-    studies, _, _ = await find_all(
-        association, scu.STUDY_ROOT_FIND, identifier("STUDY", ["StudyInstanceUID"]), timeout=60
-    )
+    studies, _, _ = await find_all(association, STUDY_ROOT_FIND, identifier("STUDY", ["StudyInstanceUID"]), timeout=60)
     for study in studies:
         query = identifier("SERIES", [f"StudyInstanceUID={study.StudyInstanceUID}", "SeriesInstanceUID"])
-        series, _, _ = await find_all(association, scu.STUDY_ROOT_FIND, query, timeout=60)
+        series, _, _ = await find_all(association, STUDY_ROOT_FIND, query, timeout=60)
         keys += [
             [f"StudyInstanceUID={study.StudyInstanceUID}", f"SeriesInstanceUID={s.SeriesInstanceUID}"] for s in series
         ]
@@ -121,14 +119,14 @@ def find(folder: Path, quick: bool) -> list[Figure]:
 def _asked(server: Contestant, count: int) -> Figure:
     async def ask() -> float:
         peer = Peer("127.0.0.1", server.port, "GANTRY", "BENCH")
-        async with connect(peer, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
-            context = scu.need_context(association, scu.STUDY_ROOT_FIND)
+        async with connect(peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
+            context = scu.need_context(association, STUDY_ROOT_FIND)
             key = (await _studies(association))[0]
             query = encode(identifier("IMAGE", [*key, *_FIND_KEYS]), context)
             responses = 0
             started = time.perf_counter()
             while responses < count:
-                async for _ in scu.find(association, scu.STUDY_ROOT_FIND, query):
+                async for _ in scu.find(association, STUDY_ROOT_FIND, query):
                     responses += 1
             return responses / (time.perf_counter() - started)
 
@@ -207,11 +205,11 @@ def _retrieve(port: int, tool: str, *arguments: str) -> float:
 
 
 async def _study_uids(port: int) -> list[str]:
-    from libs.cli.query import find_all
+    from gantry.cli.query import find_all
 
-    async with connect(Peer("127.0.0.1", port, "GANTRY", "BENCH"), [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
+    async with connect(Peer("127.0.0.1", port, "GANTRY", "BENCH"), [(STUDY_ROOT_FIND, BOTH)]) as association:
         query = identifier("STUDY", ["StudyInstanceUID"])
-        matches, _, _ = await find_all(association, scu.STUDY_ROOT_FIND, query, timeout=60)
+        matches, _, _ = await find_all(association, STUDY_ROOT_FIND, query, timeout=60)
     return [str(match.StudyInstanceUID) for match in matches]
 
 
@@ -226,7 +224,7 @@ def send(folder: Path, quick: bool) -> list[Figure]:
     figures = []
     with running(field.gantry_engine(folder / "engine")) as server:
         senders = {
-            "gantry store": [sys.executable, "-m", "services", "store", f"GANTRY@127.0.0.1:{server.port}", str(data)],
+            "gantry store": [sys.executable, "-m", "gantry", "store", f"GANTRY@127.0.0.1:{server.port}", str(data)],
             "storescu": ["storescu", "-aec", "GANTRY", "+sd", "127.0.0.1", str(server.port), str(data)],
             "dcmsend": ["dcmsend", "-aec", "GANTRY", "+sd", "127.0.0.1", str(server.port), str(data)],
         }
@@ -257,7 +255,7 @@ def idle(folder: Path, quick: bool) -> list[Figure]:
 
     async def hold(port: int) -> float:
         peer = Peer("127.0.0.1", port, "GANTRY", "BENCH", associate_timeout=60)
-        held = [await associate(peer, [(scu.VERIFICATION, BOTH)]) for _ in range(1000)]
+        held = [await associate(peer, [(VERIFICATION, BOTH)]) for _ in range(1000)]
         before = server.usage().cpu
         await asyncio.sleep(2 if quick else 10)
         used = server.usage().cpu - before
@@ -306,7 +304,7 @@ def big(folder: Path, quick: bool) -> list[Figure]:
     ds.Rows = ds.Columns = 2048
     del ds.PixelData
     whole = file_bytes(ds)
-    from libs.common.dicom.part10 import parse_meta
+    from gantry.common.dicom.encoding.part10 import parse_meta
 
     head = whole[parse_meta(whole).data_set_offset :] + b"\xe0\x7f\x10\0OW\0\0" + size.to_bytes(4, "little")
 
@@ -330,7 +328,7 @@ def connects(folder: Path, quick: bool) -> list[Figure]:
     """100 simultaneous associations with a C-ECHO each: until the last is released."""
 
     async def one(peer: Peer) -> None:
-        async with connect(peer, [(scu.VERIFICATION, BOTH)]) as association:
+        async with connect(peer, [(VERIFICATION, BOTH)]) as association:
             await scu.echo(association)
 
     async def all_(port: int) -> float:

@@ -14,14 +14,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from libs.common.adapters.files import open_file_store
-from libs.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
-from libs.common.adapters.sqlite import open_sqlite_index
-from libs.common.clock import SystemClock
-from libs.common.dicom.attributes import Level
-from libs.common.dicom.matching import Alike, Query, Wildcard
-from libs.common.ports.index import InstanceEntry, SearchIndex
-from services.indexer.rebuild import Rebuild
+from gantry.common.adapters.files import open_file_store
+from gantry.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
+from gantry.common.adapters.sqlite import open_sqlite_index
+from gantry.common.clock import SystemClock
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Fuzzy, Query, Wildcard
+from gantry.common.ports.index import InstanceEntry, SearchIndex
+from gantry.services.indexer.rebuild import Rebuild
 from tests.bench.rows import Figure
 from tests.support import servers
 from tests.support.entries import entry
@@ -179,4 +179,4 @@ def _names(count: int, seed: int) -> Iterator[Query]:
     dice = random.Random(-seed)
     for _ in range(20):
         family, _, given = study_entry(dice.randrange(count)).attributes[_NAME][0]["Alphabetic"].partition("^")
-        yield Query("default", Level.STUDY, {_NAME: Alike((f"{given} {family[:5]}",))})
+        yield Query("default", Level.STUDY, {_NAME: Fuzzy((f"{given} {family[:5]}",))})

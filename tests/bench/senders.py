@@ -17,11 +17,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from libs.cli.files import DicomFile, look, walk
-from libs.common.dimse import Command, CommandField, Element, message_pdus
-from libs.common.dimse.fragmenter import HEADER
-from libs.common.ul import AssociateRequest, ProposedContext
-from libs.common.ul.pdu import decode_accept, encode_request
+from gantry.cli.files import DicomFile, look, walk
+from gantry.common.dimse import Command, CommandField, Element, message_pdus
+from gantry.common.dimse.fragmenter import HEADER
+from gantry.common.ul import AssociateRequest, ProposedContext
+from gantry.common.ul.pdu import decode_accept, encode_request
 from tests.bench.contestants import ROOT
 from tests.bench.machine import settle
 

@@ -11,9 +11,9 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from libs.common.adapters.files import open_file_store
-from libs.common.adapters.sqlite import open_sqlite_log
-from libs.common.clock import SystemClock
+from gantry.common.adapters.files import open_file_store
+from gantry.common.adapters.sqlite import open_sqlite_log
+from gantry.common.clock import SystemClock
 from tests.support.facts import stored
 
 

@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
-from libs.common.adapters.sqlite import open_sqlite_index
+from gantry.common.adapters.sqlite import open_sqlite_index
 from tests.bench import contestants as field
 from tests.bench import corpus
 from tests.bench.asking import Client, crowd, percentile

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
-from libs.common.dimse import Command, CommandField, Element
-from libs.common.dimse.command import Value
-from libs.common.net import connect, scu
+from gantry.common.dimse import Command, CommandField, Element
+from gantry.common.dimse.command import Value
+from gantry.common.net import connect, scu
 from tests.support.archive import RunningArchive, free_port
 from tests.support.asking import found, is_well
 from tests.support.elements import Made

@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from libs.common.dimse import Command, Element
-from libs.common.errors import AssociationRejected
-from libs.common.net import connect, scu
-from libs.common.net.client import associate
-from libs.common.ul import AssociateRequest
-from libs.common.ul.pdu import decode_accept, encode_request
+from gantry.common.dimse import Command, Element
+from gantry.common.errors import AssociationRejected
+from gantry.common.net import connect, scu
+from gantry.common.net.client import associate
+from gantry.common.ul import AssociateRequest
+from gantry.common.ul.pdu import decode_accept, encode_request
 from tests.conformance.conftest import PER_PEER, TOGETHER, Raw, Target, pdus
 from tests.support.asking import until
 from tests.support.wire import (

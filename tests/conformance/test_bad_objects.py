@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from libs.cli.files import DicomFile, look
-from libs.cli.retrieve import FolderService, get_to
-from libs.common.dicom.part10 import parse_meta
-from libs.common.dimse import Command, Element
-from libs.common.ids import new_uid
-from libs.common.net import scu
+from gantry.cli.files import DicomFile, look
+from gantry.cli.retrieve import FolderService, get_to
+from gantry.common.dicom.encoding.part10 import parse_meta
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_GET
+from gantry.common.dimse import Command, Element
+from gantry.common.ids import new_uid
 from tests.conformance.conftest import EXPLICIT, MAX_OBJECT, Raw, Target
 from tests.support.asking import found, until
 from tests.support.elements import (
@@ -42,7 +42,7 @@ async def get_as(target: Target, folder: Path, made: Made, syntax: str) -> tuple
     folder.mkdir(parents=True, exist_ok=True)
     service = FolderService(folder, [CT])
     keys = [f"StudyInstanceUID={made.study}"]
-    final = await get_to(target.peer, service, [(CT, (syntax,))], scu.STUDY_ROOT_GET, "STUDY", keys, timeout=90.0)
+    final = await get_to(target.peer, service, [(CT, (syntax,))], STUDY_ROOT_GET, "STUDY", keys, timeout=90.0)
     assert final is not None
     whole = {path.stem: path.read_bytes() for path in service.received}
     return final, {uid: data[parse_meta(data).data_set_offset :] for uid, data in whole.items()}

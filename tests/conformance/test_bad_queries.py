@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from libs.cli.commit import ask
-from libs.cli.identifiers import BOTH, encode, identifier
-from libs.cli.retrieve import FolderService
-from libs.common.dimse import Command, Element
-from libs.common.ids import new_uid
-from libs.common.net import MemorySink, Request, Server, Sink, connect, scu
-from libs.common.ul import Ability, AssociateReject, AssociateRequest, RoleSelection
+from gantry.cli.commit import ask
+from gantry.cli.identifiers import BOTH, encode, identifier
+from gantry.cli.retrieve import FolderService
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE, VERIFICATION
+from gantry.common.dimse import Command, Element
+from gantry.common.ids import new_uid
+from gantry.common.net import MemorySink, Request, Server, Sink, connect, scu
+from gantry.common.ul import Ability, AssociateReject, AssociateRequest, RoleSelection
 from tests.conformance.conftest import Target
 from tests.support.asking import Modality, find, found, wait_for
 from tests.support.elements import CT, element, even, implicit
@@ -100,11 +101,11 @@ _PENDING_OR = {
 @pytest.mark.parametrize("case", _PENDING_OR, ids=lambda case: f"row 21: {case}")
 async def test_a_question_that_is_odd_gets_an_answer(target: Target, stored: str, case: str) -> None:
     data, status, matches = _PENDING_OR[case]
-    async with connect(target.peer, [(scu.STUDY_ROOT_FIND, (EXPLICIT,))]) as association:
-        answers = [answer async for answer, _ in scu.find(association, scu.STUDY_ROOT_FIND, data, timeout=30)]
+    async with connect(target.peer, [(STUDY_ROOT_FIND, (EXPLICIT,))]) as association:
+        answers = [answer async for answer, _ in scu.find(association, STUDY_ROOT_FIND, data, timeout=30)]
         # The association is of use for the next question.
         good = encode(identifier("STUDY", [f"StudyInstanceUID={stored}"]), association.contexts[1])
-        again = [answer async for answer, _ in scu.find(association, scu.STUDY_ROOT_FIND, good, timeout=30)]
+        again = [answer async for answer, _ in scu.find(association, STUDY_ROOT_FIND, good, timeout=30)]
     final = answers[-1]
     expected = {0x0000, 0xA700, 0xA900, 0xC000} if status is None else {status}
     assert final.status in expected, final.text(Element.ERROR_COMMENT)
@@ -117,13 +118,13 @@ async def test_a_question_that_is_odd_gets_an_answer(target: Target, stored: str
 async def test_row_21_a_cancel_ends_the_answers(target: Target, stored: str) -> None:
     (series,) = await found(target.peer, "SERIES", f"StudyInstanceUID={stored}")
     keys = [f"StudyInstanceUID={stored}", f"SeriesInstanceUID={series.SeriesInstanceUID}", "SOPInstanceUID"]
-    async with connect(target.peer, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
-        context = scu.need_context(association, scu.STUDY_ROOT_FIND)
+    async with connect(target.peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
+        context = scu.need_context(association, STUDY_ROOT_FIND)
         query = encode(identifier("IMAGE", keys), context)
         statuses = []
         for _ in range(5):
             # The request and its cancel go out together.
-            answers = scu.find(association, scu.STUDY_ROOT_FIND, query, timeout=30)
+            answers = scu.find(association, STUDY_ROOT_FIND, query, timeout=30)
             first = asyncio.ensure_future(anext(answers))
             await asyncio.sleep(0)
             await association.cancel(context.id, association.next_message_id() - 1)
@@ -134,7 +135,7 @@ async def test_row_21_a_cancel_ends_the_answers(target: Target, stored: str) -> 
             assert set(got[:-1]) <= {0xFF00}
             assert got[-1] == 0xFE00 or len(got) == _COUNT + 1
     # A cancel of nothing is nothing.
-    async with connect(target.peer, [(scu.STUDY_ROOT_FIND, BOTH), (scu.VERIFICATION, BOTH)]) as association:
+    async with connect(target.peer, [(STUDY_ROOT_FIND, BOTH), (VERIFICATION, BOTH)]) as association:
         await association.cancel(1, 4711)
         assert await scu.echo(association) == 0x0000
 
@@ -144,10 +145,10 @@ async def test_row_21_a_cancel_ends_the_answers(target: Target, stored: str) -> 
 
 async def move(target: Target, stored: str, destination: str = "DEST") -> list[Command]:
     """The responses of a C-MOVE of the great study."""
-    async with connect(target.peer, [(scu.STUDY_ROOT_MOVE, BOTH)]) as association:
-        context = scu.need_context(association, scu.STUDY_ROOT_MOVE)
+    async with connect(target.peer, [(STUDY_ROOT_MOVE, BOTH)]) as association:
+        context = scu.need_context(association, STUDY_ROOT_MOVE)
         query = encode(identifier("STUDY", [f"StudyInstanceUID={stored}"]), context)
-        return [answer async for answer, _ in scu.move(association, scu.STUDY_ROOT_MOVE, query, destination)]
+        return [answer async for answer, _ in scu.move(association, STUDY_ROOT_MOVE, query, destination)]
 
 
 def counts(command: Command) -> tuple[int, int, int]:
@@ -275,12 +276,12 @@ async def get(
 ) -> tuple[list[Command], list[tuple[Command, bytes]]]:
     """All responses of a C-GET of the great study; a C-CANCEL is sent at the nth pending one."""
     roles = [RoleSelection(CT, False, True)]
-    contexts = [(CT, (EXPLICIT,)), (scu.STUDY_ROOT_GET, BOTH)]
+    contexts = [(CT, (EXPLICIT,)), (STUDY_ROOT_GET, BOTH)]
     answers: list[tuple[Command, bytes]] = []
     async with connect(target.peer, contexts, roles=roles, services=[service]) as association:  # type: ignore[list-item]
-        context = scu.need_context(association, scu.STUDY_ROOT_GET)
+        context = scu.need_context(association, STUDY_ROOT_GET)
         query = encode(identifier("STUDY", [f"StudyInstanceUID={stored}"]), context)
-        async for answer, data in scu.get(association, scu.STUDY_ROOT_GET, query, timeout=60):
+        async for answer, data in scu.get(association, STUDY_ROOT_GET, query, timeout=60):
             answers.append((answer, data))
             if len(answers) == cancel_at:
                 await association.cancel(context.id, answer.responds_to)
@@ -323,8 +324,8 @@ async def test_row_22_what_names_no_objects_retrieves_none(target: Target, store
         (level("PATIENT"), 0xA900),
         (b"\xff" * 100, 0xC000),
     ):
-        async with connect(target.peer, [(scu.STUDY_ROOT_MOVE, (EXPLICIT,))]) as association:
-            answers = [a async for a, _ in scu.move(association, scu.STUDY_ROOT_MOVE, query, "DEST", timeout=30)]
+        async with connect(target.peer, [(STUDY_ROOT_MOVE, (EXPLICIT,))]) as association:
+            answers = [a async for a, _ in scu.move(association, STUDY_ROOT_MOVE, query, "DEST", timeout=30)]
         assert answers[-1].status == status, query[:40]
         assert counts(answers[-1]) == (0, 0, 0)
 

@@ -11,15 +11,15 @@ from uuid import uuid4
 import pytest
 from blake3 import blake3
 
-from libs.common.adapters.files import open_file_store
-from libs.common.adapters.kafka import KafkaCluster, open_kafka_log
-from libs.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
-from libs.common.adapters.s3 import S3Bucket, open_s3_store
-from libs.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
-from libs.common.clock import ManualClock, SystemClock
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import SearchIndex
-from libs.common.ports.log import EventLog
+from gantry.common.adapters.files import open_file_store
+from gantry.common.adapters.kafka import KafkaCluster, open_kafka_log
+from gantry.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
+from gantry.common.adapters.s3 import S3Bucket, open_s3_store
+from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
+from gantry.common.clock import ManualClock, SystemClock
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import SearchIndex
+from gantry.common.ports.log import EventLog
 from tests.support.buckets import make_bucket
 from tests.support.servers import remove_indices, required
 
@@ -38,7 +38,7 @@ def _files_by_threads(folder: Path) -> OpenBlobStore:
     """As where there is no memory to share with processes."""
 
     async def open_again() -> BlobStore:
-        return await open_file_store(folder / "objects", sealers=0, low_water=0)
+        return await open_file_store(folder / "objects", fsync_workers=0, low_water=0)
 
     return open_again
 

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from libs.common.errors import NotFound
-from libs.common.ports.blobs import BlobStore, Part
+from gantry.common.errors import NotFound
+from gantry.common.ports.blobs import BlobStore, Part
 from tests.contract.conftest import OpenBlobStore
 
 MIB = 1024 * 1024

@@ -18,18 +18,18 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
-from libs.common.adapters.files import FileStore, open_file_store
-from libs.common.clock import ManualClock, SystemClock
-from libs.common.config.settings import Commitment
-from libs.common.errors import DependencyUnavailable
-from libs.common.events import CommitmentReported, CommitmentRequested, decode
-from libs.common.net import Peer
-from libs.common.ports.index import Location
-from libs.common.ports.log import Consumer, EventLog, Record
-from libs.common.telemetry.metrics import Metrics
-from services.commitment.app import build
-from services.commitment.handlers import CommitmentService
-from services.commitment.worker import GROUP, TOPIC
+from gantry.common.adapters.files import FileStore, open_file_store
+from gantry.common.clock import ManualClock, SystemClock
+from gantry.common.config.settings import Commitment
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import CommitmentReported, CommitmentRequested, decode
+from gantry.common.net import Peer
+from gantry.common.ports.index import Location
+from gantry.common.ports.log import Consumer, EventLog, Record
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.commitment.app import build
+from gantry.services.commitment.n_action import CommitmentService
+from gantry.services.commitment.worker import GROUP, TOPIC
 from tests.support.facts import reported, requested
 
 KEEP_AFTER = 40

@@ -7,10 +7,10 @@ import itertools
 
 import pytest
 
-from libs.common.clock import ManualClock
-from libs.common.errors import DependencyUnavailable
-from libs.common.events import InstanceStored, decode
-from libs.common.ports.log import Consumer, EventLog, Record
+from gantry.common.clock import ManualClock
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import InstanceStored, decode
+from gantry.common.ports.log import Consumer, EventLog, Record
 from tests.contract.conftest import OpenEventLog
 from tests.support.facts import conflict, requested, stored
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from libs.common.dicom.attributes import Level
-from libs.common.dicom.matching import Condition, Document, Query, Single, Wildcard
-from libs.common.ports.index import InstanceEntry, InstanceKey, KnownReceipt, Loss, Namesake, Outcome, SearchIndex
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Condition, Document, Query, Single, Wildcard
+from gantry.common.ports.index import InstanceEntry, InstanceKey, KnownReceipt, Loss, Namesake, Outcome, SearchIndex
 from tests.contract.conftest import OpenSearchIndex
 from tests.support.entries import entry
 

@@ -10,11 +10,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from libs.common.adapters.opensearch import OpenSearchIndex
-from libs.common.adapters.opensearch.client import Client, Operation, Written
-from libs.common.adapters.opensearch.documents import MOST_NEAR
-from libs.common.errors import DependencyUnavailable
-from libs.common.ports.index import Outcome
+from gantry.common.adapters.opensearch import OpenSearchIndex
+from gantry.common.adapters.opensearch.client import BulkOperation, BulkResult, OpenSearchClient
+from gantry.common.adapters.opensearch.documents import MOST_NEAR
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.index import Outcome
 from tests.contract.conftest import SEARCH_INDEXES
 from tests.support.entries import entry
 from tests.support.servers import remove_indices, required
@@ -60,11 +60,11 @@ async def test_an_instance_document_does_not_grow_with_what_is_resent(index: Ope
 async def test_who_dies_while_receipts_move_miscounts_nothing(
     index: OpenSearchIndex, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:
-    bulk = Client.bulk
+    bulk = OpenSearchClient.bulk
     dying = True
 
-    async def cut_short(self: Client, operations: Any) -> list[Written]:
-        every: list[Operation] = list(operations)
+    async def cut_short(self: OpenSearchClient, operations: Any) -> list[BulkResult]:
+        every: list[BulkOperation] = list(operations)
         moving = any(o.index.rsplit("-", 2)[0].endswith("-receipts") for o in every)
         if dying and moving and after == "the instance's document":
             raise DependencyUnavailable("index", "cut")
@@ -73,7 +73,7 @@ async def test_who_dies_while_receipts_move_miscounts_nothing(
             raise DependencyUnavailable("index", "cut")
         return written
 
-    monkeypatch.setattr(Client, "bulk", cut_short)
+    monkeypatch.setattr(OpenSearchClient, "bulk", cut_short)
     for start in range(0, len(MANY), 20):
         dying = True
         try:
@@ -95,10 +95,10 @@ async def test_who_dies_while_receipts_move_miscounts_nothing(
 
 
 async def test_what_is_half_moved_counts_once(index: OpenSearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    bulk = Client.bulk
+    bulk = OpenSearchClient.bulk
 
-    async def cut_short(self: Client, operations: Any) -> list[Written]:
-        every: list[Operation] = list(operations)
+    async def cut_short(self: OpenSearchClient, operations: Any) -> list[BulkResult]:
+        every: list[BulkOperation] = list(operations)
         written = await bulk(self, every)
         if any("-receipts-" in o.index for o in every):
             raise DependencyUnavailable("index", "cut")
@@ -106,7 +106,7 @@ async def test_what_is_half_moved_counts_once(index: OpenSearchIndex, monkeypatc
 
     await index.apply(MANY[: MOST_NEAR + 1])  # these move
     with monkeypatch.context() as patch:
-        patch.setattr(Client, "bulk", cut_short)
+        patch.setattr(OpenSearchClient, "bulk", cut_short)
         with pytest.raises(DependencyUnavailable):
             await index.apply(MANY[MOST_NEAR + 1 : 2 * MOST_NEAR + 3])
     # Never shortened, and displaced: near and moved overlap.

@@ -16,12 +16,12 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from libs.common.adapters.opensearch import OpenSearchCluster, OpenSearchIndex, open_opensearch_index
-from libs.common.adapters.opensearch.cluster import KINDS, LEVELS
-from libs.common.adapters.opensearch.schema import VERSION
-from libs.common.adapters.sqlite import open_sqlite_log
-from libs.common.clock import SystemClock
-from libs.common.errors import ConfigError, DependencyUnavailable
+from gantry.common.adapters.opensearch import OpenSearchCluster, OpenSearchIndex, open_opensearch_index
+from gantry.common.adapters.opensearch.cluster import KINDS, LEVELS
+from gantry.common.adapters.opensearch.schema import VERSION
+from gantry.common.adapters.sqlite import open_sqlite_log
+from gantry.common.clock import SystemClock
+from gantry.common.errors import ConfigError, DependencyUnavailable
 from tests.support.archive import ROOT
 from tests.support.entries import entry
 from tests.support.facts import stored
@@ -85,7 +85,7 @@ async def test_reindex_builds_ours_beside_it(tmp_path: Path) -> None:
         f" index: 'opensearch://{urlsplit(required('opensearch').address).netloc}/{PREFIX}'}}\n"
         "opensearch: {replicas: 0, keep_replaced: 0}\n"
     )
-    command = [sys.executable, "-m", "services", "reindex", "--json", "--config", str(config)]
+    command = [sys.executable, "-m", "gantry", "reindex", "--json", "--config", str(config)]
     run = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)

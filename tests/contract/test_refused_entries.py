@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.adapters.files import open_file_store
-from libs.common.adapters.sqlite import open_sqlite_log
-from libs.common.clock import SystemClock
-from libs.common.dicom.attributes import STANDARD
-from libs.common.errors import EntryRefused
-from libs.common.events import DeadLetter, decode
-from libs.common.telemetry.metrics import Metrics
-from services.indexer.app import build
-from services.indexer.rebuild import Rebuild
+from gantry.common.adapters.files import open_file_store
+from gantry.common.adapters.sqlite import open_sqlite_log
+from gantry.common.clock import SystemClock
+from gantry.common.dicom.query.attributes import STANDARD
+from gantry.common.errors import EntryRefused
+from gantry.common.events import DeadLetter, decode
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.indexer.app import build
+from gantry.services.indexer.rebuild import Rebuild
 from tests.contract.conftest import SEARCH_INDEXES
 from tests.support.entries import entry
 from tests.support.facts import stored

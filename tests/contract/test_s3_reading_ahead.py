@@ -1,4 +1,4 @@
-"""Reading ahead from a real S3 server that is far away (`libs.common.ports.blobs`: what `open` promises)."""
+"""Reading ahead from a real S3 server that is far away (`gantry.common.ports.blobs`: what `open` promises)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from uuid import uuid4
 import pytest
 from blake3 import blake3
 
-from libs.common.adapters.s3 import S3Bucket, open_s3_store
-from libs.common.adapters.s3.store import S3Store
-from libs.common.clock import SystemClock
-from libs.common.ports.blobs import OPEN_AHEAD
-from libs.common.ports.index import Location
-from services.retrieve.fragments import FrameFinder
-from services.retrieve.opening import Openings
-from services.retrieve.pixels.converter import Converter
-from services.retrieve.reading import Objects
-from services.retrieve.suboperations import SubOperations
+from gantry.common.adapters.s3 import S3Bucket, open_s3_store
+from gantry.common.adapters.s3.store import S3Store
+from gantry.common.clock import SystemClock
+from gantry.common.ports.blobs import OPEN_AHEAD
+from gantry.common.ports.index import Location
+from gantry.services.retrieve.dimse.suboperations import SubOperations
+from gantry.services.retrieve.opening import Openings
+from gantry.services.retrieve.pixels.converter import Converter
+from gantry.services.retrieve.pixels.frame_finder import FrameFinder
+from gantry.services.retrieve.reading import Objects
+from tests.integration.common.net.conftest import eventually
+from tests.integration.services.retrieve.dimse.test_suboperations import sent
 from tests.support.buckets import make_bucket
 from tests.support.delay import Delay
 from tests.support.receiver import EXPLICIT, Receiver
 from tests.support.servers import required
 from tests.support.wire import CT
-from tests.unit.common.net.conftest import eventually
-from tests.unit.services.retrieve.test_suboperations import sent
 
 FarStore = Callable[[float], Awaitable[tuple[S3Store, Delay]]]
 

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.common.dicom.attributes import ATTRIBUTES, STANDARD, Attribute, AttributeTable, Level
-from libs.common.dicom.matching import (
+from gantry.common.dicom.query.attributes import ATTRIBUTES, STANDARD, Attribute, AttributeTable, Level
+from gantry.common.dicom.query.matching import (
     Condition,
     Document,
     Item,
@@ -28,8 +28,8 @@ from libs.common.dicom.matching import (
     Wildcard,
     matches,
 )
-from libs.common.errors import DependencyUnavailable, NotUnderstood
-from libs.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
+from gantry.common.errors import DependencyUnavailable, NotUnderstood
+from gantry.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
 from tests.contract.conftest import BREAK_INDEX, SEARCH_INDEXES, OpenSearchIndex
 from tests.support.entries import answers, current, documents, entry
 from tests.support.index_questions import (
@@ -384,7 +384,7 @@ async def test_values_of_any_size_and_kind_are_taken(index: SearchIndex) -> None
 
 
 async def test_lists_of_ten_thousand_uids_are_answered(index: SearchIndex) -> None:
-    """Matching is that of `libs.common.dicom.matching`, to the letter."""
+    """Matching is that of `gantry.common.dicom.query.matching`, to the letter."""
     await index.apply(BATCH)
     many = UidList(("1.1", *[f"9.{n}" for n in range(10_000)], "1.4"))
     assert {d.attributes[STUDY][0] for d in await found(index, Level.STUDY, {STUDY: many})} == {"1.1", "1.4"}
@@ -491,7 +491,7 @@ _Asked = tuple[dict[int, Condition], str]
 @pytest.mark.timeout(400)  # 150 data sets, each asked 24 questions, of a server that may have other things to do
 @pytest.mark.parametrize("backend", SEARCH_INDEXES)
 def test_find_agrees_with_the_reference_matcher(backend: str) -> None:
-    """Matching is that of `libs.common.dicom.matching`, to the letter."""
+    """Matching is that of `gantry.common.dicom.query.matching`, to the letter."""
     numbers = itertools.count()
     with tempfile.TemporaryDirectory() as folder:
 

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from libs.common.adapters.files import open_file_store
-from libs.common.adapters.sqlite import open_sqlite_log
-from libs.common.clock import SystemClock
-from libs.common.config.settings import Commitment
-from libs.common.net import Peer, Server
-from libs.common.ports.index import Location
-from libs.common.telemetry.metrics import Metrics
-from services.commitment.app import build
+from gantry.common.adapters.files import open_file_store
+from gantry.common.adapters.sqlite import open_sqlite_log
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Commitment
+from gantry.common.net import Peer, Server
+from gantry.common.ports.index import Location
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.commitment.app import build
 from tests.support.network import OpenDoor, Silence
 
 

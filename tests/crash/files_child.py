@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from libs.common.adapters.files import open_file_store
+from gantry.common.adapters.files import open_file_store
 from tests.crash.survivors import content_of, forever
 
 

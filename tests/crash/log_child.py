@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from libs.common.adapters.sqlite import open_sqlite_log
-from libs.common.clock import SystemClock
+from gantry.common.adapters.sqlite import open_sqlite_log
+from gantry.common.clock import SystemClock
 from tests.crash.survivors import forever
 from tests.support.facts import stored
 

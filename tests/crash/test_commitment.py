@@ -17,7 +17,7 @@ import pytest
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from libs.cli.commit import action_information
+from gantry.cli.commit import action_information
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from libs.cli.files import DicomFile, FileSource
-from libs.cli.identifiers import BOTH
-from libs.common.net import Association, connect, scu
+from gantry.cli.files import DicomFile, FileSource
+from gantry.cli.identifiers import BOTH
+from gantry.common.dicom.standard.sop_classes import VERIFICATION
+from gantry.common.net import Association, connect, scu
 from tests.crash.conftest import MakeArchive, embedded
 from tests.support.asking import Modality, expect_exactly, found, get, until, wait_for
 from tests.support.objects import CT, study
 
-_CONTEXTS = [(CT, ("1.2.840.10008.1.2.1",)), (scu.VERIFICATION, BOTH)]
+_CONTEXTS = [(CT, ("1.2.840.10008.1.2.1",)), (VERIFICATION, BOTH)]
 
 
 async def store(association: Association, file: DicomFile) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.adapters.files import open_file_store
+from gantry.common.adapters.files import open_file_store
 from tests.crash.survivors import acknowledged_before_a_kill, content_of
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pydicom
 from pydicom.uid import generate_uid
 
-from libs.cli.files import DicomFile
-from libs.common.clock import SystemClock
-from libs.common.ports.index import InstanceKey
+from gantry.cli.files import DicomFile
+from gantry.common.clock import SystemClock
+from gantry.common.ports.index import InstanceKey
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_upkeep import SEALING, commit, gantry
 from tests.support.archive import RunningArchive

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.adapters.sqlite import open_sqlite_log
-from libs.common.clock import SystemClock
-from libs.common.events import InstanceStored, decode
+from gantry.common.adapters.sqlite import open_sqlite_log
+from gantry.common.clock import SystemClock
+from gantry.common.events import InstanceStored, decode
 from tests.crash.survivors import acknowledged_before_a_kill
 
 

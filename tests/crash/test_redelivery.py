@@ -8,7 +8,7 @@ from pathlib import Path
 from blake3 import blake3
 from pydicom.uid import generate_uid
 
-from libs.common.events import InstanceConflictFound, InstanceStored
+from gantry.common.events import InstanceConflictFound, InstanceStored
 from tests.crash.conftest import MakeArchive
 from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, events, expect_exactly, found, get, stored_object, stores_of, until

@@ -19,12 +19,12 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from libs.cli.commit import ask
-from libs.cli.files import DicomFile
-from libs.common.dicom.attributes import Level
-from libs.common.dicom.matching import Query
-from libs.common.errors import NotFound
-from libs.common.ports.index import SearchIndex
+from gantry.cli.commit import ask
+from gantry.cli.files import DicomFile
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query
+from gantry.common.errors import NotFound
+from gantry.common.ports.index import SearchIndex
 from tests.crash.conftest import MakeArchive, cluster
 from tests.support.archive import ROOT, RunningArchive, free_port
 from tests.support.asking import Modality, events, expect_exactly, expect_kept, stores_of, until, wait_for
@@ -42,7 +42,7 @@ def gantry(archive: RunningArchive, *arguments: str) -> subprocess.CompletedProc
     """`gantry …` on the stores of an archive."""
     environment = {**os.environ, **archive.environment, "PYTHONPATH": str(ROOT)}
     where = ("--config", str(archive.config), "--data", str(archive.folder / "data"))
-    command = [sys.executable, "-m", "services", *arguments, *where]
+    command = [sys.executable, "-m", "gantry", *arguments, *where]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110, check=False)
 
 

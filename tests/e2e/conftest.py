@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.net import Peer
+from gantry.common.net import Peer
 from tests.support.archive import RunningArchive, free_port
 from tests.support.topology import TOPOLOGIES, environment
 from tests.support.waiting import calling

@@ -18,8 +18,14 @@ from click.testing import CliRunner
 from pydicom.dataset import Dataset
 from pynetdicom import build_context, evt
 
-from libs.common.net import scu
-from services.__main__ import main
+from gantry.common.dicom.standard.sop_classes import (
+    STORAGE_COMMITMENT,
+    STORAGE_COMMITMENT_INSTANCE,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+)
+from gantry.services.__main__ import main
 from tests.e2e.conftest import Site
 from tests.support import waiting as asking
 from tests.support.archive import ROOT, free_port
@@ -27,7 +33,7 @@ from tests.support.dcmtk import content
 from tests.support.objects import CT, data_set, sample, study
 from tests.support.pynetdicom_peers import Kept, Scp
 
-FIND, GET, MOVE = scu.STUDY_ROOT_FIND, scu.STUDY_ROOT_GET, scu.STUDY_ROOT_MOVE
+FIND, GET, MOVE = STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
 
 
 @dataclass
@@ -47,7 +53,7 @@ def gantry(*arguments: object) -> Done:
 def as_process(*arguments: object) -> Done:
     """The command as users run it."""
     done = subprocess.run(
-        [sys.executable, "-m", "services", *map(str, arguments)],
+        [sys.executable, "-m", "gantry", *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "200"},
         stdin=subprocess.DEVNULL,
@@ -103,7 +109,7 @@ class OtherArchive(Scp):
         report.ReferencedSOPSequence, report.FailedSOPSequence = good, [bad]
 
         def tell() -> None:
-            event.assoc.send_n_event_report(report, 2, scu.STORAGE_COMMITMENT, scu.STORAGE_COMMITMENT_INSTANCE)
+            event.assoc.send_n_event_report(report, 2, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE)
 
         threading.Timer(0.3, tell).start()
         return 0x0000, None

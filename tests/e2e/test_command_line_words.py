@@ -17,9 +17,9 @@ from click.testing import CliRunner
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 
-from libs.common.net import scu
-from services.__main__ import main
-from services.testing import InProcessGantry
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
+from gantry.services.__main__ import main
+from gantry.testing import InProcessGantry
 from tests.support import waiting as asking
 from tests.support.archive import RunningArchive, free_port
 from tests.support.certificates import Authority
@@ -144,7 +144,7 @@ def test_error_comment_of_a_warning_is_shown() -> None:
         found.StudyInstanceUID = "1.2.3"
         yield status, found
 
-    with Scp("OTHER", handlers=[(evt.EVT_C_FIND, answer)], contexts=[scu.STUDY_ROOT_FIND]) as other:
+    with Scp("OTHER", handlers=[(evt.EVT_C_FIND, answer)], contexts=[STUDY_ROOT_FIND]) as other:
         done = gantry("find", other.address, "-k", "Modality=ZZ")
     assert "the archive ignored Modality (FF01H" in done.stderr
     assert "modality is not indexed here" in done.stderr

@@ -11,9 +11,9 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import identifier
-from libs.common.net import scu
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import identifier
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_GET, STUDY_ROOT_MOVE
 from tests.e2e.conftest import Site
 from tests.support import waiting as asking
 from tests.support.dcmtk import content
@@ -47,17 +47,17 @@ def fetched(site: Site, file: DicomFile, syntaxes: Sequence[str]) -> tuple[str, 
     kept = Kept()
     contexts = [(file.sop_class_uid, [syntax]) for syntax in syntaxes]
     with associated(
-        site.modality, [*contexts, (scu.STUDY_ROOT_GET, [EXPLICIT])], kept=kept, as_scp=[file.sop_class_uid]
+        site.modality, [*contexts, (STUDY_ROOT_GET, [EXPLICIT])], kept=kept, as_scp=[file.sop_class_uid]
     ) as association:
-        *_, (final, _) = association.send_c_get(study_query(file), scu.STUDY_ROOT_GET)
+        *_, (final, _) = association.send_c_get(study_query(file), STUDY_ROOT_GET)
     assert final.Status == 0x0000, final
     return kept.data[file.sop_instance_uid]
 
 
 def moved(site: Site, file: DicomFile, syntaxes: Sequence[str]) -> tuple[Any, Kept]:
     with Scp("DEST", site.ports["DEST"], syntaxes=syntaxes) as scp:
-        with associated(site.modality, [(scu.STUDY_ROOT_MOVE, [EXPLICIT])]) as association:
-            *_, (final, _) = association.send_c_move(study_query(file), "DEST", scu.STUDY_ROOT_MOVE)
+        with associated(site.modality, [(STUDY_ROOT_MOVE, [EXPLICIT])]) as association:
+            *_, (final, _) = association.send_c_move(study_query(file), "DEST", STUDY_ROOT_MOVE)
     return final, scp.kept
 
 

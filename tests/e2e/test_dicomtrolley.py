@@ -15,7 +15,7 @@ from dicomtrolley.trolley import Trolley
 from dicomtrolley.wado_rs import WadoRS
 from pydicom.dataset import Dataset
 
-from libs.cli.files import DicomFile
+from gantry.cli.files import DicomFile
 from tests.e2e.conftest import Site
 from tests.support import waiting as asking
 from tests.support.objects import sample, study

@@ -18,9 +18,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from libs.cli.files import DicomFile
-from libs.common.errors import AssociationRejected
-from libs.common.net import scu
+from gantry.cli.files import DicomFile
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE, VERIFICATION
+from gantry.common.errors import AssociationRejected
 from tests.e2e.conftest import EVERYTHING, Site
 from tests.support import waiting as asking
 from tests.support.archive import free_port
@@ -118,11 +118,11 @@ def test_pynetdicom_gets_back_bit_for_bit_what_storescu_sent(site: Site, tmp_pat
     asking.store(site.modality, [file])
     asking.wait_found(site.modality, file)
     kept = Kept()
-    contexts = [(file.sop_class_uid, [file.transfer_syntax_uid]), (scu.STUDY_ROOT_GET, BOTH)]
+    contexts = [(file.sop_class_uid, [file.transfer_syntax_uid]), (STUDY_ROOT_GET, BOTH)]
     with associated(site.modality, contexts, kept=kept, as_scp=[file.sop_class_uid]) as association:
         query = Dataset()
         query.QueryRetrieveLevel, query.StudyInstanceUID = "STUDY", study_of(file)
-        *_, (status, _) = association.send_c_get(query, scu.STUDY_ROOT_GET)
+        *_, (status, _) = association.send_c_get(query, STUDY_ROOT_GET)
     assert status.Status == 0
     assert kept.data == {file.sop_instance_uid: content(file.path)}
 
@@ -179,11 +179,11 @@ def test_a_workstation_that_proposes_everything_does_everything_on_one_associati
     (file,) = study(tmp_path, 1, patient="DOOR-WS")
     kept = Kept()
     contexts = [
-        (scu.VERIFICATION, BOTH),
+        (VERIFICATION, BOTH),
         (CT, [EXPLICIT]),
-        (scu.STUDY_ROOT_FIND, BOTH),
-        (scu.STUDY_ROOT_MOVE, BOTH),
-        (scu.STUDY_ROOT_GET, BOTH),
+        (STUDY_ROOT_FIND, BOTH),
+        (STUDY_ROOT_MOVE, BOTH),
+        (STUDY_ROOT_GET, BOTH),
         (StorageCommitmentPushModel, BOTH),
     ]
     with StoreScp(tmp_path / "moved", "DEST", port=site.ports["DEST"]) as destination:
@@ -193,8 +193,8 @@ def test_a_workstation_that_proposes_everything_does_everything_on_one_associati
             asking.wait_found(site.modality, file)
             query = Dataset()
             query.QueryRetrieveLevel, query.StudyInstanceUID = "STUDY", study_of(file)
-            assert [s.Status for s, _ in association.send_c_find(query, scu.STUDY_ROOT_FIND)] == [0xFF00, 0]
-            *_, (status, _) = association.send_c_move(query, "DEST", scu.STUDY_ROOT_MOVE)
+            assert [s.Status for s, _ in association.send_c_find(query, STUDY_ROOT_FIND)] == [0xFF00, 0]
+            *_, (status, _) = association.send_c_move(query, "DEST", STUDY_ROOT_MOVE)
             assert status.Status == 0
         assert set(destination.received()) == {file.sop_instance_uid}
     assert open_in(door)["mixed"] == before + 1
@@ -206,13 +206,13 @@ def test_a_peer_that_is_scu_and_scp_of_one_class_stores_and_gets_on_one_associat
     before = open_in(door).get("mixed", 0)
     (file,) = study(tmp_path, 1, patient="DOOR-BOTH")
     kept = Kept()
-    contexts = [(CT, [EXPLICIT]), (scu.STUDY_ROOT_GET, BOTH)]
+    contexts = [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)]
     with associated(site.modality, contexts, kept=kept, as_both=[CT]) as association:
         assert association.send_c_store(pydicom.dcmread(file.path)).Status == 0
         asking.wait_found(site.modality, file)
         query = Dataset()
         query.QueryRetrieveLevel, query.StudyInstanceUID = "STUDY", study_of(file)
-        *_, (status, _) = association.send_c_get(query, scu.STUDY_ROOT_GET)
+        *_, (status, _) = association.send_c_get(query, STUDY_ROOT_GET)
     assert status.Status == 0
     assert set(kept.data) == {file.sop_instance_uid}
     assert open_in(door)["mixed"] == before + 1
@@ -273,7 +273,7 @@ def test_a_role_that_dies_is_passed_by_and_found_again(site: Site, door: FrontDo
 
 def test_an_association_whose_process_dies_is_seen_to_be_cut(site: Site, door: FrontDoor) -> None:
     victim = door.parts["retrieve"][0]
-    with associated(site.modality, [(scu.STUDY_ROOT_MOVE, BOTH)]) as association:
+    with associated(site.modality, [(STUDY_ROOT_MOVE, BOTH)]) as association:
         victim.kill()
         eventually(lambda: not association.is_established, "cut", 10)
     victim.start()

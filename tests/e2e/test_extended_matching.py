@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 from pydicom.dataset import Dataset
 
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import identifier
-from libs.common.net import scu
-from services.__main__ import main
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import identifier
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET
+from gantry.services.__main__ import main
 from tests.e2e.conftest import Site
 from tests.support import waiting as asking
 from tests.support.dicomweb import ask_json
@@ -20,7 +20,7 @@ from tests.support.objects import data_set, write
 from tests.support.pynetdicom_peers import associated
 
 BOTH = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
-FIND, GET = scu.STUDY_ROOT_FIND, scu.STUDY_ROOT_GET
+FIND, GET = STUDY_ROOT_FIND, STUDY_ROOT_GET
 RELATIONAL, DATE_TIME, FUZZY, ZONE, EMPTY, MULTIPLE = (
     bytes(n == field for n in range(7)) for field in (0, 1, 2, 3, 5, 6)
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from libs.common.net import Peer
+from gantry.common.net import Peer
 from tests.support import waiting as asking
 from tests.support.archive import free_port
 from tests.support.dcmtk import ok

@@ -17,7 +17,7 @@ from tests.support.objects import study
 def command(archive: RunningArchive) -> list[str]:
     ports = ["--dimse-port", str(archive.port), "--http-port", str(archive.http_port)]
     data = ["--config", str(archive.config), "--data", str(archive.folder / "data")]
-    return [sys.executable, "-m", "services", "serve", *data, *ports, "--lab"]
+    return [sys.executable, "-m", "gantry", "serve", *data, *ports, "--lab"]
 
 
 @pytest.mark.parametrize("where", ["full disk", "reader gone"])

@@ -16,7 +16,7 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from libs.cli.files import DicomFile
+from gantry.cli.files import DicomFile
 from tests.e2e.conftest import Site
 from tests.support import waiting as asking
 from tests.support.objects import CT, sample, study

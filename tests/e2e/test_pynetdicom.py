@@ -11,10 +11,19 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AllStoragePresentationContexts, _config
 
-from libs.cli.commit import action_information
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import identifier
-from libs.common.net import scu
+from gantry.cli.commit import action_information
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import identifier
+from gantry.common.dicom.standard.sop_classes import (
+    PATIENT_ROOT_FIND,
+    PATIENT_ROOT_GET,
+    STORAGE_COMMITMENT,
+    STORAGE_COMMITMENT_INSTANCE,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+    VERIFICATION,
+)
 from tests.e2e.conftest import Site
 from tests.support import waiting as asking
 from tests.support.dcmtk import content
@@ -66,7 +75,7 @@ def responses(found: Any) -> list[tuple[Any, Any]]:
 
 
 def test_c_echo_is_answered(site: Site) -> None:
-    with associated(site.modality, [(scu.VERIFICATION, BOTH)]) as association:
+    with associated(site.modality, [(VERIFICATION, BOTH)]) as association:
         assert association.send_c_echo().Status == 0x0000
 
 
@@ -81,9 +90,9 @@ def test_every_kind_of_object_goes_in_and_comes_back_by_c_get_byte_for_byte(site
     kept = Kept()
     contexts = list({(f.sop_class_uid, (f.transfer_syntax_uid,)) for f in sent})
     classes = sorted({f.sop_class_uid for f in sent})
-    with associated(site.modality, [*contexts, (scu.PATIENT_ROOT_GET, BOTH)], kept=kept, as_scp=classes) as association:
+    with associated(site.modality, [*contexts, (PATIENT_ROOT_GET, BOTH)], kept=kept, as_scp=classes) as association:
         query = identifier("PATIENT", ["PatientID=PYNET-KINDS"])
-        *_, (final, _) = responses(association.send_c_get(query, scu.PATIENT_ROOT_GET))
+        *_, (final, _) = responses(association.send_c_get(query, PATIENT_ROOT_GET))
     assert (final.Status, final.NumberOfCompletedSuboperations) == (0x0000, len(sent))
     assert kept.data == {f.sop_instance_uid: content(f.path) for f in sent}
 
@@ -113,11 +122,9 @@ def test_the_same_uid_with_other_bytes_is_acknowledged_and_the_first_stays(site:
         assert association.send_c_store(tmp_path / "changed.dcm").Status == 0x0000
     asking.wait_found(site.modality, first)
     kept = Kept()
-    with associated(
-        site.modality, [(CT, [EXPLICIT]), (scu.STUDY_ROOT_GET, BOTH)], kept=kept, as_scp=[CT]
-    ) as association:
+    with associated(site.modality, [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)], kept=kept, as_scp=[CT]) as association:
         query = identifier("STUDY", [f"StudyInstanceUID={changed.StudyInstanceUID}"])
-        responses(association.send_c_get(query, scu.STUDY_ROOT_GET))
+        responses(association.send_c_get(query, STUDY_ROOT_GET))
     assert kept.data == {first.sop_instance_uid: content(first.path)}
 
 
@@ -127,13 +134,13 @@ def test_the_same_uid_with_other_bytes_is_acknowledged_and_the_first_stays(site:
 @pytest.mark.parametrize(
     ("model", "level", "count"),
     [
-        (scu.PATIENT_ROOT_FIND, "PATIENT", 1),
-        (scu.PATIENT_ROOT_FIND, "STUDY", 1),
-        (scu.PATIENT_ROOT_FIND, "SERIES", 2),
-        (scu.PATIENT_ROOT_FIND, "IMAGE", 3),
-        (scu.STUDY_ROOT_FIND, "STUDY", 1),
-        (scu.STUDY_ROOT_FIND, "SERIES", 2),
-        (scu.STUDY_ROOT_FIND, "IMAGE", 3),
+        (PATIENT_ROOT_FIND, "PATIENT", 1),
+        (PATIENT_ROOT_FIND, "STUDY", 1),
+        (PATIENT_ROOT_FIND, "SERIES", 2),
+        (PATIENT_ROOT_FIND, "IMAGE", 3),
+        (STUDY_ROOT_FIND, "STUDY", 1),
+        (STUDY_ROOT_FIND, "SERIES", 2),
+        (STUDY_ROOT_FIND, "IMAGE", 3),
         (PATIENT_STUDY_ONLY + "1", "PATIENT", 1),
         (PATIENT_STUDY_ONLY + "1", "STUDY", 1),
     ],
@@ -156,15 +163,15 @@ def test_c_find_answers_at_every_level_of_every_model(
 
 def test_a_key_that_is_not_supported_makes_the_pending_status_ff01(site: Site, files: list[DicomFile]) -> None:
     query = identifier("STUDY", [f"StudyInstanceUID={header(files[0]).StudyInstanceUID}", "PregnancyStatus"])
-    with associated(site.modality, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
-        (status, answer), (final, _) = responses(association.send_c_find(query, scu.STUDY_ROOT_FIND))
+    with associated(site.modality, [(STUDY_ROOT_FIND, BOTH)]) as association:
+        (status, answer), (final, _) = responses(association.send_c_find(query, STUDY_ROOT_FIND))
     assert (status.Status, final.Status) == (0xFF01, 0x0000)
     assert "PregnancyStatus" not in answer
 
 
 def test_a_level_that_the_model_has_not_is_refused_with_the_offending_element(site: Site) -> None:
-    with associated(site.modality, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
-        ((status, _),) = responses(association.send_c_find(identifier("PATIENT", ["PatientID=1"]), scu.STUDY_ROOT_FIND))
+    with associated(site.modality, [(STUDY_ROOT_FIND, BOTH)]) as association:
+        ((status, _),) = responses(association.send_c_find(identifier("PATIENT", ["PatientID=1"]), STUDY_ROOT_FIND))
     assert status.Status == 0xA900
     assert status.OffendingElement == 0x00080052
     assert status.ErrorComment
@@ -175,10 +182,10 @@ def test_a_level_that_the_model_has_not_is_refused_with_the_offending_element(si
 
 def test_c_get_tells_what_was_done_and_what_remains(site: Site, files: list[DicomFile]) -> None:
     kept = Kept()
-    contexts = [(CT, [EXPLICIT]), (scu.STUDY_ROOT_GET, BOTH)]
+    contexts = [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)]
     query = identifier("STUDY", [f"StudyInstanceUID={header(files[0]).StudyInstanceUID}"])
     with associated(site.modality, contexts, kept=kept, as_scp=[CT]) as association:
-        *pending, (final, _) = responses(association.send_c_get(query, scu.STUDY_ROOT_GET))
+        *pending, (final, _) = responses(association.send_c_get(query, STUDY_ROOT_GET))
     assert pending
     assert all(counts(status) in [(6 - n, n, 0, 0) for n in range(1, 6)] for status, _ in pending)
     assert (final.Status, *counts(final)) == (0x0000, None, 6, 0, 0)
@@ -189,26 +196,24 @@ def test_a_patient_is_given_back_in_the_study_root_model_as_orthanc_asks_for_it(
     site: Site, files: list[DicomFile]
 ) -> None:
     kept = Kept()
-    with associated(
-        site.modality, [(CT, [EXPLICIT]), (scu.STUDY_ROOT_GET, BOTH)], kept=kept, as_scp=[CT]
-    ) as association:
+    with associated(site.modality, [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)], kept=kept, as_scp=[CT]) as association:
         query = identifier("PATIENT", ["PatientID=PYNET1"])
-        *_, (final, _) = responses(association.send_c_get(query, scu.STUDY_ROOT_GET))
+        *_, (final, _) = responses(association.send_c_get(query, STUDY_ROOT_GET))
     assert final.Status == 0x0000
     assert set(kept.data) == {f.sop_instance_uid for f in files}
 
 
 def test_c_get_of_what_is_not_there_succeeds_with_nothing(site: Site) -> None:
-    with associated(site.modality, [(CT, [EXPLICIT]), (scu.STUDY_ROOT_GET, BOTH)], as_scp=[CT]) as association:
+    with associated(site.modality, [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)], as_scp=[CT]) as association:
         query = identifier("STUDY", [f"StudyInstanceUID={generate_uid()}"])
-        ((final, _),) = responses(association.send_c_get(query, scu.STUDY_ROOT_GET))
+        ((final, _),) = responses(association.send_c_get(query, STUDY_ROOT_GET))
     assert (final.Status, final.NumberOfCompletedSuboperations) == (0x0000, 0)
 
 
 def test_c_get_without_the_scp_role_fails_every_sub_operation(site: Site, files: list[DicomFile]) -> None:
     query = identifier("STUDY", [f"StudyInstanceUID={header(files[0]).StudyInstanceUID}"])
-    with associated(site.modality, [(CT, [EXPLICIT]), (scu.STUDY_ROOT_GET, BOTH)]) as association:
-        *_, (final, failed) = responses(association.send_c_get(query, scu.STUDY_ROOT_GET))
+    with associated(site.modality, [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)]) as association:
+        *_, (final, failed) = responses(association.send_c_get(query, STUDY_ROOT_GET))
     assert (final.Status, final.NumberOfFailedSuboperations) == (0xA702, 6)
     assert set(failed.FailedSOPInstanceUIDList) == {f.sop_instance_uid for f in files}
 
@@ -227,8 +232,8 @@ def counts(status: Any) -> tuple[int | None, int, int, int]:
 
 def moved(site: Site, file: DicomFile, destination: str = "DEST") -> list[tuple[Any, Dataset | None]]:
     query = identifier("STUDY", [f"StudyInstanceUID={header(file).StudyInstanceUID}"])
-    with associated(site.modality, [(scu.STUDY_ROOT_MOVE, BOTH)]) as association:
-        return responses(association.send_c_move(query, destination, scu.STUDY_ROOT_MOVE, msg_id=77))
+    with associated(site.modality, [(STUDY_ROOT_MOVE, BOTH)]) as association:
+        return responses(association.send_c_move(query, destination, STUDY_ROOT_MOVE, msg_id=77))
 
 
 def test_c_move_names_its_originator_and_counts_exactly(site: Site, files: list[DicomFile]) -> None:
@@ -295,14 +300,14 @@ def test_c_move_to_nobody_is_refused(site: Site, files: list[DicomFile]) -> None
 def request(association: Any, files: list[DicomFile], transaction: str, *more: tuple[str, str]) -> int:
     references = [*((f.sop_class_uid, f.sop_instance_uid) for f in files), *more]
     status, _ = association.send_n_action(
-        action_information(transaction, references), 1, scu.STORAGE_COMMITMENT, scu.STORAGE_COMMITMENT_INSTANCE
+        action_information(transaction, references), 1, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
     )
     return int(status.Status)
 
 
 def test_commitment_is_reported_on_the_association_that_stays_open(site: Site, files: list[DicomFile]) -> None:
     kept, transaction = Kept(), generate_uid()
-    with associated(site.modality, [(scu.STORAGE_COMMITMENT, BOTH)], kept=kept) as association:
+    with associated(site.modality, [(STORAGE_COMMITMENT, BOTH)], kept=kept) as association:
         assert request(association, files, transaction) == 0x0000
         kind, report = kept.report(transaction)
     assert kind == 1
@@ -315,7 +320,7 @@ def test_commitment_is_reported_on_a_new_association_when_the_requester_has_rele
 ) -> None:
     transaction = generate_uid()
     with Scp("MODALITY", site.ports["MODALITY"]) as scp:
-        with associated(site.modality, [(scu.STORAGE_COMMITMENT, BOTH)]) as association:
+        with associated(site.modality, [(STORAGE_COMMITMENT, BOTH)]) as association:
             assert request(association, files, transaction) == 0x0000
         kind, report = scp.kept.report(transaction)
     assert kind == 1
@@ -324,7 +329,7 @@ def test_commitment_is_reported_on_a_new_association_when_the_requester_has_rele
 
 def test_commitment_waits_for_a_requester_that_is_away(site: Site, files: list[DicomFile]) -> None:
     transaction = generate_uid()
-    with associated(site.modality, [(scu.STORAGE_COMMITMENT, BOTH)]) as association:
+    with associated(site.modality, [(STORAGE_COMMITMENT, BOTH)]) as association:
         assert request(association, files, transaction) == 0x0000
     with Scp("MODALITY", site.ports["MODALITY"]) as scp:
         kind, _ = scp.kept.report(transaction)
@@ -333,7 +338,7 @@ def test_commitment_waits_for_a_requester_that_is_away(site: Site, files: list[D
 
 def test_commitment_tells_which_object_is_not_there(site: Site, files: list[DicomFile]) -> None:
     kept, transaction, missing = Kept(), generate_uid(), generate_uid()
-    with associated(site.modality, [(scu.STORAGE_COMMITMENT, BOTH)], kept=kept) as association:
+    with associated(site.modality, [(STORAGE_COMMITMENT, BOTH)], kept=kept) as association:
         assert request(association, files[:1], transaction, (CT, missing)) == 0x0000
         kind, report = kept.report(transaction)
     assert kind == 2
@@ -343,7 +348,7 @@ def test_commitment_tells_which_object_is_not_there(site: Site, files: list[Dico
 
 def test_a_transaction_uid_that_was_used_is_refused(site: Site, files: list[DicomFile]) -> None:
     kept, transaction = Kept(), generate_uid()
-    with associated(site.modality, [(scu.STORAGE_COMMITMENT, BOTH)], kept=kept) as association:
+    with associated(site.modality, [(STORAGE_COMMITMENT, BOTH)], kept=kept) as association:
         assert request(association, files, transaction) == 0x0000
         assert request(association, files, transaction) == 0x0131
         kept.report(transaction)
@@ -351,5 +356,5 @@ def test_a_transaction_uid_that_was_used_is_refused(site: Site, files: list[Dico
 
 def test_a_peer_without_permission_gets_no_commitment_context(site: Site) -> None:
     viewer = asking.calling(site.archive.peer, "VIEWER")
-    with associated(viewer, [(scu.STORAGE_COMMITMENT, BOTH), (scu.VERIFICATION, BOTH)]) as association:
-        assert [cx.abstract_syntax for cx in association.accepted_contexts] == [scu.VERIFICATION]
+    with associated(viewer, [(STORAGE_COMMITMENT, BOTH), (VERIFICATION, BOTH)]) as association:
+        assert [cx.abstract_syntax for cx in association.accepted_contexts] == [VERIFICATION]

@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 import pytest
 from pydicom.dataset import Dataset
 
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import identifier
-from libs.common.net import scu
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import identifier
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
 from tests.support.archive import ROOT, RunningArchive
 from tests.support.asking import Modality, wait_for
 from tests.support.dicomweb import ask_json
@@ -44,8 +44,8 @@ def by_c_find(archive: RunningArchive, creator: str) -> list[Dataset]:
     query = identifier("SERIES", ["PatientID"])
     query.add_new(0x00190010, "LO", creator)
     query.add_new(0x0019100A, "LO", "*2")
-    with associated(archive.peer, [(scu.STUDY_ROOT_FIND, BOTH)], extended={scu.STUDY_ROOT_FIND: b"\1"}) as association:
-        *pending, (final, _) = association.send_c_find(query, scu.STUDY_ROOT_FIND)
+    with associated(archive.peer, [(STUDY_ROOT_FIND, BOTH)], extended={STUDY_ROOT_FIND: b"\1"}) as association:
+        *pending, (final, _) = association.send_c_find(query, STUDY_ROOT_FIND)
     assert final.Status == 0x0000
     return [answer for _, answer in pending]
 
@@ -57,7 +57,7 @@ def by_qido(archive: RunningArchive, resource: str, **parameters: str) -> list[D
 def reindex(archive: RunningArchive) -> dict[str, int]:
     where = ("--config", str(archive.config), "--data", str(archive.folder / "data"))
     done = subprocess.run(
-        [sys.executable, "-m", "services", "reindex", "--json", *where],
+        [sys.executable, "-m", "gantry", "reindex", "--json", *where],
         cwd=ROOT,
         env={**os.environ, **archive.environment, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -20,11 +20,11 @@ import pytest
 from click.testing import CliRunner, Result
 from pynetdicom import AE
 
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import identifier
-from libs.common.net import scu
-from services.__main__ import main
-from services.roles import EVERY, Role, dimse_port, http_port
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import identifier
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_GET, VERIFICATION
+from gantry.services.__main__ import main
+from gantry.services.roles import EVERY, Role, dimse_port, http_port
 from tests.support import waiting as asking
 from tests.support.archive import ROOT, RunningArchive
 from tests.support.dcmtk import content
@@ -46,7 +46,7 @@ def serve(*arguments: object) -> Result:
 
 def is_admitted(archive: RunningArchive, ae_title: str) -> bool:
     ae = AE(ae_title=ae_title)
-    ae.add_requested_context(scu.VERIFICATION)
+    ae.add_requested_context(VERIFICATION)
     association = ae.associate("127.0.0.1", archive.port, ae_title="GANTRY")
     if not association.is_established:
         return False
@@ -121,7 +121,7 @@ def test_what_was_stored_is_there_after_a_restart(archive: RunningArchive, tmp_p
 
 def test_the_demo_succeeds() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "services", "demo"],
+        [sys.executable, "-m", "gantry", "demo"],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -268,10 +268,10 @@ def test_every_role_works_as_a_process_of_its_own(tmp_path: Path) -> None:
         asking.store(peers[Role.INGEST], files)
         asking.wait_searchable(peers[Role.QUERY], study_of(files[0]), 4)
         kept = Kept()
-        contexts = [(CT, [EXPLICIT]), (scu.STUDY_ROOT_GET, BOTH)]
+        contexts = [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)]
         with associated(peers[Role.RETRIEVE], contexts, kept=kept, as_scp=[CT]) as association:
             query = identifier("STUDY", [f"StudyInstanceUID={study_of(files[0])}"])
-            list(association.send_c_get(query, scu.STUDY_ROOT_GET))
+            list(association.send_c_get(query, STUDY_ROOT_GET))
         assert kept.data == {f.sop_instance_uid: content(f.path) for f in files}
         assert asking.commit(peers[Role.COMMITMENT], files) == (4, 0)
         with pytest.raises(AssertionError, match="no association"):

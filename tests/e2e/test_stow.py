@@ -13,7 +13,7 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from libs.cli.files import DicomFile
+from gantry.cli.files import DicomFile
 from tests.e2e.conftest import Site
 from tests.e2e.test_pynetdicom import MANY_KINDS
 from tests.support import asking

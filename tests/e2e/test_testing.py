@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -13,9 +11,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 
-from services.testing import InProcessGantry
-from services.testing.client import Client
-from tests.support.archive import ROOT
+from gantry.testing import InProcessGantry
+from gantry.testing.client import Client
 from tests.support.engine import set_up_testcontainers
 from tests.support.objects import CT, data_set, study, write
 from tests.support.servers import required
@@ -78,33 +75,10 @@ def test_an_archive_that_cannot_start_says_why() -> None:
     assert "nobody is admitted from everywhere by accident" in str(raised.value.__cause__)
 
 
-EXAMPLE = """
-from pathlib import Path
-
-pytest_plugins = ["services.testing.plugin"]
-
-
-def test_our_sender(gantry, tmp_path):
-    from pydicom.data import get_testdata_file
-
-    gantry.seed(get_testdata_file("CT_small.dcm"))
-    assert [str(match.PatientID) for match in gantry.find("STUDY", "PatientID")] == ["1CT1"]
-"""
-
-
-def test_the_fixture_of_the_documentation_works(tmp_path: Path) -> None:
-    (tmp_path / "test_example.py").write_text(EXAMPLE)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
-    done = subprocess.run(
-        [*command, "--rootdir", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
-    )
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
-
-
 @pytest.mark.timeout(600)  # the first test that asks for the image builds it
 def test_a_container_takes_what_a_sender_sends(tmp_path: Path) -> None:
     set_up_testcontainers()
-    from services.testing.container import GantryContainer
+    from gantry.testing.container import GantryContainer
 
     with GantryContainer(required("gantry").address).admitting("CT1") as archive:
         ds = data_set(patient="P8")

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from libs.cli.identifiers import BOTH, encode, identifier
-from libs.cli.retrieve import FolderService
-from libs.common.config.tls import client_context, server_context
-from libs.common.errors import PeerError
-from libs.common.net import Peer, Server, connect, scu
+from gantry.cli.identifiers import BOTH, encode, identifier
+from gantry.cli.retrieve import FolderService
+from gantry.common.config.tls import client_context, server_context
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_MOVE, VERIFICATION
+from gantry.common.errors import PeerError
+from gantry.common.net import Peer, Server, connect, scu
 from tests.support.archive import ROOT, RunningArchive, free_port
 from tests.support.asking import Modality, get, uids_of, wait_for
 from tests.support.certificates import Authority, Pair, settings
@@ -40,7 +41,7 @@ class Secured:
 
     def gantry(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         verb, *rest = arguments
-        command = [sys.executable, "-m", "services", verb, self.archive.address, "--timeout", "10", *rest]
+        command = [sys.executable, "-m", "gantry", verb, self.archive.address, "--timeout", "10", *rest]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
@@ -95,7 +96,7 @@ def test_a_client_without_tls_is_refused(secured: Secured) -> None:
 
 async def test_a_peer_without_tls_gets_no_association(secured: Secured) -> None:
     with pytest.raises(PeerError):
-        async with connect(secured.archive.peer, [(scu.VERIFICATION, BOTH)]):
+        async with connect(secured.archive.peer, [(VERIFICATION, BOTH)]):
             pass
 
 
@@ -113,9 +114,9 @@ async def test_objects_travel_both_ways_and_on_to_a_destination_with_tls(secured
     theirs = server_context(settings(secured.authority.sign("destination"), secured.authority.ca))
     await server.start("127.0.0.1", secured.destination_port, tls=theirs)
     try:
-        async with connect(secured.peer, [(scu.STUDY_ROOT_MOVE, BOTH)]) as association:
-            query = encode(identifier("STUDY", [key]), scu.need_context(association, scu.STUDY_ROOT_MOVE))
-            answers = [a async for a, _ in scu.move(association, scu.STUDY_ROOT_MOVE, query, "DEST", timeout=60)]
+        async with connect(secured.peer, [(STUDY_ROOT_MOVE, BOTH)]) as association:
+            query = encode(identifier("STUDY", [key]), scu.need_context(association, STUDY_ROOT_MOVE))
+            answers = [a async for a, _ in scu.move(association, STUDY_ROOT_MOVE, query, "DEST", timeout=60)]
     finally:
         await server.drain(1.0)
     assert (answers[-1].status, len(moved.received)) == (0x0000, len(files))

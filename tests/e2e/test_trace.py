@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import pydicom
 
-from libs.cli.files import DicomFile
-from libs.common.adapters.kafka.connection import KafkaCluster
-from libs.common.adapters.kafka.reading import everything
-from libs.common.events import CommitmentReported, CommitmentRequested, InstanceConflictFound, InstanceStored
-from libs.common.telemetry.traces import is_trace, trace_id
+from gantry.cli.files import DicomFile
+from gantry.common.adapters.kafka.connection import KafkaCluster
+from gantry.common.adapters.kafka.reading import everything
+from gantry.common.events import CommitmentReported, CommitmentRequested, InstanceConflictFound, InstanceStored
+from gantry.common.telemetry.traces import is_trace, trace_id
 from tests.e2e.conftest import Site
 from tests.support.asking import events
 from tests.support.objects import data_set, study, write

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from libs.common.adapters.sqlite import open_sqlite_index
+from gantry.common.adapters.sqlite import open_sqlite_index
 from tests.support.archive import RunningArchive
 from tests.support.browser import Page, chromium
 from tests.support.entries import entry

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from pydicom.uid import generate_uid
 
-from libs.cli.files import DicomFile
-from libs.cli.store import send_files
-from libs.common.errors import PeerError
-from libs.common.net import Peer
-from services.roles import Role
+from gantry.cli.files import DicomFile
+from gantry.cli.store import send_files
+from gantry.common.errors import PeerError
+from gantry.common.net import Peer
+from gantry.services.roles import Role
 from tests.support.archive import free_port
 from tests.support.link import Link
 from tests.support.objects import data_set, write

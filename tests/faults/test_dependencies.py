@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from libs.cli.files import DicomFile
-from libs.cli.store import send_files
-from libs.common.net import scu
-from services.roles import Role
+from gantry.cli.files import DicomFile
+from gantry.cli.store import send_files
+from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND
+from gantry.services.roles import Role
 from tests.faults.conftest import DEADLINE, Cluster
 from tests.support.asking import expect_exactly, find, get, uids_of
 from tests.support.objects import study
@@ -135,7 +135,7 @@ async def test_an_index_that_is_cut_off_is_said_to_who_searches_and_nothing_is_l
     _, status = await find(cluster.roles.peer(Role.QUERY), "STUDY", ["StudyInstanceUID"])
     assert status == 0xA700
     assert loop.time() - since < 3 * DEADLINE + SLACK  # a read is tried three times
-    _, status = await find(cluster.roles.asker.peer, "PATIENT", ["PatientID"], root=scu.PATIENT_ROOT_FIND)
+    _, status = await find(cluster.roles.asker.peer, "PATIENT", ["PatientID"], root=PATIENT_ROOT_FIND)
     assert status == 0xA700
     await mend(cluster, "opensearch")
     await expect_exactly(cluster.roles.asker, [*before, *after], cluster.folder / "after")

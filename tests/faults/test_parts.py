@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from services.roles import Role
+from gantry.services.roles import Role
 from tests.faults.conftest import Cluster
 from tests.support import waiting
 from tests.support.asking import expect_exactly

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.cli.store import send_files
+from gantry.cli.store import send_files
 from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, expect_exactly
 from tests.support.brokers import Brokers

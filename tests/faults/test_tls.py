@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.adapters.kafka import KafkaCluster, open_kafka_log
-from libs.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
-from libs.common.clock import SystemClock
-from libs.common.config.tls import trusting
-from libs.common.errors import DependencyUnavailable
+from gantry.common.adapters.kafka import KafkaCluster, open_kafka_log
+from gantry.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
+from gantry.common.clock import SystemClock
+from gantry.common.config.tls import trusting
+from gantry.common.errors import DependencyUnavailable
 from tests.faults.conftest import SETTINGS
 from tests.support.archive import RunningArchive, free_port
 from tests.support.asking import Modality, expect_exactly

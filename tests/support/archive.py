@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from libs.common.net import Peer
+from gantry.common.net import Peer
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,7 +97,7 @@ class RunningArchive:
                 [
                     sys.executable,
                     "-m",
-                    "services",
+                    "gantry",
                     "serve",
                     "--config",
                     str(self.config),

@@ -12,19 +12,20 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import BOTH, identifier
-from libs.cli.query import find_all
-from libs.cli.retrieve import FolderService, get_to
-from libs.cli.store import send_files
-from libs.common.clock import SystemClock
-from libs.common.config.load import load_settings
-from libs.common.dicom.part10 import parse_meta
-from libs.common.dimse import Element
-from libs.common.errors import PeerError
-from libs.common.events import decode
-from libs.common.net import Peer, connect, scu
-from services.stores import Stores, open_stores
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import BOTH, identifier
+from gantry.cli.query import find_all
+from gantry.cli.retrieve import FolderService, get_to
+from gantry.cli.store import send_files
+from gantry.common.clock import SystemClock
+from gantry.common.config.load import load_settings
+from gantry.common.dicom.encoding.part10 import parse_meta
+from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, STUDY_ROOT_FIND, STUDY_ROOT_GET, VERIFICATION
+from gantry.common.dimse import Element
+from gantry.common.errors import PeerError
+from gantry.common.events import decode
+from gantry.common.net import Peer, connect, scu
+from gantry.services.process.stores import Stores, open_stores
 from tests.support.archive import RunningArchive
 from tests.support.objects import bytes_of
 
@@ -77,7 +78,7 @@ async def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
 
 async def find(peer: Peer, level: str, keys: Sequence[str], *, root: str = "") -> tuple[list[Dataset], int]:
     """Matches and the final status."""
-    root = root or (scu.PATIENT_ROOT_FIND if level == "PATIENT" else scu.STUDY_ROOT_FIND)
+    root = root or (PATIENT_ROOT_FIND if level == "PATIENT" else STUDY_ROOT_FIND)
     async with connect(peer, [(root, BOTH)]) as association:
         matches, status, _ = await find_all(association, root, identifier(level, keys), timeout=60.0)
     return matches, status
@@ -112,7 +113,7 @@ async def get(
     folder.mkdir(parents=True, exist_ok=True)
     service = FolderService(folder, [sop_class])
     contexts = [(sop_class, (syntax or "1.2.840.10008.1.2.1",))]
-    final = await get_to(peer, service, contexts, scu.STUDY_ROOT_GET, level, keys, timeout=60.0)
+    final = await get_to(peer, service, contexts, STUDY_ROOT_GET, level, keys, timeout=60.0)
     assert final is not None
     assert (final.status, final.number(Element.FAILED_SUB_OPERATIONS)) == (0x0000, 0)
     assert len(service.received) == final.number(Element.COMPLETED_SUB_OPERATIONS)
@@ -183,7 +184,7 @@ def uids_of(file: DicomFile) -> tuple[str, str]:
 
 async def is_well(peer: Peer, file: DicomFile) -> None:
     """Another peer is served: C-ECHO, and C-STORE of `file`."""
-    async with connect(peer, [(scu.VERIFICATION, BOTH)]) as association:
+    async with connect(peer, [(VERIFICATION, BOTH)]) as association:
         assert await scu.echo(association, timeout=30.0) == 0x0000
     sent = await send_files(peer, [file], timeout=60.0)
     assert (sent.stored, sent.failures) == (1, [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 
-from libs.common.adapters.s3 import S3Bucket
+from gantry.common.adapters.s3 import S3Bucket
 
 
 async def make_bucket(bucket: S3Bucket) -> None:

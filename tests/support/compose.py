@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
-from libs.common.net import Peer
+from gantry.common.net import Peer
 from tests.support.answering import wait_for
 from tests.support.archive import ROOT, free_port
 from tests.support.servers import required, skip

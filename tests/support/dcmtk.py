@@ -15,7 +15,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from libs.common.dicom.part10 import parse_meta
+from gantry.common.dicom.encoding.part10 import parse_meta
 from tests.support.archive import free_port
 
 

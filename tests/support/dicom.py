@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
-from libs.common.dicom.transfer_syntaxes import encoding_of
+from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.roles import Role, dimse_port, http_port
+from gantry.services.roles import Role, dimse_port, http_port
 from tests.support.archive import RunningArchive
 
 PARTS: Mapping[str, tuple[Role, ...]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
-from libs.common.ids import new_uid
+from gantry.common.ids import new_uid
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 UNDEFINED = 0xFFFFFFFF

@@ -6,13 +6,26 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from libs.common.dicom import attributes as tags
-from libs.common.dicom.attributes import ATTRIBUTES, Level
-from libs.common.dicom.layout import Layout, pack_layout
-from libs.common.dicom.matching import Document, Query, matches
-from libs.common.dicom.values import text_of
-from libs.common.events import PixelData
-from libs.common.ports.index import InstanceEntry
+from gantry.common.dicom.encoding.values import text_of
+from gantry.common.dicom.query.attributes import ATTRIBUTES, Level
+from gantry.common.dicom.query.matching import Document, Query, matches
+from gantry.common.dicom.scan.layout import Layout, PixelData, pack_layout
+from gantry.common.dicom.standard.tags import (
+    MODALITIES_IN_STUDY,
+    MODALITY,
+    NUMBER_OF_PATIENT_RELATED_INSTANCES,
+    NUMBER_OF_PATIENT_RELATED_SERIES,
+    NUMBER_OF_PATIENT_RELATED_STUDIES,
+    NUMBER_OF_SERIES_RELATED_INSTANCES,
+    NUMBER_OF_STUDY_RELATED_INSTANCES,
+    NUMBER_OF_STUDY_RELATED_SERIES,
+    SERIES_INSTANCE_UID,
+    SOP_CLASS_UID,
+    SOP_CLASSES_IN_STUDY,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+)
+from gantry.common.ports.index import InstanceEntry
 
 
 def entry(
@@ -44,10 +57,10 @@ def entry(
         layout=pack_layout(Layout(900, (), PixelData(0x7FE00010, "OW", 912, 88 + receipt))),
         sender=sender,
         attributes={
-            tags.STUDY_INSTANCE_UID: [study],
-            tags.SERIES_INSTANCE_UID: [series],
-            tags.SOP_INSTANCE_UID: [sop],
-            tags.SOP_CLASS_UID: [sop_class],
+            STUDY_INSTANCE_UID: [study],
+            SERIES_INSTANCE_UID: [series],
+            SOP_INSTANCE_UID: [sop],
+            SOP_CLASS_UID: [sop_class],
             **values,
         },
     )
@@ -76,9 +89,9 @@ def patients(entries: Iterable[InstanceEntry]) -> list[list[Document]]:
     for studies in _patients(entries):
         everything = [one for study in studies for one in study]
         counts = {
-            tags.NUMBER_OF_PATIENT_RELATED_STUDIES: [len(studies)],
-            tags.NUMBER_OF_PATIENT_RELATED_SERIES: [sum(len(_grouped(s, "series_instance_uid")) for s in studies)],
-            tags.NUMBER_OF_PATIENT_RELATED_INSTANCES: [len(everything)],
+            NUMBER_OF_PATIENT_RELATED_STUDIES: [len(studies)],
+            NUMBER_OF_PATIENT_RELATED_SERIES: [sum(len(_grouped(s, "series_instance_uid")) for s in studies)],
+            NUMBER_OF_PATIENT_RELATED_INSTANCES: [len(everything)],
         }
         said = sorted(studies, key=lambda study: min(one.receipt for one in study))
         found.append([Document(Level.PATIENT, _elected(study, Level.PATIENT) | counts) for study in said])
@@ -125,16 +138,16 @@ def documents(entries: Iterable[InstanceEntry]) -> dict[Level, list[Document]]:
 
 def _below_study(study: list[InstanceEntry], patient: dict[int, Any], found: dict[Level, list[Document]]) -> None:
     all_series = _grouped(study, "series_instance_uid")
-    modalities = {text_of(v) for s in all_series for v in _elected(s, Level.SERIES).get(tags.MODALITY, []) if v}
+    modalities = {text_of(v) for s in all_series for v in _elected(s, Level.SERIES).get(MODALITY, []) if v}
     attributes = patient | _elected(study, Level.STUDY)
-    attributes[tags.MODALITIES_IN_STUDY] = sorted(modalities)
-    attributes[tags.SOP_CLASSES_IN_STUDY] = sorted({one.sop_class_uid for one in study})
-    attributes[tags.NUMBER_OF_STUDY_RELATED_SERIES] = [len(all_series)]
-    attributes[tags.NUMBER_OF_STUDY_RELATED_INSTANCES] = [len(study)]
+    attributes[MODALITIES_IN_STUDY] = sorted(modalities)
+    attributes[SOP_CLASSES_IN_STUDY] = sorted({one.sop_class_uid for one in study})
+    attributes[NUMBER_OF_STUDY_RELATED_SERIES] = [len(all_series)]
+    attributes[NUMBER_OF_STUDY_RELATED_INSTANCES] = [len(study)]
     found[Level.STUDY].append(Document(Level.STUDY, attributes))
     for series in all_series:
         of_series = attributes | _elected(series, Level.SERIES)
-        of_series[tags.NUMBER_OF_SERIES_RELATED_INSTANCES] = [len(series)]
+        of_series[NUMBER_OF_SERIES_RELATED_INSTANCES] = [len(series)]
         found[Level.SERIES].append(Document(Level.SERIES, of_series))
         for one in series:
             found[Level.IMAGE].append(Document(Level.IMAGE, of_series | _elected([one], Level.IMAGE)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from libs.common.events import (
+from gantry.common.events import (
     CommitmentReference,
     CommitmentReported,
     CommitmentRequested,

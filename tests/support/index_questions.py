@@ -6,18 +6,18 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from libs.common.dicom.matching import (
-    Alike,
+from gantry.common.dicom.query.matching import (
     Condition,
     Empty,
-    Every,
+    Fuzzy,
     Item,
+    MultipleValues,
     Range,
     Single,
     UidList,
     Wildcard,
 )
-from libs.common.ports.index import InstanceEntry
+from gantry.common.ports.index import InstanceEntry
 from tests.support.entries import entry
 
 NAME, ID, DATE, ACCESSION, MODALITY, STUDY, SERIES, SOP = (
@@ -102,13 +102,13 @@ def questions() -> st.SearchStrategy[dict[int, Condition]]:
         some = st.lists(st.sampled_from(values), min_size=1, max_size=2).map(tuple)
         patterns = st.lists(st.text("PpM1ulr*?D^oe=[]x", min_size=1, max_size=5), min_size=1, max_size=2).map(tuple)
         every = st.lists(st.one_of(some.map(Single), patterns.map(Wildcard)), min_size=1, max_size=2).map(tuple)
-        return st.one_of(some.map(Single), patterns.map(Wildcard), st.just(Empty()), every.map(Every))
+        return st.one_of(some.map(Single), patterns.map(Wildcard), st.just(Empty()), every.map(MultipleValues))
 
     def in_item(**by_tag: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
         asked = {int(tag[1:], 16): condition for tag, condition in by_tag.items()}
         return st.fixed_dictionaries({}, optional=asked).filter(bool).map(Item)
 
-    alike = st.lists(st.sampled_from(_ALIKE), min_size=1, max_size=2).map(tuple).map(Alike)
+    alike = st.lists(st.sampled_from(_ALIKE), min_size=1, max_size=2).map(tuple).map(Fuzzy)
     ends = st.sampled_from([None, "20240101", "20241231", "19940101", "junk"])
     uids = st.lists(st.sampled_from(["1.1", "1.2", "1.1.1", "9.1", "9.2"]), min_size=1, max_size=3).map(tuple)
     times = st.sampled_from([None, "0900", "11"])

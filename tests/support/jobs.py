@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from services.retrieve.pixels.worker import Files
+from gantry.services.retrieve.pixels.worker import Files
 
 MODULE = "tests.support.jobs"
 ECHO, SLEEP, SPIN, EAT = (MODULE, "echo"), (MODULE, "sleep"), (MODULE, "spin"), (MODULE, "eat")

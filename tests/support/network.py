@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from libs.common.net import Association
-from libs.common.ul import AssociateReject, AssociateRequest
+from gantry.common.net import Association
+from gantry.common.ul import AssociateReject, AssociateRequest
 
 
 class Silence:
@@ -17,6 +17,6 @@ class Silence:
 
 
 class OpenDoor:
-    """A gatekeeper that admits everybody, for everything."""
+    """A admission that admits everybody, for everything."""
 
     def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> None: ...

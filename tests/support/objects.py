@@ -9,7 +9,7 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from libs.cli.files import DicomFile, look
+from gantry.cli.files import DicomFile, look
 from tests.support.dicom import bundled_file
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

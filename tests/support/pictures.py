@@ -14,16 +14,17 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
-from libs.common.dicom.encoding.rewriting import swapped
-from libs.common.dicom.inflate import inflate_head
-from libs.common.dicom.layout import Layout
-from libs.common.dicom.part10 import parse_meta
-from libs.common.dicom.scan import Limits, Scanner
-from libs.common.dicom.transfer_syntaxes import encoding_of
-from services.retrieve.pixels.display import header_of
-from services.retrieve.pixels.image import image_of, native_frame
-from services.retrieve.pixels.look import Look
-from services.retrieve.pixels.rendering import shown
+from gantry.common.dicom.encoding.inflate import inflate_head
+from gantry.common.dicom.encoding.part10 import parse_meta
+from gantry.common.dicom.encoding.rewriting import swapped
+from gantry.common.dicom.scan.header import ScanLimits
+from gantry.common.dicom.scan.layout import Layout
+from gantry.common.dicom.scan.scanner import Scanner
+from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
+from gantry.services.retrieve.pixels.display import header_of
+from gantry.services.retrieve.pixels.image import image_of, native_frame
+from gantry.services.retrieve.pixels.look import Look
+from gantry.services.retrieve.pixels.rendering import shown
 from tests.support.objects import file_bytes
 
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
@@ -45,7 +46,7 @@ def ours(part10: bytes, number: int = 1, look: Look | None = None) -> np.ndarray
     """The picture of a frame."""
     meta = parse_meta(part10)
     data, syntax = part10[meta.data_set_offset :], meta.transfer_syntax_uid
-    scanner = Scanner(syntax, Limits(max_header=1 << 26))
+    scanner = Scanner(syntax, ScanLimits(max_header=1 << 26))
     scanner.feed(data)
     scan = scanner.finish()
     if encoding_of(syntax).deflated:

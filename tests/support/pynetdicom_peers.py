@@ -13,7 +13,7 @@ from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
-from libs.common.net import Peer
+from gantry.common.net import Peer
 
 
 @dataclass

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from libs.common.net import Peer, Server, connect
-from services.retrieve.suboperations import SubOperations, Transfer
+from gantry.common.net import Peer, Server, connect
+from gantry.services.retrieve.dimse.suboperations import SubOperations, Transfer
+from tests.integration.common.net.conftest import Echo, Seen
 from tests.support.wire import CT
-from tests.unit.common.net.conftest import Echo, Seen
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 

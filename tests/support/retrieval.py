@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from libs.common.adapters.files import open_file_store
-from libs.common.net import Source
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import Location
-from services.indexer.entries import entry_of
-from services.retrieve.damage import DamageReports
-from services.retrieve.fragments import FrameFinder
-from services.retrieve.opening import Opened, Openings
-from services.retrieve.pixels.converter import Converter, ConverterLimits
-from services.retrieve.reading import Objects
+from gantry.common.adapters.files import open_file_store
+from gantry.common.net import Source
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import Location
+from gantry.services.indexer.entries import entry_of
+from gantry.services.retrieve.damage import DamageReports
+from gantry.services.retrieve.opening import Opened, Openings
+from gantry.services.retrieve.pixels.converter import Converter, ConverterLimits
+from gantry.services.retrieve.pixels.frame_finder import FrameFinder
+from gantry.services.retrieve.reading import Objects
 from tests.support.web import event_of
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from libs.common.net import Peer
-from services.roles import Role, dimse_port, http_port
+from gantry.common.net import Peer
+from gantry.services.roles import Role, dimse_port, http_port
 from tests.support.archive import RunningArchive, free_port
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from libs.common.adapters.s3 import S3Bucket
+from gantry.common.adapters.s3 import S3Bucket
 from tests.support.buckets import make_bucket
 from tests.support.servers import required
 

@@ -9,12 +9,13 @@ from dataclasses import replace
 
 import pydicom
 
-from libs.cli.commit import ask
-from libs.cli.files import DicomFile
-from libs.cli.identifiers import BOTH, identifier
-from libs.cli.query import find_all
-from libs.cli.store import send_files
-from libs.common.net import Peer, connect, scu
+from gantry.cli.commit import ask
+from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import BOTH, identifier
+from gantry.cli.query import find_all
+from gantry.cli.store import send_files
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
+from gantry.common.net import Peer, connect
 
 
 def store(peer: Peer, files: Iterable[DicomFile]) -> None:
@@ -25,9 +26,9 @@ def store(peer: Peer, files: Iterable[DicomFile]) -> None:
 
 
 async def _instances(peer: Peer, study: str) -> int:
-    async with connect(peer, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
+    async with connect(peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
         query = identifier("STUDY", [f"StudyInstanceUID={study}", "NumberOfStudyRelatedInstances"])
-        matches, status, comment = await find_all(association, scu.STUDY_ROOT_FIND, query, timeout=30.0)
+        matches, status, comment = await find_all(association, STUDY_ROOT_FIND, query, timeout=30.0)
     assert status == 0, comment
     return sum(int(match.NumberOfStudyRelatedInstances or 0) for match in matches)
 
@@ -43,8 +44,8 @@ def wait_searchable(peer: Peer, study: str, count: int, seconds: float = 30.0) -
 async def _is_found(peer: Peer, file: DicomFile) -> bool:
     ds = pydicom.dcmread(file.path, stop_before_pixels=True)
     keys = [f"{keyword}={ds[keyword].value}" for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
-    async with connect(peer, [(scu.STUDY_ROOT_FIND, BOTH)]) as association:
-        matches, _, _ = await find_all(association, scu.STUDY_ROOT_FIND, identifier("IMAGE", keys), timeout=30.0)
+    async with connect(peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
+        matches, _, _ = await find_all(association, STUDY_ROOT_FIND, identifier("IMAGE", keys), timeout=30.0)
     return len(matches) == 1
 
 

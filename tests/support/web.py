@@ -11,21 +11,22 @@ import aiohttp
 from blake3 import blake3
 from pydicom.dataset import Dataset
 
-from libs.common.adapters.files import open_file_store
-from libs.common.adapters.sqlite import open_sqlite_index
-from libs.common.dicom.part10 import parse_meta
-from libs.common.dicom.scan import Limits, Scanner
-from libs.common.events import InstanceStored
-from libs.common.ids import Receipt
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import SearchIndex
-from libs.common.web.access import Access, Tokens
-from libs.common.web.server import WebLimits, WebServer
-from services.indexer.entries import entry_of
-from services.query.app import build_web as build_query
-from services.retrieve.app import build_web as build_retrieve
-from services.retrieve.pixels.converter import Converter, ConverterLimits
-from services.retrieve.web import WebSettings
+from gantry.common.adapters.files import open_file_store
+from gantry.common.adapters.sqlite import open_sqlite_index
+from gantry.common.dicom.encoding.part10 import parse_meta
+from gantry.common.dicom.scan.header import ScanLimits
+from gantry.common.dicom.scan.scanner import Scanner
+from gantry.common.events import InstanceStored
+from gantry.common.ids import Receipt
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import SearchIndex
+from gantry.common.web.access import Access, Tokens
+from gantry.common.web.server import WebLimits, WebServer
+from gantry.services.indexer.entries import entry_of
+from gantry.services.query.app import build_web as build_query
+from gantry.services.retrieve.app import build_web as build_retrieve
+from gantry.services.retrieve.dicomweb.objects import WebSettings
+from gantry.services.retrieve.pixels.converter import Converter, ConverterLimits
 from tests.support.facts import stored
 from tests.support.objects import file_bytes
 
@@ -39,7 +40,9 @@ class WebSite:
     index: SearchIndex
     server: WebServer
 
-    async def keep(self, *objects: bytes | Dataset, limits: Limits = Limits(), with_layout: bool = True) -> None:
+    async def keep(
+        self, *objects: bytes | Dataset, limits: ScanLimits = ScanLimits(), with_layout: bool = True
+    ) -> None:
         """Store Part 10 objects, and index them."""
         entries = []
         for number, one in enumerate(objects):
@@ -51,7 +54,7 @@ class WebSite:
         await self.index.apply(entries)
 
 
-def event_of(part10: bytes, number: int = 0, limits: Limits = Limits()) -> InstanceStored:
+def event_of(part10: bytes, number: int = 0, limits: ScanLimits = ScanLimits()) -> InstanceStored:
     """The event of an object that was stored."""
     meta = parse_meta(part10)
     scanner = Scanner(meta.transfer_syntax_uid, limits)

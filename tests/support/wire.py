@@ -6,9 +6,9 @@ import random
 import struct
 from collections.abc import Iterator, Sequence
 
-from libs.common.dimse import Command, CommandField, Element
-from libs.common.ul import AssociateRequest, Fragment, Indication, ProposedContext, UpperLayer
-from libs.common.ul.pdu import encode_request
+from gantry.common.dimse import Command, CommandField, Element
+from gantry.common.ul import AssociateRequest, Fragment, Indication, ProposedContext, UpperLayer
+from gantry.common.ul.pdu import encode_request
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from libs.common.config.policy import read_policy
-from libs.common.config.settings import Settings
+from gantry.common.config.policy import read_policy
+from gantry.common.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [*(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").glob("*"), *(ROOT / "libs/common/config").glob("*.py")]
@@ -41,8 +41,8 @@ def test_settings_of_the_proxy_examples_are_settings(name: str) -> None:
 
 
 def test_unit_gives_the_files_that_the_defaults_need() -> None:
-    from services.descriptors import needed
-    from services.roles import EVERY
+    from gantry.services.process.descriptors import needed
+    from gantry.services.roles import EVERY
 
     unit = (ROOT / "deploy/gantry.service").read_text()
     (limit,) = re.findall(r"^LimitNOFILE=(\d+)$", unit, re.MULTILINE)

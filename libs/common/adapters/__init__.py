@@ -1,1 +1,1 @@
-"""The only drivers. Each translates its vendor's errors into `libs.common.errors`; none knows a DICOM rule."""
+"""The only drivers. Each translates its vendor's errors into `gantry.common.errors`; none knows a DICOM rule."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from libs.common.ports.index import Applied, InstanceEntry, InstanceKey, Namesake, Outcome
+from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, Namesake, Outcome
 
 
 def key_of(entry: InstanceEntry) -> InstanceKey:

@@ -13,13 +13,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from libs.common.errors import ConfigError
+from gantry.common.errors import ConfigError
 
 Location = Sequence[str | int]
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class YamlDocument:
     """A file that holds a mapping. `tree` keeps comments and lines (ruamel's round-trip form)."""
 
     file: str
@@ -61,7 +61,7 @@ class Document:
         return stream.getvalue()
 
 
-def parse(text: str, file: str) -> Document:
+def parse(text: str, file: str) -> YamlDocument:
     """Read YAML; raises `ConfigError` with the line where it is none, or is not a mapping."""
     try:
         tree = _yaml().load(text)
@@ -75,10 +75,10 @@ def parse(text: str, file: str) -> Document:
         tree = CommentedMap()
     if not isinstance(tree, CommentedMap):
         raise ConfigError(file, 1, "a mapping of sections is expected")
-    return Document(file, tree)
+    return YamlDocument(file, tree)
 
 
-def read(path: Path) -> Document:
+def read(path: Path) -> YamlDocument:
     """Read a YAML file; raises `ConfigError` where it cannot be read."""
     try:
         return parse(path.read_text(encoding="utf-8"), str(path))

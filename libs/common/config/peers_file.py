@@ -10,10 +10,10 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedSeq
 
-from libs.common.config.document import Document, parse, read
-from libs.common.config.load import PEERS
-from libs.common.config.policy import policy_of
-from libs.common.errors import ConfigError
+from gantry.common.config.document import YamlDocument, parse, read
+from gantry.common.config.load import PEERS
+from gantry.common.config.policy import policy_of
+from gantry.common.errors import ConfigError
 
 
 def add_peer(file: Path, entry: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ def remove_peer(file: Path, ae_title: str) -> None:
     _write(document)
 
 
-def _write(document: Document) -> None:
+def _write(document: YamlDocument) -> None:
     """Replace the file at once, so that a reader, or a power cut, sees the old one or the new one."""
     text = document.text()
     policy_of(parse(text, document.file), "")

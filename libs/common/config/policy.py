@@ -22,10 +22,10 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from libs.common.config.document import Document, read
-from libs.common.config.load import PEERS, plain
-from libs.common.config.settings import AeTitle, Cidr
-from libs.common.ids import is_ae_title
+from gantry.common.config.document import YamlDocument, read
+from gantry.common.config.load import PEERS, plain
+from gantry.common.config.settings import AeTitle, Cidr
+from gantry.common.ids import is_ae_title
 
 
 class Permission(StrEnum):
@@ -42,7 +42,7 @@ ALL = frozenset(Permission)
 _ELSEWHERE = "known, but not at this address"
 
 
-class Peer(BaseModel):
+class KnownPeer(BaseModel):
     """One AE that we know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -87,7 +87,7 @@ class Peer(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class Admitted:
     """An association that may be."""
 
     calling_ae_title: str
@@ -120,10 +120,10 @@ class Policy:
     """All peers, and what holds for the rest."""
 
     ae_title: str
-    peers: Mapping[str, Peer]
+    peers: Mapping[str, KnownPeer]
     lab: bool = False
 
-    def admit(self, calling: str, called: str, address: str, tls: bool = False) -> Admission | Rejection:
+    def admit(self, calling: str, called: str, address: str, tls: bool = False) -> Admitted | Rejection:
         """Whether `calling` at `address` may associate with `called`. PS3.8 9.3.4: what is wrong with a title is a
         permanent rejection by the service user (1/1/x); a peer at the wrong address learns no more than a stranger."""
         if called.strip() != self.ae_title:
@@ -135,9 +135,9 @@ class Policy:
         if peer is not None and at is not None and peer.calls_from(at):
             if peer.tls and not tls:
                 return Rejection(1, 1, 1, "this peer must use TLS")
-            return Admission(calling, peer.may, peer.max_associations)
+            return Admitted(calling, peer.may, peer.max_associations)
         if peer is None and self.lab and at is not None and at.is_loopback:
-            return Admission(calling, ALL, 1 << 30)
+            return Admitted(calling, ALL, 1 << 30)
         return Rejection(1, 1, 3, "calling AE title is not known" if peer is None else _ELSEWHERE)
 
     def destination(self, ae_title: str) -> Destination | None:
@@ -153,17 +153,17 @@ class Policy:
         return Destination(peer.ae_title, peer.host, peer.port, peer.tls)
 
 
-def policy_of(document: Document, ae_title: str, lab: bool = False) -> Policy:
+def policy_of(document: YamlDocument, ae_title: str, lab: bool = False) -> Policy:
     """The policy in a YAML document; raises `ConfigError` with the line. Other sections are not looked at."""
     entries = plain(document.tree.get(PEERS))
     if entries is None:
         entries = []
     if not isinstance(entries, list):
         raise document.refuse([PEERS], "peers: a list is expected")
-    peers: dict[str, Peer] = {}
+    peers: dict[str, KnownPeer] = {}
     for number, entry in enumerate(entries):
         try:
-            peer = Peer.model_validate(entry)
+            peer = KnownPeer.model_validate(entry)
         except ValidationError as error:
             raise document.explain(error, (PEERS, number)) from error
         if peer.ae_title in peers:
@@ -224,7 +224,7 @@ def peers_as_markdown() -> str:
         "| key | type | default | meaning |",
         "|---|---|---|---|",
     ]
-    for name, field in Peer.model_fields.items():
+    for name, field in KnownPeer.model_fields.items():
         default = "" if field.is_required() or field.default in (None, ()) else f"`{_default(field.default)}`"
         lines.append(f"| `{field.alias or name}` | {_TYPES[name]} | {default} | {field.description} |")
     lines += ["", "| permission | lets it |", "|---|---|"]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
-from libs.common.clock import Clock
-from libs.common.config.policy import Policy, read_policy
-from libs.common.config.watched import WatchedFiles
-from libs.common.errors import ConfigError
+from gantry.common.clock import Clock
+from gantry.common.config.policy import Policy, read_policy
+from gantry.common.config.watched import WatchedFiles
+from gantry.common.errors import ConfigError
+from gantry.common.telemetry.logs import get_logger
 
 
 class PolicyFile:
@@ -25,7 +24,7 @@ class PolicyFile:
         self._ae_title = ae_title
         self._lab = lab
         self._on_outcome = on_outcome
-        self._said = structlog.get_logger(component="policy")
+        self._logger = get_logger("policy")
         self._watched = WatchedFiles([file])
         self.current: Policy = read_policy(file, ae_title, lab)
 
@@ -35,10 +34,12 @@ class PolicyFile:
         try:
             self.current = read_policy(self._file, self._ae_title, self._lab)
         except ConfigError as error:
-            self._said.error("policy refused, the old one stays", file=error.file, line=error.line, reason=error.reason)
+            self._logger.error(
+                "policy refused, the old one stays", file=error.file, line=error.line, reason=error.reason
+            )
             self._on_outcome("refused")
             return False
-        self._said.info("policy taken", file=str(self._file), peers=len(self.current.peers))
+        self._logger.info("policy taken", file=str(self._file), peers=len(self.current.peers))
         self._on_outcome("taken")
         return True
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from libs.common.ids import is_ae_title, is_uid
+from gantry.common.ids import is_ae_title, is_uid
 
 _MIB = 1 << 20
 
@@ -220,7 +220,7 @@ class Index(Section):
     )
 
 
-class Query(Section):
+class QuerySettings(Section):
     """The query role."""
 
     patient_root_needs_patient: bool = _f(
@@ -283,7 +283,7 @@ class Upkeep(Section):
     )
 
 
-class Door(Section):
+class DoorSettings(Section):
     """The front door (`--role door`): who serves what. A name stands for all its addresses, looked up time and again"""
 
     ingest: tuple[HostAndPort, ...] = _f((), "HOST:PORT", "Who takes associations that store")
@@ -352,11 +352,11 @@ class Settings(Section):
     kafka: Kafka = _f(Kafka(), "", "")
     opensearch: OpenSearch = _f(OpenSearch(), "", "")
     index: Index = _f(Index(), "", "")
-    query: Query = _f(Query(), "", "")
+    query: QuerySettings = _f(QuerySettings(), "", "")
     retrieve: Retrieve = _f(Retrieve(), "", "")
     commitment: Commitment = _f(Commitment(), "", "")
     upkeep: Upkeep = _f(Upkeep(), "", "")
-    door: Door = _f(Door(), "", "")
+    door: DoorSettings = _f(DoorSettings(), "", "")
     tls: Tls = _f(Tls(), "", "")
     logs: Logs = _f(Logs(), "", "")
 

@@ -6,12 +6,11 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-import structlog
-
-from libs.common.clock import Clock
-from libs.common.config.settings import Tls
-from libs.common.config.watched import WatchedFiles
-from libs.common.errors import ConfigError
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Tls
+from gantry.common.config.watched import WatchedFiles
+from gantry.common.errors import ConfigError
+from gantry.common.telemetry.logs import get_logger
 
 
 def server_context(tls: Tls) -> ssl.SSLContext | None:
@@ -43,7 +42,7 @@ class Certificates:
         self._tls = tls
         self._on_outcome = on_outcome
         self._files = WatchedFiles([tls.certificate, tls.key, tls.ca])
-        self._logger = structlog.get_logger(component="tls")
+        self._logger = get_logger("tls")
         self._server: ssl.SSLContext | None = None
         self._client: ssl.SSLContext | None = None
         self._read()

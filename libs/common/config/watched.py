@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from libs.common.clock import Clock
+from gantry.common.clock import Clock
 
 LOOK_EVERY_SECONDS = 2.0
 

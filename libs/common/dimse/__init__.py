@@ -5,9 +5,9 @@ data sets stream through, and cutting messages into PDUs of the size that the pe
 event loop, a clock, and what a service does with a message.
 """
 
-from libs.common.dimse.assembler import Assembler, CommandReceived, DataReceived, DimseError
-from libs.common.dimse.command import Command, CommandError, CommandField, Element, response_to
-from libs.common.dimse.fragmenter import PduFrame, message_pdus
+from gantry.common.dimse.assembler import Assembler, CommandReceived, DataReceived, DimseError
+from gantry.common.dimse.command import Command, CommandError, CommandField, Element, response_to
+from gantry.common.dimse.fragmenter import PduFrame, message_pdus
 
 __all__ = [
     "Assembler",

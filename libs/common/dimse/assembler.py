@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from libs.common.dimse.command import Command, CommandError
-from libs.common.ul import Fragment
+from gantry.common.dimse.command import Command, CommandError
+from gantry.common.ul import Fragment
 
 
 class DimseError(Exception):

@@ -94,7 +94,7 @@ class PduFrame:
         self._lead_length = len(pdus)
         self._buffer[self.LEAD - len(pdus) : self.LEAD] = pdus
 
-    def seal(self, filled: int, *, is_end: bool) -> memoryview:
+    def finish(self, filled: int, *, is_end: bool) -> memoryview:
         """The PDUs of the `filled` bytes; the holes may be filled again once they are sent, after `reopen`."""
         full, rest = divmod(filled, self._payload)
         whole = full if rest or not is_end or not full else full - 1

@@ -5,9 +5,8 @@ that was ever written stays readable, see tests/compat), and which topic, key an
 Kafka, SQLite, or anything that moves an event.
 """
 
-from libs.common.events.codec import SCHEMA_VERSION, decode, encode
-from libs.common.events.schema import (
-    BulkElement,
+from gantry.common.events.codec import SCHEMA_VERSION, decode, encode
+from gantry.common.events.schema import (
     CommitmentFailure,
     CommitmentReference,
     CommitmentReported,
@@ -18,15 +17,13 @@ from libs.common.events.schema import (
     InstanceStored,
     NamesakeFound,
     ObjectLost,
-    PixelData,
 )
-from libs.common.events.topics import INDEXERS, TOPICS, Topic, topic_of
+from gantry.common.events.topics import INDEXERS, TOPICS, Topic, topic_of
 
 __all__ = [
     "INDEXERS",
     "SCHEMA_VERSION",
     "TOPICS",
-    "BulkElement",
     "CommitmentFailure",
     "CommitmentReference",
     "CommitmentReported",
@@ -37,7 +34,6 @@ __all__ = [
     "InstanceStored",
     "NamesakeFound",
     "ObjectLost",
-    "PixelData",
     "Topic",
     "decode",
     "encode",

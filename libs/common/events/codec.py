@@ -12,9 +12,9 @@ from typing import Any
 
 import msgpack
 
-from libs.common.errors import UndecodableEvent
-from libs.common.events.schema import (
-    BulkElement,
+from gantry.common.dicom.scan.layout import BulkElement, PixelData
+from gantry.common.errors import UndecodableEvent
+from gantry.common.events.schema import (
     CommitmentFailure,
     CommitmentReference,
     CommitmentReported,
@@ -25,7 +25,6 @@ from libs.common.events.schema import (
     InstanceStored,
     NamesakeFound,
     ObjectLost,
-    PixelData,
 )
 
 SCHEMA_VERSION = 1

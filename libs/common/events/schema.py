@@ -8,31 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True, slots=True)
-class BulkElement:
-    """A top-level value left out of an event's header: where its bytes lie in the data set as stored."""
-
-    tag: int
-    vr: str
-    offset: int
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
-class PixelData:
-    """Where the pixel data lies in the data set as stored, so that a frame is one ranged read later.
-
-    `offset` is that of the value (native) or of the first item (encapsulated, PS3.5 A.4). `length` is None where the
-    element has undefined length. `fragments` are the item lengths in order, the Basic Offset Table first; None for
-    native pixel data, and where there were too many to carry (read them from the object then).
-    """
-
-    tag: int
-    vr: str
-    offset: int
-    length: int | None
-    fragments: tuple[int, ...] | None = None
+from gantry.common.dicom.scan.layout import BulkElement, PixelData
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import msgpack
 from blake3 import blake3
 
-from libs.common.errors import Corrupt
+from gantry.common.errors import Corrupt
 
 _MAGIC = b"GANTRYSEG1\n"
 _HEAD = len(_MAGIC) + 64
@@ -25,7 +25,7 @@ _LEVEL = 1
 
 @dataclass(frozen=True, slots=True)
 class SealedRecord:
-    """A record of the log, whatever its offset was: `payload` is what `libs.common.events.decode` reads."""
+    """A record of the log, whatever its offset was: `payload` is what `gantry.common.events.decode` reads."""
 
     topic: str
     key: str

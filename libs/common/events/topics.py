@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from libs.common.events.schema import (
+from gantry.common.events.schema import (
     CommitmentReported,
     CommitmentRequested,
     DeadLetter,

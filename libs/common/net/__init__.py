@@ -4,10 +4,10 @@ What belongs here: sockets, timers and tasks, and the interface that a service o
 does not: stores, the event log, and what any service does.
 """
 
-from libs.common.net.association import Association
-from libs.common.net.client import Peer, connect
-from libs.common.net.server import Server, ServerLimits
-from libs.common.net.service import MemorySink, Request, Service, Sink, Source
+from gantry.common.net.association import Association
+from gantry.common.net.client import Peer, connect
+from gantry.common.net.server import Server, ServerLimits
+from gantry.common.net.service import MemorySink, Request, Service, Sink, Source
 
 __all__ = [
     "Association",

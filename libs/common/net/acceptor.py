@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-import structlog
+from gantry.common.net.proxy import Network, Origin, ProxyError, decode, expected_length, is_trusted
+from gantry.common.telemetry.logs import get_logger
 
-from libs.common.net.proxy import Network, Origin, ProxyError, decode, expected_length, is_trusted
-
-log = structlog.get_logger("gantry.net")
+logger = get_logger("net")
 
 _AT_ONCE = 64
 _OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -89,7 +88,7 @@ class Acceptor:
                 # Whoever waits in the backlog is served when others have gone; asking again at once would spin.
                 if not self._out_of_files:
                     self._out_of_files = True
-                    log.error("connections wait: out of file descriptors", error=error)
+                    logger.error("connections wait: out of file descriptors", error=error)
                 self._loop.remove_reader(self._sock.fileno())
                 self._loop.call_later(_AGAIN_SECONDS, self._resume)
                 return

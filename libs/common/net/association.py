@@ -12,39 +12,21 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-import structlog
+from gantry.common.dimse import Assembler, Command, CommandField, CommandReceived, DataReceived, DimseError
+from gantry.common.dimse.command import Element
+from gantry.common.errors import AssociationAborted, GantryError, IdentifierError, PeerTimeout, TooLarge
+from gantry.common.net.background import spawn
+from gantry.common.net.connection import Connection
+from gantry.common.net.observing import AssociationObserver
+from gantry.common.net.outgoing import MessageWriter, Staged
+from gantry.common.net.responses import Answer, Inbox, Responses
+from gantry.common.net.service import MemorySink, Request, Service, Sink, Source
+from gantry.common.net.tally import Tally
+from gantry.common.statuses import PROCESSING_FAILURE, UNRECOGNISED_OPERATION, is_pending
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.ul import Aborted, AcceptedContext, Fragment, Indication, PduError, Released, ReleaseRequested
 
-from libs.common.dimse import (
-    Assembler,
-    Command,
-    CommandField,
-    CommandReceived,
-    DataReceived,
-    DimseError,
-)
-from libs.common.dimse.command import Element
-from libs.common.errors import AssociationAborted, GantryError, IdentifierError, PeerTimeout, TooLarge
-from libs.common.net.background import spawn
-from libs.common.net.connection import Connection
-from libs.common.net.observing import AssociationObserver
-from libs.common.net.outgoing import Outgoing, Staged
-from libs.common.net.responses import Answer, Inbox, Responses
-from libs.common.net.service import MemorySink, Request, Service, Sink, Source
-from libs.common.net.tally import Tally
-from libs.common.ul import (
-    Aborted,
-    AcceptedContext,
-    Fragment,
-    Indication,
-    PduError,
-    Released,
-    ReleaseRequested,
-)
-
-log = structlog.get_logger("gantry.net")
-
-_REFUSED_SOP_CLASS = 0x0122
-_UNRECOGNISED_OPERATION = 0x0211
+logger = get_logger("net")
 
 
 class Association:
@@ -83,7 +65,7 @@ class Association:
         self._receiving: Request | None = None
         self._waiting: deque[Request] = deque()
         self._active: dict[Request, asyncio.Task[None]] = {}
-        self._outgoing = Outgoing(connection, peer_max_pdu)
+        self._outgoing = MessageWriter(connection, peer_max_pdu)
         self._message_ids = itertools.cycle(range(1, 65536))
         self._responses = Responses()
         self._release_wanted = False
@@ -141,7 +123,7 @@ class Association:
             self._refuse(PduError(str(error), 0))
         except Exception:
             # A bug of ours must cost this association only.
-            log.exception("receiving failed", peer=self.peer_ae_title)
+            logger.exception("receiving failed", peer=self.peer_ae_title)
             self._refuse(PduError("internal error", 0))
 
     def on_indication(self, indication: Indication) -> None:
@@ -231,7 +213,7 @@ class Association:
         try:
             service = self._services.get(request.context.abstract_syntax)
             if service is None:
-                await request.fail(_UNRECOGNISED_OPERATION, "no service for this operation")
+                await request.fail(UNRECOGNISED_OPERATION, "no service for this operation")
             else:
                 await service.perform(request)
         except AssociationAborted:
@@ -241,8 +223,8 @@ class Association:
         except GantryError as error:
             await self._fail(request, error.dicom_status, str(error))
         except Exception:
-            log.exception("request failed", command=f"{request.command.field:#06x}", peer=self.peer_ae_title)
-            await self._fail(request, 0x0110, "internal error")
+            logger.exception("request failed", command=f"{request.command.field:#06x}", peer=self.peer_ae_title)
+            await self._fail(request, PROCESSING_FAILURE, "internal error")
         finally:
             self._finished(request)
             if self._observer is not None:
@@ -347,7 +329,7 @@ class Association:
             while True:
                 answer = await self._next(inbox, timeout)
                 yield answer
-                if answer[0].status & 0xFF00 != 0xFF00:
+                if not is_pending(answer[0].status):
                     return
 
     async def _within(self, timeout: float, sending: Awaitable[None]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 
-import structlog
+from gantry.common.telemetry.logs import get_logger
 
-log = structlog.get_logger("gantry.net")
+logger = get_logger("net")
 
 _tasks: set[asyncio.Task[None]] = set()
 
@@ -22,4 +22,4 @@ def spawn(work: Coroutine[object, object, None]) -> None:
 def _finish(task: asyncio.Task[None]) -> None:
     _tasks.discard(task)
     if not task.cancelled() and task.exception() is not None:
-        log.error("background work failed", error=repr(task.exception()))
+        logger.error("background work failed", error=repr(task.exception()))

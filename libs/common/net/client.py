@@ -10,24 +10,24 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from libs.common.errors import AssociationAborted, AssociationRejected, ConnectionFailed, PeerTimeout
-from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from libs.common.net.association import Association
-from libs.common.net.connection import Connection, tls_words
-from libs.common.net.service import Service
-from libs.common.ul import (
+from gantry.common.errors import AssociationAborted, AssociationRejected, ConnectionFailed, PeerTimeout
+from gantry.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gantry.common.net.association import Association
+from gantry.common.net.connection import Connection, tls_words
+from gantry.common.net.service import Service
+from gantry.common.ul import (
     Aborted,
     Accepted,
     AssociateAccept,
     AssociateRequest,
     Fragment,
     Indication,
-    Limits,
+    PduLimits,
     ProposedContext,
     Rejected,
     RoleSelection,
 )
-from libs.common.ul.negotiation import accepted_by_peer
+from gantry.common.ul.negotiation import accepted_by_peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Peer:
     tls: ssl.SSLContext | None = None
     connect_timeout: float = 10.0
     associate_timeout: float = 30.0
-    limits: Limits = field(default_factory=Limits)
+    limits: PduLimits = field(default_factory=PduLimits)
 
 
 class _Calling:

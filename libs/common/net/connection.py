@@ -14,15 +14,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
 
-import structlog
+from gantry.common.errors import AssociationAborted
+from gantry.common.net.proxy import Origin
+from gantry.common.net.sockets import tune
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.ul import Aborted, Fragment, Indication, PduLimits, UpperLayer
+from gantry.common.ul.upper_layer import WORKSPACE
 
-from libs.common.errors import AssociationAborted
-from libs.common.net.proxy import Origin
-from libs.common.net.sockets import tune
-from libs.common.ul import Aborted, Fragment, Indication, Limits, UpperLayer
-from libs.common.ul.upper_layer import WORKSPACE
-
-log = structlog.get_logger("gantry.net")
+logger = get_logger("net")
 
 _workspace = memoryview(bytearray(WORKSPACE))
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
@@ -38,7 +37,7 @@ class Connection(asyncio.BufferedProtocol):
         self,
         *,
         requestor: bool,
-        limits: Limits,
+        limits: PduLimits,
         artim: float,
         on_fragments: Callable[[list[Fragment]], None],
         on_indication: Callable[[Indication], None],
@@ -101,7 +100,7 @@ class Connection(asyncio.BufferedProtocol):
             self._deliver(self.ul.received(nbytes))
         except Exception:
             # Nothing that a peer sends gets here; a bug of ours must cost this connection only.
-            log.exception("receiving failed", peer=self.peer_address)
+            logger.exception("receiving failed", peer=self.peer_address)
             self.abort_transport()
         if not self.ul.mid_pdu or self._paused_for:
             self.pdu_since = None

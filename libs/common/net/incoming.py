@@ -7,12 +7,12 @@ import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from libs.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from libs.common.net.association import Association
-from libs.common.net.connection import Connection, tls_words
-from libs.common.net.proxy import Origin
-from libs.common.net.service import Service
-from libs.common.ul import (
+from gantry.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gantry.common.net.association import Association
+from gantry.common.net.connection import Connection, tls_words
+from gantry.common.net.proxy import Origin
+from gantry.common.net.service import Service
+from gantry.common.ul import (
     Aborted,
     AcceptedContext,
     AssociateAccept,
@@ -23,10 +23,10 @@ from libs.common.ul import (
     Requested,
     negotiate,
 )
-from libs.common.ul.pdu import APPLICATION_CONTEXT_NAME
+from gantry.common.ul.pdu import APPLICATION_CONTEXT_NAME
 
 if TYPE_CHECKING:
-    from libs.common.net.server import Server
+    from gantry.common.net.server import Server
 
 _TIME_TO_ASK = 1.0
 
@@ -74,7 +74,7 @@ class Unassociated:
                 del self._by_address[address]
 
 
-class Opening:
+class TlsHandshake:
     """A connection whose TLS handshake is under way."""
 
     def __init__(self, task: asyncio.Task[None]) -> None:
@@ -154,7 +154,7 @@ class Incoming:
         verdict = self._reject(request)
         allowed: frozenset[str] | None = None
         if verdict is None:
-            answer = server.gatekeeper.admit(request, self._address, self.connection.peer_speaks_tls)
+            answer = server.admission.admit(request, self._address, self.connection.peer_speaks_tls)
             if isinstance(answer, AssociateReject):
                 verdict = answer
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from libs.common.net.association import Association
+    from gantry.common.net.association import Association
 
 
 class AssociationObserver(Protocol):

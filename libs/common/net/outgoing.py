@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
-from libs.common.dimse import Command, PduFrame, message_pdus
-from libs.common.errors import AssociationAborted, Corrupt, PeerTimeout
-from libs.common.net.connection import Connection
-from libs.common.net.service import Source
+from gantry.common.dimse import Command, PduFrame, message_pdus
+from gantry.common.errors import AssociationAborted, Corrupt, PeerTimeout
+from gantry.common.net.connection import Connection
+from gantry.common.net.service import Source
 
 
 class Staged:
@@ -35,7 +35,7 @@ class Staged:
             self._frames.append(frame)
 
 
-class Outgoing:
+class MessageWriter:
     """The sending half of an association."""
 
     def __init__(self, connection: Connection, peer_max_pdu: int) -> None:
@@ -79,7 +79,7 @@ class Outgoing:
                 while True:
                     try:
                         async with asyncio.timeout(timeout):
-                            await self._connection.write(frame.seal(staged.filled, is_end=not staged.left))
+                            await self._connection.write(frame.finish(staged.filled, is_end=not staged.left))
                     except TimeoutError:
                         raise PeerTimeout(f"the peer took nothing for {timeout:g} s") from None
                     frame.reopen(staged.filled)

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from libs.common.dimse import Command, DataReceived, DimseError
-from libs.common.errors import PeerTimeout
-from libs.common.net.service import MemorySink
+from gantry.common.dimse import Command, DataReceived, DimseError
+from gantry.common.errors import PeerTimeout
+from gantry.common.net.service import MemorySink
 
 Answer = tuple[Command, bytes]
 """A response and its data set, empty where it has none."""

@@ -7,25 +7,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from libs.common.dimse import Command, CommandField, Element
-from libs.common.errors import ContextNotAccepted
-from libs.common.net.association import Association
-from libs.common.net.service import Source
-from libs.common.ul import AcceptedContext
-
-VERIFICATION = "1.2.840.10008.1.1"
-STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
-STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
-STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
-PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
-PATIENT_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.1.2"
-PATIENT_ROOT_GET = "1.2.840.10008.5.1.4.1.2.1.3"
-# PS3.4 C.6.3: retired, and still what old workstations ask for.
-PATIENT_STUDY_ONLY_FIND = "1.2.840.10008.5.1.4.1.2.3.1"
-PATIENT_STUDY_ONLY_MOVE = "1.2.840.10008.5.1.4.1.2.3.2"
-PATIENT_STUDY_ONLY_GET = "1.2.840.10008.5.1.4.1.2.3.3"
-STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
-STORAGE_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
+from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE, VERIFICATION
+from gantry.common.dimse import Command, CommandField, Element
+from gantry.common.errors import ContextNotAccepted
+from gantry.common.net.association import Association
+from gantry.common.net.service import Source
+from gantry.common.ul import AcceptedContext
 
 _MEDIUM = 0
 

@@ -14,22 +14,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-import structlog
+from gantry.common.net.acceptor import Acceptor, listen
+from gantry.common.net.association import Association
+from gantry.common.net.incoming import Incoming, TlsHandshake, Unassociated, handshake_words
+from gantry.common.net.observing import AssociationObserver
+from gantry.common.net.proxy import Network, Origin
+from gantry.common.net.service import Service
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.ul import Ability, AssociateReject, AssociateRequest, PduLimits
 
-from libs.common.net.acceptor import Acceptor, listen
-from libs.common.net.association import Association
-from libs.common.net.incoming import Incoming, Opening, Unassociated, handshake_words
-from libs.common.net.observing import AssociationObserver
-from libs.common.net.proxy import Network, Origin
-from libs.common.net.service import Service
-from libs.common.ul import (
-    Ability,
-    AssociateReject,
-    AssociateRequest,
-    Limits,
-)
-
-log = structlog.get_logger("gantry.net")
+logger = get_logger("net")
 
 _TICK = 1.0
 
@@ -53,10 +47,10 @@ class ServerLimits:
     backlog: int = 1024
     proxy_from: tuple[Network, ...] = ()
     """Whose connections begin with a header of the PROXY protocol."""
-    upper_layer: Limits = field(default_factory=Limits)
+    upper_layer: PduLimits = field(default_factory=PduLimits)
 
 
-class Gatekeeper(Protocol):
+class Admission(Protocol):
     """Decides who gets in."""
 
     def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> AssociateReject | frozenset[str] | None:
@@ -86,7 +80,7 @@ class Server:
     def __init__(
         self,
         services: Sequence[Service],
-        gatekeeper: Gatekeeper,
+        admission: Admission,
         observer: ServerObserver,
         *,
         limits: ServerLimits | None = None,
@@ -96,7 +90,7 @@ class Server:
         """`stands_for` names, for an abstract syntax that no service has, the one that it is served like."""
         self.stands_for = stands_for
         self.limits = limits or ServerLimits()
-        self.gatekeeper = gatekeeper
+        self.admission = admission
         self.observer = observer
         self.new_trace = new_trace
         self.abilities: dict[str, Ability] = {}
@@ -148,7 +142,7 @@ class Server:
         task = asyncio.get_running_loop().create_task(self._open(sock, origin, tls))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
-        opening = Opening(task)
+        opening = TlsHandshake(task)
         self.unassociated.enter(opening, origin.address)
         task.add_done_callback(lambda _: self.unassociated.leave(opening, origin.address))
 

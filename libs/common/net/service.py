@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from libs.common.dimse import Command, message_pdus, response_to
-from libs.common.dimse.command import Element, Value
-from libs.common.errors import TooLarge
-from libs.common.ul import Abilities, AcceptedContext
+from gantry.common.dimse import Command, message_pdus, response_to
+from gantry.common.dimse.command import Element, Value
+from gantry.common.errors import TooLarge
+from gantry.common.statuses import PENDING
+from gantry.common.ul import Abilities, AcceptedContext
 
 if TYPE_CHECKING:
-    from libs.common.net.association import Association
-
-PENDING = 0xFF00
-PENDING_WARNING = 0xFF01
-CANCELLED = 0xFE00
-SUCCESS = 0x0000
+    from gantry.common.net.association import Association
 
 
 class Sink(Protocol):
@@ -86,7 +82,7 @@ class MemorySink:
 class Request:
     """One request message of the peer, and the way to answer it."""
 
-    __slots__ = ("_pending_command", "association", "cancelled", "command", "context", "sink")
+    __slots__ = ("_pending_command", "association", "cancelled", "command", "context", "sink", "status")
 
     def __init__(self, association: Association, context: AcceptedContext, command: Command) -> None:
         self.association = association
@@ -95,6 +91,8 @@ class Request:
         self.sink: Sink | None = None
         self.cancelled = False
         """Set when the peer sent C-CANCEL (PS3.7 9.3.2.3) or the association ended: stop, and answer FE00H."""
+        self.status: int | None = None
+        """Of the last response that was sent; None before."""
         self._pending_command: tuple[int, bytes] | None = None
 
     @property
@@ -105,6 +103,7 @@ class Request:
     async def respond(self, status: int, data: bytes | None = None, extra: Mapping[int, Value] | None = None) -> None:
         """Send a response. Raises `AssociationAborted` where the association has ended."""
         await self.association.send(self.context.id, response_to(self.command, status, extra), data)
+        self.status = status
         comment = "" if extra is None else str(extra.get(Element.ERROR_COMMENT, ""))
         self.association.tally.answered(self.command.field, status, comment)
 

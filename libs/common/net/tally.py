@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import NamedTuple
 
+from gantry.common.statuses import is_failure, is_pending
+
 _MOST_REFUSALS = 256
 
 
@@ -30,7 +32,7 @@ class Tally:
 
     def answered(self, field: int, status: int, comment: str) -> None:
         """We have sent a response."""
-        if status & 0xFF00 == 0xFF00:
+        if is_pending(status):
             return  # pending (PS3.4 C.4.1.1.4): the final one follows
         self.answers[field, status] += 1
         if is_failure(status):
@@ -43,8 +45,3 @@ class Tally:
         for (_, status), times in self.answers.items():
             total[f"{status:04X}"] += times
         return dict(sorted(total.items()))
-
-
-def is_failure(status: int) -> bool:
-    """PS3.7 Annex C: neither success, nor warning, nor cancel, nor pending."""
-    return status != 0 and status >> 12 != 0xB and status not in (0x0001, 0x0107, 0x0116, 0xFE00)

@@ -57,7 +57,7 @@ class BlobReader(Protocol):
 
 
 class BlobStore(Protocol):
-    """Immutable objects under keys of our own making (`libs.common.ids`), each written once.
+    """Immutable objects under keys of our own making (`gantry.common.ids`), each written once.
 
     - A key is relative, of [A-Za-z0-9._-] segments separated by "/", none empty or starting with "."; others are a
       ValueError. A segment has at most 255 characters, a key 1024; no key is the folder of another.

@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, Self
 
-from libs.common.dicom.attributes import AttributeTable
-from libs.common.dicom.matching import Document, Place, Query
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.dicom.query.matching import Cursor, Document, Query
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceEntry:
     """One receipt of one instance, as the indexer offers it to the index.
 
-    `receipt` sorts by time (`libs.common.ids.Receipt`). `attributes` maps tags (group << 16 | element) of all levels
-    to their values in the DICOM JSON model (PS3.18 F.2), text already decoded. `layout` is `libs.common.dicom.layout`,
-    packed; empty where it is not known. `sender` is the AE title that the object came from; "" where it is not known.
+    `receipt` sorts by time (`gantry.common.ids.Receipt`). `attributes` maps tags (group << 16 | element) of all levels
+    to their values in the DICOM JSON model (PS3.18 F.2), text already decoded. `layout` is
+    `gantry.common.dicom.scan.layout`, packed; empty where it is not known. `sender` is the AE title that the object
+    came from; "" where it is not known.
     """
 
     partition: str
@@ -125,7 +126,7 @@ class Loss:
 class ReadIndex(Protocol):
     """The part of `SearchIndex` that answers others."""
 
-    def find(self, query: Query, after: Place = ()) -> AsyncIterator[list[Document]]: ...
+    def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]: ...
 
     def locate(self, query: Query) -> AsyncIterator[list[Location]]: ...
 
@@ -152,7 +153,7 @@ class SearchIndex(Protocol):
     - The attributes of a study or series are those of the earliest current instance in it. A study shows its own
       demographics. A patient is found by those of each of its studies, and shows the earliest that match.
     - What `apply` returned for is visible to the next `find` and `locate` of this index.
-    - Matching is that of `libs.common.dicom.matching`, to the letter.
+    - Matching is that of `gantry.common.dicom.query.matching`, to the letter.
     - What can be searched is fixed when an index is made (`attributes`): entries may bring more, which is left out, or
       less, which is not found then. `successor` may be made for other attributes.
     - `successor` is another index of the same kind, empty and beside this one; `take_over` puts it in the place of the
@@ -165,7 +166,7 @@ class SearchIndex(Protocol):
         of them may be, and applying them again is how to go on. An entry that can never be taken is an `EntryRefused`
         that says which; the others are taken when they are applied without it."""
 
-    def find(self, query: Query, after: Place = ()) -> AsyncIterator[list[Document]]:
+    def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
         """The matches of a query in pages, in a stable order; memory does not depend on how many there are. What is
         applied meanwhile may or may not be among them, and never makes another match appear twice or be missed. With
         the `place` of a document it begins behind that one, at any time, as if the listing had gone on; a place that is

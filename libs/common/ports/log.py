@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from libs.common.events import Event
+from gantry.common.events import Event
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One event as it lies on the log. `payload` is what `libs.common.events.decode` reads; `appended_at` is in
+    """One event as it lies on the log. `payload` is what `gantry.common.events.decode` reads; `appended_at` is in
     microseconds since the epoch. Offsets grow within (topic, partition); they may have gaps."""
 
     topic: str
@@ -52,7 +52,7 @@ class EventLog(Protocol):
     """
 
     async def append(self, *events: Event) -> None:
-        """Append events, each to its topic (`libs.common.events.topic_of`). Concurrent callers share the cost."""
+        """Append events, each to its topic (`gantry.common.events.topic_of`). Concurrent callers share the cost."""
 
     def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
         """A member of a group, which joins when it is entered as a context manager. Entering does not wait for the

@@ -17,15 +17,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from libs.common.clock import Clock
-from libs.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
-from libs.common.events import DeadLetter, Event, decode
-from libs.common.ids import DEFAULT_PARTITION
-from libs.common.ports.log import Consumer, EventLog, Record
-from libs.common.runtime.backoff import Delays
-from libs.common.runtime.failpoints import FailPoint, reach
-from libs.common.telemetry.logs import get_logger
-from libs.common.telemetry.metrics import Metrics
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
+from gantry.common.events import DeadLetter, Event, decode
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.log import Consumer, EventLog, Record
+from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 _LAG_EVERY_SECONDS = 15.0
@@ -99,7 +99,7 @@ class ConsumerLoop:
         self._dead: deque[float] = deque()
         self._stopping = False
         self._waiting: asyncio.Task[Any] | None = None
-        self._said = get_logger("consumer").bind(group=group)
+        self._logger = get_logger("consumer").bind(group=group)
 
     async def run(self) -> None:
         """Consume until `stop`. Raises `DeadLetterLimit`, and nothing else that a dependency does."""
@@ -134,7 +134,7 @@ class ConsumerLoop:
         try:
             await consumer.commit(records)
         except DependencyUnavailable as error:
-            self._said.warning("event log away", error=error, attempt=0)
+            self._logger.warning("event log away", error=error, attempt=0)
             await self._persist(lambda: consumer.commit(records))
 
     async def _decoded(self, records: Sequence[Record]) -> list[Delivery]:
@@ -160,14 +160,14 @@ class ConsumerLoop:
                     await self._halve(batch, error)
                     return
                 self._metrics.consumer_retries.labels(self._group).inc()
-                self._said.warning("batch put off", error=error, events=len(batch), attempt=attempt)
+                self._logger.warning("batch put off", error=error, events=len(batch), attempt=attempt)
                 await self._pause(attempt)
                 attempt += 1
 
     async def _halve(self, batch: Sequence[Delivery], error: Exception) -> None:
         """One event of `batch` makes the handler raise what nobody expects: find it, and let the others go on."""
         if len(batch) == 1:
-            self._said.error("event cannot be applied", error=error, offset=batch[0].record.offset)
+            self._logger.error("event cannot be applied", error=error, offset=batch[0].record.offset)
             await self._bury(batch[0].record, batch[0].event.trace, f"unexpected {type(error).__name__}")
             return
         middle = len(batch) // 2
@@ -195,7 +195,7 @@ class ConsumerLoop:
         )
         await self._persist(lambda: self._log.append(letter))
         self._metrics.dead_letters.labels(self._group).inc()
-        self._said.error("dead letter", topic=record.topic, offset=record.offset, reason=reason)
+        self._logger.error("dead letter", topic=record.topic, offset=record.offset, reason=reason)
 
     async def _persist(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `call`, made again while the log is away."""
@@ -204,7 +204,7 @@ class ConsumerLoop:
             try:
                 return await self._interruptible(call())
             except DependencyUnavailable as error:
-                self._said.warning("event log away", error=error, attempt=attempt)
+                self._logger.warning("event log away", error=error, attempt=attempt)
                 await self._pause(attempt)
                 attempt += 1
 

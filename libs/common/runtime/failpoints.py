@@ -14,8 +14,8 @@ import signal
 from dataclasses import dataclass
 from enum import Enum
 
-from libs.common.clock import SystemClock
-from libs.common.errors import DependencyUnavailable
+from gantry.common.clock import SystemClock
+from gantry.common.errors import DependencyUnavailable
 
 
 class FailPoint(Enum):

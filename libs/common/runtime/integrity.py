@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from blake3 import blake3
 
-from libs.common.errors import Corrupt, NotFound
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.index import Location
+from gantry.common.errors import Corrupt, NotFound
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import Location
 
 _CHUNK = 1 << 20
 

@@ -15,12 +15,12 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Protocol
 
-from libs.common.clock import Clock
-from libs.common.tasks import end_tasks
-from libs.common.telemetry.logs import get_logger
+from gantry.common.clock import Clock
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
 
 
-class State(Enum):
+class Phase(Enum):
     """What the readiness probe tells: only READY takes new work."""
 
     STARTING = "starting"
@@ -48,7 +48,7 @@ class Lifecycle:
     """One process's components."""
 
     def __init__(self, components: Sequence[Component], clock: Clock, drain_seconds: float = 30.0) -> None:
-        self.state = State.STARTING
+        self.state = Phase.STARTING
         self._components = components
         self._clock = clock
         self._drain_seconds = drain_seconds
@@ -57,7 +57,7 @@ class Lifecycle:
         self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._when_ready: list[Callable[[], None]] = []
-        self._said = get_logger("lifecycle")
+        self._logger = get_logger("lifecycle")
 
     def watch(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Run background work that the process cannot do without: where it raises, the process drains and ends with
@@ -86,22 +86,22 @@ class Lifecycle:
         try:
             await self._start()
             if not self._asked.is_set():
-                self.state = State.READY
-                self._said.info("ready")
+                self.state = Phase.READY
+                self._logger.info("ready")
                 for then in self._when_ready:
                     then()
             await self._asked.wait()
-            self.state = State.DRAINING
-            self._said.info("draining", seconds=self._drain_seconds)
+            self.state = Phase.DRAINING
+            self._logger.info("draining", seconds=self._drain_seconds)
             await self._drain()
         except Exception as error:
             self._fail(error, "start")
         finally:
             await self._close()
-            self.state = State.STOPPED
+            self.state = Phase.STOPPED
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
-        self._said.info("stopped", failed=self._failure is not None)
+        self._logger.info("stopped", failed=self._failure is not None)
         return 1 if self._failure is not None else 0
 
     async def _start(self) -> None:
@@ -110,7 +110,7 @@ class Lifecycle:
                 return
             if not await self._started(component):
                 return
-            self._said.debug("component started", name=component.name)
+            self._logger.debug("component started", name=component.name)
 
     async def _started(self, component: Component) -> bool:
         """Start one, which may wait for others on the network: a signal ends the wait."""
@@ -137,9 +137,9 @@ class Lifecycle:
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         for drain in drains:
             if not drain.done():
-                self._said.warning("drain cut short", name=drain.get_name())
+                self._logger.warning("drain cut short", name=drain.get_name())
             elif not drain.cancelled() and (error := drain.exception()) is not None:
-                self._said.error("drain failed", name=drain.get_name(), error=error)
+                self._logger.error("drain failed", name=drain.get_name(), error=error)
         await end_tasks(*drains, *ends)
 
     async def _close(self) -> None:
@@ -148,7 +148,7 @@ class Lifecycle:
             try:
                 await component.close()
             except Exception as error:
-                self._said.error("close failed", name=component.name, error=error)
+                self._logger.error("close failed", name=component.name, error=error)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -156,5 +156,5 @@ class Lifecycle:
 
     def _fail(self, error: BaseException, name: str) -> None:
         self._failure = error
-        self._said.error("component failed", name=name, error=error)
+        self._logger.error("component failed", name=name, error=error)
         self._asked.set()

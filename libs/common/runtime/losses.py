@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 
-from libs.common.clock import Clock
-from libs.common.errors import DependencyUnavailable
-from libs.common.events import ObjectLost
-from libs.common.ids import receipt_in_key
-from libs.common.ports.index import InstanceKey, Location, Loss
-from libs.common.ports.log import EventLog
-from libs.common.runtime.integrity import Damage
-from libs.common.tasks import end_tasks
-from libs.common.telemetry.logs import get_logger
-from libs.common.telemetry.metrics import Metrics
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import ObjectLost
+from gantry.common.ids import receipt_in_key
+from gantry.common.ports.index import InstanceKey, Location, Loss
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.integrity import Damage
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
 
 _REMEMBERED = 10_000
-_logger = get_logger("integrity")
+logger = get_logger("integrity")
 
 
 def instance_of(location: Location) -> InstanceKey:
@@ -50,7 +50,7 @@ class Losses:
         if receipt is None or location.object_key in self._reported:
             return None
         self._metrics.objects_lost.labels(damage.value).inc()
-        _logger.error(
+        logger.error(
             "object lost", reason=damage.value, object_key=location.object_key, found_by=self._found_by, trace=trace
         )
         event = ObjectLost(
@@ -87,4 +87,4 @@ class Losses:
         try:
             await self.report(partition, location, damage, trace)
         except DependencyUnavailable as error:
-            _logger.warning("loss not published", object_key=location.object_key, error=error)
+            logger.warning("loss not published", object_key=location.object_key, error=error)

@@ -104,7 +104,7 @@ def _error_as_fact(_: Any, __: str, fields: MutableMapping[str, Any]) -> Mutable
     error = fields.get("error")
     if isinstance(error, BaseException):
         fields["error"] = type(error).__name__
-        if type(error).__module__.startswith("libs.common.errors"):
+        if type(error).__module__.startswith("gantry.common.errors"):
             fields["reason"] = str(error)
         elif error.__traceback__ is not None:
             last = error.__traceback__

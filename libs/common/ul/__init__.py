@@ -5,7 +5,7 @@ with limits before allocation, and negotiation as a function. What does not: soc
 Nothing that a peer sends raises past `UpperLayer`: it becomes an A-ABORT and an `Aborted` indication.
 """
 
-from libs.common.ul.indications import (
+from gantry.common.ul.indications import (
     Aborted,
     Accepted,
     Closed,
@@ -16,8 +16,8 @@ from libs.common.ul.indications import (
     ReleaseRequested,
     Requested,
 )
-from libs.common.ul.negotiation import Abilities, Ability, negotiate
-from libs.common.ul.pdu import (
+from gantry.common.ul.negotiation import Abilities, Ability, negotiate
+from gantry.common.ul.pdu import (
     AcceptedContext,
     AssociateAccept,
     AssociateReject,
@@ -28,8 +28,8 @@ from libs.common.ul.pdu import (
     RoleSelection,
     UserIdentity,
 )
-from libs.common.ul.states import State
-from libs.common.ul.upper_layer import Limits, UpperLayer
+from gantry.common.ul.states import State
+from gantry.common.ul.upper_layer import PduLimits, UpperLayer
 
 __all__ = [
     "Abilities",
@@ -44,8 +44,8 @@ __all__ = [
     "ContextResult",
     "Fragment",
     "Indication",
-    "Limits",
     "PduError",
+    "PduLimits",
     "ProposedContext",
     "Rejected",
     "ReleaseRequested",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from libs.common.ul.pdu import AssociateAccept, AssociateReject, AssociateRequest
+from gantry.common.ul.pdu import AssociateAccept, AssociateReject, AssociateRequest
 
 
 class Fragment(NamedTuple):

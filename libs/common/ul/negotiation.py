@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from libs.common.ul.pdu import AcceptedContext, AssociateRequest, ContextResult, RoleSelection
+from gantry.common.ul.pdu import AcceptedContext, AssociateRequest, ContextResult, RoleSelection
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from struct import Struct
 
-from libs.common.ul.indications import (
+from gantry.common.ul.indications import (
     Aborted,
     Accepted,
     Fragment,
@@ -25,7 +25,7 @@ from libs.common.ul.indications import (
     ReleaseRequested,
     Requested,
 )
-from libs.common.ul.pdu import (
+from gantry.common.ul.pdu import (
     RELEASE_RP,
     RELEASE_RQ,
     AssociateAccept,
@@ -39,7 +39,7 @@ from libs.common.ul.pdu import (
     encode_reject,
     encode_request,
 )
-from libs.common.ul.states import ACTIONS, TABLE, Effect, Event, State
+from gantry.common.ul.states import ACTIONS, TABLE, Effect, Event, State
 
 _PDU_HEADER = Struct(">BBI").unpack_from
 _PDV_HEADER = Struct(">IBB").unpack_from
@@ -49,7 +49,7 @@ UNRECOGNISED_PDU, UNEXPECTED_PDU, UNEXPECTED_PARAMETER, INVALID_PARAMETER = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PduLimits:
     """Lengths in bytes. `max_pdu_length` is what we announce (PS3.8 D.1); 0 would announce no limit, and is refused."""
 
     max_pdu_length: int = 131072
@@ -101,9 +101,11 @@ class UpperLayer:
         "state",
     )
 
-    def __init__(self, *, requestor: bool, limits: Limits | None = None, workspace: memoryview | None = None) -> None:
+    def __init__(
+        self, *, requestor: bool, limits: PduLimits | None = None, workspace: memoryview | None = None
+    ) -> None:
         self._requestor = requestor
-        self._limits = limits or Limits()
+        self._limits = limits or PduLimits()
         self._workspace = workspace if workspace is not None else memoryview(bytearray(WORKSPACE))
         self.state = State.STA1
         self.artim = False

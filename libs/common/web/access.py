@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 
-import structlog
-
-from libs.common.errors import ConfigError
-from libs.common.web.errors import HttpProblem
-from libs.common.web.headers import items
+from gantry.common.errors import ConfigError
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.headers import items
 
 _MOST_HOPS = 32
 _LONGEST_ADDRESS = 128
@@ -49,7 +48,7 @@ class Tokens:
     def __init__(self, file: Path | None) -> None:
         """Raises `ConfigError`."""
         self._file = file
-        self._said = structlog.get_logger("gantry.web")
+        self._logger = get_logger("web")
         self._seen = self._mark()
         self._tokens = _read(file) if file is not None else {}
 
@@ -72,9 +71,9 @@ class Tokens:
         self._seen = mark
         try:
             self._tokens = _read(self._file)
-            self._said.info("tokens taken", tokens=len(self._tokens))
+            self._logger.info("tokens taken", tokens=len(self._tokens))
         except ConfigError as error:
-            self._said.error("tokens refused, the old ones stay", line=error.line, reason=error.reason)
+            self._logger.error("tokens refused, the old ones stay", line=error.line, reason=error.reason)
 
     def _mark(self) -> tuple[int, int, int] | None:
         try:

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Mapping
 from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
 
-from libs.common.web.codings import coding_of, compressed
-from libs.common.web.errors import HttpProblem
-from libs.common.web.inflate import Gunzip
-from libs.common.web.progress import SLOWEST, Progress
+from gantry.common.web.codings import coding_of, compressed
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.inflate import Gunzip
+from gantry.common.web.progress import SLOWEST, Progress
 
 CORS: web.RequestKey[Mapping[str, str]] = web.RequestKey("cors", Mapping[str, str])
 """Headers that every answer to this request has."""
@@ -71,7 +71,7 @@ async def _received(request: web.BaseRequest, limit: int, stall: float) -> Async
         yield piece
 
 
-class Outgoing:
+class BodyWriter:
     """A response whose body is written piece by piece. A client that takes nothing for `stall` seconds is given up, and
     so is one that takes less than `SLOWEST` bytes a second."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from libs.common.web.routes import BASE, SHAPES
+from gantry.common.web.routes import BASE, SHAPES
 
 WADL = "application/vnd.sun.wadl+xml"
 _NAMES = ("{study}", "{series}", "{instance}")

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import brotli
 
-from libs.common.web.headers import items, weight
+from gantry.common.web.headers import items, weight
 
 CODINGS = ("br", "gzip")
 """What we can, the better first."""

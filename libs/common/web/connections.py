@@ -15,19 +15,19 @@ from enum import Enum, auto
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, cast
 
-import structlog
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion10, HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
-from libs.common.web.access import address_of
-from libs.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
-from libs.common.web.headers import combined
-from libs.common.web.progress import SLOWEST, Progress, unsent
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.web.access import address_of
+from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
+from gantry.common.web.headers import combined
+from gantry.common.web.progress import SLOWEST, Progress, unsent
 
-log = structlog.get_logger("gantry.web")
+logger = get_logger("web")
 
 PROBE_RESERVE = 32
 """Connections beyond the limit that may ask for health and metrics."""
@@ -59,7 +59,7 @@ class WebLimits:
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
-class Room(Enum):
+class Capacity(Enum):
     """What there is for a new connection."""
 
     ANYTHING = auto()
@@ -78,16 +78,16 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
-    def enter(self, connection: object, address: str) -> Room:
+    def enter(self, connection: object, address: str) -> Capacity:
         """One more has come; it is to `leave` whatever it was told."""
         others, held = len(self._open), self._per_address[address]
         self._open[connection] = address
         self._per_address[address] += 1
         if others < self._limits.max_connections and (held < self._limits.max_per_address or self._is_proxy(address)):
-            return Room.ANYTHING
+            return Capacity.ANYTHING
         if others < self._limits.max_connections + PROBE_RESERVE and held < _PROBES_OF_ONE:
-            return Room.PROBES
-        return Room.NONE
+            return Capacity.PROBES
+        return Capacity.NONE
 
     def leave(self, connection: object) -> None:
         """One is gone."""
@@ -111,7 +111,7 @@ def as_response(problem: HttpProblem) -> web.Response:
     return response
 
 
-class Request(web.BaseRequest):
+class HttpRequest(web.BaseRequest):
     """A request whose header fields are read as RFC 9110 has them. `problem` is what is wrong with them."""
 
     problem: HttpProblem | None = None
@@ -128,7 +128,7 @@ def request_of(
     protocol: web.RequestHandler,
     writer: AbstractStreamWriter,
     task: asyncio.Task[None],
-) -> Request:
+) -> HttpRequest:
     """aiohttp's request factory."""
     problem: HttpProblem | None = None
     if message.version not in (HttpVersion10, HttpVersion11):
@@ -138,12 +138,12 @@ def request_of(
         message = message._replace(headers=combined(message.headers))
     except ValueError as error:
         problem = HttpProblem(400, str(error), {"Connection": "close"})
-    request = Request(message, payload, protocol, writer, task, asyncio.get_running_loop())
+    request = HttpRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())
     request.problem = problem
     return request
 
 
-class Connection(web.RequestHandler):
+class HttpConnection(web.RequestHandler):
     """A connection that is ended where no whole request header comes in time, or an answer is not taken."""
 
     def __init__(self, manager: web.Server, connections: Connections, limits: WebLimits, **arguments: Any) -> None:
@@ -153,7 +153,7 @@ class Connection(web.RequestHandler):
         self._timer: asyncio.TimerHandle | None = None
         self._unsent = 0
         self._socket: asyncio.Transport | None = None
-        self.room = Room.ANYTHING
+        self.room = Capacity.ANYTHING
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclass of asyncio.Transport.
@@ -161,7 +161,7 @@ class Connection(web.RequestHandler):
         peer = transport.get_extra_info("peername")
         self.room = self._connections.enter(self, str(peer[0]) if peer else "")
         super().connection_made(transport)
-        if self.room is Room.NONE:
+        if self.room is Capacity.NONE:
             self._socket.write(_FULL)
             self.force_close()
         self.wait_for_header()
@@ -175,7 +175,7 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """What is no HTTP. Said and logged without what was sent: there may be names in it."""
-        log.warning("not a request", status=status, error=type(exc).__name__)
+        logger.warning("not a request", status=status, error=type(exc).__name__)
         response = as_response(HttpProblem(status, "internal error" if status >= 500 else "this is no HTTP request"))
         response.force_close()
         return response
@@ -198,7 +198,7 @@ class Connection(web.RequestHandler):
         if self._socket is not None:
             self._unsent = unsent(self._socket)
             seconds = self._limits.header_deadline
-            if self.room is not Room.ANYTHING:
+            if self.room is not Capacity.ANYTHING:
                 seconds = min(seconds, _PROBE_SECONDS)
             self._timer = asyncio.get_running_loop().call_later(seconds, self._too_late)
 
@@ -219,8 +219,8 @@ class Connection(web.RequestHandler):
             self._socket.abort()
 
 
-class Protocols(web.Server):
-    """Makes a `Connection` for each connection."""
+class HttpConnectionFactory(web.Server):
+    """Makes a `HttpConnection` for each connection."""
 
     def __init__(self, handle: Callable[[Any], Awaitable[Any]], connections: Connections, limits: WebLimits) -> None:
         self._arguments: dict[str, Any] = {
@@ -235,5 +235,5 @@ class Protocols(web.Server):
         self._web_connections = connections
         self._limits = limits
 
-    def __call__(self) -> Connection:
-        return Connection(self, self._web_connections, self._limits, **self._arguments)
+    def __call__(self) -> HttpConnection:
+        return HttpConnection(self, self._web_connections, self._limits, **self._arguments)

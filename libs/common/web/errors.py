@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from libs.common.errors import (
+from gantry.common.errors import (
     DependencyUnavailable,
     GantryError,
     IdentifierError,
@@ -13,6 +13,7 @@ from libs.common.errors import (
     RefusedDataSet,
     TooLarge,
 )
+from gantry.common.statuses import OUT_OF_RESOURCES
 
 RETRY_AFTER_SECONDS = 5
 
@@ -36,7 +37,7 @@ def problem_of(error: GantryError) -> HttpProblem:
     if isinstance(error, NotFound):
         return HttpProblem(404, "not found")
     if isinstance(error, IdentifierError):
-        return HttpProblem(413 if error.dicom_status == 0xA700 else 400, str(error))
+        return HttpProblem(413 if error.dicom_status == OUT_OF_RESOURCES else 400, str(error))
     if isinstance(error, NotAuthorised):
         return HttpProblem(403, str(error))
     if isinstance(error, TooLarge):

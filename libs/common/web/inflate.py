@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
-from libs.common.web.errors import HttpProblem
+from gantry.common.web.errors import HttpProblem
 
 _PIECE = 256 * 1024
 _FREE = 64 << 20

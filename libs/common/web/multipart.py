@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from libs.common.web.errors import HttpProblem
+from gantry.common.web.errors import HttpProblem
 
 # RFC 2046 5.1.1 has at most 70 characters; Orthanc sends 73.
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,199}[0-9A-Za-z'()+_,./:=?-]")

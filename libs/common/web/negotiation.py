@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from libs.common.ids import is_uid
-from libs.common.web.errors import HttpProblem
-from libs.common.web.headers import LONGEST, LONGEST_ITEM, split, weight
+from gantry.common.ids import is_uid
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.headers import LONGEST, LONGEST_ITEM, split, weight
 
 DICOM, DICOM_JSON, DICOM_XML = "application/dicom", "application/dicom+json", "application/dicom+xml"
 JSON, OCTETS, ZIP = "application/json", "application/octet-stream", "application/zip"

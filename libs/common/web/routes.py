@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote
 
-from libs.common.ids import is_uid
-from libs.common.web.errors import HttpProblem
+from gantry.common.ids import is_uid
+from gantry.common.web.errors import HttpProblem
 
 BASE = "/dicom-web"
 WADO_URI = "/wado"
 
 
-class Service(Enum):
+class WebRole(Enum):
     """Who answers; the values are the names of roles."""
 
     INGEST = "ingest"
@@ -29,29 +29,29 @@ class Service(Enum):
 class Resource(Enum):
     """What can be asked for, with the role that answers and the methods it takes (HEAD goes with GET)."""
 
-    STORE = (Service.INGEST, "POST")
+    STORE = (WebRole.INGEST, "POST")
     """PS3.18 10.5; with a study in the path or without."""
-    SEARCH_STUDIES = (Service.QUERY, "GET", "studies")
-    SEARCH_SERIES = (Service.QUERY, "GET", "series")
-    SEARCH_INSTANCES = (Service.QUERY, "GET", "instances")
+    SEARCH_STUDIES = (WebRole.QUERY, "GET", "studies")
+    SEARCH_SERIES = (WebRole.QUERY, "GET", "series")
+    SEARCH_INSTANCES = (WebRole.QUERY, "GET", "instances")
     """PS3.18 10.6; `count` is a parameter."""
-    CAPABILITIES = (Service.QUERY, "GET", "capabilities")
-    OBJECTS = (Service.RETRIEVE, "GET", "objects")
+    CAPABILITIES = (WebRole.QUERY, "GET", "capabilities")
+    OBJECTS = (WebRole.RETRIEVE, "GET", "objects")
     """PS3.18 10.4: the instances of a study or series, or one."""
-    METADATA = (Service.RETRIEVE, "GET", "metadata")
-    RENDERED = (Service.RETRIEVE, "GET", "rendered")
-    THUMBNAIL = (Service.RETRIEVE, "GET", "thumbnail")
-    FRAMES = (Service.RETRIEVE, "GET", "frames")
-    BULK_DATA = (Service.RETRIEVE, "GET", "bulkdata")
-    WADO_URI = (Service.RETRIEVE, "GET", "wado")
+    METADATA = (WebRole.RETRIEVE, "GET", "metadata")
+    RENDERED = (WebRole.RETRIEVE, "GET", "rendered")
+    THUMBNAIL = (WebRole.RETRIEVE, "GET", "thumbnail")
+    FRAMES = (WebRole.RETRIEVE, "GET", "frames")
+    BULK_DATA = (WebRole.RETRIEVE, "GET", "bulkdata")
+    WADO_URI = (WebRole.RETRIEVE, "GET", "wado")
     """PS3.18 9."""
-    PAGE = (Service.QUERY, "GET", "page")
+    PAGE = (WebRole.QUERY, "GET", "page")
     """The study list, and OHIF; `rest` is the path. Not DICOMweb: a page is read before it can send a token."""
 
     @property
-    def service(self) -> Service:
+    def service(self) -> WebRole:
         """Who answers."""
-        service: Service = self.value[0]
+        service: WebRole = self.value[0]
         return service
 
     @property

@@ -13,17 +13,25 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NoReturn
 
-import structlog
 from aiohttp import web
 
-from libs.common.errors import ConfigError, GantryError
-from libs.common.web.access import Access, Caller
-from libs.common.web.bodies import BEGUN, CORS
-from libs.common.web.connections import Connection, Connections, Protocols, Request, Room, WebLimits, as_response
-from libs.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
-from libs.common.web.routes import BASE, Match, Resource, Service, allowed, find, is_ours, is_page
+from gantry.common.errors import ConfigError, GantryError
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.web.access import Access, Caller
+from gantry.common.web.bodies import BEGUN, CORS
+from gantry.common.web.connections import (
+    Capacity,
+    Connections,
+    HttpConnection,
+    HttpConnectionFactory,
+    HttpRequest,
+    WebLimits,
+    as_response,
+)
+from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
+from gantry.common.web.routes import BASE, Match, Resource, WebRole, allowed, find, is_ours, is_page
 
-log = structlog.get_logger("gantry.web")
+logger = get_logger("web")
 
 Handler = Callable[[web.BaseRequest, Match], Awaitable[web.StreamResponse]]
 OpenHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -66,8 +74,8 @@ class WebServer:
         self._access = access
         self._observe = observe
         self._handlers: dict[Resource, Handler] = {}
-        self._expected: dict[Service, Callable[[], str]] = {}
-        self._protocols: Protocols | None = None
+        self._expected: dict[WebRole, Callable[[], str]] = {}
+        self._protocols: HttpConnectionFactory | None = None
         self._listening: list[asyncio.Server] = []
         self.connections = Connections(self.limits)
         self._under_way = 0
@@ -79,7 +87,7 @@ class WebServer:
         """Answer these resources from now on."""
         self._handlers.update(handlers)
 
-    def expect(self, service: Service, why: Callable[[], str]) -> None:
+    def expect(self, service: WebRole, why: Callable[[], str]) -> None:
         """This process is to play a role. Until `serve` brings its handlers, its resources are not missing: who asks is
         told to come back, and `why`."""
         self._expected[service] = why
@@ -88,7 +96,7 @@ class WebServer:
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Listen; on sockets that are open already where they are given. Raises `ConfigError`."""
-        self._protocols = Protocols(self.handle, self.connections, self.limits)
+        self._protocols = HttpConnectionFactory(self.handle, self.connections, self.limits)
         loop = asyncio.get_running_loop()
         try:
             if sockets:
@@ -108,6 +116,7 @@ class WebServer:
         for server in self._listening:
             server.close()
         if self._protocols is not None:
+            self._protocols.pre_shutdown()  # idle connections end now: `shutdown` would wait for them
             await self._protocols.shutdown(1.0)
 
     # ---- requests
@@ -115,19 +124,19 @@ class WebServer:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Any request."""
         connection = request.protocol
-        assert isinstance(connection, Connection)
-        assert isinstance(request, Request)
+        assert isinstance(connection, HttpConnection)
+        assert isinstance(request, HttpRequest)
         connection.stop_waiting()
         if request.problem is not None:
             return as_response(request.problem)
         path = request.rel_url.raw_path
         if path in self._open:
             response = await self._open_path(request, self._open[path])
-        elif connection.room is not Room.ANYTHING:
+        elif connection.room is not Capacity.ANYTHING:
             response = as_response(_FULL)
         else:
             return await self._dicomweb(request, path)
-        if connection.room is not Room.ANYTHING:
+        if connection.room is not Capacity.ANYTHING:
             response.force_close()  # somebody else's probe may come
         return response
 
@@ -155,15 +164,15 @@ class WebServer:
                     response = await self._handler(match)(request, match)
             except GantryError as error:
                 if request.get(BEGUN):
-                    log.warning("answer broke off", resource=resource, error=str(error))
+                    logger.warning("answer broke off", resource=resource, error=str(error))
                     _cut(request)
                 response = as_response(problem_of(error))
                 if response.status >= 500:
-                    log.warning("request failed", resource=resource, status=response.status, error=str(error))
+                    logger.warning("request failed", resource=resource, status=response.status, error=str(error))
             except (web.HTTPException, ConnectionError):
                 raise
             except Exception:
-                log.exception("request failed", resource=resource)
+                logger.exception("request failed", resource=resource)
                 if request.get(BEGUN):
                     _cut(request)
                 response = as_response(HttpProblem(500, "internal error"))

@@ -9,9 +9,9 @@ from functools import cache
 from hashlib import blake2s
 from pathlib import Path
 
-from libs.common.dicom.dictionary import DICTIONARY
-from libs.common.dicom.storage_classes import STORAGE_SOP_CLASSES
-from libs.common.web.routes import BASE
+from gantry.common.dicom.standard.dictionary import DICTIONARY
+from gantry.common.dicom.standard.sop_classes import STORAGE_SOP_CLASSES
+from gantry.common.web.routes import BASE
 
 _HERE = Path(__file__).parent
 _SCRIPTS = _HERE / "page"

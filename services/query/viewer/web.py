@@ -7,11 +7,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from libs.common.web.bodies import answer
-from libs.common.web.errors import HttpProblem
-from libs.common.web.negotiation import etag_matches
-from libs.common.web.routes import Match
-from services.query.viewer.files import Served, ohif_file, page_file
+from gantry.common.web.bodies import answer
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.negotiation import etag_matches
+from gantry.common.web.routes import Match
+from gantry.services.query.viewer.files import Served, ohif_file, page_file
 
 
 class Page:

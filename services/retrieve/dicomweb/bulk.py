@@ -7,29 +7,29 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from libs.common.dicom.elements import elements, item_bounds
-from libs.common.dicom.encoding.rewriting import WIDTHS, swapped
-from libs.common.dicom.syntax import syntax_of
-from libs.common.dicom.transfer_syntaxes import Encoding, encoding_of
-from libs.common.errors import NotFound
-from libs.common.net import Source
-from libs.common.ports.index import Location
-from libs.common.web.bodies import Outgoing
-from libs.common.web.errors import HttpProblem
-from libs.common.web.multipart import closing, content_type, new_boundary, part_head
-from libs.common.web.negotiation import OCTETS, Offer, byte_range, choose, parse_accept
-from libs.common.web.routes import Match, Resource
-from libs.common.web.server import Handler
-from libs.common.web.urls import accept_of
-from services.retrieve.dicomweb.problems import as_problems
-from services.retrieve.fragments import FrameFinder
-from services.retrieve.pixels.converter import Readable
-from services.retrieve.pixels.image import GE_PRIVATE, Image, NoFrame, NoImage
-from services.retrieve.reading import Head, Objects
-from services.retrieve.representations import media_type_of
-from services.retrieve.sources import BytesSource, LimitedSource, SwappedSource, pass_over
-from services.retrieve.web import Finder, WebSettings
-from services.retrieve.web_frames import FrameService, send
+from gantry.common.dicom.encoding.elements import elements, item_bounds
+from gantry.common.dicom.encoding.rewriting import WIDTHS, swapped
+from gantry.common.dicom.encoding.syntax import syntax_of
+from gantry.common.dicom.standard.transfer_syntaxes import GE_PRIVATE, Encoding, encoding_of
+from gantry.common.errors import NotFound
+from gantry.common.net import Source
+from gantry.common.ports.index import Location
+from gantry.common.web.bodies import BodyWriter
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.multipart import closing, content_type, new_boundary, part_head
+from gantry.common.web.negotiation import OCTETS, Offer, byte_range, choose, parse_accept
+from gantry.common.web.routes import Match, Resource
+from gantry.common.web.server import Handler
+from gantry.common.web.urls import accept_of
+from gantry.services.retrieve.dicomweb.errors import as_problems
+from gantry.services.retrieve.dicomweb.frames import FrameService, send
+from gantry.services.retrieve.dicomweb.objects import InstanceFinder, WebSettings
+from gantry.services.retrieve.dicomweb.representations import media_type_of
+from gantry.services.retrieve.pixels.converter import Readable
+from gantry.services.retrieve.pixels.frame_finder import FrameFinder
+from gantry.services.retrieve.pixels.image import Image, NoFrame, NoImage
+from gantry.services.retrieve.reading import Head, Objects
+from gantry.services.retrieve.sources import BytesSource, LimitedSource, SwappedSource, pass_over
 
 BULK = (Offer(OCTETS, multipart=True), Offer(OCTETS))
 
@@ -38,7 +38,7 @@ class BulkService:
     """Values by themselves."""
 
     def __init__(
-        self, finder: Finder, objects: Objects, found: FrameFinder, frames: FrameService, settings: WebSettings
+        self, finder: InstanceFinder, objects: Objects, found: FrameFinder, frames: FrameService, settings: WebSettings
     ) -> None:
         self._finder = finder
         self._objects = objects
@@ -105,7 +105,7 @@ class BulkService:
         with as_problems():
             fragments = await self._found.everything(location, image)
         stored = location.transfer_syntax_uid
-        out, boundary = Outgoing(request, self._settings.stall), new_boundary()
+        out, boundary = BodyWriter(request, self._settings.stall), new_boundary()
         kind = f"{media_type_of(stored)}; transfer-syntax={stored}"
         if await out.begin(200, {"Content-Type": content_type(boundary, media_type_of(stored))}):
             for place, (offset, length) in enumerate(fragments):
@@ -140,7 +140,7 @@ class BulkService:
         with as_problems():
             source = await value.open(begin, end)
         try:
-            out = Outgoing(request, self._settings.stall)
+            out = BodyWriter(request, self._settings.stall)
             if await out.begin(206 if part is not None else 200, headers):
                 if parts:
                     inner = {"Content-Type": OCTETS, "Content-Length": str(length)}

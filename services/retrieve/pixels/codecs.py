@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from services.retrieve.pixels.image import SUBSAMPLED, Image
+from gantry.common.dicom.standard.transfer_syntaxes import (
+    DEFLATED_IMAGE_FRAME,
+    ENCAPSULATED_UNCOMPRESSED,
+    HTJ2K,
+    HTJ2K_LOSSLESS,
+    HTJ2K_LOSSLESS_RPCL,
+    JPEG_2000_LOSSLESS,
+    JPEG_BASELINE,
+    JPEG_EXTENDED,
+    JPEG_FULL_PROGRESSION,
+    JPEG_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
+    JPEG_LS_LOSSLESS,
+    JPEG_LS_NEAR_LOSSLESS,
+    JPEG_SPECTRAL_SELECTION,
+    RLE_LOSSLESS,
+)
+from gantry.common.dicom.standard.transfer_syntaxes import JPEG_2000 as JPEG_2000_LOSSY
+from gantry.services.retrieve.pixels.image import SUBSAMPLED, Image
 
-_ROOT = "1.2.840.10008.1.2"
-ENCAPSULATED_UNCOMPRESSED = f"{_ROOT}.1.98"
-DEFLATED_FRAMES = f"{_ROOT}.8.1"
-RLE = f"{_ROOT}.5"
-JPEG = frozenset(f"{_ROOT}.4.{number}" for number in (50, 51, 53, 55, 57, 70))
-"""Baseline, Extended, Spectral Selection, Full Progression (retired), Lossless, Lossless first-order prediction."""
-JPEG_LS = frozenset(f"{_ROOT}.4.{number}" for number in (80, 81))
-JPEG_2000 = frozenset(f"{_ROOT}.4.{number}" for number in (90, 91))
-HIGH_THROUGHPUT = frozenset(f"{_ROOT}.4.{number}" for number in (201, 202, 203))
+JPEG = frozenset(
+    (JPEG_BASELINE, JPEG_EXTENDED, JPEG_SPECTRAL_SELECTION, JPEG_FULL_PROGRESSION, JPEG_LOSSLESS, JPEG_LOSSLESS_SV1)
+)
+JPEG_LS = frozenset((JPEG_LS_LOSSLESS, JPEG_LS_NEAR_LOSSLESS))
+JPEG_2000 = frozenset((JPEG_2000_LOSSLESS, JPEG_2000_LOSSY))
+HIGH_THROUGHPUT = frozenset((HTJ2K_LOSSLESS, HTJ2K_LOSSLESS_RPCL, HTJ2K))
 
-DECODED = JPEG | JPEG_LS | JPEG_2000 | HIGH_THROUGHPUT | {RLE, ENCAPSULATED_UNCOMPRESSED, DEFLATED_FRAMES}
+DECODED = JPEG | JPEG_LS | JPEG_2000 | HIGH_THROUGHPUT | {RLE_LOSSLESS, ENCAPSULATED_UNCOMPRESSED, DEFLATED_IMAGE_FRAME}
 """Of each there is a test that decodes it. Video, JPEG XL and JPEG 2000 Part 2 are not among them."""
 
 # PS3.3 C.7.6.3.1.2: transformations that belong to the codestream, and that no native pixel data has.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from services.retrieve.pixels.worker import CannotDo
+from gantry.services.retrieve.pixels.worker import CannotDo
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -6,19 +6,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from libs.common.net import Source
-from services.retrieve.budget import Budget, Unavailable
-from services.retrieve.pixels.image import Image
-from services.retrieve.pixels.look import Look
-from services.retrieve.pixels.pool import ConversionFailed, PoolLimits, WorkerPool
-from services.retrieve.pixels.spool import Spool
+from gantry.common.net import Source
+from gantry.services.retrieve.budget import Budget, Unavailable
+from gantry.services.retrieve.pixels.image import Image
+from gantry.services.retrieve.pixels.look import Look
+from gantry.services.retrieve.pixels.pool import ConversionFailed, PoolLimits, WorkerPool
+from gantry.services.retrieve.pixels.spool import JobSpool
 
 __all__ = ["ConversionFailed", "Converter", "ConverterLimits", "Readable", "Unavailable"]
 
 MAX_FRAME = 1 << 30
 MAX_PICTURE = 256 << 20
-DECODE = ("services.retrieve.pixels.decoding", "decode")
-RENDER = ("services.retrieve.pixels.rendering", "render")
+DECODE = ("gantry.services.retrieve.pixels.decoding", "decode")
+RENDER = ("gantry.services.retrieve.pixels.rendering", "render")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class Converter:
         async with self.budget.holding(size, self.limits.patience):
             yield
 
-    async def decode(self, image: Image, frame: Readable, out: Spool, photometric: str, client: str) -> None:
+    async def decode(self, image: Image, frame: Readable, out: JobSpool, photometric: str, client: str) -> None:
         """Append the samples of a compressed frame to `out`. The caller has room for both, taken together: of two who
         have taken half each, neither would go on. Raises `ConversionFailed` and `Unavailable`."""
         _require(image, frame.length)
-        read = await Spool.open()
+        read = await JobSpool.open()
         try:
             await read.copy(frame.source, frame.length)
             await self.pool.run(DECODE, (image.alone, photometric), read, out, client)
@@ -71,7 +71,7 @@ class Converter:
         """A picture of frame `number`, whose bytes are `frame`, of the object with this header. Raises the same."""
         _require(image, frame.length)
         async with self.room(header.length + frame.length + image.rows * image.columns * 3):
-            read, out = await Spool.open(), await Spool.open()
+            read, out = await JobSpool.open(), await JobSpool.open()
             try:
                 length = await read.copy(header.source, header.length)
                 await read.copy(frame.source, frame.length)

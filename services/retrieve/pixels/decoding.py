@@ -14,23 +14,23 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 
-from services.retrieve.pixels.codecs import (
-    DECODED,
-    DEFLATED_FRAMES,
+from gantry.common.dicom.standard.transfer_syntaxes import (
+    DEFLATED_IMAGE_FRAME,
     ENCAPSULATED_UNCOMPRESSED,
-    JPEG,
-    planar_of,
+    JPEG_EXTENDED,
+    JPEG_FULL_PROGRESSION,
+    JPEG_SPECTRAL_SELECTION,
 )
-from services.retrieve.pixels.colours import halved, to_rgb, whole
-from services.retrieve.pixels.image import SUBSAMPLED, Image
-from services.retrieve.pixels.worker import CannotDo, Files
+from gantry.services.retrieve.pixels.codecs import DECODED, JPEG, planar_of
+from gantry.services.retrieve.pixels.colours import halved, to_rgb, whole
+from gantry.services.retrieve.pixels.image import SUBSAMPLED, Image
+from gantry.services.retrieve.pixels.worker import CannotDo, Files
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_FRAME = 1 << 30
 """Bytes of a decoded frame."""
-_EXTENDED = "1.2.840.10008.1.2.4.51"
-_RETIRED = frozenset(("1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55"))
+_RETIRED = frozenset((JPEG_SPECTRAL_SELECTION, JPEG_FULL_PROGRESSION))
 
 
 def decode(files: Files, image: Image, photometric: str) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def decoded(image: Image, frame: bytes) -> tuple[Array, str]:
     interpretation. Raises anything."""
     if not image.encapsulated or image.transfer_syntax == ENCAPSULATED_UNCOMPRESSED:
         return native(image, frame), _full(image.photometric)
-    if image.transfer_syntax == DEFLATED_FRAMES:
+    if image.transfer_syntax == DEFLATED_IMAGE_FRAME:
         inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(frame, image.frame_bytes)
         return native(image, inflated), _full(image.photometric)
     if image.transfer_syntax not in DECODED:
@@ -71,7 +71,7 @@ def _data_set(image: Image, frame: bytes) -> Any:
     """A data set of one frame for pydicom. The retired processes of JPEG have the decoder of Extended."""
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = _EXTENDED if image.transfer_syntax in _RETIRED else image.transfer_syntax
+    ds.file_meta.TransferSyntaxUID = JPEG_EXTENDED if image.transfer_syntax in _RETIRED else image.transfer_syntax
     ds.Rows, ds.Columns, ds.SamplesPerPixel = image.rows, image.columns, image.samples
     ds.BitsAllocated, ds.BitsStored, ds.HighBit = image.allocated, image.stored, image.high_bit
     ds.PixelRepresentation, ds.PhotometricInterpretation = image.signed, image.photometric

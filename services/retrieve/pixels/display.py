@@ -14,10 +14,10 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
-from libs.common.dicom.transfer_syntaxes import encoding_of
-from services.retrieve.pixels.greys import Lut, Modality
-from services.retrieve.pixels.look import Function, Window
-from services.retrieve.pixels.worker import CannotDo
+from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
+from gantry.services.retrieve.pixels.greys import Lut, Modality
+from gantry.services.retrieve.pixels.look import Function, Window
+from gantry.services.retrieve.pixels.worker import CannotDo
 
 
 def header_of(data: bytes, transfer_syntax: str) -> Any:

@@ -9,15 +9,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from struct import iter_unpack
 
-from services.retrieve.pixels.codecs import (
-    ENCAPSULATED_UNCOMPRESSED,
-    HIGH_THROUGHPUT,
-    JPEG,
-    JPEG_2000,
-    JPEG_LS,
-    RLE,
-)
-from services.retrieve.pixels.image import Image
+from gantry.common.dicom.standard.transfer_syntaxes import ENCAPSULATED_UNCOMPRESSED, RLE_LOSSLESS
+from gantry.services.retrieve.pixels.codecs import HIGH_THROUGHPUT, JPEG, JPEG_2000, JPEG_LS
+from gantry.services.retrieve.pixels.image import Image
 
 HEAD = 12
 """Bytes of a fragment that tell whether a codestream begins with it."""
@@ -49,7 +43,7 @@ class Frames:
 def can_begin(transfer_syntax: str) -> bool:
     """Whether the beginning of a codestream of this transfer syntax can be told."""
     known = JPEG | JPEG_LS | JPEG_2000 | HIGH_THROUGHPUT | _PART_2 | _JPEG_XL
-    return transfer_syntax in known or transfer_syntax == RLE
+    return transfer_syntax in known or transfer_syntax == RLE_LOSSLESS
 
 
 def begins(image: Image, head: bytes) -> bool:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from services.retrieve.pixels.look import Viewport, picture_size, region_of
-from services.retrieve.pixels.worker import CannotDo
+from gantry.services.retrieve.pixels.look import Viewport, picture_size, region_of
+from gantry.services.retrieve.pixels.worker import CannotDo
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

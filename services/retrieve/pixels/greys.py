@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from services.retrieve.pixels.image import Image
-from services.retrieve.pixels.look import Function, Window
-from services.retrieve.pixels.worker import CannotDo
+from gantry.services.retrieve.pixels.image import Image
+from gantry.services.retrieve.pixels.look import Function, Window
+from gantry.services.retrieve.pixels.worker import CannotDo
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -6,27 +6,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from libs.common.dicom.layout import Layout
-from libs.common.dicom.transfer_syntaxes import encoding_of
-from libs.common.dicom.values import header_values
-from libs.common.errors import GantryError
-from libs.common.events import PixelData
+from gantry.common.dicom.encoding.values import header_values
+from gantry.common.dicom.scan.layout import Layout, PixelData
+from gantry.common.dicom.standard.tags import (
+    BITS_ALLOCATED,
+    BITS_STORED,
+    COLUMNS,
+    EXTENDED_OFFSET_TABLE,
+    HIGH_BIT,
+    NUMBER_OF_FRAMES,
+    PHOTOMETRIC_INTERPRETATION,
+    PIXEL_DATA,
+    PIXEL_REPRESENTATION,
+    PLANAR_CONFIGURATION,
+    ROWS,
+    SAMPLES_PER_PIXEL,
+)
+from gantry.common.dicom.standard.transfer_syntaxes import GE_PRIVATE, encoding_of
+from gantry.common.errors import GantryError
 
-PIXEL_DATA, FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA = 0x7FE00010, 0x7FE00008, 0x7FE00009
-EXTENDED_OFFSETS = 0x7FE00001
-GE_PRIVATE = "1.2.840.113619.5.2"
 """Implicit VR little endian, with pixel data in big endian."""
 _TAGS = {
-    "samples": 0x00280002,
-    "photometric": 0x00280004,
-    "planar": 0x00280006,
-    "frames": 0x00280008,
-    "rows": 0x00280010,
-    "columns": 0x00280011,
-    "allocated": 0x00280100,
-    "stored": 0x00280101,
-    "high_bit": 0x00280102,
-    "signed": 0x00280103,
+    "samples": SAMPLES_PER_PIXEL,
+    "photometric": PHOTOMETRIC_INTERPRETATION,
+    "planar": PLANAR_CONFIGURATION,
+    "frames": NUMBER_OF_FRAMES,
+    "rows": ROWS,
+    "columns": COLUMNS,
+    "allocated": BITS_ALLOCATED,
+    "stored": BITS_STORED,
+    "high_bit": HIGH_BIT,
+    "signed": PIXEL_REPRESENTATION,
 }
 _DEFAULTS: dict[str, Any] = {"samples": 1, "photometric": "MONOCHROME2", "planar": 0, "frames": 1, "signed": 0}
 _MOST_FRAMES = 10_000_000
@@ -122,7 +132,7 @@ def image_of(header: bytes, transfer_syntax: str, layout: Layout) -> Image:
     stored = _number(found["stored"], numbers["allocated"])
     if not _is_possible(numbers, stored):
         raise _impossible()
-    extended = next(((b.offset, b.length) for b in layout.bulk if b.tag == EXTENDED_OFFSETS), None)
+    extended = next(((b.offset, b.length) for b in layout.bulk if b.tag == EXTENDED_OFFSET_TABLE), None)
     return Image(
         transfer_syntax=transfer_syntax,
         pixels=layout.pixel_data,

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from services.retrieve.pixels.display import table
-from services.retrieve.pixels.greys import Lut
-from services.retrieve.pixels.worker import CannotDo
+from gantry.services.retrieve.pixels.display import table
+from gantry.services.retrieve.pixels.greys import Lut
+from gantry.services.retrieve.pixels.worker import CannotDo
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _COLOURS = ("Red", "Green", "Blue")

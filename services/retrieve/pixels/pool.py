@@ -15,17 +15,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
+from gantry.common.errors import GantryError
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.retrieve.budget import Unavailable
+from gantry.services.retrieve.pixels.spool import JobSpool
+from gantry.services.retrieve.pixels.turns import Turns
+from gantry.services.retrieve.pixels.worker import JOB, MAX_ANSWER, READY
 
-from libs.common.errors import GantryError
-from services.retrieve.budget import Unavailable
-from services.retrieve.pixels.spool import Spool
-from services.retrieve.pixels.turns import Turns
-from services.retrieve.pixels.worker import JOB, MAX_ANSWER, READY
+logger = get_logger("retrieve")
 
-log = structlog.get_logger("gantry.retrieve")
-
-_MAIN = "from services.retrieve.pixels.worker import main; main({}, {})"
+_MAIN = "from gantry.services.retrieve.pixels.worker import main; main({}, {})"
 _ATTEMPTS = 2
 _START = 60.0
 
@@ -68,7 +67,7 @@ class WorkerPool:
         self._turns: Turns[asyncio.Future[None]] = Turns(limits.most_waiting, limits.most_waiting_of_one)
         self._closed = False
 
-    async def run(self, work: Work, arguments: tuple[Any, ...], read: Spool, out: Spool, client: str) -> Any:
+    async def run(self, work: Work, arguments: tuple[Any, ...], read: JobSpool, out: JobSpool, client: str) -> Any:
         """Do work in a worker: what it returned. `client` is whose turn it takes.
 
         A worker that dies or hangs costs its own job one attempt; there are two. Raises `ConversionFailed` where the
@@ -80,13 +79,13 @@ class WorkerPool:
             try:
                 return await self._once(work, arguments, read, out, client)
             except _Ended as ended:
-                log.warning("decoder ended", reason=str(ended), attempt=attempt + 1)
+                logger.warning("decoder ended", reason=str(ended), attempt=attempt + 1)
                 last = ended
         if last.at_fault:
             raise ConversionFailed(f"{last}, twice")
         raise Unavailable(str(last))
 
-    async def _once(self, work: Work, arguments: tuple[Any, ...], read: Spool, out: Spool, client: str) -> Any:
+    async def _once(self, work: Work, arguments: tuple[Any, ...], read: JobSpool, out: JobSpool, client: str) -> Any:
         await self._turn(client)
         worker: Worker | None = None
         try:
@@ -210,10 +209,10 @@ class Worker:
         return self._process.poll() is None
 
     async def perform(
-        self, work: Work, arguments: tuple[Any, ...], read: Spool, out: Spool, deadline: float
+        self, work: Work, arguments: tuple[Any, ...], read: JobSpool, out: JobSpool, deadline: float
     ) -> dict[str, Any]:
         """One job; the answer as the worker gave it. Raises `_Ended`, after which the worker is to be killed."""
-        request = await Spool.open()
+        request = await JobSpool.open()
         try:
             await request.write(pickle.dumps((*work, arguments)))
             os.ftruncate(out.descriptor, out.size)

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pictures
 
-from libs.common.dicom.transfer_syntaxes import encoding_of
-from services.retrieve.pixels.colours import to_rgb
-from services.retrieve.pixels.decoding import decoded, require_size
-from services.retrieve.pixels.display import Display, header_of
-from services.retrieve.pixels.geometry import fitted
-from services.retrieve.pixels.greys import Lut, bytes_of, looked_up, p_values, stored_values, windowed
-from services.retrieve.pixels.image import Image
-from services.retrieve.pixels.look import PICTURES, Look, Window
-from services.retrieve.pixels.overlays import overlay_of
-from services.retrieve.pixels.palettes import coloured, palette_of
-from services.retrieve.pixels.worker import CannotDo, Files
+from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
+from gantry.services.retrieve.pixels.colours import to_rgb
+from gantry.services.retrieve.pixels.decoding import decoded, require_size
+from gantry.services.retrieve.pixels.display import Display, header_of
+from gantry.services.retrieve.pixels.geometry import fitted
+from gantry.services.retrieve.pixels.greys import Lut, bytes_of, looked_up, p_values, stored_values, windowed
+from gantry.services.retrieve.pixels.image import Image
+from gantry.services.retrieve.pixels.look import PICTURES, Look, Window
+from gantry.services.retrieve.pixels.overlays import overlay_of
+from gantry.services.retrieve.pixels.palettes import coloured, palette_of
+from gantry.services.retrieve.pixels.worker import CannotDo, Files
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

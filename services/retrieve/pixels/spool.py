@@ -8,16 +8,16 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
-from libs.common.errors import DependencyUnavailable
-from libs.common.net import Source
-from services.retrieve.threads import in_thread
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.net import Source
+from gantry.services.retrieve.threads import in_thread
 
 _CHUNK = 1 << 18
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Spool:
+class JobSpool:
     """One such file, in the folder for temporary files (TMPDIR). Every call runs in a thread."""
 
     def __init__(self, descriptor: int) -> None:
@@ -25,7 +25,7 @@ class Spool:
         self.size = 0
 
     @classmethod
-    async def open(cls) -> Spool:
+    async def open(cls) -> JobSpool:
         """An empty one. Raises `DependencyUnavailable`."""
         return cls(await _translated(_create))
 
@@ -63,7 +63,7 @@ class Spool:
 class SpoolSource:
     """A spool, or a part of it, as a source; closed with it."""
 
-    def __init__(self, spool: Spool, offset: int = 0, length: int | None = None) -> None:
+    def __init__(self, spool: JobSpool, offset: int = 0, length: int | None = None) -> None:
         self._spool = spool
         self._at = offset
         self._end = spool.size if length is None else offset + length

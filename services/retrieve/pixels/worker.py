@@ -1,7 +1,7 @@
 """What a worker process runs: one job at a time, with limits, since what is decoded is hostile ground.
 
-A job is a function of `services.retrieve.pixels` by name and its arguments, with two files: what it reads and what it
-writes. The answer is JSON, never a pickle: a decoder that was taken over must not reach the process that asked.
+A job is a function of `gantry.services.retrieve.pixels` by name and its arguments, with two files: what it reads and
+what it writes. The answer is JSON, never a pickle: a decoder that was taken over must not reach the process that asked.
 """
 
 from __future__ import annotations

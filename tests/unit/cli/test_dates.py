@@ -1,4 +1,4 @@
-"""`libs.cli.dates`: dates as people write them."""
+"""`gantry.cli.dates`: dates as people write them."""
 
 from datetime import date
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.cli.dates import as_da
+from gantry.cli.dates import as_da
 
 TODAY = date(2024, 3, 1)
 

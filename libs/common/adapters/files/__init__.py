@@ -9,6 +9,6 @@ What belongs here: how an object becomes durable on a local file system (`commit
 Several processes may share one root. No file is ever changed once it has its name.
 """
 
-from libs.common.adapters.files.store import DEFAULT_SEALERS, FileStore, open_file_store
+from gantry.common.adapters.files.store import DEFAULT_FSYNC_WORKERS, FileStore, open_file_store
 
-__all__ = ["DEFAULT_SEALERS", "FileStore", "open_file_store"]
+__all__ = ["DEFAULT_FSYNC_WORKERS", "FileStore", "open_file_store"]

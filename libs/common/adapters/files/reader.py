@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
-from libs.common.adapters.files.problems import translating
-from libs.common.adapters.files.waiting import uncancelled
+from gantry.common.adapters.files.errors import translating
+from gantry.common.adapters.files.uncancelled import uncancelled
 
 _TOGETHER = 64
 """Files that are open at once for their parts."""
@@ -19,7 +19,7 @@ _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 
 
 class FileReader:
-    """`libs.common.ports.blobs.BlobReader` over a range of a file."""
+    """`gantry.common.ports.blobs.BlobReader` over a range of a file."""
 
     def __init__(self, fd: int, size: int, start: int, end: int, threads: Executor) -> None:
         self.size = size

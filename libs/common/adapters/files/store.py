@@ -1,4 +1,4 @@
-"""`libs.common.ports.blobs.BlobStore` on a folder."""
+"""`gantry.common.ports.blobs.BlobStore` on a folder."""
 
 from __future__ import annotations
 
@@ -11,60 +11,64 @@ from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
 
-from libs.common.adapters.files.blocks import Blocks
-from libs.common.adapters.files.committer import Committer, Job, Room, fsync_folder
-from libs.common.adapters.files.problems import DEPENDENCY, refused, translating
-from libs.common.adapters.files.reader import FileReader, read_parts
-from libs.common.adapters.files.sealers import SLOT, Sealers
-from libs.common.adapters.files.temp import TempFolder
-from libs.common.adapters.files.waiting import uncancelled
-from libs.common.adapters.files.writer import FileWriter
-from libs.common.errors import DependencyUnavailable
-from libs.common.ids import require_object_key
-from libs.common.ports.blobs import OPEN_AHEAD, BlobStat, Buffer, Part
+from gantry.common.adapters.files.direct_io import DirectWriter
+from gantry.common.adapters.files.errors import DEPENDENCY, refused, translating
+from gantry.common.adapters.files.fsync_pool import SLOT, FsyncPool
+from gantry.common.adapters.files.group_commit import DiskSpace, GroupCommit, Job, fsync_folder
+from gantry.common.adapters.files.reader import FileReader, read_parts
+from gantry.common.adapters.files.temp import TempFolder
+from gantry.common.adapters.files.uncancelled import uncancelled
+from gantry.common.adapters.files.writer import FileWriter
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ids import require_object_key
+from gantry.common.ports.blobs import OPEN_AHEAD, BlobStat, Buffer, Part
 
 _PAGE = 1000
 
 DEFAULT_THREADS = 4
-DEFAULT_SEALERS = 3
+DEFAULT_FSYNC_WORKERS = 3
 DEFAULT_LOW_WATER = 256 * 1024 * 1024
 
 
 class FileStore:
-    """Objects as files. Made by `open_file_store`. Small objects are made durable by `sealers` processes, larger ones
-    by `threads` threads (as small ones where there are no such processes); as many threads again read and stream."""
+    """Objects as files. Made by `open_file_store`.
 
-    def __init__(self, root: Path, temp: TempFolder, threads: int, sealers: int, low_water: int) -> None:
+    `fsync_workers` processes make small objects durable, and `threads` threads the others (all of them where there are
+    no such processes). As many threads again read and stream."""
+
+    def __init__(self, root: Path, temp: TempFolder, threads: int, fsync_workers: int, low_water: int) -> None:
         self._root = str(root)
         self._temp = temp
-        self._room = Room(str(root), low_water)
+        self._room = DiskSpace(str(root), low_water)
         self._closed = False
-        self._blocks = Blocks(str(temp.path))
-        self._committer = Committer(self._root, temp, self._blocks, threads, self._room)
+        self._blocks = DirectWriter(str(temp.path))
+        self._committer = GroupCommit(self._root, temp, self._blocks, threads, self._room)
         self._threads = ThreadPoolExecutor(threads, "gantry-files-io")
         direct = bool(self._blocks.flags)
-        self._sealers = Sealers(self._root, direct, sealers) if sealers and hasattr(os, "memfd_create") else None
+        self._fsync_pool = (
+            FsyncPool(self._root, direct, fsync_workers) if fsync_workers and hasattr(os, "memfd_create") else None
+        )
 
     async def put(self, key: str, parts: Sequence[Buffer]) -> None:
-        if self._sealers is None or sum(map(len, parts)) > SLOT:
-            await uncancelled(self._seal(key, parts, -1, ""))
+        if self._fsync_pool is None or sum(map(len, parts)) > SLOT:
+            await uncancelled(self._commit(key, parts, -1, ""))
             return
         require_object_key(key)
         if self._closed:
             raise RuntimeError("the store is closed")
         self._room.require(sum(map(len, parts)))
         try:
-            await self._sealers.seal(parts, self._temp.new_relative_name(), key)
+            await self._fsync_pool.commit(parts, self._temp.new_relative_name(), key)
         except OSError as error:
             raise refused(error) from error
 
     def writer(self, key: str) -> FileWriter:
         require_object_key(key)
 
-        def seal(parts: list[Buffer], fd: int, path: str) -> asyncio.Future[None]:
-            return self._seal(key, parts, fd, path)
+        def commit(parts: list[Buffer], fd: int, path: str) -> asyncio.Future[None]:
+            return self._commit(key, parts, fd, path)
 
-        return FileWriter(seal, self._temp, self._blocks, self._threads, self._room)
+        return FileWriter(commit, self._temp, self._blocks, self._threads, self._room)
 
     async def open(self, key: str, offset: int = 0, length: int | None = None) -> FileReader:
         path = self._path(key)
@@ -115,13 +119,13 @@ class FileStore:
             return
         self._closed = True
         loop = asyncio.get_running_loop()
-        if self._sealers is not None:
-            self._sealers.close()
+        if self._fsync_pool is not None:
+            self._fsync_pool.close()
         await loop.run_in_executor(None, self._committer.close)
         await loop.run_in_executor(None, self._threads.shutdown)
         await loop.run_in_executor(None, self._temp.close)
 
-    def _seal(self, key: str, parts: Sequence[Buffer], fd: int, temp: str) -> asyncio.Future[None]:
+    def _commit(self, key: str, parts: Sequence[Buffer], fd: int, temp: str) -> asyncio.Future[None]:
         name = self._path(key)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._committer.submit(Job(name, parts, future, fd, temp))
@@ -151,7 +155,7 @@ async def open_file_store(
     root: Path,
     *,
     threads: int = DEFAULT_THREADS,
-    sealers: int = DEFAULT_SEALERS,
+    fsync_workers: int = DEFAULT_FSYNC_WORKERS,
     low_water: int = DEFAULT_LOW_WATER,
 ) -> FileStore:
     """Open the store on `root`, making it where it is not there, and remove what broken writes left. Puts are refused
@@ -165,7 +169,7 @@ async def open_file_store(
         path, temp = await asyncio.get_running_loop().run_in_executor(None, prepare)
     except OSError as error:
         raise DependencyUnavailable(DEPENDENCY, f"{root}: {os.strerror(error.errno or 0)}") from error
-    return FileStore(path, temp, threads, sealers, low_water)
+    return FileStore(path, temp, threads, fsync_workers, low_water)
 
 
 def _open(path: str, offset: int, length: int | None) -> tuple[int, int]:

@@ -12,27 +12,29 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
 
-from libs.common.adapters.files.blocks import Blocks
-from libs.common.adapters.files.committer import Room
-from libs.common.adapters.files.problems import refused
-from libs.common.adapters.files.temp import TempFolder
-from libs.common.adapters.files.waiting import uncancelled
-from libs.common.errors import GantryError
-from libs.common.ports.blobs import Buffer
+from gantry.common.adapters.files.direct_io import DirectWriter
+from gantry.common.adapters.files.errors import refused
+from gantry.common.adapters.files.group_commit import DiskSpace
+from gantry.common.adapters.files.temp import TempFolder
+from gantry.common.adapters.files.uncancelled import uncancelled
+from gantry.common.errors import GantryError
+from gantry.common.ports.blobs import Buffer
 
 BUFFER_SIZE = 512 * 1024
 # Dirty pages are the kernel's memory, but ours to bound: a 2 GB object must not fill the page cache, and must not leave
 # two seconds of writing to the fdatasync of its end.
 _SYNC_EVERY = 32 * 1024 * 1024
 
-Seal = Callable[[list[Buffer], int, str], "asyncio.Future[None]"]
+Commit = Callable[[list[Buffer], int, str], "asyncio.Future[None]"]
 
 
 class FileWriter:
-    """`libs.common.ports.blobs.BlobWriter` into a temp file."""
+    """`gantry.common.ports.blobs.BlobWriter` into a temp file."""
 
-    def __init__(self, seal: Seal, temp: TempFolder, blocks: Blocks, threads: Executor, room: Room) -> None:
-        self._seal = seal
+    def __init__(
+        self, commit: Commit, temp: TempFolder, blocks: DirectWriter, threads: Executor, room: DiskSpace
+    ) -> None:
+        self._commit = commit
         self._temp = temp
         self._blocks = blocks
         self._threads = threads
@@ -69,7 +71,7 @@ class FileWriter:
             raise
         self._ended = True
         fd, self._fd = self._fd, -1
-        await uncancelled(self._seal([self._fill], fd, self._path))
+        await uncancelled(self._commit([self._fill], fd, self._path))
 
     async def abort(self) -> None:
         """See the port."""

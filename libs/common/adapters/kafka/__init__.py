@@ -5,7 +5,7 @@
 removes what everybody has read, `claims` keeps oversize events in the object store, `log` puts these together.
 """
 
-from libs.common.adapters.kafka.connection import KafkaCluster
-from libs.common.adapters.kafka.log import KafkaLog, open_kafka_log
+from gantry.common.adapters.kafka.connection import KafkaCluster
+from gantry.common.adapters.kafka.log import KafkaLog, open_kafka_log
 
 __all__ = ["KafkaCluster", "KafkaLog", "open_kafka_log"]

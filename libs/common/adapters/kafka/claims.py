@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from blake3 import blake3
 
-from libs.common.errors import Corrupt
-from libs.common.ports.blobs import BlobStore
+from gantry.common.errors import Corrupt
+from gantry.common.ports.blobs import BlobStore
 
 HEADER = "claim"
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from aiokafka.errors import KafkaError
 
-from libs.common.errors import DependencyUnavailable
+from gantry.common.errors import DependencyUnavailable
 
 DEPENDENCY = "event log"
 

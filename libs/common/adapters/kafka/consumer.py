@@ -18,12 +18,12 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 
-from libs.common.adapters.kafka.claims import HEADER, Claims
-from libs.common.adapters.kafka.connection import KafkaCluster, unavailable, within
-from libs.common.errors import DependencyUnavailable
-from libs.common.ports.log import Record
-from libs.common.tasks import end_tasks
-from libs.common.telemetry.logs import get_logger
+from gantry.common.adapters.kafka.claims import HEADER, Claims
+from gantry.common.adapters.kafka.connection import KafkaCluster, unavailable, within
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.log import Record
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
 
 _NO_LONGER_OURS = (
     CommitFailedError,
@@ -38,7 +38,7 @@ _HANDOVER_SECONDS = 5.0
 
 
 class KafkaConsumer:
-    """`libs.common.ports.log.Consumer`.
+    """`gantry.common.ports.log.Consumer`.
 
     Between `poll` and `commit` the partitions are paused and the place in the group is kept, however long the effect
     takes. Records of a partition that was taken away meanwhile come again to its new owner: their commit is left out.
@@ -57,7 +57,7 @@ class KafkaConsumer:
         self._topics = [cluster.topic(topic) for topic in topics]
         self._claims = claims
         self._joined = joined
-        self._log = get_logger("kafka").bind(group=group)
+        self._logger = get_logger("kafka").bind(group=group)
         self._starting: asyncio.Task[AIOKafkaConsumer] | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._early: deque[ConsumerRecord[bytes, bytes]] = deque()
@@ -113,7 +113,7 @@ class KafkaConsumer:
         except DependencyUnavailable as error:
             if not isinstance(error.__cause__, _NO_LONGER_OURS):
                 raise
-            self._log.warning("partitions went to another member before the commit; their events come again")
+            self._logger.warning("partitions went to another member before the commit; their events come again")
         self._idle.set()
 
     # ---- inside
@@ -211,7 +211,7 @@ class KafkaConsumer:
 
     def _given(self, assigned: Iterable[TopicPartition]) -> None:
         self._placed = False
-        self._log.info("partitions assigned", partitions=len(set(assigned)))
+        self._logger.info("partitions assigned", partitions=len(set(assigned)))
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""`libs.common.ports.log.EventLog` on Kafka."""
+"""`gantry.common.ports.log.EventLog` on Kafka."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from aiokafka.errors import KafkaError
 
-from libs.common.adapters.kafka import reading, retention
-from libs.common.adapters.kafka.claims import HEADER, Claims
-from libs.common.adapters.kafka.connection import DEPENDENCY, KafkaCluster, within
-from libs.common.adapters.kafka.consumer import KafkaConsumer, record_of
-from libs.common.adapters.kafka.places import Places
-from libs.common.adapters.kafka.producer import Message, Producer
-from libs.common.adapters.kafka.topics import ensure_topics, table
-from libs.common.clock import Clock
-from libs.common.errors import DependencyUnavailable
-from libs.common.events import SCHEMA_VERSION, Event, encode, topic_of
-from libs.common.ports.blobs import BlobStore
-from libs.common.ports.log import Record
-from libs.common.tasks import end_tasks
-from libs.common.telemetry.logs import get_logger
+from gantry.common.adapters.kafka import reading, retention
+from gantry.common.adapters.kafka.claims import HEADER, Claims
+from gantry.common.adapters.kafka.connection import DEPENDENCY, KafkaCluster, within
+from gantry.common.adapters.kafka.consumer import KafkaConsumer, record_of
+from gantry.common.adapters.kafka.places import Places
+from gantry.common.adapters.kafka.producer import Message, Producer
+from gantry.common.adapters.kafka.topics import ensure_topics, table
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import SCHEMA_VERSION, Event, encode, topic_of
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.log import Record
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
 
 _RETENTION_EVERY_SECONDS = 900.0
 _GROUP = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-_log = get_logger("kafka")
+logger = get_logger("kafka")
 
 
 class KafkaLog:
@@ -150,9 +150,9 @@ class KafkaLog:
             try:
                 removed = await self.remove_expired()
                 if removed:
-                    _log.info("expired events removed", records=removed)
+                    logger.info("expired events removed", records=removed)
             except (DependencyUnavailable, KafkaError) as error:
-                _log.warning("expired events not removed", error=error)
+                logger.warning("expired events not removed", error=error)
 
 
 def _require(*topics: str) -> None:

@@ -12,9 +12,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
-from libs.common.adapters.kafka.connection import DEPENDENCY, KafkaCluster, within
-from libs.common.adapters.kafka.reading import administrator, partitions_of, reader
-from libs.common.errors import DependencyUnavailable
+from gantry.common.adapters.kafka.connection import DEPENDENCY, KafkaCluster, within
+from gantry.common.adapters.kafka.reading import administrator, partitions_of, reader
+from gantry.common.errors import DependencyUnavailable
 
 T = TypeVar("T")
 

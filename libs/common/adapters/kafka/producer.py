@@ -16,14 +16,14 @@ from aiokafka.errors import (
     UnknownProducerId,
 )
 
-from libs.common.adapters.kafka.connection import DEPENDENCY, KafkaCluster, unavailable, within
-from libs.common.errors import DependencyUnavailable
-from libs.common.telemetry.logs import get_logger
+from gantry.common.adapters.kafka.connection import DEPENDENCY, KafkaCluster, unavailable, within
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.telemetry.logs import get_logger
 
 _FATAL = (IllegalOperation, OutOfOrderSequenceNumber, ProducerClosed, ProducerFenced, UnknownProducerId)
 _BATCH = 256 << 10
 _STOP_SECONDS = 5.0
-_log = get_logger("kafka")
+logger = get_logger("kafka")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Producer:
         """The producer, made anew where the last one can no longer go on."""
         async with self._making:
             if self._producer is not None and _dead(self._producer):
-                _log.warning("producer cannot go on, making a new one")
+                logger.warning("producer cannot go on, making a new one")
                 old, self._producer = self._producer, None
                 await _stop(old)
             if self._producer is None:
@@ -112,7 +112,7 @@ class Producer:
             return self._producer
 
     async def _give_up(self, error: BaseException | None) -> None:
-        _log.warning("producer cannot go on", error=error)
+        logger.warning("producer cannot go on", error=error)
         await self.close()
 
 
@@ -126,7 +126,7 @@ async def _stop(producer: AIOKafkaProducer) -> None:
         async with asyncio.timeout(_STOP_SECONDS):
             await producer.stop()
     except (TimeoutError, KafkaError, OSError) as error:
-        _log.warning("producer did not stop in order", error=unavailable(error), dependency=DEPENDENCY)
+        logger.warning("producer did not stop in order", error=unavailable(error), dependency=DEPENDENCY)
 
 
 def _forget(future: asyncio.Future[object]) -> None:

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from libs.common.adapters.kafka.connection import KafkaCluster, within
-from libs.common.clock import SystemClock
+from gantry.common.adapters.kafka.connection import KafkaCluster, within
+from gantry.common.clock import SystemClock
 
 _TIME = SystemClock()
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from libs.common.adapters.kafka.connection import KafkaCluster, within
-from libs.common.adapters.kafka.reading import administrator, partitions_of, reader
-from libs.common.adapters.kafka.topics import table
+from gantry.common.adapters.kafka.connection import KafkaCluster, within
+from gantry.common.adapters.kafka.reading import administrator, partitions_of, reader
+from gantry.common.adapters.kafka.topics import table
 
 
 async def remove_expired(cluster: KafkaCluster, now_us: int) -> int:

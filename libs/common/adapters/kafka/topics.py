@@ -1,4 +1,4 @@
-"""The topics at the brokers: made after the table in `libs.common.events.topics`, checked where they are there."""
+"""The topics at the brokers: made after the table in `gantry.common.events.topics`, checked where they are there."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError, for_code
 
-from libs.common.adapters.kafka.connection import KafkaCluster
-from libs.common.errors import ConfigError
-from libs.common.events.topics import TOPICS, Topic
-from libs.common.telemetry.logs import get_logger
+from gantry.common.adapters.kafka.connection import KafkaCluster
+from gantry.common.errors import ConfigError
+from gantry.common.events.topics import TOPICS, Topic
+from gantry.common.telemetry.logs import get_logger
 
-_log = get_logger("kafka")
+logger = get_logger("kafka")
 _FOR_EVER = str((1 << 63) - 1)
 
 
@@ -58,7 +58,7 @@ async def ensure_topics(admin: AIOKafkaAdminClient, cluster: KafkaCluster) -> No
 def _compare(cluster: KafkaCluster, topic: Topic, partitions: int) -> None:
     if partitions != topic.partitions:
         # Never changed by us: a key would move to another partition, and its events lose their order.
-        _log.warning("topic differs", topic=topic.name, partitions=partitions, expected=topic.partitions)
+        logger.warning("topic differs", topic=topic.name, partitions=partitions, expected=topic.partitions)
 
 
 async def _make(admin: AIOKafkaAdminClient, cluster: KafkaCluster, missing: dict[str, Topic]) -> None:
@@ -70,7 +70,7 @@ async def _make(admin: AIOKafkaAdminClient, cluster: KafkaCluster, missing: dict
     for name, code, *rest in answer.topic_errors:
         error = for_code(code)
         if code == 0:
-            _log.info("topic made", topic=cluster.ours(name), replication=cluster.replication)
+            logger.info("topic made", topic=cluster.ours(name), replication=cluster.replication)
         elif error is InvalidReplicationFactorError:
             raise ConfigError(
                 "kafka.replication", None, f"{cluster.replication} replicas need as many brokers: {rest[0]}"
@@ -86,7 +86,7 @@ async def _check(admin: AIOKafkaAdminClient, cluster: KafkaCluster, names: list[
         for resource in answer.resources:
             differing = _differing(resource, expected)
             if differing:
-                _log.warning("topic differs", topic=cluster.ours(resource[3]), settings=differing)
+                logger.warning("topic differs", topic=cluster.ours(resource[3]), settings=differing)
 
 
 def _differing(resource: Any, expected: dict[str, str]) -> dict[str, str]:

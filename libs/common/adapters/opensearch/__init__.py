@@ -12,11 +12,11 @@ concurrency (`_seq_no`), so that it does not matter who owns a partition of the 
 believes to.
 
 OpenSearch narrows and the reference matcher decides: every document carries terms (`terms`) that find all documents
-that may match, and its attributes as msgpack, which `libs.common.dicom.matching` judges. No query text is ever
+that may match, and its attributes as msgpack, which `gantry.common.dicom.query.matching` judges. No query text is ever
 interpreted.
 """
 
-from libs.common.adapters.opensearch.cluster import OpenSearchCluster
-from libs.common.adapters.opensearch.index import OpenSearchIndex, open_opensearch_index
+from gantry.common.adapters.opensearch.cluster import OpenSearchCluster
+from gantry.common.adapters.opensearch.index import OpenSearchIndex, open_opensearch_index
 
 __all__ = ["OpenSearchCluster", "OpenSearchIndex", "open_opensearch_index"]

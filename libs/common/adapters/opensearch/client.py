@@ -13,9 +13,9 @@ from typing import Any
 from opensearchpy import AsyncOpenSearch
 from opensearchpy.exceptions import OpenSearchException, SerializationError, TransportError
 
-from libs.common.adapters.opensearch.cluster import OpenSearchCluster
-from libs.common.clock import Clock
-from libs.common.errors import DependencyUnavailable
+from gantry.common.adapters.opensearch.cluster import OpenSearchCluster
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable
 
 DEPENDENCY = "index"
 KEEP_ALIVE = "5m"
@@ -36,7 +36,7 @@ _IN_WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """A document as it lies there now; `source` is None where there is none."""
 
     source: dict[str, Any] | None
@@ -44,18 +44,18 @@ class Found:
     primary_term: int = 0
 
 
-ABSENT = Found(None)
+ABSENT = SearchResult(None)
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class BulkOperation:
     """A line of a bulk request: `action` with its address, and its body."""
 
     action: str
     index: str
     id: str
     body: Mapping[str, Any]
-    found: Found | None = None
+    found: SearchResult | None = None
     """What was there when the body was made: it must still be there."""
 
     def lines(self) -> str:
@@ -72,7 +72,7 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class BulkResult:
     """What became of an operation: done, in conflict with somebody else's write, or refused for good."""
 
     done: bool
@@ -82,7 +82,7 @@ class Written:
     refusal: str = ""
 
 
-class Client:
+class OpenSearchClient:
     """A connection pool to the cluster."""
 
     def __init__(self, cluster: OpenSearchCluster) -> None:
@@ -126,10 +126,10 @@ class Client:
 
     async def get(
         self, index: str, ids: Sequence[str], source: Sequence[str], *, as_searched: bool = False
-    ) -> dict[str, Found]:
+    ) -> dict[str, SearchResult]:
         """Documents by id, of each the fields named in `source`: as they are at this moment, or `as_searched`: as a
         search sees them."""
-        found: dict[str, Found] = {}
+        found: dict[str, SearchResult] = {}
         for start in range(0, len(ids), _MGET):
             some = list(ids[start : start + _MGET])
             path, realtime = f"/{index}/_mget", "false" if as_searched else "true"
@@ -138,13 +138,13 @@ class Client:
                 if "error" in doc:
                     raise DependencyUnavailable(DEPENDENCY, _words(doc["error"]))
                 if doc["found"]:
-                    found[doc["_id"]] = Found(doc["_source"], doc["_seq_no"], doc["_primary_term"])
+                    found[doc["_id"]] = SearchResult(doc["_source"], doc["_seq_no"], doc["_primary_term"])
         return found
 
-    async def bulk(self, operations: Iterable[Operation]) -> list[Written]:
+    async def bulk(self, operations: Iterable[BulkOperation]) -> list[BulkResult]:
         """Write; one result each, in their order. Raises `DependencyUnavailable` where one could not be tried: any of
         the others may have been done then."""
-        written: list[Written] = []
+        written: list[BulkResult] = []
         waiting: list[str] = []
         size = 0
         for operation in operations:
@@ -156,7 +156,7 @@ class Client:
             size += len(line)
         return written + await self._bulk(waiting)
 
-    async def _bulk(self, lines: list[str]) -> list[Written]:
+    async def _bulk(self, lines: list[str]) -> list[BulkResult]:
         if not lines:
             return []
         answer = await self.request("POST", "/_bulk", "".join(lines), absent=(400, 413))
@@ -164,7 +164,7 @@ class Client:
             return [_written(next(iter(item.values()))) for item in answer["items"]]
         # One of them made it refuse all (an id that cannot be, a body that is too long): find it, the others are right.
         if len(lines) == 1:
-            return [Written(False, refusal="the server refuses the request")]
+            return [BulkResult(False, refusal="the server refuses the request")]
         middle = len(lines) // 2
         return await self._bulk(lines[:middle]) + await self._bulk(lines[middle:])
 
@@ -196,16 +196,16 @@ async def rounds(clock: Clock) -> AsyncIterator[int]:
     raise DependencyUnavailable(DEPENDENCY, "too many writers at once")
 
 
-def _written(item: Mapping[str, Any]) -> Written:
+def _written(item: Mapping[str, Any]) -> BulkResult:
     status, error = item["status"], item.get("error")
     if error is None:
-        return Written(True, seq_no=item["_seq_no"], primary_term=item["_primary_term"])
+        return BulkResult(True, seq_no=item["_seq_no"], primary_term=item["_primary_term"])
     if status == 409:
-        return Written(False, conflict=True)
+        return BulkResult(False, conflict=True)
     # Blocked (403, 429), overwhelmed (429), gone (404) or broken (5xx): another time.
     if status in (403, 404, 408, 429) or status >= 500:
         raise DependencyUnavailable(DEPENDENCY, _words(error))
-    return Written(False, refusal=_words(error))
+    return BulkResult(False, refusal=_words(error))
 
 
 def _unavailable(error: TransportError) -> DependencyUnavailable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from libs.common.adapters.opensearch.client import Client
+from gantry.common.adapters.opensearch.client import OpenSearchClient
 
 _PAGE = 1000
 
@@ -13,7 +13,7 @@ _PAGE = 1000
 class Conflicts:
     """Lists them for one partition."""
 
-    def __init__(self, client: Client, index: str, partition: str) -> None:
+    def __init__(self, client: OpenSearchClient, index: str, partition: str) -> None:
         """`index` is that of the instances."""
         self._client = client
         self._index = index

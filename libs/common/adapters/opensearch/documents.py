@@ -15,17 +15,31 @@ from typing import Any
 import msgpack
 from blake3 import blake3
 
-from libs.common.adapters.election import Election, Side
-from libs.common.adapters.opensearch.terms import terms_of
-from libs.common.dicom import attributes as tags
-from libs.common.dicom.attributes import AttributeTable, Level
-from libs.common.dicom.values import text_of
-from libs.common.ports.index import InstanceEntry, InstanceKey, KnownReceipt, Location
+from gantry.common.adapters.election import Election, Side
+from gantry.common.adapters.opensearch.terms import terms_of
+from gantry.common.dicom.encoding.values import text_of
+from gantry.common.dicom.query.attributes import AttributeTable, Level
+from gantry.common.dicom.standard.tags import (
+    ISSUER_OF_PATIENT_ID,
+    MODALITIES_IN_STUDY,
+    MODALITY,
+    NUMBER_OF_PATIENT_RELATED_INSTANCES,
+    NUMBER_OF_PATIENT_RELATED_SERIES,
+    NUMBER_OF_PATIENT_RELATED_STUDIES,
+    NUMBER_OF_SERIES_RELATED_INSTANCES,
+    NUMBER_OF_STUDY_RELATED_INSTANCES,
+    NUMBER_OF_STUDY_RELATED_SERIES,
+    PATIENT_ID,
+    SERIES_INSTANCE_UID,
+    SOP_CLASS_UID,
+    SOP_CLASSES_IN_STUDY,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+)
+from gantry.common.ports.index import InstanceEntry, InstanceKey, KnownReceipt, Location
 
 Attributes = dict[int, list[Any]]
 Source = dict[str, Any]
-
-_ISSUER = 0x00100021
 
 
 def pack(attributes: Mapping[int, Any]) -> str:
@@ -68,7 +82,7 @@ def instance_id(partition: str, instance: InstanceKey) -> str:
 def patient_key(above: Mapping[int, Any], study_uid: str) -> str:
     """Patients are told apart by Patient ID and its issuer; without an ID, by their study: it cannot be known that two
     of those are one person. A digest, since an ID may be as long as a modality likes."""
-    patient, issuer = ([text_of(v) for v in above.get(tag, []) if v] for tag in (tags.PATIENT_ID, _ISSUER))
+    patient, issuer = ([text_of(v) for v in above.get(tag, []) if v] for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
     return blake3(json.dumps([patient, issuer] if patient else study_uid).encode()).hexdigest(length=20)
 
 
@@ -105,10 +119,10 @@ def instance_source(entry: InstanceEntry, table: AttributeTable) -> Source:
     given = entry.attributes
     image = of_level(given, Level.IMAGE, table)
     above = {tag: value for tag, value in given.items() if tag in table.stored and tag not in image}
-    image[tags.SOP_CLASS_UID] = [entry.sop_class_uid]
-    image[tags.SOP_INSTANCE_UID] = [entry.sop_instance_uid]
-    above[tags.STUDY_INSTANCE_UID] = [entry.study_instance_uid]
-    above[tags.SERIES_INSTANCE_UID] = [entry.series_instance_uid]
+    image[SOP_CLASS_UID] = [entry.sop_class_uid]
+    image[SOP_INSTANCE_UID] = [entry.sop_instance_uid]
+    above[STUDY_INSTANCE_UID] = [entry.study_instance_uid]
+    above[SERIES_INSTANCE_UID] = [entry.series_instance_uid]
     return {
         "partition": entry.partition,
         "uid": entry.sop_instance_uid,
@@ -245,14 +259,14 @@ class SeriesSummary:
     @property
     def modalities(self) -> list[str]:
         """PS3.4 C.6.2.1.3: as the series says."""
-        return [text_of(value) for value in self.above.get(tags.MODALITY, []) if value]
+        return [text_of(value) for value in self.above.get(MODALITY, []) if value]
 
 
 def series_source(partition: str, series: SeriesSummary, table: AttributeTable) -> Source:
     """A series."""
     attributes = of_level(series.above, Level.SERIES, table)
-    attributes[tags.SERIES_INSTANCE_UID] = [series.uid]
-    attributes[tags.NUMBER_OF_SERIES_RELATED_INSTANCES] = [series.instances]
+    attributes[SERIES_INSTANCE_UID] = [series.uid]
+    attributes[NUMBER_OF_SERIES_RELATED_INSTANCES] = [series.instances]
     return {
         "partition": partition,
         "uid": series.uid,
@@ -269,12 +283,12 @@ def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], table
     """A study, of the summaries of all its series. It says who its patient is as its own instances do."""
     elected = min(below, key=lambda series: (series.first, series.uid))
     attributes = of_level(elected.above, Level.STUDY, table)
-    attributes[tags.STUDY_INSTANCE_UID] = [uid]
-    attributes[tags.MODALITIES_IN_STUDY] = sorted({value for series in below for value in series.modalities})
-    attributes[tags.SOP_CLASSES_IN_STUDY] = sorted({value for series in below for value in series.sop_classes})
+    attributes[STUDY_INSTANCE_UID] = [uid]
+    attributes[MODALITIES_IN_STUDY] = sorted({value for series in below for value in series.modalities})
+    attributes[SOP_CLASSES_IN_STUDY] = sorted({value for series in below for value in series.sop_classes})
     instances = sum(series.instances for series in below)
-    attributes[tags.NUMBER_OF_STUDY_RELATED_SERIES] = [len(below)]
-    attributes[tags.NUMBER_OF_STUDY_RELATED_INSTANCES] = [instances]
+    attributes[NUMBER_OF_STUDY_RELATED_SERIES] = [len(below)]
+    attributes[NUMBER_OF_STUDY_RELATED_INSTANCES] = [instances]
     demographics = dict(sorted(of_level(elected.above, Level.PATIENT, table).items()))
     packed = pack(demographics)
     return {
@@ -320,9 +334,9 @@ def patient_source(
 def patient_counts(counts: tuple[int, int, int]) -> Attributes:
     """What is computed of a patient: PS3.4 table C.6-1."""
     return {
-        tags.NUMBER_OF_PATIENT_RELATED_STUDIES: [counts[0]],
-        tags.NUMBER_OF_PATIENT_RELATED_SERIES: [counts[1]],
-        tags.NUMBER_OF_PATIENT_RELATED_INSTANCES: [counts[2]],
+        NUMBER_OF_PATIENT_RELATED_STUDIES: [counts[0]],
+        NUMBER_OF_PATIENT_RELATED_SERIES: [counts[1]],
+        NUMBER_OF_PATIENT_RELATED_INSTANCES: [counts[2]],
     }
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from libs.common.adapters.opensearch.client import DEPENDENCY, Client
-from libs.common.adapters.opensearch.cluster import KINDS, LEVELS, OpenSearchCluster
-from libs.common.adapters.opensearch.schema import VERSION, mappings_of, table_of, template_of
-from libs.common.dicom.attributes import AttributeTable
-from libs.common.errors import ConfigError, DependencyUnavailable
+from gantry.common.adapters.opensearch.client import DEPENDENCY, OpenSearchClient
+from gantry.common.adapters.opensearch.cluster import KINDS, LEVELS, OpenSearchCluster
+from gantry.common.adapters.opensearch.schema import VERSION, mappings_of, table_of, template_of
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.errors import ConfigError, DependencyUnavailable
 
 _NAME = re.compile(r".*-v(\d+)-(\d{6})")
 Names = Mapping[str, str]
@@ -19,7 +19,7 @@ Names = Mapping[str, str]
 class Generations:
     """The generations of one installation's indices."""
 
-    def __init__(self, client: Client, cluster: OpenSearchCluster) -> None:
+    def __init__(self, client: OpenSearchClient, cluster: OpenSearchCluster) -> None:
         self._client = client
         self._cluster = cluster
 

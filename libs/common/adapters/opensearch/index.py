@@ -1,4 +1,4 @@
-"""`libs.common.ports.index.SearchIndex` on OpenSearch."""
+"""`gantry.common.ports.index.SearchIndex` on OpenSearch."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from libs.common.adapters.opensearch.applying import Applying
-from libs.common.adapters.opensearch.client import Client
-from libs.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
-from libs.common.adapters.opensearch.conflicts import Conflicts
-from libs.common.adapters.opensearch.documents import LOCATION_FIELDS, instance_id, known_receipt, location_of
-from libs.common.adapters.opensearch.finding import Finder, place_of
-from libs.common.adapters.opensearch.generations import Generations, Names
-from libs.common.adapters.opensearch.receipts import Receipts
-from libs.common.clock import Clock
-from libs.common.dicom.attributes import STANDARD, AttributeTable
-from libs.common.dicom.matching import Document, Place, Query
-from libs.common.errors import ConfigError
-from libs.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss
+from gantry.common.adapters.opensearch.client import OpenSearchClient
+from gantry.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
+from gantry.common.adapters.opensearch.conflicts import Conflicts
+from gantry.common.adapters.opensearch.documents import LOCATION_FIELDS, instance_id, known_receipt, location_of
+from gantry.common.adapters.opensearch.generations import Generations, Names
+from gantry.common.adapters.opensearch.receipts import Receipts
+from gantry.common.adapters.opensearch.searching import Searcher, place_of
+from gantry.common.adapters.opensearch.writing import Applying
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
+from gantry.common.dicom.query.matching import Cursor, Document, Query
+from gantry.common.errors import ConfigError
+from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss
 
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _AT_ONCE = 1000
@@ -44,7 +44,7 @@ class OpenSearchIndex:
         self._cluster = cluster
         self._clock = clock
         self._linger = linger
-        self._client = Client(cluster)
+        self._client = OpenSearchClient(cluster)
         self._generations = Generations(self._client, cluster)
         self._successor = successor
         self._replaced: Names | None = None
@@ -72,11 +72,11 @@ class OpenSearchIndex:
             names = dict(await self._writable())
             return await Applying(self._client, names, self._clock, await self._table(names)).apply(entries)
 
-    async def find(self, query: Query, after: Place = ()) -> AsyncIterator[list[Document]]:
+    async def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
         left = query.limit
         if left == 0:
             return
-        async for rows in Finder(self._client, self._searched).matches(query, after):
+        async for rows in Searcher(self._client, self._searched).matches(query, after):
             documents = [Document(query.level, row.attributes, place_of(query.level, row)) for row in rows[:left]]
             if left is not None:
                 left -= len(documents)
@@ -86,7 +86,7 @@ class OpenSearchIndex:
                 return
 
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
-        async for page in Finder(self._client, self._searched).locations(query):
+        async for page in Searcher(self._client, self._searched).locations(query):
             if page:
                 yield page
 
@@ -94,7 +94,7 @@ class OpenSearchIndex:
         uids = list(dict.fromkeys(sop_instance_uids))
         known: dict[str, list[Location]] = {}
         for start in range(0, len(uids), _AT_ONCE):
-            known |= await Finder(self._client, self._searched).resolved(partition, uids[start : start + _AT_ONCE])
+            known |= await Searcher(self._client, self._searched).resolved(partition, uids[start : start + _AT_ONCE])
         return known
 
     async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
-from libs.common.adapters.opensearch.client import (
-    ABSENT,
-    DEPENDENCY,
-    Client,
-    Operation,
-    rounds,
-)
-from libs.common.adapters.opensearch.documents import Source, patient_id, patient_source, unpack
-from libs.common.clock import Clock
-from libs.common.dicom.attributes import AttributeTable
-from libs.common.errors import DependencyUnavailable
+from gantry.common.adapters.opensearch.client import ABSENT, DEPENDENCY, BulkOperation, OpenSearchClient, rounds
+from gantry.common.adapters.opensearch.documents import Source, patient_id, patient_source, unpack
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.errors import DependencyUnavailable
 
 _PATIENTS = 1000
 _VARIANTS = 200
@@ -25,7 +19,7 @@ _VARIANTS = 200
 class Patients:
     """Keeps patients true."""
 
-    def __init__(self, client: Client, names: Mapping[str, str], clock: Clock, table: AttributeTable) -> None:
+    def __init__(self, client: OpenSearchClient, names: Mapping[str, str], clock: Clock, table: AttributeTable) -> None:
         self._table = table
         self._client = client
         self._names = names
@@ -51,7 +45,7 @@ class Patients:
         operations = []
         for id_, key in ids.items():
             source = sources.get(key, {"partition": partition, "uid": key, "live": False})
-            operations.append(Operation("index", index, id_, source, found.get(id_, ABSENT)))
+            operations.append(BulkOperation("index", index, id_, source, found.get(id_, ABSENT)))
         overtaken = []
         for operation, result in zip(operations, await self._client.bulk(operations), strict=True):
             if result.refusal:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from libs.common.adapters.election import Election, Side, key_of
-from libs.common.adapters.opensearch.client import DEPENDENCY, Client, Found, Operation
-from libs.common.adapters.opensearch.documents import (
+from gantry.common.adapters.election import Election, Side, key_of
+from gantry.common.adapters.opensearch.client import DEPENDENCY, BulkOperation, OpenSearchClient, SearchResult
+from gantry.common.adapters.opensearch.documents import (
     Row,
     Source,
     instance_id,
@@ -26,8 +26,8 @@ from libs.common.adapters.opensearch.documents import (
     receipt_source,
     shortened,
 )
-from libs.common.errors import DependencyUnavailable
-from libs.common.ports.index import InstanceEntry
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.index import InstanceEntry
 
 _SIDE = ("receipt", "digest", "transfer_syntax")
 _PAGE = 1000
@@ -36,11 +36,11 @@ _PAGE = 1000
 class Receipts:
     """The receipts of one generation that lie outside the instances' documents."""
 
-    def __init__(self, client: Client, names: Mapping[str, str]) -> None:
+    def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
         self._client = client
         self._instances, self._receipts = names["instances"], names["receipts"]
 
-    async def known(self, entries: Iterable[InstanceEntry], found: Mapping[str, Found]) -> dict[str, list[Side]]:
+    async def known(self, entries: Iterable[InstanceEntry], found: Mapping[str, SearchResult]) -> dict[str, list[Side]]:
         """By instance (id), those receipts of `entries` that are known and not in the documents that were `found`."""
         asked: dict[str, str] = {}
         for entry in entries:
@@ -92,27 +92,27 @@ class Receipts:
         ids = [receipt_id(instance, receipt) for receipt in receipts]
         known = await self._client.get(self._receipts, ids, ("lost",))
         await self._write(
-            Operation("update", self._receipts, key, {"doc": {"lost": True}}, known[key]) for key in known
+            BulkOperation("update", self._receipts, key, {"doc": {"lost": True}}, known[key]) for key in known
         )
 
-    async def shorten(self, instances: Mapping[str, Found]) -> None:
+    async def shorten(self, instances: Mapping[str, SearchResult]) -> None:
         """Move out what does not decide, of those documents of instances that have grown too long; as they were read or
         written. Of one that somebody has written since, that one takes care."""
         moving = {key: (one, move) for key, one in instances.items() if (move := shortened(one.source)) is not None}
         if not moving:
             return
         await self._write(
-            Operation("index", self._receipts, receipt_id(key, row[0]), receipt_source(key, row))
+            BulkOperation("index", self._receipts, receipt_id(key, row[0]), receipt_source(key, row))
             for key, (_, move) in moving.items()
             for row in move.moved
         )
         await self._write(
-            Operation("update", self._instances, key, {"doc": {"receipts": move.receipts}}, one)
+            BulkOperation("update", self._instances, key, {"doc": {"receipts": move.receipts}}, one)
             for key, (one, move) in moving.items()
         )
 
-    async def _write(self, operations: Iterable[Operation]) -> None:
-        every: Sequence[Operation] = list(operations)
+    async def _write(self, operations: Iterable[BulkOperation]) -> None:
+        every: Sequence[BulkOperation] = list(operations)
         for result in await self._client.bulk(every):
             if result.refusal:
                 raise DependencyUnavailable(DEPENDENCY, f"it refuses a receipt: {result.refusal}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from libs.common.adapters.opensearch.cluster import LEVELS, OpenSearchCluster
-from libs.common.adapters.opensearch.terms import SOUNDS, field_type, searchable
-from libs.common.dicom.attributes import Attribute, AttributeTable, Level
+from gantry.common.adapters.opensearch.cluster import LEVELS, OpenSearchCluster
+from gantry.common.adapters.opensearch.terms import SOUNDS, field_type, searchable
+from gantry.common.dicom.query.attributes import Attribute, AttributeTable, Level
 
 VERSION = 3
 """Part of every index name: another mapping is another version, and comes in by `gantry reindex`."""

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
-from libs.common.adapters.opensearch.client import (
+from gantry.common.adapters.opensearch.client import (
     ABSENT,
     DEPENDENCY,
-    Client,
-    Found,
-    Operation,
-    Written,
+    BulkOperation,
+    BulkResult,
+    OpenSearchClient,
+    SearchResult,
     rounds,
 )
-from libs.common.adapters.opensearch.documents import (
+from gantry.common.adapters.opensearch.documents import (
     SeriesSummary,
     Source,
     series_id,
@@ -28,10 +28,10 @@ from libs.common.adapters.opensearch.documents import (
     study_source,
     unpack,
 )
-from libs.common.adapters.opensearch.patients import Patients
-from libs.common.clock import Clock
-from libs.common.dicom.attributes import AttributeTable
-from libs.common.errors import DependencyUnavailable
+from gantry.common.adapters.opensearch.patients import Patients
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.errors import DependencyUnavailable
 
 _STUDIES = 1000
 _BUCKETS = 1000
@@ -42,7 +42,7 @@ _OF_STUDY = ("patient",)
 class Summaries:
     """Keeps what is above the instances true."""
 
-    def __init__(self, client: Client, names: Mapping[str, str], clock: Clock, table: AttributeTable) -> None:
+    def __init__(self, client: OpenSearchClient, names: Mapping[str, str], clock: Clock, table: AttributeTable) -> None:
         self._table = table
         self._client = client
         self._names = names
@@ -80,7 +80,7 @@ class Summaries:
         below: dict[str, list[SeriesSummary]] = {}
         async for summary in self._summaries(partition, list(left)):
             below.setdefault(summary.study, []).append(summary)
-        operations: list[tuple[str, Operation]] = []
+        operations: list[tuple[str, BulkOperation]] = []
         patients: set[str] = set()
         for study, touched in left.items():
             key, known = study_id(partition, study), {summary.uid: summary for summary in below.get(study, ())}
@@ -93,7 +93,9 @@ class Summaries:
                 found = series.get(key, ABSENT)
                 source = _series(partition, study, uid, known.get(uid), found, self._table)
                 written.append((self._names["series"], key, source, found))
-            operations += [(study, Operation("index", i, k, body, f)) for i, k, body, f in written if body is not None]
+            operations += [
+                (study, BulkOperation("index", i, k, body, f)) for i, k, body, f in written if body is not None
+            ]
         results = await self._client.bulk(operation for _, operation in operations)
         overtaken = {study for (study, _), result in zip(operations, results, strict=True) if _is_overtaken(result)}
         return {study: left[study] for study in overtaken}, patients
@@ -125,7 +127,7 @@ class Summaries:
 
 
 def _study(
-    partition: str, uid: str, below: Sequence[SeriesSummary], found: Found, table: AttributeTable
+    partition: str, uid: str, below: Sequence[SeriesSummary], found: SearchResult, table: AttributeTable
 ) -> Source | None:
     """What is to be written; a study that nothing is in any more, and never was, is not."""
     if below:
@@ -134,7 +136,7 @@ def _study(
 
 
 def _series(
-    partition: str, study: str, uid: str, summary: SeriesSummary | None, found: Found, table: AttributeTable
+    partition: str, study: str, uid: str, summary: SeriesSummary | None, found: SearchResult, table: AttributeTable
 ) -> Source | None:
     if summary is not None:
         return series_source(partition, summary, table)
@@ -153,7 +155,7 @@ def _summary(bucket: Mapping[str, Any]) -> SeriesSummary:
     )
 
 
-def _is_overtaken(result: Written) -> bool:
+def _is_overtaken(result: BulkResult) -> bool:
     if result.refusal:
         # Made of values that instances were taken with: it cannot be one entry's fault.
         raise DependencyUnavailable(DEPENDENCY, f"it refuses a summary: {result.refusal}")

@@ -1,7 +1,7 @@
 """What OpenSearch narrows by: terms of a document, and the clause that finds all that a condition may match (pure).
 
-A clause may find more than match, never fewer: `libs.common.dicom.matching` decides. Terms and clauses stand in one
-file because they must agree. An attribute that cannot be said in terms of bounded length is named under `wide`, and
+A clause may find more than match, never fewer: `gantry.common.dicom.query.matching` decides. Terms and clauses stand in
+one file because they must agree. An attribute that cannot be said in terms of bounded length is named under `wide`, and
 every clause finds what is named there.
 """
 
@@ -12,29 +12,23 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from libs.common.dicom import moments
-from libs.common.dicom.attributes import (
-    SERIES_INSTANCE_UID,
-    SOP_INSTANCE_UID,
-    STUDY_INSTANCE_UID,
-    Attribute,
-    AttributeTable,
-    Level,
-)
-from libs.common.dicom.matching import (
-    Alike,
+from gantry.common.dicom.encoding.values import text_of
+from gantry.common.dicom.query import dates
+from gantry.common.dicom.query.attributes import Attribute, AttributeTable, Level
+from gantry.common.dicom.query.matching import (
     Condition,
     Empty,
-    Every,
+    Fuzzy,
     Item,
+    MultipleValues,
     Range,
     Single,
     UidList,
     Wildcard,
 )
-from libs.common.dicom.names import fold_name, key_groups, sounds_of, words_of
-from libs.common.dicom.values import text_of
-from libs.common.dicom.vrs import vr_of
+from gantry.common.dicom.query.person_names import fold_name, key_groups, sounds_of, words_of
+from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.dicom.standard.vrs import vr_of
 
 LONGEST = 256
 """Characters of a term."""
@@ -107,9 +101,9 @@ def _narrowed(field: str, attribute: Attribute, condition: Condition, place: str
     if isinstance(condition, Empty):
         # What is wide has perhaps no term; the matcher knows better.
         return {"bool": {"must_not": [{"exists": {"field": field}}]}}
-    if isinstance(condition, Alike):
+    if isinstance(condition, Fuzzy):
         return _alike(field, attribute, condition.names, place)
-    if isinstance(condition, Every):
+    if isinstance(condition, MultipleValues):
         return _all_of([_narrowed(field, attribute, one, place) for one in condition.conditions])
     if isinstance(condition, Item):
         return _all_of(list(_in_item(field, condition, "")))
@@ -170,7 +164,7 @@ def _all_ask(vr: str, wanted: Iterable[str]) -> bool:
 def _normal(vr: str, value: Any) -> str:
     """Equal values have equal terms: numbers and moments by what they mean, others as text."""
     if vr in _MOMENTS:
-        return moments.normal(vr, text_of(value)) or text_of(value)
+        return dates.normal(vr, text_of(value)) or text_of(value)
     if vr in _NUMBERS:
         try:
             number = float(value)
@@ -249,8 +243,8 @@ def _range(field: str, vr: str, wanted: Range, path: str = "") -> Clause | None:
     """PS3.4 C.2.2.2.5. The time of a combined range narrows nothing: its days do."""
     if vr not in _MOMENTS:
         return None
-    first = moments.normal(vr, wanted.first) if wanted.first else ""
-    last = moments.normal(vr, wanted.last, "9") if wanted.last else "~"
+    first = dates.normal(vr, wanted.first) if wanted.first else ""
+    last = dates.normal(vr, wanted.last, "9") if wanted.last else "~"
     if first is None or last is None:
         return NOTHING
     return {"range": {field: {"gte": path + first, "lte": path + last}}}

@@ -6,7 +6,7 @@ Everything rare goes through aiobotocore (`control`). `writer` and `reader` are 
 `store` puts these together.
 """
 
-from libs.common.adapters.s3.bucket import S3Bucket
-from libs.common.adapters.s3.store import S3Store, open_s3_store
+from gantry.common.adapters.s3.bucket import S3Bucket
+from gantry.common.adapters.s3.store import S3Store, open_s3_store
 
 __all__ = ["S3Bucket", "S3Store", "open_s3_store"]

@@ -12,11 +12,11 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from libs.common.adapters.s3.bucket import S3Bucket
-from libs.common.adapters.s3.problems import DEPENDENCY, Refusal, translated
-from libs.common.adapters.s3.signing import Credentials
-from libs.common.errors import ConfigError, DependencyUnavailable, NotFound
-from libs.common.ports.blobs import BlobStat
+from gantry.common.adapters.s3.bucket import S3Bucket
+from gantry.common.adapters.s3.errors import DEPENDENCY, S3Refusal, translated
+from gantry.common.adapters.s3.signing import Credentials
+from gantry.common.errors import ConfigError, DependencyUnavailable, NotFound
+from gantry.common.ports.blobs import BlobStat
 
 T = TypeVar("T")
 
@@ -165,7 +165,7 @@ class Control:
         except ClientError as error:
             answer = error.response
             status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-            raise translated(Refusal(status, str(answer.get("Error", {}).get("Code", "")))) from error
+            raise translated(S3Refusal(status, str(answer.get("Error", {}).get("Code", "")))) from error
         except TimeoutError as error:
             raise DependencyUnavailable(DEPENDENCY, f"no answer within {self._bucket.deadline:g} s") from error
         except (BotoCoreError, OSError) as error:

@@ -7,18 +7,20 @@ from collections.abc import Sequence
 
 import aiohttp
 
-from libs.common.adapters.s3.problems import DEPENDENCY
-from libs.common.adapters.s3.wire import Wire
-from libs.common.errors import DependencyUnavailable
+from gantry.common.adapters.s3.errors import DEPENDENCY
+from gantry.common.adapters.s3.wire import SignedRequests
+from gantry.common.errors import DependencyUnavailable
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)")
 _RESUMPTIONS = 5
 
 
 class S3Reader:
-    """`libs.common.ports.blobs.BlobReader`. Made by `open_reader`."""
+    """`gantry.common.ports.blobs.BlobReader`. Made by `open_reader`."""
 
-    def __init__(self, wire: Wire, key: str, response: aiohttp.ClientResponse | None, at: int, end: int, size: int):
+    def __init__(
+        self, wire: SignedRequests, key: str, response: aiohttp.ClientResponse | None, at: int, end: int, size: int
+    ):
         self.size = size
         self._wire = wire
         self._key = key
@@ -79,7 +81,7 @@ def _require_range(response: aiohttp.ClientResponse, at: int, size: int) -> None
         raise DependencyUnavailable(DEPENDENCY, "the server did not answer with the range it was asked for")
 
 
-async def open_reader(wire: Wire, key: str, offset: int, length: int | None) -> S3Reader:
+async def open_reader(wire: SignedRequests, key: str, offset: int, length: int | None) -> S3Reader:
     """Begin to read; a range past the end is cut to the object."""
     # Asking for a byte where none is wanted tells the size.
     last = None if length is None else offset + max(length, 1) - 1

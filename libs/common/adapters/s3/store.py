@@ -1,19 +1,19 @@
-"""`libs.common.ports.blobs.BlobStore` in a bucket."""
+"""`gantry.common.ports.blobs.BlobStore` in a bucket."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from libs.common.adapters.s3.bucket import S3Bucket
-from libs.common.adapters.s3.control import Control
-from libs.common.adapters.s3.reader import S3Reader, open_reader
-from libs.common.adapters.s3.wire import Wire
-from libs.common.adapters.s3.writer import S3Writer
-from libs.common.clock import Clock
-from libs.common.errors import NotFound
-from libs.common.ids import require_object_key
-from libs.common.ports.blobs import BlobStat, Buffer, Part
+from gantry.common.adapters.s3.bucket import S3Bucket
+from gantry.common.adapters.s3.control import Control
+from gantry.common.adapters.s3.reader import S3Reader, open_reader
+from gantry.common.adapters.s3.wire import SignedRequests
+from gantry.common.adapters.s3.writer import S3Writer
+from gantry.common.clock import Clock
+from gantry.common.errors import NotFound
+from gantry.common.ids import require_object_key
+from gantry.common.ports.blobs import BlobStat, Buffer, Part
 
 _PARTS_AT_ONCE = 32
 
@@ -25,7 +25,7 @@ class S3Store:
     Nothing relies on conditional writes: a key is unique to a receipt.
     """
 
-    def __init__(self, wire: Wire, control: Control, clock: Clock) -> None:
+    def __init__(self, wire: SignedRequests, control: Control, clock: Clock) -> None:
         self._wire = wire
         self._control = control
         self._clock = clock
@@ -121,7 +121,7 @@ async def open_s3_store(bucket: S3Bucket, clock: Clock) -> S3Store:
     """Open the bucket. Raises `DependencyUnavailable` while the server or the bucket is away, `ConfigError` where no
     credentials are to be had."""
     control = Control(bucket)
-    wire = Wire(bucket, clock, control.credentials)
+    wire = SignedRequests(bucket, clock, control.credentials)
     store = S3Store(wire, control, clock)
     try:
         await control.start()

@@ -10,12 +10,12 @@ from typing import TypeVar
 
 import aiohttp
 
-from libs.common.adapters.s3.bucket import S3Bucket
-from libs.common.adapters.s3.problems import DEPENDENCY, Refusal, refusal, translated
-from libs.common.adapters.s3.signing import EMPTY, Credentials, query_string, signed
-from libs.common.clock import Clock
-from libs.common.errors import DependencyUnavailable
-from libs.common.ports.blobs import OPEN_AHEAD, Buffer
+from gantry.common.adapters.s3.bucket import S3Bucket
+from gantry.common.adapters.s3.errors import DEPENDENCY, S3Refusal, refusal, translated
+from gantry.common.adapters.s3.signing import EMPTY, Credentials, query_string, signed
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.blobs import OPEN_AHEAD, Buffer
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ _SENT_WHOLE = 64 << 10
 _ERROR_BODY = 16 << 10
 
 
-class Wire:
+class SignedRequests:
     """One connection pool to one bucket."""
 
     def __init__(self, bucket: S3Bucket, clock: Clock, credentials: Callable[[], Awaitable[Credentials]]) -> None:
@@ -68,7 +68,7 @@ class Wire:
         return await self.persist(attempt)
 
     async def get(self, key: str, first: int, last: int | None) -> aiohttp.ClientResponse:
-        """The open answer to a ranged GET; the caller closes it. `Refusal` 416 where the range begins past the end."""
+        """The open answer to a ranged GET; the caller closes it. `S3Refusal` 416: the range is past the end."""
         headers = {"range": f"bytes={first}-{'' if last is None else last}"}
 
         async def attempt() -> aiohttp.ClientResponse:
@@ -89,7 +89,7 @@ class Wire:
                 while True:
                     try:
                         return await attempt()
-                    except Refusal as error:
+                    except S3Refusal as error:
                         if not error.passing:
                             raise translated(error) from error
                         last = translated(error).args[0].removeprefix(f"{DEPENDENCY} unavailable: ")

@@ -6,17 +6,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from libs.common.adapters.s3.control import Control
-from libs.common.adapters.s3.wire import Wire
-from libs.common.errors import GantryError
-from libs.common.ports.blobs import Buffer
-from libs.common.tasks import end_tasks
+from gantry.common.adapters.s3.control import Control
+from gantry.common.adapters.s3.wire import SignedRequests
+from gantry.common.errors import GantryError
+from gantry.common.ports.blobs import Buffer
+from gantry.common.tasks import end_tasks
 
 
 class S3Writer:
-    """`libs.common.ports.blobs.BlobWriter`. Parts are uploaded while the rest is still being received."""
+    """`gantry.common.ports.blobs.BlobWriter`. Parts are uploaded while the rest is still being received."""
 
-    def __init__(self, wire: Wire, control: Control, key: str, put: Callable[[list[Buffer]], Awaitable[None]]) -> None:
+    def __init__(
+        self, wire: SignedRequests, control: Control, key: str, put: Callable[[list[Buffer]], Awaitable[None]]
+    ) -> None:
         self._wire = wire
         self._control = control
         self._key = key

@@ -4,7 +4,7 @@ any SQLite store stands on (`database`: connections, group-committing writer thr
 Several processes may share one database file on a local file system; SQLite's locks do not hold on network ones.
 """
 
-from libs.common.adapters.sqlite.index import SqliteIndex, open_sqlite_index
-from libs.common.adapters.sqlite.log import SqliteLog, open_sqlite_log
+from gantry.common.adapters.sqlite.index.index import SqliteIndex, open_sqlite_index
+from gantry.common.adapters.sqlite.log.log import SqliteLog, open_sqlite_log
 
 __all__ = ["SqliteIndex", "SqliteLog", "open_sqlite_index", "open_sqlite_log"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from libs.common.errors import DependencyUnavailable
+from gantry.common.errors import DependencyUnavailable
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]

@@ -11,22 +11,29 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from struct import Struct
 
-from libs.common.dicom.dictionary import entry_of
-from libs.common.dicom.elements import item_bounds, skip
-from libs.common.dicom.syntax import IMPLICIT, UNDEFINED, Syntax, read_element, syntax_of
-from libs.common.dicom.transfer_syntaxes import Encoding
-from libs.common.dicom.vrs import SHORT_VRS, vr_of
-from libs.common.errors import NotUnderstood
+from gantry.common.dicom.encoding.elements import item_bounds, skip
+from gantry.common.dicom.encoding.syntax import IMPLICIT, MAX_READ_NESTING, UNDEFINED, Syntax, read_element, syntax_of
+from gantry.common.dicom.standard.dictionary import entry_of
+from gantry.common.dicom.standard.tags import (
+    BITS_ALLOCATED,
+    CHANNEL_MAXIMUM_VALUE,
+    CHANNEL_MINIMUM_VALUE,
+    PIXEL_DATA,
+    PIXEL_REPRESENTATION,
+    WAVEFORM_BITS_ALLOCATED,
+    WAVEFORM_DATA,
+    WAVEFORM_PADDING_VALUE,
+)
+from gantry.common.dicom.standard.transfer_syntaxes import Encoding
+from gantry.common.dicom.standard.vrs import SHORT_VRS, vr_of
+from gantry.common.errors import NotUnderstood
 
-MAX_DEPTH = 128
 _SHORT, _LONG, _PLAIN = Struct("<HH2sH"), Struct("<HH2sHI"), Struct("<HHI")
 _ITEM, _ITEM_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0\0\0\0\0"
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _UINT32 = Struct("<I")
 _MOST_SHORT = 0xFFFE
-_PIXEL_REPRESENTATION, _BITS_ALLOCATED, _WAVEFORM_BITS = 0x00280103, 0x00280100, 0x54001004
-_PIXEL_DATA = 0x7FE00010
-_OF_WAVEFORMS = frozenset((0x5400100A, 0x54001010, 0x54000110, 0x54000112))
+_OF_WAVEFORMS = frozenset((WAVEFORM_PADDING_VALUE, WAVEFORM_DATA, CHANNEL_MINIMUM_VALUE, CHANNEL_MAXIMUM_VALUE))
 
 WIDTHS = {
     **dict.fromkeys((b"US", b"SS", b"AT", b"OW"), 2),
@@ -91,7 +98,7 @@ class Rewriter:
         depth: int,
         replaced: dict[int, bytes],
     ) -> bytes:
-        if depth > MAX_DEPTH:
+        if depth > MAX_READ_NESTING:
             raise NotUnderstood("sequences are nested too deep")
         syntax, parts = syntax_of(encoding), []
         while pos < end:
@@ -185,7 +192,7 @@ def explicit_vr(tag: int, vr: bytes, context: Context) -> bytes:
         return vr
     entry = entry_of(tag)
     said = entry[0] if entry is not None else ""
-    if tag == _PIXEL_DATA:
+    if tag == PIXEL_DATA:
         return b"OW" if context.allocated > 8 else b"OB"
     if tag in _OF_WAVEFORMS:
         return b"OW" if context.waveform > 8 else b"OB"
@@ -196,7 +203,11 @@ def explicit_vr(tag: int, vr: bytes, context: Context) -> bytes:
 
 def _context(data: bytes, pos: int, end: int, syntax: Syntax, outer: Context) -> Context:
     """What the elements of one level say."""
-    found = {_PIXEL_REPRESENTATION: int(outer.signed), _BITS_ALLOCATED: outer.allocated, _WAVEFORM_BITS: outer.waveform}
+    found = {
+        PIXEL_REPRESENTATION: int(outer.signed),
+        BITS_ALLOCATED: outer.allocated,
+        WAVEFORM_BITS_ALLOCATED: outer.waveform,
+    }
     short = Struct("<H" if syntax.item[0] == 0xFE else ">H")
     while pos < end:
         read = read_element(data, pos, end, syntax)
@@ -209,4 +220,4 @@ def _context(data: bytes, pos: int, end: int, syntax: Syntax, outer: Context) ->
         if tag in found and length == 2 and start + 2 <= end:
             found[tag] = short.unpack_from(data, start)[0]
         pos = start + length
-    return Context(bool(found[_PIXEL_REPRESENTATION] & 1), found[_BITS_ALLOCATED], found[_WAVEFORM_BITS])
+    return Context(bool(found[PIXEL_REPRESENTATION] & 1), found[BITS_ALLOCATED], found[WAVEFORM_BITS_ALLOCATED])

@@ -7,8 +7,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.adapters.election import Election, Side
-from libs.common.ports.index import InstanceEntry, Outcome
+from gantry.common.adapters.election import Election, Side
+from gantry.common.ports.index import InstanceEntry, Outcome
 from tests.support.entries import entry
 
 

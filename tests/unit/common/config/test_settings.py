@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from libs.common.config.load import load_settings, settings_as_markdown
-from libs.common.config.settings import Section, Settings
-from libs.common.errors import ConfigError
+from gantry.common.config.load import load_settings
+from gantry.common.config.reference import settings_as_markdown
+from gantry.common.config.settings import Section, Settings
+from gantry.common.errors import ConfigError
 
 NO_AE_TITLE = "not an AE title (PS3.5 6.2: 1 to 16 characters, no backslash)"
 

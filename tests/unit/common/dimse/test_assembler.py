@@ -2,8 +2,8 @@
 
 import pytest
 
-from libs.common.dimse import Assembler, CommandReceived, DataReceived, DimseError
-from libs.common.ul import Fragment
+from gantry.common.dimse import Assembler, CommandReceived, DataReceived, DimseError
+from gantry.common.ul import Fragment
 from tests.support.wire import echo_command, store_command
 
 

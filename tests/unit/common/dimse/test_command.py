@@ -10,7 +10,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 
-from libs.common.dimse import Command, CommandError, CommandField, Element, response_to
+from gantry.common.dimse import Command, CommandError, CommandField, Element, response_to
 
 us = st.integers(0, 65535)
 uids = st.from_regex(r"[1-9][0-9]{0,5}(\.[1-9][0-9]{0,5}){0,5}", fullmatch=True)

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.dimse import Assembler, DataReceived, PduFrame, message_pdus
-from libs.common.dimse.fragmenter import payload_limit
-from libs.common.ul import Limits, UpperLayer
+from gantry.common.dimse import Assembler, DataReceived, PduFrame, message_pdus
+from gantry.common.dimse.fragmenter import payload_limit
+from gantry.common.ul import PduLimits, UpperLayer
 from tests.support.wire import CT, EXPLICIT, body, rq_bytes, store_command
 from tests.unit.common.ul.test_upper_layer import acceptor
 
@@ -22,7 +22,7 @@ def pdu_lengths(stream: bytes) -> list[int]:
 
 
 def received(stream: bytes) -> tuple[bytes, bytes]:
-    ul = acceptor(limits=Limits(max_pdu_length=1 << 20))
+    ul = acceptor(limits=PduLimits(max_pdu_length=1 << 20))
     found = ul.feed(stream)
     messages = Assembler({1}).feed(found)
     assert [isinstance(m, DataReceived) for m in messages][:1] == [False]
@@ -52,7 +52,7 @@ def test_a_streamed_message_comes_back_within_the_peers_maximum(size: int, peer_
                 hole[: len(part)] = part
                 pos += len(part)
                 filled += len(part)
-            stream += frame.seal(filled, is_end=pos == size)
+            stream += frame.finish(filled, is_end=pos == size)
             frame.reopen(filled)
             if pos == size:
                 break

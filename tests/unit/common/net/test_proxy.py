@@ -1,4 +1,4 @@
-"""`libs.common.net.proxy`: headers as HAProxy's document gives them, and hostile ones."""
+"""`gantry.common.net.proxy`: headers as HAProxy's document gives them, and hostile ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.net.proxy import (
+from gantry.common.net.proxy import (
     LOCAL,
     MAX_LENGTH,
     SIGNATURE,

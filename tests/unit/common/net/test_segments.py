@@ -10,14 +10,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from libs.common.net import Server, ServerLimits
-from libs.common.net.client import _Calling
-from libs.common.net.incoming import Incoming
-from libs.common.telemetry.metrics import Metrics
-from libs.common.ul import AssociateAccept, AssociateReject, AssociateRequest, ContextResult, State, UpperLayer
-from libs.common.ul.pdu import encode_accept, encode_reject
-from services.observing import NetworkObserver
-from services.verification import VerificationService
+from gantry.common.net import Server, ServerLimits
+from gantry.common.net.client import _Calling
+from gantry.common.net.incoming import Incoming
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.ul import AssociateAccept, AssociateReject, AssociateRequest, ContextResult, State, UpperLayer
+from gantry.common.ul.pdu import encode_accept, encode_reject
+from gantry.services.process.association_log import NetworkObserver
+from gantry.services.process.verification import VerificationService
 from tests.support.wire import (
     EXPLICIT,
     IMPLICIT,
@@ -180,8 +180,8 @@ async def test_what_is_refused_is_aborted_once(behind: str) -> None:
 
 
 async def run_requestor(names: Sequence[str], cut: Sequence[int]) -> None:
-    from libs.common.net import Peer
-    from libs.common.net.client import _established
+    from gantry.common.net import Peer
+    from gantry.common.net.client import _established
 
     calling = _Calling(Peer("192.0.2.1", 104, "GANTRY", "TEST"))
     transport = FakeTransport()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from libs.common.telemetry.merge import merged
+from gantry.common.telemetry.merge import merged
 
 
 def _registry(received: int, lag: int, seconds: float, topic: str = "instances") -> CollectorRegistry:

@@ -13,10 +13,10 @@ import pytest
 import structlog
 from prometheus_client import generate_latest
 
-from libs.common.errors import DependencyUnavailable
-from libs.common.telemetry.logs import get_logger, set_up_logs
-from libs.common.telemetry.metrics import METRICS, Metrics, metrics_as_markdown
-from libs.common.telemetry.traces import child_of, is_trace, new_trace, trace_id
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.telemetry.logs import get_logger, set_up_logs
+from gantry.common.telemetry.metrics import METRICS, Metrics, metrics_as_markdown
+from gantry.common.telemetry.traces import child_of, is_trace, new_trace, trace_id
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """PS3.8 7.1.1.13 and PS3.7 D.3.3.4: what is accepted, refused, and in which roles."""
 
-from libs.common.ul import Ability, RoleSelection, negotiate
-from libs.common.ul.negotiation import accepted_by_peer
+from gantry.common.ul import Ability, RoleSelection, negotiate
+from gantry.common.ul.negotiation import accepted_by_peer
 from tests.support.wire import CT, EXPLICIT, IMPLICIT, JPEG_2000, VERIFICATION, associate_rq
 
 ANY = {CT: Ability()}

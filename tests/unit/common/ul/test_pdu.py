@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 
-from libs.common.ul.pdu import (
+from gantry.common.ul.pdu import (
     AssociateAccept,
     AssociateReject,
     AssociateRequest,

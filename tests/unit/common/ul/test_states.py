@@ -3,7 +3,7 @@
 import pytest
 from pynetdicom import fsm
 
-from libs.common.ul.states import ACTIONS, TABLE, Event, State
+from gantry.common.ul.states import ACTIONS, TABLE, Event, State
 
 CELLS = [(event, state) for event in Event for state in State]
 

@@ -3,17 +3,17 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.ul import (
+from gantry.common.ul import (
     Aborted,
     Accepted,
     AssociateAccept,
     AssociateReject,
     ContextResult,
     Fragment,
-    Limits,
+    PduLimits,
     Rejected,
     Released,
     ReleaseRequested,
@@ -21,7 +21,7 @@ from libs.common.ul import (
     State,
     UpperLayer,
 )
-from libs.common.ul.pdu import encode_accept
+from gantry.common.ul.pdu import encode_accept
 from tests.support.wire import (
     CT,
     EXPLICIT,
@@ -46,7 +46,7 @@ ACCEPT = AssociateAccept("GANTRY", "TEST", 16384, "1.2.3", results=(ContextResul
 CUTS = [whole, byte_by_byte, random_cuts(1), random_cuts(2, 4096)]
 
 
-def acceptor(*, established: bool = True, limits: Limits | None = None) -> UpperLayer:
+def acceptor(*, established: bool = True, limits: PduLimits | None = None) -> UpperLayer:
     ul = UpperLayer(requestor=False, limits=limits)
     ul.connected()
     if established:
@@ -171,9 +171,9 @@ def test_acceptor_aborts_before_it_allocates_an_associate_request_of_four_gigaby
 
 def test_acceptor_takes_an_associate_request_up_to_its_limit_and_no_longer() -> None:
     rq = rq_bytes()
-    ul = acceptor(established=False, limits=Limits(max_associate_length=len(rq) - 6))
+    ul = acceptor(established=False, limits=PduLimits(max_associate_length=len(rq) - 6))
     assert len(ul.feed(rq)) == 1
-    ul = acceptor(established=False, limits=Limits(max_associate_length=len(rq) - 7))
+    ul = acceptor(established=False, limits=PduLimits(max_associate_length=len(rq) - 7))
     assert ul.feed(rq) == []
 
 
@@ -259,7 +259,7 @@ def test_using_the_machine_against_its_rules_is_a_bug_of_ours() -> None:
 
 
 def test_what_comes_after_an_abort_is_read_and_dropped_up_to_a_limit() -> None:
-    ul = acceptor(limits=Limits(max_discard=1 << 20))
+    ul = acceptor(limits=PduLimits(max_discard=1 << 20))
     ul.feed(rq_bytes())
     ul.take_output()
     for _ in range(7):
@@ -271,7 +271,6 @@ def test_what_comes_after_an_abort_is_read_and_dropped_up_to_a_limit() -> None:
     assert ul.take_output() == b""
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=400), st.integers(0, 1 << 30), st.booleans(), st.booleans())
 def test_hostile_bytes_never_raise_and_never_hold_memory(data: bytes, seed: int, early: bool, ours: bool) -> None:
     ul = requestor(established=not early) if ours else acceptor(established=not early)
@@ -281,7 +280,6 @@ def test_hostile_bytes_never_raise_and_never_hold_memory(data: bytes, seed: int,
     assert len(ul._carry) < 12
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_mutated_streams_never_raise(data: st.DataObject) -> None:
     stream = bytearray(STREAM["many PDVs in a PDU"](store_command(), bytes(500)) + RELEASE_RQ)

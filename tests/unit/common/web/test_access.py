@@ -1,13 +1,13 @@
-"""`libs.common.web.access`: closed by default."""
+"""`gantry.common.web.access`: closed by default."""
 
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
-from libs.common.errors import ConfigError
-from libs.common.web.access import Access, Tokens
-from libs.common.web.errors import HttpProblem
+from gantry.common.errors import ConfigError
+from gantry.common.web.access import Access, Tokens
+from gantry.common.web.errors import HttpProblem
 
 TOKEN = "0123456789abcdef-token"
 LOCAL = {"Host": "127.0.0.1:8080"}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.web.errors import HttpProblem
-from libs.common.web.inflate import Gunzip
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.inflate import Gunzip
 from tests.support.dicom import chunks_of
 
 

@@ -1,4 +1,4 @@
-"""`libs.common.web.multipart`: what the writer writes the parser reads, however it is cut."""
+"""`gantry.common.web.multipart`: what the writer writes the parser reads, however it is cut."""
 
 from email.parser import BytesParser
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.web.errors import HttpProblem
-from libs.common.web.multipart import MultipartParser, PartBegan, PartEnded, closing, content_type, part_head
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.multipart import MultipartParser, PartBegan, PartEnded, closing, content_type, part_head
 from tests.support.dicom import chunks_of
 
 Part = tuple[dict[str, str], bytes]

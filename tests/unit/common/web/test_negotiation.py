@@ -1,11 +1,11 @@
-"""`libs.common.web.negotiation`: PS3.18 8.7."""
+"""`gantry.common.web.negotiation`: PS3.18 8.7."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.web.errors import HttpProblem
-from libs.common.web.negotiation import (
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.negotiation import (
     DICOM,
     DICOM_JSON,
     DICOM_XML,

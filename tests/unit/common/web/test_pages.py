@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.web.access import Access, Tokens
-from libs.common.web.errors import HttpProblem
-from libs.common.web.routes import Resource, find, is_page
+from gantry.common.web.access import Access, Tokens
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.routes import Resource, find, is_page
 
 HERE = {"Host": "localhost:8080"}
 

@@ -1,11 +1,11 @@
-"""Which role answers what: `libs.common.web.routes`."""
+"""Which role answers what: `gantry.common.web.routes`."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.web.errors import HttpProblem
-from libs.common.web.routes import BASE, SHAPES, Match, Resource, Service, allowed, find
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.routes import BASE, SHAPES, Match, Resource, WebRole, allowed, find
 
 CASES = [
     ("GET", "", Match(Resource.CAPABILITIES)),
@@ -49,7 +49,7 @@ def test_every_shape_is_of_one_role_for_each_method() -> None:
     for resources in SHAPES.values():
         methods = [resource.method for resource in resources]
         assert len(methods) == len(set(methods))
-    assert {resource.service for resource in Resource} == set(Service)
+    assert {resource.service for resource in Resource} == set(WebRole)
 
 
 def test_wado_uri_is_beside_the_base() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from libs.common.ports.log import Record
-from services.commitment.transactions import REMEMBERED_US, Ledger, Offsets
+from gantry.common.ports.log import Record
+from gantry.services.commitment.transactions import REMEMBERED_US, Ledger, Offsets
 from tests.support.facts import reported, requested, stored
 
 

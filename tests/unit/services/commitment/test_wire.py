@@ -13,9 +13,9 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
-from libs.common.errors import GantryError
-from libs.common.events import CommitmentFailure, CommitmentReference
-from services.commitment.wire import (
+from gantry.common.errors import GantryError
+from gantry.common.events import CommitmentFailure, CommitmentReference
+from gantry.services.commitment.wire import (
     TRANSFER_SYNTAXES,
     InvalidRequest,
     TooManyReferences,

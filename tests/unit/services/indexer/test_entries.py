@@ -9,19 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
-from libs.common.dicom.layout import Layout, unpack_layout
-from libs.common.dicom.scan import Limits, Scanner
-from libs.common.errors import GantryError
-from libs.common.events import InstanceStored
-from libs.common.ports.index import Applied, Outcome
-from services.indexer.entries import MAX_HEAD, conflict_of, entry_of, head_length
+from gantry.common.dicom.scan.header import ScanLimits
+from gantry.common.dicom.scan.layout import Layout, unpack_layout
+from gantry.common.dicom.scan.scanner import Scanner
+from gantry.common.errors import GantryError
+from gantry.common.events import InstanceStored
+from gantry.common.ports.index import Applied, Outcome
+from gantry.services.indexer.entries import MAX_HEAD, conflict_of, entry_of, head_length
 from tests.support.dicom import DEFLATED, EXPLICIT, SYNTAXES, data_sets, to_bytes
 from tests.support.facts import stored
 
 PATIENT_ID, NAME = 0x00100020, 0x00100010
 
 
-def event_of(data: bytes, syntax: str, limits: Limits = Limits()) -> InstanceStored:
+def event_of(data: bytes, syntax: str, limits: ScanLimits = ScanLimits()) -> InstanceStored:
     scanner = Scanner(syntax, limits)
     scanner.feed(data)
     scan = scanner.finish()
@@ -41,7 +42,7 @@ def test_a_claim_check_gives_the_same_entry(data_set: Dataset, syntax: str) -> N
     data_set.SpecificCharacterSet = "ISO_IR 192"
     data = to_bytes(data_set, syntax)
     carried = event_of(data, syntax)
-    referred = event_of(data, syntax, Limits(max_header=0))
+    referred = event_of(data, syntax, ScanLimits(max_header=0))
     assert carried.header is not None
     assert referred.header is None
     found = entry_of(referred, data[: head_length(referred)])

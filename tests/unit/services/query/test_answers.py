@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from libs.common.dicom.charsets import character_set
-from libs.common.dicom.identifiers import Identifier
-from libs.common.dicom.matching import Document, Item, Level, Query, Single
-from services.query.answers import Answers
+from gantry.common.dicom.encoding.charsets import character_set
+from gantry.common.dicom.query.identifiers import Identifier
+from gantry.common.dicom.query.matching import Document, Item, Level, Query, Single
+from gantry.services.query.answers import Answers
 from tests.support.dicom import EXPLICIT, SYNTAXES, from_bytes
 
 DOCUMENT = Document(

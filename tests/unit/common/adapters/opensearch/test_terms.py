@@ -8,15 +8,15 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from libs.common.adapters.opensearch.terms import LONGEST, MOST_PATTERNS, NOTHING, clause_of, terms_of
-from libs.common.dicom.attributes import ATTRIBUTES, STANDARD, Level
-from libs.common.dicom.matching import (
-    Alike,
+from gantry.common.adapters.opensearch.terms import LONGEST, MOST_PATTERNS, NOTHING, clause_of, terms_of
+from gantry.common.dicom.query.attributes import ATTRIBUTES, STANDARD, Level
+from gantry.common.dicom.query.matching import (
     Condition,
     Document,
     Empty,
-    Every,
+    Fuzzy,
     Item,
+    MultipleValues,
     Query,
     Range,
     Single,
@@ -24,7 +24,7 @@ from libs.common.dicom.matching import (
     Wildcard,
     matches,
 )
-from libs.common.dicom.names import words_of
+from gantry.common.dicom.query.person_names import words_of
 
 NAME, ID, DATE, TIME, AGE, SIZE, SOPS = (
     0x00100010,
@@ -81,9 +81,9 @@ def conditions(tag: int) -> st.SearchStrategy[Condition]:
         return below.filter(bool).map(Item)
     if tag in (NAME, ID):
         plain = st.one_of(some.map(Single), some.map(Wildcard), st.just(Empty()))
-        every = st.lists(plain, min_size=1, max_size=2).map(tuple).map(Every)
+        every = st.lists(plain, min_size=1, max_size=2).map(tuple).map(MultipleValues)
         words = st.lists(TEXT.filter(words_of), min_size=1, max_size=2).map(tuple)
-        return st.one_of(plain, every, words.map(Alike)) if tag == NAME else st.one_of(plain, every)
+        return st.one_of(plain, every, words.map(Fuzzy)) if tag == NAME else st.one_of(plain, every)
     if tag in (DATE, TIME):
         ends = st.sampled_from([None, "20240101", "20241231", "1015", "junk"])
         single = st.lists(st.sampled_from(["20240101", "1994.11.05", "junk", "1015", "10"]), min_size=1).map(tuple)
@@ -146,9 +146,9 @@ def test_a_clause_leaves_out_what_does_not_match() -> None:
     terms = terms_of({NAME: [{"Alphabetic": "Doe^Jane"}], ID: ["P1"]}, Level.PATIENT, STANDARD)
     cases: list[tuple[int, Condition]] = [
         (NAME, Single(("roe^jane",))),
-        (NAME, Alike(("doe peter",))),
+        (NAME, Fuzzy(("doe peter",))),
         (NAME, Empty()),
-        (ID, Every((Single(("P1",)), Single(("P2",))))),
+        (ID, MultipleValues((Single(("P1",)), Single(("P2",))))),
         (NAME, Wildcard(("*john*",))),
         (ID, Single(("p1",))),
         (ID, Wildcard(("P2*",))),

@@ -13,7 +13,7 @@ from botocore.credentials import Credentials as BotoCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.adapters.s3.signing import EMPTY, Credentials, query_string, signed
+from gantry.common.adapters.s3.signing import EMPTY, Credentials, query_string, signed
 
 NOW_US = 1_763_990_415_000_000
 WORDS = st.text("abcXYZ019-_.~ /+=&%äß", min_size=1, max_size=20)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import services.query.viewer
-from services.query.viewer.files import ohif_file, page_file
+import gantry.services.query.viewer
+from gantry.services.query.viewer.files import ohif_file, page_file
 
-SCRIPTS = sorted((Path(services.query.viewer.__file__).parent / "page").glob("*.js"))
+SCRIPTS = sorted((Path(gantry.services.query.viewer.__file__).parent / "page").glob("*.js"))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.retrieve.pixels.turns import Turns
+from gantry.services.retrieve.pixels.turns import Turns
 
 
 def test_clients_have_their_turns_in_rotation_and_their_jobs_in_order() -> None:

@@ -1,0 +1,294 @@
+"""Searching: from the highest level that a condition narrows, down to the level that is asked for.
+
+Documents of a level carry terms of that level (studies also of their patient), so a search begins where conditions are
+and walks down. Every level is judged by the reference matcher before the next one is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gantry.common.adapters.opensearch.client import OpenSearchClient
+from gantry.common.adapters.opensearch.documents import (
+    LOCATION_FIELDS,
+    Attributes,
+    Source,
+    location_of,
+    patient_counts,
+    patient_id,
+    study_id,
+    unpack,
+)
+from gantry.common.adapters.opensearch.schema import sort_of
+from gantry.common.adapters.opensearch.terms import KEYS, Clause, any_of, clause_of
+from gantry.common.dicom.query.attributes import AttributeTable, Level
+from gantry.common.dicom.query.matching import Condition, Cursor, Predicate, Query, Single, UidList, matcher, narrowing
+from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.errors import NotUnderstood
+from gantry.common.ports.index import Location
+
+PAGE = 500
+_KIND = {Level.PATIENT: "patients", Level.STUDY: "studies", Level.SERIES: "series", Level.IMAGE: "instances"}
+_ABOVE = {Level.STUDY: Level.PATIENT, Level.SERIES: Level.STUDY, Level.IMAGE: Level.SERIES}
+_KEY_FIELDS = {
+    (STUDY_INSTANCE_UID, Level.STUDY): "uid",
+    (STUDY_INSTANCE_UID, Level.SERIES): "study",
+    (STUDY_INSTANCE_UID, Level.IMAGE): "study",
+    (SERIES_INSTANCE_UID, Level.SERIES): "uid",
+    (SERIES_INSTANCE_UID, Level.IMAGE): "series",
+    (SOP_INSTANCE_UID, Level.IMAGE): "uid",
+}
+_FIELDS: dict[Level, list[str]] = {
+    Level.PATIENT: ["uid", "attributes", "variants"],
+    Level.STUDY: ["uid", "patient", "demographics", "attributes"],
+    Level.SERIES: ["uid", "study", "attributes"],
+    Level.IMAGE: [*LOCATION_FIELDS, "attributes"],
+}
+
+
+_COUNTS = ("studies", "series", "instances")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A document, and its attributes with those of the levels above."""
+
+    source: Source
+    attributes: Attributes
+
+
+class Searcher:
+    """Searches the indices called `names`, by kind."""
+
+    def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
+        self._client = client
+        self._names = names
+
+    async def matches(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Hit]]:
+        """What matches, in pages that may be empty; listed by UIDs, which do not change."""
+        walk = _Walk(query, after)
+        async for rows in self._rows(query.level, walk):
+            yield rows
+
+    async def locations(self, query: Query) -> AsyncIterator[list[Location]]:
+        """The current objects below what matches, in pages, a series' together."""
+        async for rows in self.matches(query):
+            if query.level is Level.IMAGE:
+                yield [location_of(row.source) for row in rows]
+                continue
+            async for clause in self._below(query, rows):
+                filters = [*_of(query.partition), *clause]
+                async for hits in self._pages("instances", filters, list(LOCATION_FIELDS)):
+                    yield [location_of(source) for source in hits]
+
+    async def resolved(self, partition: str, uids: Sequence[str]) -> dict[str, list[Location]]:
+        """The current objects of all instances of these SOP Instance UIDs, the earliest receipt first."""
+        found: dict[str, list[Source]] = {}
+        filters = [*_of(partition), {"terms": {"uid": list(uids)}}]
+        async for sources in self._pages("instances", filters, list(LOCATION_FIELDS), size=2 * len(uids)):
+            for source in sources:
+                found.setdefault(source["uid"], []).append(source)
+        return {
+            uid: [location_of(source) for source in sorted(sources, key=lambda s: (s["first"], s["series"]))]
+            for uid, sources in found.items()
+        }
+
+    async def _below(self, query: Query, rows: Sequence[Hit]) -> AsyncIterator[list[Clause]]:
+        """What the instances below rows above IMAGE have in common."""
+        if not rows:
+            return
+        if query.level is Level.SERIES:
+            yield _same(rows, ("study", "study"), ("uid", "series"))
+        elif query.level is Level.STUDY:
+            yield _same(rows, ("uid", "study"))
+        else:
+            filters = [*_of(query.partition), *_same(rows, ("uid", "patient"))]
+            async for hits in self._pages("studies", filters, ["uid"]):
+                yield [{"terms": {"study": [source["uid"] for source in hits]}}]
+
+    async def _rows(self, level: Level, walk: _Walk) -> AsyncIterator[list[Hit]]:
+        test = walk.tests[level]
+        if level is walk.begin:
+            async for sources in self._pages(_KIND[level], walk.filters(level), _FIELDS[level], walk.query.limit):
+                if level is Level.PATIENT:
+                    asked = [_as_asked(source, test) for source in sources]
+                    yield [row for row in asked if row is not None]
+                    continue
+                rows = await self._with_above(level, walk.query.partition, sources)
+                yield [row for row in rows if test(row.attributes)]
+            return
+        async for parents in self._rows(_ABOVE[level], walk):
+            if not parents:
+                continue
+            if level is Level.SERIES:
+                same = _same(parents, ("uid", "study"))
+                of: dict[tuple[str, ...], Attributes] = {(row.source["uid"],): row.attributes for row in parents}
+            else:
+                same = _same(parents, ("study", "study"), ("uid", "series"))
+                of = {(row.source["study"], row.source["uid"]): row.attributes for row in parents}
+            async for sources in self._pages(_KIND[level], [*walk.filters(level), *same], _FIELDS[level]):
+                yield [row for row in _joined(sources, of, level) if test(row.attributes)]
+
+    async def _with_above(self, level: Level, partition: str, sources: Sequence[Source]) -> list[Hit]:
+        """Rows whose attributes begin with those of the levels above. A document is not found before all that is above
+        it is: who finds an image finds its study, too."""
+        if level is Level.STUDY:
+            ids = {patient_id(partition, source["patient"]): source["patient"] for source in sources}
+            found = await self._client.get(self._names["patients"], list(ids), _COUNTS, as_searched=True)
+            patients = {key: found[id_].source or {} for id_, key in ids.items() if id_ in found}
+            above: dict[tuple[str, ...], Attributes] = {
+                (key,): patient_counts((p["studies"], p["series"], p["instances"]))
+                for key, p in patients.items()
+                if "studies" in p
+            }
+            return _joined(sources, above, level)
+        studies = await self._studies(partition, {source["study"] for source in sources})
+        if level is Level.SERIES:
+            return _joined(sources, {(uid,): row.attributes for uid, row in studies.items()}, level)
+        series = await self._series(partition, {(source["study"], source["series"]) for source in sources}, studies)
+        return _joined(sources, series, level)
+
+    async def _studies(self, partition: str, uids: Iterable[str]) -> dict[str, Hit]:
+        ids = [study_id(partition, uid) for uid in uids]
+        found = await self._client.get(self._names["studies"], ids, _FIELDS[Level.STUDY], as_searched=True)
+        sources = [one.source for one in found.values() if one.source is not None and "patient" in one.source]
+        return {row.source["uid"]: row for row in await self._with_above(Level.STUDY, partition, sources)}
+
+    async def _series(
+        self, partition: str, places: Iterable[tuple[str, str]], studies: Mapping[str, Hit]
+    ) -> dict[tuple[str, ...], Attributes]:
+        ids = [f"{partition}:{study}:{uid}" for study, uid in places]
+        found = await self._client.get(self._names["series"], ids, _FIELDS[Level.SERIES], as_searched=True)
+        sources = [one.source for one in found.values() if one.source is not None and "attributes" in one.source]
+        rows = _joined(sources, {(uid,): row.attributes for uid, row in studies.items()}, Level.SERIES)
+        return {(row.source["study"], row.source["uid"]): row.attributes for row in rows}
+
+    async def _pages(
+        self, kind: str, filters: Sequence[Clause], fields: list[str], limit: int | None = None, size: int = PAGE
+    ) -> AsyncIterator[list[Source]]:
+        """The documents that pass, page by page. A listing of more than one page goes on at a point in time; what it is
+        sorted by makes the way there safe: a document does not move within it."""
+        longest = max(PAGE, size)
+        size = longest if limit is None else max(1, min(limit, longest))
+        body: dict[str, Any] = {
+            "size": size,
+            "query": {"bool": {"filter": list(filters)}},
+            "sort": sort_of(kind),
+            "track_total_hits": False,
+            "_source": fields,
+        }
+        hits = (await self._client.search(self._names[kind], body))["hits"]["hits"]
+        yield [hit["_source"] for hit in hits]
+        if len(hits) < size:
+            return
+        body["size"] = longest
+        async with self._client.point_in_time(self._names[kind]) as pit:
+            while len(hits) == size:
+                size = longest
+                body |= {"pit": pit, "search_after": hits[-1]["sort"][: len(body["sort"])]}
+                answer = await self._client.search(None, body)
+                pit["id"] = answer.get("pit_id", pit["id"])
+                hits = answer["hits"]["hits"]
+                yield [hit["_source"] for hit in hits]
+
+
+class _Walk:
+    """Where a query begins, and what is asked of each level on the way."""
+
+    def __init__(self, query: Query, after: Cursor = ()) -> None:
+        if after and (len(after) != len(sort_of(_KIND[query.level])) or not all(isinstance(v, str) for v in after)):
+            raise NotUnderstood("not a place of this listing")
+        self.query = query
+        self._narrowing = narrowing(query)
+        self._after = after
+        narrowed = {query.attributes.level_of(tag) for tag in self._narrowing if tag not in KEYS}
+        self.begin = query.level
+        for level in (Level.SERIES, Level.STUDY):
+            if level.depth < query.level.depth and any(one.depth <= level.depth for one in narrowed):
+                self.begin = level
+        self.tests = {level: _test(query, level) for level in Level}
+
+    def filters(self, level: Level) -> list[Clause]:
+        """The clauses that the documents of a level must pass."""
+        clauses = _of(self.query.partition)
+        for tag, condition in self._narrowing.items():
+            clause = _clause(tag, condition, level, self.query.attributes)
+            if clause is not None:
+                clauses.append(clause)
+        if self._after:
+            fields = sort_of(_KIND[level])
+            # Of the levels above, the one that the listing stands in is not over.
+            clauses.append(_behind(fields, self._after[: len(fields)], itself=level is not self.query.level))
+        return clauses
+
+
+def _behind(fields: Sequence[str], values: Cursor, *, itself: bool) -> Clause:
+    """What is listed behind these values, or with `itself` at them."""
+    beyond: Clause = {"range": {fields[0]: {"gt" if len(fields) > 1 or not itself else "gte": values[0]}}}
+    if len(fields) == 1:
+        return beyond
+    same = [{"term": {fields[0]: values[0]}}, _behind(fields[1:], values[1:], itself=itself)]
+    return any_of([beyond, {"bool": {"filter": same}}])
+
+
+def place_of(level: Level, row: Hit) -> Cursor:
+    """Where a row stands in a listing of its level."""
+    return tuple([row.source[field] for field in sort_of(_KIND[level])])
+
+
+def _clause(tag: int, condition: Condition, level: Level, table: AttributeTable) -> Clause | None:
+    if tag in KEYS:
+        field = _KEY_FIELDS.get((tag, level))
+        uids = _uids(condition)
+        return None if field is None or uids is None else {"terms": {field: list(uids)}}
+    of = table.level_of(tag)
+    if of is level:
+        return clause_of(tag, condition, "t", table)
+    if of is Level.PATIENT and level is Level.STUDY and not table.by_tag[tag].computed:
+        return clause_of(tag, condition, "p", table)
+    return None
+
+
+def _uids(condition: Condition) -> tuple[str, ...] | None:
+    if isinstance(condition, UidList):
+        return condition.uids
+    return condition.values if isinstance(condition, Single) else None
+
+
+def _test(query: Query, level: Level) -> Predicate:
+    """The conditions on attributes of a level and of those above."""
+    conditions = {t: c for t, c in query.conditions.items() if query.attributes.level_of(t).depth <= level.depth}
+    return matcher(replace(query, level=level, conditions=conditions))
+
+
+def _of(partition: str) -> list[Clause]:
+    return [{"term": {"partition": partition}}, {"term": {"live": True}}]
+
+
+def _same(rows: Sequence[Hit], *fields: tuple[str, str]) -> list[Clause]:
+    """The clauses that what is below rows passes: `fields` are a field of the rows and that of what is below them."""
+    return [{"terms": {below: sorted({row.source[of] for row in rows})}} for of, below in fields]
+
+
+def _joined(sources: Sequence[Source], of: Mapping[tuple[str, ...], Attributes], level: Level) -> list[Hit]:
+    rows = []
+    for source in sources:
+        if level is Level.STUDY:
+            above = of.get((source["patient"],))
+        else:
+            above = of.get((source["study"],) if level is Level.SERIES else (source["study"], source["series"]))
+        if above is not None:
+            own = unpack(source["demographics"]) if level is Level.STUDY else {}
+            rows.append(Hit(source, own | above | unpack(source["attributes"])))
+    return rows
+
+
+def _as_asked(source: Source, test: Predicate) -> Hit | None:
+    """A patient as the earliest of its studies says that matches; None where none does."""
+    for packed in (source["attributes"], *source["variants"]):
+        attributes = unpack(packed)
+        if test(attributes):
+            return Hit(source, attributes)
+    return None

@@ -1,0 +1,1 @@
+"""The embedded search index: entries are applied in one transaction, rows are read in pages."""

@@ -1,0 +1,214 @@
+"""Series, studies and patients computed anew from what is below them, so that no count can drift."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+import msgpack
+
+from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
+from gantry.common.dicom.encoding.values import text_of
+from gantry.common.dicom.query import dates
+from gantry.common.dicom.query.attributes import AttributeTable, Level
+from gantry.common.dicom.query.person_names import fold_name, sounds_of, words_of
+from gantry.common.dicom.standard.tags import (
+    ACCESSION_NUMBER,
+    ISSUER_OF_PATIENT_ID,
+    MODALITY,
+    PATIENT_ID,
+    PATIENT_NAME,
+    STUDY_DATE,
+    STUDY_DESCRIPTION,
+)
+
+_Attributes = dict[int, list[Any]]
+
+
+def refresh(connection: sqlite3.Connection, series: Iterable[int], attributes: AttributeTable) -> None:
+    """Bring these series, their studies and the patients of those up to date; what is empty goes."""
+    studies = {_series(connection, number, attributes) for number in sorted(series)}
+    patients: set[int] = set()
+    for number in sorted(studies):
+        patients |= _study(connection, number, attributes)
+    for number in sorted(patients):
+        _patient(connection, number, attributes)
+
+
+def unpack(packed: bytes) -> _Attributes:
+    """Attributes as they are kept."""
+    attributes: _Attributes = msgpack.unpackb(packed, strict_map_key=False)
+    return attributes
+
+
+def unpack_list(packed: bytes) -> list[_Attributes]:
+    """Several of them."""
+    several: list[_Attributes] = msgpack.unpackb(packed, strict_map_key=False)
+    return several
+
+
+def _of_level(above: _Attributes, tags: frozenset[int]) -> _Attributes:
+    return {tag: value for tag, value in above.items() if tag in tags}
+
+
+def _above(connection: sqlite3.Connection, series: int, receipt: str) -> _Attributes:
+    """The attributes above IMAGE of the elected instance of a series."""
+    (packed,) = connection.execute(
+        "SELECT above FROM instance WHERE series_id = ? AND receipt = ? ORDER BY uid LIMIT 1", (series, receipt)
+    ).fetchone()
+    return unpack(packed)
+
+
+def _series(connection: sqlite3.Connection, number: int, of: AttributeTable) -> int:
+    study: int
+    (study,) = connection.execute("SELECT study_id FROM series WHERE id = ?", (number,)).fetchone()
+    classes = connection.execute(
+        "SELECT sop_class, count(*), min(receipt) FROM instance WHERE series_id = ? GROUP BY sop_class", (number,)
+    ).fetchall()
+    if not classes:
+        connection.execute("DELETE FROM series WHERE id = ?", (number,))
+        return study
+    first = min(row[2] for row in classes)
+    attributes = _of_level(_above(connection, number, first), of.stored_of[Level.SERIES])
+    modalities = [text_of(value) for value in attributes.get(MODALITY, []) if value]
+    connection.execute(
+        "UPDATE series SET first = ?, attributes = ?, instances = ?, modalities = ?, sop_classes = ? WHERE id = ?",
+        (
+            first,
+            msgpack.packb(attributes),
+            sum(row[1] for row in classes),
+            json.dumps(modalities),
+            json.dumps([row[0] for row in classes]),
+            number,
+        ),
+    )
+    return study
+
+
+def _study(connection: sqlite3.Connection, number: int, of: AttributeTable) -> set[int]:
+    """The patients whose studies are no longer what they were."""
+    partition, uid, before = connection.execute(
+        "SELECT partition, uid, patient_id FROM study WHERE id = ?", (number,)
+    ).fetchone()
+    series = connection.execute(
+        "SELECT id, first, instances, modalities, sop_classes FROM series WHERE study_id = ?", (number,)
+    ).fetchall()
+    if not series:
+        connection.execute("DELETE FROM study WHERE id = ?", (number,))
+        return {before} - {0}
+    first, elected = min((row[1], row[0]) for row in series)
+    above = _above(connection, elected, first)
+    attributes = _of_level(above, of.stored_of[Level.STUDY])
+    patient = _patient_id(connection, partition, _patient_key(above, uid))
+    demographics = _demographics(above, of)
+    connection.execute(
+        "UPDATE study SET patient_id = ?, first = ?, attributes = ?, demographics = ?, pid = ?, name = ?, sounds = ?,"
+        " series = ?, instances = ?, modalities = ?, sop_classes = ?, accession = ?, date = ?, description = ?"
+        " WHERE id = ?",
+        (
+            patient,
+            first,
+            msgpack.packb(attributes),
+            msgpack.packb(demographics),
+            *_narrow_patient(demographics),
+            len(series),
+            sum(row[2] for row in series),
+            _union(row[3] for row in series),
+            _union(row[4] for row in series),
+            _narrow(attributes.get(ACCESSION_NUMBER, [])),
+            _narrow_date(attributes.get(STUDY_DATE, [])),
+            _narrow(attributes.get(STUDY_DESCRIPTION, [])),
+            number,
+        ),
+    )
+    return {before, patient} - {0}
+
+
+def _union(lists: Iterable[str]) -> str:
+    return json.dumps(sorted({value for packed in lists for value in json.loads(packed)}))
+
+
+def _patient_key(above: _Attributes, study_uid: str) -> str:
+    """Patients are told apart by Patient ID and its issuer; without an ID, by their study: it cannot be known that two
+    of those are one person."""
+    patient_id, issuer = ([text_of(v) for v in above.get(tag, []) if v] for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
+    return json.dumps([patient_id, issuer] if patient_id else study_uid)
+
+
+def _patient_id(connection: sqlite3.Connection, partition: str, key: str) -> int:
+    connection.execute("INSERT OR IGNORE INTO patient (partition, key) VALUES (?, ?)", (partition, key))
+    number: int
+    (number,) = connection.execute(
+        "SELECT id FROM patient WHERE partition = ? AND key = ?", (partition, key)
+    ).fetchone()
+    return number
+
+
+def _patient(connection: sqlite3.Connection, number: int, of: AttributeTable) -> None:
+    studies, series, instances, first = connection.execute(
+        "SELECT count(*), sum(series), sum(instances), min(first) FROM study WHERE patient_id = ?", (number,)
+    ).fetchone()
+    if not studies:
+        connection.execute("DELETE FROM patient WHERE id = ?", (number,))
+        return
+    # Each study says who the patient is (PS3.4 C.6.2.1.2: a name may have changed in between).
+    said = connection.execute(
+        "SELECT demographics FROM study WHERE patient_id = ? GROUP BY demographics ORDER BY min(first), min(uid)",
+        (number,),
+    )
+    variants = [unpack(packed) for (packed,) in said]
+    narrowed = {_narrow_patient(variant) for variant in variants}
+    pid, name, sounds = narrowed.pop() if len(narrowed) == 1 else (SEVERAL, SEVERAL, SEVERAL)
+    connection.execute(
+        "UPDATE patient SET first = ?, attributes = ?, studies = ?, series = ?, instances = ?, pid = ?, name = ?,"
+        " sounds = ?, variants = ? WHERE id = ?",
+        (
+            first,
+            msgpack.packb(variants[0]),
+            studies,
+            series,
+            instances,
+            pid,
+            name,
+            sounds,
+            msgpack.packb(variants) if len(variants) > 1 else b"",
+            number,
+        ),
+    )
+
+
+def _demographics(above: _Attributes, of: AttributeTable) -> _Attributes:
+    """What a study says of its patient, in the order of the tags: equal ones are equal bytes."""
+    return dict(sorted(_of_level(above, of.stored_of[Level.PATIENT]).items()))
+
+
+def _narrow_patient(demographics: _Attributes) -> tuple[str, str, str]:
+    """Patient ID, name and what the name sounds like, as the narrowing columns hold them."""
+    name = _narrow_name(demographics.get(PATIENT_NAME, []))
+    return _narrow(demographics.get(PATIENT_ID, [])), name, _sounds(name)
+
+
+def _narrow(values: list[Any]) -> str:
+    texts = [text_of(value) for value in values if value]
+    return SEVERAL if len(texts) > 1 else texts[0][:NARROW] if texts else ""
+
+
+def _narrow_name(values: list[Any]) -> str:
+    folded = [fold_name(text_of(value)) for value in values if value]
+    several = len(folded) > 1 or any("=" in name for name in folded)
+    return SEVERAL if several else folded[0][:NARROW] if folded else ""
+
+
+def _sounds(name: str) -> str:
+    """Of a narrowed name."""
+    if name == SEVERAL or len(name) >= NARROW:
+        return SEVERAL
+    sounds = sorted({sound for word in words_of(name) for sound in sounds_of(word)})
+    return f" {' '.join(sounds)} " if sounds else ""
+
+
+def _narrow_date(values: list[Any]) -> str:
+    days = [dates.date(text_of(value)) for value in values if value]
+    return SEVERAL if len(days) > 1 or None in days else days[0] or "" if days else ""

@@ -1,0 +1,293 @@
+"""The search index on SQLite: one thread writes, a few read, all off the event loop. Several processes may share it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path as FilePath
+from typing import TypeVar
+
+from gantry.common.adapters.sqlite.database import Readers, Work, Writer
+from gantry.common.adapters.sqlite.index import rows as rows
+from gantry.common.adapters.sqlite.index.apply import apply, lose
+from gantry.common.adapters.sqlite.index.cursors import FROM_THE_BEGINNING, Resumed, resumed
+from gantry.common.adapters.sqlite.index.paths import Path, patient_path, study_path, uids_of
+from gantry.common.adapters.sqlite.index.rows import Page, Row, RowCursor
+from gantry.common.adapters.sqlite.index.schema import attributes_of, create
+from gantry.common.adapters.sqlite.index.successor import remove, successor_of, take_over
+from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
+from gantry.common.dicom.query.matching import Cursor as Mark
+from gantry.common.dicom.query.matching import Document, Predicate, Query, matcher, narrowing
+from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss
+
+T = TypeVar("T")
+_DEPENDENCY = "index"
+_PAGE = 500
+_AT_ONCE = 5000
+
+
+class SqliteIndex:
+    """A `SearchIndex` in one file. `open` it before use."""
+
+    def __init__(
+        self,
+        path: FilePath,
+        readers: int = 2,
+        replaces: FilePath | None = None,
+        attributes: AttributeTable = STANDARD,
+    ) -> None:
+        """`replaces` is the file of the index that this one is the successor of; `attributes` what it is made for where
+        it is not there yet."""
+        self._path = path
+        self._attributes = attributes
+        self._replaces = replaces
+        self._threads = readers
+        self._writer: Writer | None = None
+        self._readers: Readers | None = None
+        self._damage = ""
+
+    async def open(self) -> SqliteIndex:
+        """Open the file, making it and its folder where they are not there."""
+        await asyncio.to_thread(self._path.parent.mkdir, 0o750, parents=True, exist_ok=True)
+        self._writer = await asyncio.to_thread(Writer, self._path, _DEPENDENCY)
+        await self._writer.run(lambda connection: create(connection, self._attributes))
+        self._readers = Readers(self._path, _DEPENDENCY, self._threads)
+        return self
+
+    async def close(self) -> None:
+        """Finish what was taken, and close the file."""
+        writer, self._writer = self._writer, None
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            await asyncio.to_thread(readers.close)
+        if writer is not None:
+            await asyncio.to_thread(writer.close)
+
+    async def apply(self, entries: Sequence[InstanceEntry]) -> list[Applied]:
+        """See `SearchIndex`."""
+        return await self._written(lambda connection: apply(connection, entries)) if entries else []
+
+    async def find(self, query: Query, after: Mark = ()) -> AsyncIterator[list[Document]]:
+        """See `SearchIndex`. Pages come in the order of the path that narrows best, then of first arrival."""
+        left = query.limit
+        async for page in self._matches(query, resumed(query.level, after)):
+            documents = [Document(query.level, row.attributes, row.mark) for row in page[:left]]
+            if left is not None:
+                left -= len(documents)
+            if documents:
+                yield documents
+            if left == 0:
+                return
+
+    async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
+        """See `SearchIndex`."""
+        if query.level is Level.IMAGE:
+            async for page in self._matches(query):
+                if page:
+                    known = await self._read(partial(rows.located, ids=[row.id for row in page]))
+                    yield [known[row.id] for row in page if row.id in known]
+            return
+        async for series in self._series_below(query):
+            after = 0
+            while True:
+                located = await self._read(partial(rows.locations, of=series, after=after, limit=_PAGE))
+                if not located:
+                    break
+                after = located[-1][0]
+                yield [location for _, location in located]
+
+    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]:
+        """See `SearchIndex`."""
+        known: dict[str, list[Location]] = {}
+        for start in range(0, len(sop_instance_uids), _AT_ONCE):
+            uids = sop_instance_uids[start : start + _AT_ONCE]
+            known |= await self._read(partial(rows.resolved, partition=partition, uids=uids))
+        return known
+
+    async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
+        """See `SearchIndex`."""
+        known: dict[InstanceKey, Location] = {}
+        for start in range(0, len(instances), _AT_ONCE):
+            some = instances[start : start + _AT_ONCE]
+            known |= await self._read(partial(rows.current, partition=partition, instances=some))
+        return known
+
+    async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
+        """See `SearchIndex`."""
+        return await self._read(partial(rows.receipts, partition=partition, instance=instance))
+
+    async def lose(self, losses: Sequence[Loss]) -> None:
+        """See `SearchIndex`."""
+        if losses:
+            await self._written(lambda connection: lose(connection, losses))
+
+    async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
+        """See `SearchIndex`."""
+        after = ""
+        while uids := await self._read(partial(rows.conflicts, partition=partition, after=after, limit=_AT_ONCE)):
+            yield uids
+            after = uids[-1]
+
+    async def count(self, partition: str) -> dict[str, int]:
+        """See `SearchIndex`."""
+
+        def counted(connection: sqlite3.Connection) -> dict[str, int]:
+            names = ("patients", "studies", "series", "instances", "aside")
+            numbers = connection.execute(
+                "SELECT (SELECT count(*) FROM patient WHERE partition = ?1), count(*), coalesce(sum(series), 0),"
+                " coalesce(sum(instances), 0),"
+                " (SELECT count(*) FROM receipt INDEXED BY receipt_aside JOIN instance ON instance.id = instance_id"
+                " WHERE aside AND instance.partition = ?1)"
+                " FROM study WHERE partition = ?1",
+                (partition,),
+            ).fetchone()
+            return dict(zip(names, numbers, strict=True))
+
+        return await self._read(counted)
+
+    async def check(self) -> None:
+        """See `SearchIndex`. A file that any question found damaged is not well, whatever this one says."""
+        await self._read(lambda connection: connection.execute("SELECT 1 FROM study LIMIT 1").fetchone())
+        if self._damage:
+            reason = f"{self._path.name} is damaged ({self._damage}); stop, remove it and start: it is filled again"
+            raise DependencyUnavailable(_DEPENDENCY, reason)
+
+    async def attributes(self) -> AttributeTable:
+        """See `SearchIndex`. Read each time: another process may put a successor in the place of this one."""
+        return await self._read(attributes_of)
+
+    async def successor(self, attributes: AttributeTable) -> SqliteIndex:
+        """See `SearchIndex`."""
+        await asyncio.to_thread(remove, self._path)
+        return await SqliteIndex(successor_of(self._path), self._threads, self._path, attributes).open()
+
+    async def take_over(self) -> None:
+        """See `SearchIndex`."""
+        if self._replaces is None:
+            raise RuntimeError("this index is in use already")
+        await self.close()
+        await asyncio.to_thread(take_over, self._replaces, _DEPENDENCY)
+        self._path, self._replaces = self._replaces, None
+        await self.open()
+
+    async def discard(self) -> None:
+        """See `SearchIndex`."""
+        if self._replaces is not None:
+            await self.close()
+            await asyncio.to_thread(remove, self._replaces)
+
+    async def _matches(self, query: Query, after: Resumed = FROM_THE_BEGINNING) -> AsyncIterator[list[Row]]:
+        """The rows of the query's level that match, in pages that may be empty."""
+        tests = {level: _test(query, level) for level in Level}
+        if query.level is Level.PATIENT:
+            path = patient_path(narrowing(query))
+            patients = partial(rows.patients, partition=query.partition, path=path)
+            async for page in self._along(patients, after.place(path)):
+                yield [asked for row in page if (asked := _as_asked(row, tests[Level.PATIENT])) is not None]
+            return
+        path = await self._path_of(query)
+        studies = partial(rows.studies, partition=query.partition, path=path)
+        async for page in self._along(studies, after.place(path)):
+            found = [row for row in page if tests[Level.STUDY](row.attributes) and tests[Level.PATIENT](row.attributes)]
+            if query.level is Level.STUDY:
+                yield found
+                continue
+            for study in found:
+                async for series in self._below(rows.series, study, after.below(study)):
+                    matching = [row for row in series if tests[Level.SERIES](row.attributes)]
+                    if query.level is Level.SERIES:
+                        yield matching
+                        continue
+                    for one in matching:
+                        async for instances in self._below(rows.instances, one, after.below(one)):
+                            yield [row for row in instances if tests[Level.IMAGE](row.attributes)]
+
+    async def _series_below(self, query: Query) -> AsyncIterator[Row]:
+        """All series below the matches of a query above IMAGE, a study's together."""
+        async for page in self._matches(query):
+            for match in page:
+                if query.level is Level.SERIES:
+                    yield match
+                elif query.level is Level.STUDY:
+                    async for series in self._below(rows.series, match):
+                        for one in series:
+                            yield one
+                else:
+                    path = Path("patient_id", ((match.id, match.id),))
+                    async for studies in self._along(partial(rows.studies, partition=query.partition, path=path)):
+                        for study in studies:
+                            async for series in self._below(rows.series, study):
+                                for one in series:
+                                    yield one
+
+    async def _path_of(self, query: Query) -> Path:
+        """The path into the studies; where only series or instances are named, into theirs."""
+        path = study_path(narrowing(query))
+        for tag, table in ((SERIES_INSTANCE_UID, "series"), (SOP_INSTANCE_UID, "instance")):
+            uids = None if path.column else uids_of(query.conditions.get(tag))
+            if uids is not None:
+                named = partial(rows.studies_of, table=table, partition=query.partition, uids=uids)
+                path = Path("uid", tuple((uid, uid) for uid in sorted(await self._read(named))))
+        return path
+
+    async def _along(self, page_from: Callable[..., Page], begin: RowCursor | None = None) -> AsyncIterator[list[Row]]:
+        place: RowCursor | None = begin or RowCursor()
+        while place is not None:
+            page, place = await self._read(partial(page_from, place=place, limit=_PAGE))
+            yield page
+
+    async def _below(self, children: Callable[..., list[Row]], of: Row, after: int = 0) -> AsyncIterator[list[Row]]:
+        while page := await self._read(partial(_children, children, of, after)):
+            after = page[-1].id
+            yield page
+            if len(page) < _PAGE:
+                return
+
+    async def _written(self, work: Work[T]) -> T:
+        if self._writer is None:
+            raise RuntimeError("the index is not open")
+        return await self._remembering(self._writer.run(work))
+
+    async def _remembering(self, call: Awaitable[T]) -> T:
+        """The result of `call`. A file that was found damaged stays so: another question may well be answered."""
+        try:
+            return await call
+        except DependencyUnavailable as error:
+            cause = error.__cause__
+            # What passes (a full disk, a lock) is an OperationalError, which is a DatabaseError, too.
+            if isinstance(cause, sqlite3.DatabaseError) and not isinstance(cause, sqlite3.OperationalError):
+                self._damage = str(cause)
+            raise
+
+    async def _read(self, work: Work[T]) -> T:
+        if self._readers is None:
+            raise RuntimeError("the index is not open")
+        return await self._remembering(self._readers.run(work))
+
+
+async def open_sqlite_index(path: FilePath, attributes: AttributeTable = STANDARD) -> SqliteIndex:
+    """The search index in a file, made for `attributes` where it is not there yet, ready for use."""
+    return await SqliteIndex(path, attributes=attributes).open()
+
+
+def _as_asked(row: Row, test: Predicate) -> Row | None:
+    """A patient as the earliest of its studies says that matches; None where none does."""
+    for attributes in row.variants or (row.attributes,):
+        if test(attributes):
+            return replace(row, attributes=attributes)
+    return None
+
+
+def _children(children: Callable[..., list[Row]], of: Row, after: int, connection: sqlite3.Connection) -> list[Row]:
+    return children(connection, of, after, _PAGE)
+
+
+def _test(query: Query, level: Level) -> Predicate:
+    """The conditions on attributes of one level."""
+    conditions = {tag: c for tag, c in query.conditions.items() if query.attributes.level_of(tag) is level}
+    return matcher(replace(query, level=level, conditions=conditions))

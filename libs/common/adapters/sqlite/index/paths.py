@@ -1,0 +1,148 @@
+"""Which rows a query must look at: SQL narrows by an index where a condition allows it, the reference matcher decides.
+
+A path is a column and intervals of it, and what columns must look like besides; it may hold more rows than match, never
+fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
+from gantry.common.dicom.query import dates
+from gantry.common.dicom.query.matching import Condition, Fuzzy, Range, Single, UidList, Wildcard
+from gantry.common.dicom.query.person_names import key_groups, sounds_of, words_of
+from gantry.common.dicom.standard.tags import (
+    ACCESSION_NUMBER,
+    PATIENT_ID,
+    PATIENT_NAME,
+    STUDY_DATE,
+    STUDY_DESCRIPTION,
+    STUDY_INSTANCE_UID,
+)
+
+_HIGHEST = "\U0010ffff"
+_ALWAYS = (SEVERAL, SEVERAL)
+_MOST_PATTERNS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Rows whose `column` lies in one of `intervals` (both ends included; apart, and in order); all rows where it is
+    "". Of these, only rows where of each of `like` some column fits its pattern (SQLite's GLOB), or does not tell."""
+
+    column: str
+    intervals: tuple[tuple[str | int, str | int], ...] = ()
+    like: tuple[tuple[tuple[str, str], ...], ...] = ()
+
+    def interval_of(self, value: str | int) -> int:
+        """The number of the first interval that does not end before a value."""
+        return next((n for n, (_, last) in enumerate(self.intervals) if str(value) <= str(last)), len(self.intervals))
+
+
+def study_path(conditions: Mapping[int, Condition]) -> Path:
+    """The best path into the studies."""
+    like = tuple(_likes(conditions))
+    for tag, column, intervals in _BY_SELECTIVITY:
+        condition = conditions.get(tag)
+        found = None if condition is None else intervals(condition)
+        if found is not None:
+            return Path(column, _apart(found), like)
+    return Path("", (), like)
+
+
+def _apart(intervals: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The same rows without any twice, in order."""
+    merged: list[tuple[str, str]] = []
+    for first, last in sorted(intervals):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return tuple(merged)
+
+
+def patient_path(conditions: Mapping[int, Condition]) -> Path:
+    """The best path into the patients."""
+    return study_path({tag: c for tag, c in conditions.items() if tag in (PATIENT_ID, PATIENT_NAME)})
+
+
+def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[tuple[str, str], ...]]:
+    """What wildcard matching (PS3.4 C.2.2.2.4) and fuzzy names ask of the narrowing columns. GLOB knows * and ? as
+    DICOM does, and brackets besides."""
+    name = conditions.get(PATIENT_NAME)
+    if isinstance(name, Fuzzy) and len(name.names) == 1:
+        for word in words_of(name.names[0]):
+            sounds = [("sounds", f"* {sound} *") for sound in sorted(sounds_of(word))]
+            yield ("name", _glob(f"*{word}*")), *sounds
+    for tag, column, fold in (
+        (ACCESSION_NUMBER, "accession", str),
+        (PATIENT_ID, "pid", str),
+        (STUDY_DESCRIPTION, "description", str),
+        (PATIENT_NAME, "name", _name_key),
+    ):
+        condition = conditions.get(tag)
+        if not isinstance(condition, Wildcard) or len(condition.patterns) > _MOST_PATTERNS:
+            continue
+        patterns = [fold(pattern) for pattern in condition.patterns]
+        if all(pattern and pattern.strip("*") and "\0" not in pattern for pattern in patterns):
+            yield tuple((column, _glob(pattern)) for pattern in patterns)
+
+
+def _glob(pattern: str) -> str:
+    return pattern.replace("[", "[[]")
+
+
+Intervals = list[tuple[str, str]] | None
+
+
+def uids_of(condition: Condition | None) -> tuple[str, ...] | None:
+    """The UIDs that a condition names, if it names them."""
+    if isinstance(condition, UidList):
+        return condition.uids
+    return condition.values if isinstance(condition, Single) else None
+
+
+def _uids(condition: Condition) -> Intervals:
+    uids = uids_of(condition)
+    return None if uids is None else [(uid, uid) for uid in uids]
+
+
+def _name_key(key: str) -> str:
+    """What a name column must look like. None holds several component groups: rows that have them are looked at."""
+    return "=".join(key_groups(key))
+
+
+def _texts(fold: Callable[[str], str]) -> Callable[[Condition], Intervals]:
+    def intervals(condition: Condition) -> Intervals:
+        if isinstance(condition, Single):
+            texts = [fold(value)[:NARROW] for value in condition.values]
+            return [_ALWAYS, *[(text, text) for text in texts]] if all(texts) else None
+        if isinstance(condition, Wildcard):
+            begins = [fold(p).partition("*")[0].partition("?")[0][:NARROW] for p in condition.patterns]
+            return [_ALWAYS, *[(begin, begin + _HIGHEST) for begin in begins]] if all(begins) else None
+        return None
+
+    return intervals
+
+
+def _dates(condition: Condition) -> Intervals:
+    if isinstance(condition, Single):
+        values = [dates.date(value) for value in condition.values]
+        # What is no date is compared as text: then only rows whose date is none either can match.
+        return [_ALWAYS, *[(date, date) for date in values if date is not None]]
+    if not isinstance(condition, Range):
+        return None
+    first = dates.date(condition.first) if condition.first else "0"
+    last = dates.date(condition.last) if condition.last else ":"
+    return [] if first is None or last is None else [_ALWAYS, (first, last)]
+
+
+_BY_SELECTIVITY: tuple[tuple[int, str, Callable[[Condition], Intervals]], ...] = (
+    (STUDY_INSTANCE_UID, "uid", _uids),
+    (ACCESSION_NUMBER, "accession", _texts(str)),
+    (PATIENT_ID, "pid", _texts(str)),
+    (PATIENT_NAME, "name", _texts(_name_key)),
+    (STUDY_DATE, "date", _dates),
+)

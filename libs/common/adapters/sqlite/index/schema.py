@@ -1,0 +1,134 @@
+"""The tables of the search index.
+
+Attributes are msgpack maps of tag to "Value" (DICOM JSON). The columns `pid`, `name`, `accession`, `date`,
+`description` and `sounds` (of the words of the name, blanks around each) only narrow a search: they hold a value's
+beginning where there is exactly one, and `SEVERAL` where it takes a look at the attributes to tell. `first` is the
+receipt of the earliest current instance, whose attributes stand for the whole.
+
+`study.demographics` are the patient's attributes as this study says them; `patient.variants` is a list of what its
+studies say, the earliest first, where they do not all say the same. `instance.receipt` is the one that decides;
+`object_key` and `data_set_offset` are those of the earliest receipt of the same bytes whose object is not lost.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import lru_cache
+
+from gantry.common.dicom.query.attributes import Attribute, AttributeTable, Level
+
+VERSION = 4
+SEVERAL = "\x01"
+"""Marks a row that is looked at whatever is looked for."""
+NARROW = 128
+"""Characters of a value that a narrowing column holds."""
+
+_INSTANCE = """CREATE TABLE instance (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, partition TEXT NOT NULL, uid TEXT NOT NULL, study_id INTEGER NOT NULL,
+    series_id INTEGER NOT NULL, receipt TEXT NOT NULL, sop_class TEXT NOT NULL, transfer_syntax TEXT NOT NULL,
+    object_key TEXT NOT NULL, data_set_offset INTEGER NOT NULL, data_set_length INTEGER NOT NULL,
+    digest TEXT NOT NULL, attributes BLOB NOT NULL, above BLOB NOT NULL,
+    layout BLOB NOT NULL DEFAULT X'', UNIQUE (series_id, uid));
+CREATE INDEX instance_uid ON instance (partition, uid, receipt);
+CREATE INDEX instance_series ON instance (series_id);
+CREATE INDEX instance_class ON instance (series_id, sop_class, receipt);
+
+CREATE TABLE receipt (
+    instance_id INTEGER NOT NULL, receipt TEXT NOT NULL, digest TEXT NOT NULL, transfer_syntax TEXT NOT NULL,
+    object_key TEXT NOT NULL, data_set_offset INTEGER NOT NULL DEFAULT -1, sender TEXT NOT NULL DEFAULT '',
+    aside INTEGER NOT NULL DEFAULT 0, lost INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (instance_id, receipt)) WITHOUT ROWID;
+CREATE INDEX receipt_aside ON receipt (instance_id, receipt) WHERE aside;
+"""
+_SCHEMA = f"""
+CREATE TABLE patient (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, partition TEXT NOT NULL, key TEXT NOT NULL, first TEXT NOT NULL DEFAULT '',
+    attributes BLOB NOT NULL DEFAULT X'80', studies INTEGER NOT NULL DEFAULT 0, series INTEGER NOT NULL DEFAULT 0,
+    instances INTEGER NOT NULL DEFAULT 0, pid TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '',
+    sounds TEXT NOT NULL DEFAULT '{SEVERAL}', variants BLOB NOT NULL DEFAULT X'', UNIQUE (partition, key));
+CREATE INDEX patient_pid ON patient (partition, pid);
+CREATE INDEX patient_name ON patient (partition, name);
+
+CREATE TABLE study (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, partition TEXT NOT NULL, uid TEXT NOT NULL, patient_id INTEGER NOT NULL
+    DEFAULT 0, first TEXT NOT NULL DEFAULT '', attributes BLOB NOT NULL DEFAULT X'80',
+    series INTEGER NOT NULL DEFAULT 0, instances INTEGER NOT NULL DEFAULT 0, modalities TEXT NOT NULL DEFAULT '[]',
+    sop_classes TEXT NOT NULL DEFAULT '[]', pid TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '',
+    accession TEXT NOT NULL DEFAULT '', date TEXT NOT NULL DEFAULT '', sounds TEXT NOT NULL DEFAULT '{SEVERAL}',
+    description TEXT NOT NULL DEFAULT '{SEVERAL}', demographics BLOB NOT NULL DEFAULT X'80', UNIQUE (partition, uid));
+CREATE INDEX study_patient ON study (patient_id);
+CREATE INDEX study_pid ON study (partition, pid);
+CREATE INDEX study_name ON study (partition, name);
+CREATE INDEX study_accession ON study (partition, accession);
+CREATE INDEX study_date ON study (partition, date);
+
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, study_id INTEGER NOT NULL, uid TEXT NOT NULL, first TEXT NOT NULL DEFAULT '',
+    attributes BLOB NOT NULL DEFAULT X'80', instances INTEGER NOT NULL DEFAULT 0,
+    modalities TEXT NOT NULL DEFAULT '[]', sop_classes TEXT NOT NULL DEFAULT '[]', UNIQUE (study_id, uid));
+CREATE INDEX series_study ON series (study_id);
+CREATE INDEX series_uid ON series (uid);
+
+{_INSTANCE}"""
+_ATTRIBUTE = """CREATE TABLE attribute (
+    tag INTEGER PRIMARY KEY, keyword TEXT NOT NULL, vr TEXT NOT NULL, level TEXT NOT NULL, creator TEXT NOT NULL);
+"""
+_UPGRADES = {
+    # What was applied before has no layout: it is read from the objects then, until `gantry reindex`.
+    1: "ALTER TABLE instance ADD COLUMN layout BLOB NOT NULL DEFAULT X''",
+    # And what is there already is looked at whatever is looked for.
+    2: f"""ALTER TABLE patient ADD COLUMN sounds TEXT NOT NULL DEFAULT '{SEVERAL}';
+ALTER TABLE study ADD COLUMN sounds TEXT NOT NULL DEFAULT '{SEVERAL}';
+ALTER TABLE study ADD COLUMN description TEXT NOT NULL DEFAULT '{SEVERAL}';
+DROP INDEX receipt_aside;
+CREATE INDEX receipt_aside ON receipt (partition, uid, receipt) WHERE aside;
+{_ATTRIBUTE}""",
+    # An instance is one of its series. Receipts that were kept aside because they came in another study stay with the
+    # instance that they were compared with; `gantry reindex` makes instances of them. Until a study changes, it shows
+    # the demographics that it showed before.
+    3: f"""ALTER TABLE patient ADD COLUMN variants BLOB NOT NULL DEFAULT X'';
+ALTER TABLE study ADD COLUMN demographics BLOB NOT NULL DEFAULT X'80';
+UPDATE study SET demographics = coalesce((SELECT attributes FROM patient WHERE id = study.patient_id), X'80');
+ALTER TABLE instance RENAME TO instance_3;
+ALTER TABLE receipt RENAME TO receipt_3;
+DROP INDEX instance_series;
+DROP INDEX instance_class;
+DROP INDEX receipt_aside;
+{_INSTANCE}INSERT INTO instance SELECT * FROM instance_3;
+INSERT INTO receipt SELECT i.id, r.receipt, r.digest, r.transfer_syntax, r.object_key,
+    CASE r.receipt WHEN i.receipt THEN i.data_set_offset ELSE -1 END, '', r.aside, 0
+    FROM receipt_3 r JOIN instance_3 i ON i.partition = r.partition AND i.uid = r.uid;
+DROP TABLE receipt_3;
+DROP TABLE instance_3""",  # noqa: S608 - names of ours
+}
+"""What makes of each version the next one."""
+
+
+def create(connection: sqlite3.Connection, attributes: AttributeTable) -> None:
+    """Make the tables for `attributes`, inside the transaction that is open, where they are not there yet, or of what a
+    version before left what they are now."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == VERSION:
+        return
+    if version > VERSION:
+        raise sqlite3.DatabaseError(f"search index has version {version}, not {VERSION}: remove it to have it rebuilt")
+    steps = [_UPGRADES[known] for known in range(version, VERSION)] if version else [_SCHEMA, _ATTRIBUTE]
+    for statement in ";\n".join(steps).split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+    made_for = [] if version else attributes.added
+    rows = [(a.tag, a.keyword, a.vr, a.level.value, a.creator) for a in made_for]
+    connection.executemany("INSERT INTO attribute VALUES (?, ?, ?, ?, ?)", rows)
+    connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+def attributes_of(connection: sqlite3.Connection) -> AttributeTable:
+    """What the tables were made for."""
+    return _table(tuple(connection.execute("SELECT tag, keyword, vr, level, creator FROM attribute ORDER BY tag")))
+
+
+@lru_cache(maxsize=4)
+def _table(rows: tuple[tuple[int, str, str, str, str], ...]) -> AttributeTable:
+    return AttributeTable(
+        Attribute(tag, keyword, vr, Level(level), creator=creator) for tag, keyword, vr, level, creator in rows
+    )

@@ -1,0 +1,145 @@
+"""Data sets that resemble each other, as those of a series do, as text of the DICOM JSON model (PS3.18 Annex F).
+
+What they have in common is made once: what an element becomes is remembered by its bytes, and what stands in a data set
+as it stood in an earlier one is not even parsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gantry.common.dicom.encoding.charsets import DEFAULT, CharacterSet
+from gantry.common.dicom.encoding.elements import elements
+from gantry.common.dicom.model.json_writing import BulkUri, ModelReader, named
+from gantry.common.dicom.standard.tags import SPECIFIC_CHARACTER_SET
+from gantry.common.dicom.standard.transfer_syntaxes import Encoding
+
+_MOST_KNOWN = 4 << 20
+_MOST_PATTERNS = 16
+_LONGEST, _MOST_ELEMENTS = 1 << 18, 4096
+"""Bytes and elements of a data set that is a pattern for others."""
+
+_Shared = tuple[int, bytes, bytes]
+"""Tag, encoded element, and the text of its attribute."""
+
+
+class Texts:
+    """Gives the texts of one data set after the other."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Encoding, CharacterSet], dict[bytes, bytes]] = {}
+        self._patterns: dict[tuple[Encoding, CharacterSet], Pattern] = {}
+        self._size = 0
+
+    def attributes(self, data: bytes, encoding: Encoding, uri: BulkUri) -> dict[int, bytes]:
+        """The text of each attribute of a data set, name included, by tag: what `attributes_of` has. Raises
+        `NotUnderstood`."""
+        found: dict[int, bytes] = {}
+        reader, text, pos, parsed = ModelReader(data, uri), DEFAULT, 0, 0
+        pattern, place = self._patterns.get((encoding, text)), 0
+        shared: list[list[_Shared]] = [[]]
+        while True:
+            if pattern is not None:
+                place, pos = pattern.take(place, data, pos, found)
+            if pos == len(data):
+                break
+            element = next(elements(data, encoding, within=(pos, len(data))))
+            tag, raw, pos, parsed = element[0], data[pos : element[3]], element[3], parsed + 1
+            if tag == SPECIFIC_CHARACTER_SET:
+                text = reader.character_set(*element[2:])
+                pattern, place, shared = self._patterns.get((encoding, text)), 0, [[]]
+            places = reader.places
+            if tag & 0xFFFF:
+                found[tag] = self._said(reader, element, raw, encoding, text)
+            if pattern is not None:
+                place = pattern.skip(place, tag)
+            # Not what says where the bulk of this one is; and what all behind it is written in is to be seen.
+            elif tag & 0xFFFF and places == reader.places and tag != SPECIFIC_CHARACTER_SET:
+                shared[-1].append((tag, raw, found[tag]))
+            else:
+                shared.append([])
+        self._learn((encoding, text), pattern, shared, len(data), parsed)
+        return found
+
+    def _said(
+        self,
+        reader: ModelReader,
+        element: tuple[int, bytes, int, int],
+        raw: bytes,
+        encoding: Encoding,
+        text: CharacterSet,
+    ) -> bytes:
+        known = self._known.setdefault((encoding, text), {})
+        said = known.get(raw)
+        if said is None:
+            places = reader.places
+            said = named(element[0], reader.element(element, encoding, text, "", 0))
+            if places == reader.places and self._size < _MOST_KNOWN:
+                known[raw] = said
+                self._size += len(raw) + len(said)
+        return said
+
+    def _learn(
+        self,
+        key: tuple[Encoding, CharacterSet],
+        pattern: Pattern | None,
+        shared: Sequence[list[_Shared]],
+        length: int,
+        parsed: int,
+    ) -> None:
+        """Take a data set for the pattern where there is none, and forget one that the last was not like."""
+        if pattern is not None:
+            if parsed > 8 + pattern.count // 4:
+                del self._patterns[key]
+        elif length <= _LONGEST and parsed <= _MOST_ELEMENTS and len(self._patterns) < _MOST_PATTERNS:
+            self._patterns[key] = Pattern(shared)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Elements that stand behind each other, and the same together."""
+
+    elements: Sequence[_Shared]
+    raw: bytes
+    said: dict[int, bytes]
+
+
+def _run(of: Sequence[_Shared]) -> _Run:
+    return _Run(of, b"".join([raw for _, raw, _ in of]), {tag: said for tag, _, said in of})
+
+
+class Pattern:
+    """A data set in runs of elements, which are divided where another one turns out to differ."""
+
+    def __init__(self, runs: Sequence[Sequence[_Shared]]) -> None:
+        self._runs = [_run(one) for one in runs if one]
+        self.count = sum(len(one.elements) for one in self._runs)
+
+    def take(self, place: int, data: bytes, pos: int, found: dict[int, bytes]) -> tuple[int, int]:
+        """Take what stands at `pos` as it does here, from the run `place` on; where both go on."""
+        while place < len(self._runs):
+            run = self._runs[place]
+            if data.startswith(run.raw, pos):
+                found.update(run.said)
+                pos += len(run.raw)
+                place += 1
+            elif len(run.elements) == 1 or not self._divide(place, data, pos):
+                break
+        return place, pos
+
+    def _divide(self, place: int, data: bytes, pos: int) -> bool:
+        """Set the element apart in which the data differs; whether there is one before it."""
+        of, same = self._runs[place].elements, 0
+        while data.startswith(of[same][1], pos):
+            pos += len(of[same][1])
+            same += 1
+        parts = of[:same], of[same : same + 1], of[same + 1 :]
+        self._runs[place : place + 1] = [_run(part) for part in parts if part]
+        return same > 0
+
+    def skip(self, place: int, tag: int) -> int:
+        """The first run from `place` on that begins behind a tag."""
+        while place < len(self._runs) and self._runs[place].elements[0][0] <= tag:
+            place += 1
+        return place

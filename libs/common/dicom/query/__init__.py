@@ -1,0 +1,2 @@
+"""Questions: identifiers, the attributes that can be asked for, and the reference matcher (PS3.4 C.2.2.2, C.4, C.6).
+Pure."""

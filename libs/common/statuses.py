@@ -1,0 +1,101 @@
+"""DIMSE statuses (PS3.7 Annex C, PS3.4 B.2.3, C.4, J.3): their names, their words, and what kind each is. No other file
+has a status as a number."""
+
+from __future__ import annotations
+
+SUCCESS = 0x0000
+NO_SUCH_ATTRIBUTE = 0x0105
+INVALID_ATTRIBUTE_VALUE = 0x0106
+ATTRIBUTE_LIST_ERROR = 0x0107
+PROCESSING_FAILURE = 0x0110
+DUPLICATE_SOP_INSTANCE = 0x0111
+NO_SUCH_OBJECT_INSTANCE = 0x0112
+NO_SUCH_EVENT_TYPE = 0x0113
+INVALID_ARGUMENT_VALUE = 0x0115
+ATTRIBUTE_VALUE_OUT_OF_RANGE = 0x0116
+INVALID_OBJECT_INSTANCE = 0x0117
+NO_SUCH_SOP_CLASS = 0x0118
+CLASS_INSTANCE_CONFLICT = 0x0119
+MISSING_ATTRIBUTE = 0x0120
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+NO_SUCH_ACTION = 0x0123
+NOT_AUTHORISED = 0x0124
+DUPLICATE_TRANSACTION_UID = 0x0131
+DUPLICATE_INVOCATION = 0x0210
+UNRECOGNISED_OPERATION = 0x0211
+MISTYPED_ARGUMENT = 0x0212
+RESOURCE_LIMITATION = 0x0213
+OUT_OF_RESOURCES = 0xA700
+UNABLE_TO_COUNT_MATCHES = 0xA701
+UNABLE_TO_PERFORM_SUB_OPERATIONS = 0xA702
+MOVE_DESTINATION_UNKNOWN = 0xA801
+DATA_SET_DOES_NOT_MATCH_SOP_CLASS = 0xA900
+SUB_OPERATIONS_FAILED = 0xB000
+"""Of C-GET and C-MOVE (PS3.4 C.4.2.1.5): complete, but for one or more failures."""
+COERCION_OF_DATA_ELEMENTS = 0xB000
+"""Of C-STORE (PS3.4 B.2.3)."""
+ELEMENTS_DISCARDED = 0xB006
+KEPT_WITHOUT_MATCHING_SOP_CLASS = 0xB007
+CANNOT_UNDERSTAND = 0xC000
+CANCELLED = 0xFE00
+PENDING = 0xFF00
+PENDING_WARNING = 0xFF01
+
+WORDS = {
+    SUCCESS: "success",
+    NO_SUCH_ATTRIBUTE: "no such attribute",
+    INVALID_ATTRIBUTE_VALUE: "invalid attribute value",
+    ATTRIBUTE_LIST_ERROR: "attribute list error",
+    PROCESSING_FAILURE: "processing failure",
+    DUPLICATE_SOP_INSTANCE: "duplicate SOP instance",
+    NO_SUCH_OBJECT_INSTANCE: "no such object instance",
+    NO_SUCH_EVENT_TYPE: "no such event type",
+    INVALID_ARGUMENT_VALUE: "invalid argument value",
+    ATTRIBUTE_VALUE_OUT_OF_RANGE: "attribute value out of range",
+    INVALID_OBJECT_INSTANCE: "invalid object instance",
+    NO_SUCH_SOP_CLASS: "no such SOP class",
+    CLASS_INSTANCE_CONFLICT: "class-instance conflict",
+    MISSING_ATTRIBUTE: "missing attribute",
+    SOP_CLASS_NOT_SUPPORTED: "SOP class not supported",
+    NO_SUCH_ACTION: "no such action",
+    NOT_AUTHORISED: "not authorised",
+    DUPLICATE_TRANSACTION_UID: "duplicate transaction UID",
+    DUPLICATE_INVOCATION: "duplicate invocation",
+    UNRECOGNISED_OPERATION: "unrecognised operation",
+    MISTYPED_ARGUMENT: "mistyped argument",
+    RESOURCE_LIMITATION: "resource limitation",
+    OUT_OF_RESOURCES: "out of resources",
+    UNABLE_TO_COUNT_MATCHES: "out of resources: cannot count matches",
+    UNABLE_TO_PERFORM_SUB_OPERATIONS: "out of resources: cannot perform sub-operations",
+    MOVE_DESTINATION_UNKNOWN: "move destination unknown",
+    DATA_SET_DOES_NOT_MATCH_SOP_CLASS: "data set does not match SOP class",
+    SUB_OPERATIONS_FAILED: "warning",
+    ELEMENTS_DISCARDED: "elements discarded",
+    KEPT_WITHOUT_MATCHING_SOP_CLASS: "data set does not match SOP class (kept)",
+    CANCELLED: "cancelled",
+    PENDING: "pending",
+    PENDING_WARNING: "pending: some optional keys were ignored",
+}
+_CLASSES = {0xA: "refused", 0xB: "warning", 0xC: "cannot understand"}
+# PS3.7 C.1.1.3: these are warnings, whatever their first digit.
+_WARNINGS = frozenset((0x0001, ATTRIBUTE_LIST_ERROR, ATTRIBUTE_VALUE_OUT_OF_RANGE))
+
+
+def status_words(status: int) -> str:
+    """A status for a person: `A700H out of resources`."""
+    return f"{status:04X}H {WORDS.get(status) or _CLASSES.get(status >> 12, 'failure')}"
+
+
+def is_pending(status: int) -> bool:
+    """Whether more responses follow (PS3.7 C.1.1.5)."""
+    return status & 0xFF00 == PENDING
+
+
+def is_warning(status: int) -> bool:
+    """Whether it was done, with something to say about it (PS3.7 C.1.1.3)."""
+    return status >> 12 == 0xB or status in _WARNINGS
+
+
+def is_failure(status: int) -> bool:
+    """Whether it is neither success, nor warning, nor cancel, nor pending."""
+    return status not in (SUCCESS, CANCELLED) and not is_warning(status) and not is_pending(status)

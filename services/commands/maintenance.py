@@ -1,0 +1,325 @@
+"""The commands that look after the stores: `gantry sweep`, `verify`, `conflicts`, `reindex` and `restore`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import uvloop
+
+from gantry.cli.output import print_table
+from gantry.common.clock import SystemClock
+from gantry.common.config.load import load_settings
+from gantry.common.config.settings import Settings
+from gantry.common.errors import ConfigError, DependencyUnavailable, GantryError
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.index import SearchIndex
+from gantry.common.runtime.losses import Losses
+from gantry.common.telemetry.logs import set_up_logs
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.indexer import app as indexer_app
+from gantry.services.indexer.rebuild import Rebuild
+from gantry.services.maintenance.conflicts import ConflictSide, fetch, sides
+from gantry.services.maintenance.reindex import Reindex, Reindexed
+from gantry.services.maintenance.restore import Restore, Restored
+from gantry.services.maintenance.sweeper import Sweeper
+from gantry.services.maintenance.verify import Verified, Verifier
+from gantry.services.process.searchable import searchable
+from gantry.services.process.stores import Stores, open_stores
+
+Work = Callable[[Stores, Settings], Awaitable[None]]
+_AGAIN_SECONDS = 2.0
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    folder, file = click.Path(file_okay=False, path_type=Path), click.Path(dir_okay=False, path_type=Path)
+    command = click.option("--json", "as_json", is_flag=True, help="For machines.")(command)
+    command = click.option("--data", type=folder, help="Where the embedded stores live.")(command)
+    return click.option("--config", type=file, envvar="GANTRY_CONFIG", help="YAML file.")(command)
+
+
+@click.command()
+@_options
+@click.option("--all", "everything", is_flag=True, help="All objects, not only those of `upkeep.sweep_window`.")
+def sweep(config: Path | None, data: Path | None, as_json: bool, everything: bool) -> None:
+    """Find objects whose event was never told, and tell it; remove uploads that never ended.
+
+    Runs by itself every `upkeep.sweep_every` seconds with the indexer role.
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        swept = await _sweeper(stores, settings).sweep(None if everything else settings.upkeep.sweep_window)
+        rows = [
+            ("objects looked at", swept.objects),
+            ("events told", swept.told),
+            ("objects that cannot be read", swept.unreadable),
+            ("unfinished uploads removed", swept.unfinished),
+        ]
+        _show(as_json, asdict(swept), ("sweep", "result"), rows)
+        if swept.unreadable:
+            sys.exit(1)
+
+    _run(config, data, work)
+
+
+@click.command()
+@_options
+@click.option("--even-if-fewer", is_flag=True, help="Take over although fewer instances are known then than now.")
+def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer: bool) -> None:
+    """Build the search index anew beside the live one, and put it in its place.
+
+    For after an update that changed what can be searched, after a change of `index.attributes`, and for an index that
+    is not trusted. Everything goes on meanwhile: images are stored, indexed and found. Can be broken off and run again.
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        def applying(index: SearchIndex) -> Rebuild:
+            return Rebuild(stores.objects, index, attributes)
+
+        attributes = searchable(settings)
+        run = Reindex(stores.objects, stores.log, stores.index, applying, SystemClock(), attributes)
+        done = await run.run(even_if_fewer, _say_reindexed if sys.stderr.isatty() and not as_json else lambda _: None)
+        rows = [
+            ("facts applied", f"{done.facts} in {done.seconds:.1f} s"),
+            ("facts that can never be applied", done.refused),
+            ("facts of an unknown version", done.unknown),
+            ("instances before", done.before),
+            ("instances now", done.instances),
+        ]
+        _show(as_json, asdict(done), ("reindex", "result"), rows)
+        if done.unknown:
+            sys.exit(1)
+
+    _run(config, data, work, any_index=True)
+
+
+@click.command()
+@_options
+@click.option("--again", is_flag=True, help="Although the log is not empty: after a run that was cut short.")
+@click.option("--wait", type=float, default=300.0, show_default=True, help="Seconds to wait for servers that start.")
+def restore(config: Path | None, data: Path | None, as_json: bool, again: bool, wait: float) -> None:
+    """Rebuild event log and search index from the object store alone.
+
+    For when Kafka's volumes and OpenSearch's data are lost, and for the drill. The log must be empty: run it before
+    the services are started, or while only the indexer runs. With --again it also works beside running services.
+    """
+
+    tries: list[Stores] = []
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        clock = SystemClock()
+        indexing = indexer_app.build(stores.objects, stores.log, stores.index, clock, Metrics(), searchable(settings))
+        sweeper = _sweeper(stores, settings, grace=0.0)
+        run = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock)
+        # A try that broke off has filled the log in part.
+        done = await run.run(again or bool(tries), _progress if sys.stderr.isatty() and not as_json else _Steps())
+        counts = await stores.index.count(DEFAULT_PARTITION)
+        rows: list[tuple[str, Any]] = [
+            ("segments read", done.segments),
+            ("facts restored", f"{done.facts} in {done.facts_seconds:.1f} s"),
+            ("facts of an unknown version", done.unknown),
+            ("objects swept", f"{done.objects} in {done.sweep_seconds:.1f} s"),
+            ("of these without a fact", done.told),
+            ("index built", f"in {done.index_seconds:.1f} s"),
+            *counts.items(),
+        ]
+        _show(as_json, {**asdict(done), **counts}, ("restore", "result"), rows)
+        if done.unknown:
+            sys.exit(1)
+
+    async def persist(stores: Stores, settings: Settings) -> None:
+        await _persist(lambda: work(stores, settings), lambda: tries.append(stores), wait)
+
+    _run(config, data, persist, wait=wait)
+
+
+async def _persist(call: Callable[[], Awaitable[None]], failed: Callable[[], object], seconds: float) -> None:
+    """Make a call again while a store is away, and say for what it waits."""
+    clock = SystemClock()
+    end = clock.monotonic() + seconds
+    said = ""
+    while True:
+        try:
+            return await call()
+        except DependencyUnavailable as error:
+            if clock.monotonic() >= end:
+                raise
+            if str(error) != said:
+                click.echo(f"waiting: {error}", err=True)
+                said = str(error)
+        failed()
+        await clock.sleep(_AGAIN_SECONDS)
+
+
+@click.command()
+@_options
+@click.option("--rate", type=click.FloatRange(min=0), help="MB per second at most; 0 for as fast as it goes.")
+@click.option("--study", help="Verify one study, by its Study Instance UID, and not all.")
+@click.option("--from-the-beginning", is_flag=True, help="Not from where the last pass was broken off.")
+def verify(
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+    rate: float | None,
+    study: str | None,
+    from_the_beginning: bool,
+) -> None:
+    """Read stored objects again, and compare their bytes with what was acknowledged.
+
+    Runs by itself with the indexer role, a pass every `upkeep.verify_every` seconds. What is missing or damaged is
+    listed, logged and counted, and another copy of the same bytes takes its place where there is one. Exit code 1 where
+    anything is.
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        clock, metrics = SystemClock(), Metrics()
+        losses = Losses(stores.log, clock, metrics, "verify")
+        per_second = settings.upkeep.verify_rate if rate is None else rate * 1e6
+        parts = stores.objects, stores.index, losses, clock, metrics, DEFAULT_PARTITION
+        verifier = Verifier(*parts, rate=per_second)
+        if study is not None:
+            state = Verified()
+            await verifier.verify_study(study, state)
+            if not state.objects:
+                raise ConfigError("verify", None, f"no object of a study {study} is known")
+        else:
+            before = None if from_the_beginning else await verifier.latest()
+            shown = _say_verified if sys.stderr.isatty() and not as_json else lambda _: None
+            state = await verifier.verify(before, shown)
+        _show_verified(state, as_json)
+        if state.missing or state.damaged:
+            sys.exit(1)
+
+    _run(config, data, work)
+
+
+def _show_verified(state: Verified, as_json: bool) -> None:
+    rows: list[tuple[str, Any]] = [
+        ("studies", state.studies),
+        ("objects", f"{state.objects} ({state.bytes / 1e9:.2f} GB)"),
+        ("missing", state.missing),
+        ("damaged", state.damaged),
+        *((found["reason"], f"{found['instance']} in {found['object_key']}") for found in state.found),
+    ]
+    _show(as_json, asdict(state), ("verify", "result"), rows)
+
+
+@click.command()
+@_options
+@click.option("--fetch", "folder", type=click.Path(file_okay=False, path_type=Path), help="Write every object here.")
+def conflicts(config: Path | None, data: Path | None, as_json: bool, folder: Path | None) -> None:
+    """List the SOP Instance UIDs that mean more than one object, with all their objects.
+
+    Either an instance was sent again with other bytes: the first stays current, the others are kept aside. Or two
+    series have an instance of one UID: both can be found and fetched. Nothing is lost, and nothing happens by itself.
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        number = 0
+        async for found in sides(stores.index, DEFAULT_PARTITION):
+            number += 1
+            for side in found:
+                path = "" if folder is None else str(await fetch(stores.objects, side, folder))
+                if as_json:
+                    click.echo(json.dumps({**asdict(side), **({"file": path} if path else {})}))
+                else:
+                    click.echo(_side_in_words(side, path))
+        if not as_json:
+            click.echo(f"{number} UIDs mean more than one object" if number else "no conflicts")
+
+    _run(config, data, work)
+
+
+def _side_in_words(side: ConflictSide, path: str) -> str:
+    state = "current" if side.current else "aside" if side.aside else "redundant"
+    received = datetime.fromtimestamp(side.received_ms / 1000, UTC).isoformat(timespec="seconds")
+    return "  ".join(
+        [
+            side.sop_instance_uid,
+            f"{state}{', lost' if side.lost else ''}",
+            f"from {side.sender or 'unknown'} at {received}",
+            f"study {side.study_instance_uid}",
+            f"series {side.series_instance_uid}",
+            path or side.object_key,
+        ]
+    )
+
+
+def _say_verified(state: Verified) -> None:
+    found = state.missing + state.damaged
+    click.echo(f"\r{state.studies} studies, {state.objects} objects verified, {found} lost", nl=False, err=True)
+
+
+def _sweeper(stores: Stores, settings: Settings, grace: float | None = None) -> Sweeper:
+    upkeep = settings.upkeep
+    grace = upkeep.sweep_grace if grace is None else grace
+    return Sweeper(stores.objects, stores.log, SystemClock(), Metrics(), grace, upkeep.unfinished_after)
+
+
+def _run(config: Path | None, data: Path | None, work: Work, *, any_index: bool = False, wait: float = 0.0) -> None:
+    async def go() -> None:
+        settings = load_settings(config, os.environ, {"data": data})
+        _require_objects(settings)
+        opened: list[Stores] = []
+
+        async def open_them() -> None:
+            opened.append(await open_stores(settings, SystemClock(), any_index=any_index))
+
+        await _persist(open_them, lambda: None, wait)
+        stores = opened[0]
+        try:
+            await work(stores, settings)
+        finally:
+            await stores.close()
+
+    set_up_logs("console", "error")
+    try:
+        uvloop.run(go())
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    except GantryError as error:
+        raise click.ClickException(f"{error}; run it again when that is mended") from error
+
+
+def _require_objects(settings: Settings) -> None:
+    """An object store that would be made on the way is a typo: there is nothing in it to work on."""
+    url = urlsplit(settings.objects_url)
+    if url.scheme == "file" and not Path(url.path).is_dir():
+        raise ConfigError(url.path, None, "no such folder: there is no archive here; is --data right?")
+
+
+class _Steps:
+    """A line for each step, where nobody watches a line that changes."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def __call__(self, done: Restored) -> None:
+        step = done.step.partition(",")[0]
+        if step != self._said:
+            click.echo(f"restore: {step}", err=True)
+            self._said = step
+
+
+def _progress(done: Restored) -> None:
+    told = f"{done.facts} facts, {done.objects} objects swept, {done.told} told; now: {done.step}"
+    click.echo(f"\r{told:<100}", nl=False, err=True)
+
+
+def _say_reindexed(done: Reindexed) -> None:
+    click.echo(f"\r{done.facts} facts applied ({done.before} instances are known now)", nl=False, err=True)
+
+
+def _show(as_json: bool, values: dict[str, Any], head: tuple[str, str], rows: list[tuple[str, Any]]) -> None:
+    if as_json:
+        click.echo(json.dumps(values))
+    else:
+        print_table(head, [(name, str(value)) for name, value in rows])

@@ -1,0 +1,125 @@
+"""N-ACTION (PS3.4 J.3.2): check the request, make it an event, answer. What was promised is `worker`'s to do."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Commitment
+from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
+from gantry.common.dimse import CommandField, Element
+from gantry.common.errors import GantryError
+from gantry.common.events import CommitmentRequested
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.net import MemorySink, Request, Sink
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.statuses import (
+    DUPLICATE_TRANSACTION_UID,
+    NO_SUCH_ACTION,
+    NO_SUCH_OBJECT_INSTANCE,
+    NO_SUCH_SOP_CLASS,
+    SUCCESS,
+    UNRECOGNISED_OPERATION,
+)
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.ul import Abilities
+from gantry.services.commitment.transactions import Ledger
+from gantry.services.commitment.wire import ActionInformation, decode_action_information
+from gantry.services.commitment.worker import CommitmentWorker
+
+_REQUEST_COMMITMENT = 1
+
+_BYTES_PER_REFERENCE = 256
+"""More than a reference takes in any encoding: item, two UIDs of 64 characters, their headers, delimiters."""
+
+
+class Refused(GantryError):
+    """A request that is answered with a failure status (PS3.7 10.1.4.1.10)."""
+
+    def __init__(self, status: int, comment: str) -> None:
+        super().__init__(comment)
+        self.dicom_status = status
+
+
+class CommitmentService:
+    """The network's side of storage commitment."""
+
+    def __init__(
+        self,
+        abilities: Abilities,
+        ledger: Ledger,
+        worker: CommitmentWorker,
+        log: EventLog,
+        clock: Clock,
+        metrics: Metrics,
+        settings: Commitment,
+    ) -> None:
+        self.abilities = abilities
+        self._ledger = ledger
+        self._worker = worker
+        self._log = log
+        self._clock = clock
+        self._metrics = metrics
+        self._settings = settings
+        self._under_way: set[str] = set()
+
+    def receive(self, request: Request) -> Sink:
+        return MemorySink(self._settings.max_references * _BYTES_PER_REFERENCE + 65536)
+
+    async def perform(self, request: Request) -> None:
+        try:
+            await self._accept(request)
+            self._metrics.commitment_transactions.labels("accepted").inc()
+        except GantryError as error:
+            self._metrics.commitment_transactions.labels("refused").inc()
+            await request.fail(error.dicom_status, str(error))
+
+    async def _accept(self, request: Request) -> None:
+        check_command(request)
+        # A hundred thousand references take half a second to read: not on the event loop.
+        syntax = request.context.transfer_syntax
+        asked = await asyncio.to_thread(decode_action_information, request.data, syntax, self._settings.max_references)
+        uid = asked.transaction_uid
+        if self._ledger.is_known(uid) or uid in self._under_way:
+            raise Refused(DUPLICATE_TRANSACTION_UID, "transaction uid was used before")
+        self._under_way.add(uid)
+        self._worker.expect(uid)
+        event = None
+        try:
+            await reach(FailPoint.BEFORE_PUBLISH)
+            requested = self._requested(request, asked)
+            await self._log.append(requested)
+            self._ledger.note(uid)
+            event = requested
+            await reach(FailPoint.BEFORE_ANSWER)
+            await request.respond(SUCCESS)
+        finally:
+            self._under_way.discard(uid)
+            self._worker.begin_here(uid, event, request.association)
+
+    def _requested(self, request: Request, asked: ActionInformation) -> CommitmentRequested:
+        association = request.association
+        return CommitmentRequested(
+            partition=DEFAULT_PARTITION,
+            trace=association.trace,
+            transaction_uid=asked.transaction_uid,
+            requested_at=self._clock.now_us(),
+            calling_ae_title=association.calling_ae_title,
+            called_ae_title=association.called_ae_title,
+            peer_address=association.peer_address,
+            references=asked.references,
+        )
+
+
+def check_command(request: Request) -> None:
+    """PS3.4 J.3.2: the one well-known instance, the one action; raises `Refused`."""
+    command = request.command
+    if command.field != CommandField.N_ACTION_RQ:
+        raise Refused(UNRECOGNISED_OPERATION, "only N-ACTION is served in this context")
+    if command.sop_class_uid != STORAGE_COMMITMENT:
+        raise Refused(NO_SUCH_SOP_CLASS, "requested sop class is not storage commitment")
+    if command.sop_instance_uid != STORAGE_COMMITMENT_INSTANCE:
+        raise Refused(NO_SUCH_OBJECT_INSTANCE, "requested sop instance is not the well-known one")
+    if command.number(Element.ACTION_TYPE_ID) != _REQUEST_COMMITMENT:
+        raise Refused(NO_SUCH_ACTION, "action type is not 1")

@@ -1,0 +1,38 @@
+"""`make docs`: write the documents that are generated from code. A test fails while a committed one is not current."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from gantry.common.config.reference import settings_as_markdown
+from gantry.common.telemetry.metrics import metrics_as_markdown
+from gantry.services.docs import conformance, tree
+
+GENERATED = {"settings.md": settings_as_markdown, "metrics.md": metrics_as_markdown}
+
+
+ROOT = Path(__file__).resolve().parents[2]
+_TREE = re.compile(r"(<!-- tree -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def with_tree(text: str) -> str:
+    """docs/architecture.md with the tree as it is now. Raises `LookupError` where there is no place for it."""
+    if not _TREE.search(text):
+        raise LookupError("no <!-- tree --> in docs/architecture.md")
+    return _TREE.sub(lambda match: match.group(1) + tree.drawn(ROOT) + match.group(2), text)
+
+
+def main() -> None:
+    """Write them all."""
+    folder = ROOT / "docs"
+    architecture = folder / "architecture.md"
+    architecture.write_text(with_tree(architecture.read_text(encoding="utf-8")), encoding="utf-8")
+    for name, text in GENERATED.items():
+        (folder / name).write_text(text(), encoding="utf-8")
+    statement = folder / "conformance.md"
+    statement.write_text(conformance.filled(statement.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

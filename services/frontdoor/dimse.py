@@ -1,0 +1,316 @@
+"""One connection, from its first byte to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Collection, Container, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from gantry.common.clock import Clock
+from gantry.common.net.incoming import Unassociated
+from gantry.common.net.proxy import Origin, encode
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.ul import AssociateReject, AssociateRequest, PduLimits
+from gantry.services.frontdoor.backends import Backend, Backends
+from gantry.services.frontdoor.opening import FirstPdu
+from gantry.services.frontdoor.pump import Pump
+from gantry.services.frontdoor.routing import Pool, choices, needed
+from gantry.services.frontdoor.wire import RawConnection
+from gantry.services.process.association_log import reason_of
+from gantry.services.process.rate_limited import RateLimited
+
+# PS3.8 table 9-21.
+CONGESTED = AssociateReject(2, 3, 1)
+LIMIT_EXCEEDED = AssociateReject(2, 3, 2)
+NOBODY_PLAYS_THESE_ROLES = AssociateReject(1, 2, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class DoorLimits:
+    """Times in seconds, lengths in bytes."""
+
+    artim: float
+    associations: int
+    associations_per_peer: int
+    connect_timeout: float
+    connect_deadline: float
+    upper_layer: PduLimits
+    unassociated_per_peer: int = 64
+
+
+class _Waiting:
+    """A connection without an association."""
+
+    def __init__(self, keeper: DimseDoor, task: asyncio.Task[None], address: str) -> None:
+        self._keeper = keeper
+        self._task = task
+        self.address = address
+
+    def give_way(self) -> None:
+        self._keeper.failed(self.address, "gave way to a newer connection")
+        self._task.cancel()
+
+
+class DimseDoor:
+    """Takes connections and passes them to backends."""
+
+    def __init__(
+        self,
+        backends: Backends,
+        pools: Collection[Pool],
+        storage: Container[str],
+        limits: DoorLimits,
+        tls: ssl.SSLContext | None,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._backends = backends
+        self._pools = pools
+        self._storage = storage
+        self._limits = limits
+        self._tls = tls
+        self._clock = clock
+        self._metrics = metrics
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.Task[None], _Waiting] = {}
+        self._unassociated = Unassociated(limits.associations, limits.unassociated_per_peer)
+        self._seldom = RateLimited()
+        self._pumps: set[Pump] = set()
+        self._per_peer: Counter[str] = Counter()
+        self._logger = get_logger("door")
+
+    def take(self, sock: socket.socket, origin: Origin, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
+        """A connection has come; `tls` gives the context that is in force, where it speaks TLS."""
+        context = tls() if tls is not None else self._tls
+        task = asyncio.get_running_loop().create_task(self._serve(sock, origin, context))
+        self._tasks.add(task)
+        self._wait(task, origin.address)
+        task.add_done_callback(self._ended)
+
+    def _wait(self, task: asyncio.Task[None], address: str) -> None:
+        """A connection has no association: it counts for nothing, but is a file, and gives way where there are many."""
+        self._waiting[task] = waiting = _Waiting(self, task, address)
+        self._unassociated.enter(waiting, address)
+
+    def _wait_no_more(self, task: asyncio.Task[None]) -> None:
+        waiting = self._waiting.pop(task, None)
+        if waiting is not None:
+            self._unassociated.leave(waiting, waiting.address)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._wait_no_more(task)
+
+    def failed(self, address: str, why: str) -> None:
+        """A connection ended without an association."""
+        self._metrics.connections_failed.labels(reason_of(why)).inc()
+        times = self._times((address, "failed", why))
+        if times:
+            self._logger.info("connection without association", peer=address, why=why, count=times)
+
+    def _times(self, kind: tuple[str, ...]) -> int:
+        return self._seldom.times(kind, self._clock.monotonic())
+
+    async def drained(self) -> None:
+        """Return when every connection has ended."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def close(self) -> None:
+        """End what is left."""
+        for pump in list(self._pumps):
+            pump.cut("the door is shutting down")
+        await end_tasks(*self._tasks)
+
+    # ---- one connection
+
+    async def _serve(self, sock: socket.socket, origin: Origin, tls: ssl.SSLContext | None) -> None:
+        opening = FirstPdu(self._limits.upper_layer)
+        wire: RawConnection | None = None
+        try:
+            wire = RawConnection(sock, tls=tls)
+            why = await self._open(wire, opening)
+            request = opening.request
+            if request is None:
+                if opening.has_begun or not origin.local:  # a proxy that looks whether we are here is no news
+                    self.failed(origin.address, why)
+            elif await self._is_passed_on(wire, opening, request, replace(origin, tls=origin.tls or wire.is_tls)):
+                return
+            await self._finish(wire, opening)
+        except OSError:
+            self.failed(origin.address, "the connection was lost")
+        except Exception as error:
+            # A bug of ours must cost this connection only.
+            self._logger.error("connection failed", error=error)
+        finally:
+            if wire is None:
+                sock.close()
+            else:
+                wire.close()
+
+    async def _open(self, wire: RawConnection, opening: FirstPdu) -> str:
+        """Read until there is a request, or reason to end; why there is none. PS3.8 9.1.5: ARTIM runs meanwhile."""
+        try:
+            async with asyncio.timeout(self._limits.artim):
+                if wire.is_tls:
+                    await wire.handshake()
+                while opening.request is None and not opening.is_over:
+                    data = await wire.receive()
+                    if not data:
+                        return "closed before an association"
+                    opening.feed(data)
+        except TimeoutError:
+            return "no association request in time"
+        except ssl.SSLError as error:
+            return f"TLS: {error.reason or 'handshake failed'}"
+        return opening.why
+
+    async def _finish(self, wire: RawConnection, opening: FirstPdu) -> None:
+        """Say what is to be said, and wait for the peer to close (PS3.8 table 9-10, Sta13), no longer than ARTIM."""
+        output = opening.take_output()
+        if not output:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.artim):
+                await wire.send_all(output)
+                while await wire.receive():
+                    pass
+
+    async def _is_passed_on(
+        self, wire: RawConnection, opening: FirstPdu, request: AssociateRequest, origin: Origin
+    ) -> bool:
+        """Whether a backend has taken the association, which is over then; if not, it is rejected."""
+        limits = self._limits
+        sets = choices(request, self._storage, self._pools)
+        if (
+            self._per_peer.total() >= limits.associations
+            or self._per_peer[origin.address] >= limits.associations_per_peer
+        ):
+            self._reject(opening, request, origin, LIMIT_EXCEEDED)
+            return False
+        if not sets:
+            self._reject(opening, request, origin, NOBODY_PLAYS_THESE_ROLES)
+            return False
+        self._per_peer[origin.address] += 1
+        try:
+            task = asyncio.current_task()
+            assert task is not None
+            self._wait_no_more(task)
+            found = await self._connect(sets, origin)
+            if found is None:
+                self._wait(task, origin.address)
+                self._reject(opening, request, origin, CONGESTED)
+                return False
+            await self._pump(wire, opening, request, origin, *found)
+            return True
+        finally:
+            self._per_peer[origin.address] -= 1
+            if not self._per_peer[origin.address]:
+                del self._per_peer[origin.address]
+
+    def _reject(self, opening: FirstPdu, request: AssociateRequest, origin: Origin, reject: AssociateReject) -> None:
+        numbers = f"{reject.result}/{reject.source}/{reject.reason}"
+        self._metrics.associations_rejected.labels(numbers).inc()
+        opening.reject(reject)
+        times = self._times((origin.address, "rejected", request.calling_ae_title, numbers))
+        if not times:
+            return
+        self._logger.warning(
+            "association rejected",
+            count=times,
+            reason=numbers,
+            why=reject.words,
+            needs=sorted(needed(request, self._storage)),
+            calling=request.calling_ae_title,
+            called=request.called_ae_title,
+            peer=origin.address,
+        )
+
+    # ---- its backend
+
+    async def _connect(self, sets: Sequence[frozenset[Pool]], origin: Origin) -> tuple[Backend, RawConnection] | None:
+        """The first backend that can be reached, and has been told who comes; None after all of them, or when the
+        deadline has passed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.connect_deadline):
+                for pools in sets:
+                    for backend in self._backends.candidates(pools, self._clock.monotonic()):
+                        wire = await self._reach(backend, origin)
+                        if wire is not None:
+                            return backend, wire
+        return None
+
+    async def _reach(self, backend: Backend, origin: Origin) -> RawConnection | None:
+        # Counted before it is reached: of many that come at once, not all go to the same.
+        backend.open += 1
+        backend.last_chosen = self._clock.monotonic()
+        wire: RawConnection | None = None
+        try:
+            wire = RawConnection(await connected(backend.address, self._limits.connect_timeout))
+            await wire.send_all(encode(origin, backend.address))
+            self._backends.connected(backend)
+            return wire
+        except (OSError, TimeoutError) as error:
+            backend.open -= 1
+            if wire is not None:
+                wire.close()
+            self._backends.failed(backend, self._clock.monotonic())
+            self._metrics.door_connect_failures.labels(backend.pool).inc()
+            self._logger.warning("backend not reached", pool=backend.pool, backend=backend.name, error=error)
+            return None
+
+    async def _pump(
+        self,
+        front: RawConnection,
+        opening: FirstPdu,
+        request: AssociateRequest,
+        origin: Origin,
+        backend: Backend,
+        back: RawConnection,
+    ) -> None:
+        """Pass bytes on until the association has ended."""
+        metrics, started = self._metrics, self._clock.monotonic()
+        metrics.door_associations.labels(backend.pool).inc()
+        metrics.door_open.labels(backend.pool).inc()
+        pump = Pump(front, back, self._limits.artim)
+        self._pumps.add(pump)
+        try:
+            pump.start(opening.raw)
+            await pump.ended.wait()
+        finally:
+            pump.cut("the door is shutting down")
+            self._pumps.discard(pump)
+            backend.open -= 1
+            metrics.door_open.labels(backend.pool).dec()
+            metrics.door_bytes.labels("in").inc(pump.inwards.bytes)
+            metrics.door_bytes.labels("out").inc(pump.outwards.bytes)
+        self._logger.info(
+            "association passed on",
+            pool=backend.pool,
+            backend=backend.name,
+            calling=request.calling_ae_title,
+            peer=origin.address,
+            outcome=pump.outcome,
+            bytes_in=pump.inwards.bytes,
+            bytes_out=pump.outwards.bytes,
+            seconds=round(self._clock.monotonic() - started, 3),
+        )
+
+
+async def connected(address: tuple[str, int], timeout: float) -> socket.socket:
+    """A TCP connection to a backend. Raises `OSError` or `TimeoutError` (seconds)."""
+    sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+    sock.setblocking(False)
+    try:
+        async with asyncio.timeout(timeout):
+            await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

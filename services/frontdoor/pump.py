@@ -1,0 +1,156 @@
+"""Bytes from one connection to another, both ways, until both have ended.
+
+Back-pressure: a side is read from only while the other takes what came. An end is passed on as it came: a half close as
+a half close, a reset as a reset, so that neither side takes a cut for a good end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from gantry.services.frontdoor.wire import RawConnection
+
+_CHUNK = 1 << 18
+_workspace = memoryview(bytearray(_CHUNK))
+"""Shared by all pumps of the process: what the other side does not take at once is copied out of it."""
+
+
+class Pump:
+    """Two directions. `ended` is set when both sides have been given back."""
+
+    def __init__(self, front: RawConnection, back: RawConnection, half_closed: float) -> None:
+        """`half_closed` seconds after one side has ended the other must have."""
+        self._loop = asyncio.get_running_loop()
+        self._wires = (front, back)
+        self._half_closed = half_closed
+        self._timer: asyncio.TimerHandle | None = None
+        self.inwards = _Flow(self, front, back)
+        self.outwards = _Flow(self, back, front)
+        self.ended = asyncio.Event()
+        self.outcome = ""
+
+    def start(self, first: bytes = b"") -> None:
+        """Begin, with bytes that the front has sent already."""
+        self.inwards.start(first)
+        self.outwards.start(b"")
+
+    def cut(self, outcome: str) -> None:
+        """End both sides now, so that they see it (RST)."""
+        if self.ended.is_set():
+            return
+        self._close(outcome, reset=True)
+
+    def flow_ended(self) -> None:
+        """One direction has passed on its end."""
+        if self.inwards.is_over and self.outwards.is_over:
+            self._close("ended", reset=False)
+        elif self._timer is None and not self.ended.is_set():
+            self._timer = self._loop.call_later(self._half_closed, self.cut, "half closed for too long")
+
+    def _close(self, outcome: str, *, reset: bool) -> None:
+        self.outcome = outcome
+        self.inwards.stop()
+        self.outwards.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        for wire in self._wires:
+            wire.close(reset=reset)
+        self.ended.set()
+
+
+class _Flow:
+    """One direction."""
+
+    def __init__(self, pump: Pump, source: RawConnection, sink: RawConnection) -> None:
+        self._pump = pump
+        self._loop = asyncio.get_running_loop()
+        self._source, self._sink = source, sink
+        self._left = memoryview(b"")
+        self._source_ended = False
+        self._stopped = False
+        self.is_over = False
+        self.bytes = 0
+
+    def start(self, first: bytes) -> None:
+        self._loop.add_reader(self._source.fd, self._on_readable)
+        if first:
+            self.bytes += len(first)
+            self._send(memoryview(first))
+        if self._source.pending:
+            self._loop.call_soon(self._on_readable)
+
+    def stop(self) -> None:
+        if not self._stopped:
+            self._stopped = True
+            self._loop.remove_reader(self._source.fd)
+            self._loop.remove_writer(self._sink.fd)
+
+    def _on_readable(self) -> None:
+        if self._stopped or self._left or self._source_ended:
+            return
+        try:
+            count = self._fill()
+        except OSError:
+            self._pump.cut("lost")
+            return
+        if count:
+            self.bytes += count
+            self._send(_workspace[:count])
+        if self._source_ended:
+            self._loop.remove_reader(self._source.fd)
+            if not self._left:
+                self._pass_the_end_on()
+        elif not self._left and not self._stopped and self._source.pending:
+            self._loop.call_soon(self._on_readable)
+
+    def _fill(self) -> int:
+        """What is there, as far as the workspace goes: of TLS many records, which then go out in one call."""
+        filled = 0
+        while filled < _CHUNK:
+            try:
+                count = self._source.recv_into(_workspace[filled:])
+            except BlockingIOError:
+                break
+            if not count:
+                self._source_ended = True
+                break
+            filled += count
+            if not self._source.is_tls:
+                break
+        return filled
+
+    def _send(self, data: memoryview) -> None:
+        try:
+            sent = self._sink.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._pump.cut("lost")
+            return
+        if sent < len(data):
+            self._left = memoryview(bytes(data[sent:]))
+            self._loop.remove_reader(self._source.fd)
+            self._loop.add_writer(self._sink.fd, self._on_writable)
+
+    def _on_writable(self) -> None:
+        try:
+            self._left = self._left[self._sink.send(self._left) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._pump.cut("lost")
+            return
+        if self._left:
+            return
+        self._loop.remove_writer(self._sink.fd)
+        if self._source_ended:
+            self._pass_the_end_on()
+            return
+        self._loop.add_reader(self._source.fd, self._on_readable)
+        if self._source.pending:
+            self._loop.call_soon(self._on_readable)
+
+    def _pass_the_end_on(self) -> None:
+        self._sink.shut()
+        self.is_over = True
+        self._pump.flow_ended()

@@ -1,0 +1,79 @@
+"""Who can serve an association, told from what its requestor proposes. Pure.
+
+One role's pool takes what proposes that role alone; the mixed pool plays all roles and takes the rest: modalities store
+and ask for commitment on one association, workstations propose everything at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container
+from enum import StrEnum
+
+from gantry.common.dicom.standard.sop_classes import (
+    PATIENT_ROOT_FIND,
+    PATIENT_ROOT_GET,
+    PATIENT_ROOT_MOVE,
+    PATIENT_STUDY_ONLY_FIND,
+    PATIENT_STUDY_ONLY_GET,
+    PATIENT_STUDY_ONLY_MOVE,
+    STORAGE_COMMITMENT,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+)
+from gantry.common.ul import AssociateRequest, RoleSelection
+
+
+class Pool(StrEnum):
+    """Processes that serve the same."""
+
+    INGEST = "ingest"
+    QUERY = "query"
+    RETRIEVE = "retrieve"
+    COMMITMENT = "commitment"
+    MIXED = "mixed"
+
+
+_POOLS = {
+    PATIENT_ROOT_FIND: Pool.QUERY,
+    STUDY_ROOT_FIND: Pool.QUERY,
+    PATIENT_STUDY_ONLY_FIND: Pool.QUERY,
+    PATIENT_ROOT_MOVE: Pool.RETRIEVE,
+    STUDY_ROOT_MOVE: Pool.RETRIEVE,
+    PATIENT_STUDY_ONLY_MOVE: Pool.RETRIEVE,
+    PATIENT_ROOT_GET: Pool.RETRIEVE,
+    STUDY_ROOT_GET: Pool.RETRIEVE,
+    PATIENT_STUDY_ONLY_GET: Pool.RETRIEVE,
+    STORAGE_COMMITMENT: Pool.COMMITMENT,
+}
+
+
+def needed(request: AssociateRequest, storage: Container[str]) -> frozenset[Pool]:
+    """The roles that an association may make use of. Empty where any process will do: verification alone, or nothing
+    that any of us serves."""
+    roles = {role.sop_class_uid: role for role in request.roles}
+    found: set[Pool] = set()
+    for context in request.contexts:
+        pool = _POOLS.get(context.abstract_syntax)
+        if pool is not None:
+            found.add(pool)
+        elif context.abstract_syntax in storage:
+            found |= _of_storage(roles.get(context.abstract_syntax))
+    return frozenset(found)
+
+
+def _of_storage(role: RoleSelection | None) -> set[Pool]:
+    """PS3.7 D.3.3.4: without role selection the requestor is SCU, and stores; as SCP it receives what C-GET sends."""
+    if role is None:
+        return {Pool.INGEST}
+    return ({Pool.INGEST} if role.scu else set()) | ({Pool.RETRIEVE} if role.scp else set())
+
+
+def choices(request: AssociateRequest, storage: Container[str], pools: Collection[Pool]) -> list[frozenset[Pool]]:
+    """Sets of pools, the best first, of those there are; within a set one is as good as another. Empty where the
+    association mixes roles and nobody plays them all."""
+    wanted = needed(request, storage)
+    if not wanted:
+        return [frozenset(pools)] if pools else []
+    best = [*wanted, Pool.MIXED] if len(wanted) == 1 else [Pool.MIXED]
+    return [frozenset({pool}) for pool in best if pool in pools]

@@ -1,0 +1,122 @@
+"""DICOMweb through the door: to a process of the role that the path is of, streaming both ways.
+
+The door asks for a token as a service does, before it passes anything on; a service is told who asks by
+X-Forwarded-For, and believes it from addresses in its `http.proxy_from`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from gantry.common.clock import Clock
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.web.bodies import BodyWriter
+from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
+from gantry.common.web.routes import Match, Resource, WebRole
+from gantry.common.web.server import CALLER, Handler
+from gantry.services.frontdoor.backends import Backend, Backends
+from gantry.services.frontdoor.routing import Pool
+
+logger = get_logger("door")
+
+_POOLS = {WebRole.INGEST: Pool.INGEST, WebRole.QUERY: Pool.QUERY, WebRole.RETRIEVE: Pool.RETRIEVE}
+# RFC 9110 7.6.1: of one connection only. What a service says of CORS is the door's to say.
+_HOP_BY_HOP = frozenset(
+    (
+        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
+        *("transfer-encoding", "upgrade", "forwarded", "x-forwarded-for"),
+    )
+)
+_CHUNK = 1 << 18
+
+
+class Forwarder:
+    """Passes requests on. Its backends are those that the look-out knows."""
+
+    def __init__(self, backends: Backends, clock: Clock, connect_timeout: float, stall: float) -> None:
+        """Times in seconds; `stall` is how long a body may stand still."""
+        self._backends = backends
+        self._clock = clock
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=stall)
+        self._stall = stall
+        self._session: aiohttp.ClientSession | None = None
+
+    def handlers(self) -> dict[Resource, Handler]:
+        """Every resource."""
+        return dict.fromkeys(Resource, self.forward)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def forward(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """Try one process after the other, until one takes the request. Raises `HttpProblem` 502, 503."""
+        pool = _POOLS[match.resource.service]
+        for backend in self._backends.candidates([pool], self._clock.monotonic()):
+            try:
+                response = await self._ask(request, backend)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+                self._backends.failed(backend, self._clock.monotonic())
+                continue
+            except (aiohttp.ClientError, TimeoutError) as error:
+                logger.warning("backend broke off", pool=pool, backend=backend.name, error=type(error).__name__)
+                raise HttpProblem(502, f"the {pool} service broke off") from error
+            return await self._answer(request, response, backend)
+        raise HttpProblem(503, f"no {pool} service can be reached", {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+    async def _ask(self, request: web.BaseRequest, backend: Backend) -> aiohttp.ClientResponse:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=15)
+            self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False, timeout=self._timeout)
+        caller = request[CALLER]
+        headers = CIMultiDict((n, v) for n, v in request.headers.items() if n.lower() not in _HOP_BY_HOP)
+        headers["X-Forwarded-For"] = str(caller.address or "unknown")
+        backend.last_chosen = self._clock.monotonic()
+        return await self._session.request(
+            request.method,
+            URL(f"http://{backend.name}{request.raw_path}", encoded=True),
+            headers=headers,
+            data=_body(request) if request.body_exists else None,
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            allow_redirects=False,
+        )
+
+    async def _answer(
+        self, request: web.BaseRequest, response: aiohttp.ClientResponse, backend: Backend
+    ) -> web.StreamResponse:
+        backend.open += 1
+        try:
+            out = BodyWriter(request, self._stall)
+            if await out.begin(response.status, _answered(response.headers)):
+                async for chunk in response.content.iter_chunked(_CHUNK):
+                    await out.write(chunk)
+            return await out.end()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            # What has gone out cannot be taken back: the client must see that it is not the whole.
+            logger.warning("backend broke off", pool=backend.pool, backend=backend.name, error=type(error).__name__)
+            out.cut()
+            raise ConnectionResetError("backend broke off") from error
+        finally:
+            backend.open -= 1
+            response.close() if not response.content.is_eof() else response.release()
+
+
+def _answered(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    kept = CIMultiDict[str]()
+    for name, value in headers.items():
+        if name.lower() not in _HOP_BY_HOP and not name.lower().startswith("access-control-"):
+            kept.add(name, value)
+    return kept
+
+
+async def _body(request: web.BaseRequest) -> AsyncIterator[bytes]:
+    """As it comes; the service judges it."""
+    async for chunk in request.content.iter_any():
+        yield chunk

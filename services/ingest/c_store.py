@@ -1,0 +1,50 @@
+"""C-STORE (PS3.4 Annex B): what it adds to `commit` is the command, the status and the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gantry.common.dimse import CommandField
+from gantry.common.errors import GantryError, NotAuthorised
+from gantry.common.net import Association, Request
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.statuses import SUCCESS, UNRECOGNISED_OPERATION
+from gantry.common.ul import Abilities
+from gantry.services.ingest.checks import refuse_command
+from gantry.services.ingest.commit import Announced, InstanceSink, InstanceWriter, Sender
+
+
+class StorageService:
+    """The C-STORE service class provider."""
+
+    def __init__(self, abilities: Abilities, writer: InstanceWriter, may_store: Callable[[Association], bool]) -> None:
+        self.abilities = abilities
+        self._writer = writer
+        self._may_store = may_store
+
+    def receive(self, request: Request) -> InstanceSink:
+        command, association = request.command, request.association
+        refused = (
+            refuse_command(command, request.context)
+            if self._may_store(association)
+            else NotAuthorised("this peer may not store")
+        )
+        sender = Sender(
+            association.trace, association.calling_ae_title, association.called_ae_title, association.peer_address
+        )
+        announced = Announced(command.sop_class_uid, command.sop_instance_uid, request.context.transfer_syntax)
+        return self._writer.receive(sender, announced, refused)
+
+    async def perform(self, request: Request) -> None:
+        sink = request.sink
+        if request.command.field != CommandField.C_STORE_RQ or not isinstance(sink, InstanceSink):
+            await request.fail(UNRECOGNISED_OPERATION, "only C-STORE is served in this context")
+            return
+        try:
+            await self._writer.commit(sink)
+        except GantryError as error:
+            self._writer.answered(sink, error.dicom_status)
+            raise
+        await reach(FailPoint.BEFORE_ANSWER)
+        await request.respond(SUCCESS)
+        self._writer.answered(sink, SUCCESS)

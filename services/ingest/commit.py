@@ -1,0 +1,208 @@
+"""The promise, in its order: receive, store, publish; then whoever received it answers.
+
+What C-STORE and STOW-RS share. PS3.4 B.2.3: Success is sent only when the object's bytes are durable in the object
+store and its event is acknowledged by the log. A crash before that leaves at most an object that no event names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Container
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from prometheus_client import Counter, Histogram
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.encoding.part10 import file_meta
+from gantry.common.dicom.scan.scanner import Scan
+from gantry.common.errors import ClassNotSupported, DependencyUnavailable, RefusedDataSet
+from gantry.common.events import InstanceStored
+from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_ae_title
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.statuses import SUCCESS
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.ingest.checks import check_agreement
+from gantry.services.ingest.object_sink import Chunks, ObjectSink, Receipted
+
+_SLOWEST = 20e6
+"""Bytes per second that a store must reach for a large object."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """`max_object_size` in bytes, `deadline` in seconds for store and log together."""
+
+    max_object_size: int = 16 << 30
+    deadline: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends, as the event tells it. Over HTTP the caller's name stands in the place of the AE title."""
+
+    trace: str
+    calling_ae_title: str
+    called_ae_title: str
+    peer_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What is said of an object before its data set comes: by the C-STORE command and the presentation context, or by
+    the file meta information. `study_instance_uid` is "" where it may be any. The data set must name the same class and
+    instance, except where `classes` is given: then what it names counts, if its class is one of these."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    study_instance_uid: str = ""
+    classes: Container[str] | None = None
+
+
+class InstanceSink(ObjectSink):
+    """The data set of one object, with what is known of it from the start."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        announced: Announced,
+        stored_at: int,
+        store: BlobStore,
+        workers: Executor,
+        chunks: Chunks,
+        settings: IngestSettings,
+        refused: RefusedDataSet | None,
+    ) -> None:
+        self.sender = sender
+        self.announced = announced
+        self.receipt = Receipt.at(stored_at)
+        self.stored_at = stored_at
+        self.partition = DEFAULT_PARTITION
+        self.key = self.receipt.object_key(self.partition)
+        self.names = announced.sop_class_uid, announced.sop_instance_uid
+        super().__init__(
+            store,
+            workers,
+            chunks,
+            self.key,
+            announced.transfer_syntax_uid,
+            max_size=settings.max_object_size,
+            refused=refused,
+        )
+
+    @property
+    def differs(self) -> bool:
+        """Whether the data set names another class or instance than was announced, and counts."""
+        return self.names != (self.announced.sop_class_uid, self.announced.sop_instance_uid)
+
+    def head(self, names: tuple[str, str] | None) -> bytes:
+        if names is not None and self.announced.classes is not None:
+            self.names = names
+        calling = self.sender.calling_ae_title
+        return file_meta(*self.names, self.announced.transfer_syntax_uid, calling if is_ae_title(calling) else "")
+
+    def check(self, scan: Scan) -> None:
+        announced = self.announced
+        check_agreement(scan, *self.names, announced.study_instance_uid or None)
+        if announced.classes is not None and scan.sop_class_uid not in announced.classes:
+            raise ClassNotSupported("not a storage sop class that is served")
+
+
+class InstanceWriter:
+    """Keeps objects, whatever protocol they come by."""
+
+    def __init__(
+        self,
+        store: BlobStore,
+        log: EventLog,
+        clock: Clock,
+        workers: Executor,
+        metrics: Metrics,
+        settings: IngestSettings | None = None,
+    ) -> None:
+        self._store = store
+        self._log = log
+        self._clock = clock
+        self._workers = workers
+        self._chunks = Chunks()
+        self._metrics = metrics
+        self._by_status: dict[int, tuple[Counter, Histogram]] = {}
+        self.settings = settings or IngestSettings()
+
+    def receive(self, sender: Sender, announced: Announced, refused: RefusedDataSet | None = None) -> InstanceSink:
+        """Where the bytes of an object go that begins to arrive now; with `refused` they are read and dropped."""
+        now = self._clock.now_us()
+        return InstanceSink(sender, announced, now, self._store, self._workers, self._chunks, self.settings, refused)
+
+    async def commit(self, sink: InstanceSink) -> InstanceStored:
+        """The object has arrived: returns when it is durable and its event acknowledged by the log.
+
+        Raises `RefusedDataSet` where it is not kept and `DependencyUnavailable` where it cannot be now.
+        """
+        begun = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(self.settings.deadline + sink.length / _SLOWEST):
+                receipted = await sink.finish()
+                put = self._clock.monotonic()
+                await reach(FailPoint.AFTER_BLOB_PUT)
+                event = stored(sink, receipted)
+                await reach(FailPoint.BEFORE_PUBLISH)
+                await self._log.append(event)
+                await reach(FailPoint.AFTER_PUBLISH)
+        except TimeoutError:
+            raise DependencyUnavailable("object store or event log", "deadline passed") from None
+        self._metrics.blob_put_seconds.observe(put - begun)
+        self._metrics.event_append_seconds.observe(self._clock.monotonic() - put)
+        return event
+
+    def answered(self, sink: InstanceSink, status: int) -> None:
+        """Count what the sender is told of this object."""
+        count, seconds = self._counters(status)
+        count.inc()
+        seconds.observe((self._clock.now_us() - sink.stored_at) / 1e6)
+        if status == SUCCESS:
+            self._metrics.object_bytes_received.inc(sink.length)
+
+    def refused(self, status: int) -> None:
+        """Count an object that was refused before its data set began."""
+        self._counters(status)[0].inc()
+
+    def _counters(self, status: int) -> tuple[Counter, Histogram]:
+        """Looking a label up costs more than counting: once per status is enough."""
+        known = self._by_status.get(status)
+        if known is None:
+            words = f"{status:04X}"
+            received, seconds = self._metrics.objects_received, self._metrics.object_receive_seconds
+            known = self._by_status[status] = received.labels(words), seconds.labels(words)
+        return known
+
+
+def stored(sink: InstanceSink, receipted: Receipted) -> InstanceStored:
+    """The event of an object that is durable."""
+    scan, sender = receipted.scan, sink.sender
+    return InstanceStored(
+        partition=sink.partition,
+        trace=sender.trace,
+        receipt=sink.receipt.id,
+        stored_at=sink.stored_at,
+        study_instance_uid=scan.study_instance_uid,
+        series_instance_uid=scan.series_instance_uid,
+        sop_class_uid=scan.sop_class_uid,
+        sop_instance_uid=scan.sop_instance_uid,
+        transfer_syntax_uid=sink.announced.transfer_syntax_uid,
+        object_key=sink.key,
+        object_size=receipted.data_set_offset + receipted.data_set_length,
+        data_set_offset=receipted.data_set_offset,
+        data_set_length=receipted.data_set_length,
+        digest=receipted.digest,
+        header=scan.header,
+        header_length=scan.header_length,
+        bulk=scan.bulk,
+        pixel_data=scan.pixel_data,
+        calling_ae_title=sender.calling_ae_title,
+        called_ae_title=sender.called_ae_title,
+        peer_address=sender.peer_address,
+    )

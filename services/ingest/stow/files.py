@@ -1,0 +1,182 @@
+"""Objects as STOW-RS brings them: files whose bytes arrive, each on its way into the store while it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Container, Coroutine, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from gantry.common.dicom.encoding.part10 import needed, parse_meta
+from gantry.common.errors import GantryError, NotUnderstood, RefusedDataSet
+from gantry.common.statuses import SUCCESS
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.web.negotiation import DICOM, parse_content_type
+from gantry.services.ingest.checks import refuse_file
+from gantry.services.ingest.commit import Announced, InstanceSink, InstanceWriter, Sender
+from gantry.services.ingest.stow.response import MISMATCH, StowOutcome, failed_outcome, stored_outcome
+
+_WINDOW = 8
+"""Objects of one request whose store and log are waited for at once."""
+
+logger = get_logger("ingest")
+
+
+class Parts(Protocol):
+    """Takes the parts of one body, of which a body without parts has one."""
+
+    def begin(self, headers: Mapping[str, str]) -> None:
+        """The next part. Raises `HttpProblem` where the whole body is of no use for its sake."""
+
+    async def feed(self, data: bytes) -> None:
+        """The next bytes of it; returns when more may come. Raises `TooLarge` where there is no end to them."""
+
+    async def end(self) -> None:
+        """The part is complete."""
+
+    async def finish(self) -> None:
+        """The body is complete."""
+
+    async def close(self) -> None:
+        """Nothing comes any more: what is not complete is forgotten."""
+
+
+class IncomingFile:
+    """A Part 10 file (PS3.10 7.1). What is wrong with it is told by `settle`; until then its bytes are dropped."""
+
+    def __init__(
+        self, writer: InstanceWriter, sender: Sender, storage_classes: Container[str], study: str = ""
+    ) -> None:
+        """With `study` an object of another one is refused (PS3.18 10.5.1)."""
+        self._writer = writer
+        self._sender = sender
+        self._storage_classes = storage_classes
+        self._study = study
+        self._head = b""
+        self._wanted = 1
+        self._sink: InstanceSink | None = None
+
+    async def feed(self, data: bytes) -> None:
+        if self._sink is None:
+            self._head += data
+            if len(self._head) < self._wanted:
+                return
+            data = self._begin()
+        sink = self._sink
+        if sink is not None and not sink.write([memoryview(data)]):
+            await sink.ready()
+
+    def refuse(self, error: RefusedDataSet) -> None:
+        """Take nothing of what comes."""
+        self._sink = self._writer.receive(self._sender, Announced("", "", ""), error)
+
+    async def settle(self) -> StowOutcome:
+        """The file is complete: what became of it, when that is certain."""
+        if self._sink is None:
+            self.refuse(NotUnderstood("file meta information is cut off"))
+        assert self._sink is not None
+        return await settle(self._writer, self._sink)
+
+    async def discard(self) -> None:
+        if self._sink is not None:
+            await self._sink.discard()
+
+    def _begin(self) -> bytes:
+        """Begin the object when its file meta information is whole; what is there of its data set."""
+        head = self._head
+        try:
+            self._wanted = needed(head)
+            if self._wanted > len(head):
+                return b""
+            meta = parse_meta(head)
+        except NotUnderstood as error:
+            self.refuse(error)
+            return b""
+        names = meta.sop_class_uid, meta.sop_instance_uid, meta.transfer_syntax_uid
+        announced = Announced(*names, self._study, classes=self._storage_classes)
+        self._sink = self._writer.receive(self._sender, announced, refuse_file(meta))
+        self._head = b""
+        return head[meta.data_set_offset :]
+
+
+class IncomingFiles:
+    """The parts of a body of files, each settled as soon as it is complete."""
+
+    def __init__(
+        self,
+        writer: InstanceWriter,
+        sender: Sender,
+        storage_classes: Container[str],
+        study: str,
+        inner: str,
+        settling: Settling,
+    ) -> None:
+        """`inner` is the type that the body says its parts are of."""
+        self._new = partial(IncomingFile, writer, sender, storage_classes, study)
+        self._inner = inner
+        self._settling = settling
+        self._file: IncomingFile | None = None
+
+    def begin(self, headers: Mapping[str, str]) -> None:
+        self._file = self._new()
+        type_ = parse_content_type(headers.get("content-type", self._inner))
+        if type_ is None or type_.type != DICOM:
+            self._file.refuse(NotUnderstood(f"a part that is not {DICOM}"))
+
+    async def feed(self, data: bytes) -> None:
+        assert self._file is not None
+        await self._file.feed(data)
+
+    async def end(self) -> None:
+        assert self._file is not None
+        file, self._file = self._file, None
+        await self._settling.add(file.settle())
+
+    async def finish(self) -> None:
+        return
+
+    async def close(self) -> None:
+        if self._file is not None:
+            await self._file.discard()
+
+
+async def settle(writer: InstanceWriter, sink: InstanceSink, warning: int = 0) -> StowOutcome:
+    """Keep an object that has arrived. Never raises what is its own fault or a store's: that is the outcome."""
+    try:
+        event = await writer.commit(sink)
+    except Exception as found:
+        error = found if isinstance(found, GantryError) else GantryError("internal error")
+        if error is not found:
+            logger.exception("storing failed", trace=sink.sender.trace)
+        writer.answered(sink, error.dicom_status)
+        return failed_outcome(error, sink.announced.sop_class_uid, sink.announced.sop_instance_uid)
+    writer.answered(sink, SUCCESS)
+    if sink.differs:
+        logger.info("file meta information names another instance than its data set, which counts", trace=event.trace)
+        warning = warning or MISMATCH
+    return stored_outcome(event, warning)
+
+
+class Settling:
+    """The outcomes of one request, in the order of its objects; a few are waited for while the next ones arrive."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[StowOutcome]] = []
+        self._open: set[asyncio.Task[StowOutcome]] = set()
+
+    async def add(self, outcome: Coroutine[Any, Any, StowOutcome]) -> None:
+        """The next object is complete. Returns when one more may arrive."""
+        task = asyncio.get_running_loop().create_task(outcome)
+        self._tasks.append(task)
+        self._open.add(task)
+        if len(self._open) >= _WINDOW:
+            _, self._open = await asyncio.wait(self._open, return_when=asyncio.FIRST_COMPLETED)
+
+    async def outcomes(self) -> list[StowOutcome]:
+        """All of them, when the last is certain."""
+        return await asyncio.gather(*self._tasks)
+
+    async def cancel(self) -> None:
+        """Nobody waits for an answer any more."""
+        await end_tasks(*self._open)

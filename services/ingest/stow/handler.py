@@ -1,0 +1,170 @@
+"""STOW-RS (PS3.18 10.5): objects that come over HTTP, with the promises of C-STORE.
+
+A body is taken part by part as it arrives; a part that is wrong costs the others nothing. The answer comes when every
+part that was kept is durable and its event acknowledged by the log, and says what became of each. Where the body breaks
+in the middle, what had arrived whole is kept and told, under the status of what is wrong with the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Container
+
+from aiohttp import web
+
+from gantry.common.dicom.model.json_writing import to_json
+from gantry.common.dicom.model.xml_writing import to_xml
+from gantry.common.errors import GantryError, TooLarge
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.traces import child_of
+from gantry.common.web.bodies import answer, body_of
+from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
+from gantry.common.web.multipart import MultipartParser, PartBegan, PartEnded
+from gantry.common.web.negotiation import (
+    DICOM,
+    DICOM_JSON,
+    DICOM_XML,
+    JSON,
+    MULTIPART,
+    MediaRange,
+    Offer,
+    choose,
+    parse_accept,
+    parse_content_type,
+)
+from gantry.common.web.routes import BASE, Match
+from gantry.common.web.server import CALLER
+from gantry.common.web.urls import accept_of, base_url
+from gantry.services.ingest.commit import InstanceWriter, Sender
+from gantry.services.ingest.stow.files import IncomingFiles, Parts, Settling
+from gantry.services.ingest.stow.metadata import Submission
+from gantry.services.ingest.stow.response import StowOutcome, response_of, status_of
+
+LOOPBACK = "loopback"
+"""What stands in the place of the calling AE title where the caller is this machine and has no token."""
+
+ANSWERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML))
+METADATA = (DICOM_JSON, DICOM_XML)
+_MAX_BODY = 1 << 62
+"""A study has any size; its objects have a limit each."""
+MAX_PARTS = 20_000
+
+logger = get_logger("ingest")
+
+
+class StoreInstances:
+    """The handler of `Resource.STORE`."""
+
+    def __init__(
+        self, writer: InstanceWriter, storage_classes: Container[str], stall: float, public_url: str | None
+    ) -> None:
+        """`stall` is for how many seconds a body may stand still; `public_url` what clients call us by, if known."""
+        self._writer = writer
+        self._storage_classes = storage_classes
+        self._stall = stall
+        self._public_url = public_url
+
+    async def __call__(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        offer, _ = choose(parse_accept(accept_of(request)), ANSWERS)
+        given = parse_content_type(request.headers.get("Content-Type", ""))
+        sender = _sender(request)
+        settling = Settling()
+        problem: HttpProblem | None = None
+        try:
+            try:
+                await self._take(request, given, sender, match.study, settling)
+            except TooLarge as error:
+                problem = HttpProblem(413, str(error))
+            except GantryError as error:
+                problem = problem_of(error)
+            outcomes = await settling.outcomes()
+        finally:
+            await settling.cancel()
+        if problem is not None and not outcomes:
+            raise problem
+        await reach(FailPoint.BEFORE_ANSWER)
+        return await _answer(request, offer.type, outcomes, problem, sender, base_url(request, self._public_url))
+
+    async def _take(
+        self, request: web.BaseRequest, given: MediaRange | None, sender: Sender, study: str, settling: Settling
+    ) -> None:
+        """Read the body. Raises `GantryError` where it breaks; what is in `settling` by then counts."""
+        if given is None:
+            raise HttpProblem(400, "the content type is missing, or is none")
+        inner = given.inner if given.type == MULTIPART else given.type
+        arguments = self._writer, sender, self._storage_classes, study
+        if inner in METADATA:
+            parts: Parts = Submission(*arguments, settling)
+        elif inner == DICOM or (given.type == MULTIPART and not inner):
+            parts = IncomingFiles(*arguments, inner, settling)
+        else:
+            known = " or ".join((DICOM, *METADATA))
+            raise HttpProblem(415, f"we take {known}, by itself or as the type of {MULTIPART}")
+        body = body_of(request, _MAX_BODY, self._stall)
+        try:
+            if given.type == MULTIPART:
+                await _take_parts(body, given.parameters.get("boundary", ""), parts)
+            else:
+                await _take_whole(body, given.type, parts)
+            await parts.finish()
+        finally:
+            await parts.close()
+
+
+async def _take_whole(body: AsyncIterator[bytes], type_: str, parts: Parts) -> None:
+    """A body that is one part."""
+    parts.begin({"content-type": type_})
+    async for piece in body:
+        await parts.feed(piece)
+    await parts.end()
+
+
+async def _take_parts(body: AsyncIterator[bytes], boundary: str, parts: Parts) -> None:
+    parser = MultipartParser(boundary, max_parts=MAX_PARTS)
+    async for piece in body:
+        for event in parser.feed(piece):
+            if isinstance(event, PartBegan):
+                parts.begin(event.headers)
+            elif isinstance(event, PartEnded):
+                await parts.end()
+            else:
+                await parts.feed(event)
+    parser.finish()
+    if not parser.parts:
+        raise HttpProblem(400, "no part in the body")
+
+
+def _sender(request: web.BaseRequest) -> Sender:
+    """Who sends: the name of the token where an AE title would stand."""
+    caller = request[CALLER]
+    address = "" if caller.address is None else str(caller.address)
+    return Sender(child_of(request.headers.get("traceparent", "")), caller.name or LOOPBACK, "", address)
+
+
+async def _answer(
+    request: web.BaseRequest,
+    type_: str,
+    outcomes: list[StowOutcome],
+    problem: HttpProblem | None,
+    sender: Sender,
+    url: str,
+) -> web.Response:
+    response = response_of(outcomes, f"{url}{BASE}")
+    status = status_of(outcomes) if problem is None else problem.status
+    headers = {} if problem is None else dict(problem.headers)
+    if status == 503:
+        headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+    if problem is not None:
+        # PS3.18 8.5: a reason for people; the payload says what is stored all the same.
+        headers |= {"Warning": f'299 gantry "{problem.line}"', "Connection": "close"}
+    failures = sum(1 for outcome in outcomes if outcome.failure)
+    logger.info(
+        "store request ended",
+        status=status,
+        stored=len(outcomes) - failures,
+        failed=failures,
+        calling=sender.calling_ae_title,
+        peer=sender.peer_address,
+        trace=sender.trace,
+    )
+    return await answer(request, to_xml(response) if type_ == DICOM_XML else to_json(response), type_, headers, status)

@@ -1,0 +1,96 @@
+"""What a STOW-RS response says (PS3.18 10.5.3 and Annex I), from what became of each instance. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gantry.common.errors import DependencyUnavailable, GantryError
+from gantry.common.events import InstanceStored
+from gantry.common.ids import is_uid
+from gantry.common.statuses import COERCION_OF_DATA_ELEMENTS, KEPT_WITHOUT_MATCHING_SOP_CLASS
+
+COERCED = COERCION_OF_DATA_ELEMENTS
+"""PS3.18 table I.2-1: Coercion of Data Elements."""
+MISMATCH = KEPT_WITHOUT_MATCHING_SOP_CLASS
+"""PS3.18 table I.2-1: Data Set does not match SOP Class; here also: it is another instance than the file says."""
+
+_OK, _ACCEPTED, _CONFLICT, _UNAVAILABLE = 200, 202, 409, 503
+
+
+@dataclass(frozen=True, slots=True)
+class StowOutcome:
+    """What became of one instance. `failure` is a Failure Reason, `warning` a Warning Reason; 0 is none. `retry` says
+    that it failed for a reason that passes. A UID that is not known is ""."""
+
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+    study_instance_uid: str = ""
+    series_instance_uid: str = ""
+    failure: int = 0
+    warning: int = 0
+    retry: bool = False
+
+
+def stored_outcome(event: InstanceStored, warning: int = 0) -> StowOutcome:
+    """An instance that is stored."""
+    return StowOutcome(
+        event.sop_class_uid,
+        event.sop_instance_uid,
+        event.study_instance_uid,
+        event.series_instance_uid,
+        warning=warning,
+    )
+
+
+def failed_outcome(error: GantryError, sop_class_uid: str = "", sop_instance_uid: str = "") -> StowOutcome:
+    """One that is not, named as its sender names it; what is no UID is not repeated."""
+    named = is_uid(sop_class_uid) and is_uid(sop_instance_uid)
+    return StowOutcome(
+        sop_class_uid if named else "",
+        sop_instance_uid if named else "",
+        failure=error.dicom_status,
+        retry=isinstance(error, DependencyUnavailable),
+    )
+
+
+def status_of(outcomes: Sequence[StowOutcome]) -> int:
+    """PS3.18 table 10.5.3-1: 200 where all are stored as they came, 202 where some are, 409 where none is; 503 where
+    none is for a reason that passes."""
+    failures = [outcome for outcome in outcomes if outcome.failure]
+    if len(failures) < len(outcomes):
+        return _ACCEPTED if failures or any(outcome.warning for outcome in outcomes) else _OK
+    return _UNAVAILABLE if failures and all(outcome.retry for outcome in failures) else _CONFLICT
+
+
+def response_of(outcomes: Sequence[StowOutcome], base_url: str) -> dict[str, Any]:
+    """The Store Instances Response Module (PS3.18 table I.1-1) in the DICOM JSON model. `base_url` is that of the
+    resources, without a slash at its end."""
+    response: dict[str, Any] = {}
+    stored = [outcome for outcome in outcomes if not outcome.failure]
+    studies = {outcome.study_instance_uid for outcome in stored}
+    if len(studies) == 1:
+        response["00081190"] = _element("UR", f"{base_url}/studies/{studies.pop()}")
+    named = [outcome for outcome in outcomes if outcome.failure and outcome.sop_instance_uid]
+    nameless = [outcome for outcome in outcomes if outcome.failure and not outcome.sop_instance_uid]
+    sequences = {
+        "00081198": [_names(outcome) | {"00081197": _element("US", outcome.failure)} for outcome in named],
+        "00081199": [_reference(outcome, base_url) for outcome in stored],
+        "0008119A": [{"00081197": _element("US", outcome.failure)} for outcome in nameless],
+    }
+    return response | {tag: {"vr": "SQ", "Value": items} for tag, items in sequences.items() if items}
+
+
+def _reference(outcome: StowOutcome, base_url: str) -> dict[str, Any]:
+    series = f"{base_url}/studies/{outcome.study_instance_uid}/series/{outcome.series_instance_uid}"
+    item = _names(outcome) | {"00081190": _element("UR", f"{series}/instances/{outcome.sop_instance_uid}")}
+    return item | ({"00081196": _element("US", outcome.warning)} if outcome.warning else {})
+
+
+def _names(outcome: StowOutcome) -> dict[str, Any]:
+    return {"00081150": _element("UI", outcome.sop_class_uid), "00081155": _element("UI", outcome.sop_instance_uid)}
+
+
+def _element(vr: str, value: str | int) -> dict[str, Any]:
+    return {"vr": vr, "Value": [value]}

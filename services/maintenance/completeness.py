@@ -1,0 +1,232 @@
+"""Whether the index holds what the log says it was given, and how an embedded one that does not is filled again.
+
+An index can be gone or older than the log while the indexers' group remembers that everything was indexed: a disk was
+replaced, a backup of objects and log was brought back without it. Nobody would index it again, and every question would
+be answered with less than there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.dicom.query.matching import Cursor, Document, Query
+from gantry.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
+from gantry.common.events import INDEXERS, TOPICS, DeadLetter, Event, InstanceStored, decode
+from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import InstanceKey, KnownReceipt, Location, SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.maintenance.reindex import Apply, Reindex, Reindexed
+
+_INSTANCES = TOPICS[InstanceStored].name
+_BELIEVED_SECONDS = 30.0
+_ON_ITS_WAY_MS = 60_000
+_ANSWER_SECONDS = 5.0
+_BEHIND = "it is behind what was indexed before (lost, or an older one?)"
+logger = get_logger("completeness")
+
+
+class Completeness:
+    """Compares the index with the last that the indexers committed."""
+
+    def __init__(self, objects: BlobStore, log: EventLog, index: SearchIndex, clock: Clock) -> None:
+        self._objects = objects
+        self._log = log
+        self._index = index
+        self._clock = clock
+        self._behind: bool | None = None
+        self._looked_at = 0.0
+        self._turn = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
+        self.progress = ""
+        """What is done about it, for who waits."""
+
+    async def check(self) -> None:
+        """`DependencyUnavailable` while the index is behind. A good answer is believed, and looked at again beside the
+        questions, which do not wait for it; so is none: a log that is away must not take the index with it."""
+        old = self._clock.monotonic() - self._looked_at >= _BELIEVED_SECONDS
+        if self._behind is None or self._behind:
+            asked_at = self._clock.monotonic()
+            async with self._turn:
+                if self._behind is None or self._looked_at < asked_at:
+                    await self._look()
+        elif old and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.get_running_loop().create_task(self._look_quietly())
+        if self._behind:
+            raise DependencyUnavailable("index", f"{_BEHIND}: {self.progress or 'run `gantry reindex`'}")
+
+    async def close(self) -> None:
+        """End what is under way."""
+        if self._looking is not None:
+            await end_tasks(self._looking)
+
+    async def _look(self) -> None:
+        self._behind = await self._is_known_to_be_behind()
+        self._looked_at = self._clock.monotonic()
+
+    async def _look_quietly(self) -> None:
+        try:
+            await self._look()
+        except GantryError as error:
+            logger.warning("whether the index is complete is not known", error=error)
+
+    async def _is_known_to_be_behind(self) -> bool:
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await self.is_behind()
+        except TimeoutError:
+            return False
+        except DependencyUnavailable as error:
+            if error.dependency == "index":
+                raise
+            return False
+
+    async def is_behind(self) -> bool:
+        """Whether the index does not know one of the last events that were indexed, dead letters apart. Where the log
+        holds none of them any more, an index without an instance is behind a store that has objects."""
+        committed = await self._committed()
+        unknown: dict[str, InstanceStored] = {}
+        for partition, events in committed.items():
+            known = await self._index.current(partition, list(events))
+            unknown |= {event.receipt: event for instance, event in events.items() if instance not in known}
+        if unknown:
+            return bool(unknown.keys() - await self._buried(unknown.keys()))
+        return not committed and await self._lacks_everything()
+
+    async def _committed(self) -> dict[str, dict[InstanceKey, InstanceStored]]:
+        """By partition, the last events that the indexers committed."""
+        found: dict[str, dict[InstanceKey, InstanceStored]] = {}
+        for record in await self._log.last_committed(INDEXERS, _INSTANCES):
+            event = _stored(record.payload)
+            if event is not None:
+                key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
+                found.setdefault(event.partition, {})[key] = event
+        return found
+
+    async def _buried(self, receipts: Collection[str]) -> set[str]:
+        """Those of these receipts whose events are dead letters: no index knows them."""
+        found: set[str] = set()
+        async for record in self._log.replay(TOPICS[DeadLetter].name):
+            letter = _event(record.payload)
+            if isinstance(letter, DeadLetter) and letter.group == INDEXERS:
+                event = _stored(letter.payload)
+                if event is not None and event.receipt in receipts:
+                    found.add(event.receipt)
+        return found
+
+    async def _lacks_everything(self) -> bool:
+        if (await self._index.count(DEFAULT_PARTITION))["instances"]:
+            return False
+        if not await self._log.has_passed(INDEXERS, _INSTANCES, await self._log.ends(_INSTANCES)):
+            return False  # they are about to be indexed
+        now_ms = self._clock.now_us() // 1000
+        async for stat in self._objects.list(f"objects/{DEFAULT_PARTITION}/"):
+            receipt = receipt_in_key(stat.key)
+            # One that has just come has perhaps no event yet.
+            return receipt is not None and now_ms - receipt.milliseconds > _ON_ITS_WAY_MS
+        return False
+
+
+def _event(payload: bytes) -> Event | None:
+    try:
+        return decode(payload)
+    except UndecodableEvent:
+        return None
+
+
+def _stored(payload: bytes) -> InstanceStored | None:
+    event = _event(payload)
+    return event if isinstance(event, InstanceStored) else None
+
+
+class CompleteIndex:
+    """The index for who answers others: while it is behind, "not there" is not known, and is not said."""
+
+    def __init__(self, index: SearchIndex, completeness: Completeness) -> None:
+        self._index = index
+        self._completeness = completeness
+
+    async def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        async for page in self._index.find(query, after):
+            yield page
+
+    async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        async for page in self._index.locate(query):
+            yield page
+
+    async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
+        """See `SearchIndex`. What is known can be had in any case."""
+        known = await self._index.current(partition, instances)
+        if len(known) < len(instances):
+            await self._completeness.check()
+        return known
+
+    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]:
+        """See `SearchIndex`. What is known can be had in any case."""
+        known = await self._index.resolve(partition, sop_instance_uids)
+        if len(known) < len(set(sop_instance_uids)):
+            await self._completeness.check()
+        return known
+
+    async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
+        """See `SearchIndex`."""
+        return await self._index.receipts(partition, instance)
+
+    async def count(self, partition: str) -> dict[str, int]:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        return await self._index.count(partition)
+
+    async def attributes(self) -> AttributeTable:
+        """See `SearchIndex`."""
+        return await self._index.attributes()
+
+
+class Refill:
+    """Fills an index that is behind from the bucket and the log, beside what goes on; for an index of one process."""
+
+    def __init__(
+        self,
+        completeness: Completeness,
+        objects: BlobStore,
+        log: EventLog,
+        index: SearchIndex,
+        applying: Callable[[SearchIndex], Apply],
+        clock: Clock,
+        attributes: AttributeTable,
+    ) -> None:
+        self._completeness = completeness
+        self._index = index
+        self._clock = clock
+        self._reindex = Reindex(objects, log, index, applying, clock, attributes)
+
+    async def run(self) -> None:
+        """For ever. A run that a dependency breaks off is begun again."""
+        while True:
+            try:
+                if await self._completeness.is_behind():
+                    await self._fill()
+            except GantryError as error:
+                logger.warning("the index is not filled yet", error=error)
+            await self._clock.sleep(_BELIEVED_SECONDS)
+
+    async def _fill(self) -> None:
+        logger.warning("the index is behind what was indexed before; it is built anew")
+        self._completeness.progress = "it is built anew"
+        try:
+            done = await self._reindex.run(True, self._show)
+        finally:
+            self._completeness.progress = ""
+        logger.warning("index built anew", instances=done.instances, facts=done.facts, seconds=round(done.seconds, 1))
+
+    def _show(self, done: Reindexed) -> None:
+        self._completeness.progress = f"it is built anew, {done.facts} facts applied"

@@ -1,0 +1,98 @@
+"""Conflicts as a person looks at them: every receipt of a SOP Instance UID that means more than one object."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gantry.common.clock import Clock
+from gantry.common.errors import GantryError
+from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
+from gantry.common.ports.blobs import BlobReader, BlobStore
+from gantry.common.ports.index import KnownReceipt, Location, SearchIndex
+from gantry.common.runtime.losses import instance_of
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+
+_CHUNK = 1 << 20
+_EVERY_SECONDS = 600.0
+logger = get_logger("conflicts")
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictSide:
+    """One of the objects that a SOP Instance UID means. `current` is whether it is what is found and fetched in its
+    series; otherwise it is kept aside, or redundant: sent again with the bytes of the current one."""
+
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    receipt: str
+    received_ms: int
+    sender: str
+    digest: str
+    object_key: str
+    current: bool
+    aside: bool
+    lost: bool
+
+
+async def sides(index: SearchIndex, partition: str) -> AsyncIterator[list[ConflictSide]]:
+    """For each SOP Instance UID in conflict all of its sides, by series and time."""
+    async for uids in index.conflicts(partition):
+        located = await index.resolve(partition, uids)
+        for uid in uids:
+            found: list[ConflictSide] = []
+            for location in located.get(uid, ()):
+                receipts = await index.receipts(partition, instance_of(location))
+                found += [_side(location, receipt) for receipt in receipts]
+            if found:
+                yield found
+
+
+def _side(location: Location, known: KnownReceipt) -> ConflictSide:
+    same = (known.digest, known.transfer_syntax_uid) == (location.digest, location.transfer_syntax_uid)
+    receipt = receipt_in_key(known.object_key)
+    return ConflictSide(
+        location.sop_instance_uid,
+        location.study_instance_uid,
+        location.series_instance_uid,
+        known.receipt,
+        receipt.milliseconds if receipt is not None else 0,
+        known.sender,
+        known.digest,
+        known.object_key,
+        current=known.object_key == location.object_key,
+        aside=not same,
+        lost=known.lost,
+    )
+
+
+async def fetch(objects: BlobStore, side: ConflictSide, folder: Path) -> Path:
+    """Write the object of one side into a folder as a Part 10 file named by its receipt. Raises `GantryError`."""
+    reader = await objects.open(side.object_key)
+    path = folder / side.sop_instance_uid / f"{side.receipt}.dcm"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        await _copy(reader, path)
+    finally:
+        await reader.close()
+    return path
+
+
+async def _copy(reader: BlobReader, path: Path) -> None:
+    buffer = memoryview(bytearray(_CHUNK))
+    with path.open("wb") as file:
+        while count := await reader.readinto([buffer]):
+            file.write(buffer[:count])
+
+
+async def report_aside(index: SearchIndex, clock: Clock, metrics: Metrics) -> None:
+    """Keep the gauge of what is kept aside current, for ever."""
+    while True:
+        try:
+            metrics.receipts_aside.set((await index.count(DEFAULT_PARTITION))["aside"])
+        except GantryError as error:
+            logger.warning("what is kept aside was not counted", error=error)
+        await clock.sleep(_EVERY_SECONDS)

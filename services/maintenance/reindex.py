@@ -1,0 +1,139 @@
+"""The search index anew, beside the live one and without a pause: facts from the bucket, then from the log, then the
+new index takes over, then what came in meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.errors import ConfigError, UndecodableEvent
+from gantry.common.events import TOPICS, InstanceStored, ObjectLost, decode
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.maintenance.sealed_events import segments
+
+Fact = InstanceStored | ObjectLost
+Apply = Callable[[Sequence[Fact]], Awaitable[int]]
+"""Applies facts to the new index; how many of them can never be."""
+
+_AT_ONCE = 2000
+_SKEW_US = 300_000_000
+"""How far the clocks of the machines that append may differ."""
+_TOPIC = TOPICS[InstanceStored].name
+logger = get_logger("reindex")
+
+
+@dataclass(slots=True)
+class Reindexed:
+    """How far it is: facts applied (one that is both in the bucket and on the log counts twice), facts that can never
+    be applied, facts of a version that we cannot read, instances in the index before and now, and seconds."""
+
+    facts: int = 0
+    refused: int = 0
+    unknown: int = 0
+    before: int = 0
+    instances: int = 0
+    seconds: float = 0.0
+
+
+class Reindex:
+    """One run. The live index is not touched before the end; a run that was cut short is simply run again."""
+
+    def __init__(
+        self,
+        objects: BlobStore,
+        log: EventLog,
+        index: SearchIndex,
+        applying: Callable[[SearchIndex], Apply],
+        clock: Clock,
+        attributes: AttributeTable,
+    ) -> None:
+        """The new index is made for `attributes`."""
+        self._attributes = attributes
+        self._objects = objects
+        self._log = log
+        self._index = index
+        self._applying = applying
+        self._clock = clock
+
+    async def run(self, even_if_fewer: bool, progress: Callable[[Reindexed], None]) -> Reindexed:
+        """Raises `ConfigError` where the new index would know fewer instances than the live one (unless that is what is
+        wanted), `Corrupt` for a damaged segment, `DependencyUnavailable` where a store is away; the live index stays
+        then."""
+        done = Reindexed(before=await self._instances(self._index))
+        begun = self._clock.monotonic()
+        successor = await self._index.successor(self._attributes)
+        try:
+            apply = self._applying(successor)
+            await self._all(apply, self._sealed(done), done, progress)
+            since = self._clock.now_us()
+            await self._all(apply, self._logged(0, done), done, progress)
+            done.instances = await self._instances(successor)
+            if done.instances < done.before and not even_if_fewer:
+                reason = f"would know {done.instances} instances where {done.before} are known now; nothing was changed"
+                raise ConfigError("reindex", None, f"{reason} (gantry sweep --all, or --even-if-fewer)")
+            await successor.take_over()
+            await self._all(apply, self._logged(since - _SKEW_US, done), done, progress)
+            done.instances = await self._instances(successor)
+        finally:
+            await successor.discard()
+            await successor.close()
+        done.seconds = self._clock.monotonic() - begun
+        return done
+
+    async def _all(
+        self,
+        apply: Apply,
+        facts: AsyncIterator[Fact],
+        done: Reindexed,
+        progress: Callable[[Reindexed], None],
+    ) -> None:
+        waiting: list[Fact] = []
+        async for fact in facts:
+            waiting.append(fact)
+            if len(waiting) >= _AT_ONCE:
+                await self._some(apply, waiting, done, progress)
+                waiting = []
+        await self._some(apply, waiting, done, progress)
+
+    async def _some(
+        self,
+        apply: Apply,
+        facts: Sequence[Fact],
+        done: Reindexed,
+        progress: Callable[[Reindexed], None],
+    ) -> None:
+        if facts:
+            done.refused += await apply(facts)
+            done.facts += len(facts)
+            progress(done)
+
+    async def _sealed(self, done: Reindexed) -> AsyncIterator[Fact]:
+        now_ms = self._clock.now_us() // 1000
+        async for segment in segments(self._objects, DEFAULT_PARTITION, 0, now_ms):
+            for record in segment.records:
+                if record.topic == _TOPIC and (fact := _fact(record.payload, done)) is not None:
+                    yield fact
+
+    async def _logged(self, since_us: int, done: Reindexed) -> AsyncIterator[Fact]:
+        async for record in self._log.replay(_TOPIC, since_us):
+            if (fact := _fact(record.payload, done)) is not None:
+                yield fact
+
+    async def _instances(self, index: SearchIndex) -> int:
+        return (await index.count(DEFAULT_PARTITION))["instances"]
+
+
+def _fact(payload: bytes, done: Reindexed) -> Fact | None:
+    try:
+        event = decode(payload)
+    except UndecodableEvent as error:
+        done.unknown += 1
+        logger.error("fact cannot be read", error=error)
+        return None
+    return event if isinstance(event, Fact) else None

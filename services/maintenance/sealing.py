@@ -1,0 +1,56 @@
+"""The archiver: facts of the log become segments of the bucket; a group of consumers like any other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from gantry.common.clock import Clock
+from gantry.common.events import TOPICS
+from gantry.common.events.segments import SealedRecord, seal
+from gantry.common.ids import Receipt
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.consumer import ConsumerLimits, ConsumerLoop, Delivery
+from gantry.common.telemetry.metrics import Metrics
+
+GROUP = "archiver"
+ROOT = "facts"
+_BATCH = 2000
+
+
+def topics() -> list[str]:
+    """Every topic: what is no fact worth keeping has no topic."""
+    return sorted({topic.name for topic in TOPICS.values()})
+
+
+class Archiver:
+    """The handler of the consumer loop. A batch that comes again is sealed again: reading twice changes nothing."""
+
+    def __init__(self, objects: BlobStore, clock: Clock, metrics: Metrics) -> None:
+        self._objects = objects
+        self._clock = clock
+        self._metrics = metrics
+
+    async def __call__(self, batch: Sequence[Delivery]) -> None:
+        by_partition: dict[str, list[SealedRecord]] = {}
+        for delivery in batch:
+            record = delivery.record
+            sealed = SealedRecord(record.topic, record.key, record.appended_at, record.payload)
+            by_partition.setdefault(delivery.event.partition, []).append(sealed)
+        for partition, records in by_partition.items():
+            # Named like a receipt, so that segments sort by when they were sealed.
+            key = segment_key(partition, Receipt.at(self._clock.now_us()))
+            await self._objects.put(key, [await asyncio.to_thread(seal, records)])
+            self._metrics.facts_sealed.inc(len(records))
+
+
+def segment_key(partition: str, receipt: Receipt) -> str:
+    """Where a segment lies."""
+    return f"{ROOT}/{partition}/{receipt.id[:7]}/{receipt.id}.seg"
+
+
+def build(objects: BlobStore, log: EventLog, clock: Clock, metrics: Metrics, every: float) -> ConsumerLoop:
+    """The consumer; a fact is sealed within about `every` seconds, or as soon as many have come."""
+    limits = ConsumerLimits(batch=_BATCH, linger=every)
+    return ConsumerLoop(log, GROUP, topics(), Archiver(objects, clock, metrics), clock, metrics, limits)

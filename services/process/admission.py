@@ -1,0 +1,81 @@
+"""The AE policy at the door: `gantry.common.net.server.Admission` from `gantry.common.config.policy`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+from gantry.common.config.policy import Permission, Policy, Rejection
+from gantry.common.dicom.standard.sop_classes import (
+    PATIENT_ROOT_FIND,
+    PATIENT_ROOT_GET,
+    PATIENT_ROOT_MOVE,
+    PATIENT_STUDY_ONLY_FIND,
+    PATIENT_STUDY_ONLY_GET,
+    PATIENT_STUDY_ONLY_MOVE,
+    STORAGE_COMMITMENT,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+    VERIFICATION,
+)
+from gantry.common.ul import AssociateReject, AssociateRequest
+
+_CALLING_TITLE = 3
+"""PS3.8 table 9-21: calling AE title not recognised."""
+_FIND = frozenset({PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND})
+_GET = frozenset({PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET})
+_RETRIEVE = frozenset({PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE}) | _GET
+
+_OTHER_THAN_STORAGE: Mapping[Permission, frozenset[str]] = {
+    Permission.ECHO: frozenset({VERIFICATION}),
+    Permission.FIND: _FIND,
+    Permission.RETRIEVE: _RETRIEVE,
+    Permission.COMMIT: frozenset({STORAGE_COMMITMENT}),
+}
+
+
+class PolicyAdmission:
+    """Admits whom the policy in force knows, for what it may do, as often as it may at once.
+
+    A context that a peer has no permission for is not accepted; the association is. Objects sent to a C-GET requestor
+    travel in contexts of storage SOP classes too, so `retrieve` opens those; `may_store` tells what a C-STORE needs.
+    """
+
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        storage_classes: Iterable[str],
+        open_by_title: Counter[str] | None = None,
+    ) -> None:
+        """`open_by_title` counts the open associations per calling AE title; whoever opens and closes them keeps it."""
+        self._policy = policy
+        self._storage = frozenset(storage_classes)
+        self._open = open_by_title if open_by_title is not None else Counter()
+
+    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> AssociateReject | frozenset[str] | None:
+        """See `gantry.common.net.server.Admission`."""
+        policy = self._policy()
+        answer = policy.admit(request.calling_ae_title, request.called_ae_title, peer_address, tls)
+        if isinstance(answer, Rejection):
+            title = request.calling_ae_title
+            elsewhere = answer.reason == _CALLING_TITLE and title in policy.peers
+            why = f"{title} is known, but calls from another address" if elsewhere else answer.words
+            return AssociateReject(answer.result, answer.source, answer.reason, why)
+        # PS3.8 table 9-21: rejected-transient, service provider (presentation), local limit exceeded.
+        if self._open[answer.calling_ae_title] >= answer.max_associations:
+            return AssociateReject(2, 3, 2, f"has {answer.max_associations} associations already")
+        return self.syntaxes(answer.may)
+
+    def syntaxes(self, may: Iterable[Permission]) -> frozenset[str]:
+        """The abstract syntaxes that permissions open."""
+        held = frozenset(may)
+        opened = frozenset().union(*(_OTHER_THAN_STORAGE.get(permission, frozenset()) for permission in held))
+        if held & {Permission.STORE, Permission.RETRIEVE}:
+            opened |= self._storage
+        return opened
+
+    def may_store(self, calling_ae_title: str, called_ae_title: str, peer_address: str, tls: bool) -> bool:
+        """Whether a C-STORE request on an association of this peer is allowed now."""
+        answer = self._policy().admit(calling_ae_title, called_ae_title, peer_address, tls)
+        return not isinstance(answer, Rejection) and Permission.STORE in answer.may

@@ -1,0 +1,171 @@
+"""What happens on the network, as metrics and log lines.
+
+A line when an association ends, not one per message: a modality sends thousands. What is refused is said with its
+reason, once and then with how often; never with what was in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from gantry.common.dimse import CommandField
+from gantry.common.net import Association
+from gantry.common.statuses import OUT_OF_RESOURCES
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.ul import AssociateReject, AssociateRequest
+from gantry.services.process.rate_limited import RateLimited
+
+OTHER = "other"
+"""Stands for every AE title that the policy does not know: labels are a closed set."""
+
+
+class NetworkObserver:
+    """`gantry.common.net.server.ServerObserver` for a process."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        role: str,
+        is_known: Callable[[str], bool] = lambda _: False,
+        suspect: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`is_known` tells the AE titles that metrics may name. `suspect` is called where a request was refused for
+        want of resources (A700H): a store may be away."""
+        self._metrics = metrics
+        self._role = role
+        self._is_known = is_known
+        self._suspect = suspect
+        self._logger = get_logger("net")
+        self._seldom = RateLimited()
+        self._messages: dict[Association, int] = {}
+        self.open_by_title: Counter[str] = Counter()
+        for family in (metrics.associations_accepted, metrics.associations_open):
+            family.labels(role)
+
+    def opened(self, association: Association) -> None:
+        self._metrics.associations_accepted.labels(self._role).inc()
+        self._metrics.associations_open.labels(self._role).inc()
+        self._messages[association] = 0
+        self.open_by_title[association.calling_ae_title] += 1
+
+    def message(self, association: Association, field: int, seconds: float) -> None:
+        if association in self._messages:
+            self._messages[association] += 1
+        if association.tally.refusals:
+            self._tell_refusals(association)
+
+    def closed(self, association: Association, outcome: str) -> None:
+        if association not in self._messages:
+            return  # it was never opened: gauges must not go below zero
+        title = association.calling_ae_title
+        self._metrics.associations_open.labels(self._role).dec()
+        self.open_by_title[title] -= 1
+        if not self.open_by_title[title]:
+            del self.open_by_title[title]
+        by = _by(outcome)
+        if by:
+            self._metrics.associations_aborted.labels(by).inc()
+        self._tell_refusals(association)
+        self._tell_unsaid(title)
+        self._count(association, {"": "released", "lost": "lost"}.get(by, "aborted"))
+        self._logger.info(
+            "association ended",
+            outcome=outcome,
+            calling=title,
+            peer=association.peer_address,
+            messages=self._messages.pop(association),
+            statuses=association.tally.statuses,
+            bytes_in=association.connection.bytes_read,
+            bytes_out=association.connection.bytes_written,
+            seconds=round(asyncio.get_running_loop().time() - association.tally.started, 3),
+            trace=association.trace,
+        )
+
+    def rejected(self, request: AssociateRequest, reject: AssociateReject, peer_address: str) -> None:
+        numbers = f"{reject.result}/{reject.source}/{reject.reason}"
+        title = request.calling_ae_title
+        self._metrics.associations_rejected.labels(numbers).inc()
+        self._metrics.peer_associations.labels(self._label(title), "rejected").inc()
+        times = self._times((peer_address, "rejected", title, numbers))
+        if times:
+            self._logger.warning(
+                "association rejected",
+                reason=numbers,
+                why=reject.why or reject.words,
+                calling=title,
+                called=request.called_ae_title,
+                peer=peer_address,
+                count=times,
+            )
+
+    def failed(self, peer_address: str, why: str) -> None:
+        if why.startswith("rejected"):
+            return
+        reason = reason_of(why)
+        self._metrics.connections_failed.labels(reason).inc()
+        times = self._times((peer_address, "failed", why))
+        if times:
+            log = self._logger.warning if reason in ("tls", "gave_way") else self._logger.info
+            log("connection without association", peer=peer_address, why=why, count=times)
+
+    # ---- inside
+
+    def _tell_refusals(self, association: Association) -> None:
+        title, refusals = association.calling_ae_title, association.tally.refusals
+        while refusals:
+            field, status, comment = refusals.popleft()
+            if status == OUT_OF_RESOURCES:
+                self._suspect()
+            kind = (title, "refused", association.peer_address, _command(field), f"{status:04X}", comment)
+            times = self._times(kind)
+            if times:
+                self._tell_refused(kind, times, association.trace)
+
+    def _tell_unsaid(self, title: str) -> None:
+        """The association has ended: what is left of its refusals is said now."""
+        for kind, times in self._seldom.unsaid(title, asyncio.get_running_loop().time()):
+            self._tell_refused(kind, times, "")
+
+    def _tell_refused(self, kind: tuple[object, ...], times: int, trace: str) -> None:
+        title, _, peer, command, status, comment = kind
+        fields = {"calling": title, "peer": peer, "command": command, "status": status, "why": comment, "count": times}
+        self._logger.warning("request refused", **fields, **({"trace": trace} if trace else {}))
+
+    def _count(self, association: Association, outcome: str) -> None:
+        title = self._label(association.calling_ae_title)
+        self._metrics.peer_associations.labels(title, outcome).inc()
+        self._metrics.peer_bytes.labels(title, "in").inc(association.connection.bytes_read)
+        self._metrics.peer_bytes.labels(title, "out").inc(association.connection.bytes_written)
+        for (field, status), times in association.tally.answers.items():
+            self._metrics.peer_responses.labels(title, _command(field), f"{status:04X}").inc(times)
+
+    def _label(self, title: str) -> str:
+        return title if self._is_known(title) else OTHER
+
+    def _times(self, kind: tuple[str, ...]) -> int:
+        return self._seldom.times(kind, asyncio.get_running_loop().time())
+
+
+_FAILURES = {"TLS:": "tls", "gave way": "gave_way", "PROXY": "proxy", "no header of the PROXY": "proxy"}
+
+
+def reason_of(why: str) -> str:
+    """The label for why a connection ended without an association."""
+    return next((name for begins, name in _FAILURES.items() if why.startswith(begins)), "other")
+
+
+def _by(outcome: str) -> str:
+    """Who ended an association that was not released; "" for one that was."""
+    if outcome == "released":
+        return ""
+    return "peer" if outcome == "aborted by peer" else "us" if outcome.startswith("aborted") else "lost"
+
+
+def _command(field: int) -> str:
+    try:
+        return CommandField(field).name.removesuffix("_RQ").replace("_", "-")
+    except ValueError:
+        return OTHER

@@ -1,0 +1,66 @@
+"""File descriptors: every connection is one or two, and without one nobody gets in, not even a probe."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable
+from contextlib import suppress
+
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Settings
+from gantry.common.errors import ConfigError
+from gantry.common.net import ServerLimits
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.web.connections import PROBE_RESERVE
+from gantry.services.roles import Role
+
+_OF_ONE_ASSOCIATION = 2
+"""The connection, and its twin for quick acknowledgements or, of the door, the backend's."""
+_OF_STORES = 256
+"""Object store, log, index, worker processes, spooled bulk data, sub-operations on their way."""
+_LOOK_SECONDS = 1.0
+
+
+def needed(settings: Settings, roles: frozenset[Role]) -> int:
+    """How many a process with these roles may come to need, by its limits."""
+    total = settings.http.max_connections + PROBE_RESERVE + _OF_STORES
+    if any(role.serves_dimse for role in roles):
+        total += _OF_ONE_ASSOCIATION * settings.dimse.max_associations + ServerLimits().unassociated
+    return total
+
+
+def make_room(settings: Settings, roles: frozenset[Role]) -> None:
+    """Raise the soft limit to what is needed. Raises `ConfigError` where the hard limit is below it: a process that is
+    full would shut everybody out, for as long as somebody keeps it full."""
+    want = needed(settings, roles)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < want:
+        raise ConfigError(
+            "file descriptors",
+            None,
+            f"{want} may be needed (http.max_connections {settings.http.max_connections}, dimse.max_associations "
+            f"{settings.dimse.max_associations}), the system allows {hard}: raise the hard limit (ulimit -n; "
+            "LimitNOFILE of systemd; --ulimit nofile of a container), or lower those settings",
+        )
+    if soft != resource.RLIM_INFINITY and soft < want:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (want, hard))
+
+
+async def watch(clock: Clock, at_limit: Callable[[bool], None] = lambda _: None) -> None:
+    """Tell, once each time, when there are none left: the kernel then closes connections without a word."""
+    logger, out = get_logger("descriptors"), False
+    while True:
+        await clock.sleep(_LOOK_SECONDS)
+        try:
+            os.close(os.dup(2))
+        except OSError as error:
+            if not out:
+                logger.error("out of file descriptors: new connections are lost", error=error)
+            out = True
+        else:
+            if out:
+                logger.info("file descriptors are there again")
+            out = False
+        at_limit(out)

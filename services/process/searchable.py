@@ -1,0 +1,84 @@
+"""The attributes that the settings make searchable, as the index knows them."""
+
+from __future__ import annotations
+
+import re
+
+from gantry.common.config.settings import SearchableAttribute, Settings
+from gantry.common.dicom.query.attributes import ATTRIBUTES, Attribute, AttributeTable, Level
+from gantry.common.dicom.standard.dictionary import TAGS, keyword_of_tag
+from gantry.common.dicom.standard.vrs import BULK_VRS, LONG_VRS, SHORT_VRS, vr_of
+from gantry.common.errors import ConfigError, DependencyUnavailable
+from gantry.common.ports.index import SearchIndex
+from gantry.common.telemetry.logs import get_logger
+
+_SETTING = "index.attributes"
+_NUMBER = re.compile(r"\(?([0-9A-Fa-f]{4}),? ?([0-9A-Fa-f]{4})\)?")
+_VRS = (SHORT_VRS | LONG_VRS) - BULK_VRS - {b"SQ"}
+_MOST = 200
+logger = get_logger("index")
+
+
+def searchable(settings: Settings) -> AttributeTable:
+    """What an index is to be made for. Raises `ConfigError` for an attribute that none can be searched by."""
+    added = [_attribute(one) for one in settings.index.attributes]
+    if len(added) > _MOST:
+        raise ConfigError(_SETTING, None, f"more than {_MOST} attributes")
+    tags = [attribute.tag for attribute in added]
+    for attribute in added:
+        if tags.count(attribute.tag) > 1:
+            raise ConfigError(_SETTING, None, f"{attribute.keyword}: is there twice")
+    return AttributeTable(added)
+
+
+async def say_what_is_missing(settings: Settings, index: SearchIndex) -> None:
+    """Tell whoever reads the log where the index is not the one that the settings name; nothing where it is away."""
+    wanted = searchable(settings)
+    try:
+        there = await index.attributes()
+    except DependencyUnavailable:
+        return
+    names = [attribute.keyword for attribute in wanted.added if attribute not in there.added]
+    gone = [attribute.keyword for attribute in there.added if attribute not in wanted.added]
+    if names or gone:
+        logger.warning(
+            "the search index was made for other attributes: run `gantry reindex`", not_yet=names, no_longer=gone
+        )
+
+
+def _attribute(given: SearchableAttribute) -> Attribute:
+    tag = _tag(given.attribute)
+    if tag is None:
+        raise _refusal(given, "is neither a keyword nor a number like 0010,21C0")
+    if tag & 0x10000:
+        return _private(given, tag)
+    if given.creator or given.vr:
+        raise _refusal(given, "is not private: it has no creator, and its vr is known")
+    keyword, vr = keyword_of_tag(tag), vr_of(tag)
+    if not keyword or not 0x0008 <= tag >> 16 < 0x7FE0:
+        raise _refusal(given, "is no attribute of objects that the data dictionary knows")
+    if vr in BULK_VRS:
+        raise _refusal(given, f"is binary ({vr.decode()}): nothing can be searched in it")
+    known = ATTRIBUTES.get(tag)
+    if known is not None:
+        # Indices narrow by some of them, and count by others: none may be of another level than they believe.
+        raise _refusal(given, f"can be searched already, as an attribute of the {known.level.value} level")
+    return Attribute(tag, keyword, vr.decode("ascii"), Level(given.level))
+
+
+def _private(given: SearchableAttribute, tag: int) -> Attribute:
+    """PS3.5 7.8.1."""
+    if not given.creator.strip() or given.vr.encode() not in _VRS:
+        raise _refusal(given, "is private: it needs its creator, and a vr that is text or a number")
+    if (tag & 0xFF00) != 0x1000 or tag >> 16 < 9:
+        raise _refusal(given, "is to be written with the first block of its group: gggg,10ee")
+    return Attribute(tag, f"{tag:08X}", given.vr, Level(given.level), creator=given.creator.strip())
+
+
+def _tag(name: str) -> int | None:
+    number = _NUMBER.fullmatch(name)
+    return int(number[1] + number[2], 16) if number else TAGS.get(name)
+
+
+def _refusal(given: SearchableAttribute, problem: str) -> ConfigError:
+    return ConfigError(_SETTING, None, f"{given.attribute!r} {problem}")

@@ -1,0 +1,283 @@
+"""The three ports, opened: the only place that knows which backend a URL means."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from gantry.common.adapters.files import DEFAULT_FSYNC_WORKERS, open_file_store
+from gantry.common.adapters.sqlite.index.index import open_sqlite_index
+from gantry.common.adapters.sqlite.log.log import open_sqlite_log
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Settings
+from gantry.common.config.tls import trusting
+from gantry.common.errors import ConfigError
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.process.late_stores import Late, LateBlobStore, LateEventLog, LateSearchIndex
+from gantry.services.process.searchable import searchable
+
+T = TypeVar("T", BlobStore, EventLog, SearchIndex)
+logger = get_logger("stores")
+
+
+@dataclass(slots=True)
+class Stores:
+    """The three ports, opened; `late` are those that are still to come."""
+
+    objects: BlobStore
+    log: EventLog
+    index: SearchIndex
+    late: list[Late[Any]] = field(default_factory=list)
+
+    async def close(self) -> None:
+        """Close all of them, whatever one of them says."""
+        for store in (self.log, self.index, self.objects):
+            await _close(store)
+
+
+async def open_stores(
+    settings: Settings,
+    clock: Clock,
+    *,
+    wait: bool = False,
+    worker: int = 0,
+    ingests: bool = False,
+    any_index: bool = False,
+) -> Stores:
+    """Open what the settings name. `worker` tells the processes of one supervisor apart; one that `ingests` is ready to
+    take many objects at once; with `any_index` the search index may be one of another release, to be built anew.
+
+    Raises `ConfigError`, and `DependencyUnavailable` where one of them is away; with `wait`, that one is `late`: calls
+    of it are refused until it is open, which is the caller's to `keep_trying`.
+    """
+    settings = _own_member(settings, worker)
+    parts = {
+        "storage.objects": urlsplit(settings.objects_url),
+        "storage.log": urlsplit(settings.log_url),
+        "storage.index": urlsplit(settings.index_url),
+    }
+    await asyncio.to_thread(_make_folders, parts.values())
+    late: list[Late[Any]] | None = [] if wait else None
+    opened: list[BlobStore | EventLog | SearchIndex] = []
+    try:
+        make = _factory(OBJECTS, "storage.objects", parts)
+        objects = await _opened(
+            Late("object store", lambda: make(settings, clock, ingests), clock), LateBlobStore, late
+        )
+        opened.append(objects)
+        make_log = _factory(LOGS, "storage.log", parts)
+        log = await _opened(Late("event log", lambda: make_log(settings, clock, objects), clock), LateEventLog, late)
+        opened.append(log)
+        make_index = _factory(INDEXES, "storage.index", parts)
+        index = await _opened(
+            Late("index", lambda: make_index(settings, clock, any_index), clock), LateSearchIndex, late
+        )
+    except BaseException:
+        for one in reversed(opened):
+            await _close(one)
+        raise
+    return Stores(objects, log, index, late or [])
+
+
+def check_urls(settings: Settings) -> None:
+    """Whether the URLs of the stores can be understood, without opening anything. Raises `ConfigError`."""
+    for setting, text, schemes in (
+        ("storage.objects", settings.objects_url, list(OBJECTS)),
+        ("storage.log", settings.log_url, list(LOGS)),
+        ("storage.index", settings.index_url, list(INDEXES)),
+    ):
+        url = urlsplit(text)
+        _require_scheme(url, setting, schemes)
+        if url.scheme in ("file", "sqlite"):
+            _path(url, setting)
+        elif not url.netloc or "@" in url.netloc:
+            raise ConfigError(setting, None, f"{_without_password(url)!r}: {url.scheme}://NAME is needed, no password")
+        elif url.scheme in ("kafka", "opensearch"):
+            _require_ports(url, setting)
+
+
+def _require_ports(url: SplitResult, setting: str) -> None:
+    for server in url.netloc.split(","):
+        host, _, port = server.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ConfigError(setting, None, f"{server!r} is not HOST:PORT")
+
+
+def _without_password(url: SplitResult) -> str:
+    return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+
+
+def _make_folders(urls: Iterable[SplitResult]) -> None:
+    """Those that embedded stores lie in, for their owner and group alone: there are patients' data in them."""
+    for url in urls:
+        if url.scheme in ("file", "sqlite") and url.path:
+            above = Path(url.path).parent
+            with suppress(OSError):  # opening the store tells what is wrong with it
+                for folder in (*reversed(above.parents), above):
+                    if not folder.exists():
+                        folder.mkdir(0o750)
+
+
+def _own_member(settings: Settings, worker: int) -> Settings:
+    """Two processes may not be the same static member of a group: each would throw the other one out."""
+    kafka = settings.kafka
+    if kafka.instance_id is None:
+        return settings
+    own = kafka.model_copy(update={"instance_id": f"{kafka.instance_id}-{worker}"})
+    return settings.model_copy(update={"kafka": own})
+
+
+def _factory(
+    table: dict[str, Callable[..., Awaitable[T]]], setting: str, urls: dict[str, SplitResult]
+) -> Callable[..., Awaitable[T]]:
+    """What opens the store that a URL names. Raises `ConfigError`."""
+    url = urls[setting]
+    _require_scheme(url, setting, list(table))
+    return partial(table[url.scheme], url)
+
+
+def _require_scheme(url: SplitResult, setting: str, schemes: list[str]) -> None:
+    if url.scheme not in schemes:
+        raise ConfigError(
+            setting, None, f"{url.geturl()!r}: a URL of {', '.join(f'{s}://' for s in schemes)} is needed"
+        )
+
+
+async def _opened(one: Late[T], refusing: Callable[[Late[T]], T], late: list[Late[Any]] | None) -> T:
+    """The store; where it is away, one that refuses until it is there, which is added to `late`. Without `late` that is
+    `DependencyUnavailable`."""
+    store = await one.first_try()
+    if store is not None:
+        return store
+    if late is None:
+        return one.get()
+    late.append(one)
+    return refusing(one)
+
+
+async def _close(store: BlobStore | EventLog | SearchIndex) -> None:
+    try:
+        await store.close()
+    except Exception as error:
+        logger.error("store did not close", error=error)
+
+
+def _path(url: SplitResult, setting: str) -> Path:
+    if url.netloc or not url.path.startswith("/"):
+        raise ConfigError(setting, None, f"{url.geturl()!r} is not of the form {url.scheme}:///path")
+    return Path(url.path)
+
+
+def _secret(file: Path | None, setting: str) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(setting, None, f"{file} cannot be read") from error
+
+
+async def _files(url: SplitResult, settings: Settings, clock: Clock, ingests: bool) -> BlobStore:
+    return await open_file_store(
+        _path(url, "storage.objects"),
+        fsync_workers=DEFAULT_FSYNC_WORKERS if ingests else 0,
+        low_water=settings.storage.low_water,
+    )
+
+
+async def _s3(url: SplitResult, settings: Settings, clock: Clock, ingests: bool) -> BlobStore:
+    from gantry.common.adapters.s3 import S3Bucket, open_s3_store  # its client libraries take 20 MB and half a second
+
+    if not url.netloc:
+        raise ConfigError("storage.objects", None, f"{url.geturl()!r} names no bucket: s3://BUCKET")
+    s3 = settings.s3
+    bucket = S3Bucket(
+        url.netloc,
+        url.path.strip("/"),
+        endpoint=s3.endpoint,
+        region=s3.region,
+        addressing=s3.addressing,
+        access_key=s3.access_key,
+        secret_key=_secret(s3.secret_key_file, "s3.secret_key_file"),
+        deadline=settings.storage.deadline,
+        connections=s3.connections,
+        part_size=s3.part_size,
+        parts_in_flight=s3.parts_in_flight,
+        encryption=s3.encryption,
+        kms_key=s3.kms_key,
+        create=s3.create_bucket,
+        tls=trusting(s3.ca) if s3.ca is not None else None,
+        ca_file=str(s3.ca) if s3.ca is not None else None,
+    )
+    return await open_s3_store(bucket, clock)
+
+
+async def _sqlite_log(url: SplitResult, settings: Settings, clock: Clock, objects: BlobStore) -> EventLog:
+    return await open_sqlite_log(_path(url, "storage.log"), clock, deadline=settings.storage.deadline)
+
+
+async def _kafka(url: SplitResult, settings: Settings, clock: Clock, objects: BlobStore) -> EventLog:
+    from gantry.common.adapters.kafka import KafkaCluster, open_kafka_log
+
+    if not url.netloc or "@" in url.netloc:
+        raise ConfigError("storage.log", None, "kafka://HOST:PORT,HOST:PORT/PREFIX is needed, without a password")
+    kafka = settings.kafka
+    cluster = KafkaCluster(
+        tuple(url.netloc.split(",")),
+        url.path.strip("/") or "gantry",
+        replication=kafka.replication,
+        min_insync=kafka.min_insync,
+        deadline=settings.storage.deadline,
+        max_event=kafka.max_event,
+        compression=kafka.compression,
+        session_timeout=kafka.session_timeout,
+        instance_id=kafka.instance_id,
+        tls=trusting(kafka.ca) if kafka.tls else None,
+        sasl=kafka.sasl,
+        username=kafka.username,
+        password=_secret(kafka.password_file, "kafka.password_file"),
+    )
+    return await open_kafka_log(cluster, clock, objects)
+
+
+async def _sqlite_index(url: SplitResult, settings: Settings, clock: Clock, any_index: bool) -> SearchIndex:
+    return await open_sqlite_index(_path(url, "storage.index"), searchable(settings))
+
+
+OBJECTS: dict[str, Callable[..., Awaitable[BlobStore]]] = {"file": _files, "s3": _s3}
+LOGS: dict[str, Callable[..., Awaitable[EventLog]]] = {"sqlite": _sqlite_log, "kafka": _kafka}
+
+
+async def _opensearch(url: SplitResult, settings: Settings, clock: Clock, any_index: bool) -> SearchIndex:
+    from gantry.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
+
+    if not url.netloc or "@" in url.netloc:
+        reason = "opensearch://HOST:PORT,HOST:PORT/PREFIX is needed, without a password"
+        raise ConfigError("storage.index", None, reason)
+    opensearch = settings.opensearch
+    cluster = OpenSearchCluster(
+        tuple(url.netloc.split(",")),
+        url.path.strip("/") or "gantry",
+        shards=opensearch.shards,
+        replicas=opensearch.replicas,
+        deadline=settings.storage.deadline,
+        connections=opensearch.connections,
+        tls=trusting(opensearch.ca) if opensearch.tls else None,
+        username=opensearch.username,
+        password=_secret(opensearch.password_file, "opensearch.password_file"),
+    )
+    return await open_opensearch_index(
+        cluster, clock, opensearch.keep_replaced, searchable(settings), any_version=any_index
+    )
+
+
+INDEXES: dict[str, Callable[..., Awaitable[SearchIndex]]] = {"sqlite": _sqlite_index, "opensearch": _opensearch}

@@ -1,0 +1,64 @@
+"""What the process and its machine have to say when they are asked: disks, certificates, build, lost log lines."""
+
+from __future__ import annotations
+
+import os
+import platform
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from prometheus_client import ProcessCollector
+
+from gantry.common.config.settings import Settings
+from gantry.common.config.tls import expiry_of
+from gantry.common.telemetry.logs import Lines
+from gantry.common.telemetry.metrics import Metrics
+
+
+class SystemMetrics:
+    """Brings them up to date; one per machine's processes that are told in one place."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Registers the process's own (`process_…`: CPU, memory, open files, start) beside ours."""
+        ProcessCollector(registry=metrics.registry)
+        self._settings = settings
+        self._metrics = metrics
+        self._dropped = 0
+        metrics.build_info.labels(_version(), platform.python_version()).set(1)
+
+    def refresh(self) -> None:
+        """Look again. May block for as long as a file system does: call it off the event loop."""
+        for store, folder in _folders(self._settings).items():
+            with suppress(OSError):
+                there = os.statvfs(folder)
+                self._metrics.disk_free_bytes.labels(store).set(there.f_bavail * there.f_frsize)
+                self._metrics.disk_size_bytes.labels(store).set(there.f_blocks * there.f_frsize)
+        tls = self._settings.tls
+        for setting, file in (("tls.certificate", tls.certificate), ("tls.ca", tls.ca)):
+            ends = expiry_of(file) if file is not None else None
+            if ends is not None:
+                self._metrics.certificate_expires_seconds.labels(setting).set(ends)
+        dropped = Lines.dropped
+        self._metrics.log_lines_dropped.inc(dropped - self._dropped)
+        self._dropped = dropped
+
+
+def _folders(settings: Settings) -> dict[str, Path]:
+    """Where the embedded stores lie, or would."""
+    urls = {"objects": settings.objects_url, "log": settings.log_url, "index": settings.index_url}
+    found: dict[str, Path] = {}
+    for store, url in urls.items():
+        parts = urlsplit(url)
+        if parts.scheme in ("file", "sqlite"):
+            path = Path(parts.path)
+            found[store] = path if path.is_dir() else path.parent
+    return found
+
+
+def _version() -> str:
+    try:
+        return version("gantry-dicom")
+    except PackageNotFoundError:
+        return "unknown"

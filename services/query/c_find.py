@@ -1,0 +1,89 @@
+"""C-FIND (PS3.4 C.4.1): decode, search, answer page by page at the peer's pace."""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections.abc import Generator
+
+from gantry.common.dicom.query.identifiers import decode_identifier
+from gantry.common.dicom.query.queries import compile_query, extended_of, lacks_patient, model_of
+from gantry.common.dimse import CommandField, Element
+from gantry.common.errors import GantryError, NotUnderstood
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.net import MemorySink, Request, Sink
+from gantry.common.ports.index import ReadIndex
+from gantry.common.statuses import CANCELLED, PENDING, PENDING_WARNING, SUCCESS, UNRECOGNISED_OPERATION
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.ul import Abilities
+from gantry.services.query.answers import Answers
+
+_MAX_IDENTIFIER = 8 << 20
+_AT_ONCE = 100
+"""Responses encoded and written together; between two such, C-CANCEL and other associations get their turn."""
+_NO_PATIENT = "no single PatientID was given: all patients were searched"
+"""What an Error Comment holds has 64 characters at most (PS3.7 annex E)."""
+
+
+class FindService:
+    """C-FIND SCP of the Patient Root, Study Root and Patient/Study Only models."""
+
+    def __init__(
+        self, abilities: Abilities, index: ReadIndex, ae_title: str, metrics: Metrics, *, strict: bool = False
+    ) -> None:
+        """`ae_title` is what Retrieve AE Title says where the association was not made to a title of its own. `strict`
+        refuses a search of the Patient Root that names no patient."""
+        self._strict = strict
+        self.abilities = abilities
+        self._index = index
+        self._ae_title = ae_title
+        self._metrics = metrics
+
+    def receive(self, request: Request) -> Sink:
+        return MemorySink(_MAX_IDENTIFIER)
+
+    async def perform(self, request: Request) -> None:
+        """Answer one C-FIND request. What is raised becomes the final status: A700H where the index is away, A900H or
+        C000H where the identifier is at fault."""
+        if request.command.field != CommandField.C_FIND_RQ:
+            await request.fail(UNRECOGNISED_OPERATION, "not a C-FIND request")
+            return
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        try:
+            status, comment = await self._answer(request)
+        except GantryError as error:
+            self._metrics.find_requests.labels(f"{error.dicom_status:04X}").inc()
+            raise
+        await request.respond(status, extra={Element.ERROR_COMMENT: comment} if comment else None)
+        self._metrics.find_requests.labels(f"{status:04X}").inc()
+        self._metrics.find_seconds.observe(clock() - begun)
+
+    async def _answer(self, request: Request) -> tuple[int, str]:
+        """Send the pending responses; the final status, and what was not done to the letter."""
+        context = request.context
+        model = model_of(context.abstract_syntax)
+        if model is None:
+            raise NotUnderstood("not a find sop class")
+        attributes = await self._index.attributes()
+        identifier = decode_identifier(request.data, context.transfer_syntax, attributes)
+        extended = extended_of(context.extended)
+        query = compile_query(identifier, model, DEFAULT_PARTITION, extended, attributes, strict=self._strict)
+        comment = _NO_PATIENT if not extended.relational and lacks_patient(identifier, model) else ""
+        answers = Answers(identifier, query, context.transfer_syntax, self._ae_title)
+        status = PENDING if answers.complete else PENDING_WARNING
+        async for page in self._index.find(query):
+            for start in range(0, len(page), _AT_ONCE):
+                await _turn()
+                if request.cancelled:
+                    return CANCELLED, comment
+                some = page[start : start + _AT_ONCE]
+                await request.respond_pending([answers.encode(document) for document in some], status)
+                self._metrics.find_responses.inc(len(some))
+        return CANCELLED if request.cancelled else SUCCESS, comment
+
+
+@types.coroutine
+def _turn() -> Generator[None, None, None]:
+    """Let whatever else is ready run first."""
+    yield

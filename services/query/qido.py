@@ -1,0 +1,162 @@
+"""QIDO-RS (PS3.18 10.6): the same search as C-FIND, in another language."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from gantry.common.dicom.model.json_writing import Attributes, keys_as_attributes, to_json
+from gantry.common.dicom.model.xml_writing import to_xml
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Document
+from gantry.common.dicom.query.queries import creators_of
+from gantry.common.dicom.query.timezones import in_zone
+from gantry.common.dicom.standard.tags import (
+    INSTANCE_AVAILABILITY,
+    RETRIEVE_URL,
+    SERIES_INSTANCE_UID,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+)
+from gantry.common.errors import NotUnderstood
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.index import ReadIndex
+from gantry.common.web.bodies import answer
+from gantry.common.web.capabilities import WADL, as_json, as_wadl
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.multipart import closing, content_type, part_head
+from gantry.common.web.negotiation import DICOM_JSON, DICOM_XML, JSON, Offer, choose, etag_matches, parse_accept
+from gantry.common.web.routes import BASE, Match, Resource
+from gantry.common.web.server import Handler
+from gantry.common.web.urls import accept_of, base_url
+from gantry.services.query.answers import ONLINE
+from gantry.services.query.qido_parameters import MORE, Search, cursor_of, search_of
+
+OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
+_COUNTED = {Level.STUDY: "studies", Level.SERIES: "series", Level.IMAGE: "instances"}
+_BOUNDARY = "gantry-result"
+"""Always the same, so that equal results have equal tags; XML does not hold it at the beginning of a line."""
+
+
+class SearchService:
+    """The six resources of PS3.18 table 10.6.1-1, and the number of matches of each."""
+
+    def __init__(self, index: ReadIndex, public_url: str | None) -> None:
+        """`public_url` is what clients call us by; without it, what each request called us by."""
+        self._index = index
+        self._public_url = public_url
+
+    def handlers(self) -> dict[Resource, Handler]:
+        """What the HTTP server is to answer with."""
+        searches = (Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES)
+        return {**dict.fromkeys(searches, self.search), Resource.CAPABILITIES: self.capabilities}
+
+    async def capabilities(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """What can be asked for, of all three roles."""
+        offer, _ = choose(parse_accept(accept_of(request)), (Offer(JSON), Offer(WADL)))
+        if offer.type == JSON:
+            return await answer(request, to_json(as_json()), JSON)
+        return await answer(request, as_wadl(f"{base_url(request, self._public_url)}{BASE}"), WADL)
+
+    async def search(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """Any of the six."""
+        search = search_of(match, list(request.query.items()), await self._index.attributes())
+        if match.count:
+            number = await self._count(search)
+            return await answer(request, to_json({"count": number}), JSON, _warnings(search.warnings))
+        offer, _ = choose(parse_accept(accept_of(request)), OFFERS)
+        try:
+            documents, more = await self._matches(search)
+        except NotUnderstood:
+            raise HttpProblem(400, "cursor is not of this search") from None
+        url = f"{base_url(request, self._public_url)}{BASE}"
+        # In a thread, so that thousands of matches leave the others their turn.
+        found = await asyncio.to_thread(lambda: [self._attributes(one, search, url) for one in documents])
+        headers = _warnings((*search.warnings, MORE) if more else search.warnings)
+        if more and documents:
+            headers["Link"] = f'<{_next(request, url, search, documents[-1])}>; rel="next"'
+        return await _said(request, found, offer, headers)
+
+    async def _matches(self, search: Search) -> tuple[list[Document], bool]:
+        """Those that are wanted, and whether there are more behind them."""
+        found: list[Document] = []
+        skip = search.offset
+        query = replace(search.query, limit=skip + search.limit + 1)
+        async for page in self._index.find(query, search.after):
+            found += page[skip:]
+            skip = max(0, skip - len(page))
+        return found[: search.limit], len(found) > search.limit
+
+    async def _count(self, search: Search) -> int:
+        if not search.query.conditions:
+            return (await self._index.count(DEFAULT_PARTITION))[_COUNTED[search.query.level]]
+        number = 0
+        async for page in self._index.find(search.query):
+            number += len(page)
+        return number
+
+    def _attributes(self, document: Document, search: Search, url: str) -> Attributes:
+        zone = search.query.zone
+        attributes = in_zone(document.attributes, zone) if zone else document.attributes
+        values: dict[int, Any] = {tag: attributes.get(tag, ()) for tag in search.returned}
+        values[INSTANCE_AVAILABILITY] = [ONLINE]
+        values[RETRIEVE_URL] = [url + _path(document)]
+        of = search.query.attributes
+        return keys_as_attributes(values | creators_of(values, of), of.vr_of)
+
+
+def _path(document: Document) -> str:
+    path = ""
+    for name, tag in (
+        ("studies", STUDY_INSTANCE_UID),
+        ("series", SERIES_INSTANCE_UID),
+        ("instances", SOP_INSTANCE_UID),
+    ):
+        uid = document.attributes.get(tag)
+        if uid:
+            path += f"/{name}/{uid[0]}"
+    return path
+
+
+def _next(request: web.BaseRequest, url: str, search: Search, last: Document) -> str:
+    """The URL that goes on behind the last match (RFC 8288)."""
+    kept = [(name, value) for name, value in request.query.items() if name not in ("cursor", "offset")]
+    path = request.rel_url.raw_path[len(BASE) :]
+    return f"{url}{path}?{urlencode([*kept, ('cursor', cursor_of(last.place))])}"
+
+
+def _warnings(texts: tuple[str, ...]) -> dict[str, str]:
+    """PS3.18 8.3.4.2, 8.3.4.4: what was not done as it was asked for."""
+    return {"Warning": ", ".join(f'299 gantry "{text}"' for text in texts)} if texts else {}
+
+
+async def _said(
+    request: web.BaseRequest, found: list[Attributes], offer: Offer, headers: dict[str, str]
+) -> web.StreamResponse:
+    """The answer, or 304 where the client has it already."""
+    if offer.multipart:
+        if not found:
+            return web.Response(status=204, headers=headers)  # a multipart body without parts is none
+        body = await asyncio.to_thread(lambda: b"".join(_parts(found)))
+        media_type = content_type(_BOUNDARY, DICOM_XML)
+    else:
+        body = await asyncio.to_thread(to_json, found)
+        media_type = offer.type
+    etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    headers |= {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if etag_matches(request.headers.get("If-None-Match", ""), etag):
+        return web.Response(status=304, headers=headers)
+    return await answer(request, body, media_type, headers)
+
+
+def _parts(found: list[Attributes]) -> Iterator[bytes]:
+    for number, attributes in enumerate(found):
+        yield part_head(_BOUNDARY, {"Content-Type": DICOM_XML}, first=not number)
+        yield to_xml(attributes)
+    yield closing(_BOUNDARY)

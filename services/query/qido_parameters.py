@@ -1,0 +1,239 @@
+"""A QIDO-RS request becomes a query (PS3.18 8.3.4, 10.6.1). Pure.
+
+The keys become the keys of an identifier, and the query is made of it as that of a C-FIND is.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gantry.common.dicom.query.attributes import STANDARD, UNIQUE_KEYS, AttributeTable, Level, keyword_of
+from gantry.common.dicom.query.identifiers import MAX_DEPTH, Identifier
+from gantry.common.dicom.query.matching import Cursor, Query
+from gantry.common.dicom.query.queries import Extended, Model, compile_query, is_creator, is_supported
+from gantry.common.dicom.standard.dictionary import TAGS
+from gantry.common.dicom.standard.tags import INSTANCE_AVAILABILITY, QUERY_RETRIEVE_LEVEL, RETRIEVE_URL
+from gantry.common.dicom.standard.vrs import vr_of
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.routes import Match, Resource
+
+MAX_LIMIT = 5000
+"""Matches of one answer; the rest by `offset` or, better, by `cursor`."""
+MAX_OFFSET = 100_000
+"""Matches that may be passed over: each costs as much as one that is shown."""
+MAX_PARAMETERS = 1000
+
+MORE = "There are additional results that can be requested."
+
+_LEVELS = {
+    Resource.SEARCH_STUDIES: Level.STUDY,
+    Resource.SEARCH_SERIES: Level.SERIES,
+    Resource.SEARCH_INSTANCES: Level.IMAGE,
+}
+_HEX = re.compile(r"[0-9A-Fa-f]{8}")
+_ONE_TEXT = frozenset((b"LT", b"ST", b"UT"))
+_OTHERS = frozenset(("accept", "charset"))
+_FLAGS = {
+    "fuzzymatching": "fuzzy_names",
+    "emptyvaluematching": "empty_values",
+    "multiplevaluematching": "multiple_values",
+}
+_ALWAYS = Extended(relational=True, combined_date_time=True, timezone=True)
+"""PS3.18 10.6.1: QIDO-RS is relational; the others are what a client means that names times with dates, or a zone."""
+
+# PS3.18 tables 10.6.3-3 to 10.6.3-5: what is returned without being asked for.
+_RETURNED = {
+    Level.STUDY: """StudyDate StudyTime AccessionNumber ModalitiesInStudy ReferringPhysicianName PatientName PatientID
+        PatientBirthDate PatientSex StudyInstanceUID StudyID StudyDescription NumberOfStudyRelatedSeries
+        NumberOfStudyRelatedInstances""",
+    Level.SERIES: """Modality SeriesDescription SeriesInstanceUID SeriesNumber NumberOfSeriesRelatedInstances
+        PerformedProcedureStepStartDate PerformedProcedureStepStartTime""",
+    Level.IMAGE: "SOPClassUID SOPInstanceUID InstanceNumber Rows Columns BitsAllocated NumberOfFrames",
+}
+RETURNED = {level: frozenset(TAGS[k] for k in words.split()) for level, words in _RETURNED.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is asked: the query without a limit, the tags of an answer, and which part of the matches is wanted."""
+
+    query: Query
+    returned: tuple[int, ...]
+    offset: int = 0
+    limit: int = MAX_LIMIT
+    after: Cursor = ()
+    warnings: tuple[str, ...] = ()
+
+
+def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: AttributeTable = STANDARD) -> Search:
+    """What is asked of an index with `attributes`. Raises `HttpProblem` 400 and `IdentifierError`."""
+    if len(parameters) > MAX_PARAMETERS:
+        raise HttpProblem(400, f"more than {MAX_PARAMETERS} parameters")
+    level = _LEVELS[match.resource]
+    keys = _Keys({QUERY_RETRIEVE_LEVEL: [level.value]})
+    extended = _ALWAYS
+    included: set[int] = set()
+    search = Search(Query(DEFAULT_PARTITION, level), ())
+    warnings: list[str] = []
+    for name, value in parameters:
+        if name == "includefield":
+            included |= _included(value, level, attributes)
+        elif name in _FLAGS:
+            extended = replace(extended, **{_FLAGS[name]: _flag(name, value)})
+        elif name == "limit":
+            search = replace(search, limit=min(_number(name, value), MAX_LIMIT))
+        elif name == "offset":
+            search = replace(search, offset=_offset(value))
+        elif name == "cursor":
+            search = replace(search, after=place_of(value))
+        elif not _is_attribute(name):
+            # PS3.18 8.3.4: what is not known is ignored. Viewers and caches add parameters of their own.
+            if name not in _OTHERS:
+                warnings.append(f"{_shown(name)} is no parameter and no attribute, and was ignored.")
+        else:
+            tag = keys.put(name, value)
+            if not is_supported(tag, level, attributes) and not is_creator(tag):
+                warnings.append(f"{keyword_of(tag)} is not supported as a key here, and was ignored.")
+    _put_path(keys.values, match)
+    query = compile_query(keys.identifier(), Model.STUDY_ROOT, DEFAULT_PARTITION, extended, attributes)
+    wanted = {tag for tag in (*keys.values, *included) if is_supported(tag, level, attributes)}
+    returned = wanted | _by_default(match, level)
+    return replace(
+        search,
+        query=query,
+        returned=tuple(sorted(returned - {QUERY_RETRIEVE_LEVEL, RETRIEVE_URL})),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+class _Keys:
+    """Keys of an identifier, or of an item in one, as they come."""
+
+    def __init__(self, values: dict[int, list[str]]) -> None:
+        self.values = values
+        self._items: dict[int, _Keys] = {}
+
+    def put(self, name: str, value: str) -> int:
+        """Add a value under the path that a parameter's name is (PS3.18 8.3.4.1); the tag that the path begins with."""
+        problem = f"{name[:64]!a} is no parameter, and no attribute"
+        parts = name.split(".", MAX_DEPTH + 1)
+        if len(parts) > MAX_DEPTH:
+            raise HttpProblem(400, f"{name[:64]!a} goes too deep")
+        tags = [tag_of(part, problem) for part in parts]
+        keys = self
+        for tag in tags[:-1]:
+            if vr_of(tag) != b"SQ":
+                raise HttpProblem(400, f"{name[:64]!a}: {keyword_of(tag)} is no sequence")
+            keys.values.setdefault(tag, [])
+            keys = keys._items.setdefault(tag, _Keys({}))
+        keys.values.setdefault(tags[-1], []).extend(_values(tags[-1], value))
+        return tags[0]
+
+    def identifier(self) -> Identifier:
+        return Identifier(self.values, items={tag: item.identifier() for tag, item in self._items.items()})
+
+
+def _is_attribute(name: str) -> bool:
+    """Whether the name of a parameter is, or begins like, the path of an attribute."""
+    first = name.partition(".")[0]
+    return _HEX.fullmatch(first) is not None or first in TAGS
+
+
+def _shown(name: str) -> str:
+    """A name that a client made up, as a header may hold it."""
+    return "".join([c if c.isalnum() and c.isascii() else "_" for c in name[:64]])
+
+
+def tag_of(name: str, problem: str) -> int:
+    """The tag that a keyword or eight hexadecimal digits name; of a dotted path (PS3.18 8.3.4.1) that of the sequence.
+    Raises `HttpProblem` 400 with `problem`."""
+    first = name.partition(".")[0]
+    if _HEX.fullmatch(first):
+        return int(first, 16)
+    tag = TAGS.get(first)
+    if tag is None:
+        raise HttpProblem(400, problem)
+    return int(tag)
+
+
+def _values(tag: int, value: str) -> list[str]:
+    """Several values are separated as in an identifier; UIDs, and codes, which have no commas, also by commas."""
+    vr = vr_of(tag)
+    if vr in _ONE_TEXT:
+        return [value]
+    if vr in (b"UI", b"CS"):
+        value = value.replace(",", "\\")
+    return [part.strip() for part in value.split("\\")]
+
+
+def _put_path(keys: dict[int, list[str]], match: Match) -> None:
+    """What the path names holds, whatever the parameters say."""
+    for level, uid in ((Level.STUDY, match.study), (Level.SERIES, match.series)):
+        if uid:
+            asked = [one for one in keys.get(UNIQUE_KEYS[level], []) if one]
+            if asked and uid not in asked:
+                raise HttpProblem(400, f"the {level.value.lower()} of the path is not among those of the parameters")
+            keys[UNIQUE_KEYS[level]] = [uid]
+
+
+def _included(value: str, level: Level, attributes: AttributeTable) -> set[int]:
+    found: set[int] = set()
+    for name in value.split(","):
+        if name.strip() == "all":
+            found |= {tag for tag in attributes.by_tag if is_supported(tag, level, attributes)}
+        elif name.strip():
+            found.add(tag_of(name.strip(), f"includefield names {name.strip()[:64]!a}, which is no attribute"))
+    return found
+
+
+def _by_default(match: Match, level: Level) -> set[int]:
+    """Of levels above that the path does not name, all that is returned for them (table 10.6.3-1); UIDs always."""
+    found = {INSTANCE_AVAILABILITY, *RETURNED[level]}
+    for above in (Level.STUDY, Level.SERIES):
+        if above.depth < level.depth:
+            found.add(UNIQUE_KEYS[above])
+            if not (match.study if above is Level.STUDY else match.series):
+                found |= RETURNED[above]
+    return found
+
+
+def _flag(name: str, value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise HttpProblem(400, f"{name} is neither true nor false")
+    return value.lower() == "true"
+
+
+def _number(name: str, value: str) -> int:
+    if not value.isascii() or not value.isdigit() or len(value) > 18:
+        raise HttpProblem(400, f"{name} is no number")
+    return int(value)
+
+
+def _offset(value: str) -> int:
+    offset = _number("offset", value)
+    if offset > MAX_OFFSET:
+        raise HttpProblem(400, f"offset is more than {MAX_OFFSET}: go on with the cursor of the answer before")
+    return offset
+
+
+def cursor_of(place: Cursor) -> str:
+    """A place in words that a URL can hold."""
+    return base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def place_of(cursor: str) -> Cursor:
+    """The place that a cursor stands for; "" begins. Raises `HttpProblem` 400."""
+    if not cursor:
+        return ()
+    try:
+        value = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, list) or not value or not all(isinstance(v, str | int) for v in value):
+        raise HttpProblem(400, "cursor is none of ours")
+    return tuple(value)

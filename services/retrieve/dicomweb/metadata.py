@@ -1,0 +1,138 @@
+"""Metadata of instances (PS3.18 10.4.1.1.2): the header as a document, with URIs where the bulk is.
+
+Documents are kept in memory up to a limit, without what clients call us by: that is put in as they go out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from gantry.common.dicom.model.json_writing import Attributes, BulkUri, attributes_of, name_of, named
+from gantry.common.dicom.model.series_cache import Texts
+from gantry.common.dicom.standard.tags import AVAILABLE_TRANSFER_SYNTAX_UID
+from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
+from gantry.common.ports.index import Location
+from gantry.services.retrieve.damage import Damaged
+from gantry.services.retrieve.reading import Head, Objects
+
+_BASE = f"gantry-{secrets.token_hex(16)}:"
+"""Stands for what clients call us by; of this process, so that no object can hold it."""
+PIECE = 2000
+"""Instances whose documents are in memory together."""
+"""PS3.6: Available Transfer Syntax UID."""
+
+
+class DocumentCache:
+    """Bytes by key, the longest unused leave first when there are more than `most` of them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._entries: OrderedDict[str, bytes] = OrderedDict()
+
+    def get(self, key: str) -> bytes | None:
+        """What was put, if it is still here."""
+        found = self._entries.get(key)
+        if found is not None:
+            self._entries.move_to_end(key)
+        return found
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep it; what is larger than a quarter of all is not kept."""
+        if len(value) * 4 > self._most or key in self._entries:
+            return
+        self._entries[key] = value
+        self._size += len(value)
+        while self._size > self._most:
+            _, gone = self._entries.popitem(last=False)
+            self._size -= len(gone)
+
+
+class Metadata:
+    """Makes the documents of instances."""
+
+    def __init__(self, objects: Objects, memory: int) -> None:
+        """`memory` in bytes."""
+        self._objects = objects
+        self._kept = DocumentCache(memory)
+
+    async def documents(self, locations: Sequence[Location], url: str, missed: list[Damaged]) -> AsyncIterator[bytes]:
+        """A JSON array of them in pieces, at least one; `url` is that of the DICOMweb service. What is damaged is left
+        out and appended to `missed`. Raises what reading raises otherwise."""
+        begun = False
+        for start in range(0, len(locations), PIECE):
+            documents = await self._documents(locations[start : start + PIECE], missed)
+            begin = b"[" if not start else b"," if begun and documents else b""
+            begun = begun or bool(documents)
+            end = b"]" if start + PIECE >= len(locations) else b""
+            yield b"".join([begin, b",".join(documents), end]).replace(_BASE.encode(), url.encode())
+
+    async def attributes(self, location: Location, url: str) -> Attributes:
+        """One as attributes, for other representations. Raises `Damaged`."""
+        return attributes_with(await self._objects.head(location), url)
+
+    async def _documents(self, locations: Sequence[Location], missed: list[Damaged]) -> list[bytes]:
+        found = {one.object_key: self._kept.get(one.object_key) for one in locations}
+        missing = [one for one in locations if found[one.object_key] is None]
+        texts = Texts()
+        async for group in self._objects.heads(missing):
+            heads = [head for head in group if isinstance(head, Head)]
+            missed += [head for head in group if isinstance(head, Damaged)]
+            # In a thread, so that a series of thousands leaves the others their turn.
+            made = await asyncio.to_thread(_documents, heads, texts)
+            for head, document in zip(heads, made, strict=True):
+                found[head.location.object_key] = document
+                self._kept.put(head.location.object_key, document)
+        texts_of = [found[one.object_key] for one in locations]
+        return [text for text in texts_of if text is not None]
+
+
+def _documents(heads: Sequence[Head], texts: Texts) -> list[bytes]:
+    return [_document(head, texts) for head in heads]
+
+
+def _document(head: Head, texts: Texts) -> bytes:
+    """What `attributes_with` gives, as text."""
+    uri = _uris(head, _BASE)
+    said = texts.attributes(head.header, encoding_of(head.location.transfer_syntax_uid), uri)
+    for tag, attribute in _beside(head, uri).items():
+        said[tag] = named(tag, attribute)
+    said.setdefault(AVAILABLE_TRANSFER_SYNTAX_UID, named(AVAILABLE_TRANSFER_SYNTAX_UID, _stored_in(head)))
+    return b"{%b}" % b",".join([said[tag] for tag in sorted(said)])
+
+
+def attributes_with(head: Head, url: str) -> Attributes:
+    """The document of one instance: its header, and what is bulk by URI."""
+    uri = _uris(head, url)
+    attributes = attributes_of(head.header, encoding_of(head.location.transfer_syntax_uid), uri)
+    for tag, attribute in _beside(head, uri).items():
+        attributes[name_of(tag)] = attribute
+    attributes.setdefault(name_of(AVAILABLE_TRANSFER_SYNTAX_UID), _stored_in(head))
+    return dict(sorted(attributes.items()))
+
+
+def _uris(head: Head, url: str) -> BulkUri:
+    place = instance_url(head.location, url)
+    return lambda path: f"{place}/bulkdata/{path}"
+
+
+def _beside(head: Head, uri: BulkUri) -> dict[int, dict[str, Any]]:
+    """What is not in the header: bulk, and pixel data."""
+    pixels = head.layout.pixel_data
+    bulk = [(one.tag, one.vr) for one in head.layout.bulk] + ([(pixels.tag, pixels.vr)] if pixels is not None else [])
+    return {tag: {"vr": vr, "BulkDataURI": uri(name_of(tag))} for tag, vr in bulk}
+
+
+def _stored_in(head: Head) -> dict[str, Any]:
+    """How it is stored, which the data set itself does not say."""
+    return {"vr": "UI", "Value": [head.location.transfer_syntax_uid]}
+
+
+def instance_url(location: Location, url: str) -> str:
+    """The URL of an instance below that of the service."""
+    series = f"{url}/studies/{location.study_instance_uid}/series/{location.series_instance_uid}"
+    return f"{series}/instances/{location.sop_instance_uid}"

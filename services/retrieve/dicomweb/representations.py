@@ -1,0 +1,54 @@
+"""Which transfer syntax goes out, and as which media type (PS3.18 8.7.3). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, TRANSFER_SYNTAXES, encoding_of
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.negotiation import MULTIPART, OCTETS, MediaRange
+from gantry.services.retrieve.dimse.contexts import UNCOMPRESSED, convertible
+
+
+def media_type_of(transfer_syntax: str) -> str:
+    """The media type of a compressed frame."""
+    known = TRANSFER_SYNTAXES.get(transfer_syntax)
+    return known.media_type or OCTETS if known is not None else OCTETS
+
+
+def object_syntax(stored: str, wanted: MediaRange) -> str | None:
+    """The transfer syntax in which an object goes out; None where the one asked for cannot be had. Explicit VR little
+    endian where none is asked for (8.7.3.5.2), or as it is stored where that cannot be made of it."""
+    asked = wanted.transfer_syntax
+    if asked in ("*", stored):
+        return stored
+    if not asked:
+        return EXPLICIT_LITTLE_ENDIAN if convertible(stored) else stored
+    return asked if asked in UNCOMPRESSED and convertible(stored) else None
+
+
+def frame_form(stored: str, accept: Sequence[MediaRange]) -> tuple[str, str, bool]:
+    """The media type and transfer syntax in which frames go out, and whether in parts. Raises `HttpProblem` 406."""
+    compressed = encoding_of(stored).encapsulated
+    own = media_type_of(stored) if compressed else OCTETS
+    for wanted in accept:
+        parts = wanted.type in (MULTIPART, "*/*", "multipart/*")
+        inner = wanted.inner if wanted.type != "*/*" and parts else "" if parts else wanted.type
+        if wanted.q <= 0:
+            continue
+        form = _form(stored, compressed, own, inner or OCTETS, wanted.transfer_syntax)
+        if form is not None:
+            return (*form, parts)
+    raise HttpProblem(406, f'we have {MULTIPART}; type="{OCTETS}" and type="{own}", in {stored} or uncompressed')
+
+
+def _form(stored: str, compressed: bool, own: str, inner: str, asked: str) -> tuple[str, str] | None:
+    if inner in (own, "*/*", f"{own.partition('/')[0]}/*") and inner != OCTETS and asked in ("", "*", stored):
+        return own, stored
+    if inner not in (OCTETS, "*/*", "application/*"):
+        return None
+    if asked == "*" or (compressed and asked == stored):
+        return OCTETS, stored if compressed else EXPLICIT_LITTLE_ENDIAN
+    if asked in ("", *UNCOMPRESSED, *([stored] if not compressed else [])):
+        return OCTETS, EXPLICIT_LITTLE_ENDIAN
+    return None

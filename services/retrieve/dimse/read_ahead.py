@@ -1,0 +1,97 @@
+"""Objects opened before their turn, within a budget of memory, so that a store's latency is paid once and not for each.
+
+A store reads the beginning of what is opened while nobody asks for it yet (`gantry.common.ports.blobs`), so to open is
+to read ahead. The peer's pace holds the reading back: what was opened is given out in its turn, and only then is there
+budget for more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from gantry.common.net import Source
+from gantry.common.ports.blobs import OPEN_AHEAD
+from gantry.common.ports.index import Location
+from gantry.common.ul import AcceptedContext
+from gantry.services.retrieve.budget import Budget, Unavailable
+
+Opened = tuple[Source, int]
+"""A source and how many bytes it gives."""
+
+Opener = Callable[[Location, AcceptedContext, bool], Awaitable[Opened]]
+"""Opens an object, ahead of its turn or in it."""
+
+_LEAST = 1 << 20
+_LEAST_OF_LONG = 4 << 20
+
+
+def cost(location: Location, context: AcceptedContext, budget: Budget) -> int:
+    """What an object counts for: its length, at least a megabyte, since it also holds a file or a request. A long one
+    keeps its connection to the store until it is read. How long a converted one becomes is not known, and the worker
+    processes are for all associations: two at once."""
+    if context.transfer_syntax != location.transfer_syntax_uid:
+        return budget.limit // 2
+    length = location.data_set_length
+    return max(length, _LEAST if length <= OPEN_AHEAD else _LEAST_OF_LONG)
+
+
+class ReadAhead:
+    """What one association has opened of the objects that it will send, by their place in the order."""
+
+    def __init__(self, opener: Opener, budget: Budget) -> None:
+        self._opener = opener
+        self._budget = budget
+        self._opening: dict[int, tuple[asyncio.Future[Opened], int]] = {}
+
+    def begin(self, place: int, location: Location, context: AcceptedContext) -> bool:
+        """Begin to open an object; False where the budget has no room for it."""
+        count = cost(location, context, self._budget)
+        if not self._budget.take(count):
+            return False
+        self._opening[place] = asyncio.ensure_future(self._opener(location, context, True)), count
+        return True
+
+    async def take(self, place: int, location: Location, context: AcceptedContext) -> Opened:
+        """The object whose turn it is, opened now where it was not before. Raises what opening it raised."""
+        if place not in self._opening:
+            return await self._opener(location, context, False)
+        opening, count = self._opening.pop(place)
+        try:
+            opened = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            self._abandon(opening, count)
+            raise
+        except Unavailable:
+            # There was no room for it ahead of its turn, which has come.
+            self._budget.give_back(count)
+            return await self._opener(location, context, False)
+        except BaseException:
+            self._budget.give_back(count)
+            raise
+        self._budget.give_back(count)
+        return opened
+
+    def close(self) -> None:
+        """Give back what was opened and not taken, without waiting for a store that does not answer."""
+        while self._opening:
+            self._abandon(*self._opening.popitem()[1])
+
+    def _abandon(self, opening: asyncio.Future[Opened], count: int) -> None:
+        """Nobody wants it any more: it counts until it is here and can be closed. An error is nobody's any more."""
+
+        def end(done: asyncio.Future[Opened]) -> None:
+            self._budget.give_back(count)
+            if not done.cancelled() and done.exception() is None:
+                task = asyncio.get_running_loop().create_task(_close(done.result()[0]))
+                _closing.add(task)
+                task.add_done_callback(_closing.discard)
+
+        opening.add_done_callback(end)
+
+
+_closing: set[asyncio.Task[None]] = set()
+
+
+async def _close(source: Source) -> None:
+    await source.close()

@@ -1,0 +1,144 @@
+"""The door passes DICOMweb on: real servers behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from ipaddress import ip_network
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from gantry.common.clock import SystemClock
+from gantry.common.web.access import Access, Tokens
+from gantry.common.web.bodies import BodyWriter, body_of
+from gantry.common.web.routes import Match, Resource
+from gantry.common.web.server import WebServer
+from gantry.services.frontdoor.backends import Backends
+from gantry.services.frontdoor.routing import Pool
+from gantry.services.frontdoor.web import Forwarder
+
+BIG = bytes(range(256)) * 40_000
+
+
+class Part:
+    """A process of one role."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.cancelled = asyncio.Event()
+
+    async def answer(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        headers = {
+            "X-Part": self.name,
+            "X-Seen-From": request.headers["X-Forwarded-For"],
+            "X-Host": request.headers["Host"],
+        }
+        if request.method == "POST":
+            count = 0
+            async for piece in body_of(request, 1 << 30, 5.0):
+                count += len(piece)
+            return web.Response(text=str(count), headers=headers)
+        if match.resource is Resource.METADATA:
+            out = BodyWriter(request, 5.0)
+            await out.begin(200, {"Content-Length": str(len(BIG))})
+            await out.write(BIG[:1000])
+            out.cut()
+            raise ConnectionResetError
+        if match.resource is Resource.BULK_DATA:
+            out = BodyWriter(request, 5.0)
+            await out.begin(200, {})
+            try:
+                while True:
+                    await out.write(BIG)
+            finally:
+                self.cancelled.set()
+        headers["ETag"] = '"1"'
+        status = 304 if request.headers.get("If-None-Match") == '"1"' else 200
+        return web.Response(status=status, body=b"" if status == 304 else BIG, headers=headers)
+
+
+class Street:
+    """A door, and what is behind it."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, Part] = {}
+        self.backends = Backends(5.0)
+        self.stack = AsyncExitStack()
+        self.forwarder = Forwarder(self.backends, SystemClock(), 1.0, 5.0)
+
+    async def open(self) -> aiohttp.ClientSession:
+        ports: dict[Pool, int] = {}
+        for pool in (Pool.INGEST, Pool.QUERY, Pool.RETRIEVE):
+            part = self.parts[pool.value] = Part(pool.value)
+            server = await self._server(dict.fromkeys(Resource, part.answer), [ip_network("127.0.0.1")])
+            ports[pool] = server.port
+        for pool, port in ports.items():
+            dead = ("127.0.0.1", 1)
+            self.backends.update(pool, [dead, ("127.0.0.1", port)])
+        self.stack.push_async_callback(self.forwarder.close)
+        door = await self._server(self.forwarder.handlers(), [])
+        session = aiohttp.ClientSession(f"http://127.0.0.1:{door.port}")
+        return await self.stack.enter_async_context(session)
+
+    async def _server(self, handlers: dict, trusted: list) -> WebServer:
+        server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None), trusted))
+        server.serve(handlers)
+        await server.start()
+        self.stack.push_async_callback(server.close)
+        return server
+
+
+@pytest.fixture
+async def street() -> AsyncIterator[Street]:
+    one = Street()
+    yield one
+    await one.stack.aclose()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "part"),
+    [("GET", "studies", "query"), ("GET", "studies/1.2", "retrieve"), ("POST", "studies/1.2", "ingest")],
+)
+async def test_request_goes_to_the_role_of_its_path_past_what_is_dead(
+    street: Street, method: str, path: str, part: str
+) -> None:
+    client = await street.open()
+    body = BIG if method == "POST" else None
+    async with client.request(method, f"/dicom-web/{path}", data=body) as response:
+        assert (response.status, response.headers["X-Part"]) == (200, part)
+        assert response.headers["X-Seen-From"] == "127.0.0.1"
+        assert response.headers["X-Host"] == f"127.0.0.1:{client._base_url.port}"  # type: ignore[union-attr]
+        assert await response.read() == (str(len(BIG)).encode() if method == "POST" else BIG)
+
+
+async def test_conditions_and_heads_pass(street: Street) -> None:
+    client = await street.open()
+    async with client.get("/dicom-web/studies", headers={"If-None-Match": '"1"'}) as response:
+        assert (response.status, await response.read()) == (304, b"")
+    async with client.head("/dicom-web/studies") as response:
+        assert (response.status, await response.read()) == (200, b"")
+
+
+async def test_nobody_there_is_503(street: Street) -> None:
+    client = await street.open()
+    street.backends.update(Pool.QUERY, [("127.0.0.1", 1)])
+    async with client.get("/dicom-web/studies") as response:
+        assert (response.status, response.headers["Retry-After"]) == (503, "5")
+
+
+async def test_client_sees_that_a_service_broke_off(street: Street) -> None:
+    client = await street.open()
+    with pytest.raises(aiohttp.ClientError):
+        async with client.get("/dicom-web/studies/1.2/metadata") as response:
+            await response.read()
+
+
+async def test_service_hears_that_the_client_has_gone(street: Street) -> None:
+    client = await street.open()
+    response = await client.get("/dicom-web/studies/1.2/series/1.3/instances/1.4/bulkdata/7FE00010")
+    await response.content.readexactly(1000)
+    response.close()
+    await asyncio.wait_for(street.parts["retrieve"].cancelled.wait(), 10)

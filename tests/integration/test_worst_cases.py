@@ -1,0 +1,101 @@
+"""Parsers of what peers and clients send, beside those of headers: work grows with the input, not with its square."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from gantry.common.dicom.query.matching import _pattern
+from gantry.common.dimse import Assembler
+from gantry.common.dimse.command import Command, CommandError
+from gantry.common.errors import GantryError
+from gantry.common.net.proxy import SIGNATURE, ProxyError, decode
+from gantry.common.ul import Fragment, PduError, UpperLayer
+from gantry.common.ul.pdu import decode_request
+from gantry.common.web.routes import Match, Resource
+from gantry.services.query.qido_parameters import place_of, search_of
+from gantry.services.retrieve.pixels.image import frame_numbers
+from gantry.services.retrieve.pixels.look import look_of
+from tests.support.wire import RELEASE_RQ, pdata, pdv, rq_bytes
+from tests.support.work import LINEAR, growth
+
+
+def _quietly(parse: Callable[[], object]) -> object:
+    try:
+        return parse()
+    except (GantryError, PduError, ProxyError, CommandError, ValueError):
+        return None
+
+
+def _request(items: bytes) -> bytes:
+    head = bytearray(rq_bytes()[:74])
+    head[2:6] = struct.pack(">I", 68 + len(items))
+    return bytes(head) + items
+
+
+def _user_information(sub_item: bytes, n: int) -> bytes:
+    body = sub_item * min(n, 65_000 // len(sub_item))
+    return b"\x50\0" + struct.pack(">H", len(body)) + body
+
+
+def _fed(stream: bytes, size: int) -> None:
+    ul = UpperLayer(requestor=False)
+    ul.connected()
+    for at in range(0, len(stream), size):
+        ul.feed(stream[at : at + size])
+
+
+def _assembled(count: int) -> None:
+    assembler = Assembler({1}, max_command=1 << 24)
+    assembler.feed([Fragment(1, True, False, memoryview(b"x")) for _ in range(count)])
+
+
+STUDIES = Match(Resource.SEARCH_STUDIES)
+CASES: dict[str, tuple[Callable[[int], Callable[[], object]], int]] = {
+    "items of an A-ASSOCIATE-RQ": (lambda n: lambda: decode_request(_request(b"\x99\0\0\0" * n)), 4_000),
+    "roles": (
+        lambda n: lambda: decode_request(_request(_user_information(b"\x54\0\0\x05\0\x011\1\1", n))),
+        800,
+    ),
+    "contexts": (
+        lambda n: lambda: decode_request(_request(b"\x20\0\0\x0e\1\0\0\0\x30\0\0\x011\x40\0\0\x012" * n)),
+        1_000,
+    ),
+    "transfer syntaxes of a context": (
+        lambda n: (
+            lambda: decode_request(
+                _request(b"\x20\0" + struct.pack(">H", 9 + 5 * n) + b"\1\0\0\0\x30\0\0\x011" + b"\x40\0\0\x012" * n)
+            )
+        ),
+        1_500,
+    ),
+    "PDUs of one byte": (lambda n: lambda: _fed(RELEASE_RQ * n, 1), 2_000),
+    "PDVs of nothing": (lambda n: lambda: _fed(pdata(*[pdv(1, 0, b"")] * n), 1 << 16), 2_000),
+    "fragments of a command": (lambda n: lambda: _assembled(n), 3_000),
+    "elements of a command": (
+        lambda n: lambda: Command.decode(b"\0\0\x10\x01\2\0\0\0\1\0" * n),
+        1_000,
+    ),
+    "TLVs of the PROXY protocol": (
+        lambda n: lambda: decode(SIGNATURE + b"\x21\x11" + struct.pack(">H", 12 + 3 * n) + bytes(12) + b"\x01\0\0" * n),
+        150,
+    ),
+    "asterisks of a pattern": (lambda n: lambda: _pattern("*a" * 20).match("a" * n + "b"), 10_000),
+    "question marks of a pattern": (lambda n: lambda: _pattern("*??????????x").match("a" * n), 10_000),
+    "parameters of a search": (lambda n: lambda: search_of(STUDIES, [("PatientID", "x")] * n), 100),
+    "values of a parameter": (lambda n: lambda: search_of(STUDIES, [("StudyInstanceUID", "1.2," * n)]), 500),
+    "fields of includefield": (lambda n: lambda: search_of(STUDIES, [("includefield", "PatientID," * n)]), 1_000),
+    "cursor": (lambda n: lambda: place_of("W1t" * n), 2_000),
+    "window": (lambda n: lambda: look_of("1," * n, None), 5_000),
+    "numbers of a window": (lambda n: lambda: look_of("1" * n + ",1", None), 5_000),
+    "viewport": (lambda n: lambda: look_of(None, "1" * n + "," + "1" * n), 5_000),
+    "list of frames": (lambda n: lambda: frame_numbers("1," * n), 1_000),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_work_of_a_parser_is_linear_in_what_it_is_given(name: str) -> None:
+    of, n = CASES[name]
+    assert growth(lambda size: lambda: _quietly(of(size)), n) < LINEAR
