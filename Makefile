@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ohif demo servers test lint check bench lock format clean docs peers release coverage
+.PHONY: help setup run ohif axe pictures demo servers test lint check bench lock format clean docs peers release coverage
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,12 @@ run: setup ## start every role on embedded stores under ./var, with ./gantry.yam
 ohif:
 	@sh deploy/ohif.sh >/dev/null || true
 
+axe:
+	@sh deploy/axe.sh >/dev/null || true
+
+pictures: setup ohif ## take the pictures of docs/page.md anew
+	@GANTRY_PICTURES=docs/images $(PY) -m pytest -q tests/e2e/test_viewer_pictures.py
+
 demo: setup ## store, find, get, move and commit real files against a temporary archive
 	@.venv/bin/gantry demo
 
@@ -26,7 +32,7 @@ peers:
 servers:
 	@sh deploy/images/servers.sh
 
-test: setup peers servers ohif ## all tests, with foreign peers and real servers (see docs/testing.md)
+test: setup peers servers ohif axe ## all tests, with foreign peers and real servers (see docs/testing.md)
 	@$(PY) -m tests.support.rerun
 
 lint: setup

@@ -74,7 +74,13 @@ def project(tmp_path: Path) -> Path:
 def test_wheel_adds_one_name(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"gantry"}
-    for needed in ("py.typed", "testing/plugin.py", "services/query/viewer/index.html", "common/ul/states.py"):
+    for needed in (
+        "py.typed",
+        "testing/plugin.py",
+        "services/query/viewer/index.html",
+        "services/query/viewer/page/app.js",
+        "common/ul/states.py",
+    ):
         assert f"gantry/{needed}" in names
 
 

@@ -7,13 +7,19 @@ import base64
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+
+_MODIFIERS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
+_CODES = {"Enter": 13, "Escape": 27, "Space": 32, "Tab": 9, "PageUp": 33, "PageDown": 34, "End": 35, "Home": 36} | {
+    f"Arrow{name}": code for name, code in (("Left", 37), ("Up", 38), ("Right", 39), ("Down", 40))
+}
 
 
 def chromium() -> str:
@@ -33,6 +39,8 @@ class Page:
         self._numbers = iter(range(1, 1 << 30))
         self.errors: list[str] = []
         """What the console said was an error, what was thrown, and what could not be loaded."""
+        self._stand_ins: list[tuple[str, Callable[[str, str, str], tuple[int, str, str]]]] = []
+        self._replies: list[asyncio.Task[None]] = []
         self.asked: list[str] = []
         """The URLs that were requested."""
 
@@ -55,6 +63,8 @@ class Page:
             self.errors.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
         elif method == "Network.requestWillBeSent":
             self.asked.append(told["request"]["url"])
+        elif method == "Fetch.requestPaused":
+            self._replies.append(asyncio.create_task(self._reply(told)))
 
     async def do(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command; what it gives."""
@@ -87,13 +97,104 @@ class Page:
         await self.do("Page.navigate", url=url)
         await self.until("document.readyState === 'complete'")
 
+    async def reload(self) -> None:
+        await self.evaluate("window.before = true")
+        await self.do("Page.reload")
+        await self.until("!window.before && document.readyState === 'complete'")
+
     async def type(self, selector: str, text: str) -> None:
         await self.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
         await self.do("Input.insertText", text=text)
 
-    async def press(self, key: str) -> None:
-        for kind in ("keyDown", "keyUp"):
-            await self.do("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+    async def press(self, *keys: str) -> None:
+        """Keys one after another, with what they do by themselves: "a", "Enter", "Shift+ArrowDown"."""
+        for key in keys:
+            *modifiers, name = key.split("+") if len(key) > 1 else [key]
+            typed = {"Enter": "\r", "Space": " "}.get(name, name if len(name) == 1 else "")
+            shown = " " if name == "Space" else name
+            about = {"key": shown, "code": name, "modifiers": sum(_MODIFIERS[one] for one in modifiers)}
+            about["windowsVirtualKeyCode"] = _CODES.get(name, ord(name[0].upper()) if len(name) == 1 else 0)
+            await self.do("Input.dispatchKeyEvent", type="keyDown", **about, **({"text": typed} if typed else {}))
+            await self.do("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    async def middle(self, selector: str) -> tuple[float, float]:
+        """Where an element is, once it is there."""
+        box = await self.until(
+            f"(e => e && (b => b.width && [b.x + b.width / 2, b.y + b.height / 2])(e.getBoundingClientRect()))"
+            f"(document.querySelector({json.dumps(selector)}))"
+        )
+        return box[0], box[1]
+
+    async def click(self, selector: str, *, button: str = "left", count: int = 1) -> None:
+        """A click of the mouse into the middle of an element."""
+        x, y = await self.middle(selector)
+        for kind in ("mousePressed", "mouseReleased"):
+            await self.do("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=count)
+
+    async def press_button(self, words: str, of: str = "button") -> None:
+        """Click the control that says so, as a screen reader does."""
+        await self.until(
+            f"(e => e && (e.click(), true))([...document.querySelectorAll({json.dumps(of)})]"
+            f".find(e => e.textContent === {json.dumps(words)}))"
+        )
+
+    async def drag(self, selector: str, by: tuple[float, float], steps: int = 6) -> None:
+        """The mouse over an element, with its button down."""
+        x, y = await self.middle(selector)
+        await self.do("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1)
+        for step in range(1, steps + 1):
+            at = {"x": x + by[0] * step / steps, "y": y + by[1] * step / steps}
+            await self.do("Input.dispatchMouseEvent", type="mouseMoved", button="left", buttons=1, **at)
+        await self.do("Input.dispatchMouseEvent", type="mouseReleased", button="left", clickCount=1, **at)
+
+    async def wheel(self, selector: str, down: float) -> None:
+        x, y = await self.middle(selector)
+        await self.do("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=down)
+
+    async def tap(self, selector: str) -> None:
+        """A finger."""
+        x, y = await self.middle(selector)
+        await self.do("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        await self.do("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    async def swipe(self, selector: str, down: float, steps: int = 8) -> None:
+        """A finger over an element."""
+        x, y = await self.middle(selector)
+        await self.do("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        for step in range(1, steps + 1):
+            points = [{"x": x, "y": y + down * step / steps}]
+            await self.do("Input.dispatchTouchEvent", type="touchMove", touchPoints=points)
+        await self.do("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        await asyncio.sleep(0.4)  # the browser takes a tap that comes at once for a part of the swipe
+
+    async def theme(self, name: str) -> None:
+        """What the system prefers: "light" or "dark"."""
+        await self.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+
+    async def downloads(self, folder: Path) -> None:
+        """Let downloads go into a folder."""
+        await self.do("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
+    async def stand_in(self, pattern: str, reply: Callable[[str, str, str], tuple[int, str, str]]) -> None:
+        """Answer requests of a URL pattern in the archive's place, with what `reply(method, url, body)` gives: status,
+        type and body."""
+        self._stand_ins.append((pattern, reply))
+        await self.do("Fetch.enable", patterns=[{"urlPattern": known} for known, _ in self._stand_ins])
+
+    async def _reply(self, told: dict[str, Any]) -> None:
+        request = told["request"]
+        for pattern, reply in self._stand_ins:
+            if fnmatch(request["url"], pattern):
+                status, media_type, body = reply(request["method"], request["url"], request.get("postData", ""))
+                await self.do(
+                    "Fetch.fulfillRequest",
+                    requestId=told["requestId"],
+                    responseCode=status,
+                    responseHeaders=[{"name": "Content-Type", "value": media_type}],
+                    body=base64.b64encode(body.encode()).decode(),
+                )
+                return
+        await self.do("Fetch.continueRequest", requestId=told["requestId"])
 
     async def choose_files(self, selector: str, files: Sequence[Path]) -> None:
         """Put files into an input, as if chosen."""
@@ -105,6 +206,7 @@ class Page:
         await self.do(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
         )
+        await self.do("Emulation.setTouchEmulationEnabled", enabled=phone, maxTouchPoints=5 if phone else 1)
 
     async def screenshot(self, path: Path) -> bytes:
         """A PNG of what is seen."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2s
 from pathlib import Path
 
 from gantry.common.dicom.standard.dictionary import DICTIONARY
+from gantry.common.dicom.standard.sop_classes import STORAGE_SOP_CLASSES
 from gantry.common.web.routes import BASE
 
 _HERE = Path(__file__).parent
-_PAGE = {"": "index.html", "viewer/viewer.css": "viewer.css", "viewer/viewer.js": "viewer.js"}
+_SCRIPTS = _HERE / "page"
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -38,14 +40,16 @@ _OHIF_POLICY = (
     "img-src 'self' blob: data:; font-src 'self' data:; media-src 'self' blob:; connect-src 'self' blob: data:; "
     "worker-src 'self' blob:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
 )
+_SPACES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _MISSING = "OHIF is not installed: run deploy/ohif.sh (it needs npm), or see docs/dicomweb.md"
 _OHIF_CONFIG = {
     "name": "gantry",
     "routerBasename": "/ohif",
     "extensions": [],
     "modes": [],
-    "customizationService": {},
-    "showStudyList": True,
+    # No tour, and no study list of its own: "back" is ours (page/ohif-back.js).
+    "customizationService": [{"ohif.tours": {"$set": []}}],
+    "showStudyList": False,
     "maxNumberOfWebWorkers": 3,
     "showWarningMessageForCrossOrigin": False,
     "showCPUFallbackMessage": True,
@@ -94,8 +98,9 @@ class Served:
 def page_file(path: str, ohif: Path | None, ae_title: str = "", port: int = 0) -> Served | None:
     """The file of a path below /, without the slash before it; None where there is none. `ohif` is where OHIF is;
     `ae_title` and `port` are whom modalities call, for an archive that nobody has sent to yet."""
-    if path in _PAGE:
-        return _served((_HERE / _PAGE[path]).read_bytes(), Path(_PAGE[path]).suffix, _PAGE_POLICY)
+    file = _page_files().get(path)
+    if file is not None:
+        return _served(file.read_bytes(), file.suffix, _PAGE_POLICY)
     if path == "viewer/config.json":
         there = _installed(ohif)
         config = {"ohif": there, "reason": "" if there else _MISSING, "aeTitle": ae_title, "port": port}
@@ -111,7 +116,8 @@ def ohif_file(path: str, ohif: Path | None) -> Served | None:
     if ohif is None or not _installed(ohif):
         return None
     if path == "app-config.js":
-        return _served(f"window.config = {json.dumps(_OHIF_CONFIG)};\n".encode(), ".js", _OHIF_POLICY, isolated=True)
+        config = f"window.config = {json.dumps(_OHIF_CONFIG)};\n".encode() + (_SCRIPTS / "ohif-back.js").read_bytes()
+        return _served(config, ".js", _OHIF_POLICY, isolated=True)
     if Path(path).suffix not in _TYPES:
         path = "index.html"
     try:
@@ -121,6 +127,13 @@ def ohif_file(path: str, ohif: Path | None) -> Served | None:
         return _served(file.read_bytes(), file.suffix, _OHIF_POLICY, isolated=True)
     except (OSError, ValueError):  # a name that no file can have
         return None
+
+
+@cache
+def _page_files() -> dict[str, Path]:
+    """The page, and the scripts, styles and icons beside it, by path. Only what lies in that one folder is served."""
+    below = {f"viewer/page/{file.name}": file for file in _SCRIPTS.iterdir() if file.suffix in (".js", ".css", ".svg")}
+    return {"": _HERE / "index.html", **below}
 
 
 def _installed(ohif: Path | None) -> bool:
@@ -133,6 +146,7 @@ def _served(content: bytes, suffix: str, policy: str, *, isolated: bool = False)
 
 @cache
 def _dictionary() -> bytes:
-    """Names of standard attributes by tag (PS3.6), for headers."""
+    """Names of standard attributes by tag, and of storage SOP classes by UID (PS3.6)."""
     names = {f"{tag:08X}": entry[2] for tag, entry in DICTIONARY.items()}
+    names |= {uid: _SPACES.sub(" ", keyword) for keyword, uid in STORAGE_SOP_CLASSES.items()}
     return json.dumps(names, separators=(",", ":")).encode()

@@ -23,6 +23,8 @@ class Page:
         self._called = ae_title, port
 
     async def __call__(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        if match.rest == ("ohif",):
+            return web.Response(status=302, headers={"Location": "/"})  # OHIF has no list of its own here
         found = await asyncio.to_thread(self._find, match.rest)
         if found is None:
             raise HttpProblem(404, "no such page")

@@ -13,7 +13,7 @@ from gantry.common.web.routes import Resource, find, is_page
 HERE = {"Host": "localhost:8080"}
 
 
-@pytest.mark.parametrize("path", ["/", "/viewer/viewer.js", "/ohif", "/ohif/", "/ohif/viewer"])
+@pytest.mark.parametrize("path", ["/", "/viewer/page/app.js", "/ohif", "/ohif/", "/ohif/viewer"])
 def test_the_paths_of_pages_are_found(path: str) -> None:
     assert is_page(path)
     assert find("GET", path).resource is Resource.PAGE

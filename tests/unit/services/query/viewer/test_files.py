@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -10,7 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import gantry.services.query.viewer
 from gantry.services.query.viewer.files import ohif_file, page_file
+
+SCRIPTS = sorted((Path(gantry.services.query.viewer.__file__).parent / "page").glob("*.js"))
 
 
 @pytest.fixture
@@ -27,8 +31,9 @@ def ohif(tmp_path: Path) -> Path:
     ("path", "type_"),
     [
         ("", "text/html; charset=utf-8"),
-        ("viewer/viewer.js", "text/javascript; charset=utf-8"),
-        ("viewer/viewer.css", "text/css; charset=utf-8"),
+        ("viewer/page/app.js", "text/javascript; charset=utf-8"),
+        ("viewer/page/tokens.css", "text/css; charset=utf-8"),
+        ("viewer/page/icon.svg", "image/svg+xml"),
         ("viewer/dictionary.json", "application/json"),
         ("viewer/config.json", "application/json"),
     ],
@@ -43,14 +48,32 @@ def test_the_page_and_what_it_needs_is_served(path: str, type_: str) -> None:
 
 def test_the_page_asks_nothing_of_anybody_else_and_has_no_script_of_its_own() -> None:
     page = page_file("", None)
-    script = page_file("viewer/viewer.js", None)
     assert page is not None
-    assert script is not None
-    for content in (page.content.decode(), script.content.decode()):
-        assert not re.search(r"https?:|//[a-z]+\.", content)
-        assert "innerHTML" not in content
-        assert "eval(" not in content
+    for content in (page.content.decode(), *(file.read_text() for file in SCRIPTS)):
+        code = re.sub(r"^\s*//.*$", "", content, flags=re.MULTILINE).replace("http://www.w3.org/2000/svg", "")
+        assert not re.search(r"https?:|['\"`]//[a-z]", code)
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", code)
     assert re.findall(r"<script(?![^>]* src=)[^>]*>| on[a-z]+=|style=", page.content.decode()) == []
+
+
+def test_the_page_names_all_of_its_modules_so_that_they_come_at_once() -> None:
+    page = page_file("", None)
+    assert page is not None
+    named = re.findall(r'<link rel="modulepreload" href="/viewer/page/([^"]+)">', page.content.decode())
+    alone = {"app.js", "early.js", "ohif-back.js"}
+    assert named == sorted(file.name for file in SCRIPTS if file.name not in alone)
+
+
+def test_its_scripts_are_small() -> None:
+    """PAGE.md: under 80 KB, compressed."""
+    assert sum(len(gzip.compress(file.read_bytes())) for file in SCRIPTS) < 80_000
+    for file in SCRIPTS:
+        assert len(file.read_text().splitlines()) < 400, file.name
+
+
+def test_what_lies_beside_the_page_is_not_served() -> None:
+    for path in ("page/", "page/../files.py", "files.py", "page/nothing.js", "index.html", "page/../index.html"):
+        assert page_file(f"viewer/{path}", None) is None
 
 
 def test_the_page_is_told_whether_ohif_is_there(ohif: Path) -> None:
@@ -66,7 +89,9 @@ def test_the_page_is_told_whether_ohif_is_there(ohif: Path) -> None:
 def test_names_are_those_of_the_standard() -> None:
     served = page_file("viewer/dictionary.json", None)
     assert served is not None
-    assert json.loads(served.content)["00100010"] == "Patient's Name"
+    names = json.loads(served.content)
+    assert names["00100010"] == "Patient's Name"
+    assert names["1.2.840.10008.5.1.4.1.1.2"] == "CT Image Storage"
 
 
 def test_a_path_of_ohifs_own_is_its_page(ohif: Path) -> None:
@@ -80,7 +105,11 @@ def test_a_path_of_ohifs_own_is_its_page(ohif: Path) -> None:
 def test_ohif_is_configured_for_this_archive(ohif: Path) -> None:
     served = ohif_file("app-config.js", ohif)
     assert served is not None
-    config = json.loads(served.content.decode().removeprefix("window.config = ").rstrip(";\n"))
+    first, script = served.content.decode().split("\n", 1)
+    config = json.loads(first.removeprefix("window.config = ").rstrip(";"))
+    assert config["customizationService"] == [{"ohif.tours": {"$set": []}}]
+    assert not config["showStudyList"]
+    assert "href: list" in script
     source = config["dataSources"][0]["configuration"]
     assert [source[name] for name in ("qidoRoot", "wadoRoot", "wadoUriRoot")] == ["/dicom-web", "/dicom-web", "/wado"]
 

@@ -1,0 +1,134 @@
+// What is asked of the archive: its DICOMweb, its settings for this page, and its token where it wants one.
+
+export const BASE = "/dicom-web";
+const JSON_TYPE = "application/dicom+json";
+
+// An answer that is no success; `message` is the archive's own line.
+export class ArchiveError extends Error {
+  constructor(status, message) {
+    super(message || `the archive answered with status ${status}`);
+    this.status = status;
+  }
+}
+
+let askForToken = null;
+let asking = null;
+
+export function token() {
+  return sessionStorage.getItem("token") || "";
+}
+
+// `dialog(wrong)` resolves to a token; `wrong` tells whether one was refused.
+export function onTokenNeeded(dialog) {
+  askForToken = dialog;
+}
+
+export function signOut() {
+  sessionStorage.removeItem("token");
+}
+
+export function authorization() {
+  return token() ? { Authorization: `Bearer ${token()}` } : {};
+}
+
+async function newToken() {
+  // All who wait for a token wait for the same dialog.
+  asking ??= askForToken(Boolean(token())).then((given) => sessionStorage.setItem("token", given)).finally(() => { asking = null; });
+  await asking;
+}
+
+// The answer to what `early.js` asked for already, once.
+async function early(path) {
+  const asked = window.early;
+  if (asked?.url !== path) return null;
+  window.early = null;
+  return asked.answer;
+}
+
+// The answer to a request that is a success. Raises `ArchiveError`, and an `AbortError` where `signal` says so.
+export async function ask(path, { accept = JSON_TYPE, signal, method = "GET", body, type } = {}) {
+  const before = token();
+  const headers = { Accept: accept, ...(type ? { "Content-Type": type } : {}), ...authorization() };
+  let response;
+  try {
+    response = (await early(path)) || (await fetch(path, { headers, signal, method, body }));
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ArchiveError(0, "the archive cannot be reached");
+  }
+  if (response.status === 401) {
+    if (token() === before) await newToken();
+    return ask(path, { accept, signal, method, body, type });
+  }
+  if (!response.ok) throw new ArchiveError(response.status, (await response.text()).trim().slice(0, 300));
+  return response;
+}
+
+// The request of an upload met a 401: ask once for all.
+export async function tokenAgain(before) {
+  if (token() === before) await newToken();
+}
+
+export async function askJson(path, options = {}) {
+  const response = await ask(path, { accept: "application/json", ...options });
+  return response.status === 204 ? null : response.json();
+}
+
+// One page of a search: its items, the address of the next page, and what the archive did not do as it was asked.
+export async function search(path, signal) {
+  const response = await ask(path, { signal });
+  const link = /<([^>]+)>\s*;\s*rel="?next"?/.exec(response.headers.get("Link") || "");
+  const url = link && new URL(link[1], location.href);
+  return {
+    items: response.status === 204 ? [] : await response.json(),
+    next: url ? url.pathname + url.search : "",
+    warning: response.headers.get("Warning") || "",
+  };
+}
+
+// All items of a search.
+export async function searchAll(path, signal) {
+  const found = [];
+  for (let next = path; next;) {
+    const page = await search(next, signal);
+    found.push(...page.items);
+    next = page.items.length ? page.next : "";
+  }
+  return found;
+}
+
+export function studyPath(uid) {
+  return `${BASE}/studies/${encodeURIComponent(uid)}`;
+}
+
+// The viewer's own address for some studies; `back` is the address of the list they were chosen in.
+export function viewerUrl(uids, back) {
+  const asked = new URLSearchParams({ StudyInstanceUIDs: uids.join(","), list: back });
+  if (token()) asked.set("token", token());
+  return `/ohif/viewer?${asked}`;
+}
+
+// Whether an error says that the archive does not have this service.
+export function isAbsent(error) {
+  return error instanceof ArchiveError && [404, 405, 501].includes(error.status);
+}
+
+const cache = new Map();
+
+async function once(path) {
+  if (!cache.has(path)) cache.set(path, askJson(path).catch((error) => { cache.delete(path); throw error; }));
+  return cache.get(path);
+}
+
+export const pageSettings = () => once("/viewer/config.json");
+export const dictionary = () => once("/viewer/dictionary.json");
+
+// Where studies can be sent: [{aeTitle, description}], or null where the archive does not offer it.
+export async function destinations() {
+  try {
+    return await askJson(`${BASE}/destinations`);
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
+  }
+}

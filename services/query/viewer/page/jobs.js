@@ -1,0 +1,104 @@
+// What takes a while: uploads, downloads, transfers. Each is a line in the tray, with its progress and how it ended.
+
+import { h, say } from "./dom.js";
+import { icon } from "./icons.js";
+
+const jobs = new Set();
+let tray = null;
+const SYMBOLS = { busy: "busy", done: "check", warning: "warning", failed: "error", cancelled: "close" };
+const MOST_LINES = 300;
+
+// A job: `title`; `note` says how far it is; `part` is from 0 to 1, or null where nobody knows; `state` is one of
+// SYMBOLS; `lines` are {name, state, note}; `cancel` ends it.
+export class Job {
+  constructor(title, cancel = null) {
+    Object.assign(this, { title, cancel, note: "", part: null, state: "busy", lines: [] });
+    jobs.add(this);
+    tray?.draw();
+  }
+
+  set(parts) {
+    Object.assign(this, parts);
+    tray?.soon();
+  }
+
+  end(state, note) {
+    this.set({ state, note, cancel: null, part: 1 });
+  }
+}
+
+class JobTray extends HTMLElement {
+  connectedCallback() {
+    tray = this;
+    this.lines = new Map();
+    this.setAttribute("role", "region");
+    this.setAttribute("aria-label", "Transfers");
+    this.draw();
+  }
+
+  soon() {
+    this.asked ||= setTimeout(() => {
+      this.asked = 0;
+      this.draw();
+    }, 60);
+  }
+
+  draw() {
+    this.hidden = !jobs.size;
+    for (const [job, line] of this.lines) {
+      if (jobs.has(job)) continue;
+      line.remove();
+      this.lines.delete(job);
+    }
+    for (const job of jobs) {
+      if (!this.lines.has(job)) {
+        this.lines.set(job, this.make(job));
+        this.append(this.lines.get(job));
+      }
+      this.fill(job, this.lines.get(job));
+    }
+  }
+
+  make(job) {
+    const close = h("button", { type: "button", class: "plain", onclick: () => (job.cancel ? job.cancel() : this.dismiss(job)) });
+    const bar = h("progress", { max: 1, "aria-label": job.title });
+    return h("section", { class: "job" }, h("span", { class: "symbol" }), h("div", { class: "job-text" }, h("strong", {}, job.title), h("p", { role: "status" })), close, bar,
+      h("details", { hidden: true }, h("summary", {}, "By file"), h("ul", {})));
+  }
+
+  fill(job, line) {
+    const [symbol, words, button, bar, details] = line.children;
+    if (line.dataset.state !== job.state) symbol.replaceChildren(icon(SYMBOLS[job.state]));
+    line.dataset.state = job.state;
+    say(words.lastChild, job.note);
+    const act = job.cancel ? "Cancel" : "Dismiss";
+    button.setAttribute("aria-label", `${act}: ${job.title}`);
+    if (button.textContent !== act) say(button, act);
+    if (job.part === null) bar.removeAttribute("value");
+    else bar.value = job.part;
+    details.hidden = !job.lines.length;
+    if (job.lines.some((one) => one.state === "failed") && !details.dataset.shown) {
+      details.open = true;
+      details.dataset.shown = "yes";
+    }
+    this.fillLines(job, details.lastChild);
+  }
+
+  // Problems first, and no more lines than somebody reads.
+  fillLines(job, element) {
+    const shown = [...job.lines.filter((one) => one.state === "failed"), ...job.lines.filter((one) => one.state !== "failed")].slice(0, MOST_LINES);
+    const key = shown.map((one) => `${one.name}\t${one.state}\t${one.note}`).join("\n");
+    if (element.dataset.key === key) return;
+    element.dataset.key = key;
+    element.replaceChildren(...shown.map((one) => h("li", { data: { state: one.state } },
+      h("span", { class: "file", title: one.name }, one.name), h("span", { class: "second" }, one.note))));
+  }
+
+  dismiss(job) {
+    jobs.delete(job);
+    this.draw();
+    if (!document.activeElement || document.activeElement === document.body) document.querySelector("study-table")?.focusRow();
+  }
+}
+
+customElements.define("job-tray", JobTray);

@@ -1,0 +1,85 @@
+// The state of the page, the list it shows, and how its address changes.
+
+import { NEWEST, read, write } from "./address.js";
+import { BASE, askJson, search } from "./archive.js";
+import { COLUMNS } from "./columns.js";
+import { TAG, text } from "./dicom.js";
+import { StudyList } from "./list.js";
+import { understand } from "./search.js";
+import { createStore, remember, remembered } from "./store.js";
+
+const coarse = matchMedia("(pointer: coarse)").matches;
+const given = read(location.search);
+
+export const store = createStore({
+  ...given,
+  terms: understand(given.q, new Date()),
+  version: 0, // of the list: grows whenever there is something new to draw
+  current: 0, // the place of the row that has, or had, the keyboard
+  selected: new Map(), // by Study Instance UID
+  fresh: new Set(), // studies that arrived since, and match
+  live: "",
+  settings: {},
+  destinations: null,
+  columns: remembered("columns", COLUMNS.map((column) => column.id)),
+  density: remembered("density", coarse ? "touch" : "normal"),
+  theme: remembered("theme", "system"),
+  modality: remembered("modality", ""),
+  entries: 0, // addresses of ours behind this one, for "back"
+});
+
+const archive = { search, count: (path, signal) => askJson(path, { signal }) };
+export const list = new StudyList(BASE, archive, () => store.set({ version: store.state.version + 1 }));
+
+// Change what the address says. `push` makes it a step that "back" undoes.
+export function go(parts, { push = false } = {}) {
+  const { q, sort, look, study, series } = { ...store.state, ...parts };
+  const address = write({ q, sort, look, study, series });
+  const moved = address !== location.pathname + location.search;
+  if (moved) history[push ? "pushState" : "replaceState"](null, "", address);
+  const terms = parts.q === undefined || parts.q === store.state.q ? store.state.terms : understand(parts.q, new Date());
+  store.set({ ...parts, terms, entries: store.state.entries + (moved && push ? 1 : 0) });
+}
+
+// The address of a study's own page, from this list.
+export function studyAddress(uid) {
+  const { q, sort } = store.state;
+  return write({ q, sort, study: uid });
+}
+
+export function listAddress() {
+  const { q, sort } = store.state;
+  return write({ q, sort });
+}
+
+export function refresh() {
+  store.set({ fresh: new Set() });
+  return list.search(store.state.terms, store.state.sort);
+}
+
+// Keep a choice for the next visit.
+export function choose(name, value) {
+  remember(name, value);
+  store.set({ [name]: value });
+}
+
+export function uidOf(study) {
+  return text(study, TAG.StudyInstanceUID);
+}
+
+// The studies that an action is for: the selected ones, else the one at the keyboard, else the one that is looked at.
+export function chosen() {
+  const { selected, current, study } = store.state;
+  if (study) return store.state.shown ? [store.state.shown] : [];
+  if (selected.size) return [...selected.values()];
+  const here = list.ready && list.total ? list.at(current) : undefined;
+  return here ? [here] : [];
+}
+
+export function select(studies, on) {
+  const selected = new Map(store.state.selected);
+  for (const study of studies) on ? selected.set(uidOf(study), study) : selected.delete(uidOf(study));
+  store.set({ selected });
+}
+
+export { NEWEST };

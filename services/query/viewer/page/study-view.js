@@ -1,0 +1,269 @@
+// One study: who and what, its series as thumbnails, its images, tags, priors and times. In a panel, or as a page.
+
+import { BASE, ask, pageSettings, search, searchAll, studyPath, viewerUrl } from "./archive.js";
+import { TAG, clock, day, inOrder, nameParts, personFacts, text, timeline, values } from "./dicom.js";
+import { h, say, uidButton } from "./dom.js";
+import { icon } from "./icons.js";
+import { frames } from "./imaging.js";
+import { go, listAddress, store, studyAddress } from "./page.js";
+import { chips } from "./study-row.js";
+import "./image-stack.js";
+import "./tag-list.js";
+
+const FIELDS = "includefield=StudyDescription,IssuerOfPatientID";
+const SERIES = "includefield=SeriesDescription,NumberOfSeriesRelatedInstances,SeriesDate,SeriesTime,BodyPartExamined";
+const AT_ONCE = 2;
+const TABS = { tags: "Tags", priors: "Other studies", times: "Times" };
+
+class StudyView extends HTMLElement {
+  connectedCallback() {
+    if (this.head) return;
+    this.running = new AbortController();
+    this.head = h("div", { class: "study-head" });
+    this.strip = h("ul", { class: "strip", "aria-label": "Series" });
+    this.stack = h("image-stack");
+    this.tags = h("tag-list");
+    this.panels = Object.fromEntries(Object.keys(TABS).map((id) => [id, h("div", { role: "tabpanel", id: `tab-${id}`, "aria-labelledby": `for-${id}`, hidden: id !== "tags" })]));
+    this.panels.tags.append(this.tags);
+    this.tabs = h("div", { role: "tablist", "aria-label": "About this study" }, ...Object.entries(TABS).map(([id, name], at) =>
+      h("button", { role: "tab", type: "button", id: `for-${id}`, "aria-controls": `tab-${id}`, "aria-selected": String(!at), tabIndex: at ? -1 : 0, onclick: () => this.tab(id) }, name)));
+    this.tabs.addEventListener("keydown", (event) => this.tabKey(event));
+    this.append(this.head, this.strip, this.stack, h("section", { class: "about", "aria-label": "Details" }, this.tabs, ...Object.values(this.panels)));
+    this.addEventListener("frame", (event) => this.framed(event.detail));
+  }
+
+  get page() {
+    return this.hasAttribute("data-page");
+  }
+
+  // Show another study; `known` is what a list says of it already, so that its head is there at once.
+  async show(uid, known, wanted = "") {
+    this.running.abort();
+    this.running = new AbortController();
+    const { signal } = this.running;
+    this.uid = uid;
+    this.tagged = "";
+    this.strip.replaceChildren();
+    this.stack.load([], "");
+    say(this.stack.message, "");
+    this.showHead(known);
+    try {
+      const [study, series] = await Promise.all([known || this.study(uid, signal), this.series(uid, signal)]);
+      if (signal.aborted) return;
+      if (!study) throw new Error("there is no such study");
+      Object.assign(this, { current: study, all: series });
+      store.set({ shown: study });
+      if (!known) this.showHead(study);
+      this.showStrip(series, signal);
+      const start = series.find((one) => text(one, TAG.SeriesInstanceUID) === wanted) || series[0];
+      this.showTimes({});
+      this.showPriors(study, signal);
+      if (start) await this.choose(start);
+      else say(this.stack.message, "This study has no series");
+    } catch (error) {
+      if (error.name !== "AbortError") this.failed(error);
+    }
+  }
+
+  async study(uid, signal) {
+    return (await search(`${BASE}/studies?StudyInstanceUID=${encodeURIComponent(uid)}&${FIELDS}`, signal)).items[0];
+  }
+
+  async series(uid, signal) {
+    return inOrder(await searchAll(`${studyPath(uid)}/series?${SERIES}`, signal), TAG.SeriesNumber, TAG.SeriesInstanceUID);
+  }
+
+  failed(error) {
+    say(this.stack.message, `This study cannot be shown: ${error.message}`);
+    if (!this.current) this.head.replaceChildren(h("h2", { tabIndex: -1 }, "Study"), this.actions());
+  }
+
+  // ---- head
+
+  showHead(study) {
+    this.current = study;
+    if (!study) {
+      this.head.replaceChildren(h("h2", { tabIndex: -1 }, "\u00a0"), h("p", { class: "second" }, "\u00a0"), h("p", { class: "what" }), h("p", { class: "second" }, "\u00a0"), this.actions());
+      return;
+    }
+    const { main, other } = nameParts(study, TAG.PatientName);
+    const issuer = text(study, TAG.IssuerOfPatientID);
+    const when = [day(text(study, TAG.StudyDate)), clock(text(study, TAG.StudyTime))].filter(Boolean).join(" ");
+    const accession = text(study, TAG.AccessionNumber);
+    this.head.replaceChildren(
+      h("h2", { tabIndex: -1 }, main || "(no name)", other ? h("span", { class: "other" }, other) : null),
+      h("p", { class: "second" }, [text(study, TAG.PatientID), issuer && `issued by ${issuer}`, personFacts(study)].filter(Boolean).join(" · ")),
+      h("p", { class: "what" }, ...chips(values(study, TAG.ModalitiesInStudy)), h("span", {}, text(study, TAG.StudyDescription))),
+      h("p", { class: "second" }, [when, accession && `Accession ${accession}`].filter(Boolean).join(" · ")),
+      this.actions());
+  }
+
+  actions() {
+    const close = () => go({ look: "", study: "", series: "" });
+    const download = h("a", { class: "button", href: `${studyPath(this.uid)}?accept=application/zip`, download: `${this.uid}.zip`, onclick: (event) => this.download(event) }, icon("download"), h("span", {}, "Download ZIP"));
+    const viewer = h("a", { class: "button", target: "_blank", rel: "noopener", hidden: true }, icon("viewer"), h("span", {}, "Open in OHIF"));
+    const open = h("a", { class: "button primary", href: studyAddress(this.uid), onclick: (event) => this.open(event) }, icon("open"), h("span", {}, "Open"));
+    const back = this.page
+      ? h("a", { class: "button back", href: listAddress(), onclick: (event) => this.back(event) }, icon("previous"), h("span", {}, "Studies"))
+      : h("button", { type: "button", class: "plain back", "aria-label": "Close", title: "Close (Esc)", onclick: close }, icon("close"));
+    pageSettings().then(({ ohif, reason }) => {
+      viewer.hidden = !ohif;
+      viewer.href = ohif ? viewerUrl([this.uid], listAddress()) : "/ohif/";
+      if (!ohif) this.dataset.viewer = reason;
+    }, () => {});
+    return h("div", { class: "study-actions" }, this.page ? null : open, viewer, download, back);
+  }
+
+  open(event) {
+    if (event.ctrlKey || event.metaKey || event.button) return;
+    event.preventDefault();
+    go({ look: "", study: this.uid, series: "" }, { push: true });
+  }
+
+  back(event) {
+    if (event.ctrlKey || event.metaKey || event.button) return;
+    event.preventDefault();
+    go({ look: "", study: "", series: "" }, { push: true });
+  }
+
+  download(event) {
+    event.preventDefault();
+    this.dispatchEvent(new CustomEvent("download", { bubbles: true, detail: [this.current] }));
+  }
+
+  // ---- series
+
+  showStrip(series, signal) {
+    const waiting = [];
+    this.strip.replaceChildren(...series.map((one) => {
+      const uid = text(one, TAG.SeriesInstanceUID);
+      const image = h("img", { alt: "", width: 72, height: 72, hidden: true });
+      const many = text(one, TAG.NumberOfSeriesRelatedInstances);
+      const name = text(one, TAG.SeriesDescription) || "Series";
+      const spoken = `Series ${text(one, TAG.SeriesNumber)}, ${name}, ${text(one, TAG.Modality)}, ${many} ${many === "1" ? "image" : "images"}`;
+      const button = h("button", { type: "button", class: "series", "aria-pressed": "false", title: spoken, data: { series: uid }, onclick: () => this.choose(one) },
+        h("span", { class: "thumbnail", "aria-hidden": "true" }, image, h("span", { class: "count" }, many)),
+        h("span", { class: "spoken" }, "Series "),
+        h("span", { class: "series-name" }, [text(one, TAG.SeriesNumber), name].filter(Boolean).join(" · ")),
+        h("span", { class: "spoken" }, `, ${text(one, TAG.Modality)}, ${many} ${many === "1" ? "image" : "images"}`));
+      waiting.push([image, `${studyPath(this.uid)}/series/${encodeURIComponent(uid)}/thumbnail`]);
+      return h("li", {}, button);
+    }));
+    for (let worker = 0; worker < AT_ONCE; worker += 1) this.thumbnails(waiting, signal);
+  }
+
+  // A few at a time, in order: the images of the stack go through the same connections.
+  async thumbnails(waiting, signal) {
+    while (waiting.length && !signal.aborted) await this.thumbnail(...waiting.shift(), signal);
+  }
+
+  async thumbnail(image, path, signal) {
+    try {
+      const blob = await (await ask(path, { accept: "image/jpeg, image/png;q=0.5", signal })).blob();
+      image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
+      image.src = URL.createObjectURL(blob);
+      image.hidden = false;
+    } catch {
+      // No picture can be made of it: its name stands there.
+    }
+  }
+
+  async choose(series) {
+    const uid = text(series, TAG.SeriesInstanceUID);
+    this.chosen = uid;
+    for (const button of this.strip.querySelectorAll(".series")) {
+      button.setAttribute("aria-pressed", String(button.dataset.series === uid));
+      if (button.dataset.series === uid) button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
+    const base = `${studyPath(this.uid)}/series/${encodeURIComponent(uid)}`;
+    const { signal } = this.running;
+    try {
+      const found = await searchAll(`${base}/instances?limit=1000`, signal);
+      if (signal.aborted || this.chosen !== uid) return;
+      const instances = inOrder(found, TAG.InstanceNumber, TAG.SOPInstanceUID);
+      this.stack.load(frames(base, instances), text(series, TAG.SeriesDescription), text(series, TAG.Modality));
+      if (!this.stack.frames.length && instances.length) this.tagsOf(`${base}/instances/${text(instances[0], TAG.SOPInstanceUID)}`);
+    } catch (error) {
+      if (error.name !== "AbortError") say(this.stack.message, `The images cannot be listed: ${error.message}`);
+    }
+  }
+
+  // The series before or after the one that is shown.
+  step(by) {
+    const buttons = [...this.strip.querySelectorAll(".series")];
+    const at = buttons.findIndex((button) => button.dataset.series === this.chosen);
+    buttons[Math.min(Math.max(at + by, 0), buttons.length - 1)]?.click();
+  }
+
+  // ---- tags, priors, times
+
+  framed(frame) {
+    clearTimeout(this.tagging);
+    this.tagging = setTimeout(() => this.tagsOf(frame.instance), 150);
+  }
+
+  async tagsOf(path) {
+    if (this.tagged === path) return;
+    this.tagged = path;
+    const { signal } = this.running;
+    const data = ask(`${path}/metadata`, { signal }).then((response) => response.json()).then((items) => items[0]);
+    this.tags.show(data);
+    const object = await data.catch(() => null);
+    if (object && this.tagged === path) this.showTimes(object);
+  }
+
+  showTimes(object) {
+    const moments = timeline(this.current, this.all || [], object);
+    this.panels.times.replaceChildren(moments.length
+      ? h("ol", { class: "times" }, ...moments.map((one) => h("li", {}, h("span", { class: "moment" }, `${one.date}  ${one.time}`), h("span", {}, one.what))))
+      : h("p", { class: "second" }, "Nothing in this study has a date"));
+  }
+
+  async showPriors(study, signal) {
+    const panel = this.panels.priors;
+    const patient = text(study, TAG.PatientID);
+    const issuer = text(study, TAG.IssuerOfPatientID);
+    const asked = new URLSearchParams({ PatientID: patient.replaceAll(/[*?\\]/g, "?"), ...(issuer ? { IssuerOfPatientID: issuer } : {}), includefield: "StudyDescription", orderby: "-StudyDate,-StudyTime", limit: 100 });
+    let found = [];
+    if (patient) found = (await search(`${BASE}/studies?${asked}`, signal).catch(() => ({ items: [] }))).items;
+    if (signal.aborted) return;
+    const others = found.filter((one) => text(one, TAG.StudyInstanceUID) !== this.uid && text(one, TAG.PatientID) === patient)
+      .sort((a, b) => text(b, TAG.StudyDate).localeCompare(text(a, TAG.StudyDate)));
+    this.tabs.querySelector("#for-priors").textContent = others.length ? `${TABS.priors} (${others.length})` : TABS.priors;
+    panel.replaceChildren(others.length ? h("ul", { class: "priors" }, ...others.map((one) => this.prior(one))) : h("p", { class: "second" }, "This patient has no other study here"),
+      h("p", { class: "second" }, "Study Instance UID"), uidButton(this.uid));
+  }
+
+  prior(study) {
+    const uid = text(study, TAG.StudyInstanceUID);
+    const follow = (event) => {
+      if (event.ctrlKey || event.metaKey || event.button) return;
+      event.preventDefault();
+      go(this.page ? { study: uid, series: "" } : { look: uid }, { push: true });
+    };
+    return h("li", {}, h("a", { href: studyAddress(uid), onclick: follow }, h("span", { class: "moment" }, day(text(study, TAG.StudyDate)) || "no date"),
+      ...chips(values(study, TAG.ModalitiesInStudy)), h("span", {}, text(study, TAG.StudyDescription))));
+  }
+
+  tab(id) {
+    for (const [name, panel] of Object.entries(this.panels)) {
+      panel.hidden = name !== id;
+      const tab = this.tabs.querySelector(`#for-${name}`);
+      tab.setAttribute("aria-selected", String(name === id));
+      tab.tabIndex = name === id ? 0 : -1;
+    }
+  }
+
+  tabKey(event) {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const tabs = [...this.tabs.children];
+    const next = tabs[(tabs.indexOf(document.activeElement) + by + tabs.length) % tabs.length];
+    next.click();
+    next.focus();
+  }
+}
+
+customElements.define("study-view", StudyView);

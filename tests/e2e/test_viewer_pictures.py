@@ -1,0 +1,174 @@
+"""The pictures of docs/page.md, taken of a ward of sixty studies. `make pictures` writes them into docs/images;
+otherwise they go into a folder of the test's, and are only looked at for being drawn."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import date
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.support.archive import ROOT, RunningArchive
+from tests.support.browser import Page, chromium
+from tests.support.objects import file_bytes
+from tests.support.page import ROWS, TOTAL, fill, opened, put, search
+from tests.support.ward import ward
+
+PHONE = (390, 844)
+LARGEST = 150_000
+DRAWN = "document.querySelector('.stage canvas')?.width > 8"
+DONE = "Boolean(document.querySelector('.job[data-state=done], .job[data-state=warning]'))"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    fonts = (
+        subprocess.run(["fc-list", ":lang=ja"], capture_output=True, text=True, check=False)
+        if _has("fc-list")
+        else None
+    )
+    if fonts is None or not fonts.stdout:
+        pytest.skip("there is no font for Japanese names (fonts-noto-core and fonts-noto-cjk on Debian)")
+    wanted = os.environ.get("GANTRY_PICTURES")
+    return Path(wanted) if wanted else tmp_path_factory.mktemp("pictures")
+
+
+def _has(program: str) -> bool:
+    return shutil.which(program) is not None
+
+
+@pytest.fixture(scope="module")
+def archive(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive]:
+    chromium()
+    there = subprocess.run(["sh", str(ROOT / "deploy/ohif.sh"), "--there"], capture_output=True, text=True, check=True)
+    environment = {"GANTRY_HTTP__OHIF": there.stdout.strip()} if there.stdout.strip() else {}
+    running = RunningArchive(tmp_path_factory.mktemp("ward"), environment=environment).start()
+    fill(running, 60)
+    yield running
+    running.stop()
+
+
+@asynccontextmanager
+async def themed(archive: RunningArchive, theme: str, address: str = "/") -> AsyncIterator[Page]:
+    async with opened(archive, address) as page:
+        await page.theme(theme)
+        yield page
+        page.errors.clear()
+
+
+async def taken(page: Page, file: Path, size: tuple[int, int] = (1440, 900)) -> None:
+    """A picture, when nothing moves any more."""
+    await page.until(
+        "[...document.images].every(i => i.hidden || i.complete) && !document.querySelector('.row.waiting')"
+    )
+    await asyncio.sleep(0.6)
+    image = Image.open(io.BytesIO(await page.screenshot(file)))
+    assert image.size == size
+    assert len(set(image.convert("L").tobytes())) > 8
+    save([image], file)
+
+
+def save(images: list[Image.Image], file: Path) -> None:
+    """Side by side, with a palette: a third of the bytes."""
+    gap = 24
+    whole = Image.new("RGB", (sum(i.width for i in images) + gap * (len(images) - 1), images[0].height), "#8a929c")
+    left = 0
+    for image in images:
+        whole.paste(image, (left, 0))
+        left += image.width + gap
+    for colours in (256, 128, 64, 48):
+        whole.quantize(colours, dither=Image.Dither.NONE).save(file, optimize=True)
+        if file.stat().st_size < LARGEST:
+            return
+    raise AssertionError(f"{file.name} is larger than {LARGEST} bytes")
+
+
+async def test_the_list(archive: RunningArchive, folder: Path) -> None:
+    async with themed(archive, "light") as page:
+        await page.until(f"{TOTAL} === '60 studies'")
+        await taken(page, folder / "studies.png")
+
+
+async def test_quick_look(archive: RunningArchive, folder: Path) -> None:
+    async with themed(archive, "light") as page:
+        await search(page, "7 days")
+        await page.until(f"{ROWS}.length > 3")
+        await page.press("Escape", "ArrowDown", "Space")
+        await page.until(DRAWN)
+        await taken(page, folder / "quick-look.png")
+
+
+async def test_the_page_of_a_study_in_the_dark(archive: RunningArchive, folder: Path) -> None:
+    async with themed(archive, "dark") as page:
+        await page.press("ArrowDown", "ArrowDown", "Enter")
+        await page.until(DRAWN)
+        await page.until("document.querySelectorAll('.tags tbody tr').length > 5")
+        await taken(page, folder / "study.png")
+
+
+async def test_a_selection_and_an_upload(archive: RunningArchive, folder: Path, tmp_path: Path) -> None:
+    files = []
+    for number, made in enumerate(next(ward(date.today(), 1))[:3]):
+        files.append(tmp_path / f"IM{number:04}.dcm")
+        files[-1].write_bytes(file_bytes(made))
+    text = tmp_path / "readme.txt"
+    text.write_text("no image")
+    files[2].write_bytes(files[2].read_bytes()[:-500])
+    async with themed(archive, "dark") as page:
+        await page.press("ArrowDown", "Shift+ArrowDown", "Shift+ArrowDown")
+        await page.choose_files("#files", [*files, text])
+        await page.until(DONE)
+        await taken(page, folder / "actions.png")
+
+
+async def test_a_search_that_finds_nothing(archive: RunningArchive, folder: Path) -> None:
+    async with themed(archive, "light") as page:
+        await search(page, "okafor amara mr last week acc:A20*")
+        await page.until("Boolean(document.querySelector('.message'))")
+        await taken(page, folder / "no-match.png")
+
+
+async def test_an_archive_that_is_empty_and_one_with_a_single_study(folder: Path, tmp_path: Path) -> None:
+    chromium()
+    archive = RunningArchive(tmp_path).start()
+    try:
+        empty = "Boolean(document.querySelector('#empty'))"
+        async with opened(archive, ready=empty) as page:
+            await page.theme("light")
+            await taken(page, folder / "empty.png")
+        await asyncio.to_thread(put, archive, next(ward(date.today(), 1)))
+        async with themed(archive, "light") as page:
+            await page.until(f"{TOTAL} === '1 study'")
+    finally:
+        archive.stop()
+
+
+async def test_on_a_phone(archive: RunningArchive, folder: Path) -> None:
+    async with themed(archive, "light") as page:
+        await page.size(*PHONE, phone=True)
+        await page.reload()
+        await page.until(f"{ROWS}.length > 3")
+        shots = [await phone(page)]
+        await page.tap(".body .row[aria-rowindex='3'] .link")
+        await page.until(DRAWN)
+        shots.append(await phone(page))
+        await page.theme("dark")
+        await page.tap(".study-actions .primary")
+        await page.until(f"document.querySelector('study-page .stage') && {DRAWN}")
+        shots.append(await phone(page))
+        save(shots, folder / "phone.png")
+
+
+async def phone(page: Page) -> Image.Image:
+    await asyncio.sleep(1.0)
+    image = Image.open(io.BytesIO(await page.screenshot(Path(os.devnull))))
+    assert image.size == PHONE
+    return image.convert("RGB")

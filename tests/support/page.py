@@ -1,0 +1,82 @@
+"""The page of an archive in a browser: open it, read its table, and see that it asks nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from tests.support.archive import RunningArchive
+from tests.support.browser import Page, browser
+from tests.support.objects import file_bytes
+from tests.support.stow import files, post
+from tests.support.waiting import wait_searchable
+from tests.support.ward import ward
+
+ROWS = (
+    "[...document.querySelectorAll('study-table .body .row[data-study]')]"
+    ".sort((a, b) => a.ariaRowIndex - b.ariaRowIndex)"
+)
+NAMES = f"{ROWS}.map(row => row.querySelector('.name').textContent)"
+TOTAL = "document.querySelector('.total').textContent"
+OPTIONAL = ("/changes/studies", "/destinations")
+"""What an archive may not have: the page then does without, and the browser notes a 404."""
+
+
+def url(archive: RunningArchive) -> str:
+    return f"http://127.0.0.1:{archive.http_port}"
+
+
+def put(archive: RunningArchive, data_sets: Iterable[Dataset]) -> str:
+    """Store the instances of one study; its UID, when all of them are searchable."""
+    made = list(data_sets)
+    assert post(archive, files(file_bytes(one) for one in made)).status == 200
+    uid = str(made[0].StudyInstanceUID)
+    wait_searchable(archive.peer, uid, len(made))
+    return uid
+
+
+def fill(archive: RunningArchive, count: int, **sizes: int) -> list[Dataset]:
+    """A ward of so many studies, searchable; the first instance of each, newest first."""
+    studies = list(ward(date.today(), count, **sizes))
+    for made in studies:
+        assert post(archive, files(file_bytes(one) for one in made)).status == 200
+    for made in studies:
+        wait_searchable(archive.peer, made[0].StudyInstanceUID, len(made))
+    return [made[0] for made in studies]
+
+
+@asynccontextmanager
+async def opened(archive: RunningArchive, address: str = "/", *, ready: str = "") -> AsyncIterator[Page]:
+    """The page. Afterwards nothing was asked of anybody else, and its console is clean."""
+    async with browser() as page:
+        await page.size(1440, 900)
+        await page.open(url(archive) + address)
+        await page.until(ready or f"{ROWS}.length > 0")
+        yield page
+        strangers = [one for one in page.asked if not one.startswith((url(archive), "data:", "blob:"))]
+        assert strangers == []
+        assert [one for one in page.errors if not one.endswith(OPTIONAL)] == []
+
+
+async def search(page: Page, text: str) -> None:
+    """Type into the box, in place of what is there."""
+    await page.evaluate("document.querySelector('#search').select()")
+    await page.type("#search", text) if text else await page.evaluate(
+        "(box => { box.value = ''; box.dispatchEvent(new Event('input')) })(document.querySelector('#search'))"
+    )
+
+
+async def names(page: Page, expected: list[str]) -> None:
+    """Wait until the table has these patients, in this order."""
+    found: Any = None
+    for _ in range(200):
+        found = await page.evaluate(NAMES)
+        if found == expected:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"the table has {found}, not {expected}")
