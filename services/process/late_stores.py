@@ -209,6 +209,9 @@ class LateSearchIndex:
         async for page in self._late.get().find(query, after):
             yield page
 
+    async def total(self, query: Query) -> int:
+        return await self._late.get().total(query)
+
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         async for page in self._late.get().locate(query):
             yield page

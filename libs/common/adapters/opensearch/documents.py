@@ -16,9 +16,11 @@ import msgpack
 from blake3 import blake3
 
 from gantry.common.adapters.election import Election, Side
+from gantry.common.adapters.opensearch.schema import ORDER_TEXTS
 from gantry.common.adapters.opensearch.terms import terms_of
 from gantry.common.dicom.encoding.values import text_of
-from gantry.common.dicom.query.attributes import AttributeTable, Level
+from gantry.common.dicom.query.attributes import ATTRIBUTES, AttributeTable, Level
+from gantry.common.dicom.query.ordering import order_text
 from gantry.common.dicom.standard.tags import (
     ISSUER_OF_PATIENT_ID,
     MODALITIES_IN_STUDY,
@@ -304,7 +306,13 @@ def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], table
         "demographics": packed,
         "variant": blake3(packed.encode()).hexdigest(length=16),
         "p": terms_of(demographics, Level.PATIENT, table),
+        "o": order_texts(demographics | attributes),
     }
+
+
+def order_texts(attributes: Mapping[int, Any]) -> dict[str, str]:
+    """What a study is ordered by."""
+    return {keyword: order_text(ATTRIBUTES[tag].vr, attributes.get(tag, ())) for tag, keyword in ORDER_TEXTS.items()}
 
 
 def patient_source(

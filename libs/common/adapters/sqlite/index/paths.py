@@ -75,7 +75,7 @@ def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[tuple[str, str
     if isinstance(name, Alike) and len(name.names) == 1:
         for word in words_of(name.names[0]):
             sounds = [("sounds", f"* {sound} *") for sound in sorted(sounds_of(word))]
-            yield ("name", _glob(f"*{word}*")), *sounds
+            yield ("name", glob_of(f"*{word}*")), *sounds
     for tag, column, fold in (
         (ACCESSION_NUMBER, "accession", str),
         (PATIENT_ID, "pid", str),
@@ -87,10 +87,11 @@ def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[tuple[str, str
             continue
         patterns = [fold(pattern) for pattern in condition.patterns]
         if all(pattern and pattern.strip("*") and "\0" not in pattern for pattern in patterns):
-            yield tuple((column, _glob(pattern)) for pattern in patterns)
+            yield tuple((column, glob_of(pattern)) for pattern in patterns)
 
 
-def _glob(pattern: str) -> str:
+def glob_of(pattern: str) -> str:
+    """A wildcard pattern as GLOB reads it."""
     return pattern.replace("[", "[[]")
 
 
