@@ -13,7 +13,7 @@ GENERATED = {"settings.md": settings_as_markdown, "metrics.md": metrics_as_markd
 
 def main() -> None:
     """Write them all."""
-    folder = Path(__file__).parents[1] / "docs"
+    folder = Path(__file__).resolve().parents[2] / "docs"
     folder.mkdir(exist_ok=True)
     for name, text in GENERATED.items():
         (folder / name).write_text(text(), encoding="utf-8")

@@ -43,6 +43,7 @@ from gantry.services.process.verification import VerificationService
 from gantry.services.roles import Role, dimse_port, http_port
 
 if TYPE_CHECKING:
+    from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
     from gantry.services.retrieve.pixels.converter import Converter
 
 log = get_logger("archive")
@@ -88,6 +89,7 @@ class Archive:
         self._losses: Losses | None = None
         self._server: Server | None = None
         self._converter: Converter | None = None
+        self._pictures: PictureCache | None = None
         self._allowed: WeakKeyDictionary[Association, bool] = WeakKeyDictionary()
         self._consumer: ConsumerLoop | None = None
         self._upkeep: ConsumerLoop | None = None
@@ -158,6 +160,8 @@ class Archive:
     async def close(self) -> None:
         if self._converter is not None:
             await self._converter.close()
+        if self._pictures is not None:
+            await self._pictures.close()
         if self._losses is not None:
             await self._losses.close()
         if self._completeness is not None:
@@ -274,6 +278,7 @@ class Archive:
         from gantry.services.retrieve import app as retrieve_app
         from gantry.services.retrieve.damage import MISSING, DamageReports
         from gantry.services.retrieve.dicomweb.objects import WebSettings
+        from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
         from gantry.services.retrieve.dimse.service import RetrieveSettings
         from gantry.services.retrieve.pixels.converter import Converter
         from gantry.services.retrieve.unindexed import Locator
@@ -289,7 +294,10 @@ class Archive:
 
         reports = DamageReports(self.metrics, lost)
         locator = Locator(self._complete(stores), stores.log, self.clock)
-        self.health.serve(retrieve_app.build_web(stores.objects, locator, converter, web, reports))
+        # Beside embedded objects; else in a temporary folder.
+        beside = self.settings.data / "thumbnails" if self.settings.objects_url.startswith("file:") else None
+        pictures = self._pictures = PictureCache(retrieve.thumbnails or beside, retrieve.thumbnail_space)
+        self.health.serve(retrieve_app.build_web(stores.objects, locator, converter, web, reports, pictures))
         return retrieve_app.build(
             stores.objects,
             locator,

@@ -25,6 +25,8 @@ from gantry.services.retrieve.dicomweb.bulk import BulkService
 from gantry.services.retrieve.dicomweb.frames import FrameService
 from gantry.services.retrieve.dicomweb.metadata import Metadata
 from gantry.services.retrieve.dicomweb.objects import Finder, ObjectService, WebSettings
+from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
+from gantry.services.retrieve.dicomweb.thumbnails import ThumbnailService
 from gantry.services.retrieve.dicomweb.wado_uri import UriService
 from gantry.services.retrieve.dimse.contexts import UNCOMPRESSED
 from gantry.services.retrieve.dimse.destination_limits import Lanes
@@ -34,7 +36,7 @@ from gantry.services.retrieve.opening import Openings
 from gantry.services.retrieve.pixels.converter import Converter
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.reading import Objects
-from gantry.services.retrieve.unindexed import Locating
+from gantry.services.retrieve.unindexed import Describing, Locating
 
 _RETRIEVE = (
     PATIENT_ROOT_MOVE,
@@ -48,12 +50,13 @@ _RETRIEVE = (
 
 def build_web(
     store: BlobStore,
-    index: Locating,
+    index: Describing,
     converter: Converter,
     settings: WebSettings,
     reports: DamageReports | None = None,
+    pictures: PictureCache | None = None,
 ) -> dict[Resource, Handler]:
-    """The DICOMweb half of this role. `index` says where objects are, as in `build`."""
+    """The DICOMweb half of this role. `index` says where objects are, as in `build`; `pictures` keeps thumbnails."""
     finder, objects = Finder(index), Objects(store, reports)
     found = FrameFinder(objects)
     openings = Openings(objects, converter, found)
@@ -61,7 +64,9 @@ def build_web(
     frames = FrameService(finder, objects, found, converter, settings)
     bulk = BulkService(finder, objects, found, frames, settings)
     uri = UriService(finder, whole, frames)
-    return {**whole.handlers(), **frames.handlers(), **bulk.handlers(), **uri.handlers()}
+    thumbnails = ThumbnailService(finder, frames, index, store, pictures or PictureCache(None, 0))
+    services = (whole, frames, bulk, uri, thumbnails)
+    return {resource: handler for service in services for resource, handler in service.handlers().items()}
 
 
 def build(
