@@ -6,6 +6,7 @@ X-Forwarded-For, and believes it from addresses in its `http.proxy_from`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
@@ -18,7 +19,7 @@ from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.bodies import Outgoing
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 from gantry.common.web.routes import Match, Resource, Service
-from gantry.common.web.server import CALLER, Handler
+from gantry.common.web.server import CALLER, ENDING, Handler
 from gantry.services.frontdoor.backends import Backend, Backends
 from gantry.services.frontdoor.routing import Pool
 
@@ -68,7 +69,7 @@ class Forwarder:
             except (aiohttp.ClientError, TimeoutError) as error:
                 log.warning("backend broke off", pool=pool, backend=backend.name, error=type(error).__name__)
                 raise HttpProblem(502, f"the {pool} service broke off") from error
-            return await self._answer(request, response, backend)
+            return await self._answer(request, response, backend, endless=match.resource is Resource.CHANGES)
         raise HttpProblem(503, f"no {pool} service can be reached", {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
     async def _ask(self, request: web.BaseRequest, backend: Backend) -> aiohttp.ClientResponse:
@@ -89,22 +90,30 @@ class Forwarder:
         )
 
     async def _answer(
-        self, request: web.BaseRequest, response: aiohttp.ClientResponse, backend: Backend
+        self, request: web.BaseRequest, response: aiohttp.ClientResponse, backend: Backend, *, endless: bool
     ) -> web.StreamResponse:
+        """Pass an answer on. One that is `endless` ends when the door drains: the client comes again, elsewhere."""
         backend.open += 1
+        ending = asyncio.ensure_future(request[ENDING].wait()) if endless else None
+        if ending is not None:
+            ending.add_done_callback(lambda _: response.close())
+        out = Outgoing(request, self._stall)
         try:
-            out = Outgoing(request, self._stall)
             if await out.begin(response.status, _answered(response.headers)):
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     await out.write(chunk)
             return await out.end()
         except (aiohttp.ClientError, TimeoutError) as error:
+            if ending is not None and request[ENDING].is_set():
+                return await out.end()
             # What has gone out cannot be taken back: the client must see that it is not the whole.
             log.warning("backend broke off", pool=backend.pool, backend=backend.name, error=type(error).__name__)
             out.cut()
             raise ConnectionResetError("backend broke off") from error
         finally:
             backend.open -= 1
+            if ending is not None:
+                ending.cancel()
             response.close() if not response.content.is_eof() else response.release()
 
 

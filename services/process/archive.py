@@ -43,6 +43,7 @@ from gantry.services.process.verification import VerificationService
 from gantry.services.roles import Role, dimse_port, http_port
 
 if TYPE_CHECKING:
+    from gantry.services.query.changes import Changes
     from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
     from gantry.services.retrieve.pixels.converter import Converter
 
@@ -90,6 +91,7 @@ class Archive:
         self._server: Server | None = None
         self._converter: Converter | None = None
         self._pictures: PictureCache | None = None
+        self._changes: Changes | None = None
         self._allowed: WeakKeyDictionary[Association, bool] = WeakKeyDictionary()
         self._consumer: ConsumerLoop | None = None
         self._upkeep: ConsumerLoop | None = None
@@ -160,8 +162,9 @@ class Archive:
     async def close(self) -> None:
         if self._converter is not None:
             await self._converter.close()
-        if self._pictures is not None:
-            await self._pictures.close()
+        for closing in (self._changes, self._pictures):
+            if closing is not None:
+                await closing.close()
         if self._losses is not None:
             await self._losses.close()
         if self._completeness is not None:
@@ -257,10 +260,12 @@ class Archive:
 
     def _query(self, stores: Stores) -> list[Service]:
         from gantry.services.query import app as query_app
+        from gantry.services.query.changes import Changes
 
         settings = self.settings
         self.health.serve(query_app.build_page(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port))
-        self.health.serve(query_app.build_web(self._complete(stores), settings.http.url))
+        changes = self._changes = Changes(stores.log, self.clock)
+        self.health.serve(query_app.build_web(self._complete(stores), settings.http.url, changes))
         return query_app.build(
             self._complete(stores),
             settings.dimse.ae_title,

@@ -35,6 +35,8 @@ class Resource(Enum):
     SEARCH_SERIES = (Service.QUERY, "GET", "series")
     SEARCH_INSTANCES = (Service.QUERY, "GET", "instances")
     """PS3.18 10.6; `count` is a parameter."""
+    CHANGES = (Service.QUERY, "GET", "changes")
+    """What happens to studies, as it happens (text/event-stream). An extension of ours."""
     CAPABILITIES = (Service.QUERY, "GET", "capabilities")
     OBJECTS = (Service.RETRIEVE, "GET", "objects")
     """PS3.18 10.4: the instances of a study or series, or one."""
@@ -90,6 +92,7 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "": (Resource.CAPABILITIES,),
     **{path: (search,) for path, search in _SEARCHES.items()},
     **{f"{path}/count": (search,) for path, search in _SEARCHES.items()},
+    "changes/studies": (Resource.CHANGES,),
     "studies": (Resource.SEARCH_STUDIES, Resource.STORE),
     **dict.fromkeys(_LEVELS, (Resource.OBJECTS,)),
     "studies/{}": (Resource.OBJECTS, Resource.STORE),
