@@ -34,6 +34,8 @@ _HOP_BY_HOP = frozenset(
     )
 )
 _CHUNK = 1 << 18
+_OF_ONE_PROCESS = (Resource.TRANSFER, Resource.CANCEL_TRANSFER)
+"""What the process knows that was asked for it first, and no other."""
 
 
 class Forwarder:
@@ -59,6 +61,8 @@ class Forwarder:
 
     async def forward(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """Try one process after the other, until one takes the request. Raises `HttpProblem` 502, 503."""
+        if match.resource in _OF_ONE_PROCESS:
+            return await self._find(request, match)
         pool = _POOLS[match.resource.service]
         for backend in self._backends.candidates([pool], self._clock.monotonic()):
             try:
@@ -71,6 +75,23 @@ class Forwarder:
                 raise HttpProblem(502, f"the {pool} service broke off") from error
             return await self._answer(request, response, backend, endless=match.resource is Resource.CHANGES)
         raise HttpProblem(503, f"no {pool} service can be reached", {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+    async def _find(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """Ask all processes for what one of them remembers; 404 where none does, 503 where one could not be asked."""
+        pool, absent, unasked = _POOLS[match.resource.service], None, False
+        for backend in self._backends.candidates([pool], self._clock.monotonic()):
+            try:
+                response = await self._ask(request, backend)
+            except (aiohttp.ClientError, TimeoutError):
+                unasked = True
+                continue
+            if response.status != 404:
+                return await self._answer(request, response, backend, endless=False)
+            absent = await response.text()
+        if absent is None or unasked:
+            line = f"not every {pool} service can be reached"
+            raise HttpProblem(503, line, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+        raise HttpProblem(404, absent.strip())
 
     async def _ask(self, request: web.BaseRequest, backend: Backend) -> aiohttp.ClientResponse:
         if self._session is None:

@@ -30,7 +30,8 @@ from gantry.services.retrieve.dicomweb.thumbnails import ThumbnailService
 from gantry.services.retrieve.dicomweb.wado_uri import UriService
 from gantry.services.retrieve.dimse.contexts import UNCOMPRESSED
 from gantry.services.retrieve.dimse.destination_limits import Lanes
-from gantry.services.retrieve.dimse.service import Destinations, RetrieveService, RetrieveSettings
+from gantry.services.retrieve.dimse.moving import Mover, RetrieveSettings
+from gantry.services.retrieve.dimse.service import Destinations, RetrieveService
 from gantry.services.retrieve.dimse.suboperations import SubOperations
 from gantry.services.retrieve.opening import Openings
 from gantry.services.retrieve.pixels.converter import Converter
@@ -69,34 +70,40 @@ def build_web(
     return {resource: handler for service in services for resource, handler in service.handlers().items()}
 
 
-def build(
+def build_mover(
     store: BlobStore,
-    index: Locating,
-    destinations: Destinations,
-    clock: Clock,
     converter: Converter,
-    storage_sop_classes: Sequence[str],
-    metrics: Metrics,
-    settings: RetrieveSettings | None = None,
+    clock: Clock,
+    settings: RetrieveSettings,
     reports: DamageReports | None = None,
     *,
     response_timeout: float = 120.0,
     read_ahead: tuple[int, int] = (32 << 20, 128 << 20),
     parallel: tuple[int, int] = (32, 4),
-) -> list[Service]:
-    """The services of this role. `read_ahead` is in bytes, per association and per process; `parallel` is how many
-    associations to destinations may be open, in all and to one. In storage contexts we are
-    SCU: that is how C-GET sends (PS3.4 C.5.3)."""
-    asked = Ability(frozenset(UNCOMPRESSED), preferred=UNCOMPRESSED, extended=RETRIEVE_INFORMATION)
-    sent = Ability(scp=False, scu=True)
-    abilities = dict.fromkeys(storage_sop_classes, sent) | dict.fromkeys(_RETRIEVE, asked)
-    per_association, per_process = read_ahead
+) -> Mover:
+    """What sends to destinations. `read_ahead` is in bytes, per association and per process; `parallel` is how many
+    associations to destinations may be open, in all and to one."""
     objects = Objects(store, reports)
+    per_association, per_process = read_ahead
     sub_operations = SubOperations(
         Openings(objects, converter, FrameFinder(objects)),
         response_timeout=response_timeout,
         per_association=per_association,
         per_process=per_process,
     )
-    lanes = Lanes(*parallel)
-    return [RetrieveService(abilities, index, sub_operations, destinations, clock, metrics, settings, lanes)]
+    return Mover(sub_operations, clock, settings, Lanes(*parallel))
+
+
+def build(
+    index: Locating,
+    mover: Mover,
+    destinations: Destinations,
+    clock: Clock,
+    storage_sop_classes: Sequence[str],
+    metrics: Metrics,
+) -> list[Service]:
+    """The services of this role. In storage contexts we are SCU: that is how C-GET sends (PS3.4 C.5.3)."""
+    asked = Ability(frozenset(UNCOMPRESSED), preferred=UNCOMPRESSED, extended=RETRIEVE_INFORMATION)
+    sent = Ability(scp=False, scu=True)
+    abilities = dict.fromkeys(storage_sop_classes, sent) | dict.fromkeys(_RETRIEVE, asked)
+    return [RetrieveService(abilities, index, mover, destinations, clock, metrics)]

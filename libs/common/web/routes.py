@@ -45,6 +45,11 @@ class Resource(Enum):
     THUMBNAIL = (Service.RETRIEVE, "GET", "thumbnail")
     FRAMES = (Service.RETRIEVE, "GET", "frames")
     BULK_DATA = (Service.RETRIEVE, "GET", "bulkdata")
+    DESTINATIONS = (Service.RETRIEVE, "GET", "destinations")
+    SEND = (Service.RETRIEVE, "POST", "send")
+    TRANSFER = (Service.RETRIEVE, "GET", "transfer")
+    CANCEL_TRANSFER = (Service.RETRIEVE, "DELETE", "transfer")
+    """Studies are sent to C-MOVE destinations. Extensions of ours; `rest` is the id of a transfer."""
     WADO_URI = (Service.RETRIEVE, "GET", "wado")
     """PS3.18 9."""
     PAGE = (Service.QUERY, "GET", "page")
@@ -65,8 +70,8 @@ class Resource(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A resource, and what the path names. UIDs are checked; `rest` is what comes after `bulkdata`, and `frames` the
-    list as it was written."""
+    """A resource, and what the path names. UIDs are checked; `rest` is what comes after `bulkdata`, or
+    `transfers`, and `frames` the list as it was written."""
 
     resource: Resource
     study: str = ""
@@ -93,6 +98,9 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     **{path: (search,) for path, search in _SEARCHES.items()},
     **{f"{path}/count": (search,) for path, search in _SEARCHES.items()},
     "changes/studies": (Resource.CHANGES,),
+    "destinations": (Resource.DESTINATIONS,),
+    "studies/{}/send": (Resource.SEND,),
+    "transfers/{*}": (Resource.TRANSFER, Resource.CANCEL_TRANSFER),
     "studies": (Resource.SEARCH_STUDIES, Resource.STORE),
     **dict.fromkeys(_LEVELS, (Resource.OBJECTS,)),
     "studies/{}": (Resource.OBJECTS, Resource.STORE),

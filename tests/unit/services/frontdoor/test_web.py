@@ -165,3 +165,33 @@ async def test_a_stream_that_never_ends_is_passed_on_as_it_comes_and_ends_when_t
         await response.read()  # to its end, not cut
         await draining
         await street.parts["query"].cancelled.wait()
+
+
+async def test_what_one_process_remembers_is_found_whichever_it_is(street: Street) -> None:
+    client = await street.open()
+    pool = [Memory("1"), Memory("2"), Memory("3")]
+    ports = [
+        (await street._server(dict.fromkeys(Resource, one.answer), [ip_network("127.0.0.1")])).port for one in pool
+    ]
+    street.backends.update(Pool.RETRIEVE, [("127.0.0.1", port) for port in ports])
+    for name in ("1", "2", "3", "1"):
+        for method in ("GET", "DELETE"):
+            async with client.request(method, f"/dicom-web/transfers/{name}") as response:
+                assert (response.status, await response.text()) == (200, f"{method} by {name}")
+    async with client.get("/dicom-web/transfers/9") as response:
+        assert (response.status, "not mine" in await response.text()) == (404, True)
+    street.backends.update(Pool.RETRIEVE, [("127.0.0.1", 1), *[("127.0.0.1", port) for port in ports]])
+    async with client.get("/dicom-web/transfers/9") as response:
+        assert response.status == 503  # nobody knows what the one that is away remembers
+
+
+class Memory:
+    """A process that remembers one transfer."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def answer(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        if match.rest != (self.name,):
+            return web.Response(status=404, text="not mine")
+        return web.Response(text=f"{request.method} by {self.name}")
