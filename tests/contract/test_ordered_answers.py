@@ -193,3 +193,32 @@ async def test_every_order_of_studies_is_answered(index: SearchIndex) -> None:
     for tag, down in itertools.product(STUDY_ORDERS, (False, True)):
         query = Query("default", Level.STUDY, order=(OrderKey(tag, down),))
         assert uids(await walked(index, query, 10)) == in_order(many, query)
+
+
+async def test_a_name_is_found_by_the_beginnings_of_its_words_in_any_order(index: SearchIndex) -> None:
+    """Matching is that of `gantry.common.dicom.query.matching`, to the letter."""
+    names = ["DOE^JANE", "Doe^John^Q", "Müller^Jörg", "van der Berg^Anna Maria", "Yamada^Tarou=山田^太郎"]
+    many = [
+        entry(n, f"1.9.{n}", f"1.{n}", f"1.{n}.1", PatientID=f"P{n}", PatientName=dict(zip(_GROUPS, name.split("="))))
+        for n, name in enumerate(names)
+    ]
+    await index.apply(many)
+    for key, expected in {
+        "jane doe": {0},
+        "do": {0, 1},
+        "q jo do": {1},
+        "jorg mul": {2},
+        "berg anna": {3},
+        "maria van": {3},
+        "太郎 山": {4},
+        "tarou": {4},
+        "jane muller": set(),
+    }.items():
+        query = Query("default", Level.STUDY, {NAME: Alike((key,))}, order=(OrderKey(NAME),))
+        found = {int(uid[2:]) for (uid,) in uids([d async for page in index.find(query) for d in page])}
+        assert expected <= found, key  # and what sounds so
+        assert found == {int(uid[2:]) for (uid,) in in_order(many, query)}
+        assert await index.total(query) == len(found)
+
+
+_GROUPS = ("Alphabetic", "Ideographic")
