@@ -7,14 +7,13 @@ matcher looks at them. Where a condition is on something that no column holds, `
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gantry.common.adapters.sqlite.index.ordered import ON_PATH
-from gantry.common.adapters.sqlite.index.paths import Path, glob_of, uids_of
+from gantry.common.adapters.sqlite.index.paths import Path, glob_of, plain_values, uids_of
 from gantry.common.adapters.sqlite.index.rows import studies_by_id
 from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
 from gantry.common.dicom.query import dates
@@ -37,7 +36,6 @@ _AT_ONCE = 500
 _MOST_VALUES = 50
 _COUNTED = {Level.STUDY: "count(*)", Level.SERIES: "sum(s.series)", Level.IMAGE: "sum(s.instances)"}
 _COUNT_TAGS = {Level.SERIES: NUMBER_OF_STUDY_RELATED_SERIES, Level.IMAGE: NUMBER_OF_STUDY_RELATED_INSTANCES}
-_PLAIN = re.compile(r"[A-Za-z0-9_ ]+")
 _NEVER = "0"
 
 
@@ -131,10 +129,8 @@ def _date(condition: Condition) -> _Decided | None:
 
 def _modalities(condition: Condition) -> _Decided | None:
     """They are a list of JSON texts."""
-    if not isinstance(condition, Single) or not all(_PLAIN.fullmatch(value) for value in condition.values):
-        return None
-    values = tuple(f'*"{value}"*' for value in condition.values)
-    return _Decided(" OR ".join(["s.modalities GLOB ?"] * len(values)), values) if len(values) <= _MOST_VALUES else None
+    patterns = plain_values(condition)
+    return _Decided(" OR ".join(["s.modalities GLOB ?"] * len(patterns)), tuple(patterns)) if patterns else None
 
 
 _DECIDED: dict[int, Callable[[Condition], _Decided | None]] = {
