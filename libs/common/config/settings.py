@@ -235,7 +235,9 @@ class Retrieve(Section):
     thumbnails: Path | None = _f(
         None, "folder", "Where thumbnails are kept; by default beside embedded objects, else a temporary one"
     )
-    thumbnail_space: Annotated[int, Field(ge=0)] = _f(256 * _MIB, "bytes", "Thumbnails kept there; 0: none")
+    thumbnail_space: Annotated[int, Field(ge=0)] = _f(
+        256 * _MIB, "bytes", "Thumbnails kept there by a process; 0: none"
+    )
     suboperation_retries: Annotated[int, Field(ge=0)] = _f(2, "retries", "Of a sub-operation that failed")
     retry_delay: Seconds = _f(2.0, "s", "Before the first retry; doubles")
     connect_timeout: Seconds = _f(10.0, "s", "TCP connection to a destination")

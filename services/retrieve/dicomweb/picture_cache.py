@@ -32,6 +32,7 @@ class PictureCache:
         self._own: Path | None = None
         self._sizes: OrderedDict[str, int] | None = None
         self._total = 0
+        self._is_away = False
         self._turn = asyncio.Lock()
 
     async def get(self, name: str) -> bytes | None:
@@ -74,8 +75,11 @@ class PictureCache:
             unfinished.write_bytes(picture)
             unfinished.replace(path)
         except OSError as error:
-            log.warning("a picture was not kept", error=error.strerror)
+            if not self._is_away:
+                log.warning("thumbnails cannot be kept, and are made anew each time", error=error.strerror)
+            self._is_away = True
             return
+        self._is_away = False
         self._total += len(picture) - sizes.pop(name, 0)
         sizes[name] = len(picture)
         while self._total > self._most:

@@ -28,6 +28,8 @@ from gantry.services.retrieve.pixels.image import NoImage, frame_numbers
 from gantry.services.retrieve.pixels.look import Look, Viewport, look_of
 from gantry.services.retrieve.unindexed import Describing
 
+_RENDERING = 1
+"""Grows when pictures are made in another way: what was kept of before is not shown then."""
 _SIZE = Viewport(160, 160, enlarge=False)
 _MAX_AGE = {True: 3600, False: 60}
 """Seconds that a browser does not ask again: of an instance, and of what more images may come to."""
@@ -112,5 +114,6 @@ class ThumbnailService:
 
 def _name(location: Location, number: int | None, look: Look) -> str:
     """The name of a picture: what it is of, by the digest of the bytes, and how it was asked for."""
-    of = f"{location.digest} {location.data_set_length} {location.transfer_syntax_uid} {number or 'middle'} {look}"
+    what = f"{location.digest} {location.data_set_length} {location.transfer_syntax_uid}"
+    of = f"{_RENDERING} {what} {number or 'middle'} {look}"
     return hashlib.blake2b(of.encode(), digest_size=20).hexdigest()

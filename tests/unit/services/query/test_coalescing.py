@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +76,11 @@ def test_a_cursor_comes_back_as_it_was(offsets: dict[int, int]) -> None:
 def test_whatever_else_is_no_cursor(text: str) -> None:
     found = cursor_of(text)
     assert found is None or all(type(n) is int for n in (*found, *found.values()))
+
+
+@given(st.binary(max_size=64))
+def test_whatever_bytes_are_no_cursor_raise_nothing(data: bytes) -> None:
+    cursor_of(base64.urlsafe_b64encode(data).decode().rstrip("="))
 
 
 @pytest.mark.parametrize("text", ["", "x", "gA", "kZIBAg" * 20000, cursor_text({0: 1 << 62}), "wA", "kcA"])

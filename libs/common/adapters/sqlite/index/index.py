@@ -235,7 +235,7 @@ class SqliteIndex:
         path = await self._path_of(query)
         few = await self._read(partial(ordered.is_few, partition=query.partition, path=path))
         walk, place = ordered.Walk(query, path, few), after
-        size = _PAGE if query.limit is None or query.conditions else max(1, min(query.limit, _PAGE))
+        size = _PAGE if query.limit is None else max(1, min(query.limit, _PAGE))
         while True:
             page, following = await self._read(partial(ordered.studies, walk=walk, after=place, limit=size))
             yield [row for row in page if all(test(row.attributes) for test in tests)]
