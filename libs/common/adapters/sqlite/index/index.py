@@ -233,8 +233,7 @@ class SqliteIndex:
         ordered.check(query, after)
         tests = [_test(query, Level.STUDY), _test(query, Level.PATIENT)]
         path = await self._path_of(query)
-        few = await self._read(partial(ordered.is_few, partition=query.partition, path=path))
-        walk, place = ordered.Walk(query, path, few), after
+        walk, place = await self._read(partial(ordered.walk_of, query=query, path=path)), after
         size = _PAGE if query.limit is None else max(1, min(query.limit, _PAGE))
         while True:
             page, following = await self._read(partial(ordered.studies, walk=walk, after=place, limit=size))
