@@ -60,16 +60,13 @@ class ChangeService:
 async def _go_on(out: Outgoing, listener: Listener, ending: asyncio.Event) -> None:
     """Until this process drains."""
     ended = asyncio.ensure_future(ending.wait())
-    following: asyncio.Future[Change] | None = None
+    following: asyncio.Future[list[Change]] | None = None
     try:
         while not ended.done():
-            following = following or asyncio.ensure_future(listener.changes.get())
+            following = following or asyncio.ensure_future(listener.next())
             await asyncio.wait((ended, following), timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if following.done():
-                changes = [following.result()]
-                following = None
-                while not listener.changes.empty():
-                    changes.append(listener.changes.get_nowait())
+                changes, following = following.result(), None
                 await out.write(_told(changes))
             elif not ended.done():
                 await out.write(b":\n\n")  # so that the connection is known to be alive

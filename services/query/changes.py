@@ -34,15 +34,24 @@ class Listener:
 
     begin: Offsets
     drop: Callable[[], None] = lambda: None
-    changes: asyncio.Queue[Change] = field(default_factory=lambda: asyncio.Queue(MOST_WAITING))
+    _told: asyncio.Queue[Sequence[Change]] = field(default_factory=asyncio.Queue)
+    _waiting: int = 0
 
-    def offer(self, change: Change) -> bool:
-        """Whether there was room."""
-        try:
-            self.changes.put_nowait(change)
-        except asyncio.QueueFull:
+    def offer(self, changes: Sequence[Change]) -> bool:
+        """Whether there was room: for whoever waits there always is, however many come at once."""
+        if self._waiting and self._waiting + len(changes) > MOST_WAITING:
             return False
+        self._waiting += len(changes)
+        self._told.put_nowait(changes)
         return True
+
+    async def next(self) -> list[Change]:
+        """What has come, at least one; waits for it."""
+        changes = list(await self._told.get())
+        while not self._told.empty():
+            changes += self._told.get_nowait()
+        self._waiting = 0
+        return changes
 
 
 class Changes:
@@ -143,16 +152,16 @@ class Changes:
             self._news.clear()
             coalescing = self._coalescing
             while coalescing is not None:
-                for change in coalescing.due(self._clock.monotonic()):
-                    self._publish(change)
+                if changes := coalescing.due(self._clock.monotonic()):
+                    self._publish(changes)
                 wait = coalescing.wait(self._clock.monotonic())
                 if wait is None:
                     break
                 await self._clock.sleep(wait + 0.01)
 
-    def _publish(self, change: Change) -> None:
+    def _publish(self, changes: Sequence[Change]) -> None:
         for listener in list(self._listeners):
-            if not listener.offer(change):
+            if not listener.offer(changes):
                 self._listeners.discard(listener)
                 _logger.warning("a listener was too slow, and was dropped")
                 listener.drop()

@@ -221,14 +221,21 @@ async def test_streams_end_when_the_process_drains(site: Site) -> None:
 async def test_a_listener_that_is_too_slow_is_dropped_and_the_others_are_not(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(changes_module, "MOST_WAITING", 2)
     dropped: list[bool] = []
-    slow = Listener({0: 0}, lambda: dropped.append(True), asyncio.Queue(2))
     async with site.listening() as stream:
-        site.changes._listeners.add(slow)
+        site.changes._listeners.add(Listener({0: 0}, lambda: dropped.append(True)))
         for number in range(4):
-            site.changes._publish(Change(f"1.{number}", {0: number}))
-        assert await stream.heard(4) == ["1.0", "1.1", "1.2", "1.3"]
+            site.changes._publish([Change(f"1.{number}", {0: number})])
+            await stream.heard(number + 1)
+        assert stream.studies == ["1.0", "1.1", "1.2", "1.3"]
     assert dropped == [True]
+
+
+async def test_however_many_studies_come_at_once_nobody_who_waits_is_dropped(site: Site) -> None:
+    async with site.listening() as stream:
+        await site.store(*[f"1.2.{number}" for number in range(2500)])
+        assert sorted(await stream.heard(2500)) == sorted(f"1.2.{number}" for number in range(2500))
 
 
 async def test_without_a_log_nobody_waits_for_ever(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
