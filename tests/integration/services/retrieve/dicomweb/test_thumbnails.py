@@ -15,7 +15,7 @@ from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
 from tests.support.objects import data_set
 from tests.support.pictures import grey
 from tests.support.web import WebSite
-from tests.unit.services.retrieve.dicomweb.test_objects import get
+from tests.integration.services.retrieve.dicomweb.test_objects import get
 
 
 def shade(level: int, number: int | None, series: str = "1.3", **more: object) -> Dataset:
