@@ -23,7 +23,7 @@ from tests.bench.rows import Figure
 from tests.bench.searching import indices, study_entry
 from tests.support import servers
 
-_BATCH = 5000
+_BATCH = 2000
 _TIMES = 40
 _NEWEST = "-StudyDate,-StudyTime"
 _MODALITIES = ("CT", "CT", "CT", "MR", "MR", "CR", "DX", "US", "XA", "PT")
