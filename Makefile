@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ohif axe pictures demo servers test lint check bench lock format clean docs peers
+.PHONY: help setup run ohif axe pictures demo servers test lint check bench lock format clean docs peers release coverage
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ lint: setup
 check: lint ## lint, format, types, import rules, unit tests (under a minute)
 	@GANTRY_TESTS=quick $(PY) -m pytest -q -n 2 tests/unit
 
+coverage: setup ## how much of each pure module its unit tests reach
+	@GANTRY_TESTS=quick .venv/bin/coverage run -m pytest -q tests/unit >/dev/null || true
+	@.venv/bin/coverage report
+
 format: setup ## format the code
 	@.venv/bin/ruff check --fix -q .
 	@.venv/bin/ruff format -q .
@@ -51,8 +55,11 @@ format: setup ## format the code
 bench: setup peers ## measure against DCMTK, Orthanc and pynetdicom (docs/benchmarks.md)
 	@$(PY) -m tests.bench
 
-docs: setup ## regenerate docs/settings.md, docs/metrics.md and the tables of docs/conformance.md
+docs: setup ## regenerate docs/settings.md, docs/metrics.md the tree of docs/architecture.md and the tables of docs/conformance.md
 	@$(PY) -m gantry.services.docs.generate
+
+release: setup ## wheel, image, SBOM and checksums in ./dist, from a clean checkout
+	@sh deploy/release.sh
 
 lock: setup ## pin the dependencies anew
 	@$(PY) -m pip install --quiet pip-tools

@@ -81,7 +81,7 @@ gantry() { # always built: it is what this checkout is; on wheels of ours, so th
     root="$here/../.."
     mkdir -p "$work/gantry/deploy/images"
     put gantry "$(sh "$here/artefacts.sh" --wheels-name)" wheels
-    cp -a "$root/pyproject.toml" "$root/requirements.lock" "$root/README.md" "$root/libs" "$root/services" "$work/gantry/"
+    cp -a "$root/pyproject.toml" "$root/requirements.lock" "$root/README.md" "$root/LICENSE" "$root/libs" "$root/services" "$work/gantry/"
     cp -a "$here/runtime.py" "$work/gantry/deploy/images/"
     if ohif="$(sh "$here/../ohif.sh")"; then put gantry "$(basename "$ohif")" ohif; fi # without npm, without viewer
     cp -a "$root/.dockerignore" "$work/gantry/"

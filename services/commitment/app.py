@@ -15,12 +15,14 @@ from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
 from gantry.services.commitment.checks import Checks
+from gantry.services.commitment.delivery import Delivery
+from gantry.services.commitment.member import SNAPSHOT_AFTER, Member
 from gantry.services.commitment.n_action import CommitmentService
 from gantry.services.commitment.reports import Contacts, Reports
 from gantry.services.commitment.snapshots import Snapshots
+from gantry.services.commitment.taking import Takers
 from gantry.services.commitment.transactions import Ledger
 from gantry.services.commitment.wire import TRANSFER_SYNTAXES
-from gantry.services.commitment.worker import KEEP_AFTER, CommitmentWorker
 
 
 async def build(
@@ -31,19 +33,19 @@ async def build(
     clock: Clock,
     metrics: Metrics,
     settings: Commitment | None = None,
-    keep_after: int = KEEP_AFTER,
-) -> tuple[list[Service], CommitmentWorker]:
-    """The services of this role, and the worker, whose `run` the process keeps running beside them. What is known of
-    transactions is kept after so many of their events."""
+    snapshot_after: int = SNAPSHOT_AFTER,
+) -> tuple[list[Service], Member]:
+    """The services of this role, and the member, whose `run` the process keeps running beside them. A snapshot of
+    transactions is written after so many of their events."""
     settings = settings or Commitment()
     workers = ThreadPoolExecutor(settings.parallel_checks, thread_name_prefix="commitment")
     ledger = Ledger()
     reports = Reports(contacts, settings)
     checks = Checks(index, store, log, clock, workers, Losses(log, clock, metrics, "commitment"), settings)
-    worker = CommitmentWorker(
-        log, ledger, Snapshots(store, clock), checks, reports, clock, metrics, settings, keep_after
-    )
-    await worker.remember()
+    delivery = Delivery(log, ledger, reports, clock, metrics, settings)
+    takers = Takers(checks, delivery, clock, settings)
+    member = Member(log, ledger, Snapshots(store, clock), checks, takers, delivery, clock, snapshot_after)
+    await member.remember()
     abilities = {STORAGE_COMMITMENT: Ability(frozenset(TRANSFER_SYNTAXES))}
-    service = CommitmentService(abilities, ledger, worker, log, clock, metrics, settings)
-    return [service], worker
+    service = CommitmentService(abilities, ledger, takers, log, clock, metrics, settings)
+    return [service], member

@@ -1,4 +1,4 @@
-"""N-ACTION (PS3.4 J.3.2): check the request, make it an event, answer. What was promised is `worker`'s to do."""
+"""N-ACTION (PS3.4 J.3.2): check the request, make it an event, answer. The rest is up to `taking` and `member`."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from gantry.common.statuses import (
 )
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
+from gantry.services.commitment.taking import Takers
 from gantry.services.commitment.transactions import Ledger
 from gantry.services.commitment.wire import ActionInformation, decode_action_information
-from gantry.services.commitment.worker import CommitmentWorker
 
 _REQUEST_COMMITMENT = 1
 
@@ -49,7 +49,7 @@ class CommitmentService:
         self,
         abilities: Abilities,
         ledger: Ledger,
-        worker: CommitmentWorker,
+        takers: Takers,
         log: EventLog,
         clock: Clock,
         metrics: Metrics,
@@ -57,7 +57,7 @@ class CommitmentService:
     ) -> None:
         self.abilities = abilities
         self._ledger = ledger
-        self._worker = worker
+        self._takers = takers
         self._log = log
         self._clock = clock
         self._metrics = metrics
@@ -84,19 +84,17 @@ class CommitmentService:
         if self._ledger.is_known(uid) or uid in self._under_way:
             raise Refused(DUPLICATE_TRANSACTION_UID, "transaction uid was used before")
         self._under_way.add(uid)
-        self._worker.expect(uid)
-        event = None
         try:
-            await reach(FailPoint.BEFORE_PUBLISH)
-            requested = self._requested(request, asked)
-            await self._log.append(requested)
-            self._ledger.note(uid)
-            event = requested
-            await reach(FailPoint.BEFORE_ANSWER)
-            await request.respond(SUCCESS)
+            async with self._takers.taking(uid, request.association) as taking:
+                await reach(FailPoint.BEFORE_PUBLISH)
+                requested = self._requested(request, asked)
+                await self._log.append(requested)
+                self._ledger.note(uid)
+                taking.accepted(requested)
+                await reach(FailPoint.BEFORE_ANSWER)
+                await request.respond(SUCCESS)
         finally:
             self._under_way.discard(uid)
-            self._worker.begin_here(uid, event, request.association)
 
     def _requested(self, request: Request, asked: ActionInformation) -> CommitmentRequested:
         association = request.association

@@ -62,7 +62,7 @@ class Snapshots:
                 logger.error("snapshot of transactions cannot be read", key=key, error=error)
         return None
 
-    async def keep(self, snapshot: Snapshot) -> None:
+    async def write(self, snapshot: Snapshot) -> None:
         """Make it durable, and remove old ones. Raises `DependencyUnavailable`."""
         key = f"{ROOT}{Receipt.at(self._clock.now_us()).id}.snap"
         await self._store.put(key, [await asyncio.to_thread(pack, snapshot)])

@@ -6,6 +6,7 @@ X-Forwarded-For, and believes it from addresses in its `http.proxy_from`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
@@ -18,7 +19,7 @@ from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 from gantry.common.web.routes import Match, Resource, WebRole
-from gantry.common.web.server import CALLER, Handler
+from gantry.common.web.server import CALLER, ENDING, Handler
 from gantry.services.frontdoor.backends import Backend, Backends
 from gantry.services.frontdoor.routing import Pool
 
@@ -33,6 +34,8 @@ _HOP_BY_HOP = frozenset(
     )
 )
 _CHUNK = 1 << 18
+_OF_ONE_PROCESS = (Resource.TRANSFER, Resource.CANCEL_TRANSFER)
+"""What the process knows that was asked for it first, and no other."""
 
 
 class Forwarder:
@@ -58,6 +61,8 @@ class Forwarder:
 
     async def forward(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """Try one process after the other, until one takes the request. Raises `HttpProblem` 502, 503."""
+        if match.resource in _OF_ONE_PROCESS:
+            return await self._find(request, match)
         pool = _POOLS[match.resource.service]
         for backend in self._backends.candidates([pool], self._clock.monotonic()):
             try:
@@ -68,8 +73,25 @@ class Forwarder:
             except (aiohttp.ClientError, TimeoutError) as error:
                 logger.warning("backend broke off", pool=pool, backend=backend.name, error=type(error).__name__)
                 raise HttpProblem(502, f"the {pool} service broke off") from error
-            return await self._answer(request, response, backend)
+            return await self._answer(request, response, backend, endless=match.resource is Resource.CHANGES)
         raise HttpProblem(503, f"no {pool} service can be reached", {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+    async def _find(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """Ask all processes for what one of them remembers; 404 where none does, 503 where one could not be asked."""
+        pool, absent, unasked = _POOLS[match.resource.service], None, False
+        for backend in self._backends.candidates([pool], self._clock.monotonic()):
+            try:
+                response = await self._ask(request, backend)
+            except (aiohttp.ClientError, TimeoutError):
+                unasked = True
+                continue
+            if response.status != 404:
+                return await self._answer(request, response, backend, endless=False)
+            absent = await response.text()
+        if absent is None or unasked:
+            line = f"not every {pool} service can be reached"
+            raise HttpProblem(503, line, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+        raise HttpProblem(404, absent.strip())
 
     async def _ask(self, request: web.BaseRequest, backend: Backend) -> aiohttp.ClientResponse:
         if self._session is None:
@@ -89,22 +111,30 @@ class Forwarder:
         )
 
     async def _answer(
-        self, request: web.BaseRequest, response: aiohttp.ClientResponse, backend: Backend
+        self, request: web.BaseRequest, response: aiohttp.ClientResponse, backend: Backend, *, endless: bool
     ) -> web.StreamResponse:
+        """Pass an answer on. One that is `endless` ends when the door drains: the client comes again, elsewhere."""
         backend.open += 1
+        ending = asyncio.ensure_future(request[ENDING].wait()) if endless else None
+        if ending is not None:
+            ending.add_done_callback(lambda _: response.close())
+        out = BodyWriter(request, self._stall)
         try:
-            out = BodyWriter(request, self._stall)
             if await out.begin(response.status, _answered(response.headers)):
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     await out.write(chunk)
             return await out.end()
         except (aiohttp.ClientError, TimeoutError) as error:
+            if ending is not None and request[ENDING].is_set():
+                return await out.end()
             # What has gone out cannot be taken back: the client must see that it is not the whole.
             logger.warning("backend broke off", pool=backend.pool, backend=backend.name, error=type(error).__name__)
             out.cut()
             raise ConnectionResetError("backend broke off") from error
         finally:
             backend.open -= 1
+            if ending is not None:
+                ending.cancel()
             response.close() if not response.content.is_eof() else response.release()
 
 

@@ -157,6 +157,11 @@ class CompleteIndex:
         async for page in self._index.find(query, after):
             yield page
 
+    async def total(self, query: Query) -> int:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        return await self._index.total(query)
+
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """See `SearchIndex`."""
         await self._completeness.check()

@@ -44,7 +44,10 @@ from gantry.services.process.verification import VerificationService
 from gantry.services.roles import Role, dimse_port, http_port
 
 if TYPE_CHECKING:
+    from gantry.services.query.changes import Changes
+    from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
     from gantry.services.retrieve.pixels.converter import Converter
+    from gantry.services.retrieve.transfers import Transfers
 
 logger = get_logger("archive")
 
@@ -104,6 +107,9 @@ class Archive:
         self._losses: Losses | None = None
         self._server: Server | None = None
         self._converter: Converter | None = None
+        self._pictures: PictureCache | None = None
+        self._changes: Changes | None = None
+        self._transfers: Transfers | None = None
         self._allowed: WeakKeyDictionary[Association, bool] = WeakKeyDictionary()
         self._consumer: ConsumerLoop | None = None
         self._upkeep: ConsumerLoop | None = None
@@ -166,15 +172,16 @@ class Archive:
             self.lifecycle.watch(self._commitment_later(stores), "commitment")
 
     async def drain(self) -> None:
-        if self._server is not None:
-            await self._server.drain(self.settings.drain)
+        sending = [one.drain(self.settings.drain) for one in (self._server, self._transfers) if one is not None]
+        await asyncio.gather(*sending)
         for loop in (self._consumer, self._upkeep):
             if loop is not None:
                 loop.stop()
 
     async def close(self) -> None:
-        if self._converter is not None:
-            await self._converter.close()
+        for closing in (self._transfers, self._changes, self._pictures, self._converter):
+            if closing is not None:
+                await closing.close()
         if self._losses is not None:
             await self._losses.close()
         if self._completeness is not None:
@@ -270,10 +277,12 @@ class Archive:
 
     def _query(self, stores: Stores) -> list[Service]:
         from gantry.services.query import app as query_app
+        from gantry.services.query.changes import Changes
 
         settings = self.settings
         self.health.serve(query_app.build_page(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port))
-        self.health.serve(query_app.build_web(self._complete(stores), settings.http.url))
+        changes = self._changes = Changes(stores.log, self.clock)
+        self.health.serve(query_app.build_web(self._complete(stores), settings.http.url, changes))
         return query_app.build(
             self._complete(stores),
             settings.dimse.ae_title,
@@ -291,8 +300,11 @@ class Archive:
         from gantry.services.retrieve import app as retrieve_app
         from gantry.services.retrieve.damage import MISSING, DamageReports
         from gantry.services.retrieve.dicomweb.objects import WebSettings
-        from gantry.services.retrieve.dimse.service import RetrieveSettings
+        from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
+        from gantry.services.retrieve.dicomweb.sending import SendService
+        from gantry.services.retrieve.dimse.moving import RetrieveSettings
         from gantry.services.retrieve.pixels.converter import Converter
+        from gantry.services.retrieve.transfers import Transfers
         from gantry.services.retrieve.unindexed import Locator
 
         http, retrieve = self.settings.http, self.settings.retrieve
@@ -306,21 +318,25 @@ class Archive:
 
         reports = DamageReports(self.metrics, lost)
         locator = Locator(self._complete(stores), stores.log, self.clock)
-        self.health.serve(retrieve_app.build_web(stores.objects, locator, converter, web, reports))
-        return retrieve_app.build(
+        # Beside embedded objects; else in a temporary folder.
+        beside = self.settings.data / "thumbnails" if self.settings.objects_url.startswith("file:") else None
+        pictures = self._pictures = PictureCache(retrieve.thumbnails or beside, retrieve.thumbnail_space)
+        self.health.serve(retrieve_app.build_web(stores.objects, locator, converter, web, reports, pictures))
+        mover = retrieve_app.build_mover(
             stores.objects,
-            locator,
-            self._destination,
-            self.clock,
             converter,
-            self._storage_classes,
-            self.metrics,
+            self.clock,
             RetrieveSettings(retrieve.suboperation_retries + 1, retrieve.window, retrieve.retry_delay),
             reports,
             response_timeout=retrieve.response_timeout,
             read_ahead=(retrieve.read_ahead, retrieve.read_ahead_total),
             parallel=(retrieve.parallel_destinations, retrieve.parallel_per_destination),
         )
+        ours = self.settings.dimse.ae_title
+        transfers = self._transfers = Transfers(mover, self.clock, self.metrics)
+        sending = SendService(transfers, locator, self._destinations, lambda title: self._destination(title, ours))
+        self.health.serve(sending.handlers())
+        return retrieve_app.build(locator, mover, self._destination, self.clock, self._storage_classes, self.metrics)
 
     async def _commitment(self, stores: Stores) -> list[Service]:
         from gantry.services.commitment import app as commitment_app
@@ -403,6 +419,10 @@ class Archive:
 
     def _policy_outcome(self, outcome: str) -> None:
         self.metrics.config_reloads.labels(outcome).inc()
+
+    def _destinations(self) -> list[str]:
+        """Where objects may be sent."""
+        return [title for title, peer in self._policy.current.peers.items() if peer.move_destination]
 
     def _destination(self, title: str, ours: str) -> Peer | None:
         return self._peer(self._policy.current.destination(title), ours)

@@ -7,7 +7,8 @@ A700H, a DICOMweb request 503, a consumer waits.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Generic, Self, TypeVar, cast
 
 from gantry.common.clock import Clock
@@ -17,7 +18,7 @@ from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import Event
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
 from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss, SearchIndex
-from gantry.common.ports.log import Consumer, EventLog, Record
+from gantry.common.ports.log import Consumer, EventLog, Passed, Record
 from gantry.common.runtime.backoff import Delays
 from gantry.common.telemetry.logs import get_logger
 
@@ -152,6 +153,13 @@ class LateEventLog:
     async def ends(self, topic: str) -> dict[int, int]:
         return await self._late.get().ends(topic)
 
+    async def follow(
+        self, topic: str, group: str, after: Mapping[int, int] | None = None
+    ) -> AsyncGenerator[Passed, None]:
+        async with aclosing(self._late.get().follow(topic, group, after)) as following:
+            async for passed in following:
+                yield passed
+
     async def has_passed(self, group: str, topic: str, ends: Mapping[int, int]) -> bool:
         return await self._late.get().has_passed(group, topic, ends)
 
@@ -208,6 +216,9 @@ class LateSearchIndex:
     async def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
         async for page in self._late.get().find(query, after):
             yield page
+
+    async def total(self, query: Query) -> int:
+        return await self._late.get().total(query)
 
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         async for page in self._late.get().locate(query):

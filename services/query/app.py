@@ -19,6 +19,8 @@ from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
 from gantry.services.query.c_find import FindService
+from gantry.services.query.change_stream import ChangeService
+from gantry.services.query.changes import Changes
 from gantry.services.query.qido import SearchService
 from gantry.services.query.viewer.web import Page
 
@@ -35,9 +37,11 @@ def build_page(ohif: Path | None, ae_title: str, port: int) -> dict[Resource, Ha
     return {Resource.PAGE: Page(ohif, ae_title, port)}
 
 
-def build_web(index: ReadIndex, public_url: str | None) -> dict[Resource, Handler]:
-    """The DICOMweb half of this role. `public_url` is what clients call us by, where it is known."""
-    return SearchService(index, public_url).handlers()
+def build_web(index: ReadIndex, public_url: str | None, changes: Changes | None = None) -> dict[Resource, Handler]:
+    """The DICOMweb half of this role. `public_url` is what clients call us by, where it is known; without `changes`
+    nobody is told of them."""
+    streams = ChangeService(changes).handlers() if changes is not None else {}
+    return {**SearchService(index, public_url).handlers(), **streams}
 
 
 def build(index: ReadIndex, ae_title: str, metrics: Metrics, *, strict: bool = False) -> list[Service]:

@@ -13,7 +13,6 @@ from aiohttp import web
 
 from gantry.common.dicom.model.json_writing import Attributes, keys_as_attributes, to_json
 from gantry.common.dicom.model.xml_writing import to_xml
-from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Document
 from gantry.common.dicom.query.queries import creators_of
 from gantry.common.dicom.query.timezones import in_zone
@@ -25,11 +24,10 @@ from gantry.common.dicom.standard.tags import (
     STUDY_INSTANCE_UID,
 )
 from gantry.common.errors import NotUnderstood
-from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import ReadIndex
 from gantry.common.web.bodies import answer
 from gantry.common.web.capabilities import WADL, as_json, as_wadl
-from gantry.common.web.errors import HttpProblem
+from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 from gantry.common.web.multipart import closing, content_type, part_head
 from gantry.common.web.negotiation import DICOM_JSON, DICOM_XML, JSON, Offer, choose, etag_matches, parse_accept
 from gantry.common.web.routes import BASE, Match, Resource
@@ -39,7 +37,8 @@ from gantry.services.query.answers import ONLINE
 from gantry.services.query.qido_parameters import MORE, Search, cursor_of, search_of
 
 OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
-_COUNTED = {Level.STUDY: "studies", Level.SERIES: "series", Level.IMAGE: "instances"}
+COUNT_SECONDS = 20.0
+"""Where the index cannot count by itself, matches are looked at one by one for so long."""
 _BOUNDARY = "gantry-result"
 """Always the same, so that equal results have equal tags; XML does not hold it at the beginning of a line."""
 
@@ -94,12 +93,12 @@ class SearchService:
         return found[: search.limit], len(found) > search.limit
 
     async def _count(self, search: Search) -> int:
-        if not search.query.conditions:
-            return (await self._index.count(DEFAULT_PARTITION))[_COUNTED[search.query.level]]
-        number = 0
-        async for page in self._index.find(search.query):
-            number += len(page)
-        return number
+        try:
+            async with asyncio.timeout(COUNT_SECONDS):
+                return await self._index.total(search.query)
+        except TimeoutError:
+            line = f"there is too much to look at to count it in {COUNT_SECONDS:g} s: narrow the search"
+            raise HttpProblem(503, line, {"Retry-After": str(RETRY_AFTER_SECONDS)}) from None
 
     def _attributes(self, document: Document, search: Search, url: str) -> Attributes:
         zone = search.query.zone

@@ -21,6 +21,7 @@ from gantry.common.dicom.standard.vrs import vr_of
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.routes import Match, Resource
+from gantry.services.query.order_parameter import check_scope, order_of
 
 MAX_LIMIT = 5000
 """Matches of one answer; the rest by `offset` or, better, by `cursor`."""
@@ -37,7 +38,7 @@ _LEVELS = {
 }
 _HEX = re.compile(r"[0-9A-Fa-f]{8}")
 _ONE_TEXT = frozenset((b"LT", b"ST", b"UT"))
-_OTHERS = frozenset(("accept", "charset"))
+_OTHERS = frozenset(("accept", "charset", "orderby"))
 _FLAGS = {
     "fuzzymatching": "fuzzy_names",
     "emptyvaluematching": "empty_values",
@@ -101,11 +102,13 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: A
                 warnings.append(f"{keyword_of(tag)} is not supported as a key here, and was ignored.")
     _put_path(keys.values, match)
     query = compile_query(keys.identifier(), Model.STUDY_ROOT, DEFAULT_PARTITION, extended, attributes)
+    order = order_of([value for name, value in parameters if name == "orderby"], level, attributes)
+    check_scope(order, level, query.conditions)
     wanted = {tag for tag in (*keys.values, *included) if is_supported(tag, level, attributes)}
     returned = wanted | _by_default(match, level)
     return replace(
         search,
-        query=query,
+        query=replace(query, order=order),
         returned=tuple(sorted(returned - {QUERY_RETRIEVE_LEVEL, RETRIEVE_URL})),
         warnings=tuple(dict.fromkeys(warnings)),
     )

@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from gantry.common.clock import Clock
-from gantry.common.dicom.query.matching import Condition, Query, Single, UidList
+from gantry.common.dicom.query.matching import Condition, Cursor, Document, Query, Single, UidList
 from gantry.common.dicom.scan.layout import Layout, pack_layout
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable, UndecodableEvent
 from gantry.common.events import INDEXERS, TOPICS, InstanceStored, decode
-from gantry.common.ports.index import InstanceKey, Location, ReadIndex
+from gantry.common.ports.index import InstanceKey, KnownReceipt, Location, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import instance_of
 from gantry.common.telemetry.logs import get_logger
@@ -40,6 +40,14 @@ class Locating(Protocol):
     async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]: ...
 
 
+class Describing(Locating, Protocol):
+    """Who also says what is known of instances."""
+
+    def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]: ...
+
+    async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]: ...
+
+
 class Locator:
     """Where objects are, by the index and the log together."""
 
@@ -48,6 +56,14 @@ class Locator:
         self._log = log
         self._clock = clock
         self._away_until = 0.0
+
+    def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
+        """`SearchIndex.find`."""
+        return self._index.find(query, after)
+
+    async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
+        """`SearchIndex.receipts`."""
+        return await self._index.receipts(partition, instance)
 
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """`SearchIndex.locate`, and at last what is stored and not indexed yet."""

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import cluster, rows, searching, storing, stow, web
+from tests.bench import cluster, ordering, rows, searching, storing, stow, web
 from tests.bench.machine import remove
 from tests.bench.rows import Figure
 
@@ -38,12 +38,19 @@ ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "searchable": cluster.searchable,
     "indexing": searching.taking_in,
     "searching": searching.searching,
+    "ordered": ordering.ordered,
     "stow": stow.stow,
     "qido": web.qido,
     "metadata": web.metadata,
     "frame": web.frame,
     "frames": web.frames,
 }
+
+BY_NAME: dict[str, Callable[[Path, bool], list[Figure]]] = {
+    "ordered-million": ordering.ordered_million,
+    "ordered-million-sqlite": ordering.ordered_million_sqlite,
+}
+"""Rows that take too long to be among all of them."""
 
 
 def main() -> None:
@@ -56,7 +63,7 @@ def main() -> None:
         runs: dict[tuple[str, str], list[Figure]] = {}
         with tempfile.TemporaryDirectory(prefix="gantry-bench-", dir=Path.cwd()) as folder:
             for number in range(options.runs):
-                for figure in ROWS[row](Path(folder) / str(number), options.quick):
+                for figure in (ROWS | BY_NAME)[row](Path(folder) / str(number), options.quick):
                     runs.setdefault((figure.what, figure.who), []).append(figure)
                 remove(Path(folder) / str(number))
         _print(row, runs)

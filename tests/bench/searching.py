@@ -8,7 +8,7 @@ import random
 import shutil
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -43,12 +43,17 @@ _HEADER = b"".join(
 )
 
 
-async def _indices(folder: Path, address: str) -> dict[str, SearchIndex]:
-    cluster = OpenSearchCluster((urlsplit(address).netloc,), f"b{uuid4().hex[:10]}", replicas=0)
-    return {
-        "SQLite": await open_sqlite_index(folder / "index.db"),
-        "OpenSearch": await open_opensearch_index(cluster, SystemClock(), linger=0.0),
-    }
+async def indices(
+    folder: Path, address: str, chosen: Sequence[str] = ("SQLite", "OpenSearch")
+) -> dict[str, SearchIndex]:
+    """Empty ones; `address` is that of OpenSearch."""
+    found: dict[str, SearchIndex] = {}
+    if "SQLite" in chosen:
+        found["SQLite"] = await open_sqlite_index(folder / "index.db")
+    if "OpenSearch" in chosen:
+        cluster = OpenSearchCluster((urlsplit(address).netloc,), f"b{uuid4().hex[:10]}", replicas=0)
+        found["OpenSearch"] = await open_opensearch_index(cluster, SystemClock(), linger=0.0)
+    return found
 
 
 def taking_in(folder: Path, quick: bool) -> list[Figure]:
@@ -64,7 +69,7 @@ def taking_in(folder: Path, quick: bool) -> list[Figure]:
 async def _taking_in(folder: Path, batches: int, address: str) -> list[Figure]:
     figures = []
     objects = await open_file_store(folder / "objects", low_water=0)
-    for who, index in (await _indices(folder, address)).items():
+    for who, index in (await indices(folder, address)).items():
         begun = time.perf_counter()
         for batch in range(batches):
             await index.apply([_slice(batch, number) for number in range(500)])
@@ -111,8 +116,8 @@ def searching(folder: Path, quick: bool) -> list[Figure]:
 
 async def _searching(folder: Path, count: int, address: str) -> list[Figure]:
     figures = []
-    indices = await _indices(folder, address)
-    for who, index in indices.items():
+    opened = await indices(folder, address)
+    for who, index in opened.items():
         begun = time.perf_counter()
         for start in range(0, count, 2000):
             await index.apply([study_entry(number) for number in range(start, start + 2000)])
@@ -121,9 +126,9 @@ async def _searching(folder: Path, count: int, address: str) -> list[Figure]:
         )
     # Filling takes minutes: all rounds ask what was filled once, the two in turn.
     for seed in range(_ROUNDS):
-        for who, index in indices.items():
+        for who, index in opened.items():
             figures += await _round(who, index, count, seed)
-    for index in indices.values():
+    for index in opened.values():
         await index.close()
     return figures
 

@@ -7,13 +7,15 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from libs.common.adapters.sqlite.index_schema import VERSION, create
-from libs.common.dicom.attributes import STANDARD, Level
-from libs.common.dicom.matching import Document, Query, Wildcard
 
-from libs.common.adapters.sqlite import open_sqlite_index
-from libs.common.errors import DependencyUnavailable
-from libs.common.ports.index import InstanceEntry, Outcome, SearchIndex
+from gantry.common.adapters.sqlite import open_sqlite_index
+from gantry.common.adapters.sqlite.index.aggregates import fill_orders
+from gantry.common.adapters.sqlite.index.schema import VERSION, create
+from gantry.common.dicom.query.attributes import STANDARD, Level
+from gantry.common.dicom.query.matching import Document, Query, Wildcard
+from gantry.common.dicom.query.ordering import OrderKey
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.index import InstanceEntry, Outcome, SearchIndex
 from tests.support.entries import documents, entry
 
 INDEXES = Path(__file__).parent / "indexes"
@@ -66,6 +68,9 @@ async def test_an_index_of_before_answers_and_takes_more(version: int, tmp_path:
     name = Query("default", Level.STUDY, {0x00100010: Wildcard(("muller*",))})
     assert len([document async for page in index.find(name) for document in page]) == 1
     assert (await index.count("default"))["aside"] == 1
+    by_name = Query("default", Level.STUDY, order=(OrderKey(0x00100010, descending=True),))
+    ordered = [document async for page in index.find(by_name) for document in page]
+    assert [document.attributes[0x0020000D] for document in ordered] == [["1.1"], ["1.2"]]
     # What was applied is known; what was not is new; where things lie is known of the new alone.
     more = entry(9, "1.1.1.3", "1.1", "1.1.1", **_MUELLER)
     outcomes = [applied.outcome for applied in await index.apply([*APPLIED, more])]
@@ -82,7 +87,7 @@ async def test_an_index_of_before_is_like_a_new_one_and_can_be_built_anew(versio
     index = await open_sqlite_index(path)
     fresh = tmp_path / "fresh.db"
     connection = sqlite3.connect(fresh)
-    create(connection, STANDARD)
+    create(connection, STANDARD, fill_orders)
     connection.commit()
     connection.close()
     assert shape(path) == shape(fresh)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.errors import Corrupt
-from libs.common.events import decode, encode, topic_of
-from libs.common.events.segments import SealedRecord, seal, unseal
+from gantry.common.errors import Corrupt
+from gantry.common.events import decode, encode, topic_of
+from gantry.common.events.segments import SealedRecord, seal, unseal
 from tests.compat.events import EVENTS
 
 GOLDEN = Path(__file__).parent / "sealed" / "segment.v1.seg"

@@ -28,11 +28,11 @@ from gantry.common.ports.index import Location
 from gantry.common.ports.log import Consumer, EventLog, Record
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.commitment.app import build
+from gantry.services.commitment.member import GROUP, TOPIC
 from gantry.services.commitment.n_action import CommitmentService
-from gantry.services.commitment.worker import GROUP, TOPIC
 from tests.support.facts import reported, requested
 
-KEEP_AFTER = 40
+SNAPSHOT_AFTER = 40
 QUICK = Commitment(in_flight_deadline=0.1, retry_first=0.1, retry_longest=0.2, report_timeout=3)
 
 
@@ -110,7 +110,7 @@ async def objects(tmp_path: Path) -> AsyncIterator[FileStore]:
 
 @asynccontextmanager
 async def running(
-    log: EventLog, objects: FileStore, port: int = 0, keep_after: int = KEEP_AFTER
+    log: EventLog, objects: FileStore, port: int = 0, keep_after: int = SNAPSHOT_AFTER
 ) -> AsyncIterator[tuple[CommitmentService, Counted]]:
     """A process with the role."""
     counted = Counted(log)
@@ -192,7 +192,7 @@ async def test_what_is_owed_a_report_for_long_makes_no_start_long_and_is_reporte
     async with running(log, objects):
         for start in range(800, 900, 25):
             await history(log, range(start, start + 25))
-            behind = await uncommitted(log, 6 * KEEP_AFTER)
+            behind = await uncommitted(log, 6 * SNAPSHOT_AFTER)
     assert behind >= 2
     async with running(log, objects, taker.port) as (service, counted):
         assert all(service._ledger.is_known(uid) for uid in ("1.9.1", "1.9.2", "1.7.0", "1.7.799", "1.7.899"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Mapping
 
 import pytest
 
@@ -11,6 +12,7 @@ from gantry.common.clock import ManualClock
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import InstanceStored, decode
 from gantry.common.ports.log import Consumer, EventLog, Record
+from gantry.common.tasks import end_tasks
 from tests.contract.conftest import OpenEventLog
 from tests.support.facts import conflict, requested, stored
 
@@ -286,3 +288,107 @@ async def test_the_last_that_a_group_committed_is_known(log: EventLog) -> None:
     await log.append(*[stored(n, "1.1") for n in range(10, 20)])
     assert sorted(receipts(await log.last_committed("indexer", "instances", most=4))) == [6, 7, 8, 9]
     assert sorted(receipts(await log.last_committed("indexer", "instances"))) == list(range(10))
+
+
+class Watcher:
+    """What `follow` gave, as it came."""
+
+    def __init__(self, log: EventLog, after: Mapping[int, int] | None = None, group: str = "indexer") -> None:
+        self.records: list[Record] = []
+        self.ends: dict[int, int] = {}
+        self._following = log.follow("instances", group, after)
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Watcher:
+        first = await anext(self._following)
+        assert not first.records
+        self.ends = dict(first.ends)
+        self._task = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._task is not None
+        await end_tasks(self._task)
+        await self._following.aclose()
+
+    async def _watch(self) -> None:
+        async for passed in self._following:
+            self.records += passed.records
+            self.ends = dict(passed.ends)
+
+    async def has(self, *expected: int) -> None:
+        async with asyncio.timeout(20):
+            while len(self.records) < len(expected):
+                await asyncio.sleep(0.02)
+        assert sorted(receipts(self.records)) == sorted(expected)
+
+
+async def test_a_watcher_is_given_what_a_group_has_committed_and_nothing_else(log: EventLog) -> None:
+    """ "records come in order of offset, each once, within a second of its commit; what is not committed is not
+    given." """
+    async with log.consumer("indexer", ["instances"]) as consumer:
+        await log.append(stored(1, "1.2.1"))
+        await consumer.commit(await take(consumer, 1))
+        async with Watcher(log) as watcher:
+            await log.append(*(stored(n, "1.2.1") for n in range(2, 7)))
+            records = await take(consumer, 5)
+            await asyncio.sleep(0.7)
+            assert watcher.records == []
+            await consumer.commit(records[:3])
+            begun = asyncio.get_running_loop().time()
+            await watcher.has(2, 3, 4)
+            assert asyncio.get_running_loop().time() - begun < 1.5  # a second, and a slow machine
+            await consumer.commit(records)
+            await watcher.has(2, 3, 4, 5, 6)
+            assert receipts(watcher.records) == [2, 3, 4, 5, 6]  # of one study: in its order
+
+
+async def test_a_watcher_begins_where_the_group_is_and_goes_on_behind_what_it_was_given(log: EventLog) -> None:
+    """ "It begins behind the offsets in `after`, as `Passed.ends` or `ends` tell them; in partitions that it does not
+    name, where the group is now." """
+    async with log.consumer("indexer", ["instances"]) as consumer:
+        await log.append(*(stored(n, f"1.2.{n}") for n in range(10)))
+        await consumer.commit(await take(consumer, 10))
+        async with Watcher(log) as watcher:
+            begin = watcher.ends
+            await log.append(*(stored(n, f"1.2.{n}") for n in range(10, 30)))
+            await consumer.commit(await take(consumer, 20))
+            await watcher.has(*range(10, 30))
+            middle = watcher.ends
+        await log.append(*(stored(n, f"1.2.{n}") for n in range(30, 35)))
+        await consumer.commit(await take(consumer, 5))
+        async with Watcher(log, begin) as watcher:
+            await watcher.has(*range(10, 35))
+        async with Watcher(log, middle) as watcher:
+            await watcher.has(*range(30, 35))
+        async with Watcher(log, await log.ends("instances")) as watcher:
+            await log.append(stored(99, "1.2.3"))
+            await consumer.commit(await take(consumer, 1))
+            await watcher.has(99)
+
+
+async def test_a_watcher_of_a_group_that_never_joined_waits(log: EventLog) -> None:
+    """ "what is not committed is not given" """
+    await log.append(stored(1), stored(2))
+    async with Watcher(log, group="nobody") as watcher:
+        await asyncio.sleep(0.7)
+        assert watcher.records == []
+    with pytest.raises(ValueError, match="no such topic"):
+        await anext(log.follow("nonsense", "indexer"))
+
+
+async def test_a_watcher_holds_no_retention_up_and_passes_over_what_is_removed(
+    log: EventLog, clock: ManualClock
+) -> None:
+    """ "belongs to no group, holds no retention up"; "What retention has removed is passed over." """
+    async with log.consumer("indexer", ["instances"]) as consumer, Watcher(log) as watcher:
+        begin = watcher.ends
+        await log.append(stored(1, "1.2.1"), stored(2, "1.2.1"))
+        await consumer.commit(await take(consumer, 2))
+        await watcher.has(1, 2)
+        clock.advance(8 * 24 * 3600)
+        assert await log.remove_expired() == 2  # type: ignore[attr-defined]  # of both backends
+        await log.append(stored(3, "1.2.1"))
+        await consumer.commit(await take(consumer, 1))
+        async with Watcher(log, begin) as late:
+            await late.has(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from gantry.common.dicom.query.matching import (
     UidList,
     Wildcard,
 )
+from gantry.common.dicom.query.ordering import STUDY_ORDERS, Order, OrderKey
 from gantry.common.ports.index import InstanceEntry
 from tests.support.entries import entry
 
@@ -86,6 +88,9 @@ def data_sets_of_entries(draw: st.DrawFn) -> list[InstanceEntry]:
                 PatientName=draw(_names()),
                 AccessionNumber=draw(_values(_TEXTS)),
                 StudyDate=draw(_values(_DATES)),
+                StudyDescription=draw(_values(["CT head", "ct Abdomen", "x" * 200])),
+                ReferringPhysicianName=draw(_names()),
+                PatientBirthDate=draw(_values(_DATES)),
                 StudyTime=draw(_values(["1000", "235959.5", "x"])),
                 TimezoneOffsetFromUTC=draw(_values(["+0100", "-0530", "x"])),
                 RequestAttributesSequence=draw(_items()),
@@ -95,6 +100,12 @@ def data_sets_of_entries(draw: st.DrawFn) -> list[InstanceEntry]:
             )
         )
     return made
+
+
+def orders(tags: Sequence[int] = STUDY_ORDERS) -> st.SearchStrategy[Order]:
+    """One to three of these attributes, each in one of the two directions."""
+    some = st.lists(st.sampled_from(list(tags)), min_size=1, max_size=3, unique=True)
+    return some.flatmap(lambda chosen: st.tuples(*(st.builds(OrderKey, st.just(tag), st.booleans()) for tag in chosen)))
 
 
 def questions() -> st.SearchStrategy[dict[int, Condition]]:

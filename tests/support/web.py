@@ -26,6 +26,7 @@ from gantry.services.indexer.entries import entry_of
 from gantry.services.query.app import build_web as build_query
 from gantry.services.retrieve.app import build_web as build_retrieve
 from gantry.services.retrieve.dicomweb.objects import WebSettings
+from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
 from gantry.services.retrieve.pixels.converter import Converter, ConverterLimits
 from tests.support.facts import stored
 from tests.support.objects import file_bytes
@@ -87,8 +88,11 @@ async def web_site(folder: Path, cors: Sequence[str] = ()) -> AsyncIterator[WebS
     """Everything closed at the end."""
     store, index = await open_file_store(folder / "objects"), await open_sqlite_index(folder / "index.db")
     converter = Converter(ConverterLimits(workers=1))
+    pictures = PictureCache(folder / "thumbnails", 1 << 20)
     server = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)), WebLimits(cors_origins=tuple(cors)))
-    server.serve({**build_query(index, None), **build_retrieve(store, index, converter, WebSettings())})
+    server.serve(
+        {**build_query(index, None), **build_retrieve(store, index, converter, WebSettings(), pictures=pictures)}
+    )
     await server.start()
     async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as client:
         try:

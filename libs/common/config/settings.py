@@ -232,6 +232,12 @@ class Retrieve(Section):
     """C-MOVE and C-GET, and WADO"""
 
     metadata_memory: Annotated[int, Field(ge=_MIB)] = _f(64 * _MIB, "bytes", "Metadata of instances kept, per process")
+    thumbnails: Path | None = _f(
+        None, "folder", "Where thumbnails are kept; by default beside embedded objects, else a temporary one"
+    )
+    thumbnail_space: Annotated[int, Field(ge=0)] = _f(
+        256 * _MIB, "bytes", "Thumbnails kept there by a process; 0: none"
+    )
     suboperation_retries: Annotated[int, Field(ge=0)] = _f(2, "retries", "Of a sub-operation that failed")
     retry_delay: Seconds = _f(2.0, "s", "Before the first retry; doubles")
     connect_timeout: Seconds = _f(10.0, "s", "TCP connection to a destination")

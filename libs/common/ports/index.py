@@ -128,6 +128,8 @@ class ReadIndex(Protocol):
 
     def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]: ...
 
+    async def total(self, query: Query) -> int: ...
+
     def locate(self, query: Query) -> AsyncIterator[list[Location]]: ...
 
     async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]: ...
@@ -170,7 +172,16 @@ class SearchIndex(Protocol):
         """The matches of a query in pages, in a stable order; memory does not depend on how many there are. What is
         applied meanwhile may or may not be among them, and never makes another match appear twice or be missed. With
         the `place` of a document it begins behind that one, at any time, as if the listing had gone on; a place that is
-        none of this query's is `NotUnderstood`."""
+        none of this query's is `NotUnderstood`.
+
+        With an `order`, studies come in that of `gantry.common.dicom.query.ordering`, by any of its `STUDY_ORDERS`, and
+        the series or instances of one study, which the query names, by any attribute; of a match whose own order
+        changes meanwhile, neither is promised. Other orders are `NotUnderstood`. A page costs what it holds and what
+        the conditions made it pass over, however deep in the listing it is."""
+
+    async def total(self, query: Query) -> int:
+        """How many documents `find` would give without a limit, exactly. Documents are read one by one only where the
+        index cannot decide a condition by itself."""
 
     def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """The current objects of all instances below the matches of a query, in pages, grouped by study and series."""

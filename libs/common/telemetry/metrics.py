@@ -45,7 +45,7 @@ def _each(*values: str) -> tuple[tuple[str, ...], ...]:
 _REFUSALS = _each("0000", "0110", "0122", "0124", "A700", "A900", "C000")
 _FINDS = _each("0000", "A700", "A900", "C000", "FE00")
 _RELOADS = _each("taken", "refused")
-_SUBOPERATIONS = tuple((op, how) for op in ("get", "move") for how in ("completed", "failed", "warning"))
+_SUBOPERATIONS = tuple((op, how) for op in ("C-GET", "C-MOVE", "send") for how in ("completed", "failed", "warning"))
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -124,7 +124,7 @@ METRICS: tuple[Metric, ...] = (
         "suboperations",
         "counter",
         "sub-operations",
-        "C-STORE sub-operations of C-MOVE and C-GET, by outcome: completed, failed, warning",
+        "C-STORE sub-operations of C-MOVE, C-GET and sending over HTTP, by outcome: completed, failed, warning",
         ("operation", "outcome"),
         _SUBOPERATIONS,
     ),

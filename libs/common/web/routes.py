@@ -35,6 +35,8 @@ class Resource(Enum):
     SEARCH_SERIES = (WebRole.QUERY, "GET", "series")
     SEARCH_INSTANCES = (WebRole.QUERY, "GET", "instances")
     """PS3.18 10.6; `count` is a parameter."""
+    CHANGES = (WebRole.QUERY, "GET", "changes")
+    """What happens to studies, as it happens (text/event-stream). An extension of ours."""
     CAPABILITIES = (WebRole.QUERY, "GET", "capabilities")
     OBJECTS = (WebRole.RETRIEVE, "GET", "objects")
     """PS3.18 10.4: the instances of a study or series, or one."""
@@ -43,6 +45,11 @@ class Resource(Enum):
     THUMBNAIL = (WebRole.RETRIEVE, "GET", "thumbnail")
     FRAMES = (WebRole.RETRIEVE, "GET", "frames")
     BULK_DATA = (WebRole.RETRIEVE, "GET", "bulkdata")
+    DESTINATIONS = (WebRole.RETRIEVE, "GET", "destinations")
+    SEND = (WebRole.RETRIEVE, "POST", "send")
+    TRANSFER = (WebRole.RETRIEVE, "GET", "transfer")
+    CANCEL_TRANSFER = (WebRole.RETRIEVE, "DELETE", "transfer")
+    """Studies are sent to C-MOVE destinations. Extensions of ours; `rest` is the id of a transfer."""
     WADO_URI = (WebRole.RETRIEVE, "GET", "wado")
     """PS3.18 9."""
     PAGE = (WebRole.QUERY, "GET", "page")
@@ -63,8 +70,8 @@ class Resource(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A resource, and what the path names. UIDs are checked; `rest` is what comes after `bulkdata`, and `frames` the
-    list as it was written."""
+    """A resource, and what the path names. UIDs are checked; `rest` is what comes after `bulkdata`, or
+    `transfers`, and `frames` the list as it was written."""
 
     resource: Resource
     study: str = ""
@@ -90,6 +97,10 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "": (Resource.CAPABILITIES,),
     **{path: (search,) for path, search in _SEARCHES.items()},
     **{f"{path}/count": (search,) for path, search in _SEARCHES.items()},
+    "changes/studies": (Resource.CHANGES,),
+    "destinations": (Resource.DESTINATIONS,),
+    "studies/{}/send": (Resource.SEND,),
+    "transfers/{*}": (Resource.TRANSFER, Resource.CANCEL_TRANSFER),
     "studies": (Resource.SEARCH_STUDIES, Resource.STORE),
     **dict.fromkeys(_LEVELS, (Resource.OBJECTS,)),
     "studies/{}": (Resource.OBJECTS, Resource.STORE),

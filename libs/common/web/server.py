@@ -40,11 +40,13 @@ Observer = Callable[[str, int, float], None]
 
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 """Who asks, of a request that was admitted."""
+ENDING: web.RequestKey[asyncio.Event] = web.RequestKey("ending", asyncio.Event)
+"""Set when this process drains: an answer that would never end by itself ends then."""
 _FULL = HttpProblem(503, "all connections are in use", {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"})
 _EXPOSED = "ETag, Location, Content-Location, Warning, Link, Content-Range, Accept-Ranges, Retry-After"
 
 
-__all__ = ["CALLER", "Handler", "OpenHandler", "WebLimits", "WebServer", "add_cors", "in_words"]
+__all__ = ["CALLER", "ENDING", "Handler", "OpenHandler", "WebLimits", "WebServer", "add_cors", "in_words"]
 
 
 def in_words(error: OSError) -> str:
@@ -81,7 +83,7 @@ class WebServer:
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._draining = False
+        self._ending = asyncio.Event()
 
     def serve(self, handlers: Mapping[Resource, Handler]) -> None:
         """Answer these resources from now on."""
@@ -109,7 +111,7 @@ class WebServer:
 
     async def drain(self) -> None:
         """What is under way goes on; new DICOMweb requests are sent elsewhere. Probes are answered until the end."""
-        self._draining = True
+        self._ending.set()
         await self._idle.wait()
 
     async def close(self) -> None:
@@ -158,7 +160,7 @@ class WebServer:
                 if request.method == "OPTIONS" and (path != BASE or "Access-Control-Request-Method" in request.headers):
                     response: web.StreamResponse = _options(request, path, cors)
                 else:
-                    request[CORS] = cors
+                    request[CORS], request[ENDING] = cors, self._ending
                     match = self._admitted(request, path)
                     resource = match.resource.name.lower()
                     response = await self._handler(match)(request, match)
@@ -193,7 +195,7 @@ class WebServer:
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
         admit = self._access.admit_to_page if is_page(path) else self._access.admit
         request[CALLER] = admit(str(peer[0]) if peer else "", request.headers)
-        if self._draining:
+        if self._ending.is_set():
             raise HttpProblem(503, "this process is ending", {"Retry-After": "1", "Connection": "close"})
         return find("GET" if request.method == "OPTIONS" else request.method, path)
 

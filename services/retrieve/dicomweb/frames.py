@@ -1,11 +1,10 @@
-"""Frames (PS3.18 10.4.1.1.6), pictures and thumbnails (10.4.1.1.3, .4)."""
+"""Frames (PS3.18 10.4.1.1.6) and pictures (10.4.1.1.3)."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
 from aiohttp import web
 
@@ -28,13 +27,12 @@ from gantry.services.retrieve.pixels.converter import ConversionFailed, Converte
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.pixels.frame_reader import FrameReader, Pictured
 from gantry.services.retrieve.pixels.image import Image, NoImage, frame_numbers, require_frames
-from gantry.services.retrieve.pixels.look import Look, Viewport, look_of
+from gantry.services.retrieve.pixels.look import Look, look_of
 from gantry.services.retrieve.reading import MAX_HEADER, Objects
 from gantry.services.retrieve.sources import CHUNK
 from gantry.services.retrieve.threads import give_way
 
 PICTURES = [Offer(kind) for kind in looks.PICTURES]
-_THUMBNAIL = Viewport(160, 160, enlarge=False)
 
 
 class FrameService:
@@ -53,7 +51,7 @@ class FrameService:
 
     def handlers(self) -> dict[Resource, Handler]:
         """What the HTTP server is to answer with."""
-        return {Resource.FRAMES: self.frames, Resource.RENDERED: self.rendered, Resource.THUMBNAIL: self.thumbnail}
+        return {Resource.FRAMES: self.frames, Resource.RENDERED: self.rendered}
 
     # ---- frames
 
@@ -69,7 +67,7 @@ class FrameService:
 
     async def image(self, location: Location) -> Image:
         """How the samples of an object lie. Raises `NoImage`, `Damaged`."""
-        return (await self._reader.pictured(location)).image
+        return (await self.pictured(location)).image
 
     async def send_frames(
         self, request: web.BaseRequest, location: Location, image: Image, numbers: Sequence[int]
@@ -118,15 +116,6 @@ class FrameService:
             look = look_of(query.get("window"), query.get("viewport"), offer.type, query.get("quality"))
         return await self.picture(request, match, look)
 
-    async def thumbnail(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """A small picture; of a study or series, of the first instance that has one."""
-        offer, _ = choose(parse_accept(accept_of(request)), PICTURES)
-        with as_bad_request():
-            look = look_of(None, request.query.get("viewport"), offer.type)
-        # A small image stays small: whoever asks for thumbnails of a study does not know what is in it.
-        viewport = _THUMBNAIL if look.viewport is None else replace(look.viewport, enlarge=False)
-        return await self.picture(request, match, replace(look, viewport=viewport))
-
     async def picture(self, request: web.BaseRequest, match: Match, look: Look) -> web.StreamResponse:
         """The picture; 404 where there is nothing to see, 406 where it cannot be shown right."""
         with as_bad_request():
@@ -143,10 +132,22 @@ class FrameService:
             return web.Response(status=304, headers=headers)
         picture = self._pictures.get(key)
         if picture is None:
-            with as_problems():
-                picture = await self._rendered(location, pictured, number, look, request.remote or "")
+            picture = await self.rendering(location, pictured, number, look, request.remote or "")
             self._pictures.put(key, picture)
         return web.Response(body=picture, headers={**headers, "Content-Type": look.kind})
+
+    async def rendering(self, location: Location, pictured: Pictured, number: int, look: Look, client: str) -> bytes:
+        """A frame as a picture. Raises `HttpProblem`."""
+        with as_problems():
+            require_frames(pictured.image, [number])
+        with as_bad_request():
+            _require_viewport(pictured.image, look)
+        with as_problems():
+            return await self._rendered(location, pictured, number, look, client)
+
+    async def pictured(self, location: Location) -> Pictured:
+        """The image of an object. Raises `NoImage`, `Damaged`."""
+        return await self._reader.pictured(location)
 
     async def _rendered(self, location: Location, pictured: Pictured, number: int, look: Look, client: str) -> bytes:
         if pictured.header_length > MAX_HEADER:

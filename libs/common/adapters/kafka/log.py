@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 
 from aiokafka.errors import KafkaError
 
@@ -12,6 +13,7 @@ from gantry.common.adapters.kafka import reading, retention
 from gantry.common.adapters.kafka.claims import HEADER, Claims
 from gantry.common.adapters.kafka.connection import DEPENDENCY, KafkaCluster, within
 from gantry.common.adapters.kafka.consumer import KafkaConsumer, record_of
+from gantry.common.adapters.kafka.following import follow
 from gantry.common.adapters.kafka.places import Places
 from gantry.common.adapters.kafka.producer import Message, Producer
 from gantry.common.adapters.kafka.topics import ensure_topics, table
@@ -19,7 +21,7 @@ from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import SCHEMA_VERSION, Event, encode, topic_of
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.log import Record
+from gantry.common.ports.log import Passed, Record
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 
@@ -90,6 +92,14 @@ class KafkaLog:
         _require(topic)
         found = await self._places.last_committed(group, topic, most)
         return [await record_of(self._cluster, one, self._claims) for one in found]
+
+    async def follow(
+        self, topic: str, group: str, after: Mapping[int, int] | None = None
+    ) -> AsyncGenerator[Passed, None]:
+        _require(topic)
+        async with aclosing(follow(self._cluster, self._places, topic, group, after)) as following:
+            async for found, ends in following:
+                yield Passed([await record_of(self._cluster, one, self._claims) for one in found], ends)
 
     async def check(self) -> None:
         async with reading.administrator(self._cluster) as admin, within(self._cluster.deadline):

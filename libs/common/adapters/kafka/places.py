@@ -52,6 +52,16 @@ class Places:
             done = {place.partition: max(committed.get(place, 0), begins[place]) for place in places}
             return all(done.get(partition, 0) >= end for partition, end in ends.items())
 
+    async def committed(self, group: str, topic: str) -> dict[int, int]:
+        """For each partition the offset behind the last record that a group has committed; where it has committed none,
+        or only what retention has removed, that of the first there is."""
+        async with self._turn:
+            _, consumer = await self._connected()
+            places = await self._partitions(topic)
+            committed = await self._committed(group)
+            begins = await self._asked(consumer.beginning_offsets(places))
+            return {place.partition: max(committed.get(place, 0), begins[place]) for place in places}
+
     async def uncommitted(self, group: str, topic: str, key: str, most: int) -> list[ConsumerRecord[bytes, bytes]]:
         """See `EventLog`."""
         async with self._turn:

@@ -16,9 +16,11 @@ import msgpack
 from blake3 import blake3
 
 from gantry.common.adapters.election import Election, Side
+from gantry.common.adapters.opensearch.schema import ORDER_TEXTS
 from gantry.common.adapters.opensearch.terms import terms_of
 from gantry.common.dicom.encoding.values import text_of
-from gantry.common.dicom.query.attributes import AttributeTable, Level
+from gantry.common.dicom.query.attributes import ATTRIBUTES, AttributeTable, Level
+from gantry.common.dicom.query.ordering import order_text
 from gantry.common.dicom.standard.tags import (
     ISSUER_OF_PATIENT_ID,
     MODALITIES_IN_STUDY,
@@ -92,7 +94,7 @@ def patient_key(above: Mapping[int, Any], study_uid: str) -> str:
 MOST_NEAR = 32
 """Receipts that stay in an instance's document; of one that has more, only the two that decide do."""
 
-Row = list[Any]
+Hit = list[Any]
 """A receipt in its instance's document: id, digest, transfer syntax, object key, data set offset, sender, lost."""
 _RECEIPT = ("receipt", "digest", "transfer_syntax", "object_key", "data_set_offset", "sender", "lost")
 _LOST = _RECEIPT.index("lost")
@@ -148,7 +150,7 @@ def instance_source(entry: InstanceEntry, table: AttributeTable) -> Source:
 def receipts_source(election: Election, moved_aside: int, before: Source | None) -> Source:
     """The part that tells of all receipts; the object of each stays known, for whoever collects what nobody needs.
     `moved_aside` are those with documents of their own that are kept aside."""
-    near: list[Row] = [] if before is None else list(before["receipts"]["near"])
+    near: list[Hit] = [] if before is None else list(before["receipts"]["near"])
     near += [
         [e.receipt, e.digest, e.transfer_syntax_uid, e.object_key, e.data_set_offset, e.sender, False]
         for e in election.new
@@ -164,7 +166,7 @@ def is_lost(receipts: Source) -> bool:
     return bool(min(receipts["near"])[_LOST])
 
 
-def readable_place(rows: Iterable[Row], of: Source) -> Source:
+def readable_place(rows: Iterable[Hit], of: Source) -> Source:
     """Where the current bytes of an instance are to be read: of the earliest receipt of them that is not lost; of the
     earliest of all where every one is. `rows` are the receipts to choose from, `of` is the instance's `receipts`."""
     kept = min(of["near"])
@@ -179,7 +181,7 @@ def with_loss(receipts: Source, lost: Collection[str]) -> Source:
     return {**receipts, "near": near}
 
 
-def known_receipt(row: Row) -> KnownReceipt:
+def known_receipt(row: Hit) -> KnownReceipt:
     """A row as the port tells of it."""
     return KnownReceipt(*row)
 
@@ -189,13 +191,13 @@ class Shortened:
     """What an instance's document tells of receipts once those in `moved` have documents of their own."""
 
     receipts: Source
-    moved: Sequence[Row]
+    moved: Sequence[Hit]
 
 
 def shortened(source: Source | None) -> Shortened | None:
     """How a document with too many receipts becomes one with those that decide; None where it has not too many."""
     receipts = source["receipts"] if source is not None else {"near": []}
-    near: list[Row] = sorted(receipts["near"])
+    near: list[Hit] = sorted(receipts["near"])
     if len(near) <= MOST_NEAR:
         return None
     kept = near[0]
@@ -211,12 +213,12 @@ def shortened(source: Source | None) -> Shortened | None:
     return Shortened(told, moved)
 
 
-def receipt_source(instance: str, row: Row) -> Source:
+def receipt_source(instance: str, row: Hit) -> Source:
     """A receipt in a document of its own. `instance` is the id of the instance's document."""
     return {"instance": instance, **dict(zip(_RECEIPT, row, strict=True))}
 
 
-def receipt_row(source: Source) -> Row:
+def receipt_row(source: Source) -> Hit:
     """The other way round."""
     return [source[name] for name in _RECEIPT]
 
@@ -304,7 +306,13 @@ def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], table
         "demographics": packed,
         "variant": blake3(packed.encode()).hexdigest(length=16),
         "p": terms_of(demographics, Level.PATIENT, table),
+        "o": order_texts(demographics | attributes),
     }
+
+
+def order_texts(attributes: Mapping[int, Any]) -> dict[str, str]:
+    """What a study is ordered by."""
+    return {keyword: order_text(ATTRIBUTES[tag].vr, attributes.get(tag, ())) for tag, keyword in ORDER_TEXTS.items()}
 
 
 def patient_source(

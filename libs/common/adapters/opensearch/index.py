@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 
+from gantry.common.adapters.below_study import in_order
 from gantry.common.adapters.opensearch.client import OpenSearchClient
 from gantry.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
 from gantry.common.adapters.opensearch.conflicts import Conflicts
@@ -13,9 +15,10 @@ from gantry.common.adapters.opensearch.documents import LOCATION_FIELDS, instanc
 from gantry.common.adapters.opensearch.generations import Generations, Names
 from gantry.common.adapters.opensearch.receipts import Receipts
 from gantry.common.adapters.opensearch.searching import Searcher, place_of
+from gantry.common.adapters.opensearch.totals import Counter
 from gantry.common.adapters.opensearch.writing import Applying
 from gantry.common.clock import Clock
-from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
+from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import ConfigError
 from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss
@@ -76,14 +79,24 @@ class OpenSearchIndex:
         left = query.limit
         if left == 0:
             return
+        if query.order and query.level is not Level.STUDY:
+            async for page in in_order(self.find, query, after):
+                yield page
+            return
         async for rows in Searcher(self._client, self._searched).matches(query, after):
-            documents = [Document(query.level, row.attributes, place_of(query.level, row)) for row in rows[:left]]
+            documents = [Document(query.level, row.attributes, place_of(query, row)) for row in rows[:left]]
             if left is not None:
                 left -= len(documents)
             if documents:
                 yield documents
             if left == 0:
                 return
+
+    async def total(self, query: Query) -> int:
+        number = await Counter(self._client, self._searched).total(query)
+        if number is not None:
+            return number
+        return sum([len(page) async for page in self.find(replace(query, order=(), limit=None))])
 
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         async for page in Searcher(self._client, self._searched).locations(query):

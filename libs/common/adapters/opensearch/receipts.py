@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from gantry.common.adapters.election import Election, Side, key_of
 from gantry.common.adapters.opensearch.client import DEPENDENCY, BulkOperation, OpenSearchClient, SearchResult
 from gantry.common.adapters.opensearch.documents import (
-    Row,
+    Hit,
     Source,
     instance_id,
     moved_receipts,
@@ -75,11 +75,11 @@ class Receipts:
         answer = await self._client.search(self._receipts, body)
         return moved - int(answer["hits"]["total"]["value"])
 
-    async def moved(self, instance: str) -> list[Row]:
+    async def moved(self, instance: str) -> list[Hit]:
         """The receipts of an instance (id) that have documents of their own, the earliest first."""
         await self._client.refresh(self._receipts)
         body = {"size": _PAGE, "query": {"term": {"instance": instance}}, "sort": ["receipt"]}
-        rows: list[Row] = []
+        rows: list[Hit] = []
         while True:
             hits = (await self._client.search(self._receipts, body))["hits"]["hits"]
             rows += [receipt_row(hit["_source"]) for hit in hits]

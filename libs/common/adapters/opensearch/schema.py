@@ -7,9 +7,11 @@ from typing import Any
 
 from gantry.common.adapters.opensearch.cluster import LEVELS, OpenSearchCluster
 from gantry.common.adapters.opensearch.terms import SOUNDS, field_type, searchable
-from gantry.common.dicom.query.attributes import Attribute, AttributeTable, Level
+from gantry.common.dicom.query.attributes import ATTRIBUTES, Attribute, AttributeTable, Level
+from gantry.common.dicom.query.ordering import RECEIVED, STUDY_ORDERS, Order
+from gantry.common.dicom.standard.tags import NUMBER_OF_STUDY_RELATED_INSTANCES, NUMBER_OF_STUDY_RELATED_SERIES
 
-VERSION = 3
+VERSION = 4
 """Part of every index name: another mapping is another version, and comes in by `gantry reindex`."""
 
 _LEVEL = dict(zip(LEVELS, Level, strict=True))
@@ -20,6 +22,16 @@ _PACKED: dict[str, Any] = {"type": "binary"}
 _UNSEEN: dict[str, Any] = {"type": "object", "enabled": False}
 """Carried, and in no way searched."""
 
+_ORDERED_BY = {
+    NUMBER_OF_STUDY_RELATED_SERIES: "series",
+    NUMBER_OF_STUDY_RELATED_INSTANCES: "instances",
+    RECEIVED: "first",
+}
+ORDER_TEXTS = {tag: ATTRIBUTES[tag].keyword for tag in STUDY_ORDERS if tag not in _ORDERED_BY}
+"""What studies have a text for that they are ordered by, with its name under "o"."""
+ORDERED = _ORDERED_BY | {tag: f"o.{keyword}" for tag, keyword in ORDER_TEXTS.items()}
+"""The field of each order of studies."""
+
 _COMMON = {"partition": _KEY, "uid": _KEY, "live": {"type": "boolean"}, "first": _KEY, "attributes": _PACKED}
 _OWN: dict[str, dict[str, Any]] = {
     "patients": {"studies": _NUMBER, "series": _NUMBER, "instances": _NUMBER, "variants": _PACKED},
@@ -29,6 +41,7 @@ _OWN: dict[str, dict[str, Any]] = {
         "instances": _NUMBER,
         "demographics": _PACKED,
         "variant": _KEY,
+        "o": {"type": "object", "dynamic": "strict", "properties": dict.fromkeys(ORDER_TEXTS.values(), _KEY)},
     },
     "series": {"study": _KEY, "instances": _NUMBER},
     "instances": {
@@ -64,6 +77,12 @@ _SORT = {
 def sort_of(kind: str) -> list[str]:
     """The fields that documents of a kind are listed by: none of them changes while the document is what it is."""
     return _SORT[kind]
+
+
+def order_fields(order: Order) -> list[tuple[str, bool]]:
+    """The fields that studies in an order are listed by, and whether each is descending; the UID last."""
+    fields = [(ORDERED[key.tag], key.descending) for key in order]
+    return [*fields, ("uid", fields[-1][1])]
 
 
 def template_of(kind: str, cluster: OpenSearchCluster) -> dict[str, Any]:

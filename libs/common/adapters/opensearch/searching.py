@@ -21,18 +21,19 @@ from gantry.common.adapters.opensearch.documents import (
     study_id,
     unpack,
 )
-from gantry.common.adapters.opensearch.schema import sort_of
+from gantry.common.adapters.opensearch.schema import ORDERED, order_fields, sort_of
 from gantry.common.adapters.opensearch.terms import KEYS, Clause, any_of, clause_of
 from gantry.common.dicom.query.attributes import AttributeTable, Level
 from gantry.common.dicom.query.matching import Condition, Cursor, Predicate, Query, Single, UidList, matcher, narrowing
+from gantry.common.dicom.query.ordering import signature
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from gantry.common.errors import NotUnderstood
 from gantry.common.ports.index import Location
 
 PAGE = 500
-_KIND = {Level.PATIENT: "patients", Level.STUDY: "studies", Level.SERIES: "series", Level.IMAGE: "instances"}
+KIND = {Level.PATIENT: "patients", Level.STUDY: "studies", Level.SERIES: "series", Level.IMAGE: "instances"}
 _ABOVE = {Level.STUDY: Level.PATIENT, Level.SERIES: Level.STUDY, Level.IMAGE: Level.SERIES}
-_KEY_FIELDS = {
+KEY_FIELDS = {
     (STUDY_INSTANCE_UID, Level.STUDY): "uid",
     (STUDY_INSTANCE_UID, Level.SERIES): "study",
     (STUDY_INSTANCE_UID, Level.IMAGE): "study",
@@ -40,7 +41,7 @@ _KEY_FIELDS = {
     (SERIES_INSTANCE_UID, Level.IMAGE): "series",
     (SOP_INSTANCE_UID, Level.IMAGE): "uid",
 }
-_FIELDS: dict[Level, list[str]] = {
+FIELDS: dict[Level, list[str]] = {
     Level.PATIENT: ["uid", "attributes", "variants"],
     Level.STUDY: ["uid", "patient", "demographics", "attributes"],
     Level.SERIES: ["uid", "study", "attributes"],
@@ -49,6 +50,8 @@ _FIELDS: dict[Level, list[str]] = {
 
 
 _COUNTS = ("studies", "series", "instances")
+Listed = dict[str, Any]
+"""The part of a search's body that says in which order, and behind what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,8 @@ class Searcher:
         self._names = names
 
     async def matches(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Hit]]:
-        """What matches, in pages that may be empty; listed by UIDs, which do not change."""
-        walk = _Walk(query, after)
+        """What matches, in pages that may be empty; listed by UIDs, which do not change, or studies in an order."""
+        walk = Walk(query, after)
         async for rows in self._rows(query.level, walk):
             yield rows
 
@@ -108,10 +111,12 @@ class Searcher:
             async for hits in self._pages("studies", filters, ["uid"]):
                 yield [{"terms": {"study": [source["uid"] for source in hits]}}]
 
-    async def _rows(self, level: Level, walk: _Walk) -> AsyncIterator[list[Hit]]:
+    async def _rows(self, level: Level, walk: Walk) -> AsyncIterator[list[Hit]]:
         test = walk.tests[level]
         if level is walk.begin:
-            async for sources in self._pages(_KIND[level], walk.filters(level), _FIELDS[level], walk.query.limit):
+            async for sources in self._pages(
+                KIND[level], walk.filters(level), walk.fields(level), walk.query.limit, listed=walk.listed
+            ):
                 if level is Level.PATIENT:
                     asked = [_as_asked(source, test) for source in sources]
                     yield [row for row in asked if row is not None]
@@ -128,7 +133,7 @@ class Searcher:
             else:
                 same = _same(parents, ("study", "study"), ("uid", "series"))
                 of = {(row.source["study"], row.source["uid"]): row.attributes for row in parents}
-            async for sources in self._pages(_KIND[level], [*walk.filters(level), *same], _FIELDS[level]):
+            async for sources in self._pages(KIND[level], [*walk.filters(level), *same], FIELDS[level]):
                 yield [row for row in _joined(sources, of, level) if test(row.attributes)]
 
     async def _with_above(self, level: Level, partition: str, sources: Sequence[Source]) -> list[Hit]:
@@ -152,7 +157,7 @@ class Searcher:
 
     async def _studies(self, partition: str, uids: Iterable[str]) -> dict[str, Hit]:
         ids = [study_id(partition, uid) for uid in uids]
-        found = await self._client.get(self._names["studies"], ids, _FIELDS[Level.STUDY], as_searched=True)
+        found = await self._client.get(self._names["studies"], ids, FIELDS[Level.STUDY], as_searched=True)
         sources = [one.source for one in found.values() if one.source is not None and "patient" in one.source]
         return {row.source["uid"]: row for row in await self._with_above(Level.STUDY, partition, sources)}
 
@@ -160,16 +165,22 @@ class Searcher:
         self, partition: str, places: Iterable[tuple[str, str]], studies: Mapping[str, Hit]
     ) -> dict[tuple[str, ...], Attributes]:
         ids = [f"{partition}:{study}:{uid}" for study, uid in places]
-        found = await self._client.get(self._names["series"], ids, _FIELDS[Level.SERIES], as_searched=True)
+        found = await self._client.get(self._names["series"], ids, FIELDS[Level.SERIES], as_searched=True)
         sources = [one.source for one in found.values() if one.source is not None and "attributes" in one.source]
         rows = _joined(sources, {(uid,): row.attributes for uid, row in studies.items()}, Level.SERIES)
         return {(row.source["study"], row.source["uid"]): row.attributes for row in rows}
 
     async def _pages(
-        self, kind: str, filters: Sequence[Clause], fields: list[str], limit: int | None = None, size: int = PAGE
+        self,
+        kind: str,
+        filters: Sequence[Clause],
+        fields: list[str],
+        limit: int | None = None,
+        size: int = PAGE,
+        listed: Listed | None = None,
     ) -> AsyncIterator[list[Source]]:
         """The documents that pass, page by page. A listing of more than one page goes on at a point in time; what it is
-        sorted by makes the way there safe: a document does not move within it."""
+        sorted by makes the way there safe: a document does not move within it, but for studies in an order."""
         longest = max(PAGE, size)
         size = longest if limit is None else max(1, min(limit, longest))
         body: dict[str, Any] = {
@@ -178,6 +189,7 @@ class Searcher:
             "sort": sort_of(kind),
             "track_total_hits": False,
             "_source": fields,
+            **(listed or {}),
         }
         hits = (await self._client.search(self._names[kind], body))["hits"]["hits"]
         yield [hit["_source"] for hit in hits]
@@ -194,11 +206,14 @@ class Searcher:
                 yield [hit["_source"] for hit in hits]
 
 
-class _Walk:
+class Walk:
     """Where a query begins, and what is asked of each level on the way."""
 
     def __init__(self, query: Query, after: Cursor = ()) -> None:
-        if after and (len(after) != len(sort_of(_KIND[query.level])) or not all(isinstance(v, str) for v in after)):
+        self._ordered_after: Cursor = ()
+        if query.order:
+            self._ordered_after, after = _in_order(query, after), ()
+        if after and (len(after) != len(sort_of(KIND[query.level])) or not all(isinstance(v, str) for v in after)):
             raise NotUnderstood("not a place of this listing")
         self.query = query
         self._narrowing = narrowing(query)
@@ -214,14 +229,47 @@ class _Walk:
         """The clauses that the documents of a level must pass."""
         clauses = _of(self.query.partition)
         for tag, condition in self._narrowing.items():
-            clause = _clause(tag, condition, level, self.query.attributes)
+            clause = clause_on(tag, condition, level, self.query.attributes)
             if clause is not None:
                 clauses.append(clause)
         if self._after:
-            fields = sort_of(_KIND[level])
+            fields = sort_of(KIND[level])
             # Of the levels above, the one that the listing stands in is not over.
             clauses.append(_behind(fields, self._after[: len(fields)], itself=level is not self.query.level))
         return clauses
+
+    @staticmethod
+    def partition_of(query: Query) -> list[Clause]:
+        """The clauses that every document of a query's partition passes that is there."""
+        return _of(query.partition)
+
+    def fields(self, level: Level) -> list[str]:
+        """What is read of the documents of a level."""
+        ordered = [field for field, _ in order_fields(self.query.order)] if self.query.order else []
+        return [*FIELDS[level], *ordered]
+
+    @property
+    def listed(self) -> Listed | None:
+        """How studies in an order are listed."""
+        if not self.query.order:
+            return None
+        sort = [{field: "desc" if down else "asc"} for field, down in order_fields(self.query.order)]
+        return {"sort": sort, "search_after": list(self._ordered_after)} if self._ordered_after else {"sort": sort}
+
+
+def _in_order(query: Query, after: Cursor) -> Cursor:
+    """The values that an ordered listing goes on behind. Raises `NotUnderstood` for an order that studies do not have,
+    and for a place that is not in it."""
+    if query.level is not Level.STUDY or any(key.tag not in ORDERED for key in query.order):
+        raise NotUnderstood("not an order of studies")
+    if not after:
+        return ()
+    numbers = [ORDERED[key.tag] in ("series", "instances") for key in query.order]
+    kinds = [str, *[int if number else str for number in numbers], str]
+    fits = len(after) == len(kinds) and all(type(v) is kind for v, kind in zip(after, kinds, strict=True))
+    if not fits or after[0] != signature(query.order) or any(isinstance(v, int) and abs(v) >= 1 << 31 for v in after):
+        raise NotUnderstood("not a place of this listing")
+    return after[1:]
 
 
 def _behind(fields: Sequence[str], values: Cursor, *, itself: bool) -> Clause:
@@ -233,15 +281,23 @@ def _behind(fields: Sequence[str], values: Cursor, *, itself: bool) -> Clause:
     return any_of([beyond, {"bool": {"filter": same}}])
 
 
-def place_of(level: Level, row: Hit) -> Cursor:
-    """Where a row stands in a listing of its level."""
-    return tuple([row.source[field] for field in sort_of(_KIND[level])])
+def place_of(query: Query, row: Hit) -> Cursor:
+    """Where a row stands in the listing of a query."""
+    if query.order:
+        values = [
+            row.source["o"].get(f[2:], "") if f.startswith("o.") else row.source[f]
+            for f, _ in order_fields(query.order)
+        ]
+        return (signature(query.order), *values)
+    level = query.level
+    return tuple([row.source[field] for field in sort_of(KIND[level])])
 
 
-def _clause(tag: int, condition: Condition, level: Level, table: AttributeTable) -> Clause | None:
+def clause_on(tag: int, condition: Condition, level: Level, table: AttributeTable) -> Clause | None:
+    """The clause of a condition that documents of a level must pass; None where they are not narrowed by it."""
     if tag in KEYS:
-        field = _KEY_FIELDS.get((tag, level))
-        uids = _uids(condition)
+        field = KEY_FIELDS.get((tag, level))
+        uids = uids_of(condition)
         return None if field is None or uids is None else {"terms": {field: list(uids)}}
     of = table.level_of(tag)
     if of is level:
@@ -251,7 +307,8 @@ def _clause(tag: int, condition: Condition, level: Level, table: AttributeTable)
     return None
 
 
-def _uids(condition: Condition) -> tuple[str, ...] | None:
+def uids_of(condition: Condition) -> tuple[str, ...] | None:
+    """The UIDs that a condition names, if it names them."""
     if isinstance(condition, UidList):
         return condition.uids
     return condition.values if isinstance(condition, Single) else None

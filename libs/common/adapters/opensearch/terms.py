@@ -73,7 +73,7 @@ def terms_of(attributes: Mapping[int, Any], level: Level, table: AttributeTable)
         usual = sorted(term for term in found if _is_usual(term))[:MOST_TERMS]
         if usual:
             terms[attribute.keyword] = usual
-        if len(usual) < len(found):
+        if len(usual) < len(found) or _is_strange(attribute.vr, values):
             wide.append(attribute.keyword)
         if attribute.vr == "PN" and level is not Level.IMAGE:
             sounds |= {
@@ -91,6 +91,26 @@ def clause_of(tag: int, condition: Condition, place: str, table: AttributeTable)
     if found is None or found is NOTHING or isinstance(condition, Empty):
         return found
     return any_of([found, {"term": {f"{place}.wide": attribute.keyword}}])
+
+
+def decides(attribute: Attribute, condition: Condition) -> bool:
+    """Whether the clause of a condition finds what matches and nothing else, but for what is wide."""
+    vr = attribute.vr
+    if isinstance(condition, MultipleValues):
+        return all(decides(attribute, one) for one in condition.conditions)
+    if isinstance(condition, Range):
+        return vr in _MOMENTS and condition.time_tag is None
+    if isinstance(condition, Empty):
+        return vr != "SQ"
+    if isinstance(condition, Fuzzy | Item):
+        return False
+    if isinstance(condition, UidList):
+        return True
+    wildcard = isinstance(condition, Wildcard)
+    asked = condition.patterns if isinstance(condition, Wildcard) else condition.values
+    if wildcard and ((vr not in _TEXTS and vr not in ("AE", "CS", "UR")) or any(map(_UNUSUAL.search, asked))):
+        return False
+    return all(value for value in asked) and (vr != "PN" or all(len(key_groups(value)) == 1 for value in asked))
 
 
 def _narrowed(field: str, attribute: Attribute, condition: Condition, place: str) -> Clause | None:
@@ -123,6 +143,11 @@ def any_of(clauses: list[Clause]) -> Clause:
     return clauses[0] if len(clauses) == 1 else {"bool": {"should": clauses, "minimum_should_match": 1}}
 
 
+def _is_strange(vr: str, values: Iterable[Any]) -> bool:
+    """Whether there are dates or times that are none: terms of theirs lie among those of others."""
+    return vr in _MOMENTS and any(dates.normal(vr, text_of(value)) is None for value in values if value)
+
+
 def _is_usual(term: str) -> bool:
     return 0 < len(term) <= LONGEST and _UNUSUAL.search(term) is None
 
@@ -133,7 +158,8 @@ def _terms(vr: str, value: Any) -> Iterable[str]:
         return ()
     if vr == "PN":
         folded = fold_name(text_of(value))
-        return (folded, *folded.split("=")) if "=" in folded else (folded,)
+        # Group by group: a pattern of one does not reach into the next.
+        return [group for group in folded.split("=") if group] if "=" in folded else (folded,)
     if vr == "SQ":
         return _item_terms(value, "") if isinstance(value, dict) else ()
     return (_normal(vr, value),)

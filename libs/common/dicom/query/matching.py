@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from gantry.common.dicom.encoding.values import text_of
 from gantry.common.dicom.query import dates
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
+from gantry.common.dicom.query.ordering import Order
 from gantry.common.dicom.query.person_names import agree, fold_name, is_like, key_groups, words_of
 from gantry.common.dicom.query.timezones import in_zone
 
@@ -110,7 +111,8 @@ Condition = Single | UidList | Wildcard | Range | Empty | Fuzzy | MultipleValues
 class Query:
     """What is asked for: conditions by tag (universal matching, C.2.2.2.3, has none). `limit` bounds the matches.
     `zone` is an offset from UTC: dates and times are compared as they are called there (timezone query adjustment).
-    `attributes` says of which VR and level each of them is."""
+    `attributes` says of which VR and level each of them is. `order` is what the matches are ordered by, as they are
+    stored, whatever the zone; without it, the index chooses an order that does not change."""
 
     partition: str
     level: Level
@@ -118,6 +120,7 @@ class Query:
     limit: int | None = None
     zone: str = ""
     attributes: AttributeTable = field(default=STANDARD, compare=False)
+    order: Order = ()
 
 
 Cursor = tuple[str | int, ...]

@@ -50,7 +50,7 @@ async def test_newest_snapshot_is_the_one_that_is_read_and_few_are_kept(store: F
     assert await snapshots.latest() is None
     for number in range(6):
         clock.advance(1)
-        await snapshots.keep(Snapshot(number))
+        await snapshots.write(Snapshot(number))
         assert await Snapshots(store, clock).latest() == Snapshot(number)
     assert len(await keys(store)) == 3
 
@@ -60,7 +60,7 @@ async def test_older_snapshot_is_read_where_the_newest_is_damaged(store: FileSto
     snapshots = Snapshots(store, clock)
     for number in (1, 2):
         clock.advance(1)
-        await snapshots.keep(Snapshot(number))
+        await snapshots.write(Snapshot(number))
     older, newest = await keys(store)
     for key in (newest, older):
         path = tmp_path / "objects" / key

@@ -47,6 +47,15 @@ class Part:
             await out.write(BIG[:1000])
             out.cut()
             raise ConnectionResetError
+        if match.resource is Resource.CHANGES:
+            out = BodyWriter(request, 5.0)
+            await out.begin(200, {"Content-Type": "text/event-stream"})
+            try:
+                while True:
+                    await out.write(b":\n\n")
+                    await asyncio.sleep(0.05)
+            finally:
+                self.cancelled.set()
         if match.resource is Resource.BULK_DATA:
             out = BodyWriter(request, 5.0)
             await out.begin(200, {})
@@ -68,6 +77,7 @@ class Street:
         self.backends = Backends(5.0)
         self.stack = AsyncExitStack()
         self.forwarder = Forwarder(self.backends, SystemClock(), 1.0, 5.0)
+        self.door: WebServer | None = None
 
     async def open(self) -> aiohttp.ClientSession:
         ports: dict[Pool, int] = {}
@@ -79,7 +89,7 @@ class Street:
             dead = ("127.0.0.1", 1)
             self.backends.update(pool, [dead, ("127.0.0.1", port)])
         self.stack.push_async_callback(self.forwarder.close)
-        door = await self._server(self.forwarder.handlers(), [])
+        door = self.door = await self._server(self.forwarder.handlers(), [])
         session = aiohttp.ClientSession(f"http://127.0.0.1:{door.port}")
         return await self.stack.enter_async_context(session)
 
@@ -142,3 +152,46 @@ async def test_service_hears_that_the_client_has_gone(street: Street) -> None:
     await response.content.readexactly(1000)
     response.close()
     await asyncio.wait_for(street.parts["retrieve"].cancelled.wait(), 10)
+
+
+async def test_a_stream_that_never_ends_is_passed_on_as_it_comes_and_ends_when_the_door_drains(street: Street) -> None:
+    client = await street.open()
+    async with asyncio.timeout(10), client.get("/dicom-web/changes/studies") as response:
+        assert response.status == 200
+        for _ in range(3):
+            assert await response.content.readline() in (b":\n", b"\n")
+        assert street.door is not None
+        draining = asyncio.create_task(street.door.drain())
+        await response.read()  # to its end, not cut
+        await draining
+        await street.parts["query"].cancelled.wait()
+
+
+async def test_what_one_process_remembers_is_found_whichever_it_is(street: Street) -> None:
+    client = await street.open()
+    pool = [Memory("1"), Memory("2"), Memory("3")]
+    ports = [
+        (await street._server(dict.fromkeys(Resource, one.answer), [ip_network("127.0.0.1")])).port for one in pool
+    ]
+    street.backends.update(Pool.RETRIEVE, [("127.0.0.1", port) for port in ports])
+    for name in ("1", "2", "3", "1"):
+        for method in ("GET", "DELETE"):
+            async with client.request(method, f"/dicom-web/transfers/{name}") as response:
+                assert (response.status, await response.text()) == (200, f"{method} by {name}")
+    async with client.get("/dicom-web/transfers/9") as response:
+        assert (response.status, "not mine" in await response.text()) == (404, True)
+    street.backends.update(Pool.RETRIEVE, [("127.0.0.1", 1), *[("127.0.0.1", port) for port in ports]])
+    async with client.get("/dicom-web/transfers/9") as response:
+        assert response.status == 503  # nobody knows what the one that is away remembers
+
+
+class Memory:
+    """A process that remembers one transfer."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def answer(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        if match.rest != (self.name,):
+            return web.Response(status=404, text="not mine")
+        return web.Response(text=f"{request.method} by {self.name}")

@@ -149,6 +149,80 @@ async def test_pages_by_offset_and_by_cursor_are_the_whole(client: aiohttp.Clien
     assert walked == whole
 
 
+@pytest.mark.parametrize("orderby", ["-StudyDate,-StudyTime", "PatientName,-StudyDate", "-received", "AccessionNumber"])
+async def test_an_order_holds_by_offset_and_by_cursor(client: aiohttp.ClientSession, orderby: str) -> None:
+    whole = [one.StudyInstanceUID for one in await ask(client, "studies", orderby=orderby)]
+    assert len(set(whole)) == 9
+    paged: list[str] = []
+    for offset in range(0, 9, 2):
+        found = await ask(client, "studies", orderby=orderby, limit="2", offset=str(offset))
+        paged += [one.StudyInstanceUID for one in found]
+    assert paged == whole
+    walked: list[str] = []
+    url: Any = f"/dicom-web/studies?limit=2&orderby={orderby}"
+    while url is not None:
+        async with client.get(url) as response:
+            walked += [one["0020000D"]["Value"][0] for one in await response.json(content_type=None)]
+            url = response.links["next"]["url"] if "next" in response.links else None
+    assert walked == whole
+
+
+async def test_newest_first_and_names_and_numbers_are_in_order(client: aiohttp.ClientSession) -> None:
+    dates = [one.StudyDate for one in await ask(client, "studies", orderby="-StudyDate")]
+    assert dates == sorted(dates, reverse=True)
+    assert len(set(dates)) == 2
+    names = [str(one.PatientName) for one in await ask(client, "studies", orderby="PatientName")]
+    assert names == ["<script>&^\u202e"] * 3 + ["DOE^JANE"] * 3 + ["Müller^Jörg"] * 3
+    numbers = [int(one.InstanceNumber) for one in await ask(client, "studies/1.3/instances", orderby="-InstanceNumber")]
+    assert numbers == [39, 30, 21, 12, 3]
+
+
+async def test_a_cursor_of_another_order_and_an_order_that_is_none_are_refused(client: aiohttp.ClientSession) -> None:
+    async with client.get("/dicom-web/studies?limit=2&orderby=-StudyDate") as response:
+        url = str(response.links["next"]["url"])
+    for wrong in (url.replace("-StudyDate", "StudyDate"), url.replace("orderby=-StudyDate&", "")):
+        async with client.get(wrong) as response:
+            assert (response.status, "cursor" in await response.text()) == (400, True)
+    async with client.get("/dicom-web/studies?orderby=PatientComments") as response:
+        assert response.status == 400
+        assert "studies are ordered by PatientName" in await response.text()
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("PatientName=doe*", 3),
+        ("PatientName=DOE^JANE", 3),
+        ("StudyDate=20240131", 4),
+        ("StudyDate=20240131-&ModalitiesInStudy=MR", 4),
+        ("PatientName=jane%20do&fuzzymatching=true", 3),
+        ("StudyDescription=*neck", 9),
+        ("PatientID=P9", 0),
+        ("StudyTime=1015", 9),
+        ("orderby=-StudyDate&limit=2&PatientID=P1", 3),
+    ],
+)
+async def test_a_count_is_that_of_the_matches(client: aiohttp.ClientSession, query: str, count: int) -> None:
+    async with client.get(f"/dicom-web/studies/count?{query}") as response:
+        assert await response.json() == {"count": count}
+    async with client.get(f"/dicom-web/studies?{query.replace('&limit=2', '')}") as response:
+        assert len(await response.json(content_type=None)) == count
+
+
+async def test_counting_what_must_be_looked_at_ends(
+    client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def forever(self: object, query: object) -> int:
+        await asyncio.sleep(3600)
+        return 0
+
+    monkeypatch.setattr("gantry.common.adapters.sqlite.index.index.SqliteIndex.total", forever)
+    monkeypatch.setattr("gantry.services.query.qido.COUNT_SECONDS", 0.05)
+    async with client.get("/dicom-web/studies/count?StudyTime=1015") as response:
+        assert (response.status, "narrow the search" in await response.text()) == (503, True)
+        assert int(response.headers["Retry-After"]) > 0
+
+
 async def test_what_is_not_supported_is_said(client: aiohttp.ClientSession) -> None:
     async with client.get("/dicom-web/studies?PatientName=doe*&fuzzymatching=true") as response:
         assert "Warning" not in response.headers

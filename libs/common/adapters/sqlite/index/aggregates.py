@@ -9,20 +9,23 @@ from typing import Any
 
 import msgpack
 
-from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
+from gantry.common.adapters.sqlite.index.schema import NARROW, ORDER_TEXTS, SEVERAL
 from gantry.common.dicom.encoding.values import text_of
 from gantry.common.dicom.query import dates
 from gantry.common.dicom.query.attributes import AttributeTable, Level
+from gantry.common.dicom.query.ordering import order_text
 from gantry.common.dicom.query.person_names import fold_name, sounds_of, words_of
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
     ISSUER_OF_PATIENT_ID,
+    MODALITIES_IN_STUDY,
     MODALITY,
     PATIENT_ID,
     PATIENT_NAME,
     STUDY_DATE,
     STUDY_DESCRIPTION,
 )
+from gantry.common.dicom.standard.vrs import vr_of
 
 _Attributes = dict[int, list[Any]]
 
@@ -103,10 +106,11 @@ def _study(connection: sqlite3.Connection, number: int, of: AttributeTable) -> s
     attributes = _of_level(above, of.stored_of[Level.STUDY])
     patient = _patient_id(connection, partition, _patient_key(above, uid))
     demographics = _demographics(above, of)
+    modalities = _union(row[3] for row in series)
     connection.execute(
-        "UPDATE study SET patient_id = ?, first = ?, attributes = ?, demographics = ?, pid = ?, name = ?, sounds = ?,"
-        " series = ?, instances = ?, modalities = ?, sop_classes = ?, accession = ?, date = ?, description = ?"
-        " WHERE id = ?",
+        "UPDATE study SET patient_id = ?, first = ?, attributes = ?, demographics = ?, pid = ?, name = ?, sounds = ?,"  # noqa: S608
+        " series = ?, instances = ?, modalities = ?, sop_classes = ?, accession = ?, date = ?, description = ?,"
+        f" {_ORDER_SET} WHERE id = ?",
         (
             patient,
             first,
@@ -115,15 +119,38 @@ def _study(connection: sqlite3.Connection, number: int, of: AttributeTable) -> s
             *_narrow_patient(demographics),
             len(series),
             sum(row[2] for row in series),
-            _union(row[3] for row in series),
+            modalities,
             _union(row[4] for row in series),
             _narrow(attributes.get(ACCESSION_NUMBER, [])),
             _narrow_date(attributes.get(STUDY_DATE, [])),
             _narrow(attributes.get(STUDY_DESCRIPTION, [])),
+            *order_columns(attributes, demographics, modalities),
             number,
         ),
     )
     return {before, patient} - {0}
+
+
+_ORDER_VRS = {tag: vr_of(tag).decode("ascii") for tag in ORDER_TEXTS}
+_ORDER_SET = ", ".join([f"{column} = ?" for column in ORDER_TEXTS.values()])
+_AT_ONCE = 1000
+
+
+def order_columns(attributes: _Attributes, demographics: _Attributes, modalities: str) -> list[str]:
+    """What a study is ordered by, in the order of `ORDER_TEXTS`. `modalities` are JSON."""
+    values = demographics | attributes | {MODALITIES_IN_STUDY: json.loads(modalities)}
+    return [order_text(vr, values.get(tag, ())) for tag, vr in _ORDER_VRS.items()]
+
+
+def fill_orders(connection: sqlite3.Connection) -> None:
+    """Write the order columns of all studies, inside the transaction that is open: an earlier version had none."""
+    last = 0
+    while rows := connection.execute(
+        "SELECT id, attributes, demographics, modalities FROM study WHERE id > ? ORDER BY id LIMIT ?", (last, _AT_ONCE)
+    ).fetchall():
+        columns = [(*order_columns(unpack(a), unpack(d), modalities), number) for number, a, d, modalities in rows]
+        connection.executemany(f"UPDATE study SET {_ORDER_SET} WHERE id = ?", columns)  # noqa: S608 - names of ours
+        last = rows[-1][0]
 
 
 def _union(lists: Iterable[str]) -> str:

@@ -10,14 +10,18 @@ from functools import partial
 from pathlib import Path as FilePath
 from typing import TypeVar
 
+from gantry.common.adapters.below_study import in_order
 from gantry.common.adapters.sqlite.database import Readers, Work, Writer
+from gantry.common.adapters.sqlite.index import ordered
 from gantry.common.adapters.sqlite.index import rows as rows
+from gantry.common.adapters.sqlite.index.aggregates import fill_orders
 from gantry.common.adapters.sqlite.index.apply import apply, lose
 from gantry.common.adapters.sqlite.index.cursors import FROM_THE_BEGINNING, Resumed, resumed
 from gantry.common.adapters.sqlite.index.paths import Path, patient_path, study_path, uids_of
 from gantry.common.adapters.sqlite.index.rows import Page, Row, RowCursor
 from gantry.common.adapters.sqlite.index.schema import attributes_of, create
 from gantry.common.adapters.sqlite.index.successor import remove, successor_of, take_over
+from gantry.common.adapters.sqlite.index.totals import total
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor as Mark
 from gantry.common.dicom.query.matching import Document, Predicate, Query, matcher, narrowing
@@ -55,7 +59,7 @@ class SqliteIndex:
         """Open the file, making it and its folder where they are not there."""
         await asyncio.to_thread(self._path.parent.mkdir, 0o750, parents=True, exist_ok=True)
         self._writer = await asyncio.to_thread(Writer, self._path, _DEPENDENCY)
-        await self._writer.run(lambda connection: create(connection, self._attributes))
+        await self._writer.run(lambda connection: create(connection, self._attributes, fill_orders))
         self._readers = Readers(self._path, _DEPENDENCY, self._threads)
         return self
 
@@ -73,9 +77,15 @@ class SqliteIndex:
         return await self._written(lambda connection: apply(connection, entries)) if entries else []
 
     async def find(self, query: Query, after: Mark = ()) -> AsyncIterator[list[Document]]:
-        """See `SearchIndex`. Pages come in the order of the path that narrows best, then of first arrival."""
+        """See `SearchIndex`. Without an order, pages come in that of the path that narrows best, then of first
+        arrival."""
+        if query.order and query.level is not Level.STUDY:
+            async for documents in in_order(self.find, query, after):
+                yield documents
+            return
         left = query.limit
-        async for page in self._matches(query, resumed(query.level, after)):
+        matches = self._ordered(query, after) if query.order else self._matches(query, resumed(query.level, after))
+        async for page in matches:
             documents = [Document(query.level, row.attributes, row.mark) for row in page[:left]]
             if left is not None:
                 left -= len(documents)
@@ -83,6 +93,17 @@ class SqliteIndex:
                 yield documents
             if left == 0:
                 return
+
+    async def total(self, query: Query) -> int:
+        """See `SearchIndex`."""
+        tests = [_test(query, Level.PATIENT), _test(query, Level.STUDY)]
+        counted = partial(
+            total, query=query, path=await self._path_of(query), test=lambda a: all(test(a) for test in tests)
+        )
+        number = await self._read(counted)
+        if number is not None:
+            return number
+        return sum([len(page) async for page in self.find(replace(query, order=(), limit=None))])
 
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
         """See `SearchIndex`."""
@@ -206,6 +227,20 @@ class SqliteIndex:
                     for one in matching:
                         async for instances in self._below(rows.instances, one, after.below(one)):
                             yield [row for row in instances if tests[Level.IMAGE](row.attributes)]
+
+    async def _ordered(self, query: Query, after: Mark) -> AsyncIterator[list[Row]]:
+        """The studies that match, in the order of the query, in pages that may be empty."""
+        ordered.check(query, after)
+        tests = [_test(query, Level.STUDY), _test(query, Level.PATIENT)]
+        path = await self._path_of(query)
+        walk, place = await self._read(partial(ordered.walk_of, query=query, path=path)), after
+        size = _PAGE if query.limit is None else max(1, min(query.limit, _PAGE))
+        while True:
+            page, following = await self._read(partial(ordered.studies, walk=walk, after=place, limit=size))
+            yield [row for row in page if all(test(row.attributes) for test in tests)]
+            if following is None:
+                return
+            place, size = following, _PAGE
 
     async def _series_below(self, query: Query) -> AsyncIterator[Row]:
         """All series below the matches of a query above IMAGE, a study's together."""

@@ -6,6 +6,7 @@ fewer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from gantry.common.dicom.query.matching import Condition, Fuzzy, Range, Single, 
 from gantry.common.dicom.query.person_names import key_groups, sounds_of, words_of
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
+    MODALITIES_IN_STUDY,
     PATIENT_ID,
     PATIENT_NAME,
     STUDY_DATE,
@@ -25,6 +27,7 @@ from gantry.common.dicom.standard.tags import (
 _HIGHEST = "\U0010ffff"
 _ALWAYS = (SEVERAL, SEVERAL)
 _MOST_PATTERNS = 20
+_PLAIN = re.compile(r"[A-Za-z0-9_ ]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,9 @@ def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[tuple[str, str
     if isinstance(name, Fuzzy) and len(name.names) == 1:
         for word in words_of(name.names[0]):
             sounds = [("sounds", f"* {sound} *") for sound in sorted(sounds_of(word))]
-            yield ("name", _glob(f"*{word}*")), *sounds
+            yield ("name", glob_of(f"*{word}*")), *sounds
+    if modalities := plain_values(conditions.get(MODALITIES_IN_STUDY)):
+        yield tuple(("modalities", pattern) for pattern in modalities)
     for tag, column, fold in (
         (ACCESSION_NUMBER, "accession", str),
         (PATIENT_ID, "pid", str),
@@ -87,10 +92,18 @@ def _likes(conditions: Mapping[int, Condition]) -> Iterator[tuple[tuple[str, str
             continue
         patterns = [fold(pattern) for pattern in condition.patterns]
         if all(pattern and pattern.strip("*") and "\0" not in pattern for pattern in patterns):
-            yield tuple((column, _glob(pattern)) for pattern in patterns)
+            yield tuple((column, glob_of(pattern)) for pattern in patterns)
 
 
-def _glob(pattern: str) -> str:
+def plain_values(condition: Condition | None) -> list[str]:
+    """For GLOB, what one of several values looks like in a list of JSON texts; none where that is not plain."""
+    if not isinstance(condition, Single) or len(condition.values) > _MOST_PATTERNS:
+        return []
+    return [f'*"{value}"*' for value in condition.values] if all(map(_PLAIN.fullmatch, condition.values)) else []
+
+
+def glob_of(pattern: str) -> str:
+    """A wildcard pattern as GLOB reads it."""
     return pattern.replace("[", "[[]")
 
 

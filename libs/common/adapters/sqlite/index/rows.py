@@ -79,11 +79,21 @@ def studies(connection: sqlite3.Connection, partition: str, path: Path, place: R
     return [Row(row[0], _study(row[2:]), (row[1], row[0])) for row in rows], after
 
 
+def studies_by_id(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, dict[int, Any]]:
+    """The attributes of studies by the ids of their rows."""
+    rows = connection.execute(
+        f"SELECT s.id, {_STUDY_COLUMNS} FROM json_each(?) AS asked CROSS JOIN study AS s ON s.id = asked.value"  # noqa: S608
+        " JOIN patient p ON p.id = s.patient_id",
+        (json.dumps(list(ids)),),
+    )
+    return {row[0]: _study(row[1:]) for row in rows}
+
+
 def _along(
     connection: sqlite3.Connection, sql: str, table: str, partition: str, path: Path, place: RowCursor, limit: int
 ) -> tuple[list[tuple[Any, ...]], RowCursor | None]:
     """Up to `limit` rows from `place` on, and where to go on; None at the end of the path."""
-    like, patterns = _like(table, path)
+    like, patterns = like_of(table, path)
     sql += like
     if not path.column:
         # The plus keeps SQLite from an index of partitions, whose rows it would sort anew for every page.
@@ -105,7 +115,7 @@ def _along(
     return found, None
 
 
-def _like(table: str, path: Path) -> tuple[str, list[str]]:
+def like_of(table: str, path: Path) -> tuple[str, list[str]]:
     """The clauses of `path.like`, and what they are about. A column tells nothing of several values, nor of what is
     beyond its length; nor does GLOB of a value with a NUL in it."""
     clauses, patterns = "", []

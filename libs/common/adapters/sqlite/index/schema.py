@@ -8,21 +8,63 @@ receipt of the earliest current instance, whose attributes stand for the whole.
 `study.demographics` are the patient's attributes as this study says them; `patient.variants` is a list of what its
 studies say, the earliest first, where they do not all say the same. `instance.receipt` is the one that decides;
 `object_key` and `data_set_offset` are those of the earliest receipt of the same bytes whose object is not lost.
+
+The columns of `study` in `ORDERED` hold what studies are ordered by (`gantry.common.dicom.query.ordering`), and each
+has an index that is walked in both directions.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from functools import lru_cache
 
 from gantry.common.dicom.query.attributes import Attribute, AttributeTable, Level
+from gantry.common.dicom.query.ordering import RECEIVED
+from gantry.common.dicom.standard.tags import (
+    ACCESSION_NUMBER,
+    MODALITIES_IN_STUDY,
+    NUMBER_OF_STUDY_RELATED_INSTANCES,
+    NUMBER_OF_STUDY_RELATED_SERIES,
+    PATIENT_BIRTH_DATE,
+    PATIENT_ID,
+    PATIENT_NAME,
+    REFERRING_PHYSICIAN_NAME,
+    STUDY_DATE,
+    STUDY_DESCRIPTION,
+    STUDY_TIME,
+)
 
-VERSION = 4
+VERSION = 5
 SEVERAL = "\x01"
 """Marks a row that is looked at whatever is looked for."""
 NARROW = 128
 """Characters of a value that a narrowing column holds."""
 
+ORDERED = {
+    STUDY_DATE: "by_date",
+    STUDY_TIME: "by_time",
+    PATIENT_NAME: "by_name",
+    PATIENT_ID: "by_pid",
+    PATIENT_BIRTH_DATE: "by_birth",
+    ACCESSION_NUMBER: "by_accession",
+    STUDY_DESCRIPTION: "by_description",
+    REFERRING_PHYSICIAN_NAME: "by_referrer",
+    MODALITIES_IN_STUDY: "by_modalities",
+    NUMBER_OF_STUDY_RELATED_SERIES: "series",
+    NUMBER_OF_STUDY_RELATED_INSTANCES: "instances",
+    RECEIVED: "first",
+}
+"""The column of `study` that each order goes by."""
+ORDER_TEXTS = {tag: column for tag, column in ORDERED.items() if column.startswith("by_")}
+"""Those that hold a text made for it."""
+
+_ORDER_COLUMNS = [f"{column} TEXT NOT NULL DEFAULT ''" for column in ORDER_TEXTS.values()]
+_ORDER_INDICES = "\n".join(
+    f"CREATE INDEX study_order_{column} ON study"
+    f" (partition, {'by_date, by_time' if column == 'by_date' else column}, uid);"
+    for column in ORDERED.values()
+)
 _INSTANCE = """CREATE TABLE instance (
     id INTEGER PRIMARY KEY AUTOINCREMENT, partition TEXT NOT NULL, uid TEXT NOT NULL, study_id INTEGER NOT NULL,
     series_id INTEGER NOT NULL, receipt TEXT NOT NULL, sop_class TEXT NOT NULL, transfer_syntax TEXT NOT NULL,
@@ -55,12 +97,14 @@ CREATE TABLE study (
     series INTEGER NOT NULL DEFAULT 0, instances INTEGER NOT NULL DEFAULT 0, modalities TEXT NOT NULL DEFAULT '[]',
     sop_classes TEXT NOT NULL DEFAULT '[]', pid TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '',
     accession TEXT NOT NULL DEFAULT '', date TEXT NOT NULL DEFAULT '', sounds TEXT NOT NULL DEFAULT '{SEVERAL}',
-    description TEXT NOT NULL DEFAULT '{SEVERAL}', demographics BLOB NOT NULL DEFAULT X'80', UNIQUE (partition, uid));
+    description TEXT NOT NULL DEFAULT '{SEVERAL}', demographics BLOB NOT NULL DEFAULT X'80',
+    {", ".join(_ORDER_COLUMNS)}, UNIQUE (partition, uid));
 CREATE INDEX study_patient ON study (patient_id);
 CREATE INDEX study_pid ON study (partition, pid);
 CREATE INDEX study_name ON study (partition, name);
 CREATE INDEX study_accession ON study (partition, accession);
 CREATE INDEX study_date ON study (partition, date);
+{_ORDER_INDICES}
 
 CREATE TABLE series (
     id INTEGER PRIMARY KEY AUTOINCREMENT, study_id INTEGER NOT NULL, uid TEXT NOT NULL, first TEXT NOT NULL DEFAULT '',
@@ -100,13 +144,17 @@ INSERT INTO receipt SELECT i.id, r.receipt, r.digest, r.transfer_syntax, r.objec
     FROM receipt_3 r JOIN instance_3 i ON i.partition = r.partition AND i.uid = r.uid;
 DROP TABLE receipt_3;
 DROP TABLE instance_3""",  # noqa: S608 - names of ours
+    # Each study gets the texts that it is ordered by (`fill`) before they are indexed.
+    4: ";\n".join([*(f"ALTER TABLE study ADD COLUMN {column}" for column in _ORDER_COLUMNS), "FILL", _ORDER_INDICES]),
 }
 """What makes of each version the next one."""
 
 
-def create(connection: sqlite3.Connection, attributes: AttributeTable) -> None:
+def create(
+    connection: sqlite3.Connection, attributes: AttributeTable, fill: Callable[[sqlite3.Connection], None]
+) -> None:
     """Make the tables for `attributes`, inside the transaction that is open, where they are not there yet, or of what a
-    version before left what they are now."""
+    version before left what they are now. `fill` writes the order columns of all studies."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
@@ -114,7 +162,9 @@ def create(connection: sqlite3.Connection, attributes: AttributeTable) -> None:
         raise sqlite3.DatabaseError(f"search index has version {version}, not {VERSION}: remove it to have it rebuilt")
     steps = [_UPGRADES[known] for known in range(version, VERSION)] if version else [_SCHEMA, _ATTRIBUTE]
     for statement in ";\n".join(steps).split(";\n"):
-        if statement.strip():
+        if statement.strip() == "FILL":
+            fill(connection)
+        elif statement.strip():
             connection.execute(statement)
     made_for = [] if version else attributes.added
     rows = [(a.tag, a.keyword, a.vr, a.level.value, a.creator) for a in made_for]

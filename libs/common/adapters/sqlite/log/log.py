@@ -13,12 +13,14 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 
 from gantry.common.adapters.sqlite.database import Readers, Writer, translating
 from gantry.common.adapters.sqlite.log.consumer import SqliteConsumer
+from gantry.common.adapters.sqlite.log.following import follow
 from gantry.common.adapters.sqlite.log.notify import WakePipes
 from gantry.common.adapters.sqlite.log.records import (
     committed_of,
@@ -35,7 +37,7 @@ from gantry.common.adapters.sqlite.log.records import (
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import TOPICS, Event, encode, topic_of
-from gantry.common.ports.log import Record
+from gantry.common.ports.log import Passed, Record
 from gantry.common.tasks import end_tasks
 
 DEPENDENCY = "event log"
@@ -129,6 +131,14 @@ class SqliteLog:
             return [] if done is None else last_up_to(connection, topic, done, most)
 
         return await self._readers.run(read)
+
+    async def follow(
+        self, topic: str, group: str, after: Mapping[int, int] | None = None
+    ) -> AsyncGenerator[Passed, None]:
+        require_topic(topic)
+        async with aclosing(follow(self._readers, self._bells, topic, group, after, DEPENDENCY)) as following:
+            async for passed in following:
+                yield passed
 
     async def check(self) -> None:
         def touch(connection: sqlite3.Connection) -> None:

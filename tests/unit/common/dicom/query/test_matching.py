@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import random
 import re
 import time
 
@@ -23,6 +24,7 @@ from gantry.common.dicom.query.matching import (
     Single,
     UidList,
     Wildcard,
+    matcher,
     matches,
 )
 from gantry.common.dicom.query.person_names import fold_name
@@ -268,3 +270,40 @@ def test_all_keys_of_an_item_hold_for_one_item() -> None:
     below = Item({0x00321064: Item({0x00080100: Wildcard(("C*",))})})
     assert holds(below, 0x00400275, {}, {0x00321064: [{}, {0x00080100: ["C7"]}]})
     assert not holds(below, 0x00400275, {0x00321064: [{0x00080100: ["D7"]}]})
+
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_name_words = st.lists(st.text(_LETTERS, min_size=2, max_size=8), min_size=1, max_size=4)
+
+
+@given(_name_words, st.randoms(use_true_random=False), st.data())
+def test_a_name_is_found_by_the_beginnings_of_any_of_its_words_in_any_order(
+    words: list[str], dice: random.Random, data: st.DataObject
+) -> None:
+    """PS3.4 C.2.2.2.1: fuzzy semantic matching."""
+    asked = [word[: data.draw(st.integers(1, len(word)))] for word in words]
+    dice.shuffle(asked)
+    asked = asked[: data.draw(st.integers(1, len(asked)))]
+    key = data.draw(st.sampled_from([" ", "^", ", "])).join(asked)
+    name = {"Alphabetic": "^".join(words).upper()}
+    query = Query("default", Level.STUDY, {0x00100010: Fuzzy((key,))})
+    assert matcher(query)({0x00100010: [name]})
+
+
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        ("jane doe", True),
+        ("doe jane", True),
+        ("doe, j", True),
+        ("JA DO", True),
+        ("jane", True),
+        ("j* d?e", True),
+        ("jane roe", False),
+        ("jane doe smith", False),
+        ("ane", False),
+    ],
+)
+def test_words_of_a_name_are_found_in_any_order(key: str, found: bool) -> None:
+    query = Query("default", Level.STUDY, {0x00100010: Fuzzy((key,))})
+    assert matcher(query)({0x00100010: [{"Alphabetic": "DOE^JANE"}]}) is found

@@ -31,7 +31,7 @@ NARROWED = Path("", (), ((("name", "*doe*"), ("sounds", "* sD000 *")),))
 )
 def test_a_page_is_no_sort_of_all_rows(listed: Callable[..., Any], path: Path) -> None:
     connection = sqlite3.connect(":memory:")
-    create(connection, STANDARD)
+    create(connection, STANDARD, lambda _: None)
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
     listed(connection, "default", path, rows.RowCursor(id=7), 500)

@@ -1,0 +1,81 @@
+"""How many matches there are, counted by the cluster where the terms of the documents decide.
+
+What is wide cannot be decided by terms: documents like that are few, and the reference matcher looks at them. Where a
+condition is on something that the counted documents have no terms for, `total` is None, and all are looked at.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gantry.common.adapters.opensearch.documents import Source
+from gantry.common.adapters.opensearch.searching import FIELDS, KEY_FIELDS, KIND, Searcher, Walk, clause_on, uids_of
+from gantry.common.adapters.opensearch.terms import KEYS, Clause, any_of, decides
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Condition, Query, matcher
+
+_BELOW = {Level.SERIES: "series", Level.IMAGE: "instances"}
+"""The field of a study that says how many there are below it."""
+
+
+class Counter(Searcher):
+    """Counts in the indices called `names`, by kind."""
+
+    async def total(self, query: Query) -> int | None:
+        """How many documents match; None where the terms cannot tell."""
+        level = _counted(query)
+        if level is None:
+            return None
+        clauses: list[Clause] = [*Walk.partition_of(query)]
+        wide: list[Clause] = []
+        for tag, condition in query.conditions.items():
+            clause = clause_on(tag, condition, level, query.attributes)
+            if clause is None or not _decided(query, tag, condition, level):
+                return None
+            clauses.append(clause)
+            if tag not in KEYS and (attribute := query.attributes.by_tag.get(tag)) is not None:
+                wide.append({"term": {f"{'t' if attribute.level is level else 'p'}.wide": attribute.keyword}})
+        number = await self._counted(query, level, {"filter": clauses, "must_not": wide})
+        return number + (await self._looked_at(query, level, [*clauses, any_of(wide)]) if wide else 0)
+
+    async def _counted(self, query: Query, level: Level, which: dict[str, Any]) -> int:
+        """Of documents that are not wide."""
+        body: dict[str, Any] = {"size": 0, "track_total_hits": True, "query": {"bool": which}}
+        field = _BELOW[query.level] if level is not query.level else ""
+        if field:
+            body["aggs"] = {"below": {"sum": {"field": field}}}
+        answer = await self._client.search(self._names[KIND[level]], body)
+        return int(answer["aggregations"]["below"]["value"] if field else answer["hits"]["total"]["value"])
+
+    async def _looked_at(self, query: Query, level: Level, filters: list[Clause]) -> int:
+        """Of documents that are wide, one by one."""
+        test, number = matcher(query), 0
+        field = _BELOW[query.level] if level is not query.level else ""
+        async for sources in self._pages(KIND[level], filters, [*FIELDS[level], *([field] if field else [])]):
+            rows = await self._with_above(level, query.partition, sources)
+            number += sum(_weight(row.source, field) for row in rows if test(row.attributes))
+        return number
+
+
+def _weight(source: Source, field: str) -> int:
+    return int(source[field]) if field else 1
+
+
+def _counted(query: Query) -> Level | None:
+    """The level whose documents are counted: that of the query, or studies where all conditions are on them."""
+    levels = {query.attributes.level_of(tag) for tag in query.conditions}
+    if query.level is Level.PATIENT:
+        return None
+    if all(level.depth <= Level.STUDY.depth for level in levels):
+        return Level.STUDY
+    return query.level
+
+
+def _decided(query: Query, tag: int, condition: Condition, level: Level) -> bool:
+    """Whether the clause of a condition finds what matches and nothing else."""
+    if tag in KEYS:
+        return (tag, level) in KEY_FIELDS and uids_of(condition) is not None
+    attribute = query.attributes.by_tag.get(tag)
+    if attribute is None:
+        return True  # what is in no document matches nowhere
+    return decides(attribute, condition) and not (query.zone and attribute.vr in ("DA", "TM", "DT"))

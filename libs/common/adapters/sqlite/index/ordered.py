@@ -1,0 +1,156 @@
+"""Studies in the order that a query asks for, page by page (keyset).
+
+Three ways lead there. Where the conditions leave few studies, those are sorted for each page: they are found along the
+path that narrows, or by looking through all rows in the order in which they lie, which costs a tenth of looking through
+them in another. Else the index of the first attribute is walked, from where the last page ended, and rows that the
+conditions rule out are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from gantry.common.adapters.sqlite.index.paths import Path
+from gantry.common.adapters.sqlite.index.rows import Row, like_of, studies_by_id
+from gantry.common.adapters.sqlite.index.schema import ORDERED
+from gantry.common.dicom.query import dates
+from gantry.common.dicom.query.matching import Cursor, Query, Range, narrowing
+from gantry.common.dicom.query.ordering import signature
+from gantry.common.dicom.standard.tags import STUDY_DATE
+from gantry.common.errors import NotUnderstood
+
+FEW = 20_000
+"""Studies that are sorted for each page rather than walked by an index."""
+_MOST_INTERVALS = 20
+"""Of a path that is not walked but checked row by row."""
+ON_PATH = (
+    "json_each(?) AS asked CROSS JOIN study AS s ON s.partition = ?"
+    " AND s.{0} BETWEEN json_extract(asked.value, '$[0]') AND json_extract(asked.value, '$[1]')"
+)
+"""The studies on a path, each once: its intervals lie apart."""
+
+_Clause = tuple[str, list[Any]]
+Page = tuple[list[Row], Cursor | None]
+"""Rows, and where the next page begins; None at the end."""
+
+
+class Way(Enum):
+    """How studies in an order are found."""
+
+    ALONG_THE_PATH = "path"
+    OF_A_LIST = "list"
+    BY_THE_ORDER = "order"
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The studies on `path`, in the order of `query`; those with `ids`, where the way is of a list."""
+
+    query: Query
+    path: Path
+    way: Way
+    ids: str = ""
+    """JSON."""
+
+    @property
+    def keys(self) -> list[tuple[str, bool]]:
+        """The columns that decide, and whether each is descending; the UID last."""
+        keys = [(f"s.{ORDERED[key.tag]}", key.descending) for key in self.query.order]
+        return [*keys, ("s.uid", keys[-1][1])]
+
+
+def check(query: Query, after: Cursor) -> None:
+    """Raises `NotUnderstood` for an order that studies do not have, and for a place that is not in it."""
+    if any(key.tag not in ORDERED for key in query.order):
+        raise NotUnderstood("not an order of studies")
+    if after and (len(after) != len(query.order) + 2 or after[0] != signature(query.order)):
+        raise NotUnderstood("not a place of this listing")
+    if any(isinstance(value, int) and abs(value) >= 1 << 62 for value in after):
+        raise NotUnderstood("not a place of this listing")
+
+
+def walk_of(connection: sqlite3.Connection, query: Query, path: Path) -> Walk:
+    """The walk that is likely to be the shortest."""
+    if path.column and len(_some(connection, [_source(Walk(query, path, Way.ALONG_THE_PATH))])) <= FEW:
+        return Walk(query, path, Way.ALONG_THE_PATH)
+    if path.like:
+        through_all = ("study AS s WHERE +s.partition = ?", [query.partition])
+        ids = _some(connection, [through_all, _within(path), like_of("s", path)])
+        if len(ids) <= FEW:
+            return Walk(query, path, Way.OF_A_LIST, json.dumps(ids))
+    return Walk(query, path, Way.BY_THE_ORDER)
+
+
+def _some(connection: sqlite3.Connection, clauses: Sequence[_Clause]) -> list[int]:
+    """The ids of a few studies, and of one more where there are more."""
+    values = [value for _, some in clauses for value in some]
+    sql = f"SELECT s.id FROM {''.join([text for text, _ in clauses])} LIMIT {FEW + 1}"  # noqa: S608 - names of ours
+    return [row[0] for row in connection.execute(sql, values)]
+
+
+def studies(connection: sqlite3.Connection, walk: Walk, after: Cursor, limit: int) -> Page:
+    """Up to `limit` studies behind a place; some of them may not match."""
+    columns = [column for column, _ in walk.keys]
+    clauses = [_source(walk), like_of("s", walk.path), _from(walk), _behind(walk.keys, after[1:])]
+    order = ", ".join([f"{column} {'DESC' if down else 'ASC'}" for column, down in walk.keys])
+    sql = f"SELECT s.id, {', '.join(columns)} FROM {''.join([text for text, _ in clauses])} ORDER BY {order} LIMIT ?"  # noqa: S608
+    values = [value for _, some in clauses for value in some]
+    found = connection.execute(sql, (*values, limit)).fetchall()
+    rows = studies_by_id(connection, [row[0] for row in found])
+    word = signature(walk.query.order)
+    page = [Row(row[0], rows[row[0]], (word, *row[1:])) for row in found if row[0] in rows]
+    return page, (word, *found[-1][1:]) if len(found) == limit else None
+
+
+def _source(walk: Walk) -> _Clause:
+    partition, path = walk.query.partition, walk.path
+    if walk.way is Way.ALONG_THE_PATH:
+        return f"{ON_PATH.format(path.column)} WHERE 1", [json.dumps(path.intervals), partition]
+    if walk.way is Way.OF_A_LIST:
+        listed = "json_each(?) AS asked CROSS JOIN study AS s ON s.id = asked.value WHERE s.partition = ?"
+        return listed, [walk.ids, partition]
+    within, ends = _within(path)
+    index = f"study_order_{ORDERED[walk.query.order[0].tag]}"
+    return f"study AS s INDEXED BY {index} WHERE s.partition = ?{within}", [partition, *ends]
+
+
+def _within(path: Path) -> _Clause:
+    """The intervals of a path, for rows that are looked at one by one."""
+    if not path.column or len(path.intervals) > _MOST_INTERVALS:
+        return "", []
+    within = " OR ".join([f"+s.{path.column} BETWEEN ? AND ?" for _ in path.intervals])
+    return f" AND ({within or '0'})", [end for ends in path.intervals for end in ends]
+
+
+def _from(walk: Walk) -> _Clause:
+    """Newest first within a range of dates begins at its end; dates that cannot be compared come last."""
+    first = walk.query.order[0]
+    condition = narrowing(walk.query).get(STUDY_DATE)
+    if not (first.tag == STUDY_DATE and first.descending and isinstance(condition, Range) and condition.last):
+        return "", []
+    last = dates.date(condition.last)
+    return ("", []) if last is None else (" AND s.by_date <= ?", [last])
+
+
+def _behind(keys: Sequence[tuple[str, bool]], values: Sequence[Any]) -> _Clause:
+    """What is listed behind these values of the keys."""
+    if not values:
+        return "", []
+    if len({down for _, down in keys}) == 1:
+        names = ", ".join([column for column, _ in keys])
+        sign = "<" if keys[0][1] else ">"
+        return f" AND ({names}) {sign} ({', '.join('?' * len(values))})", list(values)
+    text = ""
+    parts: list[Any] = []
+    for (column, down), value in zip(reversed(keys), reversed(values), strict=True):
+        beyond = f"{column} {'<' if down else '>'} ?"
+        text, parts = (
+            (f"({beyond} OR ({column} = ? AND {text}))", [value, value, *parts]) if text else (beyond, [value])
+        )
+    # The first key again, so that its index is entered where the last page ended.
+    return f" AND {keys[0][0]} {'<=' if keys[0][1] else '>='} ? AND {text}", [values[0], *parts]

@@ -1,0 +1,143 @@
+"""How many matches there are, counted by SQL where the narrowing columns decide.
+
+A column tells nothing of several values, nor of what is beyond its length: rows like that are few, and the reference
+matcher looks at them. Where a condition is on something that no column holds, `total` is None, and all are looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gantry.common.adapters.sqlite.index.ordered import ON_PATH
+from gantry.common.adapters.sqlite.index.paths import Path, glob_of, plain_values, uids_of
+from gantry.common.adapters.sqlite.index.rows import studies_by_id
+from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
+from gantry.common.dicom.query import dates
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Condition, Predicate, Query, Range, Single, Wildcard
+from gantry.common.dicom.query.person_names import key_groups
+from gantry.common.dicom.standard.tags import (
+    ACCESSION_NUMBER,
+    MODALITIES_IN_STUDY,
+    NUMBER_OF_STUDY_RELATED_INSTANCES,
+    NUMBER_OF_STUDY_RELATED_SERIES,
+    PATIENT_ID,
+    PATIENT_NAME,
+    STUDY_DATE,
+    STUDY_DESCRIPTION,
+    STUDY_INSTANCE_UID,
+)
+
+_AT_ONCE = 500
+_MOST_VALUES = 50
+_COUNTED = {Level.STUDY: "count(*)", Level.SERIES: "sum(s.series)", Level.IMAGE: "sum(s.instances)"}
+_COUNT_TAGS = {Level.SERIES: NUMBER_OF_STUDY_RELATED_SERIES, Level.IMAGE: NUMBER_OF_STUDY_RELATED_INSTANCES}
+_NEVER = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A condition in SQL: `fits` is true of rows that match, `unsure` of those whose column does not tell."""
+
+    fits: str
+    values: tuple[str, ...]
+    unsure: str = _NEVER
+
+
+def total(connection: sqlite3.Connection, query: Query, path: Path, test: Predicate) -> int | None:
+    """How many documents match; None where SQL cannot tell. `test` is of a study and its patient."""
+    decided = _decided(query)
+    if decided is None or query.level not in _COUNTED:
+        return None
+    source, values = "study AS s WHERE s.partition = ?{0}", [query.partition]
+    if path.column:
+        source, values = ON_PATH.format(path.column) + " WHERE 1{0}", [json.dumps(path.intervals), query.partition]
+    sure = "".join([f" AND ({one.fits}) AND NOT ({one.unsure})" for one in decided])
+    asked = [value for one in decided for value in one.values]
+    counted = f"SELECT coalesce({_COUNTED[query.level]}, 0) FROM {source.format(sure)}"  # noqa: S608 - names of ours
+    (number,) = connection.execute(counted, (*values, *asked)).fetchone()
+    unsure = [one.unsure for one in decided if one.unsure != _NEVER]
+    if not unsure:
+        return int(number)
+    perhaps = "".join([f" AND ({one.fits} OR {one.unsure})" for one in decided]) + f" AND ({' OR '.join(unsure)})"
+    listed = f"SELECT s.id FROM {source.format(perhaps)} AND s.id > ? ORDER BY s.id LIMIT {_AT_ONCE}"  # noqa: S608
+    last = 0
+    while ids := [row[0] for row in connection.execute(listed, (*values, *asked, last))]:
+        last = ids[-1]
+        number += sum(_weight(a, query.level) for a in studies_by_id(connection, ids).values() if test(a))
+    return int(number)
+
+
+def _weight(attributes: Mapping[int, Any], level: Level) -> int:
+    """How many documents of a level are below a study."""
+    return int(attributes[_COUNT_TAGS[level]][0]) if level in _COUNT_TAGS else 1
+
+
+def _decided(query: Query) -> list[_Decided] | None:
+    found = []
+    for tag, condition in query.conditions.items():
+        if tag == STUDY_INSTANCE_UID and uids_of(condition) is not None:
+            continue  # the path is by them
+        decide = None if query.zone and tag == STUDY_DATE else _DECIDED.get(tag)
+        decided = None if decide is None else decide(condition)
+        if decided is None:
+            return None
+        found.append(decided)
+    return found
+
+
+def _text(column: str, fold: Callable[[str], str | None]) -> Callable[[Condition], _Decided | None]:
+    name = f"s.{column}"
+    unsure = f"{name} = '{SEVERAL}' OR length({name}) >= {NARROW} OR instr({name}, char(0))"
+
+    def decided(condition: Condition) -> _Decided | None:
+        patterns = condition.patterns if isinstance(condition, Wildcard) else ()
+        given = condition.values if isinstance(condition, Single) else patterns
+        texts = [fold(value) for value in given]
+        if not 0 < len(texts) <= _MOST_VALUES or not all(t and t.strip("*") and "\0" not in t for t in texts):
+            return None
+        sign = "GLOB" if patterns else "="
+        values = tuple(glob_of(text or "") if patterns else text or "" for text in texts)
+        return _Decided(" OR ".join([f"{name} {sign} ?"] * len(texts)), values, unsure)
+
+    return decided
+
+
+def _name(key: str) -> str | None:
+    """A name that is asked for in one component group; None for others."""
+    groups = key_groups(key)
+    return groups[0] if len(groups) == 1 else None
+
+
+def _date(condition: Condition) -> _Decided | None:
+    unsure = f"s.date = '{SEVERAL}'"
+    if isinstance(condition, Single) and len(condition.values) <= _MOST_VALUES:
+        days = [day for day in map(dates.date, condition.values) if day is not None]
+        return _Decided(" OR ".join(["s.date = ?"] * len(days)) or _NEVER, tuple(days), unsure)
+    if not isinstance(condition, Range) or condition.time_tag is not None:
+        return None
+    first = dates.date(condition.first) if condition.first else "0"
+    last = dates.date(condition.last) if condition.last else ":"
+    if first is None or last is None:
+        return _Decided(_NEVER, ())
+    return _Decided("s.date BETWEEN ? AND ?", (first, last), unsure)
+
+
+def _modalities(condition: Condition) -> _Decided | None:
+    """They are a list of JSON texts."""
+    patterns = plain_values(condition)
+    return _Decided(" OR ".join(["s.modalities GLOB ?"] * len(patterns)), tuple(patterns)) if patterns else None
+
+
+_DECIDED: dict[int, Callable[[Condition], _Decided | None]] = {
+    ACCESSION_NUMBER: _text("accession", str),
+    PATIENT_ID: _text("pid", str),
+    PATIENT_NAME: _text("name", _name),
+    STUDY_DESCRIPTION: _text("description", str),
+    STUDY_DATE: _date,
+    MODALITIES_IN_STUDY: _modalities,
+}

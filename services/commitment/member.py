@@ -1,0 +1,188 @@
+"""The active member of the consumer group: of all processes one works, and the others wait.
+
+It does what the process that took a request (`taking`) leaves: it waits for that one where it is here, gives it some
+seconds where it may be elsewhere, and else reports on associations of our own, for days if need be. Should both
+deliver, the requester gets the same report twice.
+
+It commits no further than the oldest transaction that is still owed a report, so whoever takes the place next gets that
+one and all after it again. A snapshot of what is known is written (`snapshots`) whenever much has come, and what has
+been owed a report since before the last time is appended again: so a start reads a snapshot, what is owed a report, and
+the little that came since, whatever the history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable, UndecodableEvent
+from gantry.common.events import CommitmentRequested, Event, decode
+from gantry.common.ports.log import Consumer, EventLog, Record
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.commitment.checks import Checks
+from gantry.services.commitment.delivery import Delivery, persist
+from gantry.services.commitment.snapshots import Snapshots
+from gantry.services.commitment.taking import Takers
+from gantry.services.commitment.transactions import Ledger, Offsets
+
+GROUP = "commitment"
+TOPIC = "commitment"
+_DECODED_INLINE = 65536
+_HAND_OVER_SECONDS = 3.0
+_SKEW_US = 300_000_000
+"""How far the clocks of the machines that append may differ."""
+SNAPSHOT_AFTER = 1000
+"""Records after which a snapshot is written; one that names many instances counts for more."""
+_BYTES_OF_ONE = 16384
+logger = get_logger("commitment")
+
+
+class Member:
+    """One per process."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        ledger: Ledger,
+        snapshots: Snapshots,
+        checks: Checks,
+        takers: Takers,
+        delivery: Delivery,
+        clock: Clock,
+        snapshot_after: int = SNAPSHOT_AFTER,
+    ) -> None:
+        self._log = log
+        self._ledger = ledger
+        self._snapshots = snapshots
+        self._snapshot_after = snapshot_after
+        self._checks = checks
+        self._takers = takers
+        self._delivery = delivery
+        self._clock = clock
+        self._recalled = False
+        self._since_us = 0
+        self._heard = 0.0
+        """Since the last snapshot."""
+        self._begun: dict[str, CommitmentRequested] = {}
+        self._held: dict[str, list[Record]] = {}
+        """By transaction, the records that nobody may commit past yet."""
+        self._long_held: set[str] = set()
+
+    async def remember(self) -> None:
+        """Learn which transactions there were, before the service answers its first request. Waits for stores that are
+        away."""
+        await persist(self._remember, self._clock)
+
+    async def _remember(self) -> None:
+        if not self._recalled:
+            snapshot = await self._snapshots.latest()
+            if snapshot is not None:
+                self._ledger.take_up(snapshot)
+                self._since_us = snapshot.since_us
+            self._recalled = True
+        now_us = self._clock.now_us()
+        async for record in self._log.replay(TOPIC, self._since_us):
+            event = await self._hear(record)
+            if event is not None:
+                self._ledger.apply(event)
+        self._since_us = max(self._since_us, now_us - _SKEW_US)
+        self._ledger.forget_before(now_us)
+
+    async def run(self) -> None:
+        """Work until cancelled. What is under way then is taken up again at the next start."""
+        # The tasks end before the place is left: none of them may commit after that.
+        async with self._log.consumer(GROUP, [TOPIC]) as consumer, asyncio.TaskGroup() as tasks:
+            try:
+                await self._consume(consumer, tasks)
+            finally:
+                self._takers.cancel()
+
+    async def _consume(self, consumer: Consumer, tasks: asyncio.TaskGroup) -> None:
+        offsets = Offsets()
+        records = await persist(consumer.poll, self._clock)
+        # The place is ours now. Whoever held it before may have reported more than we have seen.
+        await self.remember()
+        while True:
+            offsets.seen(records)
+            for record in records:
+                await self._begin(record, offsets, consumer, tasks)
+            if self._heard >= self._snapshot_after:
+                await self._write_snapshot(offsets)
+            await self._commit(offsets, consumer)
+            records = await persist(consumer.poll, self._clock)
+
+    async def _hear(self, record: Record) -> Event | None:
+        self._heard += 1 + len(record.payload) / _BYTES_OF_ONE
+        return await _event(record)
+
+    async def _begin(self, record: Record, offsets: Offsets, consumer: Consumer, tasks: asyncio.TaskGroup) -> None:
+        event = await self._hear(record)
+        # One that was reported before is owed nothing.
+        if event is None or not self._ledger.apply(event) or not isinstance(event, CommitmentRequested):
+            return
+        offsets.begin(record)
+        self._held.setdefault(event.transaction_uid, []).append(record)
+        if event.transaction_uid not in self._begun:
+            self._begun[event.transaction_uid] = event
+            tasks.create_task(self._work(event, offsets, consumer))
+
+    def _release(self, transaction_uid: str, offsets: Offsets) -> None:
+        for record in self._held.pop(transaction_uid, ()):
+            offsets.finish(record)
+
+    async def _write_snapshot(self, offsets: Offsets) -> None:
+        """Write down what is known, and carry forward what was held already when that was done last."""
+        try:
+            await self._remember()
+            await self._snapshots.write(self._ledger.snapshot(self._since_us))
+            for uid in [uid for uid in self._long_held if uid in self._held]:
+                held = self._held[uid]
+                await self._log.append(self._begun[uid])
+                await reach(FailPoint.BEFORE_COMMIT)
+                if self._held.get(uid) is held:
+                    self._release(uid, offsets)
+        except DependencyUnavailable as error:
+            logger.warning("no snapshot of transactions was written", error=error)
+            return
+        self._heard = 0.0
+        self._long_held = set(self._held)
+
+    async def _work(self, request: CommitmentRequested, offsets: Offsets, consumer: Consumer) -> None:
+        uid = request.transaction_uid
+        try:
+            failures = await self._takers.findings(uid)
+            if failures is None:
+                failures = await self._checks.failures(request.partition, request.calling_ae_title, request.references)
+                await self._leave_to_others(request)
+            await self._delivery.deliver(request, failures)
+        except Exception as error:
+            # A fault of ours must not end the other transactions; this one is taken up again at the next start.
+            logger.error("transaction failed", error=error, transaction_uid=uid)
+            return
+        del self._begun[uid]
+        self._release(uid, offsets)
+        await self._commit(offsets, consumer)
+
+    async def _leave_to_others(self, request: CommitmentRequested) -> None:
+        """Another process may be about to report on the requesting association."""
+        end = self._clock.monotonic() + _HAND_OVER_SECONDS
+        while self._clock.monotonic() < end and not self._ledger.is_reported(request.transaction_uid):
+            await self._clock.sleep(0.1)
+
+    async def _commit(self, offsets: Offsets, consumer: Consumer) -> None:
+        """Where this fails, the next commit says the same and more."""
+        with suppress(DependencyUnavailable):
+            await consumer.commit(offsets.committable())
+
+
+async def _event(record: Record) -> Event | None:
+    """The event in a record; one that names very many instances is decoded off the event loop."""
+    try:
+        if len(record.payload) > _DECODED_INLINE:
+            return await asyncio.to_thread(decode, record.payload)
+        return decode(record.payload)
+    except UndecodableEvent:
+        logger.error("undecodable event passed over", topic=record.topic, offset=record.offset)
+        return None

@@ -1,0 +1,89 @@
+"""The process that took a request: it checks the objects and reports on the requesting association while that is open;
+nobody else can. What it found is there for the active member (`member`), which may be in the same process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Commitment
+from gantry.common.errors import PeerError
+from gantry.common.events import CommitmentRequested
+from gantry.common.net import Association
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.commitment.checks import Checks
+from gantry.services.commitment.delivery import Delivery, Failures
+
+_REMEMBERED_HERE = 10_000
+logger = get_logger("commitment")
+
+
+class Taking:
+    """A request on its way: it counts when `accepted` is called, once its event is on the log."""
+
+    def __init__(self) -> None:
+        self.request: CommitmentRequested | None = None
+
+    def accepted(self, request: CommitmentRequested) -> None:
+        """The event is on the log."""
+        self.request = request
+
+
+class Takers:
+    """The requests that this process takes."""
+
+    def __init__(self, checks: Checks, delivery: Delivery, clock: Clock, settings: Commitment) -> None:
+        self._checks = checks
+        self._delivery = delivery
+        self._clock = clock
+        self._settings = settings
+        self._here: dict[str, asyncio.Future[Failures | None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def taking(self, transaction_uid: str, association: Association) -> AsyncIterator[Taking]:
+        """Around making a request an event and answering it. Whoever hears of the event meanwhile waits for what this
+        process finds; the work begins when the block is left, and not at all where nothing was accepted."""
+        while len(self._here) >= _REMEMBERED_HERE:
+            del self._here[next(iter(self._here))]
+        findings = self._here[transaction_uid] = asyncio.get_running_loop().create_future()
+        taking = Taking()
+        try:
+            yield taking
+        finally:
+            if taking.request is None:
+                del self._here[transaction_uid]
+                findings.set_result(None)
+            else:
+                task = asyncio.create_task(self._work(taking.request, association, findings))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def findings(self, transaction_uid: str) -> Failures | None:
+        """What this process found where it took the request: waits for that. None where it did not take it."""
+        here = self._here.get(transaction_uid)
+        return await asyncio.shield(here) if here is not None else None
+
+    def cancel(self) -> None:
+        """End what is under way; it is taken up again at the next start."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _work(
+        self, request: CommitmentRequested, association: Association, findings: asyncio.Future[Failures | None]
+    ) -> None:
+        failures: Failures | None = None
+        until = self._clock.monotonic() + self._settings.same_association_wait
+        try:
+            failures = await self._checks.failures(request.partition, request.calling_ae_title, request.references)
+            if association.is_open and self._clock.monotonic() < until:
+                await self._delivery.deliver_on(association, request, failures)
+        except PeerError as error:
+            logger.info("no report on the requesting association", error=error)
+        except Exception as error:
+            logger.error("transaction failed", error=error, transaction_uid=request.transaction_uid)
+        finally:
+            if not findings.done():
+                findings.set_result(failures)

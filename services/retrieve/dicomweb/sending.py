@@ -1,0 +1,113 @@
+"""Sending studies to C-MOVE destinations at the word of a web page, an extension of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from gantry.common.dicom.model.json_writing import to_json
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query, Single
+from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
+from gantry.common.errors import TooLarge
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.net import Peer
+from gantry.common.ports.index import Location
+from gantry.common.web.bodies import answer, body_of
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.negotiation import JSON
+from gantry.common.web.routes import BASE, Match, Resource
+from gantry.common.web.server import Handler
+from gantry.services.retrieve.transfers import Transfer, Transfers
+from gantry.services.retrieve.unindexed import Locating
+
+_LONGEST_BODY = 4096
+_STALL_SECONDS = 10.0
+_FRESH = {"Cache-Control": "no-store"}
+Titles = Callable[[], Sequence[str]]
+"""The AE titles that objects may be sent to, as the policy has them now."""
+
+
+class SendService:
+    """Destinations, and transfers to them."""
+
+    def __init__(
+        self, transfers: Transfers, index: Locating, titles: Titles, peer_of: Callable[[str], Peer | None]
+    ) -> None:
+        """`peer_of` tells whom to call for an AE title; None where nothing may be sent there."""
+        self._transfers = transfers
+        self._index = index
+        self._titles = titles
+        self._peer_of = peer_of
+
+    def handlers(self) -> dict[Resource, Handler]:
+        """What the HTTP server is to answer with."""
+        return {
+            Resource.DESTINATIONS: self.destinations,
+            Resource.SEND: self.send,
+            Resource.TRANSFER: self.transfer,
+            Resource.CANCEL_TRANSFER: self.cancel,
+        }
+
+    async def destinations(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """Where a study may be sent."""
+        found = [{"aeTitle": title, "description": ""} for title in sorted(self._titles())]
+        return await answer(request, to_json(found), JSON, _FRESH)
+
+    async def send(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """202 when it has begun; 404 where the study or the destination is not known."""
+        title = _destination(await _body(request))
+        peer = self._peer_of(title)
+        if peer is None:
+            raise HttpProblem(404, f"{title!a} is no destination: the AE policy names those that are")
+        transfer = self._transfers.start(match.study, peer, await self._locate(match.study))
+        headers = {"Location": f"{BASE}/transfers/{transfer.id}", **_FRESH}
+        return await answer(request, to_json({"id": transfer.id}), JSON, headers, 202)
+
+    async def transfer(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """How far it is."""
+        return await answer(request, to_json(self._known(match).as_json()), JSON, _FRESH)
+
+    async def cancel(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """Nothing more is sent. Of one that has ended already, what became of it."""
+        transfer = self._known(match)
+        self._transfers.cancel(transfer)
+        return await answer(request, to_json(transfer.as_json()), JSON, _FRESH)
+
+    async def _locate(self, study: str) -> list[Location]:
+        query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
+        locations: list[Location] = []
+        async for page in self._index.locate(query):
+            locations += page
+            if len(locations) > self._transfers.most_instances:
+                raise TooLarge(f"more than {self._transfers.most_instances} instances in one transfer")
+        if not locations:
+            raise HttpProblem(404, "no such study")
+        return locations
+
+    def _known(self, match: Match) -> Transfer:
+        transfer = self._transfers.get(match.rest[0]) if len(match.rest) == 1 else None
+        if transfer is None:
+            raise HttpProblem(404, "no such transfer here: the process that took it remembers it for an hour")
+        return transfer
+
+
+async def _body(request: web.BaseRequest) -> Any:
+    # A form of another site cannot say so without asking first (Fetch 3.2.2).
+    if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != JSON:
+        raise HttpProblem(415, "the body is to be application/json")
+    body = b"".join([piece async for piece in body_of(request, _LONGEST_BODY, _STALL_SECONDS)])
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise HttpProblem(400, "the body is not json") from None
+
+
+def _destination(body: Any) -> str:
+    title = body.get("destination") if isinstance(body, dict) else None
+    if not isinstance(title, str) or not 0 < len(title.strip()) <= 16:
+        raise HttpProblem(400, 'the body is to be {"destination": "AE TITLE"}')
+    return title.strip()

@@ -1,0 +1,119 @@
+"""Thumbnails (PS3.18 10.4.1.1.4): made once, kept on disk, and given out only while the object is what it was."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aiohttp import web
+
+from gantry.common.errors import NotFound
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import Location
+from gantry.common.runtime.losses import instance_of
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.negotiation import choose, etag_matches, parse_accept
+from gantry.common.web.routes import Match, Resource
+from gantry.common.web.server import Handler
+from gantry.common.web.urls import accept_of
+from gantry.services.retrieve.damage import Damaged
+from gantry.services.retrieve.dicomweb.errors import as_bad_request, as_problems
+from gantry.services.retrieve.dicomweb.frames import PICTURES, FrameService
+from gantry.services.retrieve.dicomweb.objects import InstanceFinder
+from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
+from gantry.services.retrieve.dicomweb.representative import MOST_TRIED, Representatives
+from gantry.services.retrieve.pixels.image import NoImage, frame_numbers
+from gantry.services.retrieve.pixels.look import Look, Viewport, look_of
+from gantry.services.retrieve.unindexed import Describing
+
+_RENDERING = 1
+"""Grows when pictures are made in another way: what was kept of before is not shown then."""
+_SIZE = Viewport(160, 160, enlarge=False)
+_MAX_AGE = {True: 3600, False: 60}
+"""Seconds that a browser does not ask again: of an instance, and of what more images may come to."""
+
+
+class ThumbnailService:
+    """Thumbnails of instances and frames, and of series and studies, which an image in their middle stands for."""
+
+    def __init__(
+        self, finder: InstanceFinder, frames: FrameService, index: Describing, store: BlobStore, cache: PictureCache
+    ) -> None:
+        self._finder = finder
+        self._frames = frames
+        self._index = index
+        self._store = store
+        self._cache = cache
+        self._representatives = Representatives(index)
+
+    def handlers(self) -> dict[Resource, Handler]:
+        """What the HTTP server is to answer with."""
+        return {Resource.THUMBNAIL: self.thumbnail}
+
+    async def thumbnail(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """A small picture; 404 where there is nothing to see, 406 where it cannot be shown right."""
+        offer, _ = choose(parse_accept(accept_of(request)), PICTURES)
+        with as_bad_request():
+            look = look_of(None, request.query.get("viewport"), offer.type)
+            number = frame_numbers(match.frames)[0] if match.frames else 1 if match.instance else None
+        # A small image stays small: whoever asks for thumbnails of a study does not know what is in it.
+        viewport = _SIZE if look.viewport is None else replace(look.viewport, enlarge=False)
+        look = replace(look, viewport=viewport)
+        locations = await self._locations(match)
+        for location in locations:
+            try:
+                return await self._answer(request, location, number, look)
+            except (NoImage, Damaged):
+                if len(locations) == 1:
+                    with as_problems():
+                        raise
+        raise HttpProblem(404, "there is nothing to see")
+
+    async def _locations(self, match: Match) -> Sequence[Location]:
+        chosen = [] if match.instance else await self._representatives.of(match)
+        # What is not indexed yet is in no order.
+        return chosen or await self._finder.all(match, most=MOST_TRIED)
+
+    async def _answer(
+        self, request: web.BaseRequest, location: Location, number: int | None, look: Look
+    ) -> web.StreamResponse:
+        """The picture of a frame; without a number, of the middle one. Raises `NoImage`, `Damaged`, `HttpProblem`."""
+        name = _name(location, number, look)
+        etag = f'"{name[:24]}"'
+        age = _MAX_AGE[number is not None]
+        headers = {"ETag": etag, "Cache-Control": f"private, max-age={age}", "Vary": "Accept"}
+        known = etag_matches(request.headers.get("If-None-Match", ""), etag)
+        picture = None if known else await self._cache.get(name)
+        if (known or picture is not None) and not await self._is_well(location):
+            known, picture = False, None
+        if known:
+            return web.Response(status=304, headers=headers)
+        if picture is None:
+            picture = await self._made(location, number, look, request.remote or "")
+            await self._cache.put(name, picture)
+        return web.Response(body=picture, headers={**headers, "Content-Type": look.kind})
+
+    async def _made(self, location: Location, number: int | None, look: Look, client: str) -> bytes:
+        pictured = await self._frames.pictured(location)
+        frame = number or pictured.image.frames // 2 + 1
+        return await self._frames.rendering(location, pictured, frame, look, client)
+
+    async def _is_well(self, location: Location) -> bool:
+        """Whether the object is there, and nobody found it damaged: nothing is shown of one that is not."""
+        receipts = await self._index.receipts(DEFAULT_PARTITION, instance_of(location))
+        if any(receipt.lost for receipt in receipts if receipt.object_key == location.object_key):
+            return False
+        try:
+            size = (await self._store.stat(location.object_key)).size
+        except NotFound:
+            return False
+        return size == location.data_set_offset + location.data_set_length
+
+
+def _name(location: Location, number: int | None, look: Look) -> str:
+    """The name of a picture: what it is of, by the digest of the bytes, and how it was asked for."""
+    what = f"{location.digest} {location.data_set_length} {location.transfer_syntax_uid}"
+    of = f"{_RENDERING} {what} {number or 'middle'} {look}"
+    return hashlib.blake2b(of.encode(), digest_size=20).hexdigest()

@@ -1,0 +1,110 @@
+"""Sending objects to a destination: in batches of contexts, with retries, counted exactly. C-MOVE and whoever asks over
+HTTP share it, and with it the limits of each destination."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gantry.common.clock import Clock
+from gantry.common.dimse.command import Value
+from gantry.common.errors import PeerError
+from gantry.common.net import Peer, connect
+from gantry.common.ports.index import Location
+from gantry.common.statuses import OUT_OF_RESOURCES, UNABLE_TO_PERFORM_SUB_OPERATIONS
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.retrieve.dimse.contexts import Context, batches
+from gantry.services.retrieve.dimse.destination_limits import DestinationLimits
+from gantry.services.retrieve.dimse.suboperations import Counters, SubOperations
+
+logger = get_logger("retrieve")
+
+"""PS3.4 C.4.2.1.5: out of resources, unable to perform sub-operations."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveSettings:
+    """`attempts` per sub-operation; times in seconds; `max_instances` bounds one request; `window` is how many
+    sub-operations a destination is asked to take at once."""
+
+    attempts: int = 3
+    window: int = 4
+    retry_after: float = 1.0
+    pending_every: float = 0.5
+    max_instances: int = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request to send. It is sent while `is_wanted`; `progressed` hears of each sub-operation that has ended, and
+    what it raises while the asker is not `is_open` ends the job. `originator` are the elements that tell a destination
+    of the C-MOVE."""
+
+    counters: Counters
+    is_wanted: Callable[[], bool]
+    progressed: Callable[[], Awaitable[None]]
+    is_open: Callable[[], bool] = lambda: True
+    originator: Mapping[int, Value] = field(default_factory=dict)
+
+
+class Mover:
+    """Sends to destinations, as many at once as the lanes let."""
+
+    def __init__(
+        self, sub_operations: SubOperations, clock: Clock, settings: RetrieveSettings, lanes: DestinationLimits
+    ) -> None:
+        self.sub_operations = sub_operations
+        self.settings = settings
+        self._clock = clock
+        self._lanes = lanes
+
+    async def move(self, peer: Peer, locations: Sequence[Location], job: Job) -> None:
+        """Send objects. Every sub-operation is counted when it returns, but for those that are not wanted any more."""
+        for contexts, batch in batches(locations):
+            left = batch
+            for attempt in range(self.settings.attempts):
+                if attempt:
+                    await self._clock.sleep(self.settings.retry_after * 2 ** (attempt - 1))
+                left = await self._attempt(peer, contexts, left, job, final=attempt + 1 == self.settings.attempts)
+                if not left or not job.is_wanted():
+                    break
+
+    async def _attempt(
+        self, peer: Peer, contexts: list[Context], batch: list[Location], job: Job, *, final: bool
+    ) -> list[Location]:
+        """Send a batch over one association; returns what should be tried again (nothing at the final attempt)."""
+        left = dict.fromkeys(range(len(batch)))
+
+        async def done(place: int, status: int) -> None:
+            # PS3.4 B.2.3: A7xxH is out of resources, which passes.
+            if status & 0xFF00 == OUT_OF_RESOURCES and not final:
+                return
+            del left[place]
+            job.counters.count(batch[place], status)
+            await job.progressed()
+
+        try:
+            async with (
+                self._lanes.to(peer.host, peer.port),
+                connect(peer, contexts, window=self.settings.window) as association,
+                self.sub_operations.over(association) as transfer,
+            ):
+                await transfer.send(batch, done, job.is_wanted, job.originator)
+        except PeerError as error:
+            if not job.is_open():
+                raise
+            # An association that was released badly after the last object has done its work.
+            logger.warning("move destination failed", destination=peer.called_ae_title, error=str(error))
+            job.counters.why = f"{peer.called_ae_title}: {error}"
+        again = [batch[place] for place in left] if job.is_wanted() else []
+        if not final:
+            return again
+        for location in again:
+            job.counters.count(location, UNABLE_TO_PERFORM_SUB_OPERATIONS)
+        return []
+
+
+def count_the_rest(locations: Sequence[Location], counters: Counters) -> None:
+    """PS3.4 C.4.2.1.5, C.4.3.1.4: every sub-operation is counted; what nobody heard of was not sent."""
+    for location in counters.uncounted(locations):
+        counters.count(location, UNABLE_TO_PERFORM_SUB_OPERATIONS)
