@@ -251,7 +251,8 @@ async def test_a_token_is_asked_for_and_an_empty_archive_says_how_to_send_to_it(
             await page.until(f"document.querySelector('#token').open && {problem}.includes('does not take the token')")
             await page.type("#token-value", "0123456789abcdef")
             await page.press("Enter")
-            said = await page.until("document.querySelector('#empty')?.textContent")
+            await page.until("document.body.dataset.ready && document.querySelector('#empty')?.isConnected")
+            said = await page.evaluate("document.querySelector('#empty').textContent")
             assert f"gantry store GANTRY@127.0.0.1:{archive.port} FOLDER" in said
             assert f"storescu -aec GANTRY +sd +r 127.0.0.1 {archive.port} FOLDER" in said
             assert "Sign out" in await page.evaluate("document.querySelector('.who').innerText")

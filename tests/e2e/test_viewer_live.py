@@ -113,7 +113,9 @@ async def _choose_two(page: Page, moves: Moves) -> None:
     for pattern in ("*/destinations", "*/send", "*/transfers/*"):
         await page.stand_in(pattern, moves)
     await page.reload()
-    await page.until(f"{ROWS}.length > 1")
+    await page.until(f"{ROWS}.length > 1 && document.body.dataset.ready && !document.querySelector('.waiting')")
+    asked = "performance.getEntriesByType('resource').find(e => e.name.endsWith('/destinations'))"
+    await page.until(f"{asked}?.responseEnd > 0")
     await page.press("ArrowDown", "Shift+ArrowDown")
     await page.press_button("Send to …")
     await page.until("document.querySelector('#send').open")

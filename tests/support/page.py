@@ -57,6 +57,8 @@ async def opened(archive: RunningArchive, address: str = "/", *, ready: str = ""
         await page.size(1440, 900)
         await page.open(url(archive) + address)
         await page.until(ready or f"{ROWS}.length > 0")
+        if "#token" not in ready:
+            await page.until("document.body.dataset.ready")
         yield page
         strangers = [one for one in page.asked if not one.startswith((url(archive), "data:", "blob:"))]
         assert strangers == []

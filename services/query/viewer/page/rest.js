@@ -1,0 +1,76 @@
+// What a person needs once the list is there: keys, quick look, dialogs, files, and studies that arrive.
+
+import "./places.js";
+import "./dialogs.js";
+import "./jobs.js";
+import { onKey } from "./actions.js";
+import { destinations } from "./archive.js";
+import { followStudies } from "./changes.js";
+import { h } from "./dom.js";
+import { list, refresh, store } from "./page.js";
+import { download } from "./transfers.js";
+import { dropped, upload } from "./uploads.js";
+
+const GATHER = 200;
+
+// ---- studies that arrive while the page is open
+
+const arrived = new Set();
+let gathering = 0;
+
+async function lookAtArrived() {
+  gathering = 0;
+  const uids = [...arrived];
+  arrived.clear();
+  if (!list.ready || list.error) return;
+  if (!list.total && !list.terms.length) {
+    await refresh();
+    return;
+  }
+  const fresh = await list.matching(uids).catch(() => []);
+  if (!fresh.length) return;
+  if (list.total) store.set({ fresh: new Set([...store.state.fresh, ...fresh]) });
+  else await refresh();
+}
+
+function onStudy({ StudyInstanceUID: uid }) {
+  arrived.add(uid);
+  gathering ||= setTimeout(lookAtArrived, GATHER);
+}
+
+// What was uploaded here is shown when it is found; without a feed, a moment later.
+function whenStored() {
+  if (store.state.live !== "live") setTimeout(refresh, 700);
+}
+
+// ---- files
+
+function takeFiles() {
+  const files = h("input", { type: "file", id: "files", multiple: true, hidden: true, onchange: () => chosenFiles(files) });
+  document.body.append(files);
+  store.on(["choosing"], () => files.click());
+  const over = (on) => document.body.classList.toggle("over", on);
+  addEventListener("dragover", (event) => {
+    if (![...event.dataTransfer.types].includes("Files")) return;
+    event.preventDefault();
+    over(true);
+  });
+  addEventListener("dragleave", (event) => { if (!event.relatedTarget) over(false); });
+  addEventListener("drop", async (event) => {
+    event.preventDefault();
+    over(false);
+    upload(await dropped(event.dataTransfer), whenStored);
+  });
+}
+
+function chosenFiles(input) {
+  upload([...input.files], whenStored);
+  input.value = "";
+}
+
+takeFiles();
+addEventListener("keydown", onKey);
+addEventListener("download", (event) => download(event.detail));
+followStudies(onStudy, (live) => store.set({ live }), new AbortController().signal);
+destinations().then((found) => store.set({ destinations: found }), () => {});
+document.body.dataset.ready = "yes";
