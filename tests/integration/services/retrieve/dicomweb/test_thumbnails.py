@@ -12,10 +12,10 @@ from pydicom.dataset import Dataset
 
 from gantry.common.ports.index import InstanceKey, Loss
 from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
+from tests.integration.services.retrieve.dicomweb.test_objects import get
 from tests.support.objects import data_set
 from tests.support.pictures import grey
 from tests.support.web import WebSite
-from tests.integration.services.retrieve.dicomweb.test_objects import get
 
 
 def shade(level: int, number: int | None, series: str = "1.3", **more: object) -> Dataset:
