@@ -20,6 +20,7 @@ from tests.support.objects import data_set, write
 from tests.support.page import NAMES, ROWS, opened, put, search
 
 DEST = free_port()
+SENDS = "[...document.querySelectorAll('action-bar button')].some(b => b.textContent === 'Send to …' && !b.hidden)"
 PILL = "document.querySelector('.pill')"
 
 
@@ -114,8 +115,7 @@ async def _choose_two(page: Page, moves: Moves) -> None:
         await page.stand_in(pattern, moves)
     await page.reload()
     await page.until(f"{ROWS}.length > 1 && document.body.dataset.ready && !document.querySelector('.waiting')")
-    asked = "performance.getEntriesByType('resource').find(e => e.name.endsWith('/destinations'))"
-    await page.until(f"{asked}?.responseEnd > 0")
+    await page.until(SENDS)
     await page.press("ArrowDown", "Shift+ArrowDown")
     await page.press_button("Send to …")
     await page.until("document.querySelector('#send').open")
@@ -141,6 +141,7 @@ async def test_a_study_reaches_a_real_destination(archive: RunningArchive, tmp_p
     receiver = subprocess.Popen(["storescp", "-aet", "DEST", "-od", str(tmp_path), str(DEST)])
     try:
         async with opened(archive) as page:
+            await page.until(SENDS)
             await page.press("ArrowDown", "s")
             await page.until("document.querySelector('#send').open")
             await page.press_button("Send")
