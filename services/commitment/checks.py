@@ -122,7 +122,7 @@ class Checks:
                 ends = await self._log.ends(_INSTANCES) if ends is None else ends
                 passed = await self._log.has_passed(INDEXERS, _INSTANCES, ends)
             except DependencyUnavailable as error:
-                self._logger.warning("event log away", error=error)
+                self._logger.warning("event log unavailable", error=error)
             # Asked after the indexers: what they had passed is in the index.
             unanswered = await self._resolve(partition, missing, located)
             missing = [uid for uid in missing if uid not in located]

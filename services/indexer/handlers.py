@@ -1,6 +1,7 @@
-"""The order of effects: apply to the index, mend what is lost, publish conflicts, and only then is a batch done.
+"""The order of effects for a batch of events: apply them to the index, repair lost objects, publish conflicts, return.
 
-Everything here may happen again: applying twice changes nothing, and a conflict published twice is the same one.
+Only then does the consumer loop commit the offset. After a crash all of it happens again: applying an entry twice
+changes nothing, and a conflict that is published twice is the same conflict.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Indexer:
         self._healing = Healing(objects, index, Losses(log, clock, metrics, "indexer"))
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
-        """Make a batch searchable. Raises `Poison` for an event that can never be, and what a dependency raises."""
+        """Make a batch searchable. Raises `Poison` for an event that can never be applied, and what a dependency
+        raises."""
         stored = [(delivery, delivery.event) for delivery in batch if isinstance(delivery.event, InstanceStored)]
         applied = await self._apply(stored)
         # After the receipts that came with them, which they may be about: losses are independent of order otherwise.
@@ -80,7 +82,7 @@ class Indexer:
         namesakes = [namesake for e, a in pairs if (namesake := namesake_of(e, a, now)) is not None]
         if conflicts or namesakes:
             await self._log.append(*conflicts, *namesakes)
-        # Somebody made two objects of one name: for a person to look into, so it is logged and not only counted.
+        # Two objects have one name. A person has to look into it, so it is logged and not only counted.
         for conflict in conflicts:
             logger.warning(
                 "other bytes of an instance that is known; the first stays current, this receipt is kept aside",
@@ -109,7 +111,7 @@ class Indexer:
 
 
 async def read_head(objects: BlobStore, event: InstanceStored) -> bytes:
-    """The claim check: the header is read from the object, since the event was to stay small."""
+    """The header, read from the object: it was too long for the event (claim check)."""
     reader = await objects.open(event.object_key, event.data_set_offset, head_length(event))
     try:
         head = bytearray(head_length(event))
@@ -132,5 +134,5 @@ def _entries(
 
 
 def _verdict(delivery: Delivery, error: GantryError) -> Exception:
-    """Later for what passes, never for what does not."""
+    """A failure that passes is raised as it is, and tried again; one that does not becomes `Poison`."""
     return error if error.retryable else Poison(delivery, f"{type(error).__name__}: {error}")

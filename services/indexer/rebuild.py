@@ -60,4 +60,4 @@ def _entries(
 
 
 def _refuse(key: str, error: GantryError) -> None:
-    logger.error("fact cannot be applied", key=key, error=error)
+    logger.error("event cannot be applied", key=key, error=error)

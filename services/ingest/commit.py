@@ -1,7 +1,8 @@
-"""The promise, in its order: receive, store, publish; then whoever received it answers.
+"""The promise, in its order: receive, store, publish; then the caller answers the sender.
 
-What C-STORE and STOW-RS share. PS3.4 B.2.3: Success is sent only when the object's bytes are durable in the object
-store and its event is acknowledged by the log. A crash before that leaves at most an object that no event names.
+C-STORE and STOW-RS share this. PS3.4 B.2.3: Success is sent only after the bytes of the object are durable in the
+object store and the log has acknowledged its event. A crash before that leaves at most an object without an event,
+which the sweeper finds.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class IngestSettings:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sends, as the event tells it. Over HTTP the caller's name stands in the place of the AE title."""
+    """Who sends, as the event records it. Over HTTP the name of the token takes the place of the AE title."""
 
     trace: str
     calling_ae_title: str
@@ -51,9 +52,9 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What is said of an object before its data set comes: by the C-STORE command and the presentation context, or by
-    the file meta information. `study_instance_uid` is "" where it may be any. The data set must name the same class and
-    instance, except where `classes` is given: then what it names counts, if its class is one of these."""
+    """What the C-STORE command and the presentation context, or the file meta information, say of an object before its
+    data set arrives. `study_instance_uid` is "" where any study will do. The data set must name the same class and
+    instance. Where `classes` is given the data set decides, if its class is one of these."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -112,7 +113,7 @@ class InstanceSink(ObjectSink):
 
 
 class InstanceWriter:
-    """Keeps objects, whatever protocol they come by."""
+    """Takes objects in, whatever protocol they arrive by."""
 
     def __init__(
         self,
@@ -133,14 +134,15 @@ class InstanceWriter:
         self.settings = settings or IngestSettings()
 
     def receive(self, sender: Sender, announced: Announced, refused: RefusedDataSet | None = None) -> InstanceSink:
-        """Where the bytes of an object go that begins to arrive now; with `refused` they are read and dropped."""
+        """A sink for the bytes of an object that begins to arrive now. With `refused` they are read and dropped."""
         now = self._clock.now_us()
         return InstanceSink(sender, announced, now, self._store, self._workers, self._chunks, self.settings, refused)
 
     async def commit(self, sink: InstanceSink) -> InstanceStored:
-        """The object has arrived: returns when it is durable and its event acknowledged by the log.
+        """Store an object that has arrived, and publish its event. Both are durable when this returns.
 
-        Raises `RefusedDataSet` where it is not kept and `DependencyUnavailable` where it cannot be now.
+        Raises `RefusedDataSet` if the data set cannot be taken in, `DependencyUnavailable` if store or log are away,
+        full or slower than the deadline; the sender may try again then.
         """
         begun = self._clock.monotonic()
         try:
@@ -159,7 +161,7 @@ class InstanceWriter:
         return event
 
     def answered(self, sink: InstanceSink, status: int) -> None:
-        """Count what the sender is told of this object."""
+        """Count the status that the sender is answered."""
         count, seconds = self._counters(status)
         count.inc()
         seconds.observe((self._clock.now_us() - sink.stored_at) / 1e6)

@@ -1,4 +1,4 @@
-"""One object on its way into the store: bytes stay in memory while they are few, and stream on when they are not.
+"""One object on its way into the store. A small one stays in memory until it is whole; a larger one streams on.
 
 The event loop copies fragments into a chunk, which is used again. An object of one chunk, as nearly all are, is
 digested and scanned right there: 0.25 ms for a CT slice, while its bytes are in the processor's cache; a change of
@@ -55,8 +55,8 @@ class Chunks:
 class ObjectSink:
     """A `Sink` for the data set of one C-STORE request.
 
-    What is wrong with the data set is remembered, its remaining bytes are read and dropped, and `finish` raises it, so
-    that the peer gets a status and may go on with its next object.
+    A fault in the data set ends nothing at once: the remaining bytes are read and dropped, then `finish` raises the
+    fault. So the peer gets a status, and can go on with its next object.
     """
 
     def __init__(

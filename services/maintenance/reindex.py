@@ -134,6 +134,6 @@ def _fact(payload: bytes, done: Reindexed) -> Fact | None:
         event = decode(payload)
     except UndecodableEvent as error:
         done.unknown += 1
-        logger.error("fact cannot be read", error=error)
+        logger.error("event cannot be read", error=error)
         return None
     return event if isinstance(event, Fact) else None

@@ -97,7 +97,7 @@ class Restore:
                     waiting.append(decode(record.payload))
                 except UndecodableEvent as error:
                     done.unknown += 1
-                    logger.error("fact cannot be read", key=segment.key, error=error)
+                    logger.error("event cannot be read", key=segment.key, error=error)
             done.segments += 1
             if len(waiting) >= _AT_ONCE:
                 await self._append(waiting, done, progress)

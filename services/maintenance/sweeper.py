@@ -63,12 +63,12 @@ class Sweeper:
                 raise
             except GantryError as error:
                 swept.unreadable += 1
-                logger.error("object without a fact cannot be read", key=key, error=error)
+                logger.error("object without a event cannot be read", key=key, error=error)
                 continue
             await self._log.append(fact)
             swept.told += 1
             self._metrics.facts_rescued.inc()
-            logger.warning("object had no fact; told now", key=key, trace=fact.trace)
+            logger.warning("object had no event; published now", key=key, trace=fact.trace)
             progress(swept)
         swept.unfinished = await self._objects.sweep_unfinished(self._unfinished_after)
         return swept

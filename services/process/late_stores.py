@@ -70,7 +70,7 @@ class Late(Generic[T]):
             self._reason = error.reason
             return None
         if attempt:
-            logger.info("dependency has come", dependency=self.name)
+            logger.info("store is available", dependency=self.name)
         return self._store
 
 

@@ -36,7 +36,9 @@ class ChangeService:
         """Never ends by itself: the client goes, is too slow, or this process drains."""
         since = _since(request)
         if self._changes.is_full:
-            raise HttpProblem(503, "as many listen as may", {"Retry-After": str(RETRY_AFTER_SECONDS)})
+            raise HttpProblem(
+                503, "there are too many listeners: try again later", {"Retry-After": str(RETRY_AFTER_SECONDS)}
+            )
         async with self._changes.listen() as listener:
             out = BodyWriter(request, _STALL_SECONDS)
             if not await out.begin(200, _HEADERS):
@@ -81,7 +83,7 @@ def _since(request: web.BaseRequest) -> Offsets | None:
         return None
     cursor = cursor_of(text)
     if cursor is None:
-        raise HttpProblem(400, "the cursor is none of ours: leave it out to begin with what happens from now on")
+        raise HttpProblem(400, "the cursor is not valid: leave it out to begin with what happens from now on")
     return cursor
 
 

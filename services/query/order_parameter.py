@@ -49,7 +49,7 @@ def _tag(name: str) -> int:
         except ValueError:
             tag = None
     if not tag:
-        raise HttpProblem(400, f"orderby names {name[:64]!a}, which is no attribute")
+        raise HttpProblem(400, f"orderby names {name[:64]!a}, which is not an attribute")
     return int(tag)
 
 

@@ -190,7 +190,7 @@ def _included(value: str, level: Level, attributes: AttributeTable) -> set[int]:
         if name.strip() == "all":
             found |= {tag for tag in attributes.by_tag if is_supported(tag, level, attributes)}
         elif name.strip():
-            found.add(tag_of(name.strip(), f"includefield names {name.strip()[:64]!a}, which is no attribute"))
+            found.add(tag_of(name.strip(), f"includefield names {name.strip()[:64]!a}, which is not an attribute"))
     return found
 
 
@@ -238,5 +238,5 @@ def place_of(cursor: str) -> Cursor:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, list) or not value or not all(isinstance(v, str | int) for v in value):
-        raise HttpProblem(400, "cursor is none of ours")
+        raise HttpProblem(400, "cursor is not valid")
     return tuple(value)

@@ -1,4 +1,4 @@
-"""Work in a thread that uses the caller's buffers and descriptors; and turns on the event loop."""
+"""Calls in a thread that uses the caller's buffers and descriptors; and giving other tasks a turn on the event loop."""
 
 from __future__ import annotations
 

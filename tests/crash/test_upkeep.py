@@ -212,7 +212,7 @@ async def test_an_object_whose_event_was_never_published_is_found_and_told(
     # The sixth was stored, its event was not: nobody sends it again.
     await wait_for(archive, 6)
     await until(lambda: archive.metric("gantry_facts_rescued_total") >= 1)
-    assert "object had no fact; told now" in archive.log.read_text()
+    assert "object had no event; published now" in archive.log.read_text()
     await expect_exactly(archive, modality.files[:6], tmp_path / "got")
     assert archive.stop() == 0
 

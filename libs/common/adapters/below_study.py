@@ -32,7 +32,7 @@ def check(query: Query, after: Cursor) -> None:
         raise NotUnderstood("not an order of this level")
     whole = len(query.order) + query.level.depth + 1
     if after and (len(after) != whole or after[0] != signature(query.order) or not all(type(v) is str for v in after)):
-        raise NotUnderstood("not a place of this listing")
+        raise NotUnderstood("the cursor is not of this listing")
 
 
 async def in_order(find: Find, query: Query, after: Cursor) -> AsyncIterator[list[Document]]:

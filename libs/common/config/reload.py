@@ -35,7 +35,7 @@ class PolicyFile:
             self.current = read_policy(self._file, self._ae_title, self._lab)
         except ConfigError as error:
             self._logger.error(
-                "policy refused, the old one stays", file=error.file, line=error.line, reason=error.reason
+                "new policy refused; the old one stays in force", file=error.file, line=error.line, reason=error.reason
             )
             self._on_outcome("refused")
             return False

@@ -75,7 +75,9 @@ class Certificates:
         try:
             self._read()
         except ConfigError as error:
-            self._logger.error("certificates refused, the old ones stay", file=error.file, reason=error.reason)
+            self._logger.error(
+                "new certificates refused; the old ones stay in use", file=error.file, reason=error.reason
+            )
             self._on_outcome("refused")
             return
         self._logger.info("certificates taken", file=str(self._tls.certificate or self._tls.ca))

@@ -1,4 +1,4 @@
-"""Work that nobody waits for: a sink that gives back what was half received, or gets ready again."""
+"""Tasks that no caller awaits: a sink discards what it has received of an object, or becomes ready again."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class ConsumerLoop:
         try:
             await consumer.commit(records)
         except DependencyUnavailable as error:
-            self._logger.warning("event log away", error=error, attempt=0)
+            self._logger.warning("event log unavailable", error=error, attempt=0)
             await self._persist(lambda: consumer.commit(records))
 
     async def _decoded(self, records: Sequence[Record]) -> list[Delivery]:
@@ -160,7 +160,7 @@ class ConsumerLoop:
                     await self._halve(batch, error)
                     return
                 self._metrics.consumer_retries.labels(self._group).inc()
-                self._logger.warning("batch put off", error=error, events=len(batch), attempt=attempt)
+                self._logger.warning("batch postponed", error=error, events=len(batch), attempt=attempt)
                 await self._pause(attempt)
                 attempt += 1
 
@@ -204,7 +204,7 @@ class ConsumerLoop:
             try:
                 return await self._interruptible(call())
             except DependencyUnavailable as error:
-                self._logger.warning("event log away", error=error, attempt=attempt)
+                self._logger.warning("event log unavailable", error=error, attempt=attempt)
                 await self._pause(attempt)
                 attempt += 1
 

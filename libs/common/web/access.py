@@ -73,7 +73,7 @@ class Tokens:
             self._tokens = _read(self._file)
             self._logger.info("tokens taken", tokens=len(self._tokens))
         except ConfigError as error:
-            self._logger.error("tokens refused, the old ones stay", line=error.line, reason=error.reason)
+            self._logger.error("new tokens refused; the old ones stay in force", line=error.line, reason=error.reason)
 
     def _mark(self) -> tuple[int, int, int] | None:
         try:

@@ -24,13 +24,13 @@ _IN_A_THREAD = 1 << 16
 async def body_of(request: web.BaseRequest, limit: int, stall: float) -> AsyncIterator[bytes]:
     """The body in pieces as they come, inflated where it is gzip.
 
-    Raises `HttpProblem`: 413 past `limit` bytes, or where it is a bomb; 408 where nothing came for `stall` seconds, or
+    Raises `HttpProblem`: 413 past `limit` bytes, or where it is a bomb; 408 where no bytes came for `stall` seconds, or
     less than `SLOWEST` in the time that we waited for it; 415 where it is compressed in another way; 400 where it
     breaks.
     """
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in ("identity", "gzip", "x-gzip"):
-        raise HttpProblem(415, "bodies are taken as they are, or as gzip", {"Accept-Encoding": "gzip"})
+        raise HttpProblem(415, "a body may have the content coding gzip, or none", {"Accept-Encoding": "gzip"})
     if request.content_length is not None and request.content_length > limit:
         raise HttpProblem(413, f"the body is longer than {limit} bytes")
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
@@ -56,9 +56,11 @@ async def _received(request: web.BaseRequest, limit: int, stall: float) -> Async
             async with asyncio.timeout(stall):
                 piece = await request.content.readany()
         except TimeoutError:
-            raise HttpProblem(408, f"nothing came for {stall:g} s", {"Connection": "close"}) from None
+            raise HttpProblem(408, f"no bytes came for {stall:g} s", {"Connection": "close"}) from None
         except PayloadEncodingError:
-            raise HttpProblem(400, "the body is not framed as it says", {"Connection": "close"}) from None
+            raise HttpProblem(
+                400, "the body does not fit its Content-Length or Transfer-Encoding", {"Connection": "close"}
+            ) from None
         if not piece:
             return
         taken += len(piece)

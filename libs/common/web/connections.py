@@ -132,7 +132,7 @@ def request_of(
     """aiohttp's request factory."""
     problem: HttpProblem | None = None
     if message.version not in (HttpVersion10, HttpVersion11):
-        problem = HttpProblem(505, "HTTP/1.1 or HTTP/1.0 is spoken here", {"Connection": "close"})
+        problem = HttpProblem(505, "only HTTP/1.0 and HTTP/1.1 are served", {"Connection": "close"})
         message = message._replace(version=HttpVersion11, should_close=True)
     try:
         message = message._replace(headers=combined(message.headers))
@@ -175,8 +175,10 @@ class HttpConnection(web.RequestHandler):
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """What is no HTTP. Said and logged without what was sent: there may be names in it."""
-        logger.warning("not a request", status=status, error=type(exc).__name__)
-        response = as_response(HttpProblem(status, "internal error" if status >= 500 else "this is no HTTP request"))
+        logger.warning("not an HTTP request", status=status, error=type(exc).__name__)
+        response = as_response(
+            HttpProblem(status, "internal error" if status >= 500 else "this is not an HTTP request")
+        )
         response.force_close()
         return response
 

@@ -66,7 +66,7 @@ class MultipartParser:
 
     def __init__(self, boundary: str, *, max_parts: int = 10_000, max_header: int = 16_384) -> None:
         if _BOUNDARY.fullmatch(boundary) is None:
-            raise HttpProblem(400, "the boundary is missing, or is none")
+            raise HttpProblem(400, "the boundary is missing or not valid")
         self._delimiter = b"\r\n--" + boundary.encode("ascii")
         # The first delimiter may stand at the very beginning.
         self._buffer = b"\r\n"
@@ -122,7 +122,7 @@ class MultipartParser:
         end = self._buffer.find(b"\r\n", self._at, self._at + _LONGEST_PADDING + 2)
         line = self._buffer[self._at : end if end >= 0 else self._at + _LONGEST_PADDING + 1]
         if line.strip(b" \t\r" if end < 0 else b" \t") or len(line) > _LONGEST_PADDING:
-            raise HttpProblem(400, "something else than a line break follows a boundary")
+            raise HttpProblem(400, "a boundary is not followed by a line break")
         if end < 0:
             return None
         self.parts += 1
@@ -180,6 +180,6 @@ def _headers(head: bytes) -> dict[str, str]:
             continue
         name, colon, value = line.decode("latin-1").partition(":")
         if not colon or _TOKEN.fullmatch(name) is None:
-            raise HttpProblem(400, "the header of a part has a line that is none")
+            raise HttpProblem(400, "a line in the header of a part is not valid")
         headers.setdefault(name.lower(), value.strip())
     return headers

@@ -131,5 +131,5 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
         if last and int(last) < int(first):
             return None
     if begin >= end:
-        raise HttpProblem(416, "the range is outside of what there is", {"Content-Range": f"bytes */{size}"})
+        raise HttpProblem(416, "the range is outside of the value", {"Content-Range": f"bytes */{size}"})
     return begin, end

@@ -196,7 +196,7 @@ class WebServer:
         admit = self._access.admit_to_page if is_page(path) else self._access.admit
         request[CALLER] = admit(str(peer[0]) if peer else "", request.headers)
         if self._ending.is_set():
-            raise HttpProblem(503, "this process is ending", {"Retry-After": "1", "Connection": "close"})
+            raise HttpProblem(503, "this process is shutting down", {"Retry-After": "1", "Connection": "close"})
         return find("GET" if request.method == "OPTIONS" else request.method, path)
 
     def _handler(self, match: Match) -> Handler:

@@ -122,7 +122,7 @@ class IncomingFiles:
         self._file = self._new()
         type_ = parse_content_type(headers.get("content-type", self._inner))
         if type_ is None or type_.type != DICOM:
-            self._file.refuse(NotUnderstood(f"a part that is not {DICOM}"))
+            self._file.refuse(NotUnderstood(f"the media type of a part is not {DICOM}"))
 
     async def feed(self, data: bytes) -> None:
         assert self._file is not None

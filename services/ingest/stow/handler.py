@@ -90,7 +90,7 @@ class StoreInstances:
     ) -> None:
         """Read the body. Raises `GantryError` where it breaks; what is in `settling` by then counts."""
         if given is None:
-            raise HttpProblem(400, "the content type is missing, or is none")
+            raise HttpProblem(400, "the content type is missing or not valid")
         inner = given.inner if given.type == MULTIPART else given.type
         arguments = self._writer, sender, self._storage_classes, study
         if inner in METADATA:
@@ -131,7 +131,7 @@ async def _take_parts(body: AsyncIterator[bytes], boundary: str, parts: Parts) -
                 await parts.feed(event)
     parser.finish()
     if not parser.parts:
-        raise HttpProblem(400, "no part in the body")
+        raise HttpProblem(400, "the body has no part")
 
 
 def _sender(request: web.BaseRequest) -> Sender:

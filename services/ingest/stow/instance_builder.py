@@ -59,7 +59,7 @@ def make(data_set: Any, bulk: Mapping[str, Bulk], study: str = "") -> Made:
 
     def found(uri: str) -> Bulk:
         if uri not in bulk:
-            raise NotUnderstood("bulk data that no part brings")
+            raise NotUnderstood("the metadata refers to bulk data that is in no part")
         used.add(uri)
         return bulk[uri]
 
@@ -164,4 +164,4 @@ def _number(data_set: Mapping[str, Any], tag: str, default: int) -> int:
     try:
         return int(values[0]) if values else default
     except (TypeError, ValueError, OverflowError):
-        raise NotUnderstood("the image pixel module has a value that is no number") from None
+        raise NotUnderstood("the image pixel module has a value that is not a number") from None

@@ -93,7 +93,7 @@ class BulkService:
             width = image.swap if image is not None else WIDTHS.get(pixels.vr.encode("ascii"), 1)
             return await self._stored(request, location, pixels.offset, pixels.length, width)
         if image is None:
-            raise HttpProblem(422, "what the object says of its image cannot be")
+            raise HttpProblem(422, "the image attributes of the object contradict each other")
         try:
             await self._found.frames(location, image)
         except NoFrame:
@@ -208,7 +208,7 @@ def _wants_parts(request: web.BaseRequest) -> bool:
 
 def _tag(text: str) -> int:
     if re.fullmatch(r"[0-9A-Fa-f]{8}", text) is None:
-        raise HttpProblem(400, "the path of bulk data holds what is no tag")
+        raise HttpProblem(400, "the path of bulk data has an entry that is not a tag")
     return int(text, 16)
 
 
@@ -217,7 +217,7 @@ def value_at(header: bytes, encoding: Encoding, path: Sequence[str]) -> tuple[by
     the way. Elements may stand in any order; of several of one tag the last counts, as in the metadata. Raises
     `NotFound`, `HttpProblem` 400, and `NotUnderstood`."""
     if len(path) % 2 == 0 or not all(number.isdigit() and len(number) < 10 for number in path[1::2]):
-        raise HttpProblem(400, "the path of bulk data has tags and item numbers by turns")
+        raise HttpProblem(400, "the path of bulk data must alternate tags and item numbers")
     within = 0, len(header)
     for at, tag in enumerate(map(_tag, path[::2])):
         found = None

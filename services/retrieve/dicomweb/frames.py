@@ -76,7 +76,7 @@ class FrameService:
         stored = location.transfer_syntax_uid
         kind, syntax, parts = frame_form(stored, parse_accept(accept_of(request)))
         if not parts and len(numbers) > 1:
-            raise HttpProblem(406, "several frames: multipart/related holds them")
+            raise HttpProblem(406, "several frames need multipart/related")
         decode = image.encapsulated and syntax != stored
         out, boundary, part_type = BodyWriter(request, self._settings.stall), new_boundary(), _typed(kind, syntax)
         whole = {"Content-Type": content_type(boundary, kind) if parts else part_type}
@@ -117,7 +117,7 @@ class FrameService:
         return await self.picture(request, match, look)
 
     async def picture(self, request: web.BaseRequest, match: Match, look: Look) -> web.StreamResponse:
-        """The picture; 404 where there is nothing to see, 406 where it cannot be shown right."""
+        """The picture; 404 where this object has no image, 406 where it cannot be shown right."""
         with as_bad_request():
             number = frame_numbers(match.frames or "1")[0]
         location, pictured = await self._first(match)
@@ -168,7 +168,7 @@ class FrameService:
                 if len(locations) == 1:
                     with as_problems():
                         raise
-        raise HttpProblem(404, "there is nothing to see")
+        raise HttpProblem(404, "this object has no image")
 
 
 async def send(out: BodyWriter, readable: Readable) -> None:

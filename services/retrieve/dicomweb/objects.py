@@ -194,7 +194,7 @@ class ObjectService:
         offer, wanted = choose(parse_accept(accept_of(request)), OBJECTS)
         locations = await self._finder.all(match)
         if offer == Offer(DICOM) and len(locations) > 1:
-            raise HttpProblem(406, "there are several instances: multipart/related or application/zip holds them")
+            raise HttpProblem(406, "several instances need multipart/related or application/zip")
         return await self.send(request, locations, offer, wanted)
 
     async def send(
@@ -205,7 +205,7 @@ class ObjectService:
         syntaxes = {one.object_key: object_syntax(one.transfer_syntax_uid, wanted) for one in locations}
         possible = [one for one in locations if syntaxes[one.object_key] is not None]
         if not possible:
-            raise HttpProblem(406, "none of the instances can be had in this transfer syntax")
+            raise HttpProblem(406, "none of the instances is available in this transfer syntax")
         # A single one is opened before the head anyway: that tells as much.
         present, missed = await self._present(possible) if len(possible) > 1 else (possible, [])
         sent = [(one, syntaxes[one.object_key] or "") for one in present]

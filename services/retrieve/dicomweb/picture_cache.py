@@ -76,7 +76,7 @@ class PictureCache:
             unfinished.replace(path)
         except OSError as error:
             if not self._is_away:
-                logger.warning("thumbnails cannot be kept, and are made anew each time", error=error.strerror)
+                logger.warning("thumbnails cannot be cached; each is made anew", error=error.strerror)
             self._is_away = True
             return
         self._is_away = False

@@ -53,7 +53,7 @@ class ThumbnailService:
         return {Resource.THUMBNAIL: self.thumbnail}
 
     async def thumbnail(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """A small picture; 404 where there is nothing to see, 406 where it cannot be shown right."""
+        """A small picture; 404 where this object has no image, 406 where it cannot be shown right."""
         offer, _ = choose(parse_accept(accept_of(request)), PICTURES)
         with as_bad_request():
             look = look_of(None, request.query.get("viewport"), offer.type)
@@ -69,7 +69,7 @@ class ThumbnailService:
                 if len(locations) == 1:
                     with as_problems():
                         raise
-        raise HttpProblem(404, "there is nothing to see")
+        raise HttpProblem(404, "this object has no image")
 
     async def _locations(self, match: Match) -> Sequence[Location]:
         chosen = [] if match.instance else await self._representatives.of(match)

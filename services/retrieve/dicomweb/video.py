@@ -35,7 +35,7 @@ async def send_video(
     choose(parse_accept(accept_of(request)), [Offer(MP4)])
     head = b"".join([await objects.read(location, *piece) for piece in pieces(fragments, 0, _HEAD)])
     if head[4:8] != b"ftyp":
-        raise HttpProblem(406, "this video is not in an mp4 file: its frames have it as it is stored")
+        raise HttpProblem(406, "this video is not an MP4 file: its frames are the stored stream")
     length = sum(size for _, size in fragments)
     asked = request.headers.get("Range")
     part = byte_range(asked, length) if asked else None

@@ -45,7 +45,7 @@ class UriService:
         if DICOM in kinds:
             syntax = query.get("transferSyntax", "")
             if syntax and not is_uid(syntax):
-                raise HttpProblem(400, "transferSyntax is no uid")
+                raise HttpProblem(400, "transferSyntax is not a UID")
             location = await self._finder.one(named)
             return await self._objects.send(request, [location], Offer(DICOM), MediaRange(DICOM, 1.0, "", syntax))
         # PS3.18 9.1.2.2.1: what comes first of what we make; JPEG where nothing is asked for.

@@ -85,7 +85,7 @@ class RetrieveService:
                 await request.fail(MOVE_DESTINATION_UNKNOWN, "move destination unknown", (Element.MOVE_DESTINATION,))
                 return
         elif request.command.field != CommandField.C_GET_RQ:
-            await request.fail(UNRECOGNISED_OPERATION, "neither C-GET nor C-MOVE")
+            await request.fail(UNRECOGNISED_OPERATION, "only C-GET and C-MOVE are served in this context")
             return
         query = select(request.context.abstract_syntax, request.data, request.context.transfer_syntax)
         locations = await self._locate(query)

@@ -45,7 +45,7 @@ SUBSAMPLED = frozenset(("YBR_FULL_422", "YBR_PARTIAL_422"))
 
 
 class NoImage(GantryError):
-    """There are no frames; `is_impossible` where what the object says of its image cannot be."""
+    """There are no frames; `is_impossible` where the image attributes of the object contradict each other."""
 
     def __init__(self, words: str, is_impossible: bool = False) -> None:
         super().__init__(words)
@@ -157,7 +157,7 @@ def _is_possible(numbers: dict[str, int], stored: int) -> bool:
 
 
 def _impossible() -> NoImage:
-    return NoImage("what the object says of its image cannot be", is_impossible=True)
+    return NoImage("the image attributes of the object contradict each other", is_impossible=True)
 
 
 def _number(value: Any, otherwise: int) -> int:
@@ -170,7 +170,7 @@ def frame_numbers(text: str) -> list[int]:
     if len(parts) > 10_000:
         raise ValueError("more than 10000 frames")
     if not all(part.isascii() and part.isdigit() and len(part) <= 9 for part in parts):
-        raise ValueError("the list of frames holds what is no number")
+        raise ValueError("the list of frames has an entry that is not a number")
     numbers = [int(part) for part in parts]
     if 0 in numbers:
         raise ValueError("frames are counted from 1")

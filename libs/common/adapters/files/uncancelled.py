@@ -1,4 +1,4 @@
-"""Waiting for a thread that uses the caller's memory."""
+"""Awaiting a thread that uses the caller's memory: a cancellation waits until the thread has finished."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ class Walk:
         if query.order:
             self._ordered_after, after = _in_order(query, after), ()
         if after and (len(after) != len(sort_of(KIND[query.level])) or not all(isinstance(v, str) for v in after)):
-            raise NotUnderstood("not a place of this listing")
+            raise NotUnderstood("the cursor is not of this listing")
         self.query = query
         self._narrowing = narrowing(query)
         self._after = after
@@ -268,7 +268,7 @@ def _in_order(query: Query, after: Cursor) -> Cursor:
     kinds = [str, *[int if number else str for number in numbers], str]
     fits = len(after) == len(kinds) and all(type(v) is kind for v, kind in zip(after, kinds, strict=True))
     if not fits or after[0] != signature(query.order) or any(isinstance(v, int) and abs(v) >= 1 << 31 for v in after):
-        raise NotUnderstood("not a place of this listing")
+        raise NotUnderstood("the cursor is not of this listing")
     return after[1:]
 
 

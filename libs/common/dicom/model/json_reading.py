@@ -72,7 +72,7 @@ def _elements(
             raise NotUnderstood("an element is not an object")
         vr = str(element.get("vr", "")).encode("ascii", "replace")
         if vr not in SHORT_VRS and vr not in LONG_VRS:
-            raise NotUnderstood(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) has no vr that we know")
+            raise NotUnderstood(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) has an unknown VR")
         if tag == PIXEL_DATA and "BulkDataURI" in element and depth == 0 and pixel_data is not None:
             yield from pixel_data(_uri(element))
         elif vr == b"SQ":
@@ -169,7 +169,7 @@ def _value(tag: int, vr: bytes, values: Sequence[Any]) -> bytes:
             return b"".join(Struct("<HH").pack(int(v[:4], 16), int(v[4:], 16)) for v in values)
         text = "\\".join(_text(vr, value) for value in values).encode("utf-8")
     except (StructError, OverflowError, TypeError, ValueError):
-        raise NotUnderstood(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) has a value that is not of its vr") from None
+        raise NotUnderstood(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) has a value that does not fit its VR") from None
     return text + (b"\0" if vr == b"UI" else b" ") * (len(text) & 1)
 
 

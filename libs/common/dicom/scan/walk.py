@@ -232,7 +232,7 @@ class Walk:
             if self._open[-1].close is None:
                 self._open.pop()
             return start
-        raise NotUnderstood("a delimiter where nothing is to be delimited")
+        raise NotUnderstood("a delimiter outside of a sequence")
 
     def _within(self, after: int) -> int:
         close = self._open[-1].close

@@ -48,5 +48,5 @@ def resumed(level: Level, mark: Mark) -> Resumed:
         return FROM_THE_BEGINNING
     ids = tuple([part for part in mark[1:] if isinstance(part, int) and 0 <= part < _MOST])
     if len(mark) - 1 != len(ids) or len(ids) != max(1, level.depth):
-        raise NotUnderstood("not a place of this listing")
+        raise NotUnderstood("the cursor is not of this listing")
     return Resumed(mark[0], ids)

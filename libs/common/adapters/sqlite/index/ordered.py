@@ -69,9 +69,9 @@ def check(query: Query, after: Cursor) -> None:
     if any(key.tag not in ORDERED for key in query.order):
         raise NotUnderstood("not an order of studies")
     if after and (len(after) != len(query.order) + 2 or after[0] != signature(query.order)):
-        raise NotUnderstood("not a place of this listing")
+        raise NotUnderstood("the cursor is not of this listing")
     if any(isinstance(value, int) and abs(value) >= 1 << 62 for value in after):
-        raise NotUnderstood("not a place of this listing")
+        raise NotUnderstood("the cursor is not of this listing")
 
 
 def walk_of(connection: sqlite3.Connection, query: Query, path: Path) -> Walk:

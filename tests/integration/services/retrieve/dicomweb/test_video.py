@@ -49,7 +49,7 @@ async def test_a_stream_that_is_no_mp4_file_is_406(site: WebSite) -> None:
     path = await kept(site, MPEG2MPML, b"\x00\x00\x01\xb3" + bytes(60), 1)
     status, body, _ = await get(site, path)
     assert status == 406
-    assert b"not in an mp4 file" in body
+    assert b"not an MP4 file" in body
 
 
 def test_pieces_are_bounded_and_cover_what_is_asked_for() -> None:
