@@ -116,7 +116,8 @@ def restore(config: Path | None, data: Path | None, as_json: bool, again: bool, 
 
     async def work(stores: Stores, settings: Settings) -> None:
         clock = SystemClock()
-        indexing = indexer_app.build(stores.objects, stores.log, stores.index, clock, Metrics(), searchable(settings))
+        parts = stores.objects, stores.log, stores.index
+        indexing = indexer_app.build_consumer(*parts, clock, Metrics(), searchable(settings))
         sweeper = _sweeper(stores, settings, grace=0.0)
         run = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock)
         # A try that broke off has filled the log in part.

@@ -23,9 +23,24 @@ from gantry.services.commitment.snapshots import Snapshots
 from gantry.services.commitment.taking import Takers
 from gantry.services.commitment.transactions import Ledger
 from gantry.services.commitment.wire import TRANSFER_SYNTAXES
+from gantry.services.context import Context, RoleParts
 
 
-async def build(
+async def build(context: Context) -> RoleParts:
+    """Storage Commitment. Waits for the stores: it learns first which transactions there were."""
+    services, member = await build_services(
+        context.objects,
+        context.answers,
+        context.log,
+        context.peers.contact,
+        context.clock,
+        context.metrics,
+        context.settings.commitment,
+    )
+    return RoleParts(services, background=[("commitment", member.run())])
+
+
+async def build_services(
     store: BlobStore,
     index: ReadIndex,
     log: EventLog,

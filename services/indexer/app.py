@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.events import INDEXERS, TOPICS, InstanceStored
@@ -10,16 +12,32 @@ from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import ConsumerLimits, ConsumerLoop
 from gantry.common.telemetry.metrics import Metrics
+from gantry.services.context import Context, RoleParts
 from gantry.services.indexer.handlers import Indexer
 
-__all__ = ["GROUP", "ConsumerLoop", "build"]
+__all__ = ["GROUP", "ConsumerLoop", "build", "build_consumer"]
 
 GROUP = INDEXERS
 _LINGER = 0.1
 """Seconds. An object is searchable that much later under load, and ingest has the processor meanwhile."""
 
 
-def build(
+async def build(context: Context) -> RoleParts:
+    """The consumer that makes what was stored searchable."""
+    loop = build_consumer(
+        context.objects, context.log, context.index, context.clock, context.metrics, context.attributes
+    )
+    return RoleParts(background=[("indexer", loop.run())], groups=[GROUP], drain=[_stop(loop)])
+
+
+def _stop(loop: ConsumerLoop) -> Callable[[float], Awaitable[None]]:
+    async def stop(_: float) -> None:
+        loop.stop()
+
+    return stop
+
+
+def build_consumer(
     objects: BlobStore,
     log: EventLog,
     index: SearchIndex,

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,19 +19,16 @@ from gantry.common.config.settings import Settings
 from gantry.common.config.tls import Certificates
 from gantry.common.dicom.standard.sop_classes import StorageClasses, stands_for
 from gantry.common.errors import ConfigError, DependencyUnavailable
-from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.net import Association, Peer, Server, ServerLimits, Service
 from gantry.common.net.server import Admission, ServerObserver
-from gantry.common.ports.index import Location, ReadIndex
-from gantry.common.runtime.consumer import ConsumerLoop, report_lag
-from gantry.common.runtime.integrity import Damage
+from gantry.common.runtime.consumer import report_lag
 from gantry.common.runtime.lifecycle import Component, Lifecycle, Phase
-from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
 from gantry.common.ul import PduLimits
 from gantry.common.web.routes import WebRole as WebService
+from gantry.services.context import Context, RoleParts
 from gantry.services.maintenance.completeness import CompleteIndex, Completeness
 from gantry.services.process.admission import PolicyAdmission
 from gantry.services.process.association_log import NetworkObserver
@@ -44,10 +41,7 @@ from gantry.services.process.verification import VerificationService
 from gantry.services.roles import Role, dimse_port, http_port
 
 if TYPE_CHECKING:
-    from gantry.services.query.changes import Changes
-    from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
-    from gantry.services.retrieve.pixels.converter import Converter
-    from gantry.services.retrieve.transfers import Transfers
+    pass
 
 logger = get_logger("archive")
 
@@ -104,15 +98,10 @@ class Archive:
             raise ConfigError("dimse.tls_port", None, "needs tls.certificate and tls.key")
         self._stores: Stores | None = None
         self._completeness: Completeness | None = None
-        self._losses: Losses | None = None
         self._server: Server | None = None
-        self._converter: Converter | None = None
-        self._pictures: PictureCache | None = None
-        self._changes: Changes | None = None
-        self._transfers: Transfers | None = None
+        self._draining: list[Callable[[float], Awaitable[None]]] = []
+        self._closing: list[Callable[[], Awaitable[None]]] = []
         self._allowed: WeakKeyDictionary[Association, bool] = WeakKeyDictionary()
-        self._consumer: ConsumerLoop | None = None
-        self._upkeep: ConsumerLoop | None = None
         self._worker = worker
         self._interposed = interposed
         self._indexes = Role.INDEXER in roles and companion is None
@@ -155,8 +144,13 @@ class Archive:
             self.lifecycle.watch(late.keep_trying(), late.name)
         self.lifecycle.watch(say_what_is_missing(self.settings, stores.index), "attributes")
         self._completeness = Completeness(stores.objects, stores.log, stores.index, self.clock)
-        services = self._services(stores)
-        groups = self._begin_indexing(stores) if self._indexes else []
+        context = self._context(stores, self._completeness)
+        services: list[Service] = []
+        # Ingest stands before retrieve: both use the storage abstract syntaxes.
+        for role in (Role.INGEST, Role.QUERY, Role.RETRIEVE):
+            if role in self.roles:
+                services += self._take(await _build(role, context))
+        groups = await self._begin_indexing(context) if self._indexes else []
         self.lifecycle.watch(report_lag(stores.log, groups, self.clock, self.metrics), "lag")
         if services or Role.COMMITMENT in self.roles:
             self.lifecycle.watch(self._policy.watch(self.clock), "policy")
@@ -164,26 +158,20 @@ class Archive:
         with suppress(NotImplementedError, RuntimeError):  # not on the main thread, in tests
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._policy.reload)
         if Role.COMMITMENT in self.roles and not stores.late:
-            services += await self._commitment(stores)
+            services += self._take(await _build(Role.COMMITMENT, context))
         if services or Role.COMMITMENT in self.roles:
             await self._listen([VerificationService(), *services])
         if Role.COMMITMENT in self.roles and stores.late:
             # It learns first which transactions there were, so it comes when its stores have come.
-            self.lifecycle.watch(self._commitment_later(stores), "commitment")
+            self.lifecycle.watch(self._commitment_later(context), "commitment")
 
     async def drain(self) -> None:
-        sending = [one.drain(self.settings.drain) for one in (self._server, self._transfers) if one is not None]
-        await asyncio.gather(*sending)
-        for loop in (self._consumer, self._upkeep):
-            if loop is not None:
-                loop.stop()
+        server = [] if self._server is None else [self._server.drain]
+        await asyncio.gather(*(drain(self.settings.drain) for drain in (*server, *self._draining)))
 
     async def close(self) -> None:
-        for closing in (self._transfers, self._changes, self._pictures, self._converter):
-            if closing is not None:
-                await closing.close()
-        if self._losses is not None:
-            await self._losses.close()
+        for close in self._closing:
+            await close()
         if self._completeness is not None:
             await self._completeness.close()
         if self._stores is not None:
@@ -191,171 +179,61 @@ class Archive:
 
     # ---- inside
 
-    # What a role needs is imported where the role is played: a process has the memory of its own roles alone.
+    def _context(self, stores: Stores, completeness: Completeness) -> Context:
+        answers = CompleteIndex(stores.index, completeness)
+        return Context(
+            self.settings,
+            self.clock,
+            self.metrics,
+            stores.objects,
+            stores.log,
+            stores.index,
+            answers,
+            searchable(self.settings),
+            self,
+        )
 
-    def _begin_indexing(self, stores: Stores) -> list[str]:
+    def _take(self, parts: RoleParts) -> list[Service]:
+        """Run what a role brings; its DIMSE services."""
+        self.health.serve(parts.web)
+        for name, work in parts.background:
+            self.lifecycle.watch(work, name)
+        self._draining += parts.drain
+        self._closing += parts.close
+        return list(parts.dimse)
+
+    async def _begin_indexing(self, context: Context) -> list[str]:
         """The consumer groups that this process is in then."""
         from gantry.services.indexer import app as indexer_app
         from gantry.services.indexer.rebuild import Rebuild
-        from gantry.services.maintenance import sealing
+        from gantry.services.maintenance import app as maintenance_app
         from gantry.services.maintenance.completeness import Refill
-        from gantry.services.maintenance.conflicts import report_aside
-        from gantry.services.maintenance.sweeper import Sweeper
-        from gantry.services.maintenance.verify import Verifier
 
-        self._consumer = indexer_app.build(
-            stores.objects, stores.log, stores.index, self.clock, self.metrics, searchable(self.settings)
-        )
-        self.lifecycle.watch(self._consumer.run(), "indexer")
+        indexing, upkeep = await indexer_app.build(context), await maintenance_app.build(context)
+        for parts in (indexing, upkeep):
+            self._take(parts)
         if self._completeness is not None and self.settings.index_url.startswith("sqlite:"):
             # Of several indexers on one cluster each would build it: there, a person runs `gantry reindex`.
-            table = searchable(self.settings)
+            objects, table = context.objects, context.attributes
             refill = Refill(
                 self._completeness,
-                stores.objects,
-                stores.log,
-                stores.index,
-                lambda index: Rebuild(stores.objects, index, table),
+                objects,
+                context.log,
+                context.index,
+                lambda index: Rebuild(objects, index, table),
                 self.clock,
                 table,
             )
             self.lifecycle.watch(refill.run(), "refill")
-        upkeep = self.settings.upkeep
-        if upkeep.sweep_every:
-            sweeper = Sweeper(
-                stores.objects, stores.log, self.clock, self.metrics, upkeep.sweep_grace, upkeep.unfinished_after
-            )
-            self.lifecycle.watch(sweeper.run(upkeep.sweep_every, upkeep.sweep_window), "sweeper")
-        if upkeep.verify_every:
-            losses = Losses(stores.log, self.clock, self.metrics, "verify")
-            parts = stores.objects, stores.index, losses, self.clock, self.metrics, DEFAULT_PARTITION
-            self.lifecycle.watch(Verifier(*parts, rate=upkeep.verify_rate).run(upkeep.verify_every), "verify")
-        self.lifecycle.watch(report_aside(stores.index, self.clock, self.metrics), "aside")
-        if upkeep.archive:
-            self._upkeep = sealing.build(stores.objects, stores.log, self.clock, self.metrics, upkeep.seal_every)
-            self.lifecycle.watch(self._upkeep.run(), "archiver")
-        return [indexer_app.GROUP, sealing.GROUP]
+        return [*indexing.groups, *upkeep.groups]
 
-    def _services(self, stores: Stores) -> list[Service]:
-        """The DIMSE services of our roles but commitment. Ingest stands before retrieve: both use the storage abstract
-        syntaxes."""
-        found: list[Service] = []
-        if Role.INGEST in self.roles:
-            found += self._ingest(stores)
-        if Role.QUERY in self.roles:
-            found += self._query(stores)
-        if Role.RETRIEVE in self.roles:
-            found += self._retrieve(stores)
-        return found
-
-    async def _commitment_later(self, stores: Stores) -> None:
-        for service in await self._commitment(stores):
+    async def _commitment_later(self, context: Context) -> None:
+        for service in self._take(await _build(Role.COMMITMENT, context)):
             if self._server is not None:
                 self._server.add(service if self._interposed is None else self._interposed.service(service))
 
     def _why_not_yet(self) -> str:
         return "ending" if self.lifecycle.state is Phase.DRAINING else "starting: try again in a moment"
-
-    def _ingest(self, stores: Stores) -> list[Service]:
-        from gantry.services.ingest import app as ingest_app
-        from gantry.services.ingest.commit import IngestSettings
-
-        settings = self.settings
-        services, handlers = ingest_app.build(
-            stores.objects,
-            stores.log,
-            self.clock,
-            self.metrics,
-            self._may_store,
-            IngestSettings(settings.dimse.max_object, settings.storage.deadline),
-            settings.dimse.private_sop_classes,
-            settings.http.stall,
-            settings.http.url,
-        )
-        self.health.serve(handlers)
-        return services
-
-    def _query(self, stores: Stores) -> list[Service]:
-        from gantry.services.query import app as query_app
-        from gantry.services.query.changes import Changes
-
-        settings = self.settings
-        self.health.serve(query_app.build_page(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port))
-        changes = self._changes = Changes(stores.log, self.clock)
-        self.health.serve(query_app.build_web(self._complete(stores), settings.http.url, changes))
-        return query_app.build(
-            self._complete(stores),
-            settings.dimse.ae_title,
-            self.metrics,
-            strict=settings.query.patient_root_needs_patient,
-        )
-
-    def _complete(self, stores: Stores) -> ReadIndex:
-        """The index for those who answer others."""
-        if self._completeness is None:
-            raise RuntimeError("the archive was not started")
-        return CompleteIndex(stores.index, self._completeness)
-
-    def _retrieve(self, stores: Stores) -> list[Service]:
-        from gantry.services.retrieve import app as retrieve_app
-        from gantry.services.retrieve.damage import MISSING, DamageReports
-        from gantry.services.retrieve.dicomweb.objects import WebSettings
-        from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
-        from gantry.services.retrieve.dicomweb.sending import SendService
-        from gantry.services.retrieve.dimse.moving import RetrieveSettings
-        from gantry.services.retrieve.pixels.converter import Converter
-        from gantry.services.retrieve.transfers import Transfers
-        from gantry.services.retrieve.unindexed import Locator
-
-        http, retrieve = self.settings.http, self.settings.retrieve
-        converter = self._converter = Converter()
-        web = WebSettings(http.url, retrieve.metadata_memory, http.stall)
-        losses = self._losses = Losses(stores.log, self.clock, self.metrics, "retrieve")
-
-        def lost(location: Location, reason: str) -> None:
-            damage = Damage.MISSING if reason == MISSING else Damage.DAMAGED
-            losses.report_soon(DEFAULT_PARTITION, location, damage)
-
-        reports = DamageReports(self.metrics, lost)
-        locator = Locator(self._complete(stores), stores.log, self.clock)
-        # Beside embedded objects; else in a temporary folder.
-        beside = self.settings.data / "thumbnails" if self.settings.objects_url.startswith("file:") else None
-        pictures = self._pictures = PictureCache(retrieve.thumbnails or beside, retrieve.thumbnail_space)
-        self.health.serve(retrieve_app.build_web(stores.objects, locator, converter, web, reports, pictures))
-        mover = retrieve_app.build_mover(
-            stores.objects,
-            converter,
-            self.clock,
-            RetrieveSettings(retrieve.suboperation_retries + 1, retrieve.window, retrieve.retry_delay),
-            reports,
-            response_timeout=retrieve.response_timeout,
-            read_ahead=(retrieve.read_ahead, retrieve.read_ahead_total),
-            parallel=(retrieve.parallel_destinations, retrieve.parallel_per_destination),
-        )
-        ours = self.settings.dimse.ae_title
-        transfers = self._transfers = Transfers(mover, self.clock, self.metrics)
-        sending = SendService(transfers, locator, self._destinations, lambda title: self._destination(title, ours))
-        self.health.serve(sending.handlers())
-        return retrieve_app.build(locator, mover, self._destination, self.clock, self._storage_classes, self.metrics)
-
-    async def _commitment(self, stores: Stores) -> list[Service]:
-        from gantry.services.commitment import app as commitment_app
-
-        services, worker = await commitment_app.build(
-            stores.objects,
-            self._complete(stores),
-            stores.log,
-            self._contact,
-            self.clock,
-            self.metrics,
-            self.settings.commitment,
-        )
-        self.lifecycle.watch(worker.run(), "commitment")
-        return services
-
-    @property
-    def _storage_classes(self) -> tuple[str, ...]:
-        return tuple(StorageClasses(self.settings.dimse.private_sop_classes))
 
     async def _listen(self, services: Sequence[Service]) -> None:
         dimse = self.settings.dimse
@@ -363,7 +241,7 @@ class Archive:
         observer = NetworkObserver(self.metrics, role, self._knows, self.health.suspect)
         self._admission = PolicyAdmission(
             lambda: self._policy.current,
-            self._storage_classes,
+            StorageClasses(self.settings.dimse.private_sop_classes),
             observer.open_by_title,
         )
         limits = ServerLimits(
@@ -402,7 +280,9 @@ class Archive:
         logger.info("listening", ae_title=dimse.ae_title, port=bound, tls=tls is not None)
         return bound
 
-    def _may_store(self, association: Association) -> bool:
+    # ---- what roles ask of the policy (`Peers`)
+
+    def may_store(self, association: Association) -> bool:
         """Asked once per association: a policy that changes holds for the next one."""
         allowed = self._allowed.get(association)
         if allowed is None:
@@ -420,15 +300,15 @@ class Archive:
     def _policy_outcome(self, outcome: str) -> None:
         self.metrics.config_reloads.labels(outcome).inc()
 
-    def _destinations(self) -> list[str]:
+    def destinations(self) -> list[str]:
         """Where objects may be sent."""
         return [title for title, peer in self._policy.current.peers.items() if peer.move_destination]
 
-    def _destination(self, title: str, ours: str) -> Peer | None:
-        return self._peer(self._policy.current.destination(title), ours)
+    def destination(self, ae_title: str, ours: str) -> Peer | None:
+        return self._peer(self._policy.current.destination(ae_title), ours)
 
-    def _contact(self, title: str, ours: str) -> Peer | None:
-        return self._peer(self._policy.current.contact(title), ours)
+    def contact(self, ae_title: str, ours: str) -> Peer | None:
+        return self._peer(self._policy.current.contact(ae_title), ours)
 
     def _peer(self, known: Destination | None, ours: str) -> Peer | None:
         if known is None:
@@ -461,3 +341,19 @@ class Archive:
         if self._stores is None:
             raise DependencyUnavailable(dependency, "not opened yet")
         return self._stores
+
+
+async def _build(role: Role, context: Context) -> RoleParts:
+    """What a role brings. Its wiring is imported here: a process has the memory of its own roles alone."""
+    match role:
+        case Role.INGEST:
+            from gantry.services.ingest.app import build
+        case Role.QUERY:
+            from gantry.services.query.app import build
+        case Role.RETRIEVE:
+            from gantry.services.retrieve.app import build
+        case Role.COMMITMENT:
+            from gantry.services.commitment.app import build
+        case _:
+            raise ValueError(f"{role} has no services")
+    return await build(context)

@@ -18,6 +18,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
+from gantry.services.context import Context, RoleParts
 from gantry.services.query.c_find import FindService
 from gantry.services.query.change_stream import ChangeService
 from gantry.services.query.changes import Changes
@@ -32,6 +33,19 @@ TRANSFER_SYNTAXES = (
 )
 
 
+async def build(context: Context) -> RoleParts:
+    """C-FIND, QIDO-RS, the stream of changes, and the page."""
+    settings = context.settings
+    changes = Changes(context.log, context.clock)
+    page = build_page(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port)
+    strict = settings.query.patient_root_needs_patient
+    return RoleParts(
+        build_services(context.answers, settings.dimse.ae_title, context.metrics, strict=strict),
+        {**page, **build_web(context.answers, settings.http.url, changes)},
+        close=[changes.close],
+    )
+
+
 def build_page(ohif: Path | None, ae_title: str, port: int) -> dict[Resource, Handler]:
     """The study list's page, and OHIF where it is installed. `ae_title` and `port` are whom to send images to."""
     return {Resource.PAGE: Page(ohif, ae_title, port)}
@@ -44,7 +58,7 @@ def build_web(index: ReadIndex, public_url: str | None, changes: Changes | None 
     return {**SearchService(index, public_url).handlers(), **streams}
 
 
-def build(index: ReadIndex, ae_title: str, metrics: Metrics, *, strict: bool = False) -> list[Service]:
+def build_services(index: ReadIndex, ae_title: str, metrics: Metrics, *, strict: bool = False) -> list[Service]:
     """The services of this role. `ae_title` is whom to retrieve from; `strict` as `FindService` has it."""
     asked = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES, extended=FIND_INFORMATION)
     abilities = dict.fromkeys((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), asked)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 
 from gantry.common.clock import Clock
+from gantry.common.config.settings import Settings
 from gantry.common.dicom.query.queries import RETRIEVE_INFORMATION
 from gantry.common.dicom.standard.sop_classes import (
     PATIENT_ROOT_GET,
@@ -13,31 +14,37 @@ from gantry.common.dicom.standard.sop_classes import (
     PATIENT_STUDY_ONLY_MOVE,
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
+    StorageClasses,
 )
-from gantry.common.net import Service
+from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.telemetry.metrics import Metrics
+from gantry.common.ports.index import Location
+from gantry.common.runtime.integrity import Damage
+from gantry.common.runtime.losses import Losses
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
-from gantry.services.retrieve.damage import DamageReports
+from gantry.services.context import Context, RoleParts
+from gantry.services.retrieve.damage import MISSING, DamageReports
 from gantry.services.retrieve.dicomweb.bulk import BulkService
 from gantry.services.retrieve.dicomweb.frames import FrameService
 from gantry.services.retrieve.dicomweb.metadata import Metadata
 from gantry.services.retrieve.dicomweb.objects import InstanceFinder, ObjectService, WebSettings
 from gantry.services.retrieve.dicomweb.picture_cache import PictureCache
+from gantry.services.retrieve.dicomweb.sending import SendService
 from gantry.services.retrieve.dicomweb.thumbnails import ThumbnailService
 from gantry.services.retrieve.dicomweb.wado_uri import UriService
 from gantry.services.retrieve.dimse.contexts import UNCOMPRESSED
 from gantry.services.retrieve.dimse.destination_limits import DestinationLimits
 from gantry.services.retrieve.dimse.moving import Mover, RetrieveSettings
-from gantry.services.retrieve.dimse.service import Destinations, RetrieveService
+from gantry.services.retrieve.dimse.service import RetrieveService
 from gantry.services.retrieve.dimse.suboperations import SubOperations
 from gantry.services.retrieve.opening import Openings
 from gantry.services.retrieve.pixels.converter import Converter
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.reading import Objects
-from gantry.services.retrieve.unindexed import Describing, Locating
+from gantry.services.retrieve.transfers import Transfers
+from gantry.services.retrieve.unindexed import Describing, Locator
 
 _RETRIEVE = (
     PATIENT_ROOT_MOVE,
@@ -47,6 +54,51 @@ _RETRIEVE = (
     PATIENT_STUDY_ONLY_MOVE,
     PATIENT_STUDY_ONLY_GET,
 )
+_ASKED = Ability(frozenset(UNCOMPRESSED), preferred=UNCOMPRESSED, extended=RETRIEVE_INFORMATION)
+
+
+async def build(context: Context) -> RoleParts:
+    """C-GET, C-MOVE, WADO, and sending at the word of the page. In storage contexts we are SCU: that is how C-GET sends
+    (PS3.4 C.5.3)."""
+    settings, retrieve = context.settings, context.settings.retrieve
+    losses = Losses(context.log, context.clock, context.metrics, "retrieve")
+    reports = DamageReports(context.metrics, partial(_report_loss, losses))
+    locator = Locator(context.answers, context.log, context.clock)
+    converter, pictures = Converter(), _picture_cache(settings)
+    web = WebSettings(settings.http.url, retrieve.metadata_memory, settings.http.stall)
+    mover = build_mover(
+        context.objects,
+        converter,
+        context.clock,
+        RetrieveSettings(retrieve.suboperation_retries + 1, retrieve.window, retrieve.retry_delay),
+        reports,
+        response_timeout=retrieve.response_timeout,
+        read_ahead=(retrieve.read_ahead, retrieve.read_ahead_total),
+        parallel=(retrieve.parallel_destinations, retrieve.parallel_per_destination),
+    )
+    peers, ours = context.peers, settings.dimse.ae_title
+    transfers = Transfers(mover, context.clock, context.metrics)
+    sending = SendService(transfers, locator, peers.destinations, lambda title: peers.destination(title, ours))
+    classes = tuple(StorageClasses(settings.dimse.private_sop_classes))
+    abilities = dict.fromkeys(classes, Ability(scp=False, scu=True)) | dict.fromkeys(_RETRIEVE, _ASKED)
+    service = RetrieveService(abilities, locator, mover, peers.destination, context.clock, context.metrics)
+    handlers = build_web(context.objects, locator, converter, web, reports, pictures)
+    return RoleParts(
+        [service],
+        {**handlers, **sending.handlers()},
+        drain=[transfers.drain],
+        close=[transfers.close, pictures.close, converter.close, losses.close],
+    )
+
+
+def _report_loss(losses: Losses, location: Location, reason: str) -> None:
+    losses.report_soon(DEFAULT_PARTITION, location, Damage.MISSING if reason == MISSING else Damage.DAMAGED)
+
+
+def _picture_cache(settings: Settings) -> PictureCache:
+    """Beside embedded objects; else in a temporary folder."""
+    beside = settings.data / "thumbnails" if settings.objects_url.startswith("file:") else None
+    return PictureCache(settings.retrieve.thumbnails or beside, settings.retrieve.thumbnail_space)
 
 
 def build_web(
@@ -57,7 +109,8 @@ def build_web(
     reports: DamageReports | None = None,
     pictures: PictureCache | None = None,
 ) -> dict[Resource, Handler]:
-    """The DICOMweb half of this role. `index` says where objects are, as in `build`; `pictures` keeps thumbnails."""
+    """The DICOMweb half of this role. `index` says where objects are, as `Locator` does; `pictures` caches
+    thumbnails."""
     finder, objects = InstanceFinder(index), Objects(store, reports)
     found = FrameFinder(objects)
     openings = Openings(objects, converter, found)
@@ -92,18 +145,3 @@ def build_mover(
         per_process=per_process,
     )
     return Mover(sub_operations, clock, settings, DestinationLimits(*parallel))
-
-
-def build(
-    index: Locating,
-    mover: Mover,
-    destinations: Destinations,
-    clock: Clock,
-    storage_sop_classes: Sequence[str],
-    metrics: Metrics,
-) -> list[Service]:
-    """The services of this role. In storage contexts we are SCU: that is how C-GET sends (PS3.4 C.5.3)."""
-    asked = Ability(frozenset(UNCOMPRESSED), preferred=UNCOMPRESSED, extended=RETRIEVE_INFORMATION)
-    sent = Ability(scp=False, scu=True)
-    abilities = dict.fromkeys(storage_sop_classes, sent) | dict.fromkeys(_RETRIEVE, asked)
-    return [RetrieveService(abilities, index, mover, destinations, clock, metrics)]

@@ -27,7 +27,7 @@ from gantry.common.net import Peer
 from gantry.common.ports.index import Location
 from gantry.common.ports.log import Consumer, EventLog, Record
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.commitment.app import build
+from gantry.services.commitment.app import build_services
 from gantry.services.commitment.member import GROUP, TOPIC
 from gantry.services.commitment.n_action import CommitmentService
 from tests.support.facts import reported, requested
@@ -118,7 +118,7 @@ async def running(
     def contact(requester: str, ours: str) -> Peer | None:
         return Peer("127.0.0.1", port, requester, ours) if port else None
 
-    services, worker = await build(
+    services, worker = await build_services(
         objects,
         NoInstances(),  # type: ignore[arg-type]
         counted,  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.errors import EntryRefused
 from gantry.common.events import DeadLetter, decode
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.indexer.app import build
+from gantry.services.indexer.app import build_consumer
 from gantry.services.indexer.rebuild import Rebuild
 from tests.contract.conftest import SEARCH_INDEXES
 from tests.support.entries import entry
@@ -49,7 +49,7 @@ async def test_it_goes_to_the_dead_letters_and_the_others_are_indexed(index: obj
     events = [replace(stored(n), header=header) for n in range(1, 6)]
     events[2] = replace(events[2], sop_instance_uid=IMPOSSIBLE)
     await log.append(*events)
-    loop = build(objects, log, index, clock, metrics, STANDARD)  # type: ignore[arg-type]
+    loop = build_consumer(objects, log, index, clock, metrics, STANDARD)  # type: ignore[arg-type]
     running = asyncio.create_task(loop.run())
     async with asyncio.timeout(60):
         while (await log.lag("indexer")).get("instances", 1):

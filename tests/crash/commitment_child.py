@@ -14,7 +14,7 @@ from gantry.common.config.settings import Commitment
 from gantry.common.net import Peer, Server
 from gantry.common.ports.index import Location
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.commitment.app import build
+from gantry.services.commitment.app import build_services
 from tests.support.network import OpenDoor, Silence
 
 
@@ -31,7 +31,8 @@ async def main(data: Path, report_to: int, keep_after: int) -> None:
         return Peer("127.0.0.1", report_to, requester, ours) if report_to else None
 
     settings = Commitment(in_flight_deadline=0.1, retry_first=0.1, retry_longest=0.2)
-    services, worker = await build(store, NoInstances(), log, contact, SystemClock(), Metrics(), settings, keep_after)
+    parts = store, NoInstances(), log, contact, SystemClock(), Metrics()
+    services, worker = await build_services(*parts, settings, keep_after)
     server = Server(services, OpenDoor(), Silence())
     print(await server.start("127.0.0.1", 0), flush=True)
     await worker.run()

@@ -30,7 +30,7 @@ from gantry.common.net import Peer, Server, connect, scu
 from gantry.common.ports.index import InstanceEntry, Location
 from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.commitment.app import build
+from gantry.services.commitment.app import build_services
 from gantry.services.commitment.checks import Checks
 from gantry.services.commitment.wire import TRANSFER_SYNTAXES, decode_action_information, encode_event_information
 from tests.support.facts import stored
@@ -100,7 +100,7 @@ class Archive:
 
     @asynccontextmanager
     async def running(self, settings: Commitment = QUICK) -> AsyncIterator[None]:
-        services, worker = await build(
+        services, worker = await build_services(
             self.store, self.index, self.log, self.contact, SystemClock(), Metrics(), settings
         )
         server = Server(services, OpenDoor(), Silence())

@@ -22,7 +22,7 @@ from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog, Record
 from gantry.common.runtime.consumer import Delivery, Poison
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.indexer.app import build
+from gantry.services.indexer.app import build_consumer
 from gantry.services.indexer.handlers import Indexer
 from tests.support.facts import stored
 
@@ -118,7 +118,7 @@ async def test_what_can_never_be_applied_is_poison(room: Room, bad: InstanceStor
 
 
 async def test_a_poison_event_stops_nothing_else(room: Room) -> None:
-    loop = build(room.objects, room.log, room.index, SystemClock(), room.metrics, STANDARD)
+    loop = build_consumer(room.objects, room.log, room.index, SystemClock(), room.metrics, STANDARD)
     bad = replace(good(3), header=b"\x10\x00\x20\x00LO\xff\xff")
     await room.log.append(*[good(n) if n != 3 else bad for n in range(1, 11)])
     running = asyncio.ensure_future(loop.run())

@@ -18,7 +18,7 @@ from gantry.common.net.scu import find
 from gantry.common.ports.index import SearchIndex
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.process.association_log import NetworkObserver
-from gantry.services.query.app import build
+from gantry.services.query.app import build_services
 from tests.support.dicom import EXPLICIT, IMPLICIT, from_bytes, to_bytes
 from tests.support.entries import entry
 
@@ -38,7 +38,8 @@ async def index(tmp_path: Path) -> AsyncIterator[SearchIndex]:
 @asynccontextmanager
 async def asking(index: SearchIndex, syntax: str = EXPLICIT, *, strict: bool = False) -> AsyncIterator[Association]:
     metrics = Metrics()
-    server = Server(build(index, "GANTRY", metrics, strict=strict), Everyone(), NetworkObserver(metrics, "query"))
+    services = build_services(index, "GANTRY", metrics, strict=strict)
+    server = Server(services, Everyone(), NetworkObserver(metrics, "query"))
     port = await server.start("127.0.0.1", 0)
     peer = Peer("127.0.0.1", port, "GANTRY", "VIEWER")
     models = (PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND)
@@ -173,7 +174,7 @@ async def test_a_peer_that_does_not_read_holds_the_search_up(index: SearchIndex)
     large = {"StudyDescription": "x" * 10_000}
     await index.apply([entry(n, f"1.9.{n}", f"1.{n}", f"1.{n}.1", **large) for n in range(4000)])
     metrics = Metrics()
-    server = Server(build(index, "GANTRY", metrics), Everyone(), NetworkObserver(metrics, "query"))
+    server = Server(build_services(index, "GANTRY", metrics), Everyone(), NetworkObserver(metrics, "query"))
     peer = Peer("127.0.0.1", await server.start("127.0.0.1", 0), "GANTRY", "VIEWER")
     async with connect(peer, [(STUDY_ROOT_FIND, (EXPLICIT,))]) as slow:
         slow.connection.pause("test")

@@ -1,0 +1,66 @@
+"""What a role is built from, and what it brings: `build(context) -> RoleParts` is the one signature of every
+`app.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Settings
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import ReadIndex, SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:  # the indexer serves neither DIMSE nor HTTP, and need not import them
+    from gantry.common.net import Association, Peer, Service
+    from gantry.common.web.routes import Resource
+    from gantry.common.web.server import Handler
+
+
+class Peers(Protocol):
+    """The AE policy in force, as far as roles ask it."""
+
+    def may_store(self, association: Association) -> bool:
+        """Whether C-STORE is allowed on an association."""
+
+    def destinations(self) -> Sequence[str]:
+        """The AE titles that C-MOVE may send to."""
+
+    def destination(self, ae_title: str, ours: str) -> Peer | None:
+        """Where C-MOVE reaches an AE title, called by our title `ours`; None if it may not send there."""
+
+    def contact(self, ae_title: str, ours: str) -> Peer | None:
+        """Where to call an AE title for a report; None if the policy names no host and port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One process, as its roles see it. `answers` is the index for those who answer others: it refuses while the index
+    is behind what it was given before. `attributes` are those that the settings make searchable."""
+
+    settings: Settings
+    clock: Clock
+    metrics: Metrics
+    objects: BlobStore
+    log: EventLog
+    index: SearchIndex
+    answers: ReadIndex
+    attributes: AttributeTable
+    peers: Peers
+
+
+@dataclass(frozen=True, slots=True)
+class RoleParts:
+    """What a role brings to its process: DIMSE services, HTTP handlers, coroutines that run until they are cancelled
+    (by name), consumer groups, and what to do when the process drains (with its deadline, in seconds) and closes."""
+
+    dimse: Sequence[Service] = ()
+    web: Mapping[Resource, Handler] = field(default_factory=dict)
+    background: Sequence[tuple[str, Coroutine[Any, Any, None]]] = ()
+    groups: Sequence[str] = ()
+    drain: Sequence[Callable[[float], Awaitable[None]]] = ()
+    close: Sequence[Callable[[], Awaitable[None]]] = ()

@@ -1,0 +1,37 @@
+"""Wiring of what runs beside the indexer: sweeper, verification, sealing, and the count of conflicts."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.runtime.losses import Losses
+from gantry.services.context import Context, RoleParts
+from gantry.services.maintenance import sealing
+from gantry.services.maintenance.conflicts import report_aside
+from gantry.services.maintenance.sweeper import Sweeper
+from gantry.services.maintenance.verify import Verifier
+
+
+async def build(context: Context) -> RoleParts:
+    """What the settings of `upkeep` ask for."""
+    upkeep = context.settings.upkeep
+    objects, log, index = context.objects, context.log, context.index
+    clock, metrics = context.clock, context.metrics
+    background: list[tuple[str, Coroutine[Any, Any, None]]] = [("aside", report_aside(index, clock, metrics))]
+    if upkeep.sweep_every:
+        sweeper = Sweeper(objects, log, clock, metrics, upkeep.sweep_grace, upkeep.unfinished_after)
+        background.append(("sweeper", sweeper.run(upkeep.sweep_every, upkeep.sweep_window)))
+    if upkeep.verify_every:
+        losses = Losses(log, clock, metrics, "verify")
+        verifier = Verifier(objects, index, losses, clock, metrics, DEFAULT_PARTITION, rate=upkeep.verify_rate)
+        background.append(("verify", verifier.run(upkeep.verify_every)))
+    if not upkeep.archive:
+        return RoleParts(background=background, groups=[sealing.GROUP])
+    archiver = sealing.build(objects, log, clock, metrics, upkeep.seal_every)
+
+    async def stop(_: float) -> None:
+        archiver.stop()
+
+    return RoleParts(background=[*background, ("archiver", archiver.run())], groups=[sealing.GROUP], drain=[stop])
