@@ -30,8 +30,8 @@ def build(
     stall: float = 60.0,
     public_url: str | None = None,
 ) -> tuple[list[Service], dict[Resource, Handler]]:
-    """What this role serves over DIMSE and over HTTP. Any transfer syntax is taken; a body that comes over HTTP may
-    stand still for `stall` seconds; `public_url` is what its senders call us by, where it is known."""
+    """What this role serves over DIMSE and over HTTP. Any transfer syntax is accepted; an HTTP body may stall for
+    `stall` seconds; `public_url` is the URL by which senders reach this server, if it is known."""
     workers = ThreadPoolExecutor(2, thread_name_prefix="ingest")
     writer = InstanceWriter(store, log, clock, workers, metrics, settings)
     classes = StorageClasses(private_sop_classes)
