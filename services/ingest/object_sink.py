@@ -138,7 +138,7 @@ class ObjectSink:
 
     def head(self, names: tuple[str, str] | None) -> bytes:
         """The bytes before the data set. Called once, when they are needed: `names` are the SOP class and instance UID
-        of the data set, None if they have not arrived by then."""
+        of the data set, None if either has not arrived by then or is invalid."""
         raise NotImplementedError
 
     def check(self, scan: Scan) -> None:

@@ -33,19 +33,19 @@ TRANSFER_SYNTAXES = (
 
 
 def build_page(ohif: Path | None, ae_title: str, port: int) -> dict[Resource, Handler]:
-    """The study list's page, and OHIF where it is installed. `ae_title` and `port` are whom to send images to."""
+    """The page at /, and OHIF if it is installed. `ae_title` and `port` are the address to send images to."""
     return {Resource.PAGE: Page(ohif, ae_title, port)}
 
 
 def build_web(index: ReadIndex, public_url: str | None, changes: Changes | None = None) -> dict[Resource, Handler]:
-    """The DICOMweb half of this role. `public_url` is what clients call us by, where it is known; without `changes`
-    nobody is told of them."""
+    """The DICOMweb half of this role. `public_url` is the URL by which clients reach this server, if known; without
+    `changes` there is no stream of changes."""
     streams = ChangeService(changes).handlers() if changes is not None else {}
     return {**SearchService(index, public_url).handlers(), **streams}
 
 
 def build(index: ReadIndex, ae_title: str, metrics: Metrics, *, strict: bool = False) -> list[Service]:
-    """The services of this role. `ae_title` is whom to retrieve from; `strict` as `FindService` has it."""
+    """The services of this role. `ae_title` is the Retrieve AE Title; `strict` as in `FindService`."""
     asked = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES, extended=FIND_INFORMATION)
     abilities = dict.fromkeys((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), asked)
     return [FindService(abilities, index, ae_title, metrics, strict=strict)]
