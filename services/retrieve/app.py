@@ -57,7 +57,7 @@ def build_web(
     reports: DamageReports | None = None,
     pictures: PictureCache | None = None,
 ) -> dict[Resource, Handler]:
-    """The DICOMweb half of this role. `index` says where objects are, as in `build`; `pictures` keeps thumbnails."""
+    """The DICOMweb half of this role. `index` locates objects, as in `build`; `pictures` caches thumbnails."""
     finder, objects = InstanceFinder(index), Objects(store, reports)
     found = FrameFinder(objects)
     openings = Openings(objects, converter, found)
@@ -81,7 +81,7 @@ def build_mover(
     read_ahead: tuple[int, int] = (32 << 20, 128 << 20),
     parallel: tuple[int, int] = (32, 4),
 ) -> Mover:
-    """What sends to destinations. `read_ahead` is in bytes, per association and per process; `parallel` is how many
+    """The sender to destinations. `read_ahead` is in bytes, per association and per process; `parallel` is how many
     associations to destinations may be open, in all and to one."""
     objects = Objects(store, reports)
     per_association, per_process = read_ahead
@@ -102,7 +102,7 @@ def build(
     storage_sop_classes: Sequence[str],
     metrics: Metrics,
 ) -> list[Service]:
-    """The services of this role. In storage contexts we are SCU: that is how C-GET sends (PS3.4 C.5.3)."""
+    """The services of this role. In storage contexts we are SCU, since C-GET sends in them (PS3.4 C.5.3)."""
     asked = Ability(frozenset(UNCOMPRESSED), preferred=UNCOMPRESSED, extended=RETRIEVE_INFORMATION)
     sent = Ability(scp=False, scu=True)
     abilities = dict.fromkeys(storage_sop_classes, sent) | dict.fromkeys(_RETRIEVE, asked)
