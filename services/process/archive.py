@@ -55,10 +55,10 @@ _WEB_SERVICES = frozenset(service.value for service in WebService)
 
 
 class Interposed(Protocol):
-    """Stands between the network and the services: what a test wants to see or to go wrong (`gantry.testing`)."""
+    """Stands between the network and the services, for tests that observe or inject faults (`gantry.testing`)."""
 
     any_title: bool
-    """Whether unknown AE titles of this machine get in, as with `lab`, which also opens the HTTP port to it."""
+    """Whether unknown AE titles of this machine are admitted, as with `lab`, which also opens the HTTP port to it."""
 
     def admission(self, inner: Admission) -> Admission: ...
 
@@ -84,8 +84,8 @@ class Archive:
         http_socket: socket.socket | None = None,
         interposed: Interposed | None = None,
     ) -> None:
-        """`worker` numbers a process among several that share the DIMSE port; None where there is one. `companion` is
-        the process that has the indexer role in place of this one. Health is told on `http_socket` where one is given.
+        """`worker` numbers a process among several that share the DIMSE port; None if there is only one. `companion` is
+        the process that has the indexer role in place of this one. Health is served on `http_socket` if it is given.
         """
         self.settings = settings
         self.roles = roles
@@ -122,7 +122,7 @@ class Archive:
                 self.health.expect(WebService(role.value), self._why_not_yet)
         components: list[Component] = [self.health, self]
         if companion is not None:
-            components.insert(1, companion)  # it starts while this one does
+            components.insert(1, companion)  # it starts while this process starts
         self.lifecycle = Lifecycle(components, clock, settings.drain)
 
     async def run(self) -> int:
@@ -141,7 +141,7 @@ class Archive:
             fresh={} if companion is None else {companion.name: companion.check},
             sock=http_socket,
             other_metrics=() if companion is None else (companion.metrics,),
-            # The companion's would be added to these, as all of its metrics are.
+            # A companion does not refresh these: its metrics are added to ours, so they would count twice.
             refresh=SystemMetrics(settings, self.metrics).refresh if http_socket is None else lambda: None,
         )
 
@@ -168,7 +168,7 @@ class Archive:
         if services or Role.COMMITMENT in self.roles:
             await self._listen([VerificationService(), *services])
         if Role.COMMITMENT in self.roles and stores.late:
-            # It learns first which transactions there were, so it comes when its stores have come.
+            # It must load the known transactions first, so it starts when its stores are open.
             self.lifecycle.watch(self._commitment_later(stores), "commitment")
 
     async def drain(self) -> None:
@@ -191,10 +191,10 @@ class Archive:
 
     # ---- inside
 
-    # What a role needs is imported where the role is played: a process has the memory of its own roles alone.
+    # The modules of a role are imported where the role is built: a process loads only its own roles.
 
     def _begin_indexing(self, stores: Stores) -> list[str]:
-        """The consumer groups that this process is in then."""
+        """Start the indexer role. Returns the consumer groups that this process joins."""
         from gantry.services.indexer import app as indexer_app
         from gantry.services.indexer.rebuild import Rebuild
         from gantry.services.maintenance import sealing
@@ -208,7 +208,7 @@ class Archive:
         )
         self.lifecycle.watch(self._consumer.run(), "indexer")
         if self._completeness is not None and self.settings.index_url.startswith("sqlite:"):
-            # Of several indexers on one cluster each would build it: there, a person runs `gantry reindex`.
+            # On a cluster each of several indexers would rebuild it: there, an operator runs `gantry reindex`.
             table = searchable(self.settings)
             refill = Refill(
                 self._completeness,
@@ -237,8 +237,8 @@ class Archive:
         return [indexer_app.GROUP, sealing.GROUP]
 
     def _services(self, stores: Stores) -> list[Service]:
-        """The DIMSE services of our roles but commitment. Ingest stands before retrieve: both use the storage abstract
-        syntaxes."""
+        """The DIMSE services of our roles except commitment. Ingest comes before retrieve: both use the storage
+        abstract syntaxes."""
         found: list[Service] = []
         if Role.INGEST in self.roles:
             found += self._ingest(stores)
@@ -291,7 +291,7 @@ class Archive:
         )
 
     def _complete(self, stores: Stores) -> ReadIndex:
-        """The index for those who answer others."""
+        """The index for the roles that answer peers."""
         if self._completeness is None:
             raise RuntimeError("the archive was not started")
         return CompleteIndex(stores.index, self._completeness)
@@ -403,7 +403,7 @@ class Archive:
         return bound
 
     def _may_store(self, association: Association) -> bool:
-        """Asked once per association: a policy that changes holds for the next one."""
+        """Decided once per association: a changed policy applies to the next association."""
         allowed = self._allowed.get(association)
         if allowed is None:
             allowed = self._allowed[association] = self._admission.may_store(
@@ -421,7 +421,7 @@ class Archive:
         self.metrics.config_reloads.labels(outcome).inc()
 
     def _destinations(self) -> list[str]:
-        """Where objects may be sent."""
+        """The AE titles to which objects may be sent."""
         return [title for title, peer in self._policy.current.peers.items() if peer.move_destination]
 
     def _destination(self, title: str, ours: str) -> Peer | None:
@@ -457,7 +457,7 @@ class Archive:
             await self._completeness.check()
 
     def _opened(self, dependency: str) -> Stores:
-        # Not "well": that would be told again for a moment after the start, when nobody has asked the stores yet.
+        # Not reported as healthy: that result would be cached for a moment after the start, before any real check.
         if self._stores is None:
             raise DependencyUnavailable(dependency, "not opened yet")
         return self._stores
