@@ -50,8 +50,8 @@ async def build_services(
     settings: Commitment | None = None,
     snapshot_after: int = SNAPSHOT_AFTER,
 ) -> tuple[list[Service], Member]:
-    """The services of this role, and the member, whose `run` the process keeps running beside them. A snapshot of
-    transactions is written after so many of their events."""
+    """The services of this role, and the member, whose `run` the process runs beside them. A snapshot of transactions
+    is written after `snapshot_after` events."""
     settings = settings or Commitment()
     workers = ThreadPoolExecutor(settings.parallel_checks, thread_name_prefix="commitment")
     ledger = Ledger()

@@ -1,7 +1,7 @@
-"""Whether objects are kept: in the index under the class named, and in the object store with the bytes acknowledged.
+"""Whether objects are safely stored: indexed under the class named, and in the object store with acknowledged bytes.
 
-PS3.4 J.1.2.2: who answers Success takes responsibility. So the bytes are read again and their digest compared, for each
-instance, before it is among the committed. Failure reasons are those of PS3.3 C.14.1.1.
+PS3.4 J.1.2.2: an SCP that answers Success takes responsibility. So the bytes of each instance are read again and their
+digest is compared before the instance is committed. Failure reasons are those of PS3.3 C.14.1.1.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _READ_AGAIN = Delays(first=0.5, longest=30.0)
 
 
 class Checks:
-    """Checks for all transactions of a process; they share what may be read at once."""
+    """Checks for all transactions of a process; they share one limit on parallel reads."""
 
     def __init__(
         self,
@@ -55,8 +55,8 @@ class Checks:
     async def failures(
         self, partition: str, requester: str, references: Sequence[CommitmentReference]
     ) -> list[CommitmentFailure]:
-        """Those references that cannot be committed to the AE title `requester`, with the reason of each, in their
-        order."""
+        """The references that cannot be committed to the AE title `requester`, in their order, with the reason of
+        each."""
         located, unknown = await self._locate(partition, references)
         reasons: dict[CommitmentReference, int] = {}
         for start in range(0, len(references), _PAGE):
@@ -75,8 +75,8 @@ class Checks:
         locations: Sequence[Location],
         unknown: set[str],
     ) -> int:
-        """0 where the instance is kept. A reference names no series: where several instances have the UID, all of them
-        must be."""
+        """The failure reason, 0 if the instance is safely stored. A reference names no series: if several instances
+        have the UID, all of them must be."""
         if not locations:
             return PROCESSING_FAILURE if reference.sop_instance_uid in unknown else NO_SUCH_OBJECT_INSTANCE
         if all(location.sop_class_uid != reference.sop_class_uid for location in locations):
@@ -90,8 +90,8 @@ class Checks:
         return 0
 
     async def _is_aside(self, partition: str, requester: str, location: Location) -> bool:
-        """Whether what the requester sent may be what is kept aside: then it must not delete its own copy, since what
-        is found under that UID is another object. Who sent only what is current is told so."""
+        """Whether a receipt of the requester may be one that is kept aside: then it must not delete its own copy, since
+        another object is found under that UID. False for a requester that sent only the current bytes."""
         receipts = await self._index.receipts(partition, instance_of(location))
         current = location.digest, location.transfer_syntax_uid
         sent = [one for one in receipts if one.sender == requester]
@@ -108,9 +108,9 @@ class Checks:
     async def _locate(
         self, partition: str, references: Sequence[CommitmentReference]
     ) -> tuple[dict[str, list[Location]], set[str]]:
-        """Where the instances are. Waits until the indexers have passed what was on the log when this was called, since
-        what was stored before may be there, up to the deadline. Also the UIDs of which nothing is known even then:
-        the index was away, or the indexers were not so far."""
+        """Where the instances are. Waits, up to the deadline, until the indexers have passed the events that were on
+        the log when this was called, since instances stored earlier may be among them. Also returns the UIDs whose
+        state is still unknown then: the index was unavailable, or the indexers had not caught up."""
         located: dict[str, list[Location]] = {}
         missing = [reference.sop_instance_uid for reference in references]
         end = self._clock.monotonic() + self._settings.in_flight_deadline
@@ -123,7 +123,7 @@ class Checks:
                 passed = await self._log.has_passed(INDEXERS, _INSTANCES, ends)
             except DependencyUnavailable as error:
                 self._logger.warning("event log unavailable", error=error)
-            # Asked after the indexers: what they had passed is in the index.
+            # The index is asked after the indexers: it holds every event that they had passed.
             unanswered = await self._resolve(partition, missing, located)
             missing = [uid for uid in missing if uid not in located]
             left = end - self._clock.monotonic()

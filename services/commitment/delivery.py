@@ -1,4 +1,4 @@
-"""A transaction's report: delivered until its requester has taken it, then a fact on the log, once."""
+"""A transaction's report: sent until its requester has accepted it, then published as an event, once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = get_logger("commitment")
 
 
 async def persist(call: Callable[[], Awaitable[T]], clock: Clock) -> T:
-    """The result of `call`, made again while a store is away."""
+    """The result of `call`, which is repeated while a store is unavailable."""
     attempt = 0
     while True:
         try:
@@ -51,8 +51,8 @@ class Delivery:
         self._delays = Delays(settings.retry_first, settings.retry_longest)
 
     async def deliver(self, request: CommitmentRequested, failures: Failures) -> None:
-        """On associations of our own, until the peer has taken the report, it was given up after too many days, or
-        another process has delivered it. Durable when it returns."""
+        """Deliver on associations that we open, until the peer has accepted the report, it was given up after
+        `give_up` days, or another process has delivered it. The outcome is durable when this returns."""
         if self._ledger.is_reported(request.transaction_uid):
             return
         delivered = await self._try_for_days(request, failures)
@@ -60,13 +60,13 @@ class Delivery:
             await self._publish(request, failures, delivered)
 
     async def deliver_on(self, association: Association, request: CommitmentRequested, failures: Failures) -> None:
-        """Once, on the association of the request. Raises a `PeerError`."""
+        """Deliver once, on the association of the request. Raises a `PeerError`."""
         await self._reports.deliver_on(association, request, failures)
         self._metrics.commitment_reports.labels("delivered").inc()
         await self._publish(request, failures, True)
 
     async def _try_for_days(self, request: CommitmentRequested, failures: Failures) -> bool | None:
-        """False where it took too many days, None where another process was faster."""
+        """True if delivered, False if given up after too many days, None if another process was faster."""
         attempt = 0
         while not self._ledger.is_reported(request.transaction_uid):
             try:

@@ -1,13 +1,13 @@
-"""The active member of the consumer group: of all processes one works, and the others wait.
+"""The active member of the consumer group: one of all processes works, and the others wait.
 
-It does what the process that took a request (`taking`) leaves: it waits for that one where it is here, gives it some
-seconds where it may be elsewhere, and else reports on associations of our own, for days if need be. Should both
-deliver, the requester gets the same report twice.
+It finishes what the process that took a request (`taking`) leaves open: it waits for that process's result if it is
+this one, gives it some seconds if it may be another one, and otherwise reports on associations that it opens, for days
+if need be. If both deliver, the requester gets the same report twice.
 
-It commits no further than the oldest transaction that is still owed a report, so whoever takes the place next gets that
-one and all after it again. A snapshot of what is known is written (`snapshots`) whenever much has come, and what has
-been owed a report since before the last time is appended again: so a start reads a snapshot, what is owed a report, and
-the little that came since, whatever the history.
+It commits no further than the oldest transaction that is still owed a report, so the next active member reads that
+transaction and all later ones again. A snapshot of the transactions is written (`snapshots`) after every so many
+events, and requests that were already owed a report at the last snapshot are appended again: so a start reads a
+snapshot, the requests that are owed a report, and the few events since, however long the history.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _HAND_OVER_SECONDS = 3.0
 _SKEW_US = 300_000_000
 """How far the clocks of the machines that append may differ."""
 SNAPSHOT_AFTER = 1000
-"""Records after which a snapshot is written; one that names many instances counts for more."""
+"""Records after which a snapshot is written; a record that names many instances counts for more."""
 _BYTES_OF_ONE = 16384
 logger = get_logger("commitment")
 
@@ -64,15 +64,15 @@ class Member:
         self._recalled = False
         self._since_us = 0
         self._heard = 0.0
-        """Since the last snapshot."""
+        """Records since the last snapshot, weighted by size."""
         self._begun: dict[str, CommitmentRequested] = {}
         self._held: dict[str, list[Record]] = {}
-        """By transaction, the records that nobody may commit past yet."""
+        """By transaction, the records past which the offset may not be committed yet."""
         self._long_held: set[str] = set()
 
     async def remember(self) -> None:
-        """Learn which transactions there were, before the service answers its first request. Waits for stores that are
-        away."""
+        """Load the known transactions, before the service answers its first request. Waits while stores are
+        unavailable."""
         await persist(self._remember, self._clock)
 
     async def _remember(self) -> None:
@@ -91,8 +91,8 @@ class Member:
         self._ledger.forget_before(now_us)
 
     async def run(self) -> None:
-        """Work until cancelled. What is under way then is taken up again at the next start."""
-        # The tasks end before the place is left: none of them may commit after that.
+        """Work until cancelled. Unfinished transactions are resumed at the next start."""
+        # The tasks end before the consumer leaves its group: none of them may commit after that.
         async with self._log.consumer(GROUP, [TOPIC]) as consumer, asyncio.TaskGroup() as tasks:
             try:
                 await self._consume(consumer, tasks)
@@ -102,7 +102,7 @@ class Member:
     async def _consume(self, consumer: Consumer, tasks: asyncio.TaskGroup) -> None:
         offsets = Offsets()
         records = await persist(consumer.poll, self._clock)
-        # The place is ours now. Whoever held it before may have reported more than we have seen.
+        # This is the active member now. The one before it may have published reports that are not in the ledger yet.
         await self.remember()
         while True:
             offsets.seen(records)
@@ -119,7 +119,7 @@ class Member:
 
     async def _begin(self, record: Record, offsets: Offsets, consumer: Consumer, tasks: asyncio.TaskGroup) -> None:
         event = await self._hear(record)
-        # One that was reported before is owed nothing.
+        # A request that was reported before is not owed a report.
         if event is None or not self._ledger.apply(event) or not isinstance(event, CommitmentRequested):
             return
         offsets.begin(record)
@@ -133,7 +133,7 @@ class Member:
             offsets.finish(record)
 
     async def _write_snapshot(self, offsets: Offsets) -> None:
-        """Write down what is known, and carry forward what was held already when that was done last."""
+        """Write a snapshot, and append again the requests that were already held at the last snapshot."""
         try:
             await self._remember()
             await self._snapshots.write(self._ledger.snapshot(self._since_us))
@@ -158,7 +158,7 @@ class Member:
                 await self._leave_to_others(request)
             await self._delivery.deliver(request, failures)
         except Exception as error:
-            # A fault of ours must not end the other transactions; this one is taken up again at the next start.
+            # A fault here must not end the other transactions; this one is resumed at the next start.
             logger.error("transaction failed", error=error, transaction_uid=uid)
             return
         del self._begun[uid]
@@ -166,19 +166,19 @@ class Member:
         await self._commit(offsets, consumer)
 
     async def _leave_to_others(self, request: CommitmentRequested) -> None:
-        """Another process may be about to report on the requesting association."""
+        """Wait some seconds: another process may be about to report on the requesting association."""
         end = self._clock.monotonic() + _HAND_OVER_SECONDS
         while self._clock.monotonic() < end and not self._ledger.is_reported(request.transaction_uid):
             await self._clock.sleep(0.1)
 
     async def _commit(self, offsets: Offsets, consumer: Consumer) -> None:
-        """Where this fails, the next commit says the same and more."""
+        """Commit what may be committed. A failure is ignored: the next commit covers the same offsets and more."""
         with suppress(DependencyUnavailable):
             await consumer.commit(offsets.committable())
 
 
 async def _event(record: Record) -> Event | None:
-    """The event in a record; one that names very many instances is decoded off the event loop."""
+    """The event in a record, None if undecodable; a large record is decoded off the event loop."""
     try:
         if len(record.payload) > _DECODED_INLINE:
             return await asyncio.to_thread(decode, record.payload)

@@ -1,4 +1,4 @@
-"""N-ACTION (PS3.4 J.3.2): check the request, make it an event, answer. The rest is up to `taking` and `member`."""
+"""N-ACTION (PS3.4 J.3.2): check the request, publish it as an event, answer. `taking` and `member` do the rest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from gantry.services.commitment.wire import ActionInformation, decode_action_inf
 _REQUEST_COMMITMENT = 1
 
 _BYTES_PER_REFERENCE = 256
-"""More than a reference takes in any encoding: item, two UIDs of 64 characters, their headers, delimiters."""
+"""Upper bound for a reference in any encoding: item, two UIDs of 64 characters, their headers, delimiters."""
 
 
 class Refused(GantryError):
@@ -43,7 +43,7 @@ class Refused(GantryError):
 
 
 class CommitmentService:
-    """The network's side of storage commitment."""
+    """The network side of storage commitment."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class CommitmentService:
 
     async def _accept(self, request: Request) -> None:
         check_command(request)
-        # A hundred thousand references take half a second to read: not on the event loop.
+        # A hundred thousand references take half a second to decode: not on the event loop.
         syntax = request.context.transfer_syntax
         asked = await asyncio.to_thread(decode_action_information, request.data, syntax, self._settings.max_references)
         uid = asked.transaction_uid

@@ -1,8 +1,8 @@
-"""N-EVENT-REPORT (PS3.4 J.3.3): on the association of the request while that is open, else on one of our own.
+"""N-EVENT-REPORT (PS3.4 J.3.3): on the association of the request while that is open, else on one that we open.
 
-On our own association we are its requestor and still the service class provider, so the SCP role is proposed for
-ourselves (PS3.7 D.3.3.4: SCP/SCU role selection). A peer that does not answer the proposal gets the report all the
-same: many take it, and one that does not refuses it.
+As the requestor of that association we are still the service class provider, so we propose the SCP role for ourselves
+(PS3.7 D.3.3.4: SCP/SCU role selection). A peer that does not answer the proposal gets the report all the same: many
+accept it, and the others refuse it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ALL_COMMITTED = 1
 FAILURES_EXIST = 2
 
 Contacts = Callable[[str, str], Peer | None]
-"""(AE title of the requester, our AE title) to whom to call; None where nothing is configured."""
+"""(AE title of the requester, our AE title) to the peer to connect to; None if none is configured."""
 
 
 class ReportRefused(PeerError):
@@ -45,14 +45,14 @@ class Reports:
         await self._report(association, request, failures)
 
     async def deliver(self, request: CommitmentRequested, failures: Sequence[CommitmentFailure]) -> None:
-        """Report once, on an association of our own; returns when the peer has taken it. Raises a `PeerError`, after
-        which to try again."""
+        """Report once, on an association that we open; returns when the peer has accepted the report. Raises a
+        `PeerError`, after which the caller may try again."""
         peer = self._contacts(request.calling_ae_title, request.called_ae_title)
         if peer is None:
             raise ConnectionFailed("the policy names no host and port for the requester")
         role = RoleSelection(STORAGE_COMMITMENT, False, True)
         proposed = [(STORAGE_COMMITMENT, TRANSFER_SYNTAXES)]
-        # One association to a peer at a time: many reports may be due when it comes back.
+        # One association to a peer at a time: many reports may be due when the peer is reachable again.
         async with self._calling[peer.called_ae_title], connect(peer, proposed, roles=[role]) as association:
             await self._report(association, request, failures)
 

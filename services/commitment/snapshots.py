@@ -1,10 +1,10 @@
-"""What is known of transactions, kept in the object store, so that nobody has to read the whole log to know it.
+"""Snapshots of the transactions in the object store, so that a start need not read the whole log.
 
     state/commitment/RECEIPT.snap: "GANTRYTXN1\\n" | 64 hexadecimal digits: BLAKE3 over the rest |
         zlib(msgpack([since_us, [UID, …], {UID: reported at}])), a UID being eight bytes of its digest
 
-Each is complete by itself: a snapshot and what the log has from its `since_us` on are everything. So it does not matter
-which one is read, nor who wrote it; without any, the whole log is.
+Each is complete: a snapshot and the log from its `since_us` on hold every transaction. So any snapshot will do, whoever
+wrote it; if there is no snapshot, the whole log is read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def pack(snapshot: Snapshot) -> bytes:
 
 
 def unpack(content: bytes) -> Snapshot:
-    """What they say; raises `Corrupt` where they are not what was packed."""
+    """The snapshot in the bytes; raises `Corrupt` if they are not the bytes that `pack` made."""
     body = content[_HEAD:]
     if not content.startswith(_MAGIC) or blake3(body).hexdigest().encode("ascii") != content[len(_MAGIC) : _HEAD]:
         raise Corrupt("a snapshot of transactions is not what was written")
@@ -52,18 +52,18 @@ class Snapshots:
         self._clock = clock
 
     async def latest(self) -> Snapshot | None:
-        """The newest one that can be read. Raises `DependencyUnavailable`."""
+        """The newest readable snapshot, None if there is none. Raises `DependencyUnavailable`."""
         for key in reversed(await self._keys()):
             try:
                 return await asyncio.to_thread(unpack, await read_whole(self._store, key))
             except NotFound:
-                continue  # somebody wrote newer ones meanwhile
+                continue  # deleted meanwhile, since another process wrote newer snapshots
             except Corrupt as error:
                 logger.error("snapshot of transactions cannot be read", key=key, error=error)
         return None
 
     async def write(self, snapshot: Snapshot) -> None:
-        """Make it durable, and remove old ones. Raises `DependencyUnavailable`."""
+        """Make a snapshot durable, and delete old ones. Raises `DependencyUnavailable`."""
         key = f"{ROOT}{Receipt.at(self._clock.now_us()).id}.snap"
         await self._store.put(key, [await asyncio.to_thread(pack, snapshot)])
         for old in (await self._keys())[:-_KEPT]:

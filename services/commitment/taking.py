@@ -1,5 +1,5 @@
 """The process that took a request: it checks the objects and reports on the requesting association while that is open;
-nobody else can. What it found is there for the active member (`member`), which may be in the same process."""
+no other process can. Its findings serve the active member (`member`), if that is in the same process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = get_logger("commitment")
 
 
 class Taking:
-    """A request on its way: it counts when `accepted` is called, once its event is on the log."""
+    """A request in progress: it counts once `accepted` is called, when its event is on the log."""
 
     def __init__(self) -> None:
         self.request: CommitmentRequested | None = None
@@ -44,8 +44,8 @@ class Takers:
 
     @asynccontextmanager
     async def taking(self, transaction_uid: str, association: Association) -> AsyncIterator[Taking]:
-        """Around making a request an event and answering it. Whoever hears of the event meanwhile waits for what this
-        process finds; the work begins when the block is left, and not at all where nothing was accepted."""
+        """Publish a request and answer it within this context. A member that reads the event meanwhile waits for the
+        findings of this process; the work begins when the block is left, and only if `accepted` was called."""
         while len(self._here) >= _REMEMBERED_HERE:
             del self._here[next(iter(self._here))]
         findings = self._here[transaction_uid] = asyncio.get_running_loop().create_future()
@@ -62,12 +62,13 @@ class Takers:
                 task.add_done_callback(self._tasks.discard)
 
     async def findings(self, transaction_uid: str) -> Failures | None:
-        """What this process found where it took the request: waits for that. None where it did not take it."""
+        """The findings of this process if it took the request; waits for them. None if it did not take the request,
+        or found nothing because its checks failed."""
         here = self._here.get(transaction_uid)
         return await asyncio.shield(here) if here is not None else None
 
     def cancel(self) -> None:
-        """End what is under way; it is taken up again at the next start."""
+        """Cancel the unfinished work; it is resumed at the next start."""
         for task in self._tasks:
             task.cancel()
 

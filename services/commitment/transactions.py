@@ -1,7 +1,7 @@
-"""Which transactions there are, folded from events; and how far a consumer may commit while some are still open. Pure.
+"""The known transactions, folded from events; and how far a consumer may commit while some are still open. Pure.
 
 A transaction is *owed* a report from its `CommitmentRequested` to its `CommitmentReported`. Its UID is remembered for
-longer: PS3.4 J.3.2: a request that uses one again is a duplicate (0131H), whoever sends it.
+longer: a request that uses it again is a duplicate (PS3.4 J.3.2, 0131H), whichever peer sends it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ REMEMBERED_US = 90 * 24 * 3600 * 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is known of transactions: all that events tell that were appended before `since_us`, perhaps more. UIDs are
-    eight bytes of a digest, times microseconds since the epoch; `reported` says when."""
+    """The transactions of all events that were appended before `since_us`, perhaps of later ones too. UIDs are eight
+    bytes of a digest, times microseconds since the epoch; `reported` maps a UID to the time of its report."""
 
     since_us: int
     owed: frozenset[bytes] = frozenset()
@@ -28,9 +28,9 @@ class Snapshot:
 
 
 class Ledger:
-    """Applying an event twice, or a report before its request, changes nothing.
+    """The known transactions. Applying an event twice, or a report before its request, makes no difference.
 
-    It keeps eight bytes of a digest for a UID, and no references: a year of a large site is some 100 MB.
+    The ledger stores eight bytes of a digest for a UID, and no references: a year of a large site is some 100 MB.
     """
 
     def __init__(self) -> None:
@@ -38,14 +38,14 @@ class Ledger:
         self._reported: dict[bytes, int] = {}
 
     def note(self, transaction_uid: str) -> None:
-        """A request with this UID was appended; it has not come back from the log yet."""
+        """A request with this UID was appended, but has not been read from the log yet."""
         uid = _short(transaction_uid)
         if uid not in self._reported:
             self._owed.add(uid)
 
     def apply(self, event: Event) -> bool:
-        """Take in an event of the log. True where it is a request that is owed a report, as far as is known; of several
-        with one UID, one report is owed to all of them together."""
+        """Apply an event of the log. True if it is a request that, as far as is known, is owed a report; requests with
+        the same UID are owed one report together."""
         if isinstance(event, CommitmentReported):
             uid = _short(event.transaction_uid)
             self._reported[uid] = event.reported_at
@@ -65,42 +65,42 @@ class Ledger:
         return _short(transaction_uid) in self._reported
 
     def forget_before(self, now_us: int) -> None:
-        """Forget what was reported too long ago."""
+        """Forget transactions that were reported more than `REMEMBERED_US` before `now_us`."""
         for uid in [uid for uid, at in self._reported.items() if at < now_us - REMEMBERED_US]:
             del self._reported[uid]
 
     def snapshot(self, since_us: int) -> Snapshot:
-        """What is known; the caller has applied all events from before `since_us`."""
+        """A snapshot; the caller has applied all events from before `since_us`."""
         return Snapshot(since_us, frozenset(self._owed), dict(self._reported))
 
     def take_up(self, snapshot: Snapshot) -> None:
-        """Know what a snapshot says, too."""
+        """Add the transactions of a snapshot."""
         self._reported.update(snapshot.reported)
         self._owed = (self._owed | snapshot.owed) - self._reported.keys()
 
 
 class Offsets:
-    """How far a consumer may commit: up to the oldest record that somebody still works on, in each partition."""
+    """How far a consumer may commit: in each partition, up to the oldest record that is still being worked on."""
 
     def __init__(self) -> None:
         self._open: dict[tuple[str, int], dict[int, None]] = {}
         self._seen: dict[tuple[str, int], Record] = {}
 
     def seen(self, records: Iterable[Record]) -> None:
-        """These came, in order of offset."""
+        """These records were read, in order of offset."""
         for record in records:
             self._seen[record.topic, record.partition] = record
 
     def begin(self, record: Record) -> None:
-        """Work on this one begins."""
+        """Work on this record begins."""
         self._open.setdefault((record.topic, record.partition), {})[record.offset] = None
 
     def finish(self, record: Record) -> None:
-        """Work on this one is done, durably."""
+        """Work on this record is done, durably."""
         self._open.get((record.topic, record.partition), {}).pop(record.offset, None)
 
     def committable(self) -> list[Record]:
-        """For each partition, a record up to which everything is done."""
+        """For each partition, the record up to which all work is done."""
         records = []
         for place, last in self._seen.items():
             still_open = self._open.get(place)

@@ -1,7 +1,7 @@
 """Action Information and Event Information of storage commitment (PS3.4 tables J.3-1 and J.3-2) as bytes.
 
-A request may name a hundred thousand instances, so this reads and writes the few elements there are by itself; pydicom
-is its oracle in the tests. Presentation contexts are Implicit or Explicit VR Little Endian.
+A request may name a hundred thousand instances, so this module reads and writes the few elements itself; pydicom is its
+oracle in the tests. Presentation contexts are Implicit or Explicit VR Little Endian.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class InvalidRequest(GantryError):
 
 @dataclass(frozen=True, slots=True)
 class ActionInformation:
-    """What a request names, each instance once, in the order given."""
+    """The references of a request, each instance once, in the order given."""
 
     transaction_uid: str
     references: tuple[CommitmentReference, ...]
@@ -85,7 +85,7 @@ def encode_event_information(
     failed: Sequence[CommitmentFailure],
     transfer_syntax_uid: str,
 ) -> bytes:
-    """Write a report; the sequences are there where they are not empty (type 1C)."""
+    """Write a report; empty sequences are left out (type 1C)."""
     write = writer_for(encoding_of(transfer_syntax_uid))
     explicit = encoding_of(transfer_syntax_uid).explicit
     parts = [
@@ -136,7 +136,7 @@ def _references(data: bytes, start: int, end: int, syntax: Syntax) -> Iterator[C
 
 
 def _elements(data: bytes, pos: int, end: int, syntax: Syntax, depth: int = 0) -> Iterator[tuple[int, int, int, int]]:
-    """Tag, where it begins, and where its value begins and ends, of everything at one level; delimiters left out."""
+    """Tag, offset, and where the value begins and ends, of each element at one level, without delimiters."""
     while pos < end:
         read = read_element(data, pos, end, syntax)
         if read is None:
@@ -155,7 +155,7 @@ def _elements(data: bytes, pos: int, end: int, syntax: Syntax, depth: int = 0) -
 
 
 def _end_of_undefined(data: bytes, pos: int, end: int, syntax: Syntax, depth: int) -> int:
-    """Behind the delimiter that closes what begins at `pos`."""
+    """The offset after the delimiter that closes the value that begins at `pos`."""
     if depth > _MAX_DEPTH:
         raise NotUnderstood("sequences are nested too deep")
     while pos < end:

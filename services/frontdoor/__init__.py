@@ -1,6 +1,6 @@
 """The front door: one address for all roles, each of them scaled by itself.
 
-What belongs here: reading the A-ASSOCIATE-RQ of a connection, telling from its abstract syntaxes and roles who can
-serve it, and passing bytes on from then on, both ways and unread. What does not: policy. Whom the archive admits, and
-for what, is judged by the service, which hears of the real peer through the PROXY protocol. The door has no stores.
+It reads the A-ASSOCIATE-RQ of a connection, decides from its abstract syntaxes and roles which processes can serve it,
+and then forwards bytes in both directions, unread. It has no policy: the service decides on admission and permissions,
+and learns the real peer from the PROXY protocol. The door has no stores.
 """

@@ -1,4 +1,4 @@
-"""Wiring of the door: its port, its health, and the look-out for backends."""
+"""Wiring of the door: its port, its health, and the discovery of backends."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class FrontDoor:
             await self._look()
 
     async def _look(self) -> None:
-        """Resolve every name, and see whether each backend takes connections."""
+        """Resolve every name, and check whether each backend accepts connections."""
         both = ((self._backends, self._named), (self._web_backends, self._named_web))
         await asyncio.gather(*(self._resolve(*one, pool) for one in both for pool in one[1]))
         await asyncio.gather(*map(self._try, self._backends.all()))
@@ -138,7 +138,7 @@ class FrontDoor:
             host, _, port = backend.rpartition(":")
             addresses = await self._addresses(host.strip("[]"), int(port))
             if addresses is None:
-                return  # what was known holds until the name can be resolved again
+                return  # the last known addresses stay until the name can be resolved again
             found += addresses
         backends.update(pool, dict.fromkeys(found))
 
@@ -152,7 +152,7 @@ class FrontDoor:
         return [(str(info[4][0]), port) for info in infos]
 
     async def _try(self, backend: Backend) -> None:
-        """A connection of our own: the header says so, and the service makes nothing of it."""
+        """Connect once. The PROXY header marks the connection as the door's own, so the service ignores it."""
         try:
             sock = await connected(backend.address, self.settings.door.connect_timeout)
         except (OSError, TimeoutError) as error:
@@ -168,7 +168,7 @@ class FrontDoor:
         self._backends.connected(backend)
 
     async def _check(self, pool: Pool) -> None:
-        """Readiness: somebody of the pool takes connections."""
+        """Readiness: at least one backend of the pool accepts connections. Raises `ConnectionFailed`."""
         if not any(backend.connects for backend in self._backends.of(pool)):
             raise ConnectionFailed(f"no backend of {', '.join(self._named[pool])} can be reached")
 

@@ -1,4 +1,4 @@
-"""The processes behind the door: their addresses, how busy they are, whom to try first. Pure: time is given."""
+"""The processes behind the door: their addresses, their load, and which to try first. Pure: time is an argument."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ class Backend:
 
     @property
     def name(self) -> str:
-        """For people and logs."""
+        """The address as text, for logs."""
         host, port = self.address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @dataclass(slots=True)
 class Backends:
-    """All backends of a door. Seconds of `leave_alone` pass before one that failed is chosen again, if others can."""
+    """All backends of a door. A failed backend is not preferred again for `leave_alone` seconds."""
 
     leave_alone: float
     _pools: dict[Pool, dict[Address, Backend]] = field(default_factory=dict)
 
     def update(self, pool: Pool, addresses: Iterable[Address]) -> None:
-        """A pool has these addresses now. Those it had before keep their counts."""
+        """Set the addresses of a pool. Backends that it had before retain their counts."""
         known = self._pools.get(pool, {})
         self._pools[pool] = {address: known.get(address) or Backend(pool, address) for address in addresses}
 
     def all(self) -> list[Backend]:
-        """Every one."""
+        """All backends of all pools."""
         return [backend for pool in self._pools.values() for backend in pool.values()]
 
     def of(self, pool: Pool) -> list[Backend]:
-        """Those of a pool."""
+        """The backends of a pool."""
         return list(self._pools.get(pool, {}).values())
 
     def candidates(self, pools: Iterable[Pool], now: float) -> list[Backend]:
-        """Whom to try, in this order: those with the fewest open associations first, among equals the one that has
-        waited longest; at the end those that failed of late, for the case that no other can."""
+        """The backends in the order in which to try them: fewest open associations first, among equals the one that was
+        chosen longest ago; those that failed recently last, in case no other can be reached."""
         found = [backend for pool in pools for backend in self.of(pool)]
         return sorted(found, key=lambda b: (now < b.left_alone_until, b.open, b.last_chosen))
 
     def failed(self, backend: Backend, now: float) -> None:
-        """It could not be reached."""
+        """Record that the backend could not be reached."""
         backend.connects = False
         backend.left_alone_until = now + self.leave_alone
 
     def connected(self, backend: Backend) -> None:
-        """It could."""
+        """Record that the backend was reached."""
         backend.connects = True
         backend.left_alone_until = 0.0

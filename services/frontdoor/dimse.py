@@ -58,7 +58,7 @@ class _Waiting:
 
 
 class DimseDoor:
-    """Takes connections and passes them to backends."""
+    """Accepts connections and passes them to backends."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class DimseDoor:
         self._logger = get_logger("door")
 
     def take(self, sock: socket.socket, origin: Origin, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
-        """A connection has come; `tls` gives the context that is in force, where it speaks TLS."""
+        """Serve an accepted connection; `tls`, if given, returns the TLS context in force."""
         context = tls() if tls is not None else self._tls
         task = asyncio.get_running_loop().create_task(self._serve(sock, origin, context))
         self._tasks.add(task)
@@ -94,7 +94,8 @@ class DimseDoor:
         task.add_done_callback(self._ended)
 
     def _wait(self, task: asyncio.Task[None], address: str) -> None:
-        """A connection has no association: it counts for nothing, but is a file, and gives way where there are many."""
+        """A connection without an association: not counted as one, but it holds a descriptor, and is closed if there
+        are too many."""
         self._waiting[task] = waiting = _Waiting(self, task, address)
         self._unassociated.enter(waiting, address)
 
@@ -123,7 +124,7 @@ class DimseDoor:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """End what is left."""
+        """End the remaining connections."""
         for pump in list(self._pumps):
             pump.cut("the door is shutting down")
         await end_tasks(*self._tasks)
@@ -138,7 +139,7 @@ class DimseDoor:
             why = await self._open(wire, opening)
             request = opening.request
             if request is None:
-                if opening.has_begun or not origin.local:  # a proxy that looks whether we are here is no news
+                if opening.has_begun or not origin.local:  # a proxy's health check is not logged
                     self.failed(origin.address, why)
             elif await self._is_passed_on(wire, opening, request, replace(origin, tls=origin.tls or wire.is_tls)):
                 return
@@ -146,7 +147,7 @@ class DimseDoor:
         except OSError:
             self.failed(origin.address, "the connection was lost")
         except Exception as error:
-            # A bug of ours must cost this connection only.
+            # A bug here must end only this connection.
             self._logger.error("connection failed", error=error)
         finally:
             if wire is None:
@@ -155,7 +156,7 @@ class DimseDoor:
                 wire.close()
 
     async def _open(self, wire: RawConnection, opening: FirstPdu) -> str:
-        """Read until there is a request, or reason to end; why there is none. PS3.8 9.1.5: ARTIM runs meanwhile."""
+        """Read until there is a request or a reason to end, which is returned. PS3.8 9.1.5: ARTIM runs meanwhile."""
         try:
             async with asyncio.timeout(self._limits.artim):
                 if wire.is_tls:
@@ -172,7 +173,7 @@ class DimseDoor:
         return opening.why
 
     async def _finish(self, wire: RawConnection, opening: FirstPdu) -> None:
-        """Say what is to be said, and wait for the peer to close (PS3.8 table 9-10, Sta13), no longer than ARTIM."""
+        """Send the remaining output, and wait for the peer to close (PS3.8 table 9-10, Sta13), no longer than ARTIM."""
         output = opening.take_output()
         if not output:
             return
@@ -185,7 +186,7 @@ class DimseDoor:
     async def _is_passed_on(
         self, wire: RawConnection, opening: FirstPdu, request: AssociateRequest, origin: Origin
     ) -> bool:
-        """Whether a backend has taken the association, which is over then; if not, it is rejected."""
+        """Whether a backend served the association, which has ended when this returns; if not, it is rejected."""
         limits = self._limits
         sets = choices(request, self._storage, self._pools)
         if (
@@ -235,8 +236,8 @@ class DimseDoor:
     # ---- its backend
 
     async def _connect(self, sets: Sequence[frozenset[Pool]], origin: Origin) -> tuple[Backend, RawConnection] | None:
-        """The first backend that can be reached, and has been told who comes; None after all of them, or when the
-        deadline has passed."""
+        """The first reachable backend, once the PROXY header is sent; None if none can be reached, or the deadline has
+        passed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.connect_deadline):
                 for pools in sets:
@@ -247,7 +248,7 @@ class DimseDoor:
         return None
 
     async def _reach(self, backend: Backend, origin: Origin) -> RawConnection | None:
-        # Counted before it is reached: of many that come at once, not all go to the same.
+        # Counted before it is reached, so that of many simultaneous associations not all go to one backend.
         backend.open += 1
         backend.last_chosen = self._clock.monotonic()
         wire: RawConnection | None = None
@@ -274,7 +275,7 @@ class DimseDoor:
         backend: Backend,
         back: RawConnection,
     ) -> None:
-        """Pass bytes on until the association has ended."""
+        """Forward bytes until the association has ended."""
         metrics, started = self._metrics, self._clock.monotonic()
         metrics.door_associations.labels(backend.pool).inc()
         metrics.door_open.labels(backend.pool).inc()

@@ -1,6 +1,6 @@
-"""The first PDU of a connection, until it is whole: PS3.8 table 9-10, Sta2, with the machine that the services use.
+"""The first PDU of a connection, until it is whole: PS3.8 table 9-10, Sta2, with the state machine of the services.
 
-What no A-ASSOCIATE-RQ begins with is answered as a service answers it; a request keeps the bytes it came in.
+Bytes that cannot begin an A-ASSOCIATE-RQ are answered as a service answers them; a request retains its bytes.
 """
 
 from __future__ import annotations
@@ -9,27 +9,27 @@ from gantry.common.ul import AssociateReject, AssociateRequest, PduLimits, Reque
 from gantry.common.ul.upper_layer import WORKSPACE
 
 _workspace = memoryview(bytearray(WORKSPACE))
-"""Shared by all openings: bytes leave it before the next are fed."""
+"""Shared by all openings: its bytes are consumed before the next are fed."""
 
 
 class FirstPdu:
-    """Feed it until there is a `request` or it `is_over`; `take_output` is to be sent after every call."""
+    """Feed it until there is a `request` or it `is_over`; send `take_output` after every call."""
 
     def __init__(self, limits: PduLimits) -> None:
         self._ul = UpperLayer(requestor=False, limits=limits, workspace=_workspace)
         self._ul.connected()
         self.raw = b""
-        """Everything that came: the request, and what its sender may have put behind it."""
+        """All bytes received: the request, and bytes that its sender may have sent after it."""
         self.request: AssociateRequest | None = None
 
     @property
     def is_over(self) -> bool:
-        """Whether what came cannot become an association any more: send the output, and close."""
+        """Whether no association can result any more: send the output, and close."""
         return self.request is None and self._ul.state is not State.STA2
 
     @property
     def why(self) -> str:
-        """Why it is over; empty where there is a request."""
+        """Why there is no association; "" if there is a request."""
         if self.request is not None:
             return ""
         begins = f"{self.raw[0]:#04x}" if self.raw else "nothing"
@@ -37,21 +37,21 @@ class FirstPdu:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a part of a PDU is here."""
+        """Whether any byte has been received."""
         return bool(self.raw)
 
     def feed(self, data: bytes) -> None:
-        """More bytes. Never raises for what they are."""
-        self.raw += data  # bounded: the machine refuses what is longer than its limit
+        """Add received bytes. Never raises, whatever they contain."""
+        self.raw += data  # bounded: the state machine refuses PDUs longer than its limit
         for indication in self._ul.feed(data):
             if isinstance(indication, Requested):
                 self.request = indication.request
 
     def reject(self, reject: AssociateReject) -> None:
-        """A-ASSOCIATE-RJ for the request."""
+        """Answer the request with A-ASSOCIATE-RJ."""
         self.request = None
         self._ul.reject(reject)
 
     def take_output(self) -> bytes:
-        """What is to be sent now."""
+        """The bytes to send now."""
         return self._ul.take_output()

@@ -1,7 +1,7 @@
 """Bytes from one connection to another, both ways, until both have ended.
 
-Back-pressure: a side is read from only while the other takes what came. An end is passed on as it came: a half close as
-a half close, a reset as a reset, so that neither side takes a cut for a good end.
+Back-pressure: one side is read only while the other accepts its bytes. An end is forwarded as it is: a half close as a
+half close, a reset as a reset, so that neither side mistakes a broken connection for an orderly end.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from gantry.services.frontdoor.wire import RawConnection
 
 _CHUNK = 1 << 18
 _workspace = memoryview(bytearray(_CHUNK))
-"""Shared by all pumps of the process: what the other side does not take at once is copied out of it."""
+"""Shared by all pumps of the process: bytes that the other side does not accept at once are copied out of it."""
 
 
 class Pump:
-    """Two directions. `ended` is set when both sides have been given back."""
+    """Two directions. `ended` is set when both sides have been closed."""
 
     def __init__(self, front: RawConnection, back: RawConnection, half_closed: float) -> None:
-        """`half_closed` seconds after one side has ended the other must have."""
+        """After one side has ended, the other must end within `half_closed` seconds."""
         self._loop = asyncio.get_running_loop()
         self._wires = (front, back)
         self._half_closed = half_closed
@@ -30,7 +30,7 @@ class Pump:
         self.outcome = ""
 
     def start(self, first: bytes = b"") -> None:
-        """Begin, with bytes that the front has sent already."""
+        """Begin; `first` holds bytes that the front has sent already."""
         self.inwards.start(first)
         self.outwards.start(b"")
 
@@ -41,7 +41,7 @@ class Pump:
         self._close(outcome, reset=True)
 
     def flow_ended(self) -> None:
-        """One direction has passed on its end."""
+        """One direction has forwarded its end."""
         if self.inwards.is_over and self.outwards.is_over:
             self._close("ended", reset=False)
         elif self._timer is None and not self.ended.is_set():
@@ -104,7 +104,7 @@ class _Flow:
             self._loop.call_soon(self._on_readable)
 
     def _fill(self) -> int:
-        """What is there, as far as the workspace goes: of TLS many records, which then go out in one call."""
+        """Read available bytes into the workspace: several TLS records, which are then sent in one call."""
         filled = 0
         while filled < _CHUNK:
             try:

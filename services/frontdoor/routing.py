@@ -1,7 +1,7 @@
-"""Who can serve an association, told from what its requestor proposes. Pure.
+"""Which pools can serve an association, by the contexts that its requestor proposes. Pure.
 
-One role's pool takes what proposes that role alone; the mixed pool plays all roles and takes the rest: modalities store
-and ask for commitment on one association, workstations propose everything at once.
+An association that needs one role goes to that role's pool; the mixed pool has all roles and takes the rest: modalities
+store and ask for commitment on one association, workstations propose everything at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gantry.common.ul import AssociateRequest, RoleSelection
 
 
 class Pool(StrEnum):
-    """Processes that serve the same."""
+    """Processes with the same roles."""
 
     INGEST = "ingest"
     QUERY = "query"
@@ -49,8 +49,8 @@ _POOLS = {
 
 
 def needed(request: AssociateRequest, storage: Container[str]) -> frozenset[Pool]:
-    """The roles that an association may make use of. Empty where any process will do: verification alone, or nothing
-    that any of us serves."""
+    """The roles that an association may use. Empty if any process will do: verification only, or no context that is
+    served here."""
     roles = {role.sop_class_uid: role for role in request.roles}
     found: set[Pool] = set()
     for context in request.contexts:
@@ -70,8 +70,8 @@ def _of_storage(role: RoleSelection | None) -> set[Pool]:
 
 
 def choices(request: AssociateRequest, storage: Container[str], pools: Collection[Pool]) -> list[frozenset[Pool]]:
-    """Sets of pools, the best first, of those there are; within a set one is as good as another. Empty where the
-    association mixes roles and nobody plays them all."""
+    """Sets of existing pools, the best first; the pools of a set are equally good. Empty if the association needs
+    several roles and there is no mixed pool."""
     wanted = needed(request, storage)
     if not wanted:
         return [frozenset(pools)] if pools else []

@@ -1,7 +1,7 @@
-"""DICOMweb through the door: to a process of the role that the path is of, streaming both ways.
+"""DICOMweb through the door: to a process of the role that serves the path, streaming both ways.
 
-The door asks for a token as a service does, before it passes anything on; a service is told who asks by
-X-Forwarded-For, and believes it from addresses in its `http.proxy_from`.
+The door asks for a token as a service does, before it forwards anything; it names the caller to the service by
+X-Forwarded-For, which the service trusts from addresses in its `http.proxy_from`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gantry.services.frontdoor.routing import Pool
 logger = get_logger("door")
 
 _POOLS = {WebRole.INGEST: Pool.INGEST, WebRole.QUERY: Pool.QUERY, WebRole.RETRIEVE: Pool.RETRIEVE}
-# RFC 9110 7.6.1: of one connection only. What a service says of CORS is the door's to say.
+# RFC 9110 7.6.1: headers of one connection only. CORS headers are set by the door, not by the service.
 _HOP_BY_HOP = frozenset(
     (
         *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
@@ -35,14 +35,14 @@ _HOP_BY_HOP = frozenset(
 )
 _CHUNK = 1 << 18
 _OF_ONE_PROCESS = (Resource.TRANSFER, Resource.CANCEL_TRANSFER)
-"""What the process knows that was asked for it first, and no other."""
+"""Resources that only the process that created them knows."""
 
 
 class Forwarder:
-    """Passes requests on. Its backends are those that the look-out knows."""
+    """Forwards requests to the backends that were discovered."""
 
     def __init__(self, backends: Backends, clock: Clock, connect_timeout: float, stall: float) -> None:
-        """Times in seconds; `stall` is how long a body may stand still."""
+        """Times in seconds; `stall` is how long a body may stall."""
         self._backends = backends
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=stall)
@@ -50,17 +50,17 @@ class Forwarder:
         self._session: aiohttp.ClientSession | None = None
 
     def handlers(self) -> dict[Resource, Handler]:
-        """Every resource."""
+        """The handlers for the HTTP server: every resource is forwarded."""
         return dict.fromkeys(Resource, self.forward)
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
 
     async def forward(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Try one process after the other, until one takes the request. Raises `HttpProblem` 502, 503."""
+        """Try one process after the other, until one accepts the request. Raises `HttpProblem` 502, 503."""
         if match.resource in _OF_ONE_PROCESS:
             return await self._find(request, match)
         pool = _POOLS[match.resource.service]
@@ -77,7 +77,7 @@ class Forwarder:
         raise HttpProblem(503, f"no {pool} service can be reached", {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
     async def _find(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Ask all processes for what one of them remembers; 404 where none does, 503 where one could not be asked."""
+        """Ask all processes for a resource that one of them has; 404 if none has it, 503 if one could not be asked."""
         pool, absent, unasked = _POOLS[match.resource.service], None, False
         for backend in self._backends.candidates([pool], self._clock.monotonic()):
             try:
@@ -113,7 +113,7 @@ class Forwarder:
     async def _answer(
         self, request: web.BaseRequest, response: aiohttp.ClientResponse, backend: Backend, *, endless: bool
     ) -> web.StreamResponse:
-        """Pass an answer on. One that is `endless` ends when the door drains: the client comes again, elsewhere."""
+        """Forward an answer. An `endless` one ends when the door drains: the client then reconnects elsewhere."""
         backend.open += 1
         ending = asyncio.ensure_future(request[ENDING].wait()) if endless else None
         if ending is not None:
@@ -127,7 +127,7 @@ class Forwarder:
         except (aiohttp.ClientError, TimeoutError) as error:
             if ending is not None and request[ENDING].is_set():
                 return await out.end()
-            # What has gone out cannot be taken back: the client must see that it is not the whole.
+            # Part of the answer has been sent: cutting the connection shows the client that it is incomplete.
             logger.warning("backend broke off", pool=backend.pool, backend=backend.name, error=type(error).__name__)
             out.cut()
             raise ConnectionResetError("backend broke off") from error
@@ -147,6 +147,6 @@ def _answered(headers: Mapping[str, str]) -> CIMultiDict[str]:
 
 
 async def _body(request: web.BaseRequest) -> AsyncIterator[bytes]:
-    """As it comes; the service judges it."""
+    """The body as it arrives; the service validates it."""
     async for chunk in request.content.iter_any():
         yield chunk

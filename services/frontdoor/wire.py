@@ -12,12 +12,12 @@ from gantry.common.net.sockets import tune
 
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
 _scratch = memoryview(bytearray(65536))
-"""Shared by all wires of the process: one that waits holds no memory."""
+"""Shared by all connections of the process: a waiting connection holds no memory."""
 
 
 class RawConnection:
-    """`recv_into` and `send` raise `BlockingIOError` where the caller has to wait, another `OSError` where the
-    connection is lost."""
+    """`recv_into` and `send` raise `BlockingIOError` if the caller has to wait, another `OSError` if the connection is
+    lost."""
 
     def __init__(self, sock: socket.socket, *, tls: ssl.SSLContext | None = None) -> None:
         tune(sock)
@@ -44,27 +44,27 @@ class RawConnection:
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise BlockingIOError from None
         except ssl.SSLEOFError:
-            return 0  # peers close without TLS's good-bye; PS3.8 has its own
+            return 0  # peers close without close_notify; PS3.8 has its own release
         if _QUICKACK is not None:
-            # Senders that leave Nagle's algorithm on wait for our ACK with the tail of every object.
+            # Senders with Nagle's algorithm wait for our ACK before they send the tail of every object.
             with suppress(OSError):
                 self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         return count
 
     @property
     def pending(self) -> bool:
-        """Whether bytes wait in TLS's buffer, of which the kernel knows nothing."""
+        """Whether bytes wait in the TLS buffer, which the kernel does not see."""
         return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
 
     def send(self, view: memoryview | bytes) -> int:
-        """Bytes taken."""
+        """Returns the number of bytes sent."""
         try:
             return self._sock.send(view)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise BlockingIOError from None
 
     async def send_all(self, data: bytes) -> None:
-        """Send a little. Raises `OSError`."""
+        """Send all of a short message. Raises `OSError`."""
         view = memoryview(data)
         while view:
             try:
@@ -73,7 +73,7 @@ class RawConnection:
                 await ready(self.fd, to_write=True)
 
     async def receive(self) -> bytes:
-        """Some bytes, empty at the end. Raises `OSError`."""
+        """The next bytes, empty at the end. Raises `OSError`."""
         while True:
             try:
                 return bytes(_scratch[: self.recv_into(_scratch)])
@@ -81,16 +81,16 @@ class RawConnection:
                 await ready(self.fd)
 
     def shut(self) -> None:
-        """Nothing more will be sent. What comes is still received, but over TLS, where an end is one of both sides."""
+        """Send nothing more. Bytes are still received, except over TLS, where an end closes both directions."""
         with suppress(OSError, ValueError):
             if isinstance(self._sock, ssl.SSLSocket):
-                self._sock.unwrap()  # sends close_notify; the answer is not waited for
+                self._sock.unwrap()  # sends close_notify without waiting for the answer
         with suppress(OSError):
-            # Not SSLSocket's own, which forgets that what still comes is encrypted.
+            # Not SSLSocket's own method, after which received bytes would not be decrypted.
             socket.socket.shutdown(self._sock, socket.SHUT_WR)
 
     def close(self, *, reset: bool = False) -> None:
-        """Give the socket back; with `reset` the peer sees that the end was not a good one."""
+        """Close the socket; with `reset` the peer sees an abortive end."""
         if reset:
             reset_socket(self._sock)
         else:
@@ -98,7 +98,7 @@ class RawConnection:
 
 
 async def ready(fd: int, *, to_write: bool = False) -> None:
-    """Return when a socket can be read from, or written to."""
+    """Return when a socket is readable, or writable if `to_write`."""
     loop = asyncio.get_running_loop()
     waiter = loop.create_future()
     add, remove = (loop.add_writer, loop.remove_writer) if to_write else (loop.add_reader, loop.remove_reader)

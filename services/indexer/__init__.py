@@ -1,5 +1,5 @@
 """From stored instances to what can be searched.
 
-`entries` says what an object means to the index (pure), `handlers` has the effects: batch, apply, tell of conflicts;
-`app` wires.
+`entries` makes index entries from events (pure); `handlers` has the effects: apply a batch, repair lost objects
+(`healing`), publish conflicts; `rebuild` fills a new index; `app` wires.
 """

@@ -19,7 +19,7 @@ __all__ = ["GROUP", "ConsumerLoop", "build", "build_consumer"]
 
 GROUP = INDEXERS
 _LINGER = 0.1
-"""Seconds. An object is searchable that much later under load, and ingest has the processor meanwhile."""
+"""Seconds. Under load an object becomes searchable that much later, and ingest has the processor meanwhile."""
 
 
 async def build(context: Context) -> RoleParts:
@@ -46,7 +46,7 @@ def build_consumer(
     attributes: AttributeTable,
     limits: ConsumerLimits | None = None,
 ) -> ConsumerLoop:
-    """The consumer of this role, which takes `attributes` from headers; the process runs its `run` until `stop`."""
+    """The consumer of this role, which indexes `attributes` of each header; the process runs its `run` until `stop`."""
     handler = Indexer(objects, log, index, clock, metrics, attributes)
     topics = [TOPICS[InstanceStored].name]
     return ConsumerLoop(log, GROUP, topics, handler, clock, metrics, limits or ConsumerLimits(linger=_LINGER))

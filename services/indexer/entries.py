@@ -1,4 +1,4 @@
-"""What an object means to the index (pure): an event and its header become an entry."""
+"""Index entries (pure): an event and its header become an entry."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from gantry.common.events import InstanceConflictFound, InstanceStored, Namesake
 from gantry.common.ports.index import Applied, InstanceEntry
 
 MAX_HEAD = 4 << 20
-"""Bytes of a data set read for the index where the event does not carry the header. What an index holds stands in the
-low groups; a value beyond this is not found by it."""
+"""Bytes of a data set that are read for the index if the event does not carry the header. Indexed attributes are in the
+low groups; values beyond this limit are not indexed."""
 
 
 def head_length(event: InstanceStored) -> int:
-    """How many bytes of the stored data set are needed where the event carries no header. Deflated bytes are hardly
-    ever more than what they become (RFC 1951 3.2.4: five more for each 64 KiB)."""
+    """How many bytes of the stored data set are needed if the event carries no header. Deflated data is hardly ever
+    longer than the inflated data (RFC 1951 3.2.4: five bytes more for each 64 KiB)."""
     return min(event.data_set_length, min(event.header_length, MAX_HEAD) + 4096)
 
 
 def entry_of(event: InstanceStored, head: bytes | None = None, attributes: AttributeTable = STANDARD) -> InstanceEntry:
-    """The entry of an event, with `attributes`; `head` are the first `head_length` bytes of the data set where it
+    """The entry of an event, with `attributes`; `head` is the first `head_length` bytes of the data set if the event
     carries no header.
 
-    Raises `NotUnderstood` where the header cannot be read.
+    Raises `NotUnderstood` if the header cannot be read.
     """
     header, partial = event.header, False
     if header is None:
@@ -58,7 +58,7 @@ def _header_of(event: InstanceStored, head: bytes) -> tuple[bytes, bool]:
 
 
 def conflict_of(event: InstanceStored, applied: Applied, found_at: int) -> InstanceConflictFound | None:
-    """The conflict that applying an event showed, if it did."""
+    """The conflict that applying the event revealed, or None."""
     if not applied.aside_receipt:
         return None
     return InstanceConflictFound(
@@ -76,7 +76,7 @@ def conflict_of(event: InstanceStored, applied: Applied, found_at: int) -> Insta
 
 
 def namesake_of(event: InstanceStored, applied: Applied, found_at: int) -> NamesakeFound | None:
-    """The other instance of the same SOP Instance UID that applying an event showed, if it did."""
+    """The namesake that applying the event revealed (another instance with the same SOP Instance UID), or None."""
     other = applied.namesake
     if other is None:
         return None

@@ -1,7 +1,7 @@
 """The order of effects for a batch of events: apply them to the index, repair lost objects, publish conflicts, return.
 
-Only then does the consumer loop commit the offset. After a crash all of it happens again: applying an entry twice
-changes nothing, and a conflict that is published twice is the same conflict.
+Only then does the consumer loop commit the offset. After a crash the whole batch is processed again: applying an entry
+twice changes nothing, and a conflict that is published twice is the same conflict.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Indexer:
         metrics: Metrics,
         attributes: AttributeTable = STANDARD,
     ) -> None:
-        """`attributes` are taken from the headers; the index keeps those of them that it was made for."""
+        """`attributes` are read from the headers; the index stores those that its schema has."""
         self._attributes = attributes
         self._objects = objects
         self._log = log
@@ -50,11 +50,11 @@ class Indexer:
         self._healing = Healing(objects, index, Losses(log, clock, metrics, "indexer"))
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
-        """Make a batch searchable. Raises `Poison` for an event that can never be applied, and what a dependency
-        raises."""
+        """Make a batch searchable. Raises `Poison` for an event that can never be applied, and passes on the errors of
+        its dependencies."""
         stored = [(delivery, delivery.event) for delivery in batch if isinstance(delivery.event, InstanceStored)]
         applied = await self._apply(stored)
-        # After the receipts that came with them, which they may be about: losses are independent of order otherwise.
+        # After the receipts of the same batch, since a loss may be about one of them; otherwise order does not matter.
         await self._index.lose([loss_of(d.event) for d in batch if isinstance(d.event, ObjectLost)])
         events = [event for _, event in stored]
         await self._healing(e for e, outcome in zip(events, applied, strict=True) if outcome.outcome in _SENT_AGAIN)
@@ -103,7 +103,7 @@ class Indexer:
             )
             self._metrics.namesakes_found.inc()
         for trace, count in Counter(event.trace for event in events).items():
-            # The end of what "association ended" and the event carry the same trace of. Not a line for each object.
+            # The last line of a trace that "association ended" and the event carry too. One per trace, not per object.
             logger.info("searchable", instances=count, trace=trace)
         for event, outcome in pairs:
             self._metrics.instances_indexed.labels(outcome.outcome.value).inc()
@@ -111,7 +111,7 @@ class Indexer:
 
 
 async def read_head(objects: BlobStore, event: InstanceStored) -> bytes:
-    """The header, read from the object: it was too long for the event (claim check)."""
+    """The beginning of the data set, read from the object: its header was too long for the event (claim check)."""
     reader = await objects.open(event.object_key, event.data_set_offset, head_length(event))
     try:
         head = bytearray(head_length(event))
@@ -134,5 +134,5 @@ def _entries(
 
 
 def _verdict(delivery: Delivery, error: GantryError) -> Exception:
-    """A failure that passes is raised as it is, and tried again; one that does not becomes `Poison`."""
+    """A retryable error is raised as it is, and the batch is tried again; any other error becomes `Poison`."""
     return error if error.retryable else Poison(delivery, f"{type(error).__name__}: {error}")

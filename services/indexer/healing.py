@@ -1,7 +1,7 @@
-"""The same bytes sent again are a chance to mend: where the object that is read now is missing or damaged, another
-receipt of the same bytes takes its place.
+"""Repair by resending: if the current object of an instance is missing or damaged, another receipt of the same bytes
+takes its place.
 
-Who sends again what was lost gets Success as before, so what it sent must be what is read from then on.
+A sender that resends a lost object gets Success as before, so the bytes it sent must be the ones read from then on.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from gantry.common.runtime.integrity import examine
 from gantry.common.runtime.losses import Losses, loss_of
 
 _MOST = 16
-"""Receipts of one instance that are looked at in turn; the next time it is sent, the next ones are."""
+"""Receipts of one instance that are examined in one go; the next time it is sent, the next ones are examined."""
 
 
 class Healing:
-    """Looks at what is read now of instances that were sent again."""
+    """Examines the current objects of instances that were sent again."""
 
     def __init__(self, objects: BlobStore, index: SearchIndex, losses: Losses) -> None:
         self._objects = objects
@@ -35,7 +35,7 @@ class Healing:
                     break
 
     async def _heal(self, partition: str, instance: InstanceKey, event: InstanceStored) -> bool:
-        """Whether the object that was read is lost, and another one may be read now."""
+        """Whether the current object was found lost and another receipt may be current now."""
         location = (await self._index.current(partition, [instance])).get(instance)
         if location is None or location.object_key == event.object_key:
             return False
@@ -44,7 +44,7 @@ class Healing:
             return False
         lost = await self._losses.report(partition, location, damage, event.trace)
         if lost is None:
-            return False  # reported before, and nothing better has come since
+            return False  # reported before, and no better receipt has arrived since
         await self._index.lose([loss_of(lost)])
         return True
 

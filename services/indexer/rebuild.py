@@ -1,4 +1,4 @@
-"""Facts into an index that is built anew: nobody is told of conflicts again, and nothing waits for a consumer group."""
+"""Events into an index that is being rebuilt: conflicts are not published again, and no consumer group is involved."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ logger = get_logger("indexer")
 
 
 class Rebuild:
-    """Applies facts to one index."""
+    """Applies events to one index."""
 
     def __init__(self, objects: BlobStore, index: SearchIndex, attributes: AttributeTable = STANDARD) -> None:
-        """`attributes` are taken from the headers."""
+        """`attributes` are read from the headers."""
         self._objects = objects
         self._index = index
         self._attributes = attributes
 
     async def __call__(self, facts: Sequence[InstanceStored | ObjectLost]) -> int:
-        """Apply; how many can never be, which are the dead letters of the live index, too. Raises what a dependency
-        raises."""
+        """Apply the events. Returns how many can never be applied: the dead letters of the live index, too. Passes on
+        the errors of its dependencies."""
         events = [fact for fact in facts if isinstance(fact, InstanceStored)]
         heads = {n: await read_head(self._objects, event) for n, event in enumerate(events) if event.header is None}
         entries, refused = await asyncio.to_thread(_entries, events, heads, self._attributes)

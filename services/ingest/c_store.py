@@ -1,4 +1,4 @@
-"""C-STORE (PS3.4 Annex B): what it adds to `commit` is the command, the status and the answer."""
+"""C-STORE (PS3.4 Annex B): adds the command, the status and the response to `commit`."""
 
 from __future__ import annotations
 

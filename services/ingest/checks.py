@@ -1,4 +1,4 @@
-"""What ingest refuses, as pure functions: PS3.4 B.2.3 statuses for UIDs that are none or do not agree."""
+"""What ingest refuses, as pure functions: PS3.4 B.2.3 statuses for UIDs that are invalid or do not agree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gantry.common.ul import AcceptedContext
 
 
 def refuse_command(command: Command, context: AcceptedContext) -> RefusedDataSet | None:
-    """Why a C-STORE request is refused before its data set is looked at; None where it is not."""
+    """Why a C-STORE request is refused before its data set is examined; None if it is not refused."""
     if not is_uid(command.sop_instance_uid):
         return NotUnderstood("affected sop instance uid is not a uid")
     if command.sop_class_uid != context.abstract_syntax:
@@ -20,17 +20,17 @@ def refuse_command(command: Command, context: AcceptedContext) -> RefusedDataSet
 
 
 def refuse_file(meta: FileMeta) -> RefusedDataSet | None:
-    """Why a Part 10 file is refused before its data set is looked at; None where it is not. What it says of class and
-    instance may be missing or wrong: the data set says so, too."""
+    """Why a Part 10 file is refused before its data set is examined; None if it is not refused. The SOP class and
+    instance in its file meta information may be missing or wrong: the data set has them, too."""
     if not is_uid(meta.transfer_syntax_uid):
         return NotUnderstood("file meta information names no transfer syntax")
     return None
 
 
 def check_agreement(scan: Scan, sop_class_uid: str, sop_instance_uid: str, study_instance_uid: str | None) -> None:
-    """Never store under one name and index under another: raises `MismatchedDataSet` (A900H).
+    """Never store under one UID and index under another: raises `MismatchedDataSet` (A900H).
 
-    The names are those of the command or of the file meta information; `study_instance_uid` that of a STOW-RS path.
+    The UIDs are those of the command or of the file meta information; `study_instance_uid` is that of a STOW-RS path.
     """
     if scan.sop_instance_uid != sop_instance_uid:
         raise MismatchedDataSet("sop instance uid differs from the command's")

@@ -42,7 +42,7 @@ class IngestSettings:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sends, as the event records it. Over HTTP the name of the token takes the place of the AE title."""
+    """The sender, as the event records it. Over HTTP the name of the token takes the place of the AE title."""
 
     trace: str
     calling_ae_title: str
@@ -52,9 +52,9 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What the C-STORE command and the presentation context, or the file meta information, say of an object before its
-    data set arrives. `study_instance_uid` is "" where any study will do. The data set must name the same class and
-    instance. Where `classes` is given the data set decides, if its class is one of these."""
+    """What the C-STORE command and the presentation context, or the file meta information, announce of an object before
+    its data set arrives. `study_instance_uid` is "" if any study is accepted. The data set must name the same class and
+    instance; but if `classes` is given, the data set's own UIDs count, and its class must be one of `classes`."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -64,7 +64,7 @@ class Announced:
 
 
 class InstanceSink(ObjectSink):
-    """The data set of one object, with what is known of it from the start."""
+    """The data set of one object, with what was announced of it."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class InstanceSink(ObjectSink):
 
     @property
     def differs(self) -> bool:
-        """Whether the data set names another class or instance than was announced, and counts."""
+        """Whether the data set names another class or instance than was announced, and is stored under its own."""
         return self.names != (self.announced.sop_class_uid, self.announced.sop_instance_uid)
 
     def head(self, names: tuple[str, str] | None) -> bytes:
@@ -113,7 +113,7 @@ class InstanceSink(ObjectSink):
 
 
 class InstanceWriter:
-    """Takes objects in, whatever protocol they arrive by."""
+    """Receives and commits objects, whatever protocol they arrive by."""
 
     def __init__(
         self,
@@ -134,15 +134,15 @@ class InstanceWriter:
         self.settings = settings or IngestSettings()
 
     def receive(self, sender: Sender, announced: Announced, refused: RefusedDataSet | None = None) -> InstanceSink:
-        """A sink for the bytes of an object that begins to arrive now. With `refused` they are read and dropped."""
+        """A sink for the bytes of an object that begins to arrive now; with `refused` they are read and dropped."""
         now = self._clock.now_us()
         return InstanceSink(sender, announced, now, self._store, self._workers, self._chunks, self.settings, refused)
 
     async def commit(self, sink: InstanceSink) -> InstanceStored:
         """Store an object that has arrived, and publish its event. Both are durable when this returns.
 
-        Raises `RefusedDataSet` if the data set cannot be taken in, `DependencyUnavailable` if store or log are away,
-        full or slower than the deadline; the sender may try again then.
+        Raises `RefusedDataSet` if the data set is refused, `DependencyUnavailable` if the store or the log is
+        unavailable, full or slower than the deadline; the sender may then try again.
         """
         begun = self._clock.monotonic()
         try:
@@ -161,7 +161,7 @@ class InstanceWriter:
         return event
 
     def answered(self, sink: InstanceSink, status: int) -> None:
-        """Count the status that the sender is answered."""
+        """Count the status with which the sender is answered."""
         count, seconds = self._counters(status)
         count.inc()
         seconds.observe((self._clock.now_us() - sink.stored_at) / 1e6)
@@ -183,7 +183,7 @@ class InstanceWriter:
 
 
 def stored(sink: InstanceSink, receipted: Receipted) -> InstanceStored:
-    """The event of an object that is durable."""
+    """The event of a durable object."""
     scan, sender = receipted.scan, sink.sender
     return InstanceStored(
         partition=sink.partition,

@@ -1,8 +1,8 @@
 """One object on its way into the store. A small one stays in memory until it is whole; a larger one streams on.
 
-The event loop copies fragments into a chunk, which is used again. An object of one chunk, as nearly all are, is
-digested and scanned right there: 0.25 ms for a CT slice, while its bytes are in the processor's cache; a change of
-threads and back costs as much, and holds up every other thread that needs the interpreter. A larger object is digested
+The event loop copies fragments into a reusable chunk. An object of one chunk, as nearly all are, is digested and
+scanned on the event loop: 0.25 ms for a CT slice, while its bytes are in the processor's cache; a change of threads and
+back costs as much, and holds up every other thread that needs the interpreter. A larger object is digested
 and scanned chunk by chunk in worker threads, and stored through a writer, with at most `_AHEAD` chunks waiting: beyond
 that the association stops reading until the store has caught up.
 """
@@ -25,7 +25,7 @@ CHUNK = 1 << 20
 _AHEAD = 3
 _KEPT_FREE = 32
 _SLACK = 64 << 20
-"""How far past the limit a peer may go on sending before it is aborted."""
+"""Bytes that a peer may send beyond the limit before its association is aborted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Receipted:
 
 
 class Chunks:
-    """Buffers of `CHUNK` bytes, used again: memory fresh from the kernel costs more than the copy into it."""
+    """Reused buffers of `CHUNK` bytes: memory fresh from the kernel costs more than the copy into it."""
 
     def __init__(self) -> None:
         self._free: list[memoryview] = []
@@ -55,8 +55,8 @@ class Chunks:
 class ObjectSink:
     """A `Sink` for the data set of one C-STORE request.
 
-    A fault in the data set ends nothing at once: the remaining bytes are read and dropped, then `finish` raises the
-    fault. So the peer gets a status, and can go on with its next object.
+    A fault in the data set does not end the transfer: the remaining bytes are read and dropped, then `finish` raises
+    the fault. So the peer gets a status, and can go on with its next object.
     """
 
     def __init__(
@@ -123,8 +123,8 @@ class ObjectSink:
     # ---- the handler's side
 
     async def finish(self) -> Receipted:
-        """Everything has arrived: returns when the object is durable. Raises why it is refused, or that the store is
-        away; nothing of the object is left then."""
+        """Everything has arrived: returns when the object is durable. Raises the reason for which it is refused, or
+        `DependencyUnavailable`; then nothing of the object is left in the store."""
         try:
             if self._spilling is None:
                 await self._finish_small()
@@ -137,12 +137,12 @@ class ObjectSink:
             await self._stop_spilling()
 
     def head(self, names: tuple[str, str] | None) -> bytes:
-        """The bytes before the data set. Called once, when they are needed: `names` are the SOP class and instance that
-        the data set names, as far as it has passed by then."""
+        """The bytes before the data set. Called once, when they are needed: `names` are the SOP class and instance UID
+        of the data set, None if either has not arrived by then or is invalid."""
         raise NotImplementedError
 
     def check(self, scan: Scan) -> None:
-        """Called with the scan before the object becomes visible; raises `RefusedDataSet` where it must not."""
+        """Called with the scan before the object becomes visible; raises `RefusedDataSet` if it must not."""
 
     # ---- inside
 
@@ -172,7 +172,7 @@ class ObjectSink:
             self._writer = None
 
     def _conclude(self) -> None:
-        """The scan is complete: what it says must agree before anything becomes visible."""
+        """The scan is complete: its UIDs must pass `check` before the object becomes visible."""
         scan = self._scanner.finish()
         self.check(scan)
         self._receipted = Receipted(scan, f"blake3:{self._digest.hexdigest()}", len(self._head), self.length)

@@ -1,8 +1,8 @@
-"""Whether the index holds what the log says it was given, and how an embedded one that does not is filled again.
+"""Whether the index holds the events that the indexers committed, and how an incomplete embedded index is refilled.
 
-An index can be gone or older than the log while the indexers' group remembers that everything was indexed: a disk was
-replaced, a backup of objects and log was brought back without it. Nobody would index it again, and every question would
-be answered with less than there is.
+An index can be missing or older than the log while the indexers' offsets say that everything was indexed: a disk was
+replaced, or a backup of objects and log was restored without it. Nothing would be indexed again, and every query would
+miss instances.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ logger = get_logger("completeness")
 
 
 class Completeness:
-    """Compares the index with the last that the indexers committed."""
+    """Compares the index with the last events that the indexers committed."""
 
     def __init__(self, objects: BlobStore, log: EventLog, index: SearchIndex, clock: Clock) -> None:
         self._objects = objects
@@ -44,11 +44,12 @@ class Completeness:
         self._turn = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
         self.progress = ""
-        """What is done about it, for who waits."""
+        """The progress of refilling, for the reason in errors."""
 
     async def check(self) -> None:
-        """`DependencyUnavailable` while the index is behind. A good answer is believed, and looked at again beside the
-        questions, which do not wait for it; so is none: a log that is away must not take the index with it."""
+        """Raises `DependencyUnavailable` while the index is behind. A good result is trusted for a while, and checked
+        again in the background, without delaying queries; so is a failed check: an unavailable log must not make the
+        index unavailable."""
         old = self._clock.monotonic() - self._looked_at >= _BELIEVED_SECONDS
         if self._behind is None or self._behind:
             asked_at = self._clock.monotonic()
@@ -61,7 +62,7 @@ class Completeness:
             raise DependencyUnavailable("index", f"{_BEHIND}: {self.progress or 'run `gantry reindex`'}")
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel a check that is running."""
         if self._looking is not None:
             await end_tasks(self._looking)
 
@@ -87,8 +88,8 @@ class Completeness:
             return False
 
     async def is_behind(self) -> bool:
-        """Whether the index does not know one of the last events that were indexed, dead letters apart. Where the log
-        holds none of them any more, an index without an instance is behind a store that has objects."""
+        """Whether the index lacks one of the last committed events, dead letters excepted. If the log holds none of
+        them any more, an empty index is behind if the store has objects."""
         committed = await self._committed()
         unknown: dict[str, InstanceStored] = {}
         for partition, events in committed.items():
@@ -109,7 +110,7 @@ class Completeness:
         return found
 
     async def _buried(self, receipts: Collection[str]) -> set[str]:
-        """Those of these receipts whose events are dead letters: no index knows them."""
+        """Which of the receipts have events that are dead letters: no index holds them."""
         found: set[str] = set()
         async for record in self._log.replay(TOPICS[DeadLetter].name):
             letter = _event(record.payload)
@@ -127,7 +128,7 @@ class Completeness:
         now_ms = self._clock.now_us() // 1000
         async for stat in self._objects.list(f"objects/{DEFAULT_PARTITION}/"):
             receipt = receipt_in_key(stat.key)
-            # One that has just come has perhaps no event yet.
+            # An object that has just arrived may have no event yet.
             return receipt is not None and now_ms - receipt.milliseconds > _ON_ITS_WAY_MS
         return False
 
@@ -145,7 +146,7 @@ def _stored(payload: bytes) -> InstanceStored | None:
 
 
 class CompleteIndex:
-    """The index for who answers others: while it is behind, "not there" is not known, and is not said."""
+    """The index for answering peers: while it is behind, it raises instead of answering "not found"."""
 
     def __init__(self, index: SearchIndex, completeness: Completeness) -> None:
         self._index = index
@@ -197,7 +198,7 @@ class CompleteIndex:
 
 
 class Refill:
-    """Fills an index that is behind from the bucket and the log, beside what goes on; for an index of one process."""
+    """Refills an index that is behind, from the bucket and the log, in the background; for an index of one process."""
 
     def __init__(
         self,
@@ -215,7 +216,7 @@ class Refill:
         self._reindex = Reindex(objects, log, index, applying, clock, attributes)
 
     async def run(self) -> None:
-        """For ever. A run that a dependency breaks off is begun again."""
+        """Run for ever. A run that fails because of a dependency is repeated."""
         while True:
             try:
                 if await self._completeness.is_behind():

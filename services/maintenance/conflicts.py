@@ -1,4 +1,4 @@
-"""Conflicts as a person looks at them: every receipt of a SOP Instance UID that means more than one object."""
+"""Conflicts, for an operator: every receipt of a SOP Instance UID that refers to more than one object."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ logger = get_logger("conflicts")
 
 @dataclass(frozen=True, slots=True)
 class ConflictSide:
-    """One of the objects that a SOP Instance UID means. `current` is whether it is what is found and fetched in its
-    series; otherwise it is kept aside, or redundant: sent again with the bytes of the current one."""
+    """One of the objects to which a SOP Instance UID refers. `current`: it is the one that is found and retrieved in
+    its series; otherwise it is aside, or redundant: sent again with the bytes of the current one."""
 
     sop_instance_uid: str
     study_instance_uid: str
@@ -39,7 +39,7 @@ class ConflictSide:
 
 
 async def sides(index: SearchIndex, partition: str) -> AsyncIterator[list[ConflictSide]]:
-    """For each SOP Instance UID in conflict all of its sides, by series and time."""
+    """For each SOP Instance UID in conflict, all of its sides, by series and time."""
     async for uids in index.conflicts(partition):
         located = await index.resolve(partition, uids)
         for uid in uids:
@@ -89,7 +89,7 @@ async def _copy(reader: BlobReader, path: Path) -> None:
 
 
 async def report_aside(index: SearchIndex, clock: Clock, metrics: Metrics) -> None:
-    """Keep the gauge of what is kept aside current, for ever."""
+    """Update the gauge of receipts that are aside, for ever."""
     while True:
         try:
             metrics.receipts_aside.set((await index.count(DEFAULT_PARTITION))["aside"])

@@ -1,4 +1,4 @@
-"""The fact of an object, read from the object itself: what ingest would have told, had it lived."""
+"""The event of an object, recovered from the object itself: the one that ingest would have published."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _CHUNK = 1 << 20
 
 
 async def fact_of(objects: BlobStore, key: str, partition: str, receipt: Receipt, trace: str) -> InstanceStored:
-    """The event of an object in the store, digested and scanned anew; memory does not depend on its size.
+    """The event of an object in the store, digested and scanned again; memory use does not depend on its size.
 
-    Raises `NotUnderstood` or `MismatchedDataSet` where the object is no data set that ingest takes.
+    Raises `NotUnderstood` or `MismatchedDataSet` if the object is not a data set that ingest accepts.
     """
     reader = await objects.open(key)
     try:
@@ -58,7 +58,7 @@ async def fact_of(objects: BlobStore, key: str, partition: str, receipt: Receipt
 
 
 async def _meta(reader: BlobReader) -> tuple[bytes, FileMeta]:
-    """The first bytes of a file, and what its file meta information says."""
+    """The first bytes of a file, and its file meta information."""
     buffer = bytearray(MAX_META_LENGTH + 1024)
     filled = await reader.readinto([memoryview(buffer)])
     head = bytes(buffer[:filled])  # a copy: the reader's thread may hold the buffer a moment longer

@@ -1,5 +1,5 @@
-"""The search index anew, beside the live one and without a pause: facts from the bucket, then from the log, then the
-new index takes over, then what came in meanwhile."""
+"""Rebuilding the search index beside the live one, without a pause: events from the bucket, then from the log, then the
+new index takes over, then events that arrived meanwhile."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gantry.services.maintenance.sealed_events import segments
 
 Fact = InstanceStored | ObjectLost
 Apply = Callable[[Sequence[Fact]], Awaitable[int]]
-"""Applies facts to the new index; how many of them can never be."""
+"""Applies events to the new index. Returns how many of them can never be applied."""
 
 _AT_ONCE = 2000
 _SKEW_US = 300_000_000
@@ -30,8 +30,8 @@ logger = get_logger("reindex")
 
 @dataclass(slots=True)
 class Reindexed:
-    """How far it is: facts applied (one that is both in the bucket and on the log counts twice), facts that can never
-    be applied, facts of a version that we cannot read, instances in the index before and now, and seconds."""
+    """The progress: events applied (an event in both the bucket and the log counts twice), events that can never be
+    applied, events of an unknown version, instances in the index before and now, and seconds."""
 
     facts: int = 0
     refused: int = 0
@@ -42,7 +42,7 @@ class Reindexed:
 
 
 class Reindex:
-    """One run. The live index is not touched before the end; a run that was cut short is simply run again."""
+    """One run. The live index is not touched before the end; an interrupted run is simply repeated."""
 
     def __init__(
         self,
@@ -62,9 +62,9 @@ class Reindex:
         self._clock = clock
 
     async def run(self, even_if_fewer: bool, progress: Callable[[Reindexed], None]) -> Reindexed:
-        """Raises `ConfigError` where the new index would know fewer instances than the live one (unless that is what is
-        wanted), `Corrupt` for a damaged segment, `DependencyUnavailable` where a store is away; the live index stays
-        then."""
+        """Rebuild the index. Raises `ConfigError` if the new index would hold fewer instances than the live one (unless
+        `even_if_fewer`), `Corrupt` for a damaged segment, `DependencyUnavailable` if a store is unavailable; the live
+        index then stays in place."""
         done = Reindexed(before=await self._instances(self._index))
         begun = self._clock.monotonic()
         successor = await self._index.successor(self._attributes)

@@ -1,4 +1,4 @@
-"""From the bucket alone: an empty log gets its facts back, objects without a fact get one, and the index is built."""
+"""From the bucket alone: the events are appended to an empty log, missing ones are recovered, the index is built."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from gantry.services.maintenance.sweeper import Sweeper, Swept
 
 _AT_ONCE = 500
 _PLACE_SECONDS = 10.0
-"""For the place in the archivers' group, which a running one does not give up."""
+"""How long to wait for a place in the archivers' group, which a running archiver does not leave."""
 logger = get_logger("restore")
 
 
 @dataclass(slots=True)
 class Restored:
-    """How far it is: segments and facts read, facts of a version that we cannot read, objects swept and those of them
-    that had no fact, and seconds for each step."""
+    """The progress: segments and events read, events of an unknown version, objects swept and those of them that had no
+    event, and seconds for each step."""
 
     segments: int = 0
     facts: int = 0
@@ -38,12 +38,12 @@ class Restored:
     sweep_seconds: float = 0.0
     index_seconds: float = 0.0
     step: str = ""
-    """What is under way."""
+    """The step that is running."""
 
 
 class Restore:
-    """One run. What is appended twice changes nothing, so that a run that was cut short is simply run again, on an
-    emptied log or (with `again`) on what it left."""
+    """One run. Appending an event twice changes nothing, so an interrupted run is simply repeated, on an emptied log or
+    (with `again`) on the log it left behind."""
 
     def __init__(
         self, objects: BlobStore, log: EventLog, sweeper: Sweeper, indexing: ConsumerLoop, group: str, clock: Clock
@@ -57,8 +57,8 @@ class Restore:
         self._clock = clock
 
     async def run(self, again: bool, progress: Callable[[Restored], None]) -> Restored:
-        """Raises `ConfigError` where the log is not empty and `again` is not said, `Corrupt` for a damaged segment,
-        `DependencyUnavailable` where a store is away."""
+        """Restore. Raises `ConfigError` if the log is not empty and `again` is false, `Corrupt` for a damaged segment,
+        `DependencyUnavailable` if a store is unavailable."""
         if not again:
             await self._require_empty()
         done = Restored()
@@ -111,8 +111,8 @@ class Restore:
             progress(done)
 
     async def _skip_sealing(self) -> None:
-        """What was read from segments need not be sealed again. Where an archiver is at work already, it has the place
-        of its group, and seals them again: that changes nothing."""
+        """Commit the archivers' offsets: events from segments need not be sealed again. A running archiver holds the
+        place in its group, and seals them again, which changes nothing."""
         async with self._log.consumer(GROUP, topics()) as consumer:
             try:
                 async with asyncio.timeout(_PLACE_SECONDS):
@@ -129,11 +129,11 @@ class Restore:
         progress(done)
 
     async def _index(self, done: Restored, progress: Callable[[Restored], None]) -> None:
-        """Apply everything; alone, or beside indexers that run already."""
+        """Apply all events, alone or beside indexers that are running already."""
         running = asyncio.create_task(self._indexing.run())
         try:
             while not running.done():
-                # Nothing is known of a group that has not joined yet.
+                # The lag of a group that has not joined yet is unknown.
                 lag = await self._log.lag(self._group)
                 if lag and not any(lag.values()):
                     break

@@ -1,4 +1,4 @@
-"""Reading the facts back from the bucket, in the order in which they were sealed."""
+"""Reading sealed events from the bucket, in the order in which they were sealed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gantry.common.ports.blobs import BlobStore, read_whole
 from gantry.services.maintenance.sealing import ROOT
 
 FOLDER_MS = 1 << 20
-"""Objects and segments of so many milliseconds share a folder (`gantry.common.ids.Receipt.object_key`)."""
+"""Milliseconds whose objects and segments share a folder (`gantry.common.ids.Receipt.object_key`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One segment: when it was sealed (milliseconds since the epoch) and what is in it."""
+    """One segment: when it was sealed (milliseconds since the epoch) and its records."""
 
     key: str
     sealed_at: int
@@ -27,8 +27,8 @@ class Segment:
 async def keys(
     objects: BlobStore, root: str, partition: str, since_ms: int, until_ms: int
 ) -> AsyncIterator[tuple[str, Receipt]]:
-    """Keys of ours under a root and their receipts, in order of time, of `since_ms` and later; 0 for all. `until_ms`
-    is now: where only a window is asked for, its folders are listed and not the years before."""
+    """Keys under a root that Gantry wrote and their receipts, in order of time, from `since_ms` on; 0 for all.
+    `until_ms` is now: for a window only its folders are listed, not the years before."""
     prefixes = [f"{root}/{partition}/"]
     if since_ms > 0:
         folders = range(since_ms // FOLDER_MS, until_ms // FOLDER_MS + 2)
@@ -41,6 +41,6 @@ async def keys(
 
 
 async def segments(objects: BlobStore, partition: str, since_ms: int, until_ms: int) -> AsyncIterator[Segment]:
-    """The segments sealed since then, in order. Raises `Corrupt` where one of them is damaged."""
+    """The segments sealed since `since_ms`, in order. Raises `Corrupt` if one of them is damaged."""
     async for key, receipt in keys(objects, ROOT, partition, since_ms, until_ms):
         yield Segment(key, receipt.milliseconds, await asyncio.to_thread(unseal, await read_whole(objects, key)))

@@ -1,4 +1,4 @@
-"""The archiver: facts of the log become segments of the bucket; a group of consumers like any other."""
+"""The archiver: events of the log become segments in the bucket; its consumer group is like any other."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _BATCH = 2000
 
 
 def topics() -> list[str]:
-    """Every topic: what is no fact worth keeping has no topic."""
+    """Every topic: all events that have a topic are sealed."""
     return sorted({topic.name for topic in TOPICS.values()})
 
 
 class Archiver:
-    """The handler of the consumer loop. A batch that comes again is sealed again: reading twice changes nothing."""
+    """The handler of the consumer loop. A redelivered batch is sealed again: reading an event twice changes nothing."""
 
     def __init__(self, objects: BlobStore, clock: Clock, metrics: Metrics) -> None:
         self._objects = objects
@@ -46,11 +46,11 @@ class Archiver:
 
 
 def segment_key(partition: str, receipt: Receipt) -> str:
-    """Where a segment lies."""
+    """The key of a segment."""
     return f"{ROOT}/{partition}/{receipt.id[:7]}/{receipt.id}.seg"
 
 
 def build(objects: BlobStore, log: EventLog, clock: Clock, metrics: Metrics, every: float) -> ConsumerLoop:
-    """The consumer; a fact is sealed within about `every` seconds, or as soon as many have come."""
+    """The consumer; an event is sealed within about `every` seconds, or as soon as a batch is full."""
     limits = ConsumerLimits(batch=_BATCH, linger=every)
     return ConsumerLoop(log, GROUP, topics(), Archiver(objects, clock, metrics), clock, metrics, limits)

@@ -1,8 +1,8 @@
-"""The sweeper: an object whose fact was never told (ingest died between store and log) is found, and its fact told.
+"""The sweeper: it finds objects whose event was not published (ingest died between store and log), and publishes it.
 
-Objects and segments both sort by time, and a fact is sealed after its object was stored. So both are walked together,
-and what has been seen as an object and not yet as a fact is all that is remembered. Telling a fact that is only late
-(the archiver is behind) changes nothing: the receipt is the same, and applying it twice is applying it once.
+Objects and segments both sort by time, and an event is sealed after its object was stored. So both are walked together,
+and only objects whose event has not been seen yet are held in memory. Publishing an event that is only late (the
+archiver is behind) changes nothing: the receipt is the same, and applying it twice is applying it once.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ logger = get_logger("sweeper")
 
 @dataclass(slots=True)
 class Swept:
-    """What a sweep found: objects looked at, facts told for those that had none, objects that are none of ours or
-    damaged, and uploads that never ended."""
+    """The result of a sweep: objects examined, events published for objects that had none, objects that are damaged or
+    not Gantry's, and uploads that never ended."""
 
     objects: int = 0
     told: int = 0
@@ -43,7 +43,8 @@ class Sweeper:
     def __init__(
         self, objects: BlobStore, log: EventLog, clock: Clock, metrics: Metrics, grace: float, unfinished_after: float
     ) -> None:
-        """An object younger than `grace` seconds may be on its way; an upload older than `unfinished_after` is not."""
+        """The event of an object younger than `grace` seconds may still come; an upload older than `unfinished_after`
+        seconds is abandoned."""
         self._objects = objects
         self._log = log
         self._clock = clock
@@ -52,7 +53,7 @@ class Sweeper:
         self._unfinished_after = unfinished_after
 
     async def sweep(self, window: float | None = None, progress: Callable[[Swept], None] = lambda _: None) -> Swept:
-        """Sweep the objects of the last `window` seconds; all of them without one. Raises `DependencyUnavailable`."""
+        """Sweep the objects of the last `window` seconds; None: all objects. Raises `DependencyUnavailable`."""
         now_ms = self._clock.now_us() // 1000
         since_ms = 0 if window is None else max(1, now_ms - int(window * 1000))
         swept = Swept()
@@ -74,7 +75,7 @@ class Sweeper:
         return swept
 
     async def run(self, every: float, window: float) -> None:
-        """Sweep for ever. A sweep that meets a dependency away is left to the next one."""
+        """Sweep for ever. A sweep that fails because of a dependency is left to the next one."""
         while True:
             await self._clock.sleep(every)
             try:
@@ -84,7 +85,7 @@ class Sweeper:
                 logger.warning("sweep broken off", error=error)
 
     async def missing(self, since_ms: int, now_ms: int, swept: Swept) -> AsyncIterator[tuple[str, Receipt]]:
-        """Objects older than the grace time of which no segment tells."""
+        """Objects older than the grace time whose event is in no segment."""
         grace_ms = int(self._grace * 1000)
         waiting: dict[str, str] = {}
         objects = keys(self._objects, _OBJECTS, DEFAULT_PARTITION, since_ms, now_ms)
@@ -107,7 +108,7 @@ class Sweeper:
 
 
 def _receipt_in(payload: bytes) -> str:
-    """The receipt that a fact tells of; "" for one of a version that we do not know."""
+    """The receipt in an event; "" if it has none or is of an unknown version."""
     try:
         event = decode(payload)
     except UndecodableEvent:

@@ -1,9 +1,9 @@
-"""Objects read again and compared with what was acknowledged: slowly, all of them, time and again.
+"""Objects read again and compared with what was acknowledged: slowly, all of them, over and over.
 
-    state/verify/RECEIPT.json: how far a pass is; the newest counts. A pass that was broken off goes on from there.
+    state/verify/RECEIPT.json: how far a pass is; the newest counts. An interrupted pass continues from there.
 
-What is found missing or damaged becomes a fact (`ObjectLost`): where another receipt of the same bytes is there, it is
-read from then on; where none is, the sender's next try is (`gantry.services.indexer.healing`).
+For a missing or damaged object an event is published (`ObjectLost`): another receipt of the same bytes, if there is
+one, becomes current; otherwise the sender's next attempt does (`gantry.services.indexer.healing`).
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from gantry.common.telemetry.metrics import Metrics
 
 ROOT = "state/verify/"
 _NAMED = 1000
-"""Damaged objects that a state names; all of them are counted, and events."""
+"""Damaged objects that a state names; all of them are counted, and published as events."""
 _TOGETHER = 20
 _SAVE_SECONDS = 30.0
 _ALIVE_SECONDS = 300.0
-"""A pass that was saved within this time is somebody's: another process leaves it alone."""
+"""A pass whose state was saved within this time is running: other processes leave it alone."""
 logger = get_logger("verify")
 
 
 @dataclass(slots=True)
 class Verified:
-    """How far a pass is: studies, objects and bytes read, what was found, and whether it is over. Times are in
-    microseconds since the epoch; `place` is where in the listing of studies it stands."""
+    """The progress of a pass: studies, objects and bytes read, damage found, and whether it is over. Times are in
+    microseconds since the epoch; `place` is its position in the listing of studies."""
 
     begun_at: int = 0
     saved_at: int = 0
@@ -68,7 +68,7 @@ class Verifier:
         *,
         rate: float,
     ) -> None:
-        """`rate` is in bytes per second; 0 for as fast as it goes."""
+        """`rate` is in bytes per second; 0 for no limit."""
         self._objects = objects
         self._index = index
         self._losses = losses
@@ -86,11 +86,11 @@ class Verifier:
             try:
                 return Verified(**json.loads(await read_whole(self._objects, key)))
             except (NotFound, ValueError, TypeError):
-                continue  # removed meanwhile, or of a release that had another form
+                continue  # removed meanwhile, or written by a release with another format
         return None
 
     async def run(self, every: float) -> None:
-        """For ever: a pass begins `every` seconds after the one before was over."""
+        """Run for ever: a pass begins `every` seconds after the one before ended."""
         while True:
             try:
                 state = await self.latest()
@@ -109,8 +109,8 @@ class Verifier:
     async def verify(
         self, state: Verified | None = None, progress: Callable[[Verified], None] = lambda _: None
     ) -> Verified:
-        """A whole pass, from where `state` is if that is not over. Raises `DependencyUnavailable`; it can be gone on
-        with then."""
+        """A whole pass, or the rest of an unfinished `state`. Raises `DependencyUnavailable`; the pass can then be
+        continued."""
         if state is None or state.finished_at:
             state = Verified(begun_at=self._clock.now_us())
         state.by = self._by
@@ -130,13 +130,13 @@ class Verifier:
         return state
 
     async def verify_study(self, study: str, state: Verified) -> None:
-        """One study, without a pass."""
+        """Verify one study, outside a pass."""
         await self._study(study, state)
         state.studies += 1
 
     async def _next(self, state: Verified) -> list[Document]:
-        """The next studies, a few at a time: reading them may take longer than a listing may stand still. From the
-        beginning where the index was built anew meanwhile."""
+        """The next studies, a few at a time: reading them may take longer than a listing may stay open. Starts over if
+        the index was rebuilt meanwhile."""
         query = Query(self._partition, Level.STUDY, limit=_TOGETHER)
         try:
             return [study async for page in self._index.find(query, tuple(state.place)) for study in page]
@@ -181,7 +181,7 @@ class Verifier:
             await self._clock.sleep(self._free_at - now)
 
     async def _save(self, state: Verified) -> None:
-        """Make the state durable, and remove those before it."""
+        """Make the state durable, and remove older ones."""
         state.saved_at = self._clock.now_us()
         key = f"{ROOT}{Receipt.at(state.saved_at).id}.json"
         try:

@@ -1,4 +1,4 @@
-"""The AE policy at the door: `gantry.common.net.server.Admission` from `gantry.common.config.policy`."""
+"""Admission by the AE policy: `gantry.common.net.server.Admission` from `gantry.common.config.policy`."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _OTHER_THAN_STORAGE: Mapping[Permission, frozenset[str]] = {
 
 
 class PolicyAdmission:
-    """Admits whom the policy in force knows, for what it may do, as often as it may at once.
+    """Admits the peers of the policy in force, with their permissions and their limit of open associations.
 
-    A context that a peer has no permission for is not accepted; the association is. Objects sent to a C-GET requestor
-    travel in contexts of storage SOP classes too, so `retrieve` opens those; `may_store` tells what a C-STORE needs.
+    If a peer has no permission for a context, the context is refused, but not the association. Objects sent to a C-GET
+    requestor use contexts of storage SOP classes too, so `retrieve` allows those; `may_store` decides on a C-STORE.
     """
 
     def __init__(
@@ -48,7 +48,8 @@ class PolicyAdmission:
         storage_classes: Iterable[str],
         open_by_title: Counter[str] | None = None,
     ) -> None:
-        """`open_by_title` counts the open associations per calling AE title; whoever opens and closes them keeps it."""
+        """`open_by_title` counts the open associations per calling AE title; the code that opens and closes them
+        updates it."""
         self._policy = policy
         self._storage = frozenset(storage_classes)
         self._open = open_by_title if open_by_title is not None else Counter()
@@ -68,7 +69,7 @@ class PolicyAdmission:
         return self.syntaxes(answer.may)
 
     def syntaxes(self, may: Iterable[Permission]) -> frozenset[str]:
-        """The abstract syntaxes that permissions open."""
+        """The abstract syntaxes that the permissions allow."""
         held = frozenset(may)
         opened = frozenset().union(*(_OTHER_THAN_STORAGE.get(permission, frozenset()) for permission in held))
         if held & {Permission.STORE, Permission.RETRIEVE}:

@@ -1,7 +1,7 @@
-"""What happens on the network, as metrics and log lines.
+"""Network activity, as metrics and log lines.
 
-A line when an association ends, not one per message: a modality sends thousands. What is refused is said with its
-reason, once and then with how often; never with what was in it.
+A line when an association ends, not one per message: a modality sends thousands. A refusal is logged with its reason,
+once and then with a count; never with the content of the request.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class NetworkObserver:
         is_known: Callable[[str], bool] = lambda _: False,
         suspect: Callable[[], None] = lambda: None,
     ) -> None:
-        """`is_known` tells the AE titles that metrics may name. `suspect` is called where a request was refused for
-        want of resources (A700H): a store may be away."""
+        """`is_known` decides which AE titles metrics may name. `suspect` is called if a request was refused for lack of
+        resources (A700H): a store may be unavailable."""
         self._metrics = metrics
         self._role = role
         self._is_known = is_known
@@ -59,7 +59,7 @@ class NetworkObserver:
 
     def closed(self, association: Association, outcome: str) -> None:
         if association not in self._messages:
-            return  # it was never opened: gauges must not go below zero
+            return  # never opened: gauges must not go below zero
         title = association.calling_ae_title
         self._metrics.associations_open.labels(self._role).dec()
         self.open_by_title[title] -= 1
@@ -125,7 +125,7 @@ class NetworkObserver:
                 self._tell_refused(kind, times, association.trace)
 
     def _tell_unsaid(self, title: str) -> None:
-        """The association has ended: what is left of its refusals is said now."""
+        """The association has ended: log its refusals that were not logged yet."""
         for kind, times in self._seldom.unsaid(title, asyncio.get_running_loop().time()):
             self._tell_refused(kind, times, "")
 
@@ -153,12 +153,12 @@ _FAILURES = {"TLS:": "tls", "gave way": "gave_way", "PROXY": "proxy", "no header
 
 
 def reason_of(why: str) -> str:
-    """The label for why a connection ended without an association."""
+    """The metric label of the reason why a connection ended without an association."""
     return next((name for begins, name in _FAILURES.items() if why.startswith(begins)), "other")
 
 
 def _by(outcome: str) -> str:
-    """Who ended an association that was not released; "" for one that was."""
+    """Which side ended an association that was not released; "" if it was released."""
     if outcome == "released":
         return ""
     return "peer" if outcome == "aborted by peer" else "us" if outcome.startswith("aborted") else "lost"

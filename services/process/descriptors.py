@@ -1,4 +1,4 @@
-"""File descriptors: every connection is one or two, and without one nobody gets in, not even a probe."""
+"""File descriptors: every connection needs one or two, and without any no connection is accepted, not even a probe."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gantry.common.web.connections import PROBE_RESERVE
 from gantry.services.roles import Role
 
 _OF_ONE_ASSOCIATION = 2
-"""The connection, and its twin for quick acknowledgements or, of the door, the backend's."""
+"""The connection, and its duplicate for quick acknowledgements or, in the front door, the backend's connection."""
 _OF_STORES = 256
-"""Object store, log, index, worker processes, spooled bulk data, sub-operations on their way."""
+"""Object store, log, index, worker processes, spooled bulk data, sub-operations in progress."""
 _LOOK_SECONDS = 1.0
 
 
 def needed(settings: Settings, roles: frozenset[Role]) -> int:
-    """How many a process with these roles may come to need, by its limits."""
+    """The most descriptors that a process with these roles may need, by its limits."""
     total = settings.http.max_connections + PROBE_RESERVE + _OF_STORES
     if any(role.serves_dimse for role in roles):
         total += _OF_ONE_ASSOCIATION * settings.dimse.max_associations + ServerLimits().unassociated
@@ -31,8 +31,8 @@ def needed(settings: Settings, roles: frozenset[Role]) -> int:
 
 
 def make_room(settings: Settings, roles: frozenset[Role]) -> None:
-    """Raise the soft limit to what is needed. Raises `ConfigError` where the hard limit is below it: a process that is
-    full would shut everybody out, for as long as somebody keeps it full."""
+    """Raise the soft limit to the number needed. Raises `ConfigError` if the hard limit is lower: a process without
+    free descriptors would shut out every peer for as long as one peer keeps it full."""
     want = needed(settings, roles)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < want:
@@ -49,7 +49,7 @@ def make_room(settings: Settings, roles: frozenset[Role]) -> None:
 
 
 async def watch(clock: Clock, at_limit: Callable[[bool], None] = lambda _: None) -> None:
-    """Tell, once each time, when there are none left: the kernel then closes connections without a word."""
+    """Log once each time when no descriptor is left: the kernel then closes connections silently."""
     logger, out = get_logger("descriptors"), False
     while True:
         await clock.sleep(_LOOK_SECONDS)

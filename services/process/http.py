@@ -1,4 +1,4 @@
-"""The HTTP port of a process: health, readiness and metrics for anybody, DICOMweb for those who may.
+"""The HTTP port of a process: health, readiness and metrics for everyone, DICOMweb for authorised callers.
 
 /healthz  200 while the process answers
 /readyz   200 while it takes new work and its stores answer; otherwise 503 and a line per reason. The stores are asked
@@ -28,7 +28,7 @@ __all__ = ["HttpServer", "in_words"]
 Check = Callable[[], Awaitable[None]]
 _CHECK_SECONDS = 5.0
 _GOOD_FOR, _BAD_FOR = 1.0, 0.1
-"""Seconds that what the stores said is told again: that they are well, and that they are not."""
+"""Seconds for which the result of a store check is reused: a good one, and a bad one."""
 
 
 class HttpServer(WebServer):
@@ -47,10 +47,10 @@ class HttpServer(WebServer):
         other_metrics: Sequence[Callable[[], Awaitable[str]]] = (),
         refresh: Callable[[], None] = lambda: None,
     ) -> None:
-        """`not_taking` says why no new work is taken, "" while it is. `checks` are run once a second at most, `fresh`,
-        which cost little, for each who asks. Listens on `sock` where one is given. `other_metrics` are those of
-        processes that this one speaks for; `refresh` is called, in a thread, before ours are told. Raises `ConfigError`
-        where the file of tokens is wrong, or every web page could read the archive."""
+        """`not_taking` returns why no new work is accepted, "" while it is. `checks` run once a second at most, the
+        cheap `fresh` ones for every request. Listens on `sock` if it is given. `other_metrics` are those of processes
+        for which this one answers; `refresh` is called, in a thread, before our own are written. Raises `ConfigError`
+        if the file of tokens is invalid, or every web page could read the archive."""
         self._sock = sock
         self._other_metrics = other_metrics
         self._refresh = refresh
@@ -94,7 +94,7 @@ class HttpServer(WebServer):
         await super().close()
 
     def suspect(self) -> None:
-        """A store was found away by somebody who needed it: what it said before is not told again."""
+        """A request found a store unavailable: the cached result of the checks is dropped."""
         self._found_at = float("-inf")
 
     async def _ready(self, _: web.BaseRequest) -> web.Response:
@@ -105,7 +105,7 @@ class HttpServer(WebServer):
         return web.Response(status=503 if problems else 200, text="\n".join(problems or ["ready"]) + "\n")
 
     async def _asked(self) -> list[str]:
-        """What the stores said last: within this second, or as soon as they answer."""
+        """The last result of the store checks if it is recent enough, else that of a new check."""
         loop = asyncio.get_running_loop()
         if loop.time() - self._found_at >= (_BAD_FOR if self._found else _GOOD_FOR):
             if self._checking is None:
@@ -128,7 +128,7 @@ class HttpServer(WebServer):
 
 
 async def _all(checks: Mapping[str, Check]) -> list[str]:
-    """A line for each that has something to say."""
+    """A line for each check that failed."""
     return [line for line in await asyncio.gather(*(_run(*named) for named in checks.items())) if line]
 
 
@@ -143,8 +143,8 @@ async def _run(name: str, check: Check) -> str:
 
 
 def _refuse_every_page(settings: Settings) -> None:
-    """Where this machine needs no token, what a page asks through a browser here is answered. "null" is the origin of
-    pages in a sandbox, wherever they come from."""
+    """If callers on this machine need no token, requests of any page in a browser here are answered. "null" is the
+    origin of sandboxed pages, wherever they come from. Raises `ConfigError`."""
     http = settings.http
     if {"*", "null"} & set(http.cors_origins) and (http.tokens_file is None or settings.lab):
         why = "while --lab is on" if settings.lab else "while http.tokens_file is not set"

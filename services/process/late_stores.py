@@ -1,8 +1,8 @@
-"""Stores that may not be there yet: what they hold off is refused for now, and everything else goes on.
+"""Stores that may not be available yet: requests that need them are refused for now, and everything else goes on.
 
-A store that is away when the process starts is opened later, in the background. Until then each call of it raises
-`DependencyUnavailable` with the reason, as a store does that goes away while the process runs: a C-STORE is answered
-A700H, a DICOMweb request 503, a consumer waits.
+A store that is unavailable when the process starts is opened later, in the background. Until then each call to it
+raises `DependencyUnavailable` with the reason, like a store that becomes unavailable while the process runs: a C-STORE
+is answered A700H, a DICOMweb request 503, a consumer waits.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ logger = get_logger("stores")
 
 
 class Late(Generic[T]):
-    """One store: what opens it, and why it is not open yet."""
+    """One store: how it is opened, and why it is not open yet."""
 
     def __init__(self, name: str, open_: Callable[[], Awaitable[T]], clock: Clock) -> None:
-        """`name` is the dependency, as errors say it."""
+        """`name` is the name of the dependency in errors."""
         self.name = name
         self._open: Callable[[], Awaitable[T]] = open_
         self._clock = clock
@@ -39,11 +39,11 @@ class Late(Generic[T]):
         self._reason = "not open yet"
 
     async def first_try(self) -> T | None:
-        """The store, or None where it is away. Raises `ConfigError`."""
+        """The store, or None if it is unavailable. Raises `ConfigError`."""
         return await self._try(attempt=0)
 
     async def keep_trying(self) -> None:
-        """Return when it is open."""
+        """Return when the store is open."""
         attempt = 0
         while self._store is None:
             await self._clock.sleep(_DELAYS.after(attempt))
@@ -57,7 +57,7 @@ class Late(Generic[T]):
         return self._store
 
     async def close(self) -> None:
-        """Close it, if it was opened."""
+        """Close the store, if it was opened."""
         if self._store is not None:
             await self._store.close()
 
@@ -116,7 +116,7 @@ class LateBlobStore:
 
 
 class _NoWriter:
-    """A `BlobWriter` that has nowhere to write."""
+    """A `BlobWriter` whose every call raises."""
 
     def __init__(self, error: DependencyUnavailable) -> None:
         self._error = error
@@ -247,7 +247,7 @@ class LateSearchIndex:
         return await self._late.get().attributes()
 
     async def successor(self, attributes: AttributeTable) -> Self:
-        # Whoever builds an index anew opens it without waiting for it (`gantry.services.commands.maintenance`).
+        # A reindex opens the index without waiting for it (`gantry.services.commands.maintenance`).
         return cast(Self, await self._late.get().successor(attributes))
 
     async def take_over(self) -> None:

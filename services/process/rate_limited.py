@@ -1,5 +1,5 @@
-"""A log line for the first of its kind, then one a minute with how many there were: a modality that is refused 5,000
-times an hour, or somebody who knocks all day, must neither fill the disk nor go unsaid. Pure: time is an argument."""
+"""A log line for the first event of a kind, then one a minute with a count: a modality that is refused 5,000 times an
+hour, or a scanner that connects all day, must neither fill the disk nor go unlogged. Pure: time is an argument."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ class _Kind:
 
 
 class RateLimited:
-    """Counts what happens, by kind. A kind is a tuple that begins with whose it is."""
+    """Counts events by kind. A kind is a tuple that begins with its owner."""
 
     def __init__(self, every: float = EVERY_SECONDS) -> None:
         self._every = every
         self._kinds: dict[tuple[Hashable, ...], _Kind] = {}
 
     def times(self, kind: tuple[Hashable, ...], now: float) -> int:
-        """It happened again: how often since it was said last, if it is to be said now; 0 if not. `now` in seconds."""
+        """Count an event. Returns how many there were since the last log line if it is to be logged now, else 0. `now`
+        in seconds."""
         known = self._kinds.get(kind)
         if known is None:
-            while len(self._kinds) >= _MOST_KINDS:  # the oldest is forgotten: what it left unsaid was said once
+            while len(self._kinds) >= _MOST_KINDS:  # the oldest is evicted: it was logged at least once
                 del self._kinds[next(iter(self._kinds))]
             self._kinds[kind] = _Kind(now)
             return 1
@@ -38,7 +39,7 @@ class RateLimited:
         return times
 
     def unsaid(self, whose: Hashable, now: float) -> list[tuple[tuple[Hashable, ...], int]]:
-        """The kinds of one owner that happened since they were said, with how often. They are said now."""
+        """The kinds of one owner with events since their last log line, and their counts, for the caller to log now."""
         found = [(kind, known) for kind, known in self._kinds.items() if kind[0] == whose and known.unsaid]
         counts = [(kind, known.unsaid) for kind, known in found]
         for _, known in found:

@@ -1,4 +1,4 @@
-"""The attributes that the settings make searchable, as the index knows them."""
+"""The attributes that the settings make searchable, as a table for the index."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = get_logger("index")
 
 
 def searchable(settings: Settings) -> AttributeTable:
-    """What an index is to be made for. Raises `ConfigError` for an attribute that none can be searched by."""
+    """The attributes for which an index is created. Raises `ConfigError` for an attribute that cannot be searched."""
     added = [_attribute(one) for one in settings.index.attributes]
     if len(added) > _MOST:
         raise ConfigError(_SETTING, None, f"more than {_MOST} attributes")
@@ -32,7 +32,8 @@ def searchable(settings: Settings) -> AttributeTable:
 
 
 async def say_what_is_missing(settings: Settings, index: SearchIndex) -> None:
-    """Tell whoever reads the log where the index is not the one that the settings name; nothing where it is away."""
+    """Log a warning if the index was created for other attributes than the settings name; nothing if it is
+    unavailable."""
     wanted = searchable(settings)
     try:
         there = await index.attributes()
@@ -61,7 +62,7 @@ def _attribute(given: SearchableAttribute) -> Attribute:
         raise _refusal(given, f"is binary ({vr.decode()}): nothing can be searched in it")
     known = ATTRIBUTES.get(tag)
     if known is not None:
-        # Indices narrow by some of them, and count by others: none may be of another level than they believe.
+        # Indices filter and count by standard attributes: none of these may get another level.
         raise _refusal(given, f"can be searched already, as an attribute of the {known.level.value} level")
     return Attribute(tag, keyword, vr.decode("ascii"), Level(given.level))
 

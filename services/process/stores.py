@@ -1,4 +1,4 @@
-"""The three ports, opened: the only place that knows which backend a URL means."""
+"""The three ports, opened: the only place that maps a URL to a backend."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logger = get_logger("stores")
 
 @dataclass(slots=True)
 class Stores:
-    """The three ports, opened; `late` are those that are still to come."""
+    """The three ports, opened; `late` are those that are not open yet."""
 
     objects: BlobStore
     log: EventLog
@@ -39,7 +39,7 @@ class Stores:
     late: list[Late[Any]] = field(default_factory=list)
 
     async def close(self) -> None:
-        """Close all of them, whatever one of them says."""
+        """Close all of them, even if one of them fails."""
         for store in (self.log, self.index, self.objects):
             await _close(store)
 
@@ -53,11 +53,12 @@ async def open_stores(
     ingests: bool = False,
     any_index: bool = False,
 ) -> Stores:
-    """Open what the settings name. `worker` tells the processes of one supervisor apart; one that `ingests` is ready to
-    take many objects at once; with `any_index` the search index may be one of another release, to be built anew.
+    """Open the stores of the settings. `worker` distinguishes the processes of one supervisor; with `ingests` the
+    object store is prepared for many objects at once; with `any_index` the index may be of another release, in order to
+    be rebuilt.
 
-    Raises `ConfigError`, and `DependencyUnavailable` where one of them is away; with `wait`, that one is `late`: calls
-    of it are refused until it is open, which is the caller's to `keep_trying`.
+    Raises `ConfigError`, and `DependencyUnavailable` if a store is unavailable; with `wait`, that store is `late`
+    instead: calls to it are refused until the caller's `keep_trying` has opened it.
     """
     settings = _own_member(settings, worker)
     parts = {
@@ -89,7 +90,7 @@ async def open_stores(
 
 
 def check_urls(settings: Settings) -> None:
-    """Whether the URLs of the stores can be understood, without opening anything. Raises `ConfigError`."""
+    """Check the URLs of the stores, without opening anything. Raises `ConfigError`."""
     for setting, text, schemes in (
         ("storage.objects", settings.objects_url, list(OBJECTS)),
         ("storage.log", settings.log_url, list(LOGS)),
@@ -117,18 +118,18 @@ def _without_password(url: SplitResult) -> str:
 
 
 def _make_folders(urls: Iterable[SplitResult]) -> None:
-    """Those that embedded stores lie in, for their owner and group alone: there are patients' data in them."""
+    """Create the folders of embedded stores, for owner and group only: they hold patient data."""
     for url in urls:
         if url.scheme in ("file", "sqlite") and url.path:
             above = Path(url.path).parent
-            with suppress(OSError):  # opening the store tells what is wrong with it
+            with suppress(OSError):  # opening the store reports what is wrong with it
                 for folder in (*reversed(above.parents), above):
                     if not folder.exists():
                         folder.mkdir(0o750)
 
 
 def _own_member(settings: Settings, worker: int) -> Settings:
-    """Two processes may not be the same static member of a group: each would throw the other one out."""
+    """Settings with a member id of this worker: two processes with one static member id would evict each other."""
     kafka = settings.kafka
     if kafka.instance_id is None:
         return settings
@@ -139,7 +140,7 @@ def _own_member(settings: Settings, worker: int) -> Settings:
 def _factory(
     table: dict[str, Callable[..., Awaitable[T]]], setting: str, urls: dict[str, SplitResult]
 ) -> Callable[..., Awaitable[T]]:
-    """What opens the store that a URL names. Raises `ConfigError`."""
+    """The function that opens the store of a URL. Raises `ConfigError`."""
     url = urls[setting]
     _require_scheme(url, setting, list(table))
     return partial(table[url.scheme], url)
@@ -153,8 +154,8 @@ def _require_scheme(url: SplitResult, setting: str, schemes: list[str]) -> None:
 
 
 async def _opened(one: Late[T], refusing: Callable[[Late[T]], T], late: list[Late[Any]] | None) -> T:
-    """The store; where it is away, one that refuses until it is there, which is added to `late`. Without `late` that is
-    `DependencyUnavailable`."""
+    """The store; if it is unavailable, one that refuses calls until it is open, which is added to `late`. Raises
+    `DependencyUnavailable` if there is no `late`."""
     store = await one.first_try()
     if store is not None:
         return store

@@ -1,4 +1,4 @@
-"""Other processes of the same archive, kept running: workers that share a port, and the indexer beside the rest."""
+"""Child processes of the same archive, restarted when they die: workers that share a port, and the indexer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ASKED_SECONDS = 3.0
 
 
 class SupervisedProcess:
-    """A process like this one with other arguments; started again when it dies, until it is asked to stop."""
+    """A process like this one with other arguments; restarted when it dies, until `stop` is called."""
 
     def __init__(self, name: str, arguments: Sequence[str], clock: Clock, pass_fds: Sequence[int] = ()) -> None:
         self._name = name
@@ -34,11 +34,11 @@ class SupervisedProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is there now."""
+        """Whether the process is running."""
         return self._process is not None and self._process.returncode is None
 
     async def run(self) -> int:
-        """Keep it running until `stop`; its last exit code."""
+        """Run the process, again if it dies, until `stop`. Returns its last exit code."""
         pause = _RESTART_AFTER
         while True:
             started = self._clock.monotonic()
@@ -57,29 +57,29 @@ class SupervisedProcess:
 
     async def _run(self) -> int:
         # A session of its own: Ctrl-C reaches this process alone, which passes it on once.
-        # It ends when its standard input does: a process that was killed leaves nobody behind.
+        # It ends when its standard input closes: if this process is killed, it leaves no child behind.
         process = self._process = await asyncio.create_subprocess_exec(
             *self._command, start_new_session=True, stdin=asyncio.subprocess.PIPE, pass_fds=self._pass_fds
         )
-        if self._stopping.is_set():  # asked while this one was being born
+        if self._stopping.is_set():  # `stop` was called while the process was starting
             process.terminate()
         return await process.wait()
 
     def stop(self) -> None:
-        """Ask it to drain and end."""
+        """Ask the process to drain and end."""
         self._stopping.set()
         self.signal(signal.SIGTERM)
 
     def signal(self, number: signal.Signals) -> None:
-        """Pass a signal on."""
+        """Forward a signal to the process."""
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)
 
 
 class Companion:
-    """A component of the lifecycle: the indexer as a process of its own, so that it has an interpreter, and with it a
-    core, to itself. Health and metrics of both are told in one place (`gantry.services.process.http`): it listens on a
-    socket that it inherits, on the loopback interface."""
+    """A component of the lifecycle: the indexer as a separate process, so that it has an interpreter, and with it a
+    core, to itself. Health and metrics of both are served in one place (`gantry.services.process.http`): the companion
+    listens on an inherited socket, on the loopback interface."""
 
     name = "indexer process"
 
@@ -109,13 +109,13 @@ class Companion:
         self._socket.close()
 
     async def check(self) -> None:
-        """Return if it is ready; `DependencyUnavailable` with its reasons otherwise."""
+        """Return if the companion is ready; raises `DependencyUnavailable` with its reasons otherwise."""
         status, text = await self._asked("/readyz")
         if status != 200:
             raise DependencyUnavailable(self.name, "; ".join(text.split("\n")[:-1]))
 
     async def metrics(self) -> str:
-        """Its metrics in the text format, "" while it is away."""
+        """The companion's metrics in the text format, "" while it is unavailable."""
         try:
             return (await self._asked("/metrics"))[1]
         except DependencyUnavailable:

@@ -1,4 +1,4 @@
-"""What the process and its machine have to say when they are asked: disks, certificates, build, lost log lines."""
+"""Metrics of the process and its machine that are read on request: disks, certificates, build, lost log lines."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from gantry.common.telemetry.metrics import Metrics
 
 
 class SystemMetrics:
-    """Brings them up to date; one per machine's processes that are told in one place."""
+    """Updates these metrics; one for all processes of a machine whose metrics are served together."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Registers the process's own (`process_…`: CPU, memory, open files, start) beside ours."""
+        """Registers the metrics of the process (`process_…`: CPU, memory, open files, start) beside ours."""
         ProcessCollector(registry=metrics.registry)
         self._settings = settings
         self._metrics = metrics
@@ -29,7 +29,7 @@ class SystemMetrics:
         metrics.build_info.labels(_version(), platform.python_version()).set(1)
 
     def refresh(self) -> None:
-        """Look again. May block for as long as a file system does: call it off the event loop."""
+        """Read the current values. May block for as long as a file system does: call it off the event loop."""
         for store, folder in _folders(self._settings).items():
             with suppress(OSError):
                 there = os.statvfs(folder)
@@ -46,7 +46,7 @@ class SystemMetrics:
 
 
 def _folders(settings: Settings) -> dict[str, Path]:
-    """Where the embedded stores lie, or would."""
+    """The folders of the embedded stores: a store that is a file, or does not exist yet, is in its parent."""
     urls = {"objects": settings.objects_url, "log": settings.log_url, "index": settings.index_url}
     found: dict[str, Path] = {}
     for store, url in urls.items():

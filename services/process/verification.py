@@ -9,13 +9,13 @@ from gantry.common.ul import Abilities, Ability
 
 
 class VerificationService:
-    """Says that we are here."""
+    """The C-ECHO service class provider."""
 
     def __init__(self, abilities: Abilities | None = None) -> None:
         self.abilities: Abilities = abilities if abilities is not None else {VERIFICATION: Ability()}
 
     def receive(self, request: Request) -> Sink:
-        # PS3.7 9.3.5 knows no data set for C-ECHO; one that comes all the same is read and ignored.
+        # PS3.7 9.3.5 defines no data set for C-ECHO; if one arrives, it is read and ignored.
         return MemorySink(1 << 16)
 
     async def perform(self, request: Request) -> None:

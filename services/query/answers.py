@@ -18,14 +18,14 @@ from gantry.common.dicom.standard.tags import (
 )
 
 ONLINE = "ONLINE"
-"""PS3.3 C.4.23.1.1: everything Gantry knows can be had at once."""
+"""PS3.3 C.4.23.1.1: every indexed instance can be retrieved at once."""
 
 
 class Answers:
     """Makes the answers to one request: for every document, the keys that were asked for.
 
-    An optional key that is not supported is not returned (C.2.2.1.3), and `complete` is False: FF01H in place of
-    FF00H. The unique keys of the level and of those above are always returned, since retrieving starts from them.
+    Unsupported optional keys are not returned (C.2.2.1.3), and `complete` is False: FF01H in place of FF00H. The unique
+    keys of the level and of the levels above are always returned, since retrieval starts from them.
     """
 
     def __init__(self, identifier: Identifier, query: Query, transfer_syntax_uid: str, ae_title: str) -> None:
@@ -50,7 +50,7 @@ class Answers:
         self._items = {tag: _ItemAnswer(item, query.conditions.get(tag)) for tag, item in identifier.items.items()}
 
     def encode(self, document: Document) -> bytes:
-        """One response identifier; a key that the document has no value for is there without one."""
+        """One response identifier; a key for which the document has no value is returned empty."""
         attributes = in_zone(document.attributes, self._zone) if self._zone else document.attributes
         values = {tag: attributes.get(tag, ()) for tag in self._from_document}
         for tag, item in self._items.items():
@@ -61,8 +61,8 @@ class Answers:
 
 
 class _ItemAnswer:
-    """C.2.2.2.6: of a sequence, the items that match, with the attributes that were asked for; all of an item where no
-    attribute was named."""
+    """C.2.2.2.6: the matching items of a sequence, with the attributes that were asked for; whole items if no attribute
+    was named."""
 
     def __init__(self, asked: Identifier, condition: Condition | None) -> None:
         below = condition.conditions if isinstance(condition, Item) else {}

@@ -20,9 +20,9 @@ from gantry.services.query.answers import Answers
 
 _MAX_IDENTIFIER = 8 << 20
 _AT_ONCE = 100
-"""Responses encoded and written together; between two such, C-CANCEL and other associations get their turn."""
+"""Responses encoded and written together; between two such batches C-CANCEL and other associations get their turn."""
 _NO_PATIENT = "no single PatientID was given: all patients were searched"
-"""What an Error Comment holds has 64 characters at most (PS3.7 annex E)."""
+"""An Error Comment has at most 64 characters (PS3.7 annex E)."""
 
 
 class FindService:
@@ -31,8 +31,7 @@ class FindService:
     def __init__(
         self, abilities: Abilities, index: ReadIndex, ae_title: str, metrics: Metrics, *, strict: bool = False
     ) -> None:
-        """`ae_title` is what Retrieve AE Title says where the association was not made to a title of its own. `strict`
-        refuses a search of the Patient Root that names no patient."""
+        """`ae_title` is returned as Retrieve AE Title. `strict` refuses a Patient Root search that names no patient."""
         self._strict = strict
         self.abilities = abilities
         self._index = index
@@ -43,8 +42,8 @@ class FindService:
         return MemorySink(_MAX_IDENTIFIER)
 
     async def perform(self, request: Request) -> None:
-        """Answer one C-FIND request. What is raised becomes the final status: A700H where the index is away, A900H or
-        C000H where the identifier is at fault."""
+        """Answer one C-FIND request. A raised error becomes the final status: A700H if the index is unavailable, A900H
+        or C000H if the identifier is at fault."""
         if request.command.field != CommandField.C_FIND_RQ:
             await request.fail(UNRECOGNISED_OPERATION, "not a C-FIND request")
             return
@@ -60,7 +59,7 @@ class FindService:
         self._metrics.find_seconds.observe(clock() - begun)
 
     async def _answer(self, request: Request) -> tuple[int, str]:
-        """Send the pending responses; the final status, and what was not done to the letter."""
+        """Send the pending responses. Returns the final status, and a comment on any deviation from the request."""
         context = request.context
         model = model_of(context.abstract_syntax)
         if model is None:
@@ -85,5 +84,5 @@ class FindService:
 
 @types.coroutine
 def _turn() -> Generator[None, None, None]:
-    """Let whatever else is ready run first."""
+    """Let other ready tasks run first."""
     yield

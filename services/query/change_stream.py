@@ -1,4 +1,4 @@
-"""Changes of studies as server-sent events (WHATWG HTML 9.2), an extension of ours."""
+"""Changes of studies as server-sent events (WHATWG HTML 9.2), an extension to DICOMweb."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X
 
 
 class ChangeService:
-    """Sends each listener what it has not heard, and then what happens."""
+    """Sends each listener the changes it has missed, and then new ones as they happen."""
 
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
 
     def handlers(self) -> dict[Resource, Handler]:
-        """What the HTTP server is to answer with."""
+        """The handlers for the HTTP server."""
         return {Resource.CHANGES: self.stream}
 
     async def stream(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Never ends by itself: the client goes, is too slow, or this process drains."""
+        """Ends when the client disconnects or is too slow, or when this process drains."""
         since = _since(request)
         if self._changes.is_full:
             raise HttpProblem(
@@ -60,7 +60,7 @@ class ChangeService:
 
 
 async def _go_on(out: BodyWriter, listener: Listener, ending: asyncio.Event) -> None:
-    """Until this process drains."""
+    """Send changes until this process drains."""
     ended = asyncio.ensure_future(ending.wait())
     following: asyncio.Future[list[Change]] | None = None
     try:
@@ -77,7 +77,7 @@ async def _go_on(out: BodyWriter, listener: Listener, ending: asyncio.Event) -> 
 
 
 def _since(request: web.BaseRequest) -> Offsets | None:
-    """Behind what the client goes on: what a browser sends when it comes back counts more than what the page said."""
+    """The cursor after which the client continues: the one a browser sends on reconnecting overrides the URL's."""
     text = request.headers.get("Last-Event-ID") or request.query.get("since")
     if not text:
         return None

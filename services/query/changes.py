@@ -1,4 +1,4 @@
-"""What happens to studies, as it becomes searchable: one reader of the log per process, and all who listen to it."""
+"""Changes of studies, as they become searchable: one reader of the log per process, and its listeners."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from gantry.services.query.coalescing import Change, Coalescing, Offsets
 INSTANCES = TOPICS[InstanceStored].name
 MOST_LISTENERS = 256
 MOST_WAITING = 1_000
-"""Changes that wait for one listener; one that is slower than that is dropped."""
+"""Changes that may wait for one listener; a slower listener is dropped."""
 MOST_MISSED = 50_000
-"""Records that are read again for a listener that comes back; who missed more begins anew."""
+"""Records that are read again for a listener that reconnects; a listener that missed more starts afresh."""
 _START_SECONDS = 5.0
 _CATCH_UP_SECONDS = 20.0
 _AGAIN_SECONDS = 1.0
@@ -30,7 +30,7 @@ logger = get_logger("query")
 
 @dataclass(eq=False)
 class Listener:
-    """One who listens. `begin` is where its changes begin; `drop` is called where it is too slow."""
+    """A listener. `begin` is the cursor at which its changes begin; `drop` is called if it is too slow."""
 
     begin: Offsets
     drop: Callable[[], None] = lambda: None
@@ -38,7 +38,7 @@ class Listener:
     _waiting: int = 0
 
     def offer(self, changes: Sequence[Change]) -> bool:
-        """Whether there was room: for whoever waits there always is, however many come at once."""
+        """Queue changes; False if there is no room. An idle listener always has room, however many come at once."""
         if self._waiting and self._waiting + len(changes) > MOST_WAITING:
             return False
         self._waiting += len(changes)
@@ -46,7 +46,7 @@ class Listener:
         return True
 
     async def next(self) -> list[Change]:
-        """What has come, at least one; waits for it."""
+        """The queued changes, at least one; waits for the first."""
         changes = list(await self._told.get())
         while not self._told.empty():
             changes += self._told.get_nowait()
@@ -55,10 +55,10 @@ class Listener:
 
 
 class Changes:
-    """Reads the log while anybody listens."""
+    """Reads the log while there is a listener."""
 
     def __init__(self, log: EventLog, clock: Clock | None = None, most: int = MOST_LISTENERS) -> None:
-        """`most` listeners at a time."""
+        """At most `most` listeners at a time."""
         self._log = log
         self._clock = clock or SystemClock()
         self._most = most
@@ -72,12 +72,12 @@ class Changes:
 
     @property
     def is_full(self) -> bool:
-        """Whether nobody else may listen now."""
+        """Whether the limit of listeners is reached."""
         return self._expected >= self._most
 
     @asynccontextmanager
     async def listen(self) -> AsyncIterator[Listener]:
-        """Hear of everything from now on. Raises `DependencyUnavailable` where the log cannot be read."""
+        """A listener to all changes from now on. Raises `DependencyUnavailable` if the log cannot be read."""
         self._expected += 1
         try:
             if not self._tasks:
@@ -99,11 +99,12 @@ class Changes:
                 await self.close()
 
     async def missed(self, since: Offsets, until: Offsets) -> list[str] | None:
-        """The studies that changed between two cursors; None where that is too much to tell."""
+        """The studies that changed between two cursors; None if they are too many to read again, or `since` is not a
+        cursor of this log."""
         ends = await self._log.ends(INSTANCES)
         begin = {partition: since.get(partition, end) for partition, end in until.items()}
         if any(offset > ends.get(partition, 0) for partition, offset in begin.items()):
-            return None  # of another log
+            return None  # a cursor of another log
         behind = {partition for partition, offset in begin.items() if offset < until[partition]}
         if sum(until[partition] - begin[partition] for partition in behind) > MOST_MISSED:
             return None
@@ -116,7 +117,7 @@ class Changes:
         return None
 
     async def close(self) -> None:
-        """Stop reading. Whoever listens next begins anew."""
+        """Stop reading. The next listener starts reading afresh."""
         tasks, self._tasks = self._tasks, ()
         self._started.clear()
         self._coalescing, self._ends = None, {}
@@ -174,7 +175,7 @@ def _studies(records: Sequence[Record]) -> list[str]:
         try:
             event = decode(record.payload)
         except UndecodableEvent:
-            continue  # the indexer has put it with the dead letters
+            continue  # the indexer has put it among the dead letters
         if isinstance(event, InstanceStored) and event.partition == DEFAULT_PARTITION:
             found[event.study_instance_uid] = None
     return list(found)

@@ -1,4 +1,4 @@
-"""Changes of studies, at most one of a study in a second; and the cursors behind which a listener goes on. Pure."""
+"""Changes of studies, at most one per study and second; and the cursors after which a listener continues. Pure."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import msgpack
 
 INTERVAL_SECONDS = 1.0
 MOST_PENDING = 10_000
-"""Studies that wait for their second to be over; beyond it the oldest do not wait."""
+"""Studies that may wait for their second to be over; beyond this number the oldest are published at once."""
 _MOST_PARTITIONS = 4096
 _LONGEST = 1 << 16
 
 Offsets = Mapping[int, int]
-"""For each partition of the log the offset behind what was read."""
+"""For each partition of the log, the next offset to read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A study that changed, and a cursor behind which nothing is missed."""
+    """A study that changed, and a cursor: a listener that continues after it misses nothing."""
 
     study: str
     cursor: Offsets
 
 
 class Coalescing:
-    """What is read of the log goes in, what is to be told comes out."""
+    """Takes the changes read from the log, and returns those to publish."""
 
     def __init__(self, begin: Offsets) -> None:
         """`begin` is where reading begins."""
@@ -46,7 +46,7 @@ class Coalescing:
             self._safe = self._ends
 
     def due(self, now: float) -> list[Change]:
-        """What is to be told now."""
+        """The changes to publish now."""
         surplus = len(self._pending) - MOST_PENDING
         ready = [
             study for place, (study, (due, _)) in enumerate(self._pending.items()) if due <= now or place < surplus
@@ -57,24 +57,24 @@ class Coalescing:
             self._told[study] = now
         if not ready:
             return []
-        # Whoever goes on behind a change must not miss what still waits, nor the rest of these.
+        # A listener that continues after a change must not miss pending changes, nor the rest of these.
         before, (_, oldest) = self._safe, next(iter(self._pending.values()), (0.0, self._ends))
         self._safe = oldest
         return [Change(study, oldest if study is ready[-1] else before) for study in ready]
 
     def wait(self, now: float) -> float | None:
-        """Seconds until something is due; None where nothing waits."""
+        """Seconds until a change is due; None if none is pending."""
         return max(0.0, min(due for due, _ in self._pending.values()) - now) if self._pending else None
 
 
 def cursor_text(offsets: Offsets) -> str:
-    """A cursor as a header can hold it."""
+    """A cursor as text that fits in a header."""
     packed: bytes = msgpack.packb(sorted(offsets.items()))
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
 def cursor_of(text: str) -> dict[int, int] | None:
-    """The cursor in a text; None for what is none."""
+    """The cursor in a text; None if the text is not a cursor."""
     if len(text) > _LONGEST:
         return None
     try:

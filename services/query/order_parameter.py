@@ -1,4 +1,4 @@
-"""`orderby` of a QIDO-RS request, an extension of ours: what matches are ordered by. Pure."""
+"""`orderby` of a QIDO-RS request, an extension to DICOMweb: the order of matches. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gantry.common.web.errors import HttpProblem
 
 MOST_KEYS = 8
 RECEIVED_WORD = "received"
-"""In the place of a keyword: when the first of what is current of a study came in."""
+"""In place of a keyword: the time at which the earliest current receipt of a study arrived."""
 _WORDS = {Level.SERIES: "series are", Level.IMAGE: "instances are"}
 
 
@@ -33,7 +33,7 @@ def order_of(values: Sequence[str], level: Level, attributes: AttributeTable) ->
 
 
 def check_scope(order: Order, level: Level, conditions: Mapping[int, Condition]) -> None:
-    """Raises `HttpProblem` 400 where what is below studies is to be ordered, and no one study is named."""
+    """Raises `HttpProblem` 400 if series or instances are to be ordered and the request does not name one study."""
     study = conditions.get(STUDY_INSTANCE_UID)
     if order and level is not Level.STUDY and not (isinstance(study, Single) and len(study.values) == 1):
         raise HttpProblem(400, f"{_WORDS[level]} ordered within one study: name it in the path or as StudyInstanceUID")

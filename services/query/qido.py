@@ -1,4 +1,4 @@
-"""QIDO-RS (PS3.18 10.6): the same search as C-FIND, in another language."""
+"""QIDO-RS (PS3.18 10.6): the same search as C-FIND, over HTTP."""
 
 from __future__ import annotations
 
@@ -38,33 +38,33 @@ from gantry.services.query.qido_parameters import MORE, Search, cursor_of, searc
 
 OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
 COUNT_SECONDS = 20.0
-"""Where the index cannot count by itself, matches are looked at one by one for so long."""
+"""If the index cannot count by itself, matches are counted one by one for at most this time."""
 _BOUNDARY = "gantry-result"
-"""Always the same, so that equal results have equal tags; XML does not hold it at the beginning of a line."""
+"""Constant, so that equal results have equal ETags; no line of our XML begins with it."""
 
 
 class SearchService:
     """The six resources of PS3.18 table 10.6.1-1, and the number of matches of each."""
 
     def __init__(self, index: ReadIndex, public_url: str | None) -> None:
-        """`public_url` is what clients call us by; without it, what each request called us by."""
+        """`public_url` is the URL by which clients reach this server; None: the URL of each request."""
         self._index = index
         self._public_url = public_url
 
     def handlers(self) -> dict[Resource, Handler]:
-        """What the HTTP server is to answer with."""
+        """The handlers for the HTTP server."""
         searches = (Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES)
         return {**dict.fromkeys(searches, self.search), Resource.CAPABILITIES: self.capabilities}
 
     async def capabilities(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """What can be asked for, of all three roles."""
+        """The capabilities of all three web roles."""
         offer, _ = choose(parse_accept(accept_of(request)), (Offer(JSON), Offer(WADL)))
         if offer.type == JSON:
             return await answer(request, to_json(as_json()), JSON)
         return await answer(request, as_wadl(f"{base_url(request, self._public_url)}{BASE}"), WADL)
 
     async def search(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Any of the six."""
+        """Any of the six searches."""
         search = search_of(match, list(request.query.items()), await self._index.attributes())
         if match.count:
             number = await self._count(search)
@@ -75,7 +75,7 @@ class SearchService:
         except NotUnderstood:
             raise HttpProblem(400, "cursor is not of this search") from None
         url = f"{base_url(request, self._public_url)}{BASE}"
-        # In a thread, so that thousands of matches leave the others their turn.
+        # In a thread, so that thousands of matches do not hold up other requests.
         found = await asyncio.to_thread(lambda: [self._attributes(one, search, url) for one in documents])
         headers = _warnings((*search.warnings, MORE) if more else search.warnings)
         if more and documents:
@@ -83,7 +83,7 @@ class SearchService:
         return await _said(request, found, offer, headers)
 
     async def _matches(self, search: Search) -> tuple[list[Document], bool]:
-        """Those that are wanted, and whether there are more behind them."""
+        """The matches of this answer, and whether there are more after them."""
         found: list[Document] = []
         skip = search.offset
         query = replace(search.query, limit=skip + search.limit + 1)
@@ -124,24 +124,24 @@ def _path(document: Document) -> str:
 
 
 def _next(request: web.BaseRequest, url: str, search: Search, last: Document) -> str:
-    """The URL that goes on behind the last match (RFC 8288)."""
+    """The URL of the matches after the last one (RFC 8288)."""
     kept = [(name, value) for name, value in request.query.items() if name not in ("cursor", "offset")]
     path = request.rel_url.raw_path[len(BASE) :]
     return f"{url}{path}?{urlencode([*kept, ('cursor', cursor_of(last.place))])}"
 
 
 def _warnings(texts: tuple[str, ...]) -> dict[str, str]:
-    """PS3.18 8.3.4.2, 8.3.4.4: what was not done as it was asked for."""
+    """PS3.18 8.3.4.2, 8.3.4.4: where the answer deviates from the request."""
     return {"Warning": ", ".join(f'299 gantry "{text}"' for text in texts)} if texts else {}
 
 
 async def _said(
     request: web.BaseRequest, found: list[Attributes], offer: Offer, headers: dict[str, str]
 ) -> web.StreamResponse:
-    """The answer, or 304 where the client has it already."""
+    """The answer, or 304 if the client has it already."""
     if offer.multipart:
         if not found:
-            return web.Response(status=204, headers=headers)  # a multipart body without parts is none
+            return web.Response(status=204, headers=headers)  # a multipart body needs at least one part
         body = await asyncio.to_thread(lambda: b"".join(_parts(found)))
         media_type = content_type(_BOUNDARY, DICOM_XML)
     else:

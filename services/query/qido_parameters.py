@@ -1,6 +1,6 @@
 """A QIDO-RS request becomes a query (PS3.18 8.3.4, 10.6.1). Pure.
 
-The keys become the keys of an identifier, and the query is made of it as that of a C-FIND is.
+The parameters become the keys of an identifier, from which the query is compiled as for C-FIND.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from gantry.common.web.routes import Match, Resource
 from gantry.services.query.order_parameter import check_scope, order_of
 
 MAX_LIMIT = 5000
-"""Matches of one answer; the rest by `offset` or, better, by `cursor`."""
+"""Matches of one answer; the rest are reached by `offset` or, better, by `cursor`."""
 MAX_OFFSET = 100_000
-"""Matches that may be passed over: each costs as much as one that is shown."""
+"""Matches that may be skipped: each costs as much as one that is returned."""
 MAX_PARAMETERS = 1000
 
 MORE = "There are additional results that can be requested."
@@ -45,7 +45,7 @@ _FLAGS = {
     "multiplevaluematching": "multiple_values",
 }
 _ALWAYS = Extended(relational=True, combined_date_time=True, timezone=True)
-"""PS3.18 10.6.1: QIDO-RS is relational; the others are what a client means that names times with dates, or a zone."""
+"""PS3.18 10.6.1: QIDO-RS is relational; the other two suit a client that gives times with dates, or a zone."""
 
 # PS3.18 tables 10.6.3-3 to 10.6.3-5: what is returned without being asked for.
 _RETURNED = {
@@ -61,7 +61,7 @@ RETURNED = {level: frozenset(TAGS[k] for k in words.split()) for level, words in
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is asked: the query without a limit, the tags of an answer, and which part of the matches is wanted."""
+    """A search: the query without a limit, the tags to return, and which part of the matches is wanted."""
 
     query: Query
     returned: tuple[int, ...]
@@ -72,7 +72,7 @@ class Search:
 
 
 def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: AttributeTable = STANDARD) -> Search:
-    """What is asked of an index with `attributes`. Raises `HttpProblem` 400 and `IdentifierError`."""
+    """The search that a request asks of an index with `attributes`. Raises `HttpProblem` 400 and `IdentifierError`."""
     if len(parameters) > MAX_PARAMETERS:
         raise HttpProblem(400, f"more than {MAX_PARAMETERS} parameters")
     level = _LEVELS[match.resource]
@@ -93,7 +93,7 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: A
         elif name == "cursor":
             search = replace(search, after=place_of(value))
         elif not _is_attribute(name):
-            # PS3.18 8.3.4: what is not known is ignored. Viewers and caches add parameters of their own.
+            # PS3.18 8.3.4: unknown parameters are ignored. Viewers and caches add parameters of their own.
             if name not in _OTHERS:
                 warnings.append(f"{_shown(name)} is no parameter and no attribute, and was ignored.")
         else:
@@ -115,14 +115,14 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: A
 
 
 class _Keys:
-    """Keys of an identifier, or of an item in one, as they come."""
+    """Keys of an identifier, or of an item in it, as they are added."""
 
     def __init__(self, values: dict[int, list[str]]) -> None:
         self.values = values
         self._items: dict[int, _Keys] = {}
 
     def put(self, name: str, value: str) -> int:
-        """Add a value under the path that a parameter's name is (PS3.18 8.3.4.1); the tag that the path begins with."""
+        """Add a value under the path in a parameter's name (PS3.18 8.3.4.1). Returns the first tag of the path."""
         problem = f"{name[:64]!a} is no parameter, and no attribute"
         parts = name.split(".", MAX_DEPTH + 1)
         if len(parts) > MAX_DEPTH:
@@ -148,12 +148,12 @@ def _is_attribute(name: str) -> bool:
 
 
 def _shown(name: str) -> str:
-    """A name that a client made up, as a header may hold it."""
+    """A client's parameter name, made safe for a header."""
     return "".join([c if c.isalnum() and c.isascii() else "_" for c in name[:64]])
 
 
 def tag_of(name: str, problem: str) -> int:
-    """The tag that a keyword or eight hexadecimal digits name; of a dotted path (PS3.18 8.3.4.1) that of the sequence.
+    """The tag that a keyword or eight hexadecimal digits name; for a dotted path (PS3.18 8.3.4.1), the first one.
     Raises `HttpProblem` 400 with `problem`."""
     first = name.partition(".")[0]
     if _HEX.fullmatch(first):
@@ -165,7 +165,7 @@ def tag_of(name: str, problem: str) -> int:
 
 
 def _values(tag: int, value: str) -> list[str]:
-    """Several values are separated as in an identifier; UIDs, and codes, which have no commas, also by commas."""
+    """The values of a parameter, separated by backslashes; UIDs and codes, which have no commas, also by commas."""
     vr = vr_of(tag)
     if vr in _ONE_TEXT:
         return [value]
@@ -175,7 +175,7 @@ def _values(tag: int, value: str) -> list[str]:
 
 
 def _put_path(keys: dict[int, list[str]], match: Match) -> None:
-    """What the path names holds, whatever the parameters say."""
+    """Add the UIDs of the path. Raises `HttpProblem` 400 if the parameters exclude them."""
     for level, uid in ((Level.STUDY, match.study), (Level.SERIES, match.series)):
         if uid:
             asked = [one for one in keys.get(UNIQUE_KEYS[level], []) if one]
@@ -195,7 +195,8 @@ def _included(value: str, level: Level, attributes: AttributeTable) -> set[int]:
 
 
 def _by_default(match: Match, level: Level) -> set[int]:
-    """Of levels above that the path does not name, all that is returned for them (table 10.6.3-1); UIDs always."""
+    """The default attributes of the level, and of levels above that the path does not name (table 10.6.3-1); the UIDs
+    of levels above always."""
     found = {INSTANCE_AVAILABILITY, *RETURNED[level]}
     for above in (Level.STUDY, Level.SERIES):
         if above.depth < level.depth:
@@ -225,12 +226,12 @@ def _offset(value: str) -> int:
 
 
 def cursor_of(place: Cursor) -> str:
-    """A place in words that a URL can hold."""
+    """A place as text that fits in a URL."""
     return base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
 def place_of(cursor: str) -> Cursor:
-    """The place that a cursor stands for; "" begins. Raises `HttpProblem` 400."""
+    """The place that a cursor stands for; "" is the beginning. Raises `HttpProblem` 400."""
     if not cursor:
         return ()
     try:

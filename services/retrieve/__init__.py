@@ -1,6 +1,6 @@
 """C-GET and C-MOVE: locate, open, send, count.
 
-`plan` chooses presentation contexts (pure), `conversion` makes another transfer syntax of an object (in worker
-processes), `ahead` opens objects before their turn, `suboperations` runs C-STORE sub-operations and counts them,
-`handlers` serves the requests, `app` wires.
+`reading` and `sources` read and verify objects, `opening` and `recoding` convert them to another transfer syntax,
+`unindexed` finds objects that are not indexed yet, `dimse` serves C-GET and C-MOVE, `dicomweb` serves WADO-RS, `pixels`
+decodes and renders, `app` wires.
 """

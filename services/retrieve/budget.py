@@ -1,4 +1,4 @@
-"""Bytes that may be held at once: one budget for a process, parts of it for each association."""
+"""Bytes that may be held in memory at once: one budget for a process, with parts for each association."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Unavailable(DependencyUnavailable):
 
 
 class Budget:
-    """Bytes that may be held; what is taken from a part counts in the whole too."""
+    """Bytes that may be held; bytes taken from a part count against the whole budget too."""
 
     def __init__(self, limit: int, whole: Budget | None = None) -> None:
         self.limit = limit
@@ -30,20 +30,20 @@ class Budget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     def take(self, count: int) -> bool:
-        """Whether there was room for `count` bytes, which are taken then."""
+        """Take `count` bytes if there is room; whether there was."""
         if self.taken + count > self.limit or (self._whole is not None and not self._whole.take(count)):
             return False
         self.taken += count
         return True
 
     def take_spare(self, count: int) -> None:
-        """Take `count` bytes for what is not wanted yet: half of all is left to those whose turn it is, or two who hold
-        what comes later would wait for each other. Raises `Unavailable`."""
+        """Take `count` bytes ahead of their turn. Half of the budget is reserved for requests whose turn it is, or two
+        that hold bytes for later would wait for each other. Raises `Unavailable`."""
         if self._waiting or self.taken + count > self.limit // 2 or not self.take(count):
             raise Unavailable(f"no room for {count} bytes ahead of their turn")
 
     async def wait(self, count: int, patience: float) -> None:
-        """Take `count` bytes, in turn, within `patience` seconds. Raises `Unavailable`; the caller gives them back."""
+        """Take `count` bytes, in turn, within `patience` seconds. Raises `Unavailable`; the caller releases them."""
         if count > self.limit:
             raise Unavailable(f"{count} bytes are more than the whole budget of {self.limit}")
         if not self._waiting and self.take(count):
@@ -64,7 +64,7 @@ class Budget:
             raise
 
     def give_back(self, count: int) -> None:
-        """`count` bytes are free again."""
+        """Release `count` bytes."""
         self.taken -= count
         if self._whole is not None:
             self._whole.give_back(count)
@@ -72,7 +72,7 @@ class Budget:
 
     @asynccontextmanager
     async def holding(self, count: int, patience: float) -> AsyncIterator[None]:
-        """`wait`, and give back at the end of the block."""
+        """`wait`, and release the bytes at the end of the block."""
         await self.wait(count, patience)
         try:
             yield
@@ -80,7 +80,7 @@ class Budget:
             self.give_back(count)
 
     def _admit(self) -> None:
-        """First come, first served: what is large is not overtaken for ever by what is small."""
+        """First come, first served: large requests are not overtaken for ever by small ones."""
         while self._waiting:
             count, turn = self._waiting[0]
             if not turn.done() and not self.take(count):

@@ -1,4 +1,4 @@
-"""Objects that are not what was acknowledged: found when they are given out, told, and remembered (promise 2)."""
+"""Objects whose bytes are not those acknowledged: detected on reading, reported and remembered (promise 2)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ logger = get_logger("retrieve")
 
 MISSING, WRONG_SIZE, WRONG_DIGEST = "missing", "size", "digest"
 OnDamage = Callable[[Location, str], None]
-"""Hears of an object and what is wrong with it: "missing", "size" or "digest". Returns at once."""
+"""Called with a damaged object and the reason: "missing", "size" or "digest". Returns at once."""
 _REMEMBERED = 10_000
 
 
 class Damaged(Corrupt):
-    """The object of a known instance is lost, or not the one that was acknowledged."""
+    """The object of a known instance is lost, or its bytes are not those that were acknowledged."""
 
     def __init__(self, reason: str) -> None:
         words = {MISSING: "is missing", WRONG_SIZE: "is not as long as it was", WRONG_DIGEST: "has changed"}
@@ -28,7 +28,7 @@ class Damaged(Corrupt):
 
 
 class DamageReports:
-    """Tells of each damaged object: one line of log, a count, and whoever heals."""
+    """Reports each damaged object: logs a line, counts it, and calls `on_damage`."""
 
     def __init__(self, metrics: Metrics | None = None, on_damage: OnDamage | None = None) -> None:
         self._metrics = metrics
@@ -36,7 +36,7 @@ class DamageReports:
         self._suspects: OrderedDict[str, None] = OrderedDict()
 
     def found(self, location: Location, reason: str) -> Damaged:
-        """Tell of it; what is to be raised."""
+        """Report a damaged object. Returns the error for the caller to raise."""
         logger.error("object damaged", object_key=location.object_key, reason=reason)
         if self._metrics is not None:
             self._metrics.damaged_objects.labels(reason).inc()
@@ -51,9 +51,9 @@ class DamageReports:
         return Damaged(reason)
 
     def is_suspect(self, location: Location) -> bool:
-        """Whether it was damaged before: it is read whole, then, before a byte of it goes out."""
+        """Whether the object was found damaged before: then it is read whole before any byte of it is sent."""
         return location.object_key in self._suspects
 
     def is_well(self, location: Location) -> None:
-        """It was read whole and is what was acknowledged."""
+        """The object was read whole, and its bytes are those that were acknowledged."""
         self._suspects.pop(location.object_key, None)

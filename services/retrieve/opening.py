@@ -1,7 +1,7 @@
-"""Objects as they go out: as they are stored, written in another encoding, or decompressed.
+"""Objects opened for sending: as they are stored, rewritten in another encoding, or decompressed.
 
-What goes out whole was verified: before its first byte where it is small, deflated or decompressed, else before its
-last one (docs/decisions/0013).
+Every object that is sent whole is verified: before its first byte if it is small, deflated or decompressed, else before
+its last one (docs/decisions/0013).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from gantry.services.retrieve.sources import (
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """`size` bytes of a data set or a Part 10 object in a transfer syntax. Whoever has it closes the source."""
+    """`size` bytes of a data set or a Part 10 object in a transfer syntax. The holder closes the source."""
 
     location: Location
     syntax: str
@@ -46,7 +46,7 @@ class Opened:
 
 
 class Openings:
-    """Opens objects in the transfer syntax that is asked for."""
+    """Opens objects in the requested transfer syntax."""
 
     def __init__(self, objects: Objects, converter: Converter, frames: FrameFinder) -> None:
         self.objects = objects
@@ -54,7 +54,8 @@ class Openings:
         self._frames = frames
 
     async def part10(self, location: Location, syntax: str, client: str, *, ahead: bool = False) -> Opened:
-        """The object as a file; `ahead` of its turn it is not waited for room. Raises what `data_set` raises."""
+        """The object as a Part 10 file; `ahead` of its turn it does not wait for room. Raises the errors of
+        `data_set`."""
         if syntax == location.transfer_syntax_uid:
             size = location.data_set_offset + location.data_set_length
             return Opened(location, syntax, size, await self.objects.verified_file(location))
@@ -64,8 +65,8 @@ class Openings:
         return Opened(location, syntax, len(meta) + opened.size, joined)
 
     async def data_set(self, location: Location, syntax: str, client: str, *, ahead: bool = False) -> Opened:
-        """The data set. Raises `ConversionFailed` where the object cannot be had so, `Unavailable` where it cannot now,
-        `Damaged`."""
+        """The data set. Raises `ConversionFailed` if the object cannot be converted to `syntax`, `Unavailable` if it
+        cannot be converted now, and `Damaged`."""
         stored = location.transfer_syntax_uid
         if syntax == stored:
             source = await self.objects.verified(location)
@@ -99,7 +100,7 @@ class Openings:
         return await self.objects.read(location, layout.header_length, pixels.offset - layout.header_length)
 
     async def _inflated(self, location: Location, syntax: str) -> Opened:
-        """Read twice: first to know that it is whole, and how long; nothing of it is held meanwhile."""
+        """Read twice: the first pass verifies the object and counts its inflated length; nothing is held in memory."""
         length = await self._inflated_length(location)
         if syntax == EXPLICIT_LITTLE_ENDIAN:
             return Opened(location, syntax, length, InflatedSource(await self.objects.verified(location)))
@@ -176,7 +177,7 @@ class Openings:
             await reader.close()
 
     async def _with_bulk(self, location: Location, layout: Layout, plan: Recoding, pixels: Source) -> Source:
-        """What is put, the long values of the header from the store, and the frames."""
+        """The rewritten bytes of `plan`, the long header values from the store, and the frames."""
         sources: list[Source] = []
         at = 0
         for step in plan.steps:
@@ -192,12 +193,12 @@ class Openings:
 
 
 def _native(image: Image, photometric: str) -> Image:
-    """What a decoded frame is made of."""
+    """The image as its decoded frames have it."""
     return replace(image, photometric=photometric)
 
 
 class _Spooled(SpoolSource):
-    """Decoded frames, whose room is given back with them."""
+    """Decoded frames in a spool; closing it releases their room."""
 
     def __init__(self, spool: JobSpool, converter: Converter, room: int) -> None:
         super().__init__(spool)
@@ -243,5 +244,5 @@ class RecodedSource:
         return True
 
     async def close(self) -> None:
-        """Close what it reads."""
+        """Close the underlying source."""
         await self._source.close()

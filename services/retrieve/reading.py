@@ -1,7 +1,7 @@
-"""Objects and parts of them: whole and verified, by range, their headers; the layout where the index has none.
+"""Reading objects: whole and verified, by range, or their headers only; scans the layout if the index has none.
 
-Offsets are those of the data set, inflated where it is deflated. An object that is lost, cut short or changed is
-`Damaged`, and reported (`gantry.services.retrieve.damage`).
+Offsets are those of the data set, after inflating if it is deflated. An object that is lost, cut short or changed
+raises `Damaged`, and is reported (`gantry.services.retrieve.damage`).
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ from gantry.services.retrieve.sources import (
 from gantry.services.retrieve.threads import in_thread
 
 MAX_HEADER = 64 << 20
-"""Bytes of a header that is read into memory, less the bulk in it."""
+"""Bytes of a header that may be read into memory, without its bulk values."""
 _TOGETHER = 64
 """Objects whose headers are read together."""
 _AT_ONCE = 4 << 20
-"""Bytes that are read together: a header that is longer is read around its bulk."""
+"""Bytes that are read together: in a longer header the bulk values are skipped."""
 _MANY_FRAGMENTS = ScanLimits(max_fragments=2_000_000)
 _SMALL_TAIL, _WINDOW = 1 << 20, 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What is known of an object without its bulk: the bytes of the elements before and behind its pixel data,
-    inflated, and where the rest is."""
+    """An object without its bulk: the bytes of the elements before and after its pixel data, inflated, and where the
+    rest is."""
 
     location: Location
     layout: Layout
     header: bytes
     tail: bytes = b""
-    """The elements behind the pixel data by themselves."""
+    """The elements after the pixel data."""
 
 
 class Objects:
@@ -65,13 +65,13 @@ class Objects:
     # ---- whole
 
     async def verified(self, location: Location) -> Source:
-        """The data set as it is stored. A small one is compared with its digest before a byte is given out, a long one
-        before the last bytes are. Raises `Damaged`, now or while it is read."""
+        """The data set as it is stored. Its digest is compared before the first byte of a small data set is returned,
+        and before the last bytes of a long one. Raises `Damaged`, now or while it is read."""
         reader = await self._opened(location, location.data_set_offset)
         return await self._verified(location, reader)
 
     async def verified_file(self, location: Location) -> Source:
-        """The same for the Part 10 object, of which the digest covers the data set."""
+        """The same for the Part 10 file; the digest covers its data set only."""
         reader = await self._opened(location, 0)
         try:
             meta = await read_exactly(reader, location.data_set_offset)
@@ -98,7 +98,7 @@ class Objects:
         try:
             if length <= OPEN_AHEAD:
                 data = await read_exactly(reader, length)
-                # Two megabytes are 0.7 ms; in a thread, objects would overtake each other.
+                # Two megabytes take 0.7 ms; in a thread, objects would overtake each other.
                 if not _fits(data, location.digest):
                     raise self.reports.found(location, WRONG_DIGEST)
                 self.reports.is_well(location)
@@ -111,7 +111,7 @@ class Objects:
         return VerifiedSource(again, length, location.digest, seen)
 
     async def require(self, location: Location) -> None:
-        """Raises `Damaged` where the object is not there, or not as long as it was: looked at, not read."""
+        """Raises `Damaged` if the object is missing or has another length; its bytes are not read."""
         try:
             stat = await self.store.stat(location.object_key)
         except NotFound:
@@ -156,7 +156,7 @@ class Objects:
             await source.close()
 
     async def read_parts(self, location: Location, parts: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Many small parts of a data set that is not deflated, by offset and length; cut where the object ends."""
+        """Many small parts of a data set that is not deflated, by offset and length; cut at the end of the object."""
         begin = location.data_set_offset
         try:
             return await self.store.read([Part(location.object_key, begin + at, length) for at, length in parts])
@@ -166,15 +166,15 @@ class Objects:
     # ---- headers
 
     async def head(self, location: Location) -> Head:
-        """Raises `NotUnderstood`, `TooLarge`, `Damaged`."""
+        """The head of one object. Raises `NotUnderstood`, `TooLarge`, `Damaged`."""
         (head,) = await self._heads([(location, await self.layout(location))])
         if isinstance(head, Damaged):
             raise head
         return head
 
     async def heads(self, locations: Sequence[Location]) -> AsyncIterator[list[Head | Damaged]]:
-        """The heads of many objects, in their order, as many at once as fit into little memory; `Damaged` in the place
-        of one that is. Raises `NotUnderstood`, `TooLarge`."""
+        """The heads of many objects, in their order, in groups of bounded size; a `Damaged` in place of the head of a
+        damaged object. Raises `NotUnderstood`, `TooLarge`."""
         group: list[tuple[Location, Layout | Damaged]] = []
         size = 0
         for location in locations:
@@ -189,7 +189,7 @@ class Objects:
             yield await self._heads(group)
 
     async def layout(self, location: Location) -> Layout:
-        """Where things lie in an object. Raises `TooLarge` where its header is too long for memory."""
+        """The layout of an object. Raises `TooLarge` if its header is too long for memory."""
         layout = unpack_layout(location.layout) if location.layout else await self.scanned(location)
         length = sum(end - begin for begin, end in stored_ranges(layout))
         if length > MAX_HEADER:
@@ -216,7 +216,7 @@ class Objects:
         return heads
 
     async def _read_heads(self, small: Sequence[tuple[Location, Layout]]) -> Sequence[bytes | None]:
-        """All at once; where one is missing, each by itself."""
+        """Read all headers at once; if an object is missing, each by itself."""
         if not small:
             return ()
         parts = [Part(one.object_key, one.data_set_offset, layout.header_length) for one, layout in small]
@@ -246,11 +246,11 @@ class Objects:
         return Head(location, replace(layout, bulk=(*layout.bulk, *bulk)), header + rest, rest)
 
     async def pieces(self, location: Location, layout: Layout) -> list[bytes]:
-        """What the header is made of, between the values that are left out of it, of an object that is not deflated."""
+        """The pieces of a header between its bulk values, of an object that is not deflated."""
         return [await self.read(location, begin, end - begin) for begin, end in stored_ranges(layout)]
 
     async def tail(self, location: Location, layout: Layout) -> bytes:
-        """The elements behind the pixel data of an object that is not deflated. Raises `TooLarge`."""
+        """The elements after the pixel data of an object that is not deflated. Raises `TooLarge`."""
         pixels = layout.pixel_data
         if pixels is None:
             return b""
@@ -283,8 +283,8 @@ class Objects:
             await source.close()
 
     async def scanned(self, location: Location) -> Layout:
-        """The layout, learned from the object itself: for what was indexed before layouts were, and for more fragments
-        than an event carries."""
+        """The layout, scanned from the object itself: for objects that were indexed before layouts existed, and for
+        objects with more fragments than an event carries."""
         scanner = Scanner(location.transfer_syntax_uid, _MANY_FRAGMENTS)
         reader = await self._opened(location, location.data_set_offset)
         try:
@@ -319,7 +319,7 @@ async def _rest(source: Source) -> bytes:
 
 
 def stored_ranges(layout: Layout) -> list[tuple[int, int]]:
-    """The ranges of the header between the values that are left out of it."""
+    """The ranges of the header between its bulk values."""
     ranges, begin = [], 0
     for one in layout.bulk:
         if one.offset < layout.header_length:
@@ -329,7 +329,7 @@ def stored_ranges(layout: Layout) -> list[tuple[int, int]]:
 
 
 def pixels_end(layout: Layout) -> int:
-    """Where what stands behind the pixel data begins; its delimiter belongs to it (PS3.5 A.4)."""
+    """The offset after the pixel data, including its delimiter (PS3.5 A.4)."""
     pixels = layout.pixel_data
     if pixels is None:
         return layout.header_length
@@ -343,20 +343,20 @@ def _is_small(location: Location, layout: Layout) -> bool:
 
 
 def _joined(layout: Layout, pieces: Sequence[bytes]) -> bytes:
-    """The header, from what stands between the values that are left out of it."""
+    """The header without its bulk elements, joined from the pieces between their values."""
     bulk = [one for one in layout.bulk if one.offset < layout.header_length]
     cut = [_without_element(piece, one.vr) for piece, one in zip(pieces, bulk, strict=False)]
     return b"".join([*cut, *pieces[len(bulk) :]])
 
 
 def _without_element(part: bytes, vr: str) -> bytes:
-    """Less what stands before the value that was left out: tag and length, with the VR between them or not."""
+    """A piece without the tag, VR (if any) and length of the bulk element at its end."""
     return part[:-12] if part[-8:-6] == vr.encode("ascii") else part[:-8]
 
 
 def around_bulk(tail: bytes, transfer_syntax: str, begin: int) -> tuple[bytes, tuple[BulkElement, ...]]:
-    """Elements at the top level less long plain values, and where these lie in the data set; the elements begin at
-    `begin` of it. Raises `NotUnderstood`."""
+    """Top-level elements without their long plain values, and where these values are in the data set; the elements
+    begin at offset `begin`. Raises `NotUnderstood`."""
     if len(tail) <= _SMALL_TAIL:
         return tail, ()
     syntax, pos, parts, bulk = syntax_of(encoding_of(transfer_syntax)), 0, [], []

@@ -1,5 +1,5 @@
 """A data set in another encoding as steps over its bytes (PS3.5 A): its elements are rewritten in memory, its long
-values stream by, turned where the byte order is another one. Pure."""
+values are streamed, swapped if the byte order differs. Pure."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _MOST = 0xFFFFFFFE
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Pass over `skip` bytes of the source, then give out `put`, then the next `copy` bytes, turned in numbers of
-    `width`; after them `pixels` bytes of decoded frames."""
+    """Skip `skip` bytes of the source, write `put`, then copy the next `copy` bytes, swapped in numbers of `width`
+    bytes; then write `pixels` bytes of decoded frames."""
 
     skip: int = 0
     put: bytes = b""
@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Recoding:
-    """Steps from the first byte of a data set to its last one, and how many bytes come out."""
+    """Steps from the first byte of a data set to its last, and the length of the output in bytes."""
 
     steps: Sequence[Step]
     length: int = field(init=False)
@@ -47,8 +47,8 @@ class Recoding:
 
     @property
     def ends_unseen(self) -> bool:
-        """Whether the last bytes of the source come after the last ones that are given out: they cannot hold these back
-        then."""
+        """Whether the source ends with bytes that are not written: then verifying the source's last bytes comes too
+        late to hold back the end of the output."""
         last = self.steps[-1]
         return not (last.put or last.copy)
 
@@ -56,8 +56,8 @@ class Recoding:
 def recoding(
     transfer_syntax: str, wanted: str, layout: Layout, pieces: Sequence[bytes], gap: bytes, tail: bytes
 ) -> Recoding:
-    """From one native encoding to another. `pieces` are the header between its long values, `gap` is what stands
-    between the header and the value of the pixel data, `tail` the elements behind that. Raises `NotUnderstood`."""
+    """From one native encoding to another. `pieces` are the header between its long values, `gap` the bytes between the
+    header and the value of the pixel data, `tail` the elements after the pixel data. Raises `NotUnderstood`."""
     source = encoding_of(transfer_syntax)
     rewriter = Rewriter(source, explicit=wanted == EXPLICIT_LITTLE_ENDIAN)
     steps = header_steps(rewriter, layout, pieces, source.big_endian)
@@ -82,8 +82,8 @@ def decoding(
     length: int,
     photometric: str,
 ) -> Recoding:
-    """From compressed frames to native ones of `length` bytes in all, in this photometric interpretation. Raises
-    `NotUnderstood`, also where they are too long for one element."""
+    """From compressed frames to native frames of `length` bytes in all, in this photometric interpretation. Raises
+    `NotUnderstood`, also if the frames are too long for one element."""
     rewriter = Rewriter(encoding_of(transfer_syntax), wanted == EXPLICIT_LITTLE_ENDIAN, drop=_OFFSET_TABLES)
     said = photometric.encode("ascii", "replace")
     replaced = {PHOTOMETRIC_INTERPRETATION: said + b" " * (len(said) % 2)}
@@ -101,8 +101,8 @@ def decoding(
 
 
 def _pixel_head(gap: bytes) -> int:
-    """Where the element of the pixel data begins in what ends with its head: encapsulated data is in explicit VR (A.4),
-    and its length undefined."""
+    """Where the pixel data element begins in `gap`, which ends with its head: encapsulated data is in explicit VR (A.4)
+    with undefined length, so the head has 12 bytes."""
     return max(0, len(gap) - 12)
 
 
@@ -113,7 +113,7 @@ def header_steps(
     big_endian: bool,
     replaced: dict[int, bytes] | None = None,
 ) -> list[Step]:
-    """The header, with its long values where they are."""
+    """The steps for the header, with its long values in their places."""
     steps, bulk = [], [one for one in layout.bulk if one.offset < layout.header_length]
     for place, piece in enumerate(pieces[: len(stored_ranges(layout))]):
         rewritten = rewriter.elements(piece, replaced)
@@ -126,7 +126,7 @@ def header_steps(
 
 
 def _pixel_width(tag: int, vr: str, allocated: int, transfer_syntax: str) -> int:
-    """PS3.5 7.3, A.3: words are turned whatever Bits Allocated says; wider samples as a whole."""
+    """PS3.5 7.3, A.3: words are swapped whatever Bits Allocated says; wider samples as a whole."""
     if tag != PIXEL_DATA:
         return WIDTHS.get(vr.encode("ascii"), 1)
     if vr == "OB" or (transfer_syntax == GE_PRIVATE and allocated <= 8):

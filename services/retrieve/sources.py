@@ -1,5 +1,5 @@
-"""Data sets as they go out: verified while they stream, inflated, written in another encoding. Memory does not depend
-on their length."""
+"""Data sets as streams: verified while they are read, inflated, rewritten in another encoding. Memory use does not
+depend on their length."""
 
 from __future__ import annotations
 
@@ -41,32 +41,32 @@ class BytesSource:
 
 
 class Digest:
-    """`Location.digest` of bytes as they pass. One that was made in another way than ours cannot be compared."""
+    """`Location.digest` of bytes as they pass. A digest of an unknown algorithm is not compared."""
 
     def __init__(self, expected: str) -> None:
         self._expected = expected.removeprefix(_DIGEST) if expected.startswith(_DIGEST) else None
         self._blake3 = blake3()
 
     def update(self, data: bytes | bytearray | memoryview) -> None:
-        """The next bytes; at 3 GB a second."""
+        """Add the next bytes, at 3 GB per second."""
         if self._expected is not None:
             self._blake3.update(data)
 
     @property
     def fits(self) -> bool:
-        """Whether all bytes that passed are those that were acknowledged."""
+        """Whether the bytes that passed are those that were acknowledged."""
         return self._expected in (None, self._blake3.hexdigest())
 
 
 class DamageSeen(Protocol):
-    """Told once when a source turns out to be damaged; gives what is to be raised."""
+    """Called once when a source turns out to be damaged; returns the error to raise."""
 
     def __call__(self, reason: str) -> Corrupt: ...
 
 
 class VerifiedSource:
-    """`length` bytes of a source, of which the last ones are given out only when the digest of all fits: whoever takes
-    them never has a whole object that is damaged. Raises what `seen` gives."""
+    """`length` bytes of a source, of which the last ones are returned only if the digest of all of them agrees: a
+    reader never gets a whole object that is damaged. Raises the error that `seen` returns."""
 
     def __init__(self, source: Source, length: int, digest: str, seen: DamageSeen) -> None:
         self._source = source
@@ -100,7 +100,7 @@ class VerifiedSource:
             count -= min(count, len(view))
 
     async def close(self) -> None:
-        """Close what it reads."""
+        """Close the underlying source."""
         await self._source.close()
 
 
@@ -117,7 +117,7 @@ class InflatedSource:
         self._left = length
 
     async def skip(self) -> None:
-        """Pass what lies before the offset. Raises `Corrupt` where there is less."""
+        """Skip the bytes before the offset. Raises `Corrupt` if there are fewer."""
         while self._to_skip:
             if not await self._more():
                 raise Corrupt("a deflated object is shorter than it was")
@@ -125,7 +125,7 @@ class InflatedSource:
             self._piece, self._to_skip = self._piece[passed:], self._to_skip - passed
 
     async def readinto(self, buffers: Sequence[memoryview]) -> int:
-        """Fill the buffers in order; 0 at the end. Raises `Corrupt` where the bytes are not deflated."""
+        """Fill the buffers in order; 0 at the end. Raises `Corrupt` if the bytes are not deflated."""
         await self.skip()
         done = 0
         for whole in buffers:
@@ -141,7 +141,7 @@ class InflatedSource:
         return done
 
     async def _more(self) -> bool:
-        """Inflate the next piece; whether there was one."""
+        """Inflate the next piece; False at the end."""
         while not self._zlib.eof:
             chunk = self._rest
             if not chunk:
@@ -160,17 +160,17 @@ class InflatedSource:
         return False
 
     async def drain(self) -> None:
-        """Read what is behind the end of the deflated stream: padding, which belongs to the digest."""
+        """Read the padding after the end of the deflated stream, which the digest covers."""
         while await self._source.readinto([self._buffer]):
             pass
 
     async def close(self) -> None:
-        """Close what it reads."""
+        """Close the underlying source."""
         await self._source.close()
 
 
 class SwappedSource:
-    """Numbers of `width` bytes in the other byte order (PS3.5 7.3); of `length` bytes in all."""
+    """Numbers of `width` bytes in the other byte order (PS3.5 7.3)."""
 
     def __init__(self, source: Source, width: int) -> None:
         self._source = source
@@ -198,17 +198,17 @@ class SwappedSource:
             if not count:
                 break
             filled += count
-        # A quarter of a megabyte is turned in 15 microseconds: less than a thread costs.
+        # Swapping a quarter of a megabyte takes 15 microseconds: less than a thread costs.
         self._turned = memoryview(swapped(self._buffer[:filled], self._width))
         return filled > 0
 
     async def close(self) -> None:
-        """Close what it reads."""
+        """Close the underlying source."""
         await self._source.close()
 
 
 class BitsSource:
-    """`bits` single bits of a source, from bit `first` of its first byte on, packed anew from the lowest bit on (PS3.5
+    """`bits` single bits of a source, beginning at bit `first` of its first byte, repacked from the lowest bit (PS3.5
     8.1.1, D.1)."""
 
     def __init__(self, source: Source, first: int, bits: int) -> None:
@@ -248,18 +248,18 @@ class BitsSource:
         return number.to_bytes(-(-bits // 8), "little")
 
     async def close(self) -> None:
-        """Close what it reads."""
+        """Close the underlying source."""
         await self._source.close()
 
 
 class JoinedSource:
-    """Sources behind each other."""
+    """Sources one after the other."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = list(sources)
 
     async def readinto(self, buffers: Sequence[memoryview]) -> int:
-        """Fill the buffers in order; 0 at the end of the last."""
+        """Fill the buffers in order; 0 at the end of the last source."""
         done, rest = 0, [buffer for buffer in buffers if buffer]
         while self._sources and rest:
             count = await self._sources[0].readinto(rest)
@@ -271,7 +271,7 @@ class JoinedSource:
         return done
 
     async def close(self) -> None:
-        """Close them all."""
+        """Close all sources."""
         while self._sources:
             await self._sources.pop(0).close()
 
@@ -287,7 +287,7 @@ def _behind(buffers: Sequence[memoryview], count: int) -> list[memoryview]:
 
 
 class LimitedSource:
-    """The next `length` bytes of a source that goes on behind them. Whoever opened that closes it."""
+    """The next `length` bytes of a longer source. The opener of that source closes it."""
 
     def __init__(self, source: Source, length: int) -> None:
         self._source = source
@@ -308,14 +308,14 @@ class LimitedSource:
 
 
 class Positioned:
-    """A source that knows how far it was read, and can go forward."""
+    """A source that knows its position, and can skip forward."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._at = 0
 
     async def go_to(self, offset: int) -> None:
-        """Pass what is before `offset`. Raises `Corrupt` where that has been passed."""
+        """Skip to `offset`. Raises `Corrupt` if the position is beyond it."""
         if offset < self._at:
             raise Corrupt("fragments are not in order")
         await pass_over(self._source, offset - self._at)
@@ -328,12 +328,12 @@ class Positioned:
         return count
 
     async def close(self) -> None:
-        """Close what it reads."""
+        """Close the underlying source."""
         await self._source.close()
 
 
 class FragmentsSource:
-    """The fragments of a frame, by offset and length, behind each other. Whoever opened the reader closes it."""
+    """The fragments of a frame, by offset and length, one after the other. The opener of the reader closes it."""
 
     def __init__(self, reader: Positioned, fragments: Sequence[tuple[int, int]]) -> None:
         self._reader = reader
@@ -360,7 +360,7 @@ class FragmentsSource:
 
 
 async def pass_over(source: Source, count: int) -> None:
-    """Read `count` bytes and forget them. Raises `Corrupt` where there are fewer."""
+    """Read and discard `count` bytes. Raises `Corrupt` if there are fewer."""
     buffer = memoryview(bytearray(min(CHUNK, max(count, 1))))
     while count:
         passed = await source.readinto([buffer[: min(len(buffer), count)]])
@@ -370,7 +370,7 @@ async def pass_over(source: Source, count: int) -> None:
 
 
 async def read_exactly(source: Source, length: int) -> bytes:
-    """The next `length` bytes. Raises `Corrupt` where there are fewer. For what is known to be small."""
+    """The next `length` bytes, for lengths known to be small. Raises `Corrupt` if there are fewer."""
     data = bytearray(length)
     filled = 0
     while filled < length:

@@ -14,8 +14,8 @@ R = TypeVar("R")
 
 
 async def in_thread(call: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
-    """The result of a call. A cancellation is passed on only when the thread is done: until then it uses what the
-    caller is about to close or to use for something else."""
+    """The result of a call. A cancellation is passed on only when the thread is done: until then it uses buffers and
+    descriptors that the caller is about to close or reuse."""
     working = asyncio.ensure_future(asyncio.to_thread(call, *arguments, **named))
     try:
         return await asyncio.shield(working)
@@ -31,6 +31,6 @@ async def in_thread(call: Callable[P, R], *arguments: P.args, **named: P.kwargs)
 
 
 async def give_way() -> None:
-    """Let others have their turn: what is read from the page cache and fits into a socket's buffer is there at once,
-    and a loop over it would keep the event loop to itself."""
+    """Give other tasks a turn: reads from the page cache and writes into a socket's buffer complete at once, so a loop
+    over them would keep the event loop to itself."""
     await _TIME.sleep(0)

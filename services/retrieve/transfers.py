@@ -1,4 +1,4 @@
-"""Sending that was asked for over HTTP: it goes on while nobody waits, and is remembered for an hour."""
+"""Transfers requested over HTTP: each runs in the background, and is remembered for an hour."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gantry.services.retrieve.dimse.suboperations import Counters
 
 logger = get_logger("retrieve")
 MOST_RUNNING = 64
-"""Under way or waiting for their turn, per process."""
+"""Transfers that are running or waiting for their turn, per process."""
 MOST_REMEMBERED = 1_000
 REMEMBERED_SECONDS = 3600.0
 _OPERATION = "send"
@@ -29,20 +29,20 @@ _OPERATION = "send"
 
 @dataclass(eq=False)
 class Transfer:
-    """One study on its way to a destination, or what became of it."""
+    """The transfer of one study to a destination, running or ended."""
 
     id: str
     study: str
     destination: str
     counters: Counters
     state: str = "running"
-    """Or "done", "failed" where an instance was not taken, or "cancelled"."""
+    """Or "done", "failed" if an instance was not accepted, or "cancelled"."""
     error: str = ""
     is_wanted: bool = True
     ended: float = 0.0
 
     def as_json(self) -> dict[str, str | int]:
-        """As it is told."""
+        """The transfer as it is reported over HTTP."""
         counters = self.counters
         return {
             "id": self.id,
@@ -69,11 +69,11 @@ class Transfers:
 
     @property
     def most_instances(self) -> int:
-        """Of one transfer."""
+        """The limit on the instances of one transfer."""
         return self._mover.settings.max_instances
 
     def start(self, study: str, peer: Peer, locations: Sequence[Location]) -> Transfer:
-        """Begin to send. Raises `DependencyUnavailable` where as many are under way as may be."""
+        """Begin to send. Raises `DependencyUnavailable` if `MOST_RUNNING` transfers are running."""
         self._forget()
         if len(self._tasks) >= MOST_RUNNING:
             raise DependencyUnavailable("retrieve", f"{MOST_RUNNING} studies are being sent: try again later")
@@ -85,27 +85,27 @@ class Transfers:
         return transfer
 
     def get(self, name: str) -> Transfer | None:
-        """The transfer of this id, if it is known."""
+        """The transfer with this id, None if it is unknown."""
         self._forget()
         return self._known.get(name)
 
     def cancel(self, transfer: Transfer) -> None:
-        """Send nothing more of it; what is on its way goes through, as with C-CANCEL (PS3.4 C.4.2.3.1)."""
+        """Send no further objects; sub-operations in progress complete, as with C-CANCEL (PS3.4 C.4.2.3.1)."""
         transfer.is_wanted = False
 
     async def drain(self, seconds: float) -> None:
-        """What is under way may end within so many seconds."""
+        """Wait up to `seconds` for the running transfers to end."""
         tasks = list(self._tasks.values())
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
 
     async def close(self) -> None:
-        """End what is under way."""
+        """Cancel the running transfers."""
         await end_tasks(*self._tasks.values())
 
     async def _run(self, transfer: Transfer, peer: Peer, locations: Sequence[Location]) -> None:
         counters = transfer.counters
-        # PS3.7 9.1.1.1.6: Move Originator is for sub-operations of a C-MOVE, and there was none.
+        # PS3.7 9.1.1.1.6: Move Originator is only for sub-operations of a C-MOVE.
         job = Job(counters, is_wanted=lambda: transfer.is_wanted, progressed=_nobody_waits)
         try:
             await self._mover.move(peer, locations, job)
@@ -136,7 +136,7 @@ class Transfers:
             transfer.state = "failed" if counters.failed else "done"
 
     def _forget(self) -> None:
-        """What ended long ago, or more than anybody asks for; the oldest first."""
+        """Forget transfers that ended long ago, and the oldest ended ones beyond `MOST_REMEMBERED`."""
         before = self._clock.monotonic() - REMEMBERED_SECONDS
         ended = [transfer for transfer in self._known.values() if transfer.state != "running"]
         surplus = len(ended) - MOST_REMEMBERED

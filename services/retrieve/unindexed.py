@@ -1,8 +1,8 @@
-"""What is acknowledged can be fetched at once: what the indexers have not passed yet is looked up on the event log.
+"""Acknowledged objects can be retrieved at once: those the indexers have not passed yet are looked up on the event log.
 
-A sender that was told Success, or a viewer that was sent the Retrieve URL of a STOW response, may ask within the tenth
-of a second that the index is behind, or in the minutes that it is behind after an outage. Only what is asked for by its
-Study Instance UID is looked up: events lie on the log by that.
+A sender that received Success, or a viewer that received the Retrieve URL of a STOW response, may ask within the tenth
+of a second that the index is behind, or in the minutes that it is behind after an outage. Only requests that name a
+Study Instance UID are looked up, since the log is keyed by it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from gantry.common.telemetry.logs import get_logger
 
 _INSTANCES = TOPICS[InstanceStored].name
 _MOST_STUDIES = 16
-"""Studies of one request that are looked up on the log; who asks for more does not ask for what he has just sent."""
+"""Studies of one request that are looked up on the log; a request for more is unlikely to follow a store."""
 _ANSWER_SECONDS = 2.0
 _AWAY_SECONDS = 10.0
-"""For how long a log that did not answer is not asked again."""
+"""Seconds before a log that did not answer is asked again."""
 _UIDS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
 logger = get_logger("retrieve")
 
 
 class Locating(Protocol):
-    """Who says where objects are: the part of `SearchIndex` that retrieval needs."""
+    """Locates objects: the part of `SearchIndex` that retrieval needs."""
 
     def locate(self, query: Query) -> AsyncIterator[list[Location]]: ...
 
@@ -41,7 +41,7 @@ class Locating(Protocol):
 
 
 class Describing(Locating, Protocol):
-    """Who also says what is known of instances."""
+    """Also describes instances."""
 
     def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]: ...
 
@@ -49,7 +49,7 @@ class Describing(Locating, Protocol):
 
 
 class Locator:
-    """Where objects are, by the index and the log together."""
+    """Locates objects, by the index and the log together."""
 
     def __init__(self, index: ReadIndex, log: EventLog, clock: Clock) -> None:
         self._index = index
@@ -66,8 +66,8 @@ class Locator:
         return await self._index.receipts(partition, instance)
 
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
-        """`SearchIndex.locate`, and at last what is stored and not indexed yet."""
-        # The log first: what the indexers commit in between is in the index by then.
+        """`SearchIndex.locate`, followed by objects that are stored but not indexed yet."""
+        # The log first: events that the indexers commit in between are in the index when it is asked.
         waiting = await self._waiting(query)
         async for page in self._index.locate(query):
             for location in page:
@@ -77,7 +77,7 @@ class Locator:
             yield sorted(waiting.values(), key=lambda at: (at.study_instance_uid, at.series_instance_uid))
 
     async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
-        """`SearchIndex.current`, and what is stored and not indexed yet."""
+        """`SearchIndex.current`, and objects that are stored but not indexed yet."""
         known = await self._index.current(partition, instances)
         missing = [instance for instance in instances if instance not in known]
         studies = list(dict.fromkeys(instance.study_instance_uid for instance in missing))
@@ -86,12 +86,12 @@ class Locator:
         for study in studies:
             waiting = await self._of_study(partition, study)
             known |= {instance: waiting[instance] for instance in missing if instance in waiting}
-        # What the indexers committed between the two is in the index by now.
+        # Events that the indexers committed between the two are in the index by now.
         missing = [instance for instance in missing if instance not in known]
         return known | (await self._index.current(partition, missing) if missing else {})
 
     async def _waiting(self, query: Query) -> dict[InstanceKey, Location]:
-        """What matches of the studies that a query names."""
+        """The unindexed objects that match, if the query names studies."""
         conditions = query.conditions
         studies = _uids(conditions.get(STUDY_INSTANCE_UID))
         if not studies or len(studies) > _MOST_STUDIES or not conditions.keys() <= set(_UIDS):
@@ -113,7 +113,7 @@ class Locator:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 records = await self._log.uncommitted(INDEXERS, _INSTANCES, study)
         except (DependencyUnavailable, TimeoutError) as error:
-            # Reads degrade alone: what is indexed can be fetched while the log is away, or the index far behind.
+            # Indexed objects can still be retrieved while the log is unavailable or the index far behind.
             logger.warning("what is not indexed yet cannot be looked up", error=error)
             self._away_until = self._clock.monotonic() + _AWAY_SECONDS
             return {}
@@ -131,7 +131,7 @@ def _event(payload: bytes) -> InstanceStored | None:
     try:
         event = decode(payload)
     except UndecodableEvent:
-        return None  # the indexer buries it
+        return None  # the indexer puts it among the dead letters
     return event if isinstance(event, InstanceStored) else None
 
 

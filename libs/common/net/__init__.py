@@ -1,7 +1,7 @@
 """The asyncio skin around the protocol: server, client, time-outs, back-pressure, TLS, drain.
 
-What belongs here: sockets, timers and tasks, and the interface that a service offers to the network (`service`). What
-does not: stores, the event log, and what any service does.
+It has the sockets, timers and tasks, and the interface that a service offers to the network (`service`). It knows
+neither stores nor the event log, nor any particular service.
 """
 
 from gantry.common.net.association import Association

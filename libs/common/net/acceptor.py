@@ -1,7 +1,7 @@
-"""Accepts TCP connections and finds out where each comes from, before anything is made of it.
+"""Accepts TCP connections and determines the origin of each, before anything else is read.
 
-A connection from an address in `trusted` must begin with a header of the PROXY protocol, whole within the deadline; it
-is read to its last byte and no further, so that TLS or a PDU may follow at once.
+A connection from an address in `trusted` must begin with a header of the PROXY protocol, complete within the deadline;
+exactly the header is read, so that TLS or a PDU may follow at once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def listen(host: str, port: int, backlog: int, *, reuse_port: bool = False) -> s
 
 
 class Acceptor:
-    """Hands every connection to `accepted` with its origin; what ends before that is told to `failed` (address, why).
+    """Passes every connection to `accepted` with its origin; one that ends before goes to `failed` (address, why).
 
     The callee closes the socket. The listening socket is closed by `close`.
     """
@@ -67,7 +67,7 @@ class Acceptor:
         self._loop.add_reader(sock.fileno(), self._on_readable)
 
     def close(self) -> None:
-        """Accept nothing more; forget those whose header is not whole."""
+        """Stop accepting; close connections whose header is incomplete."""
         if self._closed:
             return
         self._closed = True
@@ -85,7 +85,7 @@ class Acceptor:
             except OSError as error:
                 if error.errno not in _OUT_OF_FILES:
                     raise
-                # Whoever waits in the backlog is served when others have gone; asking again at once would spin.
+                # Connections in the backlog are served once others have closed; retrying at once would spin.
                 if not self._out_of_files:
                     self._out_of_files = True
                     logger.error("connections wait: out of file descriptors", error=error)
@@ -128,7 +128,7 @@ class Acceptor:
         self._failed(proxy.address, why)
 
     async def _header(self, sock: socket.socket) -> bytes:
-        """The bytes of the header and none behind it."""
+        """Exactly the bytes of the header. Raises `ProxyError`."""
         header = b""
         while (wanted := expected_length(header)) > len(header):
             data = await self._loop.sock_recv(sock, wanted - len(header))
@@ -139,7 +139,7 @@ class Acceptor:
 
 
 def reset(sock: socket.socket) -> None:
-    """Close at once and let the peer know (RST): what was under way is lost, and must not look whole."""
+    """Close at once with RST: data in transit are lost, and the peer must not take them for complete."""
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     sock.close()

@@ -1,7 +1,7 @@
 """One association, in either role: requests in, responses out, and requests of our own.
 
-A message is handled in a task of its own, at most as many at once as the asynchronous operations window allows; the
-bytes of its data set went to the service's sink before, as they arrived.
+A message is handled in a task of its own, at most as many at once as the asynchronous operations window allows; by then
+the bytes of its data set have gone to the service's sink, as they arrived.
 """
 
 from __future__ import annotations
@@ -83,13 +83,13 @@ class Association:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is under way in either direction."""
+        """Whether no message is in progress in either direction."""
         busy = self._active or self._waiting or self._receiving or self._responses
         return not busy and self._assembler.between_messages
 
     @property
     def waits_for_peer(self) -> bool:
-        """Whether it is the peer's turn: nothing is under way, or the rest of a message is due and we would read it."""
+        """Whether it is the peer's turn: no message is in progress, or the rest of one is due and we would read it."""
         return self.is_idle or not (self.connection.is_paused or self._assembler.between_messages)
 
     @property
@@ -98,7 +98,7 @@ class Association:
         return self.called_ae_title if self.is_requestor else self.calling_ae_title
 
     def context_for(self, abstract_syntax: str, transfer_syntax: str | None = None) -> AcceptedContext | None:
-        """A context in which we may be SCU of an abstract syntax, of a given transfer syntax where one is named."""
+        """A context in which we may be SCU of an abstract syntax, with `transfer_syntax` if given, or None."""
         for cx in self.contexts.values():
             ours = cx.requestor_is_scu if self.is_requestor else cx.requestor_is_scp
             if cx.abstract_syntax == abstract_syntax and ours and transfer_syntax in (None, cx.transfer_syntax):
@@ -110,7 +110,7 @@ class Association:
     def on_fragments(self, fragments: list[Fragment]) -> None:
         """The fragments of one read."""
         if self._refused:
-            return  # what came in the same segment behind what we refused
+            return  # received in the same segment, after the refused message
         try:
             for message in self._assembler.feed(fragments):
                 if type(message) is DataReceived:
@@ -122,17 +122,17 @@ class Association:
         except TooLarge as error:
             self._refuse(PduError(str(error), 0))
         except Exception:
-            # A bug of ours must cost this association only.
+            # A bug here must end only this association.
             logger.exception("receiving failed", peer=self.peer_ae_title)
             self._refuse(PduError("internal error", 0))
 
     def on_indication(self, indication: Indication) -> None:
-        """Anything but fragments."""
+        """Any indication other than fragments."""
         if isinstance(indication, ReleaseRequested):
             if self._refused:
                 return
             if not self._assembler.between_messages:
-                # PS3.8 9.2.3 leaves no half message: the peer broke off in the middle of one.
+                # PS3.8 9.2.3 allows no partial message: the peer broke off in the middle of one.
                 self._refuse(PduError("release within a message", 2))
                 return
             self._release_wanted = True
@@ -144,7 +144,7 @@ class Association:
             self.outcome = self.outcome or ("aborted by peer" if indication.by_peer else f"lost: {indication.why}")
 
     def on_lost(self) -> None:
-        """The connection has ended: give back what is half received, tell everyone who waits."""
+        """The connection has ended: discard a partly received data set, and wake every waiting caller."""
         self._released.set()
         if self._receiving is not None:
             self._discard(self._receiving)
@@ -201,7 +201,7 @@ class Association:
             self._start(request)
             return
         self._waiting.append(request)
-        # A peer that sends more than the window allows waits; C-CANCEL of what is active still gets through first.
+        # A peer that exceeds the window waits; C-CANCEL for active requests is still read first.
         if len(self._waiting) > self.window:
             self.connection.pause("window")
 
@@ -248,7 +248,7 @@ class Association:
     def _answer_release(self) -> None:
         if self._release_wanted and not self._active and not self._waiting:
             self._release_wanted = False
-            # What came behind the request, in the same segment, may have ended the association.
+            # Bytes after the request, in the same segment, may have ended the association.
             if self.connection.is_open and self.connection.ul.owes_release:
                 self.outcome = "released"
                 self.connection.ul.answer_release()
@@ -271,7 +271,7 @@ class Association:
         await self._outgoing.message(context_id, command, data)
 
     async def send_pdus(self, pdus: bytes) -> None:
-        """Send whole messages that are PDUs already; returns when the peer keeps up."""
+        """Send whole messages that are PDUs already; returns when the kernel has taken them."""
         await self._outgoing.pdus(pdus)
 
     # ---- requests of our own
@@ -282,7 +282,7 @@ class Association:
 
     @property
     def may_invoke(self) -> int:
-        """How many requests of ours may be under way at once (PS3.7 D.3.3.3)."""
+        """How many of our requests may be outstanding at once (PS3.7 D.3.3.3)."""
         return self.window if self.is_requestor else 1
 
     async def request(
@@ -294,15 +294,15 @@ class Association:
             return await self._next(inbox, timeout)
 
     async def stage(self, context_id: int, command: Command, source: Source, length: int) -> Staged:
-        """Get a C-STORE request ready to be sent: the beginning of its data set is read from the source. `Corrupt`
-        where the source is empty. It is for `store_staged`, or to be closed."""
+        """Prepare a C-STORE request for sending: the beginning of its data set is read from the source. Raises
+        `Corrupt` if the source is empty. The caller passes the result to `store_staged`, or closes it."""
         return await self._outgoing.stage(context_id, command, source, length)
 
     async def store_staged(self, staged: Staged, *, timeout: float = 60.0) -> Command:
         """Send a staged C-STORE request and wait for its response.
 
-        `timeout` is in seconds, for each megabyte to be taken and for the response; `PeerTimeout` after it. A source
-        that ends early raises `AssociationAborted` after an abort: what was sent cannot be taken back.
+        `timeout` is in seconds, for each megabyte to be sent and for the response; `PeerTimeout` after it. A source
+        that ends early raises `AssociationAborted` after an abort: a partly sent message cannot be withdrawn.
         """
         try:
             with self._expecting(staged.command) as inbox:
@@ -337,7 +337,7 @@ class Association:
             async with asyncio.timeout(timeout):
                 await sending
         except TimeoutError:
-            self.abort("the peer takes nothing")  # a part of the message has gone out, it cannot be taken back
+            self.abort("the peer takes nothing")  # a partly sent message cannot be withdrawn
             raise PeerTimeout(f"the peer took nothing for {timeout:g} s") from None
 
     @contextmanager
@@ -366,10 +366,10 @@ class Association:
     # ---- the end
 
     async def release(self, timeout: float = 10.0) -> None:
-        """Release in order; abort where the peer does not answer in time."""
+        """Release the association; abort if the peer does not answer within `timeout` seconds."""
         if not self.is_open:
             return
-        if self.connection.ul.may_release:  # where the peer has asked already, its request is answered
+        if self.connection.ul.may_release:  # if the peer has requested it already, we only answer
             self.connection.ul.release()
             self.connection.flush()
         try:

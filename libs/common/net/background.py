@@ -13,7 +13,7 @@ _tasks: set[asyncio.Task[None]] = set()
 
 
 def spawn(work: Coroutine[object, object, None]) -> None:
-    """Do it in a task of its own; what it raises is logged."""
+    """Run `work` in a task of its own; its exception is logged."""
     task = asyncio.get_running_loop().create_task(work)
     _tasks.add(task)
     task.add_done_callback(_finish)

@@ -32,7 +32,7 @@ from gantry.common.ul.negotiation import accepted_by_peer
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Whom to call and as whom. Times in seconds."""
+    """The peer to connect to, and our own AE title. Times in seconds."""
 
     host: str
     port: int
@@ -45,7 +45,7 @@ class Peer:
 
 
 class _Calling:
-    """A connection of ours until the peer has answered the A-ASSOCIATE-RQ."""
+    """A connection that we open, until the peer has answered the A-ASSOCIATE-RQ."""
 
     def __init__(self, peer: Peer) -> None:
         self.answered: asyncio.Future[AssociateAccept] = asyncio.get_running_loop().create_future()
@@ -64,7 +64,7 @@ class _Calling:
         if self.association is not None:
             self.association.on_fragments(fragments)
         else:
-            # The peer sent data behind its acceptance, in one segment: its memory is ours only until the next read.
+            # The peer sent data after its acceptance, in one segment: copied, since the next read reuses the memory.
             self.early += [f._replace(data=memoryview(bytes(f.data))) for f in fragments]
 
     def _on_indication(self, indication: Indication) -> None:
@@ -87,7 +87,7 @@ class _Calling:
             self.association.on_lost()
 
     def established(self, association: Association) -> None:
-        """Hand over, with what came meanwhile in its order."""
+        """Hand over to the association, with the indications that arrived meanwhile, in order."""
         self.association = association
         self.connection.established()
         for indication in self.early:
@@ -119,7 +119,7 @@ async def _open(peer: Peer, calling: _Calling) -> None:
 
 
 def _reason(error: OSError) -> str:
-    """The system's words; asyncio's are "Connect call failed" for all."""
+    """The system's message; asyncio's is "Connect call failed" for every error."""
     if isinstance(error, socket.gaierror) or not error.errno:
         return error.strerror or str(error)
     return os.strerror(error.errno)
@@ -136,8 +136,8 @@ async def associate(
 ) -> Association:
     """An association with `contexts` proposed as (abstract syntax, transfer syntaxes), at most 128.
 
-    `services` serve what the peer asks of us (C-GET sub-operations). `extended` is application information by abstract
-    syntax (PS3.7 D.3.3.5); what the peer made of it is in the contexts. Raises a `PeerError`.
+    `services` serve the peer's requests (C-GET sub-operations). `extended` is application information by abstract
+    syntax (PS3.7 D.3.3.5); the peer's answer to it is in the contexts. Raises a `PeerError`.
     """
     calling = _Calling(peer)
     await _open(peer, calling)
@@ -196,7 +196,7 @@ async def connect(
     window: int = 1,
     extended: Sequence[tuple[str, bytes]] = (),
 ) -> AsyncIterator[Association]:
-    """`associate`, released at the end of the block, aborted when the block raises."""
+    """`associate`, released at the end of the block, aborted if the block raises."""
     association = await associate(peer, contexts, roles=roles, services=services, window=window, extended=extended)
     try:
         yield association

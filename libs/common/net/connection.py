@@ -1,6 +1,7 @@
 """One TCP or TLS connection under an association: an asyncio protocol around `UpperLayer`.
 
-The kernel writes into one workspace that all connections of the process share; fragments leave it before the next read.
+The kernel writes into one workspace that all connections of the process share; its fragments are consumed before the
+next read.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Moves bytes and runs ARTIM; what the indications mean is the `listener`'s business.
+    """Moves bytes and runs ARTIM; the `listener` interprets the indications.
 
     `listener(fragments, other)` is called with the fragments of one read, or with one other indication.
     """
@@ -64,18 +65,18 @@ class Connection(asyncio.BufferedProtocol):
         self._unsent = 0
         self.bytes_read = self.bytes_written = 0
         self.last_active = self._loop.time()
-        """When the peer last sent or took something, or we last did something for it."""
+        """When the peer last sent or accepted bytes, or we last did work for it."""
         self.pdu_since: float | None = None
-        """When the PDU began that is not yet whole; None between PDUs and while reading is paused."""
+        """When the incomplete PDU began; None between PDUs and while reading is paused."""
         self.lost = asyncio.Event()
 
     # ---- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclass of asyncio.Transport.
+        # uvloop's transports are not a subclass of asyncio.Transport.
         self._transport = transport = cast(asyncio.Transport, transport)
-        # Writes go to the kernel at once; a writer waits only while it does not take them.
-        # TLS transports pause from `high` on, not above it: at 0 they would pause with nothing to wait for, for ever.
+        # Writes go to the kernel at once; a writer waits only while the kernel does not accept them.
+        # TLS transports pause at `high`, not above it: at 0 they would pause for ever with an empty buffer.
         transport.set_write_buffer_limits(high=0 if transport.get_extra_info("sslcontext") is None else 1, low=0)
         peer = transport.get_extra_info("peername")
         if self._origin is None and isinstance(peer, tuple):
@@ -99,7 +100,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             self._deliver(self.ul.received(nbytes))
         except Exception:
-            # Nothing that a peer sends gets here; a bug of ours must cost this connection only.
+            # No input of a peer leads here; a bug here must end only this connection.
             logger.exception("receiving failed", peer=self.peer_address)
             self.abort_transport()
         if not self.ul.mid_pdu or self._paused_for:
@@ -138,12 +139,12 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def peer_address(self) -> str:
-        """The peer's, not that of a proxy before us."""
+        """The address of the peer, not that of a proxy in front of us."""
         return self._peer_address
 
     @property
     def peer_speaks_tls(self) -> bool:
-        """Whether the peer's own connection is TLS, to us or to a proxy before us."""
+        """Whether the peer's own connection is TLS, to us or to a proxy in front of us."""
         return self.extra("sslcontext") is not None or (self._origin is not None and self._origin.tls)
 
     def extra(self, name: str) -> Any:
@@ -152,25 +153,25 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def is_paused(self) -> bool:
-        """Whether we do not read what the peer may have sent."""
+        """Whether reading from the peer is paused."""
         return bool(self._paused_for)
 
     def established(self) -> None:
-        """There is an association: objects may come."""
+        """The association is established: objects may arrive."""
         sock = self.extra("socket")
         if _QUICKACK is None or sock is None or sock.family == getattr(socket, "AF_UNIX", None):
             return
-        # Senders that leave Nagle's algorithm on hold back the tail of every object until the segment before it is
-        # acknowledged, which Linux delays by 40 ms. QUICKACK does not stick, and uvloop hides its socket.
+        # Senders with Nagle's algorithm hold back the tail of every object until the segment before it is acknowledged,
+        # which Linux delays by 40 ms. QUICKACK must be set again and again, and uvloop hides its socket.
         with suppress(OSError):  # slower without, but served
             self._quickack = socket.socket(fileno=os.dup(sock.fileno()))
 
     def touch(self) -> None:
-        """Something was done: who is idle is so from now on."""
+        """Record activity: idle time counts from now."""
         self.last_active = self._loop.time()
 
     def takes_nothing(self) -> bool:
-        """Whether the peer is to take bytes, and has taken none since this was asked last."""
+        """Whether bytes wait for the peer, and it has accepted none since the last call."""
         if self._writable.is_set() or self._transport is None or self._transport.is_closing():
             return False
         before, self._unsent = self._unsent, self._transport.get_write_buffer_size()
@@ -180,7 +181,7 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
     def flush(self) -> None:
-        """Write what the machine has to say, mind ARTIM, close where it says so."""
+        """Write the output of the state machine, start or stop ARTIM, close if it says so."""
         data = self.ul.take_output()
         transport = self._transport
         if transport is None:
@@ -196,7 +197,8 @@ class Connection(asyncio.BufferedProtocol):
             self._stop_artim()
 
     async def write(self, data: bytes | memoryview) -> None:
-        """Send PDUs; returns when the kernel has taken all of them, so that a buffer may be used again."""
+        """Send PDUs; returns when the kernel has taken all of them, so that the buffer may be reused. Raises
+        `AssociationAborted`."""
         if not self.ul.may_send or self._transport is None or self._transport.is_closing():
             raise AssociationAborted("the association has ended")
         self._transport.write(data)
@@ -223,13 +225,13 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def break_off(self) -> None:
-        """A-ABORT, because what was begun cannot be ended; nothing where the connection is at its end already."""
+        """Send A-ABORT, since a partly sent message cannot be completed; does nothing if the connection is ending."""
         if self.is_open:
             self.ul.abort()
             self.flush()
 
     def abort_transport(self) -> None:
-        """Close at once, without waiting for the peer to take what is written."""
+        """Close at once, without waiting for the peer to accept written bytes."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -261,7 +263,7 @@ class Connection(asyncio.BufferedProtocol):
 
 
 def tls_words(error: ssl.SSLError) -> str:
-    """Why TLS failed: what is wrong with a certificate, or what the other side said."""
+    """Why TLS failed: what is wrong with a certificate, or the alert of the other side."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS: certificate refused: {error.verify_message}"
     reason = (error.reason or "handshake failed").lower().replace("_", " ")

@@ -35,13 +35,13 @@ class GivesWay(Protocol):
     """A connection without an association."""
 
     def give_way(self) -> None:
-        """There are too many: end."""
+        """Close: there are too many connections."""
 
 
 class Unassociated:
-    """Connections without an association: each a file, and nothing else yet. Whoever says nothing must not keep others
-    out, so the oldest gives way; one of an address with too many, if it had a second to ask, else of the address with
-    the most."""
+    """Connections without an association: each holds only a descriptor. Silent connections must not shut others out, so
+    the oldest is closed: one of an address with too many, if it had a second to ask for an association, else one of the
+    address with the most."""
 
     def __init__(self, most: int, most_of_one: int) -> None:
         self._most = most
@@ -50,7 +50,7 @@ class Unassociated:
         self._total = 0
 
     def enter(self, one: GivesWay, address: str) -> None:
-        """A connection has come."""
+        """A connection was accepted."""
         now = asyncio.get_running_loop().time()
         theirs = self._by_address.setdefault(address, {})
         theirs[one] = now
@@ -58,15 +58,15 @@ class Unassociated:
         if self._total > self._most:
             self._end_oldest(max(self._by_address, key=lambda known: len(self._by_address[known])))
         elif len(theirs) > self._most_of_one and now - next(iter(theirs.values())) > _TIME_TO_ASK:
-            self._end_oldest(address)  # a burst of senders is not silent
+            self._end_oldest(address)  # a burst of senders gets time to ask
 
     def _end_oldest(self, address: str) -> None:
         oldest = next(iter(self._by_address[address]))
-        self.leave(oldest, address)  # at once: it may take a while until it has ended
+        self.leave(oldest, address)  # at once: closing it may take a while
         oldest.give_way()
 
     def leave(self, one: GivesWay, address: str) -> None:
-        """It has an association now, or has ended. To be called again without harm."""
+        """The connection has an association now, or has ended. May be called again."""
         theirs = self._by_address.get(address, {})
         if theirs.pop(one, None) is not None:
             self._total -= 1
@@ -75,7 +75,7 @@ class Unassociated:
 
 
 class TlsHandshake:
-    """A connection whose TLS handshake is under way."""
+    """A connection whose TLS handshake is in progress."""
 
     def __init__(self, task: asyncio.Task[None]) -> None:
         self._task = task
@@ -122,7 +122,7 @@ class Incoming:
         server.unassociated.leave(self, self._address)
         association = self._association
         if association is None:
-            if self._why or not self._is_local:  # a proxy that looks whether we are here is no news
+            if self._why or not self._is_local:  # a proxy's health check is not logged
                 server.observer.failed(self._address, self._why or "closed before an association")
             return
         server.associations.discard(association)
@@ -150,7 +150,7 @@ class Incoming:
     def _decide(self, request: AssociateRequest) -> None:
         server = self._server
         if not self.connection.ul.owes_answer:
-            return  # what came behind the request, in the same segment, has ended it
+            return  # bytes after the request, in the same segment, have ended it
         verdict = self._reject(request)
         allowed: frozenset[str] | None = None
         if verdict is None:
@@ -167,7 +167,7 @@ class Incoming:
         self._accept(request, allowed)
 
     def _reject(self, request: AssociateRequest) -> AssociateReject | None:
-        """What is wrong with a request whoever it comes from (PS3.8 table 9-21)."""
+        """The rejection of a request that is invalid for any peer (PS3.8 table 9-21), or None."""
         server, limits = self._server, self._server.limits
         if request.application_context != APPLICATION_CONTEXT_NAME:
             return AssociateReject(1, 1, 2)
@@ -231,7 +231,7 @@ class Incoming:
         server.observer.opened(self._association)
 
     def _services(self, contexts: Mapping[int, AcceptedContext]) -> dict[str, Service]:
-        """Only where the requestor is SCU do we perform."""
+        """The services by abstract syntax; we perform only if the requestor is SCU."""
         server = self._server
         return {
             cx.abstract_syntax: service
@@ -240,22 +240,22 @@ class Incoming:
         }
 
     def mind_deadlines(self, now: float) -> None:
-        """Abort whoever is overdue: with the rest of a PDU, with the rest of a message, with taking what we send, or
-        with anything at all."""
+        """Abort if the peer is overdue: with the rest of a PDU or message, with accepting our bytes, or with any
+        activity."""
         limits, connection, association = self._server.limits, self.connection, self._association
         if connection.pdu_since is not None and now - connection.pdu_since > limits.pdu_deadline:
             self._give_up("the rest of a PDU did not come")
             return
         blocked = connection.takes_nothing()
         if association is None or now - connection.last_active <= limits.idle:
-            return  # a thousand idle associations come by here once a second
+            return  # runs once a second for a thousand idle associations
         if blocked:
             self._give_up("the peer takes nothing")
         elif association.waits_for_peer:
             self._give_up("idle for too long" if association.is_idle else "the rest of a message did not come")
 
     def give_way(self) -> None:
-        """There are too many without an association."""
+        """Close: there are too many connections without an association."""
         self._why = "gave way to a newer connection"
         self.connection.abort_transport()
 

@@ -1,4 +1,4 @@
-"""Who hears of what happens to associations."""
+"""Observers of associations."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class AssociationObserver(Protocol):
-    """Hears of every message; for metrics and logs."""
+    """Is called for every message; for metrics and logs."""
 
     def message(self, association: Association, field: int, seconds: float) -> None:
-        """A request of the peer was performed; what it was answered is in `association.tally`."""
+        """A request of the peer was performed; the answer is in `association.tally`."""
 
     def closed(self, association: Association, outcome: str) -> None:
         """The association ended: "released", "aborted by peer", "aborted", "lost"."""

@@ -1,7 +1,7 @@
-"""Messages on their way out of one association, one after the other.
+"""Outgoing messages of one association, sent one after the other.
 
-An object is staged before its turn: its command and the first megabyte of its data set lie in memory as PDUs, so that
-they leave in one write the moment the peer may have them.
+An object is staged before its turn: its command and the first megabyte of its data set are in memory as PDUs, so that
+they are sent in one write as soon as the peer may receive them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gantry.common.net.service import Source
 
 
 class Staged:
-    """A message whose beginning is in memory. `close` it when it was sent, or will not be."""
+    """A message whose beginning is in memory. `close` it once it is sent, or if it will not be sent."""
 
     __slots__ = ("_frames", "command", "filled", "frame", "left", "source")
 
@@ -25,11 +25,11 @@ class Staged:
         self.command = command
         self.source = source
         self.left = left
-        """Bytes of the data set that are not in the frame, and were not."""
+        """Bytes of the data set that have not been read into the frame yet."""
         self.filled = 0
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         frame, self.frame = self.frame, None
         if frame is not None:
             self._frames.append(frame)
@@ -50,13 +50,13 @@ class MessageWriter:
         await self.pdus(message_pdus(context_id, encoded, data, self._peer_max_pdu))
 
     async def pdus(self, pdus: bytes) -> None:
-        """Send whole messages that are PDUs already; returns when the peer keeps up."""
+        """Send whole messages that are PDUs already; returns when the kernel has taken them."""
         async with self._turn:
             await self._connection.write(pdus)
 
     async def stage(self, context_id: int, command: Command, source: Source, length: int) -> Staged:
-        """Read the beginning of a data set of `length` bytes; memory does not depend on `length`. `Corrupt` where the
-        source has none."""
+        """Read the beginning of a data set of `length` bytes; memory does not depend on `length`. Raises `Corrupt` if
+        the source is empty."""
         frame = self._frames.pop() if self._frames else PduFrame(self._peer_max_pdu)
         staged = Staged(self._frames, frame, command, source, length)
         try:
@@ -68,8 +68,8 @@ class MessageWriter:
         return staged
 
     async def staged(self, staged: Staged, timeout: float) -> None:
-        """Send a staged message and what follows of its data set. The kernel takes a frame within `timeout` seconds, or
-        it is `PeerTimeout`. What breaks off in the middle of a data set ends the association: it cannot be taken back.
+        """Send a staged message and the rest of its data set. Raises `PeerTimeout` if the kernel does not take a frame
+        within `timeout` seconds. A message that breaks off in its data set ends the association: it is partly sent.
         """
         async with self._turn:
             frame = staged.frame

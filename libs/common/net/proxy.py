@@ -1,8 +1,8 @@
 """The PROXY protocol, version 2, as bytes (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, section 2.2).
 
-Who stands before us (a front door, a load balancer) says first who the peer really is: a header of 16 bytes, the
-addresses, and TLVs, of which only the one about TLS matters here. A header is believed because of whom it comes from,
-so nothing here is reached from an address that is not trusted.
+A proxy in front of us (a front door, a load balancer) first names the real peer: a header of 16 bytes, the addresses,
+and TLVs, of which only the one about TLS matters here. A header is trusted because of its sender, so this code is never
+reached from an address that is not trusted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Network = IPv4Network | IPv6Network
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 FIXED_LENGTH = 16
 MAX_LENGTH = 4096
-"""Bytes. Addresses take 36, the TLS TLV with a certificate's name some hundreds; a sender that needs more is none."""
+"""Bytes. Addresses take 36, the TLS TLV with a certificate's name some hundreds; a longer header is not valid."""
 
 _LOCAL, _PROXY = 0x20, 0x21
 _UNSPEC, _TCP4, _TCP6 = 0x00, 0x11, 0x21
@@ -30,13 +30,13 @@ LOCAL = SIGNATURE + bytes((_LOCAL, _UNSPEC, 0, 0))
 
 
 class ProxyError(Exception):
-    """Bytes that are no header of version 2, or one of something else than a TCP connection."""
+    """Bytes that are not a header of version 2, or a header of another transport than TCP."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a connection comes from. `tls` tells whether the peer speaks TLS, to us or to who stands before us;
-    `local`, whether who stands before us connected for itself."""
+    """The origin of a connection. `tls`: the peer uses TLS, to us or to the proxy in front of us; `local`: the proxy
+    connected for itself."""
 
     address: str
     port: int
@@ -45,8 +45,8 @@ class Origin:
 
 
 def expected_length(beginning: bytes) -> int:
-    """How many bytes the header has that begins so; 16 while that cannot be known. Raises `ProxyError` at the first
-    byte that is wrong, so that nobody waits for the rest of what is no header."""
+    """The length of the header with this beginning; 16 while that is unknown. Raises `ProxyError` at the first wrong
+    byte, so that the caller does not wait for the rest of an invalid header."""
     if beginning[:12] != SIGNATURE[: len(beginning)]:
         raise ProxyError("no header of the PROXY protocol")
     if len(beginning) > 12 and beginning[12] not in (_LOCAL, _PROXY):
@@ -60,7 +60,7 @@ def expected_length(beginning: bytes) -> int:
 
 
 def decode(header: bytes) -> Origin | None:
-    """Who the peer is; None where the sender speaks for itself (LOCAL) or does not know. Raises `ProxyError`."""
+    """The peer; None if the sender connects for itself (LOCAL) or does not know. Raises `ProxyError`."""
     if expected_length(header) != len(header):
         raise ProxyError("truncated header")
     family = header[13]
@@ -77,7 +77,7 @@ def decode(header: bytes) -> Origin | None:
 
 
 def encode(source: Origin, destination: tuple[str, int]) -> bytes:
-    """The header of a connection from `source` to `destination`. Raises `ValueError` for what is no address."""
+    """The header of a connection from `source` to `destination`. Raises `ValueError` for an invalid address."""
     from_, to = ip_address(source.address.split("%")[0]), ip_address(destination[0].split("%")[0])
     if from_.version == to.version == 4:
         family, packed = _TCP4, (from_.packed, to.packed)
@@ -85,7 +85,7 @@ def encode(source: Origin, destination: tuple[str, int]) -> bytes:
         family, packed = _TCP6, (_as_ipv6(from_), _as_ipv6(to))
     body = _ADDRESSES[family][1].pack(*packed, source.port, destination[1])
     if source.tls:
-        # `verify` is 0 where the certificate was verified or none was asked for; the handshake failed otherwise.
+        # `verify` is 0 if the certificate was verified or none was requested; otherwise the handshake has failed.
         body += struct.pack(">BHBI", _TYPE_SSL, 5, _CLIENT_SSL, 0)
     return SIGNATURE + struct.pack(">BBH", _PROXY, family, len(body)) + body
 

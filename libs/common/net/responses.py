@@ -1,4 +1,4 @@
-"""The responses to requests of our own, each to who waits for it."""
+"""The responses to our own requests, each delivered to its waiting caller."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gantry.common.errors import PeerTimeout
 from gantry.common.net.service import MemorySink
 
 Answer = tuple[Command, bytes]
-"""A response and its data set, empty where it has none."""
+"""A response and its data set, empty if it has none."""
 
 
 class Inbox:
-    """What has come for one request and was not yet taken. A bare future and a timer: `asyncio.wait_for` makes a task
-    each time, and there is a response for every object that is sent."""
+    """Responses to one request that were received and not yet taken. A bare future and a timer: `asyncio.wait_for`
+    creates a task each time, and there is a response for every object that is sent."""
 
     __slots__ = ("_arrived", "_lost", "_waiter")
 
@@ -27,17 +27,17 @@ class Inbox:
         self._lost = False
 
     def put(self, answer: Answer) -> None:
-        """One more has come."""
+        """Add a response."""
         self._arrived.append(answer)
         self._wake()
 
     def lost(self) -> None:
-        """No more will come."""
+        """The association has ended: no more responses will arrive."""
         self._lost = True
         self._wake()
 
     async def next(self, timeout: float) -> Answer | None:
-        """The next response, in order; None where the association has ended. `PeerTimeout` after so many seconds."""
+        """The next response, in order; None if the association has ended. `PeerTimeout` after `timeout` seconds."""
         if not self._arrived and not self._lost:
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
@@ -70,7 +70,7 @@ class Responses:
 
     @contextmanager
     def expected(self, message_id: int) -> Iterator[Inbox]:
-        """Where the responses to a request go until the end of the block."""
+        """The inbox for the responses to a request, until the end of the block."""
         inbox = self._waiting[message_id] = Inbox()
         try:
             yield inbox
@@ -78,14 +78,14 @@ class Responses:
             self._waiting.pop(message_id, None)
 
     def take(self, command: Command) -> None:
-        """A response command has come; its data set follows where it has one."""
+        """A response command was received; its data set follows, if it has one."""
         if command.has_data_set:
             self._with_data = command, MemorySink()
             return
         self._answer(command, b"")
 
     def take_data(self, message: DataReceived) -> None:
-        """A piece of its data set. Raises `DimseError` where no response came before."""
+        """A piece of the response's data set. Raises `DimseError` if no response preceded it."""
         if self._with_data is None:
             raise DimseError("a data set without its command", 5)
         command, sink = self._with_data
@@ -95,7 +95,7 @@ class Responses:
             self._answer(command, bytes(sink.data))
 
     def lost(self) -> None:
-        """The association has ended: tell everyone who waits."""
+        """The association has ended: wake every waiting caller."""
         for inbox in self._waiting.values():
             inbox.lost()
 

@@ -1,6 +1,6 @@
-"""What we ask of peers: the service class user's side, one function per operation.
+"""Our requests to peers: the service class user's side, one function per operation.
 
-All raise a `PeerError` where the association fails; a status is a result, not an exception.
+All raise a `PeerError` if the association fails; a status is a result, not an exception.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _request(association: Association, field: CommandField, sop_class: str) -> C
 
 
 async def echo(association: Association, *, timeout: float = 30.0) -> int:
-    """C-ECHO (PS3.7 9.1.5); the status."""
+    """C-ECHO (PS3.7 9.1.5). Returns the status."""
     context = need_context(association, VERIFICATION)
     command = _request(association, CommandField.C_ECHO_RQ, VERIFICATION)
     response, _ = await association.request(context.id, command, timeout=timeout)
@@ -52,7 +52,7 @@ async def store(
     *,
     timeout: float = 120.0,
 ) -> Command:
-    """C-STORE (PS3.7 9.1.1) of `length` bytes of data set; the response."""
+    """C-STORE (PS3.7 9.1.1) of a data set of `length` bytes. Returns the response."""
     command = _request(association, CommandField.C_STORE_RQ, context.abstract_syntax)
     command.elements[Element.PRIORITY] = _MEDIUM
     command.elements[Element.AFFECTED_SOP_INSTANCE_UID] = sop_instance_uid
@@ -100,7 +100,7 @@ def get(
 
 
 async def request_commitment(association: Association, action_information: bytes, *, timeout: float = 60.0) -> Command:
-    """N-ACTION of the Storage Commitment Push Model (PS3.4 J.3.2); the response."""
+    """N-ACTION of the Storage Commitment Push Model (PS3.4 J.3.2). Returns the response."""
     context = need_context(association, STORAGE_COMMITMENT)
     command = Command(
         {
@@ -118,7 +118,7 @@ async def request_commitment(association: Association, action_information: bytes
 async def report_commitment(
     association: Association, event_type: int, event_information: bytes, *, timeout: float = 60.0
 ) -> Command:
-    """N-EVENT-REPORT of the Storage Commitment Push Model (PS3.4 J.3.3): event type 1 all kept, 2 some not."""
+    """N-EVENT-REPORT of the Storage Commitment Push Model (PS3.4 J.3.3): event type 1 success, 2 failures."""
     context = next((cx for cx in association.contexts.values() if cx.abstract_syntax == STORAGE_COMMITMENT), None)
     if context is None:
         raise ContextNotAccepted("the peer accepted no presentation context for storage commitment")

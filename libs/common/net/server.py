@@ -38,27 +38,27 @@ class ServerLimits:
     associations: int = 1500
     associations_per_peer: int = 500
     unassociated: int = 512
-    """Connections without an association; beyond it the oldest gives way."""
+    """Connections without an association; beyond this number the oldest is closed."""
     unassociated_per_peer: int = 64
-    """Of one address; beyond it its oldest gives way, if it had a second to ask for an association."""
+    """The same for one address; beyond it its oldest is closed, if it had a second to ask for an association."""
     contexts: int = 128
     command_set: int = 65536
     window: int = 8
     backlog: int = 1024
     proxy_from: tuple[Network, ...] = ()
-    """Whose connections begin with a header of the PROXY protocol."""
+    """The networks whose connections begin with a header of the PROXY protocol."""
     upper_layer: PduLimits = field(default_factory=PduLimits)
 
 
 class Admission(Protocol):
-    """Decides who gets in."""
+    """Decides which peers may have an association."""
 
     def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> AssociateReject | frozenset[str] | None:
-        """A rejection, or the abstract syntaxes this peer may use (None: all of them). `tls`: whether it speaks TLS."""
+        """A rejection, or the abstract syntaxes this peer may use (None: all of them). `tls`: whether it uses TLS."""
 
 
 class ServerObserver(AssociationObserver, Protocol):
-    """Hears of everything that happens to associations; for metrics, logs and audit."""
+    """Is called for every association and message; for metrics, logs and audit."""
 
     def opened(self, association: Association) -> None:
         """An association was accepted."""
@@ -71,7 +71,7 @@ class ServerObserver(AssociationObserver, Protocol):
 
 
 Tls = Callable[[], ssl.SSLContext]
-"""Gives the context that is in force: certificates are replaced while we run."""
+"""Returns the context in force: certificates may be replaced while we run."""
 
 
 class Server:
@@ -87,7 +87,7 @@ class Server:
         new_trace: Callable[[], str] = lambda: "",
         stands_for: Callable[[str], str] = lambda abstract_syntax: abstract_syntax,
     ) -> None:
-        """`stands_for` names, for an abstract syntax that no service has, the one that it is served like."""
+        """`stands_for` maps an abstract syntax without a service to the one that it is served like."""
         self.stands_for = stands_for
         self.limits = limits or ServerLimits()
         self.admission = admission
@@ -107,11 +107,11 @@ class Server:
         self._ticker: asyncio.TimerHandle | None = None
 
     def served_as(self, abstract_syntax: str) -> str:
-        """Under which abstract syntax this one is served."""
+        """The abstract syntax as which this one is served."""
         return abstract_syntax if abstract_syntax in self.abilities else self.stands_for(abstract_syntax)
 
     def add(self, service: Service) -> None:
-        """Serve this too, on associations that begin from now on."""
+        """Add a service, for associations that begin from now on."""
         for syntax, ability in service.abilities.items():
             known = self.abilities.get(syntax)
             self.abilities[syntax] = ability if known is None else known.join(ability)
@@ -121,8 +121,8 @@ class Server:
     async def start(
         self, host: str, port: int, *, tls: Tls | ssl.SSLContext | None = None, reuse_port: bool = False
     ) -> int:
-        """Listen; returns the port (a free one where `port` is 0). May be called again, for another port beside it.
-        `tls` is the context for new connections, or gives the one that is in force. Raises `OSError`."""
+        """Listen; returns the port (a free one if `port` is 0). May be called again, for a further port. `tls` is the
+        context for new connections, or returns the one in force. Raises `OSError`."""
         loop = asyncio.get_running_loop()
         sock = listen(host, port, self.limits.backlog, reuse_port=reuse_port)
         bound: int = sock.getsockname()[1]
@@ -165,8 +165,8 @@ class Server:
             self.observer.failed(origin.address, why)
 
     async def drain(self, deadline: float) -> None:
-        """Take no new associations, let what is under way finish, release who is idle; abort the rest at the deadline
-        (seconds from now)."""
+        """Accept no new associations, let current work finish, release idle associations; abort the rest at the
+        deadline (seconds from now)."""
         self.draining = True
         for listener in self._listeners:
             listener.close()
@@ -192,7 +192,7 @@ class Server:
             self._ticker.cancel()
 
     def _tick(self) -> None:
-        """Once a second: who owes a PDU for too long, who is idle for too long."""
+        """Once a second: check the deadlines of all connections."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         for accepting in list(self.connections):

@@ -1,7 +1,7 @@
-"""What a service offers to the network, and what it gets.
+"""The interface between a service and the network.
 
-A service is asked to `receive` when a data set begins, while its bytes still arrive, and to `perform` when the message
-is whole. It answers through the `Request`. Whatever it raises becomes a failure status for this message alone.
+`receive` is called when a data set begins, while its bytes still arrive, and `perform` when the message is complete.
+The service answers through the `Request`. Any exception becomes a failure status for this message only.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Takes the bytes of one data set as they arrive."""
+    """Receives the bytes of one data set as they arrive."""
 
     def write(self, views: Sequence[memoryview]) -> bool:
-        """Consume the views before returning (their memory is reused). False asks to wait for `ready` before the next
-        call: the association stops reading meanwhile. `TooLarge` ends the association with an abort."""
+        """Consume the views before returning (their memory is reused). False: wait for `ready` before the next call;
+        the association stops reading meanwhile. `TooLarge` aborts the association."""
 
     async def ready(self) -> None:
         """Return when `write` may be called again."""
 
     async def discard(self) -> None:
-        """The data set will never be whole (abort, lost connection): forget it."""
+        """The data set will never be complete (abort, lost connection): discard it."""
 
 
 class Source(Protocol):
-    """Gives the bytes of one data set; the object store's readers are sources."""
+    """The bytes of one data set, to be read; the object store's readers are sources."""
 
     async def readinto(self, buffers: Sequence[memoryview]) -> int:
-        """Fill the buffers in order; the number of bytes, 0 at the end."""
+        """Fill the buffers in order. Returns the number of bytes, 0 at the end."""
 
     async def close(self) -> None:
-        """Give the resources back."""
+        """Release the resources."""
 
 
 class Service(Protocol):
@@ -48,14 +48,14 @@ class Service(Protocol):
 
     @property
     def abilities(self) -> Abilities:
-        """The abstract syntaxes it serves, with transfer syntaxes and roles."""
+        """The abstract syntaxes that the service serves, with transfer syntaxes and roles."""
 
     def receive(self, request: Request) -> Sink:
-        """Where the data set of this request goes."""
+        """The sink for the data set of this request."""
 
     async def perform(self, request: Request) -> None:
-        """Do what the request asks and respond. `request.sink` is what `receive` returned, filled; None where the
-        message had no data set."""
+        """Perform the request and respond. `request.sink` is the sink from `receive`, filled; None if the message has
+        no data set."""
 
 
 class MemorySink:
@@ -92,16 +92,16 @@ class Request:
         self.cancelled = False
         """Set when the peer sent C-CANCEL (PS3.7 9.3.2.3) or the association ended: stop, and answer FE00H."""
         self.status: int | None = None
-        """Of the last response that was sent; None before."""
+        """The status of the last response that was sent; None before."""
         self._pending_command: tuple[int, bytes] | None = None
 
     @property
     def data(self) -> bytes:
-        """The data set, where `receive` gave a `MemorySink`."""
+        """The data set, if `receive` returned a `MemorySink`; else empty."""
         return bytes(self.sink.data) if isinstance(self.sink, MemorySink) else b""
 
     async def respond(self, status: int, data: bytes | None = None, extra: Mapping[int, Value] | None = None) -> None:
-        """Send a response. Raises `AssociationAborted` where the association has ended."""
+        """Send a response. Raises `AssociationAborted` if the association has ended."""
         await self.association.send(self.context.id, response_to(self.command, status, extra), data)
         self.status = status
         comment = "" if extra is None else str(extra.get(Element.ERROR_COMMENT, ""))
@@ -115,7 +115,7 @@ class Request:
         await self.respond(status, extra=extra)
 
     async def respond_pending(self, data_sets: Sequence[bytes], status: int = PENDING) -> None:
-        """Send many pending responses with identifiers at once; returns when the peer keeps up."""
+        """Send many pending responses with identifiers at once; returns when the kernel has taken them."""
         if self._pending_command is None or self._pending_command[0] != status:
             self._pending_command = status, response_to(self.command, status).encode(data_set=True)
         command = self._pending_command[1]

@@ -1,4 +1,4 @@
-"""Options that every TCP socket of ours has, in either role."""
+"""Options of all our TCP sockets, in either role."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6))
 
 
 def tune(sock: socket.socket) -> None:
-    """What is written leaves at once (TCP_NODELAY), and a peer that vanished without a word (switched off, or behind a
+    """Written bytes are sent at once (TCP_NODELAY), and a peer that vanished silently (switched off, or behind a
     firewall that has dropped its state) is noticed within two minutes."""
     with suppress(OSError):  # not TCP, or the peer has gone already
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

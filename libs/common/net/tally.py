@@ -1,4 +1,4 @@
-"""What an association amounted to: counted while it lasts, told when it ends."""
+"""The results of an association: counted while it lasts, logged when it ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Refusal(NamedTuple):
 
 
 class Tally:
-    """Counts of one association. `refusals` wait there for whoever tells of them; the latest, if nobody does."""
+    """Counts of one association. `refusals` wait for the observer that logs them; only the latest are retained."""
 
     __slots__ = ("answers", "refusals", "started")
 
@@ -27,11 +27,11 @@ class Tally:
         self.started = started
         """By the event loop's clock, in seconds."""
         self.answers: Counter[tuple[int, int]] = Counter()
-        """Final responses of ours, by command field of the request and status."""
+        """Our final responses, by command field of the request and status."""
         self.refusals: deque[Refusal] = deque(maxlen=_MOST_REFUSALS)
 
     def answered(self, field: int, status: int, comment: str) -> None:
-        """We have sent a response."""
+        """Count a response that we have sent."""
         if is_pending(status):
             return  # pending (PS3.4 C.4.1.1.4): the final one follows
         self.answers[field, status] += 1

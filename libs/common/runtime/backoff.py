@@ -1,5 +1,5 @@
-"""How long to wait before trying again: exponential, capped, and with jitter, so that those who wait do not all come
-back at once."""
+"""How long to wait before trying again: exponential, capped, and with jitter, so that waiting callers do not all retry
+at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """Seconds: `first` doubles with each attempt up to `longest`; what is drawn lies between half and all of that."""
+    """Seconds: `first` doubles with each attempt up to `longest`; the wait is random between half and all of that."""
 
     first: float = 0.1
     longest: float = 30.0

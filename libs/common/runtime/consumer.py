@@ -1,12 +1,13 @@
 """The consumer loop: poll, decode, apply, commit last.
 
-A handler takes a batch of events and returns when their effects are durable; it is idempotent, because everything comes
-at least once. It has two words for what goes wrong:
-- `Backoff`: later. The batch is kept, and tried again after a growing pause; nothing is committed, nothing is lost.
-  An error of ours that is `retryable` (a dependency is away) says the same.
-- `Poison`: never. The one event goes to the dead letters with its bytes and the reason; the others go on.
-Any other exception means that some event of the batch cannot be applied: the batch is halved until the one is found.
-Too many dead letters in a short time mean that not the events are wrong but we are: the loop stops, loudly.
+A handler takes a batch of events and returns when their effects are durable; it is idempotent, because every event is
+delivered at least once. It raises two kinds of error:
+- `Backoff`: later. The batch is retained, and tried again after a growing pause; nothing is committed, nothing is lost.
+  A `GantryError` that is `retryable` (a dependency is unavailable) means the same.
+- `Poison`: never. That event goes to the dead letters with its bytes and the reason; the others are applied.
+Any other exception means that some event of the batch cannot be applied: the batch is halved until that event is found.
+Too many dead letters in a short time mean that the fault is in our code and not in the events: the loop stops with an
+error.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ _LAG_EVERY_SECONDS = 15.0
 
 
 class Backoff(Exception):
-    """Later: a handler cannot apply its batch now."""
+    """Try later: a handler cannot apply its batch now."""
 
 
 class Poison(Exception):
-    """Never: `delivery` cannot be applied, for `reason`."""
+    """Never try again: `delivery` cannot be applied, for `reason`."""
 
     def __init__(self, delivery: Delivery, reason: str) -> None:
         super().__init__(reason)
@@ -54,7 +55,7 @@ class _Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A record and the event in it."""
+    """A record and its decoded event."""
 
     record: Record
     event: Event
@@ -102,7 +103,7 @@ class ConsumerLoop:
         self._logger = get_logger("consumer").bind(group=group)
 
     async def run(self) -> None:
-        """Consume until `stop`. Raises `DeadLetterLimit`, and nothing else that a dependency does."""
+        """Consume until `stop`. Raises `DeadLetterLimit`; waits while a dependency is unavailable."""
         consumer = self._log.consumer(self._group, self._topics)
         try:
             await self._persist(consumer.__aenter__)
@@ -111,7 +112,7 @@ class ConsumerLoop:
                 if (early := next_batch - self._clock.monotonic()) > 0:
                     await self._interruptible(self._clock.sleep(early))
                 records = await self._persist(lambda: consumer.poll(self._limits.batch))
-                # Who has much to catch up with does not wait for more.
+                # A consumer with a large backlog does not wait for more records.
                 few = len(records) < self._limits.batch // 4
                 next_batch = self._clock.monotonic() + (self._limits.linger if few else 0)
                 await self._apply(await self._decoded(records))
@@ -123,14 +124,14 @@ class ConsumerLoop:
             await consumer.__aexit__(None, None, None)
 
     def stop(self) -> None:
-        """End `run` after the batch in hand; at once where it waits for records or for a dependency."""
+        """End `run` after the current batch; at once if it is waiting for records or for a dependency."""
         self._stopping = True
         if self._waiting is not None:
             self._waiting.cancel()
 
     async def _commit(self, consumer: Consumer, records: Sequence[Record]) -> None:
-        """What was applied is committed even by a loop that is to stop; for a log that is away only a loop that goes on
-        waits."""
+        """Commit applied records, even while stopping; but only a loop that is not stopping waits for an unavailable
+        log."""
         try:
             await consumer.commit(records)
         except DependencyUnavailable as error:
@@ -165,7 +166,7 @@ class ConsumerLoop:
                 attempt += 1
 
     async def _halve(self, batch: Sequence[Delivery], error: Exception) -> None:
-        """One event of `batch` makes the handler raise what nobody expects: find it, and let the others go on."""
+        """An event of `batch` makes the handler raise an unexpected error: find that event, and apply the others."""
         if len(batch) == 1:
             self._logger.error("event cannot be applied", error=error, offset=batch[0].record.offset)
             await self._bury(batch[0].record, batch[0].event.trace, f"unexpected {type(error).__name__}")
@@ -175,7 +176,7 @@ class ConsumerLoop:
         await self._apply(batch[middle:])
 
     async def _bury(self, record: Record, trace: str, reason: str) -> None:
-        """Put one event with the dead letters; a limit keeps a fault of ours from emptying the log into them."""
+        """Append one event to the dead letters; a limit stops a fault in our code from moving the whole log there."""
         now = self._clock.monotonic()
         while self._dead and self._dead[0] <= now - self._limits.dead_letter_seconds:
             self._dead.popleft()
@@ -198,7 +199,7 @@ class ConsumerLoop:
         self._logger.error("dead letter", topic=record.topic, offset=record.offset, reason=reason)
 
     async def _persist(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The result of `call`, made again while the log is away."""
+        """The result of `call`, which is repeated while the log is unavailable."""
         attempt = 0
         while True:
             try:
@@ -230,7 +231,7 @@ class ConsumerLoop:
 
 
 async def report_lag(log: EventLog, groups: Sequence[str], clock: Clock, metrics: Metrics) -> None:
-    """Keep the lag gauges of `groups` current, for ever."""
+    """Update the lag gauges of `groups`, for ever."""
     while True:
         for group in groups:
             try:

@@ -1,10 +1,10 @@
-"""Named places where a test may make the process die, fail, refuse or stall.
+"""Named places in the code where a test may make the process die, fail, refuse or stall.
 
     GANTRY_FAILPOINTS="after-blob-put=kill,before-publish=raise@3,before-commit=sleep:2.5"
 
-`kill` is SIGKILL to this very process; `raise` an unexpected exception; `refuse` a dependency that is away; `sleep:S`
-waits S seconds. `@N` does it at the Nth time only. The environment is read once, at import; without it a fail point
-costs one comparison.
+`kill` sends SIGKILL to this process; `raise` raises an unexpected exception; `refuse` reports a dependency as
+unavailable; `sleep:S` waits S seconds. `@N` acts the Nth time only. The environment is read once, at import; without it
+a fail point costs one comparison.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ class FailPoint(Enum):
     """Where a crash would hurt most."""
 
     AFTER_BLOB_PUT = "after-blob-put"
-    """ingest: the bytes are durable, no event tells of them yet."""
+    """ingest: the bytes are durable, their event is not published yet."""
     BEFORE_PUBLISH = "before-publish"
     """Any service: about to append an event."""
     AFTER_PUBLISH = "after-publish"
     """ingest: the event is durable, the peer has no answer yet."""
     BEFORE_ANSWER = "before-answer"
-    """Any service: about to send the response that promises something."""
+    """Any service: about to send the response that makes the promise."""
     BEFORE_COMMIT = "before-commit"
     """Any consumer: effects are durable, the offset is not."""
 
 
 class FailPointRaised(Exception):
-    """What `raise` raises: nothing that any code expects."""
+    """The exception of `raise`: no code expects it."""
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class _Action:
 
 
 def parse(text: str) -> dict[FailPoint, _Action]:
-    """The actions in a GANTRY_FAILPOINTS value; ValueError where a name or an action is unknown."""
+    """The actions in a GANTRY_FAILPOINTS value. Raises `ValueError` if a name or an action is unknown."""
     actions = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
         name, _, action = item.partition("=")
@@ -62,7 +62,7 @@ _ARMED = parse(os.environ.get("GANTRY_FAILPOINTS", ""))
 
 
 async def reach(point: FailPoint) -> None:
-    """Pass a fail point, or do what the environment says."""
+    """Pass a fail point, or take the action that the environment sets for it."""
     if _ARMED and (action := _ARMED.get(point)) is not None:
         await _act(point, action)
 

@@ -1,4 +1,4 @@
-"""Whether an object is still the one that was acknowledged: its bytes are read again and their digest compared."""
+"""Whether an object still has the bytes that were acknowledged: they are read again and their digest is compared."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gantry.common.ports.index import Location
 _CHUNK = 1 << 20
 
 Pace = Callable[[int], Awaitable[None]]
-"""Called with the number of bytes that were read; returns when more may be."""
+"""Called with the number of bytes that were read; returns when more may be read."""
 
 
 class Damage(StrEnum):
-    """What can have become of an object."""
+    """What is wrong with an object."""
 
     MISSING = "missing"
     DAMAGED = "damaged"
@@ -33,8 +33,8 @@ async def _at_once(_: int) -> None:
 async def examine(
     store: BlobStore, location: Location, workers: Executor | None = None, pace: Pace = _at_once
 ) -> Damage | None:
-    """None where the data set is the one that was acknowledged. Memory: one chunk; digests are taken in `workers`.
-    Raises `DependencyUnavailable` where the store cannot tell."""
+    """None if the data set is the one that was acknowledged. Memory: one chunk; digests are computed in `workers`.
+    Raises `DependencyUnavailable` if the store is unavailable."""
     loop = asyncio.get_running_loop()
     try:
         reader = await store.open(location.object_key, location.data_set_offset, location.data_set_length)

@@ -21,7 +21,7 @@ from gantry.common.telemetry.logs import get_logger
 
 
 class Phase(Enum):
-    """What the readiness probe tells: only READY takes new work."""
+    """The phase that the readiness probe reports: only READY accepts new work."""
 
     STARTING = "starting"
     READY = "ready"
@@ -38,10 +38,10 @@ class Component(Protocol):
         """Be ready for work when this returns."""
 
     async def drain(self) -> None:
-        """Take no new work, and return when what is under way is finished. May be cancelled at the deadline."""
+        """Accept no new work, and return when current work is finished. May be cancelled at the deadline."""
 
     async def close(self) -> None:
-        """Give everything back; what is still under way ends now. Called also where `start` failed or never ran."""
+        """Release all resources, and end unfinished work now. Called also if `start` failed or never ran."""
 
 
 class Lifecycle:
@@ -60,8 +60,8 @@ class Lifecycle:
         self._logger = get_logger("lifecycle")
 
     def watch(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Run background work that the process cannot do without: where it raises, the process drains and ends with
-        exit code 1, so that whoever supervises it sees. It is cancelled after the drain."""
+        """Run essential background work: if it raises, the process drains and ends with exit code 1, so that its
+        supervisor notices. It is cancelled after the drain."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -72,7 +72,7 @@ class Lifecycle:
         self._when_ready.append(then)
 
     def ask_to_stop(self) -> None:
-        """What SIGTERM and SIGINT do: drain; the second time: now."""
+        """The effect of SIGTERM and SIGINT: drain; the second time: stop at once."""
         if self._asked.is_set():
             self._asked_again.set()
         self._asked.set()
@@ -80,7 +80,7 @@ class Lifecycle:
     async def run(self) -> int:
         """Start, serve, drain, close. Returns the exit code."""
         loop = asyncio.get_running_loop()
-        with suppress(NotImplementedError, RuntimeError, ValueError):  # not on the main thread: somebody else's process
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # not on the main thread: embedded
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self.ask_to_stop)
         try:
@@ -113,7 +113,7 @@ class Lifecycle:
             self._logger.debug("component started", name=component.name)
 
     async def _started(self, component: Component) -> bool:
-        """Start one, which may wait for others on the network: a signal ends the wait."""
+        """Start a component, which may wait for other machines: a signal ends the wait. Whether it has started."""
         starting = asyncio.create_task(component.start(), name=component.name)
         asked = asyncio.create_task(self._asked.wait())
         try:
@@ -127,7 +127,8 @@ class Lifecycle:
             asked.cancel()
 
     async def _drain(self) -> None:
-        """All at once, so that one that is slow costs the others nothing; until the deadline or a second signal."""
+        """Drain all components at once, so that a slow one does not delay the others, until the deadline or a second
+        signal."""
         drains = [asyncio.create_task(c.drain(), name=c.name) for c in reversed(self._components)]
         ends: list[asyncio.Future[Any]] = [
             asyncio.gather(*drains, return_exceptions=True),

@@ -1,4 +1,4 @@
-"""An object that is missing or damaged becomes a fact, whoever finds it: then another receipt of its bytes is read."""
+"""A missing or damaged object becomes an event, whichever role finds it: then another receipt becomes current."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ logger = get_logger("integrity")
 
 
 def instance_of(location: Location) -> InstanceKey:
-    """The instance that an object is of."""
+    """The instance of an object."""
     return InstanceKey(location.study_instance_uid, location.series_instance_uid, location.sop_instance_uid)
 
 
 def loss_of(event: ObjectLost) -> Loss:
-    """What an index is to be told of the event."""
+    """The loss that an index applies for the event."""
     instance = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
     return Loss(event.partition, instance, event.receipt)
 
 
 class Losses:
-    """Reports lost objects of one process, each once: it may be asked for every second."""
+    """Reports the lost objects that a process finds, each once: a lost object may be requested every second."""
 
     def __init__(self, log: EventLog, clock: Clock, metrics: Metrics, found_by: str) -> None:
-        """`found_by` is the role or command."""
+        """`found_by` is the role or command that finds the losses."""
         self._log = log
         self._clock = clock
         self._metrics = metrics
@@ -44,8 +44,8 @@ class Losses:
         self._reporting: set[asyncio.Task[None]] = set()
 
     async def report(self, partition: str, location: Location, damage: Damage, trace: str = "") -> ObjectLost | None:
-        """Log, count and publish a loss; None where this process has done so before, or the key names no receipt.
-        Raises `DependencyUnavailable` where the event log is away; the line and the count are there then."""
+        """Log, count and publish a loss. None if this process has done so before, or the key names no receipt. Raises
+        `DependencyUnavailable` if the event log is unavailable; the loss is logged and counted even then."""
         receipt = receipt_in_key(location.object_key)
         if receipt is None or location.object_key in self._reported:
             return None
@@ -72,18 +72,18 @@ class Losses:
         return event
 
     def report_soon(self, partition: str, location: Location, damage: Damage) -> None:
-        """`try_to_report` for who cannot wait at all."""
+        """`try_to_report` in the background, for callers that cannot wait."""
         task = asyncio.get_running_loop().create_task(self.try_to_report(partition, location, damage))
         self._reporting.add(task)
         task.add_done_callback(self._reporting.discard)
 
     async def close(self) -> None:
-        """End what `report_soon` began."""
+        """Cancel the reports that `report_soon` began."""
         await end_tasks(*self._reporting)
 
     async def try_to_report(self, partition: str, location: Location, damage: Damage, trace: str = "") -> None:
-        """`report` for who has something better to do than to wait for the log: the next one who finds it tries
-        again."""
+        """`report` for callers that do not depend on it: if the log is unavailable, a warning is logged, and the next
+        caller that finds the loss tries again."""
         try:
             await self.report(partition, location, damage, trace)
         except DependencyUnavailable as error:

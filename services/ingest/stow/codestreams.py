@@ -1,6 +1,6 @@
-"""What bulk pixel data says of itself: JPEG, JPEG-LS, JPEG 2000 and MP4. Pure; reads a few bytes where they lie.
+"""What bulk pixel data is, by its own headers: JPEG, JPEG-LS, JPEG 2000 and MP4. Pure; reads a few bytes in place.
 
-Sizes that a file declares are never believed: reading goes forward, in bounded steps, and ends where the bytes do.
+Sizes that a file declares are never trusted: reading goes forward, in bounded steps, and ends where the bytes do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gantry.common.dicom.standard.transfer_syntaxes import (
 from gantry.common.errors import NotUnderstood
 
 Read = Callable[[int, int], bytes]
-"""Bytes from an offset on, at most so many; fewer at the end."""
+"""(offset, length) to bytes: at most `length` bytes from `offset`, fewer at the end."""
 
 _MAX_STEPS = 10_000
 _MAX_BOX = 16 << 20
@@ -38,13 +38,13 @@ TAKEN = (
     *(JPEG_2000_LOSSLESS, JPEG_2000, HTJ2K_LOSSLESS, HTJ2K),
     *(MPEG4_HIGH_41, MPEG4_HIGH_42_2D, HEVC_MAIN_51, HEVC_MAIN_10_51),
 )
-"""The transfer syntaxes that are known by their bytes."""
+"""The transfer syntaxes that are recognised by their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codestream:
-    """An image or video: the transfer syntax it makes, what the Image Pixel module says of it (PS3.3 C.7.6.3), and
-    where it begins in its file; `length` is None where it goes to the end. `frame_time` is in ms, for video."""
+    """An image or video: its transfer syntax, its values for the Image Pixel module (PS3.3 C.7.6.3), and where it
+    begins in its file; `length` is None if it extends to the end. `frame_time` is in ms, for video."""
 
     transfer_syntax_uid: str
     rows: int
@@ -59,12 +59,13 @@ class Codestream:
 
     @property
     def lossy_method(self) -> str:
-        """PS3.3 C.7.6.1.1.5.1; "" where it is lossless."""
+        """PS3.3 C.7.6.1.1.5.1; "" if the transfer syntax is lossless."""
         return TRANSFER_SYNTAXES[self.transfer_syntax_uid].lossy_method
 
 
 def codestream(read: Read) -> Codestream:
-    """What the bytes are, whatever is said of them. Raises `NotUnderstood` where they are none of these."""
+    """What the bytes are, whatever media type they are declared as. Raises `NotUnderstood` if they are of no known
+    format."""
     head = read(0, 16)
     if head[:3] == b"\xff\xd8\xff":
         return _jpeg(read)
@@ -122,7 +123,7 @@ def _jpeg(read: Read) -> Codestream:
 
 def _jpeg_frame(marker: int, frame: bytes, scan: bytes, adobe: int) -> Codestream:
     bits, rows, columns, samples = (_number(frame, *where) for where in ((0, 1), (1, 2), (3, 2), (5, 1)))
-    # The parameters at a scan's end: in JPEG Ss is the predictor of lossless, in JPEG-LS NEAR is at its place.
+    # The parameters at the end of a scan header: in JPEG, Ss is the lossless predictor; in JPEG-LS, NEAR has its place.
     first = _number(scan, 1 + 2 * _number(scan, 0, 1), 1)
     if marker in (0xC0, 0xC1):
         syntax = JPEG_BASELINE if marker == 0xC0 and bits == 8 else JPEG_EXTENDED
@@ -179,7 +180,7 @@ def _jpeg_2000(read: Read, offset: int, length: int | None) -> Codestream:
 
 
 def _boxes(read: Read, at: int, end: int | None) -> Iterator[tuple[bytes, int, int | None]]:
-    """Type, and where the content begins and ends (None: with the file)."""
+    """Type of each box, and where its content begins and ends (None: at the end of the file)."""
     for _ in range(_MAX_STEPS):
         head = read(at, 16)
         if len(head) < 8 or (end is not None and at + 8 > end):

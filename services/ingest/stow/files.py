@@ -1,4 +1,4 @@
-"""Objects as STOW-RS brings them: files whose bytes arrive, each on its way into the store while it does."""
+"""Objects that arrive by STOW-RS: Part 10 files, each streamed into the store while its bytes arrive."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from gantry.services.ingest.commit import Announced, InstanceSink, InstanceWrite
 from gantry.services.ingest.stow.response import MISMATCH, StowOutcome, failed_outcome, stored_outcome
 
 _WINDOW = 8
-"""Objects of one request whose store and log are waited for at once."""
+"""Objects of one request that may wait for the store and the log at once."""
 
 logger = get_logger("ingest")
 
 
 class Parts(Protocol):
-    """Takes the parts of one body, of which a body without parts has one."""
+    """Receives the parts of one body; a body that is not multipart is a single part."""
 
     def begin(self, headers: Mapping[str, str]) -> None:
-        """The next part. Raises `HttpProblem` where the whole body is of no use for its sake."""
+        """The next part begins. Raises `HttpProblem` if the part makes the whole body invalid."""
 
     async def feed(self, data: bytes) -> None:
-        """The next bytes of it; returns when more may come. Raises `TooLarge` where there is no end to them."""
+        """The next bytes of the part; returns when more may come. Raises `TooLarge` if the part exceeds every limit."""
 
     async def end(self) -> None:
         """The part is complete."""
@@ -39,16 +39,16 @@ class Parts(Protocol):
         """The body is complete."""
 
     async def close(self) -> None:
-        """Nothing comes any more: what is not complete is forgotten."""
+        """Nothing more will arrive: incomplete parts are discarded."""
 
 
 class IncomingFile:
-    """A Part 10 file (PS3.10 7.1). What is wrong with it is told by `settle`; until then its bytes are dropped."""
+    """A Part 10 file (PS3.10 7.1). Bytes of a faulty file are dropped, and `settle` reports the fault."""
 
     def __init__(
         self, writer: InstanceWriter, sender: Sender, storage_classes: Container[str], study: str = ""
     ) -> None:
-        """With `study` an object of another one is refused (PS3.18 10.5.1)."""
+        """If `study` is given, objects of any other study are refused (PS3.18 10.5.1)."""
         self._writer = writer
         self._sender = sender
         self._storage_classes = storage_classes
@@ -68,11 +68,11 @@ class IncomingFile:
             await sink.ready()
 
     def refuse(self, error: RefusedDataSet) -> None:
-        """Take nothing of what comes."""
+        """Drop all bytes of this file; `settle` reports `error`."""
         self._sink = self._writer.receive(self._sender, Announced("", "", ""), error)
 
     async def settle(self) -> StowOutcome:
-        """The file is complete: what became of it, when that is certain."""
+        """The file is complete: its outcome, once that is certain."""
         if self._sink is None:
             self.refuse(NotUnderstood("file meta information is cut off"))
         assert self._sink is not None
@@ -83,7 +83,7 @@ class IncomingFile:
             await self._sink.discard()
 
     def _begin(self) -> bytes:
-        """Begin the object when its file meta information is whole; what is there of its data set."""
+        """Begin the object once its file meta information is complete. Returns the bytes of its data set so far."""
         head = self._head
         try:
             self._wanted = needed(head)
@@ -112,7 +112,7 @@ class IncomingFiles:
         inner: str,
         settling: Settling,
     ) -> None:
-        """`inner` is the type that the body says its parts are of."""
+        """`inner` is the media type that the body declares for its parts."""
         self._new = partial(IncomingFile, writer, sender, storage_classes, study)
         self._inner = inner
         self._settling = settling
@@ -142,7 +142,7 @@ class IncomingFiles:
 
 
 async def settle(writer: InstanceWriter, sink: InstanceSink, warning: int = 0) -> StowOutcome:
-    """Keep an object that has arrived. Never raises what is its own fault or a store's: that is the outcome."""
+    """Commit an object that has arrived. Raises nothing: a fault of the object or of a store is its outcome."""
     try:
         event = await writer.commit(sink)
     except Exception as found:
@@ -159,7 +159,7 @@ async def settle(writer: InstanceWriter, sink: InstanceSink, warning: int = 0) -
 
 
 class Settling:
-    """The outcomes of one request, in the order of its objects; a few are waited for while the next ones arrive."""
+    """The outcomes of one request, in the order of its objects. A few objects settle while the next ones arrive."""
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[StowOutcome]] = []
@@ -174,9 +174,9 @@ class Settling:
             _, self._open = await asyncio.wait(self._open, return_when=asyncio.FIRST_COMPLETED)
 
     async def outcomes(self) -> list[StowOutcome]:
-        """All of them, when the last is certain."""
+        """All outcomes, once the last is certain."""
         return await asyncio.gather(*self._tasks)
 
     async def cancel(self) -> None:
-        """Nobody waits for an answer any more."""
+        """Cancel what is still settling: the requester no longer waits for a response."""
         await end_tasks(*self._open)

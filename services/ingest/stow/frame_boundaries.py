@@ -1,7 +1,7 @@
 """Compressed frames that follow each other in one bulk value: where each of them ends. Pure.
 
-Reads forward in bounded pieces. Lengths that are declared are passed over, not believed: what does not end where the
-next frame begins is refused.
+Reads forward in bounded pieces. Declared lengths are used to skip, but not trusted: a frame that does not end where the
+next one begins is refused.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ MOST_FRAMES = 100_000
 _PIECE = 1 << 20
 _MAX_STEPS = 1_000_000
 _SOI, _EOI, _SOS, _SOT = 0xD8, 0xD9, 0xDA, 0x90
-# In the data of a scan FF is followed by 0, or is a restart (ITU-T T.81 B.1.1.5); in JPEG-LS by less than 80 (T.87).
+# In scan data FF is followed by 0, or is a restart marker (ITU-T T.81 B.1.1.5); in JPEG-LS by less than 80 (T.87).
 _IN_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _IN_SCAN_LS = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
-# In the data of a tile it is followed by less than 90 (T.800 A.1).
+# In tile data FF is followed by less than 90 (T.800 A.1).
 _END_OF_TILES = re.compile(rb"\xff\xd9")
 
 
 def frames_in(read: Read, count: int) -> tuple[Codestream, list[tuple[int, int]]]:
-    """What `count` frames are, and offset and length of each; there may be a byte of padding behind one. Raises
-    `NotUnderstood` where they are not as many, or not of one kind."""
+    """The format of `count` frames, and offset and length of each; a byte of padding may follow each frame. Raises
+    `NotUnderstood` if there are more or fewer frames, or frames of several formats."""
     if not 0 < count <= MOST_FRAMES:
         raise NotUnderstood(f"compressed pixel data of {count} frames in one part")
     first, places, at = codestream(read), list[tuple[int, int]](), 0
@@ -83,13 +83,13 @@ def _end_of_jpeg_2000(read: Read, at: int) -> int:
             at += 2 + length
             continue
         part = int.from_bytes(read(at + 6, 4), "big")
-        # T.800 A.4.2: 0 is the last one, up to the end. A part has at least this head and the marker of its data.
+        # T.800 A.4.2: length 0 is the last tile-part, up to the end. A tile-part has at least this head and SOD.
         at = _next(read, at + 12, _END_OF_TILES) if part == 0 else at + max(part, 14)
     raise NotUnderstood("pixel data has too many markers")
 
 
 def _marker(read: Read, at: int) -> tuple[int, int]:
-    """A marker, and the length that stands behind it where one does."""
+    """A marker, and the length of its segment (0 if it has none)."""
     head = read(at, 4)
     if len(head) < 2 or head[0] != 0xFF:
         raise NotUnderstood("a compressed frame ends before its end")
@@ -102,7 +102,7 @@ def _marker(read: Read, at: int) -> tuple[int, int]:
 
 
 def _next(read: Read, at: int, marker: re.Pattern[bytes]) -> int:
-    """Where a marker of the pattern is next."""
+    """Where the next marker of the pattern is."""
     while piece := read(at, _PIECE):
         found = marker.search(piece)
         if found is not None:

@@ -1,8 +1,8 @@
 """STOW-RS (PS3.18 10.5): objects that come over HTTP, with the promises of C-STORE.
 
-A body is taken part by part as it arrives; a part that is wrong costs the others nothing. The answer comes when every
-part that was kept is durable and its event acknowledged by the log, and says what became of each. Where the body breaks
-in the middle, what had arrived whole is kept and told, under the status of what is wrong with the body.
+A body is processed part by part as it arrives; an invalid part does not affect the others. The response is sent when
+every accepted object is durable and the log has acknowledged its event, and reports the outcome of each. If the body
+breaks off, objects that had arrived whole are stored and reported, under the status of what is wrong with the body.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from gantry.services.ingest.stow.metadata import Submission
 from gantry.services.ingest.stow.response import StowOutcome, response_of, status_of
 
 LOOPBACK = "loopback"
-"""What stands in the place of the calling AE title where the caller is this machine and has no token."""
+"""Recorded in place of the calling AE title if the caller is on this machine and has no token."""
 
 ANSWERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML))
 METADATA = (DICOM_JSON, DICOM_XML)
 _MAX_BODY = 1 << 62
-"""A study has any size; its objects have a limit each."""
+"""A study may have any size; each of its objects has a limit."""
 MAX_PARTS = 20_000
 
 logger = get_logger("ingest")
@@ -58,7 +58,7 @@ class StoreInstances:
     def __init__(
         self, writer: InstanceWriter, storage_classes: Container[str], stall: float, public_url: str | None
     ) -> None:
-        """`stall` is for how many seconds a body may stand still; `public_url` what clients call us by, if known."""
+        """A body may stall for `stall` seconds; `public_url` is the URL by which clients reach us, if known."""
         self._writer = writer
         self._storage_classes = storage_classes
         self._stall = stall
@@ -88,7 +88,7 @@ class StoreInstances:
     async def _take(
         self, request: web.BaseRequest, given: MediaRange | None, sender: Sender, study: str, settling: Settling
     ) -> None:
-        """Read the body. Raises `GantryError` where it breaks; what is in `settling` by then counts."""
+        """Read the body. Raises `GantryError` if it breaks off; objects that are in `settling` by then still count."""
         if given is None:
             raise HttpProblem(400, "the content type is missing or not valid")
         inner = given.inner if given.type == MULTIPART else given.type
@@ -112,7 +112,7 @@ class StoreInstances:
 
 
 async def _take_whole(body: AsyncIterator[bytes], type_: str, parts: Parts) -> None:
-    """A body that is one part."""
+    """A body that is not multipart, fed as a single part."""
     parts.begin({"content-type": type_})
     async for piece in body:
         await parts.feed(piece)
@@ -135,7 +135,7 @@ async def _take_parts(body: AsyncIterator[bytes], boundary: str, parts: Parts) -
 
 
 def _sender(request: web.BaseRequest) -> Sender:
-    """Who sends: the name of the token where an AE title would stand."""
+    """The sender: the name of the token takes the place of the AE title."""
     caller = request[CALLER]
     address = "" if caller.address is None else str(caller.address)
     return Sender(child_of(request.headers.get("traceparent", "")), caller.name or LOOPBACK, "", address)
@@ -155,7 +155,7 @@ async def _answer(
     if status == 503:
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     if problem is not None:
-        # PS3.18 8.5: a reason for people; the payload says what is stored all the same.
+        # PS3.18 8.5: a reason for people to read; the payload still lists what is stored.
         headers |= {"Warning": f'299 gantry "{problem.line}"', "Connection": "close"}
     failures = sum(1 for outcome in outcomes if outcome.failure)
     logger.info(

@@ -1,7 +1,7 @@
 """Instances made from metadata and bulk data (PS3.18 10.5.1, 8.7.3). Pure.
 
-The metadata says what the instance is; compressed pixel data says its transfer syntax and the Image Pixel module, which
-wins where the metadata contradicts it (Warning Reason B000).
+The metadata describes the instance; compressed pixel data determines its transfer syntax and the Image Pixel module,
+and prevails if the metadata contradicts it (Warning Reason B000).
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ _VIDEO_FRAGMENT = 1 << 30
 
 
 class Bulk(Protocol):
-    """One bulk value: its media type, the transfer syntax its part names ("" where none), and its bytes."""
+    """One bulk value: its media type, the transfer syntax that its part names ("" if none), and its bytes."""
 
     media_type: str
     transfer_syntax: str
     size: int
 
     def read(self, offset: int, length: int) -> bytes:
-        """At most so many bytes."""
+        """At most `length` bytes from `offset`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An instance: what is announced of it, its data set in pieces, the bulk values it uses, and a Warning Reason."""
+    """An instance: what is announced of it, its data set in pieces, the URIs of the bulk values it uses, and a Warning
+    Reason (0: none)."""
 
     announced: Announced
     pieces: Sequence[Piece]
@@ -45,7 +46,7 @@ class Made:
 
 
 def names_of(data_set: Any) -> tuple[str, str]:
-    """SOP class and instance as the metadata has them, "" where it has not."""
+    """SOP class and instance UID of the metadata, "" for each that is missing."""
     return _text(data_set, "00080016"), _text(data_set, "00080018")
 
 
@@ -53,7 +54,7 @@ def make(data_set: Any, bulk: Mapping[str, Bulk], study: str = "") -> Made:
     """The instance that one data set of the metadata describes. Raises `NotUnderstood` and `MismatchedDataSet`."""
     if not isinstance(data_set, Mapping):
         raise NotUnderstood("a data set is not an object")
-    # PS3.18 F.2: what is JSON is UTF-8, whatever the attribute says.
+    # PS3.18 F.2: JSON is UTF-8, whatever Specific Character Set says.
     whole: dict[str, Any] = {**data_set, "00080005": {"vr": "CS", "Value": ["ISO_IR 192"]}}
     used: set[str] = set()
 
@@ -79,8 +80,8 @@ def make(data_set: Any, bulk: Mapping[str, Bulk], study: str = "") -> Made:
 
 
 def _pixels(data_set: Mapping[str, Any], found: Any) -> tuple[Codestream | None, list[tuple[int, int]]]:
-    """What the pixel data is where it is compressed, and where each frame, or the video, lies in its bulk value; None
-    where it is not compressed, or not there."""
+    """The format of compressed pixel data, and offset and length of each frame, or of the video, in its bulk value;
+    None if pixel data is absent or not compressed."""
     element = data_set.get("7FE00010")
     if not isinstance(element, Mapping) or "BulkDataURI" not in element:
         return None, []
@@ -108,7 +109,7 @@ def _check_native(data_set: Mapping[str, Any], size: int) -> None:
 
 
 def _complete(data_set: dict[str, Any], image: Codestream) -> int:
-    """Put in what the pixel data says; the Warning Reason where that replaces what was there."""
+    """Put the values of the pixel data into the data set. The Warning Reason if that replaced others, else 0."""
     certain: dict[str, tuple[str, Any]] = {
         "00280010": ("US", image.rows),
         "00280011": ("US", image.columns),
@@ -144,7 +145,7 @@ def _complete(data_set: dict[str, Any], image: Codestream) -> int:
 
 
 def _vr(data_set: Mapping[str, Any]) -> bytes:
-    """PS3.5 A.2: OW, or OB where a sample has at most 8 bits."""
+    """PS3.5 A.2: OW, or OB if a sample has at most 8 bits."""
     return b"OB" if _number(data_set, "00280100", 8) <= 8 else b"OW"
 
 

@@ -1,4 +1,4 @@
-"""STOW-RS of metadata and bulk data (PS3.18 10.5.1.2): parts are collected, then each instance is made and kept."""
+"""STOW-RS of metadata and bulk data (PS3.18 10.5.1.2): parts are collected, then instances are made and committed."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Submission:
         return
 
     async def finish(self) -> None:
-        """Make and keep every instance. Raises `HttpProblem` where the metadata cannot be read."""
+        """Make and commit every instance. Raises `HttpProblem` if the metadata cannot be read."""
         used: set[str] = set()
         for data_set in await asyncio.to_thread(_parsed, self._metadata):
             try:
@@ -106,7 +106,7 @@ class Submission:
 
 
 def _parsed(metadata: Iterable[tuple[str, bytearray]]) -> list[Any]:
-    """Every data set: JSON has an array of them, XML one a document (PS3.18 8.7.3.2)."""
+    """Every data set: a JSON part is an array of data sets, an XML part is one data set (PS3.18 8.7.3.2)."""
     found: list[Any] = []
     for type_, text in metadata:
         try:
@@ -115,7 +115,7 @@ def _parsed(metadata: Iterable[tuple[str, bytearray]]) -> list[Any]:
             raise HttpProblem(400, "the metadata is not json") from None
         except NotUnderstood as error:
             raise HttpProblem(400, str(error)) from None
-        # A data set without the array around it: some send that.
+        # Some clients send a data set without the array around it.
         found += data_sets if isinstance(data_sets, list) else [data_sets]
     if not found:
         raise HttpProblem(400, "no data set in the metadata")

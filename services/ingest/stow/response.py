@@ -1,4 +1,4 @@
-"""What a STOW-RS response says (PS3.18 10.5.3 and Annex I), from what became of each instance. Pure."""
+"""STOW-RS responses (PS3.18 10.5.3 and Annex I), made from the outcome of each instance. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gantry.common.statuses import COERCION_OF_DATA_ELEMENTS, KEPT_WITHOUT_MATCH
 COERCED = COERCION_OF_DATA_ELEMENTS
 """PS3.18 table I.2-1: Coercion of Data Elements."""
 MISMATCH = KEPT_WITHOUT_MATCHING_SOP_CLASS
-"""PS3.18 table I.2-1: Data Set does not match SOP Class; here also: it is another instance than the file says."""
+"""PS3.18 table I.2-1: Data Set does not match SOP Class; used also if the file names another instance."""
 
 _OK, _ACCEPTED, _CONFLICT, _UNAVAILABLE = 200, 202, 409, 503
 
 
 @dataclass(frozen=True, slots=True)
 class StowOutcome:
-    """What became of one instance. `failure` is a Failure Reason, `warning` a Warning Reason; 0 is none. `retry` says
-    that it failed for a reason that passes. A UID that is not known is ""."""
+    """The outcome of one instance. `failure` is a Failure Reason, `warning` a Warning Reason; 0 is none. `retry`: the
+    failure is temporary. An unknown UID is ""."""
 
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
@@ -34,7 +34,7 @@ class StowOutcome:
 
 
 def stored_outcome(event: InstanceStored, warning: int = 0) -> StowOutcome:
-    """An instance that is stored."""
+    """The outcome of a stored instance."""
     return StowOutcome(
         event.sop_class_uid,
         event.sop_instance_uid,
@@ -45,7 +45,7 @@ def stored_outcome(event: InstanceStored, warning: int = 0) -> StowOutcome:
 
 
 def failed_outcome(error: GantryError, sop_class_uid: str = "", sop_instance_uid: str = "") -> StowOutcome:
-    """One that is not, named as its sender names it; what is no UID is not repeated."""
+    """The outcome of a failed instance, with the UIDs that its sender gave; invalid UIDs are not echoed."""
     named = is_uid(sop_class_uid) and is_uid(sop_instance_uid)
     return StowOutcome(
         sop_class_uid if named else "",
@@ -56,8 +56,8 @@ def failed_outcome(error: GantryError, sop_class_uid: str = "", sop_instance_uid
 
 
 def status_of(outcomes: Sequence[StowOutcome]) -> int:
-    """PS3.18 table 10.5.3-1: 200 where all are stored as they came, 202 where some are, 409 where none is; 503 where
-    none is for a reason that passes."""
+    """PS3.18 table 10.5.3-1: 200 if all are stored as they were sent, 202 if some failed or have a warning, 409 if none
+    is stored; 503 if none is stored and every failure is temporary."""
     failures = [outcome for outcome in outcomes if outcome.failure]
     if len(failures) < len(outcomes):
         return _ACCEPTED if failures or any(outcome.warning for outcome in outcomes) else _OK
@@ -66,7 +66,7 @@ def status_of(outcomes: Sequence[StowOutcome]) -> int:
 
 def response_of(outcomes: Sequence[StowOutcome], base_url: str) -> dict[str, Any]:
     """The Store Instances Response Module (PS3.18 table I.1-1) in the DICOM JSON model. `base_url` is that of the
-    resources, without a slash at its end."""
+    resources, without a trailing slash."""
     response: dict[str, Any] = {}
     stored = [outcome for outcome in outcomes if not outcome.failure]
     studies = {outcome.study_instance_uid for outcome in stored}

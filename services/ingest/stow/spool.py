@@ -1,4 +1,4 @@
-"""Bulk data on its way: parts come before or after what refers to them, and are of any size, so they wait on disk."""
+"""Bulk data in transit: a part may precede the metadata that refers to it, and have any size, so it waits on disk."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gantry.common.errors import DependencyUnavailable
 
 
 class BulkSpool:
-    """One file without a name for all parts of a request, gone with the process: parts come one after the other, and
-    thousands of them must not be thousands of files."""
+    """One unnamed file for all parts of a request, gone with the process: parts come one after the other, and thousands
+    of parts must not be thousands of files."""
 
     def __init__(self) -> None:
         """Costs nothing until the first part comes."""
@@ -20,11 +20,11 @@ class BulkSpool:
         self._length = 0
 
     def part(self, media_type: str, transfer_syntax: str) -> SpooledBulk:
-        """The next part; the one before is complete."""
+        """The next part begins; the part before it is complete."""
         return SpooledBulk(self, self._length, media_type, transfer_syntax)
 
     def append(self, data: bytes) -> None:
-        """Raises `DependencyUnavailable` where there is no room."""
+        """Write at the end of the file. Raises `DependencyUnavailable` if the disk is full or fails."""
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the request)
@@ -45,7 +45,7 @@ class BulkSpool:
             raise _no_room(error) from error
 
     def close(self) -> None:
-        """Give the room back."""
+        """Free the disk space."""
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
@@ -62,7 +62,7 @@ class SpooledBulk:
         self._offset = offset
 
     def write(self, data: bytes) -> None:
-        """The next bytes. Raises `DependencyUnavailable` where there is no room."""
+        """Append the next bytes. Raises `DependencyUnavailable` if the disk is full or fails."""
         self._spool.append(data)
         self.size += len(data)
 

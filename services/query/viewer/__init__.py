@@ -1,5 +1,5 @@
 """The page at /: a workspace over our own DICOMweb, and OHIF where it is installed (docs/page.md).
 
-`files` says what is served for which path (pure but for reading files); `web` answers. The page itself is `index.html`
-and the folder `page`: plain modules, one component each, and styles. No framework, no build, no other host.
+`files` maps paths to files (pure but for reading files); `web` answers. The page itself is `index.html` and the folder
+`page`: plain modules, one component each, and styles. No framework, no build, no other host.
 """

@@ -29,7 +29,7 @@ _TYPES = {
     ".wasm": "application/wasm",
     ".woff2": "font/woff2",
 }
-# What the browser may load, and from where: nothing but from us. https://www.w3.org/TR/CSP3/
+# What the browser may load, and from where: only from this server. https://www.w3.org/TR/CSP3/
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -47,7 +47,7 @@ _OHIF_CONFIG = {
     "routerBasename": "/ohif",
     "extensions": [],
     "modes": [],
-    # No tour, and no study list of its own: "back" is ours (page/ohif-back.js).
+    # No tour, and no study list of its own: "back" leads to our page (page/ohif-back.js).
     "customizationService": [{"ohif.tours": {"$set": []}}],
     "showStudyList": False,
     "maxNumberOfWebWorkers": 3,
@@ -92,12 +92,12 @@ class Served:
     etag: str
     policy: str
     isolated: bool = False
-    """Whether the page wants to be alone in its process (SharedArrayBuffer)."""
+    """Whether the page needs cross-origin isolation (SharedArrayBuffer)."""
 
 
 def page_file(path: str, ohif: Path | None, ae_title: str = "", port: int = 0) -> Served | None:
-    """The file of a path below /, without the slash before it; None where there is none. `ohif` is where OHIF is;
-    `ae_title` and `port` are whom modalities call, for an archive that nobody has sent to yet."""
+    """The file of a path below /, without its leading slash; None if there is none. `ohif` is the folder of OHIF;
+    `ae_title` and `port` are the address for modalities, which the page shows while the archive is empty."""
     file = _page_files().get(path)
     if file is not None:
         return _served(file.read_bytes(), file.suffix, _PAGE_POLICY)
@@ -111,8 +111,8 @@ def page_file(path: str, ohif: Path | None, ae_title: str = "", port: int = 0) -
 
 
 def ohif_file(path: str, ohif: Path | None) -> Served | None:
-    """The file of a path below /ohif/; None where there is none. A path without a file type is one of OHIF's own, which
-    its page reads."""
+    """The file of a path below /ohif/; None if there is none. A path without a known file type is a route within OHIF,
+    answered with its page."""
     if ohif is None or not _installed(ohif):
         return None
     if path == "app-config.js":
@@ -131,7 +131,7 @@ def ohif_file(path: str, ohif: Path | None) -> Served | None:
 
 @cache
 def _page_files() -> dict[str, Path]:
-    """The page, and the scripts, styles and icons beside it, by path. Only what lies in that one folder is served."""
+    """The page, and its scripts, styles and icons, by path. Only files of that one folder are served."""
     below = {f"viewer/page/{file.name}": file for file in _SCRIPTS.iterdir() if file.suffix in (".js", ".css", ".svg")}
     return {"": _HERE / "index.html", **below}
 

@@ -1,4 +1,4 @@
-"""Answers for the page and for OHIF. What they hold is public; what they show they ask of DICOMweb, which is not."""
+"""Answers for the page and for OHIF. Their files are public; the data they show comes from DICOMweb, which is not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Page:
     """The handler of `Resource.PAGE`."""
 
     def __init__(self, ohif: Path | None = None, ae_title: str = "", port: int = 0) -> None:
-        """`ohif` is the folder of OHIF's built `dist`, if it is there; `ae_title` and `port` are whom to send to."""
+        """`ohif` is the folder of OHIF's built `dist`, if any; `ae_title` and `port` are the address to send to."""
         self._ohif = ohif
         self._called = ae_title, port
 

@@ -1,4 +1,4 @@
-"""Bulk data (PS3.18 10.4.1.1.5): every value whose URI the metadata give, whole or a range of it."""
+"""Bulk data (PS3.18 10.4.1.1.5): every value that the metadata refer to by URI, whole or a range of it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BULK = (Offer(OCTETS, multipart=True), Offer(OCTETS))
 
 
 class BulkService:
-    """Values by themselves."""
+    """Retrieves single bulk values."""
 
     def __init__(
         self, finder: InstanceFinder, objects: Objects, found: FrameFinder, frames: FrameService, settings: WebSettings
@@ -47,7 +47,7 @@ class BulkService:
         self._settings = settings
 
     def handlers(self) -> dict[Resource, Handler]:
-        """What the HTTP server is to answer with."""
+        """The handlers for the HTTP server."""
         return {Resource.BULK_DATA: self.bulk_data}
 
     async def bulk_data(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
@@ -62,7 +62,7 @@ class BulkService:
         if len(match.rest) == 1:
             if pixels is not None and tag == pixels.tag:
                 return await self._pixels(request, location, head)
-            # The last of several of one tag is the one that the metadata name.
+            # Of several elements with the same tag, the metadata refer to the last.
             for bulk in reversed(head.layout.bulk):
                 if bulk.tag == tag:
                     width = WIDTHS.get(bulk.vr.encode("ascii", "replace"), 1)
@@ -73,7 +73,7 @@ class BulkService:
         return await self._send(request, _InMemory(turned), len(turned))
 
     async def _known(self, location: Location, tag: int) -> tuple[int, int] | None:
-        """Where a value lies, if the layout alone says so: to read the header of a deflated object is to inflate it."""
+        """Where a value is, if the layout alone tells: reading the header of a deflated object means inflating it."""
         if _is_big(location):
             return None
         layout = await self._objects.layout(location)
@@ -101,7 +101,7 @@ class BulkService:
         return await self._frames.send_frames(request, location, image, range(1, image.frames + 1))
 
     async def _fragments(self, request: web.BaseRequest, location: Location, image: Image) -> web.StreamResponse:
-        """A video, or what cannot be told apart: each fragment as it is, so that nothing is lost."""
+        """A video, or frames that cannot be told apart: each fragment as it is, so that nothing is lost."""
         with as_problems():
             fragments = await self._found.everything(location, image)
         stored = location.transfer_syntax_uid
@@ -154,7 +154,7 @@ class BulkService:
 
 
 def _is_big(location: Location) -> bool:
-    """Whether numbers, or those of the pixel data, are in big endian."""
+    """Whether all numbers, or those of the pixel data, are in big endian."""
     return encoding_of(location.transfer_syntax_uid).big_endian or location.transfer_syntax_uid == GE_PRIVATE
 
 
@@ -165,12 +165,12 @@ class _InMemory:
         self._value = value
 
     async def open(self, begin: int, end: int) -> Source:
-        """Its bytes from `begin` to `end`."""
+        """The bytes from `begin` to `end`."""
         return BytesSource(self._value[begin:end])
 
 
 class _Stored:
-    """A value in the object store, turned in numbers of `width` bytes."""
+    """A value in the object store, swapped in numbers of `width` bytes."""
 
     def __init__(self, objects: Objects, location: Location, offset: int, length: int, width: int) -> None:
         self._objects = objects
@@ -180,7 +180,7 @@ class _Stored:
         self._width = width
 
     async def open(self, begin: int, end: int) -> Source:
-        """Its bytes from `begin` to `end`, which may be within a number. Raises `Damaged`."""
+        """The bytes from `begin` to `end`, which may be within a number. Raises `Damaged`."""
         first = begin - begin % self._width
         stop = min(self._length, end + -end % self._width)
         source = await self._objects.open(self._location, self._offset + first, stop - first)
@@ -201,7 +201,7 @@ class _Owned:
 
 
 def _wants_parts(request: web.BaseRequest) -> bool:
-    """In parts where that is asked for, or nothing is; a browser that takes anything gets the bytes."""
+    """Whether to answer in parts: if the client asks for multipart or sends no Accept; `*/*` gets the bytes."""
     accept = accept_of(request)
     return "multipart" in accept.lower() or not accept
 
@@ -213,9 +213,9 @@ def _tag(text: str) -> int:
 
 
 def value_at(header: bytes, encoding: Encoding, path: Sequence[str]) -> tuple[bytes, bytes, Encoding]:
-    """The value at a path, its VR and how it is written: tag, then item number (from 1) and tag for each sequence on
-    the way. Elements may stand in any order; of several of one tag the last counts, as in the metadata. Raises
-    `NotFound`, `HttpProblem` 400, and `NotUnderstood`."""
+    """The value at a path, its VR and its encoding. The path is a tag, then item number (from 1) and tag for each
+    sequence on the way. Elements may be in any order; of several with the same tag the last counts, as in the metadata.
+    Raises `NotFound`, `HttpProblem` 400, and `NotUnderstood`."""
     if len(path) % 2 == 0 or not all(number.isdigit() and len(number) < 10 for number in path[1::2]):
         raise HttpProblem(400, "the path of bulk data must alternate tags and item numbers")
     within = 0, len(header)

@@ -1,4 +1,4 @@
-"""What goes wrong with frames and pictures, as an HTTP answer."""
+"""Errors of frames and pictures as HTTP problems."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gantry.services.retrieve.pixels.image import NoFrame, NoImage
 
 @contextmanager
 def as_problems() -> Iterator[None]:
-    """PS3.18 8.5, 10.4.3: 404 for what is not there, 406 for what cannot be had so, 422 for what cannot be, 500 for
-    what is lost; 503 comes from `Unavailable` by itself."""
+    """PS3.18 8.5, 10.4.3: 404 if there is no image or frame, 406 if it cannot be converted as requested, 413 if it is
+    too large, 422 if the object contradicts itself, 500 if it is lost or damaged; `Unavailable` itself becomes 503."""
     try:
         yield
     except NoImage as error:
@@ -32,7 +32,7 @@ def as_problems() -> Iterator[None]:
 
 @contextmanager
 def as_bad_request() -> Iterator[None]:
-    """A parameter that cannot be."""
+    """`ValueError` of an invalid parameter as `HttpProblem` 400."""
     try:
         yield
     except ValueError as error:

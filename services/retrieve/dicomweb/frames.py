@@ -36,7 +36,7 @@ PICTURES = [Offer(kind) for kind in looks.PICTURES]
 
 
 class FrameService:
-    """What is asked of one object's image."""
+    """Retrieves frames and pictures of one object."""
 
     def __init__(
         self, finder: InstanceFinder, objects: Objects, frames: FrameFinder, converter: Converter, settings: WebSettings
@@ -50,13 +50,13 @@ class FrameService:
         self._pictures = DocumentCache(16 << 20)
 
     def handlers(self) -> dict[Resource, Handler]:
-        """What the HTTP server is to answer with."""
+        """The handlers for the HTTP server."""
         return {Resource.FRAMES: self.frames, Resource.RENDERED: self.rendered}
 
     # ---- frames
 
     async def frames(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """The frames of a list, in its order, each read by itself."""
+        """The frames of the list, in its order, each read separately."""
         with as_bad_request():
             numbers = frame_numbers(match.frames)
         location = await self._finder.one(match)
@@ -66,13 +66,13 @@ class FrameService:
         return await self.send_frames(request, location, image, numbers)
 
     async def image(self, location: Location) -> Image:
-        """How the samples of an object lie. Raises `NoImage`, `Damaged`."""
+        """The image attributes of an object. Raises `NoImage`, `Damaged`."""
         return (await self.pictured(location)).image
 
     async def send_frames(
         self, request: web.BaseRequest, location: Location, image: Image, numbers: Sequence[int]
     ) -> web.StreamResponse:
-        """Frames in the form that is asked for; the first is opened before the head goes out."""
+        """Send frames in the requested form; the first is opened before the head of the response is sent."""
         stored = location.transfer_syntax_uid
         kind, syntax, parts = frame_form(stored, parse_accept(accept_of(request)))
         if not parts and len(numbers) > 1:
@@ -103,7 +103,7 @@ class FrameService:
     # ---- pictures
 
     async def rendered(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """A picture of a frame: of the first, or the one that is named. Of a video, which nobody decodes, the video."""
+        """A picture of the named frame, or of the first one. For a video, which is not decoded, the video itself."""
         if not match.frames:
             location, pictured = await self._first(match)
             if pictured.image.encapsulated and is_video(location.transfer_syntax_uid):
@@ -117,7 +117,7 @@ class FrameService:
         return await self.picture(request, match, look)
 
     async def picture(self, request: web.BaseRequest, match: Match, look: Look) -> web.StreamResponse:
-        """The picture; 404 where this object has no image, 406 where it cannot be shown right."""
+        """The picture; 404 if the object has no image, 406 if it cannot be shown correctly."""
         with as_bad_request():
             number = frame_numbers(match.frames or "1")[0]
         location, pictured = await self._first(match)
@@ -159,7 +159,7 @@ class FrameService:
             return await self._converter.render(pictured.image, header, frame, look, number, client)
 
     async def _first(self, match: Match) -> tuple[Location, Pictured]:
-        """The instance, or the first one of a study or series that has an image."""
+        """The instance, or the first instance with an image in a study or series."""
         locations = await self._finder.all(match, most=20)
         for location in locations:
             try:
@@ -172,7 +172,7 @@ class FrameService:
 
 
 async def send(out: BodyWriter, readable: Readable) -> None:
-    """All bytes of a source, a piece at a time; the connection is cut where there are fewer than was said."""
+    """Send a source piece by piece; if it has fewer bytes than announced, the connection is cut."""
     buffer, left = memoryview(bytearray(min(CHUNK, readable.length or 1))), readable.length
     while left:
         try:
@@ -193,7 +193,7 @@ def _typed(kind: str, syntax: str) -> str:
 
 
 def _require_viewport(image: Image, look: Look) -> None:
-    """Raises `ValueError` where the picture would be beside the image, or much larger than it."""
+    """Raises `ValueError` if the picture would be outside the image, or much larger than it."""
     if look.viewport is not None:
         region = looks.region_of(look.viewport, image.columns, image.rows)
         looks.picture_size(look.viewport, region.columns, region.rows)

@@ -1,6 +1,6 @@
-"""Metadata of instances (PS3.18 10.4.1.1.2): the header as a document, with URIs where the bulk is.
+"""Metadata of instances (PS3.18 10.4.1.1.2): the header as a document, with URIs in place of bulk values.
 
-Documents are kept in memory up to a limit, without what clients call us by: that is put in as they go out.
+Documents are cached in memory up to a limit, without the base URL: it is inserted when they are sent.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from gantry.services.retrieve.damage import Damaged
 from gantry.services.retrieve.reading import Head, Objects
 
 _BASE = f"gantry-{secrets.token_hex(16)}:"
-"""Stands for what clients call us by; of this process, so that no object can hold it."""
+"""Placeholder for the base URL; random per process, so that no object can contain it."""
 PIECE = 2000
 """Instances whose documents are in memory together."""
 """PS3.6: Available Transfer Syntax UID."""
 
 
 class DocumentCache:
-    """Bytes by key, the longest unused leave first when there are more than `most` of them."""
+    """Values by key; beyond `most` bytes in all, the least recently used are evicted."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -35,14 +35,14 @@ class DocumentCache:
         self._entries: OrderedDict[str, bytes] = OrderedDict()
 
     def get(self, key: str) -> bytes | None:
-        """What was put, if it is still here."""
+        """The value that was put, None if it was evicted."""
         found = self._entries.get(key)
         if found is not None:
             self._entries.move_to_end(key)
         return found
 
     def put(self, key: str, value: bytes) -> None:
-        """Keep it; what is larger than a quarter of all is not kept."""
+        """Cache a value; values larger than a quarter of the limit are not cached."""
         if len(value) * 4 > self._most or key in self._entries:
             return
         self._entries[key] = value
@@ -61,8 +61,8 @@ class Metadata:
         self._kept = DocumentCache(memory)
 
     async def documents(self, locations: Sequence[Location], url: str, missed: list[Damaged]) -> AsyncIterator[bytes]:
-        """A JSON array of them in pieces, at least one; `url` is that of the DICOMweb service. What is damaged is left
-        out and appended to `missed`. Raises what reading raises otherwise."""
+        """A JSON array of the documents, in one or more pieces; `url` is that of the DICOMweb service. Damaged objects
+        are left out and appended to `missed`. Passes on other errors of reading."""
         begun = False
         for start in range(0, len(locations), PIECE):
             documents = await self._documents(locations[start : start + PIECE], missed)
@@ -72,7 +72,7 @@ class Metadata:
             yield b"".join([begin, b",".join(documents), end]).replace(_BASE.encode(), url.encode())
 
     async def attributes(self, location: Location, url: str) -> Attributes:
-        """One as attributes, for other representations. Raises `Damaged`."""
+        """The document of one instance as attributes, for other representations. Raises `Damaged`."""
         return attributes_with(await self._objects.head(location), url)
 
     async def _documents(self, locations: Sequence[Location], missed: list[Damaged]) -> list[bytes]:
@@ -82,7 +82,7 @@ class Metadata:
         async for group in self._objects.heads(missing):
             heads = [head for head in group if isinstance(head, Head)]
             missed += [head for head in group if isinstance(head, Damaged)]
-            # In a thread, so that a series of thousands leaves the others their turn.
+            # In a thread, so that a series of thousands does not hold up other requests.
             made = await asyncio.to_thread(_documents, heads, texts)
             for head, document in zip(heads, made, strict=True):
                 found[head.location.object_key] = document
@@ -96,7 +96,7 @@ def _documents(heads: Sequence[Head], texts: Texts) -> list[bytes]:
 
 
 def _document(head: Head, texts: Texts) -> bytes:
-    """What `attributes_with` gives, as text."""
+    """The result of `attributes_with`, as text."""
     uri = _uris(head, _BASE)
     said = texts.attributes(head.header, encoding_of(head.location.transfer_syntax_uid), uri)
     for tag, attribute in _beside(head, uri).items():
@@ -106,7 +106,7 @@ def _document(head: Head, texts: Texts) -> bytes:
 
 
 def attributes_with(head: Head, url: str) -> Attributes:
-    """The document of one instance: its header, and what is bulk by URI."""
+    """The document of one instance: its header, and bulk values by URI."""
     uri = _uris(head, url)
     attributes = attributes_of(head.header, encoding_of(head.location.transfer_syntax_uid), uri)
     for tag, attribute in _beside(head, uri).items():
@@ -121,18 +121,18 @@ def _uris(head: Head, url: str) -> BulkUri:
 
 
 def _beside(head: Head, uri: BulkUri) -> dict[int, dict[str, Any]]:
-    """What is not in the header: bulk, and pixel data."""
+    """The elements outside the header: bulk values and pixel data."""
     pixels = head.layout.pixel_data
     bulk = [(one.tag, one.vr) for one in head.layout.bulk] + ([(pixels.tag, pixels.vr)] if pixels is not None else [])
     return {tag: {"vr": vr, "BulkDataURI": uri(name_of(tag))} for tag, vr in bulk}
 
 
 def _stored_in(head: Head) -> dict[str, Any]:
-    """How it is stored, which the data set itself does not say."""
+    """The stored transfer syntax, which the data set itself does not name."""
     return {"vr": "UI", "Value": [head.location.transfer_syntax_uid]}
 
 
 def instance_url(location: Location, url: str) -> str:
-    """The URL of an instance below that of the service."""
+    """The URL of an instance; `url` is that of the service."""
     series = f"{url}/studies/{location.study_instance_uid}/series/{location.series_instance_uid}"
     return f"{series}/instances/{location.sop_instance_uid}"

@@ -1,4 +1,4 @@
-"""WADO-RS (PS3.18 10.4): objects and metadata. Frames, bulk data and pictures are in `web_frames`."""
+"""WADO-RS (PS3.18 10.4): objects and metadata. Frames and pictures are in `frames`, bulk data in `bulk`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ METADATA = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """`public_url` is what clients call us by, where it is known; `metadata_memory` in bytes; `stall` in seconds."""
+    """`public_url` is the URL by which clients reach this server, if known; `metadata_memory` in bytes; `stall` in
+    seconds."""
 
     public_url: str | None = None
     metadata_memory: int = 64 << 20
@@ -67,13 +68,13 @@ class WebSettings:
 
 
 class InstanceFinder:
-    """Where the objects are that a path names."""
+    """Locates the objects that a path names."""
 
     def __init__(self, index: Locating) -> None:
         self._index = index
 
     async def one(self, match: Match) -> Location:
-        """The instance. Raises `NotFound`, also where it is in another series or study."""
+        """The instance. Raises `NotFound`, also if it is in another series or study."""
         instance = InstanceKey(match.study, match.series, match.instance)
         location = (await self._index.current(DEFAULT_PARTITION, [instance])).get(instance)
         if location is None:
@@ -81,7 +82,7 @@ class InstanceFinder:
         return location
 
     async def all(self, match: Match, most: int = _MOST_INSTANCES) -> list[Location]:
-        """The instances of a study or series, or one; `most` at most, where that is all that is wanted."""
+        """The instances of a study or series, or the one that the path names; at most `most`."""
         if match.instance:
             return [await self.one(match)]
         level = Level.SERIES if match.series else Level.STUDY
@@ -101,8 +102,8 @@ class InstanceFinder:
 class ObjectService:
     """Retrieve instances and metadata (PS3.18 table 10.4.1-1).
 
-    What is there is given: an object that is lost or damaged is left out, which the status or a Warning says; a single
-    one is 500 with words, since 404 is for what was never there.
+    Lost or damaged objects are left out, and the status or a Warning reports that. A single lost object is 500 with a
+    reason, since 404 means that it never existed.
     """
 
     def __init__(self, finder: InstanceFinder, openings: Openings, metadata: Metadata, settings: WebSettings) -> None:
@@ -112,13 +113,13 @@ class ObjectService:
         self._settings = settings
 
     def handlers(self) -> dict[Resource, Handler]:
-        """What the HTTP server is to answer with."""
+        """The handlers for the HTTP server."""
         return {Resource.OBJECTS: self.objects, Resource.METADATA: self.metadata}
 
     # ---- metadata
 
     async def metadata(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """JSON or XML, with a tag that changes when an instance comes or goes."""
+        """JSON or XML, with an ETag that changes when an instance is added or removed."""
         offer, _ = choose(parse_accept(accept_of(request)), METADATA)
         locations = await self._finder.all(match)
         url = f"{base_url(request, self._settings.public_url)}{BASE}"
@@ -152,7 +153,7 @@ class ObjectService:
     async def _stream(
         self, request: web.BaseRequest, locations: Sequence[Location], url: str, kind: str, headers: dict[str, str]
     ) -> web.StreamResponse:
-        """What does not fit into memory at once, compressed where the client takes it."""
+        """Stream metadata that is too long for memory, compressed if the client accepts that."""
         wanted = coding_of(request.headers)
         smaller = compressor(wanted) if wanted else None
         coding = {"Content-Encoding": wanted} if wanted else {}
@@ -168,7 +169,8 @@ class ObjectService:
         return await out.end()
 
     async def _present(self, locations: Sequence[Location]) -> tuple[list[Location], list[Damaged]]:
-        """Which of the objects are there and as long as they were; at least one. Looked at before the head goes out."""
+        """The objects that are present with the right length, at least one, and those that are not. Checked before the
+        head of the response is sent."""
         missed: dict[int, Damaged] = {}
         places = iter(range(len(locations)))
 
@@ -190,7 +192,7 @@ class ObjectService:
     # ---- objects
 
     async def objects(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Part 10 objects: in parts, as a zip archive, or one by itself."""
+        """Part 10 objects: in parts, as a zip archive, or a single one."""
         offer, wanted = choose(parse_accept(accept_of(request)), OBJECTS)
         locations = await self._finder.all(match)
         if offer == Offer(DICOM) and len(locations) > 1:
@@ -200,17 +202,17 @@ class ObjectService:
     async def send(
         self, request: web.BaseRequest, locations: Sequence[Location], offer: Offer, wanted: MediaRange
     ) -> web.StreamResponse:
-        """What is there and can be had in the transfer syntax asked for: 206 where that is not all, 406 or 500 where it
-        is none."""
+        """Send the objects that are present and available in the requested transfer syntax: 206 if that is not all of
+        them, 406 or 500 if it is none."""
         syntaxes = {one.object_key: object_syntax(one.transfer_syntax_uid, wanted) for one in locations}
         possible = [one for one in locations if syntaxes[one.object_key] is not None]
         if not possible:
             raise HttpProblem(406, "none of the instances is available in this transfer syntax")
-        # A single one is opened before the head anyway: that tells as much.
+        # A single object is opened before the head anyway, which shows the same.
         present, missed = await self._present(possible) if len(possible) > 1 else (possible, [])
         sent = [(one, syntaxes[one.object_key] or "") for one in present]
         async with aclosing(self._opened(sent, request.remote or "")) as objects:
-            # The first one is opened before the head goes out: what is wrong with it can still be told.
+            # The first object is opened before the head is sent, so that a fault in it can still be reported.
             first, left = None, len(sent)
             async for opened in objects:
                 left -= 1
@@ -284,8 +286,8 @@ class ObjectService:
             await self._copy(out, opened, out.write)
 
     async def _copy(self, out: BodyWriter, opened: Opened, write: Callable[[memoryview | bytes], Any]) -> None:
-        """The whole object; the connection is cut where it cannot be read to its end, or is not what it was: what has
-        gone out says how long it is."""
+        """Send the whole object. The connection is cut if it cannot be read to its end, or is damaged: its length has
+        been announced already."""
         buffer, left = memoryview(bytearray(min(_CHUNK, opened.size or 1))), opened.size
         try:
             while left:
@@ -307,8 +309,8 @@ class ObjectService:
     async def _opened(
         self, sent: Sequence[tuple[Location, str]], client: str
     ) -> AsyncGenerator[Opened | Damaged, None]:
-        """The objects in order, or what is wrong with them; the next one is opened, and converted, while one is on its
-        way."""
+        """The objects in order, or `Damaged` in their place; the next object is opened, and converted, while one is
+        being sent."""
         ahead: asyncio.Task[Opened | Damaged] | None = None
         try:
             for number, (location, syntax) in enumerate(sent):
@@ -318,7 +320,7 @@ class ObjectService:
                 except Unavailable:
                     if opening is None:
                         raise
-                    # There was no room for it ahead of its turn, which has come.
+                    # There was no room for it ahead of its turn; now its turn has come.
                     opened = await self._open(location, syntax, client)
                 if number + 1 < len(sent):
                     ahead = asyncio.ensure_future(self._open(*sent[number + 1], client, ahead=True))
@@ -341,7 +343,7 @@ class ObjectService:
         except Damaged as damage:
             return damage
         except ConversionFailed as error:
-            # The part says in which transfer syntax it is: better the object as it is than none.
+            # The part names its transfer syntax: the object as it is stored is better than none.
             logger.warning("sent as stored", object_key=location.object_key, error=str(error))
         return await self._as_stored(location, client)
 
@@ -366,8 +368,8 @@ def _etag(kind: str, locations: Sequence[Location]) -> str:
 
 
 def _with_warning(headers: dict[str, str], missed: Sequence[Damaged], count: int) -> dict[str, str]:
-    """Headers that say what was left out; nobody may take the answer for the whole later. Raises `HttpProblem` where
-    that is everything."""
+    """Headers that report what was left out, so that no cache takes the answer for the whole. Raises `HttpProblem` if
+    every instance is missing."""
     if not missed:
         return headers
     if len(missed) >= count:
@@ -377,7 +379,7 @@ def _with_warning(headers: dict[str, str], missed: Sequence[Damaged], count: int
 
 
 def _lost(missed: Sequence[Damaged]) -> HttpProblem:
-    """PS3.18 8.5: not 404, which is for what was never there; nor 410, which says that somebody meant it."""
+    """PS3.18 8.5: not 404, which means that it never existed; nor 410, which means that it was removed on purpose."""
     if len(missed) == 1:
         return HttpProblem(500, str(missed[0]), {"Cache-Control": "no-store"})
     return HttpProblem(500, f"all {len(missed)} instances are lost or damaged", {"Cache-Control": "no-store"})

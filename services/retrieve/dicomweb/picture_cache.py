@@ -1,7 +1,7 @@
-"""Small pictures on the local disk, made once: in a folder of their own, for their owner alone, bounded in bytes.
+"""Small pictures on the local disk, made once: in a folder of their own, readable by its owner only, bounded in bytes.
 
-A picture is named by the digest of the object's bytes and by what was asked for, so that none is ever that of other
-bytes. The folder may be removed at any time; several processes may share one.
+A picture is named by the digest of the object's bytes and by the request, so that it is never used for other bytes. The
+folder may be removed at any time; several processes may share one.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from gantry.common.telemetry.logs import get_logger
 
 logger = get_logger("retrieve")
 _LONGEST = 1 << 20
-"""Bytes of a picture that is kept: a thumbnail has a few thousand."""
+"""Largest picture that is cached, in bytes: a thumbnail has a few thousand."""
 
 
 class PictureCache:
-    """Pictures by name. A disk that is full or away costs time, and nothing else."""
+    """Pictures by name. A full or failing disk costs time, and nothing else."""
 
     def __init__(self, folder: Path | None, most: int) -> None:
-        """`most` in bytes; 0 keeps nothing. Without a folder it is a temporary one, which is removed at the end."""
+        """`most` in bytes; 0 caches nothing. If `folder` is None, a temporary one is used, and removed by `close`."""
         self._folder = folder
         self._most = most
         self._own: Path | None = None
@@ -36,20 +36,20 @@ class PictureCache:
         self._turn = asyncio.Lock()
 
     async def get(self, name: str) -> bytes | None:
-        """What was put under a name, if it is still there."""
+        """The picture that was put under a name, None if it was evicted."""
         if not self._most:
             return None
         async with self._turn:
             return await asyncio.to_thread(self._read, name)
 
     async def put(self, name: str, picture: bytes) -> None:
-        """Keep a picture; the longest unused leave first."""
+        """Cache a picture; the least recently used are evicted."""
         if self._most and 0 < len(picture) <= min(_LONGEST, self._most):
             async with self._turn:
                 await asyncio.to_thread(self._write, name, picture)
 
     async def close(self) -> None:
-        """Remove the folder, where it is a temporary one."""
+        """Remove the folder, if it is a temporary one."""
         own, self._own = self._own, None
         if own is not None:
             await asyncio.to_thread(shutil.rmtree, own, ignore_errors=True)
@@ -63,14 +63,14 @@ class PictureCache:
         if name in sizes:
             sizes.move_to_end(name)
         with suppress(OSError):
-            os.utime(self._path(name))  # the order in which they leave, after the next start
+            os.utime(self._path(name))  # the order of eviction after the next start
         return picture or None
 
     def _write(self, name: str, picture: bytes) -> None:
         try:
             path, sizes = self._path(name), self._known()
             path.parent.mkdir(0o700, parents=True, exist_ok=True)
-            # Whole or not at all: another process may read it.
+            # Renamed when complete: another process may read it.
             unfinished = path.with_name(f".{name}.{token_hex(4)}")
             unfinished.write_bytes(picture)
             unfinished.replace(path)
@@ -99,7 +99,7 @@ class PictureCache:
         return self._root() / name[:2] / name
 
     def _known(self) -> OrderedDict[str, int]:
-        """Name and size of what is there, the longest unused first; read from the folder once."""
+        """Name and size of the cached pictures, the least recently used first; read from the folder once."""
         if self._sizes is None:
             root = self._root()
             root.mkdir(0o700, parents=True, exist_ok=True)

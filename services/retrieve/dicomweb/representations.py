@@ -1,4 +1,4 @@
-"""Which transfer syntax goes out, and as which media type (PS3.18 8.7.3). Pure."""
+"""Which transfer syntax is sent, and as which media type (PS3.18 8.7.3). Pure."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def media_type_of(transfer_syntax: str) -> str:
 
 
 def object_syntax(stored: str, wanted: MediaRange) -> str | None:
-    """The transfer syntax in which an object goes out; None where the one asked for cannot be had. Explicit VR little
-    endian where none is asked for (8.7.3.5.2), or as it is stored where that cannot be made of it."""
+    """The transfer syntax in which an object is sent; None if the requested one is not available. If none is requested:
+    Explicit VR little endian (8.7.3.5.2), or the stored one if the object cannot be converted."""
     asked = wanted.transfer_syntax
     if asked in ("*", stored):
         return stored
@@ -28,7 +28,7 @@ def object_syntax(stored: str, wanted: MediaRange) -> str | None:
 
 
 def frame_form(stored: str, accept: Sequence[MediaRange]) -> tuple[str, str, bool]:
-    """The media type and transfer syntax in which frames go out, and whether in parts. Raises `HttpProblem` 406."""
+    """The media type and transfer syntax in which frames are sent, and whether in parts. Raises `HttpProblem` 406."""
     compressed = encoding_of(stored).encapsulated
     own = media_type_of(stored) if compressed else OCTETS
     for wanted in accept:

@@ -27,18 +27,18 @@ from gantry.common.ports.index import InstanceKey, Location
 from gantry.common.web.routes import Match
 
 MOST_LISTED = 20_000
-"""Instances of a series that are looked at; of a longer one, the middle of these."""
+"""Instances of a series that are considered; of a longer series, the middle of these is chosen."""
 MOST_TRIED = 20
-"""Instances that are offered, the nearest to the middle first: the first may have no image, or be lost."""
+"""Candidates that are returned, the nearest to the middle first: the first may have no image, or be lost."""
 _MOST_SERIES = 5
 _REMEMBERED = 2_000
 _REMEMBERED_SECONDS = 30.0
 _PICTURELESS = frozenset(("AU", "DOC", "ECG", "EEG", "HD", "KO", "PLAN", "PR", "REG", "RTPLAN", "RTSTRUCT", "SR"))
-"""Modalities whose objects have nothing to see."""
+"""Modalities whose objects have no image."""
 
 
 class Described(Protocol):
-    """What is known of instances: the part of `SearchIndex` that choosing needs."""
+    """Describes instances: the part of `SearchIndex` that choosing needs."""
 
     def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]: ...
 
@@ -53,7 +53,7 @@ class Representatives:
         self._chosen: OrderedDict[tuple[str, str], tuple[float, list[InstanceKey]]] = OrderedDict()
 
     async def of(self, match: Match) -> list[Location]:
-        """Where the instances are that may stand for what a path names, the best first; none where nothing is known."""
+        """Locations of the instances that may represent what a path names, the best first; empty if none is indexed."""
         now, named = asyncio.get_running_loop().time(), (match.study, match.series)
         until, keys = self._chosen.get(named, (0.0, []))
         if until <= now:
@@ -76,14 +76,14 @@ class Representatives:
         return keys[:MOST_TRIED]
 
     async def _series(self, study: str) -> list[str]:
-        """The series of a study, the best first: with pictures, large, of a low number."""
+        """The series of a study, the best first: with images, large, of a low number."""
         ranked: list[tuple[bool, int, str, str]] = []
         async for page in self._index.find(_query(Level.SERIES, {STUDY_INSTANCE_UID: Single((study,))})):
             ranked += [_series_rank(document.attributes) for document in page]
         return [uid for *_, uid in sorted(ranked)[:_MOST_SERIES]]
 
     async def _instances(self, study: str, series: str) -> list[str]:
-        """Instances of a series, the middle one of those with images first, then its neighbours."""
+        """Instances of a series: the middle one of those with images, then its neighbours."""
         named = {STUDY_INSTANCE_UID: Single((study,)), SERIES_INSTANCE_UID: Single((series,))}
         listed: list[tuple[bool, str, str]] = []
         async for page in self._index.find(_query(Level.IMAGE, named)):
@@ -115,6 +115,6 @@ def _series_rank(attributes: Mapping[int, Any]) -> tuple[bool, int, str, str]:
 
 
 def _instance_rank(attributes: Mapping[int, Any]) -> tuple[bool, str, str]:
-    """Whether it has no image, its number, and its UID."""
+    """Sort key of an instance: whether it has no image, its number, and its UID."""
     number = order_text("IS", attributes.get(INSTANCE_NUMBER) or ())
     return not _first(attributes, ROWS), number, _first(attributes, SOP_INSTANCE_UID)

@@ -1,4 +1,4 @@
-"""Sending studies to C-MOVE destinations at the word of a web page, an extension of ours."""
+"""Sending studies to C-MOVE destinations on request of a web page, an extension to DICOMweb."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_BODY = 4096
 _STALL_SECONDS = 10.0
 _FRESH = {"Cache-Control": "no-store"}
 Titles = Callable[[], Sequence[str]]
-"""The AE titles that objects may be sent to, as the policy has them now."""
+"""The AE titles to which the current policy allows sending."""
 
 
 class SendService:
@@ -37,14 +37,14 @@ class SendService:
     def __init__(
         self, transfers: Transfers, index: Locating, titles: Titles, peer_of: Callable[[str], Peer | None]
     ) -> None:
-        """`peer_of` tells whom to call for an AE title; None where nothing may be sent there."""
+        """`peer_of` maps an AE title to its peer; None if nothing may be sent there."""
         self._transfers = transfers
         self._index = index
         self._titles = titles
         self._peer_of = peer_of
 
     def handlers(self) -> dict[Resource, Handler]:
-        """What the HTTP server is to answer with."""
+        """The handlers for the HTTP server."""
         return {
             Resource.DESTINATIONS: self.destinations,
             Resource.SEND: self.send,
@@ -53,12 +53,12 @@ class SendService:
         }
 
     async def destinations(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Where a study may be sent."""
+        """The destinations to which a study may be sent."""
         found = [{"aeTitle": title, "description": ""} for title in sorted(self._titles())]
         return await answer(request, to_json(found), JSON, _FRESH)
 
     async def send(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """202 when it has begun; 404 where the study or the destination is not known."""
+        """202 when the transfer has begun; 404 if the study or the destination is unknown."""
         title = _destination(await _body(request))
         peer = self._peer_of(title)
         if peer is None:
@@ -68,11 +68,11 @@ class SendService:
         return await answer(request, to_json({"id": transfer.id}), JSON, headers, 202)
 
     async def transfer(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """How far it is."""
+        """The progress of a transfer."""
         return await answer(request, to_json(self._known(match).as_json()), JSON, _FRESH)
 
     async def cancel(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Nothing more is sent. Of one that has ended already, what became of it."""
+        """Cancel a transfer, and report its state; of one that has ended already, its outcome."""
         transfer = self._known(match)
         self._transfers.cancel(transfer)
         return await answer(request, to_json(transfer.as_json()), JSON, _FRESH)
@@ -96,7 +96,7 @@ class SendService:
 
 
 async def _body(request: web.BaseRequest) -> Any:
-    # A form of another site cannot say so without asking first (Fetch 3.2.2).
+    # A form on another site cannot send this media type without a preflight request (Fetch 3.2.2).
     if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != JSON:
         raise HttpProblem(415, "the body is to be application/json")
     body = b"".join([piece async for piece in body_of(request, _LONGEST_BODY, _STALL_SECONDS)])

@@ -1,4 +1,4 @@
-"""Thumbnails (PS3.18 10.4.1.1.4): made once, kept on disk, and given out only while the object is what it was."""
+"""Thumbnails (PS3.18 10.4.1.1.4): made once, cached on disk, and returned only while the object is intact."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from gantry.services.retrieve.pixels.look import Look, Viewport, look_of
 from gantry.services.retrieve.unindexed import Describing
 
 _RENDERING = 1
-"""Grows when pictures are made in another way: what was kept of before is not shown then."""
+"""Version of the rendering. Increase it when pictures change: older cached ones are then ignored."""
 _SIZE = Viewport(160, 160, enlarge=False)
 _MAX_AGE = {True: 3600, False: 60}
-"""Seconds that a browser does not ask again: of an instance, and of what more images may come to."""
+"""Seconds for which a browser may cache: a given frame, and a choice that further images may change."""
 
 
 class ThumbnailService:
-    """Thumbnails of instances and frames, and of series and studies, which an image in their middle stands for."""
+    """Thumbnails of instances and frames, and of series and studies, represented by an image in their middle."""
 
     def __init__(
         self, finder: InstanceFinder, frames: FrameService, index: Describing, store: BlobStore, cache: PictureCache
@@ -49,16 +49,16 @@ class ThumbnailService:
         self._representatives = Representatives(index)
 
     def handlers(self) -> dict[Resource, Handler]:
-        """What the HTTP server is to answer with."""
+        """The handlers for the HTTP server."""
         return {Resource.THUMBNAIL: self.thumbnail}
 
     async def thumbnail(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """A small picture; 404 where this object has no image, 406 where it cannot be shown right."""
+        """A small picture; 404 if the object has no image, 406 if it cannot be shown correctly."""
         offer, _ = choose(parse_accept(accept_of(request)), PICTURES)
         with as_bad_request():
             look = look_of(None, request.query.get("viewport"), offer.type)
             number = frame_numbers(match.frames)[0] if match.frames else 1 if match.instance else None
-        # A small image stays small: whoever asks for thumbnails of a study does not know what is in it.
+        # A small image stays small: a client that asks for thumbnails of a study does not know its images.
         viewport = _SIZE if look.viewport is None else replace(look.viewport, enlarge=False)
         look = replace(look, viewport=viewport)
         locations = await self._locations(match)
@@ -73,13 +73,13 @@ class ThumbnailService:
 
     async def _locations(self, match: Match) -> Sequence[Location]:
         chosen = [] if match.instance else await self._representatives.of(match)
-        # What is not indexed yet is in no order.
+        # If nothing is indexed yet, there is no order to choose by.
         return chosen or await self._finder.all(match, most=MOST_TRIED)
 
     async def _answer(
         self, request: web.BaseRequest, location: Location, number: int | None, look: Look
     ) -> web.StreamResponse:
-        """The picture of a frame; without a number, of the middle one. Raises `NoImage`, `Damaged`, `HttpProblem`."""
+        """The picture of a frame, of the middle one if `number` is None. Raises `NoImage`, `Damaged`, `HttpProblem`."""
         name = _name(location, number, look)
         etag = f'"{name[:24]}"'
         age = _MAX_AGE[number is not None]
@@ -101,7 +101,7 @@ class ThumbnailService:
         return await self._frames.rendering(location, pictured, frame, look, client)
 
     async def _is_well(self, location: Location) -> bool:
-        """Whether the object is there, and nobody found it damaged: nothing is shown of one that is not."""
+        """Whether the object is present and not reported damaged: otherwise no cached picture of it is returned."""
         receipts = await self._index.receipts(DEFAULT_PARTITION, instance_of(location))
         if any(receipt.lost for receipt in receipts if receipt.object_key == location.object_key):
             return False
@@ -113,7 +113,7 @@ class ThumbnailService:
 
 
 def _name(location: Location, number: int | None, look: Look) -> str:
-    """The name of a picture: what it is of, by the digest of the bytes, and how it was asked for."""
+    """The name of a picture: from the digest of the object's bytes, and the requested look."""
     what = f"{location.digest} {location.data_set_length} {location.transfer_syntax_uid}"
     of = f"{_RENDERING} {what} {number or 'middle'} {look}"
     return hashlib.blake2b(of.encode(), digest_size=20).hexdigest()

@@ -1,4 +1,4 @@
-"""A video as it is stored, for a player: the file that its fragments are pieces of (PS3.18 8.7.4, PS3.5 A.4.6)."""
+"""A video as it is stored, for a player: the file that its fragments make up (PS3.18 8.7.4, PS3.5 A.4.6)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def is_video(transfer_syntax: str) -> bool:
 async def send_video(
     request: web.BaseRequest, objects: Objects, location: Location, fragments: Sequence[Fragment], stall: float
 ) -> web.StreamResponse:
-    """The video, or a range of it: players ask for the end first. Raises `HttpProblem` 406 where it is not an MP4 file:
-    DICOM allows other containers, and none."""
+    """The video, or a range of it: players ask for the end first. Raises `HttpProblem` 406 if it is not an MP4 file:
+    DICOM allows other containers, or none."""
     choose(parse_accept(accept_of(request)), [Offer(MP4)])
     head = b"".join([await objects.read(location, *piece) for piece in pieces(fragments, 0, _HEAD)])
     if head[4:8] != b"ftyp":
@@ -51,7 +51,7 @@ async def send_video(
 
 
 def pieces(fragments: Sequence[Fragment], begin: int, end: int) -> Iterator[Fragment]:
-    """Where the bytes from `begin` to `end` of what the fragments are together lie, in pieces of bounded length."""
+    """Where the bytes from `begin` to `end` of the joined fragments are, in pieces of bounded length."""
     at = 0
     for offset, length in fragments:
         first, last = max(begin, at), min(end, at + length)

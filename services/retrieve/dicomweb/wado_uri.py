@@ -1,4 +1,4 @@
-"""WADO-URI (PS3.18 9): one object, or a picture of it, for links of old."""
+"""WADO-URI (PS3.18 9): one object, or a picture of it, for existing links."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class UriService:
         self._frames = frames
 
     def handlers(self) -> dict[Resource, Handler]:
-        """What the HTTP server is to answer with."""
+        """The handlers for the HTTP server."""
         return {Resource.WADO_URI: self.retrieve}
 
     async def retrieve(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Raises `HttpProblem` 400 for what is no such request."""
+        """Answer a WADO-URI request. Raises `HttpProblem` 400 if it is not valid."""
         query = request.query
         if query.get("requestType") != "WADO":
             raise HttpProblem(400, "requestType is not WADO")
@@ -48,7 +48,7 @@ class UriService:
                 raise HttpProblem(400, "transferSyntax is not a UID")
             location = await self._finder.one(named)
             return await self._objects.send(request, [location], Offer(DICOM), MediaRange(DICOM, 1.0, "", syntax))
-        # PS3.18 9.1.2.2.1: what comes first of what we make; JPEG where nothing is asked for.
+        # PS3.18 9.1.2.2.1: the first requested type that we make; JPEG if none is requested.
         kind = next((kind for kind in kinds if kind in PICTURES or kind in _ANY), None if kinds else "*/*")
         if kind is None:
             raise HttpProblem(406, f"contentType is neither application/dicom nor {', '.join(PICTURES)}")

@@ -1,4 +1,4 @@
-"""A zip archive made while it goes out: nothing of it is kept but the directory."""
+"""A zip archive made while it is sent: only its directory is held in memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import IO
 
 
 class ZipStream:
-    """Put files in; `take` what has become of them so far. Stored, not compressed: pixel data hardly shrinks."""
+    """Add files, and `take` the archive's bytes so far. Stored, not compressed: pixel data hardly shrinks."""
 
     def __init__(self) -> None:
         self._sink = _Sink()
@@ -21,11 +21,11 @@ class ZipStream:
         return self._archive.open(info, "w", force_zip64=size > 0x7FFFFFFF)
 
     def end(self) -> None:
-        """The directory."""
+        """Write the directory."""
         self._archive.close()
 
     def take(self) -> bytes:
-        """What is to be sent now."""
+        """The bytes to send now."""
         return self._sink.take()
 
 

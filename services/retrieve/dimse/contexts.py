@@ -1,4 +1,4 @@
-"""Which presentation contexts a set of objects needs, and which of those in use an object can go through (pure)."""
+"""Which presentation contexts a set of objects needs, and through which accepted one an object can be sent (pure)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gantry.services.retrieve.pixels.codecs import DECODED
 
 UNCOMPRESSED = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 _REWRITTEN = frozenset((*UNCOMPRESSED, DEFLATED_EXPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN, GE_PRIVATE))
-"""What is not compressed, or as a whole: its elements are written anew."""
+"""Transfer syntaxes that are not compressed, or only deflated as a whole: conversion rewrites the elements."""
 _MAX_CONTEXTS = 128
 
 Context = tuple[str, tuple[str, ...]]
 
 
 def contexts_for(sop_class: str, transfer_syntax: str) -> tuple[Context, ...]:
-    """What to propose for objects of one SOP class and stored transfer syntax: the stored one by itself, so that the
-    peer cannot prefer another, and the uncompressed ones that we can make of it."""
+    """The contexts to propose for objects of one SOP class and stored transfer syntax: the stored syntax by itself, so
+    that the peer cannot prefer another, and the uncompressed ones that we can convert it to."""
     if transfer_syntax in UNCOMPRESSED:
         other = UNCOMPRESSED[transfer_syntax == EXPLICIT_LITTLE_ENDIAN]
         return (sop_class, (transfer_syntax,)), (sop_class, (other,))
@@ -56,7 +56,7 @@ def _usable(association: Association, sop_class: str) -> Iterable[AcceptedContex
 
 
 def choose(association: Association, location: Location) -> AcceptedContext | None:
-    """The context to send an object through: of its stored transfer syntax, else of one that it can be converted to."""
+    """The context for an object: one with its stored transfer syntax, else one with a syntax it can be converted to."""
     best = None
     for cx in _usable(association, location.sop_class_uid):
         if cx.transfer_syntax == location.transfer_syntax_uid:
@@ -67,5 +67,6 @@ def choose(association: Association, location: Location) -> AcceptedContext | No
 
 
 def convertible(transfer_syntax: str) -> bool:
-    """Whether an uncompressed Little Endian form can be made of it; a codestream may still be refused."""
+    """Whether objects of this transfer syntax can be converted to uncompressed Little Endian; a codestream may still be
+    refused."""
     return transfer_syntax in _REWRITTEN or transfer_syntax in DECODED

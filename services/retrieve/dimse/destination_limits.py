@@ -8,18 +8,18 @@ from contextlib import asynccontextmanager
 
 
 class DestinationLimits:
-    """Who finds no lane free waits for its turn, first come first served. A destination that is slow or dead holds its
-    own lanes only: one of all is not taken before one of its own is free."""
+    """Requests wait for a free lane, first come first served. A slow or dead destination blocks only its own lanes: a
+    shared lane is not taken until one of the destination's own is free."""
 
     def __init__(self, in_all: int = 32, per_destination: int = 4) -> None:
         self._in_all = asyncio.Semaphore(in_all)
         self._per_destination = per_destination
-        # Destinations come from the configuration: there are not many of them.
+        # Never evicted: destinations come from the configuration, so they are few.
         self._to: dict[tuple[str, int], asyncio.Semaphore] = {}
 
     @asynccontextmanager
     async def to(self, host: str, port: int) -> AsyncIterator[None]:
-        """A lane to whoever listens there, until the block is left."""
+        """A lane to the destination at this address, until the block is left."""
         own = self._to.setdefault((host, port), asyncio.Semaphore(self._per_destination))
         async with own, self._in_all:
             yield

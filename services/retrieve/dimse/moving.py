@@ -1,5 +1,5 @@
-"""Sending objects to a destination: in batches of contexts, with retries, counted exactly. C-MOVE and whoever asks over
-HTTP share it, and with it the limits of each destination."""
+"""Sending objects to a destination: in batches of contexts, with retries, counted exactly. C-MOVE and HTTP requests
+share it, and with it the limits of each destination."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = get_logger("retrieve")
 @dataclass(frozen=True, slots=True)
 class RetrieveSettings:
     """`attempts` per sub-operation; times in seconds; `max_instances` bounds one request; `window` is how many
-    sub-operations a destination is asked to take at once."""
+    sub-operations we propose to have outstanding at a destination at once."""
 
     attempts: int = 3
     window: int = 4
@@ -36,9 +36,9 @@ class RetrieveSettings:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request to send. It is sent while `is_wanted`; `progressed` hears of each sub-operation that has ended, and
-    what it raises while the asker is not `is_open` ends the job. `originator` are the elements that tell a destination
-    of the C-MOVE."""
+    """One request to send. Objects are sent while `is_wanted`; `progressed` is called after each sub-operation, and an
+    error that it raises once the requester is not `is_open` ends the job. `originator` holds the elements that name the
+    C-MOVE to a destination."""
 
     counters: Counters
     is_wanted: Callable[[], bool]
@@ -48,7 +48,7 @@ class Job:
 
 
 class Mover:
-    """Sends to destinations, as many at once as the lanes let."""
+    """Sends to destinations, to as many at once as there are lanes."""
 
     def __init__(
         self, sub_operations: SubOperations, clock: Clock, settings: RetrieveSettings, lanes: DestinationLimits
@@ -59,7 +59,7 @@ class Mover:
         self._lanes = lanes
 
     async def move(self, peer: Peer, locations: Sequence[Location], job: Job) -> None:
-        """Send objects. Every sub-operation is counted when it returns, but for those that are not wanted any more."""
+        """Send objects. When this returns, every sub-operation is counted, except those no longer wanted."""
         for contexts, batch in batches(locations):
             left = batch
             for attempt in range(self.settings.attempts):
@@ -76,7 +76,7 @@ class Mover:
         left = dict.fromkeys(range(len(batch)))
 
         async def done(place: int, status: int) -> None:
-            # PS3.4 B.2.3: A7xxH is out of resources, which passes.
+            # PS3.4 B.2.3: A7xxH is out of resources, a temporary failure.
             if status & 0xFF00 == OUT_OF_RESOURCES and not final:
                 return
             del left[place]
@@ -93,7 +93,7 @@ class Mover:
         except PeerError as error:
             if not job.is_open():
                 raise
-            # An association that was released badly after the last object has done its work.
+            # If an association fails on release, after its last object, everything has been sent.
             logger.warning("move destination failed", destination=peer.called_ae_title, error=str(error))
             job.counters.why = f"{peer.called_ae_title}: {error}"
         again = [batch[place] for place in left] if job.is_wanted() else []
@@ -105,6 +105,6 @@ class Mover:
 
 
 def count_the_rest(locations: Sequence[Location], counters: Counters) -> None:
-    """PS3.4 C.4.2.1.5, C.4.3.1.4: every sub-operation is counted; what nobody heard of was not sent."""
+    """PS3.4 C.4.2.1.5, C.4.3.1.4: every sub-operation is counted; those without a result count as failed."""
     for location in counters.uncounted(locations):
         counters.count(location, UNABLE_TO_PERFORM_SUB_OPERATIONS)

@@ -1,8 +1,7 @@
-"""Objects opened before their turn, within a budget of memory, so that a store's latency is paid once and not for each.
+"""Objects opened before their turn, within a budget of memory, so that a store's latency is paid once, not per object.
 
-A store reads the beginning of what is opened while nobody asks for it yet (`gantry.common.ports.blobs`), so to open is
-to read ahead. The peer's pace holds the reading back: what was opened is given out in its turn, and only then is there
-budget for more.
+A store starts reading an object as soon as it is opened (`gantry.common.ports.blobs`), so opening it is reading ahead.
+The peer's pace limits the reading: opened objects are sent in their turn, and only then is there budget for more.
 """
 
 from __future__ import annotations
@@ -17,19 +16,19 @@ from gantry.common.ul import AcceptedContext
 from gantry.services.retrieve.budget import Budget, Unavailable
 
 Opened = tuple[Source, int]
-"""A source and how many bytes it gives."""
+"""A source and its length in bytes."""
 
 Opener = Callable[[Location, AcceptedContext, bool], Awaitable[Opened]]
-"""Opens an object, ahead of its turn or in it."""
+"""(location, context, ahead): opens an object, ahead of its turn or in it."""
 
 _LEAST = 1 << 20
 _LEAST_OF_LONG = 4 << 20
 
 
 def cost(location: Location, context: AcceptedContext, budget: Budget) -> int:
-    """What an object counts for: its length, at least a megabyte, since it also holds a file or a request. A long one
-    keeps its connection to the store until it is read. How long a converted one becomes is not known, and the worker
-    processes are for all associations: two at once."""
+    """Bytes that an object counts as in the budget: its length, with a minimum, since it also holds a file or a
+    request; the minimum is higher for a long object, which holds its connection to the store until it is read. The
+    length of a converted object is unknown, and all associations share the worker processes: at most two at once."""
     if context.transfer_syntax != location.transfer_syntax_uid:
         return budget.limit // 2
     length = location.data_set_length
@@ -37,7 +36,7 @@ def cost(location: Location, context: AcceptedContext, budget: Budget) -> int:
 
 
 class ReadAhead:
-    """What one association has opened of the objects that it will send, by their place in the order."""
+    """The objects that one association has opened ahead, by their place in the order."""
 
     def __init__(self, opener: Opener, budget: Budget) -> None:
         self._opener = opener
@@ -45,7 +44,7 @@ class ReadAhead:
         self._opening: dict[int, tuple[asyncio.Future[Opened], int]] = {}
 
     def begin(self, place: int, location: Location, context: AcceptedContext) -> bool:
-        """Begin to open an object; False where the budget has no room for it."""
+        """Begin to open an object; False if the budget has no room for it."""
         count = cost(location, context, self._budget)
         if not self._budget.take(count):
             return False
@@ -53,7 +52,7 @@ class ReadAhead:
         return True
 
     async def take(self, place: int, location: Location, context: AcceptedContext) -> Opened:
-        """The object whose turn it is, opened now where it was not before. Raises what opening it raised."""
+        """The object whose turn it is, opened now if it was not opened ahead. Passes on the error of opening it."""
         if place not in self._opening:
             return await self._opener(location, context, False)
         opening, count = self._opening.pop(place)
@@ -63,7 +62,7 @@ class ReadAhead:
             self._abandon(opening, count)
             raise
         except Unavailable:
-            # There was no room for it ahead of its turn, which has come.
+            # There was no room for it ahead of its turn; now its turn has come.
             self._budget.give_back(count)
             return await self._opener(location, context, False)
         except BaseException:
@@ -73,12 +72,12 @@ class ReadAhead:
         return opened
 
     def close(self) -> None:
-        """Give back what was opened and not taken, without waiting for a store that does not answer."""
+        """Close the objects that were opened and not taken, without waiting for a store that does not answer."""
         while self._opening:
             self._abandon(*self._opening.popitem()[1])
 
     def _abandon(self, opening: asyncio.Future[Opened], count: int) -> None:
-        """Nobody wants it any more: it counts until it is here and can be closed. An error is nobody's any more."""
+        """Abandon an opening: it counts in the budget until it is complete and can be closed. Its error is ignored."""
 
         def end(done: asyncio.Future[Opened]) -> None:
             self._budget.give_back(count)

@@ -14,14 +14,14 @@ from gantry.common.ids import DEFAULT_PARTITION
 def select(sop_class_uid: str, identifier: bytes, transfer_syntax_uid: str) -> Query:
     """The query for a retrieval.
 
-    PS3.4 C.4.2.2.1 wants the unique keys of all levels above. Workstations in the field leave them out; UIDs are unique
-    without them, so they narrow the answer where they are given and are not missed where they are not.
+    PS3.4 C.4.2.2.1 requires the unique keys of all levels above. Workstations in the field leave them out, and UIDs are
+    unique without them, so they are optional here: they narrow the answer if they are given.
     """
     model = model_of(sop_class_uid)
     if model is None:
         raise NotUnderstood("not a retrieve sop class")
     decoded = decode_identifier(identifier, transfer_syntax_uid)
     if model is Model.STUDY_ROOT and decoded.keys.get(QUERY_RETRIEVE_LEVEL) == [Level.PATIENT.value]:
-        # Not a level of this model (PS3.4 C.6.2.1). Orthanc moves patients this way, and it is clear what is meant.
+        # Not a level of this model (PS3.4 C.6.2.1), but Orthanc moves patients this way, and the intent is clear.
         model = Model.PATIENT_ROOT
     return compile_retrieve(decoded, model, DEFAULT_PARTITION, relational=True)

@@ -32,7 +32,7 @@ logger = get_logger("retrieve")
 
 
 Destinations = Callable[[str, str], Peer | None]
-"""(destination AE title, our AE title) to whom to call; None where it is not configured."""
+"""(destination AE title, our AE title) to the peer to connect to; None if the destination is not configured."""
 
 
 class _Progress:
@@ -135,7 +135,7 @@ class RetrieveService:
         status = CANCELLED if request.cancelled and counters.remaining else counters.final_status
         elements = counters.elements(with_remaining=status == CANCELLED)
         if counters.failed and counters.why:
-            # PS3.7 annex C.4: who asked hears why, and need not ask whoever can read our log.
+            # PS3.7 annex C.4: the requester gets the reason, and need not ask an operator with access to our log.
             elements[Element.ERROR_COMMENT] = counters.why
         failed = None
         if counters.failed_uids and status != SUCCESS:
@@ -150,7 +150,7 @@ class RetrieveService:
 
 
 def count_suboperations(metrics: Metrics, operation: str, counters: Counters) -> None:
-    """Add what a request came to."""
+    """Add the counters of a finished request to the metrics."""
     metrics.suboperation_bytes.labels(operation).inc(counters.sent_bytes)
     metrics.suboperations.labels(operation, "completed").inc(counters.completed)
     metrics.suboperations.labels(operation, "failed").inc(counters.failed)

@@ -35,9 +35,9 @@ class Counters:
     warning: int = 0
     failed_uids: list[str] = field(default_factory=list)
     sent_bytes: int = 0
-    """Of data sets as they are stored."""
+    """Bytes of the data sets that were sent, in their stored length."""
     why: str = ""
-    """What was wrong with the destination, where sub-operations failed for that."""
+    """What was wrong with the destination, if sub-operations failed because of it."""
     _counted: set[str] = field(default_factory=set)
 
     def count(self, location: Location, status: int) -> None:
@@ -55,11 +55,11 @@ class Counters:
             self.failed_uids.append(location.sop_instance_uid)
 
     def uncounted(self, locations: Sequence[Location]) -> list[Location]:
-        """Those of which no sub-operation has ended."""
+        """The objects for which no sub-operation has been counted."""
         return [one for one in locations if one.object_key not in self._counted] if self.remaining else []
 
     def elements(self, *, with_remaining: bool) -> dict[int, Value]:
-        """For a response; Remaining only where PS3.7 allows it (Pending and Cancel)."""
+        """The command elements for a response; Remaining only if PS3.7 allows it (Pending and Cancel)."""
         found: dict[int, Value] = {
             Element.COMPLETED_SUB_OPERATIONS: min(self.completed, 0xFFFF),
             Element.FAILED_SUB_OPERATIONS: min(self.failed, 0xFFFF),
@@ -71,15 +71,15 @@ class Counters:
 
     @property
     def final_status(self) -> int:
-        """PS3.4 C.4.2.1.5, C.4.3.1.4: Success only where nothing failed and nothing warned."""
+        """PS3.4 C.4.2.1.5, C.4.3.1.4: Success only if no sub-operation failed or ended with a warning."""
         if self.failed and not (self.completed or self.warning):
             return UNABLE_TO_PERFORM_SUB_OPERATIONS
         return SUB_OPERATIONS_FAILED if self.failed or self.warning else SUCCESS
 
 
 class SubOperations:
-    """Sends objects of the store over associations. `per_association` and `per_process` bound, in bytes, what is read
-    ahead."""
+    """Sends objects of the store over associations. `per_association` and `per_process` bound reading ahead, in
+    bytes."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class SubOperations:
 
     @asynccontextmanager
     async def over(self, association: Association) -> AsyncIterator[Transfer]:
-        """A transfer over one association; what it opened ahead is closed with it."""
+        """A transfer over one association; objects that it opened ahead are closed with it."""
         client = f"{association.peer_ae_title} {association.peer_address}"
 
         async def opened(location: Location, context: AcceptedContext, ahead: bool) -> Opened:
@@ -111,12 +111,12 @@ class SubOperations:
 
 
 Done = Callable[[int, int], Awaitable[None]]
-"""Hears of each object that was sent, in the order of the responses: its place and its status."""
+"""Called with the place and the status of each object that was sent, in the order of the responses."""
 
 
 class Transfer:
-    """C-STORE sub-operations over one association: as many under way at once as the peer granted, the next one staged
-    meanwhile, those after it opened ahead."""
+    """C-STORE sub-operations over one association: as many outstanding as the peer granted, while the next one is
+    prepared and those after it are opened ahead."""
 
     def __init__(self, association: Association, ahead: ReadAhead, response_timeout: float) -> None:
         self._association = association
@@ -133,11 +133,10 @@ class Transfer:
         is_wanted: Callable[[], bool] = lambda: True,
         originator: Mapping[int, Value] | None = None,
     ) -> None:
-        """Send objects while they are wanted, in order but for those that are ready at the same time.
+        """Send objects while they are wanted, in order except for those that are ready at the same time.
 
-        One that cannot be read, converted or accepted counts as failed (C000H and the like). `AssociationAborted` and
-        `PeerTimeout` say that the association is of no more use; nobody has heard of the objects then that were under
-        way.
+        An object that cannot be read, converted or accepted counts as failed (C000H and the like). `AssociationAborted`
+        and `PeerTimeout` mean that the association is unusable; `done` is not called for objects that were in transit.
         """
         self._next = self._next_to_open = 0
         workers = min(self._association.may_invoke + 1, len(locations))
@@ -170,7 +169,7 @@ class Transfer:
     async def _send(
         self, place: int, locations: Sequence[Location], is_wanted: Callable[[], bool], originator: Mapping[int, Value]
     ) -> int | None:
-        """One C-STORE sub-operation; its status, or None where it was not wanted any more when its turn came."""
+        """One C-STORE sub-operation. Returns its status, or None if it was no longer wanted when its turn came."""
         association, location = self._association, locations[place]
         try:
             context = self._context(location)
@@ -191,7 +190,7 @@ class Transfer:
         except (AssociationAborted, PeerTimeout):
             raise
         except asyncio.CancelledError:
-            # A TaskGroup takes a cancelled task for one that has ended well: an object would not be counted.
+            # A TaskGroup treats a cancelled task as one that ended well: an object would not be counted.
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
             logger.error("sub-operation was cancelled by somebody else", object_key=location.object_key)

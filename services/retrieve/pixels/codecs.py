@@ -30,15 +30,15 @@ JPEG_2000 = frozenset((JPEG_2000_LOSSLESS, JPEG_2000_LOSSY))
 HIGH_THROUGHPUT = frozenset((HTJ2K_LOSSLESS, HTJ2K_LOSSLESS_RPCL, HTJ2K))
 
 DECODED = JPEG | JPEG_LS | JPEG_2000 | HIGH_THROUGHPUT | {RLE_LOSSLESS, ENCAPSULATED_UNCOMPRESSED, DEFLATED_IMAGE_FRAME}
-"""Of each there is a test that decodes it. Video, JPEG XL and JPEG 2000 Part 2 are not among them."""
+"""Each has a test that decodes it. Video, JPEG XL and JPEG 2000 Part 2 are not decoded."""
 
-# PS3.3 C.7.6.3.1.2: transformations that belong to the codestream, and that no native pixel data has.
+# PS3.3 C.7.6.3.1.2: transformations that exist only in a codestream, never in native pixel data.
 _OF_CODESTREAM = frozenset(("YBR_RCT", "YBR_ICT", "YBR_PARTIAL_420"))
 
 
 def frame_photometric(image: Image) -> str:
-    """The photometric interpretation of decoded frames: what the metadata says, so that both agree and a lossless
-    codestream gives back its samples; RGB where that exists in the codestream only."""
+    """The photometric interpretation of decoded frames: that of the metadata, so that both agree and a lossless
+    codestream yields its original samples; RGB if that interpretation exists in codestreams only."""
     photometric = image.photometric
     if image.samples != 3:
         return photometric
@@ -51,12 +51,12 @@ def frame_photometric(image: Image) -> str:
 
 
 def object_photometric(image: Image) -> str:
-    """The same for a whole object, whose own header can say otherwise: subsampled chrominance, which decoders give in
-    full, becomes RGB, which every receiver understands."""
+    """The same for a whole object, whose header we can rewrite: subsampled chrominance, which decoders return in full,
+    becomes RGB, which every receiver understands."""
     photometric = frame_photometric(image)
     return "RGB" if photometric in SUBSAMPLED or image.photometric in SUBSAMPLED else photometric
 
 
 def planar_of(image: Image, photometric: str) -> int:
-    """Planar Configuration of decoded samples: what the metadata says where that is possible."""
+    """Planar Configuration of decoded samples: that of the metadata if it is possible, else 0."""
     return image.planar if image.samples > 1 and photometric not in SUBSAMPLED and image.planar == 1 else 0

@@ -1,4 +1,4 @@
-"""Photometric interpretations of colour (PS3.3 C.7.6.3.1.2): into RGB, and chrominance halved and in full."""
+"""Photometric interpretations of colour (PS3.3 C.7.6.3.1.2): conversion to RGB, and subsampling of chrominance."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def to_rgb(pixels: Array, photometric: str, stored: int) -> Array:
 
 
 def whole(pairs: Array) -> Array:
-    """PS3.3 C.7.6.3.1.2, YBR_FULL_422: two luminance samples, then the chrominance that both share. Into a sample of
-    each for every pixel."""
+    """PS3.3 C.7.6.3.1.2, YBR_FULL_422: two luminance samples, then the chrominance that both share. Expanded to three
+    samples for every pixel."""
     rows, columns = pairs.shape[0], pairs.shape[1] * 2
     full = np.empty((rows, columns, 3), pairs.dtype)
     full[:, 0::2, 0], full[:, 1::2, 0] = pairs[..., 0], pairs[..., 1]
@@ -45,7 +45,7 @@ def whole(pairs: Array) -> Array:
 
 
 def halved(pixels: Array) -> Array:
-    """The other way: chrominance of every second column, where it is co-sited with luminance."""
+    """The inverse of `whole`: chrominance of every second column, where it is co-sited with luminance."""
     pairs = np.empty((pixels.shape[0], pixels.shape[1] // 2, 4), pixels.dtype)
     pairs[..., 0], pairs[..., 1] = pixels[:, 0::2, 0], pixels[:, 1::2, 0]
     pairs[..., 2:] = pixels[:, 0::2, 1:]

@@ -1,4 +1,4 @@
-"""Frames decoded and shown by worker processes, within one budget of bytes for the whole process."""
+"""Frames decoded and rendered by worker processes, within one budget of bytes for the whole process."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ RENDER = ("gantry.services.retrieve.pixels.rendering", "render")
 
 @dataclass(frozen=True, slots=True)
 class ConverterLimits:
-    """`workers` processes; `spooled` is how many bytes of frames, objects and pictures may lie in temporary files at
-    once, for `patience` seconds of whose turn is waited."""
+    """`workers` processes; `spooled` is how many bytes of frames, objects and pictures may be in temporary files at
+    once; a request waits for its turn at most `patience` seconds."""
 
     workers: int = 2
     spooled: int = 8 << 30
@@ -34,14 +34,14 @@ class ConverterLimits:
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """A source and how many bytes it gives. Whoever opened it closes it."""
+    """A source and its length in bytes. The opener closes it."""
 
     source: Source
     length: int
 
 
 class Converter:
-    """Decodes and shows frames. `client` is for whom: each gets its turn."""
+    """Decodes and renders frames. `client` is the requester: clients take turns."""
 
     def __init__(self, limits: ConverterLimits | None = None) -> None:
         self.limits = limits or ConverterLimits()
@@ -55,8 +55,8 @@ class Converter:
             yield
 
     async def decode(self, image: Image, frame: Readable, out: JobSpool, photometric: str, client: str) -> None:
-        """Append the samples of a compressed frame to `out`. The caller has room for both, taken together: of two who
-        have taken half each, neither would go on. Raises `ConversionFailed` and `Unavailable`."""
+        """Append the samples of a compressed frame to `out`. The caller has taken room for both at once: two callers
+        that had taken half each would wait for each other. Raises `ConversionFailed` and `Unavailable`."""
         _require(image, frame.length)
         read = await JobSpool.open()
         try:
@@ -68,7 +68,8 @@ class Converter:
     async def render(
         self, image: Image, header: Readable, frame: Readable, look: Look, number: int, client: str
     ) -> bytes:
-        """A picture of frame `number`, whose bytes are `frame`, of the object with this header. Raises the same."""
+        """A picture of frame `number`, whose bytes are `frame`, of the object with this header. Raises
+        `ConversionFailed` and `Unavailable`."""
         _require(image, frame.length)
         async with self.room(header.length + frame.length + image.rows * image.columns * 3):
             read, out = await JobSpool.open(), await JobSpool.open()

@@ -1,7 +1,7 @@
 """Frames as arrays, and arrays as the samples of a native frame. Runs in worker processes.
 
-The decoders are pydicom's (pylibjpeg, pyjpegls, Pillow). What they give is kept in the photometric interpretation that
-it has in the codestream: to change it is a decision of whoever asks.
+The decoders are pydicom's (pylibjpeg, pyjpegls, Pillow). Their result stays in the photometric interpretation of the
+codestream: the caller decides whether to convert it.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def decode(files: Files, image: Image, photometric: str) -> dict[str, Any]:
 
 
 def require_size(image: Image) -> None:
-    """Raises `CannotDo` where a frame is larger than any of ours may be."""
+    """Raises `CannotDo` if a frame is larger than `MAX_FRAME`."""
     if max(image.most_bytes, image.frame_bytes) > MAX_FRAME:
         raise CannotDo(f"a frame of {image.most_bytes} bytes is too large")
 
 
 def decoded(image: Image, frame: bytes) -> tuple[Array, str]:
-    """A frame, stored or native, as an array of rows, columns and, in colour, samples; and its photometric
-    interpretation. Raises anything."""
+    """A frame, compressed or native, as an array of rows, columns and, in colour, samples; and its photometric
+    interpretation. May raise any exception of a decoder."""
     if not image.encapsulated or image.transfer_syntax == ENCAPSULATED_UNCOMPRESSED:
         return native(image, frame), _full(image.photometric)
     if image.transfer_syntax == DEFLATED_IMAGE_FRAME:
@@ -63,12 +63,12 @@ def decoded(image: Image, frame: bytes) -> tuple[Array, str]:
 
 
 def _full(photometric: str) -> str:
-    """Decoders give chrominance for every pixel."""
+    """The photometric interpretation after decoding: decoders return chrominance for every pixel."""
     return "YBR_FULL" if photometric == "YBR_FULL_422" else photometric
 
 
 def _data_set(image: Image, frame: bytes) -> Any:
-    """A data set of one frame for pydicom. The retired processes of JPEG have the decoder of Extended."""
+    """A data set of one frame for pydicom. The retired JPEG processes use the decoder of Extended."""
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = JPEG_EXTENDED if image.transfer_syntax in _RETIRED else image.transfer_syntax
@@ -84,10 +84,10 @@ def _data_set(image: Image, frame: bytes) -> Any:
 
 
 def mended(frame: bytes) -> bytes:
-    """A JPEG codestream whose scans say of themselves what a sequential scan must.
+    """A JPEG codestream whose scan headers have the values that a sequential scan must have.
 
     ITU-T T.81 table B.3: a sequential DCT scan covers coefficients 0 to 63 (Ss, Se) at once (Ah, Al 0). Encoders in the
-    field write 0 to 0, which other decoders do not look at; ours refuses it.
+    field write 0 to 0, which other decoders ignore and ours refuses.
     """
     pos, sequential, out = 2, False, bytearray(frame)
     while pos + 4 <= len(frame) and frame[pos] == 0xFF:
@@ -107,7 +107,7 @@ def mended(frame: bytes) -> bytes:
 
 
 def _after_scan(frame: bytes, pos: int) -> int:
-    """Where the marker behind the data of a scan stands: FF with neither 00 nor a restart behind it."""
+    """Where the marker after the data of a scan is: FF that is followed by neither 00 nor a restart marker."""
     while (pos := frame.find(b"\xff", pos)) >= 0:
         if pos + 1 < len(frame) and frame[pos + 1] != 0 and not 0xD0 <= frame[pos + 1] <= 0xD7:
             return pos
@@ -139,7 +139,7 @@ def _numbers(image: Image, data: bytes) -> Array:
         return np.frombuffer(data, f"<f{width}")
     if width in (1, 2, 4, 8):
         return np.frombuffer(data, f"<{'i' if image.signed else 'u'}{width}")
-    # Three bytes, or five to seven: into the next wider type, from its most significant end so that the sign stays.
+    # Three bytes, or five to seven: into the next wider type, at its most significant end, to preserve the sign.
     wide = 4 if width < 4 else 8
     padded = np.zeros((len(data) // width, wide), np.uint8)
     padded[:, wide - width :] = np.frombuffer(data, np.uint8).reshape(-1, width)

@@ -1,7 +1,7 @@
-"""What an object says of how its frames are shown, read from its header with pydicom. Runs in worker processes.
+"""How the frames of an object are displayed, read from its header with pydicom. Runs in worker processes.
 
-PS3.3 C.7.6.16: in an object with functional groups the frame's own come before the shared ones, and both before what
-stands at the top level.
+PS3.3 C.7.6.16: in an object with functional groups the frame's own take precedence over the shared ones, and both over
+the top level.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from gantry.services.retrieve.pixels.worker import CannotDo
 
 
 def header_of(data: bytes, transfer_syntax: str) -> Any:
-    """The data set up to the pixel data, which is not deflated any more."""
+    """The header as a data set; its bytes are already inflated."""
     encoding = encoding_of(transfer_syntax)
     ds = read_dataset(BytesIO(data), not encoding.explicit, not encoding.big_endian)
-    # Ambiguous VRs (US or SS) are told by Pixel Representation, which pydicom looks for in the data set.
+    # pydicom resolves ambiguous VRs (US or SS) by Pixel Representation, which it looks for in the data set.
     ds.set_original_encoding(not encoding.explicit, not encoding.big_endian)
     return ds
 
 
 class Display:
-    """How frame `number`, from 1, of an object is shown."""
+    """How frame `number`, from 1, of an object is displayed."""
 
     def __init__(self, header: Any, number: int, order: str = "<") -> None:
-        """`order` is that of the words of OW, which pydicom leaves as they are stored."""
+        """`order` is the byte order of OW words, which pydicom leaves as they are stored."""
         self._header = header
         self._order = order
         self._groups = [*_items(header, "PerFrameFunctionalGroupsSequence")[number - 1 : number]]
@@ -59,7 +59,7 @@ class Display:
 
     def voi(self, name: str | None) -> Window | Lut | None:
         """PS3.3 C.11.2, C.7.6.16.2.10: the VOI LUT or window called `name`; without a name the first VOI LUT, else the
-        first window, else None. Raises `CannotDo` where there is none of this name."""
+        first window, else None. Raises `CannotDo` if none has this name."""
         for ds in self._macro("FrameVOILUTSequence"):
             luts, windows = _items(ds, "VOILUTSequence"), windows_of(ds)
             if name is None and (luts or windows):
@@ -75,7 +75,7 @@ class Display:
         return None
 
     def _lut(self, item: Any) -> Lut:
-        """PS3.3 C.11.2.1.1: what a VOI LUT maps may be negative, whatever VR its descriptor was written in."""
+        """PS3.3 C.11.2.1.1: the input of a VOI LUT may be negative, whatever VR its descriptor was written in."""
         modality = self.modality
         negative = bool(self._header.get("PixelRepresentation")) or modality.intercept < 0
         return _signed(table(item, "LUTDescriptor", "LUTData", self._order), negative and modality.lut is None)
@@ -85,13 +85,13 @@ class Display:
         """Whether the lowest value is white: PS3.3 C.11.6, C.7.6.3.1.2."""
         shape = str(self._header.get("PresentationLUTShape") or "").strip()
         if shape == "IDENTITY":
-            # PS3.3 C.8.11.3.1.2: a MONOCHROME1 image has INVERSE; where it says otherwise, low values stay white.
+            # PS3.3 C.8.11.3.1.2: a MONOCHROME1 image must have INVERSE; if it has IDENTITY, low values stay white.
             return bool(self._header.get("PhotometricInterpretation") == "MONOCHROME1")
         return shape == "INVERSE" or self._header.get("PhotometricInterpretation") == "MONOCHROME1"
 
     @property
     def aspect(self) -> float:
-        """How much higher than wide a pixel is: PS3.3 C.7.6.3.1.7, C.7.6.16.2.1, 10.7."""
+        """Height of a pixel divided by its width: PS3.3 C.7.6.3.1.7, C.7.6.16.2.1, 10.7."""
         ratio = _value(self._header, "PixelAspectRatio")
         pairs = [ratio] if ratio else []
         for ds in self._macro("PixelMeasuresSequence"):
@@ -112,13 +112,13 @@ def _items(ds: Any, keyword: str) -> list[Any]:
 
 
 def _signed(lut: Lut, is_signed: bool) -> Lut:
-    """The first value mapped as the number that was meant."""
+    """The LUT with its first mapped value read as signed or unsigned."""
     first = lut.first & 0xFFFF
     return replace(lut, first=first - 0x10000 if is_signed and first > 0x7FFF else first)
 
 
 def _value(ds: Any, keyword: str) -> Any:
-    """The value of an element; None where it is none of its VR, as happens in the field."""
+    """The value of an element; None if it is not valid for its VR, as happens in the field."""
     try:
         return ds.get(keyword)
     except (ValueError, TypeError, OverflowError):
@@ -145,7 +145,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def windows_of(ds: Any) -> list[tuple[Window, str]]:
-    """The windows that are possible, and what they are called."""
+    """The valid windows, and their names."""
     centers, widths = _list(_value(ds, "WindowCenter")), _list(_value(ds, "WindowWidth"))
     names = [str(name) for name in _list(ds.get("WindowCenterWidthExplanation"))]
     said = str(ds.get("VOILUTFunction") or "LINEAR").strip().upper()
@@ -162,19 +162,19 @@ def windows_of(ds: Any) -> list[tuple[Window, str]]:
 
 
 def table(ds: Any, descriptor: str, data: str, order: str) -> Lut:
-    """A table (PS3.3 C.11.1.1, C.11.2.1.1, C.7.6.3.1.5) from its descriptor, which has the number of entries, the first
-    value mapped and the bits of an entry. Raises `CannotDo`."""
+    """A lookup table (PS3.3 C.11.1.1, C.11.2.1.1, C.7.6.3.1.5) from its data and its descriptor: number of entries,
+    first value mapped and bits of an entry. Raises `CannotDo`."""
     try:
         count, first, bits = (int(part) for part in ds[descriptor].value)
         element = ds[data]
     except (KeyError, TypeError, ValueError):
         raise CannotDo(f"{descriptor} or {data} is missing, or cannot be") from None
-    # Of three unsigned numbers the second may have been meant as signed, and the first has 0 for 65536.
+    # The second of the three numbers may be meant as signed; in the first, 0 stands for 65536.
     count = count % 0x10000 or 0x10000
     entries = _entries(element.value, count, order)
     if not 1 <= bits <= 16 or not len(entries):
         raise CannotDo(f"{data} cannot be")
-    # Entries of eight bits that say sixteen, and the other way round, are known from the field.
+    # Entries of eight bits that are declared as sixteen, and vice versa, occur in the field.
     if bits <= 8 and int(entries.max()) > 0xFF:
         bits = max(8, int(entries.max()).bit_length())
     return Lut(first, bits, entries[:count].astype(np.int64))

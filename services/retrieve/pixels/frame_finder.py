@@ -1,4 +1,4 @@
-"""Finds out where the frames of encapsulated objects lie; of the last few objects it is remembered."""
+"""Locates the frames of encapsulated objects, and caches the result for the last few objects."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from gantry.services.retrieve.pixels.image import Image, NoFrame
 from gantry.services.retrieve.reading import Objects
 
 _KEPT = 2_000_000
-"""Fragments that are remembered, of 16 bytes each; an object counts for some more."""
+"""Fragments that are cached, of 16 bytes each; an object counts as some more."""
 MOST_LOOKED_AT = 10_000
-"""Fragments of one object whose first bytes are read where nothing else tells its frames apart."""
+"""Fragments of one object whose first bytes are read if nothing else tells its frames apart."""
 
 
 class FrameFinder:
-    """Where the frames of encapsulated objects lie; that it cannot be known is remembered, too."""
+    """Locates the frames of encapsulated objects; failures are cached, too."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
@@ -40,9 +40,9 @@ class FrameFinder:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def frames(self, location: Location, image: Image) -> Frames:
-        """Of an encapsulated image. Raises `NoFrame` where they cannot be told apart."""
+        """The frames of an encapsulated image. Raises `NoFrame` if they cannot be told apart."""
         key = location.object_key
-        # Many ask for frames of one object at once: what may take thousands of reads is done for one of them.
+        # Many requests ask for frames of one object at once: the search, of up to thousands of reads, is done once.
         async with self._turns.setdefault(key, asyncio.Lock()):
             if key not in self._known:
                 self._keep(key, await self._found(location, image))
@@ -61,7 +61,7 @@ class FrameFinder:
 
     async def everything(self, location: Location, image: Image) -> list[tuple[int, int]]:
         """Offset and length of all fragments of an encapsulated image, whatever frames they make: a video is one
-        codestream. Raises `NoFrame` where there are none."""
+        codestream. Raises `NoFrame` if there are none."""
         starts, items = await self._items(location, image)
         if len(items) < 2:
             raise NoFrame("this object has no frames")
@@ -90,7 +90,7 @@ class FrameFinder:
         """The first fragments of frames. `at` and `length` are those of the Basic Offset Table."""
         if image.frames == 1:
             return [0]
-        # What holds something is one frame each, where there are as many: no table can say otherwise.
+        # If there are as many non-empty fragments as frames, each is one frame: no table can say otherwise.
         found = by_count(lengths, image.frames) or by_length(image, lengths)
         if found is not None:
             return found
@@ -99,7 +99,7 @@ class FrameFinder:
             return table
         heads = await self._heads(location, starts, lengths)
         is_first = [begins(image, head) for head in heads]
-        # A table may name the beginnings of fragments and be wrong all the same: each frame begins a codestream.
+        # A table may name the beginnings of fragments and still be wrong: each frame must begin with a codestream.
         if table is not None and all(is_first[_filled(lengths, first)] for first in table):
             return table
         told = by_beginnings(is_first, lengths, image.frames)
@@ -125,7 +125,7 @@ class FrameFinder:
 
 
 def _filled(lengths: Sequence[int], first: int) -> int:
-    """The first fragment from `first` on that holds something."""
+    """The first non-empty fragment from `first` on."""
     return next((item for item in range(first, len(lengths)) if lengths[item]), first)
 
 

@@ -1,4 +1,4 @@
-"""Frames as they go out: as they are stored, as native samples in little endian, or decoded."""
+"""Frames opened for sending: as they are stored, as native samples in little endian, or decoded."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ _KEPT_IMAGES = 128
 
 @dataclass(frozen=True, slots=True)
 class Pictured:
-    """What is known of an object's image: how its samples lie, how long its header is, and what stands behind its pixel
-    data."""
+    """The image of an object: its attributes, the length of the header, and the elements after the pixel data."""
 
     image: Image
     header_length: int
@@ -39,7 +38,7 @@ class Pictured:
 
 
 class FrameReader:
-    """Opens frames. Each is a part of an object: it is not compared with a digest, which is of the whole."""
+    """Opens frames. A frame is not verified: the digest covers the whole object, of which a frame is a part."""
 
     def __init__(self, objects: Objects, frames: FrameFinder, converter: Converter) -> None:
         self._objects = objects
@@ -48,7 +47,7 @@ class FrameReader:
         self._images: dict[str, Pictured] = {}
 
     async def pictured(self, location: Location) -> Pictured:
-        """Of the last few objects it is remembered, without their headers. Raises `NoImage`, `Damaged`."""
+        """The image of an object, cached without its header for the last few objects. Raises `NoImage`, `Damaged`."""
         found = self._images.pop(location.object_key, None)
         if found is None:
             head = await self._objects.head(location)
@@ -106,7 +105,7 @@ class FrameReader:
 
     @asynccontextmanager
     async def header(self, location: Location, pictured: Pictured) -> AsyncIterator[Readable]:
-        """All elements but the pixel data, with their values. Raises `Damaged`."""
+        """All elements except the pixel data, with their values. Raises `Damaged`."""
         reader = await self._objects.open(location, 0, pictured.header_length)
         try:
             tail = BytesSource(pictured.tail)
@@ -116,7 +115,7 @@ class FrameReader:
 
 
 class _Owning:
-    """A source that closes what is below it."""
+    """A source that also closes the one below it."""
 
     def __init__(self, source: Source, below: Source) -> None:
         self.readinto = source.readinto

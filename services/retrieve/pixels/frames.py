@@ -14,11 +14,11 @@ from gantry.services.retrieve.pixels.codecs import HIGH_THROUGHPUT, JPEG, JPEG_2
 from gantry.services.retrieve.pixels.image import Image
 
 HEAD = 12
-"""Bytes of a fragment that tell whether a codestream begins with it."""
+"""Bytes of a fragment that show whether a codestream begins with it."""
 
-# SOI with another marker behind it (ITU-T T.81 B.2.1, T.87 C.1.1); SOC and SIZ (T.800 A.4), or the signature box of a
-# JP2 file; the same of JPEG XL (ISO 18181-2). Data of a scan never look like that, those of a tile by a chance of 2 to
-# the -32, and then there are too many.
+# SOI followed by another marker (ITU-T T.81 B.2.1, T.87 C.1.1); SOC and SIZ (T.800 A.4), or the signature box of a JP2
+# file; the same of JPEG XL (ISO 18181-2). Scan data never look like that, tile data with a probability of 2 to the -32,
+# and then too many frames are found.
 _SOI, _SOC, _JP2 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "
 _JXL, _JXL_FILE = b"\xff\x0a", b"\0\0\0\x0cJXL "
 _PART_2 = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (92, 93))
@@ -27,21 +27,21 @@ _JPEG_XL = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (110, 111, 11
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Where the value of each fragment begins in the data set and how long it is, and the number of the first one of
-    each frame, with that of the end behind them."""
+    """Offset in the data set and length of each fragment, and the number of the first fragment of each frame, followed
+    by the number of fragments."""
 
     starts: array[int]
     lengths: array[int]
     firsts: array[int]
 
     def of(self, number: int) -> list[tuple[int, int]]:
-        """Offset and length of the fragments of a frame, which are counted from 1; empty ones are left out."""
+        """Offset and length of the fragments of a frame (frames count from 1); empty fragments are left out."""
         chosen = range(self.firsts[number - 1], self.firsts[number])
         return [(self.starts[item], self.lengths[item]) for item in chosen if self.lengths[item]]
 
 
 def can_begin(transfer_syntax: str) -> bool:
-    """Whether the beginning of a codestream of this transfer syntax can be told."""
+    """Whether the beginning of a codestream of this transfer syntax can be recognised."""
     known = JPEG | JPEG_LS | JPEG_2000 | HIGH_THROUGHPUT | _PART_2 | _JPEG_XL
     return transfer_syntax in known or transfer_syntax == RLE_LOSSLESS
 
@@ -61,14 +61,14 @@ def begins(image: Image, head: bytes) -> bool:
 
 
 def by_count(lengths: Sequence[int], frames: int) -> list[int] | None:
-    """A fragment for each frame, but for empty ones; None where there are not as many."""
+    """One non-empty fragment for each frame; None if their numbers differ."""
     filled = [item for item, length in enumerate(lengths) if length]
     return [0, *filled[1:]] if len(filled) == frames else None
 
 
 def by_table(table: bytes, form: str, lengths: Sequence[int]) -> list[int] | None:
-    """The first fragments that an offset table names; None where it does not name the beginnings of fragments, from the
-    first one on, in order, with something in each frame."""
+    """The first fragments that an offset table names; None unless it names beginnings of fragments, starting with the
+    first, in order, and no frame is empty."""
     places = {start: item for item, start in enumerate(accumulate([length + 8 for length in lengths], initial=0))}
     firsts = [places.get(offset, -1) for (offset,) in iter_unpack(form, table)]
     ends = [*firsts[1:], len(lengths)]
@@ -78,15 +78,15 @@ def by_table(table: bytes, form: str, lengths: Sequence[int]) -> list[int] | Non
 
 
 def by_beginnings(is_first: Sequence[bool], lengths: Sequence[int], frames: int) -> list[int] | None:
-    """The fragments that begin as a codestream does; None where they are not as many as there are frames, or where the
-    first one that holds something does not."""
+    """The fragments that begin like a codestream; None if their number is not that of the frames, or if the first
+    non-empty fragment is not among them."""
     firsts = [item for item, first in enumerate(is_first) if first]
     filled = next((item for item, length in enumerate(lengths) if length), -1)
     return [0, *firsts[1:]] if len(firsts) == frames and firsts[0] == filled else None
 
 
 def by_length(image: Image, lengths: Sequence[int]) -> list[int] | None:
-    """Fragments of uncompressed frames (PS3.5 A.4.11): so many as make up one; None where they do not come out even."""
+    """First fragments of uncompressed frames (PS3.5 A.4.11), by length; None if fragments and frames do not match."""
     if image.transfer_syntax != ENCAPSULATED_UNCOMPRESSED:
         return None
     size, firsts, filled = image.frame_bytes, [0], 0

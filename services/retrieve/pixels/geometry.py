@@ -1,4 +1,4 @@
-"""A region of a picture, turned and scaled (PS3.18 8.3.5.1.3). Runs in worker processes."""
+"""A region of a picture, flipped and scaled (PS3.18 8.3.5.1.3). Runs in worker processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def fitted(picture: Array, viewport: Viewport, aspect: float) -> Array:
-    """What the viewport shows, as large as fits, with its proportions. Raises `CannotDo`."""
+    """The region of the viewport, as large as fits, with its proportions. Raises `CannotDo`."""
     try:
         region = region_of(viewport, picture.shape[1], picture.shape[0])
         columns, rows = picture_size(viewport, region.columns, region.rows, aspect)
@@ -25,7 +25,7 @@ def fitted(picture: Array, viewport: Viewport, aspect: float) -> Array:
 
 
 def _scaled(picture: Array, axis: int, count: int) -> Array:
-    """The mean of what falls together where it becomes smaller, the nearest where it becomes larger."""
+    """Scaled along one axis: the mean of merged samples when shrinking, the nearest sample when enlarging."""
     have = picture.shape[axis]
     if count == have:
         return picture

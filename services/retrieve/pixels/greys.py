@@ -1,6 +1,6 @@
-"""From stored values to what is displayed, in greys (PS3.4 N.2, PS3.3 C.11): modality LUT, VOI LUT, presentation.
+"""From stored values to displayed greys (PS3.4 N.2, PS3.3 C.11): modality LUT, VOI LUT, presentation.
 
-Each step takes and gives an array of numbers; none of them changes its argument. Runs in worker processes.
+Each step takes an array of numbers and returns a new one; none changes its argument. Runs in worker processes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Lut:
-    """PS3.3 C.11.1.1, C.11.2.1.1: entries from the value `first` on, of so many bits."""
+    """PS3.3 C.11.1.1, C.11.2.1.1: entries of `bits` bits for the values from `first` on."""
 
     first: int
     bits: int
     entries: Array
 
     def of(self, values: Array) -> Array:
-        """Values below the first one get its entry, those above the last one that of the last."""
+        """The entries for values: values below the first get the first entry, those above the last the last."""
         places = np.clip(np.rint(values).astype(np.int64) - self.first, 0, len(self.entries) - 1)
         found: Array = self.entries[places]
         return found
@@ -34,7 +34,7 @@ class Lut:
 
 @dataclass(frozen=True, slots=True)
 class Modality:
-    """From stored values to those of the modality: a table, or a straight line."""
+    """From stored values to those of the modality: a table, or a linear function."""
 
     slope: float = 1.0
     intercept: float = 0.0
@@ -50,7 +50,7 @@ class Modality:
 
 
 def stored_values(image: Image, array: Array) -> Array:
-    """The samples without the bits beside them, which overlays and others may have put there (PS3.5 8.1.1)."""
+    """The samples without the unused bits beside them, which may hold overlays or other data (PS3.5 8.1.1)."""
     if image.is_float or image.allocated == 1:
         return array
     if not image.stored - 1 <= image.high_bit < image.allocated:
@@ -58,15 +58,15 @@ def stored_values(image: Image, array: Array) -> Array:
     bits = array.dtype.itemsize * 8
     if image.stored == bits and image.high_bit == bits - 1:
         return array
-    # Shift the sample to the top and back: the sign comes along.
+    # Shift the sample to the top and back, which extends the sign.
     up = bits - 1 - image.high_bit
     wide: Array = (array << up) >> (bits - image.stored)
     return wide
 
 
 def range_of(image: Image, array: Array) -> tuple[float, float]:
-    """The least and the largest stored value that there can be: one range for all frames, so that a cine does not
-    flicker. Floating point numbers have none; those of a single frame have their own."""
+    """The least and the largest possible stored value: one range for all frames, so that a cine does not flicker.
+    Floating point samples have none, so a single frame uses its own range. Raises `CannotDo` for several."""
     if image.is_float:
         finite = array[np.isfinite(array)]
         if image.frames > 1 or not finite.size:
@@ -80,8 +80,8 @@ def range_of(image: Image, array: Array) -> tuple[float, float]:
 
 
 def p_values(modality: Modality, image: Image, stored: Array) -> Array:
-    """PS3.4 N.2.3: without a VOI LUT the transformation is identity, from the whole range of what the modality gives to
-    the whole range of what is displayed. From 0 to 1."""
+    """PS3.4 N.2.3: without a VOI LUT the transformation is identity, from the whole range of modality values to the
+    whole range of displayed values. From 0 to 1."""
     if modality.lut is not None:
         low, high = 0.0, float((1 << modality.lut.bits) - 1)
     else:

@@ -1,4 +1,4 @@
-"""What an image is made of, and where each of its native frames lies (PS3.5 8). Pure."""
+"""Image attributes, and where each native frame is (PS3.5 8). Pure."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _TAGS = {
 _DEFAULTS: dict[str, Any] = {"samples": 1, "photometric": "MONOCHROME2", "planar": 0, "frames": 1, "signed": 0}
 _MOST_FRAMES = 10_000_000
 SUBSAMPLED = frozenset(("YBR_FULL_422", "YBR_PARTIAL_422"))
-"""PS3.3 C.7.6.3.1.2: two luminance samples share one of each chrominance, so that a native pixel takes two samples."""
+"""PS3.3 C.7.6.3.1.2: two luminance samples share one of each chrominance, so a native pixel takes two samples."""
 
 
 class NoImage(GantryError):
-    """There are no frames; `is_impossible` where the image attributes of the object contradict each other."""
+    """The object has no frames; `is_impossible` if its image attributes contradict each other."""
 
     def __init__(self, words: str, is_impossible: bool = False) -> None:
         super().__init__(words)
@@ -53,12 +53,12 @@ class NoImage(GantryError):
 
 
 class NoFrame(GantryError):
-    """The frame is not there."""
+    """The object has no such frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The attributes of PS3.3 C.7.6.3 that tell how samples lie."""
+    """The attributes of PS3.3 C.7.6.3 that define how samples are arranged."""
 
     transfer_syntax: str
     pixels: PixelData
@@ -82,17 +82,17 @@ class Image:
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of one frame by itself, without a pad byte: PS3.5 8.1.1 pads the value as a whole."""
+        """Bytes of a single frame, without a pad byte: PS3.5 8.1.1 pads the value as a whole."""
         return -(-self.frame_bits // 8)
 
     @property
     def most_bytes(self) -> int:
-        """Bytes of one decoded frame, at most: as wide as samples can be, chrominance in full."""
+        """Largest size of one decoded frame in bytes: whole bytes for each sample, chrominance in full."""
         return self.rows * self.columns * self.samples * max(1, -(-self.allocated // 8))
 
     @property
     def alone(self) -> Image:
-        """The same without the fragments, of which there may be thousands: what another process has to know."""
+        """The image without its fragments, of which there may be thousands: as much as another process needs."""
         return replace(self, pixels=replace(self.pixels, fragments=None))
 
     @property
@@ -107,7 +107,7 @@ class Image:
 
     @property
     def swap(self) -> int:
-        """How many bytes are in reverse order in native pixel data; 1 where none are.
+        """How many bytes in a row are in reverse order in native pixel data; 1 if none are.
 
         PS3.5 7.3, A.3: OW is swapped in words whatever Bits Allocated says; wider samples as a whole.
         """
@@ -119,7 +119,7 @@ class Image:
 
 
 def image_of(header: bytes, transfer_syntax: str, layout: Layout) -> Image:
-    """Raises `NoImage`."""
+    """The image attributes of a header. Raises `NoImage`."""
     if layout.pixel_data is None:
         raise NoImage("this object has no frames")
     values = header_values(header, transfer_syntax, _TAGS.values(), partial=True)
@@ -165,7 +165,7 @@ def _number(value: Any, otherwise: int) -> int:
 
 
 def frame_numbers(text: str) -> list[int]:
-    """A list of frames (PS3.18 10.4.1.2): from 1, in the order asked. Raises `ValueError` with words."""
+    """A list of frame numbers (PS3.18 10.4.1.2), from 1, in the requested order. Raises `ValueError` with a reason."""
     parts = text.split(",")
     if len(parts) > 10_000:
         raise ValueError("more than 10000 frames")
@@ -178,15 +178,15 @@ def frame_numbers(text: str) -> list[int]:
 
 
 def require_frames(image: Image, numbers: Sequence[int]) -> None:
-    """Raises `NoFrame` where one is not there."""
+    """Raises `NoFrame` if the image lacks one of the frames."""
     if max(numbers) > image.frames:
         raise NoFrame(f"there are {image.frames} frames")
 
 
 @dataclass(frozen=True, slots=True)
 class NativeFrame:
-    """Where a native frame lies: `length` bytes of the data set from `offset` hold it, in words of `swap` bytes, and
-    after these are turned it begins `skip` bytes and `bit` bits behind their beginning."""
+    """Where a native frame is: in `length` bytes of the data set from `offset`, in words of `swap` bytes; once these
+    are swapped, it begins `skip` bytes and `bit` bits after their beginning."""
 
     offset: int
     length: int
@@ -196,7 +196,7 @@ class NativeFrame:
 
 
 def native_frame(image: Image, number: int) -> NativeFrame:
-    """Raises `NoFrame` where the pixel data ends before."""
+    """Where frame `number` is. Raises `NoFrame` if the pixel data ends before it."""
     assert image.pixels.length is not None
     first = (number - 1) * image.frame_bits
     begin, end = first // 8, -(-(first + image.frame_bits) // 8)

@@ -1,4 +1,4 @@
-"""How a picture is asked for (PS3.18 8.3.5.1): window, viewport, quality, media type. Pure."""
+"""The requested look of a picture (PS3.18 8.3.5.1): window, viewport, quality, media type. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 PICTURES = {"image/jpeg": "JPEG", "image/png": "PNG", "image/gif": "GIF"}
-"""Rendered media types (PS3.18 table 8.7.3-1), the default first, and what Pillow calls them."""
+"""Rendered media types (PS3.18 table 8.7.3-1), the default first, and Pillow's names for them."""
 MOST_TIMES = 4
-"""How many times its size, in each direction, an image is enlarged at most."""
+"""Largest enlargement of an image, in each direction."""
 MOST_SIDE = 16_384
 _NUMBER = re.compile(r"[-+]?\d{1,9}(\.\d{1,9})?([eE][-+]?\d{1,2})?")
 _NAME = re.compile(r"[^,\x00-\x1f]{1,64}")
@@ -25,7 +25,7 @@ class Function(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Center and width in the units that the modality transformation gives."""
+    """Center and width, in the units of the modality transformation's output."""
 
     center: float
     width: float
@@ -39,8 +39,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Viewport:
-    """The most columns and rows of the picture, and what it shows: from `left` and `top`, so many columns and rows of
-    the image, all of them where None; a negative extent is shown the other way round (PS3.18 8.3.5.1.3)."""
+    """Maximum columns and rows of the picture, and the region it shows: from `left` and `top`, `width` columns and
+    `height` rows of the image, all of them if None; a negative extent flips the picture (PS3.18 8.3.5.1.3)."""
 
     columns: int
     rows: int
@@ -54,7 +54,7 @@ class Viewport:
 @dataclass(frozen=True, slots=True)
 class Look:
     """How a frame is shown: a window, or the name of one of the object's (None: its first, or its whole range); the
-    viewport; the media type, and its quality from 1 to 100 where that is lossy."""
+    viewport; the media type, and its quality from 1 to 100 if that is lossy."""
 
     window: Window | str | None = None
     viewport: Viewport | None = None
@@ -63,7 +63,7 @@ class Look:
 
 
 def look_of(window: str | None, viewport: str | None, kind: str = "image/jpeg", quality: str | None = None) -> Look:
-    """PS3.18 8.3.5.1.2 to .4. Raises `ValueError` with words."""
+    """The look that parameters request (PS3.18 8.3.5.1.2 to .4). Raises `ValueError` with a reason."""
     return Look(
         None if window is None else window_of(window),
         None if viewport is None else viewport_of(viewport),
@@ -107,7 +107,7 @@ def viewport_of(text: str) -> Viewport:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Columns and rows of an image, from `left` and `top`, and whether they are shown the other way round."""
+    """Columns and rows of an image, from `left` and `top`, and whether they are flipped."""
 
     left: int
     top: int
@@ -118,7 +118,7 @@ class Region:
 
 
 def region_of(viewport: Viewport, columns: int, rows: int) -> Region:
-    """What of an image a viewport shows. Raises `ValueError` where that is nothing."""
+    """The region of an image that a viewport shows. Raises `ValueError` if it is empty."""
     width = columns - viewport.left if viewport.width is None else viewport.width
     height = rows - viewport.top if viewport.height is None else viewport.height
     left, top = round(viewport.left), round(viewport.top)
@@ -129,8 +129,8 @@ def region_of(viewport: Viewport, columns: int, rows: int) -> Region:
 
 
 def picture_size(viewport: Viewport, columns: int, rows: int, aspect: float = 1.0) -> tuple[int, int]:
-    """Columns and rows of the picture of a region of so many: as large as fits, with its proportions; `aspect` is how
-    much higher than wide its pixels are. Raises `ValueError` where it would be more than `MOST_TIMES` as large."""
+    """Size of the picture of a region of `columns` and `rows`: as large as fits, with its proportions; `aspect` is the
+    height of a pixel divided by its width. Raises `ValueError` if it would be enlarged more than `MOST_TIMES`."""
     scale = min(viewport.columns / columns, viewport.rows / (rows * aspect))
     if scale > MOST_TIMES:
         if viewport.enlarge:

@@ -11,8 +11,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def overlay_of(header: Any, array: Array, number: int, order: str) -> Array | None:
-    """Where graphics overlays lie over frame `number`, from 1, of which `array` has the samples with all of their bits;
-    None where there are none."""
+    """The pixels that graphics overlays cover in frame `number`, from 1; `array` has its samples with all their bits.
+    None if there are no overlays."""
     shape = array.shape[:2]
     found: Array | None = None
     for group in range(0x6000, 0x6020, 2):
@@ -29,7 +29,7 @@ def _planes(header: Any, group: int, array: Array, number: int, order: str) -> I
     if data is None:
         position = _int(header, group, 0x0102, 0)
         if array.ndim == 2 and array.dtype.kind in "iu" and 0 < position < array.dtype.itemsize * 8:
-            # Retired, and in many objects: a bit of the pixel cell that is not of the sample.
+            # Retired, but in many objects: a bit of the pixel cell outside the sample.
             yield (array >> position & 1).astype(bool), 0, 0
         return
     rows, columns = _int(header, group, 0x0010, 0), _int(header, group, 0x0011, 0)
@@ -49,7 +49,7 @@ def _planes(header: Any, group: int, array: Array, number: int, order: str) -> I
 
 
 def _lay(found: Array, bits: Array, top: int, left: int) -> None:
-    """As far as the overlay and the image meet."""
+    """Put an overlay's bits onto the image, where the two intersect."""
     rows, columns = found.shape
     begin, end = max(0, top), min(rows, top + bits.shape[0])
     first, last = max(0, left), min(columns, left + bits.shape[1])

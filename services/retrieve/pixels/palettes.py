@@ -31,7 +31,7 @@ def palette_of(header: Any, order: str) -> list[Lut]:
 
 
 def coloured(palette: Sequence[Lut], values: Array) -> Array:
-    """Values in RGB of 8 bits: of entries of 16 the upper half (PS3.3 C.7.6.3.1.6)."""
+    """Values in RGB of 8 bits: the upper half of entries of 16 bits (PS3.3 C.7.6.3.1.6)."""
     planes = [lut.of(values) >> (lut.bits - 8) for lut in palette]
     return np.stack(planes, axis=-1).astype(np.uint8)
 
@@ -53,8 +53,8 @@ def _segmented(header: Any, descriptor: str, data: str, order: str) -> Lut:
 
 
 def expanded(numbers: Sequence[int], *, wide: bool) -> list[int]:
-    """The entries that segments say; an indirect one repeats earlier segments, whose offset is in bytes in two
-    numbers, or in four where these are of eight bits."""
+    """The entries that the segments define. An indirect segment repeats earlier ones; it gives their byte offset in two
+    numbers, or in four if numbers have eight bits."""
     found: list[int] = []
     _expand(found, numbers, 0, len(numbers), wide, nested=False)
     return found

@@ -1,4 +1,4 @@
-"""Worker processes: kept, ended and replaced one by one, so that what one job does to its worker is nobody else's."""
+"""Worker processes: reused, ended and replaced one by one, so that a job can harm only its own worker."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _ATTEMPTS = 2
 _START = 60.0
 
 Work = tuple[str, str]
-"""Module and name of a function: named and not imported, since with it comes what only workers need."""
+"""Module and name of a function: not imported here, since that would import what only workers need."""
 
 
 class ConversionFailed(GantryError):
-    """The object cannot be had in that form, now or later: 406, or a failed sub-operation."""
+    """The object cannot be converted as requested, now or later: 406, or a failed sub-operation."""
 
 
 class _Ended(Exception):
@@ -46,8 +46,8 @@ class _Ended(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """`deadline` in seconds of a job, from when a worker has it; `memory` in bytes of a worker; `most_waiting` jobs of
-    all clients and of one, each for `patience` seconds at most."""
+    """`deadline` of a job in seconds, from when a worker has it; `memory` of a worker in bytes; at most `most_waiting`
+    jobs of all clients and `most_waiting_of_one` of one may wait, each for at most `patience` seconds."""
 
     deadline: float = 120.0
     memory: int = 4 << 30
@@ -57,7 +57,7 @@ class PoolLimits:
 
 
 class WorkerPool:
-    """Up to so many workers, started when they are first needed."""
+    """Up to `workers` processes, started when they are first needed."""
 
     def __init__(self, workers: int, limits: PoolLimits) -> None:
         self._free = workers
@@ -68,10 +68,10 @@ class WorkerPool:
         self._closed = False
 
     async def run(self, work: Work, arguments: tuple[Any, ...], read: JobSpool, out: JobSpool, client: str) -> Any:
-        """Do work in a worker: what it returned. `client` is whose turn it takes.
+        """Run a function in a worker. Returns its result. The job takes a turn of `client`.
 
-        A worker that dies or hangs costs its own job one attempt; there are two. Raises `ConversionFailed` where the
-        object is at fault, `Unavailable` where it is not or where too much waits.
+        A worker that dies or hangs costs its own job one attempt; there are two. Raises `ConversionFailed` if the
+        object is at fault, `Unavailable` if it is not or too many jobs wait.
         """
         begin = out.size
         for attempt in range(_ATTEMPTS):
@@ -93,7 +93,7 @@ class WorkerPool:
             self._busy.add(worker)
             answer = await worker.perform(work, arguments, read, out, self._limits.deadline)
         except BaseException:
-            # Also where the caller gave up: nobody may wait for what nobody wants.
+            # Also if the caller gave up: the worker must not stay occupied by an abandoned job.
             if worker is not None:
                 self._busy.discard(worker)
                 worker.kill()
@@ -147,13 +147,13 @@ class WorkerPool:
             raise Unavailable(f"no decoder can be started: {os.strerror(error.errno or 0)}") from error
 
     async def close(self) -> None:
-        """End the workers, and whatever waits for one."""
+        """End the workers, and fail the jobs that wait for one."""
         self._closed = True
         while (turn := self._turns.take()) is not None:
             if not turn.done():
                 turn.set_exception(Unavailable("shutting down"))
         for worker in self._busy:
-            worker.end()  # whoever waits for it hears of that, and lets go of it
+            worker.end()  # the caller that waits for it sees its end, and releases it
         while self._idle:
             self._idle.pop().kill()
 
@@ -167,8 +167,8 @@ class Worker:
 
     @classmethod
     def start(cls, memory: int) -> Worker:
-        """Blocks while the process is made. Raises `OSError`."""
-        # Messages stay whole, and the worker sees the end of the connection however we end.
+        """A new worker. Blocks while the process starts. Raises `OSError`."""
+        # SEQPACKET preserves message boundaries, and the worker sees the connection close however we end.
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             process = subprocess.Popen(  # noqa: S603 - ourselves
@@ -186,7 +186,7 @@ class Worker:
             theirs.close()
         worker = cls(process, ours)
         try:
-            # Its time, and its processor time, count from when it can take a job.
+            # The time and processor time of a job count from when the worker is ready.
             ours.settimeout(_START)
             if ours.recv(len(READY)) != READY:
                 raise OSError(errno.EIO, "a decoder did not start")
@@ -211,7 +211,7 @@ class Worker:
     async def perform(
         self, work: Work, arguments: tuple[Any, ...], read: JobSpool, out: JobSpool, deadline: float
     ) -> dict[str, Any]:
-        """One job; the answer as the worker gave it. Raises `_Ended`, after which the worker is to be killed."""
+        """Run one job. Returns the worker's answer. Raises `_Ended`, after which the caller must kill the worker."""
         request = await JobSpool.open()
         try:
             await request.write(pickle.dumps((*work, arguments)))
@@ -224,7 +224,7 @@ class Worker:
                 async with asyncio.timeout(deadline):
                     answer = await self._received()
             except TimeoutError:
-                # Who stood still did not spend its time on the object: stopped, or starved by others.
+                # A worker that used no processor time was stopped or starved: the object is not at fault.
                 at_fault = cpu_seconds(self.pid) - begun > deadline / 20
                 raise _Ended(f"a decoder took longer than {deadline:g} s", at_fault) from None
             except OSError:
@@ -247,7 +247,7 @@ class Worker:
         return self._connection.recv(MAX_ANSWER)
 
     def _cause(self) -> tuple[str, bool]:
-        """How the process ended; a signal that only comes from outside is not the object's fault."""
+        """How the process ended, and whether the object is at fault: signals that come only from outside are not."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(1.0)
         code = self._process.returncode
@@ -260,8 +260,8 @@ class Worker:
             self._process.kill()
 
     def kill(self) -> None:
-        """End it, and close what nobody reads from any more. The process is waited for in a thread, since it may take a
-        moment to go."""
+        """End the process, and close its connection. The process is reaped in a thread, since it may take a moment to
+        end."""
         with suppress(OSError):
             self._connection.close()
         self.end()
@@ -271,14 +271,14 @@ class Worker:
 
 
 def _environment() -> dict[str, str]:
-    """What a worker has to know, and no more: keys and tokens of ours are none of a decoder's business."""
+    """The environment of a worker, with only what it needs: a decoder must not see our keys and tokens."""
     known = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "HOME")
     ours = {name: os.environ[name] for name in known if name in os.environ}
     return {**ours, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used; 0 where the system does not say."""
+    """Seconds of processor time that a process has used; 0 if the system does not report them."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()

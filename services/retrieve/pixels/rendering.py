@@ -1,6 +1,6 @@
 """A frame as a picture of 8 bits, grey or RGB (PS3.4 N.2, PS3.18 8.3.5.1). Runs in worker processes.
 
-What cannot be shown right is `CannotDo` with words, never a wrong picture.
+If a frame cannot be shown correctly, `CannotDo` is raised with a reason; there is never a wrong picture.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_PIXELS = 1 << 28
 _BY_VALUE = 1 << 16
-"""Values of an image that are looked up, each of which is computed once and not for every pixel."""
+"""Number of different values up to which each is computed once and looked up, not computed for every pixel."""
 
 
 def render(files: Files, image: Image, header_length: int, look: Look, number: int) -> None:
@@ -77,7 +77,7 @@ def _grey(image: Image, header: Any, display: Display, array: Array, look: Look,
     greys = _by_value(stored, lambda values: _greys(image, display, values, look))
     if str(header.get("PixelPresentation") or "").strip() not in ("COLOR", "MIXED"):
         return greys
-    # PS3.3 C.8.16.2.1.1.1: values from the first mapped one on have a colour, those below it are grey.
+    # PS3.3 C.8.16.2.1.1.1: values from the first mapped value on are in colour, those below it are grey.
     palette = palette_of(header, order)
     picture = np.repeat(greys[..., None], 3, axis=2)
     mapped = stored >= palette[0].first
@@ -97,7 +97,7 @@ def _greys(image: Image, display: Display, stored: Array, look: Look) -> Array:
 
 
 def _by_value(stored: Array, greys: Callable[[Array], Array]) -> Array:
-    """`greys` of each value once, where there are not many of them."""
+    """`greys`, applied to each value once if there are few different values."""
     if stored.dtype.kind == "f" or not stored.size:
         return greys(stored)
     low, high = int(stored.min()), int(stored.max())
@@ -108,7 +108,7 @@ def _by_value(stored: Array, greys: Callable[[Array], Array]) -> Array:
 
 
 def encoded(picture: Array, look: Look) -> bytes:
-    """In the media type that is asked for."""
+    """The picture in the requested media type."""
     out = BytesIO()
     more = {"quality": look.quality} if look.kind == "image/jpeg" else {}
     Pictures.fromarray(np.ascontiguousarray(picture)).save(out, PICTURES[look.kind], **more)

@@ -1,5 +1,5 @@
-"""Bytes on their way to a worker process and back, in files without a name: neither copied on the event loop nor held
-in memory while a client reads them slowly. They are gone with the last descriptor, whatever dies."""
+"""Bytes in transit to a worker process and back, in unnamed files: neither copied on the event loop nor held in memory
+while a client reads them slowly. A file is gone with its last descriptor, whichever process dies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 class JobSpool:
-    """One such file, in the folder for temporary files (TMPDIR). Every call runs in a thread."""
+    """One unnamed file, in the folder for temporary files (TMPDIR). Every call runs in a thread."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -26,11 +26,11 @@ class JobSpool:
 
     @classmethod
     async def open(cls) -> JobSpool:
-        """An empty one. Raises `DependencyUnavailable`."""
+        """An empty spool. Raises `DependencyUnavailable`."""
         return cls(await _translated(_create))
 
     async def copy(self, source: Source, length: int) -> int:
-        """Append up to `length` bytes of a source; how many there were."""
+        """Append up to `length` bytes of a source. Returns how many there were."""
         buffer, copied = memoryview(bytearray(min(_CHUNK, length or 1))), 0
         while copied < length:
             count = await source.readinto([buffer[: min(len(buffer), length - copied)]])
@@ -41,27 +41,27 @@ class JobSpool:
         return copied
 
     async def write(self, data: bytes | memoryview) -> None:
-        """Append."""
+        """Append bytes."""
         at, self.size = self.size, self.size + len(data)
         await _translated(_write, self.descriptor, data, at)
 
     async def read(self, offset: int, length: int) -> bytes:
-        """A part of it."""
+        """At most `length` bytes from `offset`."""
         return await _translated(os.pread, self.descriptor, length, offset)
 
     async def readinto(self, buffer: memoryview, offset: int) -> int:
-        """Fill a buffer from `offset`; how many bytes there were."""
+        """Fill a buffer from `offset`. Returns how many bytes there were."""
         return await _translated(os.preadv, self.descriptor, [buffer], offset)
 
     def close(self) -> None:
-        """Give the disk space back. May be called twice."""
+        """Free the disk space. May be called twice."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
 
 
 class SpoolSource:
-    """A spool, or a part of it, as a source; closed with it."""
+    """A spool, or a part of it, as a source; closing it closes the spool."""
 
     def __init__(self, spool: JobSpool, offset: int = 0, length: int | None = None) -> None:
         self._spool = spool

@@ -1,4 +1,4 @@
-"""Whose job is next: by client, in rotation, so that many jobs of one do not hold up the only one of another. Pure."""
+"""Which job is next: clients take turns, so that many jobs of one client do not hold up another. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Job = TypeVar("Job")
 
 
 class Turns(Generic[Job]):
-    """Jobs that wait: `most` of all clients together, `most_of_one` of each."""
+    """Waiting jobs: at most `most` of all clients together, and `most_of_one` of each."""
 
     def __init__(self, most: int, most_of_one: int) -> None:
         self._most = most
@@ -21,7 +21,7 @@ class Turns(Generic[Job]):
         return self._count
 
     def put(self, client: str, job: Job) -> bool:
-        """Queue a job behind the others of its client; False where there is no room."""
+        """Queue a job after the others of its client; False if there is no room."""
         jobs = self._clients.get(client)
         if self._count >= self._most or len(jobs or ()) >= self._most_of_one:
             return False
@@ -32,7 +32,7 @@ class Turns(Generic[Job]):
         return True
 
     def take(self) -> Job | None:
-        """The next job of the client whose turn it is; None where nobody waits."""
+        """The next job of the client whose turn it is; None if no job waits."""
         if not self._clients:
             return None
         client, jobs = self._clients.popitem(last=False)
@@ -43,7 +43,7 @@ class Turns(Generic[Job]):
         return job
 
     def remove(self, client: str, job: Job) -> bool:
-        """Forget a job that nobody wants any more; whether it was still waiting."""
+        """Remove an abandoned job; whether it was still waiting."""
         jobs = self._clients.get(client)
         if jobs is None or job not in jobs:
             return False

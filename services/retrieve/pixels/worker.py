@@ -1,7 +1,7 @@
-"""What a worker process runs: one job at a time, with limits, since what is decoded is hostile ground.
+"""The program of a worker process: one job at a time, with limits, since decoder input may be hostile.
 
-A job is a function of `gantry.services.retrieve.pixels` by name and its arguments, with two files: what it reads and
-what it writes. The answer is JSON, never a pickle: a decoder that was taken over must not reach the process that asked.
+A job is a function of `gantry.services.retrieve.pixels`, by name, and its arguments, with two files: its input and its
+output. The answer is JSON, never a pickle: a compromised decoder must not reach the process that asked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from struct import Struct
 from typing import Any
 
 JOB = Struct("<d")
-"""The message of a job: how many seconds it may take. Its three descriptors: request, input, output."""
+"""The message of a job: its time limit in seconds. It carries three descriptors: request, input, output."""
 MAX_ANSWER = 1 << 16
 READY = b"ready"
 _LARGE = 64 << 20
@@ -28,19 +28,19 @@ _GRACE = 5.0
 
 
 class CannotDo(Exception):
-    """The object is at fault: it cannot be decoded, or not be shown right. The words are for whoever asked."""
+    """The object is at fault: it cannot be decoded, or not shown correctly. The reason is sent to the requester."""
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What a job reads and where it writes."""
+    """The input and the output of a job."""
 
     input: memoryview
     output: int
-    """A descriptor; what is written is appended."""
+    """A descriptor; writes are appended."""
 
     def write(self, data: bytes | memoryview) -> int:
-        """Append to the output; how many bytes."""
+        """Append to the output. Returns the number of bytes."""
         view = memoryview(data).cast("B")
         length = len(view)
         while view:
@@ -59,7 +59,7 @@ def main(descriptor: int, memory: int) -> None:
         message, descriptors, _, _ = socket.recv_fds(asked, JOB.size, 3)
         if not message:
             return
-        # Should nobody be there any more to end a job that hangs: the default action of SIGALRM ends the process.
+        # If the parent is gone and cannot end a job that hangs, the default action of SIGALRM ends the process.
         signal.setitimer(signal.ITIMER_REAL, JOB.unpack(message)[0] + _GRACE)
         answer = _answer(*descriptors)
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -76,7 +76,7 @@ def _answer(request: int, read: int, written: int) -> bytes:
     except OSError as error:
         answer = {"failed": os.strerror(error.errno or 0)}
     except BaseException as error:
-        # Messages of decoders may quote what is in the object: only the kind goes out.
+        # Messages of decoders may quote the object's content: only the type of the error is sent.
         answer = {"cannot": f"cannot decode: {type(error).__name__}"}
     return json.dumps(answer).encode()
 
@@ -92,7 +92,7 @@ def _perform(request: int, read: int, written: int) -> Any:
             try:
                 return getattr(import_module(module), name)(Files(view, written), *arguments)
             finally:
-                with suppress(BufferError):  # an array that an exception holds still looks at it
+                with suppress(BufferError):  # an array that an exception holds still refers to it
                     view.release()
     finally:
         for descriptor in (request, read, written):
@@ -105,7 +105,7 @@ def _nothing() -> mmap.mmap:
 
 
 def _trim() -> None:
-    """Give memory that was freed back to the system: the allocator would hold it until the process ends."""
+    """Return freed memory to the system: the allocator would hold it until the process ends."""
     if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10 > _LARGE:
         import ctypes
 
