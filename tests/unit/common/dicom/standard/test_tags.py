@@ -1,0 +1,33 @@
+"""The tags that are named against pydicom's dictionary: a name is the keyword of its tag."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom.datadict import tag_for_keyword
+
+from gantry.common.dicom.standard import tags
+
+NAMED = {name: value for name, value in vars(tags).items() if name.isupper()}
+DELIMITERS = {"ITEM": 0xFFFEE000, "ITEM_DELIMITATION_ITEM": 0xFFFEE00D, "SEQUENCE_DELIMITATION_ITEM": 0xFFFEE0DD}
+"""PS3.5 7.5. pydicom has them in no dictionary of data elements."""
+
+
+def _keyword(name: str) -> str:
+    words = (
+        word if word in ("SOP", "UID", "ID", "AE", "URL", "UTC") else word.capitalize() for word in name.split("_")
+    )
+    return "".join(words)
+
+
+@pytest.mark.parametrize("name", sorted(NAMED.keys() - DELIMITERS.keys()))
+def test_a_name_is_the_keyword_of_its_tag(name: str) -> None:
+
+    assert tag_for_keyword(_keyword(name)) == NAMED[name]
+
+
+def test_items_and_delimiters_are_those_of_ps3_5() -> None:
+    assert {name: NAMED[name] for name in DELIMITERS} == DELIMITERS
+
+
+def test_no_tag_has_two_names() -> None:
+    assert len(set(NAMED.values())) == len(NAMED)

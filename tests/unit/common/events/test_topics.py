@@ -1,0 +1,56 @@
+"""The table of topics: every event has one, and what belongs together keeps its order."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import get_args
+
+import pytest
+
+from gantry.common.events import (
+    TOPICS,
+    Event,
+    InstanceConflictFound,
+    InstanceStored,
+    NamesakeFound,
+    ObjectLost,
+    topic_of,
+)
+from gantry.common.events.schema import CommitmentReported, CommitmentRequested, DeadLetter
+
+LOST = ObjectLost("default", "t", "1.2", "1.3", "1.4", "0" * 32, "k", "missing", "verify", 1)
+
+
+def test_every_event_has_a_topic() -> None:
+    assert set(TOPICS) == set(get_args(Event))
+
+
+@pytest.mark.parametrize("cls", get_args(Event), ids=lambda c: c.__name__)
+def test_the_key_of_a_topic_is_a_field_of_text_in_each_of_its_events(cls: type[Event]) -> None:
+    assert {f.name: f.type for f in fields(cls)}[TOPICS[cls].key] == "str"
+
+
+def test_a_topic_has_one_name_and_a_name_one_topic() -> None:
+    topics = set(TOPICS.values())
+    assert len({topic.name for topic in topics}) == len(topics)
+    assert all(topic.partitions > 0 for topic in topics)
+
+
+def test_the_events_of_a_study_keep_their_order() -> None:
+    """One topic, and the Study Instance UID as its key."""
+    assert TOPICS[InstanceStored] is TOPICS[ObjectLost]
+    assert TOPICS[InstanceStored].key == "study_instance_uid"
+    assert topic_of(LOST) == (TOPICS[ObjectLost], "1.2")
+
+
+def test_the_report_of_a_transaction_comes_after_its_request() -> None:
+    assert TOPICS[CommitmentRequested] is TOPICS[CommitmentReported]
+    assert TOPICS[CommitmentRequested].key == "transaction_uid"
+
+
+def test_only_instances_are_forgotten_by_the_log() -> None:
+    """They are in sealed segments by then; nothing else is, so it is kept for ever."""
+    forgotten = {cls for cls, topic in TOPICS.items() if topic.retention_ms is not None}
+    assert forgotten == {InstanceStored, ObjectLost}
+    kept = (InstanceConflictFound, NamesakeFound, CommitmentRequested, CommitmentReported, DeadLetter)
+    assert all(TOPICS[cls].retention_ms is None for cls in kept)

@@ -1,0 +1,114 @@
+"""Every pure module has a test of its own, under the same path: decided by what the modules import."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = {"common": ROOT / "libs/common", "cli": ROOT / "libs/cli", "services": ROOT / "services"}
+TESTS = (ROOT / "tests/unit", ROOT / "tests/integration")
+
+IMPURE = frozenset(
+    (
+        *("aiobotocore", "aiohttp", "aiokafka", "asyncio", "botocore", "click", "concurrent", "fcntl"),
+        *("multiprocessing", "opensearchpy", "rich", "selectors", "signal", "socket", "sqlite3", "ssl", "subprocess"),
+        *("threading", "uvloop"),
+    )
+)
+"""An event loop, a socket, a database, an HTTP server or client, a process, a thread, a terminal. What awaits needs an
+event loop, too."""
+
+NEEDS_NONE = {
+    "__init__": "imports, and says what a room is for",
+    "__main__": "starts the command line",
+    "app": "puts a role together",
+}
+"""By name, in any room, with the reason."""
+
+TABLES = {
+    "common/events/schema": "dataclasses without a method: events/test_codec writes and reads them",
+    "common/net/observing": "a protocol",
+    "common/ul/indications": "dataclasses without a method: ul/test_upper_layer compares them",
+    "services/docs/conformance": "its output is the document: docs/test_generate compares it",
+}
+"""Modules without logic of their own, with the reason."""
+
+WITHOUT = frozenset(
+    (
+        "common/adapters/files/errors",
+        "common/adapters/sqlite/index/paths",
+        "common/config/peers_file",
+        "common/config/reference",
+        "common/telemetry/logs",
+        "services/process/system_metrics",
+        "services/retrieve/dicomweb/zip_stream",
+        "services/retrieve/pixels/decoding",
+        "services/retrieve/pixels/display",
+        "services/retrieve/recoding",
+    )
+)
+"""Pure modules that are tested only through others. May shrink, and never grow."""
+
+
+def _is_pure(tree: ast.Module) -> bool:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
+            return False
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        if any(name.partition(".")[0] in IMPURE for name in names):
+            return False
+    return True
+
+
+def _modules() -> Iterator[tuple[str, Path]]:
+    for name, folder in SOURCES.items():
+        for file in sorted(folder.rglob("*.py")):
+            yield f"{name}/{file.relative_to(folder).with_suffix('').as_posix()}", file
+
+
+@cache
+def pure_modules() -> frozenset[str]:
+    return frozenset(
+        name
+        for name, file in _modules()
+        if file.stem not in NEEDS_NONE and name not in TABLES and _is_pure(ast.parse(file.read_text(encoding="utf-8")))
+    )
+
+
+def has_test(module: str) -> bool:
+    path = Path(module)
+    return any((tests / path.parent / f"test_{path.name}.py").is_file() for tests in TESTS)
+
+
+def test_every_pure_module_has_a_test_of_its_own() -> None:
+    missing = sorted(module for module in pure_modules() - WITHOUT if not has_test(module))
+    assert not missing, f"no test under the same path in tests/unit or tests/integration: {', '.join(missing)}"
+
+
+def test_the_list_of_those_without_only_shrinks() -> None:
+    known = {name for name, _ in _modules()}
+    tested = sorted(module for module in WITHOUT if has_test(module))
+    assert not tested, f"take off the list, since they have tests: {', '.join(tested)}"
+    assert known >= WITHOUT | set(TABLES), "the list names modules that are not there any more"
+    assert pure_modules() >= WITHOUT, "the list names modules that need no test of their own"
+    assert len(WITHOUT) <= 10
+
+
+@pytest.mark.parametrize("module", sorted(TABLES))
+def test_a_table_is_pure(module: str) -> None:
+    """Or else it need not be excepted."""
+    name, _, rest = module.partition("/")
+    assert _is_pure(ast.parse((SOURCES[name] / f"{rest}.py").read_text(encoding="utf-8")))
+
+
+def test_modules_are_told_apart_by_what_they_import() -> None:
+    found = pure_modules()
+    assert len(found) > 80
+    assert {"common/ids", "common/dicom/scan/walk", "services/roles", "services/retrieve/pixels/greys"} <= found
+    assert not {"common/tasks", "common/adapters/sqlite/database", "services/retrieve/reading", "cli/store"} & found
