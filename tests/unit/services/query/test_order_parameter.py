@@ -30,13 +30,13 @@ def test_names_become_the_keys_of_an_order(values: list[str], order: object) -> 
 @pytest.mark.parametrize(
     ("value", "line"),
     [
-        ("Nonsense", "no attribute"),
-        ("-", "no attribute"),
-        ("--StudyDate", "no attribute"),
+        ("Nonsense", "not an attribute"),
+        ("-", "not an attribute"),
+        ("--StudyDate", "not an attribute"),
         ("PatientComments", "studies are ordered by PatientName, PatientID"),
         ("Modality", "studies are ordered by"),
-        ("00000000", "no attribute"),
-        ("<script>", "no attribute"),
+        ("00000000", "not an attribute"),
+        ("<script>", "not an attribute"),
     ],
 )
 def test_what_studies_are_not_ordered_by_is_refused_in_words(value: str, line: str) -> None:

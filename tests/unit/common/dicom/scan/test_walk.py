@@ -121,8 +121,8 @@ def test_elements_that_are_looked_at_are_counted_and_values_that_are_passed_are_
     ("data", "reason"),
     [
         (element(0x00020001, b"OB", b"\0\1"), "file meta"),
-        (implicit(0xFFFEE00D, b""), "nothing is to be delimited"),
-        (implicit(ITEM, b""), "nothing is to be delimited"),
+        (implicit(0xFFFEE00D, b""), "outside of a sequence"),
+        (implicit(ITEM, b""), "outside of a sequence"),
         (element(0x0040A730, b"SQ", element(0x00100010, b"PN", b"A^"), UNDEFINED), "wants one"),
         (element(0x0040A730, b"SQ", implicit(ITEM, b"ab", 50)), "reaches beyond"),
         (element(0x00100010, b"UT", b"", UNDEFINED), "undefined length"),
