@@ -108,7 +108,7 @@ class GroupCommit:
         try:
             os.rename(job.temp, job.name)
         except FileNotFoundError:
-            # Somebody removed the folder under us.
+            # The folder was removed meanwhile.
             self._known = {self._root}
             self._make(job.folder)
             os.rename(job.temp, job.name)
