@@ -1,4 +1,4 @@
-"""`gantry ae list|add|remove|test`: who may call the archive, and whom it calls."""
+"""`gantry ae list|add|remove|test`: the peers that may call the archive, and those that it calls."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ async def _echo(ours: str, contact: Destination, tls: object, timeout: float) ->
 
 
 def _inwards(policy: Policy, peer: KnownPeer) -> tuple[bool, str]:
-    """What the policy would say if it called from where its host is, or from the first range given."""
+    """What the policy would decide if the peer called from its host, or from the first range given."""
     addresses = _addresses(peer)
     if not addresses:
         return False, f"would be rejected: the name {peer.host} has no address"
@@ -194,7 +194,7 @@ def _policy(given: tuple[Settings, Path]) -> Policy:
 
 
 class _refusals:
-    """Ends the command with what is wrong in a file, in words."""
+    """Ends the command with a message about the error in a file."""
 
     def __enter__(self) -> None:
         return None

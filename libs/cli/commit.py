@@ -42,7 +42,7 @@ REASONS = {
 
 
 class ReportService:
-    """Takes N-EVENT-REPORTs of storage commitment (PS3.4 J.3.3), as the service class user."""
+    """Receives N-EVENT-REPORTs of storage commitment (PS3.4 J.3.3), as the service class user."""
 
     def __init__(self) -> None:
         self.abilities = {STORAGE_COMMITMENT: Ability(frozenset(BOTH))}
@@ -86,8 +86,8 @@ def action_information(transaction_uid: str, references: Sequence[tuple[str, str
 async def ask(
     peer: Peer, references: Sequence[tuple[str, str]], *, wait: float, timeout: float, transaction: str = ""
 ) -> tuple[int, str, Dataset | None]:
-    """Request commitment and wait for the report on the same association: status, transaction UID (a new one where none
-    is given), report."""
+    """Request commitment and wait for the report on the same association. Returns status, transaction UID (a new one if
+    none is given), report."""
     service = ReportService()
     transaction = transaction or new_uid()
     async with connect(peer, [(STORAGE_COMMITMENT, BOTH)], services=[service]) as association:

@@ -1,4 +1,4 @@
-"""Dates as people write them, for keys of VR DA: what PS3.4 C.2.2.2.5 has, and more. Pure.
+"""Dates as people write them, for keys of VR DA: the forms of PS3.4 C.2.2.2.5, and more. Pure.
 
 20240131  2024-01-31  today  yesterday            one day
 2024-01-01-2024-01-31  20240101-  -2024-01-31     from, until
@@ -16,7 +16,7 @@ _LAST = re.compile(r"-(\d{1,5})([dw])", re.ASCII | re.IGNORECASE)
 
 
 def as_da(text: str, today: date) -> str:
-    """A value or range for an identifier. Raises `ValueError` in words."""
+    """A value or range for an identifier. Raises `ValueError` with a reason."""
     last = _LAST.fullmatch(text)
     if last is not None:
         days = int(last[1]) * (7 if last[2].lower() == "w" else 1)

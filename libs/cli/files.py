@@ -1,4 +1,4 @@
-"""DICOM files on disk: which there are, what they are, and their bytes as a source."""
+"""DICOM files on disk: finding them, reading their heads, and their bytes as a source."""
 
 from __future__ import annotations
 

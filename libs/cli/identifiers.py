@@ -38,7 +38,7 @@ FEW_COLUMNS = {
     "SERIES": ("Modality", "SeriesNumber", "SeriesDescription", "NumberOfSeriesRelatedInstances", "SeriesInstanceUID"),
     "IMAGE": ("InstanceNumber", "SOPInstanceUID"),
 }
-"""What is shown of matches where nothing more is asked for."""
+"""The columns that are shown of matches by default."""
 
 LEVELS = ("PATIENT", "STUDY", "SERIES", "IMAGE")
 
@@ -73,7 +73,7 @@ def identifier(level: str, keys: Iterable[str]) -> Dataset:
     `RequestAttributesSequence.ScheduledProcedureStepID=S1` (of an item of a sequence)."""
     ds = Dataset()
     ds.QueryRetrieveLevel = level
-    with _without_warnings():  # a value that the standard does not allow is the archive's to refuse, in words
+    with _without_warnings():  # the archive refuses values that the standard does not allow, with a reason
         for key in keys:
             name, _, value = key.partition("=")
             setattr_by_name(ds, name.strip(), value)
@@ -110,7 +110,7 @@ def setattr_by_name(ds: Dataset, name: str, value: str) -> None:
 
 
 def keyword_named(name: str) -> str:
-    """The keyword that a keyword, `0010,0010`, `(0010,0010)` or `00100010` names. `click.BadParameter` in words."""
+    """The keyword that a keyword, `0010,0010`, `(0010,0010)` or `00100010` names. Raises `click.BadParameter`."""
     if tag_for_keyword(name) is not None:
         return name
     digits = name.strip("()").replace(",", "")
@@ -173,7 +173,7 @@ def text(ds: Dataset, keyword: str) -> str:
 
 
 def shown(ds: Dataset, keyword: str) -> str:
-    """The same for a person: dates are ISO 8601's."""
+    """The same for display: dates in ISO 8601."""
     value = text(ds, keyword)
     if dictionary_VR(keyword) == "DA" and len(value) == 8 and value.isdigit():
         return f"{value[:4]}-{value[4:6]}-{value[6:]}"

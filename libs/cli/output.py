@@ -1,4 +1,4 @@
-"""What the verbs print: lines and tables for people on a terminal, JSON lines for programs."""
+"""Output of the verbs: lines and tables for people on a terminal, JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def _printable(cell: str) -> str:
-    """What comes from an archive must not move the cursor of a terminal, nor begin a line."""
+    """Text without control characters: an archive's text must not move the cursor of a terminal, nor begin a line."""
     return cell if cell.isprintable() else "".join(c if c.isprintable() else "?" for c in cell)
 
 
@@ -56,7 +56,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 
 
 class Bar(Protocol):
-    """A progress bar that is under way."""
+    """A running progress bar."""
 
     def advance(self) -> None: ...
 

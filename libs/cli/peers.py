@@ -1,4 +1,4 @@
-"""Whom to call, as whom, over what: the arguments and options that every verb shares, and failures in words."""
+"""The peer, our own title and TLS: the arguments and options that every verb shares, and failures as messages."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from gantry.common.ids import is_ae_title
 from gantry.common.net import Peer
 
 EXIT_FAILED = 1
-"""Some of what was asked for did not succeed."""
+"""Some of the requested operations failed."""
 EXIT_NO_ASSOCIATION = 3
-"""There was no association to ask over."""
+"""There was no association."""
 
 _PEER = re.compile(r"(?P<title>[^@]+)@(?P<host>\[[^\]]+\]|[^:]+)(?::(?P<port>\d+))?")
 _DICOM_PORT = 11112
@@ -52,11 +52,11 @@ _HINTS = {
     "unable to get local issuer": "Name who signed the archive's certificate with --tls-ca.",
     "speaks plain": "This port does not speak TLS: leave --tls out.",
 }
-"""What a sign in an error means, and what to do."""
+"""By a part of an error's text: what it means, and what to do."""
 
 
 class PeerType(click.ParamType[tuple[str, str, int]]):
-    """`AETITLE@host:port`; the port is 11112 where left out."""
+    """`AETITLE@host:port`; the port is 11112 if left out."""
 
     name = "AETITLE@HOST[:PORT]"
 
@@ -141,7 +141,7 @@ def calls_a_peer(verb: Verb) -> Callable[..., None]:
 
 
 def _hung_up(tls: bool, cert: bool) -> str:
-    """What it may mean that the other side closed the connection instead of answering."""
+    """A hint for a peer that closed the connection instead of answering."""
     if not tls:
         return "The other side hung up: if this port speaks TLS, add --tls."
     if not cert:
@@ -152,7 +152,7 @@ def _hung_up(tls: bool, cert: bool) -> str:
 
 
 def in_words(error: GantryError, hung_up: str = "") -> str:
-    """What went wrong, and what to do about it; `hung_up` says what it may mean where there was no answer at all."""
+    """What went wrong, and what to do about it; `hung_up` is the hint if there was no answer at all."""
     if isinstance(error, AssociationRejected):
         advice = _ADVICE.get((error.source, error.reason), "")
         return f"{error}. {advice}".rstrip()

@@ -34,8 +34,8 @@ _NOT_SHOWN = ("QueryRetrieveLevel", "SpecificCharacterSet", "RetrieveAETitle", "
 
 @dataclass(slots=True)
 class FindResult:
-    """What an archive answered: matches, the final status, and comments. `ignored` tells that it warned of optional
-    keys that it does not support (FF01H)."""
+    """The answer of an archive: matches, the final status, and comments. `ignored`: it warned of unsupported optional
+    keys (FF01H)."""
 
     matches: list[Dataset] = field(default_factory=list)
     status: int = CANNOT_UNDERSTAND
@@ -51,7 +51,7 @@ class FindResult:
 async def ask(
     association: Association, root: str, query: Dataset, *, timeout: float, limit: int | None = None
 ) -> FindResult:
-    """C-FIND. Past `limit` matches the peer is asked to stop (C-CANCEL)."""
+    """C-FIND. Beyond `limit` matches the peer is asked to stop (C-CANCEL)."""
     context = scu.need_context(association, root)
     found = FindResult()
     async for response, data in scu.find(association, root, encode(query, context), timeout=timeout):
@@ -146,7 +146,7 @@ async def find(
 
 
 def _conclude(found: FindResult, level: str, given: Sequence[str]) -> int:
-    """Say on standard error what was not done as it was asked for; the exit code."""
+    """Print deviations from the request on standard error. Returns the exit code."""
     if found.ignored:
         names = ", ".join(found.ignored_keys(given)) or "some optional keys"
         comment = f": {found.warning}" if found.warning else ""
@@ -161,5 +161,5 @@ def _conclude(found: FindResult, level: str, given: Sequence[str]) -> int:
 
 
 def keyword_of(key: str) -> str:
-    """What a key of the command line is about: its keyword, or that of the sequence that its path begins with."""
+    """The keyword of a key of the command line, or of the sequence with which its path begins."""
     return keyword_named(key.partition("=")[0].partition(".")[0].strip())

@@ -77,7 +77,8 @@ def _counts(command: Command) -> dict[str, int]:
 
 
 def _tell(command: Command | None, as_json: bool, keys: Sequence[str]) -> int:
-    """Say how it ended; the exit code. Nothing found is a failure: a typo in a UID must not look like success."""
+    """Print the result. Returns the exit code. Nothing found is a failure: a typo in a UID must not look like
+    success."""
     if command is None:
         click.echo("gantry: the archive gave no final response", err=True)
         return EXIT_FAILED
@@ -134,7 +135,7 @@ async def move(
 
 
 class FolderService:
-    """A storage SCP that writes what it gets into a folder, one file per instance, each complete or absent."""
+    """A storage SCP that writes received objects into a folder, one file per instance, each complete or absent."""
 
     def __init__(self, folder: Path, sop_classes: Sequence[str]) -> None:
         self.abilities = {uid: Ability() for uid in sop_classes}
@@ -188,8 +189,8 @@ class _FileSink:
 
 
 async def classes_of(peer: Peer, level: str, keys: Sequence[str], timeout: float) -> list[str]:
-    """The SOP classes that a retrieval will meet, from SOP Classes in Study or the instances themselves; empty where
-    the archive does not tell."""
+    """The SOP classes of the objects to retrieve, from SOP Classes in Study or the instances themselves; empty if the
+    archive does not report them."""
     found: Counter[str] = Counter()
     root = root_for(level, level == "PATIENT", PATIENT_ROOT_FIND, STUDY_ROOT_FIND)
     if level in ("PATIENT", "STUDY"):
@@ -212,8 +213,8 @@ def _names(keys: Sequence[str]) -> bool:
 
 
 def get_contexts(classes: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
-    """Each class in each transfer syntax by itself while there is room, so that objects come as they are stored; one
-    context per class, uncompressed first, where there is not."""
+    """Each class in each transfer syntax by itself if there is room, so that objects arrive as they are stored; else
+    one context per class, uncompressed first."""
     if classes and len(classes) * len(_TRANSFER_SYNTAXES) <= _MAX_CONTEXTS:
         return [(uid, (syntax,)) for uid in classes for syntax in _TRANSFER_SYNTAXES]
     return [(uid, _TRANSFER_SYNTAXES) for uid in list(classes)[:_MAX_CONTEXTS]]
@@ -233,7 +234,7 @@ async def get_to(
     *,
     timeout: float,
 ) -> Command | None:
-    """C-GET into a service; the final response."""
+    """C-GET into a service. Returns the final response."""
     roles = [RoleSelection(uid, False, True) for uid in dict.fromkeys(uid for uid, _ in contexts)]
     final: Command | None = None
     async with connect(peer, [*contexts, (root, BOTH)], roles=roles, services=[service]) as association:

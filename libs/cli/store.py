@@ -49,7 +49,7 @@ async def echo(peer: Peer, as_json: bool, timeout: float) -> int:
 
 @dataclass(slots=True)
 class Sent:
-    """What became of the files: statuses by count, and who failed with which status or why."""
+    """The results: counts by status, and the failed files with status or reason."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     failures: list[tuple[Path, str]] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Sent:
 
     @property
     def stored(self) -> int:
-        """Files that the peer keeps, with warning or without."""
+        """Files that the peer stored, with or without a warning."""
         return sum(n for status, n in self.statuses.items() if status == 0 or status >> 12 == 0xB)
 
 
@@ -82,8 +82,8 @@ async def send_files(
     timeout: float = 120.0,
     done: Callable[[DicomFile, int | None], None] = lambda _file, _status: None,
 ) -> Sent:
-    """Send files over as many associations as their presentation contexts need; `done` hears of each as it ends, with
-    its status or None. Raises a `PeerError` only where no association can be had at all."""
+    """Send files over as many associations as their presentation contexts need; `done` is called for each file with its
+    status or None. Raises a `PeerError` only if no association can be established at all."""
     sent = Sent()
     for batch in _batches(files):
         contexts = list(dict.fromkeys((f.sop_class_uid, (f.transfer_syntax_uid,)) for f in batch))

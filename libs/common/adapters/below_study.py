@@ -1,7 +1,7 @@
-"""The series or instances of one study in an order, for indices that keep only studies sorted (pure but for `find`).
+"""The series or instances of one study in an order, for indices that store only studies sorted (pure but for `find`).
 
-A study's instances are as many as a modality made: their order is found by what they are compared by alone, and the
-documents of a page are asked for again where there were too many to hold on to.
+A study may have any number of instances: they are sorted by their order texts alone, and the documents of a page are
+read again if there were too many to hold.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import NotUnderstood
 
 HELD = 2000
-"""Documents that are held on to."""
+"""Documents that are held in memory."""
 _PAGE = 500
 _Texts = tuple[str, ...]
 Find = Callable[[Query], AsyncIterator[list[Document]]]
 
 
 def check(query: Query, after: Cursor) -> None:
-    """Raises `NotUnderstood` for an order that cannot be, and for a place that is not in it."""
+    """Raises `NotUnderstood` for an order that is not possible, and for a place that does not fit it."""
     study = query.conditions.get(STUDY_INSTANCE_UID)
     if query.level is Level.PATIENT or not isinstance(study, Single) or len(study.values) != 1:
         raise NotUnderstood("what is below studies is ordered within one study only")
@@ -36,7 +36,7 @@ def check(query: Query, after: Cursor) -> None:
 
 
 async def in_order(find: Find, query: Query, after: Cursor) -> AsyncIterator[list[Document]]:
-    """The matches of a query below one study behind a place, in pages. `find` lists in whatever order."""
+    """The matches of a query below one study after a place, in pages. `find` lists them in any order."""
     check(query, after)
     order, unordered = query.order, replace(query, order=(), limit=None)
     begin = rank(order, [str(text) for text in after[1:]]) if after else None
@@ -61,7 +61,7 @@ async def in_order(find: Find, query: Query, after: Cursor) -> AsyncIterator[lis
 
 
 async def _again(find: Find, query: Query, order: Order, some: list[_Texts]) -> dict[_Texts, Document]:
-    """The documents that were compared by these texts, the last of which is the UID of their level."""
+    """The documents with these order texts, of which the last is the UID of their level."""
     own = UNIQUE_KEYS[query.level]
     named = replace(query, conditions={**query.conditions, own: UidList(tuple({texts[-1] for texts in some}))})
     wanted = set(some)

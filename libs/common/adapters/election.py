@@ -1,9 +1,8 @@
-"""Which receipt of an instance is current: the earliest, whatever the order in which receipts are heard of (pure).
+"""Which receipt of an instance is current: the earliest, in whatever order the receipts are applied (pure).
 
 Of an instance that was received a hundred thousand times two receipts decide: the earliest one, which is current, and
-the earliest with other bytes than that, which is the other side of the conflict. Both stay what they are until an
-earlier one comes, and then the old current one is among the two. So an index reads those two, and of all others only
-the ones that it is asked about.
+the earliest with other bytes, which is the other side of the conflict. Both stay until an earlier receipt arrives, and
+then the old current one is among the two. So an index reads those two, and of the others only those in the batch.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, Names
 
 
 def key_of(entry: InstanceEntry) -> InstanceKey:
-    """The instance that an entry is a receipt of."""
+    """The instance of an entry."""
     return InstanceKey(entry.study_instance_uid, entry.series_instance_uid, entry.sop_instance_uid)
 
 
 def with_namesake(entry: InstanceEntry, applied: Applied, earliest: Sequence[Namesake]) -> Applied:
-    """The outcome of an entry with its namesake. `earliest` are the earliest instances of its SOP Instance UID, two of
-    them where there are so many."""
+    """The outcome of an entry with its namesake. `earliest` are the (at most two) earliest instances of its SOP
+    Instance UID."""
     own = entry.study_instance_uid, entry.series_instance_uid
     others = (one for one in earliest if (one.study_instance_uid, one.series_instance_uid) != own)
     return replace(applied, namesake=next(others, None))
@@ -41,11 +40,11 @@ class Side(NamedTuple):
 
 
 class Election:
-    """The receipts of one instance that are known, and what entries make of them."""
+    """The known receipts of one instance, and the outcomes of further entries."""
 
     def __init__(self, sides: Iterable[Side], elsewhere: Iterable[Side] = ()) -> None:
-        """`sides` are known receipts, the two that decide among them; `elsewhere` are known ones that are not to be
-        counted with them."""
+        """`sides` are known receipts, including the two that decide; `elsewhere` are known receipts not counted
+        with them."""
         self.sides = list(sides)
         self._known = {side.receipt: side for side in (*elsewhere, *self.sides)}
         self._before = min(self.sides, default=None)
@@ -61,12 +60,12 @@ class Election:
 
     @property
     def displaced(self) -> bool:
-        """Whether other bytes became current than those that were: what was kept aside has to be counted again."""
+        """Whether other bytes than before became current: the receipts aside must then be counted again."""
         return self._before is not None and not self._before.same_bytes(self.kept)
 
     @property
     def aside(self) -> int:
-        """How many sides are kept aside: other bytes than the current one's."""
+        """How many sides are aside: with other bytes than the current one."""
         kept = self.kept
         return sum(not side.same_bytes(kept) for side in self.sides)
 
@@ -87,8 +86,8 @@ class Election:
         return Applied(Outcome.REDUNDANT) if side.same_bytes(before) else self._told(Outcome.CONFLICT, side)
 
     def _told(self, outcome: Outcome, side: Side) -> Applied:
-        """The outcome with both sides of the conflict that `side` is in, if it is in one. A redelivered conflict is
-        told again: whoever heard of it first may not have lived to pass it on."""
+        """The outcome with both sides of the conflict of `side`, if there is one. A redelivered conflict is reported
+        again: the process that first saw it may have died before it published it."""
         kept = self.kept
         aside = side if side is not kept else min((s for s in self.sides if not s.same_bytes(kept)), default=kept)
         if aside.same_bytes(kept):

@@ -1,4 +1,4 @@
-"""A YAML file as plain values, with the line that each of them stands on, so that an error can say where."""
+"""A YAML file as plain values, with the line of each, so that an error can name it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Location = Sequence[str | int]
 
 @dataclass(frozen=True, slots=True)
 class YamlDocument:
-    """A file that holds a mapping. `tree` keeps comments and lines (ruamel's round-trip form)."""
+    """A file that holds a mapping. `tree` retains comments and lines (ruamel's round-trip form)."""
 
     file: str
     tree: CommentedMap
 
     def line_of(self, location: Location) -> int | None:
-        """The line (from 1) of the value at `location`, or of the nearest thing around it that is in the file."""
+        """The line (from 1) of the value at `location`, or of the nearest enclosing value in the file."""
         node: Any = self.tree
         line: int | None = None
         for step in location:
@@ -43,11 +43,11 @@ class YamlDocument:
         return line
 
     def refuse(self, location: Location, reason: str) -> ConfigError:
-        """The error that says what is wrong at `location`."""
+        """The error for the value at `location`."""
         return ConfigError(self.file, self.line_of(location), reason)
 
     def explain(self, error: ValidationError, below: Location = ()) -> ConfigError:
-        """The first of pydantic's complaints, in words, with its line."""
+        """The first of pydantic's errors, as text, with its line."""
         first = error.errors(include_url=False, include_context=False)[0]
         location = (*below, *first["loc"])
         name = ".".join(str(step) for step in location)
@@ -55,14 +55,14 @@ class YamlDocument:
         return self.refuse(location, f"{name}: {reason}" if name else reason)
 
     def text(self) -> str:
-        """The document as YAML, comments and order kept."""
+        """The document as YAML, with its comments and order."""
         stream = StringIO()
         _yaml().dump(self.tree, stream)
         return stream.getvalue()
 
 
 def parse(text: str, file: str) -> YamlDocument:
-    """Read YAML; raises `ConfigError` with the line where it is none, or is not a mapping."""
+    """Read YAML. Raises `ConfigError` with the line if it is not valid, or not a mapping."""
     try:
         tree = _yaml().load(text)
     except MarkedYAMLError as error:
@@ -79,7 +79,7 @@ def parse(text: str, file: str) -> YamlDocument:
 
 
 def read(path: Path) -> YamlDocument:
-    """Read a YAML file; raises `ConfigError` where it cannot be read."""
+    """Read a YAML file. Raises `ConfigError` if it cannot be read."""
     try:
         return parse(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Settings from a file, the environment and the command line, in this order; the later wins."""
+"""Settings from a file, the environment and the command line, in this order; later ones take precedence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gantry.common.errors import ConfigError
 
 _PREFIX = "GANTRY_"
 PEERS = "peers"
-"""The section of the AE policy, which may stand in the same file (`gantry.common.config.policy`)."""
+"""The section of the AE policy, which may be in the same file (`gantry.common.config.policy`)."""
 
 
 def load_settings(
@@ -32,7 +32,7 @@ def load_settings(
         if path is not None:
             value = plain(parse(f"value: {text}", variable).tree.get("value")) if text else ""
             if _is_list(path) and not isinstance(value, list):
-                # Without YAML's brackets, as everybody writes lists in an environment: a,b.
+                # Without YAML's brackets, as lists in an environment usually are: a,b.
                 value = [part.strip() for part in text.split(",") if part.strip()]
             given.append(_Given(path, value, f"environment variable {variable}"))
     _set(values, given)
@@ -57,8 +57,8 @@ class _Given(NamedTuple):
 
 
 def _set(values: dict[str, Any], given: Sequence[_Given]) -> None:
-    """Put the values of a source in, and refuse the first that makes the whole wrong, naming where it came from. All
-    of them together: a certificate is of no use without its key."""
+    """Add the values of a source, and refuse the first that makes the settings invalid, naming its source. All values
+    are checked together: a certificate is invalid without its key."""
     for path, value, source in given:
         within = values
         for step in path[:-1]:
@@ -82,7 +82,8 @@ def _begins_alike(path: Sequence[str], place: Sequence[str]) -> bool:
 
 
 def _path_of(variable: str) -> list[str] | None:
-    """Where an environment variable points; None for those that are no settings (GANTRY_FAILPOINTS, PATH)."""
+    """The path of the setting that an environment variable names; None if it is not a setting (GANTRY_FAILPOINTS,
+    PATH)."""
     if not variable.startswith(_PREFIX):
         return None
     path = variable.removeprefix(_PREFIX).lower().split("__")

@@ -1,4 +1,4 @@
-"""Edits of the AE policy file that keep its comments and order. Nothing is written that does not read as a policy."""
+"""Edits of the AE policy file that retain its comments and order. Only a valid policy is ever written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gantry.common.errors import ConfigError
 
 
 def add_peer(file: Path, entry: Mapping[str, Any]) -> None:
-    """Append a peer; the file is made where it is not there. Raises `ConfigError`, and leaves the file as it was."""
+    """Append a peer; a missing file is created. Raises `ConfigError`, and then leaves the file as it was."""
     document = read(file) if file.exists() else parse("", str(file))
     there = list(policy_of(document, "").peers)
     if entry.get("ae_title") in there:
@@ -29,7 +29,7 @@ def add_peer(file: Path, entry: Mapping[str, Any]) -> None:
 
 
 def remove_peer(file: Path, ae_title: str) -> None:
-    """Take a peer out. Raises `ConfigError` where it is not in, and leaves the file as it was."""
+    """Remove a peer. Raises `ConfigError` if it is not in the file, and then leaves the file as it was."""
     document = read(file)
     entries = list(policy_of(document, "").peers)
     if ae_title not in entries:
@@ -39,7 +39,7 @@ def remove_peer(file: Path, ae_title: str) -> None:
 
 
 def _write(document: YamlDocument) -> None:
-    """Replace the file at once, so that a reader, or a power cut, sees the old one or the new one."""
+    """Replace the file atomically, so that after a crash, or for a reader, it is either the old or the new one."""
     text = document.text()
     policy_of(parse(text, document.file), "")
     file = Path(document.file)

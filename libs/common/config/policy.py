@@ -29,7 +29,7 @@ from gantry.common.ids import is_ae_title
 
 
 class Permission(StrEnum):
-    """What a peer may ask of us."""
+    """What a peer may request."""
 
     STORE = "store"
     FIND = "find"
@@ -88,7 +88,7 @@ class KnownPeer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """An association that may be."""
+    """An association that is allowed."""
 
     calling_ae_title: str
     may: frozenset[Permission]
@@ -97,7 +97,7 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An A-ASSOCIATE-RJ (PS3.8 table 9-21) and, for our log alone, why."""
+    """An A-ASSOCIATE-RJ (PS3.8 table 9-21) and, for our log only, the reason."""
 
     result: int
     source: int
@@ -107,7 +107,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Whom we call."""
+    """The address of a peer that we call."""
 
     ae_title: str
     host: str
@@ -141,12 +141,12 @@ class Policy:
         return Rejection(1, 1, 3, "calling AE title is not known" if peer is None else _ELSEWHERE)
 
     def destination(self, ae_title: str) -> Destination | None:
-        """Where C-MOVE may send objects; None is answered with A801H (PS3.4 C.4.2.1.5)."""
+        """The address to which C-MOVE may send objects; None is answered with A801H (PS3.4 C.4.2.1.5)."""
         peer = self.peers.get(ae_title.strip())
         return self.contact(ae_title) if peer is not None and peer.move_destination else None
 
     def contact(self, ae_title: str) -> Destination | None:
-        """Where a peer listens, for reports to it; None where the policy does not say."""
+        """The address of a peer, for reports to it; None if the policy does not name it."""
         peer = self.peers.get(ae_title.strip())
         if peer is None or peer.host is None or peer.port is None:
             return None
@@ -173,14 +173,14 @@ def policy_of(document: YamlDocument, ae_title: str, lab: bool = False) -> Polic
 
 
 def read_policy(file: Path | None, ae_title: str, lab: bool = False) -> Policy:
-    """The policy in a file; without a file nobody is known. Raises `ConfigError`."""
+    """The policy in a file; without a file no peer is known. Raises `ConfigError`."""
     if file is None:
         return Policy(ae_title, {}, lab)
     return policy_of(read(file), ae_title, lab)
 
 
 def in_words(may: Iterable[Permission]) -> str:
-    """Permissions in a fixed order, for people."""
+    """Permissions in a fixed order, as text."""
     held = set(may)
     return ", ".join(permission.value for permission in Permission if permission in held) or "nothing"
 

@@ -1,4 +1,4 @@
-"""A policy that follows its file: changed ones are taken, bad ones refused, and the old one stays."""
+"""A policy that follows its file: a valid change is taken, an invalid one is refused and the old policy stays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PolicyFile:
     def __init__(
         self, file: Path | None, ae_title: str, lab: bool = False, on_outcome: Callable[[str], None] = lambda _: None
     ) -> None:
-        """Reads the file; raises `ConfigError`: there is no old policy to keep at the start. `on_outcome` hears
+        """Reads the file. Raises `ConfigError`, since at the start there is no old policy. `on_outcome` is called with
         "taken" or "refused" at every change, for the metrics."""
         self._file = file
         self._ae_title = ae_title
@@ -29,7 +29,7 @@ class PolicyFile:
         self.current: Policy = read_policy(file, ae_title, lab)
 
     def reload(self) -> bool:
-        """Read the file now (SIGHUP). False where it was refused; why is logged with file, line and reason."""
+        """Read the file now (SIGHUP). False if it was refused, which is logged with file, line and reason."""
         self._watched.have_changed()  # what is read now is what was seen last
         try:
             self.current = read_policy(self._file, self._ae_title, self._lab)

@@ -14,7 +14,7 @@ from gantry.common.telemetry.logs import get_logger
 
 
 def server_context(tls: Tls) -> ssl.SSLContext | None:
-    """The context of our own port; None where no certificate is set. Raises `ConfigError`."""
+    """The context of our own port; None if no certificate is set. Raises `ConfigError`."""
     if tls.certificate is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -34,11 +34,11 @@ def client_context(tls: Tls) -> ssl.SSLContext:
 
 
 class Certificates:
-    """Contexts that follow the files they are made of: a certificate that is renewed holds for the next connection. One
-    that cannot be used is refused, and the old one stays."""
+    """Contexts that follow their files: a renewed certificate applies to the next connection. An unusable one is
+    refused, and the old one stays."""
 
     def __init__(self, tls: Tls, on_outcome: Callable[[str], None] = lambda _: None) -> None:
-        """Raises `ConfigError`. `on_outcome` hears "taken" or "refused" at every change, for the metrics."""
+        """Raises `ConfigError`. `on_outcome` is called with "taken" or "refused" at every change, for the metrics."""
         self._tls = tls
         self._on_outcome = on_outcome
         self._files = WatchedFiles([tls.certificate, tls.key, tls.ca])
@@ -53,12 +53,12 @@ class Certificates:
         return self._server is not None
 
     def server(self) -> ssl.SSLContext:
-        """For peers that call us now."""
+        """The current context for peers that call us."""
         assert self._server is not None
         return self._server
 
     def client(self) -> ssl.SSLContext:
-        """For peers that we call now. Raises `ConfigError` where there is none to be made."""
+        """The current context for peers that we call. Raises `ConfigError` if it cannot be created."""
         if self._client is None:  # the roots of this machine take a while to read, and are rarely needed
             self._client = client_context(self._tls)
         return self._client
@@ -89,7 +89,7 @@ class Certificates:
 
 
 def expiry_of(certificate: Path) -> float | None:
-    """When the first certificate of a PEM file ends, in seconds since the Unix epoch; None where it cannot be read."""
+    """When the first certificate of a PEM file expires, in seconds since the Unix epoch; None if it cannot be read."""
     try:
         # Undocumented, and the only way of the standard library to read a certificate that is not a peer's.
         decoded = ssl._ssl._test_decode_cert(str(certificate))  # type: ignore[attr-defined]

@@ -14,19 +14,19 @@ Mark = tuple[int, int, int] | None
 
 
 class WatchedFiles:
-    """Remembers what some files looked like."""
+    """Detects changes of files."""
 
     def __init__(self, files: Sequence[Path | None]) -> None:
         self._files = [file for file in files if file is not None]
         self._seen = self._marks()
 
     def have_changed(self) -> bool:
-        """Whether one of them has changed since this was asked last, or since the beginning."""
+        """Whether a file has changed since the last call, or since the beginning."""
         before, self._seen = self._seen, self._marks()
         return before != self._seen
 
     async def watch(self, clock: Clock, look: Callable[[], None]) -> None:
-        """Call `look` every two seconds, for ever; at once where there is nothing to watch, and then never."""
+        """Call `look` every two seconds, for ever; returns at once if there are no files."""
         while self._files:
             await clock.sleep(LOOK_EVERY_SECONDS)
             look()
@@ -36,7 +36,7 @@ class WatchedFiles:
 
 
 def _mark(file: Path) -> Mark:
-    """None while it is not there."""
+    """What identifies a version of a file; None while it does not exist."""
     try:
         stat = os.stat(file)
     except OSError:

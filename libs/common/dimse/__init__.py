@@ -1,8 +1,8 @@
 """DIMSE messages (PS3.7) on top of the upper layer, without I/O.
 
-What belongs here: command sets as values and bytes (PS3.7 6.3, Annex E), putting fragments together into messages while
-data sets stream through, and cutting messages into PDUs of the size that the peer announced. What does not: sockets, an
-event loop, a clock, and what a service does with a message.
+It has command sets as values and bytes (PS3.7 6.3, Annex E), assembles fragments into messages while data sets stream
+through, and cuts messages into PDUs of the size that the peer announced. It has no sockets, event loop or clock, and
+does not know what a service does with a message.
 """
 
 from gantry.common.dimse.assembler import Assembler, CommandReceived, DataReceived, DimseError

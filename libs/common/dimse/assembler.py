@@ -1,6 +1,6 @@
 """Fragments in, messages out: commands are assembled, data sets stream through.
 
-PS3.7 6.3.1 and PS3.8 Annex E: a command, then, where its Command Data Set Type says so, the data set of the same
+PS3.7 6.3.1 and PS3.8 Annex E: a command, then, if its Command Data Set Type says so, the data set of the same
 presentation context; messages do not interleave.
 """
 
@@ -14,7 +14,7 @@ from gantry.common.ul import Fragment
 
 
 class DimseError(Exception):
-    """A sequence of fragments that is no message; the association cannot go on. `reason` as in PS3.8 table 9-26."""
+    """A sequence of fragments that is not a message; the association must end. `reason` as in PS3.8 table 9-26."""
 
     def __init__(self, message: str, reason: int = 6) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class DimseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CommandReceived:
-    """A whole command set; its data set follows where `command.has_data_set`."""
+    """A whole command set; its data set follows if `command.has_data_set`."""
 
     context_id: int
     command: Command
@@ -31,7 +31,7 @@ class CommandReceived:
 
 @dataclass(slots=True)
 class DataReceived:
-    """Pieces of the data set under way, in order, valid as long as the fragments they came in; `is_end` on the last."""
+    """Pieces of the current data set, in order, valid as long as the fragments they came in; `is_end` on the last."""
 
     views: list[memoryview]
     is_end: bool
@@ -47,15 +47,15 @@ class Assembler:
         self._max_command = max_command
         self._command = bytearray()
         self._data_context = 0
-        """The context whose data set is under way; 0 between messages, and the negated id within a command."""
+        """The context of the current data set; 0 between messages, and the negated id within a command."""
 
     @property
     def between_messages(self) -> bool:
-        """Whether no message is half received."""
+        """Whether no message is partly received."""
         return self._data_context == 0
 
     def feed(self, fragments: Iterable[Fragment]) -> list[CommandReceived | DataReceived]:
-        """What the fragments amount to; raises `DimseError` at the first that fits nothing."""
+        """The commands and data in the fragments. Raises `DimseError` at the first fragment that is out of place."""
         out: list[CommandReceived | DataReceived] = []
         data: DataReceived | None = None
         for context_id, is_command, is_end, view in fragments:

@@ -100,7 +100,7 @@ _UI = frozenset(
 
 class Command:
     """One command set. `elements` maps element numbers to int (US), str (UI, AE, LO; padding stripped) or a tuple of
-    tags (AT). Properties give what nearly every service asks for, with what PS3.7 says where an element is missing."""
+    tags (AT). Properties return what nearly every service needs, with PS3.7's default if an element is missing."""
 
     __slots__ = ("elements",)
 
@@ -116,12 +116,12 @@ class Command:
     __hash__ = None  # type: ignore[assignment]
 
     def number(self, element: Element, default: int = 0) -> int:
-        """An unsigned short."""
+        """An unsigned short; `default` if missing."""
         value = self.elements.get(element, default)
         return value if isinstance(value, int) else default
 
     def text(self, element: Element) -> str:
-        """A UID, AE title or text; "" where missing."""
+        """A UID, AE title or text; "" if missing."""
         value = self.elements.get(element, "")
         return value if isinstance(value, str) else ""
 

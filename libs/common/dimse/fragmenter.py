@@ -1,7 +1,7 @@
 """Messages as P-DATA-TF PDUs (PS3.8 9.3.5, Annex E), never longer than the peer's maximum (PS3.8 D.1).
 
 Small messages are cut from bytes. Objects go through a `PduFrame`: a buffer laid out as PDUs whose headers are written
-once, with holes between them that a store fills in place, so that no byte of an object is copied on its way out.
+once, with holes between them that a store fills in place, so that no byte of an object is copied before it is sent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _COMMAND, _LAST = 1, 2
 def payload_limit(peer_max: int, ceiling: int = 131072) -> int:
     """Bytes of payload in one PDU: the peer's maximum less the PDV header, even (PS3.8 9.3.5.1), at most `ceiling`.
 
-    PS3.8 D.1.1: 0 means that the peer sets no limit. A maximum too small to work with is taken as the smallest that is.
+    PS3.8 D.1.1: 0 means that the peer sets no limit. For an unusably small maximum the smallest usable one is taken.
     """
     usable = ceiling if peer_max == 0 else min(peer_max, ceiling)
     return max(usable - 6, 16) & ~1
@@ -37,7 +37,7 @@ def _cut(context_id: int, control: int, payload: bytes, room: int) -> bytes:
 
 
 def message_pdus(context_id: int, command: bytes, data: bytes | None, peer_max: int) -> bytes:
-    """A whole message that is in memory. Command and data share one PDU where they fit."""
+    """The PDUs of a message in memory. Command and data share one PDU if they fit."""
     room = payload_limit(peer_max)
     if data is None:
         return _cut(context_id, _COMMAND, command, room)
@@ -59,10 +59,10 @@ def message_pdus(context_id: int, command: bytes, data: bytes | None, peer_max: 
 
 
 class PduFrame:
-    """A reusable send buffer for one peer maximum: `holes` are filled with data set bytes, `seal` makes PDUs of them.
+    """A reusable send buffer for one peer maximum: `holes` are filled with data set bytes, `finish` makes PDUs of them.
 
-    Use: write the command in front with `begin`, fill `holes` in order with up to `capacity` bytes, `seal` with how
-    many were filled; send the view; repeat until the data set has ended.
+    Use: write the command in front with `begin`, fill `holes` in order with up to `capacity` bytes, call `finish` with
+    the number of filled bytes; send the view; `reopen` and repeat until the data set has ended.
     """
 
     __slots__ = ("_buffer", "_context", "_lead", "_lead_length", "_payload", "_view", "capacity", "holes")
@@ -83,7 +83,7 @@ class PduFrame:
         ]
 
     def begin(self, context_id: int, command: bytes) -> None:
-        """A new message: its command goes out in front of the first data."""
+        """Begin a new message: its command is sent before the first data."""
         if context_id != self._context:
             self._context = context_id
             for start in range(self.LEAD, len(self._buffer), self._payload + HEADER):
@@ -109,7 +109,7 @@ class PduFrame:
         return self._view[first:stop]
 
     def reopen(self, filled: int) -> None:
-        """Make whole again the header that `seal` cut short."""
+        """Restore the header that `finish` shortened."""
         index = max(0, (filled - 1) // self._payload) if filled else 0
         self._write_header(self.LEAD + index * (self._payload + HEADER), 0, self._payload)
 

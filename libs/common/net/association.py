@@ -354,7 +354,7 @@ class Association:
         return answer
 
     async def cancel(self, context_id: int, message_id: int) -> None:
-        """Send C-CANCEL for a request of ours (PS3.7 9.3.2.3)."""
+        """Send C-CANCEL for one of our requests (PS3.7 9.3.2.3)."""
         command = Command(
             {
                 Element.COMMAND_FIELD: int(CommandField.C_CANCEL_RQ),

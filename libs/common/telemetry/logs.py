@@ -1,10 +1,10 @@
-"""Log lines: lower-case facts with fields, as JSON lines or for a person's console; never patient data.
+"""Log lines: lower-case messages with fields, as JSON lines or for a console; never patient data.
 
     log = get_logger("ingest")
     log.info("object stored", sop_instance_uid=uid, bytes=525_000, trace=trace)
 
-What protects patients is a rule (log identifiers of ours, UIDs and AE titles, never attributes of a data set) and a net
-below it: fields that are named after patients are withheld, and so are bytes, whatever they hold.
+Patients are protected by a rule (log our own identifiers, UIDs and AE titles, never attributes of a data set) and by a
+safety net: fields that are named after patients are withheld, and so are bytes, whatever they hold.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Format = Literal["json", "console"]
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _LONGEST_TEXT = 500
 _WITHHELD = "(withheld)"
-# Attributes of PS3.3 C.7.1 to C.7.3 that say who somebody is or who treated them.
+# Attributes of PS3.3 C.7.1 to C.7.3 that identify a patient or the staff.
 _PERSONAL = ("patient", "person", "physician", "birth", "accession", "other_id", "operators", "study_description")
 
 
 class Lines:
     """Where log lines go: a text stream, or standard error. One that cannot be written (its reader has gone, the disk
-    is full) is dropped and counted: the archive outlives whoever reads its log."""
+    is full) is dropped and counted: the archive outlives the reader of its log."""
 
     dropped = 0
     """Lines of this process that could not be written."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
-        # Whoever has put something else in its place wants to have the lines.
+        # If a program has replaced `sys.stderr`, its stream gets the lines.
         self._stream = stream if stream is not None or sys.stderr is sys.__stderr__ else sys.stderr
 
     def write(self, text: str) -> None:
@@ -43,7 +43,7 @@ class Lines:
             if self._stream is not None:
                 self._stream.write(text)
                 return
-            # Python's own stream would keep what it could not write, and fail with it again and again.
+            # Python's own stream would retain unwritten text, and fail with it again and again.
             left = memoryview(text.encode("utf-8", "backslashreplace"))
             while left:
                 left = left[os.write(2, left) :]
@@ -51,14 +51,14 @@ class Lines:
             Lines.dropped += 1
 
     def flush(self) -> None:
-        """Nothing is held back here."""
+        """Does nothing: lines are not buffered here."""
         with suppress(OSError, ValueError):
             if self._stream is not None:
                 self._stream.flush()
 
 
 def set_up_logs(form: Format, level: str = "info", stream: IO[str] | None = None) -> None:
-    """Configure the process's log lines; once, by whoever starts it. `level` is debug, info, warning or error."""
+    """Configure the process's log lines; called once, at its start. `level` is debug, info, warning or error."""
     render: Any = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
         processors=[
@@ -77,8 +77,8 @@ def set_up_logs(form: Format, level: str = "info", stream: IO[str] | None = None
 
 
 def keep_quiet() -> None:
-    """For who runs an archive inside a process of their own: warnings and errors only, unless they have set up
-    structlog themselves."""
+    """For programs that embed an archive: warnings and errors only, unless they have configured structlog
+    themselves."""
     if not structlog.is_configured():
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
@@ -89,7 +89,7 @@ def get_logger(component: str) -> structlog.typing.FilteringBoundLogger:
 
 
 class _FromLibraries(logging.Handler):
-    """What libraries have to say becomes lines like ours: one each, without a stack trace."""
+    """Log records of libraries become lines like ours: one each, without a stack trace."""
 
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, Any] = {}
@@ -100,7 +100,7 @@ class _FromLibraries(logging.Handler):
 
 
 def _error_as_fact(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """`error=exception` becomes its kind and, for errors of ours, its message; messages of others may quote data."""
+    """`error=exception` becomes its type and, for a `GantryError`, its message; other messages may quote data."""
     error = fields.get("error")
     if isinstance(error, BaseException):
         fields["error"] = type(error).__name__
@@ -119,6 +119,6 @@ def _withhold(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMappi
         if any(word in name for word in _PERSONAL) or isinstance(value, (bytes, bytearray, memoryview)):
             fields[name] = _WITHHELD
         elif isinstance(value, str) and (len(value) > _LONGEST_TEXT or not value.isprintable()):
-            # A name from outside must not begin a line of its own, nor fill the disk.
+            # Text from outside must not begin a line of its own, nor fill the disk.
             fields[name] = ascii(value[:_LONGEST_TEXT])[1:-1]
     return fields

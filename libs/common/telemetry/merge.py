@@ -20,7 +20,7 @@ class _Families(Collector):
 
 
 def merged(registry: CollectorRegistry, others: Iterable[str]) -> bytes:
-    """The text format of a registry with what other processes told added to it, sample by sample."""
+    """The text format of a registry, with the metrics of other processes added, sample by sample."""
     families = {family.name: family for family in registry.collect()}
     for text in others:
         for family in text_string_to_metric_families(text):

@@ -17,14 +17,14 @@ def new_trace() -> str:
 
 
 def child_of(trace: str) -> str:
-    """The next span of `trace`; a fresh trace where that is not a traceparent (from outside, or empty)."""
+    """The next span of `trace`; a new trace if that is not a traceparent (from outside, or empty)."""
     if not is_trace(trace):
         return new_trace()
     return f"{trace[:36]}{secrets.token_hex(8)}{trace[52:]}"
 
 
 def trace_id(trace: str) -> str:
-    """The 32 hexadecimal digits that all spans of a trace share; empty for what is not a traceparent."""
+    """The 32 hexadecimal digits that all spans of a trace share; "" if it is not a traceparent."""
     return trace[3:35] if is_trace(trace) else ""
 
 

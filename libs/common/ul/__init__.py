@@ -1,8 +1,8 @@
 """The DICOM upper layer (PS3.8) without I/O: bytes in, indications out, for both roles.
 
-What belongs here: the state machine as a table (PS3.8 table 9-10), the PDU codecs (PS3.8 9.3, PS3.7 D.3.3), framing
-with limits before allocation, and negotiation as a function. What does not: sockets, an event loop, a clock.
-Nothing that a peer sends raises past `UpperLayer`: it becomes an A-ABORT and an `Aborted` indication.
+It has the state machine as a table (PS3.8 table 9-10), the PDU codecs (PS3.8 9.3, PS3.7 D.3.3), framing with limits
+before allocation, and negotiation as a function. It has no sockets, event loop or clock. No input of a peer makes
+`UpperLayer` raise: invalid input becomes an A-ABORT and an `Aborted` indication.
 """
 
 from gantry.common.ul.indications import (

@@ -1,4 +1,4 @@
-"""What `UpperLayer` tells the layer above (PS3.8 table 9-1 and 9.1): primitives received, and pieces of data."""
+"""Indications of `UpperLayer` to the layer above (PS3.8 table 9-1 and 9.1): primitives received, and pieces of data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRequested:
-    """A-RELEASE indication: finish what is under way, then `answer_release`."""
+    """A-RELEASE indication: finish current operations, then `answer_release`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Aborted:
-    """A-ABORT or A-P-ABORT indication. `by_peer` tells whether an A-ABORT PDU came; `why` is a fact for the log."""
+    """A-ABORT or A-P-ABORT indication. `by_peer`: an A-ABORT PDU was received; `why` is a reason for the log."""
 
     source: int
     reason: int
@@ -61,7 +61,7 @@ class Aborted:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The connection ended where nothing else was expected."""
+    """The connection ended as expected."""
 
 
 Indication = Fragment | Requested | Accepted | Rejected | ReleaseRequested | Released | Aborted | Closed

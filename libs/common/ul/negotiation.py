@@ -1,6 +1,6 @@
-"""Presentation context negotiation (PS3.8 7.1.1.13, PS3.7 D.3.3.4) as a function of what is proposed and what we can.
+"""Presentation context negotiation (PS3.8 7.1.1.13, PS3.7 D.3.3.4) as a function of the proposal and our abilities.
 
-Abilities are made once per process and shared by every association.
+Abilities are created once per process and shared by every association.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from gantry.common.ul.pdu import AcceptedContext, AssociateRequest, ContextResul
 class Ability:
     """What we can do with an abstract syntax.
 
-    `transfer_syntaxes` None takes any that is proposed first. With `preferred`, the first of ours that is proposed is
-    chosen; otherwise the requestor's order decides, so that compressed objects arrive as the sender holds them.
-    `scp` and `scu` are our own roles. `extended` has a byte of 1 for each part of the service class application
-    information (PS3.7 D.3.3.5) that we can do; empty, where we do not answer any.
+    `transfer_syntaxes` None accepts any, and takes the first proposed. With `preferred`, the first of ours that is
+    proposed is chosen; otherwise the requestor's order decides, so that compressed objects arrive as the sender holds
+    them. `scp` and `scu` are our own roles. `extended` has a byte of 1 for each part of the service class application
+    information (PS3.7 D.3.3.5) that we support; empty: we do not answer it.
     """
 
     transfer_syntaxes: frozenset[str] | None = None
@@ -48,8 +48,8 @@ class Ability:
         )
 
     def agree(self, offered: bytes) -> bytes:
-        """What we answer to this application information: 1 where it was offered and we can, 0 elsewhere, no longer
-        than what was offered (PS3.4 C.5.1.1.2)."""
+        """Our answer to this application information: 1 for each part that was offered and that we support, else 0; no
+        longer than the offer (PS3.4 C.5.1.1.2)."""
         return bytes([theirs == 1 == ours for theirs, ours in zip(offered, self.extended, strict=False)])
 
 
@@ -59,11 +59,11 @@ Abilities = Mapping[str, Ability]
 def negotiate(
     request: AssociateRequest, abilities: Abilities
 ) -> tuple[tuple[ContextResult, ...], tuple[RoleSelection, ...], dict[int, AcceptedContext]]:
-    """Results for every proposed context, the roles to answer with, and the accepted contexts by id, with what was
-    agreed on for their abstract syntax beside that.
+    """Results for every proposed context, the roles to answer with, and the accepted contexts by id, with the agreed
+    application information of their abstract syntax.
 
-    PS3.7 D.3.3.4.2: roles are answered only where they were proposed, and never widened. Without role selection the
-    requestor is SCU. A context in which neither side could play its role is refused as "abstract syntax not supported".
+    PS3.7 D.3.3.4.2: roles are answered only if they were proposed, and never widened. Without role selection the
+    requestor is SCU. A context in which neither side has a role is refused as "abstract syntax not supported".
     """
     proposed_roles = {role.sop_class_uid: role for role in request.roles}
     offered = dict(request.extended)

@@ -1,7 +1,7 @@
 """The association PDUs (PS3.8 9.3.2 to 9.3.8) with their user information items (PS3.7 D.3.3), decoded and encoded.
 
-A codec of our own because negotiation is a hot path: a request with 101 presentation contexts decodes in about 0.1 ms.
-pynetdicom's classes are its oracle in the tests. Every defect in what a peer sent is a `PduError`.
+Our own codec, since negotiation is a hot path: a request with 101 presentation contexts decodes in about 0.1 ms.
+pynetdicom's classes are its oracle in the tests. Every defect in a peer's PDU raises `PduError`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ContextResult:
 @dataclass(frozen=True, slots=True)
 class AcceptedContext:
     """A presentation context in use; the roles are those of the association's requestor (PS3.7 D.3.3.4). `extended` is
-    what was agreed on beside that: the service class application information as the acceptor answered it (D.3.3.5)."""
+    the agreed service class application information, as the acceptor answered it (D.3.3.5)."""
 
     id: int
     abstract_syntax: str
@@ -68,7 +68,7 @@ class RoleSelection:
 
 @dataclass(frozen=True, slots=True)
 class UserIdentity:
-    """PS3.7 D.3.3.7: who the user is. Kept out of `repr`: fields may be secrets."""
+    """PS3.7 D.3.3.7: the identity of the user. Left out of `repr`: fields may be secrets."""
 
     type: int
     response_requested: bool
@@ -81,7 +81,7 @@ class UserIdentity:
 
 @dataclass(frozen=True, slots=True)
 class _Associate:
-    """What A-ASSOCIATE-RQ and -AC have in common. AE titles are stripped of padding."""
+    """The common fields of A-ASSOCIATE-RQ and -AC. AE titles are stripped of padding."""
 
     called_ae_title: str
     calling_ae_title: str
@@ -114,7 +114,7 @@ class AssociateAccept(_Associate):
 
 @dataclass(frozen=True, slots=True)
 class AssociateReject:
-    """A-ASSOCIATE-RJ (PS3.8 9.3.4). `why` is for our own log: the peer learns the three numbers and no more."""
+    """A-ASSOCIATE-RJ (PS3.8 9.3.4). `why` is for our own log: the peer gets only the three numbers."""
 
     result: int
     source: int
@@ -123,7 +123,7 @@ class AssociateReject:
 
     @property
     def words(self) -> str:
-        """What the three numbers mean (PS3.8 table 9-21), for a person."""
+        """The meaning of the three numbers (PS3.8 table 9-21), as text."""
         why = _REJECTIONS.get((self.source, self.reason), f"reason {self.reason} of source {self.source}")
         return f"{why} ({'try again later' if self.result == 2 else 'permanent'})"
 
@@ -208,7 +208,7 @@ def _fixed(b: bytes) -> dict[str, object]:
         raise PduError("short A-ASSOCIATE PDU")
     return {
         "protocol_version": b[6] << 8 | b[7],
-        # PS3.8 9.3.2: non-significant spaces; peers pad with NULs too. Not ASCII: no AE title of ours can equal it.
+        # PS3.8 9.3.2: non-significant spaces; peers pad with NULs too. A title that is not ASCII equals none of ours.
         "called_ae_title": b[10:26].decode("latin-1").strip(" \0"),
         "calling_ae_title": b[26:42].decode("latin-1").strip(" \0"),
         "application_context": "",
@@ -219,7 +219,7 @@ def _proposed(b: bytes, pos: int, end: int) -> ProposedContext:
     if end - pos < 4:
         raise PduError("short presentation context")
     syntaxes = b[pos + 4 : end]
-    # A peer proposes the same contexts every time: the short ones, which all honest ones are, are decoded once.
+    # A peer proposes the same contexts every time: short ones, as all ordinary ones are, are decoded once and cached.
     abstract, transfer = _syntaxes_cached(syntaxes) if len(syntaxes) <= 512 else _syntaxes(syntaxes)
     return ProposedContext(b[pos], abstract, transfer)
 
@@ -257,7 +257,7 @@ def _user_information(b: bytes, pos: int, end: int) -> dict[str, object]:
         elif kind == 0x52:
             found["implementation_class_uid"] = _text(b[start:stop])
         elif kind == 0x55:
-            # Not significant to us: never a reason to refuse.
+            # Informative only: never a reason to refuse.
             found["implementation_version_name"] = b[start:stop].decode("ascii", "replace").strip(" \0")
         elif kind == 0x54:
             uid, after = _counted(b, start, stop)

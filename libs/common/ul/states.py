@@ -1,8 +1,8 @@
 """PS3.8 table 9-10, the state machine of the upper layer, as a table.
 
 An event in a state leads to an action; an action has effects and a next state. AE-6 and AR-8 have two next states;
-which one is decided by whoever runs the machine (acceptable request, requestor role). Cells that the standard
-leaves empty cannot happen: the local user or the transport would have broken its own rules.
+the caller of the machine decides which (acceptable request, requestor role). Cells that the standard leaves empty
+cannot occur: the local user or the transport would have broken its own rules.
 """
 
 from __future__ import annotations

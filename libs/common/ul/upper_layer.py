@@ -1,13 +1,13 @@
 """`UpperLayer`: one association as a pure machine. Bytes in, indications out; requests in, bytes out.
 
-The bytes of data sets are never assembled: `received` hands out `Fragment`s whose data are views of the receive buffer,
-as they arrive. The buffer may be shared by all associations of a process, since between two reads an association keeps
-no more than an unfinished header or association PDU of its own.
+The bytes of data sets are never assembled: `received` returns `Fragment`s whose data are views of the receive buffer,
+as they arrive. The buffer may be shared by all associations of a process, since between two reads an association holds
+only its own incomplete header or association PDU.
 
 Errors of the peer never raise: they become an A-ABORT in the output and an `Aborted` indication. Errors of the local
-user (asking for what table 9-10 has no cell for) raise `RuntimeError`, because they are bugs of ours. One segment may
-hold several PDUs, so that an indication can be out of date when the user hears of it: `owes_answer`, `owes_release` and
-`may_release` tell whether its answer still has a cell.
+user (calls for which table 9-10 has no cell) raise `RuntimeError`, since they are bugs in our code. One segment may
+hold several PDUs, so an indication can be out of date when the user gets it: `owes_answer`, `owes_release` and
+`may_release` show whether the answer is still allowed.
 """
 
 from __future__ import annotations
@@ -123,11 +123,11 @@ class UpperLayer:
 
     @property
     def mid_pdu(self) -> bool:
-        """Whether the peer owes the rest of a PDU that it began."""
+        """Whether a PDU is partly received."""
         return bool(self._pdu_left or self._fragment_left or self._control_left or self._skip_left or self._carry)
 
     def take_output(self) -> bytes:
-        """What is to be written now."""
+        """The bytes to write now."""
         if not self._output:
             return b""
         data = b"".join(self._output)
@@ -135,11 +135,11 @@ class UpperLayer:
         return data
 
     def connected(self) -> None:
-        """The transport connection of an acceptor is open (Evt5): ARTIM runs until the A-ASSOCIATE-RQ is here."""
+        """The transport connection of an acceptor is open (Evt5): ARTIM runs until the A-ASSOCIATE-RQ arrives."""
         self._run(Event.EVT5, [])
 
     def get_buffer(self) -> memoryview:
-        """Where the next bytes are to be put."""
+        """The buffer for the next bytes."""
         carry = self._carry
         if carry:
             self._workspace[: len(carry)] = carry
@@ -147,14 +147,14 @@ class UpperLayer:
         return self._workspace
 
     def received(self, count: int) -> list[Indication]:
-        """`count` bytes were put into the buffer; what follows from them."""
+        """`count` bytes were put into the buffer. Returns the resulting indications."""
         end = len(self._carry) + count
         self._carry = b""
         out: list[Indication] = []
         if self._deaf:
             return out
         if self.state is State.STA1 or self.state is State.STA4:
-            # Table 9-10 has no cell: a server that speaks before it is asked is none of DICOM's.
+            # Table 9-10 has no cell: a server that sends first is not a DICOM server.
             self._deaf = self.closing = True
             out.append(Aborted(2, UNEXPECTED_PDU, False, "the peer spoke before it was asked"))
             return out
@@ -165,7 +165,7 @@ class UpperLayer:
         return out
 
     def feed(self, data: bytes) -> list[Indication]:
-        """`received` for bytes that lie elsewhere; the fragments are copies and stay valid."""
+        """`received` for bytes outside the buffer; the fragments are copies and stay valid."""
         out: list[Indication] = []
         view = memoryview(data)
         while view:
@@ -219,7 +219,7 @@ class UpperLayer:
 
     @property
     def may_release(self) -> bool:
-        """Whether `release` may be asked for (Evt11)."""
+        """Whether `release` may be called (Evt11)."""
         return self.state is State.STA6
 
     @property
@@ -236,14 +236,14 @@ class UpperLayer:
         self._run(Event.EVT14, [])
 
     def abort(self) -> None:
-        """A-ABORT request (Evt15); nothing where there is no association to abort."""
+        """A-ABORT request (Evt15); does nothing if there is no association to abort."""
         if (Event.EVT15, self.state) in TABLE:
             self._run(Event.EVT15, [])
         elif self.state is State.STA2:
             self._run(Event.EVT19, [])
 
     def refuse(self, error: PduError) -> list[Indication]:
-        """The layer above found that what the peer sent is invalid (Evt19)."""
+        """The layer above found the peer's data invalid (Evt19)."""
         out: list[Indication] = []
         self._invalid(error, out)
         return out
@@ -255,7 +255,7 @@ class UpperLayer:
         if action is None:
             raise RuntimeError(f"{event.name} cannot happen in {self.state.name}")
         effects, states = ACTIONS[action]
-        # AR-8: the requestor of the association goes on in Sta9, the acceptor in Sta10 and hears of it in Sta12.
+        # AR-8: the requestor of the association goes on in Sta9, the acceptor in Sta10, with its indication in Sta12.
         self.state = states[-1 if action == "AR-8" and not self._requestor else 0]
         for effect in effects:
             self._perform(effect, action, pdu, indication, out)
@@ -284,7 +284,7 @@ class UpperLayer:
             self._output.append(_SENDS.get(effect, pdu))
 
     def _invalid(self, error: PduError, out: list[Indication]) -> None:
-        """Evt19. Where framing is lost nothing that follows can be told apart any more."""
+        """Evt19. Nothing more is parsed: after a framing error the bytes that follow cannot be interpreted."""
         self._deaf = True
         self._forget()
         if (Event.EVT19, self.state) in TABLE:
@@ -317,7 +317,7 @@ class UpperLayer:
                 pos = self._take_control(pos, end, out)
             else:
                 if end - pos < 6:
-                    # Reject what cannot be DICOM at the first byte, not after a deadline.
+                    # Reject bytes that cannot be DICOM at the first one, not after a deadline.
                     self._check_type(workspace[pos])
                     break
                 pdu_type, _, pdu_length = _PDU_HEADER(workspace, pos)
@@ -358,7 +358,7 @@ class UpperLayer:
         self._discard(count)
 
     def _discard(self, count: int) -> None:
-        """Who does not close when the association has ended is not listened to for ever."""
+        """Discard bytes after the end of the association; a peer that does not close in time is cut off."""
         self._discarded += count
         if self._discarded > self._limits.max_discard:
             self.closing, self._deaf = True, True

@@ -1,12 +1,12 @@
-"""Who may ask over HTTP. Closed by default: without tokens only this machine, with them only who has one.
+"""Access over HTTP. Closed by default: without tokens only for this machine, with tokens only for their holders.
 
     no tokens      loopback peers; others 403
-    tokens         who sends `Authorization: Bearer TOKEN`; others 401
-    tokens, --lab  loopback peers besides
+    tokens         requests with `Authorization: Bearer TOKEN`; others 401
+    tokens, --lab  loopback peers as well
 
-A request that came through a proxy is from whom the proxy names, if the proxy is one of `trusted`; if it is not, it is
-from nobody that we know, and never from this machine. One that comes from a trusted proxy and names nobody is nobody's.
-What cannot be known: that a request from this machine came through a proxy that is not named here and says nothing.
+The caller of a request through a proxy is the one that the proxy names, if the proxy is one of `trusted`; otherwise the
+caller is unknown, and never this machine. It is also unknown if a trusted proxy names no caller. One case cannot be
+detected: a request through a proxy on this machine that is not configured here and adds no header.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the address (None where a proxy hides it) and the name of the token, "" for this machine. `here` tells
-    whether it is this machine, with no other between."""
+    """The caller: its address (None if a proxy hides it) and the name of its token, "" for this machine. `here`: it is
+    this machine, connected directly."""
 
     address: Address | None
     name: str = ""
@@ -42,8 +42,8 @@ class Caller:
 
 
 class Tokens:
-    """The tokens in force: `NAME:TOKEN` a line, # begins a comment. Read again when the file changes; one with a
-    mistake is refused, and what was in force stays."""
+    """The tokens in force: `NAME:TOKEN` a line, # begins a comment. Read again when the file changes; a file with a
+    mistake is refused, and the tokens in force stay."""
 
     def __init__(self, file: Path | None) -> None:
         """Raises `ConfigError`."""
@@ -56,7 +56,7 @@ class Tokens:
         return self._file is not None
 
     def name_of(self, token: str) -> str | None:
-        """Whose token it is; None where it is nobody's. Takes as long for any wrong one."""
+        """The name of a token; None if it is unknown. Takes the same time for every wrong token."""
         self._look()
         given, found = token.encode("utf-8", "replace"), None
         for known, name in self._tokens.items():
@@ -100,7 +100,7 @@ def _read(file: Path) -> dict[bytes, str]:
 
 
 class Access:
-    """Asked for every request but those for health and metrics."""
+    """Decides on every request except those for health and metrics."""
 
     def __init__(self, tokens: Tokens, trusted: Sequence[IPv4Network | IPv6Network] = (), *, lab: bool = False) -> None:
         self._tokens = tokens
@@ -108,7 +108,7 @@ class Access:
         self._lab = lab
 
     def admit(self, peer: str, headers: Mapping[str, str]) -> Caller:
-        """Who asks. Raises `HttpProblem` 401 or 403. `peer` is the address at the other end of the connection."""
+        """The caller. Raises `HttpProblem` 401 or 403. `peer` is the address at the other end of the connection."""
         caller = self._caller(peer, headers)
         if self._tokens:
             scheme, _, token = headers.get("Authorization", "").partition(" ")
@@ -122,8 +122,8 @@ class Access:
         return caller
 
     def admit_to_page(self, peer: str, headers: Mapping[str, str]) -> Caller:
-        """The same for pages, which hold nothing of patients: with tokens, anybody gets them, since a browser can send
-        none before it has the page that does."""
+        """The same for pages, which hold no patient data: with tokens, every caller gets them, since a browser cannot
+        send a token before it has the page that asks for it."""
         return self._caller(peer, headers) if self._tokens else self.admit(peer, headers)
 
     def _caller(self, peer: str, headers: Mapping[str, str]) -> Caller:
@@ -132,8 +132,8 @@ class Access:
         if not self._is_trusted(address):
             forwarded = any(name in headers for name in _FORWARDED)
             return Caller(None) if forwarded else Caller(address, here=here)
-        # The rightmost that is no proxy of ours: what stands to the left of it anybody may have written. A proxy on
-        # another machine that names a loopback address means its own.
+        # The rightmost address that is not a trusted proxy: entries to its left may be forged. A proxy on another
+        # machine that names a loopback address means its own.
         hops = items(headers, "X-Forwarded-For")
         if not hops:
             return Caller(None)
@@ -149,14 +149,15 @@ class Access:
 
 
 def _is_local(caller: Caller, headers: Mapping[str, str]) -> bool:
-    """From this machine, and meant for it: a page in a browser here must not reach us under a name of its own."""
+    """Whether a request is from this machine and names it as host: a page in a browser here must not reach us under
+    another host name (DNS rebinding)."""
     host = headers.get("Host", "")
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     return caller.here and name.lower() in _LOCAL_NAMES
 
 
 def address_of(text: str) -> Address | None:
-    """The address in a text; None for what is none. IPv4 callers of a dual-stack socket are IPv4's."""
+    """The address in a text; None if it is not one. IPv4-mapped addresses of a dual-stack socket become IPv4."""
     if len(text) > _LONGEST_ADDRESS:
         return None
     text = text.strip().strip("[]").partition("%")[0]

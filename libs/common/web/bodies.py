@@ -1,4 +1,4 @@
-"""What passes through a connection, with limits and deadlines: a request's body in, parts and bytes out."""
+"""Bodies with limits and deadlines: a request's body in, parts and bytes out."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from gantry.common.web.progress import SLOWEST, Progress
 CORS: web.RequestKey[Mapping[str, str]] = web.RequestKey("cors", Mapping[str, str])
 """Headers that every answer to this request has."""
 BEGUN: web.RequestKey[bool] = web.RequestKey("begun", bool)
-"""The head of the answer has gone out: what goes wrong now can only cut it."""
+"""The head of the answer has been sent: an error from now on can only cut the answer."""
 _WORTH_IT = 1024
 _IN_A_THREAD = 1 << 16
 
 
 async def body_of(request: web.BaseRequest, limit: int, stall: float) -> AsyncIterator[bytes]:
-    """The body in pieces as they come, inflated where it is gzip.
+    """The body in pieces as they arrive, inflated if it is gzip.
 
-    Raises `HttpProblem`: 413 past `limit` bytes, or where it is a bomb; 408 where no bytes came for `stall` seconds, or
-    less than `SLOWEST` in the time that we waited for it; 415 where it is compressed in another way; 400 where it
-    breaks.
+    Raises `HttpProblem`: 413 beyond `limit` bytes, or for a decompression bomb; 408 if no bytes arrived for `stall`
+    seconds, or fewer than `SLOWEST` per second of the time that we waited; 415 for another content coding; 400 if the
+    body breaks off.
     """
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in ("identity", "gzip", "x-gzip"):
@@ -64,7 +64,7 @@ async def _received(request: web.BaseRequest, limit: int, stall: float) -> Async
         if not piece:
             return
         taken += len(piece)
-        # Only the time that we were ready in: a store that is slow is not the client's fault.
+        # Only the time in which we were ready to read: a slow store is not the client's fault.
         waited += clock() - begun
         if waited > stall and taken < SLOWEST * waited:
             raise HttpProblem(408, f"less than {SLOWEST} bytes a second came", {"Connection": "close"})
@@ -74,8 +74,8 @@ async def _received(request: web.BaseRequest, limit: int, stall: float) -> Async
 
 
 class BodyWriter:
-    """A response whose body is written piece by piece. A client that takes nothing for `stall` seconds is given up, and
-    so is one that takes less than `SLOWEST` bytes a second."""
+    """A response whose body is written piece by piece. The connection is ended if the client accepts no bytes for
+    `stall` seconds, or fewer than `SLOWEST` bytes a second."""
 
     def __init__(self, request: web.BaseRequest, stall: float) -> None:
         self._request = request
@@ -83,7 +83,7 @@ class BodyWriter:
         self._response = web.StreamResponse()
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Send the head; whether a body is wanted: for HEAD it is not (RFC 9110 9.3.2)."""
+        """Send the head. Returns whether a body is wanted: not for HEAD (RFC 9110 9.3.2)."""
         self._response.set_status(status)
         self._response.headers.update(headers)
         cors: Mapping[str, str] = self._request.get(CORS, {})
@@ -93,7 +93,7 @@ class BodyWriter:
         return self._request.method != "HEAD"
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """The next bytes; returns when the client has room. They may be reused then."""
+        """Send the next bytes; returns when the client has room. The buffer may then be reused."""
         transport = self._request.transport
         if transport is None:
             raise ConnectionResetError("the client has gone away")
@@ -102,7 +102,7 @@ class BodyWriter:
             await self._response.write(data if isinstance(data, bytes) else bytes(data))
 
     def cut(self) -> None:
-        """End the connection in the middle of the body, so that the client sees that it is not whole."""
+        """Abort the connection, so that the client sees that the body is incomplete."""
         if self._request.transport is not None:
             self._request.transport.abort()
 
@@ -115,7 +115,7 @@ class BodyWriter:
 async def answer(
     request: web.BaseRequest, body: bytes, media_type: str, headers: Mapping[str, str] | None = None, status: int = 200
 ) -> web.Response:
-    """A response that is in memory, compressed where the client takes it and it is worth it."""
+    """A response in memory, compressed if the client accepts that and the body is long enough."""
     sent = {"Content-Type": media_type, **(headers or {})}
     if len(body) >= _WORTH_IT and (coding := coding_of(request.headers)):
         if len(body) >= _IN_A_THREAD:

@@ -1,4 +1,4 @@
-"""What can be asked for, in words for machines (PS3.18 8.9): WADL, and the same in JSON. Made of the routing table."""
+"""Machine-readable capabilities (PS3.18 8.9): WADL, and the same in JSON, made from the routing table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def paths() -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
 
 
 def as_json() -> dict[str, Any]:
-    """For machines of today."""
+    """The capabilities in JSON."""
     resources = [
         {"path": f"{BASE}/{path}".rstrip("/"), "methods": [method for method, _, _ in methods]}
         for path, methods in paths()
@@ -31,7 +31,7 @@ def as_json() -> dict[str, Any]:
 
 
 def as_wadl(base: str) -> bytes:
-    """As the standard has it; `base` is the URL of the service."""
+    """The capabilities in WADL, as the standard defines; `base` is the URL of the service."""
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         '<application xmlns="http://wadl.dev.java.net/2009/02">',

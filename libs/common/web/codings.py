@@ -11,19 +11,19 @@ import brotli
 from gantry.common.web.headers import items, weight
 
 CODINGS = ("br", "gzip")
-"""What we can, the better first."""
+"""The supported codings, the better one first."""
 _BROTLI_QUALITY = 4
 """As fast as gzip at its fastest, and a third smaller."""
 
 
 class Compressor(Protocol):
-    """Takes a body piece by piece."""
+    """Compresses a body piece by piece."""
 
     def compress(self, data: bytes, /) -> bytes:
-        """What there is to send for it, perhaps nothing yet."""
+        """Compressed bytes to send, perhaps none yet."""
 
     def flush(self) -> bytes:
-        """The end."""
+        """The last compressed bytes."""
 
 
 class _Brotli:
@@ -43,13 +43,13 @@ def compressor(coding: str) -> Compressor:
 
 
 def compressed(coding: str, body: bytes) -> bytes:
-    """A whole body."""
+    """A whole body, compressed."""
     one = compressor(coding)
     return one.compress(body) + one.flush()
 
 
 def coding_of(headers: Mapping[str, str]) -> str:
-    """The coding that a client wants most by its Accept-Encoding (RFC 9110 12.5.3), ours where it does not mind; "" for
+    """The coding that a client prefers by its Accept-Encoding (RFC 9110 12.5.3), among equals our first; "" for
     none."""
     weights: dict[str, float] = {}
     for item in items(headers, "Accept-Encoding"):

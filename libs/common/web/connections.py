@@ -1,7 +1,7 @@
-"""HTTP connections: how many there may be, how long each may stand still, and what every answer says.
+"""HTTP connections: their number, their deadlines, and the headers of every answer.
 
-A reserve is kept for probes: where all connections are taken, a few more may ask for health and metrics, if they come
-from an address that holds few. Whoever supervises the process must not take one that is full for one that is dead.
+There is a reserve for probes: if all connections are taken, a few more may ask for health and metrics, if they come
+from an address that holds few. A supervisor must not mistake a full process for a dead one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ logger = get_logger("web")
 PROBE_RESERVE = 32
 """Connections beyond the limit that may ask for health and metrics."""
 _PROBES_OF_ONE = 4
-"""An address that holds as many connections already has no part in the reserve."""
+"""An address that holds this many connections already may not use the reserve."""
 _PROBE_SECONDS = 5.0
 _ALWAYS = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
 _FULL = (
@@ -46,9 +46,9 @@ _silent.disabled = True
 
 @dataclass(frozen=True, slots=True)
 class WebLimits:
-    """Sizes in bytes, times in seconds. `header_deadline` runs from a connection, or the end of the answer before, to a
-    whole request header; `stall` is how long a body may stand still, in either direction. Addresses in `proxies` have
-    no limit of their own: they speak for many."""
+    """Sizes in bytes, times in seconds. `header_deadline` runs from the connection, or the end of the answer before, to
+    a complete request header; `stall` is how long a body may stall, in either direction. Addresses in `proxies` have no
+    limit per address: they act for many clients."""
 
     max_connections: int = 1000
     max_per_address: int = 256
@@ -60,7 +60,7 @@ class WebLimits:
 
 
 class Capacity(Enum):
-    """What there is for a new connection."""
+    """What a new connection may request."""
 
     ANYTHING = auto()
     PROBES = auto()
@@ -68,7 +68,7 @@ class Capacity(Enum):
 
 
 class Connections:
-    """Those that are open."""
+    """The open connections."""
 
     def __init__(self, limits: WebLimits) -> None:
         self._limits = limits
@@ -79,7 +79,7 @@ class Connections:
         return len(self._open)
 
     def enter(self, connection: object, address: str) -> Capacity:
-        """One more has come; it is to `leave` whatever it was told."""
+        """Register a connection. Whatever the result, the caller must call `leave` at its end."""
         others, held = len(self._open), self._per_address[address]
         self._open[connection] = address
         self._per_address[address] += 1
@@ -90,7 +90,7 @@ class Connections:
         return Capacity.NONE
 
     def leave(self, connection: object) -> None:
-        """One is gone."""
+        """A connection has closed."""
         address = self._open.pop(connection, None)
         if address is not None:
             self._per_address[address] -= 1
@@ -103,7 +103,7 @@ class Connections:
 
 
 def as_response(problem: HttpProblem) -> web.Response:
-    """A status and a line; the end of the connection where the problem says so."""
+    """A status and a line; closes the connection if the problem's headers say so."""
     headers = {"Cache-Control": "no-store", **problem.headers}
     response = web.Response(status=problem.status, text=f"{problem.line}\n", headers=headers)
     if headers.get("Connection") == "close":
@@ -112,12 +112,12 @@ def as_response(problem: HttpProblem) -> web.Response:
 
 
 class HttpRequest(web.BaseRequest):
-    """A request whose header fields are read as RFC 9110 has them. `problem` is what is wrong with them."""
+    """A request whose header fields are combined as in RFC 9110. `problem` is what is wrong with them, if anything."""
 
     problem: HttpProblem | None = None
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
-        """Nothing of ours is to be guessed at by a browser, nor shown by the pages of others."""
+        """Set the security headers: browsers must not guess media types, nor other sites' pages show our answers."""
         for name, value in _ALWAYS.items():
             response.headers.setdefault(name, value)
 
@@ -144,7 +144,7 @@ def request_of(
 
 
 class HttpConnection(web.RequestHandler):
-    """A connection that is ended where no whole request header comes in time, or an answer is not taken."""
+    """A connection that is closed if no complete request header arrives in time, or an answer is not accepted."""
 
     def __init__(self, manager: web.Server, connections: Connections, limits: WebLimits, **arguments: Any) -> None:
         super().__init__(manager, loop=asyncio.get_running_loop(), **arguments)
@@ -156,7 +156,7 @@ class HttpConnection(web.RequestHandler):
         self.room = Capacity.ANYTHING
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclass of asyncio.Transport.
+        # uvloop's transports are not a subclass of asyncio.Transport.
         self._socket = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self.room = self._connections.enter(self, str(peer[0]) if peer else "")
@@ -174,7 +174,7 @@ class HttpConnection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """What is no HTTP. Said and logged without what was sent: there may be names in it."""
+        """Answer bytes that are not HTTP. Neither the answer nor the log repeats them: they may contain names."""
         logger.warning("not an HTTP request", status=status, error=type(exc).__name__)
         response = as_response(
             HttpProblem(status, "internal error" if status >= 500 else "this is not an HTTP request")
@@ -185,7 +185,7 @@ class HttpConnection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send what is not sent yet. The time for the next header runs from here."""
+        """Send the rest of the response. The deadline for the next header runs from here."""
         if self._socket is None:
             return await super().finish_response(request, resp, start_time)
         try:
@@ -195,7 +195,7 @@ class HttpConnection(web.RequestHandler):
             self.wait_for_header()
 
     def wait_for_header(self) -> None:
-        """From now on a request is due."""
+        """Start the deadline for a request header."""
         self.stop_waiting()
         if self._socket is not None:
             self._unsent = unsent(self._socket)
@@ -205,7 +205,7 @@ class HttpConnection(web.RequestHandler):
             self._timer = asyncio.get_running_loop().call_later(seconds, self._too_late)
 
     def stop_waiting(self) -> None:
-        """A request has come, or none can."""
+        """Stop the deadline: a request has arrived, or none can."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -216,7 +216,7 @@ class HttpConnection(web.RequestHandler):
             return
         left = unsent(self._socket)
         if left and left <= self._unsent - SLOWEST * self._limits.header_deadline:
-            self.wait_for_header()  # the answer before is still being taken
+            self.wait_for_header()  # the client is still receiving the last answer
         else:
             self._socket.abort()
 

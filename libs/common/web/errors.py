@@ -1,4 +1,4 @@
-"""What goes wrong, as an HTTP answer: a status and one line of text, never a trace, never what a request said."""
+"""Errors as HTTP answers: a status and one line of text, never a stack trace, never content of the request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RETRY_AFTER_SECONDS = 5
 
 
 class HttpProblem(GantryError):
-    """A request that is answered with `status` (PS3.18 8.5) and a line for a person."""
+    """A request that is answered with `status` (PS3.18 8.5) and a line of text."""
 
     def __init__(self, status: int, line: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(line)
@@ -29,7 +29,7 @@ class HttpProblem(GantryError):
 
 
 def problem_of(error: GantryError) -> HttpProblem:
-    """The answer that an error of ours becomes."""
+    """The HTTP answer to an error."""
     if isinstance(error, HttpProblem):
         return error
     if isinstance(error, DependencyUnavailable):

@@ -1,6 +1,6 @@
-"""Header fields as RFC 9110 has them: lists in one line or several, quoted strings, weights. Pure.
+"""Header fields by RFC 9110: lists in one line or several, quoted strings, weights. Pure.
 
-Every scan here is linear in what was sent, and looks at no more than `LONGEST` characters.
+Every scan here is linear in its input, and reads at most `LONGEST` characters.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LONGEST = 16384
 LONGEST_ITEM = 1024
 """Characters of one media type with its parameters: the longest that clients send have some 200."""
 
-# RFC 9110 5.3: these have one value. A second line would leave it to chance which of the two counts.
+# RFC 9110 5.3: these have one value. With a second line it would be left to chance which one counts.
 _SINGLE = frozenset(
     (
         *("authorization", "content-encoding", "content-length", "content-location", "content-type", "host"),
@@ -28,8 +28,8 @@ _WEIGHT = re.compile(r"(\d{0,3})(?:\.(\d{0,9}))?", re.ASCII)
 
 
 def combined(headers: CIMultiDictProxy[str]) -> CIMultiDictProxy[str]:
-    """RFC 9110 5.3: several lines of one field are one list, in their order. Raises `ValueError` with what is wrong: a
-    field of one value that is there twice, or one that is too long."""
+    """RFC 9110 5.3: several lines of one field are one list, in their order. Raises `ValueError` with a reason: a
+    single-valued field that occurs twice, or a field that is too long."""
     names = list(headers)  # each once, though the length counts lines
     if len(names) == len(headers):
         return headers
@@ -68,7 +68,7 @@ def split(text: str, separator: str) -> list[str]:
 
 
 def weight(text: str) -> float:
-    """A `q` (RFC 9110 12.4.2), from 0 to 1; 0 for what is none."""
+    """A `q` (RFC 9110 12.4.2), from 0 to 1; 0 if it is not valid."""
     text = text.strip()
     if not text.strip(".") or _WEIGHT.fullmatch(text) is None:
         return 0.0
@@ -77,5 +77,5 @@ def weight(text: str) -> float:
 
 def items(headers: Mapping[str, str], name: str) -> list[str]:
     """A list field whose items hold no quoted strings (Accept-Encoding, X-Forwarded-For): stripped, empty ones left
-    out. Only the last `LONGEST` characters count: what comes later was added nearer to us."""
+    out. Only the last `LONGEST` characters count: later entries were added nearer to us."""
     return [item.strip() for item in headers.get(name, "")[-LONGEST:].split(",") if item.strip()]

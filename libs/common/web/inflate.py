@@ -10,18 +10,19 @@ from gantry.common.web.errors import HttpProblem
 _PIECE = 256 * 1024
 _FREE = 64 << 20
 _RATIO = 100
-"""How many bytes may come out of one, once `_FREE` bytes are out: images give 2 to 10, a bomb 1000."""
+"""Largest inflated size per compressed byte, beyond `_FREE` bytes: images have 2 to 10, a bomb 1000."""
 
 
 class Gunzip:
-    """Never holds more than one piece. Raises `HttpProblem`: 400 where it is no gzip, 413 where too much comes out."""
+    """Never holds more than one piece. Raises `HttpProblem`: 400 if the body is not gzip, 413 if it inflates to too
+    much."""
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(zlib.MAX_WBITS | 16)
         self._taken = self._made = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What the next bytes give."""
+        """The inflated pieces of the next bytes."""
         self._taken += len(data)
         while data:
             if self._zlib.eof:  # RFC 1952 2.2: members may follow each other
@@ -38,6 +39,6 @@ class Gunzip:
                 yield piece
 
     def finish(self) -> None:
-        """The body ends here."""
+        """The body ends here. Raises `HttpProblem` 400 if it is cut off."""
         if self._taken and not self._zlib.eof:
             raise HttpProblem(400, "the gzip body is cut off")

@@ -1,6 +1,6 @@
 """multipart/related (RFC 2046 5.1, RFC 2387) as a stream: a writer, and a parser that is fed. Pure.
 
-The parser holds one header or the beginning of a boundary, never a part: what comes is passed on as it comes.
+The parser holds one header or the beginning of a boundary, never a part: content is passed on as it arrives.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def new_boundary() -> str:
-    """One that no part contains, as far as chance goes (128 bits)."""
+    """A random boundary (128 bits), so that practically no part contains it."""
     return f"gantry-{secrets.token_hex(16)}"
 
 
@@ -29,14 +29,14 @@ def content_type(boundary: str, inner: str) -> str:
 
 
 def part_head(boundary: str, headers: Mapping[str, str], *, first: bool) -> bytes:
-    """What stands before a part's content."""
+    """The bytes before a part's content."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     begin = "" if first else "\r\n"
     return f"{begin}--{boundary}\r\n{lines}\r\n".encode("latin-1")
 
 
 def closing(boundary: str, *, empty: bool = False) -> bytes:
-    """What stands after the last part."""
+    """The bytes after the last part."""
     begin = "" if empty else "\r\n"
     return f"{begin}--{boundary}--\r\n".encode("ascii")
 
@@ -58,21 +58,21 @@ PartEvent = PartBegan | PartEnded | bytes
 
 
 class MultipartParser:
-    """Feed it a body, cut anywhere. Raises `HttpProblem`: 400 where it is no multipart body, 413 past a limit.
+    """Feed it a body, cut anywhere. Raises `HttpProblem`: 400 if it is not a multipart body, 413 beyond a limit.
 
-    Work is linear in what is fed, however small the parts and the pieces are: a place moves through the buffer, and
-    what is behind it is dropped once per piece.
+    Work is linear in the input, however small the parts and the pieces are: a position moves through the buffer, and
+    the bytes before it are dropped once per piece.
     """
 
     def __init__(self, boundary: str, *, max_parts: int = 10_000, max_header: int = 16_384) -> None:
         if _BOUNDARY.fullmatch(boundary) is None:
             raise HttpProblem(400, "the boundary is missing or not valid")
         self._delimiter = b"\r\n--" + boundary.encode("ascii")
-        # The first delimiter may stand at the very beginning.
+        # The first delimiter may be at the very beginning.
         self._buffer = b"\r\n"
         self._at = 0
         self._searched = 0
-        """How far, from `_at`, the end of a header was looked for in vain."""
+        """How far, from `_at`, the end of a header was searched for without success."""
         self._step: Callable[[], PartEvent | None] = self._preamble
         self._at_start = False
         self._max_parts = max_parts
@@ -81,7 +81,7 @@ class MultipartParser:
         self.is_closed = False
 
     def feed(self, data: bytes) -> Iterator[PartEvent]:
-        """What the next bytes complete. To be iterated to its end before more are fed."""
+        """The events that the next bytes complete. Iterate to the end before feeding more."""
         self._buffer += data
         while not self.is_closed:
             event = self._step()
@@ -93,7 +93,7 @@ class MultipartParser:
         self._buffer, self._at = b"", 0
 
     def finish(self) -> None:
-        """The body ends here."""
+        """The body ends here. Raises `HttpProblem` 400 if its closing boundary is missing."""
         if not self.is_closed:
             raise HttpProblem(400, "the multipart body ends without its closing boundary")
 

@@ -1,4 +1,4 @@
-"""Which representation a client wants: Accept as PS3.18 8.7.5 and RFC 9110 12.5.1 have it. Pure."""
+"""Which representation a client wants: Accept by PS3.18 8.7.5 and RFC 9110 12.5.1. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class MediaRange:
-    """One of the types that a client takes. `inner` is the type of the parts where it is multipart/related;
+    """A media type that a client accepts. `inner` is the type of the parts if it is multipart/related;
     `transfer_syntax` is "" (the default of the media type), "*" (as it is stored) or a UID (PS3.18 8.7.3.5.2)."""
 
     type: str
@@ -33,16 +33,16 @@ class MediaRange:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One representation that we have: of this type, and in parts or not."""
+    """A representation that we offer: of this type, and in parts or not."""
 
     type: str
     multipart: bool = False
 
 
 def parse_accept(header: str) -> list[MediaRange]:
-    """What is accepted, the best first; `*/*` where nothing is said. Values of parameters may be quoted or not.
+    """The accepted types, the best first; `*/*` if the header is empty. Values of parameters may be quoted or not.
 
-    What cannot be read is left out. Raises `HttpProblem` 400 where it is too much.
+    Invalid types are left out. Raises `HttpProblem` 400 if the header is too long or has too many types.
     """
     if len(header) > LONGEST:
         raise HttpProblem(400, "accept is too long")
@@ -55,7 +55,7 @@ def parse_accept(header: str) -> list[MediaRange]:
 
 
 def choose(accept: Sequence[MediaRange], offers: Sequence[Offer]) -> tuple[Offer, MediaRange]:
-    """The offer that a client likes best, of equals the first; and the range that it fits. Raises `HttpProblem` 406."""
+    """The offer that a client prefers, among equals the first, and the range that it fits. Raises `HttpProblem` 406."""
     for wanted in accept:
         if wanted.q > 0:
             for offer in offers:
@@ -82,7 +82,7 @@ def _said(offer: Offer) -> str:
 
 
 def parse_content_type(header: str) -> MediaRange | None:
-    """A Content-Type; None where it is none."""
+    """A Content-Type; None if it is not valid."""
     return _range(header)
 
 
@@ -118,8 +118,8 @@ def etag_matches(header: str, etag: str) -> bool:
 
 
 def byte_range(header: str, size: int) -> tuple[int, int] | None:
-    """The first byte and the end of a Range with one interval (RFC 9110 14.1.2); None where there is none, or one that
-    we do not understand, which is to be ignored. Raises `HttpProblem` 416 where it is outside."""
+    """The first byte and the end of a Range with one interval (RFC 9110 14.1.2); None if there is none, or one that we
+    do not understand, which must be ignored. Raises `HttpProblem` 416 if it is outside the content."""
     found = _RANGE.fullmatch(header.strip())
     if found is None or found[0] == "bytes=-":
         return None

@@ -1,4 +1,4 @@
-"""Whether a client takes what it is sent: what counts is what it has acknowledged, not what the kernel has room for."""
+"""Whether a client accepts the bytes sent to it: acknowledged bytes count, not those in the kernel's buffer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import termios
 from contextlib import suppress
 
 SLOWEST = 1024
-"""Bytes a second, on average: whoever takes or sends one now and then does not keep a connection for ever."""
+"""Bytes a second, on average: a client that accepts or sends a byte now and then cannot hold a connection for ever."""
 
 
 class Progress:
-    """While it is entered, ends the connection of a client that takes nothing for `stall` seconds, or less than
-    `SLOWEST` bytes a second. What is written meanwhile only makes the client look slower: enter it for one write."""
+    """While entered, ends the connection of a client that accepts no bytes for `stall` seconds, or fewer than `SLOWEST`
+    bytes a second. Further writes meanwhile only make the client look slower: enter it for one write."""
 
     def __init__(self, transport: asyncio.Transport, stall: float) -> None:
         self._transport = transport
@@ -34,7 +34,7 @@ class Progress:
 
     def _look(self) -> None:
         left = unsent(self._transport)
-        # Nothing was left at the look before: whoever makes the answer is slow, not who takes it.
+        # If nothing was left at the last check, the writer of the answer is slow, not the client.
         if self._left and self._left - left < min(self._left, SLOWEST * self._stall):
             self._transport.abort()
             return
@@ -43,7 +43,7 @@ class Progress:
 
 
 def unsent(transport: asyncio.Transport) -> int:
-    """Bytes that the client has not acknowledged; 0 where the connection has ended."""
+    """Bytes that the client has not acknowledged; 0 if the connection has ended."""
     if transport.is_closing():
         return 0
     left = transport.get_write_buffer_size()

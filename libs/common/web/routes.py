@@ -1,7 +1,7 @@
 """One base URL for three roles: method and shape of a path to the resource, and the role that answers for it. Pure.
 
-PS3.18 10.1: the paths of Studies Service and Search. The front door forwards by this table, and a process that plays
-the roles serves by it.
+PS3.18 10.1: the paths of Studies Service and Search. The front door forwards by this table, and a process with the
+roles serves by it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WADO_URI = "/wado"
 
 
 class WebRole(Enum):
-    """Who answers; the values are the names of roles."""
+    """The role that answers; the values are the names of roles."""
 
     INGEST = "ingest"
     QUERY = "query"
@@ -27,7 +27,7 @@ class WebRole(Enum):
 
 
 class Resource(Enum):
-    """What can be asked for, with the role that answers and the methods it takes (HEAD goes with GET)."""
+    """The resources, with the role that answers and the method it accepts (HEAD goes with GET)."""
 
     STORE = (WebRole.INGEST, "POST")
     """PS3.18 10.5; with a study in the path or without."""
@@ -36,7 +36,7 @@ class Resource(Enum):
     SEARCH_INSTANCES = (WebRole.QUERY, "GET", "instances")
     """PS3.18 10.6; `count` is a parameter."""
     CHANGES = (WebRole.QUERY, "GET", "changes")
-    """What happens to studies, as it happens (text/event-stream). An extension of ours."""
+    """Changes of studies, as they happen (text/event-stream). An extension to DICOMweb."""
     CAPABILITIES = (WebRole.QUERY, "GET", "capabilities")
     OBJECTS = (WebRole.RETRIEVE, "GET", "objects")
     """PS3.18 10.4: the instances of a study or series, or one."""
@@ -49,7 +49,7 @@ class Resource(Enum):
     SEND = (WebRole.RETRIEVE, "POST", "send")
     TRANSFER = (WebRole.RETRIEVE, "GET", "transfer")
     CANCEL_TRANSFER = (WebRole.RETRIEVE, "DELETE", "transfer")
-    """Studies are sent to C-MOVE destinations. Extensions of ours; `rest` is the id of a transfer."""
+    """Studies are sent to C-MOVE destinations. Extensions to DICOMweb; `rest` is the id of a transfer."""
     WADO_URI = (WebRole.RETRIEVE, "GET", "wado")
     """PS3.18 9."""
     PAGE = (WebRole.QUERY, "GET", "page")
@@ -57,21 +57,21 @@ class Resource(Enum):
 
     @property
     def service(self) -> WebRole:
-        """Who answers."""
+        """The role that answers."""
         service: WebRole = self.value[0]
         return service
 
     @property
     def method(self) -> str:
-        """The method it takes."""
+        """The method that the resource accepts."""
         method: str = self.value[1]
         return method
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A resource, and what the path names. UIDs are checked; `rest` is what comes after `bulkdata`, or
-    `transfers`, and `frames` the list as it was written."""
+    """A resource, and the UIDs of its path. UIDs are checked; `rest` is the path after `bulkdata` or `transfers`, and
+    `frames` the list as it was written."""
 
     resource: Resource
     study: str = ""
@@ -112,12 +112,12 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     f"{_LEVELS[2]}/frames/{{frames}}/thumbnail": (Resource.THUMBNAIL,),
     f"{_LEVELS[2]}/bulkdata/{{*}}": (Resource.BULK_DATA,),
 }
-"""Below the base URL, the more special before the more general."""
+"""Below the base URL, the more specific before the more general."""
 _PATTERNS = [(tuple(shape.split("/")) if shape else (), resources) for shape, resources in SHAPES.items()]
 
 
 def is_ours(raw_path: str) -> bool:
-    """Whether a path is one of this table's, right or wrong."""
+    """Whether a path belongs to this table, valid or not."""
     return raw_path in (BASE, WADO_URI) or raw_path.startswith(f"{BASE}/") or is_page(raw_path)
 
 
@@ -127,10 +127,10 @@ def is_page(raw_path: str) -> bool:
 
 
 def find(method: str, raw_path: str) -> Match:
-    """What a request asks for. `raw_path` is as it was sent, without the query.
+    """The resource of a request. `raw_path` is as it was sent, without the query.
 
-    Raises `HttpProblem`: 404 for a path of no resource, 400 for what is no UID in the place of one, 405 for a method
-    that the resource has not.
+    Raises `HttpProblem`: 404 for a path without a resource, 400 for an invalid UID, 405 for a method that the resource
+    does not accept.
     """
     if raw_path == WADO_URI:
         return _with_method(method, [Match(Resource.WADO_URI)], raw_path)
@@ -138,7 +138,7 @@ def find(method: str, raw_path: str) -> Match:
         rest = tuple(unquote(part) for part in raw_path.strip("/").split("/"))
         return _with_method(method, [Match(Resource.PAGE, rest=rest)], raw_path)
     below = raw_path[len(BASE) :].strip("/")
-    # Each part by itself: an encoded slash does not make two of one.
+    # Each part is decoded separately: an encoded slash does not split a part.
     parts = tuple(unquote(part) for part in below.split("/")) if below else ()
     for shape, resources in _PATTERNS:
         found = _fit(shape, parts)

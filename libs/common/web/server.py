@@ -1,8 +1,8 @@
-"""One HTTP server for a process: what is open to all, and DICOMweb for those who may.
+"""One HTTP server for a process: paths that are open to all, and DICOMweb for authorised callers.
 
 A request passes, in this order: the limits of its connection, CORS preflight, access, the routing table, the handler of
-the role. What a handler raises becomes a status and a line (`errors`); what it should not have raised is logged here,
-with its trace, and is a 500 without one. A client that goes away cancels the handler.
+the role. An error of a handler becomes a status and a line (`errors`); an unexpected exception is logged here, with its
+stack trace, and answered 500 without it. A client that disconnects cancels the handler.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ logger = get_logger("web")
 Handler = Callable[[web.BaseRequest, Match], Awaitable[web.StreamResponse]]
 OpenHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Observer = Callable[[str, int, float], None]
-"""Hears of each DICOMweb request: resource, status and seconds."""
+"""Called for each DICOMweb request with resource, status and seconds."""
 
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
-"""Who asks, of a request that was admitted."""
+"""The caller of an admitted request."""
 ENDING: web.RequestKey[asyncio.Event] = web.RequestKey("ending", asyncio.Event)
-"""Set when this process drains: an answer that would never end by itself ends then."""
+"""Set when this process drains: endless answers end then."""
 _FULL = HttpProblem(503, "all connections are in use", {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"})
 _EXPOSED = "ETag, Location, Content-Location, Warning, Link, Content-Range, Accept-Ranges, Retry-After"
 
@@ -50,12 +50,12 @@ __all__ = ["CALLER", "ENDING", "Handler", "OpenHandler", "WebLimits", "WebServer
 
 
 def in_words(error: OSError) -> str:
-    """The system's reason; asyncio puts a sentence of its own around it."""
+    """The system's reason, without asyncio's sentence around it."""
     return os.strerror(error.errno).lower() if error.errno else str(error)
 
 
 class WebServer:
-    """A component of the lifecycle. Handlers of resources may be added until requests for them come."""
+    """A component of the lifecycle. Handlers may be added at any time before requests for them arrive."""
 
     name = "http"
 
@@ -68,7 +68,7 @@ class WebServer:
         limits: WebLimits | None = None,
         observe: Observer = lambda *_: None,
     ) -> None:
-        """`open_paths` are answered to anybody: health and metrics."""
+        """`open_paths` are answered without access control: health and metrics."""
         self.port = port
         self.limits = limits or WebLimits()
         self._host = host
@@ -90,14 +90,14 @@ class WebServer:
         self._handlers.update(handlers)
 
     def expect(self, service: WebRole, why: Callable[[], str]) -> None:
-        """This process is to play a role. Until `serve` brings its handlers, its resources are not missing: who asks is
-        told to come back, and `why`."""
+        """This process will serve a role. Until `serve` adds its handlers, requests for its resources are answered with
+        `why` and asked to come back, not as missing."""
         self._expected[service] = why
 
     # ---- the lifecycle's side
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
-        """Listen; on sockets that are open already where they are given. Raises `ConfigError`."""
+        """Listen, on `sockets` if they are given. Raises `ConfigError`."""
         self._protocols = HttpConnectionFactory(self.handle, self.connections, self.limits)
         loop = asyncio.get_running_loop()
         try:
@@ -110,7 +110,7 @@ class WebServer:
         self.port = self._listening[0].sockets[0].getsockname()[1]
 
     async def drain(self) -> None:
-        """What is under way goes on; new DICOMweb requests are sent elsewhere. Probes are answered until the end."""
+        """Wait for current requests; new DICOMweb requests are refused. Probes are answered until the end."""
         self._ending.set()
         await self._idle.wait()
 
@@ -124,7 +124,7 @@ class WebServer:
     # ---- requests
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Any request."""
+        """Answer any request."""
         connection = request.protocol
         assert isinstance(connection, HttpConnection)
         assert isinstance(request, HttpRequest)
@@ -139,7 +139,7 @@ class WebServer:
         else:
             return await self._dicomweb(request, path)
         if connection.room is not Capacity.ANYTHING:
-            response.force_close()  # somebody else's probe may come
+            response.force_close()  # frees the reserve for another probe
         return response
 
     async def _open_path(self, request: web.BaseRequest, handler: OpenHandler) -> web.StreamResponse:
@@ -156,7 +156,7 @@ class WebServer:
         cors = self._cors(request)
         try:
             try:
-                # OPTIONS of the base asks what there is (PS3.18 8.9); with the header, a browser whether it may ask.
+                # OPTIONS of the base asks for the capabilities (PS3.18 8.9); with the header, it is a preflight.
                 if request.method == "OPTIONS" and (path != BASE or "Access-Control-Request-Method" in request.headers):
                     response: web.StreamResponse = _options(request, path, cors)
                 else:
@@ -209,7 +209,7 @@ class WebServer:
         raise HttpProblem(404, f"not served by this process: it is of the role {service.value}")
 
     def _cors(self, request: web.BaseRequest) -> dict[str, str]:
-        """The Fetch standard's CORS protocol; nothing where the origin is not one of ours."""
+        """The headers of the Fetch standard's CORS protocol; none if the origin is not configured."""
         origin = request.headers.get("Origin", "")
         if not origin or not ({origin, "*"} & set(self.limits.cors_origins)):
             return {}
@@ -217,7 +217,7 @@ class WebServer:
 
 
 def add_cors(response: web.StreamResponse, cors: Mapping[str, str]) -> None:
-    """Put them into a response that is not sent yet."""
+    """Add CORS headers to a response that is not sent yet."""
     vary = response.headers.get("Vary")
     response.headers.update(cors)
     if vary and cors:
@@ -225,8 +225,9 @@ def add_cors(response: web.StreamResponse, cors: Mapping[str, str]) -> None:
 
 
 def _refuse_foreign_pages(request: web.BaseRequest, path: str) -> None:
-    """A page of another site may show no picture of ours and cause no work, unless its origin may ask (CORS). Following
-    a link to the study list is allowed (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/)."""
+    """A page of another site may neither show our pictures nor cause work, unless its origin is allowed (CORS). A link
+    to the study list may be followed (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/). Raises `HttpProblem`
+    403."""
     if request.headers.get("Sec-Fetch-Site", "").lower() != "cross-site" or request.get(CORS):
         return
     if is_page(path) and request.headers.get("Sec-Fetch-Mode", "") == "navigate":
@@ -235,7 +236,7 @@ def _refuse_foreign_pages(request: web.BaseRequest, path: str) -> None:
 
 
 def _options(request: web.BaseRequest, path: str, cors: Mapping[str, str]) -> web.Response:
-    """Which methods a path has: to anybody, since a preflight carries no token (Fetch 3.2.2)."""
+    """The methods of a path, without access control, since a preflight carries no token (Fetch 3.2.2)."""
     if not is_ours(path):
         raise HttpProblem(404, "no such resource")
     methods = allowed(path)
@@ -251,7 +252,7 @@ def _options(request: web.BaseRequest, path: str, cors: Mapping[str, str]) -> we
 
 
 def _cut(request: web.BaseRequest) -> NoReturn:
-    """The client must see that what it has is not the whole."""
+    """Abort the connection, so that the client sees that the answer is incomplete."""
     if request.transport is not None:
         request.transport.abort()
     raise ConnectionResetError("the answer broke off")

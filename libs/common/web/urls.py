@@ -1,4 +1,4 @@
-"""How clients call us, and what they take."""
+"""The URL by which clients reach this server, and the types that they accept."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d
 
 
 def base_url(request: web.BaseRequest, public_url: str | None) -> str:
-    """What stands before the path of our URLs: as configured, else the host that the client named; a path alone where
-    that is none."""
+    """The prefix of our URLs: as configured, else the host that the client named; "" if that is not a valid host."""
     if public_url:
         return public_url.rstrip("/")
     host = request.headers.get("Host", "")
@@ -19,9 +18,9 @@ def base_url(request: web.BaseRequest, public_url: str | None) -> str:
 
 
 def accept_of(request: web.BaseRequest) -> str:
-    """PS3.18 8.3.3.1: the query parameter goes before the header."""
+    """PS3.18 8.3.3.1: the accept query parameter takes precedence over the header."""
     given = request.query.getall("accept", [])
-    # A plus sign in a query is a space to whoever decodes it; media types have none.
+    # A plus sign in a query decodes to a space; media types have none.
     return (
         ",".join(given).replace(" json", "+json").replace(" xml", "+xml")
         if given

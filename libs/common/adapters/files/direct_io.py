@@ -1,11 +1,11 @@
 """Writing past the page cache.
 
-What ingest writes is not read again soon, and filling the page cache costs more than the disk does: measured here with
+Objects are not read again soon after ingest, and filling the page cache costs more than the disk: measured here with
 four writers, a durable 525 KB file takes 1.2 ms of processor time through the page cache and 0.1 ms with O_DIRECT, and
-four times as many are written per second. O_DIRECT wants memory, offsets and lengths in whole blocks, so bytes are
+four times as many are written per second. O_DIRECT requires memory, offsets and lengths in whole blocks, so bytes are
 copied into an aligned buffer per thread, the last block is padded with zeros and the file cut to its length.
 
-A file system that does not take O_DIRECT (tmpfs, some network file systems) is written through the page cache.
+A file system without O_DIRECT (tmpfs, some network file systems) is written through the page cache.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class DirectWriter:
     """How files of one folder are written. Safe to use from any thread."""
 
     def __init__(self, folder: str) -> None:
-        """Finds out what the folder's file system takes."""
+        """Checks whether the folder's file system supports O_DIRECT."""
         self._local = threading.local()
         self.flags = getattr(os, "O_DIRECT", 0)
         if self.flags and not self._works(f"{folder}/direct"):
             self.flags = 0
 
     def append(self, fd: int, parts: Sequence[Buffer], *, last: bool, start: int = 0) -> None:
-        """Write parts at the end of a file that was opened with `flags` and holds `start` bytes. All but the last call
-        bring whole blocks."""
+        """Write parts at the end of a file that was opened with `flags` and holds `start` bytes. All calls except the
+        last write whole blocks."""
         if not self.flags:
             _write_all(fd, parts)
             return
@@ -85,7 +85,7 @@ class DirectWriter:
 
 
 def _write_all(fd: int, parts: Sequence[Buffer]) -> None:
-    """Write parts in order, however the kernel cuts them."""
+    """Write parts in order and completely, even if the kernel writes them in pieces."""
     views = [memoryview(part).cast("B") for part in parts]
     while views:
         written = os.writev(fd, views[:_PARTS_PER_CALL])

@@ -1,4 +1,4 @@
-"""What an `OSError` means to a caller of the object store: one place decides."""
+"""What an `OSError` means to a caller of the object store: decided in this one place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEPENDENCY = "object store"
 
 
 def translated(error: OSError) -> GantryError:
-    """`error` as an error of ours. It carries no path: the message may travel to a peer."""
+    """`error` as a `GantryError`. It contains no path: the message may be sent to a peer."""
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
         return NotFound("no such object")
     number = error.errno or 0
@@ -21,7 +21,8 @@ def translated(error: OSError) -> GantryError:
 
 
 def refused(error: Exception) -> Exception:
-    """`error`, met while storing, as an error of ours. What is missing here is a folder of ours, not an object."""
+    """`error`, raised while storing, as a `GantryError`. If something is missing, it is a folder of the store and not
+    an object."""
     if not isinstance(error, OSError):
         return error
     if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY):
@@ -33,7 +34,7 @@ def refused(error: Exception) -> Exception:
 
 @contextmanager
 def translating() -> Iterator[None]:
-    """Everything that the file system says inside becomes `NotFound` or `DependencyUnavailable`."""
+    """Every `OSError` inside becomes `NotFound` or `DependencyUnavailable`."""
     try:
         yield
     except OSError as error:

@@ -27,13 +27,13 @@ _SCRIPT = Path(__file__).with_name("fsync_worker.py")
 
 
 class _FsyncWorker:
-    """One process and what it has in hand."""
+    """One process and its requests in progress."""
 
     def __init__(self, memory: int, root: str, direct: bool) -> None:
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sock.setblocking(False)
         arguments = [str(theirs.fileno()), str(memory), str(SLOT), root, "1" if direct else "0"]
-        # A session of its own: Ctrl-C at a terminal must not end it before what is under way is durable.
+        # A session of its own: Ctrl-C at a terminal must not end it before its current objects are durable.
         self.process = subprocess.Popen(  # noqa: S603 - a script and numbers of ours
             [sys.executable, "-I", "-S", str(_SCRIPT), *arguments],
             pass_fds=(theirs.fileno(), memory),
@@ -45,7 +45,7 @@ class _FsyncWorker:
 
 
 class FsyncPool:
-    """A few such processes. Belongs to the event loop it was made in; one that dies is started again."""
+    """A few worker processes. Belongs to the event loop in which it was created; a worker that dies is restarted."""
 
     def __init__(self, root: str, direct: bool, processes: int) -> None:
         self._root = root
@@ -71,12 +71,11 @@ class FsyncPool:
         except BaseException:
             self._release(slot)
             raise
-        # The slot is given back by the answer, not by the caller, who may be cancelled.
+        # The answer releases the slot, not the caller, which may be cancelled.
         await future
 
     def _send(self, slot: int, request: bytes) -> asyncio.Future[None]:
-        """Hand a request to the process that has the least to do. One whose end we have not heard of takes none, and
-        another does."""
+        """Send a request to the least busy process. If a process has died unnoticed, another one takes it."""
         for _ in range(len(self._fsync_pool) + 1):
             worker = min(self._fsync_pool, key=lambda s: len(s.waiting))
             future: asyncio.Future[None] = self._loop.create_future()
@@ -93,7 +92,7 @@ class FsyncPool:
         raise OSError(errno.EIO, "fsync workers are away")
 
     def close(self) -> None:
-        """End the processes; what is under way has been awaited by its callers."""
+        """End the processes; their callers have awaited all requests."""
         for worker in self._fsync_pool:
             self._loop.remove_reader(worker.sock.fileno())
             worker.sock.close()
@@ -114,7 +113,7 @@ class FsyncPool:
             return await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled():
-                self._release(future.result())  # given, and the caller was cancelled before it could take it
+                self._release(future.result())  # assigned to a caller that was cancelled before it took the slot
             raise
 
     def _release(self, slot: int) -> None:
@@ -133,7 +132,7 @@ class FsyncPool:
             view[pos : pos + len(data)] = data
             pos += len(data)
         length = pos - start
-        # The last block is written whole; nothing of another patient's object may be in it.
+        # The last block is written whole; it must not contain bytes of another patient's object.
         view[pos : start + -(-length // _BLOCK) * _BLOCK] = bytes(-length % _BLOCK)
         return length
 
@@ -158,7 +157,7 @@ class FsyncPool:
                 future.set_result(None)
 
     def _died(self, worker: _FsyncWorker) -> None:
-        """Whoever ended it (out of memory, an administrator): its objects were not acknowledged and are not now."""
+        """A worker died (out of memory, or killed): its objects were not acknowledged, and are not acknowledged now."""
         self._loop.remove_reader(worker.sock.fileno())
         worker.sock.close()
         self._fsync_pool.remove(worker)

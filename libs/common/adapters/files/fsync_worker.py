@@ -10,10 +10,10 @@ Requests and answers are datagrams on a socket pair:
     request   slot (I), length (I), temp name, NUL, name; both relative to ROOT
     answer    any number of: slot (I), errno (I); 0 says that the object is durable under its name
 
-What is small goes through the page cache all the same: O_DIRECT writes whole blocks, and cutting the last one off costs
-more than a copy of a few pages. What waits is one group: each object is written, synced (fdatasync) and renamed; then
-one fsync per distinct folder makes all names durable. However the parent ends, its side of the socket closes, and this
-process ends.
+Very small objects go through the page cache all the same: O_DIRECT writes whole blocks, and truncating the last one
+costs more than a copy of a few pages. All waiting requests are one group: each object is written, synced (fdatasync)
+and renamed; then one fsync per distinct folder makes all names durable. However the parent ends, its side of the socket
+closes, and this process ends.
 """
 
 import mmap
@@ -33,15 +33,15 @@ _FOLDERS_KEPT_OPEN = 64
 
 
 class Folders:
-    """The folders below a root: made where they are not there, durable in their parents, kept open for fsync."""
+    """The folders below a root: created if missing, durable in their parents, held open for fsync."""
 
     def __init__(self, root: str) -> None:
         self._root = root
         self._open: dict[str, int] = {}
 
     def fd(self, folder: str) -> int:
-        """A folder, open. What this process sees for the first time is made durable in its parents even where it is
-        there already: another process may have made it and not be that far yet."""
+        """The descriptor of a folder. A folder that this process sees for the first time is made durable in its parents
+        even if it exists: another process may have created it but not synced it yet."""
         fd = self._open.get(folder)
         if fd is None:
             self._make(folder)
@@ -51,7 +51,7 @@ class Folders:
         return fd
 
     def forget(self) -> None:
-        """Somebody removed folders under us."""
+        """Close all folders: one of them was removed."""
         while self._open:
             os.close(self._open.popitem()[1])
 
@@ -73,8 +73,8 @@ class Folders:
 
 
 def make_durable(root: str, folders: Folders, data: memoryview, length: int, temp: str, name: str, flags: int) -> str:
-    """Write an object and give it its name; the folder whose fsync makes the name durable. `data` is in whole blocks,
-    `length` bytes of it the object's."""
+    """Write an object and rename it. Returns the folder whose fsync makes the name durable. `data` is in whole blocks;
+    its first `length` bytes are the object."""
     folder = name[: name.rindex("/")] if "/" in name else "."
     folders.fd(folder)
     path = f"{root}/{temp}"
@@ -101,7 +101,7 @@ def make_durable(root: str, folders: Folders, data: memoryview, length: int, tem
 
 
 def _group(sock: socket.socket) -> list[bytes]:
-    """What waits now, at least one request; empty when the parent has ended."""
+    """The waiting requests, at least one; empty when the parent has ended."""
     requests = [sock.recv(LONGEST_REQUEST)]
     try:
         while requests[-1] and len(requests) < _GROUP:
@@ -112,7 +112,7 @@ def _group(sock: socket.socket) -> list[bytes]:
 
 
 def serve(sock: socket.socket, memory: memoryview, slot_size: int, root: str, flags: int) -> None:
-    """Seal until the parent ends."""
+    """Make objects durable until the parent ends."""
     folders = Folders(root)
     while requests := _group(sock):
         answers: dict[int, int] = {}

@@ -1,8 +1,8 @@
-"""How objects become durable: many at once, off the event loop, sharing what can be shared.
+"""How objects become durable: many at once, off the event loop, sharing flushes.
 
 An object costs its caller two thread hops, one there and one back, and six system calls: open, write, ftruncate,
 fdatasync, rename, close. The fsync of the folder, which makes the name durable, is shared: the first thread to have
-renamed an object leads, and whoever renames while the leader waits for the disk is in the leader's next group. The
+renamed an object leads, and threads that rename while the leader waits for the disk join the leader's next group. The
 fdatasyncs of several threads share the file system's journal commits in the same way.
 """
 
@@ -26,9 +26,8 @@ _LOOK_EVERY = 16 << 20
 
 
 class Job:
-    """One object to be made durable under its name. With `fd` -1 all its bytes are in `parts`; else `temp` holds a
-    beginning and `parts` the rest. `future` is done when the object is durable, or with the error that kept it from
-    being so."""
+    """One object to make durable under its name. With `fd` -1 all its bytes are in `parts`; else `temp` holds the
+    beginning and `parts` the rest. `future` is done when the object is durable, or fails with the error."""
 
     __slots__ = ("error", "fd", "folder", "future", "name", "parts", "temp")
 
@@ -67,7 +66,7 @@ class GroupCommit:
             thread.start()
 
     def submit(self, job: Job) -> None:
-        """Take an object. Its future is completed on its own loop."""
+        """Queue an object. Its future is completed on its own loop."""
         if self._closed:
             raise RuntimeError("the store is closed")
         self._queue.put(job)
@@ -92,7 +91,7 @@ class GroupCommit:
                 _tell([job])
             else:
                 self._join_group(job)
-            del job  # the caller's buffers are not ours while we wait
+            del job  # do not hold the caller's buffers while waiting
 
     def _write(self, job: Job) -> None:
         start = 0
@@ -109,7 +108,7 @@ class GroupCommit:
         try:
             os.rename(job.temp, job.name)
         except FileNotFoundError:
-            # Somebody removed the folder under us.
+            # The folder was removed meanwhile.
             self._known = {self._root}
             self._make(job.folder)
             os.rename(job.temp, job.name)
@@ -127,8 +126,8 @@ class GroupCommit:
             job.temp = ""
 
     def _make(self, folder: str) -> None:
-        """Make a folder and those above it. What this process sees for the first time is made durable in its parent
-        even where it is there already: another process may have made it and not be that far yet."""
+        """Create a folder and those above it. A folder that this process sees for the first time is made durable in its
+        parent even if it exists: another process may have created it but not synced it yet."""
         with self._making:
             path = self._root
             for segment in folder[len(self._root) + 1 :].split("/"):
@@ -155,7 +154,7 @@ class GroupCommit:
             self._commit(group)
 
     def _commit(self, group: list[Job]) -> None:
-        """Make the names of a group durable: one fsync per distinct folder. Only the leader is here."""
+        """Make the names of a group durable: one fsync per distinct folder. Called by the leader only."""
         failed: dict[str, Exception] = {}
         for folder in {job.folder for job in group}:
             try:
@@ -177,8 +176,8 @@ class GroupCommit:
 
 
 class DiskSpace:
-    """Whether there is room: a full disk would stop the event log and the index too. Looks at most once in so many
-    bytes written, since a look costs as much as a write."""
+    """Whether there is free space: a full disk would stop the event log and the index too. Checked at most once per
+    `_LOOK_EVERY` bytes written, since a check costs as much as a write."""
 
     def __init__(self, folder: str, low_water: int) -> None:
         self._folder = folder
@@ -193,7 +192,7 @@ class DiskSpace:
             self._unseen = 0
 
     def look(self) -> None:
-        """The same, looking now."""
+        """`require`, checked now."""
         free = os.statvfs(self._folder)
         if free.f_bavail * free.f_frsize < self._low_water:
             raise DependencyUnavailable(DEPENDENCY, "free space is below the low-water mark")
@@ -214,7 +213,7 @@ def _tell(jobs: list[Job]) -> None:
     for job in jobs:
         loops.setdefault(job.future.get_loop(), []).append(job)
     for loop, theirs in loops.items():
-        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop was closed: no caller waits any more
             loop.call_soon_threadsafe(_complete, theirs)
 
 

@@ -1,4 +1,4 @@
-"""An object on its way out: read inline what the page cache holds, in a thread what the disk must fetch."""
+"""Reading an object: inline if the page cache holds the bytes, in a thread if the disk must fetch them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gantry.common.adapters.files.errors import translating
 from gantry.common.adapters.files.uncancelled import uncancelled
 
 _TOGETHER = 64
-"""Files that are open at once for their parts."""
+"""Files that are opened at once to read their parts."""
 
 # Linux only; elsewhere, and on file systems without it, every read takes a thread.
 _NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
@@ -39,7 +39,7 @@ class FileReader:
             loop = asyncio.get_running_loop()
             reading = loop.run_in_executor(self._threads, _read_all, self._fd, rest, self._at + done)
             with translating():
-                # Not before the thread is done may the caller use the buffers, or `close` the descriptor.
+                # The caller may reuse the buffers, or `close` the descriptor, only when the thread is done.
                 done += await uncancelled(reading)
         self._at += done
         return done
@@ -50,7 +50,7 @@ class FileReader:
             os.close(fd)
 
     def _read_cached(self, buffers: list[memoryview]) -> int:
-        """As much as there is without waiting; 0 where the first byte would have to be waited for."""
+        """Read as much as is cached, without waiting; 0 if the first byte is not cached."""
         if not self._inline:
             return 0
         try:
@@ -58,7 +58,7 @@ class FileReader:
         except BlockingIOError:
             return 0
         except OSError as error:
-            # The file system knows no RWF_NOWAIT; any other error will come again in the thread.
+            # The file system does not support RWF_NOWAIT; any other error will occur again in the thread.
             if error.errno in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
                 self._inline = False
             return 0
@@ -102,7 +102,7 @@ def _read_all(fd: int, buffers: list[memoryview], at: int) -> int:
 
 
 def read_parts(parts: Sequence[tuple[str, int, int]]) -> list[bytes]:
-    """Parts of files by path, offset and length. The disk is told of many before the first is waited for."""
+    """Parts of files by path, offset and length. Many reads are announced to the kernel before the first is awaited."""
     found: list[bytes] = []
     for at in range(0, len(parts), _TOGETHER):
         found += _read_together(parts[at : at + _TOGETHER])
@@ -123,7 +123,7 @@ def _read_together(parts: Sequence[tuple[str, int, int]]) -> list[bytes]:
 
 
 def _read(fd: int, offset: int, length: int) -> bytes:
-    """As much as there is of it."""
+    """At most `length` bytes from `offset`, fewer at the end of the file."""
     read = os.pread(fd, length, offset)
     while 0 < len(read) < length:
         more = os.pread(fd, length - len(read), offset + len(read))

@@ -31,10 +31,10 @@ DEFAULT_LOW_WATER = 256 * 1024 * 1024
 
 
 class FileStore:
-    """Objects as files. Made by `open_file_store`.
+    """Objects as files. Created by `open_file_store`.
 
-    `fsync_workers` processes make small objects durable, and `threads` threads the others (all of them where there are
-    no such processes). As many threads again read and stream."""
+    `fsync_workers` processes make small objects durable, and `threads` threads the others (all objects if there are no
+    such processes). As many threads again read and stream."""
 
     def __init__(self, root: Path, temp: TempFolder, threads: int, fsync_workers: int, low_water: int) -> None:
         self._root = str(root)
@@ -107,7 +107,7 @@ class FileStore:
                 return
 
     async def sweep_unfinished(self, older_than: float) -> int:
-        # Each start removes what processes that died have left (`temp`); who lives is never in the way.
+        # Each start removes the files of dead processes (`temp`); those of running processes are never touched.
         return 0
 
     async def check(self) -> None:
@@ -136,7 +136,7 @@ class FileStore:
         return f"{self._root}/{key}"
 
     def _try(self) -> None:
-        """Write, sync and remove a temp file: a read-only or full file system shows itself here."""
+        """Write, sync and remove a temp file, which fails on a read-only or full file system."""
         path = self._temp.new_name()
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
@@ -158,8 +158,8 @@ async def open_file_store(
     fsync_workers: int = DEFAULT_FSYNC_WORKERS,
     low_water: int = DEFAULT_LOW_WATER,
 ) -> FileStore:
-    """Open the store on `root`, making it where it is not there, and remove what broken writes left. Puts are refused
-    while less than `low_water` bytes are free. Raises `DependencyUnavailable` where the folder cannot be used."""
+    """Open the store on `root`, creating it if it is missing, and remove the remains of broken writes. Puts are refused
+    while less than `low_water` bytes are free. Raises `DependencyUnavailable` if the folder cannot be used."""
 
     def prepare() -> tuple[Path, TempFolder]:
         root.mkdir(0o750, parents=True, exist_ok=True)
@@ -178,7 +178,7 @@ def _open(path: str, offset: int, length: int | None) -> tuple[int, int]:
     if not S_ISREG(stat.st_mode):
         os.close(fd)
         raise IsADirectoryError(errno.EISDIR, "a folder")
-    # The disk begins to read while the caller still gets ready: a whole small object, the beginning of a large one.
+    # The disk begins to read while the caller prepares: a whole small object, or the beginning of a large one.
     ahead = min(stat.st_size if length is None else length, OPEN_AHEAD)
     if ahead > 0 and hasattr(os, "posix_fadvise"):
         os.posix_fadvise(fd, max(offset, 0), ahead, os.POSIX_FADV_WILLNEED)
@@ -205,7 +205,7 @@ def _page(found: Iterator[BlobStat]) -> list[BlobStat]:
 
 
 def _walk(folder: str, key: str, prefix: str) -> Iterator[BlobStat]:
-    """Objects below `folder` in order of their keys. A folder sorts as its name with "/" behind it, as in its keys."""
+    """Objects below `folder` in order of their keys. A folder sorts as its name followed by "/", as in its keys."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(e.name + "/" if e.is_dir(follow_symlinks=False) else e.name for e in entries)

@@ -1,8 +1,7 @@
-"""Where objects are before they have their name: a folder per process, removed with all that is in it after a crash.
+"""Where objects are before they are renamed: a folder per process, removed with its content after a crash.
 
-A process that is alive holds a lock (flock) on its folder; the kernel lets go of it however the process ends. A folder
-whose lock is free therefore belongs to nobody, whatever process numbers say, in this container or another one on the
-same root.
+A running process holds a lock (flock) on its folder; the kernel releases it however the process ends. A folder whose
+lock is free is therefore abandoned, whatever process numbers say, in this container or another one on the same root.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ class TempFolder:
     """This process's folder under ROOT/.temp, held until `close`."""
 
     def __init__(self, root: Path) -> None:
-        """Remove what dead processes left, then make and lock a folder of our own. Blocks: call it off the loop."""
+        """Remove the folders of dead processes, then create and lock our own. Blocks: call it off the event loop."""
         parent = root / ".temp"
         parent.mkdir(0o750, exist_ok=True)
-        # Under the guard, so that nobody takes a folder for abandoned that was made but is not locked yet.
+        # Under the guard, so that no process mistakes a folder that is created but not locked yet for abandoned.
         with _Locked(parent):
             _remove_abandoned(parent)
             self.path = parent / secrets.token_hex(8)
@@ -33,7 +32,7 @@ class TempFolder:
         self._numbers = itertools.count()
 
     def new_name(self) -> str:
-        """A path that no other object on its way in has. Safe to call from any thread."""
+        """A path that no other unfinished object has. Safe to call from any thread."""
         return self._prefix + str(next(self._numbers))
 
     def new_relative_name(self) -> str:
@@ -42,11 +41,11 @@ class TempFolder:
 
     @staticmethod
     def create(path: str, flags: int) -> int:
-        """A new file under a name of ours, open for writing with `flags` besides."""
+        """A new file at `path`, opened for writing, with additional `flags`."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | flags, 0o640)
 
     def close(self) -> None:
-        """Remove the folder and let go of it."""
+        """Remove the folder and release its lock."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
 

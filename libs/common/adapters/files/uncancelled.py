@@ -9,8 +9,8 @@ T = TypeVar("T")
 
 
 async def uncancelled(future: asyncio.Future[T]) -> T:
-    """The result of `future`. A cancellation is passed on only when the future is done: a thread works on the caller's
-    buffers until then, and the caller may use them for something else as soon as it is told."""
+    """The result of `future`. A cancellation is passed on only when the future is done: a thread uses the caller's
+    buffers until then, and the caller may reuse them as soon as it is cancelled."""
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

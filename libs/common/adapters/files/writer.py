@@ -1,7 +1,7 @@
-"""An object on its way in, of any size, in bounded memory.
+"""Writing an object of any size, in bounded memory.
 
-Chunks are gathered in one of two buffers; while a thread writes the one, the next chunks fill the other. An object that
-ends before the first buffer is full never was a file of its own: it is put whole, as cheaply as `FileStore.put`.
+Chunks are gathered in one of two buffers; while a thread writes one, the next chunks fill the other. An object that
+ends before the first buffer is full is never opened as a file here: it is put whole, as cheaply as `FileStore.put`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from gantry.common.errors import GantryError
 from gantry.common.ports.blobs import Buffer
 
 BUFFER_SIZE = 512 * 1024
-# Dirty pages are the kernel's memory, but ours to bound: a 2 GB object must not fill the page cache, and must not leave
-# two seconds of writing to the fdatasync of its end.
+# Dirty pages are the kernel's memory, but we must bound them: a 2 GB object must not fill the page cache, nor leave two
+# seconds of writing to its final fdatasync.
 _SYNC_EVERY = 32 * 1024 * 1024
 
 Commit = Callable[[list[Buffer], int, str], "asyncio.Future[None]"]
@@ -84,7 +84,7 @@ class FileWriter:
             await uncancelled(asyncio.get_running_loop().run_in_executor(self._threads, _forget, fd, self._path))
 
     async def _settle(self) -> None:
-        """Wait until no thread uses our buffers; raise what went wrong there."""
+        """Wait until no thread uses our buffers; raises the error of the thread, if any."""
         if self._writing is not None:
             writing, self._writing = self._writing, None
             try:

@@ -1,8 +1,8 @@
 """The event log on Kafka, through aiokafka.
 
-`connection` holds where the brokers are and turns their errors into ours, `topics` makes and checks the topics,
-`producer` appends, `consumer` is a group member, `reading` answers what belongs to no group (lag, replay), `retention`
-removes what everybody has read, `claims` keeps oversize events in the object store, `log` puts these together.
+`connection` holds the brokers' addresses and translates their errors, `topics` creates and checks the topics,
+`producer` appends, `consumer` is a group member, `reading` reads outside any group (lag, replay), `retention` removes
+events that every group has read, `claims` stores oversize events in the object store, `log` combines these.
 """
 
 from gantry.common.adapters.kafka.connection import KafkaCluster

@@ -1,4 +1,4 @@
-"""Claim check: what is too long for a message lies in the object store, and the message says where."""
+"""Claim check: a payload that is too long for a message is in the object store, and the message has its key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Claims:
         self._objects = objects
 
     async def deposit(self, payload: bytes) -> str:
-        """Store a payload; its key. Durable when this returns."""
+        """Store a payload. Returns its key. Durable when this returns."""
         digest = blake3(payload).hexdigest()
         key = f"claims/{digest[:3]}/{digest}"
         await self._objects.put(key, [payload])

@@ -1,4 +1,4 @@
-"""Where the brokers are, how to speak to them, and what their errors mean to a caller of the event log."""
+"""The brokers' addresses and settings, and what their errors mean to a caller of the event log."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Sasl = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 class KafkaCluster:
     """One installation's share of a Kafka cluster.
 
-    Topics and groups are named `prefix.NAME`. `replication` and `min_insync` hold for topics that we make: an append is
-    acknowledged when `min_insync` replicas have it. `deadline` (seconds) bounds each call of ours. An event of more
-    than `max_event` bytes goes to the object store. `instance_id` makes members of groups static (KIP-345): a restart
+    Topics and groups are named `prefix.NAME`. `replication` and `min_insync` apply to topics that we create: an append
+    is acknowledged when `min_insync` replicas have it. `deadline` (seconds) bounds each of our calls. An event of more
+    than `max_event` bytes goes to the object store. `instance_id` makes group members static (KIP-345): a restart
     within the session timeout moves no partition; each process needs its own.
     """
 
@@ -52,13 +52,13 @@ class KafkaCluster:
         return topic.removeprefix(f"{self.prefix}.")
 
     def client_options(self) -> dict[str, Any]:
-        """What every client of aiokafka is made with."""
+        """The options of every aiokafka client."""
         security = ("SASL_SSL" if self.tls else "SASL_PLAINTEXT") if self.sasl else ("SSL" if self.tls else "PLAINTEXT")
         options: dict[str, Any] = {
             "bootstrap_servers": list(self.bootstrap),
             "security_protocol": security,
             "ssl_context": self.tls,
-            # Also how soon a broker that fell silent is given up and asked anew; the deadline of a call is ours.
+            # Also the time after which a silent broker is given up and asked again; a call has our own deadline.
             "request_timeout_ms": max(1000, int(min(self.deadline, 10.0) * 1000)),
             "metadata_max_age_ms": 60_000,
             "retry_backoff_ms": 100,
@@ -73,7 +73,7 @@ class KafkaCluster:
 
 
 def unavailable(error: BaseException) -> DependencyUnavailable:
-    """What a broker, or the lack of one, says, as an error of ours."""
+    """An error of a broker or of the connection as `DependencyUnavailable`."""
     name = type(error).__name__.removesuffix("Error")
     detail = str(error).removeprefix(f"{type(error).__name__}: ").removeprefix("KafkaConnectionError: ")
     return DependencyUnavailable(DEPENDENCY, f"{name}: {detail}"[:300] if detail else name)
@@ -81,7 +81,7 @@ def unavailable(error: BaseException) -> DependencyUnavailable:
 
 @asynccontextmanager
 async def within(seconds: float) -> AsyncIterator[None]:
-    """Everything that goes wrong inside, and what takes longer than `seconds`, is `DependencyUnavailable`."""
+    """Every broker error inside, and exceeding `seconds`, becomes `DependencyUnavailable`."""
     try:
         async with asyncio.timeout(seconds):
             yield

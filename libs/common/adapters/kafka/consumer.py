@@ -34,14 +34,14 @@ _NO_LONGER_OURS = (
 )
 _POLL_MS = 5000
 _HANDOVER_SECONDS = 5.0
-"""How long a partition that goes to another member waits for the batch in hand to be committed."""
+"""Seconds for which a partition that moves to another member waits for the current batch to be committed."""
 
 
 class KafkaConsumer:
     """`gantry.common.ports.log.Consumer`.
 
-    Between `poll` and `commit` the partitions are paused and the place in the group is kept, however long the effect
-    takes. Records of a partition that was taken away meanwhile come again to its new owner: their commit is left out.
+    Between `poll` and `commit` the partitions are paused and the member stays in the group, however long the effect
+    takes. Records of a partition that was revoked meanwhile are redelivered to its new owner, and not committed here.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class KafkaConsumer:
         return consumer
 
     async def _ready(self) -> AIOKafkaConsumer:
-        """The consumer with its place in the group; `DependencyUnavailable` where the brokers are away."""
+        """The consumer as a member of its group. Raises `DependencyUnavailable` if the brokers are unavailable."""
         if not self._inside:
             raise RuntimeError("a consumer is used inside `async with`")
         starting = self._starting or self._begin()
@@ -163,7 +163,7 @@ class KafkaConsumer:
         return consumer
 
     async def _mark_beginnings(self, consumer: AIOKafkaConsumer) -> None:
-        """Commit where a new group begins: from now on retention knows that it waits for these events."""
+        """Commit the beginning of a new group, so that retention retains the events it has not read."""
         async with within(self._cluster.deadline):
             fresh = [tp for tp in consumer.assignment() if await consumer.committed(tp) is None]
             if fresh:
@@ -184,13 +184,13 @@ class KafkaConsumer:
         return await record_of(self._cluster, found, self._claims)
 
     async def _keep_place(self, consumer: AIOKafkaConsumer) -> None:
-        """While a batch is in hand, take nothing more and say that we live."""
+        """While a batch is being processed, fetch nothing more but stay alive in the group."""
         while True:
             await asyncio.sleep(self._cluster.max_poll_interval / 4)  # noqa: TID251 (the brokers' time, not ours)
             async with self._turn:
                 with suppress(KafkaError, OSError):
                     consumer.pause(*consumer.assignment())
-                    # What was assigned in this very moment is not paused: it is kept for the next poll.
+                    # A partition assigned just now is not paused: its records are held for the next poll.
                     for batch in (await consumer.getmany(timeout_ms=0)).values():
                         self._early.extend(batch)
 
@@ -227,7 +227,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 async def record_of(cluster: KafkaCluster, found: ConsumerRecord[bytes, bytes], claims: Claims | None) -> Record:
-    """A record as the port has it, with the payload that it may only refer to."""
+    """A record as the port defines it, with its payload, read from the object store if it is a claim."""
     payload = found.value or b""
     claim = next((value for name, value in found.headers if name == HEADER), None)
     if claim is not None and claims is not None:

@@ -13,7 +13,7 @@ from gantry.common.clock import SystemClock
 
 _TIME = SystemClock()
 _LOOK_AGAIN_SECONDS = 0.25
-"""Brokers tell nobody that a group has committed."""
+"""Brokers do not announce that a group has committed, so we poll."""
 _AT_ONCE = 500
 _Records = list[ConsumerRecord[bytes, bytes]]
 
@@ -21,7 +21,7 @@ _Records = list[ConsumerRecord[bytes, bytes]]
 async def follow(
     cluster: KafkaCluster, places: Places, topic: str, group: str, after: Mapping[int, int] | None
 ) -> AsyncGenerator[tuple[_Records, dict[int, int]], None]:
-    """See `EventLog.follow`; records as they lie at the brokers."""
+    """See `EventLog.follow`; records as the brokers have them."""
     committed = await places.committed(group, topic)
     following = {partition: (after or {}).get(partition, done) for partition, done in committed.items()}
     yield [], dict(following)
@@ -45,7 +45,7 @@ async def follow(
 async def _some(
     consumer: AIOKafkaConsumer, behind: list[TopicPartition], following: dict[int, int], committed: Mapping[int, int]
 ) -> _Records:
-    """Some of the records that are committed and were not given yet; `following` goes on behind them."""
+    """Some committed records that were not returned yet; `following` is advanced past them."""
     for place in behind:
         consumer.seek(place, following[place.partition])
     consumer.resume(*behind)
@@ -59,6 +59,6 @@ async def _some(
                 records.append(record)
                 following[number] = record.offset + 1
         if place not in batches:
-            # What retention has removed, and control batches, are no records: the position tells.
+            # Removed records and control batches return no records: the position shows the progress.
             following[number] = max(following[number], min(await consumer.position(place), committed[number]))
     return records

@@ -35,11 +35,11 @@ class KafkaLog:
 
     A record's key is the event's key, its value the encoded event; its headers are the event's name (`event`), the
     schema version (`version`) and the trace (`trace`); `claim` is the object that holds an event too long for a
-    message. Leaving a group waits for the brokers; a static member's place is kept for it.
+    message. Leaving a group waits for the brokers; a static member retains its place.
     """
 
     def __init__(self, cluster: KafkaCluster, clock: Clock, objects: BlobStore | None) -> None:
-        """Oversize events need `objects` to lie in; without, they are a `DependencyUnavailable`."""
+        """Oversize events are stored in `objects`; without it, they raise `DependencyUnavailable`."""
         self._cluster = cluster
         self._clock = clock
         self._claims = Claims(objects) if objects is not None else None
@@ -121,11 +121,12 @@ class KafkaLog:
         await self._places.close()
 
     async def remove_expired(self) -> int:
-        """Remove what is older than its topic's retention and committed by every group that reads it; how many."""
+        """Remove records older than their topic's retention and committed by every group that reads it. Returns how
+        many."""
         return await retention.remove_expired(self._cluster, self._clock.now_us())
 
     async def start(self) -> None:
-        """Make the topics, and begin to remove what expires."""
+        """Create the topics, and begin to remove expired records."""
         async with reading.administrator(self._cluster) as admin, within(self._cluster.deadline):
             await ensure_topics(admin, self._cluster)
         self._cleaning = asyncio.create_task(self._clean())
@@ -133,7 +134,7 @@ class KafkaLog:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         if not task.cancelled():
-            task.exception()  # where the caller did not wait for it, nobody else asks
+            task.exception()  # seen, in case the caller did not wait for it
 
     async def _append(self, events: Sequence[Event]) -> None:
         await self._producer.append([await self._message(event) for event in events])
@@ -173,8 +174,8 @@ def _require(*topics: str) -> None:
 
 
 async def open_kafka_log(cluster: KafkaCluster, clock: Clock, objects: BlobStore | None = None) -> KafkaLog:
-    """Open the log, making its topics where they are missing. Raises `DependencyUnavailable` while the brokers are
-    away, `ConfigError` where they cannot do what is set."""
+    """Open the log, creating missing topics. Raises `DependencyUnavailable` while the brokers are unavailable,
+    `ConfigError` if they cannot satisfy the settings."""
     log = KafkaLog(cluster, clock, objects)
     try:
         await log.start()

@@ -1,4 +1,4 @@
-"""How far a consumer group is in a topic, and what lies around there: asked often, so the clients stay connected."""
+"""How far a consumer group is in a topic, and the records there: asked often, so the clients stay connected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Places:
-    """One connection of each kind, made when it is first needed and anew after it failed. One caller at a time."""
+    """One connection of each kind, opened when first needed and again after a failure. One caller at a time."""
 
     def __init__(self, cluster: KafkaCluster) -> None:
         self._cluster = cluster
@@ -29,7 +29,7 @@ class Places:
         self._clients: tuple[AIOKafkaAdminClient, AIOKafkaConsumer] | None = None
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         async with self._turn:
             await self._drop()
 
@@ -41,7 +41,7 @@ class Places:
             return {place.partition: end for place, end in ends.items()}
 
     async def has_passed(self, group: str, topic: str, ends: Mapping[int, int]) -> bool:
-        """See `EventLog`. What retention has removed is passed."""
+        """See `EventLog`. Records that retention has removed count as passed."""
         async with self._turn:
             _, consumer = await self._connected()
             places = await self._partitions(topic)
@@ -53,8 +53,8 @@ class Places:
             return all(done.get(partition, 0) >= end for partition, end in ends.items())
 
     async def committed(self, group: str, topic: str) -> dict[int, int]:
-        """For each partition the offset behind the last record that a group has committed; where it has committed none,
-        or only what retention has removed, that of the first there is."""
+        """For each partition the offset after the last record that a group has committed; if it has committed none, or
+        only removed ones, the first offset there is."""
         async with self._turn:
             _, consumer = await self._connected()
             places = await self._partitions(topic)
@@ -116,7 +116,7 @@ class Places:
         return (await self._asked(partitions_of(admin, [name])))[name]
 
     async def _asked(self, call: Awaitable[T]) -> T:
-        """The answer to a request; a client that failed is not asked again."""
+        """The answer to a request; a client that failed is closed, and replaced for the next one."""
         try:
             async with within(self._cluster.deadline):
                 return await call

@@ -1,4 +1,4 @@
-"""Appending: one idempotent producer for all associations of a process, with a deadline of our own."""
+"""Appending: one idempotent producer for all associations of a process, with our own deadline."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ logger = get_logger("kafka")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One record on its way to the brokers."""
+    """One record to send to the brokers."""
 
     topic: str
     key: bytes
@@ -38,9 +38,9 @@ class Message:
 
 
 class Producer:
-    """Waits for all in-sync replicas. No linger: a lone message goes at once, and what comes while a request is under
-    way shares the next one. A message that was given up on may still arrive, which harms nobody: events come at least
-    once anyway."""
+    """Waits for all in-sync replicas. No linger: a lone message is sent at once, and messages that arrive during a
+    request share the next one. A message that was given up may still arrive, which is harmless: events are delivered at
+    least once anyway."""
 
     def __init__(self, cluster: KafkaCluster) -> None:
         self._cluster = cluster
@@ -70,24 +70,24 @@ class Producer:
             raise
         finally:
             for future in pending:
-                # Whoever gave up does not hear how it ended; the result must not be complained about as lost.
+                # The caller has given up: its result is ignored, and asyncio must not report it as never retrieved.
                 future.add_done_callback(_forget)
 
     async def close(self) -> None:
-        """Send what waits, then close; gives up after a few seconds."""
+        """Send the waiting messages, then close; gives up after a few seconds."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await _stop(producer)
 
     async def _delivered(self, pending: Sequence[asyncio.Future[object]]) -> None:
-        # Shielded: to cancel a future of the producer's would fail the batch that it shares with others.
+        # Shielded: cancelling one of the producer's futures would fail the batch that it shares with others.
         done = await asyncio.gather(*(asyncio.shield(future) for future in pending), return_exceptions=True)
         for outcome in done:
             if isinstance(outcome, BaseException):
                 raise outcome
 
     async def _ready(self) -> AIOKafkaProducer:
-        """The producer, made anew where the last one can no longer go on."""
+        """The producer, replaced if the last one can no longer go on."""
         async with self._making:
             if self._producer is not None and _dead(self._producer):
                 logger.warning("producer cannot go on, making a new one")

@@ -1,4 +1,4 @@
-"""What belongs to no group: everything in a topic, and how far groups are behind."""
+"""Reading outside any group: all records of a topic, and the lag of groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIME = SystemClock()
 
 @asynccontextmanager
 async def reader(cluster: KafkaCluster) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer that is in no group."""
+    """A consumer outside any group."""
     consumer: AIOKafkaConsumer = AIOKafkaConsumer(
         **cluster.client_options(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
     )
@@ -26,7 +26,7 @@ async def reader(cluster: KafkaCluster) -> AsyncIterator[AIOKafkaConsumer]:
             await consumer.start()
         yield consumer
     finally:
-        # A consumer that is stopped before the loop has come round once stops with a CancelledError of its own.
+        # A consumer that is stopped before the event loop has run once ends with a CancelledError of its own.
         await _TIME.sleep(0)
         await consumer.stop()
 
@@ -44,7 +44,7 @@ async def administrator(cluster: KafkaCluster) -> AsyncIterator[AIOKafkaAdminCli
 
 
 async def partitions_of(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, list[TopicPartition]]:
-    """The partitions of topics, as the brokers tell them now; a topic that is not there has none."""
+    """The partitions of topics, as the brokers report them now; a missing topic has none."""
     return {
         found["topic"]: [TopicPartition(found["topic"], n) for n in sorted(p["partition"] for p in found["partitions"])]
         for found in await admin.describe_topics(list(topics))
@@ -54,7 +54,7 @@ async def partitions_of(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> di
 async def everything(
     cluster: KafkaCluster, topic: str, since_ms: int = 0
 ) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
-    """All records of a topic that were there at the beginning of the call, oldest first by their time; within a
+    """All records that a topic had at the beginning of the call, oldest first by their time; within a
     partition in order of offset. With `since_ms` each partition begins with its first record of that time or later."""
     name = cluster.topic(topic)
     async with administrator(cluster) as admin, within(cluster.deadline):
@@ -103,8 +103,8 @@ async def _fill(
 
 
 async def behind(cluster: KafkaCluster, group: str, joined: set[str]) -> dict[str, int]:
-    """For each topic that a group has joined how many records it has not committed; `joined` are topics that this
-    process knows the group to have joined."""
+    """For each topic that a group has joined, how many records it has not committed; `joined` are topics that, as this
+    process knows, the group has joined."""
     async with administrator(cluster) as admin, reader(cluster) as consumer, within(cluster.deadline):
         committed = {
             tp: found.offset

@@ -1,7 +1,7 @@
-"""Removing what is older than its topic's retention and committed by every group that reads the topic.
+"""Removing records that are older than their topic's retention and committed by every group that reads the topic.
 
-Kafka's own retention knows nothing of groups: a group that was down for longer than `retention.ms` would miss events.
-So the brokers are told to keep everything (`topics`), and this asks them to delete.
+Kafka's own retention ignores groups: a group that was down for longer than `retention.ms` would miss events. So the
+brokers are configured to retain everything (`topics`), and this module asks them to delete.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gantry.common.adapters.kafka.topics import table
 
 
 async def remove_expired(cluster: KafkaCluster, now_us: int) -> int:
-    """Returns how many records went. A group counts as soon as it has committed anything in a topic."""
+    """Returns how many records were removed. A group counts as soon as it has committed any offset in a topic."""
     removed = 0
     async with administrator(cluster) as admin, reader(cluster) as consumer, within(4 * cluster.deadline):
         groups = await _committed(admin, cluster)

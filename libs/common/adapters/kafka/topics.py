@@ -1,4 +1,4 @@
-"""The topics at the brokers: made after the table in `gantry.common.events.topics`, checked where they are there."""
+"""The topics at the brokers: created by the table in `gantry.common.events.topics`, checked if they exist."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _FOR_EVER = str((1 << 63) - 1)
 
 
 def configuration(cluster: KafkaCluster) -> dict[str, str]:
-    """What every topic of ours is made with. Brokers remove nothing by age: `retention` does, which knows who has
-    read what. Records carry our time, whatever the brokers' clocks say."""
+    """The configuration of our topics. Brokers remove nothing by age: `retention` does, since it knows which groups
+    have read a record. Records carry our time, whatever the brokers' clocks say."""
     return {
         "cleanup.policy": "delete",
         "retention.ms": "-1",
@@ -38,10 +38,10 @@ def table() -> list[Topic]:
 
 
 async def ensure_topics(admin: AIOKafkaAdminClient, cluster: KafkaCluster) -> None:
-    """Make the topics that are missing; say where one that is there differs from the table.
+    """Create missing topics; log a warning if an existing one differs from the table.
 
-    Raises `ConfigError` where the cluster has too few brokers for the replication that is set, and what aiokafka
-    raises where it is away.
+    Raises `ConfigError` if the cluster has too few brokers for the configured replication, and passes on aiokafka's
+    errors if it is unavailable.
     """
     missing = {cluster.topic(topic.name): topic for topic in table()}
     known = await admin.describe_topics(list(missing))
@@ -57,7 +57,7 @@ async def ensure_topics(admin: AIOKafkaAdminClient, cluster: KafkaCluster) -> No
 
 def _compare(cluster: KafkaCluster, topic: Topic, partitions: int) -> None:
     if partitions != topic.partitions:
-        # Never changed by us: a key would move to another partition, and its events lose their order.
+        # Never changed here: a key would move to another partition, and its events would lose their order.
         logger.warning("topic differs", topic=topic.name, partitions=partitions, expected=topic.partitions)
 
 

@@ -8,8 +8,8 @@
 
 These names are aliases; behind each is one index of a generation (`generations`), so that an index can be rebuilt
 beside the live one and take its place at once. Documents are written under optimistic
-concurrency (`_seq_no`), so that it does not matter who owns a partition of the log, who owned it before, and who still
-believes to.
+concurrency (`_seq_no`), so that it does not matter which process owns a partition of the log, owned it before, or still
+believes that it does.
 
 OpenSearch narrows and the reference matcher decides: every document carries terms (`terms`) that find all documents
 that may match, and its attributes as msgpack, which `gantry.common.dicom.query.matching` judges. No query text is ever

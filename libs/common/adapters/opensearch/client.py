@@ -1,4 +1,4 @@
-"""The few requests that we make, and what a refusal means to a caller of the index: one place decides."""
+"""The few requests that we make, and what a refusal means to a caller of the index: decided in this one place."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEEP_ALIVE = "5m"
 _ROUNDS = 20
 """Races lost in a row; more of them mean that something else is wrong."""
 _PAUSE_SECONDS = 0.05
-# Every refusal is raised, and said by whoever it concerns.
+# Every refusal is raised, and logged by its caller.
 logging.getLogger("opensearch").setLevel(logging.CRITICAL)
 _MGET = 2000
 _BULK_BYTES = 8 << 20
@@ -37,7 +37,7 @@ _IN_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """A document as it lies there now; `source` is None where there is none."""
+    """A document as it is stored now; `source` is None if there is none."""
 
     source: dict[str, Any] | None
     seq_no: int = -1
@@ -56,10 +56,10 @@ class BulkOperation:
     id: str
     body: Mapping[str, Any]
     found: SearchResult | None = None
-    """What was there when the body was made: it must still be there."""
+    """The document when the body was made; it must be unchanged when the body is written."""
 
     def lines(self) -> str:
-        """As it is sent."""
+        """The lines to send."""
         action, head = self.action, {"_index": self.index, "_id": self.id}
         more: dict[str, Any] = {}
         if self.found is not None and self.found.source is None:
@@ -73,7 +73,7 @@ class BulkOperation:
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """What became of an operation: done, in conflict with somebody else's write, or refused for good."""
+    """The result of an operation: done, in conflict with another process's write, or refused for good."""
 
     done: bool
     conflict: bool = False
@@ -100,13 +100,13 @@ class OpenSearchClient:
         )
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         await self._client.close()
 
     async def request(
         self, method: str, path: str, body: Any = None, *, absent: Collection[int] = (), **parameters: str
     ) -> Any:
-        """The answer to a request. A status that is one of `absent` gives None. Raises `DependencyUnavailable`."""
+        """The answer to a request; None for a status in `absent`. Raises `DependencyUnavailable`."""
         try:
             return await self._client.transport.perform_request(method, path, params=parameters or None, body=body)
         except TransportError as error:
@@ -117,7 +117,7 @@ class OpenSearchClient:
             raise DependencyUnavailable(DEPENDENCY, type(error).__name__) from error
 
     async def search(self, index: str | None, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to a search; `index` is None where the body names a point in time. Incomplete ones are errors."""
+        """The answer to a search; `index` is None if the body names a point in time. Incomplete answers are errors."""
         path = f"/{index}/_search" if index is not None else "/_search"
         answer: dict[str, Any] = await self.request("POST", path, body)
         if answer["_shards"]["failed"] or answer["timed_out"]:
@@ -142,8 +142,8 @@ class OpenSearchClient:
         return found
 
     async def bulk(self, operations: Iterable[BulkOperation]) -> list[BulkResult]:
-        """Write; one result each, in their order. Raises `DependencyUnavailable` where one could not be tried: any of
-        the others may have been done then."""
+        """Write the operations. Returns one result each, in order. Raises `DependencyUnavailable` if one could not be
+        tried: any of the others may have been done then."""
         written: list[BulkResult] = []
         waiting: list[str] = []
         size = 0
@@ -169,7 +169,7 @@ class OpenSearchClient:
         return await self._bulk(lines[:middle]) + await self._bulk(lines[middle:])
 
     async def refresh(self, *indices: str) -> None:
-        """What was written is seen by every search from now on."""
+        """Make all writes visible to every search from now on."""
         answer = await self.request("POST", f"/{','.join(indices)}/_refresh")
         if answer["_shards"]["failed"]:
             raise DependencyUnavailable(DEPENDENCY, "a part of it could not be refreshed")
@@ -187,8 +187,8 @@ class OpenSearchClient:
 
 
 async def rounds(clock: Clock) -> AsyncIterator[int]:
-    """One round after the other for who loses races against other writers, with a pause of growing chance between them.
-    Raises `DependencyUnavailable` after too many."""
+    """One round after the other for a writer that loses races against others, with growing random pauses between them.
+    Raises `DependencyUnavailable` after too many rounds."""
     for number in range(_ROUNDS):
         if number:
             await clock.sleep(random.uniform(0, _PAUSE_SECONDS * number))
@@ -216,7 +216,7 @@ def _unavailable(error: TransportError) -> DependencyUnavailable:
 
 
 def _words(error: Any) -> str:
-    """What an error says, without values of documents."""
+    """The text of an error, without values of documents."""
     if not isinstance(error, Mapping):
         return "without saying why"
     kind = str(error.get("type", "error"))

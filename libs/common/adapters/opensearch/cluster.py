@@ -1,4 +1,4 @@
-"""Where the nodes are and how to speak to them."""
+"""The addresses and the settings of the nodes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import ssl
 from dataclasses import dataclass, field
 
 LEVELS = ("patients", "studies", "series", "instances")
-"""What is searched, from above."""
+"""The levels that are searched, from the top."""
 KINDS = (*LEVELS, "receipts")
-"""What there is an index of."""
+"""The kinds of documents, each with an index of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Conflicts:
             names["after"] = found["after_key"]
 
     async def _among(self, uids: list[str]) -> set[str]:
-        """Those of these UIDs that were listed already."""
+        """Which of the UIDs were listed already."""
         which = [*self._which, {"terms": {"uid": uids}}, {"range": {"aside": {"gte": 1}}}]
         body = {
             "size": 0,

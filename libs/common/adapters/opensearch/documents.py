@@ -1,7 +1,7 @@
-"""Documents as they lie in the indices (pure).
+"""Documents as they are stored in the indices (pure).
 
-A document's id begins with its partition. `live` is false for what has nothing below it any more: such a document
-stays, so that a writer who still believes in what was before meets a newer `_seq_no` and not an empty place.
+A document's id begins with its partition. `live` is false if there is nothing below the document any more: it stays, so
+that a writer with outdated data meets a newer `_seq_no` and not a missing document.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Source = dict[str, Any]
 
 
 def pack(attributes: Mapping[int, Any]) -> str:
-    """Attributes as a document carries them: exactly, whatever JSON can or cannot say."""
+    """Attributes as a document carries them: exactly, including values that JSON cannot represent."""
     return b64encode(msgpack.packb(dict(attributes))).decode("ascii")
 
 
@@ -82,8 +82,8 @@ def instance_id(partition: str, instance: InstanceKey) -> str:
 
 
 def patient_key(above: Mapping[int, Any], study_uid: str) -> str:
-    """Patients are told apart by Patient ID and its issuer; without an ID, by their study: it cannot be known that two
-    of those are one person. A digest, since an ID may be as long as a modality likes."""
+    """Patients are distinguished by Patient ID and its issuer; without an ID, by their study: it is not known whether
+    two of those are one person. A digest, since an ID may have any length."""
     patient, issuer = ([text_of(v) for v in above.get(tag, []) if v] for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
     return blake3(json.dumps([patient, issuer] if patient else study_uid).encode()).hexdigest(length=20)
 
@@ -112,7 +112,7 @@ def election_of(source: Source | None, elsewhere: Iterable[Side] = ()) -> Electi
 
 
 def moved_receipts(source: Source | None) -> int:
-    """How many receipts of an instance have documents of their own."""
+    """How many receipts of an instance have their own documents."""
     return int(source["receipts"]["moved"]) if source is not None else 0
 
 

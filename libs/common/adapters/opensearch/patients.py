@@ -1,4 +1,4 @@
-"""Patients, computed anew from what their studies say."""
+"""Patients, recomputed from the demographics of their studies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VARIANTS = 200
 
 
 class Patients:
-    """Keeps patients true."""
+    """Updates patients."""
 
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str], clock: Clock, table: AttributeTable) -> None:
         self._table = table
@@ -26,7 +26,7 @@ class Patients:
         self._clock = clock
 
     async def renew(self, partition: str, keys: Iterable[str]) -> None:
-        """Bring these patients up to date, and make it seen. Their studies have been refreshed."""
+        """Update these patients, and make the result visible. The caller has refreshed their studies."""
         every = sorted(keys)
         for start in range(0, len(every), _PATIENTS):
             left: Sequence[str] = every[start : start + _PATIENTS]
@@ -37,7 +37,7 @@ class Patients:
         await self._client.refresh(self._names["patients"])
 
     async def _write(self, partition: str, keys: Sequence[str]) -> list[str]:
-        """Write the patients; those that somebody else wrote meanwhile are returned."""
+        """Write the patients. Returns those that another process wrote meanwhile."""
         index = self._names["patients"]
         ids = {patient_id(partition, key): key for key in keys}
         found = await self._client.get(index, list(ids), ("uid",))

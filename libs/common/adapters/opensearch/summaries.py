@@ -40,7 +40,7 @@ _OF_STUDY = ("patient",)
 
 
 class Summaries:
-    """Keeps what is above the instances true."""
+    """Updates the levels above the instances."""
 
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str], clock: Clock, table: AttributeTable) -> None:
         self._table = table
@@ -64,7 +64,7 @@ class Summaries:
         await Patients(self._client, self._names, self._clock, self._table).renew(partition, patients)
 
     async def _renew_studies(self, partition: str, left: dict[str, set[str]]) -> set[str]:
-        """The patients whose studies are not what they were."""
+        """Update these studies. Returns the patients whose studies have changed."""
         patients: set[str] = set()
         async for _ in rounds(self._clock):
             left, touched = await self._round(partition, left)

@@ -1,9 +1,9 @@
 """The object store on the S3 API.
 
-`bucket` holds where it is, `signing` is Signature Version 4 (pure), `wire` sends signed requests with deadline and
-retries: the hot path (PUT, UploadPart, GET), whose processor time decides the speed of ingest (decision 0008).
-Everything rare goes through aiobotocore (`control`). `writer` and `reader` are one object on its way in and out,
-`store` puts these together.
+`bucket` holds its address and settings, `signing` is Signature Version 4 (pure), `wire` sends signed requests with
+deadline and retries: the hot path (PUT, UploadPart, GET), whose processor time decides the speed of ingest (decision
+0008). Rare calls go through aiobotocore (`control`). `writer` and `reader` write and read one object, `store` combines
+these.
 """
 
 from gantry.common.adapters.s3.bucket import S3Bucket

@@ -1,4 +1,4 @@
-"""Where the bucket is and how to speak to it."""
+"""The address and the settings of the bucket."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ AWS = "https://s3.{region}.amazonaws.com"
 class S3Bucket:
     """One bucket, or the part of one below `prefix`.
 
-    Credentials that are not given come from where aiobotocore looks for them (environment, profile, container, web
-    identity, instance role) and are renewed there. `create` makes the bucket where there is none. `deadline` (seconds)
-    bounds each call, its retries included. An object of more than `part_size` bytes goes in parts, of which
-    `parts_in_flight` are uploaded at once, and that times `part_size` is the memory it takes. `encryption` is what
-    SSE-S3 and SSE-KMS call it in their headers.
+    If no credentials are given, aiobotocore finds and renews them (environment, profile, container, web identity,
+    instance role). `create` creates the bucket if it is missing. `deadline` (seconds) bounds each call, including its
+    retries. An object of more than `part_size` bytes is sent in parts, `parts_in_flight` at once; the memory for it is
+    the product of both. `encryption` is the header value of SSE-S3 or SSE-KMS.
     """
 
     name: str
@@ -45,17 +44,17 @@ class S3Bucket:
 
     @property
     def host(self) -> str:
-        """What the Host header says."""
+        """The value of the Host header."""
         netloc = urlsplit(self.url).netloc
         return f"{self.name}.{netloc}" if self.addressing == "virtual" else netloc
 
     @property
     def base(self) -> str:
-        """The URL that paths are appended to."""
+        """The URL to which paths are appended."""
         return f"{urlsplit(self.url).scheme}://{self.host}"
 
     def full(self, key: str) -> str:
-        """A key of ours as the bucket has it."""
+        """A key with the bucket's prefix."""
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def path(self, key: str) -> str:
@@ -64,7 +63,7 @@ class S3Bucket:
         return f"/{path}" if self.addressing == "virtual" else f"/{self.name}/{path}"
 
     def encryption_headers(self) -> dict[str, str]:
-        """For PUT and for the beginning of a multipart upload."""
+        """The headers for PUT and for the beginning of a multipart upload."""
         if self.encryption is None:
             return {}
         headers: dict[str, str] = {"x-amz-server-side-encryption": self.encryption}

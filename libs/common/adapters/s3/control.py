@@ -1,4 +1,4 @@
-"""What is rare, through aiobotocore: credentials, listing, sizes, deletes, and the frame of multipart uploads."""
+"""Rare calls, through aiobotocore: credentials, listing, sizes, deletes, beginning and end of multipart uploads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Control:
         self._credentials: Any = None
 
     async def start(self) -> None:
-        """Find credentials, make the client. Raises `ConfigError` where there are no credentials."""
+        """Find credentials, create the client. Raises `ConfigError` if there are no credentials."""
         bucket = self._bucket
         if bucket.access_key is None:
             self._credentials = await self._session.get_credentials()
@@ -64,7 +64,7 @@ class Control:
         await self._stack.aclose()
 
     async def credentials(self) -> Credentials:
-        """What to sign with now; temporary ones are renewed before they end."""
+        """The credentials to sign with now; temporary ones are renewed before they expire."""
         bucket = self._bucket
         if bucket.access_key is not None:
             return Credentials(bucket.access_key, bucket.secret_key or "")
@@ -81,16 +81,16 @@ class Control:
         await self._call(self._client.delete_object(Bucket=self._bucket.name, Key=self._bucket.full(key)))
 
     async def check(self) -> None:
-        """Return if the bucket is there and ours to use."""
+        """Return if the bucket exists and we may use it."""
         try:
             await self._call(self._client.head_bucket(Bucket=self._bucket.name))
         except DependencyUnavailable:
             raise
-        except Exception as error:  # HEAD has no body to say it in: a bucket that is missing is a plain 404
+        except Exception as error:  # HEAD has no body with an error code: a missing bucket is a plain 404
             raise DependencyUnavailable(DEPENDENCY, "the bucket is not there") from error
 
     async def make(self) -> None:
-        """Make the bucket where there is none."""
+        """Create the bucket if it is missing."""
         try:
             await self.check()
         except DependencyUnavailable as error:
@@ -115,7 +115,7 @@ class Control:
             after = found[-1]["Key"]
 
     async def begin(self, key: str) -> str:
-        """Begin a multipart upload; its id."""
+        """Begin a multipart upload. Returns its id."""
         more: dict[str, str] = {}
         if self._bucket.encryption is not None:
             more["ServerSideEncryption"] = self._bucket.encryption
@@ -127,7 +127,7 @@ class Control:
         return str(answer["UploadId"])
 
     async def complete(self, key: str, upload: str, etags: Sequence[str]) -> None:
-        """Make the parts one object."""
+        """Complete a multipart upload."""
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
         await self._call(
             self._client.complete_multipart_upload(
@@ -136,7 +136,7 @@ class Control:
         )
 
     async def abandon(self, key: str, upload: str) -> None:
-        """Forget a multipart upload and its parts."""
+        """Abort a multipart upload and delete its parts."""
         await self._call(
             self._client.abort_multipart_upload(Bucket=self._bucket.name, Key=self._bucket.full(key), UploadId=upload)
         )

@@ -1,4 +1,4 @@
-"""What an S3 server's refusals mean to a caller of the object store: one place decides."""
+"""What an S3 server's refusals mean to a caller of the object store: decided in this one place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gantry.common.errors import DependencyUnavailable, GantryError, NotFound
 DEPENDENCY = "object store"
 
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
-# Damaged or too slow on the way to the server: the same request may be right the next time.
+# Damaged or too slow in transit to the server: the same request may succeed the next time.
 _PASSING = frozenset(
     (
         "BadDigest",
@@ -37,7 +37,7 @@ _IN_WORDS = {
 
 
 class S3Refusal(Exception):
-    """An answer of the server that is not what was asked for."""
+    """An error answer of the server."""
 
     def __init__(self, status: int, code: str) -> None:
         super().__init__(f"{status} {code}".rstrip())
@@ -51,13 +51,13 @@ class S3Refusal(Exception):
 
 
 def refusal(status: int, body: bytes) -> S3Refusal:
-    """What the body of an error answer says."""
+    """The refusal in the body of an error answer."""
     found = _CODE.search(body)
     return S3Refusal(status, found[1].decode("ascii") if found else "")
 
 
 def translated(error: S3Refusal) -> GantryError:
-    """The refusal as an error of ours. It carries no key: the message may travel to a peer."""
+    """The refusal as a `GantryError`. It contains no key: the message may be sent to a peer."""
     if error.code in ("NoSuchKey", "NotFound", "404") or (error.status == 404 and error.code != "NoSuchBucket"):
         return NotFound("no such object")
     return DependencyUnavailable(DEPENDENCY, _IN_WORDS.get(error.code, f"the server answered {error}"))

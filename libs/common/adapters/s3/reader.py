@@ -1,4 +1,4 @@
-"""One object on its way out: a ranged GET that goes on where the connection was cut."""
+"""Reading one object: a ranged GET that resumes where the connection was cut."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class S3Reader:
             response.close()
 
     async def _more(self) -> bytes:
-        """The next bytes; from a new connection where the old one broke."""
+        """The next bytes; from a new connection if the old one broke."""
         while True:
             if self._response is None:
                 self._response = await self._wire.get(self._key, self._at, self._end - 1)
@@ -82,8 +82,8 @@ def _require_range(response: aiohttp.ClientResponse, at: int, size: int) -> None
 
 
 async def open_reader(wire: SignedRequests, key: str, offset: int, length: int | None) -> S3Reader:
-    """Begin to read; a range past the end is cut to the object."""
-    # Asking for a byte where none is wanted tells the size.
+    """Begin to read; a range beyond the end is cut to the object."""
+    # If no byte is wanted, one is requested all the same: the answer has the size.
     last = None if length is None else offset + max(length, 1) - 1
     response = await wire.get(key, offset, last)
     found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))

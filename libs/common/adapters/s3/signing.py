@@ -1,6 +1,6 @@
 """AWS Signature Version 4 of one request, in the Authorization header. Pure; botocore's signer is its oracle in tests.
 
-The payload's SHA-256 is part of what is signed, so that the server refuses bytes that changed on their way.
+The payload's SHA-256 is signed too, so that the server refuses bytes that changed in transit.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from functools import lru_cache
 from urllib.parse import quote
 
 EMPTY = hashlib.sha256(b"").hexdigest()
-"""The hash of no payload."""
+"""The hash of an empty payload."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An access key; `token` where it is a temporary one."""
+    """An access key; with `token` if it is temporary."""
 
     access_key: str
     secret_key: str = field(repr=False)

@@ -19,9 +19,9 @@ _PARTS_AT_ONCE = 32
 
 
 class S3Store:
-    """The object store of the cluster topology. Made by `open_s3_store`.
+    """The object store of the cluster topology. Created by `open_s3_store`.
 
-    An object is visible when its PUT or its multipart upload is complete, and durable then as the server promises it.
+    An object is visible when its PUT or its multipart upload is complete, and then as durable as the server promises.
     Nothing relies on conditional writes: a key is unique to a receipt.
     """
 
@@ -118,8 +118,8 @@ class S3Store:
 
 
 async def open_s3_store(bucket: S3Bucket, clock: Clock) -> S3Store:
-    """Open the bucket. Raises `DependencyUnavailable` while the server or the bucket is away, `ConfigError` where no
-    credentials are to be had."""
+    """Open the bucket. Raises `DependencyUnavailable` while the server or the bucket is unavailable, `ConfigError` if
+    there are no credentials."""
     control = Control(bucket)
     wire = SignedRequests(bucket, clock, control.credentials)
     store = S3Store(wire, control, clock)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 3.0
 _CONNECT_SECONDS = 5.0
 _SILENCE_SECONDS = 15.0
-"""A server that says nothing for that long is asked anew, while the deadline lasts."""
+"""A server that is silent for this time is asked again, while the deadline lasts."""
 _HASH_OFF_THE_LOOP = 256 << 10
 _SENT_WHOLE = 64 << 10
 _ERROR_BODY = 16 << 10
@@ -49,7 +49,7 @@ class SignedRequests:
         await self._session.close()
 
     async def put(self, key: str, parts: Sequence[Buffer], query: Mapping[str, str], headers: Mapping[str, str]) -> str:
-        """Upload an object or a part of one; its ETag. The bytes must not change until this returns."""
+        """Upload an object or a part of one. Returns its ETag. The bytes must not change until this returns."""
         size = sum(map(len, parts))
         if size > _HASH_OFF_THE_LOOP:
             digest = await asyncio.get_running_loop().run_in_executor(None, _sha256, parts)
@@ -81,8 +81,8 @@ class SignedRequests:
         return await self.persist(attempt)
 
     async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """What `attempt` returns, made again with growing, jittered pauses while the fault is a passing one and the
-        deadline lasts. Raises errors of ours."""
+        """The result of `attempt`, which is repeated with growing, jittered pauses while its fault is temporary and the
+        deadline lasts. Raises a `GantryError`."""
         pause, last = _FIRST_PAUSE, "no answer"
         try:
             async with asyncio.timeout(self.bucket.deadline):

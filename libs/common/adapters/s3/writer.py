@@ -1,4 +1,4 @@
-"""One object on its way in: a single PUT where it is small, parts in bounded memory where it is not."""
+"""Writing one object: a single PUT if it is small, else parts in bounded memory."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class S3Writer:
         self._buffer = bytearray()
         await end_tasks(*self._parts)
         if self._upload is not None:
-            # What cannot be told now is swept later (`S3Store.sweep_unfinished`).
+            # An upload that cannot be aborted now is swept later (`S3Store.sweep_unfinished`).
             with suppress(GantryError):
                 await self._control.abandon(self._key, self._upload)
 
     async def _send(self) -> None:
-        """Upload the buffer as the next part; waits while as many as may be are under way."""
+        """Upload the buffer as the next part; waits while the maximum number of uploads is running."""
         if self._failed is not None:
             raise self._failed
         if self._upload is None:

@@ -1,8 +1,8 @@
-"""One SQLite file: a thread that writes for everybody, a few that read.
+"""One SQLite file: one thread that writes for all callers, a few that read.
 
-The writer takes all work that waits, runs it in one transaction and commits once (WAL, synchronous=FULL: durable, also
+The writer takes all waiting work, runs it in one transaction and commits once (WAL, synchronous=FULL: durable, even
 through a power cut), so that concurrent callers share the cost of one fsync. Work that raises is run again alone, so
-that it harms nobody else. Writers of several processes queue on a lock file: SQLite's own busy handler would sleep.
+that it cannot fail the others. Writers of several processes queue on a lock file: SQLite's busy handler would sleep.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _CHECKPOINT_PAGES = 4000
 """16 MB of WAL: a checkpoint syncs the database file too, so it should be rare beside the commits."""
 
 _GROWN = _CHECKPOINT_PAGES * 4096
-"""Bytes. A WAL that still grows has its new size written to the file system's journal by each commit."""
+"""Bytes. While a WAL still grows, each commit also writes its new size to the file system's journal."""
 
 
 def connect(path: Path, busy_seconds: float = 10.0) -> sqlite3.Connection:
-    """A connection in WAL mode with durable commits; transactions are begun explicitly. The file is for its owner and
-    group alone, as objects are; WAL and shared memory take its mode."""
+    """A connection in WAL mode with durable commits; transactions are begun explicitly. Only owner and group may access
+    the file, as with objects; WAL and shared memory inherit its mode."""
     _keep_private(path)
     connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
@@ -45,10 +45,11 @@ def connect(path: Path, busy_seconds: float = 10.0) -> sqlite3.Connection:
 
 
 def _keep_private(path: Path) -> None:
-    """Never opens a file that is there: closing it would drop the locks of all connections that this process has to
-    it, since POSIX advisory locks belong to the process. Another process would believe itself alone then, and remove
-    the WAL on its way out, with all that was committed since (https://www.sqlite.org/howtocorrupt.html, 2.2)."""
-    with suppress(OSError):  # what is wrong with the path, opening it tells
+    """Create the file with a private mode. Never opens an existing file: closing it would drop the locks of all
+    connections of this process to it, since POSIX advisory locks belong to the process. Another process would then
+    believe itself alone, and at its end remove the WAL with all later commits
+    (https://www.sqlite.org/howtocorrupt.html, 2.2)."""
+    with suppress(OSError):  # opening the database reports what is wrong with the path
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
         except FileExistsError:
@@ -58,14 +59,14 @@ def _keep_private(path: Path) -> None:
 
 
 def grow_wal(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the WAL as long as it is going to be, by a transaction that spills and is rolled back (22 ms here). Commits
-    take two thirds of the time after it: 0.15 ms instead of 0.22, measured here."""
+    """Extend the WAL to its final length, by a transaction that spills and is rolled back (22 ms here). After that
+    commits take two thirds of the time: 0.15 ms instead of 0.22, measured here."""
     wal = Path(f"{path}-wal")
     if wal.exists() and wal.stat().st_size >= _GROWN:
         return
     (pages,) = connection.execute("PRAGMA cache_size").fetchone()
     connection.execute("PRAGMA cache_size=20")
-    # Where there is no room for it, commits tell that to somebody who can act on it.
+    # If there is no room for it, commits report that to a caller that can act on it.
     with suppress(sqlite3.OperationalError):
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("CREATE TABLE filling(x)")
@@ -78,8 +79,8 @@ def grow_wal(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def translating(dependency: str) -> Iterator[None]:
-    """What SQLite and the file system say inside becomes `DependencyUnavailable`. Mistakes of ours (wrong SQL, a
-    violated constraint) stay what they are."""
+    """Errors of SQLite and the file system inside become `DependencyUnavailable`. Our own mistakes (wrong SQL, a
+    violated constraint) are raised as they are."""
     try:
         yield
     except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
@@ -116,8 +117,8 @@ class Writer:
         *,
         often: bool = False,
     ) -> None:
-        """Opens the file, making it where it is not there (blocks). `after_commit` is called in the writer's thread
-        after each commit, before the callers hear of it. `often`: there will be many commits, and they are waited for.
+        """Opens the file, creating it if it is missing (blocks). `after_commit` is called in the writer's thread after
+        each commit, before the callers continue. `often`: there will be many commits, and callers wait for them.
         """
         self._dependency = dependency
         self._deadline = deadline
@@ -151,7 +152,7 @@ class Writer:
             future.set_exception(DependencyUnavailable(self._dependency, f"no answer within {self._deadline:g} s"))
 
     def close(self) -> None:
-        """Finish what was taken, then close the file. Blocks. May be called twice."""
+        """Finish the queued work, then close the file. Blocks. May be called twice."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
@@ -207,7 +208,7 @@ class Writer:
 
 
 class Readers:
-    """Threads that read, each with a connection of its own. They never wait for the writer, nor it for them."""
+    """Threads that read, each with a connection of its own. Readers and the writer never wait for each other."""
 
     def __init__(self, path: Path, dependency: str, threads: int = 2) -> None:
         self._path = path
@@ -221,7 +222,7 @@ class Readers:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, work)
 
     def close(self) -> None:
-        """Finish what is under way. Blocks."""
+        """Finish current reads. Blocks."""
         self._pool.shutdown()
         while self._connections:
             self._connections.pop().close()
@@ -241,7 +242,7 @@ def _tell(group: list[_Job]) -> None:
     for job in group:
         loops.setdefault(job.future.get_loop(), []).append(job)
     for loop, theirs in loops.items():
-        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop was closed: no caller waits any more
             loop.call_soon_threadsafe(_complete, theirs)
 
 

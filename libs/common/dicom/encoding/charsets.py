@@ -1,7 +1,7 @@
-"""Specific Character Set (PS3.3 C.12.1.1.2, PS3.5 6.1): bytes to text and back. Nothing here raises on what peers send.
+"""Specific Character Set (PS3.3 C.12.1.1.2, PS3.5 6.1): bytes to text and back. No input of a peer raises here.
 
-Files lie about their character set. What cannot be decoded becomes U+FFFD; text in a set that is not named is taken
-for UTF-8 where it is that, else for Latin-1.
+Files often name a wrong character set. Undecodable bytes become U+FFFD; text in an unnamed set is read as UTF-8 if it
+is valid UTF-8, else as Latin-1.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ DEFINED_TERMS: tuple[str, ...] = (
     "GBK",
     *(f"ISO 2022 IR {number}" for number in ("6", *_SINGLE, *_MULTI)),
 )
-"""What is read, for the conformance statement."""
+"""The defined terms that are understood, for the conformance statement."""
 
 
 @dataclass(frozen=True, slots=True)
 class CharacterSet:
-    """A Specific Character Set, ready for use. `terms` are the defined terms as they came."""
+    """A Specific Character Set, ready for use. `terms` are the defined terms as they were received."""
 
     terms: tuple[str, ...]
     codec: str
@@ -84,7 +84,7 @@ class CharacterSet:
         return _decode(value, self.codec)
 
     def encode(self, text: str) -> bytes | None:
-        """The bytes of a text, or None where this set does not hold it."""
+        """The bytes of a text, or None if this set cannot represent it."""
         if text.isascii():
             return text.encode("ascii")
         for codec in (self.codec, *self.extensions):
@@ -102,7 +102,7 @@ _DESIGNATED = {"euc_kr": b"\x1b$)C", "gb2312": b"\x1b$)A"}
 
 
 def _designate(text: str, codec: str) -> bytes:
-    """PS3.5 6.1.2.5.3, Annexes I and K: the escape stands in each component that needs it."""
+    """PS3.5 6.1.2.5.3, Annexes I and K: the escape is repeated in each component that needs it."""
     parts = _TEXT_DELIMITERS.split(text)
     return b"".join(
         part.encode("ascii") if part.isascii() else _DESIGNATED[codec] + part.encode(codec) for part in parts
@@ -147,7 +147,7 @@ def _decode_extended(value: bytes, initial: str) -> str:
 def _character_set(terms: tuple[str, ...]) -> CharacterSet:
     codecs: list[str] = []
     for term in terms:
-        # "ISO-IR 100", "ISO_IR_100" and "iso ir 100" are seen, too.
+        # "ISO-IR 100", "ISO_IR_100" and "iso ir 100" occur, too.
         name = " ".join(re.split(r"[\s_-]+", term.upper().strip()))
         number = name.rpartition(" ")[2]
         if name in _WHOLE:
@@ -167,12 +167,12 @@ DEFAULT = CharacterSet((), "ascii")
 
 
 def character_set(terms: Sequence[str]) -> CharacterSet:
-    """The character set that these values of (0008,0005) name. What is unknown is taken for the default."""
+    """The character set that these values of (0008,0005) name. Unknown terms count as the default."""
     return _character_set(tuple(terms[:16])) if terms else DEFAULT
 
 
 def holding(texts: Iterable[str], asked: CharacterSet) -> CharacterSet:
-    """The set to answer in: the default where all is ASCII, else the asker's own where that holds it, else UTF-8."""
+    """The set to answer in: the default if all is ASCII, else the requester's if it can represent all, else UTF-8."""
     foreign = [text for text in texts if not text.isascii()]
     if not foreign:
         return DEFAULT

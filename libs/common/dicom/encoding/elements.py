@@ -1,4 +1,4 @@
-"""The top level of a data set that is in memory: which elements there are and where their values lie (PS3.5 7)."""
+"""The top level of a data set in memory: its elements and where their values are (PS3.5 7)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gantry.common.errors import NotUnderstood
 
 
 def inflated(data: bytes, encoding: Encoding, max_length: int) -> bytes:
-    """The data set as it can be read: inflated where `encoding` says that it is deflated."""
+    """The data set, inflated if its `encoding` is deflated."""
     if not encoding.deflated:
         return data
     inflater = Inflater(max_length)
@@ -31,7 +31,7 @@ def inflated(data: bytes, encoding: Encoding, max_length: int) -> bytes:
 
 
 class Tags:
-    """Tags to read with `elements_of`. Making one costs more than reading a header."""
+    """Tags to read with `elements_of`. Creating this costs more than reading a header."""
 
     __slots__ = ("last", "numbers", "tags")
 
@@ -95,11 +95,11 @@ def elements(
     wanted: Container[int] | None = None,
     within: tuple[int, int] | None = None,
 ) -> Iterator[tuple[int, bytes, int, int]]:
-    """Tag, VR, and where the value begins and ends, for each element up to the tag `last`, or those of them that are
-    `wanted`; of a part of the data where `within` says which. The data is not deflated.
+    """Tag, VR, and where the value begins and ends, for each element up to the tag `last`, or only for the `wanted`
+    ones; in the part `within` of the data, if given. The data is not deflated.
 
-    A sequence is given as one value, its items unread, and never recursed into. Raises `NotUnderstood` where the bytes
-    are no data set, `struct.error` never.
+    A sequence is returned as one value, without reading its items. Raises `NotUnderstood` if the bytes are not a data
+    set, never `struct.error`.
     """
     syntax = syntax_of(encoding)
     short = struct.Struct((">" if encoding.big_endian else "<") + "HH2sH").unpack_from if syntax.explicit else None

@@ -18,9 +18,9 @@ class Inflater:
         self._left = max_length
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """The inflated bytes that `chunk` completes. What follows the end of the deflated stream is padding.
+        """The inflated bytes that `chunk` completes. Bytes after the end of the deflated stream are padding.
 
-        Raises `NotUnderstood` where the bytes are not deflated, or too many come out of them.
+        Raises `NotUnderstood` if the bytes are not deflated, or inflate to more than `max_length`.
         """
         while chunk and not self._zlib.eof:
             try:
@@ -35,7 +35,7 @@ class Inflater:
                 yield piece
 
     def finish(self) -> Iterator[bytes]:
-        """What zlib still held back. Raises `NotUnderstood` where the stream has no end."""
+        """The bytes that zlib still held. Raises `NotUnderstood` if the stream has no end."""
         piece = b"" if self._zlib.eof else self._zlib.flush(_PIECE)
         if not self._zlib.eof:
             raise NotUnderstood("deflated data set is cut off")
@@ -44,7 +44,7 @@ class Inflater:
 
 
 def inflate_head(data: bytes, length: int) -> bytes:
-    """The first `length` inflated bytes, or fewer where `data` does not hold so many. Raises `NotUnderstood`."""
+    """The first `length` inflated bytes, or fewer if `data` does not hold as many. Raises `NotUnderstood`."""
     try:
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, length)
     except zlib.error as error:

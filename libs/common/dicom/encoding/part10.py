@@ -26,7 +26,7 @@ _TRANSFER_SYNTAX = 0x0010
 
 @dataclass(frozen=True, slots=True)
 class FileMeta:
-    """What a file says of the data set in it; `data_set_offset` is where that begins. A UID that is not there is ""."""
+    """The file meta information; `data_set_offset` is where the data set begins. A missing UID is ""."""
 
     data_set_offset: int
     sop_class_uid: str
@@ -68,8 +68,8 @@ def parse_meta(head: bytes) -> FileMeta:
 
 
 def needed(head: bytes) -> int:
-    """How many bytes of the file `parse_meta` wants to see, as far as `head` tells: call again with that many until
-    the answer is at most `len(head)`. Raises `NotUnderstood` as `parse_meta` does."""
+    """How many bytes of the file `parse_meta` needs, as far as `head` shows: call again with that many until the result
+    is at most `len(head)`. Raises `NotUnderstood` as `parse_meta` does."""
     meta = _parse(head)
     return meta if isinstance(meta, int) else len(head)
 

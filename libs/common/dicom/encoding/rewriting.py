@@ -1,7 +1,7 @@
 """Elements of one encoding as elements of another one, in little endian: Implicit, Explicit and Big Endian into each
 other (PS3.5 7.1, 7.3, A.1 to A.3). Pure.
 
-A value may be elsewhere: an element that ends where its value would begin is written with its new head alone.
+A value may be elsewhere: for an element that ends where its value would begin, only its new head is written.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ WIDTHS = {
     **dict.fromkeys((b"UL", b"SL", b"FL", b"OF", b"OL"), 4),
     **dict.fromkeys((b"FD", b"OD", b"OV", b"SV", b"UV"), 8),
 }
-"""Bytes of a number in each VR that holds numbers: what is reversed between byte orders (PS3.5 7.3)."""
+"""Bytes of a number in each VR that holds numbers, which are reversed between byte orders (PS3.5 7.3)."""
 
 SHORT_ARRAYS = {2: "H", 4: "I", 8: "Q"}
 
 
 def swapped(value: bytes | bytearray | memoryview, width: int) -> bytes:
-    """Numbers of so many bytes in the other byte order; what is left at the end stays."""
+    """Numbers of `width` bytes in the other byte order; remaining bytes at the end stay."""
     if width == 1:
         return bytes(value)
     whole = len(value) - len(value) % width
@@ -83,8 +83,8 @@ class Rewriter:
         self.context = Context()
 
     def elements(self, data: bytes, replaced: dict[int, bytes] | None = None) -> bytes:
-        """The elements of the top level in `data`, less group lengths and those to be dropped; `replaced` has new
-        values by tag. The last one may end where its value begins. Raises `NotUnderstood`."""
+        """The top-level elements in `data`, without group lengths and those to be dropped; `replaced` has new values by
+        tag. The last element may end where its value begins. Raises `NotUnderstood`."""
         self.context = _context(data, 0, len(data), syntax_of(self._source), self.context)
         return self._within(data, 0, len(data), self._source, self.context, 0, replaced or {})
 
@@ -112,7 +112,7 @@ class Rewriter:
             if stop > end:
                 raise NotUnderstood("data set is cut off")
             pos = stop
-            # PS3.5 7.2: group lengths are retired, and would not be true any more.
+            # PS3.5 7.2: group lengths are retired, and would be wrong after rewriting.
             if tag & 0xFFFF == 0 or (depth == 0 and tag in self._drop):
                 continue
             if is_elsewhere:
@@ -146,7 +146,7 @@ class Rewriter:
         if encoding.big_endian and vr != b"SQ":
             value = swapped(value, WIDTHS.get(vr, 1))
         if vr == b"SQ":
-            vr = b"UN"  # a value that begins with no item is no sequence, whatever its VR says
+            vr = b"UN"  # a value that does not begin with an item is not a sequence, whatever its VR
         return self.head(tag, vr, len(value), context) + value
 
     def _sequence(

@@ -15,9 +15,9 @@ UIDS = frozenset((SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_IN
 
 UNDEFINED = 0xFFFFFFFF
 MAX_NESTING = 64
-"""Sequences within sequences that an object may have when it comes in."""
+"""Nesting depth of sequences that an object may have when it is received."""
 MAX_READ_NESTING = 128
-"""Sequences within sequences that a reader follows; more than may come in, so that what is stored can be read."""
+"""Nesting depth of sequences that a reader follows; more than is accepted, so that every stored object can be read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +76,7 @@ def syntax_of(encoding: Encoding) -> Syntax:
 
 
 def read_element(data: bytes, pos: int, end: int, syntax: Syntax) -> tuple[int, bytes, int, int] | None:
-    """Tag, VR, length and where the value begins; None where more bytes are needed (PS3.5 7.1)."""
+    """Tag, VR, length and where the value begins; None if more bytes are needed (PS3.5 7.1)."""
     if end - pos < 8:
         return None
     group, element, length = syntax.long(data, pos)
@@ -92,6 +92,6 @@ def read_element(data: bytes, pos: int, end: int, syntax: Syntax) -> tuple[int, 
     if end - pos < 12:
         return None
     if vr not in LONG_VRS and data[pos + 6 : pos + 8] != b"\0\0":
-        # A VR that nobody knows has the long form (PS3.5 7.1.2), unless what would be reserved is not zero.
+        # An unknown VR has the long form (PS3.5 7.1.2), unless its reserved bytes would not be zero.
         return tag, vr, syntax.short(data, pos)[2], pos + 8
     return tag, vr, syntax.uint32(data, pos + 8)[0], pos + 12

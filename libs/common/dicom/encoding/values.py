@@ -1,6 +1,6 @@
 """Values in the DICOM JSON model (PS3.18 F.2) from encoded elements: text decoded, numbers as numbers.
 
-Everything a peer may have sent becomes something that JSON can carry: what is no finite number stays text.
+Every value that a peer may have sent becomes one that JSON can represent: text that is not a finite number stays text.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _PADDING = " \0"
 _IMPLICIT = Encoding(explicit=False)
 MAX_SEQUENCE = 1 << 16
-"""Bytes of a sequence that is worth being searched for what is in it."""
+"""Bytes of a sequence whose items are indexed; longer ones are not."""
 MAX_DEPTH = 8
 
 
@@ -113,7 +113,7 @@ def _collect(
                 continue
             tag, known = private_element[0], private_element[1] if vr == b"UN" else vr
         elif vr == b"UN":
-            # A UN of a tag that the dictionary knows was written by someone who did not (PS3.5 6.2.2).
+            # A UN with a tag of the dictionary was written by a system that did not know the tag (PS3.5 6.2.2).
             known = vr_of(tag)
         if known == b"SQ":
             values: list[Any] = sequence_items(header[start:end], _IMPLICIT if vr == b"UN" else encoding, text)
@@ -131,7 +131,7 @@ def data_set_values(data: bytes, transfer_syntax_uid: str, wanted: Collection[in
 def sequence_items(value: bytes, encoding: Encoding, text: CharacterSet) -> list[dict[int, list[Any]]]:
     """The items of a sequence, each as values by tag; of elements that the dictionary knows, and that have a value.
 
-    An empty list for what is no sequence, and for one that is longer than `MAX_SEQUENCE` or deeper than `MAX_DEPTH`.
+    An empty list for an invalid sequence, and for one longer than `MAX_SEQUENCE` or deeper than `MAX_DEPTH`.
     """
     if len(value) > MAX_SEQUENCE:
         return []
@@ -166,7 +166,7 @@ def _item(
 
 
 def value_list(vr: bytes, value: bytes, text: CharacterSet, big_endian: bool = False) -> list[Any]:
-    """The "Value" of an element: a list, None for an empty value among others, empty where there is nothing.
+    """The "Value" of an element: a list, with None for an empty value among others; empty if there is no value.
 
     Sequences and binary values give an empty list.
     """
@@ -186,7 +186,7 @@ def value_list(vr: bytes, value: bytes, text: CharacterSet, big_endian: bool = F
             return [decoded] if decoded else []
         return _listed([part.strip(_PADDING) or None for part in decoded.split("\\")])
     if vr in _ASCII_TEXT:
-        # Lies are met here, too: UTF-8 in a CS.
+        # Peers violate this, too: UTF-8 occurs in a CS.
         parts = [part.strip(_PADDING) for part in DEFAULT.decode(value).split("\\")]
         if vr == b"IS":
             return _listed([_integer(part) for part in parts])

@@ -1,6 +1,6 @@
 """The DICOM JSON model (PS3.18 Annex F) as an encoded data set: explicit VR little endian, text in UTF-8.
 
-Bulk values are not in memory: a data set becomes pieces, some of which say which bulk value stands there.
+Bulk values are not in memory: a data set becomes pieces, some of which refer to a bulk value.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MAX_LENGTH = 0xFFFFFFFE
 
 @dataclass(frozen=True, slots=True)
 class BulkPiece:
-    """`length` bytes from `offset` of the bulk value `uri` stand here."""
+    """A reference to `length` bytes from `offset` of the bulk value `uri`."""
 
     uri: str
     offset: int
@@ -51,8 +51,9 @@ def encoded(
 ) -> Iterator[Piece]:
     """A data set, element by element in the order of tags (PS3.5 7.1).
 
-    `size_of` gives the bytes of a bulk value and raises `NotUnderstood` where there is none; `pixel_data` encodes the
-    top level's. Group lengths and file meta information are left out. Raises `NotUnderstood` for what is no data set.
+    `size_of` returns the bytes of a bulk value and raises `NotUnderstood` if there is none; `pixel_data` encodes
+    that of the top level. Group lengths and file meta information are left out. Raises `NotUnderstood` if the document
+    is not a data set.
     """
     return _elements(data_set, size_of, pixel_data, 0)
 
@@ -91,7 +92,7 @@ def _elements(
 
 
 def bulk_element(tag: int, vr: bytes, value: BulkPiece) -> list[Piece]:
-    """An element whose value is elsewhere. Raises `NotUnderstood` where it is too long for its VR."""
+    """An element whose value is elsewhere. Raises `NotUnderstood` if it is too long for its VR."""
     pad = value.length & 1
     return [_header(tag, vr, value.length + pad), value, *([b" " if vr == b"UT" else b"\0"] if pad else [])]
 
@@ -105,8 +106,8 @@ def fragments(tag: int, value: BulkPiece, size: int = 1 << 30) -> list[Piece]:
 
 
 def frames(tag: int, values: Sequence[BulkPiece]) -> list[Piece]:
-    """Encapsulated pixel data (PS3.5 A.4) of several frames: an offset table, where its 32 bits suffice, and a fragment
-    for each."""
+    """Encapsulated pixel data (PS3.5 A.4) of several frames: an offset table, if its 32 bits suffice, and a fragment
+    for each frame."""
     offsets = list(accumulate([value.length + (value.length & 1) + 8 for value in values[:-1]], initial=0))
     table = b"".join(map(_UINT32.pack, offsets)) if offsets[-1] <= 0xFFFFFFFF else b""
     return _encapsulated(tag, table, values)

@@ -34,7 +34,7 @@ def name_of(tag: int) -> str:
 
 
 def attribute(tag: int, values: Iterable[Any], vr: str = "") -> dict[str, Any]:
-    """One attribute with values of the model, the items of a sequence by tag; without "Value" where there are none
+    """One attribute with values of the model, the items of a sequence by tag; without "Value" if there are none
     (F.2.5)."""
     found = [
         keys_as_attributes(value) if isinstance(value, dict) and vr_of(tag) == b"SQ" else value for value in values
@@ -44,33 +44,33 @@ def attribute(tag: int, values: Iterable[Any], vr: str = "") -> dict[str, Any]:
 
 
 def to_json(value: Any) -> bytes:
-    """UTF-8, as application/dicom+json is (F.2). What is no character becomes a replacement."""
+    """The JSON text in UTF-8, as application/dicom+json requires (F.2). Lone surrogates are replaced."""
     return _encode(value).encode("utf-8", "replace")
 
 
 def named(tag: int, attribute: Mapping[str, Any]) -> bytes:
-    """The text of one attribute with its name, as it stands in a document."""
+    """The text of one attribute with its name, as in a document."""
     return b'"%08X":%b' % (tag, to_json(attribute))
 
 
 def attributes_of(data: bytes, encoding: Encoding, uri: BulkUri) -> Attributes:
-    """A data set that is in memory and not deflated any more. Raises `NotUnderstood`."""
+    """The attributes of a data set in memory, already inflated. Raises `NotUnderstood`."""
     return ModelReader(data, uri).data_set((0, len(data)), encoding, DEFAULT, "", 0)
 
 
 class ModelReader:
-    """Reads where the data is: nothing is copied but values, however deep they are."""
+    """Reads in place: only values are copied, at any depth."""
 
     def __init__(self, data: bytes, uri: BulkUri) -> None:
         self._data = data
         self._uri = uri
         self.places = 0
-        """How many URIs were given."""
+        """How many URIs were written."""
 
     def data_set(
         self, within: tuple[int, int], encoding: Encoding, text: CharacterSet, path: str, depth: int
     ) -> Attributes:
-        """The elements in order; an item has the character set of what it is in, unless it says otherwise."""
+        """The elements in order; an item has the character set of its parent, unless it names its own."""
         if depth > MAX_READ_NESTING:
             raise NotUnderstood("sequences are nested too deep")
         found: Attributes = {}
@@ -83,7 +83,7 @@ class ModelReader:
         return found
 
     def character_set(self, start: int, end: int) -> CharacterSet:
-        """What an element of Specific Character Set says."""
+        """The character set in an element of Specific Character Set."""
         return character_set([str(t or "") for t in value_list(b"CS", self._data[start:end], DEFAULT)])
 
     def element(
@@ -155,5 +155,5 @@ _KNOWN = frozenset(
 
 
 def keys_as_attributes(values: Mapping[int, Iterable[Any]], vr: Callable[[int], bytes] = vr_of) -> Attributes:
-    """Attributes by tag, in order; `vr` knows the VR of private ones."""
+    """Attributes by tag, in order; `vr` returns the VR, also of private ones."""
     return {name_of(tag): attribute(tag, values[tag], vr(tag).decode("ascii")) for tag in sorted(values)}

@@ -1,7 +1,7 @@
-"""Data sets that resemble each other, as those of a series do, as text of the DICOM JSON model (PS3.18 Annex F).
+"""Data sets that resemble each other, like those of a series, as text of the DICOM JSON model (PS3.18 Annex F).
 
-What they have in common is made once: what an element becomes is remembered by its bytes, and what stands in a data set
-as it stood in an earlier one is not even parsed.
+Common parts are converted once: the text of an element is cached by its bytes, and runs of elements that are the same
+as in an earlier data set are not even parsed.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from gantry.common.dicom.standard.transfer_syntaxes import Encoding
 _MOST_KNOWN = 4 << 20
 _MOST_PATTERNS = 16
 _LONGEST, _MOST_ELEMENTS = 1 << 18, 4096
-"""Bytes and elements of a data set that is a pattern for others."""
+"""Most bytes and elements of a data set that serves as a pattern for others."""
 
 _Shared = tuple[int, bytes, bytes]
 """Tag, encoded element, and the text of its attribute."""
 
 
 class Texts:
-    """Gives the texts of one data set after the other."""
+    """Converts one data set after the other to text."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Encoding, CharacterSet], dict[bytes, bytes]] = {}
@@ -88,7 +88,7 @@ class Texts:
         length: int,
         parsed: int,
     ) -> None:
-        """Take a data set for the pattern where there is none, and forget one that the last was not like."""
+        """Use a data set as the pattern if there is none, and drop a pattern that the last one did not resemble."""
         if pattern is not None:
             if parsed > 8 + pattern.count // 4:
                 del self._patterns[key]
@@ -98,7 +98,7 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Elements that stand behind each other, and the same together."""
+    """Consecutive elements, and their bytes together."""
 
     elements: Sequence[_Shared]
     raw: bytes
@@ -110,14 +110,14 @@ def _run(of: Sequence[_Shared]) -> _Run:
 
 
 class Pattern:
-    """A data set in runs of elements, which are divided where another one turns out to differ."""
+    """A data set in runs of elements; a run is divided where a later data set differs from it."""
 
     def __init__(self, runs: Sequence[Sequence[_Shared]]) -> None:
         self._runs = [_run(one) for one in runs if one]
         self.count = sum(len(one.elements) for one in self._runs)
 
     def take(self, place: int, data: bytes, pos: int, found: dict[int, bytes]) -> tuple[int, int]:
-        """Take what stands at `pos` as it does here, from the run `place` on; where both go on."""
+        """Take the runs from `place` on that equal the data at `pos`. Returns where pattern and data continue."""
         while place < len(self._runs):
             run = self._runs[place]
             if data.startswith(run.raw, pos):
@@ -139,7 +139,7 @@ class Pattern:
         return same > 0
 
     def skip(self, place: int, tag: int) -> int:
-        """The first run from `place` on that begins behind a tag."""
+        """The first run from `place` on that begins after a tag."""
         while place < len(self._runs) and self._runs[place].elements[0][0] <= tag:
             place += 1
         return place

@@ -11,7 +11,7 @@ _DATE_TIME = re.compile(r"(\d{4}(?:\d{2}){0,5})(?:\.(\d{1,6}))?([+-]\d{4})?", re
 
 
 def date(value: str) -> str | None:
-    """YYYYMMDD; the form with periods of ACR-NEMA 300 is taken, too. None for what is no date."""
+    """YYYYMMDD; the form with periods of ACR-NEMA 300 is accepted, too. None if the value is not a date."""
     match = _DATE.fullmatch(value)
     if match is None:
         return None
@@ -30,7 +30,7 @@ def time(value: str, fill: str = "0") -> str | None:
 
 
 def date_time(value: str, fill: str = "0") -> str | None:
-    """YYYYMMDDHHMMSSFFFFFF in UTC where the value has an offset, as it stands where it has none."""
+    """YYYYMMDDHHMMSSFFFFFF, in UTC if the value has an offset, unchanged if it has none."""
     match = _DATE_TIME.fullmatch(value)
     if match is None:
         return None
@@ -54,7 +54,7 @@ def _in_utc(digits: str, fraction: str | None, offset: str, fill: str) -> str | 
 
 
 def normal(vr: str, value: str, fill: str = "0") -> str | None:
-    """The comparable form of a DA, TM or DT value; None for what is none."""
+    """The comparable form of a DA, TM or DT value; None if it is invalid."""
     if vr == "DA":
         return date(value)
     return time(value, fill) if vr == "TM" else date_time(value, fill)
@@ -82,7 +82,7 @@ def split_range(vr: str, value: str) -> tuple[str, str] | None:
 
 
 def day_beside(value: str, days: int) -> str | None:
-    """The day so many days after a DA value, YYYYMMDD; None for what is no date, and where the calendar ends."""
+    """The day `days` after a DA value, YYYYMMDD; None if it is not a date, or outside the calendar."""
     found = date(value)
     try:
         return None if found is None else f"{datetime.strptime(found, '%Y%m%d') + timedelta(days):%Y%m%d}"  # noqa: DTZ007

@@ -33,10 +33,10 @@ _SHORTENED = 8000
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """What is asked: the values of each key as text (none for universal matching), in the order of tags.
+    """The keys of a request, with their values as text (none for universal matching), in the order of tags.
 
-    A sequence, and any other key that has no text, has an empty list. What is asked of the items of a sequence, where
-    there is something, is in `items` (PS3.4 C.2.2.2.6).
+    A sequence, and any other key that has no text, has an empty list. The keys for the items of a sequence, if there
+    are any, are in `items` (PS3.4 C.2.2.2.6).
     """
 
     keys: Mapping[int, list[str]]
@@ -45,8 +45,8 @@ class Identifier:
 
 
 def decode_identifier(data: bytes, transfer_syntax_uid: str, attributes: AttributeTable = STANDARD) -> Identifier:
-    """Read an identifier; `attributes` knows the VR of private keys. Raises `NotUnderstood` for bytes that are none, or
-    that hold too much."""
+    """Read an identifier; `attributes` has the VR of private keys. Raises `NotUnderstood` if the bytes are not an
+    identifier, or hold too much."""
     encoding = encoding_of(transfer_syntax_uid)
     data = inflated(data, encoding, MAX_IDENTIFIER)
     return _decoded(data, (0, len(data)), encoding, DEFAULT, 0, attributes)
@@ -66,7 +66,7 @@ def _decoded(
     items: dict[int, Identifier] = {}
     for tag, vr, start, end in elements(data, encoding, within=within):
         if tag & 0xFFFF == 0:
-            continue  # PS3.5 7.2: group lengths are retired, and no keys
+            continue  # PS3.5 7.2: group lengths are retired, and not keys
         if len(keys) == MAX_KEYS:
             raise NotUnderstood("identifier has too many keys")
         value = data[start:end]
@@ -82,7 +82,7 @@ def _decoded(
             for one in bounds:
                 items[tag] = _decoded(data, one, inner, text, depth + 1)
         elif known in (b"DS", b"IS"):
-            # As it was written: a wildcard or a range is no number.
+            # As it was written: a wildcard or a range is not a number.
             keys[tag] = [text_of(v) for v in value_list(b"CS", value, DEFAULT)]
         else:
             keys[tag] = [text_of(v) for v in value_list(known, value, text, encoding.big_endian)]

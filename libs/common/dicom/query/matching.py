@@ -78,7 +78,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """Empty value matching (C.2.2.2.7): what is not there, or has no value."""
+    """Empty value matching (C.2.2.2.7): the attribute is absent, or has no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +124,13 @@ class Query:
 
 
 Cursor = tuple[str | int, ...]
-"""Where a listing stands; a backend's own, and good for the query that it came from."""
+"""A position in a listing; its form is the backend's own, and it is valid for its query only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """One patient, study, series or instance: tags of its level and the levels above, values as in DICOM JSON. `place`
-    is where it stands in the listing that it came in."""
+    is its position in the listing."""
 
     level: Level
     attributes: Mapping[int, Any]
@@ -144,8 +144,8 @@ _MOMENTS = frozenset(("DA", "TM", "DT"))
 
 
 def matches(query: Query, document: Document) -> bool:
-    """Whether a document of the query's level matches all its conditions. A stored value that is empty or not there
-    matches universally only, and a pattern of asterisks (C.2.2.2.3, C.2.2.2.4)."""
+    """Whether a document of the query's level matches all its conditions. An empty or absent value matches only
+    universal matching and a pattern of asterisks (C.2.2.2.3, C.2.2.2.4)."""
     return document.level is query.level and matcher(query)(document.attributes)
 
 
@@ -158,8 +158,8 @@ def matcher(query: Query) -> Predicate:
 
 
 def narrowing(query: Query) -> Mapping[int, Condition]:
-    """What an index may look for in what is stored: all that can match is among it. With a zone, a day may be called by
-    another date there, and a time by any other."""
+    """Conditions by which an index may narrow its stored values: everything that can match is included. With a zone, a
+    day may have another date there, and a time any other value."""
     if not query.zone:
         return query.conditions
     found: dict[int, Condition] = {}
@@ -314,7 +314,7 @@ def _in_range(tag: int, vr: str, wanted: Range) -> Predicate:
     first = dates.normal(vr, wanted.first) if wanted.first else ""
     last = dates.normal(vr, wanted.last, "9") if wanted.last else "~"
     if first is None or last is None:
-        return lambda attributes: False  # an end that is no date: nothing lies in such a range
+        return lambda attributes: False  # an end that is not a date: no value is in such a range
     if wanted.time_tag is not None:
         return _in_moments(tag, wanted, first, last)
 

@@ -1,8 +1,8 @@
-"""The order of answers: what two documents are compared by. Pure; every index backend orders as `ranking` does.
+"""The order of answers: how two documents are compared. Pure; every index backend orders as `ranking` does.
 
-Of each attribute a short text stands for its values, and texts are compared by code point. What has no value comes
-first, and last where the order is descending. Equal documents are told apart by their UIDs, in the direction of the
-last attribute, so that no order is ever undecided.
+The values of each attribute are represented by a short text, and texts are compared by code point. Attributes without
+a value come first, or last if the order is descending. Equal documents are ordered by their UIDs, in the direction of
+the last attribute, so that every order is total.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from gantry.common.dicom.standard.tags import (
 )
 
 RECEIVED = 0
-"""Stands for when the earliest current instance of a study came in: its receipt, which sorts by time and is in no
-document. Not a tag of any data set."""
+"""Stands for the time at which the earliest current instance of a study arrived: its receipt, which sorts by time and
+is in no document. Not a tag of any data set."""
 STUDY_ORDERS = (
     PATIENT_NAME,
     PATIENT_ID,
@@ -53,7 +53,7 @@ STUDY_ORDERS = (
 )
 """What studies can be ordered by: indices keep these sorted. Below one study, any attribute will do."""
 LONGEST = 64
-"""Characters that are compared; what differs only behind them is equal."""
+"""Characters that are compared; texts that differ only after them are equal."""
 _NUMBERS = frozenset(("DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"))
 _MOMENTS = frozenset(("DA", "TM", "DT"))
 _UNUSUAL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -102,7 +102,7 @@ def signature(order: Order) -> str:
 
 
 class _Down:
-    """A text that compares the other way round."""
+    """A text that compares in descending order."""
 
     __slots__ = ("text",)
 
@@ -128,7 +128,7 @@ def texts_of(order: Order, vr_of: Callable[[int], bytes], attributes: Mapping[in
 
 
 def rank(order: Order, texts: Sequence[str]) -> Rank:
-    """What `texts_of` gave, so that the smallest comes first."""
+    """The texts of `texts_of` as a rank; the smallest rank comes first."""
     down = [key.descending for key in order]
     down += [down[-1]] * (len(texts) - len(down))
     return tuple([_Down(text) if descending else text for text, descending in zip(texts, down, strict=True)])

@@ -15,7 +15,7 @@ T = TypeVar("T")
 _BETWEEN = re.compile(r"[\s^=,.;'`\u2019-]+")
 """What stands between the words of a name: components, groups, and the parts of a double name."""
 MOST_WORDS = 64
-"""Nobody has more names, and whoever sends more costs no more."""
+"""No person has more names; the limit bounds the cost of a longer value."""
 _LETTERS = re.compile(r"[a-z]{2,}", re.ASCII)
 
 

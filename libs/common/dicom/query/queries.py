@@ -44,7 +44,7 @@ MAX_PATTERN = 1024
 # PS3.4 C.2.2.2.4: wildcard matching is for these VRs only.
 _WILDCARD_VRS = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 _MOMENT_VRS = frozenset(("DA", "TM", "DT"))
-# PS3.4 C.2.2.2.8: these can be asked for several values that must all be there.
+# PS3.4 C.2.2.2.8: for these VRs several values can be requested that must all be present.
 _MULTIPLE_VRS = frozenset(("AE", "AS", "AT", "CS", "LO", "PN", "SH", "UC"))
 EMPTY = '""'
 """PS3.4 C.2.2.2.7: the value that asks for no value."""
@@ -97,18 +97,18 @@ _FIELDS = (
     "multiple_values",
 )
 FIND_INFORMATION = bytes(bool(name) for name in _FIELDS)
-"""PS3.4 table C.5-2: what a C-FIND SCP of ours can do, field by field."""
+"""PS3.4 table C.5-2: what our C-FIND SCP supports, field by field."""
 RETRIEVE_INFORMATION = b"\1\0"
 """PS3.4 C.5.2.1, C.5.3.1: relational retrieval, and no conversion of enhanced multi-frame images."""
 
 
 def extended_of(information: bytes) -> Extended:
-    """What was agreed on for a C-FIND SOP class; a field that is not there says no."""
+    """The agreement for a C-FIND SOP class; a missing field means no."""
     return Extended(**{name: byte == 1 for name, byte in zip(_FIELDS, information, strict=False) if name})
 
 
 def level_of(identifier: Identifier, model: Model) -> Level:
-    """The Query/Retrieve Level asked for; `IdentifierError` where it is missing or not one of the model's."""
+    """The Query/Retrieve Level of a request. Raises `IdentifierError` if it is missing or not one of the model's."""
     values = identifier.keys.get(QUERY_RETRIEVE_LEVEL, [])
     level = next((level for level in model.levels if [level.value] == values), None)
     if level is None:
@@ -126,7 +126,7 @@ def is_supported(tag: int, level: Level, attributes: AttributeTable = STANDARD) 
 
 
 def is_creator(tag: int) -> bool:
-    """Whether this is where a private creator stands (PS3.5 7.8.1): it says what other keys are, and is none."""
+    """Whether this is the tag of a private creator (PS3.5 7.8.1): it defines other keys, and is not a key itself."""
     return bool(tag & 0x10000) and 0x10 <= tag & 0xFFFF <= 0xFF
 
 
@@ -146,7 +146,7 @@ def compile_query(
     strict: bool = True,
 ) -> Query:
     """The query of a C-FIND identifier. Keys that are not supported at the level, or by `attributes`, are left out.
-    Raises `IdentifierError`; where not `strict`, no patient needs to be named (`lacks_patient`)."""
+    Raises `IdentifierError`; if not `strict`, no patient needs to be named (`lacks_patient`)."""
     level = level_of(identifier, model)
     if not extended.relational:
         levels = model.levels if strict else [one for one in model.levels if one is not Level.PATIENT]
@@ -154,11 +154,11 @@ def compile_query(
     conditions: dict[int, Condition] = {}
     for tag in identifier.keys:
         attribute = attributes.by_tag.get(tag)
-        # PS3.4 C.2.2.2.5: the zone says what other keys mean, and is none that is matched.
+        # PS3.4 C.2.2.2.5: the zone defines the meaning of other keys, and is not matched itself.
         if attribute is None or attribute.level.depth > level.depth or tag == TIMEZONE_OFFSET_FROM_UTC:
             continue
         if attribute.creator and identifier.keys.get(attribute.creator_tag, [attribute.creator]) != [attribute.creator]:
-            continue  # somebody else's attribute of this number
+            continue  # another creator's attribute with this number
         condition = _asked(tag, attribute.vr, identifier, extended)
         if condition is not None:
             conditions[tag] = condition
@@ -200,7 +200,7 @@ def _asked(tag: int, vr: str, identifier: Identifier, extended: Extended) -> Con
 
 
 def _of_item(item: Identifier, extended: Extended) -> Condition | None:
-    """C.2.2.2.6: what one and the same item must hold; None where everything does."""
+    """C.2.2.2.6: the conditions that one item must meet; None if every item does."""
     conditions: dict[int, Condition] = {}
     for tag in item.keys:
         vr = vr_of(tag).decode("ascii")
@@ -262,7 +262,7 @@ def _condition(tag: int, vr: str, values: list[str]) -> Condition | None:
     if not given or given == ["*"]:
         return None
     if vr == "PN" and any(len(value) <= MAX_PATTERN and not key_groups(value) for value in given):
-        return None  # a name of which no component group is given is any name
+        return None  # a name key without any component group matches every name
     if vr == "UI":
         return _uids(tag, given)
     if len(given) > MAX_VALUES:

@@ -1,4 +1,4 @@
-"""Timezone query adjustment (PS3.4 C.5.1.1, C.2.2.2.5): what is stored, as it is called in another zone. Pure."""
+"""Timezone query adjustment (PS3.4 C.5.1.1, C.2.2.2.5): stored dates and times in another zone. Pure."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _OFFSET = re.compile(r"[+-](?:0\d|1[0-4])[0-5]\d", re.ASCII)
 
 
 def is_offset(value: str) -> bool:
-    """Whether this is an offset from UTC as PS3.3 C.12.1.1.8 has them: &ZZXX, -1200 to +1400."""
+    """Whether this is an offset from UTC by PS3.3 C.12.1.1.8: &ZZXX, -1200 to +1400."""
     return _OFFSET.fullmatch(value) is not None
 
 
 def in_zone(attributes: Mapping[int, Any], zone: str) -> Mapping[int, Any]:
-    """Attributes with their dates and times as they are called in `zone`, an offset from UTC.
+    """Attributes with their dates and times in `zone`, an offset from UTC.
 
-    A date is moved together with its time; one that has no time stays, and so does a birth date, and everything where
-    it is not known which zone the object was made in. A DT value with an offset of its own is what it is.
+    A date is moved together with its time; a date without a time stays, and so does a birth date, and everything if the
+    zone of the object is unknown. A DT value with an offset of its own is unchanged.
     """
     stored = [text_of(value) for value in attributes.get(TIMEZONE_OFFSET_FROM_UTC) or ()]
     if len(stored) != 1 or not is_offset(stored[0]) or not is_offset(zone):
@@ -64,7 +64,7 @@ def _date_time(value: str, stored: str, shift: int) -> str:
     if dates.date_time(value) is None or not digits.isdigit():
         return value
     if len(digits) < 10:
-        return value  # a day, or less exact than that: a shift by hours says nothing of it
+        return value  # a day, or less exact than that: a shift by hours does not apply
     moved = _moved(digits.ljust(14, "0"), shift)
     return value if moved is None else moved[: len(digits) if shift % 60 == 0 else 14] + point + fraction
 

@@ -1,4 +1,4 @@
-"""What a streaming scan keeps of a data set: the header up to a limit, and where the bulk values are."""
+"""What a streaming scan retains of a data set: the header up to a limit, and where the bulk values are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gantry.common.dicom.standard.vrs import BULK_VRS
 
 @dataclass(frozen=True, slots=True)
 class ScanLimits:
-    """What a scan refuses (`NotUnderstood`), and from where on it keeps references in place of bytes."""
+    """What a scan refuses (`NotUnderstood`), and beyond which length it stores references in place of bytes."""
 
     max_header: int = 256 * 1024
     max_bulk_value: int = 1024
@@ -21,12 +21,12 @@ class ScanLimits:
     max_depth: int = MAX_NESTING
     max_items: int = 500_000
     max_walked: int = 128 << 20
-    """Bytes of elements that are looked at one by one; values passed by their length do not count."""
+    """Bytes of elements that are examined one by one; values that are skipped by their length do not count."""
     max_inflated: int = 1 << 30
 
 
 class HeaderCollector:
-    """Collects the header. Past a limit it lets go of all it has, so that memory stays bounded."""
+    """Collects the header. Beyond a limit it discards all of it, so that memory stays bounded."""
 
     def __init__(self, limits: ScanLimits) -> None:
         self._limits = limits
@@ -50,7 +50,7 @@ class HeaderCollector:
             self._parts.append(part)
 
     def leave_out(self, tag: int, vr: bytes, offset: int, length: int) -> None:
-        """A value that is not in the header."""
+        """Record a value that is left out of the header."""
         if len(self._bulk) == self._limits.max_bulk_elements:
             self._let_go()
         if self._whole:
@@ -74,7 +74,7 @@ class HeaderCollector:
                 self._fragments = None
 
     def result(self) -> tuple[bytes | None, tuple[BulkElement, ...], PixelData | None]:
-        """The header (None where it is larger than the limit), what was left out of it, and the pixel data."""
+        """The header (None if it is larger than the limit), the values left out of it, and the pixel data."""
         header = b"".join(self._parts) if self._whole else None
         pixels = self.pixel_data
         if pixels is not None and pixels.length is None:

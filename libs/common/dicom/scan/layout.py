@@ -58,7 +58,7 @@ def pack_layout(layout: Layout) -> bytes:
 
 
 def unpack_layout(packed: bytes) -> Layout:
-    """The other way round. Raises `NotUnderstood` for what was not packed by us."""
+    """The layout in packed bytes. Raises `NotUnderstood` if `pack_layout` did not make them."""
     try:
         header_length, bulk, pixels = msgpack.unpackb(packed)
         pixel_data = None

@@ -40,7 +40,7 @@ class Scan:
 class Scanner:
     """Scans one data set, fed in chunks cut anywhere. Memory is bounded by `limits`, not by the data set.
 
-    After an exception the scanner is of no more use. No bytes make it raise anything but `NotUnderstood` and
+    After an exception the scanner must not be used again. Whatever the bytes, it raises only `NotUnderstood` and
     `MismatchedDataSet`.
     """
 
@@ -55,7 +55,7 @@ class Scanner:
         view, pos = memoryview(chunk), 0
         while pos < len(view):
             if self._inflater is None:
-                # Pixel data is neither copied nor looked at.
+                # Pixel data is neither copied nor examined.
                 pos += self._walk.pass_over(len(view) - pos)
                 if pos == len(view):
                     return
@@ -76,8 +76,8 @@ class Scanner:
     def finish(self) -> Scan:
         """The data set is complete.
 
-        Raises `NotUnderstood` (C000H) where it is cut off or a UID is none, and `MismatchedDataSet` (A900H) where one
-        of the four UIDs is missing, which every composite SOP class requires (PS3.3 C.7, C.12.1).
+        Raises `NotUnderstood` (C000H) if it is cut off or has an invalid UID, and `MismatchedDataSet` (A900H) if one of
+        the four UIDs is missing that every composite SOP class requires (PS3.3 C.7, C.12.1).
         """
         if self._inflater is not None:
             for piece in self._inflater.finish():

@@ -84,8 +84,8 @@ class Walk:
         self._base += pos
 
     def pass_over(self, available: int) -> int:
-        """How many of the next `available` bytes nobody has to look at, since they are in a value that is passed by its
-        length and is not kept. They count as fed."""
+        """How many of the next `available` bytes need not be examined, since they are in a value that is skipped by its
+        length and not retained. They count as fed."""
         if self.header_length is None and not self._leaving_out:
             return 0
         passed = min(self._skip, available)
@@ -96,7 +96,7 @@ class Walk:
         return passed
 
     def finish(self) -> None:
-        """The data set ends here. Raises `NotUnderstood` where something in it does not."""
+        """The data set ends here. Raises `NotUnderstood` if an element or sequence in it is incomplete."""
         while len(self._open) > 1 and self._open[-1].close == self._base:
             self._open.pop()
         if self._skip or self._tail or len(self._open) > 1:
@@ -123,7 +123,7 @@ class Walk:
             pos = after
 
     def _pass_plain(self, data: bytes, pos: int, limit: int, syntax: Syntax) -> int:
-        """Pass elements that need no thought."""
+        """Skip elements that need no further handling."""
         passing = _pass_explicit if syntax.explicit else _pass_implicit
         after = passing(data, pos, limit, syntax)
         self._spend(after - pos)
@@ -197,7 +197,7 @@ class Walk:
         if vr == b"SQ" and length >= 8:
             if end - start < 4:
                 return None
-            # A value that does not begin with an item is no sequence, whatever its VR says: passed by its length.
+            # A value that does not begin with an item is not a sequence, whatever its VR: skipped by its length.
             if data[start : start + 4] == syntax.item:
                 self._push(_Kind.SEQUENCE, self._base + after, syntax)
                 return start

@@ -1,4 +1,4 @@
-"""Series, studies and patients computed anew from what is below them, so that no count can drift."""
+"""Series, studies and patients, recomputed from their instances, so that no count can drift."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Attributes = dict[int, list[Any]]
 
 
 def refresh(connection: sqlite3.Connection, series: Iterable[int], attributes: AttributeTable) -> None:
-    """Bring these series, their studies and the patients of those up to date; what is empty goes."""
+    """Update these series, their studies and patients; empty ones are deleted."""
     studies = {_series(connection, number, attributes) for number in sorted(series)}
     patients: set[int] = set()
     for number in sorted(studies):
@@ -41,13 +41,13 @@ def refresh(connection: sqlite3.Connection, series: Iterable[int], attributes: A
 
 
 def unpack(packed: bytes) -> _Attributes:
-    """Attributes as they are kept."""
+    """Attributes from their stored form."""
     attributes: _Attributes = msgpack.unpackb(packed, strict_map_key=False)
     return attributes
 
 
 def unpack_list(packed: bytes) -> list[_Attributes]:
-    """Several of them."""
+    """Several sets of attributes from their stored form."""
     several: list[_Attributes] = msgpack.unpackb(packed, strict_map_key=False)
     return several
 
@@ -91,7 +91,7 @@ def _series(connection: sqlite3.Connection, number: int, of: AttributeTable) -> 
 
 
 def _study(connection: sqlite3.Connection, number: int, of: AttributeTable) -> set[int]:
-    """The patients whose studies are no longer what they were."""
+    """Update a study. Returns the patients whose studies have changed."""
     partition, uid, before = connection.execute(
         "SELECT partition, uid, patient_id FROM study WHERE id = ?", (number,)
     ).fetchone()
@@ -137,13 +137,13 @@ _AT_ONCE = 1000
 
 
 def order_columns(attributes: _Attributes, demographics: _Attributes, modalities: str) -> list[str]:
-    """What a study is ordered by, in the order of `ORDER_TEXTS`. `modalities` are JSON."""
+    """The order columns of a study, in the order of `ORDER_TEXTS`. `modalities` is JSON."""
     values = demographics | attributes | {MODALITIES_IN_STUDY: json.loads(modalities)}
     return [order_text(vr, values.get(tag, ())) for tag, vr in _ORDER_VRS.items()]
 
 
 def fill_orders(connection: sqlite3.Connection) -> None:
-    """Write the order columns of all studies, inside the transaction that is open: an earlier version had none."""
+    """Write the order columns of all studies, inside the open transaction: an earlier version had none."""
     last = 0
     while rows := connection.execute(
         "SELECT id, attributes, demographics, modalities FROM study WHERE id > ? ORDER BY id LIMIT ?", (last, _AT_ONCE)
@@ -158,8 +158,8 @@ def _union(lists: Iterable[str]) -> str:
 
 
 def _patient_key(above: _Attributes, study_uid: str) -> str:
-    """Patients are told apart by Patient ID and its issuer; without an ID, by their study: it cannot be known that two
-    of those are one person."""
+    """Patients are distinguished by Patient ID and its issuer; without an ID, by their study: it is not known whether
+    two of those are one person."""
     patient_id, issuer = ([text_of(v) for v in above.get(tag, []) if v] for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
     return json.dumps([patient_id, issuer] if patient_id else study_uid)
 
@@ -180,7 +180,7 @@ def _patient(connection: sqlite3.Connection, number: int, of: AttributeTable) ->
     if not studies:
         connection.execute("DELETE FROM patient WHERE id = ?", (number,))
         return
-    # Each study says who the patient is (PS3.4 C.6.2.1.2: a name may have changed in between).
+    # Each study has its own demographics (PS3.4 C.6.2.1.2: a name may have changed in between).
     said = connection.execute(
         "SELECT demographics FROM study WHERE patient_id = ? GROUP BY demographics ORDER BY min(first), min(uid)",
         (number,),
@@ -207,12 +207,12 @@ def _patient(connection: sqlite3.Connection, number: int, of: AttributeTable) ->
 
 
 def _demographics(above: _Attributes, of: AttributeTable) -> _Attributes:
-    """What a study says of its patient, in the order of the tags: equal ones are equal bytes."""
+    """The patient attributes of a study, in the order of the tags, so that equal ones are equal bytes."""
     return dict(sorted(_of_level(above, of.stored_of[Level.PATIENT]).items()))
 
 
 def _narrow_patient(demographics: _Attributes) -> tuple[str, str, str]:
-    """Patient ID, name and what the name sounds like, as the narrowing columns hold them."""
+    """Patient ID, name and its phonetic codes, as the narrowing columns hold them."""
     name = _narrow_name(demographics.get(PATIENT_NAME, []))
     return _narrow(demographics.get(PATIENT_ID, [])), name, _sounds(name)
 
@@ -229,7 +229,7 @@ def _narrow_name(values: list[Any]) -> str:
 
 
 def _sounds(name: str) -> str:
-    """Of a narrowed name."""
+    """The phonetic codes of a narrowed name."""
     if name == SEVERAL or len(name) >= NARROW:
         return SEVERAL
     sounds = sorted({sound for word in words_of(name) for sound in sounds_of(word)})

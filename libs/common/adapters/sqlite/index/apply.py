@@ -1,4 +1,4 @@
-"""Entries into the tables: one transaction, idempotent, the same end in any order."""
+"""Entries into the tables: one transaction, idempotent, the same result in any order."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _EARLIEST = """
 
 
 def apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> list[Applied]:
-    """Take entries in, inside the transaction that is open."""
+    """Apply entries, inside the open transaction."""
     ids = _known(connection, {(entry.partition, key_of(entry)) for entry in entries})
     elections = _elections(connection, entries, ids)
     outcomes = [elections[entry.partition, key_of(entry)].take(entry) for entry in entries]
@@ -64,7 +64,7 @@ def apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> l
         " aside) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [row for key, election in elections.items() for row in _receipts(ids[key], election)],
     )
-    # Where there is more than one receipt, another one than the earliest may be the one whose object is not lost.
+    # If there is more than one receipt, the earliest may be lost while another one is not.
     _locate(connection, [ids[key] for key, election in elections.items() if election.new and len(election.sides) > 1])
     if attributes is not None:
         refresh(connection, touched, attributes)
@@ -72,7 +72,7 @@ def apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> l
 
 
 def lose(connection: sqlite3.Connection, losses: Sequence[Loss]) -> None:
-    """Mark receipts whose objects are lost, inside the transaction that is open; others of the same bytes are read."""
+    """Mark receipts whose objects are lost, inside the open transaction; other receipts of the same bytes are read."""
     ids = _known(connection, {(loss.partition, loss.instance) for loss in losses})
     marked = [
         (ids[loss.partition, loss.instance], loss.receipt) for loss in losses if (loss.partition, loss.instance) in ids
@@ -82,7 +82,7 @@ def lose(connection: sqlite3.Connection, losses: Sequence[Loss]) -> None:
 
 
 def _locate(connection: sqlite3.Connection, instances: Sequence[int]) -> None:
-    """Let instances be read from the earliest receipt of the current bytes that is not lost."""
+    """Point instances to the earliest receipt of the current bytes that is not lost."""
     connection.executemany(
         "UPDATE instance SET (object_key, data_set_offset) = ("
         " SELECT r.object_key, r.data_set_offset FROM receipt AS r WHERE r.instance_id = instance.id"
@@ -93,7 +93,7 @@ def _locate(connection: sqlite3.Connection, instances: Sequence[int]) -> None:
 
 
 def _known(connection: sqlite3.Connection, keys: set[_Key]) -> dict[_Key, int]:
-    """The ids of those of these instances that are known."""
+    """The ids of the instances that are known."""
     asked: dict[str, list[tuple[str, str, str]]] = {}
     for partition, key in keys:
         asked.setdefault(partition, []).append((key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid))
@@ -107,7 +107,8 @@ def _known(connection: sqlite3.Connection, keys: set[_Key]) -> dict[_Key, int]:
 def _elections(
     connection: sqlite3.Connection, entries: Sequence[InstanceEntry], ids: dict[_Key, int]
 ) -> dict[_Key, Election]:
-    """What the tables say of the instances in a batch; not all of their receipts, there may be very many."""
+    """The elections of the instances in a batch, from the tables; not with all receipts, since there may be very
+    many."""
     deciding: defaultdict[int, list[Side]] = defaultdict(list)
     for number, *side in connection.execute(_DECIDING, (json.dumps(list(ids.values())),)) if ids else ():
         deciding[number].append(Side(*side))
@@ -135,10 +136,10 @@ def _receipts(instance: int, election: Election) -> Iterator[tuple[str | int | b
 def _with_namesakes(
     connection: sqlite3.Connection, entries: Sequence[InstanceEntry], outcomes: list[Applied]
 ) -> list[Applied]:
-    """The outcomes, with the earliest other instance of the same SOP Instance UID where there is one."""
+    """The outcomes, with the earliest other instance of the same SOP Instance UID, if there is one."""
     earliest: dict[tuple[str, str], list[Namesake]] = {}
     for partition, uids in _uids(entries).items():
-        # Two are enough: one of them is another one than the instance that is asked for.
+        # Two are enough: at least one of them is not the instance itself.
         for uid, *namesake in connection.execute(_EARLIEST, (partition, json.dumps(sorted(set(uids))))):
             earliest.setdefault((partition, uid), []).append(Namesake(*namesake))
     return [
@@ -170,8 +171,8 @@ _PUT = """
 def _put(
     connection: sqlite3.Connection, entries: list[InstanceEntry], attributes: AttributeTable, ids: dict[_Key, int]
 ) -> set[int]:
-    """Write the new current objects, and note the ids of their instances; the ids of the series that are no longer what
-    they were."""
+    """Write the new current objects, and add the ids of their instances to `ids`. Returns the ids of the series that
+    changed."""
     above: dict[tuple[str, str, str], tuple[int, int]] = {}
     for entry in entries:
         place = entry.partition, entry.study_instance_uid, entry.series_instance_uid
@@ -183,7 +184,7 @@ def _put(
 
 
 def _ids(connection: sqlite3.Connection, partition: str, study_uid: str, series_uid: str) -> tuple[int, int]:
-    """The ids of a study and of a series in it, both made where they are not there."""
+    """The ids of a study and of a series in it, both created if missing."""
     study = _id(connection, "study", "partition", partition, study_uid)
     return study, _id(connection, "series", "study_id", study, series_uid)
 

@@ -1,4 +1,4 @@
-"""Where a listing goes on: the place of the last document seen, as a start of the walk."""
+"""Where a listing continues: the place of the last document, as the start of the walk."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _MOST = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """`value` is what the path goes by; `ids` are those of the row that was seen last and of the rows above it."""
+    """`value` is the value by which the path sorts; `ids` are those of the last row and of the rows above it."""
 
     value: str | int = 0
     ids: tuple[int, ...] = ()
 
     def place(self, path: Path) -> RowCursor | None:
-        """Where the walk along the path begins: behind the row, or at the one that it is below."""
+        """Where the walk along the path begins: after the last row, or at the row above it."""
         if not self.ids:
             return None
         first = self.ids[0] if len(self.ids) == 1 else self.ids[0] - 1
@@ -32,7 +32,7 @@ class Resumed:
         return RowCursor(interval, self.value, first) if within else RowCursor(interval)
 
     def below(self, row: Row) -> int:
-        """The id behind which the rows below `row` begin."""
+        """The id after which the rows below `row` begin."""
         depth = len(row.mark) - 1  # ids in the mark; the first is the path's value
         if not self.ids or row.mark[1:] != self.ids[:depth]:
             return 0
@@ -43,7 +43,7 @@ FROM_THE_BEGINNING = Resumed()
 
 
 def resumed(level: Level, mark: Mark) -> Resumed:
-    """Raises `NotUnderstood` for what is no place of a listing of this level."""
+    """Raises `NotUnderstood` if the mark is not a place in a listing of this level."""
     if not mark:
         return FROM_THE_BEGINNING
     ids = tuple([part for part in mark[1:] if isinstance(part, int) and 0 <= part < _MOST])

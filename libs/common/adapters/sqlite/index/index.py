@@ -45,8 +45,8 @@ class SqliteIndex:
         replaces: FilePath | None = None,
         attributes: AttributeTable = STANDARD,
     ) -> None:
-        """`replaces` is the file of the index that this one is the successor of; `attributes` what it is made for where
-        it is not there yet."""
+        """`replaces` is the file of the index of which this one is the successor; `attributes` are those of a new
+        file."""
         self._path = path
         self._attributes = attributes
         self._replaces = replaces
@@ -56,7 +56,7 @@ class SqliteIndex:
         self._damage = ""
 
     async def open(self) -> SqliteIndex:
-        """Open the file, making it and its folder where they are not there."""
+        """Open the file, creating it and its folder if they are missing."""
         await asyncio.to_thread(self._path.parent.mkdir, 0o750, parents=True, exist_ok=True)
         self._writer = await asyncio.to_thread(Writer, self._path, _DEPENDENCY)
         await self._writer.run(lambda connection: create(connection, self._attributes, fill_orders))
@@ -64,7 +64,7 @@ class SqliteIndex:
         return self
 
     async def close(self) -> None:
-        """Finish what was taken, and close the file."""
+        """Finish the queued work, and close the file."""
         writer, self._writer = self._writer, None
         readers, self._readers = self._readers, None
         if readers is not None:
@@ -77,7 +77,7 @@ class SqliteIndex:
         return await self._written(lambda connection: apply(connection, entries)) if entries else []
 
     async def find(self, query: Query, after: Mark = ()) -> AsyncIterator[list[Document]]:
-        """See `SearchIndex`. Without an order, pages come in that of the path that narrows best, then of first
+        """See `SearchIndex`. Without an order, pages are in the order of the path that narrows best, then of first
         arrival."""
         if query.order and query.level is not Level.STUDY:
             async for documents in in_order(self.find, query, after):
@@ -172,14 +172,14 @@ class SqliteIndex:
         return await self._read(counted)
 
     async def check(self) -> None:
-        """See `SearchIndex`. A file that any question found damaged is not well, whatever this one says."""
+        """See `SearchIndex`. A file that any query found damaged stays unhealthy, even if this check succeeds."""
         await self._read(lambda connection: connection.execute("SELECT 1 FROM study LIMIT 1").fetchone())
         if self._damage:
             reason = f"{self._path.name} is damaged ({self._damage}); stop, remove it and start: it is filled again"
             raise DependencyUnavailable(_DEPENDENCY, reason)
 
     async def attributes(self) -> AttributeTable:
-        """See `SearchIndex`. Read each time: another process may put a successor in the place of this one."""
+        """See `SearchIndex`. Read each time: another process may replace this index by a successor."""
         return await self._read(attributes_of)
 
     async def successor(self, attributes: AttributeTable) -> SqliteIndex:

@@ -80,7 +80,7 @@ class SqliteConsumer:
             await self._writer.run(commit_all)
 
     async def _take_place(self) -> tuple[WakePipe, dict[str, int]]:
-        """Wait until this member is the active one; then go on where the group is."""
+        """Wait until this member is the active one; then continue at the group's offsets."""
         if self._membership is None or self._bell is None:
             raise RuntimeError("a consumer is used inside `async with`")
         if self._given is None:
@@ -90,7 +90,8 @@ class SqliteConsumer:
         return self._bell, self._given
 
     def _next(self, connection: sqlite3.Connection, given: dict[str, int], limit: int) -> list[Record]:
-        """What follows on what was given out, from each topic its share, so that a long one keeps none waiting."""
+        """The records after those already returned, a share from each topic, so that a long topic does not delay the
+        others."""
         records: list[Record] = []
         for n, topic in enumerate(self._topics):
             share = max(1, (limit - len(records)) // (len(self._topics) - n))

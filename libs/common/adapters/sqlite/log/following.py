@@ -15,7 +15,7 @@ from gantry.common.ports.log import Passed, Record
 _TIME = SystemClock()
 _AT_ONCE = 500
 _LOOK_AGAIN_SECONDS = 0.1
-"""While the group is behind. Else an append rings."""
+"""Polling interval while the group is behind; otherwise an append wakes the reader."""
 
 
 async def follow(
@@ -48,7 +48,7 @@ async def follow(
 def _next(
     connection: sqlite3.Connection, topic: str, group: str, after: int, limit: int
 ) -> tuple[int, int, list[Record]]:
-    """The last offset that the group is done with, the last that there is, and records between."""
+    """The last offset that the group has committed, the last one of the topic, and records between."""
     done = committed_of(connection, group, topic) or 0
     records = read_after(connection, topic, after, done, limit) if limit else []
     return done, last_offset(connection, topic), records

@@ -5,7 +5,7 @@ removes a range at its beginning. AUTOINCREMENT keeps offsets from being used ag
 
     FILE             records_<topic>(offset, key, appended_at, payload), groups(name, topic, committed)
     FILE.groups/     a lock file per consumer group (`membership`)
-    FILE.wake/       a named pipe per waiting consumer (`wake`)
+    FILE.wake/       a named pipe per waiting consumer (`notify`)
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class SqliteLog:
     """The embedded event log. Made by `open_sqlite_log`."""
 
     def __init__(self, path: Path, clock: Clock, deadline: float) -> None:
-        """Opens or makes the file (blocks). Calls that are not through within `deadline` seconds are given up."""
+        """Opens or creates the file (blocks). Calls that do not complete within `deadline` seconds are given up."""
         self._path = path
         self._clock = clock
         self._rung: set[str] = set()
@@ -155,8 +155,8 @@ class SqliteLog:
         self._ringer.close()
 
     async def remove_expired(self) -> int:
-        """Remove what is older than its topic's retention and committed by every group that ever joined the topic.
-        Returns how many records went. Called every minute; some at a time, so that appends never wait for it."""
+        """Remove records older than their topic's retention and committed by every group that ever joined the topic.
+        Returns how many were removed. Called every minute; some at a time, so that appends never wait for it."""
         removed = 0
         for topic, retention_ms in {topic.name: topic.retention_ms for topic in TOPICS.values()}.items():
             if retention_ms is None:
@@ -171,7 +171,7 @@ class SqliteLog:
         return removed
 
     async def start(self) -> None:
-        """Make the tables and begin to remove what expires."""
+        """Create the tables and begin to remove expired records."""
         await self._writer.run(make_tables)
         self._cleaning = asyncio.create_task(self._clean())
 
@@ -181,7 +181,7 @@ class SqliteLog:
             try:
                 await self.remove_expired()
             except DependencyUnavailable:
-                continue  # the next append tells it to somebody who can act on it
+                continue  # the next append reports it to a caller that can act on it
 
     def _ring(self) -> None:
         if self._rung:
@@ -190,7 +190,7 @@ class SqliteLog:
 
 
 async def open_sqlite_log(path: Path, clock: Clock, *, deadline: float = 10.0) -> SqliteLog:
-    """Open the log in the file `path`, making it where it is not there."""
+    """Open the log in the file `path`, creating it if it is missing."""
     log = await asyncio.get_running_loop().run_in_executor(None, SqliteLog, path, clock, deadline)
     try:
         await log.start()

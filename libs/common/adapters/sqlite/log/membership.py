@@ -1,6 +1,6 @@
-"""Who of a consumer group is the one that consumes: whoever holds the lock (flock) on the group's file.
+"""Which member of a consumer group is active: the holder of the lock (flock) on the group's file.
 
-The others wait in the kernel, without using the processor. The lock is let go of however its holder ends.
+The others wait in the kernel, without using the processor. The lock is released however its holder ends.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Membership:
         self.held = False
 
     async def acquire(self) -> None:
-        """Return when this member is the active one. Raises `OSError` where the file system knows no locks."""
+        """Return when this member is the active one. Raises `OSError` if the file system does not support locks."""
         if self.held:
             return
         if self._waiting is None:
@@ -42,7 +42,7 @@ class Membership:
         self.held = True
 
     def leave(self) -> None:
-        """Give the place to the next one."""
+        """Release the lock: the next member becomes active."""
         with self._guard:
             if self._left:
                 return
@@ -59,7 +59,7 @@ class Membership:
                 os.close(self._fd)
                 return
             self._granted = True
-            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            with suppress(RuntimeError):  # the loop was closed: no caller waits any more
                 granted.get_loop().call_soon_threadsafe(_grant, granted)
 
 

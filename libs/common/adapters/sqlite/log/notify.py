@@ -1,8 +1,8 @@
-"""How a consumer learns at once, in whatever process it runs, that something was appended: a named pipe per consumer.
+"""How a consumer in any process learns at once that an event was appended: a named pipe per consumer.
 
-Beside the database lies a folder of pipes, each named after the topics that its consumer reads. Whoever has committed
-writes a byte into those that are concerned. A pipe that nobody reads any more belonged to a process that died; it is
-removed. Losing a byte costs a second at most, since consumers also look on their own then.
+Beside the database is a folder of pipes, each named after the topics that its consumer reads. After a commit, the
+appender writes a byte into the pipes of its topics. A pipe without a reader belonged to a process that died; it is
+removed. A lost byte costs a second at most, since consumers also poll.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class WakePipe:
 
     def __init__(self, folder: Path, topics: Collection[str]) -> None:
         self._path = folder / f"{'+'.join(sorted(topics))}.{secrets.token_hex(6)}"
-        # Made under a name that nobody rings, because a pipe that is not open for reading yet looks abandoned.
+        # Created under a name that appenders ignore, since a pipe that is not open for reading yet looks abandoned.
         unborn = folder / f".{self._path.name}"
         os.mkfifo(unborn, 0o660)
         # Read and write: a pipe without a writer would be readable for ever.
@@ -35,13 +35,13 @@ class WakePipe:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def silence(self) -> None:
-        """Forget the rings so far. What is appended from now on rings again."""
+        """Discard the wake-ups so far. Appends from now on wake again."""
         with suppress(BlockingIOError):
             while len(os.read(self._fd, 65536)) == 65536:
                 pass
 
     async def rung(self) -> None:
-        """Return when somebody rang since `silence`, or after a second; costs no processor time."""
+        """Return when there was an append since `silence`, or after a second; costs no processor time."""
         self._loop = loop = asyncio.get_running_loop()
         ring: asyncio.Future[None] = loop.create_future()
         loop.add_reader(self._fd, _set, ring)
@@ -54,7 +54,7 @@ class WakePipe:
                 loop.remove_reader(self._fd)
 
     def close(self) -> None:
-        """Take the pipe away."""
+        """Close and remove the pipe."""
         if self._fd >= 0:
             if self._loop is not None:
                 self._loop.remove_reader(self._fd)
@@ -65,7 +65,7 @@ class WakePipe:
 
 
 class WakePipes:
-    """The side of those who append."""
+    """The appenders' side: the pipes of all consumers."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = str(folder)
@@ -75,7 +75,7 @@ class WakePipes:
         self._topics_of: dict[str, frozenset[str]] = {}
 
     def ring(self, topics: set[str]) -> None:
-        """Wake all consumers of `topics`. Never blocks and never fails: who is not woken looks by itself."""
+        """Wake all consumers of `topics`. Never blocks and never fails: a consumer that is not woken polls."""
         with suppress(OSError):
             self._look()
             for name, theirs in self._topics_of.items():
@@ -109,7 +109,7 @@ class WakePipes:
         except BlockingIOError:
             return  # full of rings
         except OSError as error:
-            # ENXIO, EPIPE: nobody has it open for reading, so its process is dead.
+            # ENXIO, EPIPE: no process has it open for reading, so its consumer is dead.
             if error.errno in (errno.ENXIO, errno.EPIPE):
                 with suppress(OSError):
                     os.unlink(path)

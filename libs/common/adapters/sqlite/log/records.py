@@ -11,18 +11,18 @@ from gantry.common.ports.log import Record
 
 _TABLES = {topic.name: f"records_{topic.name.replace('-', '_')}" for topic in TOPICS.values()}
 _BY_TIME = {topic.name: _TABLES[topic.name] for topic in TOPICS.values() if topic.retention_ms is None}
-"""What grows for ever has an index of its times: who starts reads it from some time on."""
+"""Topics without retention have an index by time, since a starting process reads them from some time on."""
 _INSERT = {topic: f"INSERT INTO {table}(key, appended_at, payload) VALUES(?, ?, ?)" for topic, table in _TABLES.items()}
 
 
 def require_topic(topic: str) -> None:
-    """ValueError for a topic that the table of topics does not name."""
+    """Raises `ValueError` for a topic that the table of topics does not name."""
     if topic not in _TABLES:
         raise ValueError(f"no such topic: {topic!r}")
 
 
 def make_tables(connection: sqlite3.Connection) -> None:
-    """Make what is not there yet. AUTOINCREMENT: the offset of a record that retention removed is not used again."""
+    """Create missing tables. AUTOINCREMENT: the offset of a record that retention removed is not used again."""
     for table in _TABLES.values():
         connection.execute(
             f"CREATE TABLE IF NOT EXISTS {table}(offset INTEGER PRIMARY KEY AUTOINCREMENT, "
@@ -49,7 +49,7 @@ def last_offset(connection: sqlite3.Connection, topic: str) -> int:
 
 
 def last_before(connection: sqlite3.Connection, topic: str, since_us: int) -> int:
-    """The offset behind which all records of a topic lie that were appended at `since_us` or later."""
+    """The offset after which all records of a topic are that were appended at `since_us` or later."""
     by_time = f"INDEXED BY {_BY_TIME[topic]}_at" if topic in _BY_TIME else ""
     query = f"SELECT min(offset) FROM {_TABLES[topic]} {by_time} WHERE appended_at >= ?"
     (first,) = connection.execute(query, (since_us,)).fetchone()
@@ -74,17 +74,17 @@ def join(connection: sqlite3.Connection, group: str, topic: str) -> None:
 
 
 def committed(connection: sqlite3.Connection, group: str) -> dict[str, int]:
-    """For each topic that a group has joined, the last offset that it is done with."""
+    """For each topic that a group has joined, the last offset that it has committed."""
     return dict(connection.execute("SELECT topic, committed FROM groups WHERE name = ?", (group,)))
 
 
 def committed_of(connection: sqlite3.Connection, group: str, topic: str) -> int | None:
-    """The last offset that a group is done with; None where it has not joined the topic."""
+    """The last offset that a group has committed; None if it has not joined the topic."""
     return committed(connection, group).get(topic)
 
 
 def of_key_after(connection: sqlite3.Connection, topic: str, key: str, after: int, most: int) -> list[Record] | None:
-    """Records with a key and offsets above `after`, in order; None where there are more than `most`."""
+    """Records with a key and offsets above `after`, in order; None if there are more than `most`."""
     rows = connection.execute(
         f"SELECT offset, key, payload, appended_at FROM {_TABLES[topic]} WHERE offset > ? AND key = ?"
         " ORDER BY offset LIMIT ?",
@@ -104,7 +104,7 @@ def last_up_to(connection: sqlite3.Connection, topic: str, end: int, most: int) 
 
 
 def commit(connection: sqlite3.Connection, group: str, topic: str, offset: int) -> None:
-    """A group is done with a topic up to `offset`; it never goes back."""
+    """Commit a group's offset in a topic; a commit never goes back."""
     connection.execute(
         "UPDATE groups SET committed = max(committed, ?) WHERE name = ? AND topic = ?", (offset, group, topic)
     )
