@@ -21,9 +21,17 @@ DEFLATED_FRAME, RAW = "1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.1.98"
 def image_of(ds: Any) -> Any:
     return image(
         ds.file_meta.TransferSyntaxUID,
-        samples=ds.SamplesPerPixel, photometric=ds.PhotometricInterpretation, rows=ds.Rows,
-        columns=ds.Columns, allocated=ds.BitsAllocated, stored=ds.BitsStored, high_bit=ds.HighBit,
-        signed=ds.PixelRepresentation, planar=ds.get("PlanarConfiguration") or 0, length=None, vr="OB",
+        samples=ds.SamplesPerPixel,
+        photometric=ds.PhotometricInterpretation,
+        rows=ds.Rows,
+        columns=ds.Columns,
+        allocated=ds.BitsAllocated,
+        stored=ds.BitsStored,
+        high_bit=ds.HighBit,
+        signed=ds.PixelRepresentation,
+        planar=ds.get("PlanarConfiguration") or 0,
+        length=None,
+        vr="OB",
     )
 
 
