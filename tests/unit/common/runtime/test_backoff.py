@@ -22,6 +22,12 @@ def test_months_of_attempts_do_not_overflow() -> None:
     assert Delays().after(10**9) <= 30.0
 
 
+def test_of_many_waits_none_is_below_half_or_above_all() -> None:
+    waits = [Delays(1.0, 8.0).after(2) for _ in range(1000)]
+    assert 2.0 <= min(waits) < 2.2
+    assert 3.8 < max(waits) <= 4.0
+
+
 def test_those_who_wait_do_not_all_come_back_at_once() -> None:
     assert len({Delays().after(3) for _ in range(50)}) > 40
 
