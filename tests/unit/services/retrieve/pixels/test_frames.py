@@ -48,7 +48,9 @@ def test_the_table_that_pydicom_writes_is_read(frames: list[bytes], pieces: int)
 
 
 @pytest.mark.parametrize(
-    "offsets", [[8, 20], [0, 5], [0, 0], [20, 0], [0, 999], [0, 38], []], ids=lambda o: "-".join(map(str, o)) or "none"
+    "offsets",
+    [[8, 20], [20, 38], [0, 5], [0, 0], [20, 0], [0, 999], [0, 38], []],
+    ids=lambda o: "-".join(map(str, o)) or "none",
 )
 def test_a_table_that_names_no_beginnings_of_fragments_is_of_no_use(offsets: list[int]) -> None:
     """Of three fragments of 12, 10 and 8 bytes with heads of 8; 38 is where the third begins."""
