@@ -18,6 +18,8 @@ from typing import IO, Any, Literal, cast
 
 import structlog
 
+from gantry.common.errors import GantryError
+
 Format = Literal["json", "console"]
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _LONGEST_TEXT = 500
@@ -104,7 +106,7 @@ def _error_as_fact(_: Any, __: str, fields: MutableMapping[str, Any]) -> Mutable
     error = fields.get("error")
     if isinstance(error, BaseException):
         fields["error"] = type(error).__name__
-        if type(error).__module__.startswith("gantry.common.errors"):
+        if isinstance(error, GantryError):
             fields["reason"] = str(error)
         elif error.__traceback__ is not None:
             last = error.__traceback__

@@ -171,7 +171,7 @@ def table(ds: Any, descriptor: str, data: str, order: str) -> Lut:
         raise CannotDo(f"{descriptor} or {data} is missing, or cannot be") from None
     # The second of the three numbers may be meant as signed; in the first, 0 stands for 65536.
     count = count % 0x10000 or 0x10000
-    entries = _entries(element.value, count, order)
+    entries = _entries(element.value, count, order, bits)
     if not 1 <= bits <= 16 or not len(entries):
         raise CannotDo(f"{data} cannot be")
     # Entries of eight bits that are declared as sixteen, and vice versa, occur in the field.
@@ -180,10 +180,11 @@ def table(ds: Any, descriptor: str, data: str, order: str) -> Lut:
     return Lut(first, bits, entries[:count].astype(np.int64))
 
 
-def _entries(value: Any, count: int, order: str) -> Any:
+def _entries(value: Any, count: int, order: str, bits: int) -> Any:
     if not isinstance(value, bytes):
         return np.array(_list(value), np.int64) & 0xFFFF
-    if len(value) <= count + (count & 1):
+    # One word is one entry of sixteen bits, or one of eight and a pad byte: then the descriptor decides.
+    if len(value) <= count + (count & 1) and (count > 1 or bits <= 8):
         # PS3.3 C.7.9.2: two entries of eight bits in each word.
         words = np.frombuffer(value[: len(value) // 2 * 2], f"{order}u2").astype("<u2")
         return words.view(np.uint8)

@@ -25,7 +25,6 @@ from gantry.common.dicom.standard.tags import (
 from gantry.common.dicom.standard.transfer_syntaxes import GE_PRIVATE, encoding_of
 from gantry.common.errors import GantryError
 
-"""Implicit VR little endian, with pixel data in big endian."""
 _TAGS = {
     "samples": SAMPLES_PER_PIXEL,
     "photometric": PHOTOMETRIC_INTERPRETATION,

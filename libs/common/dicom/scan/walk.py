@@ -29,7 +29,6 @@ _MAX_UID = 128
 """Bytes waited for before a value is judged as a UID: twice what PS3.5 9.1 allows."""
 
 _PIXEL_TAGS = frozenset((FLOAT_PIXEL_DATA, DOUBLE_FLOAT_PIXEL_DATA, PIXEL_DATA))
-"""The Extended Offset Table, which goes before the pixel data and is of use with it only."""
 
 
 class _Kind(Enum):
@@ -124,6 +123,10 @@ class Walk:
 
     def _pass_plain(self, data: bytes, pos: int, limit: int, syntax: Syntax) -> int:
         """Skip elements that need no further handling."""
+        if self._base + pos == 0:
+            # PS3.5 7.1: elements are in order, so one of a command or a file meta information comes first of all, and
+            # `_top_level` refuses it.
+            return pos
         passing = _pass_explicit if syntax.explicit else _pass_implicit
         after = passing(data, pos, limit, syntax)
         self._spend(after - pos)

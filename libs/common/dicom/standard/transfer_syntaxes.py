@@ -217,7 +217,12 @@ _ROWS = (
     TransferSyntax("1.2.840.10008.1.2.4.94", "JPIPReferenced", "JPIP Referenced", _NATIVE),
     TransferSyntax("1.2.840.10008.1.2.4.95", "JPIPReferencedDeflate", "JPIP Referenced Deflate", _DEFLATED),
     TransferSyntax(
-        "1.2.840.10008.1.2.4.100", "MPEG2MPML", "MPEG2 Main Profile / Main Level", _ENCAPSULATED, "video/mpeg"
+        "1.2.840.10008.1.2.4.100",
+        "MPEG2MPML",
+        "MPEG2 Main Profile / Main Level",
+        _ENCAPSULATED,
+        "video/mpeg",
+        "ISO_13818_2",
     ),
     TransferSyntax(
         "1.2.840.10008.1.2.4.100.1",
@@ -225,9 +230,15 @@ _ROWS = (
         "Fragmentable MPEG2 Main Profile / Main Level",
         _ENCAPSULATED,
         "video/mpeg",
+        "ISO_13818_2",
     ),
     TransferSyntax(
-        "1.2.840.10008.1.2.4.101", "MPEG2MPHL", "MPEG2 Main Profile / High Level", _ENCAPSULATED, "video/mpeg"
+        "1.2.840.10008.1.2.4.101",
+        "MPEG2MPHL",
+        "MPEG2 Main Profile / High Level",
+        _ENCAPSULATED,
+        "video/mpeg",
+        "ISO_13818_2",
     ),
     TransferSyntax(
         "1.2.840.10008.1.2.4.101.1",
@@ -235,6 +246,7 @@ _ROWS = (
         "Fragmentable MPEG2 Main Profile / High Level",
         _ENCAPSULATED,
         "video/mpeg",
+        "ISO_13818_2",
     ),
     TransferSyntax(
         MPEG4_HIGH_41,
@@ -250,6 +262,7 @@ _ROWS = (
         "Fragmentable MPEG-4 AVC/H.264 High Profile / Level 4.1",
         _ENCAPSULATED,
         "video/mp4",
+        "ISO_14496_10",
     ),
     TransferSyntax(
         "1.2.840.10008.1.2.4.103",
@@ -257,6 +270,7 @@ _ROWS = (
         "MPEG-4 AVC/H.264 BD-compatible High Profile / Level 4.1",
         _ENCAPSULATED,
         "video/mp4",
+        "ISO_14496_10",
     ),
     TransferSyntax(
         "1.2.840.10008.1.2.4.103.1",
@@ -264,6 +278,7 @@ _ROWS = (
         "Fragmentable MPEG-4 AVC/H.264 BD-compatible High Profile / Level 4.1",
         _ENCAPSULATED,
         "video/mp4",
+        "ISO_14496_10",
     ),
     TransferSyntax(
         MPEG4_HIGH_42_2D,
@@ -279,6 +294,7 @@ _ROWS = (
         "Fragmentable MPEG-4 AVC/H.264 High Profile / Level 4.2 For 2D Video",
         _ENCAPSULATED,
         "video/mp4",
+        "ISO_14496_10",
     ),
     TransferSyntax(
         "1.2.840.10008.1.2.4.105",
@@ -286,6 +302,7 @@ _ROWS = (
         "MPEG-4 AVC/H.264 High Profile / Level 4.2 For 3D Video",
         _ENCAPSULATED,
         "video/mp4",
+        "ISO_14496_10",
     ),
     TransferSyntax(
         "1.2.840.10008.1.2.4.105.1",
@@ -293,6 +310,7 @@ _ROWS = (
         "Fragmentable MPEG-4 AVC/H.264 High Profile / Level 4.2 For 3D Video",
         _ENCAPSULATED,
         "video/mp4",
+        "ISO_14496_10",
     ),
     TransferSyntax(
         "1.2.840.10008.1.2.4.106",
@@ -300,6 +318,7 @@ _ROWS = (
         "MPEG-4 AVC/H.264 Stereo High Profile / Level 4.2",
         _ENCAPSULATED,
         "video/mp4",
+        "ISO_14496_10",
     ),
     TransferSyntax(
         "1.2.840.10008.1.2.4.106.1",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from gantry.common.errors import Corrupt
+from gantry.common.errors import Corrupt, GantryError
 from gantry.common.telemetry.logs import Lines, get_logger, keep_quiet, set_up_logs
 
 
@@ -103,3 +103,12 @@ def test_a_line_that_cannot_be_written_is_dropped_and_counted(monkeypatch: pytes
     closed.close()
     Lines(closed).write("a fact\n")
     assert Lines.dropped == 1
+
+
+class _OfARole(GantryError):
+    """As services define them beside their code."""
+
+
+def test_an_error_of_ours_says_its_reason_wherever_it_is_defined(stream: io.StringIO) -> None:
+    get_logger("x").warning("failed", error=_OfARole("the object is missing"))
+    assert line(stream)["reason"] == "the object is missing"

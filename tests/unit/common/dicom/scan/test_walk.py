@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from gantry.common.dicom.encoding.elements import elements
 from gantry.common.dicom.scan.header import HeaderCollector, ScanLimits
+from gantry.common.dicom.scan.scanner import Scanner
 from gantry.common.dicom.scan.walk import Walk
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.common.errors import NotUnderstood
@@ -137,21 +140,10 @@ def test_what_is_no_data_set_is_refused_with_the_reason(data: bytes, reason: str
 
 
 @pytest.mark.parametrize("tag", [0x00000100, 0x00020010, 0x00041130, 0x00060010])
-def test_groups_of_commands_file_metas_and_directories_are_in_no_data_set(tag: int) -> None:
-    """PS3.5 7.1."""
-    with pytest.raises(NotUnderstood, match="in the data set"):
-        walked([implicit(tag, b"1.")], IMPLICIT)
-
-
-def test_a_uid_that_comes_twice_with_one_value_is_taken() -> None:
-    walk, _ = walked([element(0x0020000D, b"UI", b"1.2\0") + element(0x0020000D, b"UI", b"1.2 ")])
-    assert walk.uids == {0x0020000D: b"1.2"}
-
-
-@settings(deadline=None)
-@given(st.binary(max_size=100), st.sampled_from([IMPLICIT, EXPLICIT, BIG_ENDIAN]), st.data())
-def test_no_bytes_raise_anything_but_not_understood(data: bytes, syntax: str, cuts: st.DataObject) -> None:
-    try:
-        walked(cuts.draw(chunks_of(data)), syntax)
-    except NotUnderstood:
-        pass
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN])
+def test_what_is_of_a_command_or_of_file_meta_information_is_refused_in_any_encoding(tag: int, syntax: str) -> None:
+    order = ">" if syntax == BIG_ENDIAN else "<"
+    length = struct.pack(order + "I", 4) if syntax == IMPLICIT else b"UI" + struct.pack(order + "H", 4)
+    data = struct.pack(order + "HH", tag >> 16, tag & 0xFFFF) + length + b"1.2\0"
+    with pytest.raises(NotUnderstood, match="file meta information"):
+        Scanner(syntax).feed(data)

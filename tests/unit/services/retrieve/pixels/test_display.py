@@ -130,3 +130,9 @@ def test_a_header_is_read_in_its_encoding(syntax: str) -> None:
     data = to_bytes(ds(Rows=7, PixelRepresentation=1, SmallestImagePixelValue=-5), syntax)
     header = header_of(data, syntax)
     assert (header.Rows, header.SmallestImagePixelValue) == (7, -5)
+
+
+def test_a_table_of_one_entry_has_the_bits_that_its_descriptor_says() -> None:
+    for bits, expected in ((16, 0x825F), (8, 0x5F)):
+        found = table(ds(LUTDescriptor=[1, 0, bits], LUTData=b"\x5f\x82"), "LUTDescriptor", "LUTData", "<")
+        assert list(found.entries) == [expected]
