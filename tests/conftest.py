@@ -1,11 +1,13 @@
 """What holds for all tests: they run on uvloop, as the product does; property tests are not failed for the speed of the
-machine they run on, and the real servers that a session started are ended with it (tests.support.servers)."""
+machine they run on; no test inherits the logging of another; and the real servers that a session started are ended
+with it (tests.support.servers)."""
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
+import structlog
 import uvloop
 from hypothesis import HealthCheck, settings
 
@@ -25,6 +27,13 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Transports of uvloop are no subclass of asyncio's: what passes on asyncio's own loop may fail in production."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """An embedded archive quiets the process's log, and `set_up_logs` replaces its form: neither outlives its test."""
+    yield
+    structlog.reset_defaults()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -13,8 +13,10 @@ from tests.e2e.conftest import Site
 from tests.e2e.test_door import opened
 from tests.e2e.test_stow import contents, got_back
 from tests.support.archive import free_port
-from tests.support.browser import browser
+from tests.support.browser import chromium
 from tests.support.objects import bytes_of, data_set, study, write
+from tests.support.page import names, search
+from tests.support.page import opened as opened_page
 from tests.support.stow import files, post
 from tests.support.waiting import wait_searchable
 
@@ -56,18 +58,18 @@ def test_a_refused_body_is_refused_through_the_door_as_without_it(site: Site) ->
 def test_the_page_comes_through_the_door(site: Site) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{site.archive.http_port}/", timeout=20) as response:
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]
-        assert b"<title>Gantry</title>" in response.read()
+        assert b"Gantry</title>" in response.read()
 
 
 async def test_the_study_list_works_through_the_door(site: Site, tmp_path: Path) -> None:
     made = data_set(name="Door^Dora", patient="DOOR1")
-    async with browser() as page:
-        await page.open(f"http://127.0.0.1:{site.archive.http_port}/")
+    chromium()
+    # Earlier tests stored studies; the live pill, the upload and the pictures each come from another process.
+    async with opened_page(site.archive, ready="document.body.dataset.ready") as page:
         await page.choose_files("#files", [write(tmp_path, made).path])
-        await page.until("document.querySelector('#upload-state').textContent === 'Done: 1 stored'")
+        await page.until("Boolean(document.querySelector('.job[data-state=done]'))")
         await asyncio.to_thread(wait_searchable, site.modality, made.StudyInstanceUID, 1)
-        await page.type("#search [name=PatientName]", "dora")
-        await page.until("document.querySelectorAll('#studies tr').length === 1")
-        await page.evaluate("document.querySelector('#studies tr').click()")
+        await search(page, "dora")
+        await names(page, ["DOOR, Dora"])
+        await page.press("Escape", "ArrowDown", "Space")
         await page.until("[...document.images].some(i => i.complete && i.naturalWidth > 0)")
-        assert page.errors == []
