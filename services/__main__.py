@@ -29,6 +29,10 @@ _COMMANDS = {
         "Read stored objects again and compare them with what was acknowledged.",
     ),
     "conflicts": ("gantry.services.commands.maintenance", "List UIDs that mean more than one object; fetch all sides."),
+    "reseal": (
+        "gantry.services.commands.maintenance",
+        "Take patients' names out of what earlier releases sealed.",
+    ),
     "restore": (
         "gantry.services.commands.maintenance",
         "Rebuild event log and search index from the object store alone.",

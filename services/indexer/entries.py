@@ -13,16 +13,37 @@ from gantry.common.ports.index import Applied, InstanceEntry
 MAX_HEAD = 4 << 20
 """Bytes of a data set read for the index where the event does not carry the header. What an index holds stands in the
 low groups; a value beyond this is not found by it."""
+_LONG = 64 << 10
+"""A bulk value of so many bytes is passed over, not read."""
+
+
+def head_parts(event: InstanceStored) -> list[tuple[int, int]]:
+    """Offsets and lengths in the stored data set of what is to be read where the event carries no header: all up to
+    the pixel data and up to `MAX_HEAD`, less long bulk values. Deflated bytes are hardly ever more than what they
+    become (RFC 1951 3.2.4: five more for each 64 KiB)."""
+    encoding = encoding_of(event.transfer_syntax_uid)
+    if encoding.deflated:
+        return [(0, min(event.data_set_length, min(event.header_length, MAX_HEAD) + 4096))]
+    parts: list[tuple[int, int]] = []
+    begin, left = 0, MAX_HEAD
+    for element in event.bulk:
+        # PS3.5 7.1.2: tag, VR, two bytes that are reserved, and four of length.
+        place = element.offset - (12 if encoding.explicit else 8)
+        if element.length >= _LONG and begin <= place and element.offset + element.length <= event.header_length:
+            parts.append((begin, min(place - begin, left)))
+            left -= parts[-1][1]
+            begin = element.offset + element.length
+    parts.append((begin, min(event.header_length - begin, left)))
+    return [(offset, length) for offset, length in parts if length > 0]
 
 
 def head_length(event: InstanceStored) -> int:
-    """How many bytes of the stored data set are needed where the event carries no header. Deflated bytes are hardly
-    ever more than what they become (RFC 1951 3.2.4: five more for each 64 KiB)."""
-    return min(event.data_set_length, min(event.header_length, MAX_HEAD) + 4096)
+    """How many bytes `head_parts` are together."""
+    return sum(length for _, length in head_parts(event))
 
 
 def entry_of(event: InstanceStored, head: bytes | None = None, attributes: AttributeTable = STANDARD) -> InstanceEntry:
-    """The entry of an event, with `attributes`; `head` are the first `head_length` bytes of the data set where it
+    """The entry of an event, with `attributes`; `head` are the `head_parts` of the data set, joined, where it
     carries no header.
 
     Raises `NotUnderstood` where the header cannot be read.
@@ -51,10 +72,12 @@ def entry_of(event: InstanceStored, head: bytes | None = None, attributes: Attri
 
 
 def _header_of(event: InstanceStored, head: bytes) -> tuple[bytes, bool]:
+    """The header, and whether it may be cut off."""
+    if not encoding_of(event.transfer_syntax_uid).deflated:
+        return head, len(head) < head_length(event) or len(head) >= MAX_HEAD
     length = min(event.header_length, MAX_HEAD)
-    if encoding_of(event.transfer_syntax_uid).deflated:
-        head = inflate_head(head, length)
-    return head[:length], True
+    header = inflate_head(head, length)
+    return header, len(header) < event.header_length
 
 
 def conflict_of(event: InstanceStored, applied: Applied, found_at: int) -> InstanceConflictFound | None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from libs.common.events import (
-    BulkElement,
+from gantry.common.dicom.scan.layout import BulkElement, PixelData
+from gantry.common.events import (
     CommitmentFailure,
     CommitmentReference,
     CommitmentReported,
@@ -22,7 +22,6 @@ from libs.common.events import (
     InstanceStored,
     NamesakeFound,
     ObjectLost,
-    PixelData,
     encode,
 )
 

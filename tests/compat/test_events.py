@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgpack
 import pytest
 
-from libs.common.errors import UndecodableEvent
-from libs.common.events import TOPICS, decode, encode
+from gantry.common.errors import UndecodableEvent
+from gantry.common.events import TOPICS, decode, encode
 from tests.compat.events import EVENTS, GOLDEN, golden
 
 

@@ -7,13 +7,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from libs.common.adapters.sqlite.index_schema import VERSION, create
-from libs.common.dicom.attributes import STANDARD, Level
-from libs.common.dicom.matching import Document, Query, Wildcard
 
-from libs.common.adapters.sqlite import open_sqlite_index
-from libs.common.errors import DependencyUnavailable
-from libs.common.ports.index import InstanceEntry, Outcome, SearchIndex
+from gantry.common.adapters.sqlite import open_sqlite_index
+from gantry.common.adapters.sqlite.index.schema import VERSION, create
+from gantry.common.dicom.query.attributes import STANDARD, Level
+from gantry.common.dicom.query.matching import Document, Query, Wildcard
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.index import InstanceEntry, Outcome, SearchIndex
 from tests.support.entries import documents, entry
 
 INDEXES = Path(__file__).parent / "indexes"

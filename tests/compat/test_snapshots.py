@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.commitment.snapshots import pack, unpack
-from services.commitment.transactions import Snapshot
+from gantry.services.commitment.snapshots import pack, unpack
+from gantry.services.commitment.transactions import Snapshot
 
 GOLDEN = Path(__file__).parent / "sealed" / "transactions.v1.snap"
 KEPT = Snapshot(

@@ -6,6 +6,7 @@ Kafka, SQLite, or anything that moves an event.
 """
 
 from gantry.common.events.codec import SCHEMA_VERSION, decode, encode
+from gantry.common.events.headers import has_header, without_header
 from gantry.common.events.schema import (
     CommitmentFailure,
     CommitmentReference,
@@ -37,5 +38,7 @@ __all__ = [
     "Topic",
     "decode",
     "encode",
+    "has_header",
     "topic_of",
+    "without_header",
 ]

@@ -35,7 +35,7 @@ class Topic:
 _INSTANCES = Topic("instances", "study_instance_uid", 24, 7 * _DAY_MS)
 _CONFLICTS = Topic("conflicts", "study_instance_uid", 6, None)
 _COMMITMENT = Topic("commitment", "transaction_uid", 6, None)
-_DEAD_LETTERS = Topic("dead-letters", "group", 1, None)
+_DEAD_LETTERS = Topic("dead-letters", "group", 1, 30 * _DAY_MS)
 
 TOPICS: dict[type[Event], Topic] = {
     InstanceStored: _INSTANCES,
