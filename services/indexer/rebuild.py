@@ -11,6 +11,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceEntry, SearchIndex
 from gantry.common.runtime.losses import loss_of
 from gantry.common.telemetry.logs import get_logger
+from gantry.services.indexer.decisions import LifecycleEvent, tell
 from gantry.services.indexer.heads import entries_of
 
 logger = get_logger("indexer")
@@ -25,9 +26,10 @@ class Rebuild:
         self._index = index
         self._attributes = attributes
 
-    async def __call__(self, facts: Sequence[InstanceStored | ObjectLost]) -> int:
+    async def __call__(self, facts: Sequence[InstanceStored | ObjectLost | LifecycleEvent]) -> int:
         """Apply; how many can never be, which are the dead letters of the live index, too. Raises what a dependency
         raises."""
+        await tell(self._index, facts)
         events = [fact for fact in facts if isinstance(fact, InstanceStored)]
         entries: list[InstanceEntry] = []
         refused = 0

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.errors import ConfigError, UndecodableEvent
-from gantry.common.events import TOPICS, InstanceStored, ObjectLost, decode
+from gantry.common.events import (
+    TOPICS,
+    HoldPlaced,
+    HoldReleased,
+    InstancesDeleted,
+    InstancesRestored,
+    InstanceStored,
+    ObjectLost,
+    ObjectsCollected,
+    decode,
+)
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
@@ -17,7 +27,7 @@ from gantry.common.ports.log import EventLog
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.maintenance.sealed_events import segments
 
-Fact = InstanceStored | ObjectLost
+Fact = InstanceStored | ObjectLost | InstancesDeleted | InstancesRestored | ObjectsCollected | HoldPlaced | HoldReleased
 Apply = Callable[[Sequence[Fact]], Awaitable[int]]
 """Applies facts to the new index; how many of them can never be."""
 

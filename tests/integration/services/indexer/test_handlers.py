@@ -16,7 +16,16 @@ from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from gantry.common.clock import SystemClock
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.dicom.query.matching import Level, Query
-from gantry.common.events import DeadLetter, InstanceConflictFound, InstanceStored, NamesakeFound, ObjectLost, decode
+from gantry.common.events import (
+    DeadLetter,
+    InstanceConflictFound,
+    InstancesDeleted,
+    InstanceStored,
+    NamesakeFound,
+    ObjectLost,
+    ReceiptReference,
+    decode,
+)
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog, Record
@@ -25,6 +34,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.services.indexer.app import build
 from gantry.services.indexer.handlers import Indexer
 from gantry.services.indexer.rebuild import Rebuild
+from gantry.services.maintenance.completeness import Completeness
 from tests.support.facts import stored
 
 
@@ -144,6 +154,41 @@ async def test_a_poison_event_stops_nothing_else(room: Room) -> None:
     assert "NotUnderstood" in letter.reason
     # The header is not kept with it: dead letters are read by people, and sealed.
     assert decode(letter.payload) == replace(bad, header=None)
+
+
+def deleted(*events: InstanceStored) -> Delivery:
+    some = tuple(ReceiptReference(e.series_instance_uid, e.sop_instance_uid, e.receipt) for e in events)
+    event = InstancesDeleted("default", "", events[0].study_instance_uid, "d", some, "why", "who", 5)
+    return Delivery(Record("instances", 0, 9, "", b"", 0), event)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [2, 0, 1, 0], [0, 1, 2, 0, 2]])
+async def test_what_is_deleted_is_not_found_whatever_comes_first_and_however_often(
+    room: Room, order: list[int]
+) -> None:
+    one, other = good(1), good(2)
+    batch = [*delivered(one, other), deleted(one)]
+    for together in (True, False):
+        for some in [[batch[n] for n in order]] if together else [[batch[n]] for n in order]:
+            await room.indexer()(some)
+        assert (await room.index.count("default"))["instances"] == 1
+        assert one.sop_instance_uid not in await room.index.resolve("default", [one.sop_instance_uid])
+
+
+async def test_an_index_of_which_everything_was_deleted_is_not_behind(room: Room) -> None:
+    one = await kept(room, 1)
+    await room.log.append(one)
+    await room.log.append(deleted(one).event)
+    loop = build(room.objects, room.log, room.index, SystemClock(), room.metrics, STANDARD)
+    running = asyncio.ensure_future(loop.run())
+    async with asyncio.timeout(20):
+        while (await room.log.lag("indexer")).get("instances", 1):
+            await asyncio.sleep(0.01)
+    loop.stop()
+    with suppress(asyncio.CancelledError):
+        await running
+    assert (await room.index.count("default"))["instances"] == 0
+    assert not await Completeness(room.objects, room.log, room.index, SystemClock()).is_behind()
 
 
 def resent(event: InstanceStored, number: int) -> InstanceStored:

@@ -11,8 +11,9 @@ from pathlib import Path as FilePath
 from typing import TypeVar
 
 from gantry.common.adapters.sqlite.database import Readers, Work, Writer
+from gantry.common.adapters.sqlite.index import decided
 from gantry.common.adapters.sqlite.index import rows as rows
-from gantry.common.adapters.sqlite.index.apply import apply, lose
+from gantry.common.adapters.sqlite.index.apply import apply, decide, lose
 from gantry.common.adapters.sqlite.index.cursors import FROM_THE_BEGINNING, Resumed, resumed
 from gantry.common.adapters.sqlite.index.paths import Path, patient_path, study_path, uids_of
 from gantry.common.adapters.sqlite.index.rows import Page, Row, RowCursor
@@ -23,7 +24,18 @@ from gantry.common.dicom.query.matching import Cursor as Mark
 from gantry.common.dicom.query.matching import Document, Predicate, Query, matcher, narrowing
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss
+from gantry.common.lifecycle import Fate
+from gantry.common.ports.index import (
+    Applied,
+    Decision,
+    FatedReceipt,
+    HoldChange,
+    InstanceEntry,
+    InstanceKey,
+    KnownReceipt,
+    Location,
+    Loss,
+)
 
 T = TypeVar("T")
 _DEPENDENCY = "index"
@@ -125,6 +137,33 @@ class SqliteIndex:
         """See `SearchIndex`."""
         if losses:
             await self._written(lambda connection: lose(connection, losses))
+
+    async def decide(self, decisions: Sequence[Decision]) -> None:
+        """See `SearchIndex`."""
+        for start in range(0, len(decisions), _AT_ONCE):
+            some = decisions[start : start + _AT_ONCE]
+            await self._written(partial(decide, decisions=some))
+
+    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+        """See `SearchIndex`."""
+        return await self._read(partial(decided.fates, partition=partition, receipts=receipts)) if receipts else {}
+
+    async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
+        """See `SearchIndex`."""
+        after = study_instance_uid, ""
+        read = partial(decided.fated, partition=partition, study=study_instance_uid, limit=_PAGE)
+        while page := await self._read(partial(read, after=after)):
+            yield page
+            after = page[-1].instance.study_instance_uid, page[-1].receipt
+
+    async def hold(self, changes: Sequence[HoldChange]) -> None:
+        """See `SearchIndex`."""
+        if changes:
+            await self._written(lambda connection: decided.hold(connection, changes))
+
+    async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
+        """See `SearchIndex`."""
+        return await self._read(partial(decided.holds, partition=partition, study=study_instance_uid))
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         """See `SearchIndex`."""

@@ -8,6 +8,10 @@ receipt of the earliest current instance, whose attributes stand for the whole.
 `study.demographics` are the patient's attributes as this study says them; `patient.variants` is a list of what its
 studies say, the earliest first, where they do not all say the same. `instance.receipt` is the one that decides;
 `object_key` and `data_set_offset` are those of the earliest receipt of the same bytes whose object is not lost.
+
+`fate` holds what was decided about receipts (`gantry.common.lifecycle`); one that is hidden is in no other table, and
+its `entry` (`graves.pack_entry`) is what it comes back from. `receipt.entry` is that of a receipt kept aside: what
+becomes current when the one before it is deleted.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from functools import lru_cache
 
 from gantry.common.dicom.query.attributes import Attribute, AttributeTable, Level
 
-VERSION = 4
+VERSION = 6
 SEVERAL = "\x01"
 """Marks a row that is looked at whatever is looked for."""
 NARROW = 128
@@ -39,6 +43,16 @@ CREATE TABLE receipt (
     aside INTEGER NOT NULL DEFAULT 0, lost INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (instance_id, receipt)) WITHOUT ROWID;
 CREATE INDEX receipt_aside ON receipt (instance_id, receipt) WHERE aside;
+"""
+_FATE = """ALTER TABLE receipt ADD COLUMN entry BLOB NOT NULL DEFAULT X'';
+CREATE TABLE fate (
+    partition TEXT NOT NULL, study TEXT NOT NULL, receipt TEXT NOT NULL, series TEXT NOT NULL, uid TEXT NOT NULL,
+    fate BLOB NOT NULL, lost INTEGER NOT NULL DEFAULT 0, entry BLOB NOT NULL DEFAULT X'',
+    PRIMARY KEY (partition, study, receipt)) WITHOUT ROWID;
+CREATE INDEX fate_receipt ON fate (partition, receipt);
+CREATE TABLE hold (
+    partition TEXT NOT NULL, study TEXT NOT NULL, hold TEXT NOT NULL, placed INTEGER NOT NULL DEFAULT 0,
+    released INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (partition, study, hold)) WITHOUT ROWID;
 """
 _SCHEMA = f"""
 CREATE TABLE patient (
@@ -100,6 +114,10 @@ INSERT INTO receipt SELECT i.id, r.receipt, r.digest, r.transfer_syntax, r.objec
     FROM receipt_3 r JOIN instance_3 i ON i.partition = r.partition AND i.uid = r.uid;
 DROP TABLE receipt_3;
 DROP TABLE instance_3""",  # noqa: S608 - names of ours
+    4: "",  # a version that was never released
+    # What is kept aside before this has no entry of its own: where only that is left after a deletion, it is found
+    # again after `gantry reindex`.
+    5: _FATE,
 }
 """What makes of each version the next one."""
 
@@ -112,7 +130,7 @@ def create(connection: sqlite3.Connection, attributes: AttributeTable) -> None:
         return
     if version > VERSION:
         raise sqlite3.DatabaseError(f"search index has version {version}, not {VERSION}: remove it to have it rebuilt")
-    steps = [_UPGRADES[known] for known in range(version, VERSION)] if version else [_SCHEMA, _ATTRIBUTE]
+    steps = [_UPGRADES[known] for known in range(version, VERSION)] if version else [_SCHEMA, _ATTRIBUTE, _FATE]
     for statement in ";\n".join(steps).split(";\n"):
         if statement.strip():
             connection.execute(statement)

@@ -1,0 +1,49 @@
+"""What events say became of receipts and studies, as an index is told of it (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gantry.common.events import (
+    Event,
+    HoldPlaced,
+    HoldReleased,
+    InstancesDeleted,
+    InstancesRestored,
+    ObjectsCollected,
+)
+from gantry.common.lifecycle import fate_of
+from gantry.common.ports.index import Decision, HoldChange, InstanceKey, SearchIndex
+
+LifecycleEvent = InstancesDeleted | InstancesRestored | ObjectsCollected | HoldPlaced | HoldReleased
+
+
+def decisions_of(events: Iterable[Event]) -> list[Decision]:
+    """A decision for each receipt that an event names."""
+    return [
+        Decision(
+            event.partition,
+            InstanceKey(event.study_instance_uid, one.series_instance_uid, one.sop_instance_uid),
+            one.receipt,
+            fate_of(event),
+        )
+        for event in events
+        if isinstance(event, InstancesDeleted | InstancesRestored | ObjectsCollected)
+        for one in event.receipts
+    ]
+
+
+def holds_of(events: Iterable[Event]) -> list[HoldChange]:
+    """The holds that events place and release."""
+    return [
+        HoldChange(event.partition, event.study_instance_uid, event.hold, isinstance(event, HoldPlaced))
+        for event in events
+        if isinstance(event, HoldPlaced | HoldReleased)
+    ]
+
+
+async def tell(index: SearchIndex, events: Iterable[Event]) -> None:
+    """Apply what events say of receipts and holds. Raises what the index does."""
+    said = list(events)
+    await index.decide(decisions_of(said))
+    await index.hold(holds_of(said))
