@@ -33,6 +33,10 @@ _COMMANDS = {
         "gantry.services.commands.maintenance",
         "Take patients' names out of what earlier releases sealed.",
     ),
+    "delete": ("gantry.services.commands.lifecycle", "Delete studies, series or instances; can be undone for a time."),
+    "undelete": ("gantry.services.commands.lifecycle", "Bring back what was deleted."),
+    "purge": ("gantry.services.commands.lifecycle", "Delete for good."),
+    "hold": ("gantry.services.commands.lifecycle", "Place or release a hold: nothing of the study is deleted."),
     "restore": (
         "gantry.services.commands.maintenance",
         "Rebuild event log and search index from the object store alone.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gantry.common.events import (
     Event,
@@ -10,9 +10,10 @@ from gantry.common.events import (
     HoldReleased,
     InstancesDeleted,
     InstancesRestored,
+    InstanceStored,
     ObjectsCollected,
 )
-from gantry.common.lifecycle import fate_of
+from gantry.common.lifecycle import ALIVE, fate_of
 from gantry.common.ports.index import Decision, HoldChange, InstanceKey, SearchIndex
 
 LifecycleEvent = InstancesDeleted | InstancesRestored | ObjectsCollected | HoldPlaced | HoldReleased
@@ -47,3 +48,14 @@ async def tell(index: SearchIndex, events: Iterable[Event]) -> None:
     said = list(events)
     await index.decide(decisions_of(said))
     await index.hold(holds_of(said))
+
+
+async def without_collected(index: SearchIndex, events: Sequence[InstanceStored]) -> list[bool]:
+    """For each event whether it is to be applied. What is collected is not: its object is gone, and its header with
+    it."""
+    asked: dict[str, list[str]] = {}
+    for event in events:
+        if event.header is None:
+            asked.setdefault(event.partition, []).append(event.receipt)
+    fates = {partition: await index.fates(partition, receipts) for partition, receipts in asked.items()}
+    return [not fates.get(event.partition, {}).get(event.receipt, ALIVE).collected for event in events]

@@ -19,7 +19,7 @@ from gantry.common.runtime.consumer import Delivery, Poison
 from gantry.common.runtime.losses import Losses, loss_of
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.indexer.decisions import tell
+from gantry.services.indexer.decisions import tell, without_collected
 from gantry.services.indexer.entries import conflict_of, namesake_of
 from gantry.services.indexer.heads import entries_of
 from gantry.services.indexer.healing import Healing
@@ -51,9 +51,11 @@ class Indexer:
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
         """Make a batch searchable. Raises `Poison` for an event that can never be, and what a dependency raises."""
-        stored = [(delivery, delivery.event) for delivery in batch if isinstance(delivery.event, InstanceStored)]
         # First: what is deleted already need not be shown for a moment.
         await tell(self._index, [delivery.event for delivery in batch])
+        arrived = [(delivery, delivery.event) for delivery in batch if isinstance(delivery.event, InstanceStored)]
+        there = await without_collected(self._index, [event for _, event in arrived])
+        stored = [one for one, is_there in zip(arrived, there, strict=True) if is_there]
         applied = await self._apply(stored)
         # After the receipts that came with them, which they may be about: losses are independent of order otherwise.
         await self._index.lose([loss_of(d.event) for d in batch if isinstance(d.event, ObjectLost)])

@@ -11,7 +11,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceEntry, SearchIndex
 from gantry.common.runtime.losses import loss_of
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.indexer.decisions import LifecycleEvent, tell
+from gantry.services.indexer.decisions import LifecycleEvent, tell, without_collected
 from gantry.services.indexer.heads import entries_of
 
 logger = get_logger("indexer")
@@ -31,6 +31,8 @@ class Rebuild:
         raises."""
         await tell(self._index, facts)
         events = [fact for fact in facts if isinstance(fact, InstanceStored)]
+        there = await without_collected(self._index, events)
+        events = [event for event, is_there in zip(events, there, strict=True) if is_there]
         entries: list[InstanceEntry] = []
         refused = 0
         for event, entry in zip(events, await entries_of(self._objects, events, self._attributes), strict=True):

@@ -80,6 +80,7 @@ class Reindex:
         successor = await self._index.successor(self._attributes)
         try:
             apply = self._applying(successor)
+            await self._decided(apply)
             await self._all(apply, self._sealed(done), done, progress)
             since = self._clock.now_us()
             await self._all(apply, self._logged(0, done), done, progress)
@@ -95,6 +96,20 @@ class Reindex:
             await successor.close()
         done.seconds = self._clock.monotonic() - begun
         return done
+
+    async def _decided(self, apply: Apply) -> None:
+        """First what became of receipts: the objects of those that are collected are not looked for."""
+        unread = Reindexed()
+        waiting: list[Fact] = []
+        for facts in (self._sealed(unread), self._logged(0, unread)):
+            async for fact in facts:
+                if not isinstance(fact, InstanceStored | ObjectLost):
+                    waiting.append(fact)
+                if len(waiting) >= _AT_ONCE:
+                    await apply(waiting)
+                    waiting = []
+        if waiting:
+            await apply(waiting)
 
     async def _all(
         self,

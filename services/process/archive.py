@@ -191,6 +191,7 @@ class Archive:
         from gantry.services.indexer import app as indexer_app
         from gantry.services.indexer.rebuild import Rebuild
         from gantry.services.maintenance import sealing
+        from gantry.services.maintenance.collector import Collector
         from gantry.services.maintenance.completeness import Refill
         from gantry.services.maintenance.conflicts import report_aside
         from gantry.services.maintenance.sweeper import Sweeper
@@ -223,6 +224,18 @@ class Archive:
             losses = Losses(stores.log, self.clock, self.metrics, "verify")
             parts = stores.objects, stores.index, losses, self.clock, self.metrics, DEFAULT_PARTITION
             self.lifecycle.watch(Verifier(*parts, rate=upkeep.verify_rate).run(upkeep.verify_every), "verify")
+        lifecycle = self.settings.lifecycle
+        if lifecycle.collect_every:
+            collector = Collector(
+                stores.objects,
+                stores.log,
+                stores.index,
+                self.clock,
+                self.metrics,
+                DEFAULT_PARTITION,
+                grace=lifecycle.grace,
+            )
+            self.lifecycle.watch(collector.run(lifecycle.collect_every), "collector")
         self.lifecycle.watch(report_aside(stores.index, self.clock, self.metrics), "aside")
         if upkeep.archive:
             self._upkeep = sealing.build(stores.objects, stores.log, self.clock, self.metrics, upkeep.seal_every)
@@ -252,6 +265,7 @@ class Archive:
     def _ingest(self, stores: Stores) -> list[Service]:
         from gantry.services.ingest import app as ingest_app
         from gantry.services.ingest.commit import IngestSettings
+        from gantry.services.lifecycle import app as lifecycle_app
 
         settings = self.settings
         services, handlers = ingest_app.build(
@@ -266,6 +280,8 @@ class Archive:
             settings.http.url,
         )
         self.health.serve(handlers)
+        index, grace = self._complete(stores), settings.lifecycle.grace
+        self.health.serve(lifecycle_app.build(stores.log, index, self.clock, settings.http.may_delete, grace))
         return services
 
     def _query(self, stores: Stores) -> list[Service]:
