@@ -40,7 +40,7 @@ _ASKED = """
     ON r.instance_id = json_extract(asked.value, '$[0]') AND r.receipt = json_extract(asked.value, '$[1]')
 """
 _FATES = """
-    SELECT f.partition, f.receipt, f.fate FROM json_each(?1) AS asked CROSS JOIN fate AS f INDEXED BY fate_receipt
+    SELECT f.partition, f.receipt, f.fate FROM json_each(?1) AS asked CROSS JOIN fate AS f
     ON f.partition = json_extract(asked.value, '$[0]') AND f.receipt = json_extract(asked.value, '$[1]')
 """
 _EARLIEST = """

@@ -14,7 +14,7 @@ from gantry.common.ports.index import FatedReceipt, HoldChange, InstanceKey
 def fates(connection: sqlite3.Connection, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
     """The fates of receipts."""
     rows = connection.execute(
-        "SELECT f.receipt, f.fate FROM json_each(?2) AS asked CROSS JOIN fate AS f INDEXED BY fate_receipt"
+        "SELECT f.receipt, f.fate FROM json_each(?2) AS asked CROSS JOIN fate AS f"
         " ON f.partition = ?1 AND f.receipt = asked.value",
         (partition, json.dumps(list(receipts))),
     )
@@ -25,10 +25,12 @@ def fated(
     connection: sqlite3.Connection, partition: str, study: str, after: tuple[str, str], limit: int
 ) -> list[FatedReceipt]:
     """Receipts that something was decided about, behind the study and receipt `after`; of one study if it is named."""
+    # Each with the bounds of its index: a study is not looked for among all that was ever decided.
+    bounds, values = ("study = ? AND receipt > ?", (study, after[1])) if study else ("(study, receipt) > (?, ?)", after)
     rows = connection.execute(
-        "SELECT study, series, uid, receipt, fate, entry FROM fate WHERE partition = ? AND (study, receipt) > (?, ?)"
-        " AND (? = '' OR study = ?) ORDER BY study, receipt LIMIT ?",
-        (partition, *after, study, study, limit),
+        "SELECT study, series, uid, receipt, fate, entry FROM fate INDEXED BY fate_study"  # noqa: S608 - ours
+        f" WHERE partition = ? AND {bounds} ORDER BY study, receipt LIMIT ?",
+        (partition, *values, limit),
     )
     found = []
     for *uids, receipt, packed, entry in rows:

@@ -140,8 +140,9 @@ class SqliteIndex:
 
     async def decide(self, decisions: Sequence[Decision]) -> None:
         """See `SearchIndex`."""
-        for start in range(0, len(decisions), _AT_ONCE):
-            some = decisions[start : start + _AT_ONCE]
+        # Others write in between: a study of a hundred thousand instances takes its time.
+        for start in range(0, len(decisions), _PAGE):
+            some = decisions[start : start + _PAGE]
             await self._written(partial(decide, decisions=some))
 
     async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:

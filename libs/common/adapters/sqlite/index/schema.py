@@ -48,8 +48,8 @@ _FATE = """ALTER TABLE receipt ADD COLUMN entry BLOB NOT NULL DEFAULT X'';
 CREATE TABLE fate (
     partition TEXT NOT NULL, study TEXT NOT NULL, receipt TEXT NOT NULL, series TEXT NOT NULL, uid TEXT NOT NULL,
     fate BLOB NOT NULL, lost INTEGER NOT NULL DEFAULT 0, entry BLOB NOT NULL DEFAULT X'',
-    PRIMARY KEY (partition, study, receipt)) WITHOUT ROWID;
-CREATE INDEX fate_receipt ON fate (partition, receipt);
+    PRIMARY KEY (partition, receipt)) WITHOUT ROWID;
+CREATE INDEX fate_study ON fate (partition, study, receipt);
 CREATE TABLE hold (
     partition TEXT NOT NULL, study TEXT NOT NULL, hold TEXT NOT NULL, placed INTEGER NOT NULL DEFAULT 0,
     released INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (partition, study, hold)) WITHOUT ROWID;
