@@ -29,6 +29,7 @@ _INSTANCES = TOPICS[ObjectsCollected].name
 _MARGIN_SECONDS = 300.0
 """Restoring is refused when the grace time is over, collecting begins so much later: clocks differ, appends wait."""
 _AT_ONCE = 500
+_LOOK_AGAIN_SECONDS = 0.5
 _START_SECONDS = 10.0
 """Indexers have joined by then."""
 logger = get_logger("collector")
@@ -55,8 +56,14 @@ class Collector:
         partition: str,
         *,
         grace: float,
+        followers: Sequence[str] = (INDEXERS,),
+        patience: float = 120.0,
     ) -> None:
-        """`grace` in seconds."""
+        """`grace` in seconds. `followers` are the consumer groups that must have heard of everything first: indexers,
+        and archivers where there are some, so that a restored bucket knows why an object is gone. They are waited for
+        as long as `patience`, in seconds: while objects arrive they are always a little behind."""
+        self._followers = followers
+        self._patience = patience
         self._objects = objects
         self._log = log
         self._index = index
@@ -81,13 +88,21 @@ class Collector:
         """Collect what is due now. Raises `DependencyUnavailable`, also where the indexers are behind: what they have
         not heard of may be a restoration."""
         done = Collected()
-        ends = await self._log.ends(_INSTANCES)
-        if not await self._log.has_passed(INDEXERS, _INSTANCES, ends):
-            raise DependencyUnavailable("index", "the indexers are behind")
+        await self._followed()
         async for study, due in self._due():
             for start in range(0, len(due), _AT_ONCE):
                 await self._collect(study, due[start : start + _AT_ONCE], done)
         return done
+
+    async def _followed(self) -> None:
+        """Return when everybody has passed what is on the log now."""
+        ends = await self._log.ends(_INSTANCES)
+        until = self._clock.monotonic() + self._patience
+        for group in self._followers:
+            while not await self._log.has_passed(group, _INSTANCES, ends):
+                if self._clock.monotonic() >= until:
+                    raise DependencyUnavailable("event log", f"consumers of the group {group} are behind")
+                await self._clock.sleep(_LOOK_AGAIN_SECONDS)
 
     async def _due(self) -> AsyncIterator[tuple[str, list[FatedReceipt]]]:
         """By study, receipts whose objects may be collected."""

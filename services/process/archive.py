@@ -234,6 +234,7 @@ class Archive:
                 self.metrics,
                 DEFAULT_PARTITION,
                 grace=lifecycle.grace,
+                followers=(indexer_app.GROUP, sealing.GROUP) if self.settings.upkeep.archive else (indexer_app.GROUP,),
             )
             self.lifecycle.watch(collector.run(lifecycle.collect_every), "collector")
         self.lifecycle.watch(report_aside(stores.index, self.clock, self.metrics), "aside")

@@ -51,7 +51,7 @@ class Room:
     @property
     def collector(self) -> Collector:
         parts = self.objects, self.log, self.index, self.clock, Metrics(), "default"
-        return Collector(*parts, grace=GRACE)
+        return Collector(*parts, grace=GRACE, patience=0.0)
 
     async def arrive(self, number: int, instance: int = 0, digest: str = "blake3:00") -> InstanceStored:
         receipt = Receipt.at(self.clock.now_us() + number * 1000)
@@ -249,3 +249,18 @@ async def test_a_uid_is_a_study_a_series_or_an_instance_there_or_deleted(room: R
         await room.follow()
     with pytest.raises(NotFound):
         await target_of(room.index, "9.9")
+
+
+async def test_nothing_is_collected_before_the_archivers_have_sealed_why(room: Room) -> None:
+    await room.arrive(1)
+    await room.follow()
+    await room.deletions.delete(WHOLE, ASKED, final=True)
+    await room.follow()
+    parts = room.objects, room.log, room.index, room.clock, Metrics(), "default"
+    collector = Collector(*parts, grace=GRACE, followers=("indexer", "archiver"), patience=0.0)
+    with pytest.raises(DependencyUnavailable, match="group archiver are behind"):
+        await collector.collect()
+    assert len(await room.keys()) == 1
+    async with room.log.consumer("archiver", ["instances"]) as consumer:
+        await consumer.commit(await consumer.poll(100))
+    assert (await collector.collect()).objects == 1
