@@ -29,6 +29,14 @@ _COMMANDS = {
         "Read stored objects again and compare them with what was acknowledged.",
     ),
     "conflicts": ("gantry.services.commands.maintenance", "List UIDs that mean more than one object; fetch all sides."),
+    "reseal": (
+        "gantry.services.commands.maintenance",
+        "Take patients' names out of what earlier releases sealed.",
+    ),
+    "delete": ("gantry.services.commands.lifecycle", "Delete studies, series or instances; can be undone for a time."),
+    "undelete": ("gantry.services.commands.lifecycle", "Bring back what was deleted."),
+    "purge": ("gantry.services.commands.lifecycle", "Delete for good."),
+    "hold": ("gantry.services.commands.lifecycle", "Place or release a hold: nothing of the study is deleted."),
     "restore": (
         "gantry.services.commands.maintenance",
         "Rebuild event log and search index from the object store alone.",

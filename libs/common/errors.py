@@ -3,6 +3,7 @@
     GantryError
     ├── DependencyUnavailable      a store, log or index is away or full: the same call may succeed later (A700H, 503)
     ├── NotFound                   the thing asked for is not there
+    ├── Held                       a hold stands on the study: nothing of it may be deleted
     ├── Corrupt                    bytes are there, but not those we promised to keep
     ├── RefusedDataSet             the sender's data set cannot be kept; carries the status that says why
     │   ├── MismatchedDataSet      A900H: the data set does not agree with the command or the SOP class
@@ -61,6 +62,10 @@ class NotFound(GantryError):
     """What was asked for is not there."""
 
     dicom_status = NO_SUCH_OBJECT_INSTANCE
+
+
+class Held(GantryError):
+    """A hold stands in the way of a deletion, whoever asks for it."""
 
 
 class Corrupt(GantryError):

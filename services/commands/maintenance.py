@@ -1,53 +1,42 @@
-"""The commands that look after the stores: `gantry sweep`, `verify`, `conflicts`, `reindex` and `restore`."""
+"""The commands that look after the stores: `gantry sweep`, `verify`, `conflicts`, `reindex`, `reseal` and `restore`."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
-import uvloop
 
-from gantry.cli.output import print_table
 from gantry.common.clock import SystemClock
-from gantry.common.config.load import load_settings
 from gantry.common.config.settings import Settings
-from gantry.common.errors import ConfigError, DependencyUnavailable, GantryError
+from gantry.common.errors import ConfigError
+from gantry.common.events import Event
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import SearchIndex
+from gantry.common.runtime.consumer import ConsumerLimits
 from gantry.common.runtime.losses import Losses
-from gantry.common.telemetry.logs import set_up_logs
 from gantry.common.telemetry.metrics import Metrics
+from gantry.services.commands.on_stores import options, persist, run, show
 from gantry.services.indexer import app as indexer_app
+from gantry.services.indexer.decisions import tell
 from gantry.services.indexer.rebuild import Rebuild
 from gantry.services.maintenance.conflicts import ConflictSide, fetch, sides
 from gantry.services.maintenance.reindex import Reindex, Reindexed
+from gantry.services.maintenance.resealing import Resealing
 from gantry.services.maintenance.restore import Restore, Restored
 from gantry.services.maintenance.sweeper import Sweeper
 from gantry.services.maintenance.verify import Verified, Verifier
 from gantry.services.process.searchable import searchable
-from gantry.services.process.stores import Stores, open_stores
-
-Work = Callable[[Stores, Settings], Awaitable[None]]
-_AGAIN_SECONDS = 2.0
-
-
-def _options(command: Callable[..., None]) -> Callable[..., None]:
-    folder, file = click.Path(file_okay=False, path_type=Path), click.Path(dir_okay=False, path_type=Path)
-    command = click.option("--json", "as_json", is_flag=True, help="For machines.")(command)
-    command = click.option("--data", type=folder, help="Where the embedded stores live.")(command)
-    return click.option("--config", type=file, envvar="GANTRY_CONFIG", help="YAML file.")(command)
+from gantry.services.process.stores import Stores
 
 
 @click.command()
-@_options
+@options
 @click.option("--all", "everything", is_flag=True, help="All objects, not only those of `upkeep.sweep_window`.")
 def sweep(config: Path | None, data: Path | None, as_json: bool, everything: bool) -> None:
     """Find objects whose event was never told, and tell it; remove uploads that never ended.
@@ -63,15 +52,15 @@ def sweep(config: Path | None, data: Path | None, as_json: bool, everything: boo
             ("objects that cannot be read", swept.unreadable),
             ("unfinished uploads removed", swept.unfinished),
         ]
-        _show(as_json, asdict(swept), ("sweep", "result"), rows)
+        show(as_json, asdict(swept), ("sweep", "result"), rows)
         if swept.unreadable:
             sys.exit(1)
 
-    _run(config, data, work)
+    run(config, data, work)
 
 
 @click.command()
-@_options
+@options
 @click.option("--even-if-fewer", is_flag=True, help="Take over although fewer instances are known then than now.")
 def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer: bool) -> None:
     """Build the search index anew beside the live one, and put it in its place.
@@ -85,8 +74,10 @@ def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer
             return Rebuild(stores.objects, index, attributes)
 
         attributes = searchable(settings)
-        run = Reindex(stores.objects, stores.log, stores.index, applying, SystemClock(), attributes)
-        done = await run.run(even_if_fewer, _say_reindexed if sys.stderr.isatty() and not as_json else lambda _: None)
+        reindexing = Reindex(stores.objects, stores.log, stores.index, applying, SystemClock(), attributes)
+        done = await reindexing.run(
+            even_if_fewer, _say_reindexed if sys.stderr.isatty() and not as_json else lambda _: None
+        )
         rows = [
             ("facts applied", f"{done.facts} in {done.seconds:.1f} s"),
             ("facts that can never be applied", done.refused),
@@ -94,15 +85,15 @@ def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer
             ("instances before", done.before),
             ("instances now", done.instances),
         ]
-        _show(as_json, asdict(done), ("reindex", "result"), rows)
+        show(as_json, asdict(done), ("reindex", "result"), rows)
         if done.unknown:
             sys.exit(1)
 
-    _run(config, data, work, any_index=True)
+    run(config, data, work, any_index=True)
 
 
 @click.command()
-@_options
+@options
 @click.option("--again", is_flag=True, help="Although the log is not empty: after a run that was cut short.")
 @click.option("--wait", type=float, default=300.0, show_default=True, help="Seconds to wait for servers that start.")
 def restore(config: Path | None, data: Path | None, as_json: bool, again: bool, wait: float) -> None:
@@ -117,11 +108,17 @@ def restore(config: Path | None, data: Path | None, as_json: bool, again: bool, 
     async def work(stores: Stores, settings: Settings) -> None:
         clock = SystemClock()
         parts = stores.objects, stores.log, stores.index
-        indexing = indexer_app.build_consumer(*parts, clock, Metrics(), searchable(settings))
+        # Of an old bucket many objects may be gone, and each of them is a dead letter: that is no fault of ours.
+        limits = ConsumerLimits(dead_letters=1 << 40)
+        indexing = indexer_app.build_consumer(*parts, clock, Metrics(), searchable(settings), limits)
         sweeper = _sweeper(stores, settings, grace=0.0)
-        run = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock)
+
+        async def decided(events: Sequence[Event]) -> None:
+            await tell(stores.index, events)
+
+        restoring = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock, decided)
         # A try that broke off has filled the log in part.
-        done = await run.run(again or bool(tries), _progress if sys.stderr.isatty() and not as_json else _Steps())
+        done = await restoring.run(again or bool(tries), _progress if sys.stderr.isatty() and not as_json else _Steps())
         counts = await stores.index.count(DEFAULT_PARTITION)
         rows: list[tuple[str, Any]] = [
             ("segments read", done.segments),
@@ -132,36 +129,18 @@ def restore(config: Path | None, data: Path | None, as_json: bool, again: bool, 
             ("index built", f"in {done.index_seconds:.1f} s"),
             *counts.items(),
         ]
-        _show(as_json, {**asdict(done), **counts}, ("restore", "result"), rows)
+        show(as_json, {**asdict(done), **counts}, ("restore", "result"), rows)
         if done.unknown:
             sys.exit(1)
 
-    async def persist(stores: Stores, settings: Settings) -> None:
-        await _persist(lambda: work(stores, settings), lambda: tries.append(stores), wait)
+    async def persisting(stores: Stores, settings: Settings) -> None:
+        await persist(lambda: work(stores, settings), lambda: tries.append(stores), wait)
 
-    _run(config, data, persist, wait=wait)
-
-
-async def _persist(call: Callable[[], Awaitable[None]], failed: Callable[[], object], seconds: float) -> None:
-    """Make a call again while a store is away, and say for what it waits."""
-    clock = SystemClock()
-    end = clock.monotonic() + seconds
-    said = ""
-    while True:
-        try:
-            return await call()
-        except DependencyUnavailable as error:
-            if clock.monotonic() >= end:
-                raise
-            if str(error) != said:
-                click.echo(f"waiting: {error}", err=True)
-                said = str(error)
-        failed()
-        await clock.sleep(_AGAIN_SECONDS)
+    run(config, data, persisting, wait=wait)
 
 
 @click.command()
-@_options
+@options
 @click.option("--rate", type=click.FloatRange(min=0), help="MB per second at most; 0 for as fast as it goes.")
 @click.option("--study", help="Verify one study, by its Study Instance UID, and not all.")
 @click.option("--from-the-beginning", is_flag=True, help="Not from where the last pass was broken off.")
@@ -199,7 +178,7 @@ def verify(
         if state.missing or state.damaged:
             sys.exit(1)
 
-    _run(config, data, work)
+    run(config, data, work)
 
 
 def _show_verified(state: Verified, as_json: bool) -> None:
@@ -210,11 +189,31 @@ def _show_verified(state: Verified, as_json: bool) -> None:
         ("damaged", state.damaged),
         *((found["reason"], f"{found['instance']} in {found['object_key']}") for found in state.found),
     ]
-    _show(as_json, asdict(state), ("verify", "result"), rows)
+    show(as_json, asdict(state), ("verify", "result"), rows)
 
 
 @click.command()
-@_options
+@options
+def reseal(config: Path | None, data: Path | None, as_json: bool) -> None:
+    """Seal what earlier releases sealed anew, without the headers (patients' names) that they left in it.
+
+    Once, when every indexer runs this release; services go on meanwhile. Can be broken off and run again.
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        done = await Resealing(stores.objects, SystemClock(), DEFAULT_PARTITION).run()
+        rows = [
+            ("segments read", done.segments),
+            ("of these sealed anew", done.resealed),
+            ("facts in these", done.records),
+        ]
+        show(as_json, asdict(done), ("reseal", "result"), rows)
+
+    run(config, data, work, any_index=True)
+
+
+@click.command()
+@options
 @click.option("--fetch", "folder", type=click.Path(file_okay=False, path_type=Path), help="Write every object here.")
 def conflicts(config: Path | None, data: Path | None, as_json: bool, folder: Path | None) -> None:
     """List the SOP Instance UIDs that mean more than one object, with all their objects.
@@ -236,7 +235,7 @@ def conflicts(config: Path | None, data: Path | None, as_json: bool, folder: Pat
         if not as_json:
             click.echo(f"{number} UIDs mean more than one object" if number else "no conflicts")
 
-    _run(config, data, work)
+    run(config, data, work)
 
 
 def _side_in_words(side: ConflictSide, path: str) -> str:
@@ -265,38 +264,6 @@ def _sweeper(stores: Stores, settings: Settings, grace: float | None = None) -> 
     return Sweeper(stores.objects, stores.log, SystemClock(), Metrics(), grace, upkeep.unfinished_after)
 
 
-def _run(config: Path | None, data: Path | None, work: Work, *, any_index: bool = False, wait: float = 0.0) -> None:
-    async def go() -> None:
-        settings = load_settings(config, os.environ, {"data": data})
-        _require_objects(settings)
-        opened: list[Stores] = []
-
-        async def open_them() -> None:
-            opened.append(await open_stores(settings, SystemClock(), any_index=any_index))
-
-        await _persist(open_them, lambda: None, wait)
-        stores = opened[0]
-        try:
-            await work(stores, settings)
-        finally:
-            await stores.close()
-
-    set_up_logs("console", "error")
-    try:
-        uvloop.run(go())
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from error
-    except GantryError as error:
-        raise click.ClickException(f"{error}; run it again when that is mended") from error
-
-
-def _require_objects(settings: Settings) -> None:
-    """An object store that would be made on the way is a typo: there is nothing in it to work on."""
-    url = urlsplit(settings.objects_url)
-    if url.scheme == "file" and not Path(url.path).is_dir():
-        raise ConfigError(url.path, None, "no such folder: there is no archive here; is --data right?")
-
-
 class _Steps:
     """A line for each step, where nobody watches a line that changes."""
 
@@ -317,10 +284,3 @@ def _progress(done: Restored) -> None:
 
 def _say_reindexed(done: Reindexed) -> None:
     click.echo(f"\r{done.facts} facts applied ({done.before} instances are known now)", nl=False, err=True)
-
-
-def _show(as_json: bool, values: dict[str, Any], head: tuple[str, str], rows: list[tuple[str, Any]]) -> None:
-    if as_json:
-        click.echo(json.dumps(values))
-    else:
-        print_table(head, [(name, str(value)) for name, value in rows])

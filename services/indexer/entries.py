@@ -13,16 +13,37 @@ from gantry.common.ports.index import Applied, InstanceEntry
 MAX_HEAD = 4 << 20
 """Bytes of a data set that are read for the index if the event does not carry the header. Indexed attributes are in the
 low groups; values beyond this limit are not indexed."""
+_LONG = 64 << 10
+"""Bulk values of at least this many bytes are skipped, not read."""
+
+
+def head_parts(event: InstanceStored) -> list[tuple[int, int]]:
+    """The parts of the stored data set to read if the event carries no header, as offsets and lengths: everything up to
+    the pixel data and up to `MAX_HEAD`, without long bulk values. Deflated data is hardly ever longer than the inflated
+    data (RFC 1951 3.2.4: five bytes more for each 64 KiB)."""
+    encoding = encoding_of(event.transfer_syntax_uid)
+    if encoding.deflated:
+        return [(0, min(event.data_set_length, min(event.header_length, MAX_HEAD) + 4096))]
+    parts: list[tuple[int, int]] = []
+    begin, left = 0, MAX_HEAD
+    for element in event.bulk:
+        # PS3.5 7.1.2: tag, VR, two bytes that are reserved, and four of length.
+        place = element.offset - (12 if encoding.explicit else 8)
+        if element.length >= _LONG and begin <= place and element.offset + element.length <= event.header_length:
+            parts.append((begin, min(place - begin, left)))
+            left -= parts[-1][1]
+            begin = element.offset + element.length
+    parts.append((begin, min(event.header_length - begin, left)))
+    return [(offset, length) for offset, length in parts if length > 0]
 
 
 def head_length(event: InstanceStored) -> int:
-    """How many bytes of the stored data set are needed if the event carries no header. Deflated data is hardly ever
-    longer than the inflated data (RFC 1951 3.2.4: five bytes more for each 64 KiB)."""
-    return min(event.data_set_length, min(event.header_length, MAX_HEAD) + 4096)
+    """The total length of `head_parts`, in bytes."""
+    return sum(length for _, length in head_parts(event))
 
 
 def entry_of(event: InstanceStored, head: bytes | None = None, attributes: AttributeTable = STANDARD) -> InstanceEntry:
-    """The entry of an event, with `attributes`; `head` is the first `head_length` bytes of the data set if the event
+    """The entry of an event, with `attributes`; `head` is the joined `head_parts` of the data set if the event
     carries no header.
 
     Raises `NotUnderstood` if the header cannot be read.
@@ -51,10 +72,12 @@ def entry_of(event: InstanceStored, head: bytes | None = None, attributes: Attri
 
 
 def _header_of(event: InstanceStored, head: bytes) -> tuple[bytes, bool]:
+    """The header, and whether it may be cut off."""
+    if not encoding_of(event.transfer_syntax_uid).deflated:
+        return head, len(head) < head_length(event) or len(head) >= MAX_HEAD
     length = min(event.header_length, MAX_HEAD)
-    if encoding_of(event.transfer_syntax_uid).deflated:
-        head = inflate_head(head, length)
-    return head[:length], True
+    header = inflate_head(head, length)
+    return header, len(header) < event.header_length
 
 
 def conflict_of(event: InstanceStored, applied: Applied, found_at: int) -> InstanceConflictFound | None:

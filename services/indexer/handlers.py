@@ -6,7 +6,6 @@ twice changes nothing, and a conflict that is published twice is the same confli
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
@@ -21,7 +20,9 @@ from gantry.common.runtime.consumer import Delivery, Poison
 from gantry.common.runtime.losses import Losses, loss_of
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.indexer.entries import conflict_of, entry_of, head_length, namesake_of
+from gantry.services.indexer.decisions import tell, without_collected
+from gantry.services.indexer.entries import conflict_of, namesake_of
+from gantry.services.indexer.heads import entries_of
 from gantry.services.indexer.healing import Healing
 
 logger = get_logger("indexer")
@@ -52,7 +53,11 @@ class Indexer:
     async def __call__(self, batch: Sequence[Delivery]) -> None:
         """Make a batch searchable. Raises `Poison` for an event that can never be applied, and passes on the errors of
         its dependencies."""
-        stored = [(delivery, delivery.event) for delivery in batch if isinstance(delivery.event, InstanceStored)]
+        # First: what is already deleted need not show up for a moment.
+        await tell(self._index, [delivery.event for delivery in batch])
+        arrived = [(delivery, delivery.event) for delivery in batch if isinstance(delivery.event, InstanceStored)]
+        there = await without_collected(self._index, [event for _, event in arrived])
+        stored = [pair for pair, is_there in zip(arrived, there, strict=True) if is_there]
         applied = await self._apply(stored)
         # After the receipts of the same batch, since a loss may be about one of them; otherwise order does not matter.
         await self._index.lose([loss_of(d.event) for d in batch if isinstance(d.event, ObjectLost)])
@@ -61,15 +66,12 @@ class Indexer:
         await self._publish(events, applied)
 
     async def _apply(self, stored: Sequence[tuple[Delivery, InstanceStored]]) -> list[Applied]:
-        heads: dict[int, bytes] = {}
-        for number, (delivery, event) in enumerate(stored):
-            if event.header is None:
-                try:
-                    heads[number] = await read_head(self._objects, event)
-                except GantryError as error:
-                    raise _verdict(delivery, error) from error
-        # Off the event loop: a batch takes a tenth of a second, and associations may be served in this process.
-        entries = await asyncio.to_thread(_entries, stored, heads, self._attributes)
+        found = await entries_of(self._objects, [event for _, event in stored], self._attributes)
+        entries: list[InstanceEntry] = []
+        for (delivery, _), entry in zip(stored, found, strict=True):
+            if isinstance(entry, GantryError):
+                raise Poison(delivery, f"{type(entry).__name__}: {entry}") from entry
+            entries.append(entry)
         try:
             return await self._index.apply(entries)
         except EntryRefused as error:
@@ -108,31 +110,3 @@ class Indexer:
         for event, outcome in pairs:
             self._metrics.instances_indexed.labels(outcome.outcome.value).inc()
             self._metrics.searchable_seconds.observe(max(0, now - event.stored_at) / 1e6)
-
-
-async def read_head(objects: BlobStore, event: InstanceStored) -> bytes:
-    """The beginning of the data set, read from the object: its header was too long for the event (claim check)."""
-    reader = await objects.open(event.object_key, event.data_set_offset, head_length(event))
-    try:
-        head = bytearray(head_length(event))
-        filled = await reader.readinto([memoryview(head)])
-        return bytes(head[:filled])
-    finally:
-        await reader.close()
-
-
-def _entries(
-    stored: Sequence[tuple[Delivery, InstanceStored]], heads: dict[int, bytes], attributes: AttributeTable
-) -> list[InstanceEntry]:
-    entries = []
-    for number, (delivery, event) in enumerate(stored):
-        try:
-            entries.append(entry_of(event, heads.get(number), attributes))
-        except GantryError as error:
-            raise _verdict(delivery, error) from error
-    return entries
-
-
-def _verdict(delivery: Delivery, error: GantryError) -> Exception:
-    """A retryable error is raised as it is, and the batch is tried again; any other error becomes `Poison`."""
-    return error if error.retryable else Poison(delivery, f"{type(error).__name__}: {error}")

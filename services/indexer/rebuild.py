@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
@@ -12,8 +11,8 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceEntry, SearchIndex
 from gantry.common.runtime.losses import loss_of
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.indexer.entries import entry_of
-from gantry.services.indexer.handlers import read_head
+from gantry.services.indexer.decisions import LifecycleEvent, tell, without_collected
+from gantry.services.indexer.heads import entries_of
 
 logger = get_logger("indexer")
 
@@ -27,12 +26,21 @@ class Rebuild:
         self._index = index
         self._attributes = attributes
 
-    async def __call__(self, facts: Sequence[InstanceStored | ObjectLost]) -> int:
+    async def __call__(self, facts: Sequence[InstanceStored | ObjectLost | LifecycleEvent]) -> int:
         """Apply the events. Returns how many can never be applied: the dead letters of the live index, too. Passes on
         the errors of its dependencies."""
+        await tell(self._index, facts)
         events = [fact for fact in facts if isinstance(fact, InstanceStored)]
-        heads = {n: await read_head(self._objects, event) for n, event in enumerate(events) if event.header is None}
-        entries, refused = await asyncio.to_thread(_entries, events, heads, self._attributes)
+        there = await without_collected(self._index, events)
+        events = [event for event, is_there in zip(events, there, strict=True) if is_there]
+        entries: list[InstanceEntry] = []
+        refused = 0
+        for event, entry in zip(events, await entries_of(self._objects, events, self._attributes), strict=True):
+            if isinstance(entry, GantryError):
+                _refuse(event.object_key, entry)
+                refused += 1
+            else:
+                entries.append(entry)
         while entries:
             try:
                 await self._index.apply(entries)
@@ -42,21 +50,6 @@ class Rebuild:
                 refused += 1
         await self._index.lose([loss_of(fact) for fact in facts if isinstance(fact, ObjectLost)])
         return refused
-
-
-def _entries(
-    events: Sequence[InstanceStored], heads: dict[int, bytes], attributes: AttributeTable
-) -> tuple[list[InstanceEntry], int]:
-    entries, refused = [], 0
-    for number, event in enumerate(events):
-        try:
-            entries.append(entry_of(event, heads.get(number), attributes))
-        except GantryError as error:
-            if error.retryable:
-                raise
-            _refuse(event.object_key, error)
-            refused += 1
-    return entries, refused
 
 
 def _refuse(key: str, error: GantryError) -> None:

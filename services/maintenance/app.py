@@ -1,14 +1,16 @@
-"""Wiring of what runs beside the indexer: sweeper, verification, sealing, and the count of conflicts."""
+"""Wiring of what runs beside the indexer: sweeper, collector, verification, sealing, and the count of conflicts."""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine
 from typing import Any
 
+from gantry.common.events import INDEXERS
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.runtime.losses import Losses
 from gantry.services.context import Context, RoleParts
 from gantry.services.maintenance import sealing
+from gantry.services.maintenance.collector import Collector
 from gantry.services.maintenance.conflicts import report_aside
 from gantry.services.maintenance.sweeper import Sweeper
 from gantry.services.maintenance.verify import Verifier
@@ -27,6 +29,14 @@ async def build(context: Context) -> RoleParts:
         losses = Losses(log, clock, metrics, "verify")
         verifier = Verifier(objects, index, losses, clock, metrics, DEFAULT_PARTITION, rate=upkeep.verify_rate)
         background.append(("verify", verifier.run(upkeep.verify_every)))
+    lifecycle = context.settings.lifecycle
+    if lifecycle.collect_every:
+        # What is removed was seen by every indexer, and is sealed where this archive seals.
+        followers = (INDEXERS, sealing.GROUP) if upkeep.archive else (INDEXERS,)
+        collector = Collector(
+            objects, log, index, clock, metrics, DEFAULT_PARTITION, grace=lifecycle.grace, followers=followers
+        )
+        background.append(("collector", collector.run(lifecycle.collect_every)))
     if not upkeep.archive:
         return RoleParts(background=background, groups=[sealing.GROUP])
     archiver = sealing.build(objects, log, clock, metrics, upkeep.seal_every)

@@ -16,8 +16,9 @@ from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
 from gantry.common.events import INDEXERS, TOPICS, DeadLetter, Event, InstanceStored, decode
 from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
+from gantry.common.lifecycle import Fate
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import InstanceKey, KnownReceipt, Location, SearchIndex
+from gantry.common.ports.index import FatedReceipt, InstanceKey, KnownReceipt, Location, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
@@ -94,7 +95,10 @@ class Completeness:
         unknown: dict[str, InstanceStored] = {}
         for partition, events in committed.items():
             known = await self._index.current(partition, list(events))
-            unknown |= {event.receipt: event for instance, event in events.items() if instance not in known}
+            missing = {event.receipt: event for instance, event in events.items() if instance not in known}
+            # What was deleted is known by its fate.
+            fates = await self._index.fates(partition, list(missing)) if missing else {}
+            unknown |= {receipt: event for receipt, event in missing.items() if receipt not in fates}
         if unknown:
             return bool(unknown.keys() - await self._buried(unknown.keys()))
         return not committed and await self._lacks_everything()
@@ -123,6 +127,8 @@ class Completeness:
     async def _lacks_everything(self) -> bool:
         if (await self._index.count(DEFAULT_PARTITION))["instances"]:
             return False
+        async for _ in self._index.fated(DEFAULT_PARTITION):
+            return False  # all of them were deleted
         if not await self._log.has_passed(INDEXERS, _INSTANCES, await self._log.ends(_INSTANCES)):
             return False  # they are about to be indexed
         now_ms = self._clock.now_us() // 1000
@@ -186,6 +192,21 @@ class CompleteIndex:
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
         """See `SearchIndex`."""
         return await self._index.receipts(partition, instance)
+
+    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+        """See `SearchIndex`."""
+        return await self._index.fates(partition, receipts)
+
+    async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        async for page in self._index.fated(partition, study_instance_uid):
+            yield page
+
+    async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        return await self._index.holds(partition, study_instance_uid)
 
     async def count(self, partition: str) -> dict[str, int]:
         """See `SearchIndex`."""

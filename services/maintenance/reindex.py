@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.errors import ConfigError, UndecodableEvent
-from gantry.common.events import TOPICS, InstanceStored, ObjectLost, decode
+from gantry.common.events import (
+    TOPICS,
+    HoldPlaced,
+    HoldReleased,
+    InstancesDeleted,
+    InstancesRestored,
+    InstanceStored,
+    ObjectLost,
+    ObjectsCollected,
+    decode,
+)
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
@@ -17,7 +27,7 @@ from gantry.common.ports.log import EventLog
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.maintenance.sealed_events import segments
 
-Fact = InstanceStored | ObjectLost
+Fact = InstanceStored | ObjectLost | InstancesDeleted | InstancesRestored | ObjectsCollected | HoldPlaced | HoldReleased
 Apply = Callable[[Sequence[Fact]], Awaitable[int]]
 """Applies events to the new index. Returns how many of them can never be applied."""
 
@@ -70,6 +80,7 @@ class Reindex:
         successor = await self._index.successor(self._attributes)
         try:
             apply = self._applying(successor)
+            await self._decided(apply)
             await self._all(apply, self._sealed(done), done, progress)
             since = self._clock.now_us()
             await self._all(apply, self._logged(0, done), done, progress)
@@ -85,6 +96,20 @@ class Reindex:
             await successor.close()
         done.seconds = self._clock.monotonic() - begun
         return done
+
+    async def _decided(self, apply: Apply) -> None:
+        """First what became of receipts: the objects of those that are collected are not looked for."""
+        unread = Reindexed()
+        waiting: list[Fact] = []
+        for facts in (self._sealed(unread), self._logged(0, unread)):
+            async for fact in facts:
+                if not isinstance(fact, InstanceStored | ObjectLost):
+                    waiting.append(fact)
+                if len(waiting) >= _AT_ONCE:
+                    await apply(waiting)
+                    waiting = []
+        if waiting:
+            await apply(waiting)
 
     async def _all(
         self,

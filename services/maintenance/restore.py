@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gantry.common.clock import Clock
@@ -46,9 +46,19 @@ class Restore:
     (with `again`) on the log it left behind."""
 
     def __init__(
-        self, objects: BlobStore, log: EventLog, sweeper: Sweeper, indexing: ConsumerLoop, group: str, clock: Clock
+        self,
+        objects: BlobStore,
+        log: EventLog,
+        sweeper: Sweeper,
+        indexing: ConsumerLoop,
+        group: str,
+        clock: Clock,
+        decided: Callable[[Sequence[Event]], Awaitable[None]],
     ) -> None:
-        """`indexing` is a member of the indexers' consumer `group`."""
+        """`indexing` is a member of the indexers' consumer `group`; `decided` tells the index what became of receipts,
+        before it hears of them: nothing that was deleted is there for a moment, and what is collected is not looked
+        for."""
+        self._decided = decided
         self._objects = objects
         self._log = log
         self._sweeper = sweeper
@@ -105,6 +115,7 @@ class Restore:
 
     async def _append(self, waiting: list[Event], done: Restored, progress: Callable[[Restored], None]) -> None:
         if waiting:
+            await self._decided(waiting)
             await self._log.append(*waiting)
             done.facts += len(waiting)
             waiting.clear()

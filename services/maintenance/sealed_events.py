@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from gantry.common.errors import NotFound
 from gantry.common.events.segments import SealedRecord, unseal
 from gantry.common.ids import Receipt, receipt_in_key
 from gantry.common.ports.blobs import BlobStore, read_whole
@@ -43,4 +44,19 @@ async def keys(
 async def segments(objects: BlobStore, partition: str, since_ms: int, until_ms: int) -> AsyncIterator[Segment]:
     """The segments sealed since `since_ms`, in order. Raises `Corrupt` if one of them is damaged."""
     async for key, receipt in keys(objects, ROOT, partition, since_ms, until_ms):
-        yield Segment(key, receipt.milliseconds, await asyncio.to_thread(unseal, await read_whole(objects, key)))
+        content = await _content(objects, key)
+        yield Segment(key, receipt.milliseconds, await asyncio.to_thread(unseal, content))
+
+
+async def _content(objects: BlobStore, key: str) -> bytes:
+    try:
+        return await read_whole(objects, key)
+    except NotFound:
+        # It was listed, and has been sealed anew meanwhile (`resealing`).
+        return await read_whole(objects, resealed_key(key))
+
+
+def resealed_key(key: str) -> str:
+    """Where a segment lies that an earlier release sealed with headers, once it was sealed anew without them. Its
+    place in the order of segments is the same."""
+    return f"{key.removesuffix('.seg')}.bare.seg"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gantry.common.clock import Clock
-from gantry.common.events import TOPICS
+from gantry.common.events import TOPICS, without_header
 from gantry.common.events.segments import SealedRecord, seal
 from gantry.common.ids import Receipt
 from gantry.common.ports.blobs import BlobStore
@@ -41,8 +42,13 @@ class Archiver:
         for partition, records in by_partition.items():
             # Named like a receipt, so that segments sort by when they were sealed.
             key = segment_key(partition, Receipt.at(self._clock.now_us()))
-            await self._objects.put(key, [await asyncio.to_thread(seal, records)])
+            await self._objects.put(key, [await asyncio.to_thread(bare_segment, records)])
             self._metrics.facts_sealed.inc(len(records))
+
+
+def bare_segment(records: Sequence[SealedRecord]) -> bytes:
+    """A segment of events without headers: it lies in the bucket for ever, and an object may be deleted."""
+    return seal([replace(record, payload=without_header(record.payload)) for record in records])
 
 
 def segment_key(partition: str, receipt: Receipt) -> str:

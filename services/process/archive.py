@@ -150,6 +150,8 @@ class Archive:
         for role in (Role.INGEST, Role.QUERY, Role.RETRIEVE):
             if role in self.roles:
                 services += self._take(await _build(role, context))
+        if Role.INGEST in self.roles:
+            self._take(await _build_lifecycle(context))
         groups = await self._begin_indexing(context) if self._indexes else []
         self.lifecycle.watch(report_lag(stores.log, groups, self.clock, self.metrics), "lag")
         if services or Role.COMMITMENT in self.roles:
@@ -341,6 +343,12 @@ class Archive:
         if self._stores is None:
             raise DependencyUnavailable(dependency, "not opened yet")
         return self._stores
+
+
+async def _build_lifecycle(context: Context) -> RoleParts:
+    from gantry.services.lifecycle.app import build
+
+    return await build(context)
 
 
 async def _build(role: Role, context: Context) -> RoleParts:

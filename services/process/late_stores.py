@@ -16,8 +16,20 @@ from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import Event
+from gantry.common.lifecycle import Fate
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
-from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss, SearchIndex
+from gantry.common.ports.index import (
+    Applied,
+    Decision,
+    FatedReceipt,
+    HoldChange,
+    InstanceEntry,
+    InstanceKey,
+    KnownReceipt,
+    Location,
+    Loss,
+    SearchIndex,
+)
 from gantry.common.ports.log import Consumer, EventLog, Passed, Record
 from gantry.common.runtime.backoff import Delays
 from gantry.common.telemetry.logs import get_logger
@@ -235,6 +247,22 @@ class LateSearchIndex:
 
     async def lose(self, losses: Sequence[Loss]) -> None:
         await self._late.get().lose(losses)
+
+    async def decide(self, decisions: Sequence[Decision]) -> None:
+        await self._late.get().decide(decisions)
+
+    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+        return await self._late.get().fates(partition, receipts)
+
+    async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
+        async for page in self._late.get().fated(partition, study_instance_uid):
+            yield page
+
+    async def hold(self, changes: Sequence[HoldChange]) -> None:
+        await self._late.get().hold(changes)
+
+    async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
+        return await self._late.get().holds(partition, study_instance_uid)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in self._late.get().conflicts(partition):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gantry.common.clock import Clock
@@ -16,7 +17,9 @@ from gantry.common.dicom.query.matching import Condition, Cursor, Document, Quer
 from gantry.common.dicom.scan.layout import Layout, pack_layout
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable, UndecodableEvent
-from gantry.common.events import INDEXERS, TOPICS, InstanceStored, decode
+from gantry.common.events import INDEXERS, TOPICS, Event, InstanceStored, decode
+from gantry.common.ids import receipt_in_key
+from gantry.common.lifecycle import ALIVE, fold
 from gantry.common.ports.index import InstanceKey, KnownReceipt, Location, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import instance_of
@@ -48,6 +51,19 @@ class Describing(Locating, Protocol):
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]: ...
 
 
+@dataclass(slots=True)
+class Unindexed:
+    """Events of studies that are not indexed yet: stored objects, and receipts that are hidden."""
+
+    stored: dict[InstanceKey, Location] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+
+    def hides(self, location: Location) -> bool:
+        """Whether the object that the index knows is deleted."""
+        receipt = receipt_in_key(location.object_key) if self.hidden else None
+        return receipt is not None and receipt.id in self.hidden
+
+
 class Locator:
     """Locates objects, by the index and the log together."""
 
@@ -66,13 +82,17 @@ class Locator:
         return await self._index.receipts(partition, instance)
 
     async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
-        """`SearchIndex.locate`, followed by objects that are stored but not indexed yet."""
+        """`SearchIndex.locate`, followed by objects that are stored but not indexed yet, and without those deleted
+        since."""
         # The log first: events that the indexers commit in between are in the index when it is asked.
-        waiting = await self._waiting(query)
+        unindexed = await self._unindexed(query)
+        waiting = unindexed.stored
         async for page in self._index.locate(query):
-            for location in page:
+            there = [location for location in page if not unindexed.hides(location)]
+            for location in there:
                 waiting.pop(instance_of(location), None)
-            yield page
+            if there:
+                yield there
         if waiting:
             yield sorted(waiting.values(), key=lambda at: (at.study_instance_uid, at.series_instance_uid))
 
@@ -84,31 +104,33 @@ class Locator:
         if not missing or len(studies) > _MOST_STUDIES:
             return known
         for study in studies:
-            waiting = await self._of_study(partition, study)
+            waiting = (await self._of_study(partition, study)).stored
             known |= {instance: waiting[instance] for instance in missing if instance in waiting}
         # Events that the indexers committed between the two are in the index by now.
         missing = [instance for instance in missing if instance not in known]
         return known | (await self._index.current(partition, missing) if missing else {})
 
-    async def _waiting(self, query: Query) -> dict[InstanceKey, Location]:
-        """The unindexed objects that match, if the query names studies."""
+    async def _unindexed(self, query: Query) -> Unindexed:
+        """The unindexed objects that match, and the receipts hidden since, if the query names studies."""
         conditions = query.conditions
         studies = _uids(conditions.get(STUDY_INSTANCE_UID))
+        found = Unindexed()
         if not studies or len(studies) > _MOST_STUDIES or not conditions.keys() <= set(_UIDS):
-            return {}
+            return found
         series, instances = (_uids(conditions.get(tag)) for tag in (SERIES_INSTANCE_UID, SOP_INSTANCE_UID))
-        found: dict[InstanceKey, Location] = {}
         for study in studies:
-            for key, location in (await self._of_study(query.partition, study)).items():
+            of_study = await self._of_study(query.partition, study)
+            found.hidden |= of_study.hidden
+            for key, location in of_study.stored.items():
                 if (not series or key.series_instance_uid in series) and (
                     not instances or key.sop_instance_uid in instances
                 ):
-                    found[key] = location
+                    found.stored[key] = location
         return found
 
-    async def _of_study(self, partition: str, study: str) -> dict[InstanceKey, Location]:
+    async def _of_study(self, partition: str, study: str) -> Unindexed:
         if self._clock.monotonic() < self._away_until:
-            return {}
+            return Unindexed()
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 records = await self._log.uncommitted(INDEXERS, _INSTANCES, study)
@@ -116,23 +138,26 @@ class Locator:
             # Indexed objects can still be retrieved while the log is unavailable or the index far behind.
             logger.warning("what is not indexed yet cannot be looked up", error=error)
             self._away_until = self._clock.monotonic() + _AWAY_SECONDS
-            return {}
-        found: dict[InstanceKey, Location] = {}
-        for record in records:
-            event = _event(record.payload)
-            if event is not None and event.partition == partition:
+            return Unindexed()
+        events = [event for record in records if (event := _event(record.payload)) and event.partition == partition]
+        state = fold(events)
+        stored = [event for event in events if isinstance(event, InstanceStored)]
+        # An event may be there a second time, after its receipt was deleted.
+        fates = await self._index.fates(partition, [event.receipt for event in stored]) if stored else {}
+        found = Unindexed(hidden={receipt for receipt, one in state.receipts.items() if one.fate.hidden})
+        for event in stored:
+            if not (state.receipts[event.receipt].fate | fates.get(event.receipt, ALIVE)).hidden:
                 location = _location(event)
                 # The earliest receipt is current, here as in the index.
-                found.setdefault(instance_of(location), location)
+                found.stored.setdefault(instance_of(location), location)
         return found
 
 
-def _event(payload: bytes) -> InstanceStored | None:
+def _event(payload: bytes) -> Event | None:
     try:
-        event = decode(payload)
+        return decode(payload)
     except UndecodableEvent:
         return None  # the indexer puts it among the dead letters
-    return event if isinstance(event, InstanceStored) else None
 
 
 def _location(event: InstanceStored) -> Location:

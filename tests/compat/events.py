@@ -9,6 +9,7 @@ next version's golden files are made beside these. Who must change a file here h
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from gantry.common.dicom.scan.layout import BulkElement, PixelData
 from gantry.common.events import (
@@ -18,10 +19,16 @@ from gantry.common.events import (
     CommitmentRequested,
     DeadLetter,
     Event,
+    HoldPlaced,
+    HoldReleased,
     InstanceConflictFound,
+    InstancesDeleted,
+    InstancesRestored,
     InstanceStored,
     NamesakeFound,
     ObjectLost,
+    ObjectsCollected,
+    ReceiptReference,
     encode,
 )
 
@@ -139,7 +146,26 @@ _NAMESAKE = NamesakeFound(
     calling_ae_title="CT1",
 )
 
+_OF_STUDY: dict[str, Any] = {
+    "partition": "default",
+    "trace": "00112233445566778899aabbccddeeff",
+    "study_instance_uid": "1.2.840.1",
+}
+_WHY: dict[str, Any] = {"reason": "wrong patient", "by": "admin", "at": 1_700_000_005_000_000}
+_RECEIPTS = (
+    ReceiptReference("1.2.840.1.2", "1.2.840.1.2.3", "018f00000000aaaaaaaaaaaaaaaaaaaa"),
+    ReceiptReference("1.2.840.1.2", "1.2.840.1.2.4", "018f00000000bbbbbbbbbbbbbbbbbbbb"),
+)
+_DELETION = "018f00000001aaaaaaaaaaaaaaaaaaaa"
+
 EVENTS: dict[str, Event] = {
+    "InstancesDeleted.v1": InstancesDeleted(**_OF_STUDY, **_WHY, deletion=_DELETION, receipts=_RECEIPTS, final=True),
+    "InstancesRestored.v1": InstancesRestored(**_OF_STUDY, **_WHY, deletions=(_DELETION,), receipts=_RECEIPTS),
+    "ObjectsCollected.v1": ObjectsCollected(
+        **_OF_STUDY, receipts=_RECEIPTS, digests=("blake3:aa", ""), at=1_700_000_006_000_000
+    ),
+    "HoldPlaced.v1": HoldPlaced(**_OF_STUDY, **_WHY, hold="trial-42"),
+    "HoldReleased.v1": HoldReleased(**_OF_STUDY, **_WHY, hold="trial-42"),
     "InstanceStored.v1": _STORED,
     "InstanceStored-claim-check.v1": _BARE,
     "InstanceConflictFound.v1": _CONFLICT,

@@ -15,10 +15,12 @@ from gantry.common.dicom.query.attributes import STANDARD, Level
 from gantry.common.dicom.query.matching import Document, Query, Wildcard
 from gantry.common.dicom.query.ordering import OrderKey
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.ports.index import InstanceEntry, Outcome, SearchIndex
+from gantry.common.lifecycle import Deletion, Fate
+from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey, Outcome, SearchIndex
 from tests.support.entries import documents, entry
 
 INDEXES = Path(__file__).parent / "indexes"
+VERSIONS = sorted(int(path.stem.removeprefix("index.v")) for path in INDEXES.glob("index.v*.sql"))
 _MUELLER = {"PatientID": "P1", "PatientName": {"Alphabetic": "Müller^Jörg"}, "Modality": "CT"}
 APPLIED = [
     entry(1, "1.1.1.1", "1.1", "1.1.1", **_MUELLER),
@@ -58,7 +60,7 @@ def by_uids(found: list[Document]) -> list[str]:
     return sorted(repr(sorted(document.attributes.items())) for document in found)
 
 
-@pytest.mark.parametrize("version", range(1, VERSION))
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_an_index_of_before_answers_and_takes_more(version: int, tmp_path: Path) -> None:
     path = left_behind(version, tmp_path)
     index = await open_sqlite_index(path)
@@ -81,7 +83,7 @@ async def test_an_index_of_before_answers_and_takes_more(version: int, tmp_path:
     await index.close()
 
 
-@pytest.mark.parametrize("version", range(1, VERSION))
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_an_index_of_before_is_like_a_new_one_and_can_be_built_anew(version: int, tmp_path: Path) -> None:
     path = left_behind(version, tmp_path)
     index = await open_sqlite_index(path)
@@ -107,6 +109,24 @@ async def test_an_index_of_before_is_like_a_new_one_and_can_be_built_anew(versio
 
 def _uids(entries: list[InstanceEntry]) -> list[str]:
     return [one.sop_instance_uid for one in entries]
+
+
+def test_there_is_an_index_of_every_version_that_was_released() -> None:
+    assert set(VERSIONS) >= set(range(1, VERSION))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_in_an_index_of_before_instances_are_deleted_and_restored(version: int, tmp_path: Path) -> None:
+    index = await open_sqlite_index(left_behind(version, tmp_path))
+    one = APPLIED[1]
+    instance = InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+    deleted = Fate(frozenset([Deletion("d", 1)]))
+    await index.decide([Decision("default", instance, one.receipt, deleted)])
+    assert (await index.count("default"))["instances"] == 2
+    await index.decide([Decision("default", instance, one.receipt, Fate(withdrawn=frozenset(["d"])))])
+    assert (await index.count("default"))["instances"] == 3
+    assert (await index.resolve("default", [one.sop_instance_uid]))[one.sop_instance_uid][0].digest == one.digest
+    await index.close()
 
 
 async def test_an_index_of_a_later_release_is_left_alone(tmp_path: Path) -> None:

@@ -101,6 +101,11 @@ class Http(Section):
     tokens_file: Path | None = _f(
         None, "file", "NAME:TOKEN a line; DICOMweb answers whoever sends one (Authorization: Bearer), and nobody else"
     )
+    may_delete: tuple[str, ...] = _f(
+        (),
+        "names",
+        "Tokens (their NAMEs) that may DELETE; `loopback`: this machine without one; nobody if none",
+    )
     ohif: Path | None = _f(None, "folder", "OHIF's built `dist` (deploy/ohif.sh): the viewer at /ohif; none without it")
     proxy_from: tuple[Cidr, ...] = _f((), "CIDRs", "Whose X-Forwarded-For is believed: our front door, a reverse proxy")
     cors_origins: tuple[str, ...] = _f((), "origins", "Web pages of these may ask, too; * for any, with tokens only")
@@ -289,6 +294,15 @@ class Upkeep(Section):
     )
 
 
+class LifecycleSettings(Section):
+    """What becomes of what was deleted (docs/lifecycle.md)"""
+
+    grace: Seconds = _f(30 * 24 * 3600.0, "s", "A deletion can be undone for so long; then its objects are collected")
+    collect_every: Annotated[float, Field(ge=0)] = _f(
+        3600.0, "s", "Between two looks for objects to collect, by the indexer role; 0: never"
+    )
+
+
 class DoorSettings(Section):
     """The front door (`--role door`): who serves what. A name stands for all its addresses, looked up time and again"""
 
@@ -362,6 +376,7 @@ class Settings(Section):
     retrieve: Retrieve = _f(Retrieve(), "", "")
     commitment: Commitment = _f(Commitment(), "", "")
     upkeep: Upkeep = _f(Upkeep(), "", "")
+    lifecycle: LifecycleSettings = _f(LifecycleSettings(), "", "")
     door: DoorSettings = _f(DoorSettings(), "", "")
     tls: Tls = _f(Tls(), "", "")
     logs: Logs = _f(Logs(), "", "")

@@ -6,6 +6,7 @@ Kafka, SQLite, or anything that moves an event.
 """
 
 from gantry.common.events.codec import SCHEMA_VERSION, decode, encode
+from gantry.common.events.headers import has_header, without_header
 from gantry.common.events.schema import (
     CommitmentFailure,
     CommitmentReference,
@@ -13,10 +14,16 @@ from gantry.common.events.schema import (
     CommitmentRequested,
     DeadLetter,
     Event,
+    HoldPlaced,
+    HoldReleased,
     InstanceConflictFound,
+    InstancesDeleted,
+    InstancesRestored,
     InstanceStored,
     NamesakeFound,
     ObjectLost,
+    ObjectsCollected,
+    ReceiptReference,
 )
 from gantry.common.events.topics import INDEXERS, TOPICS, Topic, topic_of
 
@@ -30,12 +37,20 @@ __all__ = [
     "CommitmentRequested",
     "DeadLetter",
     "Event",
+    "HoldPlaced",
+    "HoldReleased",
     "InstanceConflictFound",
     "InstanceStored",
+    "InstancesDeleted",
+    "InstancesRestored",
     "NamesakeFound",
     "ObjectLost",
+    "ObjectsCollected",
+    "ReceiptReference",
     "Topic",
     "decode",
     "encode",
+    "has_header",
     "topic_of",
+    "without_header",
 ]

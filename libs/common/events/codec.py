@@ -21,10 +21,16 @@ from gantry.common.events.schema import (
     CommitmentRequested,
     DeadLetter,
     Event,
+    HoldPlaced,
+    HoldReleased,
     InstanceConflictFound,
+    InstancesDeleted,
+    InstancesRestored,
     InstanceStored,
     NamesakeFound,
     ObjectLost,
+    ObjectsCollected,
+    ReceiptReference,
 )
 
 SCHEMA_VERSION = 1
@@ -36,6 +42,11 @@ _EVENTS: dict[str, type[Event]] = {
         ObjectLost,
         InstanceConflictFound,
         NamesakeFound,
+        InstancesDeleted,
+        InstancesRestored,
+        ObjectsCollected,
+        HoldPlaced,
+        HoldReleased,
         CommitmentRequested,
         CommitmentReported,
         DeadLetter,
@@ -43,14 +54,17 @@ _EVENTS: dict[str, type[Event]] = {
 }
 _FIELDS: dict[type, tuple[str, ...]] = {
     cls: tuple(f.name for f in fields(cls))
-    for cls in (*_EVENTS.values(), BulkElement, PixelData, CommitmentReference, CommitmentFailure)
+    for cls in (*_EVENTS.values(), BulkElement, PixelData, ReceiptReference, CommitmentReference, CommitmentFailure)
 }
 # Nested values travel as arrays in field order; the field's name says which class they are.
 _NESTED: dict[str, type] = {
     "bulk": BulkElement,
+    "receipts": ReceiptReference,
     "references": CommitmentReference,
     "failures": CommitmentFailure,
 }
+_TEXTS = ("deletions", "digests")
+"""Fields of several texts."""
 
 
 def _flat(value: Any) -> Any:
@@ -81,6 +95,7 @@ def decode(payload: bytes) -> Event:
         for key, nested in _NESTED.items():
             if key in known:
                 known[key] = tuple(nested(*item) for item in known[key])
+        known |= {key: tuple(known[key]) for key in _TEXTS if key in known}
         pixel = known.get("pixel_data")
         if pixel is not None:
             tag, vr, offset, length, fragments = pixel

@@ -97,6 +97,84 @@ class InstanceConflictFound:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiptReference:
+    """One receipt of one instance of a study."""
+
+    series_instance_uid: str
+    sop_instance_uid: str
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstancesDeleted:
+    """These receipts were deleted by a person or a rule (`by`), for `reason`. `deletion` names the deletion: it can be
+    withdrawn until its objects are collected, unless it is `final`."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    deletion: str
+    receipts: tuple[ReceiptReference, ...]
+    reason: str
+    by: str
+    at: int
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InstancesRestored:
+    """`deletions` are withdrawn, as far as they are about these receipts."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    deletions: tuple[str, ...]
+    receipts: tuple[ReceiptReference, ...]
+    reason: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectsCollected:
+    """The certificate: the objects of these receipts are no longer in the object store. `digests` are theirs, in the
+    same order; "" where it was not known."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    receipts: tuple[ReceiptReference, ...]
+    digests: tuple[str, ...]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldPlaced:
+    """Nothing of the study may be deleted or collected while the hold stands, whoever asks."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    hold: str
+    reason: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldReleased:
+    """The hold stands no longer."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    hold: str
+    reason: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class CommitmentReference:
     """One Referenced SOP Sequence item of a storage commitment request (PS3.4 J.3.2)."""
 
@@ -159,6 +237,11 @@ Event = (
     | ObjectLost
     | InstanceConflictFound
     | NamesakeFound
+    | InstancesDeleted
+    | InstancesRestored
+    | ObjectsCollected
+    | HoldPlaced
+    | HoldReleased
     | CommitmentRequested
     | CommitmentReported
     | DeadLetter

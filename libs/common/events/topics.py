@@ -9,10 +9,15 @@ from gantry.common.events.schema import (
     CommitmentRequested,
     DeadLetter,
     Event,
+    HoldPlaced,
+    HoldReleased,
     InstanceConflictFound,
+    InstancesDeleted,
+    InstancesRestored,
     InstanceStored,
     NamesakeFound,
     ObjectLost,
+    ObjectsCollected,
 )
 
 _DAY_MS = 24 * 3600 * 1000
@@ -35,11 +40,16 @@ class Topic:
 _INSTANCES = Topic("instances", "study_instance_uid", 24, 7 * _DAY_MS)
 _CONFLICTS = Topic("conflicts", "study_instance_uid", 6, None)
 _COMMITMENT = Topic("commitment", "transaction_uid", 6, None)
-_DEAD_LETTERS = Topic("dead-letters", "group", 1, None)
+_DEAD_LETTERS = Topic("dead-letters", "group", 1, 30 * _DAY_MS)
 
 TOPICS: dict[type[Event], Topic] = {
     InstanceStored: _INSTANCES,
     ObjectLost: _INSTANCES,
+    InstancesDeleted: _INSTANCES,
+    InstancesRestored: _INSTANCES,
+    ObjectsCollected: _INSTANCES,
+    HoldPlaced: _INSTANCES,
+    HoldReleased: _INSTANCES,
     InstanceConflictFound: _CONFLICTS,
     NamesakeFound: _CONFLICTS,
     CommitmentRequested: _COMMITMENT,

@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.dicom.query.matching import Cursor, Document, Query
+from gantry.common.lifecycle import Fate
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Outcome(Enum):
     """Another receipt of the same bytes in the same transfer syntax; remembered, counted once."""
     CONFLICT = "conflict"
     """Other bytes of the same instance; the earliest receipt is current, the other is kept aside."""
+    DELETED = "deleted"
+    """The receipt was deleted, before or after it came: it is there for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,38 @@ class Loss:
     receipt: str
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is added to the fate of a receipt."""
+
+    partition: str
+    instance: InstanceKey
+    receipt: str
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True)
+class HoldChange:
+    """A hold on a study was placed, or released."""
+
+    partition: str
+    study_instance_uid: str
+    hold: str
+    placed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FatedReceipt:
+    """A receipt that something was decided about. `object_key` and `digest` are "" where nothing was heard of the
+    object itself, or it is not hidden any more."""
+
+    instance: InstanceKey
+    receipt: str
+    fate: Fate
+    object_key: str = ""
+    digest: str = ""
+
+
 class ReadIndex(Protocol):
     """The part of `SearchIndex` that answers others."""
 
@@ -137,6 +172,12 @@ class ReadIndex(Protocol):
     async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]: ...
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]: ...
+
+    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]: ...
+
+    def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]: ...
+
+    async def holds(self, partition: str, study_instance_uid: str) -> list[str]: ...
 
     async def count(self, partition: str) -> dict[str, int]: ...
 
@@ -199,6 +240,25 @@ class SearchIndex(Protocol):
     async def lose(self, losses: Sequence[Loss]) -> None:
         """The objects of these receipts are missing or damaged. Idempotent and, with `apply`, independent of order but
         for receipts that are not known (yet), which are passed over. Durable and visible when it returns."""
+
+    async def decide(self, decisions: Sequence[Decision]) -> None:
+        """Join what was decided to the fates of receipts. One that is hidden by then is in no answer and no count, and
+        other receipts of its instance are elected anew; one that is not hidden any more is what it was. Idempotent and,
+        with `apply` and itself, independent of order: a receipt may be decided about before it is heard of. What is
+        collected is forgotten but for its fate. Durable and visible when it returns."""
+
+    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+        """What was decided about receipts; those that nothing was decided about are left out."""
+
+    def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
+        """All receipts that something was decided about, in pages, in order; of one study where it is named."""
+
+    async def hold(self, changes: Sequence[HoldChange]) -> None:
+        """Note holds placed and released; a hold stands where it was placed and never released. Idempotent and
+        independent of order."""
+
+    async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
+        """The holds on a study that stand, in order."""
 
     def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         """The SOP Instance UIDs of which receipts are kept aside, or that several instances have; in pages, in order,

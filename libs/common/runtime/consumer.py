@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
-from gantry.common.events import DeadLetter, Event, decode
+from gantry.common.events import DeadLetter, Event, decode, without_header
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.log import Consumer, EventLog, Record
 from gantry.common.runtime.backoff import Delays
@@ -192,7 +192,8 @@ class ConsumerLoop:
             offset=record.offset,
             reason=reason,
             failed_at=self._clock.now_us(),
-            payload=record.payload,
+            # What is no event is kept as it is, for as long as the topic keeps it.
+            payload=without_header(record.payload) or record.payload,
         )
         await self._persist(lambda: self._log.append(letter))
         self._metrics.dead_letters.labels(self._group).inc()

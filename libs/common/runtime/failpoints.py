@@ -27,6 +27,8 @@ class FailPoint(Enum):
     """Any service: about to append an event."""
     AFTER_PUBLISH = "after-publish"
     """ingest: the event is durable, the peer has no answer yet."""
+    AFTER_COLLECT = "after-collect"
+    """maintenance: objects are gone, their certificate is not published yet."""
     BEFORE_ANSWER = "before-answer"
     """Any service: about to send the response that makes the promise."""
     BEFORE_COMMIT = "before-commit"

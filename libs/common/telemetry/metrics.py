@@ -194,6 +194,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "facts_rescued", "counter", "objects", "Objects found without an event, whose event was told by the sweeper"
     ),
+    Metric("objects_collected", "counter", "objects", "Objects removed after what they were of was deleted"),
     Metric("searchable_seconds", "histogram", "seconds", "Acknowledged to searchable"),
     Metric("consumer_lag", "gauge", "records", "Records that a consumer group has not committed", ("group", "topic")),
     Metric("consumer_retries", "counter", "batches", "Batches put off because a dependency was away", ("group",)),
@@ -271,6 +272,7 @@ class Metrics:
     objects_lost: Counter
     facts_sealed: Counter
     facts_rescued: Counter
+    objects_collected: Counter
     searchable_seconds: Histogram
     consumer_lag: Gauge
     consumer_retries: Counter

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from gantry.common.errors import (
     DependencyUnavailable,
     GantryError,
+    Held,
     IdentifierError,
     NotAuthorised,
     NotFound,
@@ -36,6 +37,8 @@ def problem_of(error: GantryError) -> HttpProblem:
         return HttpProblem(503, str(error), {"Retry-After": str(RETRY_AFTER_SECONDS)})
     if isinstance(error, NotFound):
         return HttpProblem(404, "not found")
+    if isinstance(error, Held):
+        return HttpProblem(409, str(error))
     if isinstance(error, IdentifierError):
         return HttpProblem(413 if error.dicom_status == OUT_OF_RESOURCES else 400, str(error))
     if isinstance(error, NotAuthorised):

@@ -31,6 +31,8 @@ class Resource(Enum):
 
     STORE = (WebRole.INGEST, "POST")
     """PS3.18 10.5; with a study in the path or without."""
+    DELETE = (WebRole.INGEST, "DELETE")
+    """A study, a series or an instance; not of the standard."""
     SEARCH_STUDIES = (WebRole.QUERY, "GET", "studies")
     SEARCH_SERIES = (WebRole.QUERY, "GET", "series")
     SEARCH_INSTANCES = (WebRole.QUERY, "GET", "instances")
@@ -102,8 +104,8 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "studies/{}/send": (Resource.SEND,),
     "transfers/{*}": (Resource.TRANSFER, Resource.CANCEL_TRANSFER),
     "studies": (Resource.SEARCH_STUDIES, Resource.STORE),
-    **dict.fromkeys(_LEVELS, (Resource.OBJECTS,)),
-    "studies/{}": (Resource.OBJECTS, Resource.STORE),
+    **dict.fromkeys(_LEVELS, (Resource.OBJECTS, Resource.DELETE)),
+    "studies/{}": (Resource.OBJECTS, Resource.STORE, Resource.DELETE),
     **{f"{level}/metadata": (Resource.METADATA,) for level in _LEVELS},
     **{f"{level}/rendered": (Resource.RENDERED,) for level in _LEVELS},
     **{f"{level}/thumbnail": (Resource.THUMBNAIL,) for level in _LEVELS},
@@ -191,5 +193,4 @@ def _with_method(method: str, matches: list[Match], raw_path: str) -> Match:
             return match
     methods = {match.resource.method for match in matches} | {"OPTIONS"}
     allow = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
-    line = f"{method} is not a method of this resource" if method != "DELETE" else "deletion is not built yet"
-    raise HttpProblem(405, line, {"Allow": allow})
+    raise HttpProblem(405, f"{method} is not a method of this resource", {"Allow": allow})

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 from gantry.common.adapters.below_study import in_order
-from gantry.common.adapters.opensearch.client import OpenSearchClient
+from gantry.common.adapters.opensearch.client import DEPENDENCY, OpenSearchClient
 from gantry.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
 from gantry.common.adapters.opensearch.conflicts import Conflicts
 from gantry.common.adapters.opensearch.documents import LOCATION_FIELDS, instance_id, known_receipt, location_of
@@ -20,11 +20,23 @@ from gantry.common.adapters.opensearch.writing import Applying
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor, Document, Query
-from gantry.common.errors import ConfigError
-from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss
+from gantry.common.errors import ConfigError, DependencyUnavailable
+from gantry.common.lifecycle import Fate
+from gantry.common.ports.index import (
+    Applied,
+    Decision,
+    FatedReceipt,
+    HoldChange,
+    InstanceEntry,
+    InstanceKey,
+    KnownReceipt,
+    Location,
+    Loss,
+)
 
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _AT_ONCE = 1000
+_NO_DELETION = "deletion and holds are not built for OpenSearch yet"
 _LINGER_SECONDS = 60.0
 _REMEMBERED_SECONDS = 5.0
 """For how long it is believed that no other generation has taken over; what is searched for then is what both have."""
@@ -131,6 +143,26 @@ class OpenSearchIndex:
             async with self._turn:
                 names = dict(await self._writable())
                 await Applying(self._client, names, self._clock, await self._table(names)).lose(losses)
+
+    async def decide(self, decisions: Sequence[Decision]) -> None:
+        """Not built yet: whoever hears of a deletion waits, and nothing is shown that should be hidden by then."""
+        if decisions:
+            raise DependencyUnavailable(DEPENDENCY, _NO_DELETION)
+
+    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+        return {}
+
+    async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
+        nothing: list[list[FatedReceipt]] = []
+        for page in nothing:
+            yield page
+
+    async def hold(self, changes: Sequence[HoldChange]) -> None:
+        if changes:
+            raise DependencyUnavailable(DEPENDENCY, _NO_DELETION)
+
+    async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
+        raise DependencyUnavailable(DEPENDENCY, _NO_DELETION)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in Conflicts(self._client, self._searched["instances"], partition).pages():

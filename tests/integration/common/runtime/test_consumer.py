@@ -6,6 +6,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,7 @@ async def test_poison_goes_to_the_dead_letters_and_the_others_go_on(log: SqliteL
     dead = await letters(log)
     assert [letter.offset for letter in dead] == [2, 6, 10, 14, 18]
     assert {(letter.group, letter.topic, letter.reason) for letter in dead} == {("g", "instances", "not to be applied")}
-    assert decode(dead[0].payload) == stored(1)
+    assert decode(dead[0].payload) == replace(stored(1), header=None)
     assert await log.lag("g") == {"instances": 0}
     assert metrics.dead_letters.labels("g")._value.get() == 5
 

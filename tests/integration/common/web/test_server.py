@@ -147,7 +147,7 @@ async def test_head_has_no_body(client: aiohttp.ClientSession) -> None:
         ("GET", "/dicom-web/series", 404, "not served by this process: it is of the role query"),
         ("GET", "/dicom-web/..%2f..%2fetc/passwd", 404, "no such resource"),
         ("GET", "/elsewhere", 404, "no such resource"),
-        ("DELETE", "/dicom-web/studies/1", 405, "deletion is not built yet"),
+        ("DELETE", "/dicom-web/studies", 405, "DELETE is not a method of this resource"),
         ("POST", "/healthz", 405, "only GET and HEAD"),
     ],
 )

@@ -16,7 +16,16 @@ from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from gantry.common.clock import SystemClock
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.dicom.query.matching import Level, Query
-from gantry.common.events import DeadLetter, InstanceConflictFound, InstanceStored, NamesakeFound, ObjectLost, decode
+from gantry.common.events import (
+    DeadLetter,
+    InstanceConflictFound,
+    InstancesDeleted,
+    InstanceStored,
+    NamesakeFound,
+    ObjectLost,
+    ReceiptReference,
+    decode,
+)
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog, Record
@@ -24,6 +33,8 @@ from gantry.common.runtime.consumer import Delivery, Poison
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.indexer.app import build_consumer
 from gantry.services.indexer.handlers import Indexer
+from gantry.services.indexer.rebuild import Rebuild
+from gantry.services.maintenance.completeness import Completeness
 from tests.support.facts import stored
 
 
@@ -102,6 +113,15 @@ async def test_a_header_by_reference_is_read_from_the_object(room: Room) -> None
     assert [d.attributes[0x00100020] for d in pages[0]] == [["P9"]]
 
 
+async def test_sealed_events_of_which_one_object_is_gone_give_the_others(room: Room) -> None:
+    header = b"\x10\x00\x20\x00LO\x02\x00P9"
+    bare = [replace(good(n), header=None, header_length=10, data_set_offset=0, data_set_length=10) for n in range(1, 4)]
+    for event in bare[1:]:
+        await room.objects.put(event.object_key, [header])
+    assert await Rebuild(room.objects, room.index)(bare) == 1
+    assert (await room.index.count("default"))["instances"] == 2
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -132,7 +152,43 @@ async def test_a_poison_event_stops_nothing_else(room: Room) -> None:
     (letter,) = await on_topic(room.log, "dead-letters")
     assert isinstance(letter, DeadLetter)
     assert "NotUnderstood" in letter.reason
-    assert decode(letter.payload) == bad
+    # The header is not kept with it: dead letters are read by people, and sealed.
+    assert decode(letter.payload) == replace(bad, header=None)
+
+
+def deleted(*events: InstanceStored) -> Delivery:
+    some = tuple(ReceiptReference(e.series_instance_uid, e.sop_instance_uid, e.receipt) for e in events)
+    event = InstancesDeleted("default", "", events[0].study_instance_uid, "d", some, "why", "who", 5)
+    return Delivery(Record("instances", 0, 9, "", b"", 0), event)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [2, 0, 1, 0], [0, 1, 2, 0, 2]])
+async def test_what_is_deleted_is_not_found_whatever_comes_first_and_however_often(
+    room: Room, order: list[int]
+) -> None:
+    one, other = good(1), good(2)
+    batch = [*delivered(one, other), deleted(one)]
+    for together in (True, False):
+        for some in [[batch[n] for n in order]] if together else [[batch[n]] for n in order]:
+            await room.indexer()(some)
+        assert (await room.index.count("default"))["instances"] == 1
+        assert one.sop_instance_uid not in await room.index.resolve("default", [one.sop_instance_uid])
+
+
+async def test_an_index_of_which_everything_was_deleted_is_not_behind(room: Room) -> None:
+    one = await kept(room, 1)
+    await room.log.append(one)
+    await room.log.append(deleted(one).event)
+    loop = build_consumer(room.objects, room.log, room.index, SystemClock(), room.metrics, STANDARD)
+    running = asyncio.ensure_future(loop.run())
+    async with asyncio.timeout(20):
+        while (await room.log.lag("indexer")).get("instances", 1):
+            await asyncio.sleep(0.01)
+    loop.stop()
+    with suppress(asyncio.CancelledError):
+        await running
+    assert (await room.index.count("default"))["instances"] == 0
+    assert not await Completeness(room.objects, room.log, room.index, SystemClock()).is_behind()
 
 
 def resent(event: InstanceStored, number: int) -> InstanceStored:

@@ -15,9 +15,10 @@ from gantry.common.dicom.query.matching import Condition, Query, Single, UidList
 from gantry.common.dicom.scan.layout import PixelData, unpack_layout
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.events import InstanceStored, decode
+from gantry.common.events import InstancesDeleted, InstanceStored, ReceiptReference, decode
 from gantry.common.ports.index import InstanceKey
 from gantry.common.ports.log import Record
+from gantry.services.indexer.decisions import tell
 from gantry.services.indexer.entries import entry_of
 from gantry.services.retrieve.unindexed import Locator
 from tests.support.facts import stored
@@ -46,6 +47,7 @@ class Room:
         async with self.log.consumer("indexer", ["instances"]) as consumer:
             records = await consumer.poll(count)
             events = [decode(record.payload) for record in records]
+            await tell(self.index, events)
             await self.index.apply([entry_of(event) for event in events if isinstance(event, InstanceStored)])
             await consumer.commit(records)
 
@@ -116,3 +118,32 @@ async def test_what_is_indexed_can_be_fetched_while_the_log_is_away(
     monkeypatch.setattr(room.log, "uncommitted", away)
     assert await room.keys(study=Single((STUDY,))) == [facts[0].object_key]
     assert set(await room.locator.current("default", [key_of(one) for one in facts])) == {key_of(facts[0])}
+
+
+def deletion_of(*events: InstanceStored) -> InstancesDeleted:
+    some = tuple(ReceiptReference(e.series_instance_uid, e.sop_instance_uid, e.receipt) for e in events)
+    return InstancesDeleted("default", "", STUDY, "d", some, "why", "who", 5)
+
+
+async def test_what_is_deleted_is_not_located_however_far_the_indexers_are(room: Room) -> None:
+    first, second = fact(1), fact(2)
+    await room.log.append(first, second, deletion_of(first))
+    for indexed in range(4):
+        assert await room.keys(study=Single((STUDY,))) == [second.object_key]
+        named = Single((first.sop_instance_uid,))
+        assert await room.keys(Level.IMAGE, study=Single((STUDY,)), instance=named) == []
+        if indexed < 3:
+            await room.index_next(1)
+
+
+async def test_an_event_that_comes_again_after_its_deletion_locates_nothing(room: Room) -> None:
+    first = fact(1)
+    await room.log.append(first, deletion_of(first))
+    await room.index_next(2)
+    await room.log.append(first)
+    assert await room.keys(study=Single((STUDY,))) == []
+    assert await room.locator.current("default", [key_of(first)]) == {}
+    # The same object sent again is there.
+    again = replace(first, receipt="f" * 32, object_key=f"objects/default/0/{'f' * 32}.dcm")
+    await room.log.append(again)
+    assert await room.keys(study=Single((STUDY,))) == [again.object_key]

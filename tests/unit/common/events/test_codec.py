@@ -18,6 +18,7 @@ from gantry.common.events import (
     CommitmentReference,
     Event,
     InstanceStored,
+    ReceiptReference,
     decode,
     encode,
 )
@@ -32,6 +33,8 @@ _PLAIN: dict[str, st.SearchStrategy[Any]] = {
     "bytes | None": st.none() | st.binary(max_size=50),
     "PixelData | None": st.none()
     | st.builds(PixelData, _U32, _TEXT, _U63, st.none() | _U63, st.none() | st.lists(_U32).map(tuple)),
+    "tuple[str, ...]": st.lists(_TEXT).map(tuple),
+    "tuple[ReceiptReference, ...]": st.lists(st.builds(ReceiptReference, _TEXT, _TEXT, _TEXT)).map(tuple),
     "tuple[BulkElement, ...]": st.lists(st.builds(BulkElement, _U32, _TEXT, _U63, _U63)).map(tuple),
     "tuple[CommitmentReference, ...]": st.lists(st.builds(CommitmentReference, _TEXT, _TEXT)).map(tuple),
     "tuple[CommitmentFailure, ...]": st.lists(st.builds(CommitmentFailure, _TEXT, _TEXT, _U32)).map(tuple),

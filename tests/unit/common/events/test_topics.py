@@ -10,10 +10,15 @@ import pytest
 from gantry.common.events import (
     TOPICS,
     Event,
+    HoldPlaced,
+    HoldReleased,
     InstanceConflictFound,
+    InstancesDeleted,
+    InstancesRestored,
     InstanceStored,
     NamesakeFound,
     ObjectLost,
+    ObjectsCollected,
     topic_of,
 )
 from gantry.common.events.schema import CommitmentReported, CommitmentRequested, DeadLetter
@@ -48,9 +53,11 @@ def test_the_report_of_a_transaction_comes_after_its_request() -> None:
     assert TOPICS[CommitmentRequested].key == "transaction_uid"
 
 
-def test_only_instances_are_forgotten_by_the_log() -> None:
-    """They are in sealed segments by then; nothing else is, so it is kept for ever."""
+def test_what_happened_to_instances_is_forgotten_by_the_log_and_nothing_else() -> None:
+    """It is in sealed segments by then; the rest is not, so it is kept (dead letters for a month)."""
     forgotten = {cls for cls, topic in TOPICS.items() if topic.retention_ms is not None}
-    assert forgotten == {InstanceStored, ObjectLost}
-    kept = (InstanceConflictFound, NamesakeFound, CommitmentRequested, CommitmentReported, DeadLetter)
+    assert forgotten == {cls for cls in TOPICS if TOPICS[cls] is TOPICS[InstanceStored]} | {DeadLetter}
+    for cls in (ObjectLost, InstancesDeleted, InstancesRestored, ObjectsCollected, HoldPlaced, HoldReleased):
+        assert TOPICS[cls] is TOPICS[InstanceStored]
+    kept = (InstanceConflictFound, NamesakeFound, CommitmentRequested, CommitmentReported)
     assert all(TOPICS[cls].retention_ms is None for cls in kept)

@@ -68,7 +68,8 @@ def test_wado_uri_is_beside_the_base() -> None:
         ("GET", "/studies//series", 400),
         ("GET", "/studies/1.2/series/1.3/instances/1.4/bulkdata", 404),
         ("PUT", "/studies", 405),
-        ("DELETE", "/studies/1.2", 405),
+        ("DELETE", "/studies", 405),
+        ("DELETE", "/studies/1.2/metadata", 405),
         ("POST", "/studies/1.2/series", 405),
     ],
 )
@@ -78,10 +79,11 @@ def test_path_is_refused(method: str, path: str, status: int) -> None:
     assert problem.value.status == status
 
 
-def test_delete_says_that_it_is_not_built() -> None:
-    with pytest.raises(HttpProblem, match="not built") as problem:
-        find("DELETE", f"{BASE}/studies/1.2")
-    assert problem.value.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+@pytest.mark.parametrize("path", ["/studies/1.2", "/studies/1.2/series/1.3", "/studies/1.2/series/1.3/instances/1.4"])
+def test_what_is_retrieved_at_a_path_is_deleted_there(path: str) -> None:
+    match, retrieved = find("DELETE", BASE + path), find("GET", BASE + path)
+    assert (match.resource, match.resource.service) == (Resource.DELETE, WebRole.INGEST)
+    assert (match.study, match.series, match.instance) == (retrieved.study, retrieved.series, retrieved.instance)
 
 
 def test_methods_of_a_path() -> None:

@@ -6,16 +6,19 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgpack
 
 from gantry.common.adapters.election import Election, Side, key_of, with_namesake
+from gantry.common.adapters.sqlite.index import graves
 from gantry.common.adapters.sqlite.index.aggregates import refresh
+from gantry.common.adapters.sqlite.index.graves import bury, keep_displaced, pack_entry, unpack_fate
 from gantry.common.adapters.sqlite.index.schema import attributes_of
 from gantry.common.dicom.query.attributes import AttributeTable, Level
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
-from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, Loss, Namesake
+from gantry.common.ports.index import Applied, Decision, InstanceEntry, InstanceKey, Loss, Namesake, Outcome
 
 _Key = tuple[str, InstanceKey]
 """Partition and instance."""
@@ -36,7 +39,10 @@ _ASKED = """
     SELECT r.instance_id, r.receipt, r.digest, r.transfer_syntax FROM json_each(?1) AS asked CROSS JOIN receipt AS r
     ON r.instance_id = json_extract(asked.value, '$[0]') AND r.receipt = json_extract(asked.value, '$[1]')
 """
-
+_FATES = """
+    SELECT f.partition, f.receipt, f.fate FROM json_each(?1) AS asked CROSS JOIN fate AS f
+    ON f.partition = json_extract(asked.value, '$[0]') AND f.receipt = json_extract(asked.value, '$[1]')
+"""
 _EARLIEST = """
     SELECT i.uid, study.uid, series.uid, i.receipt, i.digest FROM json_each(?2) AS asked CROSS JOIN instance AS i
     ON i.id IN (SELECT id FROM instance WHERE partition = ?1 AND uid = asked.value ORDER BY receipt LIMIT 2)
@@ -45,12 +51,38 @@ _EARLIEST = """
 
 
 def apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> list[Applied]:
-    """Apply entries, inside the open transaction."""
+    """Take entries in, inside the transaction that is open. Those of hidden receipts are buried."""
+    hidden = _hidden(connection, entries)
+    bury(connection, hidden.values())
+    taken = iter(_apply(connection, [e for e in entries if (e.partition, e.receipt) not in hidden]))
+    dead = Applied(Outcome.DELETED)
+    return [dead if (e.partition, e.receipt) in hidden else next(taken) for e in entries]
+
+
+def decide(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> None:
+    """Join fates, inside the transaction that is open."""
+    graves.decide(connection, decisions, partial(apply, connection), partial(lose, connection))
+
+
+def _hidden(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> dict[tuple[str, str], InstanceEntry]:
+    """Those of the entries whose receipts are hidden."""
+    asked = json.dumps(sorted({(entry.partition, entry.receipt) for entry in entries}))
+    fates = {
+        (partition, receipt): unpack_fate(fate) for partition, receipt, fate in connection.execute(_FATES, (asked,))
+    }
+    found = {(e.partition, e.receipt): e for e in entries if (e.partition, e.receipt) in fates}
+    return {key: entry for key, entry in found.items() if fates[key].hidden}
+
+
+def _apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> list[Applied]:
     ids = _known(connection, {(entry.partition, key_of(entry)) for entry in entries})
     elections = _elections(connection, entries, ids)
     outcomes = [elections[entry.partition, key_of(entry)].take(entry) for entry in entries]
     current = [election.current for election in elections.values() if election.current is not None]
     attributes = attributes_of(connection) if current else None
+    for key, election in elections.items():
+        if election.displaced:
+            keep_displaced(connection, *key)
     touched = _put(connection, current, attributes, ids) if attributes is not None else set()
     for key, election in elections.items():
         if election.displaced:
@@ -61,7 +93,7 @@ def apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> l
             )
     connection.executemany(
         "INSERT INTO receipt (instance_id, receipt, digest, transfer_syntax, object_key, data_set_offset, sender,"
-        " aside) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " aside, entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [row for key, election in elections.items() for row in _receipts(ids[key], election)],
     )
     # If there is more than one receipt, the earliest may be lost while another one is not.
@@ -79,6 +111,9 @@ def lose(connection: sqlite3.Connection, losses: Sequence[Loss]) -> None:
     ]
     connection.executemany("UPDATE receipt SET lost = 1 WHERE instance_id = ? AND receipt = ?", marked)
     _locate(connection, [number for number, _ in marked])
+    # One that is hidden may come back, and is lost then.
+    buried = [(loss.partition, loss.receipt) for loss in losses]
+    connection.executemany("UPDATE fate SET lost = 1 WHERE partition = ? AND receipt = ?", buried)
 
 
 def _locate(connection: sqlite3.Connection, instances: Sequence[int]) -> None:
@@ -125,12 +160,21 @@ def _elections(
     return elections
 
 
-def _receipts(instance: int, election: Election) -> Iterator[tuple[str | int | bool, ...]]:
+def _receipts(instance: int, election: Election) -> Iterator[tuple[str | int | bool | bytes, ...]]:
     kept = election.kept if election.new else None
     for e in election.new:
         aside = kept is not None and (e.digest, e.transfer_syntax_uid) != (kept.digest, kept.transfer_syntax)
         object_at = e.object_key, e.data_set_offset
-        yield instance, e.receipt, e.digest, e.transfer_syntax_uid, *object_at, e.sender, aside
+        yield (
+            instance,
+            e.receipt,
+            e.digest,
+            e.transfer_syntax_uid,
+            *object_at,
+            e.sender,
+            aside,
+            pack_entry(e) if aside else b"",
+        )
 
 
 def _with_namesakes(

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from gantry.common.adapters.below_study import in_order
 from gantry.common.adapters.sqlite.database import Readers, Work, Writer
-from gantry.common.adapters.sqlite.index import ordered
+from gantry.common.adapters.sqlite.index import decided, ordered
 from gantry.common.adapters.sqlite.index import rows as rows
 from gantry.common.adapters.sqlite.index.aggregates import fill_orders
-from gantry.common.adapters.sqlite.index.apply import apply, lose
+from gantry.common.adapters.sqlite.index.apply import apply, decide, lose
 from gantry.common.adapters.sqlite.index.cursors import FROM_THE_BEGINNING, Resumed, resumed
 from gantry.common.adapters.sqlite.index.paths import Path, patient_path, study_path, uids_of
 from gantry.common.adapters.sqlite.index.rows import Page, Row, RowCursor
@@ -27,7 +27,18 @@ from gantry.common.dicom.query.matching import Cursor as Mark
 from gantry.common.dicom.query.matching import Document, Predicate, Query, matcher, narrowing
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, KnownReceipt, Location, Loss
+from gantry.common.lifecycle import Fate
+from gantry.common.ports.index import (
+    Applied,
+    Decision,
+    FatedReceipt,
+    HoldChange,
+    InstanceEntry,
+    InstanceKey,
+    KnownReceipt,
+    Location,
+    Loss,
+)
 
 T = TypeVar("T")
 _DEPENDENCY = "index"
@@ -146,6 +157,34 @@ class SqliteIndex:
         """See `SearchIndex`."""
         if losses:
             await self._written(lambda connection: lose(connection, losses))
+
+    async def decide(self, decisions: Sequence[Decision]) -> None:
+        """See `SearchIndex`."""
+        # Others write in between: a study of a hundred thousand instances takes its time.
+        for start in range(0, len(decisions), _PAGE):
+            some = decisions[start : start + _PAGE]
+            await self._written(partial(decide, decisions=some))
+
+    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+        """See `SearchIndex`."""
+        return await self._read(partial(decided.fates, partition=partition, receipts=receipts)) if receipts else {}
+
+    async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
+        """See `SearchIndex`."""
+        after = study_instance_uid, ""
+        read = partial(decided.fated, partition=partition, study=study_instance_uid, limit=_PAGE)
+        while page := await self._read(partial(read, after=after)):
+            yield page
+            after = page[-1].instance.study_instance_uid, page[-1].receipt
+
+    async def hold(self, changes: Sequence[HoldChange]) -> None:
+        """See `SearchIndex`."""
+        if changes:
+            await self._written(lambda connection: decided.hold(connection, changes))
+
+    async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
+        """See `SearchIndex`."""
+        return await self._read(partial(decided.holds, partition=partition, study=study_instance_uid))
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         """See `SearchIndex`."""

@@ -11,6 +11,10 @@ studies say, the earliest first, where they do not all say the same. `instance.r
 
 The columns of `study` in `ORDERED` hold what studies are ordered by (`gantry.common.dicom.query.ordering`), and each
 has an index that is walked in both directions.
+
+`fate` holds what was decided about receipts (`gantry.common.lifecycle`). A hidden receipt is in no other table; its
+`entry` (`graves.pack_entry`) is what it is restored from. `receipt.entry` is that of a receipt kept aside: what becomes
+current when the receipt before it is deleted.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ from gantry.common.dicom.standard.tags import (
     STUDY_TIME,
 )
 
-VERSION = 5
+VERSION = 6
 SEVERAL = "\x01"
 """Marks a row that is looked at whatever is looked for."""
 NARROW = 128
@@ -81,6 +85,16 @@ CREATE TABLE receipt (
     aside INTEGER NOT NULL DEFAULT 0, lost INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (instance_id, receipt)) WITHOUT ROWID;
 CREATE INDEX receipt_aside ON receipt (instance_id, receipt) WHERE aside;
+"""
+_FATE = """ALTER TABLE receipt ADD COLUMN entry BLOB NOT NULL DEFAULT X'';
+CREATE TABLE fate (
+    partition TEXT NOT NULL, study TEXT NOT NULL, receipt TEXT NOT NULL, series TEXT NOT NULL, uid TEXT NOT NULL,
+    fate BLOB NOT NULL, lost INTEGER NOT NULL DEFAULT 0, entry BLOB NOT NULL DEFAULT X'',
+    PRIMARY KEY (partition, receipt)) WITHOUT ROWID;
+CREATE INDEX fate_study ON fate (partition, study, receipt);
+CREATE TABLE hold (
+    partition TEXT NOT NULL, study TEXT NOT NULL, hold TEXT NOT NULL, placed INTEGER NOT NULL DEFAULT 0,
+    released INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (partition, study, hold)) WITHOUT ROWID;
 """
 _SCHEMA = f"""
 CREATE TABLE patient (
@@ -146,6 +160,9 @@ DROP TABLE receipt_3;
 DROP TABLE instance_3""",  # noqa: S608 - names of ours
     # Each study gets the texts that it is ordered by (`fill`) before they are indexed.
     4: ";\n".join([*(f"ALTER TABLE study ADD COLUMN {column}" for column in _ORDER_COLUMNS), "FILL", _ORDER_INDICES]),
+    # Receipts kept aside before this have no entry of their own: if only they are left after a deletion, they are found
+    # again after `gantry reindex`.
+    5: _FATE,
 }
 """What makes of each version the next one."""
 
@@ -160,7 +177,7 @@ def create(
         return
     if version > VERSION:
         raise sqlite3.DatabaseError(f"search index has version {version}, not {VERSION}: remove it to have it rebuilt")
-    steps = [_UPGRADES[known] for known in range(version, VERSION)] if version else [_SCHEMA, _ATTRIBUTE]
+    steps = [_UPGRADES[known] for known in range(version, VERSION)] if version else [_SCHEMA, _ATTRIBUTE, _FATE]
     for statement in ";\n".join(steps).split(";\n"):
         if statement.strip() == "FILL":
             fill(connection)

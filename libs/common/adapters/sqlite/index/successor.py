@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gantry.common.adapters.sqlite.database import connect, translating
 
-_TABLES = ("patient", "study", "series", "instance", "receipt", "attribute")
+_TABLES = ("patient", "study", "series", "instance", "receipt", "attribute", "fate", "hold")
 
 
 def successor_of(path: Path) -> Path:

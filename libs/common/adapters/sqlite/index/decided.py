@@ -1,0 +1,58 @@
+"""What was decided about receipts and studies, read and noted."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from gantry.common.adapters.sqlite.index.graves import unpack_entry, unpack_fate
+from gantry.common.lifecycle import Fate
+from gantry.common.ports.index import FatedReceipt, HoldChange, InstanceKey
+
+
+def fates(connection: sqlite3.Connection, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+    """The fates of receipts."""
+    rows = connection.execute(
+        "SELECT f.receipt, f.fate FROM json_each(?2) AS asked CROSS JOIN fate AS f"
+        " ON f.partition = ?1 AND f.receipt = asked.value",
+        (partition, json.dumps(list(receipts))),
+    )
+    return {receipt: unpack_fate(packed) for receipt, packed in rows}
+
+
+def fated(
+    connection: sqlite3.Connection, partition: str, study: str, after: tuple[str, str], limit: int
+) -> list[FatedReceipt]:
+    """Receipts that something was decided about, behind the study and receipt `after`; of one study if it is named."""
+    # Each with the bounds of its index: a study is not looked for among all that was ever decided.
+    bounds, values = ("study = ? AND receipt > ?", (study, after[1])) if study else ("(study, receipt) > (?, ?)", after)
+    rows = connection.execute(
+        "SELECT study, series, uid, receipt, fate, entry FROM fate INDEXED BY fate_study"  # noqa: S608 - ours
+        f" WHERE partition = ? AND {bounds} ORDER BY study, receipt LIMIT ?",
+        (partition, *values, limit),
+    )
+    found = []
+    for *uids, receipt, packed, entry in rows:
+        known = unpack_entry(entry) if entry else None
+        where = (known.object_key, known.digest) if known is not None else ("", "")
+        found.append(FatedReceipt(InstanceKey(*uids), receipt, unpack_fate(packed), *where))
+    return found
+
+
+def hold(connection: sqlite3.Connection, changes: Sequence[HoldChange]) -> None:
+    """Note holds, inside the transaction that is open."""
+    connection.executemany(
+        "INSERT INTO hold (partition, study, hold, placed, released) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
+        " SET placed = max(placed, excluded.placed), released = max(released, excluded.released)",
+        [(c.partition, c.study_instance_uid, c.hold, c.placed, not c.placed) for c in changes],
+    )
+
+
+def holds(connection: sqlite3.Connection, partition: str, study: str) -> list[str]:
+    """The holds on a study that stand."""
+    rows = connection.execute(
+        "SELECT hold FROM hold WHERE partition = ? AND study = ? AND placed AND NOT released ORDER BY hold",
+        (partition, study),
+    )
+    return [name for (name,) in rows]

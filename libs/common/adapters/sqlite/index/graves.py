@@ -1,0 +1,218 @@
+"""What was decided about receipts: those that are hidden leave the tables, with all that it takes to come back.
+
+An instance of which a receipt is hidden or comes back is taken out whole, and what is left of it is applied anew: so
+deleting ends where it would have ended had the deletion come first.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import msgpack
+
+from gantry.common.adapters.sqlite.index.aggregates import refresh, unpack
+from gantry.common.adapters.sqlite.index.schema import attributes_of
+from gantry.common.lifecycle import ALIVE, Fate
+from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey, Loss
+from gantry.common.telemetry.logs import get_logger
+
+Apply = Callable[[Sequence[InstanceEntry]], object]
+_FIELDS = tuple(field.name for field in fields(InstanceEntry))
+logger = get_logger("index")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A receipt as it is in the tables, or was."""
+
+    entry: InstanceEntry
+    lost: bool
+
+
+def pack_entry(entry: InstanceEntry) -> bytes:
+    """An entry as bytes."""
+    values = [getattr(entry, name) for name in _FIELDS]
+    packed: bytes = msgpack.packb([dict(v) if isinstance(v, dict) else v for v in values])
+    return packed
+
+
+def unpack_entry(packed: bytes) -> InstanceEntry:
+    """The other way round."""
+    return InstanceEntry(*msgpack.unpackb(packed, strict_map_key=False))
+
+
+def pack_fate(fate: Fate) -> bytes:
+    """A fate as bytes."""
+    packed: bytes = msgpack.packb(fate.packed())
+    return packed
+
+
+def unpack_fate(packed: bytes) -> Fate:
+    """The other way round."""
+    return Fate.unpacked(msgpack.unpackb(packed))
+
+
+def fate_of(connection: sqlite3.Connection, partition: str, receipt: str) -> Fate:
+    """What was decided about a receipt."""
+    row = connection.execute(
+        "SELECT fate FROM fate WHERE partition = ? AND receipt = ?", (partition, receipt)
+    ).fetchone()
+    return ALIVE if row is None else unpack_fate(row[0])
+
+
+def bury(connection: sqlite3.Connection, entries: Iterable[InstanceEntry], lost: bool = False) -> None:
+    """Put the entries of hidden receipts where they come back from; of what is collected nothing is kept."""
+    for entry in entries:
+        collected = fate_of(connection, entry.partition, entry.receipt).collected
+        connection.execute(
+            "UPDATE fate SET entry = ?, lost = max(lost, ?) WHERE partition = ? AND receipt = ?",
+            (b"" if collected else pack_entry(entry), lost, entry.partition, entry.receipt),
+        )
+
+
+def decide(
+    connection: sqlite3.Connection,
+    decisions: Sequence[Decision],
+    apply: Apply,
+    lose: Callable[[Sequence[Loss]], None],
+) -> None:
+    """Join fates, inside the transaction that is open; `apply` and `lose` are those of this connection."""
+    hidden: dict[tuple[str, InstanceKey], set[str]] = {}
+    back: list[Known] = []
+    for decision in decisions:
+        fate = _join(connection, decision)
+        if fate.hidden:
+            hidden.setdefault((decision.partition, decision.instance), set()).add(decision.receipt)
+            if fate.collected:
+                _forget(connection, decision)
+        else:
+            back += _exhumed(connection, decision)
+    touched: set[int] = set()
+    for (partition, instance), receipts in hidden.items():
+        back += _take_out(connection, partition, instance, receipts, touched)
+    if touched:
+        refresh(connection, touched, attributes_of(connection))
+    apply([known.entry for known in back])
+    lose([_loss(known.entry) for known in back if known.lost])
+
+
+def _join(connection: sqlite3.Connection, decision: Decision) -> Fate:
+    fate = fate_of(connection, decision.partition, decision.receipt) | decision.fate
+    key = decision.instance
+    connection.execute(
+        "INSERT INTO fate (partition, study, receipt, series, uid, fate) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET fate = excluded.fate",
+        (
+            decision.partition,
+            key.study_instance_uid,
+            decision.receipt,
+            key.series_instance_uid,
+            key.sop_instance_uid,
+            pack_fate(fate),
+        ),
+    )
+    return fate
+
+
+def _forget(connection: sqlite3.Connection, decision: Decision) -> None:
+    connection.execute(
+        "UPDATE fate SET entry = X'' WHERE partition = ? AND receipt = ?", (decision.partition, decision.receipt)
+    )
+
+
+def _exhumed(connection: sqlite3.Connection, decision: Decision) -> list[Known]:
+    """The receipt that is not hidden any more, if it was."""
+    at = decision.partition, decision.receipt
+    entry, lost = connection.execute("SELECT entry, lost FROM fate WHERE partition = ? AND receipt = ?", at).fetchone()
+    connection.execute("UPDATE fate SET entry = X'', lost = 0 WHERE partition = ? AND receipt = ?", at)
+    return [Known(unpack_entry(entry), bool(lost))] if entry else []
+
+
+def _take_out(
+    connection: sqlite3.Connection, partition: str, instance: InstanceKey, hidden: set[str], touched: set[int]
+) -> list[Known]:
+    """Take an instance out of the tables where one of the `hidden` receipts is in them: these are buried, the others
+    are what is left. `touched` are the series that are no longer what they were."""
+    row = connection.execute(_INSTANCE, (partition, *_uids(instance))).fetchone()
+    if row is None:
+        return []
+    number, series = row[:2]
+    receipts = connection.execute(_RECEIPTS, (number,)).fetchall()
+    if not hidden & {receipt for receipt, *_ in receipts}:
+        return []
+    known = _known(partition, instance, row[2:], receipts)
+    connection.execute("DELETE FROM receipt WHERE instance_id = ?", (number,))
+    connection.execute("DELETE FROM instance WHERE id = ?", (number,))
+    touched.add(series)
+    left = []
+    for one in known:
+        if one.entry.receipt in hidden:
+            bury(connection, [one.entry], one.lost)
+        else:
+            left.append(one)
+    return left
+
+
+_INSTANCE = """
+    SELECT i.id, i.series_id, i.sop_class, i.transfer_syntax, i.digest, i.data_set_length, i.attributes, i.above,
+        i.layout
+    FROM study JOIN series ON series.study_id = study.id JOIN instance AS i ON i.series_id = series.id
+    WHERE study.partition = ? AND study.uid = ? AND series.uid = ? AND i.uid = ?
+"""
+_RECEIPTS = """
+    SELECT receipt, digest, transfer_syntax, object_key, data_set_offset, sender, lost, entry FROM receipt
+    WHERE instance_id = ? ORDER BY receipt
+"""
+
+
+def _known(
+    partition: str, instance: InstanceKey, current: Sequence[Any], receipts: Sequence[Sequence[Any]]
+) -> list[Known]:
+    """All receipts of an instance with their entries; `current` are the columns of its current object."""
+    sop_class, syntax, digest, length, attributes, above, layout = current
+    elected = InstanceEntry(
+        partition, "", *_uids(instance), sop_class, syntax, "", 0, length, digest,
+        unpack(attributes) | unpack(above), layout,
+    )  # fmt: skip
+    contents = {(digest, syntax): elected}
+    contents |= {(row[1], row[2]): unpack_entry(row[7]) for row in receipts if row[7] and row[1:3] != (digest, syntax)}
+    known = []
+    for receipt, digest, syntax, key, offset, sender, lost, _ in receipts:
+        content = contents.get((digest, syntax))
+        if content is None or offset < 0:
+            logger.error("a receipt of an earlier release is left out: run `gantry reindex`", key=key)
+            continue
+        known.append(Known(_at(content, receipt, key, offset, sender), bool(lost)))
+    return known
+
+
+def _at(content: InstanceEntry, receipt: str, key: str, offset: int, sender: str) -> InstanceEntry:
+    """The same bytes of another receipt."""
+    return replace(content, receipt=receipt, object_key=key, data_set_offset=offset, sender=sender)
+
+
+def keep_displaced(connection: sqlite3.Connection, partition: str, instance: InstanceKey) -> None:
+    """Before other bytes become current: what is current now is kept with its receipt."""
+    row = connection.execute(_INSTANCE, (partition, *_uids(instance))).fetchone()
+    if row is None:
+        return
+    receipts = connection.execute(_RECEIPTS, (row[0],)).fetchall()
+    for known in _known(partition, instance, row[2:], receipts):
+        if (known.entry.digest, known.entry.transfer_syntax_uid) == (row[4], row[3]):
+            connection.execute(
+                "UPDATE receipt SET entry = ? WHERE instance_id = ? AND receipt = ?",
+                (pack_entry(known.entry), row[0], known.entry.receipt),
+            )
+            return  # one is enough: others of the same bytes differ in where they are
+
+
+def _uids(instance: InstanceKey) -> tuple[str, str, str]:
+    return instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid
+
+
+def _loss(entry: InstanceEntry) -> Loss:
+    instance = InstanceKey(entry.study_instance_uid, entry.series_instance_uid, entry.sop_instance_uid)
+    return Loss(entry.partition, instance, entry.receipt)

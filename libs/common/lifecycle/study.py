@@ -1,0 +1,155 @@
+"""The fold of a study's events: what each receipt is, and what stands in the way of deleting it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+
+from gantry.common.events import (
+    Event,
+    HoldPlaced,
+    HoldReleased,
+    InstancesDeleted,
+    InstancesRestored,
+    InstanceStored,
+    ObjectLost,
+    ObjectsCollected,
+    ReceiptReference,
+)
+from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
+
+Instance = tuple[str, str]
+"""Series Instance UID and SOP Instance UID, within the study (docs/decisions/0018-one-uid-in-two-series.md)."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StoredObject:
+    """What `InstanceStored` says of a receipt's object, as far as receipts are told apart by it."""
+
+    digest: str
+    transfer_syntax_uid: str
+    object_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptState:
+    """One receipt. `stored` is None where nothing was heard of it yet but what became of it."""
+
+    instance: Instance
+    stored: StoredObject | None = None
+    lost: bool = False
+    fate: Fate = ALIVE
+
+    @property
+    def there(self) -> bool:
+        """Whether it counts: stored and not hidden. A receipt that is lost counts: its metadata are there."""
+        return self.stored is not None and not self.fate.hidden
+
+
+@dataclass(frozen=True, slots=True)
+class StudyState:
+    """Everything that is known of a study's receipts, and the holds placed and released."""
+
+    receipts: Mapping[str, ReceiptState] = field(default_factory=dict)
+    placed: frozenset[str] = frozenset()
+    released: frozenset[str] = frozenset()
+
+    @property
+    def holds(self) -> frozenset[str]:
+        """Those that stand. A hold that was released is placed again under another name."""
+        return self.placed - self.released
+
+    def of(self, instance: Instance) -> dict[str, ReceiptState]:
+        """The receipts of an instance that count, the earliest first."""
+        found = {key: one for key, one in self.receipts.items() if one.instance == instance and one.there}
+        return dict(sorted(found.items()))
+
+    def current(self, instance: Instance) -> str | None:
+        """The receipt that answers for an instance: the earliest that counts."""
+        return next(iter(self.of(instance)), None)
+
+    def read_from(self, instance: Instance) -> str | None:
+        """The receipt whose object is read: the earliest of the current bytes that is not lost, else the current."""
+        there = self.of(instance)
+        current = next(iter(there), None)
+        if current is None:
+            return None
+        same = [key for key, one in there.items() if _bytes(one) == _bytes(there[current])]
+        return next((key for key in same if not there[key].lost), current)
+
+    def aside(self, instance: Instance) -> list[str]:
+        """The receipts that count and have other bytes than the current one: the conflict."""
+        there = self.of(instance)
+        return [key for key, one in there.items() if _bytes(one) != _bytes(next(iter(there.values())))]
+
+    @property
+    def instances(self) -> set[Instance]:
+        """The instances that are there."""
+        return {one.instance for one in self.receipts.values() if one.there}
+
+    def due(self, now: int, grace: int) -> list[str]:
+        """The receipts whose objects may be collected; none while a hold stands. Microseconds."""
+        return [] if self.holds else sorted(k for k, one in self.receipts.items() if one.fate.is_due(now, grace))
+
+
+def _bytes(one: ReceiptState) -> tuple[str, str]:
+    return ("", "") if one.stored is None else (one.stored.digest, one.stored.transfer_syntax_uid)
+
+
+def fold(events: Iterable[Event], state: StudyState = StudyState()) -> StudyState:
+    """The state after the events of one study. Those that say nothing of receipts or holds change nothing: a conflict
+    follows from what is stored."""
+    return reduce(apply, events, state)
+
+
+def apply(state: StudyState, event: Event) -> StudyState:
+    """The state after one more event of the study."""
+    match event:
+        case InstanceStored():
+            return _stored(state, event)
+        case ObjectLost():
+            instance = event.series_instance_uid, event.sop_instance_uid
+            return _with(state, event.receipt, replace(_known(state, event.receipt, instance), lost=True))
+        case InstancesDeleted() | InstancesRestored() | ObjectsCollected():
+            return _fated(state, event.receipts, fate_of(event))
+        case HoldPlaced():
+            return replace(state, placed=state.placed | {event.hold})
+        case HoldReleased():
+            return replace(state, released=state.released | {event.hold})
+    return state
+
+
+def fate_of(event: InstancesDeleted | InstancesRestored | ObjectsCollected) -> Fate:
+    """What an event adds to the fate of each receipt that it names."""
+    match event:
+        case InstancesDeleted():
+            return Fate(deletions=frozenset([Deletion(event.deletion, event.at, event.final)]))
+        case InstancesRestored():
+            return Fate(withdrawn=frozenset(event.deletions))
+        case ObjectsCollected():
+            return Fate(collected=True)
+
+
+def _stored(state: StudyState, event: InstanceStored) -> StudyState:
+    known = _known(state, event.receipt, (event.series_instance_uid, event.sop_instance_uid))
+    said = StoredObject(event.digest, event.transfer_syntax_uid, event.object_key)
+    # A receipt is of one object. Whoever says otherwise must not make the order of events matter.
+    return _with(state, event.receipt, replace(known, stored=said if known.stored is None else min(said, known.stored)))
+
+
+def _fated(state: StudyState, references: Iterable[ReceiptReference], fate: Fate) -> StudyState:
+    receipts = dict(state.receipts)
+    for one in references:
+        known = _known(state, one.receipt, (one.series_instance_uid, one.sop_instance_uid))
+        receipts[one.receipt] = replace(known, fate=known.fate | fate)
+    return replace(state, receipts=receipts)
+
+
+def _known(state: StudyState, receipt: str, instance: Instance) -> ReceiptState:
+    known = state.receipts.get(receipt)
+    return ReceiptState(instance) if known is None else replace(known, instance=min(instance, known.instance))
+
+
+def _with(state: StudyState, receipt: str, one: ReceiptState) -> StudyState:
+    return replace(state, receipts={**state.receipts, receipt: one})

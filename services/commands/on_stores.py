@@ -1,0 +1,88 @@
+"""What a command that works on an archive's own stores begins and ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import uvloop
+
+from gantry.cli.output import print_table
+from gantry.common.clock import SystemClock
+from gantry.common.config.load import load_settings
+from gantry.common.config.settings import Settings
+from gantry.common.errors import ConfigError, DependencyUnavailable, GantryError
+from gantry.common.telemetry.logs import set_up_logs
+from gantry.services.process.stores import Stores, open_stores
+
+Work = Callable[[Stores, Settings], Awaitable[None]]
+_AGAIN_SECONDS = 2.0
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    folder, file = click.Path(file_okay=False, path_type=Path), click.Path(dir_okay=False, path_type=Path)
+    command = click.option("--json", "as_json", is_flag=True, help="For machines.")(command)
+    command = click.option("--data", type=folder, help="Where the embedded stores live.")(command)
+    return click.option("--config", type=file, envvar="GANTRY_CONFIG", help="YAML file.")(command)
+
+
+async def persist(call: Callable[[], Awaitable[None]], failed: Callable[[], object], seconds: float) -> None:
+    """Make a call again while a store is away, and say for what it waits."""
+    clock = SystemClock()
+    end = clock.monotonic() + seconds
+    said = ""
+    while True:
+        try:
+            return await call()
+        except DependencyUnavailable as error:
+            if clock.monotonic() >= end:
+                raise
+            if str(error) != said:
+                click.echo(f"waiting: {error}", err=True)
+                said = str(error)
+        failed()
+        await clock.sleep(_AGAIN_SECONDS)
+
+
+def run(config: Path | None, data: Path | None, work: Work, *, any_index: bool = False, wait: float = 0.0) -> None:
+    async def go() -> None:
+        settings = load_settings(config, os.environ, {"data": data})
+        _require_objects(settings)
+        opened: list[Stores] = []
+
+        async def open_them() -> None:
+            opened.append(await open_stores(settings, SystemClock(), any_index=any_index))
+
+        await persist(open_them, lambda: None, wait)
+        stores = opened[0]
+        try:
+            await work(stores, settings)
+        finally:
+            await stores.close()
+
+    set_up_logs("console", "error")
+    try:
+        uvloop.run(go())
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    except GantryError as error:
+        raise click.ClickException(f"{error}; run it again when that is mended") from error
+
+
+def _require_objects(settings: Settings) -> None:
+    """An object store that would be made on the way is a typo: there is nothing in it to work on."""
+    url = urlsplit(settings.objects_url)
+    if url.scheme == "file" and not Path(url.path).is_dir():
+        raise ConfigError(url.path, None, "no such folder: there is no archive here; is --data right?")
+
+
+def show(as_json: bool, values: dict[str, Any], head: tuple[str, str], rows: list[tuple[str, Any]]) -> None:
+    if as_json:
+        click.echo(json.dumps(values))
+    else:
+        print_table(head, [(name, str(value)) for name, value in rows])

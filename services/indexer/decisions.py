@@ -1,0 +1,61 @@
+"""What events say became of receipts and studies, as an index is told of it (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gantry.common.events import (
+    Event,
+    HoldPlaced,
+    HoldReleased,
+    InstancesDeleted,
+    InstancesRestored,
+    InstanceStored,
+    ObjectsCollected,
+)
+from gantry.common.lifecycle import ALIVE, fate_of
+from gantry.common.ports.index import Decision, HoldChange, InstanceKey, SearchIndex
+
+LifecycleEvent = InstancesDeleted | InstancesRestored | ObjectsCollected | HoldPlaced | HoldReleased
+
+
+def decisions_of(events: Iterable[Event]) -> list[Decision]:
+    """A decision for each receipt that an event names."""
+    return [
+        Decision(
+            event.partition,
+            InstanceKey(event.study_instance_uid, one.series_instance_uid, one.sop_instance_uid),
+            one.receipt,
+            fate_of(event),
+        )
+        for event in events
+        if isinstance(event, InstancesDeleted | InstancesRestored | ObjectsCollected)
+        for one in event.receipts
+    ]
+
+
+def holds_of(events: Iterable[Event]) -> list[HoldChange]:
+    """The holds that events place and release."""
+    return [
+        HoldChange(event.partition, event.study_instance_uid, event.hold, isinstance(event, HoldPlaced))
+        for event in events
+        if isinstance(event, HoldPlaced | HoldReleased)
+    ]
+
+
+async def tell(index: SearchIndex, events: Iterable[Event]) -> None:
+    """Apply what events say of receipts and holds. Raises what the index does."""
+    said = list(events)
+    await index.decide(decisions_of(said))
+    await index.hold(holds_of(said))
+
+
+async def without_collected(index: SearchIndex, events: Sequence[InstanceStored]) -> list[bool]:
+    """For each event whether it is to be applied. What is collected is not: its object is gone, and its header with
+    it."""
+    asked: dict[str, list[str]] = {}
+    for event in events:
+        if event.header is None:
+            asked.setdefault(event.partition, []).append(event.receipt)
+    fates = {partition: await index.fates(partition, receipts) for partition, receipts in asked.items()}
+    return [not fates.get(event.partition, {}).get(event.receipt, ALIVE).collected for event in events]

@@ -1,0 +1,243 @@
+"""What is appended when a person deletes, restores or holds, and what stands in the way."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query, Single
+from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.errors import Held, NotFound, UndecodableEvent
+from gantry.common.events import (
+    INDEXERS,
+    TOPICS,
+    Event,
+    HoldPlaced,
+    HoldReleased,
+    InstancesDeleted,
+    InstancesRestored,
+    ReceiptReference,
+    decode,
+)
+from gantry.common.ids import DEFAULT_PARTITION, Receipt
+from gantry.common.lifecycle import ALIVE, StudyState, fold
+from gantry.common.ports.index import FatedReceipt, Location, ReadIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.losses import instance_of
+from gantry.common.telemetry.logs import get_logger
+
+_INSTANCES = TOPICS[InstancesDeleted].name
+_AT_ONCE = 2000
+"""Receipts that one event names; a deletion of more is several events of one name."""
+_LOOK_AGAIN_SECONDS = 0.05
+logger = get_logger("lifecycle")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A study, a series of it, or an instance of that."""
+
+    study: str
+    series: str = ""
+    instance: str = ""
+
+    def covers(self, series: str, instance: str) -> bool:
+        """Whether an instance of the study is meant."""
+        return self.series in ("", series) and self.instance in ("", instance)
+
+    @property
+    def query(self) -> Query:
+        """What it is in the index."""
+        uids = {STUDY_INSTANCE_UID: self.study, SERIES_INSTANCE_UID: self.series, SOP_INSTANCE_UID: self.instance}
+        level = Level.IMAGE if self.instance else Level.SERIES if self.series else Level.STUDY
+        return Query(DEFAULT_PARTITION, level, {tag: Single((uid,)) for tag, uid in uids.items() if uid})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks, and why: both are kept with the event for ever, so a reason names no patient."""
+
+    by: str
+    reason: str
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How many receipts were named, and whether the indexers have followed: if not, they will."""
+
+    receipts: int
+    settled: bool
+
+
+class Deletions:
+    """For one process; `grace` and `patience` are in seconds."""
+
+    def __init__(self, log: EventLog, index: ReadIndex, clock: Clock, grace: float, patience: float = 10.0) -> None:
+        """What was deleted for longer than `grace` may be collected at any moment, and is not restored. Indexers are
+        waited for as long as `patience`."""
+        self._log = log
+        self._index = index
+        self._clock = clock
+        self._grace_us = int(grace * 1e6)
+        self._patience = patience
+
+    async def delete(self, target: Target, asked: Asked, *, final: bool = False) -> Done:
+        """Delete what there is; with `final` what was deleted before, too, and for good. Raises `NotFound` where there
+        is nothing, `Held` under a hold, `DependencyUnavailable`."""
+        recent = await self._recent(target.study)
+        held = (set(await self._index.holds(DEFAULT_PARTITION, target.study)) | recent.placed) - recent.released
+        if held:
+            raise Held(f"{len(held)} holds stand on this study; release them first")
+        receipts = await self._there(target, recent)
+        if final:
+            receipts |= {one.receipt: one for one in await self._hidden(target)}
+        if not receipts:
+            raise NotFound("nothing of that is there")
+        name, now = Receipt.at(self._clock.now_us()).id, self._clock.now_us()
+        at = DEFAULT_PARTITION, asked.trace, target.study
+        return await self._append(
+            InstancesDeleted(*at, name, some, asked.reason, asked.by, now, final)
+            for some in _slices(list(receipts.values()))
+        )
+
+    async def restore(self, target: Target, asked: Asked) -> Done:
+        """Bring back what was deleted and can be. Raises `NotFound` where there is nothing of that."""
+        await self._settle()
+        now = self._clock.now_us()
+        found: list[FatedReceipt] = []
+        async for one in self._fated(target):
+            if one.fate.restorable and not one.fate.is_due(now, self._grace_us):
+                found.append(one)
+        if not found:
+            raise NotFound("nothing of that can be restored")
+        names = tuple(sorted({deletion.id for one in found for deletion in one.fate.standing}))
+        at = DEFAULT_PARTITION, asked.trace, target.study
+        references = [_reference(one) for one in found]
+        return await self._append(
+            InstancesRestored(*at, names, some, asked.reason, asked.by, now) for some in _slices(references)
+        )
+
+    async def place_hold(self, study: str, asked: Asked) -> str:
+        """Place a hold on a study, known or not; its name. Raises `DependencyUnavailable`."""
+        await self._index.holds(DEFAULT_PARTITION, study)  # an index that knows no holds must not hear of one
+        name = Receipt.at(self._clock.now_us()).id
+        at = DEFAULT_PARTITION, asked.trace, study
+        await self._append([HoldPlaced(*at, name, asked.reason, asked.by, self._clock.now_us())])
+        return name
+
+    async def release_holds(self, study: str, asked: Asked) -> Done:
+        """Release all holds on a study. Raises `NotFound` where there is none."""
+        await self._settle()
+        names = await self._index.holds(DEFAULT_PARTITION, study)
+        if not names:
+            raise NotFound("no hold stands on this study")
+        at, now = (DEFAULT_PARTITION, asked.trace, study), self._clock.now_us()
+        return await self._append([HoldReleased(*at, name, asked.reason, asked.by, now) for name in names])
+
+    async def _recent(self, study: str) -> StudyState:
+        """What the indexers have not heard of yet."""
+        events = []
+        for record in await self._log.uncommitted(INDEXERS, _INSTANCES, study):
+            try:
+                events.append(decode(record.payload))
+            except UndecodableEvent:
+                continue  # the indexer buries it
+        return fold(event for event in events if event.partition == DEFAULT_PARTITION)
+
+    async def _there(self, target: Target, recent: StudyState) -> dict[str, ReceiptReference]:
+        """All receipts that are there, those that are kept aside or redundant included, and those not indexed yet."""
+        found: dict[str, ReceiptReference] = {}
+        fates = await self._index.fates(DEFAULT_PARTITION, list(recent.receipts))
+        for receipt, one in recent.receipts.items():
+            fated = replace(one, fate=one.fate | fates.get(receipt, ALIVE))
+            if fated.there and target.covers(*one.instance):
+                found[receipt] = ReceiptReference(*one.instance, receipt)
+        async for page in self._index.locate(target.query):
+            for location in page:
+                found |= {one.receipt: one for one in await self._receipts(location, recent)}
+        return found
+
+    async def _receipts(self, location: Location, recent: StudyState) -> list[ReceiptReference]:
+        known = await self._index.receipts(DEFAULT_PARTITION, instance_of(location))
+        deleted = {receipt for receipt, one in recent.receipts.items() if one.fate.hidden}
+        uids = location.series_instance_uid, location.sop_instance_uid
+        return [ReceiptReference(*uids, one.receipt) for one in known if one.receipt not in deleted]
+
+    async def _hidden(self, target: Target) -> list[ReceiptReference]:
+        """What was deleted and is not collected."""
+        return [_reference(one) async for one in self._fated(target) if one.fate.hidden and not one.fate.collected]
+
+    async def _fated(self, target: Target) -> AsyncIterator[FatedReceipt]:
+        async for page in self._index.fated(DEFAULT_PARTITION, target.study):
+            for one in page:
+                if target.covers(one.instance.series_instance_uid, one.instance.sop_instance_uid):
+                    yield one
+
+    async def _append(self, events: Iterable[InstancesDeleted | InstancesRestored | HoldPlaced | HoldReleased]) -> Done:
+        every = list(events)
+        await reach(FailPoint.BEFORE_PUBLISH)
+        await self._log.append(*every)
+        await reach(FailPoint.AFTER_PUBLISH)
+        count = sum(len(event.receipts) for event in every if isinstance(event, InstancesDeleted | InstancesRestored))
+        for event in every:
+            logger.info(_WORDS[type(event)], study_instance_uid=event.study_instance_uid, by=event.by, receipts=count)
+        return Done(count, await self._settle())
+
+    async def _settle(self) -> bool:
+        """Wait for the indexers; whether they have passed what is on the log now."""
+        ends = await self._log.ends(_INSTANCES)
+        until = self._clock.monotonic() + self._patience
+        while not await self._log.has_passed(INDEXERS, _INSTANCES, ends):
+            if self._clock.monotonic() >= until:
+                return False
+            await self._clock.sleep(_LOOK_AGAIN_SECONDS)
+        return True
+
+
+_WORDS: dict[type[Event], str] = {
+    InstancesDeleted: "instances deleted",
+    InstancesRestored: "instances restored",
+    HoldPlaced: "hold placed",
+    HoldReleased: "hold released",
+}
+
+
+def _reference(one: FatedReceipt) -> ReceiptReference:
+    return ReceiptReference(one.instance.series_instance_uid, one.instance.sop_instance_uid, one.receipt)
+
+
+def _slices(references: Sequence[ReceiptReference]) -> list[tuple[ReceiptReference, ...]]:
+    return [tuple(references[start : start + _AT_ONCE]) for start in range(0, len(references), _AT_ONCE)]
+
+
+async def target_of(index: ReadIndex, uid: str) -> Target:
+    """What a UID is: a study, a series or an instance, there or deleted. Raises `NotFound`."""
+    for tag, level in (
+        (STUDY_INSTANCE_UID, Level.STUDY),
+        (SERIES_INSTANCE_UID, Level.SERIES),
+        (SOP_INSTANCE_UID, Level.IMAGE),
+    ):
+        async for page in index.locate(Query(DEFAULT_PARTITION, level, {tag: Single((uid,))})):
+            for at in page:
+                uids = at.study_instance_uid, at.series_instance_uid, at.sop_instance_uid
+                return Target(*uids[: level.depth])
+    async for fated in index.fated(DEFAULT_PARTITION):
+        for one in fated:
+            key = one.instance
+            uids = key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid
+            if uid in uids:
+                return Target(*uids[: uids.index(uid) + 1])
+    raise NotFound(f"{uid}: neither a study nor a series nor an instance that is there or was deleted")
+
+
+def this_user() -> str:
+    """Who runs a command on this machine."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,146 @@
+"""Objects of what was deleted are removed when their grace time is over, and a certificate says so.
+
+The order: the deletion is on the log and every indexer has passed it; the grace time is over and no hold stands; the
+object is removed; `ObjectsCollected` is published. A crash anywhere leaves a receipt that is still due: removing an
+object again is satisfied, and a certificate that comes twice is the same. So it does no harm either where two
+processes collect at once; what stays for ever is the fate of the receipt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
+from gantry.common.events import INDEXERS, TOPICS, ObjectsCollected, ReceiptReference, decode
+from gantry.common.ids import Receipt
+from gantry.common.lifecycle import StudyState, fold
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import FatedReceipt, SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.traces import new_trace
+
+_INSTANCES = TOPICS[ObjectsCollected].name
+_MARGIN_SECONDS = 300.0
+"""Restoring is refused when the grace time is over, collecting begins so much later: clocks differ, appends wait."""
+_AT_ONCE = 500
+_LOOK_AGAIN_SECONDS = 0.5
+_START_SECONDS = 10.0
+"""Indexers have joined by then."""
+logger = get_logger("collector")
+
+
+@dataclass(slots=True)
+class Collected:
+    """What a look found: objects removed, and receipts that are due and held."""
+
+    objects: int = 0
+    held: int = 0
+
+
+class Collector:
+    """Collects in one partition."""
+
+    def __init__(
+        self,
+        objects: BlobStore,
+        log: EventLog,
+        index: SearchIndex,
+        clock: Clock,
+        metrics: Metrics,
+        partition: str,
+        *,
+        grace: float,
+        followers: Sequence[str] = (INDEXERS,),
+        patience: float = 120.0,
+    ) -> None:
+        """`grace` in seconds. `followers` are the consumer groups that must have heard of everything first: indexers,
+        and archivers where there are some, so that a restored bucket knows why an object is gone. They are waited for
+        as long as `patience`, in seconds: while objects arrive they are always a little behind."""
+        self._followers = followers
+        self._patience = patience
+        self._objects = objects
+        self._log = log
+        self._index = index
+        self._clock = clock
+        self._metrics = metrics
+        self._partition = partition
+        self._grace_us = int((grace + _MARGIN_SECONDS) * 1e6)
+
+    async def run(self, every: float) -> None:
+        """For ever. A look that meets a dependency away is left to the next one."""
+        await self._clock.sleep(min(every, _START_SECONDS))
+        while True:
+            try:
+                done = await self.collect()
+                if done.objects or done.held:
+                    logger.info("collected", objects=done.objects, held=done.held)
+            except GantryError as error:
+                logger.warning("collecting broken off", error=error)
+            await self._clock.sleep(every)
+
+    async def collect(self) -> Collected:
+        """Collect what is due now. Raises `DependencyUnavailable`, also where the indexers are behind: what they have
+        not heard of may be a restoration."""
+        done = Collected()
+        await self._followed()
+        async for study, due in self._due():
+            for start in range(0, len(due), _AT_ONCE):
+                await self._collect(study, due[start : start + _AT_ONCE], done)
+        return done
+
+    async def _followed(self) -> None:
+        """Return when everybody has passed what is on the log now."""
+        ends = await self._log.ends(_INSTANCES)
+        until = self._clock.monotonic() + self._patience
+        for group in self._followers:
+            while not await self._log.has_passed(group, _INSTANCES, ends):
+                if self._clock.monotonic() >= until:
+                    raise DependencyUnavailable("event log", f"consumers of the group {group} are behind")
+                await self._clock.sleep(_LOOK_AGAIN_SECONDS)
+
+    async def _due(self) -> AsyncIterator[tuple[str, list[FatedReceipt]]]:
+        """By study, receipts whose objects may be collected."""
+        now = self._clock.now_us()
+        async for page in self._index.fated(self._partition):
+            due = [one for one in page if one.fate.is_due(now, self._grace_us)]
+            for study, some in groupby(due, lambda one: one.instance.study_instance_uid):
+                yield study, list(some)
+
+    async def _collect(self, study: str, due: Sequence[FatedReceipt], done: Collected) -> None:
+        recent = await self._recent(study)
+        held = (set(await self._index.holds(self._partition, study)) | recent.placed) - recent.released
+        withdrawn = {receipt for receipt, one in recent.receipts.items() if one.fate.withdrawn}
+        due = [one for one in due if one.receipt not in withdrawn]
+        if held or not due:
+            done.held += len(due)
+            return
+        for one in due:
+            await self._objects.delete(one.object_key or Receipt(one.receipt).object_key(self._partition))
+        await reach(FailPoint.AFTER_COLLECT)
+        receipts = tuple(
+            ReceiptReference(one.instance.series_instance_uid, one.instance.sop_instance_uid, one.receipt)
+            for one in due
+        )
+        digests = tuple(one.digest for one in due)
+        now = self._clock.now_us()
+        certificate = ObjectsCollected(self._partition, new_trace(), study, receipts, digests, now)
+        await self._log.append(certificate)
+        await reach(FailPoint.AFTER_PUBLISH)
+        done.objects += len(due)
+        self._metrics.objects_collected.inc(len(due))
+
+    async def _recent(self, study: str) -> StudyState:
+        """What the indexers have not heard of yet."""
+        events = []
+        for record in await self._log.uncommitted(INDEXERS, _INSTANCES, study):
+            try:
+                events.append(decode(record.payload))
+            except UndecodableEvent:
+                continue  # the indexer buries it
+        return fold(event for event in events if event.partition == self._partition)

@@ -1,0 +1,268 @@
+"""Deletion on the whole archive: hidden at once everywhere, undone exactly, collected for good, whatever is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from pydicom.uid import generate_uid
+
+from gantry.cli.commit import ask
+from gantry.cli.files import DicomFile
+from gantry.common.events import InstancesDeleted, InstancesRestored, ObjectsCollected
+from tests.crash.conftest import MakeArchive, embedded
+from tests.crash.test_upkeep import everything, gantry, index_of, lose_log_and_index, until_sealed
+from tests.support.archive import ROOT, RunningArchive
+from tests.support.asking import Modality, events, expect_exactly, found, get, stores_of, uids_of, until, wait_for
+from tests.support.objects import study
+
+pytestmark = embedded
+SETTINGS = (
+    "http: {may_delete: [loopback]}\n"
+    "upkeep: {seal_every: 0.2, sweep_every: 0.5, sweep_grace: 0.001}\n"
+    "lifecycle: {collect_every: 0.3}\n"
+    "commitment: {retry_first: 0.2, in_flight_deadline: 2}\n"
+)
+
+
+def archive_of(make_archive: MakeArchive, settings: str = SETTINGS) -> RunningArchive:
+    archive = make_archive()
+    archive.write_policy([], settings)
+    return archive.start()
+
+
+def delete(archive: RunningArchive, path: str) -> tuple[int, str]:
+    """DELETE below the studies; (0, …) where the archive died before it answered."""
+    url = f"http://127.0.0.1:{archive.http_port}/dicom-web/studies/{path}"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=30) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError as error:
+        return 0, str(error)
+
+
+def dying(archive: RunningArchive, failpoints: str, *arguments: str) -> int:
+    """The exit code of `gantry …` on the stores of an archive, with fail points."""
+    environment = {**os.environ, **archive.environment, "PYTHONPATH": str(ROOT), "GANTRY_FAILPOINTS": failpoints}
+    where = ("--config", str(archive.config), "--data", str(archive.folder / "data"))
+    command = [sys.executable, "-m", "gantry", *arguments, *where]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=60, check=False).returncode
+
+
+def done(archive: RunningArchive, *arguments: str) -> None:
+    result = gantry(archive, *arguments)
+    assert result.returncode == 0, result.stderr
+
+
+async def nothing_of(archive: RunningArchive, files: Sequence[DicomFile], folder: Path) -> None:
+    """Nobody finds, fetches or commits any of the files."""
+    uid, series = uids_of(files[0])
+    assert uid not in [one.StudyInstanceUID for one in await found(archive.peer, "STUDY", "StudyInstanceUID")]
+    assert await found(archive.peer, "IMAGE", f"StudyInstanceUID={uid}", f"SeriesInstanceUID={series}") == []
+    assert await get(archive.peer, folder, "STUDY", f"StudyInstanceUID={uid}") == {}
+    base = f"/dicom-web/studies/{uid}"
+    for path in (base, f"{base}/metadata", f"{base}/series/{series}/instances/{files[0].sop_instance_uid}"):
+        assert archive.http(path)[0] == 404, path
+    assert archive.http(f"/dicom-web/studies?StudyInstanceUID={uid}") in ((200, "[]"), (204, ""))
+    references = [(file.sop_class_uid, file.sop_instance_uid) for file in files]
+    _, _, report = await ask(archive.peer, references, wait=30.0, timeout=30.0, transaction=generate_uid())
+    assert report is not None
+    failed = {item.ReferencedSOPInstanceUID: item.FailureReason for item in report.FailedSOPSequence}
+    assert failed == {file.sop_instance_uid: 0x0112 for file in files}
+
+
+async def send(archive: RunningArchive, *studies: Sequence[DicomFile]) -> None:
+    files = [file for one in studies for file in one]
+    await Modality(archive.peer, files).send_all()
+    await wait_for(archive, len(files))
+
+
+async def test_what_is_deleted_is_hidden_everywhere_at_once_and_undone_exactly(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = archive_of(make_archive)
+    gone, stays = study(tmp_path / "gone", 4, series=2), study(tmp_path / "stays", 3)
+    await send(archive, gone, stays)
+    uid, series = uids_of(gone[0])
+    async with index_of(archive) as index:
+        before = await everything(index)
+    assert delete(archive, uid)[0] == 204
+    await nothing_of(archive, gone, tmp_path / "got")
+    await expect_exactly(archive, stays, tmp_path / "got1")
+    assert delete(archive, uid)[0] == 404
+    done(archive, "undelete", uid, "--reason", "a mistake")
+    await expect_exactly(archive, [*gone, *stays], tmp_path / "got2")
+    async with index_of(archive) as index:
+        after = await everything(index)
+    assert after == before
+    # A series, and one instance.
+    assert delete(archive, f"{uid}/series/{series}")[0] == 204
+    one = stays[0]
+    study_uid, series_uid = uids_of(one)
+    assert delete(archive, f"{study_uid}/series/{series_uid}/instances/{one.sop_instance_uid}")[0] == 204
+    await expect_exactly(archive, [*(f for f in gone if uids_of(f)[1] != series), *stays[1:]], tmp_path / "got3")
+    assert archive.stop() == 0
+
+
+async def test_who_may_not_delete_and_what_is_held_is_said_in_words(make_archive: MakeArchive, tmp_path: Path) -> None:
+    archive = archive_of(make_archive, "lifecycle: {collect_every: 0.3}\n")
+    files = study(tmp_path / "files", 2)
+    await send(archive, files)
+    uid, _ = uids_of(files[0])
+    assert delete(archive, uid) == (403, "this caller may not delete; http.may_delete names those that may\n")
+    done(archive, "hold", "place", uid, "--reason", "trial")
+    result = gantry(archive, "delete", uid, "--reason", "no matter")
+    assert result.returncode == 1
+    assert "1 holds stand on this study; release them first" in result.stderr
+    assert archive.stop() == 0
+    archive.write_policy([], SETTINGS)
+    archive.start()
+    assert delete(archive, uid) == (409, "1 holds stand on this study; release them first\n")
+    await expect_exactly(archive, files, tmp_path / "got")
+    done(archive, "hold", "release", uid, "--reason", "trial ended")
+    assert delete(archive, uid)[0] == 204
+    assert delete(archive, "1.2.3.4.5")[0] == 404
+    assert archive.stop() == 0
+
+
+async def test_an_object_sent_again_after_its_deletion_is_there(make_archive: MakeArchive, tmp_path: Path) -> None:
+    archive = archive_of(make_archive)
+    files = study(tmp_path / "files", 3)
+    await send(archive, files)
+    assert delete(archive, uids_of(files[0])[0])[0] == 204
+    await Modality(archive.peer, files[:2]).send_all()
+    await expect_exactly(archive, files[:2], tmp_path / "got")
+    assert archive.stop() == 0
+
+
+@pytest.mark.parametrize("point", ["before-publish", "after-publish", "before-answer"])
+async def test_a_process_killed_while_it_deletes_has_deleted_all_or_nothing(
+    make_archive: MakeArchive, tmp_path: Path, point: str
+) -> None:
+    archive = archive_of(make_archive)
+    gone, stays = study(tmp_path / "gone", 5), study(tmp_path / "stays", 2)
+    await send(archive, gone, stays)
+    await until_sealed(archive)
+    assert archive.stop() == 0
+    archive.start(failpoints=f"{point}=kill@1")
+    status, _ = await asyncio.to_thread(delete, archive, uids_of(gone[0])[0])
+    archive.wait_dead()
+    assert status == 0
+    archive.start()
+    told = [one for one in await events(archive, "instances") if isinstance(one, InstancesDeleted)]
+    assert len(told) == (0 if point == "before-publish" else 1)
+    if told:
+        await until(lambda: archive.metric("gantry_consumer_lag") == 0)
+        await nothing_of(archive, gone, tmp_path / "got0")
+    await expect_exactly(archive, stays if told else [*gone, *stays], tmp_path / "got")
+    assert archive.stop() == 0
+
+
+async def kill_when_its_indexer_died(archive: RunningArchive) -> None:
+    """The process of the indexer role dies at its fail point, is started again, and dies again: then all are killed."""
+    said = "process ended, starting it again"
+    before = archive.log.read_text().count(said)
+    await until(lambda: archive.log.read_text().count(said) > before, 30.0)
+    archive.kill()
+
+
+async def test_an_indexer_killed_before_it_commits_a_deletion_hides_it_and_again(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = archive_of(make_archive)
+    gone, stays = study(tmp_path / "gone", 5), study(tmp_path / "stays", 2)
+    await send(archive, gone, stays)
+    await until_sealed(archive)
+    assert archive.stop() == 0
+    archive.start(failpoints="before-commit=kill@1")
+    deleting = asyncio.create_task(asyncio.to_thread(delete, archive, uids_of(gone[0])[0]))
+    await kill_when_its_indexer_died(archive)
+    assert (await deleting)[0] == 0
+    archive.start()
+    await nothing_of(archive, gone, tmp_path / "got0")
+    await expect_exactly(archive, stays, tmp_path / "got")
+    assert archive.stop() == 0
+
+
+@pytest.mark.parametrize("point", ["before-publish", "after-publish"])
+async def test_a_command_killed_while_it_restores_has_restored_all_or_nothing(
+    make_archive: MakeArchive, tmp_path: Path, point: str
+) -> None:
+    archive = archive_of(make_archive)
+    files = study(tmp_path / "files", 4)
+    await send(archive, files)
+    uid = uids_of(files[0])[0]
+    assert delete(archive, uid)[0] == 204
+    code = await asyncio.to_thread(dying, archive, f"{point}=kill@1", "undelete", uid, "--reason", "x")
+    assert code == -9
+    told = [one for one in await events(archive, "instances") if isinstance(one, InstancesRestored)]
+    assert len(told) == (point == "after-publish")
+    if not told:
+        await nothing_of(archive, files, tmp_path / "got0")
+        done(archive, "undelete", uid, "--reason", "x")
+    await expect_exactly(archive, files, tmp_path / "got")
+    assert archive.stop() == 0
+
+
+async def objects_in(archive: RunningArchive) -> list[str]:
+    async with stores_of(archive) as stores:
+        return [stat.key async for stat in stores.objects.list("objects/")]
+
+
+@pytest.mark.parametrize("point", ["after-collect", "after-publish", "before-commit", ""])
+async def test_a_collector_killed_anywhere_collects_whole_and_a_restored_bucket_knows(
+    make_archive: MakeArchive, tmp_path: Path, point: str
+) -> None:
+    archive = archive_of(make_archive)
+    gone, stays = study(tmp_path / "gone", 5, patient="P-GONE"), study(tmp_path / "stays", 2)
+    await send(archive, gone, stays)
+    await until_sealed(archive)
+    assert archive.stop() == 0
+    uid = uids_of(gone[0])[0]
+    # Said while nothing runs: it is on the log, and followed at the next start.
+    done(archive, "purge", uid, "--reason", "the law", "--yes")
+    assert len(await objects_in(archive)) == 7
+    if point:
+        archive.start(failpoints=f"{point}=kill@1")
+        await kill_when_its_indexer_died(archive)
+    archive.start()
+    await until(lambda: archive.metric("gantry_consumer_lag") == 0)
+    certified: set[str] = set()
+    async with asyncio.timeout(60):
+        while len(certified) < 5:
+            told = [one for one in await events(archive, "instances") if isinstance(one, ObjectsCollected)]
+            certified = {receipt.receipt for one in told for receipt in one.receipts}
+            await asyncio.sleep(0.2)
+    assert len(await objects_in(archive)) == 2
+    await nothing_of(archive, gone, tmp_path / "got0")
+    await expect_exactly(archive, stays, tmp_path / "got")
+    assert gantry(archive, "undelete", uid, "--reason", "too late").returncode == 1
+    await until_sealed(archive)
+    assert archive.stop() == 0
+    async with index_of(archive) as index:
+        before = await everything(index)
+        fated = [page async for page in index.fated("default")]
+    assert not any(
+        b"P-GONE" in path.read_bytes() for path in (archive.folder / "data").glob("index.db*") if path.is_file()
+    )
+    # The bucket is enough, for what is gone, too.
+    lose_log_and_index(archive)
+    result = await asyncio.to_thread(gantry, archive, "restore", "--json")
+    assert result.returncode == 0, result.stderr
+    assert (json.loads(result.stdout)["instances"], json.loads(result.stdout)["told"]) == (2, 0)
+    async with index_of(archive) as index:
+        assert await everything(index) == before
+        assert [page async for page in index.fated("default")] == fated
+    assert await events(archive, "dead-letters") == []
+    result = await asyncio.to_thread(gantry, archive, "reindex", "--json")
+    assert (json.loads(result.stdout)["instances"], json.loads(result.stdout)["refused"]) == (2, 0)

@@ -1,0 +1,241 @@
+"""The fold of a study's events ends the same whatever the order, the number and the repetition in which they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gantry.common.events import (
+    Event,
+    HoldPlaced,
+    HoldReleased,
+    InstancesDeleted,
+    InstancesRestored,
+    InstanceStored,
+    ObjectLost,
+    ObjectsCollected,
+    ReceiptReference,
+)
+from gantry.common.lifecycle import Fate, StudyState, apply, fold
+from tests.support.facts import conflict, stored
+
+STUDY = "1.2.3"
+GRACE = 100
+_INSTANCES = ("1.2.3.1.1", "1.2.3.1.2")
+_DIGESTS = ("blake3:00", "blake3:ff")
+
+
+def arrival(number: int, instance: int = 0, digest: int = 0) -> InstanceStored:
+    return replace(stored(number, STUDY), sop_instance_uid=_INSTANCES[instance], digest=_DIGESTS[digest])
+
+
+def reference(event: InstanceStored) -> ReceiptReference:
+    return ReceiptReference(event.series_instance_uid, event.sop_instance_uid, event.receipt)
+
+
+def deletion(name: str, *of: InstanceStored, at: int = 0, final: bool = False) -> InstancesDeleted:
+    return InstancesDeleted("default", "", STUDY, name, tuple(map(reference, of)), "why", "who", at, final)
+
+
+def restoration(names: Sequence[str], *of: InstanceStored) -> InstancesRestored:
+    return InstancesRestored("default", "", STUDY, tuple(names), tuple(map(reference, of)), "why", "who", 0)
+
+
+def collection(*of: InstanceStored) -> ObjectsCollected:
+    return ObjectsCollected("default", "", STUDY, tuple(map(reference, of)), tuple(e.digest for e in of), 0)
+
+
+def loss(of: InstanceStored) -> ObjectLost:
+    uids = of.study_instance_uid, of.series_instance_uid, of.sop_instance_uid
+    return ObjectLost("default", "", *uids, of.receipt, of.object_key, "missing", "verify", 0)
+
+
+def placed(name: str) -> HoldPlaced:
+    return HoldPlaced("default", "", STUDY, name, "trial", "who", 0)
+
+
+def released(name: str) -> HoldReleased:
+    return HoldReleased("default", "", STUDY, name, "trial", "who", 0)
+
+
+@dataclass
+class Operator:
+    """What a person at the log would say, event after event: the slow and obvious way, with an order."""
+
+    there: dict[str, InstanceStored] = field(default_factory=dict)
+    deleted: dict[str, dict[str, InstanceStored]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    holds: set[str] = field(default_factory=set)
+    log: list[Event] = field(default_factory=list)
+    number: int = 0
+
+    def arrives(self, instance: int, digest: int) -> None:
+        self.number += 1
+        event = arrival(self.number, instance, digest)
+        self.there[event.receipt] = event
+        self.log.append(event)
+
+    def deletes(self, which: int) -> None:
+        some = {key: one for n, (key, one) in enumerate(self.there.items()) if which >> n & 1}
+        if some and not self.holds:
+            self.number += 1
+            self.deleted[f"d{self.number}"] = some
+            self.there = {key: one for key, one in self.there.items() if key not in some}
+            self.log.append(deletion(f"d{self.number}", *some.values(), at=self.number))
+
+    def restores(self, which: int) -> None:
+        names = sorted(self.deleted)
+        if names:
+            name = names[which % len(names)]
+            back = {key: one for key, one in self.deleted.pop(name).items() if key not in self.gone}
+            self.there |= back
+            if back:
+                self.log.append(restoration([name], *back.values()))
+
+    def collects(self, which: int) -> None:
+        names = sorted(self.deleted)
+        if names and not self.holds:
+            some = self.deleted.pop(names[which % len(names)])
+            self.gone |= some.keys()
+            self.log.append(collection(*some.values()))
+
+    def holds_or_releases(self, which: int) -> None:
+        if self.holds and which % 2:
+            self.log.append(released(self.holds.pop()))
+        elif which < 3:
+            self.number += 1
+            self.holds.add(f"h{self.number}")
+            self.log.append(placed(f"h{self.number}"))
+
+    def loses(self, which: int) -> None:
+        keys = list(self.there)
+        if keys:
+            self.log.append(loss(self.there[keys[which % len(keys)]]))
+            self.log.append(conflict(which, STUDY))
+
+
+_STEPS = st.lists(
+    st.tuples(st.sampled_from("aaaddrchl"), st.integers(0, 15), st.integers(0, 1)), min_size=1, max_size=25
+)
+
+
+def history(steps: list[tuple[str, int, int]]) -> Operator:
+    operator = Operator()
+    for step, which, digest in steps:
+        if step == "a":
+            operator.arrives(which % 2, digest)
+        else:
+            does = {"d": "deletes", "r": "restores", "c": "collects", "h": "holds_or_releases", "l": "loses"}
+            getattr(operator, does[step])(which)
+    return operator
+
+
+@given(_STEPS)
+def test_the_fold_in_order_says_what_a_person_at_the_log_would_say(steps: list[tuple[str, int, int]]) -> None:
+    operator = history(steps)
+    state = fold(operator.log)
+    assert {key for key, one in state.receipts.items() if one.there} == operator.there.keys()
+    assert state.holds == operator.holds
+    for uid in _INSTANCES:
+        of = sorted(key for key, one in operator.there.items() if one.sop_instance_uid == uid)
+        assert state.current(("1.2.3.1", uid)) == (of[0] if of else None)
+        asides = [key for key in of if operator.there[key].digest != operator.there[of[0]].digest]
+        assert state.aside(("1.2.3.1", uid)) == asides
+
+
+@given(_STEPS, st.data())
+def test_any_interleaving_and_duplication_ends_as_in_order(
+    steps: list[tuple[str, int, int]], data: st.DataObject
+) -> None:
+    log = history(steps).log
+    again = data.draw(st.lists(st.sampled_from(log), max_size=10)) if log else []
+    assert fold(data.draw(st.permutations([*log, *again]))) == fold(log)
+
+
+@given(_STEPS, st.data())
+def test_a_log_cut_off_anywhere_and_replayed_ends_as_in_order(
+    steps: list[tuple[str, int, int]], data: st.DataObject
+) -> None:
+    log = history(steps).log
+    # As after a restore from a bucket that is behind, or an index that was an older copy.
+    cut, since = data.draw(st.integers(0, len(log))), data.draw(st.integers(0, len(log)))
+    assert fold(log, fold(log[:cut])) == fold(log)
+    assert fold(log[min(cut, since) :], fold(log[:cut])) == fold(log)
+
+
+@given(_STEPS, st.data())
+def test_what_was_deleted_and_not_withdrawn_never_comes_back(
+    steps: list[tuple[str, int, int]], data: st.DataObject
+) -> None:
+    operator = history(steps)
+    state = fold(operator.log)
+    for event in data.draw(st.lists(st.sampled_from([*operator.log, arrival(99)]), max_size=20)):
+        state = apply(state, event)
+        for names in operator.deleted.values():
+            assert not any(state.receipts[key].there for key in names)
+        assert not any(state.receipts[key].there for key in operator.gone)
+
+
+def test_the_same_object_sent_again_after_a_deletion_is_there() -> None:
+    first, again = arrival(1), arrival(2)
+    state = fold([first, deletion("d", first), first, again])
+    assert state.current(("1.2.3.1", _INSTANCES[0])) == again.receipt
+
+
+def test_deleting_restoring_and_deleting_again_needs_no_clock() -> None:
+    first = arrival(1)
+    events = [deletion("d1", first), restoration(["d1"], first), deletion("d2", first), first]
+    assert fold(events).instances == set()
+    assert fold([*reversed(events), restoration(["d2"], first)]).instances == {("1.2.3.1", _INSTANCES[0])}
+
+
+def test_a_restoration_brings_back_only_what_it_names() -> None:
+    first, second = arrival(1, 0), arrival(2, 1)
+    state = fold([first, second, deletion("d", first, second), restoration(["d"], second)])
+    assert state.instances == {("1.2.3.1", _INSTANCES[1])}
+
+
+def test_neither_what_is_collected_nor_what_was_deleted_for_good_comes_back() -> None:
+    first, second = arrival(1, 0), arrival(2, 1)
+    events = [first, second, deletion("d", first), collection(first), deletion("f", second, final=True)]
+    state = fold([*events, restoration(["d", "f"], first, second)])
+    assert state.instances == set()
+    assert not any(one.fate.restorable for one in state.receipts.values())
+
+
+def test_objects_are_due_after_the_grace_time_at_once_when_final_and_never_under_a_hold() -> None:
+    first, second = arrival(1, 0), arrival(2, 1)
+    state = fold([first, second, deletion("d", first, at=1000), deletion("f", second, at=1000, final=True)])
+    assert state.due(1000, GRACE) == [second.receipt]
+    assert state.due(1099, GRACE) == [second.receipt]
+    assert state.due(1100, GRACE) == [first.receipt, second.receipt]
+    held = apply(state, placed("h"))
+    assert held.due(9999, GRACE) == []
+    assert apply(held, released("h")).due(9999, GRACE) == [first.receipt, second.receipt]
+    assert fold([restoration(["d"], first), collection(second)], state).due(9999, GRACE) == []
+
+
+def test_a_lost_object_is_read_from_another_receipt_of_its_bytes_until_that_is_deleted() -> None:
+    first, same, other = arrival(1), arrival(2), arrival(3, 0, 1)
+    instance = "1.2.3.1", _INSTANCES[0]
+    state = fold([loss(first), other, same, first])
+    assert (state.current(instance), state.read_from(instance)) == (first.receipt, same.receipt)
+    assert state.aside(instance) == [other.receipt]
+    assert fold([deletion("d", same)], state).read_from(instance) == first.receipt
+    # Other bytes become current when those before them are deleted.
+    assert fold([deletion("d", first, same)], state).current(instance) == other.receipt
+
+
+@given(_STEPS)
+def test_a_fate_is_stored_and_read_back(steps: list[tuple[str, int, int]]) -> None:
+    for one in fold(history(steps).log).receipts.values():
+        assert Fate.unpacked(one.fate.packed()) == one.fate
+        assert one.fate | one.fate == one.fate
+
+
+def test_a_study_of_which_nothing_is_known_has_nothing() -> None:
+    assert fold([]) == StudyState()
+    assert (fold([]).instances, fold([]).due(1, 0), fold([]).read_from(("1", "2"))) == (set(), [], None)
