@@ -11,6 +11,7 @@ from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, Held, NotFound
 from gantry.common.telemetry.traces import new_trace
+from gantry.services.commands.deleting import Deleting
 from gantry.services.commands.on_stores import options, run, show
 from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target, target_of, this_user
 from gantry.services.process.stores import Stores
@@ -24,14 +25,42 @@ Step = Callable[[Deletions, Target], Awaitable[Done]]
 
 @click.command()
 @options
-@_uids
+@click.argument("uids", metavar="[UID...]", nargs=-1)
 @_reason
-def delete(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
-    """Delete studies, series or instances, by their UIDs.
+@click.option("--where", "rules", multiple=True, metavar="KEY=VALUE", help="All studies that match, as `find -k` does.")
+@click.option("--dry-run", is_flag=True, help="With --where: list what would be deleted, and delete nothing.")
+@click.option("--yes", is_flag=True, help="With --where: do not ask.")
+@click.option(
+    "--rate", type=click.FloatRange(1.0), default=500.0, show_default=True, help="With --where: instances a second."
+)
+def delete(
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+    uids: tuple[str, ...],
+    reason: str,
+    rules: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    rate: float,
+) -> None:
+    """Delete studies, series or instances, by their UIDs, or all studies that match a rule.
 
     They are hidden everywhere at once, and can be brought back with `gantry undelete` for `lifecycle.grace` seconds.
+
+    \b
+        gantry delete 1.2.3 --reason "sent twice"
+        gantry delete --where StudyDate=-20141231 --where ModalitiesInStudy=US --reason "ten years" --dry-run
     """
     asked = Asked(this_user(), reason, new_trace())
+    if bool(uids) == bool(rules):
+        raise click.UsageError("give UIDs, or rules with --where")
+    if rules:
+        deleting = Deleting(asked, rules, dry_run=dry_run, yes=yes, rate=rate, as_json=as_json)
+        run(config, data, deleting.work)
+        return
+    if dry_run:
+        raise click.UsageError("--dry-run goes with --where")
     _each(config, data, as_json, uids, "deleted", lambda deletions, target: deletions.delete(target, asked))
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from gantry.common.web.routes import Resource
 from gantry.services.context import Context, RoleParts
 from gantry.services.lifecycle.deletions import Deletions
-from gantry.services.lifecycle.web import DeleteInstances
+from gantry.services.lifecycle.web import DeletionService
 
 
 async def build(context: Context) -> RoleParts:
-    """DELETE of studies, series and instances."""
+    """Deleting and restoring studies, series and instances."""
     settings = context.settings
     deletions = Deletions(context.log, context.answers, context.clock, settings.lifecycle.grace)
-    return RoleParts(web={Resource.DELETE: DeleteInstances(deletions, settings.http.may_delete)})
+    return RoleParts(web=DeletionService(deletions, settings.http.may_delete).handlers())

@@ -86,9 +86,9 @@ class Deletions:
         self._grace_us = int(grace * 1e6)
         self._patience = patience
 
-    async def delete(self, target: Target, asked: Asked, *, final: bool = False) -> Done:
-        """Delete what there is; with `final` what was deleted before, too, and for good. Raises `NotFound` where there
-        is nothing, `Held` under a hold, `DependencyUnavailable`."""
+    async def delete(self, target: Target, asked: Asked, *, final: bool = False, settle: bool = True) -> Done:
+        """Delete what there is; with `final` what was deleted before, too, and for good. Without `settle` the indexers
+        are not waited for. Raises `NotFound` if there is nothing, `Held` under a hold, `DependencyUnavailable`."""
         recent = await self._recent(target.study)
         held = (set(await self._index.holds(DEFAULT_PARTITION, target.study)) | recent.placed) - recent.released
         if held:
@@ -100,14 +100,15 @@ class Deletions:
             raise NotFound("nothing of that is there")
         name, now = Receipt.at(self._clock.now_us()).id, self._clock.now_us()
         at = DEFAULT_PARTITION, asked.trace, target.study
-        return await self._append(
+        events = [
             InstancesDeleted(*at, name, some, asked.reason, asked.by, now, final)
             for some in _slices(list(receipts.values()))
-        )
+        ]
+        return await self._append(events, settle=settle)
 
     async def restore(self, target: Target, asked: Asked) -> Done:
         """Bring back what was deleted and can be. Raises `NotFound` where there is nothing of that."""
-        await self._settle()
+        await self.settle()
         now = self._clock.now_us()
         found: list[FatedReceipt] = []
         async for one in self._fated(target):
@@ -132,7 +133,7 @@ class Deletions:
 
     async def release_holds(self, study: str, asked: Asked) -> Done:
         """Release all holds on a study. Raises `NotFound` where there is none."""
-        await self._settle()
+        await self.settle()
         names = await self._index.holds(DEFAULT_PARTITION, study)
         if not names:
             raise NotFound("no hold stands on this study")
@@ -178,7 +179,9 @@ class Deletions:
                 if target.covers(one.instance.series_instance_uid, one.instance.sop_instance_uid):
                     yield one
 
-    async def _append(self, events: Iterable[InstancesDeleted | InstancesRestored | HoldPlaced | HoldReleased]) -> Done:
+    async def _append(
+        self, events: Iterable[InstancesDeleted | InstancesRestored | HoldPlaced | HoldReleased], *, settle: bool = True
+    ) -> Done:
         every = list(events)
         await reach(FailPoint.BEFORE_PUBLISH)
         await self._log.append(*every)
@@ -186,9 +189,13 @@ class Deletions:
         count = sum(len(event.receipts) for event in every if isinstance(event, InstancesDeleted | InstancesRestored))
         for event in every:
             logger.info(_WORDS[type(event)], study_instance_uid=event.study_instance_uid, by=event.by, receipts=count)
-        return Done(count, await self._settle())
+        return Done(count, settle and await self.settle())
 
-    async def _settle(self) -> bool:
+    async def behind(self) -> int:
+        """How many records the indexers have not followed."""
+        return (await self._log.lag(INDEXERS)).get(_INSTANCES, 0)
+
+    async def settle(self) -> bool:
         """Wait for the indexers; whether they have passed what is on the log now."""
         ends = await self._log.ends(_INSTANCES)
         until = self._clock.monotonic() + self._patience

@@ -1,39 +1,82 @@
-"""DELETE of a study, series or instance over HTTP. Not of the standard; the path is that of what is retrieved."""
+"""Deleting and restoring over HTTP, an extension to DICOMweb: the path is that of what is retrieved.
+
+DELETE /dicom-web/studies/1.2.3?reason=sent+twice
+POST   /dicom-web/studies/1.2.3/restore?reason=a+mistake
+GET    /dicom-web/permissions
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import web
 
+from gantry.common.dicom.model.json_writing import to_json
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.telemetry.traces import child_of
+from gantry.common.web.bodies import answer
 from gantry.common.web.errors import HttpProblem
-from gantry.common.web.routes import Match
-from gantry.common.web.server import CALLER
-from gantry.services.lifecycle.deletions import Asked, Deletions, Target
+from gantry.common.web.negotiation import JSON
+from gantry.common.web.routes import Match, Resource
+from gantry.common.web.server import CALLER, Handler
+from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target
 
 LOOPBACK = "loopback"
-"""The name of who asks from this machine without a token."""
+"""The name of a caller on this machine without a token."""
+LONGEST_REASON = 200
+"""Characters."""
+_FRESH = {"Cache-Control": "no-store"}
+_LATER = "the index is behind, and follows as soon as it has caught up\n"
 
 
-class DeleteInstances:
-    """The handler of `Resource.DELETE`."""
+class DeletionService:
+    """DELETE, restore, and who may."""
 
     def __init__(self, deletions: Deletions, may_delete: Collection[str]) -> None:
         """`may_delete` are the names of tokens, and `LOOPBACK`."""
         self._deletions = deletions
         self._may_delete = frozenset(may_delete)
 
-    async def __call__(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+    def handlers(self) -> dict[Resource, Handler]:
+        """The handlers for the HTTP server."""
+        return {
+            Resource.DELETE: self.delete,
+            Resource.RESTORE: self.restore,
+            Resource.PERMISSIONS: self.permissions,
+        }
+
+    async def permissions(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """What this caller may do to studies, by name."""
+        return await answer(request, to_json({"delete": _caller(request) in self._may_delete}), JSON, _FRESH)
+
+    async def delete(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """204 when it is hidden everywhere, 202 when it is certain to be. 403, 404, 409 under a hold."""
-        caller = request[CALLER]
-        name = caller.name or LOOPBACK
-        if name not in self._may_delete:
-            raise HttpProblem(403, "this caller may not delete; http.may_delete names those that may")
-        asked = Asked(name, "DELETE over HTTP", child_of(request.headers.get("traceparent", "")))
-        done = await self._deletions.delete(Target(match.study, match.series, match.instance), asked)
+        return await self._change(request, match, "DELETE over HTTP", self._deletions.delete)
+
+    async def restore(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """204 when it is found again, 202 when it is certain to be. 403; 404 if nothing of it can be restored."""
+        return await self._change(request, match, "restore over HTTP", self._deletions.restore)
+
+    async def _change(
+        self, request: web.BaseRequest, match: Match, reason: str, change: Callable[[Target, Asked], Awaitable[Done]]
+    ) -> web.StreamResponse:
+        caller = _caller(request)
+        if caller not in self._may_delete:
+            raise HttpProblem(403, "this caller may not delete or restore; http.may_delete names those that may")
+        asked = Asked(caller, _reason(request) or reason, child_of(request.headers.get("traceparent", "")))
+        done = await change(Target(match.study, match.series, match.instance), asked)
         await reach(FailPoint.BEFORE_ANSWER)
-        if done.settled:
-            return web.Response(status=204)
-        return web.Response(status=202, text="deleted; the index is behind, and hides it as soon as it has caught up\n")
+        return web.Response(status=204) if done.settled else web.Response(status=202, text=_LATER)
+
+
+def _caller(request: web.BaseRequest) -> str:
+    name: str = request[CALLER].name
+    return name or LOOPBACK
+
+
+def _reason(request: web.BaseRequest) -> str:
+    """What the caller gives as its reason. It is kept for ever, and shown on one line."""
+    reason = request.query.get("reason", "").strip()
+    if len(reason) > LONGEST_REASON or not reason.isprintable():
+        raise HttpProblem(400, f"reason: one line of at most {LONGEST_REASON} characters")
+    return reason

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from gantry.common.clock import Clock, SystemClock
 from gantry.common.errors import DependencyUnavailable, UndecodableEvent
-from gantry.common.events import INDEXERS, TOPICS, InstanceStored, decode
+from gantry.common.events import INDEXERS, TOPICS, InstancesDeleted, InstancesRestored, InstanceStored, decode
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.log import EventLog, Record
 from gantry.common.tasks import end_tasks
@@ -25,6 +25,7 @@ MOST_MISSED = 50_000
 _START_SECONDS = 5.0
 _CATCH_UP_SECONDS = 20.0
 _AGAIN_SECONDS = 1.0
+_CHANGING = (InstanceStored, InstancesDeleted, InstancesRestored)
 logger = get_logger("query")
 
 
@@ -169,13 +170,13 @@ class Changes:
 
 
 def _studies(records: Sequence[Record]) -> list[str]:
-    """The studies of the instances that were stored, each once."""
+    """The studies that changed, each once."""
     found: dict[str, None] = {}
     for record in records:
         try:
             event = decode(record.payload)
         except UndecodableEvent:
             continue  # the indexer has put it among the dead letters
-        if isinstance(event, InstanceStored) and event.partition == DEFAULT_PARTITION:
+        if isinstance(event, _CHANGING) and event.partition == DEFAULT_PARTITION:
             found[event.study_instance_uid] = None
     return list(found)

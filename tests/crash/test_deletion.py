@@ -119,7 +119,10 @@ async def test_who_may_not_delete_and_what_is_held_is_said_in_words(make_archive
     files = study(tmp_path / "files", 2)
     await send(archive, files)
     uid, _ = uids_of(files[0])
-    assert delete(archive, uid) == (403, "this caller may not delete; http.may_delete names those that may\n")
+    assert delete(archive, uid) == (
+        403,
+        "this caller may not delete or restore; http.may_delete names those that may\n",
+    )
     done(archive, "hold", "place", uid, "--reason", "trial")
     result = gantry(archive, "delete", uid, "--reason", "no matter")
     assert result.returncode == 1
@@ -266,3 +269,64 @@ async def test_a_collector_killed_anywhere_collects_whole_and_a_restored_bucket_
     assert await events(archive, "dead-letters") == []
     result = await asyncio.to_thread(gantry, archive, "reindex", "--json")
     assert (json.loads(result.stdout)["instances"], json.loads(result.stdout)["refused"]) == (2, 0)
+
+
+def delete_where(archive: RunningArchive, *arguments: str) -> tuple[int, str]:
+    result = gantry(archive, "delete", "--reason", "ten years", *arguments)
+    return result.returncode, result.stdout + result.stderr
+
+
+async def test_studies_are_deleted_by_a_rule_after_a_dry_run(make_archive: MakeArchive, tmp_path: Path) -> None:
+    archive = archive_of(make_archive)
+    old = [study(tmp_path / f"old{n}", 2, StudyDate=f"2010010{n}") for n in (1, 2)]
+    young = study(tmp_path / "young", 2, StudyDate="20240101")
+    await send(archive, *old, young)
+    uids = [uids_of(files[0])[0] for files in old]
+    rule = "--where", "StudyDate=-20141231"
+    code, said = delete_where(archive, *rule, "--dry-run")
+    assert (code, "2 studies, 4 instances" in said) == (0, True), said
+    assert all(uid in said for uid in uids)
+    assert len(await found(archive.peer, "STUDY", "StudyInstanceUID")) == 3
+    # Without a yes nothing is deleted, nor where a key would be ignored.
+    assert delete_where(archive, *rule)[0] == 1
+    assert delete_where(archive, *rule, "--where", "Foo=1", "--yes")[0] == 2
+    assert len(await found(archive.peer, "STUDY", "StudyInstanceUID")) == 3
+    done(archive, "hold", "place", uids[0], "--reason", "trial")
+    code, said = delete_where(archive, *rule, "--yes", "--json")
+    assert (code, json.loads(said)["held"], json.loads(said)["studies"]) == (1, [uids[0]], 1)
+    await nothing_of(archive, old[1], tmp_path / "got")
+    assert len(await found(archive.peer, "STUDY", "StudyInstanceUID")) == 2
+    assert archive.stop() == 0
+
+
+def over_http(archive: RunningArchive, method: str, path: str) -> tuple[int, str]:
+    url = f"http://127.0.0.1:{archive.http_port}/dicom-web/{path}"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=30) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+async def test_what_is_deleted_over_http_is_restored_over_http_with_its_reason(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = archive_of(make_archive)
+    files = study(tmp_path / "files", 4, series=2)
+    await send(archive, files)
+    uid, series = uids_of(files[0])
+    assert over_http(archive, "GET", "permissions") == (200, '{"delete":true}')
+    assert over_http(archive, "POST", f"studies/{uid}/restore")[0] == 404
+    assert over_http(archive, "DELETE", f"studies/{uid}?reason=one%0Atwo")[0] == 400
+    assert over_http(archive, "DELETE", f"studies/{uid}?reason={'x' * 201}")[0] == 400
+    assert over_http(archive, "DELETE", f"studies/{uid}?reason=sent+twice")[0] == 204
+    await nothing_of(archive, files, tmp_path / "got")
+    assert over_http(archive, "POST", f"studies/{uid}/series/{series}/restore?reason=half")[0] == 204
+    await expect_exactly(archive, [f for f in files if uids_of(f)[1] == series], tmp_path / "got1")
+    assert over_http(archive, "POST", f"studies/{uid}/restore")[0] == 204
+    await expect_exactly(archive, files, tmp_path / "got2")
+    (deleted,) = [one for one in await events(archive, "instances") if isinstance(one, InstancesDeleted)]
+    restored = [one for one in await events(archive, "instances") if isinstance(one, InstancesRestored)]
+    assert (deleted.reason, deleted.by) == ("sent twice", "loopback")
+    assert [one.reason for one in restored] == ["half", "restore over HTTP"]
+    assert archive.stop() == 0

@@ -28,7 +28,8 @@ def axe() -> str:
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive]:
     chromium()
-    running = RunningArchive(tmp_path_factory.mktemp("access")).start()
+    environment = {"GANTRY_HTTP__MAY_DELETE": "loopback"}
+    running = RunningArchive(tmp_path_factory.mktemp("access"), environment=environment).start()
     fill(running, 8, size=32, first_size=32)
     yield running
     running.stop()
@@ -68,6 +69,12 @@ async def _selection(page: Page) -> None:
     await page.until("!document.querySelector('action-bar').hidden")
 
 
+async def _delete(page: Page) -> None:
+    await _selection(page)
+    await page.press("Delete")
+    await page.until("document.querySelector('#delete').open")
+
+
 async def _help(page: Page) -> None:
     await page.press("?")
 
@@ -88,7 +95,7 @@ async def _error(page: Page) -> None:
     page.errors.clear()
 
 
-STATES = (_list, _no_match, _quick_look, _priors, _times, _study, _selection, _help, _view, _upload, _error)
+STATES = (_list, _no_match, _quick_look, _priors, _times, _study, _selection, _delete, _help, _view, _upload, _error)
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__.strip("_"))

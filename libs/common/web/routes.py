@@ -32,7 +32,10 @@ class Resource(Enum):
     STORE = (WebRole.INGEST, "POST")
     """PS3.18 10.5; with a study in the path or without."""
     DELETE = (WebRole.INGEST, "DELETE")
-    """A study, a series or an instance; not of the standard."""
+    RESTORE = (WebRole.INGEST, "POST", "restore")
+    """A study, a series or an instance is deleted, and restored. Extensions to DICOMweb."""
+    PERMISSIONS = (WebRole.INGEST, "GET", "permissions")
+    """What the caller may change. An extension to DICOMweb."""
     SEARCH_STUDIES = (WebRole.QUERY, "GET", "studies")
     SEARCH_SERIES = (WebRole.QUERY, "GET", "series")
     SEARCH_INSTANCES = (WebRole.QUERY, "GET", "instances")
@@ -100,12 +103,14 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     **{path: (search,) for path, search in _SEARCHES.items()},
     **{f"{path}/count": (search,) for path, search in _SEARCHES.items()},
     "changes/studies": (Resource.CHANGES,),
+    "permissions": (Resource.PERMISSIONS,),
     "destinations": (Resource.DESTINATIONS,),
     "studies/{}/send": (Resource.SEND,),
     "transfers/{*}": (Resource.TRANSFER, Resource.CANCEL_TRANSFER),
     "studies": (Resource.SEARCH_STUDIES, Resource.STORE),
     **dict.fromkeys(_LEVELS, (Resource.OBJECTS, Resource.DELETE)),
     "studies/{}": (Resource.OBJECTS, Resource.STORE, Resource.DELETE),
+    **{f"{level}/restore": (Resource.RESTORE,) for level in _LEVELS},
     **{f"{level}/metadata": (Resource.METADATA,) for level in _LEVELS},
     **{f"{level}/rendered": (Resource.RENDERED,) for level in _LEVELS},
     **{f"{level}/thumbnail": (Resource.THUMBNAIL,) for level in _LEVELS},

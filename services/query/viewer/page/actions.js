@@ -24,6 +24,10 @@ function sendTo(studies) {
   if (studies.length && store.state.destinations) document.querySelector("send-dialog").open(studies);
 }
 
+function remove(studies) {
+  if (studies.length && store.state.mayDelete) document.querySelector("delete-dialog").open(studies);
+}
+
 function move(by) {
   const { look, study } = store.state;
   if (study) return stack()?.step(by > 0 ? 1 : -1);
@@ -77,6 +81,7 @@ const ACTIONS = {
   viewer: () => openViewer(chosen()),
   download: () => download(chosen()),
   send: () => sendTo(chosen()),
+  remove: () => remove(chosen()),
   upload: () => store.set({ choosing: Symbol("files") }),
   help: () => store.set({ help: Symbol("help") }),
   imageBefore: () => stack()?.step(-1),
@@ -101,7 +106,7 @@ function isTaken(event, action) {
 export function onKey(event) {
   const action = actionOf(event);
   if (!action || event.defaultPrevented || isTaken(event, action)) return;
-  if (event.repeat && ["look", "open", "viewer", "download", "send", "upload"].includes(action)) return;
+  if (event.repeat && ["look", "open", "viewer", "download", "send", "remove", "upload"].includes(action)) return;
   if (action === "escape" && event.target.id === "search") {
     event.preventDefault();
     if (!event.target.value) table().focusRow();
@@ -123,22 +128,24 @@ class ActionBar extends HTMLElement {
       viewer: act("Open in OHIF", "viewer", openViewer),
       download: act("Download ZIP", "download", download),
       send: act("Send to …", "send", sendTo),
+      remove: act("Delete …", "remove", remove),
     };
     const clear = h("button", { type: "button", class: "plain", "aria-label": "Clear the selection", title: "Clear (Esc)", onclick: () => store.set({ selected: new Map() }) }, icon("close"));
     this.setAttribute("role", "region");
     this.setAttribute("aria-label", "Selected studies");
     this.append(this.count, ...Object.values(this.buttons), clear);
-    store.on(["selected", "settings", "destinations", "study"], () => this.show());
+    store.on(["selected", "settings", "destinations", "mayDelete", "study"], () => this.show());
     this.show();
   }
 
   show() {
-    const { selected, settings, destinations, study } = store.state;
+    const { selected, settings, destinations, mayDelete, study } = store.state;
     this.hidden = !selected.size || Boolean(study);
     say(this.count, `${selected.size} selected`);
     this.buttons.open.hidden = selected.size !== 1;
     this.buttons.viewer.hidden = !settings.ohif;
     this.buttons.send.hidden = !destinations;
+    this.buttons.remove.hidden = !mayDelete;
   }
 }
 

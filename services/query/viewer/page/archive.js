@@ -123,6 +123,16 @@ async function once(path) {
 export const pageSettings = () => once("/viewer/config.json");
 export const dictionary = () => once("/viewer/dictionary.json");
 
+// Whether this caller may delete studies and bring them back.
+export async function mayDelete() {
+  try {
+    return (await askJson(`${BASE}/permissions`)).delete;
+  } catch (error) {
+    if (isAbsent(error)) return false;
+    throw error;
+  }
+}
+
 // Where studies can be sent: [{aeTitle, description}], or null where the archive does not offer it.
 export async function destinations() {
   try {

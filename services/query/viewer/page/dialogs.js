@@ -48,7 +48,7 @@ class SendDialog extends HTMLElement {
     this.heading = h("h2", { id: "send-title" });
     this.go = h("button", { class: "primary", value: "send" }, "Send");
     this.dialog = h("dialog", { id: "send", "aria-labelledby": "send-title" }, h("form", { method: "dialog" }, this.heading, this.list,
-      h("div", { class: "row-of-buttons" }, h("button", { value: "", formnovalidate: true }, "Cancel"), this.go)));
+      h("div", { class: "row-of-buttons" }, h("button", { type: "button", onclick: () => this.dialog.close("") }, "Cancel"), this.go)));
     this.append(this.dialog);
     this.dialog.addEventListener("close", () => this.closed());
   }

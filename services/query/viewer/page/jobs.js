@@ -9,10 +9,10 @@ const SYMBOLS = { busy: "busy", done: "check", warning: "warning", failed: "erro
 const MOST_LINES = 300;
 
 // A job: `title`; `note` says how far it is; `part` is from 0 to 1, or null where nobody knows; `state` is one of
-// SYMBOLS; `lines` are {name, state, note}; `cancel` ends it.
+// SYMBOLS; `lines` are {name, state, note}; `cancel` ends it; `undo`, once it ended, takes it back.
 export class Job {
   constructor(title, cancel = null) {
-    Object.assign(this, { title, cancel, note: "", part: null, state: "busy", lines: [] });
+    Object.assign(this, { title, cancel, note: "", part: null, state: "busy", lines: [], undo: null });
     jobs.add(this);
     tray?.draw();
   }
@@ -61,16 +61,19 @@ class JobTray extends HTMLElement {
 
   make(job) {
     const close = h("button", { type: "button", class: "plain", onclick: () => (job.cancel ? job.cancel() : this.dismiss(job)) });
+    const undo = h("button", { type: "button", class: "undo", hidden: true, onclick: () => job.undo?.() }, "Undo");
+    undo.setAttribute("aria-label", `Undo: ${job.title}`);
     const bar = h("progress", { max: 1, "aria-label": job.title });
-    return h("section", { class: "job" }, h("span", { class: "symbol" }), h("div", { class: "job-text" }, h("strong", {}, job.title), h("p", { role: "status" })), close, bar,
-      h("details", { hidden: true }, h("summary", {}, "By file"), h("ul", {})));
+    return h("section", { class: "job" }, h("span", { class: "symbol" }), h("div", { class: "job-text" }, h("strong", {}, job.title), h("p", { role: "status" }), undo), close, bar,
+      h("details", { hidden: true }, h("summary", {}, "Details"), h("ul", {})));
   }
 
   fill(job, line) {
     const [symbol, words, button, bar, details] = line.children;
     if (line.dataset.state !== job.state) symbol.replaceChildren(icon(SYMBOLS[job.state]));
     line.dataset.state = job.state;
-    say(words.lastChild, job.note);
+    say(words.querySelector("p"), job.note);
+    words.lastChild.hidden = !job.undo;
     const act = job.cancel ? "Cancel" : "Dismiss";
     button.setAttribute("aria-label", `${act}: ${job.title}`);
     if (button.textContent !== act) say(button, act);

@@ -114,7 +114,8 @@ export class StudyList {
     this.changed();
   }
 
-  // Which of some studies match what is asked; those that are shown already are brought up to date.
+  // Of some studies that changed: `fresh` match what is asked and are not shown yet, `gone` are shown and match no
+  // more. Those that are shown and match are brought up to date.
   async matching(uids) {
     const asked = new URLSearchParams(this.filters);
     asked.set("StudyInstanceUID", uids.join(","));
@@ -126,6 +127,8 @@ export class StudyList {
       return false;
     });
     if (fresh.length < items.length) this.changed();
-    return fresh.map((study) => text(study, TAG.StudyInstanceUID));
+    const uidOf = (study) => text(study, TAG.StudyInstanceUID);
+    const found = new Set(items.map(uidOf));
+    return { fresh: fresh.map(uidOf), gone: uids.filter((uid) => this.uids.has(uid) && !found.has(uid)) };
   }
 }

@@ -21,6 +21,7 @@ export const store = createStore({
   live: "",
   settings: {},
   destinations: null,
+  mayDelete: false,
   columns: remembered("columns", COLUMNS.map((column) => column.id)),
   density: remembered("density", coarse ? "touch" : "normal"),
   theme: remembered("theme", "system"),
@@ -80,6 +81,16 @@ export function select(studies, on) {
   const selected = new Map(store.state.selected);
   for (const study of studies) on ? selected.set(uidOf(study), study) : selected.delete(uidOf(study));
   store.set({ selected });
+}
+
+// Studies are not there any more: nothing of the page shows them, or acts on them.
+export function leave(uids) {
+  const { look, study, shown } = store.state;
+  const selected = new Map(store.state.selected);
+  uids.forEach((uid) => selected.delete(uid));
+  store.set({ selected, shown: shown && uids.includes(uidOf(shown)) ? null : shown });
+  if (uids.includes(study)) go({ study: "", series: "" });
+  if (uids.includes(look)) go({ look: "" });
 }
 
 export { NEWEST };

@@ -3,17 +3,18 @@
 import "./places.js";
 import "./dialogs.js";
 import "./jobs.js";
+import "./deletions.js";
 import { onKey } from "./actions.js";
-import { destinations } from "./archive.js";
+import { destinations, mayDelete } from "./archive.js";
 import { followStudies } from "./changes.js";
 import { h } from "./dom.js";
-import { list, refresh, store } from "./page.js";
+import { leave, list, refresh, store } from "./page.js";
 import { download } from "./transfers.js";
 import { dropped, upload } from "./uploads.js";
 
 const GATHER = 200;
 
-// ---- studies that arrive while the page is open
+// ---- studies that arrive, change or go while the page is open
 
 const arrived = new Set();
 let gathering = 0;
@@ -27,9 +28,12 @@ async function lookAtArrived() {
     await refresh();
     return;
   }
-  const fresh = await list.matching(uids).catch(() => []);
-  if (!fresh.length) return;
-  if (list.total) store.set({ fresh: new Set([...store.state.fresh, ...fresh]) });
+  const { fresh, gone } = await list.matching(uids).catch(() => ({ fresh: [], gone: [] }));
+  if (gone.length) {
+    leave(gone);
+    await refresh();
+  } else if (!fresh.length) return;
+  else if (list.total) store.set({ fresh: new Set([...store.state.fresh, ...fresh]) });
   else await refresh();
 }
 
@@ -73,4 +77,5 @@ addEventListener("keydown", onKey);
 addEventListener("download", (event) => download(event.detail));
 followStudies(onStudy, (live) => store.set({ live }), new AbortController().signal);
 destinations().then((found) => store.set({ destinations: found }), () => {});
+mayDelete().then((may) => store.set({ mayDelete: may }), () => {});
 document.body.dataset.ready = "yes";

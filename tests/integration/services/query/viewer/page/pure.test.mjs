@@ -198,3 +198,12 @@ test("an archive that cannot sort is sorted for", async () => {
   await list.search([], "PatientID");
   assert.equal(list.at(0)["00100020"].Value[0], "P1");
 });
+
+test("of studies that changed, those that match and are not shown are fresh, and those that match no more are gone", async () => {
+  const answers = [[study(1), study(2)], [study(2), study(3)]];
+  const search = async () => ({ items: answers.shift(), next: "", warning: "" });
+  const list = new StudyList("/b", { search, count: async () => ({ count: 2 }) }, () => {});
+  await list.search([], NEWEST);
+  const uid = (one) => one["0020000D"].Value[0];
+  assert.deepEqual(await list.matching([1, 2, 3, 4].map((n) => uid(study(n)))), { fresh: [uid(study(3))], gone: [uid(study(1))] });
+});

@@ -1,0 +1,95 @@
+"""`gantry delete --where`: what matches a rule is listed, confirmed, and deleted with a progress bar."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import click
+
+from gantry.cli.output import print_columns, print_json, progress_bar
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.dicom.query.matching import Query
+from gantry.common.errors import GantryError
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.routes import Match, Resource
+from gantry.services.commands.on_stores import show
+from gantry.services.lifecycle.bulk import BulkDeletion, BulkResult, MatchingStudy, matching_studies
+from gantry.services.lifecycle.deletions import Asked, Deletions
+from gantry.services.process.stores import Stores
+from gantry.services.query.qido_parameters import search_of
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Deleting:
+    """What a person asked for."""
+
+    asked: Asked
+    rules: Sequence[str]
+    dry_run: bool
+    yes: bool
+    rate: float
+    as_json: bool
+
+    async def work(self, stores: Stores, settings: Settings) -> None:
+        """List, ask, delete."""
+        query = query_of(self.rules, await stores.index.attributes())
+        found = await matching_studies(stores.index, query)
+        if self.dry_run or not self.as_json:
+            self._list(found)
+        if self.dry_run or not found:
+            return
+        if not self.yes:
+            click.confirm(f"Delete these {len(found)} studies?", abort=True, err=True)
+        clock = SystemClock()
+        deletions = Deletions(stores.log, stores.index, clock, settings.lifecycle.grace)
+        bulk = BulkDeletion(deletions, clock, self.rate)
+        with progress_bar("deleting", len(found), quiet=self.as_json) as bar:
+            result = await bulk.run([study.uid for study in found], self.asked, bar.advance)
+        self._report(result)
+
+    def _list(self, found: Sequence[MatchingStudy]) -> None:
+        if self.as_json:
+            for study in found:
+                print_json(asdict(study))
+            return
+        shown = found if self.dry_run else found[:_SHOWN]
+        rows = [(s.uid, s.date, "/".join(s.modalities), str(s.instances)) for s in shown]
+        if rows:
+            print_columns(("Study Instance UID", "date", "modalities", "instances"), rows)
+        if len(found) > len(shown):
+            click.echo(f"and {len(found) - len(shown)} more")
+        click.echo(f"{len(found)} studies, {sum(study.instances for study in found)} instances")
+
+    def _report(self, result: BulkResult) -> None:
+        rows = [
+            ("studies deleted", str(result.studies)),
+            ("receipts", str(result.receipts)),
+            ("gone already", str(result.gone)),
+            *(("under a hold, not deleted", uid) for uid in result.held),
+        ]
+        show(self.as_json, asdict(result), ("delete", "result"), list(rows))
+        if result.held:
+            sys.exit(1)
+
+
+def query_of(rules: Sequence[str], attributes: AttributeTable) -> Query:
+    """The studies that rules match. A rule that would be ignored is refused: it would match more than was meant.
+    Raises `click.UsageError`."""
+    pairs = [rule.split("=", 1) for rule in rules]
+    if bad := next((pair[0] for pair in pairs if len(pair) < 2 or not pair[1].strip("*")), None):
+        raise click.UsageError(f"--where {bad}: a rule is KEY=VALUE, and a value says which")
+    try:
+        search = search_of(Match(Resource.SEARCH_STUDIES), [(key, value) for key, value in pairs], attributes)
+    except (HttpProblem, GantryError) as error:
+        raise click.UsageError(f"--where: {error}") from error
+    if search.warnings:
+        raise click.UsageError(f"--where: {search.warnings[0]}")
+    if len(search.query.conditions) < len({key for key, _ in pairs}):
+        raise click.UsageError("--where: one of the keys is a parameter of searches, not an attribute")
+    return search.query

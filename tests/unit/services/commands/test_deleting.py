@@ -1,0 +1,38 @@
+"""`gantry delete --where`: a rule that would be ignored is refused, since it would match more than was meant."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+from gantry.common.dicom.query.attributes import STANDARD, Level
+from gantry.common.dicom.standard.tags import MODALITIES_IN_STUDY, STUDY_DATE
+from gantry.services.commands.deleting import query_of
+
+
+def test_rules_are_conditions_that_all_hold() -> None:
+    query = query_of(["StudyDate=-20141231", "ModalitiesInStudy=US"], STANDARD)
+    assert query.level is Level.STUDY
+    assert set(query.conditions) == {STUDY_DATE, MODALITIES_IN_STUDY}
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("StudyDate", "KEY=VALUE"),
+        ("StudyDate=", "KEY=VALUE"),
+        ("PatientName=*", "KEY=VALUE"),
+        ("PatientName=**", "KEY=VALUE"),
+        ("Foo=1", "is no parameter and no attribute"),
+        ("PixelData=1", "."),
+        ("limit=5", "parameter of searches"),
+        ("fuzzymatching=true", "parameter of searches"),
+        ("includefield=all", "parameter of searches"),
+        ("offset=1", "parameter of searches"),
+        ("StudyDate=2014-12-31", "StudyDate"),
+    ],
+)
+def test_a_rule_that_is_none_is_refused_in_words(rule: str, said: str) -> None:
+    for rules in ([rule], ["ModalitiesInStudy=US", rule]):
+        with pytest.raises(click.UsageError, match=said):
+            query_of(rules, STANDARD)
