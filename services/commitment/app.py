@@ -14,21 +14,25 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
+from gantry.common.web.routes import Resource
+from gantry.common.web.server import Handler
 from gantry.services.commitment.checks import Checks
 from gantry.services.commitment.delivery import Delivery
 from gantry.services.commitment.member import SNAPSHOT_AFTER, Member
 from gantry.services.commitment.n_action import CommitmentService
 from gantry.services.commitment.reports import Contacts, Reports
+from gantry.services.commitment.results import Results
 from gantry.services.commitment.snapshots import Snapshots
 from gantry.services.commitment.taking import Takers
 from gantry.services.commitment.transactions import Ledger
+from gantry.services.commitment.web import CommitmentRequests
 from gantry.services.commitment.wire import TRANSFER_SYNTAXES
 from gantry.services.context import Context, RoleParts
 
 
 async def build(context: Context) -> RoleParts:
     """Storage Commitment. Waits for the stores: it learns first which transactions there were."""
-    services, member = await build_services(
+    services, handlers, member = await build_services(
         context.objects,
         context.answers,
         context.log,
@@ -36,8 +40,9 @@ async def build(context: Context) -> RoleParts:
         context.clock,
         context.metrics,
         context.settings.commitment,
+        stall=context.settings.http.stall,
     )
-    return RoleParts(services, background=[("commitment", member.run())])
+    return RoleParts(services, handlers, background=[("commitment", member.run())])
 
 
 async def build_services(
@@ -49,18 +54,21 @@ async def build_services(
     metrics: Metrics,
     settings: Commitment | None = None,
     snapshot_after: int = SNAPSHOT_AFTER,
-) -> tuple[list[Service], Member]:
-    """The services of this role, and the member, whose `run` the process runs beside them. A snapshot of transactions
-    is written after `snapshot_after` events."""
+    stall: float = 60.0,
+) -> tuple[list[Service], dict[Resource, Handler], Member]:
+    """The services of this role over DIMSE and HTTP, and the member, whose `run` the process runs beside them. A
+    snapshot of transactions is written after `snapshot_after` events; a body may stall for `stall` seconds."""
     settings = settings or Commitment()
     workers = ThreadPoolExecutor(settings.parallel_checks, thread_name_prefix="commitment")
     ledger = Ledger()
     reports = Reports(contacts, settings)
     checks = Checks(index, store, log, clock, workers, Losses(log, clock, metrics, "commitment"), settings)
-    delivery = Delivery(log, ledger, reports, clock, metrics, settings)
+    results = Results(store)
+    delivery = Delivery(log, ledger, reports, results, clock, metrics, settings)
     takers = Takers(checks, delivery, clock, settings)
     member = Member(log, ledger, Snapshots(store, clock), checks, takers, delivery, clock, snapshot_after)
     await member.remember()
     abilities = {STORAGE_COMMITMENT: Ability(frozenset(TRANSFER_SYNTAXES))}
     service = CommitmentService(abilities, ledger, takers, log, clock, metrics, settings)
-    return [service], member
+    requests = CommitmentRequests(ledger, takers, results, member.refresh, log, clock, metrics, settings, stall)
+    return [service], requests.handlers(), member

@@ -15,6 +15,7 @@ from gantry.common.runtime.backoff import Delays
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.commitment.reports import Reports
+from gantry.services.commitment.results import Results
 from gantry.services.commitment.transactions import Ledger
 
 T = TypeVar("T")
@@ -40,11 +41,19 @@ class Delivery:
     """Delivers reports and publishes that they were delivered."""
 
     def __init__(
-        self, log: EventLog, ledger: Ledger, reports: Reports, clock: Clock, metrics: Metrics, settings: Commitment
+        self,
+        log: EventLog,
+        ledger: Ledger,
+        reports: Reports,
+        results: Results,
+        clock: Clock,
+        metrics: Metrics,
+        settings: Commitment,
     ) -> None:
         self._log = log
         self._ledger = ledger
         self._reports = reports
+        self._results = results
         self._clock = clock
         self._metrics = metrics
         self._settings = settings
@@ -52,8 +61,14 @@ class Delivery:
 
     async def deliver(self, request: CommitmentRequested, failures: Failures) -> None:
         """Deliver on associations that we open, until the peer has accepted the report, it was given up after
-        `give_up` days, or another process has delivered it. The outcome is durable when this returns."""
+        `give_up` days, or another process has delivered it; the result of a request over HTTP is stored instead. The
+        outcome is durable when this returns."""
         if self._ledger.is_reported(request.transaction_uid):
+            return
+        if request.over_http:
+            await persist(lambda: self._results.write(request, failures), self._clock)
+            self._metrics.commitment_reports.labels("delivered").inc()
+            await self._publish(request, failures, True)
             return
         delivered = await self._try_for_days(request, failures)
         if delivered is not None:

@@ -73,9 +73,10 @@ class Member:
     async def remember(self) -> None:
         """Load the known transactions, before the service answers its first request. Waits while stores are
         unavailable."""
-        await persist(self._remember, self._clock)
+        await persist(self.refresh, self._clock)
 
-    async def _remember(self) -> None:
+    async def refresh(self) -> None:
+        """Learn which transactions other processes took and reported. Raises `DependencyUnavailable`."""
         if not self._recalled:
             snapshot = await self._snapshots.latest()
             if snapshot is not None:
@@ -135,7 +136,7 @@ class Member:
     async def _write_snapshot(self, offsets: Offsets) -> None:
         """Write a snapshot, and append again the requests that were already held at the last snapshot."""
         try:
-            await self._remember()
+            await self.refresh()
             await self._snapshots.write(self._ledger.snapshot(self._since_us))
             for uid in [uid for uid in self._long_held if uid in self._held]:
                 held = self._held[uid]

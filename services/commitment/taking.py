@@ -1,5 +1,6 @@
-"""The process that took a request: it checks the objects and reports on the requesting association while that is open;
-no other process can. Its findings serve the active member (`member`), if that is in the same process."""
+"""The process that took a request: it checks the objects and reports on the requesting association while that is open,
+which no other process can; the result of a request over HTTP it stores. Its findings serve the active member
+(`member`), if that is in the same process."""
 
 from __future__ import annotations
 
@@ -43,9 +44,10 @@ class Takers:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def taking(self, transaction_uid: str, association: Association) -> AsyncIterator[Taking]:
-        """Publish a request and answer it within this context. A member that reads the event meanwhile waits for the
-        findings of this process; the work begins when the block is left, and only if `accepted` was called."""
+    async def taking(self, transaction_uid: str, association: Association | None) -> AsyncIterator[Taking]:
+        """Publish a request and answer it within this context; it came on `association`, or over HTTP. A member that
+        reads the event meanwhile waits for the findings of this process; the work begins when the block is left, and
+        only if `accepted` was called."""
         while len(self._here) >= _REMEMBERED_HERE:
             del self._here[next(iter(self._here))]
         findings = self._here[transaction_uid] = asyncio.get_running_loop().create_future()
@@ -73,13 +75,15 @@ class Takers:
             task.cancel()
 
     async def _work(
-        self, request: CommitmentRequested, association: Association, findings: asyncio.Future[Failures | None]
+        self, request: CommitmentRequested, association: Association | None, findings: asyncio.Future[Failures | None]
     ) -> None:
         failures: Failures | None = None
         until = self._clock.monotonic() + self._settings.same_association_wait
         try:
             failures = await self._checks.failures(request.partition, request.calling_ae_title, request.references)
-            if association.is_open and self._clock.monotonic() < until:
+            if association is None:
+                await self._delivery.deliver(request, failures)
+            elif association.is_open and self._clock.monotonic() < until:
                 await self._delivery.deliver_on(association, request, failures)
         except PeerError as error:
             logger.info("no report on the requesting association", error=error)

@@ -25,7 +25,7 @@ from gantry.services.frontdoor.routing import Pool
 
 logger = get_logger("door")
 
-_POOLS = {WebRole.INGEST: Pool.INGEST, WebRole.QUERY: Pool.QUERY, WebRole.RETRIEVE: Pool.RETRIEVE}
+_POOLS = {role: Pool(role.value) for role in WebRole}
 # RFC 9110 7.6.1: headers of one connection only. CORS headers are set by the door, not by the service.
 _HOP_BY_HOP = frozenset(
     (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydicom.uid import generate_uid
 
 from tests.e2e.conftest import Site
 from tests.e2e.test_door import opened
@@ -73,3 +75,24 @@ async def test_the_study_list_works_through_the_door(site: Site, tmp_path: Path)
         await names(page, ["DOOR, Dora"])
         await page.press("Escape", "ArrowDown", "Space")
         await page.until("[...document.images].some(i => i.complete && i.naturalWidth > 0)")
+
+
+def test_what_was_stored_is_committed_over_http_through_the_door(site: Site, tmp_path: Path) -> None:
+    made = study(tmp_path, 2)
+    assert post(site.archive, files(contents(made))).status == 200
+    items = [
+        {
+            "00081150": {"vr": "UI", "Value": [file.sop_class_uid]},
+            "00081155": {"vr": "UI", "Value": [file.sop_instance_uid]},
+        }
+        for file in made
+    ]
+    url = f"http://127.0.0.1:{site.archive.http_port}/dicom-web/commitment-requests/{generate_uid()}"
+    body = json.dumps({"00081199": {"vr": "SQ", "Value": items}}).encode()
+    asked = urllib.request.Request(url, body, {"Content-Type": "application/dicom+json"}, method="POST")
+    with urllib.request.urlopen(asked, timeout=30) as response:
+        answer = json.load(response)
+    committed = [item["00081155"]["Value"][0] for item in answer["00081199"]["Value"]]
+    assert (committed, "00081198" in answer) == ([file.sop_instance_uid for file in made], False)
+    with urllib.request.urlopen(url, timeout=30) as response:
+        assert json.load(response) == answer

@@ -316,6 +316,7 @@ class DoorSettings(Section):
     http_ingest: tuple[HostAndPort, ...] = _f((), "HOST:PORT", "Who takes DICOMweb requests that store")
     http_query: tuple[HostAndPort, ...] = _f((), "HOST:PORT", "Who takes those that search")
     http_retrieve: tuple[HostAndPort, ...] = _f((), "HOST:PORT", "Who takes those that fetch")
+    http_commitment: tuple[HostAndPort, ...] = _f((), "HOST:PORT", "Who takes those that ask for storage commitment")
     connect_timeout: Seconds = _f(2.0, "s", "TCP connection to a backend; then the next one is tried")
     connect_deadline: Seconds = _f(10.0, "s", "For all tries together; then rejected for now (2/3/1)")
     leave_alone: Seconds = _f(5.0, "s", "A backend that could not be reached gets nothing for so long if others can")
@@ -330,7 +331,7 @@ class DoorSettings(Section):
     @property
     def web_pools(self) -> dict[str, tuple[str, ...]]:
         """The same for DICOMweb."""
-        named = {name: getattr(self, f"http_{name}") for name in ("ingest", "query", "retrieve")}
+        named = {name: getattr(self, f"http_{name}") for name in ("ingest", "query", "retrieve", "commitment")}
         return {name: backends for name, backends in named.items() if backends}
 
 

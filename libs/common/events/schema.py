@@ -204,6 +204,11 @@ class CommitmentRequested:
     peer_address: str
     references: tuple[CommitmentReference, ...] = field(default=())
 
+    @property
+    def over_http(self) -> bool:
+        """Whether it came over HTTP, from a caller that asks for the result itself (PS3.18 13.5)."""
+        return not self.called_ae_title
+
 
 @dataclass(frozen=True, slots=True)
 class CommitmentReported:

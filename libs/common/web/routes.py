@@ -24,6 +24,7 @@ class WebRole(Enum):
     INGEST = "ingest"
     QUERY = "query"
     RETRIEVE = "retrieve"
+    COMMITMENT = "commitment"
 
 
 class Resource(Enum):
@@ -55,6 +56,9 @@ class Resource(Enum):
     TRANSFER = (WebRole.RETRIEVE, "GET", "transfer")
     CANCEL_TRANSFER = (WebRole.RETRIEVE, "DELETE", "transfer")
     """Studies are sent to C-MOVE destinations. Extensions to DICOMweb; `rest` is the id of a transfer."""
+    COMMITMENT = (WebRole.COMMITMENT, "POST", "commitment")
+    COMMITMENT_RESULT = (WebRole.COMMITMENT, "GET", "commitment")
+    """PS3.18 13; `rest` is the Transaction UID."""
     WADO_URI = (WebRole.RETRIEVE, "GET", "wado")
     """PS3.18 9."""
     PAGE = (WebRole.QUERY, "GET", "page")
@@ -75,8 +79,8 @@ class Resource(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A resource, and the UIDs of its path. UIDs are checked; `rest` is the path after `bulkdata` or `transfers`, and
-    `frames` the list as it was written."""
+    """A resource, and the UIDs of its path. UIDs are checked; `rest` is the path after `bulkdata`, `transfers` or
+    `commitment-requests`, and `frames` the list as it was written."""
 
     resource: Resource
     study: str = ""
@@ -106,6 +110,7 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "permissions": (Resource.PERMISSIONS,),
     "destinations": (Resource.DESTINATIONS,),
     "studies/{}/send": (Resource.SEND,),
+    "commitment-requests/{*}": (Resource.COMMITMENT, Resource.COMMITMENT_RESULT),
     "transfers/{*}": (Resource.TRANSFER, Resource.CANCEL_TRANSFER),
     "studies": (Resource.SEARCH_STUDIES, Resource.STORE),
     **dict.fromkeys(_LEVELS, (Resource.OBJECTS, Resource.DELETE)),
