@@ -27,6 +27,9 @@ class Peers(Protocol):
     def may_store(self, association: Association) -> bool:
         """Whether C-STORE is allowed on an association."""
 
+    def may_reject(self, association: Association) -> bool:
+        """Whether rejection notes may be stored on an association."""
+
     def destinations(self) -> Sequence[str]:
         """The AE titles that C-MOVE may send to."""
 

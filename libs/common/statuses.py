@@ -28,6 +28,14 @@ RESOURCE_LIMITATION = 0x0213
 OUT_OF_RESOURCES = 0xA700
 UNABLE_TO_COUNT_MATCHES = 0xA701
 UNABLE_TO_PERFORM_SUB_OPERATIONS = 0xA702
+DUPLICATE_REJECTION_NOTE = 0xA770
+SUBSEQUENT_OCCURRENCE_OF_REJECTED_INSTANCE = 0xA771
+REJECTED_INSTANCE_UNKNOWN = 0xA772
+REJECTED_INSTANCE_OF_ANOTHER_CLASS = 0xA773
+INSTANCE_ALREADY_REJECTED = 0xA774
+REJECTION_CODE_NOT_ALLOWED = 0xA775
+RETENTION_NOT_OVER = 0xA776
+"""Of C-STORE with rejection notes (IHE IOCM): not of the standard, but as the field knows them."""
 MOVE_DESTINATION_UNKNOWN = 0xA801
 DATA_SET_DOES_NOT_MATCH_SOP_CLASS = 0xA900
 SUB_OPERATIONS_FAILED = 0xB000
@@ -67,6 +75,13 @@ WORDS = {
     OUT_OF_RESOURCES: "out of resources",
     UNABLE_TO_COUNT_MATCHES: "out of resources: cannot count matches",
     UNABLE_TO_PERFORM_SUB_OPERATIONS: "out of resources: cannot perform sub-operations",
+    DUPLICATE_REJECTION_NOTE: "duplicate rejection note",
+    SUBSEQUENT_OCCURRENCE_OF_REJECTED_INSTANCE: "subsequent occurrence of a rejected instance",
+    REJECTED_INSTANCE_UNKNOWN: "rejection of an unknown instance",
+    REJECTED_INSTANCE_OF_ANOTHER_CLASS: "rejection of an instance of another class",
+    INSTANCE_ALREADY_REJECTED: "instance is rejected already",
+    REJECTION_CODE_NOT_ALLOWED: "rejection with this code is not allowed",
+    RETENTION_NOT_OVER: "retention is not over, or a hold stands",
     MOVE_DESTINATION_UNKNOWN: "move destination unknown",
     DATA_SET_DOES_NOT_MATCH_SOP_CLASS: "data set does not match SOP class",
     SUB_OPERATIONS_FAILED: "warning",

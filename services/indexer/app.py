@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
@@ -11,6 +11,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import ConsumerLimits, ConsumerLoop
+from gantry.common.runtime.rejections import RejectionAction, rules_of
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.context import Context, RoleParts
 from gantry.services.indexer.handlers import Indexer
@@ -25,7 +26,13 @@ _LINGER = 0.1
 async def build(context: Context) -> RoleParts:
     """The consumer that makes what was stored searchable."""
     loop = build_consumer(
-        context.objects, context.log, context.index, context.clock, context.metrics, context.attributes
+        context.objects,
+        context.log,
+        context.index,
+        context.clock,
+        context.metrics,
+        context.attributes,
+        rejections=rules_of(context.settings.lifecycle.rejections),
     )
     return RoleParts(background=[("indexer", loop.run())], groups=[GROUP], drain=[_stop(loop)])
 
@@ -45,8 +52,10 @@ def build_consumer(
     metrics: Metrics,
     attributes: AttributeTable,
     limits: ConsumerLimits | None = None,
+    rejections: Mapping[str, RejectionAction] | None = None,
 ) -> ConsumerLoop:
-    """The consumer of this role, which indexes `attributes` of each header; the process runs its `run` until `stop`."""
-    handler = Indexer(objects, log, index, clock, metrics, attributes)
+    """The consumer of this role, which indexes `attributes` of each header; the process runs its `run` until `stop`.
+    `rejections` is what rejection notes do; nothing without it, as in a restore, where that is on the log already."""
+    handler = Indexer(objects, log, index, clock, metrics, attributes, rejections)
     topics = [TOPICS[InstanceStored].name]
     return ConsumerLoop(log, GROUP, topics, handler, clock, metrics, limits or ConsumerLimits(linger=_LINGER))

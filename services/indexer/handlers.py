@@ -7,7 +7,7 @@ twice changes nothing, and a conflict that is published twice is the same confli
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
@@ -18,12 +18,14 @@ from gantry.common.ports.index import Applied, InstanceEntry, Outcome, SearchInd
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import Delivery, Poison
 from gantry.common.runtime.losses import Losses, loss_of
+from gantry.common.runtime.rejections import RejectionAction
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.indexer.decisions import tell, without_collected
 from gantry.services.indexer.entries import conflict_of, namesake_of
 from gantry.services.indexer.heads import entries_of
 from gantry.services.indexer.healing import Healing
+from gantry.services.indexer.rejections import Rejections
 
 logger = get_logger("indexer")
 _SENT_AGAIN = (Outcome.REDUNDANT, Outcome.REDELIVERED)
@@ -40,8 +42,11 @@ class Indexer:
         clock: Clock,
         metrics: Metrics,
         attributes: AttributeTable = STANDARD,
+        rejections: Mapping[str, RejectionAction] | None = None,
     ) -> None:
-        """`attributes` are read from the headers; the index stores those that its schema has."""
+        """`attributes` are read from the headers; the index stores those that its schema has. `rejections` is what
+        rejection notes do; nothing without it."""
+        self._rejections = Rejections(objects, log, index, clock, rejections or {})
         self._attributes = attributes
         self._objects = objects
         self._log = log
@@ -64,6 +69,7 @@ class Indexer:
         events = [event for _, event in stored]
         await self._healing(e for e, outcome in zip(events, applied, strict=True) if outcome.outcome in _SENT_AGAIN)
         await self._publish(events, applied)
+        await self._rejections(events)
 
     async def _apply(self, stored: Sequence[tuple[Delivery, InstanceStored]]) -> list[Applied]:
         found = await entries_of(self._objects, [event for _, event in stored], self._attributes)

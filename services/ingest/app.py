@@ -5,17 +5,20 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from gantry.common.dicom.standard.sop_classes import StorageClasses
+from gantry.common.runtime.rejections import rules_of
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.services.context import Context, RoleParts
 from gantry.services.ingest.c_store import StorageService
 from gantry.services.ingest.commit import IngestSettings, InstanceWriter
+from gantry.services.ingest.rejection_checks import RejectionChecks
 from gantry.services.ingest.stow.handler import StoreInstances
 
 
 async def build(context: Context) -> RoleParts:
     """C-STORE and STOW-RS, in any transfer syntax."""
     settings = context.settings
+    rules = rules_of(settings.lifecycle.rejections)
     writer = InstanceWriter(
         context.objects,
         context.log,
@@ -23,8 +26,11 @@ async def build(context: Context) -> RoleParts:
         ThreadPoolExecutor(2, thread_name_prefix="ingest"),
         context.metrics,
         IngestSettings(settings.dimse.max_object, settings.storage.deadline),
+        RejectionChecks(context.objects, context.answers, context.log, context.clock, rules),
     )
     classes = StorageClasses(settings.dimse.private_sop_classes)
-    storage = StorageService({uid: Ability() for uid in classes}, writer, context.peers.may_store)
-    stow = StoreInstances(writer, classes, settings.http.stall, settings.http.url)
+    storage = StorageService(
+        {uid: Ability() for uid in classes}, writer, context.peers.may_store, context.peers.may_reject
+    )
+    stow = StoreInstances(writer, classes, settings.http.stall, settings.http.url, settings.http.may_delete)
     return RoleParts([storage], {Resource.STORE: stow})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gantry.common.dicom.standard.sop_classes import KEY_OBJECT_SELECTION
 from gantry.common.dimse import CommandField
 from gantry.common.errors import GantryError, NotAuthorised
 from gantry.common.net import Association, Request
@@ -17,10 +18,17 @@ from gantry.services.ingest.commit import Announced, InstanceSink, InstanceWrite
 class StorageService:
     """The C-STORE service class provider."""
 
-    def __init__(self, abilities: Abilities, writer: InstanceWriter, may_store: Callable[[Association], bool]) -> None:
+    def __init__(
+        self,
+        abilities: Abilities,
+        writer: InstanceWriter,
+        may_store: Callable[[Association], bool],
+        may_reject: Callable[[Association], bool] = lambda _: False,
+    ) -> None:
         self.abilities = abilities
         self._writer = writer
         self._may_store = may_store
+        self._may_reject = may_reject
 
     def receive(self, request: Request) -> InstanceSink:
         command, association = request.command, request.association
@@ -29,8 +37,13 @@ class StorageService:
             if self._may_store(association)
             else NotAuthorised("this peer may not store")
         )
+        rejects = command.sop_class_uid == KEY_OBJECT_SELECTION and self._may_reject(association)
         sender = Sender(
-            association.trace, association.calling_ae_title, association.called_ae_title, association.peer_address
+            association.trace,
+            association.calling_ae_title,
+            association.called_ae_title,
+            association.peer_address,
+            rejects,
         )
         announced = Announced(command.sop_class_uid, command.sop_instance_uid, request.context.transfer_syntax)
         return self._writer.receive(sender, announced, refused)

@@ -11,13 +11,15 @@ import asyncio
 from collections.abc import Container
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Protocol
 
 from prometheus_client import Counter, Histogram
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.encoding.part10 import file_meta
 from gantry.common.dicom.scan.scanner import Scan
-from gantry.common.errors import ClassNotSupported, DependencyUnavailable, RefusedDataSet
+from gantry.common.dicom.standard.sop_classes import KEY_OBJECT_SELECTION
+from gantry.common.errors import ClassNotSupported, DependencyUnavailable, GantryError, RefusedDataSet
 from gantry.common.events import InstanceStored
 from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_ae_title
 from gantry.common.ports.blobs import BlobStore
@@ -48,6 +50,15 @@ class Sender:
     calling_ae_title: str
     called_ae_title: str
     peer_address: str
+    may_reject: bool = False
+
+
+class RejectionGuard(Protocol):
+    """Decides on objects that may be rejection notes (`rejection_checks`)."""
+
+    async def check(self, event: InstanceStored, *, may_reject: bool) -> bool: ...
+
+    async def settle(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +134,10 @@ class InstanceWriter:
         workers: Executor,
         metrics: Metrics,
         settings: IngestSettings | None = None,
+        rejections: RejectionGuard | None = None,
     ) -> None:
+        """Without `rejections` a rejection note is an object as any other."""
+        self._rejections = rejections
         self._store = store
         self._log = log
         self._clock = clock
@@ -151,14 +165,28 @@ class InstanceWriter:
                 put = self._clock.monotonic()
                 await reach(FailPoint.AFTER_BLOB_PUT)
                 event = stored(sink, receipted)
+                rejects = await self._check_note(event, sink)
                 await reach(FailPoint.BEFORE_PUBLISH)
                 await self._log.append(event)
                 await reach(FailPoint.AFTER_PUBLISH)
+                if rejects and self._rejections is not None:
+                    await self._rejections.settle()
         except TimeoutError:
             raise DependencyUnavailable("object store or event log", "deadline passed") from None
         self._metrics.blob_put_seconds.observe(put - begun)
         self._metrics.event_append_seconds.observe(self._clock.monotonic() - put)
         return event
+
+    async def _check_note(self, event: InstanceStored, sink: InstanceSink) -> bool:
+        """Whether the object is a rejection note that hides something. One that is refused is removed: nobody was told
+        that it is stored."""
+        if event.sop_class_uid != KEY_OBJECT_SELECTION or self._rejections is None:
+            return False
+        try:
+            return await self._rejections.check(event, may_reject=sink.sender.may_reject)
+        except GantryError:
+            await self._store.delete(event.object_key)
+            raise
 
     def answered(self, sink: InstanceSink, status: int) -> None:
         """Count the status with which the sender is answered."""

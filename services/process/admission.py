@@ -76,6 +76,11 @@ class PolicyAdmission:
             opened |= self._storage
         return opened
 
+    def may_reject(self, calling_ae_title: str, called_ae_title: str, peer_address: str, tls: bool) -> bool:
+        """Whether a rejection note from this peer is allowed now."""
+        answer = self._policy().admit(calling_ae_title, called_ae_title, peer_address, tls)
+        return not isinstance(answer, Rejection) and Permission.REJECT in answer.may
+
     def may_store(self, calling_ae_title: str, called_ae_title: str, peer_address: str, tls: bool) -> bool:
         """Whether a C-STORE request on an association of this peer is allowed now."""
         answer = self._policy().admit(calling_ae_title, called_ae_title, peer_address, tls)

@@ -296,6 +296,14 @@ class Archive:
             )
         return allowed
 
+    def may_reject(self, association: Association) -> bool:
+        return self._admission.may_reject(
+            association.calling_ae_title,
+            association.called_ae_title,
+            association.peer_address,
+            association.peer_speaks_tls,
+        )
+
     def _knows(self, title: str) -> bool:
         return title in self._policy.current.peers
 

@@ -36,6 +36,7 @@ class Permission(StrEnum):
     RETRIEVE = "retrieve"
     COMMIT = "commit"
     ECHO = "echo"
+    REJECT = "reject"
 
 
 ALL = frozenset(Permission)
@@ -200,6 +201,7 @@ _MEANINGS = {
     Permission.RETRIEVE: "C-MOVE and C-GET",
     Permission.COMMIT: "storage commitment (N-ACTION, and our N-EVENT-REPORT to its `host` and `port`)",
     Permission.ECHO: "C-ECHO",
+    Permission.REJECT: "reject instances by storing a rejection note (docs/lifecycle.md)",
 }
 _TYPES = {
     "ae_title": "AE title",

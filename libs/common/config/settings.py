@@ -47,6 +47,7 @@ Uid = Annotated[str, AfterValidator(_uid)]
 Cidr = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+RejectionRule = Annotated[str, Field(pattern=r"^1130(01|37|38|39)=(hide|note|delete|show)$")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -300,6 +301,12 @@ class LifecycleSettings(Section):
     grace: Seconds = _f(30 * 24 * 3600.0, "s", "A deletion can be undone for so long; then its objects are collected")
     collect_every: Annotated[float, Field(ge=0)] = _f(
         3600.0, "s", "Between two looks for objects to collect, by the indexer role; 0: never"
+    )
+    rejections: tuple[RejectionRule, ...] = _f(
+        ("113001=hide", "113037=hide", "113038=hide", "113039=delete"),
+        "CODE=ACTION",
+        "What a rejection note with this code does: `hide`, `note` (hides all but the note), `delete` (hides, and is "
+        "collected after `grace`), `show` (hides nothing); others are refused (A775H)",
     )
 
 

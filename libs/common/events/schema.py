@@ -108,7 +108,8 @@ class ReceiptReference:
 @dataclass(frozen=True, slots=True)
 class InstancesDeleted:
     """These receipts were deleted by a person or a rule (`by`), for `reason`. `deletion` names the deletion: it can be
-    withdrawn until its objects are collected, unless it is `final`."""
+    withdrawn until its objects are collected, unless it is `final`. Of one that is `kept` (a rejection) objects are
+    never collected."""
 
     partition: str
     trace: str
@@ -119,6 +120,7 @@ class InstancesDeleted:
     by: str
     at: int
     final: bool = False
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

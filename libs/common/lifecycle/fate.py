@@ -8,11 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, order=True)
 class Deletion:
-    """One deletion that names a receipt; `at` in microseconds since the epoch. A final one cannot be withdrawn."""
+    """One deletion that names a receipt; `at` in microseconds since the epoch. A final one cannot be withdrawn. A
+    `kept` one (a rejection) hides, and its objects are never collected."""
 
     id: str
     at: int
     final: bool = False
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,16 @@ class Fate:
         return self.hidden and not self.collected and not any(one.final for one in self.standing)
 
     def is_due(self, now: int, grace: int) -> bool:
-        """Whether its object may be collected: hidden, not collected yet, and a deletion that stands is final or older
-        than `grace`. Both in microseconds; holds are the study's."""
-        return not self.collected and any(one.final or one.at + grace <= now for one in self.standing)
+        """Whether its object may be collected: hidden, not collected yet, and a deletion that stands is final, or older
+        than `grace` and not kept. Both in microseconds; holds are the study's."""
+        return not self.collected and any(
+            one.final or (not one.kept and one.at + grace <= now) for one in self.standing
+        )
 
     def packed(self) -> list[Any]:
         """As plain values, for storing; the same fate is the same values."""
-        return [[[d.id, d.at, d.final] for d in sorted(self.deletions)], sorted(self.withdrawn), self.collected]
+        deletions = [[d.id, d.at, d.final, d.kept][: 4 if d.kept else 3] for d in sorted(self.deletions)]
+        return [deletions, sorted(self.withdrawn), self.collected]
 
     @staticmethod
     def unpacked(values: list[Any]) -> Fate:

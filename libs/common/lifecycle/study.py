@@ -124,7 +124,7 @@ def fate_of(event: InstancesDeleted | InstancesRestored | ObjectsCollected) -> F
     """What an event adds to the fate of each receipt that it names."""
     match event:
         case InstancesDeleted():
-            return Fate(deletions=frozenset([Deletion(event.deletion, event.at, event.final)]))
+            return Fate(deletions=frozenset([Deletion(event.deletion, event.at, event.final, event.kept)]))
         case InstancesRestored():
             return Fate(withdrawn=frozenset(event.deletions))
         case ObjectsCollected():

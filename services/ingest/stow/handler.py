@@ -7,7 +7,7 @@ breaks off, objects that had arrived whole are stored and reported, under the st
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator, Collection, Container
 
 from aiohttp import web
 
@@ -56,9 +56,16 @@ class StoreInstances:
     """The handler of `Resource.STORE`."""
 
     def __init__(
-        self, writer: InstanceWriter, storage_classes: Container[str], stall: float, public_url: str | None
+        self,
+        writer: InstanceWriter,
+        storage_classes: Container[str],
+        stall: float,
+        public_url: str | None,
+        may_reject: Collection[str] = (),
     ) -> None:
-        """A body may stall for `stall` seconds; `public_url` is the URL by which clients reach us, if known."""
+        """A body may stall for `stall` seconds; `public_url` is the URL by which clients reach us, if known;
+        `may_reject` are the names of tokens, and `LOOPBACK`."""
+        self._may_reject = may_reject
         self._writer = writer
         self._storage_classes = storage_classes
         self._stall = stall
@@ -67,7 +74,7 @@ class StoreInstances:
     async def __call__(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         offer, _ = choose(parse_accept(accept_of(request)), ANSWERS)
         given = parse_content_type(request.headers.get("Content-Type", ""))
-        sender = _sender(request)
+        sender = _sender(request, self._may_reject)
         settling = Settling()
         problem: HttpProblem | None = None
         try:
@@ -134,11 +141,12 @@ async def _take_parts(body: AsyncIterator[bytes], boundary: str, parts: Parts) -
         raise HttpProblem(400, "the body has no part")
 
 
-def _sender(request: web.BaseRequest) -> Sender:
+def _sender(request: web.BaseRequest, may_reject: Collection[str]) -> Sender:
     """The sender: the name of the token takes the place of the AE title."""
     caller = request[CALLER]
     address = "" if caller.address is None else str(caller.address)
-    return Sender(child_of(request.headers.get("traceparent", "")), caller.name or LOOPBACK, "", address)
+    name = caller.name or LOOPBACK
+    return Sender(child_of(request.headers.get("traceparent", "")), name, "", address, name in may_reject)
 
 
 async def _answer(

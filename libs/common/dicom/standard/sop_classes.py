@@ -27,6 +27,8 @@ STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
 STORAGE_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 """The well-known SOP Instance of the Storage Commitment Push Model (PS3.4 J.3.2.1)."""
 
+KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
+
 _ROOT = "1.2.840.10008.5.1.4.1.1."
 """PS3.6 table A-1: below this are the storage classes, but for those in `NOT_OF_PATIENTS`."""
 NOT_OF_PATIENTS = frozenset(
@@ -166,7 +168,7 @@ STORAGE_SOP_CLASSES: dict[str, str] = {
     "ExtensibleSRStorage": "1.2.840.10008.5.1.4.1.1.88.35",
     "ProcedureLogStorage": "1.2.840.10008.5.1.4.1.1.88.40",
     "MammographyCADSRStorage": "1.2.840.10008.5.1.4.1.1.88.50",
-    "KeyObjectSelectionDocumentStorage": "1.2.840.10008.5.1.4.1.1.88.59",
+    "KeyObjectSelectionDocumentStorage": KEY_OBJECT_SELECTION,
     "ChestCADSRStorage": "1.2.840.10008.5.1.4.1.1.88.65",
     "XRayRadiationDoseSRStorage": "1.2.840.10008.5.1.4.1.1.88.67",
     "RadiopharmaceuticalRadiationDoseSRStorage": "1.2.840.10008.5.1.4.1.1.88.68",

@@ -1,0 +1,56 @@
+"""Rejection notes as they are stored: read from the event, or from the object where the event has no header; and what a
+note of a code does, by configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from gantry.common.dicom.encoding.inflate import inflate_head
+from gantry.common.dicom.model.json_writing import attributes_of
+from gantry.common.dicom.model.rejection_notes import RejectionNote, rejection_of
+from gantry.common.dicom.standard.sop_classes import KEY_OBJECT_SELECTION
+from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
+from gantry.common.errors import GantryError
+from gantry.common.events import InstanceStored
+from gantry.common.ports.blobs import BlobStore, Part
+
+_LONGEST = 64 << 20
+"""Bytes of a note that are read: some hundred thousand references."""
+
+
+class RejectionAction(StrEnum):
+    """What a rejection does."""
+
+    HIDE = "hide"
+    NOTE = "note"
+    """Hides the instances, and not the note itself."""
+    DELETE = "delete"
+    """Hides, and objects are collected when the grace time is over."""
+    SHOW = "show"
+    """The note is an object as any other."""
+
+
+def rules_of(rules: Sequence[str]) -> dict[str, RejectionAction]:
+    """By code, of `lifecycle.rejections`. The last of two rules for one code counts."""
+    return {code: RejectionAction(action) for code, _, action in (rule.partition("=") for rule in rules)}
+
+
+async def note_in(objects: BlobStore, event: InstanceStored) -> RejectionNote | None:
+    """The rejection note that was stored; None for any other object, and for one that cannot be read. Raises
+    `DependencyUnavailable` where the object store is asked and away."""
+    if event.sop_class_uid != KEY_OBJECT_SELECTION:
+        return None
+    encoding = encoding_of(event.transfer_syntax_uid)
+    try:
+        header = event.header
+        if header is None:
+            length = min(event.data_set_length, _LONGEST)
+            (header,) = await objects.read([Part(event.object_key, event.data_set_offset, length)])
+            if encoding.deflated:
+                header = inflate_head(header, _LONGEST)
+        return rejection_of(attributes_of(header, encoding, lambda *_: ""))
+    except GantryError as error:
+        if error.retryable:
+            raise
+        return None

@@ -1,0 +1,224 @@
+"""Rejection notes (IHE IOCM): what they name is hidden everywhere before they are answered, counted right, brought back
+by hand, and refused whole where they cannot be followed; also when the indexer dies between the two."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom.sop_class import CTImageStorage, KeyObjectSelectionDocumentStorage
+
+from gantry.cli.files import DicomFile
+from gantry.common.events import InstancesDeleted
+from tests.crash.conftest import MakeArchive, embedded
+from tests.crash.test_deletion import delete, done, kill_when_its_indexer_died, nothing_of, objects_in, over_http, send
+from tests.crash.test_upkeep import until_sealed
+from tests.support.archive import RunningArchive
+from tests.support.asking import events, expect_exactly, found, uids_of, until
+from tests.support.objects import data_set, file_bytes, study
+from tests.support.pynetdicom_peers import associated
+from tests.support.rejection_notes import QUALITY, RETENTION, SAFETY, WORKLIST, rejection_note
+from tests.support.stow import files, post
+
+pytestmark = embedded
+EXPLICIT = "1.2.840.10008.1.2.1"
+SETTINGS = (
+    "http: {may_delete: [loopback]}\n"
+    "upkeep: {seal_every: 0.2, sweep_every: 0.5, sweep_grace: 0.001}\n"
+    "lifecycle: {collect_every: 0.3, grace: 0.001, rejections: [%s]}\n"
+    "commitment: {retry_first: 0.2, in_flight_deadline: 2}\n"
+)
+RULES = "113001=hide, 113037=note, 113039=show"
+
+
+def archive_of(make_archive: MakeArchive, rules: str = RULES) -> RunningArchive:
+    archive = make_archive()
+    archive.write_policy([], SETTINGS % rules)
+    return archive.start()
+
+
+def data_sets(made: Sequence[DicomFile]) -> list[Dataset]:
+    return [pydicom.dcmread(file.path, stop_before_pixels=True) for file in made]
+
+
+def store(archive: RunningArchive, *what: Dataset) -> list[int]:
+    """C-STORE statuses, one association."""
+    contexts = [(KeyObjectSelectionDocumentStorage, [EXPLICIT]), (CTImageStorage, [EXPLICIT])]
+    with associated(archive.peer, contexts) as association:
+        return [association.send_c_store(one).Status for one in what]
+
+
+async def sent(archive: RunningArchive, *what: Dataset) -> list[int]:
+    return await asyncio.to_thread(store, archive, *what)
+
+
+async def counts(archive: RunningArchive, uid: str) -> tuple[str, ...] | None:
+    keys = "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances", "ModalitiesInStudy"
+    answers = await found(archive.peer, "STUDY", f"StudyInstanceUID={uid}", *keys)
+    return tuple(str(answers[0].get(key)) for key in keys) if answers else None
+
+
+async def test_what_a_note_rejects_is_hidden_before_it_is_answered_and_comes_back_by_hand(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = archive_of(make_archive)
+    gone, stays = study(tmp_path / "gone", 4, series=2), study(tmp_path / "stays", 2)
+    await send(archive, gone, stays)
+    uid, series = uids_of(gone[0])
+    first = [one for one in data_sets(gone) if one.SeriesInstanceUID == series]
+    second = [one for one in data_sets(gone) if one.SeriesInstanceUID != series]
+    assert await sent(archive, rejection_note(first)) == [0x0000]
+    assert await counts(archive, uid) == ("1", "2", "CT")
+    # Rejecting the last series rejects the study; the notes are hidden with what they reject.
+    assert await sent(archive, rejection_note(second)) == [0x0000]
+    assert await counts(archive, uid) is None
+    await nothing_of(archive, gone, tmp_path / "got0")
+    await expect_exactly(archive, stays, tmp_path / "got1")
+    told = [one for one in await events(archive, "instances") if isinstance(one, InstancesDeleted)]
+    assert [(one.kept, one.reason.startswith("113001 Rejected for Quality Reasons")) for one in told] == [
+        (True, True)
+    ] * 2
+    # The grace time is over at once here: what is rejected is not collected all the same.
+    await until_sealed(archive)
+    await asyncio.sleep(1.0)
+    assert len(await objects_in(archive)) == 4 + 2 + 2
+    done(archive, "undelete", uid, "--reason", "rejected by mistake")
+    await until(lambda: archive.metric("gantry_consumer_lag") == 0)
+    assert await counts(archive, uid) == ("4", "6", "['CT', 'KO']")
+    assert archive.stop() == 0
+
+
+async def test_by_configuration_the_note_is_shown_or_nothing_is_hidden(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = archive_of(make_archive)
+    made = study(tmp_path / "files", 2)
+    await send(archive, made)
+    uid, _ = uids_of(made[0])
+    shown = rejection_note(data_sets(made), RETENTION)
+    assert await sent(archive, shown) == [0x0000]
+    await until(lambda: archive.metric("gantry_consumer_lag") == 0)
+    assert await counts(archive, uid) == ("2", "3", "['CT', 'KO']")
+    assert await sent(archive, rejection_note(data_sets(made), SAFETY)) == [0x0000]
+    assert await counts(archive, uid) == ("2", "2", "KO")
+    assert archive.stop() == 0
+
+
+async def test_what_is_sent_again_after_its_rejection_is_there(make_archive: MakeArchive, tmp_path: Path) -> None:
+    archive = archive_of(make_archive)
+    made = study(tmp_path / "files", 2)
+    await send(archive, made)
+    uid, _ = uids_of(made[0])
+    assert await sent(archive, rejection_note(data_sets(made))) == [0x0000]
+    assert await counts(archive, uid) is None
+    await send(archive, made)
+    assert await counts(archive, uid) == ("1", "2", "CT")
+    await expect_exactly(archive, made, tmp_path / "got")
+    # And rejected again, by another note.
+    assert await sent(archive, rejection_note(data_sets(made))) == [0x0000]
+    assert await counts(archive, uid) is None
+    assert archive.stop() == 0
+
+
+async def test_a_note_that_cannot_be_followed_is_refused_whole_and_not_stored(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = archive_of(make_archive)
+    made = study(tmp_path / "files", 3)
+    await send(archive, made)
+    uid, _ = uids_of(made[0])
+    images = data_sets(made)
+    unknown = data_set(study=uid, size=2)
+    other_class = pydicom.dcmread(made[0].path, stop_before_pixels=True)
+    other_class.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+    none = rejection_note(images)
+    none.CurrentRequestedProcedureEvidenceSequence = []
+    refused = [
+        (rejection_note([*images, unknown]), 0xA772),
+        (none, 0xA772),
+        (rejection_note([other_class]), 0xA773),
+        (rejection_note(images, WORKLIST), 0xA775),
+    ]
+    assert await sent(archive, *[note for note, _ in refused]) == [status for _, status in refused]
+    done(archive, "hold", "place", uid, "--reason", "trial")
+    assert await sent(archive, rejection_note(images)) == [0xA776]
+    done(archive, "hold", "release", uid, "--reason", "trial")
+    assert len(await objects_in(archive)) == 3
+    assert await counts(archive, uid) == ("1", "3", "CT")
+    note = rejection_note(images[:1])
+    assert await sent(archive, note, note, rejection_note(images[:1])) == [0x0000, 0xA770, 0xA774]
+    # The same over STOW-RS, with the statuses as failure reasons.
+    answer = post(archive, files([file_bytes(rejection_note([unknown]))]))
+    assert (answer.status, answer.json["00081198"]["Value"][0]["00081197"]["Value"]) == (409, [0xA772])
+    assert post(archive, files([file_bytes(rejection_note(images[1:]))])).status == 200
+    assert await counts(archive, uid) is None
+    assert archive.stop() == 0
+
+
+async def test_images_and_their_rejection_on_one_association(make_archive: MakeArchive) -> None:
+    archive = archive_of(make_archive)
+    images = [data_set(study="1.2.3.4", series="1.2.3.4.1", size=8, number=n) for n in range(5)]
+    assert await sent(archive, *images, rejection_note(images[:3])) == [0x0000] * 6
+    assert await counts(archive, "1.2.3.4") == ("1", "2", "CT")
+    assert archive.stop() == 0
+
+
+async def test_other_key_objects_are_objects(make_archive: MakeArchive, tmp_path: Path) -> None:
+    archive = archive_of(make_archive)
+    made = study(tmp_path / "files", 1)
+    await send(archive, made)
+    assert await sent(archive, rejection_note(data_sets(made), "113000")) == [0x0000]
+    await until(lambda: archive.metric("gantry_consumer_lag") == 0)
+    assert await counts(archive, uids_of(made[0])[0]) == ("2", "2", "['CT', 'KO']")
+    assert archive.stop() == 0
+
+
+@pytest.mark.parametrize("may", ["[store, find]", "[store, find, reject]"])
+async def test_who_may_store_may_not_reject_unless_the_policy_says_so(
+    make_archive: MakeArchive, tmp_path: Path, may: str
+) -> None:
+    archive = make_archive(lab=False)
+    archive.write_policy([f"{{ae_title: TEST_SCU, host: 127.0.0.1, may: {may}}}"], SETTINGS % RULES)
+    archive.start()
+    images = [data_set(study="1.2.3.4", series="1.2.3.4.1", size=8, number=n) for n in range(2)]
+    statuses = await sent(archive, *images, rejection_note(images))
+    assert statuses == [0x0000, 0x0000, 0x0000 if "reject" in may else 0x0124]
+    assert archive.stop() == 0
+
+
+async def test_an_indexer_killed_with_a_note_rejects_it_once(make_archive: MakeArchive, tmp_path: Path) -> None:
+    archive = archive_of(make_archive)
+    made, stays = study(tmp_path / "files", 3), study(tmp_path / "stays", 2)
+    await send(archive, made, stays)
+    await until_sealed(archive)
+    assert archive.stop() == 0
+    archive.start(failpoints="before-commit=kill@1")
+    sending = asyncio.create_task(sent(archive, rejection_note(data_sets(made))))
+    await kill_when_its_indexer_died(archive)
+    await asyncio.gather(sending, return_exceptions=True)  # answered or broken off
+    archive.start()
+    await until(lambda: archive.metric("gantry_consumer_lag") == 0)
+    uid = uids_of(made[0])[0]
+    if await counts(archive, uid) is not None:  # the note was not on the log yet: its sender tries again
+        assert await sent(archive, rejection_note(data_sets(made))) == [0x0000]
+    await nothing_of(archive, made, tmp_path / "got0")
+    await expect_exactly(archive, stays, tmp_path / "got")
+    told = {one.deletion for one in await events(archive, "instances") if isinstance(one, InstancesDeleted)}
+    assert len(told) == 1
+    assert archive.stop() == 0
+
+
+async def test_a_rejected_study_is_restored_over_http_by_who_may(make_archive: MakeArchive, tmp_path: Path) -> None:
+    archive = archive_of(make_archive)
+    made = study(tmp_path / "files", 2)
+    await send(archive, made)
+    uid = uids_of(made[0])[0]
+    assert await sent(archive, rejection_note(data_sets(made), QUALITY)) == [0x0000]
+    assert delete(archive, uid)[0] == 404
+    assert over_http(archive, "POST", f"studies/{uid}/restore")[0] == 204
+    assert await counts(archive, uid) == ("2", "3", "['CT', 'KO']")
+    assert archive.stop() == 0
