@@ -207,7 +207,7 @@ async def test_copying_what_is_there_at_once_gives_others_their_turn() -> None:
 
 async def test_what_found_no_room_ahead_of_its_turn_is_opened_in_its_turn(stored: Stored, receiver: Receive) -> None:
     # Room for two of 8 kB and their frames, of which more are wanted at once by reading ahead.
-    stored.converter.limits = ConverterLimits(1, patience=0.5)
+    stored.converter.limits = ConverterLimits(1, patience=2.0)
     stored.converter.budget.limit = 28_000
     kept = []
     for number in range(5):

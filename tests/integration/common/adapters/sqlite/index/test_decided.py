@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from gantry.common.adapters.sqlite.index.aggregates import fill_orders
 from gantry.common.adapters.sqlite.index.apply import apply, decide
 from gantry.common.adapters.sqlite.index.decided import fated
 from gantry.common.adapters.sqlite.index.schema import create
@@ -45,7 +46,7 @@ def steps(connection: sqlite3.Connection, work: Callable[[], object]) -> int:
 
 def test_deleting_restoring_and_listing_a_study_costs_the_same_after_a_thousand_deletions() -> None:
     connection = sqlite3.connect(":memory:")
-    create(connection, STANDARD)
+    create(connection, STANDARD, fill_orders)
     deleted, withdrawn = Fate(frozenset([Deletion("d", 1)])), Fate(withdrawn=frozenset(["d"]))
     costs = []
     for number in (1, 2):
