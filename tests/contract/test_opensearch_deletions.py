@@ -4,13 +4,10 @@ end the same, and nothing of a collected header stays in any document."""
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-from base64 import b64decode
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 from hypothesis import given, settings
@@ -38,7 +35,8 @@ from tests.contract.test_deletions import (
     state_of,
 )
 from tests.support.entries import entry
-from tests.support.servers import remove_indices, required
+from tests.support.opensearch_documents import ask, bytes_of_documents, deleted_documents
+from tests.support.servers import remove_indices
 
 Step = int | tuple[int, int]
 MANY = [entry(1000 + n, digest=f"blake3:{n % 3}", PatientID=f"P{n % 3}") for n in range(4 * MOST_NEAR)]
@@ -58,14 +56,6 @@ async def open_index(folder: Path) -> OpenSearchIndex:
     return opened
 
 
-def ask(method: str, path: str, body: Any = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = Request(f"{required('opensearch').address}{path}", data, {"Content-Type": "application/json"})
-    request.method = method
-    with urlopen(request) as answer:
-        return json.load(answer)
-
-
 def clear(index: OpenSearchIndex) -> None:
     """Empty it, which is faster than another one."""
     names = ",".join(index._cluster.alias(kind) for kind in KINDS)
@@ -73,27 +63,9 @@ def clear(index: OpenSearchIndex) -> None:
     ask("POST", f"/{names}/_delete_by_query?refresh=true&conflicts=proceed", {"query": {"match_all": {}}})
 
 
-def sources(index: OpenSearchIndex) -> str:
-    """All that any document of any index of its prefix holds, as text; what is packed is unpacked."""
-    names = f"{index._cluster.prefix}-*"
-    ask("POST", f"/{names}/_refresh")
-    hits = ask("GET", f"/{names}/_search?size=10000")["hits"]["hits"]
-    return json.dumps(hits) + "".join(_unpacked(value) for hit in hits for value in _texts(hit["_source"]))
-
-
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        return [text for one in value.values() for text in _texts(one)]
-    if isinstance(value, list):
-        return [text for one in value for text in _texts(one)]
-    return [value] if isinstance(value, str) else []
-
-
-def _unpacked(text: str) -> str:
-    try:
-        return b64decode(text, validate=True).decode("latin-1")
-    except ValueError:
-        return ""
+def holds(index: OpenSearchIndex, text: bytes) -> bool:
+    """Whether any document of any of its indices has these bytes."""
+    return text in bytes_of_documents(index._cluster.prefix)
 
 
 async def take(index: OpenSearchIndex, step: Step) -> None:
@@ -202,7 +174,7 @@ async def test_a_decision_that_was_cut_off_at_any_write_comes_again_and_is_whole
         assert number > 3
         await index.decide(decisions)
         assert await seen(index) == expected(ENTRIES if there else [])
-    assert "P3" not in sources(index)
+    assert not holds(index, b"P3")
 
 
 async def test_the_patient_that_a_study_left_is_told_although_who_wrote_the_study_died(
@@ -232,31 +204,21 @@ async def test_nothing_of_a_collected_header_stays_in_any_document(index: OpenSe
     for one in (other, first, stays):
         await index.apply([one])
     await index.decide([decided(one, deletion()) for one in (first, other)])
-    assert "P-SECRET" in sources(index)
+    assert holds(index, b"P-SECRET")
     successor = await index.successor(STANDARD)
     await successor.apply([first, other, stays])
     for one in (index, successor):
         await one.decide([decided(first, GONE), decided(other, GONE)])
         await one.apply([first, other])
-    text = sources(index)
-    assert "P-SECRET" not in text
-    assert "P-OTHER" not in text
-    assert "P2" in text
+    assert not holds(index, b"P-SECRET")
+    assert not holds(index, b"P-OTHER")
+    assert holds(index, b"P2")
     await successor.discard()
     await successor.close()
     # And not in the files, once those are written anew; what replicas may still ask for is told every 30 s.
-    names = f"{index._cluster.prefix}-*"
     async with asyncio.timeout(90):
-        while expunged(names) != {"0"}:
+        while deleted_documents(index._cluster.prefix) != {"0"}:
             await asyncio.sleep(1)
-
-
-def expunged(names: str) -> set[str]:
-    """How many deleted documents indices have after docs/lifecycle.md was followed."""
-    ask("POST", f"/{names}/_flush")
-    ask("POST", f"/{names}/_forcemerge?only_expunge_deletes=true")
-    rows = ask("GET", f"/_cat/indices/{names}?format=json&h=index,docs.deleted")
-    return {row["docs.deleted"] for row in rows}
 
 
 async def test_other_bytes_outlive_the_receipt_that_kept_them(index: OpenSearchIndex) -> None:
