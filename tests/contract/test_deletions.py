@@ -1,4 +1,4 @@
-"""The contract of `SearchIndex` about what was decided about receipts. The embedded index alone: OpenSearch refuses."""
+"""The contract of `SearchIndex` about what was decided about receipts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,6 @@ from gantry.common.lifecycle import Deletion, Fate
 from gantry.common.ports.index import Decision, HoldChange, InstanceEntry, InstanceKey, Loss, Outcome, SearchIndex
 from tests.contract.test_search_index import BATCH, EARLY, as_set, everything, found
 from tests.support.entries import documents, entry
-
-
-@pytest.fixture(params=["sqlite"])
-def index_backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
 
 ENTRIES = [*BATCH, EARLY]
 FIRST, AGAIN, CURRENT, ASIDE = BATCH[0], BATCH[7], BATCH[3], BATCH[6]

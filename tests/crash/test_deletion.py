@@ -18,13 +18,13 @@ from pydicom.uid import generate_uid
 from gantry.cli.commit import ask
 from gantry.cli.files import DicomFile
 from gantry.common.events import InstancesDeleted, InstancesRestored, ObjectsCollected
-from tests.crash.conftest import MakeArchive, embedded
+from tests.crash.conftest import MakeArchive
 from tests.crash.test_upkeep import everything, gantry, index_of, lose_log_and_index, until_sealed
 from tests.support.archive import ROOT, RunningArchive
 from tests.support.asking import Modality, events, expect_exactly, found, get, stores_of, uids_of, until, wait_for
 from tests.support.objects import study
+from tests.support.opensearch_documents import bytes_of_documents
 
-pytestmark = embedded
 SETTINGS = (
     "http: {may_delete: [loopback]}\n"
     "upkeep: {seal_every: 0.2, sweep_every: 0.5, sweep_grace: 0.001}\n"
@@ -172,7 +172,11 @@ async def test_a_process_killed_while_it_deletes_has_deleted_all_or_nothing(
 
 
 async def kill_when_its_indexer_died(archive: RunningArchive) -> None:
-    """The process of the indexer role dies at its fail point, is started again, and dies again: then all are killed."""
+    """The process of the indexer role dies at its fail point, is started again, and dies again: then all are killed. In
+    the cluster it has no process of its own."""
+    if archive.environment:
+        await asyncio.to_thread(archive.wait_dead)
+        return
     said = "process ended, starting it again"
     await until(lambda: said in archive.log.read_text(), 30.0)
     archive.kill()
@@ -221,6 +225,14 @@ async def objects_in(archive: RunningArchive) -> list[str]:
         return [stat.key async for stat in stores.objects.list("objects/")]
 
 
+def bytes_of_index(archive: RunningArchive) -> bytes:
+    """All that the index holds: its files, or the documents that it has on a server."""
+    if archive.environment:
+        return bytes_of_documents(archive.environment["GANTRY_STORAGE__INDEX"].rpartition("/")[2])
+    files = (archive.folder / "data").glob("index.db*")
+    return b"".join(path.read_bytes() for path in files if path.is_file())
+
+
 @pytest.mark.parametrize("point", ["after-collect", "after-publish", "before-commit", ""])
 async def test_a_collector_killed_anywhere_collects_whole_and_a_restored_bucket_knows(
     make_archive: MakeArchive, tmp_path: Path, point: str
@@ -255,9 +267,7 @@ async def test_a_collector_killed_anywhere_collects_whole_and_a_restored_bucket_
     async with index_of(archive) as index:
         before = await everything(index)
         fated = [page async for page in index.fated("default")]
-    assert not any(
-        b"P-GONE" in path.read_bytes() for path in (archive.folder / "data").glob("index.db*") if path.is_file()
-    )
+    assert b"P-GONE" not in bytes_of_index(archive)
     # The bucket is enough, for what is gone, too.
     lose_log_and_index(archive)
     result = await asyncio.to_thread(gantry, archive, "restore", "--json")

@@ -68,7 +68,8 @@ class BulkOperation:
             more = {"if_seq_no": self.found.seq_no, "if_primary_term": self.found.primary_term}
         elif action == "update":
             more = {"retry_on_conflict": 5}
-        return f"{json.dumps({action: {**head, **more}})}\n{json.dumps(self.body)}\n"
+        line = f"{json.dumps({action: {**head, **more}})}\n"
+        return line if action == "delete" else f"{line}{json.dumps(self.body)}\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgpack
@@ -151,24 +151,30 @@ def receipts_source(election: Election, moved_aside: int, before: Source | None)
     """The part that tells of all receipts; the object of each stays known, for whoever collects what nobody needs.
     `moved_aside` are those with documents of their own that are kept aside."""
     near: list[Hit] = [] if before is None else list(before["receipts"]["near"])
-    near += [
-        [e.receipt, e.digest, e.transfer_syntax_uid, e.object_key, e.data_set_offset, e.sender, False]
-        for e in election.new
-    ]
+    near += [row_of(entry) for entry in election.new]
     return {
         "aside": election.aside + moved_aside,
         "receipts": {"near": near, "moved": moved_receipts(before), "moved_aside": moved_aside},
     }
 
 
+def row_of(entry: InstanceEntry, *, lost: bool = False) -> Hit:
+    """A receipt as its instance's document tells of it."""
+    at = entry.object_key, entry.data_set_offset
+    return [entry.receipt, entry.digest, entry.transfer_syntax_uid, *at, entry.sender, lost]
+
+
 def is_lost(receipts: Source) -> bool:
     """Whether the object of the earliest receipt is lost, so that another one is to be read."""
-    return bool(min(receipts["near"])[_LOST])
+    return bool(receipts["near"]) and bool(min(receipts["near"])[_LOST])
 
 
 def readable_place(rows: Iterable[Hit], of: Source) -> Source:
     """Where the current bytes of an instance are to be read: of the earliest receipt of them that is not lost; of the
-    earliest of all where every one is. `rows` are the receipts to choose from, `of` is the instance's `receipts`."""
+    earliest of all where every one is; nowhere where none is left. `rows` are the receipts to choose from, `of` is the
+    instance's `receipts`."""
+    if not of["near"]:
+        return {}
     kept = min(of["near"])
     same = [row for row in rows if row[1:3] == kept[1:3]]
     best = min(same, key=lambda row: (row[_LOST], row[0]), default=kept)
@@ -181,9 +187,10 @@ def with_loss(receipts: Source, lost: Collection[str]) -> Source:
     return {**receipts, "near": near}
 
 
-def known_receipt(row: Hit) -> KnownReceipt:
-    """A row as the port tells of it."""
-    return KnownReceipt(*row)
+def known_receipt(row: Hit, *, lost: bool = False) -> KnownReceipt:
+    """A row as the port tells of it; `lost` where that is known from elsewhere."""
+    known = KnownReceipt(*row)
+    return replace(known, lost=known.lost or lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,8 +288,11 @@ def series_source(partition: str, series: SeriesSummary, table: AttributeTable) 
     }
 
 
-def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], table: AttributeTable) -> Source:
-    """A study, of the summaries of all its series. It says who its patient is as its own instances do."""
+def study_source(
+    partition: str, uid: str, below: Sequence[SeriesSummary], table: AttributeTable, patients: Collection[str] = ()
+) -> Source:
+    """A study, of the summaries of all its series. It says who its patient is as its own instances do. `patients` are
+    all that it ever had: who writes the study may die before the patient that it left is told."""
     elected = min(below, key=lambda series: (series.first, series.uid))
     attributes = of_level(elected.above, Level.STUDY, table)
     attributes[STUDY_INSTANCE_UID] = [uid]
@@ -293,6 +303,7 @@ def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], table
     attributes[NUMBER_OF_STUDY_RELATED_INSTANCES] = [instances]
     demographics = dict(sorted(of_level(elected.above, Level.PATIENT, table).items()))
     packed = pack(demographics)
+    patient = patient_key(elected.above, uid)
     return {
         "partition": partition,
         "uid": uid,
@@ -302,7 +313,8 @@ def study_source(partition: str, uid: str, below: Sequence[SeriesSummary], table
         "instances": instances,
         "attributes": pack(attributes),
         "t": terms_of(attributes, Level.STUDY, table),
-        "patient": patient_key(elected.above, uid),
+        "patient": patient,
+        "was": sorted({*patients} - {patient}),
         "demographics": packed,
         "variant": blake3(packed.encode()).hexdigest(length=16),
         "p": terms_of(demographics, Level.PATIENT, table),

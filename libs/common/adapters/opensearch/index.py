@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 from gantry.common.adapters.below_study import in_order
-from gantry.common.adapters.opensearch.client import DEPENDENCY, OpenSearchClient
+from gantry.common.adapters.opensearch.client import OpenSearchClient
 from gantry.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
 from gantry.common.adapters.opensearch.conflicts import Conflicts
+from gantry.common.adapters.opensearch.deciding import Deciding
 from gantry.common.adapters.opensearch.documents import LOCATION_FIELDS, instance_id, known_receipt, location_of
+from gantry.common.adapters.opensearch.fates import Fates, fate_id
 from gantry.common.adapters.opensearch.generations import Generations, Names
+from gantry.common.adapters.opensearch.holds import Holds
 from gantry.common.adapters.opensearch.receipts import Receipts
 from gantry.common.adapters.opensearch.searching import Searcher, place_of
 from gantry.common.adapters.opensearch.totals import Counter
@@ -20,7 +23,7 @@ from gantry.common.adapters.opensearch.writing import Applying
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor, Document, Query
-from gantry.common.errors import ConfigError, DependencyUnavailable
+from gantry.common.errors import ConfigError
 from gantry.common.lifecycle import Fate
 from gantry.common.ports.index import (
     Applied,
@@ -36,7 +39,6 @@ from gantry.common.ports.index import (
 
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _AT_ONCE = 1000
-_NO_DELETION = "deletion and holds are not built for OpenSearch yet"
 _LINGER_SECONDS = 60.0
 _REMEMBERED_SECONDS = 5.0
 """For how long it is believed that no other generation has taken over; what is searched for then is what both have."""
@@ -124,8 +126,9 @@ class OpenSearchIndex:
 
     async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
         ids = {instance_id(partition, instance): instance for instance in instances}
-        found = await self._client.get(self._searched["instances"], list(ids), LOCATION_FIELDS)
-        return {ids[id_]: location_of(one.source) for id_, one in found.items() if one.source is not None}
+        found = await self._client.get(self._searched["instances"], list(ids), ("live", *LOCATION_FIELDS))
+        sources = {ids[id_]: one.source for id_, one in found.items()}
+        return {key: location_of(source) for key, source in sources.items() if source is not None and source["live"]}
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
         key = instance_id(partition, instance)
@@ -145,24 +148,27 @@ class OpenSearchIndex:
                 await Applying(self._client, names, self._clock, await self._table(names)).lose(losses)
 
     async def decide(self, decisions: Sequence[Decision]) -> None:
-        """Not built yet: whoever hears of a deletion waits, and nothing is shown that should be hidden by then."""
         if decisions:
-            raise DependencyUnavailable(DEPENDENCY, _NO_DELETION)
+            async with self._turn:
+                names = dict(await self._writable())
+                await Deciding(self._client, names, self._clock, await self._table(names)).decide(decisions)
 
     async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
-        return {}
+        ids = {fate_id(partition, receipt): receipt for receipt in receipts}
+        graves = await Fates(self._client, self._searched).get(ids)
+        return {ids[id_]: grave.fate for id_, grave in graves.items() if grave.decided}
 
     async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
-        nothing: list[list[FatedReceipt]] = []
-        for page in nothing:
+        async for page in Fates(self._client, self._searched).fated(partition, study_instance_uid):
             yield page
 
     async def hold(self, changes: Sequence[HoldChange]) -> None:
         if changes:
-            raise DependencyUnavailable(DEPENDENCY, _NO_DELETION)
+            async with self._turn:
+                await Holds(self._client, await self._writable()).note(changes, self._clock)
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
-        raise DependencyUnavailable(DEPENDENCY, _NO_DELETION)
+        return await Holds(self._client, self._searched).standing(partition, study_instance_uid)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in Conflicts(self._client, self._searched["instances"], partition).pages():

@@ -26,6 +26,7 @@ from gantry.common.adapters.opensearch.documents import (
     receipt_source,
     shortened,
 )
+from gantry.common.adapters.opensearch.fates import Fates
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.ports.index import InstanceEntry
 
@@ -38,6 +39,7 @@ class Receipts:
 
     def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
         self._client = client
+        self._fates = Fates(client, names)
         self._instances, self._receipts = names["instances"], names["receipts"]
 
     async def known(self, entries: Iterable[InstanceEntry], found: Mapping[str, SearchResult]) -> dict[str, list[Side]]:
@@ -63,20 +65,19 @@ class Receipts:
             aside: int = before["receipts"]["moved_aside"]
             return aside
         kept = election.kept
-        same = [
-            {"term": {"instance": instance_id(entry.partition, key_of(entry))}},
-            {"term": {"digest": kept.digest}},
-            {"term": {"transfer_syntax": kept.transfer_syntax}},
-        ]
         # Somebody may be about to move some that are still counted in the instance's document.
-        near = [{"terms": {"receipt": [row[0] for row in before["receipts"]["near"]]}}]
-        await self._client.refresh(self._receipts)
-        body = {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": same, "must_not": near}}}
-        answer = await self._client.search(self._receipts, body)
-        return moved - int(answer["hits"]["total"]["value"])
+        near = {row[0] for row in before["receipts"]["near"]}
+        rows = await self.moved(instance_id(entry.partition, key_of(entry)))
+        return sum(row[0] not in near and not Side(*row[:3]).same_bytes(kept) for row in rows)
 
     async def moved(self, instance: str) -> list[Hit]:
-        """The receipts of an instance (id) that have documents of their own, the earliest first."""
+        """The receipts of an instance (id) that have documents of their own and are not hidden, the earliest first."""
+        rows = await self.every(instance)
+        hidden = await self._fates.hidden(instance.partition(":")[0], [row[0] for row in rows])
+        return [row for row in rows if row[0] not in hidden]
+
+    async def every(self, instance: str) -> list[Hit]:
+        """The same with those that are hidden and not removed yet: who moves one may not know that it is hidden."""
         await self._client.refresh(self._receipts)
         body = {"size": _PAGE, "query": {"term": {"instance": instance}}, "sort": ["receipt"]}
         rows: list[Hit] = []
@@ -94,6 +95,12 @@ class Receipts:
         await self._write(
             BulkOperation("update", self._receipts, key, {"doc": {"lost": True}}, known[key]) for key in known
         )
+
+    async def remove(self, instance: str, receipts: Sequence[str]) -> None:
+        """Remove the documents of receipts of an instance (id)."""
+        if receipts:
+            ids = [receipt_id(instance, receipt) for receipt in receipts]
+            await self._write(BulkOperation("delete", self._receipts, id_, {}) for id_ in ids)
 
     async def shorten(self, instances: Mapping[str, SearchResult]) -> None:
         """Move out what does not decide, of those documents of instances that have grown too long; as they were read or

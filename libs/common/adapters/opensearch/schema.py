@@ -11,7 +11,7 @@ from gantry.common.dicom.query.attributes import ATTRIBUTES, Attribute, Attribut
 from gantry.common.dicom.query.ordering import RECEIVED, STUDY_ORDERS, Order
 from gantry.common.dicom.standard.tags import NUMBER_OF_STUDY_RELATED_INSTANCES, NUMBER_OF_STUDY_RELATED_SERIES
 
-VERSION = 4
+VERSION = 5
 """Part of every index name: another mapping is another version, and comes in by `gantry reindex`."""
 
 _LEVEL = dict(zip(LEVELS, Level, strict=True))
@@ -37,6 +37,7 @@ _OWN: dict[str, dict[str, Any]] = {
     "patients": {"studies": _NUMBER, "series": _NUMBER, "instances": _NUMBER, "variants": _PACKED},
     "studies": {
         "patient": _KEY,
+        "was": _KEY,
         "series": _NUMBER,
         "instances": _NUMBER,
         "demographics": _PACKED,
@@ -65,12 +66,31 @@ _RECEIPT: dict[str, Any] = {
     "sender": _CARRIED,
     "lost": {"type": "boolean"},
 }
+_FATE: dict[str, Any] = {
+    "partition": _KEY,
+    "study": _KEY,
+    "series": _KEY,
+    "uid": _KEY,
+    "receipt": _KEY,
+    "decided": {"type": "boolean"},
+    "fate": _PACKED,
+    "kept": {"type": "boolean"},
+    "entry": _PACKED,
+    "object_key": _CARRIED,
+    "digest": _CARRIED,
+    "lost": {"type": "boolean"},
+}
+_HOLDS: dict[str, Any] = {"partition": _KEY, "study": _KEY, "placed": _CARRIED, "released": _CARRIED}
+_BESIDE = {"receipts": _RECEIPT, "fates": _FATE, "holds": _HOLDS}
+"""The kinds that are not searched by attributes."""
 _SORT = {
     "patients": ["uid"],
     "studies": ["uid"],
     "series": ["study", "uid"],
     "instances": ["study", "series", "uid"],
     "receipts": ["instance", "receipt"],
+    "fates": ["study", "receipt"],
+    "holds": ["study"],
 }
 
 
@@ -96,12 +116,14 @@ def template_of(kind: str, cluster: OpenSearchCluster) -> dict[str, Any]:
                 "number_of_replicas": cluster.replicas,
                 # `apply` refreshes what it wrote, and nothing else writes.
                 "refresh_interval": "60s",
+                # Who asks for what is deleted to be removed from the files means all of it (docs/lifecycle.md).
+                "merge.policy.expunge_deletes_allowed": 0,
                 "sort.field": _SORT[kind],
                 "sort.order": ["asc"] * len(_SORT[kind]),
             },
             "mappings": {
                 "dynamic": "strict",
-                "properties": _RECEIPT if kind == "receipts" else {**_COMMON, **_OWN[kind]},
+                "properties": _BESIDE[kind] if kind in _BESIDE else {**_COMMON, **_OWN[kind]},
             },
         },
     }
@@ -111,7 +133,7 @@ def mappings_of(kind: str, table: AttributeTable) -> dict[str, Any]:
     """The mappings that make an index one for the attributes in `table`, which it tells by `_meta`."""
     added = [[a.tag, a.keyword, a.vr, a.level.value, a.creator] for a in table.added]
     meta = {"gantry": VERSION, "attributes": added}
-    if kind == "receipts":
+    if kind in _BESIDE:
         return {"_meta": meta}
     level = _LEVEL[kind]
     properties = {"t": _terms(level, table)}

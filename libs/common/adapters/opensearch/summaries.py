@@ -36,7 +36,7 @@ from gantry.common.errors import DependencyUnavailable
 _STUDIES = 1000
 _BUCKETS = 1000
 _CLASSES = 1000
-_OF_STUDY = ("patient",)
+_OF_STUDY = ("patient", "was")
 
 
 class Summaries:
@@ -86,7 +86,7 @@ class Summaries:
             key, known = study_id(partition, study), {summary.uid: summary for summary in below.get(study, ())}
             found = studies.get(key, ABSENT)
             source = _study(partition, study, below.get(study, ()), found, self._table)
-            patients.update(one["patient"] for one in (source, found.source) if one is not None and one.get("patient"))
+            patients |= _patients(source) | _patients(found.source)
             written = [(self._names["studies"], key, source, found)]
             for uid in touched:
                 key = series_id(partition, study, uid)
@@ -110,7 +110,7 @@ class Summaries:
             "size": _BUCKETS,
             "sources": [{"study": {"terms": {"field": "study"}}}, {"series": {"terms": {"field": "series"}}}],
         }
-        which = [{"term": {"partition": partition}}, {"terms": {"study": list(studies)}}]
+        which = [{"term": {"partition": partition}}, {"term": {"live": True}}, {"terms": {"study": list(studies)}}]
         while True:
             body = {
                 "size": 0,
@@ -130,9 +130,19 @@ def _study(
     partition: str, uid: str, below: Sequence[SeriesSummary], found: SearchResult, table: AttributeTable
 ) -> Source | None:
     """What is to be written; a study that nothing is in any more, and never was, is not."""
+    patients = _patients(found.source)
     if below:
-        return study_source(partition, uid, below, table)
-    return None if found.source is None else {"partition": partition, "uid": uid, "live": False}
+        return study_source(partition, uid, below, table, patients)
+    if found.source is None:
+        return None
+    return {"partition": partition, "uid": uid, "live": False, "was": sorted(patients)}
+
+
+def _patients(source: Source | None) -> set[str]:
+    """The patient of a study, and those that it left."""
+    if source is None:
+        return set()
+    return {*source.get("was", ()), *([source["patient"]] if source.get("patient") else [])}
 
 
 def _series(

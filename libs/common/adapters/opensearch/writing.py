@@ -1,16 +1,18 @@
 """Entries into the indices: instances first, then everything above them anew.
 
 Any step may be repeated, and by several processes at once. An instance's document holds its receipts, or those that
-decide (`receipts`), and is only replaced where it still is what was read; a writer that lost a race reads again. What
-is above is computed from what searches see, after a refresh (`summaries`).
+decide (`receipts`), and is only replaced where it still is what was read; a writer that lost a race reads again. Hidden
+receipts do not get there: their entries are kept with what was decided about them (`fates`). What is above is computed
+from what searches see, after a refresh (`summaries`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gantry.common.adapters.election import Election, key_of, with_namesake
+from gantry.common.adapters.graves import Known
 from gantry.common.adapters.opensearch.client import (
     ABSENT,
     BulkOperation,
@@ -29,14 +31,18 @@ from gantry.common.adapters.opensearch.documents import (
     receipts_source,
     with_loss,
 )
+from gantry.common.adapters.opensearch.fates import NOTHING, Fates, Grave, fate_id
 from gantry.common.adapters.opensearch.receipts import Receipts
+from gantry.common.adapters.opensearch.settling import WHOLE, aside_entries, displaced_entry
 from gantry.common.adapters.opensearch.summaries import Summaries
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.errors import EntryRefused
-from gantry.common.ports.index import Applied, InstanceEntry, Loss, Namesake
+from gantry.common.ports.index import Applied, InstanceEntry, Loss, Namesake, Outcome
 
 _READ = ("receipts",)
+_Kept = list[tuple[Known, Grave]]
+"""Entries to be kept in the documents of their receipts, each with that document as it was read."""
 
 
 @dataclass(slots=True)
@@ -57,6 +63,7 @@ class Applying:
         self._names = names
         self._clock = clock
         self._receipts = Receipts(client, names)
+        self._fates = Fates(client, names)
         self._touched: dict[str, set[tuple[str, str]]] = {}
         """Partitions, and in each the series that may have changed: study and series."""
 
@@ -72,7 +79,7 @@ class Applying:
             left = await self._round(left, outcomes)
             if not left:
                 break
-        await self._client.refresh(self._names["instances"])
+        await self._client.refresh(self._names["instances"], self._names["fates"])
         summaries = Summaries(self._client, self._names, self._clock, self._table)
         for partition, series in self._touched.items():
             await summaries.renew(partition, series)
@@ -85,6 +92,7 @@ class Applying:
 
     async def lose(self, losses: Sequence[Loss]) -> None:
         """See `SearchIndex`."""
+        await self._lose_hidden({fate_id(loss.partition, loss.receipt) for loss in losses})
         left: dict[str, set[str]] = {}
         for loss in losses:
             left.setdefault(instance_id(loss.partition, loss.instance), set()).add(loss.receipt)
@@ -93,6 +101,17 @@ class Applying:
             if not left:
                 break
         await self._client.refresh(self._names["instances"])
+
+    async def _lose_hidden(self, left: set[str]) -> None:
+        """Mark those of these receipts (ids of their documents) that are hidden or may be: who brings one back reads
+        this after the instance's document, which is written below."""
+        async for _ in rounds(self._clock):
+            graves = await self._fates.get(left)
+            operations = [self._fates.losing(id_, grave) for id_, grave in graves.items() if not grave.lost]
+            written = await self._client.bulk(operations)
+            left = {o.id for o, result in zip(operations, written, strict=True) if result.conflict}
+            if not left:
+                return
 
     async def _lose(self, left: dict[str, set[str]]) -> dict[str, set[str]]:
         """Mark what is left; what lost a race is left again."""
@@ -105,7 +124,9 @@ class Applying:
                 await self._receipts.lose(key, left[key])
             receipts = with_loss(one.source["receipts"], left[key])
             doc = {"receipts": receipts, "place": await self._place(key, receipts)}
-            operations.append(BulkOperation("update", self._names["instances"], key, {"doc": doc}, one))
+            # Written even where nothing changes: who brings one back meanwhile must read again.
+            body = {"doc": doc, "detect_noop": False}
+            operations.append(BulkOperation("update", self._names["instances"], key, body, one))
         written = await self._client.bulk(operations)
         return {o.id: left[o.id] for o, result in zip(operations, written, strict=True) if result.conflict}
 
@@ -124,7 +145,7 @@ class Applying:
         found: dict[tuple[str, str], list[Namesake]] = {}
         first = {"top_hits": {"size": 2, "sort": ["first", "series"], "_source": ["study", "series", "first", "place"]}}
         for partition, some in uids.items():
-            which = [{"term": {"partition": partition}}, {"terms": {"uid": sorted(some)}}]
+            which = [{"term": {"partition": partition}}, {"term": {"live": True}}, {"terms": {"uid": sorted(some)}}]
             several = {"terms": {"field": "uid", "min_doc_count": 2, "size": len(some)}, "aggs": {"first": first}}
             body = {"size": 0, "query": {"bool": {"filter": which}}, "aggs": {"several": several}}
             answer = await self._client.search(self._names["instances"], body)
@@ -137,21 +158,76 @@ class Applying:
 
     async def _round(self, left: dict[str, _Work], outcomes: list[Applied | None]) -> dict[str, _Work]:
         """Take in what is left; what lost a race is left again."""
-        found = await self._client.get(self._names["instances"], list(left), _READ)
-        elsewhere = await self._receipts.known((entry for work in left.values() for entry in work.entries), found)
-        operations: list[BulkOperation] = []
+        entries = [entry for work in left.values() for entry in work.entries]
+        found = await self._client.get(self._names["instances"], list(left), WHOLE)
+        # After the instances' documents: `deciding` says why.
+        graves = await self._fates.get(fate_id(entry.partition, entry.receipt) for entry in entries)
+        elsewhere = await self._receipts.known(entries, found)
+        elections: dict[str, Election] = {}
+        kept: dict[str, _Kept] = {}
         for key, work in left.items():
-            before = found.get(key, ABSENT)
-            election = election_of(before.source, elsewhere.get(key, ()))
-            for position, entry in zip(work.positions, work.entries, strict=True):
-                outcomes[position] = election.take(entry)
-            self._touch(work.entries[0].partition, work.entries)
-            if election.new:
-                operations.append(await self._operation(key, before, election))
+            source = found.get(key, ABSENT).source
+            elections[key] = election_of(source, elsewhere.get(key, ()))
+            hidden = self._take(work, elections[key], graves, outcomes)
+            kept[key] = [*hidden, *await self._displaced(work, elections[key], source, graves)]
+        lost = await self._keep(left, kept)
+        operations = [
+            await self._operation(key, found.get(key, ABSENT), election)
+            for key, election in elections.items()
+            if election.new and key not in lost
+        ]
         written = await self._client.bulk(operations)
-        lost = self._lost(left, operations, written)
+        lost |= self._lost(left, operations, written)
         now = {o.id: _as_written(o, w) for o, w in zip(operations, written, strict=True)}
         await self._receipts.shorten({key: now.get(key, found.get(key, ABSENT)) for key in left if key not in lost})
+        return lost
+
+    def _take(
+        self, work: _Work, election: Election, graves: Mapping[str, Grave], outcomes: list[Applied | None]
+    ) -> _Kept:
+        """The outcomes of an instance's entries. Returns those of hidden receipts, which are kept."""
+        hidden: dict[str, tuple[Known, Grave]] = {}
+        for position, entry in zip(work.positions, work.entries, strict=True):
+            grave = graves.get(fate_id(entry.partition, entry.receipt), NOTHING)
+            if not grave.fate.hidden:
+                outcomes[position] = election.take(entry)
+                self._touch(entry)
+                continue
+            outcomes[position] = Applied(Outcome.DELETED)
+            if not grave.kept and not grave.fate.collected:
+                hidden[entry.receipt] = Known(entry, lost=False), grave
+        return list(hidden.values())
+
+    async def _displaced(
+        self, work: _Work, election: Election, source: Source | None, graves: Mapping[str, Grave]
+    ) -> _Kept:
+        """The entries of other bytes than the current ones, of which nothing tells yet."""
+        if not election.new:
+            return []
+        entries, known = list(election.new), dict(graves)
+        if election.displaced and source is not None:
+            entries.append(before := displaced_entry(source))
+            known |= await self._fates.get([fate_id(before.partition, before.receipt)])
+        return [
+            (Known(entry, lost=False), known.get(fate_id(entry.partition, entry.receipt), NOTHING))
+            for entry in aside_entries(entries, election, source)
+        ]
+
+    async def _keep(self, left: Mapping[str, _Work], kept: Mapping[str, _Kept]) -> dict[str, _Work]:
+        """Keep entries before the instances' documents. Returns what lost a race."""
+        operations = [
+            (key, self._fates.keeping(known, grave))
+            for key, some in kept.items()
+            for known, grave in some
+            if not grave.kept
+        ]
+        written = await self._client.bulk(operation for _, operation in operations)
+        lost: dict[str, _Work] = {}
+        for (key, _), result in zip(operations, written, strict=True):
+            if result.refusal:
+                raise EntryRefused(left[key].positions[0], result.refusal)
+            if result.conflict:
+                lost[key] = left[key]
         return lost
 
     async def _operation(self, key: str, before: SearchResult, election: Election) -> BulkOperation:
@@ -166,10 +242,10 @@ class Applying:
             told["place"] = await self._place(key, told["receipts"])
         return BulkOperation("update", index, key, {"doc": told}, before)
 
-    def _touch(self, partition: str, entries: Iterable[InstanceEntry]) -> None:
+    def _touch(self, entry: InstanceEntry) -> None:
         # Also where nothing is new: whoever took it in before may not have lived to tell the study.
-        touched = self._touched.setdefault(partition, set())
-        touched.update((entry.study_instance_uid, entry.series_instance_uid) for entry in entries)
+        touched = self._touched.setdefault(entry.partition, set())
+        touched.add((entry.study_instance_uid, entry.series_instance_uid))
 
     def _lost(
         self, left: dict[str, _Work], operations: Sequence[BulkOperation], written: Sequence[BulkResult]

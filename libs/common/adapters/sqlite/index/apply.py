@@ -12,9 +12,10 @@ from typing import Any
 import msgpack
 
 from gantry.common.adapters.election import Election, Side, key_of, with_namesake
+from gantry.common.adapters.graves import pack_entry, unpack_fate
 from gantry.common.adapters.sqlite.index import graves
 from gantry.common.adapters.sqlite.index.aggregates import refresh
-from gantry.common.adapters.sqlite.index.graves import bury, keep_displaced, pack_entry, unpack_fate
+from gantry.common.adapters.sqlite.index.graves import bury, keep_displaced
 from gantry.common.adapters.sqlite.index.schema import attributes_of
 from gantry.common.dicom.query.attributes import AttributeTable, Level
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID

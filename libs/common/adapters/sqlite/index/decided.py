@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from gantry.common.adapters.sqlite.index.graves import unpack_entry, unpack_fate
+from gantry.common.adapters.graves import unpack_entry, unpack_fate
 from gantry.common.lifecycle import Fate
 from gantry.common.ports.index import FatedReceipt, HoldChange, InstanceKey
 

@@ -8,51 +8,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import Any
 
-import msgpack
-
+from gantry.common.adapters.graves import Known, pack_entry, pack_fate, unpack_entry, unpack_fate, with_entries
 from gantry.common.adapters.sqlite.index.aggregates import refresh, unpack
 from gantry.common.adapters.sqlite.index.schema import attributes_of
 from gantry.common.lifecycle import ALIVE, Fate
-from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey, Loss
-from gantry.common.telemetry.logs import get_logger
+from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey, KnownReceipt, Loss
 
 Apply = Callable[[Sequence[InstanceEntry]], object]
-_FIELDS = tuple(field.name for field in fields(InstanceEntry))
-logger = get_logger("index")
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A receipt as it is in the tables, or was."""
-
-    entry: InstanceEntry
-    lost: bool
-
-
-def pack_entry(entry: InstanceEntry) -> bytes:
-    """An entry as bytes."""
-    values = [getattr(entry, name) for name in _FIELDS]
-    packed: bytes = msgpack.packb([dict(v) if isinstance(v, dict) else v for v in values])
-    return packed
-
-
-def unpack_entry(packed: bytes) -> InstanceEntry:
-    """The other way round."""
-    return InstanceEntry(*msgpack.unpackb(packed, strict_map_key=False))
-
-
-def pack_fate(fate: Fate) -> bytes:
-    """A fate as bytes."""
-    packed: bytes = msgpack.packb(fate.packed())
-    return packed
-
-
-def unpack_fate(packed: bytes) -> Fate:
-    """The other way round."""
-    return Fate.unpacked(msgpack.unpackb(packed))
 
 
 def fate_of(connection: sqlite3.Connection, partition: str, receipt: str) -> Fate:
@@ -177,21 +142,9 @@ def _known(
         partition, "", *_uids(instance), sop_class, syntax, "", 0, length, digest,
         unpack(attributes) | unpack(above), layout,
     )  # fmt: skip
-    contents = {(digest, syntax): elected}
-    contents |= {(row[1], row[2]): unpack_entry(row[7]) for row in receipts if row[7] and row[1:3] != (digest, syntax)}
-    known = []
-    for receipt, digest, syntax, key, offset, sender, lost, _ in receipts:
-        content = contents.get((digest, syntax))
-        if content is None or offset < 0:
-            logger.error("a receipt of an earlier release is left out: run `gantry reindex`", key=key)
-            continue
-        known.append(Known(_at(content, receipt, key, offset, sender), bool(lost)))
-    return known
-
-
-def _at(content: InstanceEntry, receipt: str, key: str, offset: int, sender: str) -> InstanceEntry:
-    """The same bytes of another receipt."""
-    return replace(content, receipt=receipt, object_key=key, data_set_offset=offset, sender=sender)
+    kept = [unpack_entry(row[7]) for row in receipts if row[7]]
+    rows = [KnownReceipt(*row[:7]) for row in receipts]
+    return with_entries([replace(row, lost=bool(row.lost)) for row in rows], [*kept, elected])
 
 
 def keep_displaced(connection: sqlite3.Connection, partition: str, instance: InstanceKey) -> None:

@@ -1,0 +1,209 @@
+"""What was decided about receipts, into the indices: their fates first, then the instances, then what is above.
+
+Two writers meet at the instance's document. Who decides writes fates, then reads the document, then replaces it where
+it still is what was read, even where nothing changes in it. Who applies reads the document, then the fates, then
+replaces it in the same way. So of the two the later one has seen what the other wrote, or is told to begin again. A
+decision that was cut off anywhere comes again, and goes on from whatever there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gantry.common.adapters.opensearch.client import (
+    ABSENT,
+    DEPENDENCY,
+    BulkOperation,
+    OpenSearchClient,
+    SearchResult,
+    rounds,
+)
+from gantry.common.adapters.opensearch.documents import Hit, instance_id
+from gantry.common.adapters.opensearch.fates import NOTHING, Fates, Grave, fate_id
+from gantry.common.adapters.opensearch.receipts import Receipts
+from gantry.common.adapters.opensearch.settling import WHOLE, Settled, moves, settle
+from gantry.common.adapters.opensearch.summaries import Summaries
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.lifecycle import ALIVE, Fate
+from gantry.common.ports.index import Decision, InstanceKey
+from gantry.common.telemetry.logs import get_logger
+
+_AT_ONCE = 500
+"""Instances in memory."""
+logger = get_logger("index")
+
+
+@dataclass(slots=True)
+class _Work:
+    """One instance, and what is added to the fates of its receipts."""
+
+    partition: str
+    instance: InstanceKey
+    fates: dict[str, Fate] = field(default_factory=dict)
+
+    def ids(self, receipts: Iterable[str]) -> list[str]:
+        """The ids of receipts' documents."""
+        return [fate_id(self.partition, receipt) for receipt in receipts]
+
+
+class Deciding:
+    """One call of `decide` against the indices of one generation."""
+
+    def __init__(self, client: OpenSearchClient, names: Mapping[str, str], clock: Clock, table: AttributeTable) -> None:
+        """`names` are the indices by kind, made for the attributes in `table`."""
+        self._client = client
+        self._names = names
+        self._clock = clock
+        self._table = table
+        self._fates = Fates(client, names)
+        self._receipts = Receipts(client, names)
+
+    async def decide(self, decisions: Sequence[Decision]) -> None:
+        """See `SearchIndex`."""
+        every = _by_instance(decisions)
+        ids = list(every)
+        for start in range(0, len(ids), _AT_ONCE):
+            some = {id_: every[id_] for id_ in ids[start : start + _AT_ONCE]}
+            await self._join(some.values())
+            await self._settle(some)
+        await self._fates.refresh()
+        await self._client.refresh(self._names["instances"])
+        summaries = Summaries(self._client, self._names, self._clock, self._table)
+        touched: dict[str, set[tuple[str, str]]] = {}
+        for work in every.values():
+            place = work.instance.study_instance_uid, work.instance.series_instance_uid
+            touched.setdefault(work.partition, set()).add(place)
+        for partition, series in touched.items():
+            await summaries.renew(partition, series)
+
+    async def _join(self, some: Iterable[_Work]) -> None:
+        """Add to the fates."""
+        left = {fate_id(work.partition, receipt): (work, receipt) for work in some for receipt in work.fates}
+        async for _ in rounds(self._clock):
+            graves = await self._fates.get(left)
+            operations = []
+            for id_, (work, receipt) in left.items():
+                grave, fate = graves.get(id_, NOTHING), work.fates[receipt]
+                if not grave.decided or grave.fate | fate != grave.fate:
+                    operations.append(self._fates.joined(work.partition, work.instance, receipt, fate, grave))
+            overtaken = await self._written(operations)
+            left = {id_: left[id_] for id_ in overtaken}
+            if not left:
+                return
+
+    async def _settle(self, left: dict[str, _Work]) -> None:
+        """Bring the instances to what follows."""
+        async for _ in rounds(self._clock):
+            left = await self._round(left)
+            if not left:
+                return
+
+    async def _round(self, left: dict[str, _Work]) -> dict[str, _Work]:
+        """Settle what is left; what lost a race is left again."""
+        found = await self._client.get(self._names["instances"], list(left), WHOLE)
+        moved = {id_: await self._receipts.every(id_) for id_, one in found.items() if moves(one.source)}
+        graves = await self._graves(left, found, moved)
+        settled = {
+            id_: settle(
+                work.partition,
+                work.instance,
+                found.get(id_, ABSENT).source,
+                moved.get(id_, ()),
+                graves[id_],
+                self._table,
+            )
+            for id_, work in left.items()
+        }
+        done = await self._keep(settled, graves)
+        done = await self._write({id_: settled[id_] for id_ in done}, found)
+        done = await self._forget(left, {id_: settled[id_] for id_ in done}, graves)
+        return {id_: work for id_, work in left.items() if id_ not in done}
+
+    async def _graves(
+        self, left: Mapping[str, _Work], found: Mapping[str, SearchResult], moved: Mapping[str, Sequence[Hit]]
+    ) -> dict[str, dict[str, Grave]]:
+        """By instance, the documents of all its receipts. Read after the instance's document was."""
+        asked: dict[str, list[str]] = {}
+        for id_, work in left.items():
+            source = found.get(id_, ABSENT).source
+            near = source["receipts"]["near"] if source is not None else ()
+            asked[id_] = list({*work.fates, *(row[0] for row in near), *(row[0] for row in moved.get(id_, ()))})
+        ids = [one for id_, receipts in asked.items() for one in left[id_].ids(receipts)]
+        known = await self._fates.get(ids, entries=True)
+        return {
+            id_: {r: known[one] for r, one in zip(receipts, left[id_].ids(receipts), strict=True) if one in known}
+            for id_, receipts in asked.items()
+        }
+
+    async def _keep(self, settled: Mapping[str, Settled], graves: Mapping[str, Mapping[str, Grave]]) -> list[str]:
+        """Keep entries before the instance's document forgets them. Returns the instances where that was done."""
+        operations = {
+            id_: [self._fates.keeping(known, graves[id_].get(known.entry.receipt, NOTHING)) for known in one.keep]
+            for id_, one in settled.items()
+        }
+        return await self._all_written(operations)
+
+    async def _write(self, settled: Mapping[str, Settled], found: Mapping[str, SearchResult]) -> list[str]:
+        """Write the instances' documents. Returns those that were as they were read."""
+        index = self._names["instances"]
+        operations = [
+            BulkOperation("index", index, id_, one.source, found.get(id_, ABSENT)) for id_, one in settled.items()
+        ]
+        done: list[str] = []
+        shorten: dict[str, SearchResult] = {}
+        for operation, result in zip(operations, await self._client.bulk(operations), strict=True):
+            if result.refusal:
+                # A document that could never be: so there is nothing to hide or to bring back.
+                logger.error("index refuses a document about which something was decided", reason=result.refusal)
+            if not result.conflict:
+                done.append(operation.id)
+            if result.done:
+                shorten[operation.id] = SearchResult(dict(operation.body), result.seq_no, result.primary_term)
+        await self._receipts.shorten(shorten)
+        return done
+
+    async def _forget(
+        self,
+        left: Mapping[str, _Work],
+        settled: Mapping[str, Settled],
+        graves: Mapping[str, Mapping[str, Grave]],
+    ) -> list[str]:
+        """Forget the headers of what is collected, once nothing is made of them any more, and remove what lies beside
+        the instances' documents. Returns the instances where that was done."""
+        for id_, one in settled.items():
+            await self._receipts.remove(id_, one.remove)
+        operations = {
+            id_: [
+                self._fates.forgetting(fate_id(left[id_].partition, receipt), graves[id_][receipt])
+                for receipt in one.forget
+            ]
+            for id_, one in settled.items()
+        }
+        return await self._all_written(operations)
+
+    async def _all_written(self, operations: Mapping[str, Sequence[BulkOperation]]) -> list[str]:
+        """Those keys of which every operation was done."""
+        overtaken = await self._written([operation for some in operations.values() for operation in some])
+        return [key for key, some in operations.items() if not any(o.id in overtaken for o in some)]
+
+    async def _written(self, operations: Sequence[BulkOperation]) -> set[str]:
+        """Write; the ids of what somebody else wrote meanwhile."""
+        overtaken = set()
+        for operation, result in zip(operations, await self._client.bulk(operations), strict=True):
+            if result.refusal:
+                raise DependencyUnavailable(DEPENDENCY, f"it refuses what was decided: {result.refusal}")
+            if result.conflict:
+                overtaken.add(operation.id)
+        return overtaken
+
+
+def _by_instance(decisions: Iterable[Decision]) -> dict[str, _Work]:
+    every: dict[str, _Work] = {}
+    for one in decisions:
+        id_ = instance_id(one.partition, one.instance)
+        work = every.setdefault(id_, _Work(one.partition, one.instance))
+        work.fates[one.receipt] = work.fates.get(one.receipt, ALIVE) | one.fate
+    return every

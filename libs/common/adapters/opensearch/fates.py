@@ -1,0 +1,144 @@
+"""What was decided about receipts, each in a document of its own; and the entries of those that answer for nothing now.
+
+A document is written only where it still is what was read, and what is decided is only ever added to it: so nothing is
+lost between two writers. An entry is written where its receipt is hidden, or where other bytes than its own are
+current; it stays until the receipt is collected, and is never written after that: no writer, however late, brings back
+a header that was forgotten.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from gantry.common.adapters.graves import Known, pack_entry, pack_fate, unpack_entry, unpack_fate
+from gantry.common.adapters.opensearch.client import ABSENT, BulkOperation, OpenSearchClient, SearchResult
+from gantry.common.adapters.opensearch.documents import Source
+from gantry.common.lifecycle import ALIVE, Fate
+from gantry.common.ports.index import FatedReceipt, InstanceEntry, InstanceKey
+
+_PAGE = 1000
+_HEAD = ("fate", "decided", "kept", "lost")
+_WHOLE = (*_HEAD, "entry")
+_FATED = ("study", "series", "uid", "receipt", "fate", "object_key", "digest")
+_FORGOTTEN: Source = {"kept": False, "entry": "", "object_key": "", "digest": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Grave:
+    """A receipt's document as it was read. `kept`: its entry is in it; `entry` is None where it was not asked for,
+    too."""
+
+    found: SearchResult = ABSENT
+    fate: Fate = ALIVE
+    decided: bool = False
+    kept: bool = False
+    lost: bool = False
+    entry: InstanceEntry | None = None
+
+
+NOTHING = Grave()
+
+
+def fate_id(partition: str, receipt: str) -> str:
+    """The id of a receipt's document."""
+    return f"{partition}:{receipt}"
+
+
+class Fates:
+    """The documents of one generation."""
+
+    def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
+        self._client = client
+        self._index = names["fates"]
+
+    async def get(self, ids: Iterable[str], *, entries: bool = False) -> dict[str, Grave]:
+        """Documents by id as they are at this moment, with their `entries` where that is said."""
+        wanted = list(dict.fromkeys(ids))
+        found = await self._client.get(self._index, wanted, _WHOLE if entries else _HEAD) if wanted else {}
+        return {id_: _grave(one) for id_, one in found.items()}
+
+    async def hidden(self, partition: str, receipts: Collection[str]) -> set[str]:
+        """Those of the receipts that are hidden."""
+        graves = await self.get(fate_id(partition, receipt) for receipt in receipts)
+        return {r for r in receipts if graves.get(fate_id(partition, r), NOTHING).fate.hidden}
+
+    async def fated(self, partition: str, study: str) -> AsyncIterator[list[FatedReceipt]]:
+        """Receipts that something was decided about, in pages; of one study if it is named."""
+        which = [{"term": {"partition": partition}}, {"term": {"decided": True}}]
+        if study:
+            which.append({"term": {"study": study}})
+        body = {"size": _PAGE, "query": {"bool": {"filter": which}}, "sort": ["study", "receipt"]}
+        body |= {"_source": list(_FATED), "track_total_hits": False}
+        while hits := (await self._client.search(self._index, body))["hits"]["hits"]:
+            yield [_fated(hit["_source"]) for hit in hits]
+            body["search_after"] = hits[-1]["sort"]
+
+    def joined(self, partition: str, instance: InstanceKey, receipt: str, fate: Fate, grave: Grave) -> BulkOperation:
+        """Add to the fate of a receipt whose document is `grave`."""
+        known = {"decided": True, "fate": b64encode(pack_fate(grave.fate | fate)).decode("ascii")}
+        return self._changed(partition, instance, receipt, known, grave)
+
+    def keeping(self, known: Known, grave: Grave) -> BulkOperation:
+        """Keep the entry of a receipt, which must not be collected, in its document."""
+        entry = known.entry
+        kept = {
+            "kept": True,
+            "entry": b64encode(pack_entry(entry)).decode("ascii"),
+            "object_key": entry.object_key,
+            "digest": entry.digest,
+            "lost": known.lost or grave.lost,
+        }
+        key = InstanceKey(entry.study_instance_uid, entry.series_instance_uid, entry.sop_instance_uid)
+        return self._changed(entry.partition, key, entry.receipt, kept, grave)
+
+    def losing(self, id_: str, grave: Grave) -> BulkOperation:
+        """Note that the object of a receipt is lost, in its document, which is there."""
+        return BulkOperation("update", self._index, id_, {"doc": {"lost": True}}, grave.found)
+
+    def forgetting(self, id_: str, grave: Grave) -> BulkOperation:
+        """Forget the entry of a receipt."""
+        return BulkOperation("update", self._index, id_, {"doc": _FORGOTTEN}, grave.found)
+
+    async def refresh(self) -> None:
+        """Let `fated` see what was written."""
+        await self._client.refresh(self._index)
+
+    def _changed(
+        self, partition: str, instance: InstanceKey, receipt: str, change: Source, grave: Grave
+    ) -> BulkOperation:
+        id_ = fate_id(partition, receipt)
+        if grave.found.source is not None:
+            return BulkOperation("update", self._index, id_, {"doc": change}, grave.found)
+        new = {
+            "partition": partition,
+            "study": instance.study_instance_uid,
+            "series": instance.series_instance_uid,
+            "uid": instance.sop_instance_uid,
+            "receipt": receipt,
+            "decided": False,
+            "fate": b64encode(pack_fate(ALIVE)).decode("ascii"),
+            "lost": False,
+            **_FORGOTTEN,
+        }
+        return BulkOperation("index", self._index, id_, new | change, grave.found)
+
+
+def _grave(found: SearchResult) -> Grave:
+    source = found.source or {}
+    entry = source.get("entry", "")
+    return Grave(
+        found,
+        unpack_fate(b64decode(source["fate"])),
+        source["decided"],
+        source["kept"],
+        source["lost"],
+        unpack_entry(b64decode(entry)) if entry else None,
+    )
+
+
+def _fated(source: Source) -> FatedReceipt:
+    fate = unpack_fate(b64decode(source["fate"]))
+    where = (source["object_key"], source["digest"]) if fate.hidden else ("", "")
+    return FatedReceipt(InstanceKey(source["study"], source["series"], source["uid"]), source["receipt"], fate, *where)

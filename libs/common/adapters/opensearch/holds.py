@@ -1,0 +1,70 @@
+"""Holds on studies: a document for each study that ever had one, which only grows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gantry.common.adapters.opensearch.client import (
+    ABSENT,
+    DEPENDENCY,
+    BulkOperation,
+    OpenSearchClient,
+    SearchResult,
+    rounds,
+)
+from gantry.common.adapters.opensearch.documents import study_id
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.index import HoldChange
+
+_NAMES = ("placed", "released")
+
+
+class Holds:
+    """The holds of one generation. They are read as they are at this moment, so that nothing has to be refreshed."""
+
+    def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
+        self._client = client
+        self._index = names["holds"]
+
+    async def standing(self, partition: str, study: str) -> list[str]:
+        """The holds on a study that stand, in order."""
+        id_ = study_id(partition, study)
+        found = await self._client.get(self._index, [id_], _NAMES)
+        source = found.get(id_, ABSENT).source
+        return [] if source is None else sorted(set(source["placed"]) - set(source["released"]))
+
+    async def note(self, changes: Sequence[HoldChange], clock: Clock) -> None:
+        """Note holds placed and released."""
+        left: dict[str, list[HoldChange]] = {}
+        for change in changes:
+            left.setdefault(study_id(change.partition, change.study_instance_uid), []).append(change)
+        async for _ in rounds(clock):
+            left = await self._round(left)
+            if not left:
+                return
+
+    async def _round(self, left: dict[str, list[HoldChange]]) -> dict[str, list[HoldChange]]:
+        """Note what is left; what lost a race is left again."""
+        found = await self._client.get(self._index, list(left), _NAMES)
+        operations = [
+            BulkOperation("index", self._index, id_, _with(found.get(id_, ABSENT), changes), found.get(id_, ABSENT))
+            for id_, changes in left.items()
+        ]
+        results = await self._client.bulk(operations)
+        for result in results:
+            if result.refusal:
+                raise DependencyUnavailable(DEPENDENCY, f"it refuses a hold: {result.refusal}")
+        return {o.id: left[o.id] for o, result in zip(operations, results, strict=True) if result.conflict}
+
+
+def _with(found: SearchResult, changes: Sequence[HoldChange]) -> dict[str, object]:
+    before = found.source or {"placed": [], "released": []}
+    placed = {change.hold for change in changes if change.placed} | set(before["placed"])
+    released = {change.hold for change in changes if not change.placed} | set(before["released"])
+    return {
+        "partition": changes[0].partition,
+        "study": changes[0].study_instance_uid,
+        "placed": sorted(placed),
+        "released": sorted(released),
+    }

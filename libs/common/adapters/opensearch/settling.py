@@ -1,0 +1,191 @@
+"""What an instance's document becomes when some of its receipts are hidden, or come back (pure).
+
+Whoever decides brings each instance to what follows from its receipts and their fates, whatever the document was: so a
+decision that comes again, or to another process, or after a crash anywhere, ends in the same.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gantry.common.adapters.election import Election
+from gantry.common.adapters.graves import Known, bytes_of, with_entries
+from gantry.common.adapters.opensearch.documents import (
+    Hit,
+    Source,
+    instance_source,
+    known_receipt,
+    moved_receipts,
+    readable_place,
+    row_of,
+    unpack,
+)
+from gantry.common.adapters.opensearch.fates import NOTHING, Grave
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.ports.index import InstanceEntry, InstanceKey
+
+WHOLE = (
+    "partition",
+    "study",
+    "series",
+    "uid",
+    "live",
+    "sop_class",
+    "place",
+    "attributes",
+    "above",
+    "aside",
+    "receipts",
+)
+"""The fields of an instance's document that an entry is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What is to be written for an instance. First `keep`, the entries of receipts in their own documents; then
+    `source`, the instance's; then `forget`, receipts whose entries go, and `remove`, hidden receipts that have
+    documents beside the instance's."""
+
+    source: Source
+    keep: list[Known] = field(default_factory=list)
+    forget: list[str] = field(default_factory=list)
+    remove: list[str] = field(default_factory=list)
+
+
+def current_entry(source: Source) -> InstanceEntry:
+    """The entry of the current object of an instance that is there, without a receipt of its own."""
+    place = source["place"]
+    return InstanceEntry(
+        source["partition"],
+        "",
+        source["study"],
+        source["series"],
+        source["uid"],
+        source["sop_class"],
+        place["transfer_syntax"],
+        "",
+        0,
+        place["length"],
+        place["digest"],
+        unpack(source["attributes"]) | unpack(source["above"]),
+        b64decode(place["layout"]),
+    )
+
+
+def displaced_entry(source: Source) -> InstanceEntry:
+    """The entry of the earliest receipt of an instance that is there."""
+    (known,) = with_entries([known_receipt(min(source["receipts"]["near"]))], [current_entry(source)])
+    return known.entry
+
+
+def aside_entries(entries: Iterable[InstanceEntry], election: Election, source: Source | None) -> list[InstanceEntry]:
+    """Of new entries, and that of the receipt that was current before, those that have to be kept: one of all bytes
+    but the current ones, where `source`, the instance's document before, does not tell of a receipt that keeps them."""
+    near = source["receipts"]["near"] if source is not None else []
+    before = tuple(min(near)[1:3]) if near else ()
+    kept = {tuple(row[1:3]) for row in near if tuple(row[1:3]) != before} | {tuple(election.kept[1:])}
+    aside = []
+    for entry in sorted(entries, key=lambda one: one.receipt):
+        if bytes_of(entry) not in kept:
+            kept.add(bytes_of(entry))
+            aside.append(entry)
+    return aside
+
+
+def settle(
+    partition: str,
+    instance: InstanceKey,
+    source: Source | None,
+    moved: Sequence[Hit],
+    graves: Mapping[str, Grave],
+    table: AttributeTable,
+) -> Settled:
+    """`source` is the instance's document, `moved` what lies beside it, `graves` the documents of its receipts and of
+    those that were decided about."""
+    near: list[Hit] = source["receipts"]["near"] if source is not None else []
+    rows = {row[0]: row for row in (*moved, *near)}
+    contents = [grave.entry for grave in graves.values() if grave.entry is not None]
+    if source is not None and source["live"]:
+        contents.append(current_entry(source))
+    receipts = [known_receipt(row, lost=graves.get(row[0], NOTHING).lost) for row in rows.values()]
+    known = with_entries(receipts, contents)
+    hidden = [one for one in known if _of(graves, one).fate.hidden]
+    left = [one for one in known if not _of(graves, one).fate.hidden] + _back(graves, rows)
+    beside = {row[0] for row in moved} - {row[0] for row in near}
+    return Settled(
+        _source(left, beside, table) if left else _nobody(partition, instance),
+        [*_buried(hidden, graves), *_other_bytes(left, graves)],
+        [receipt for receipt, grave in graves.items() if grave.fate.collected and grave.kept],
+        [row[0] for row in moved if graves.get(row[0], NOTHING).fate.hidden],
+    )
+
+
+def _of(graves: Mapping[str, Grave], one: Known) -> Grave:
+    return graves.get(one.entry.receipt, NOTHING)
+
+
+def _back(graves: Mapping[str, Grave], rows: Mapping[str, Hit]) -> list[Known]:
+    """The receipts that are not hidden any more."""
+    return [
+        Known(grave.entry, grave.lost)
+        for receipt, grave in graves.items()
+        if grave.entry is not None and receipt not in rows and not grave.fate.hidden
+    ]
+
+
+def _buried(hidden: Iterable[Known], graves: Mapping[str, Grave]) -> list[Known]:
+    """Hidden receipts whose documents do not tell all that it takes to come back."""
+    return [
+        one
+        for one in hidden
+        if not (grave := _of(graves, one)).fate.collected and (not grave.kept or one.lost > grave.lost)
+    ]
+
+
+def _other_bytes(left: Sequence[Known], graves: Mapping[str, Grave]) -> list[Known]:
+    """Of all bytes but the current ones, one receipt that has to keep its entry, where none does."""
+    earliest: dict[tuple[str, str], Known] = {}
+    for one in sorted(left, key=_when):
+        earliest.setdefault(bytes_of(one.entry), one)
+    kept = {bytes_of(one.entry) for one in left if _of(graves, one).kept}
+    if left:
+        kept.add(bytes_of(min(left, key=_when).entry))
+    return [one for bytes_, one in earliest.items() if bytes_ not in kept]
+
+
+def _when(one: Known) -> str:
+    return one.entry.receipt
+
+
+def _nobody(partition: str, instance: InstanceKey) -> Source:
+    """The document of an instance that is not there: a writer with outdated data meets it."""
+    return {
+        "partition": partition,
+        "uid": instance.sop_instance_uid,
+        "live": False,
+        "study": instance.study_instance_uid,
+        "series": instance.series_instance_uid,
+        "aside": 0,
+        "receipts": {"near": [], "moved": 0, "moved_aside": 0},
+    }
+
+
+def _source(left: Sequence[Known], beside: set[str], table: AttributeTable) -> Source:
+    """The document of an instance of which receipts are `left`. Those `beside` it stay there, but for the two that
+    decide (`gantry.common.adapters.election`)."""
+    kept = min(left, key=_when)
+    aside = [one for one in left if bytes_of(one.entry) != bytes_of(kept.entry)]
+    deciding = {kept.entry.receipt, min((_when(one) for one in aside), default="")}
+    near = [row_of(one.entry, lost=one.lost) for one in left if one.entry.receipt not in beside - deciding]
+    moved_aside = sum(one.entry.receipt in beside - deciding for one in aside)
+    receipts = {"near": near, "moved": len(left) - len(near), "moved_aside": moved_aside}
+    source = instance_source(kept.entry, table)
+    readable = readable_place((row_of(one.entry, lost=one.lost) for one in left), receipts)
+    return {**source, "place": {**source["place"], **readable}, "aside": len(aside), "receipts": receipts}
+
+
+def moves(source: Source | None) -> bool:
+    """Whether an instance has receipts beside its document."""
+    return moved_receipts(source) > 0

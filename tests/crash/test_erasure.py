@@ -1,0 +1,115 @@
+"""After a deletion became final no byte of a marked name is left anywhere that we write (docs/lifecycle.md says for how
+long it may be before)."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from gantry.cli.files import DicomFile
+from gantry.common.clock import SystemClock
+from gantry.common.config.load import load_settings
+from gantry.common.events import TOPICS, ObjectsCollected
+from gantry.common.ports.blobs import read_whole
+from gantry.services.maintenance.sealed_events import segments
+from gantry.services.process.stores import Stores, open_stores
+from tests.crash.conftest import MakeArchive
+from tests.crash.test_deletion import archive_of, bytes_of_index, delete, done
+from tests.crash.test_upkeep import gantry, places, until_sealed
+from tests.support.archive import RunningArchive
+from tests.support.asking import Modality, events, expect_exactly, found, stores_of, uids_of, until, wait_for
+from tests.support.objects import data_set, study, write
+from tests.support.opensearch_documents import deleted_documents
+
+MARKS = (b"P-GONE", b"MARKED", b"marked", b"Marked")
+MONTH_US = 31 * 24 * 3600 * 1_000_000
+
+
+class Later(SystemClock):
+    """The clock of a month from now."""
+
+    def now_us(self) -> int:
+        return super().now_us() + MONTH_US
+
+
+async def bytes_in(stores: Stores) -> bytes:
+    """All objects, what is sealed in them, and all that the log has."""
+    everything = [await read_whole(stores.objects, stat.key) async for stat in stores.objects.list("")]
+    async for segment in segments(stores.objects, "default", 0, SystemClock().now_us() // 1000):
+        everything += [record.payload for record in segment.records]
+    for topic in {topic.name for topic in TOPICS.values()}:
+        everything += [record.payload async for record in stores.log.replay(topic)]
+    return b"".join(everything)
+
+
+async def bytes_of(archive: RunningArchive) -> bytes:
+    """All that an archive has written: objects, segments, log, index, log lines, and every file of its folder."""
+    async with stores_of(archive) as stores:
+        in_stores = await bytes_in(stores)
+    files = [path.read_bytes() for path in (archive.folder / "data").rglob("*") if path.is_file()]
+    return in_stores + bytes_of_index(archive) + archive.log.read_bytes() + b"".join(files)
+
+
+async def forget_what_is_old(archive: RunningArchive) -> None:
+    """As when the time that the log keeps events for is over."""
+    environment = {**archive.environment, "GANTRY_DATA": str(archive.folder / "data")}
+    stores = await open_stores(load_settings(None, environment), Later())
+    try:
+        assert await stores.log.remove_expired() > 0  # type: ignore[attr-defined]
+    finally:
+        await stores.close()
+
+
+async def collected(archive: RunningArchive, count: int) -> None:
+    """Return when there are certificates of so many receipts."""
+    async with asyncio.timeout(90):
+        while True:
+            told = [one for one in await events(archive, "instances") if isinstance(one, ObjectsCollected)]
+            if len({receipt.receipt for one in told for receipt in one.receipts}) == count:
+                return
+            await asyncio.sleep(0.3)
+
+
+async def send(archive: RunningArchive, files: list[DicomFile]) -> None:
+    await Modality(archive.peer, files).send_all()
+
+
+async def test_no_byte_of_a_name_is_left_after_its_deletion_became_final(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = archive_of(make_archive)
+    gone = study(tmp_path / "gone", 4, patient="P-GONE", name="Marked^Name")
+    stays = study(tmp_path / "stays", 2, patient="P-STAYS", name="Stays^Name")
+    await send(archive, gone)
+    # The same bytes again, and other bytes of the same name and instance, which are kept aside.
+    await send(archive, gone[:1])
+    await send(archive, [write(tmp_path / "other", data_set(**places(gone[1]), patient="P-GONE", name="Marked^Other"))])
+    await send(archive, stays)
+    await wait_for(archive, 6)
+    assert len(await found(archive.peer, "STUDY", "PatientName=MARKED*")) == 1
+    uid = uids_of(gone[0])[0]
+    # Deleted, restored and deleted again: what was kept to bring it back goes, too.
+    assert delete(archive, uid)[0] == 204
+    done(archive, "undelete", uid, "--reason", "a mistake")
+    everything = await bytes_of(archive)
+    assert any(mark in everything for mark in MARKS)
+    done(archive, "purge", uid, "--reason", "the law", "--yes")
+    await collected(archive, 6)
+    await until(lambda: archive.metric("gantry_consumer_lag") == 0)
+    await until_sealed(archive)
+    await expect_exactly(archive, stays, tmp_path / "got")
+    assert archive.stop() == 0
+    await forget_what_is_old(archive)
+    everything = await bytes_of(archive)
+    assert b"P-STAYS" in everything
+    assert [mark for mark in MARKS if mark in everything] == []
+    if archive.environment:
+        prefix = archive.environment["GANTRY_STORAGE__INDEX"].rpartition("/")[2]
+        async with asyncio.timeout(90):
+            while deleted_documents(prefix) != {"0"}:
+                await asyncio.sleep(1)
+    # A new index is made of what is left, and knows no more.
+    result = await asyncio.to_thread(gantry, archive, "reindex")
+    assert result.returncode == 0, result.stderr
+    everything = await bytes_of(archive)
+    assert [mark for mark in MARKS if mark in everything] == []

@@ -1,0 +1,57 @@
+"""All that documents on OpenSearch hold, for who looks for what must not be there."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Iterator
+from typing import Any
+from urllib.request import Request, urlopen
+
+from tests.support.servers import required
+
+_PAGE = 1000
+
+
+def ask(method: str, path: str, body: Any = None) -> Any:
+    """The answer of the session's server."""
+    data = None if body is None else json.dumps(body).encode()
+    request = Request(f"{required('opensearch').address}{path}", data, {"Content-Type": "application/json"})
+    request.method = method
+    with urlopen(request) as answer:
+        return json.load(answer)
+
+
+def bytes_of_documents(prefix: str) -> bytes:
+    """The sources of all documents of all indices of a prefix, live or not; what is packed as it is, too."""
+    ask("POST", f"/{prefix}-*/_refresh")
+    answer = ask("POST", f"/{prefix}-*/_search?scroll=1m", {"size": _PAGE, "query": {"match_all": {}}})
+    found = b""
+    while hits := answer["hits"]["hits"]:
+        found += json.dumps(hits).encode()
+        found += b"".join(_unpacked(text) for hit in hits for text in _texts(hit["_source"]))
+        answer = ask("POST", "/_search/scroll", {"scroll": "1m", "scroll_id": answer["_scroll_id"]})
+    return found
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
+
+
+def _unpacked(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        return b""
+
+
+def deleted_documents(prefix: str) -> set[str]:
+    """How many deleted documents the files of each index hold after they are rid of them (docs/lifecycle.md)."""
+    ask("POST", f"/{prefix}-*/_flush")
+    ask("POST", f"/{prefix}-*/_forcemerge?only_expunge_deletes=true")
+    rows = ask("GET", f"/_cat/indices/{prefix}-*?format=json&h=index,docs.deleted")
+    return {row["docs.deleted"] for row in rows}
