@@ -37,6 +37,8 @@ _COMMANDS = {
     "undelete": ("gantry.services.commands.lifecycle", "Bring back what was deleted."),
     "purge": ("gantry.services.commands.lifecycle", "Delete for good."),
     "hold": ("gantry.services.commands.lifecycle", "Place or release a hold: nothing of the study is deleted."),
+    "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),
+    "choose": ("gantry.services.commands.lifecycle", "Decide a conflict: which of the objects of a UID is current."),
     "restore": (
         "gantry.services.commands.maintenance",
         "Rebuild event log and search index from the object store alone.",

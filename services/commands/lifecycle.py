@@ -1,8 +1,9 @@
-"""The commands that delete, restore and hold: `gantry delete`, `undelete`, `purge` and `hold`."""
+"""The commands that change what there is: `gantry delete`, `undelete`, `purge`, `hold`, `redundant` and `choose`."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -10,9 +11,13 @@ import click
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, Held, NotFound
+from gantry.common.runtime.losses import Losses
+from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
 from gantry.services.commands.deleting import Deleting
 from gantry.services.commands.on_stores import options, run, show
+from gantry.services.lifecycle.copies import RedundantCopies
+from gantry.services.lifecycle.copies import choose as choose_side
 from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target, target_of, this_user
 from gantry.services.process.stores import Stores
 
@@ -118,6 +123,66 @@ def release(config: Path | None, data: Path | None, as_json: bool, uids: tuple[s
         return await deletions.release_holds(target.study, asked)
 
     _each(config, data, as_json, uids, "holds released", released)
+
+
+@click.command()
+@options
+@click.argument("uids", metavar="[STUDY...]", nargs=-1)
+@click.option("--delete", "reason", metavar="REASON", help="Give them up, for a reason; without it they are counted.")
+@click.option(
+    "--rate", type=float, default=20.0, show_default=True, help="MB a second that are read again; 0: no limit."
+)
+def redundant(
+    config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str | None, rate: float
+) -> None:
+    """Count, or give up, objects that were sent more than once with the same bytes.
+
+    Before a copy is given up, the one that stays is read again and its digest compared. Copies that are given up can be
+    brought back with `gantry undelete` for `lifecycle.grace` seconds, and are collected then.
+    """
+    asked = None if reason is None else Asked(this_user(), reason, new_trace())
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        clock = SystemClock()
+        deletions = Deletions(stores.log, stores.index, clock, settings.lifecycle.grace)
+        losses = Losses(stores.log, clock, Metrics(), "redundant")
+        copies = RedundantCopies(stores.objects, stores.index, deletions, losses, clock, rate * 1e6)
+        done = await copies.run(asked, uids)
+        rows: list[tuple[str, object]] = [
+            ("instances that were sent more than once", done.instances),
+            ("redundant objects", f"{done.receipts} ({done.bytes / 1e9:.3f} GB)"),
+        ]
+        if asked is not None:
+            rows += [("given up", done.deleted), ("instances spared: the other copy is lost", done.spared)]
+            rows += [("under a hold", uid) for uid in done.held]
+        show(as_json, asdict(done), ("redundant", "result"), rows)
+
+    run(config, data, work)
+
+
+@click.command()
+@options
+@click.argument("uid", metavar="SOP_INSTANCE_UID")
+@click.argument("receipt")
+@_reason
+def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, receipt: str, reason: str) -> None:
+    """Decide a conflict: make the object of RECEIPT the current one, and delete those with other bytes.
+
+    `gantry conflicts` lists the receipts, and `--fetch` writes their objects to compare. Can be undone with
+    `gantry undelete SOP_INSTANCE_UID`.
+    """
+    asked = Asked(this_user(), reason, new_trace())
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        deletions = Deletions(stores.log, stores.index, SystemClock(), settings.lifecycle.grace)
+        try:
+            done = await choose_side(stores.index, deletions, uid, receipt, asked)
+        except (NotFound, Held) as error:
+            raise ConfigError(uid, None, str(error)) from error
+        said = {"uid": uid, "chosen": receipt, "deleted": done.receipts, "settled": done.settled}
+        show(as_json, said, ("deleted", "receipts"), [(uid, done.receipts)])
+
+    run(config, data, work)
 
 
 def _each(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], word: str, step: Step) -> None:

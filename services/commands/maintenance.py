@@ -246,6 +246,7 @@ def _side_in_words(side: ConflictSide, path: str) -> str:
             side.sop_instance_uid,
             f"{state}{', lost' if side.lost else ''}",
             f"from {side.sender or 'unknown'} at {received}",
+            f"receipt {side.receipt}",
             f"study {side.study_instance_uid}",
             f"series {side.series_instance_uid}",
             path or side.object_key,

@@ -90,9 +90,7 @@ class Deletions:
         """Delete what there is; with `final` what was deleted before, too, and for good. Without `settle` the indexers
         are not waited for. Raises `NotFound` if there is nothing, `Held` under a hold, `DependencyUnavailable`."""
         recent = await self._recent(target.study)
-        held = (set(await self._index.holds(DEFAULT_PARTITION, target.study)) | recent.placed) - recent.released
-        if held:
-            raise Held(f"{len(held)} holds stand on this study; release them first")
+        await self._not_held(target.study, recent)
         receipts = await self._there(target, recent)
         if final:
             receipts |= {one.receipt: one for one in await self._hidden(target)}
@@ -103,6 +101,19 @@ class Deletions:
         events = [
             InstancesDeleted(*at, name, some, asked.reason, asked.by, now, final)
             for some in _slices(list(receipts.values()))
+        ]
+        return await self._append(events, settle=settle)
+
+    async def delete_receipts(
+        self, study: str, receipts: Sequence[ReceiptReference], asked: Asked, *, settle: bool = True
+    ) -> Done:
+        """Delete some receipts of a study, and leave the others. Raises `Held` and `DependencyUnavailable`."""
+        recent = await self._recent(study)
+        await self._not_held(study, recent)
+        name, now = Receipt.at(self._clock.now_us()).id, self._clock.now_us()
+        events = [
+            InstancesDeleted(DEFAULT_PARTITION, asked.trace, study, name, some, asked.reason, asked.by, now)
+            for some in _slices(list(receipts))
         ]
         return await self._append(events, settle=settle)
 
@@ -139,6 +150,11 @@ class Deletions:
             raise NotFound("no hold stands on this study")
         at, now = (DEFAULT_PARTITION, asked.trace, study), self._clock.now_us()
         return await self._append([HoldReleased(*at, name, asked.reason, asked.by, now) for name in names])
+
+    async def _not_held(self, study: str, recent: StudyState) -> None:
+        held = (set(await self._index.holds(DEFAULT_PARTITION, study)) | recent.placed) - recent.released
+        if held:
+            raise Held(f"{len(held)} holds stand on this study; release them first")
 
     async def _recent(self, study: str) -> StudyState:
         """What the indexers have not heard of yet."""

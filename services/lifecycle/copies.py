@@ -1,0 +1,160 @@
+"""Objects of one instance that are more than it takes: what was sent twice, and the sides of a conflict.
+
+Nothing of this happens by itself. What is given up is deleted by receipt (`Deletions`): it can be brought back until
+the grace time is over, and then its object is collected with a certificate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query, Single
+from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
+from gantry.common.errors import Held, NotFound
+from gantry.common.events import ReceiptReference
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import KnownReceipt, Location, ReadIndex
+from gantry.common.runtime.integrity import examine
+from gantry.common.runtime.losses import Losses, instance_of
+from gantry.services.lifecycle.deletions import Asked, Deletions, Done
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """An instance whose object was received more than once: `location` is what is read, `redundant` what is not
+    needed beside it."""
+
+    location: Location
+    redundant: Sequence[KnownReceipt]
+
+    @property
+    def bytes(self) -> int:
+        """What the redundant ones take, about: their data sets are as long as that of the one that is read."""
+        return len(self.redundant) * self.location.data_set_length
+
+
+@dataclass(slots=True)
+class Redundancy:
+    """What was found and given up. `spared`: instances of which the object that would stay is missing or damaged."""
+
+    instances: int = 0
+    receipts: int = 0
+    bytes: int = 0
+    deleted: int = 0
+    spared: int = 0
+    held: list[str] = field(default_factory=list)
+
+
+def redundant_of(location: Location, receipts: Sequence[KnownReceipt]) -> Sequence[KnownReceipt]:
+    """The receipts of the current bytes beside the one that is read. None where other bytes are kept aside: which side
+    is right is not decided, and who sent what is told by receipts. Pure."""
+    current = location.digest, location.transfer_syntax_uid
+    if any((one.digest, one.transfer_syntax_uid) != current for one in receipts):
+        return ()
+    return [one for one in receipts if one.object_key != location.object_key and not one.lost]
+
+
+async def copies_of(index: ReadIndex, study: str) -> list[Copies]:
+    """The instances of a study that were received more than once. Raises `DependencyUnavailable`."""
+    query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
+    found = []
+    async for page in index.locate(query):
+        for location in page:
+            receipts = await index.receipts(DEFAULT_PARTITION, instance_of(location))
+            if redundant := redundant_of(location, receipts):
+                found.append(Copies(location, redundant))
+    return found
+
+
+async def every_study(index: ReadIndex) -> AsyncIterator[str]:
+    """The UIDs of all studies."""
+    async for page in index.find(Query(DEFAULT_PARTITION, Level.STUDY)):
+        for document in page:
+            yield str(document.attributes[STUDY_INSTANCE_UID][0])
+
+
+class RedundantCopies:
+    """Gives up what is not needed, one study after another."""
+
+    def __init__(
+        self,
+        objects: BlobStore,
+        index: ReadIndex,
+        deletions: Deletions,
+        losses: Losses,
+        clock: Clock,
+        rate: float,
+    ) -> None:
+        """Objects that stay are read again, and compared, at most at `rate` bytes a second; 0: no limit. Those that are
+        lost become `losses`, so that a copy takes their place."""
+        self._objects = objects
+        self._losses = losses
+        self._index = index
+        self._deletions = deletions
+        self._clock = clock
+        self._rate = rate
+
+    async def run(
+        self, asked: Asked | None, studies: Sequence[str] = (), advance: Callable[[Redundancy], None] = lambda _: None
+    ) -> Redundancy:
+        """Count what is redundant in `studies`, or in all of them, and give it up where somebody `asked`. Raises
+        `DependencyUnavailable`; what was given up by then stays so, and another run goes on."""
+        result = Redundancy()
+        # Listed first: a listing must not stay open for as long as objects are read.
+        for study in studies or [uid async for uid in every_study(self._index)]:
+            copies = await copies_of(self._index, study)
+            result.instances += len(copies)
+            result.receipts += sum(len(one.redundant) for one in copies)
+            result.bytes += sum(one.bytes for one in copies)
+            if copies and asked is not None:
+                await self._give_up(study, copies, asked, result)
+            advance(result)
+        if result.deleted or result.spared:
+            await self._deletions.settle()
+        return result
+
+    async def _give_up(self, study: str, copies: Sequence[Copies], asked: Asked, result: Redundancy) -> None:
+        references: list[ReceiptReference] = []
+        for one in copies:
+            damage = await examine(self._objects, one.location, pace=self._pace)
+            if damage is not None:
+                result.spared += 1
+                await self._losses.report(DEFAULT_PARTITION, one.location, damage)
+                continue
+            uids = one.location.series_instance_uid, one.location.sop_instance_uid
+            references += [ReceiptReference(*uids, receipt.receipt) for receipt in one.redundant]
+        if not references:
+            return
+        try:
+            done = await self._deletions.delete_receipts(study, references, asked, settle=False)
+        except Held:
+            result.held.append(study)
+        else:
+            result.deleted += done.receipts
+
+    async def _pace(self, count: int) -> None:
+        if self._rate:
+            await self._clock.sleep(count / self._rate)
+
+
+async def choose(index: ReadIndex, deletions: Deletions, uid: str, receipt: str, asked: Asked) -> Done:
+    """Of the objects of a SOP Instance UID that were received with different bytes, make one the current one: those
+    with other bytes in its series are deleted. Raises `NotFound` for a receipt that is none of them, `Held`,
+    `DependencyUnavailable`."""
+    for location in (await index.resolve(DEFAULT_PARTITION, [uid])).get(uid, []):
+        receipts = await index.receipts(DEFAULT_PARTITION, instance_of(location))
+        chosen = next((one for one in receipts if one.receipt == receipt), None)
+        if chosen is None:
+            continue
+        bytes_ = chosen.digest, chosen.transfer_syntax_uid
+        others = [one for one in receipts if (one.digest, one.transfer_syntax_uid) != bytes_]
+        if not others:
+            raise NotFound("nothing else is kept of this instance: there is nothing to choose")
+        uids = location.series_instance_uid, location.sop_instance_uid
+        references = [ReceiptReference(*uids, one.receipt) for one in others]
+        return await deletions.delete_receipts(location.study_instance_uid, references, asked)
+    raise NotFound("not a receipt of this instance; `gantry conflicts` lists them")
