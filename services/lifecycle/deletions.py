@@ -136,7 +136,6 @@ class Deletions:
 
     async def place_hold(self, study: str, asked: Asked) -> str:
         """Place a hold on a study, known or not; its name. Raises `DependencyUnavailable`."""
-        await self._index.holds(DEFAULT_PARTITION, study)  # an index that knows no holds must not hear of one
         name = Receipt.at(self._clock.now_us()).id
         at = DEFAULT_PARTITION, asked.trace, study
         await self._append([HoldPlaced(*at, name, asked.reason, asked.by, self._clock.now_us())])

@@ -17,7 +17,10 @@ from pydicom.uid import generate_uid
 
 from gantry.cli.commit import ask
 from gantry.cli.files import DicomFile
+from gantry.cli.identifiers import BOTH, encode, identifier
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_MOVE
 from gantry.common.events import InstancesDeleted, InstancesRestored, ObjectsCollected
+from gantry.common.net import Peer, connect, scu
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_upkeep import everything, gantry, index_of, lose_log_and_index, until_sealed
 from tests.support.archive import ROOT, RunningArchive
@@ -32,10 +35,13 @@ SETTINGS = (
     "commitment: {retry_first: 0.2, in_flight_deadline: 2}\n"
 )
 
+DESTINATION = "{ae_title: DEST, host: 127.0.0.1, port: 1, may: [], move_destination: true}"
+"""Nobody answers there: C-MOVE of something fails, of nothing it does not."""
+
 
 def archive_of(make_archive: MakeArchive, settings: str = SETTINGS) -> RunningArchive:
     archive = make_archive()
-    archive.write_policy([], settings)
+    archive.write_policy([DESTINATION], settings)
     return archive.start()
 
 
@@ -64,12 +70,21 @@ def done(archive: RunningArchive, *arguments: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
+async def move(peer: Peer, key: str) -> int:
+    """The final status of a C-MOVE of a study to `DESTINATION`."""
+    async with connect(peer, [(STUDY_ROOT_MOVE, BOTH)]) as association:
+        query = encode(identifier("STUDY", [key]), scu.need_context(association, STUDY_ROOT_MOVE))
+        statuses = [r.status async for r, _ in scu.move(association, STUDY_ROOT_MOVE, query, "DEST", timeout=60.0)]
+    return statuses[-1]
+
+
 async def nothing_of(archive: RunningArchive, files: Sequence[DicomFile], folder: Path) -> None:
     """Nobody finds, fetches or commits any of the files."""
     uid, series = uids_of(files[0])
     assert uid not in [one.StudyInstanceUID for one in await found(archive.peer, "STUDY", "StudyInstanceUID")]
     assert await found(archive.peer, "IMAGE", f"StudyInstanceUID={uid}", f"SeriesInstanceUID={series}") == []
     assert await get(archive.peer, folder, "STUDY", f"StudyInstanceUID={uid}") == {}
+    assert await move(archive.peer, f"StudyInstanceUID={uid}") == 0x0000
     base = f"/dicom-web/studies/{uid}"
     for path in (base, f"{base}/metadata", f"{base}/series/{series}/instances/{files[0].sop_instance_uid}"):
         assert archive.http(path)[0] == 404, path
@@ -96,6 +111,7 @@ async def test_what_is_deleted_is_hidden_everywhere_at_once_and_undone_exactly(
     uid, series = uids_of(gone[0])
     async with index_of(archive) as index:
         before = await everything(index)
+    assert await move(archive.peer, f"StudyInstanceUID={uid}") != 0x0000
     assert delete(archive, uid)[0] == 204
     await nothing_of(archive, gone, tmp_path / "got")
     await expect_exactly(archive, stays, tmp_path / "got1")
@@ -128,7 +144,7 @@ async def test_who_may_not_delete_and_what_is_held_is_said_in_words(make_archive
     assert result.returncode == 1
     assert "1 holds stand on this study; release them first" in result.stderr
     assert archive.stop() == 0
-    archive.write_policy([], SETTINGS)
+    archive.write_policy([DESTINATION], SETTINGS)
     archive.start()
     assert delete(archive, uid) == (409, "1 holds stand on this study; release them first\n")
     await expect_exactly(archive, files, tmp_path / "got")

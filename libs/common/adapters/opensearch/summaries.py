@@ -1,8 +1,8 @@
 """Series, studies and patients, computed anew from what is below them.
 
 Who computes reads the place where the result will go (`_seq_no`), then what is below, then writes where nobody has
-written since. Everybody refreshes what is below before that. So of two writers the later one has seen what both knew,
-and a writer that was overtaken begins again.
+written since. What is empty is written, too. Everybody refreshes what is below before that. So of two writers the later
+one has seen what both knew, and a writer that was overtaken begins again.
 """
 
 from __future__ import annotations
@@ -91,11 +91,9 @@ class Summaries:
             for uid in touched:
                 key = series_id(partition, study, uid)
                 found = series.get(key, ABSENT)
-                source = _series(partition, study, uid, known.get(uid), found, self._table)
+                source = _series(partition, study, uid, known.get(uid), self._table)
                 written.append((self._names["series"], key, source, found))
-            operations += [
-                (study, BulkOperation("index", i, k, body, f)) for i, k, body, f in written if body is not None
-            ]
+            operations += [(study, BulkOperation("index", i, k, body, f)) for i, k, body, f in written]
         results = await self._client.bulk(operation for _, operation in operations)
         overtaken = {study for (study, _), result in zip(operations, results, strict=True) if _is_overtaken(result)}
         return {study: left[study] for study in overtaken}, patients
@@ -128,13 +126,12 @@ class Summaries:
 
 def _study(
     partition: str, uid: str, below: Sequence[SeriesSummary], found: SearchResult, table: AttributeTable
-) -> Source | None:
-    """What is to be written; a study that nothing is in any more, and never was, is not."""
+) -> Source:
+    """What is to be written. Also of a study that nothing is in and never was: somebody who saw more before it was
+    deleted may be about to write it."""
     patients = _patients(found.source)
     if below:
         return study_source(partition, uid, below, table, patients)
-    if found.source is None:
-        return None
     return {"partition": partition, "uid": uid, "live": False, "was": sorted(patients)}
 
 
@@ -145,12 +142,10 @@ def _patients(source: Source | None) -> set[str]:
     return {*source.get("was", ()), *([source["patient"]] if source.get("patient") else [])}
 
 
-def _series(
-    partition: str, study: str, uid: str, summary: SeriesSummary | None, found: SearchResult, table: AttributeTable
-) -> Source | None:
+def _series(partition: str, study: str, uid: str, summary: SeriesSummary | None, table: AttributeTable) -> Source:
     if summary is not None:
         return series_source(partition, summary, table)
-    return None if found.source is None else {"partition": partition, "uid": uid, "study": study, "live": False}
+    return {"partition": partition, "uid": uid, "study": study, "live": False}
 
 
 def _summary(bucket: Mapping[str, Any]) -> SeriesSummary:

@@ -208,10 +208,12 @@ class Applying:
         if election.displaced and source is not None:
             entries.append(before := displaced_entry(source))
             known |= await self._fates.get([fate_id(before.partition, before.receipt)])
-        return [
+        aside = [
             (Known(entry, lost=False), known.get(fate_id(entry.partition, entry.receipt), NOTHING))
             for entry in aside_entries(entries, election, source)
         ]
+        # What was collected since the instance's document was read: that has been written since, too.
+        return [(one, grave) for one, grave in aside if not grave.fate.collected]
 
     async def _keep(self, left: Mapping[str, _Work], kept: Mapping[str, _Kept]) -> dict[str, _Work]:
         """Keep entries before the instances' documents. Returns what lost a race."""

@@ -1,0 +1,161 @@
+"""Two writers of OpenSearch, one of which does all of its work between two requests of the other: whichever two
+requests these are, it ends as one after the other does."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gantry.common.adapters.opensearch import OpenSearchIndex
+from gantry.common.adapters.opensearch.client import OpenSearchClient
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.lifecycle import Fate
+from gantry.common.ports.index import InstanceEntry, Loss
+from tests.contract.test_deletions import GONE, UNDO, decided, deletion, expected, key
+from tests.contract.test_opensearch_deletions import clear, holds, open_index
+from tests.contract.test_search_index import as_set, found
+from tests.support.entries import entry
+from tests.support.servers import remove_indices
+
+Work = Callable[[OpenSearchIndex], Awaitable[object]]
+FIRST = entry(10, PatientID="P-FIRST")
+SAME = entry(11, PatientID="P-FIRST")
+OTHER = entry(12, digest="blake3:ff", PatientID="P-OTHER")
+OTHER_AGAIN = entry(13, digest="blake3:ff", PatientID="P-OTHER")
+EARLY = entry(1, digest="blake3:ee", PatientID="P-EARLY")
+
+
+def applying(*entries: InstanceEntry) -> Work:
+    return lambda index: index.apply(entries)
+
+
+def deciding(one: InstanceEntry, *fates: Fate) -> Work:
+    return lambda index: index.decide([decided(one, fate) for fate in fates])
+
+
+def losing(one: InstanceEntry) -> Work:
+    return lambda index: index.lose([Loss("default", key(one), one.receipt)])
+
+
+@dataclass(frozen=True)
+class Race:
+    """What was before, what the slow writer and the other one do, and which entries are left; `lost` receipts, and
+    text that no document may hold."""
+
+    before: Sequence[Work]
+    slow: Work
+    fast: Work
+    left: Sequence[InstanceEntry]
+    lost: Sequence[InstanceEntry] = ()
+    gone: str = ""
+
+
+RACES = {
+    "applied while it is deleted": Race([], applying(FIRST), deciding(FIRST, deletion()), []),
+    "deleted while it is applied": Race([], deciding(FIRST, deletion()), applying(FIRST), []),
+    "applied while it is collected": Race([], applying(FIRST), deciding(FIRST, deletion(), GONE), [], gone="P-FIRST"),
+    "deleted while it comes again": Race([applying(FIRST)], deciding(FIRST, deletion()), applying(FIRST, SAME), [SAME]),
+    "restored while it is lost": Race(
+        [applying(FIRST, SAME), deciding(FIRST, deletion())],
+        deciding(FIRST, UNDO),
+        losing(FIRST),
+        [FIRST, SAME],
+        [FIRST],
+    ),
+    "lost while it is restored": Race(
+        [applying(FIRST, SAME), deciding(FIRST, deletion())],
+        losing(FIRST),
+        deciding(FIRST, UNDO),
+        [FIRST, SAME],
+        [FIRST],
+    ),
+    "restored while it is deleted again": Race(
+        [applying(FIRST), deciding(FIRST, deletion())], deciding(FIRST, UNDO), deciding(FIRST, deletion("e")), []
+    ),
+    "heard of while it is restored": Race(
+        [deciding(FIRST, deletion())], applying(FIRST), deciding(FIRST, UNDO), [FIRST]
+    ),
+    "restored while it is heard of": Race(
+        [deciding(FIRST, deletion())], deciding(FIRST, UNDO), applying(FIRST), [FIRST]
+    ),
+    "deleted while an earlier one comes": Race(
+        [applying(FIRST, OTHER)], deciding(FIRST, deletion()), applying(EARLY), [EARLY, OTHER]
+    ),
+    "displaced while it is collected": Race(
+        [applying(FIRST)], applying(EARLY), deciding(FIRST, deletion(), GONE), [EARLY], gone="P-FIRST"
+    ),
+    "collected while its bytes come again": Race(
+        [applying(FIRST), applying(OTHER), deciding(OTHER, deletion())],
+        deciding(OTHER, GONE),
+        applying(OTHER_AGAIN),
+        [FIRST, OTHER_AGAIN],
+    ),
+    "come again while they are collected": Race(
+        [applying(FIRST), applying(OTHER)],
+        applying(OTHER_AGAIN),
+        deciding(OTHER, deletion(), GONE),
+        [FIRST, OTHER_AGAIN],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RACES)
+async def test_a_writer_that_another_overtakes_anywhere_ends_as_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    slow, fast = await open_index(tmp_path), await open_index(tmp_path)
+    try:
+        point, overtook = 0, True
+        while overtook:
+            clear(slow)
+            overtook = await raced(RACES[name], slow, fast, point, monkeypatch)
+            point += 1
+        assert point > 6
+    finally:
+        await slow.close()
+        await fast.close()
+        remove_indices(slow._cluster.prefix)
+
+
+async def raced(
+    race: Race, slow: OpenSearchIndex, fast: OpenSearchIndex, point: int, monkeypatch: pytest.MonkeyPatch
+) -> bool:
+    """Run a race; whether the slow writer had so many requests."""
+    for step in race.before:
+        await step(fast)
+    request = OpenSearchClient.request
+    count = 0
+
+    async def overtaken(client: OpenSearchClient, *arguments: Any, **more: Any) -> Any:
+        nonlocal count
+        if client is slow._client:
+            count += 1
+            if count == point + 1:
+                await race.fast(fast)
+        return await request(client, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OpenSearchClient, "request", overtaken)
+        await race.slow(slow)
+    overtook = count > point
+    if not overtook:
+        await race.fast(fast)
+    assert await levels(fast) == expected(race.left), f"at request {point}"
+    known = await fast.receipts("default", key(FIRST))
+    assert [one.receipt for one in known if one.lost] == [one.receipt for one in race.lost], f"at request {point}"
+    assert not race.gone or not holds(fast, race.gone.encode())
+    # And what is left of it is whole: other bytes become current, the earliest first.
+    left = sorted(race.left, key=lambda one: one.receipt)
+    while len(left) > 1:
+        await fast.decide([decided(left.pop(0), deletion("all"))])
+        assert await levels(fast) == expected(left), f"at request {point}"
+    return overtook
+
+
+async def levels(index: OpenSearchIndex) -> dict[str, list[str]]:
+    """All documents, by level."""
+    return {level.value: as_set(await found(index, level)) for level in Level}
