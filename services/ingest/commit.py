@@ -169,12 +169,13 @@ class InstanceWriter:
                 await reach(FailPoint.BEFORE_PUBLISH)
                 await self._log.append(event)
                 await reach(FailPoint.AFTER_PUBLISH)
-                if rejects and self._rejections is not None:
-                    await self._rejections.settle()
         except TimeoutError:
             raise DependencyUnavailable("object store or event log", "deadline passed") from None
         self._metrics.blob_put_seconds.observe(put - begun)
         self._metrics.event_append_seconds.observe(self._clock.monotonic() - put)
+        if rejects and self._rejections is not None:
+            # Beyond the deadline: the note is on the log, so nothing that comes now may be told as a failure.
+            await self._rejections.settle()
         return event
 
     async def _check_note(self, event: InstanceStored, sink: InstanceSink) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.model.rejection_notes import RejectedInstance, RejectionNote
@@ -26,7 +27,8 @@ from gantry.common.statuses import (
 
 _INSTANCES = TOPICS[InstanceStored].name
 _LOOK_AGAIN_SECONDS = 0.02
-_PATIENCE_SECONDS = 15.0
+_PATIENCE_SECONDS = 8.0
+"""Senders of notes wait half a minute for an answer, some of them."""
 _AT_ONCE = 1000
 
 
@@ -76,9 +78,11 @@ class RejectionChecks:
         return True
 
     async def settle(self) -> None:
-        """Wait until the indexers have read the note and followed what it does; not for ever."""
-        if await self._followed():
-            await self._followed()
+        """Wait until the indexers have read the note and followed what it does; not for ever, and never in vain: what
+        fails here is done later."""
+        with suppress(DependencyUnavailable):
+            if await self._followed():
+                await self._followed()
 
     async def _check_note(self, event: InstanceStored) -> None:
         key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)

@@ -15,7 +15,16 @@ from pynetdicom.sop_class import CTImageStorage, KeyObjectSelectionDocumentStora
 from gantry.cli.files import DicomFile
 from gantry.common.events import InstancesDeleted
 from tests.crash.conftest import MakeArchive, embedded
-from tests.crash.test_deletion import delete, done, kill_when_its_indexer_died, nothing_of, objects_in, over_http, send
+from tests.crash.test_deletion import (
+    DESTINATION,
+    delete,
+    done,
+    kill_when_its_indexer_died,
+    nothing_of,
+    objects_in,
+    over_http,
+    send,
+)
 from tests.crash.test_upkeep import until_sealed
 from tests.support.archive import RunningArchive
 from tests.support.asking import events, expect_exactly, found, uids_of, until
@@ -36,7 +45,7 @@ RULES = "113001=hide, 113037=note, 113039=show"
 
 def archive_of(make_archive: MakeArchive, rules: str = RULES) -> RunningArchive:
     archive = make_archive()
-    archive.write_policy([], SETTINGS % rules)
+    archive.write_policy([DESTINATION], SETTINGS % rules)
     return archive.start()
 
 
