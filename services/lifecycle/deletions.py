@@ -174,15 +174,18 @@ class Deletions:
             if fated.there and target.covers(*one.instance):
                 found[receipt] = ReceiptReference(*one.instance, receipt)
         async for page in self._index.locate(target.query):
-            for location in page:
-                found |= {one.receipt: one for one in await self._receipts(location, recent)}
+            found |= {one.receipt: one for one in await self._receipts(page, recent)}
         return found
 
-    async def _receipts(self, location: Location, recent: StudyState) -> list[ReceiptReference]:
-        known = await self._index.receipts(DEFAULT_PARTITION, instance_of(location))
+    async def _receipts(self, page: Sequence[Location], recent: StudyState) -> list[ReceiptReference]:
+        known = await self._index.receipts_of(DEFAULT_PARTITION, [instance_of(location) for location in page])
         deleted = {receipt for receipt, one in recent.receipts.items() if one.fate.hidden}
-        uids = location.series_instance_uid, location.sop_instance_uid
-        return [ReceiptReference(*uids, one.receipt) for one in known if one.receipt not in deleted]
+        return [
+            ReceiptReference(instance.series_instance_uid, instance.sop_instance_uid, one.receipt)
+            for instance, receipts in known.items()
+            for one in receipts
+            if one.receipt not in deleted
+        ]
 
     async def _hidden(self, target: Target) -> list[ReceiptReference]:
         """What was deleted and is not collected."""

@@ -193,6 +193,12 @@ class CompleteIndex:
         """See `SearchIndex`."""
         return await self._index.receipts(partition, instance)
 
+    async def receipts_of(
+        self, partition: str, instances: Sequence[InstanceKey]
+    ) -> dict[InstanceKey, list[KnownReceipt]]:
+        """See `SearchIndex`."""
+        return await self._index.receipts_of(partition, instances)
+
     async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
         """See `SearchIndex`."""
         return await self._index.fates(partition, receipts)

@@ -245,6 +245,11 @@ class LateSearchIndex:
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
         return await self._late.get().receipts(partition, instance)
 
+    async def receipts_of(
+        self, partition: str, instances: Sequence[InstanceKey]
+    ) -> dict[InstanceKey, list[KnownReceipt]]:
+        return await self._late.get().receipts_of(partition, instances)
+
     async def lose(self, losses: Sequence[Loss]) -> None:
         await self._late.get().lose(losses)
 

@@ -109,6 +109,14 @@ async def test_all_receipts_of_an_instance_are_known(index: SearchIndex) -> None
     ]
     assert await index.receipts("default", key(FIRST)) == []
     assert await index.receipts("other", key(many[0])) == []
+    # The same of many instances at once; those that are not known are left out.
+    await index.apply([other := entry(200, "9.2")])
+    known = await index.receipts_of("default", [key(other), key(FIRST), key(many[0])])
+    assert {instance: [one.receipt for one in receipts] for instance, receipts in known.items()} == {
+        key(many[0]): [one.receipt for one in many],
+        key(other): [other.receipt],
+    }
+    assert await index.receipts_of("default", []) == {}
 
 
 def resent(number: int, **more: Any) -> InstanceEntry:

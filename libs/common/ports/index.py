@@ -173,6 +173,10 @@ class ReadIndex(Protocol):
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]: ...
 
+    async def receipts_of(
+        self, partition: str, instances: Sequence[InstanceKey]
+    ) -> dict[InstanceKey, list[KnownReceipt]]: ...
+
     async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]: ...
 
     def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]: ...
@@ -236,6 +240,11 @@ class SearchIndex(Protocol):
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
         """All receipts of an instance, the earliest first; none where it is not known."""
+
+    async def receipts_of(
+        self, partition: str, instances: Sequence[InstanceKey]
+    ) -> dict[InstanceKey, list[KnownReceipt]]:
+        """The same of many instances at once; those that are not known are left out."""
 
     async def lose(self, losses: Sequence[Loss]) -> None:
         """The objects of these receipts are missing or damaged. Idempotent and, with `apply`, independent of order but

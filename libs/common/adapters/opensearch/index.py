@@ -12,7 +12,13 @@ from gantry.common.adapters.opensearch.client import OpenSearchClient
 from gantry.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
 from gantry.common.adapters.opensearch.conflicts import Conflicts
 from gantry.common.adapters.opensearch.deciding import Deciding
-from gantry.common.adapters.opensearch.documents import LOCATION_FIELDS, instance_id, known_receipt, location_of
+from gantry.common.adapters.opensearch.documents import (
+    LOCATION_FIELDS,
+    instance_id,
+    known_receipt,
+    location_of,
+    moved_receipts,
+)
 from gantry.common.adapters.opensearch.fates import Fates, fate_id
 from gantry.common.adapters.opensearch.generations import Generations, Names
 from gantry.common.adapters.opensearch.holds import Holds
@@ -131,15 +137,21 @@ class OpenSearchIndex:
         return {key: location_of(source) for key, source in sources.items() if source is not None and source["live"]}
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
-        key = instance_id(partition, instance)
-        found = await self._client.get(self._searched["instances"], [key], ("receipts",))
-        source = found[key].source if key in found else None
-        if source is None:
-            return []
-        rows = {row[0]: row for row in source["receipts"]["near"]}
-        if source["receipts"]["moved"]:
-            rows |= {row[0]: row for row in await Receipts(self._client, self._searched).moved(key)}
-        return [known_receipt(rows[receipt]) for receipt in sorted(rows)]
+        return (await self.receipts_of(partition, [instance])).get(instance, [])
+
+    async def receipts_of(
+        self, partition: str, instances: Sequence[InstanceKey]
+    ) -> dict[InstanceKey, list[KnownReceipt]]:
+        ids = {instance_id(partition, instance): instance for instance in instances}
+        beside = Receipts(self._client, self._searched)
+        known: dict[InstanceKey, list[KnownReceipt]] = {}
+        for id_, found in (await self._client.get(self._searched["instances"], list(ids), ("receipts",))).items():
+            rows = {row[0]: row for row in found.source["receipts"]["near"]} if found.source is not None else {}
+            if moved_receipts(found.source):
+                rows |= {row[0]: row for row in await beside.moved(id_)}
+            if rows:
+                known[ids[id_]] = [known_receipt(rows[receipt]) for receipt in sorted(rows)]
+        return known
 
     async def lose(self, losses: Sequence[Loss]) -> None:
         if losses:

@@ -151,7 +151,13 @@ class SqliteIndex:
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
         """See `SearchIndex`."""
-        return await self._read(partial(rows.receipts, partition=partition, instance=instance))
+        return (await self.receipts_of(partition, [instance])).get(instance, [])
+
+    async def receipts_of(
+        self, partition: str, instances: Sequence[InstanceKey]
+    ) -> dict[InstanceKey, list[KnownReceipt]]:
+        """See `SearchIndex`."""
+        return await self._read(partial(rows.receipts, partition=partition, instances=instances)) if instances else {}
 
     async def lose(self, losses: Sequence[Loss]) -> None:
         """See `SearchIndex`."""

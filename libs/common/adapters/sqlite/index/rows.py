@@ -200,17 +200,21 @@ def current(
     return {InstanceKey(*row[:3]): Location(*row) for row in rows}
 
 
-def receipts(connection: sqlite3.Connection, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
-    """All receipts of an instance."""
+def receipts(
+    connection: sqlite3.Connection, partition: str, instances: Sequence[InstanceKey]
+) -> dict[InstanceKey, list[KnownReceipt]]:
+    """All receipts of instances."""
     rows = connection.execute(
-        "SELECT r.receipt, r.digest, r.transfer_syntax, r.object_key, r.data_set_offset, r.sender, r.lost"  # noqa: S608
+        "SELECT study.uid, series.uid, i.uid, r.receipt, r.digest, r.transfer_syntax, r.object_key,"  # noqa: S608
+        " r.data_set_offset, r.sender, r.lost"
         f" FROM json_each(?2) AS asked CROSS {_NAMED} JOIN receipt AS r ON r.instance_id = i.id ORDER BY r.receipt",
-        (partition, _as_json([instance])),
+        (partition, _as_json(instances)),
     )
-    return [
-        KnownReceipt(receipt, digest, syntax, object_key, offset, sender, bool(lost))
-        for receipt, digest, syntax, object_key, offset, sender, lost in rows
-    ]
+    known: dict[InstanceKey, list[KnownReceipt]] = {}
+    for study, series, uid, receipt, digest, syntax, object_key, offset, sender, lost in rows:
+        row = KnownReceipt(receipt, digest, syntax, object_key, offset, sender, bool(lost))
+        known.setdefault(InstanceKey(study, series, uid), []).append(row)
+    return known
 
 
 def conflicts(connection: sqlite3.Connection, partition: str, after: str, limit: int) -> list[str]:
