@@ -1,0 +1,70 @@
+"""The short part: from nothing to every role, what the chart promises of a running release, and a rolling restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from tests.kubernetes.load import Load
+from tests.kubernetes.site import NAMESPACE, RELEASE, ROLES, Site
+from tests.support import waiting
+from tests.support.dcmtk import content, find, ok
+from tests.support.objects import study
+
+pytestmark = pytest.mark.timeout(720)
+
+
+def test_helm_test_echoes_stores_finds_fetches_and_commits_a_phantom(site: Site) -> None:
+    site.node.helm("-n", NAMESPACE, "test", RELEASE, "--timeout", "4m")
+    said = site.logs(f"{RELEASE}-test").splitlines()
+    wanted = ["echoed", "stored", "found", "fetched, and the same", "committed"]
+    assert [line.removeprefix("phantom: ") for line in said if line.startswith("phantom: ")] == wanted
+
+
+def test_dcmtk_stores_finds_and_moves_through_a_port_forward(site: Site, tmp_path: Path) -> None:
+    files = study(tmp_path / "sent", 4, series=2, patient="FORWARD")
+    uid = str(pydicom.dcmread(files[0].path, stop_before_pixels=True).StudyInstanceUID)
+    with site.forwarded() as port:
+        address = ("-aet", "MODALITY", "-aec", "GANTRY", "127.0.0.1", port)
+        ok("echoscu", *address)
+        ok("storescu", "+sd", *address, tmp_path / "sent")
+        waiting.wait_searchable(site.peer, uid, 4)
+        keys = ("-S", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uid}")
+        assert [ds.PatientID for ds in find(address, tmp_path / "found", *keys, "-k", "PatientID")] == ["FORWARD"]
+        ok("movescu", *keys, "-aem", "DEST", *address)
+    received = site.destination_received(tmp_path / "received")
+    sent = {str(pydicom.dcmread(f.path, stop_before_pixels=True).SOPInstanceUID): f.path for f in files}
+    assert {name: content(path) for name, path in received.items()} == {n: content(p) for n, p in sent.items()}
+
+
+def test_every_pod_runs_restricted_and_writes_nowhere_but_in_its_scratch_folders(site: Site) -> None:
+    for role in ROLES:
+        name = site.pods(role)[0]["metadata"]["name"]
+        script = (
+            "id -u; touch /opt/x 2>&1; touch /tmp/x && echo tmp; grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/1/status"
+        )
+        out = site.node.try_kubectl("-n", NAMESPACE, "exec", name, "--", "sh", "-c", script).stdout.split("\n")
+        assert out[0] == "10001", role
+        assert "Read-only file system" in out[1], role
+        assert out[2] == "tmp", role
+        facts = dict(line.split(":\t") for line in out[3:] if line)
+        assert (int(facts["CapEff"], 16), facts["NoNewPrivs"], facts["Seccomp"]) == (0, "1", "2"), role
+
+
+def test_rolling_restart_of_every_role_under_load_loses_and_doubles_nothing(site: Site, tmp_path: Path) -> None:
+    before = {pod["metadata"]["uid"] for pod in site.pods() if _role(pod) in ROLES}
+    with Load(site.peer, tmp_path) as load:
+        site.kubectl("rollout", "restart", *(site.workload(role) for role in ROLES))
+        site.wait_rolled_out(*ROLES)
+    print(load.in_words())
+    after = {pod["metadata"]["uid"] for pod in site.pods() if _role(pod) in ROLES}
+    assert not before & after
+    load.check()
+    verified = site.run_job("verify")
+    assert "missing" in verified and "damaged" in verified
+
+
+def _role(pod: dict[str, object]) -> str:
+    return pod["metadata"]["labels"]["app.kubernetes.io/component"]  # type: ignore[index]
