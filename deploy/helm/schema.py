@@ -1,6 +1,6 @@
 """values.schema.json of the chart: what may be in `settings` and `peers` is taken from the archive's own models.
 
-    python deploy/helm/schema.py          writes it; a test fails while the committed one is not current
+python deploy/helm/schema.py          writes it; a test fails while the committed one is not current
 """
 
 from __future__ import annotations

@@ -62,15 +62,21 @@ class Sender:
 
     async def _attempt(self) -> None:
         started = time.monotonic()
+        unanswered = 0
 
         def done(file: DicomFile, status: int | None) -> None:
-            if status is not None:
+            nonlocal unanswered
+            if status is None:
+                unanswered += 1
+            else:
                 self.statuses[f"{status:04X}H"] += 1
             if status == 0x0000:
                 self.acknowledged.add(file.sop_instance_uid)
 
         try:
-            await send_files(self.peer, self.left, timeout=45.0, done=done)
+            sent = await send_files(self.peer, self.left, timeout=45.0, done=done)
+            if unanswered:
+                self.troubles[f"cut: {sent.failures[-1][1]}"] += 1
         except PeerError as error:
             self.troubles[f"{type(error).__name__}: {error}"] += 1
         self.slowest = max(self.slowest, time.monotonic() - started)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from gantry.common.net import Peer
@@ -93,6 +94,18 @@ class Site:
         for role in roles:
             self.kubectl("rollout", "status", self.workload(role), f"--timeout={seconds:g}s", seconds=seconds + 20)
 
+    def uids(self, *roles: str) -> set[str]:
+        """The roles' pods, those too that are ending."""
+        return {
+            pod["metadata"]["uid"]
+            for pod in self.pods()
+            if pod["metadata"]["labels"]["app.kubernetes.io/component"] in roles
+        }
+
+    def wait_gone(self, pods: set[str], seconds: float = 90.0) -> None:
+        """Return when none of these pods is there any more."""
+        wait_for(lambda: not pods & self.uids(*ROLES), seconds, "the end of the pods before")
+
     def logs(self, pod: str, *arguments: str) -> str:
         """What a pod has logged."""
         return self.kubectl("logs", pod, *arguments)
@@ -148,9 +161,9 @@ class Site:
             archive.extractall(folder, filter="data")
         return {path.name.split(".", 1)[1]: path for path in folder.iterdir() if path.is_file()}
 
-    def run_job(self, name: str, number: int = 1, seconds: float = 180.0) -> str:
+    def run_job(self, name: str, seconds: float = 180.0) -> str:
         """Run one of the chart's jobs that stand ready; what it printed. It must succeed."""
-        job = f"{name}-{number}"
+        job = f"{name}-{token_hex(3)}"
         self.kubectl("create", "job", f"--from=cronjob/{RELEASE}-{name}", job)
 
         def ended() -> bool:
