@@ -59,7 +59,7 @@ def _own(schema: Schema, definitions: Schema) -> Schema:
 
 
 def _plain(node: Any) -> Any:
-    """Only what decides: defaults and titles would be in the chart twice, formats of Python's no other program knows."""
+    """Only what decides: defaults and titles would stand in two places, and no other program knows Python's formats."""
     if isinstance(node, list):
         return [_plain(item) for item in node]
     if not isinstance(node, dict):

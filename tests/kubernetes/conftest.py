@@ -1,5 +1,5 @@
-"""The chart on a real node. Tests that need one run where GANTRY_TEST_KUBERNETES says so (`make test-kubernetes`): it is
-minutes of work for both cores of a small machine, and needs root."""
+"""The chart on a real node. Tests that need one run where GANTRY_TEST_KUBERNETES says so (`make test-kubernetes`): it
+is minutes of work for both cores of a small machine, and needs root."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def node() -> Iterator[Node]:
 
 
 @pytest.fixture(scope="session")
-def site(node: Node) -> Iterator[Site]:
+def site(node: Node) -> Site:
     """The release, with every role ready."""
     installed = Site(node)
     try:
@@ -48,7 +48,7 @@ def site(node: Node) -> Iterator[Site]:
     except BaseException:
         installed.show()
         raise
-    yield installed
+    return installed
 
 
 @pytest.fixture(autouse=True)

@@ -126,7 +126,8 @@ class Load:
         """What the senders saw, for the figures."""
         slowest = max(sender.slowest for sender in self.senders)
         return (
-            f"{len(self.acknowledged)} images acknowledged in {self.seconds:.0f} s, slowest association {slowest:.1f} s, "
+            f"{len(self.acknowledged)} images acknowledged in {self.seconds:.0f} s, "
+            f"slowest association {slowest:.1f} s, "
             f"statuses {dict(self.statuses)}, troubles {dict(self.troubles)}"
         )
 

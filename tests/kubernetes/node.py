@@ -25,7 +25,7 @@ from tests.support.parts import parts, version_of
 from tests.support.server import Unavailable
 
 PODS, SERVICES, DNS = "10.187.0.0/16", "10.188.0.0/16", "10.187.255.53"
-"""Networks of this node alone; DNS is an address of the loopback interface, which pods reach like any of the machine."""
+"""Networks of this node alone; DNS is an address of the loopback interface, which pods reach as they reach others."""
 NAME = "127.0.0.1"
 _DEBIAN = {
     "etcd": "etcd-server",
@@ -130,8 +130,26 @@ class Node:
         save = subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE)
         command = [*self._ctr(), "images", "import", "-"]
         done = subprocess.run(command, stdin=save.stdout, capture_output=True, text=True, check=False, timeout=600)
-        assert save.wait() == 0 and done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stderr
+        assert save.wait() == 0
         self.times["images loaded"] = time.monotonic() - started
+
+    def tag(self, image: str, other: str) -> None:
+        """Give an image on the node another name."""
+        names = [f"docker.io/library/{name}" for name in (image, other)]
+        subprocess.run([*self._ctr(), "images", "tag", "--force", *names], capture_output=True, check=True)
+
+    def kill_container(self, pod_uid: str) -> None:
+        """SIGKILL for the process of a pod, as the kernel does it when memory runs out."""
+        for name in self._listed("containers", f'labels."io.kubernetes.pod.uid"=={pod_uid}'):
+            info = subprocess.run([*self._ctr(), "containers", "info", name], capture_output=True, check=True)
+            if json.loads(info.stdout)["Labels"].get("io.cri-containerd.kind") == "container":
+                # One that has ended already, by an earlier restart, has no task.
+                subprocess.run([*self._ctr(), "tasks", "kill", "-s", "SIGKILL", name], capture_output=True, check=False)
+
+    def _listed(self, what: str, *filters: str) -> list[str]:
+        command = [*self._ctr(), what, "list", "-q", *filters]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
     # ---- start and end
 
@@ -390,7 +408,7 @@ _CONTAINERD = """
 version = 2
 root = "{folder}/containerd"
 state = "{folder}/run/state"
-disabled_plugins = ["io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs", "io.containerd.internal.v1.opt"]
+disabled_plugins = ["io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs"]
 [grpc]
   address = "{folder}/run/containerd.sock"
 [debug]

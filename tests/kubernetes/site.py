@@ -71,6 +71,11 @@ class Site:
         )
         self.node.times.setdefault("roles ready", time.monotonic() - started)
 
+    def upgrade(self, *given: str) -> None:
+        """`helm upgrade` with values changed, until it is done; raises where it does not come to that."""
+        command = ("-n", NAMESPACE, "upgrade", RELEASE, str(CHART), "--reuse-values", "--wait", "--timeout", "5m")
+        self.node.helm(*command, *given)
+
     # ---- what is there
 
     def kubectl(self, *arguments: str, given: str | None = None, seconds: float = 120.0) -> str:

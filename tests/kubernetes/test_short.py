@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from pathlib import Path
 
 import pydicom
 import pytest
 
+from tests.kubernetes.chart import EXAMPLES, tool, try_render, write_schemas
 from tests.kubernetes.load import Load
+from tests.kubernetes.node import Node
 from tests.kubernetes.site import NAMESPACE, RELEASE, ROLES, Site
 from tests.support import waiting
+from tests.support.archive import ROOT
 from tests.support.dcmtk import content, find, ok
 from tests.support.objects import study
 
@@ -52,6 +57,27 @@ def test_every_pod_runs_restricted_and_writes_nowhere_but_in_its_scratch_folders
         assert out[2] == "tmp", role
         facts = dict(line.split(":\t") for line in out[3:] if line)
         assert (int(facts["CapEff"], 16), facts["NoNewPrivs"], facts["Seccomp"]) == (0, "1", "2"), role
+
+
+@pytest.mark.parametrize("values", EXAMPLES, ids=lambda path: path.stem)
+def test_the_api_server_takes_every_manifest_of_the_examples(node: Node, values: Path) -> None:
+    # Operators' own kinds, which this server does not know, are looked at in test_chart.py.
+    manifests = try_render(values, "keda.enabled=false", "serviceMonitor.enabled=false").stdout
+    node.kubectl("apply", "--dry-run=server", "-n", "default", "-f", "-", given=manifests.replace("namespace: ns", ""))
+
+
+def test_kubeconform_finds_nothing_by_the_running_servers_own_schemas(node: Node, tmp_path: Path) -> None:
+    write_schemas(json.loads(node.kubectl("get", "--raw", "/openapi/v2")), tmp_path)
+    manifests = (ROOT / "deploy" / "kubernetes" / "gantry.yaml").read_text(encoding="utf-8")
+    location = f"{tmp_path}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
+    command = [tool("kubeconform"), "-strict", "-summary", "-schema-location", location, "-"]
+    done = subprocess.run(command, input=manifests, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "Invalid: 0, Errors: 0, Skipped: 0" in done.stdout
+    wrong = manifests.replace("terminationGracePeriodSeconds: 40", "terminationGracePeriodSecond: 40", 1)
+    assert wrong != manifests
+    done = subprocess.run(command, input=wrong, capture_output=True, text=True, check=False)
+    assert "terminationGracePeriodSecond" in done.stdout
 
 
 def test_rolling_restart_of_every_role_under_load_loses_and_doubles_nothing(site: Site, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ mixed: {plays: ingest query retrieve commitment, kind: StatefulSet, dicom: 11112
 {{- end -}}
 {{- range $name, $scheme := dict "objects" "s3" "log" "kafka" "index" "opensearch" -}}
 {{- $url := index ($.Values.settings.storage | default dict) $name | default "" -}}
-{{- if not (hasPrefix (printf "%s://" $scheme) $url) }}{{ fail (printf "settings.storage.%s: %q is not a %s:// URL" $name $url $scheme) }}{{ end -}}
+{{- if not (hasPrefix (printf "%s://" $scheme) $url) }}{{ fail (printf "settings.storage.%s: %q does not begin with %s://" $name $url $scheme) }}{{ end -}}
 {{- end -}}
 {{- if not .Values.podCidrs }}{{ fail "podCidrs: name the addresses of pods, or the services will not believe the door who the real peer is" }}{{ end -}}
 {{- $own := dict "peers_file" "/etc/gantry/peers/peers.yaml" "door" (fromYaml (include "gantry.pools" .)) -}}
