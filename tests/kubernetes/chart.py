@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -109,25 +110,36 @@ def render(values: Path, *given: str) -> Rendered:
 def write_schemas(openapi: Manifest, folder: Path) -> None:
     """The schemas of a running API server as kubeconform reads them: a file for each kind, unknown keys refused."""
     definitions = {name: _strict(one) for name, one in openapi["definitions"].items()}
-    (folder / "definitions.json").write_text(json.dumps({"definitions": definitions}))
-    for name, one in definitions.items():
+    for name, one in openapi["definitions"].items():
         for kind in one.get("x-kubernetes-group-version-kind", []):
             group = kind["group"].split(".")[0]
             parts = [kind["kind"], *([group] if group else []), kind["version"]]
-            reference = {"$ref": f"definitions.json#/definitions/{name}"}
-            (folder / f"{'-'.join(parts).lower()}.json").write_text(json.dumps(reference))
+            needed = {one: definitions[one] for one in _needed(name, definitions)}
+            schema = {"$ref": f"#/definitions/{name}", "definitions": needed}
+            (folder / f"{'-'.join(parts).lower()}.json").write_text(json.dumps(schema))
 
 
 def _strict(node: Any) -> Any:
+    """A schema of Swagger's as one of JSON Schema's, which refuses unknown keys."""
     if isinstance(node, list):
         return [_strict(item) for item in node]
     if not isinstance(node, dict):
         return node
     if node.get("format") == "int-or-string":
         return {"type": ["integer", "string"]}
-    if isinstance(node.get("$ref"), str):
-        return {"$ref": node["$ref"].replace("#/", "definitions.json#/")}
-    made = {key: _strict(value) for key, value in node.items()}
-    if "properties" in node:
-        made["additionalProperties"] = False
+    made = {key: _strict(value) for key, value in node.items() if not key.startswith("x-") and key != "format"}
+    if isinstance(node.get("properties"), dict):
+        made["properties"] = {name: _strict(value) for name, value in node["properties"].items()}
+        made.setdefault("additionalProperties", False)
     return made
+
+
+def _needed(name: str, definitions: Manifest) -> set[str]:
+    """A definition and those that it refers to."""
+    found, left = set[str](), [name]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += re.findall(r'"#/definitions/([^"]+)"', json.dumps(definitions[name]))
+    return found

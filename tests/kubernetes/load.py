@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections import Counter
@@ -130,6 +131,12 @@ class Load:
             f"slowest association {slowest:.1f} s, "
             f"statuses {dict(self.statuses)}, troubles {dict(self.troubles)}"
         )
+
+    def check_polite(self) -> None:
+        """Senders saw success, rejections for now (2/3/1), and releases by the archive, between images, as it ends."""
+        polite = r"cut: the association has ended|.*rejected.*temporary congestion.*"
+        assert not [trouble for trouble in self.troubles if not re.fullmatch(polite, trouble)], self.troubles
+        assert set(self.statuses) <= {"0000H", "A700H"}, self.statuses
 
     def check(self, seconds: float = 90.0) -> None:
         """Every image was acknowledged, and every one is found exactly once; nothing else is in their studies."""

@@ -88,6 +88,7 @@ def test_rolling_restart_of_every_role_under_load_loses_and_doubles_nothing(site
         site.wait_gone(before)
     print("rolling restart:", load.in_words())
     load.check()
+    load.check_polite()
     verified = site.run_job("verify")
     for outcome in ("missing", "damaged"):
         assert re.search(rf"{outcome}\W+0\W", verified), verified
