@@ -95,8 +95,8 @@ wheels() { # what Gantry's own image installs: the lock's versions, their hashes
     keep "$work/wheels" "$(wheels_name)"
 }
 
-kubernetes_name() { echo "kubernetes-$KUBERNETES-coredns-$COREDNS-helm-$HELM-kubeconform-$KUBECONFORM"; }
-kubernetes() { # a node's programs, DNS, helm and kubeconform, from one module: the libraries they share are compiled once
+kubernetes_name() { echo "kubernetes-$KUBERNETES-coredns-$COREDNS-policies-$NETWORK_POLICIES-helm-$HELM-kubeconform-$KUBECONFORM"; }
+kubernetes() { # a node's programs, DNS, network policies, helm and kubeconform, from one module: the libraries they share are compiled once
     have "$(kubernetes_name)" && return
     need go Kubernetes
     echo "images: building Kubernetes $KUBERNETES (five to ten minutes on two cores)"
@@ -111,6 +111,7 @@ node_module() { # Kubernetes' own libraries are published beside it, as v0 of th
     mod="$(go mod download -json "k8s.io/kubernetes@v$KUBERNETES" | sed -n 's/.*"GoMod": "\(.*\)",*/\1/p')" && [ -n "$mod" ] || return 1
     go mod init gantry-node
     go mod edit -require "k8s.io/kubernetes@v$KUBERNETES" -require "github.com/coredns/coredns@v$COREDNS" \
+        -require "sigs.k8s.io/kube-network-policies@v$NETWORK_POLICIES" \
         -require "helm.sh/helm/v3@v$HELM" -require "github.com/yannh/kubeconform@v$KUBECONFORM"
     sed -n 's/^[[:space:]]*\(k8s.io\/[a-z-]*\) => .*staging.*/\1/p' "$mod" | while read -r library; do
         go mod edit -replace "$library=$library@$staged"
@@ -127,7 +128,7 @@ node_programs() {
     done
     set -- -p "${GANTRY_BUILD_JOBS:-2}" -trimpath
     CGO_ENABLED=0 go build "$@" -ldflags "-s -w -X $of.gitVersion=v$KUBERNETES -X $of.gitMajor=1 -X $of.gitMinor=$minor" -o "$out/node" . &&
-        CGO_ENABLED=0 go build "$@" -ldflags "-s -w" -o "$out/" ./coredns ./pause github.com/yannh/kubeconform/cmd/kubeconform &&
+        CGO_ENABLED=0 go build "$@" -ldflags "-s -w" -o "$out/" ./coredns ./policies ./pause github.com/yannh/kubeconform/cmd/kubeconform &&
         CGO_ENABLED=0 go build "$@" -ldflags "-s -w $helm" -o "$out/" helm.sh/helm/v3/cmd/helm || return 1
     for program in kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl; do
         ln -s node "$out/$program"

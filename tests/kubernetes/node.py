@@ -1,5 +1,6 @@
 """A real Kubernetes node on this machine, for as long as a test session needs it: etcd, the control plane, a kubelet on
-containerd of its own, kube-proxy, and CoreDNS. Nothing of it listens beyond this machine, and nothing of it is left.
+containerd of its own, kube-proxy, CoreDNS, and a controller that enforces network policies. Nothing of it listens beyond
+this machine, and nothing of it is left.
 
 Needs root on Debian; the programs come from `deploy/images/artefacts.sh kubernetes` and from Debian's packages.
 """
@@ -236,6 +237,9 @@ class Node:
         )
         self._spawn("kube-proxy", self._program("kube-proxy"), "--config", str(self.folder / "proxy.json"))
         self._spawn("coredns", str(self.programs / "coredns"), "-conf", str(self.folder / "Corefile"))
+        # Asked about every connection that a pod begins to another pod. It tries to make rules of nftables of its own
+        # for that as well, and says in its log where the kernel has no queues there; those of iptables do.
+        self._spawn("policies", self._program("policies"), "-kubeconfig", config, "-node", NAME)
 
     def _write_files(self, api: str) -> None:
         folder = self.folder
@@ -382,7 +386,7 @@ class Node:
 
     def end(self) -> None:
         """End all of it, and leave nothing behind."""
-        for name in ("kubelet", "kube-scheduler", "kube-controller-manager", "coredns", "kube-proxy"):
+        for name in ("kubelet", "kube-scheduler", "kube-controller-manager", "policies", "coredns", "kube-proxy"):
             self._stop(name)
         if "containerd" in self._processes:
             _remove_containers(self._ctr())
@@ -403,7 +407,11 @@ class Node:
             process.wait()
 
 
-_FORWARD = [["-s", PODS, "-d", PODS, "-j", "ACCEPT"], ["-s", PODS, "-d", SERVICES, "-j", "ACCEPT"]]
+_FORWARD = [
+    ["-s", PODS, "-d", PODS, "-j", "ACCEPT"],
+    ["-s", PODS, "-m", "conntrack", "--ctstate", "NEW", "-j", "NFQUEUE", "--queue-num", "100"],
+]
+"""Each stands before the one above it."""
 _CONTAINERD = """
 version = 2
 root = "{folder}/containerd"

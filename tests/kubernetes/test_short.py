@@ -59,6 +59,44 @@ def test_every_pod_runs_restricted_and_writes_nowhere_but_in_its_scratch_folders
         assert (int(facts["CapEff"], 16), facts["NoNewPrivs"], facts["Seccomp"]) == (0, "1", "2"), role
 
 
+def test_network_policies_let_each_pod_reach_what_it_needs_and_nothing_else(site: Site) -> None:
+    places = {
+        "the door": (f"{RELEASE}.{NAMESPACE}", 11112),
+        "HTTP of the door": (f"{RELEASE}-web.{NAMESPACE}", 80),
+        "ingest": (f"{RELEASE}-ingest.{NAMESPACE}", 11113),
+        "HTTP of the indexer": (f"{RELEASE}-indexer.{NAMESPACE}", 8085),
+        "Kafka": ("kafka.stores", 9092),
+        "S3": ("s3.stores", 7070),
+        "OpenSearch": ("opensearch.stores", 9200),
+        "a destination": ("dest.peers", 11112),
+    }
+    stores = {"Kafka", "S3", "OpenSearch"}
+    assert _reached(site, "peers", "dest", places) == {"the door", *stores, "a destination"}
+    wanted = {
+        "door": {"ingest"},
+        "ingest": stores,
+        "indexer": stores,
+        "query": stores,
+        "retrieve": {*stores, "a destination"},
+        "commitment": {*stores, "a destination"},
+        "mixed": {*stores, "a destination"},
+    }
+    for role, expected in wanted.items():
+        found = _reached(site, NAMESPACE, site.pods(role)[0]["metadata"]["name"], places)
+        assert found == expected, role
+
+
+def _reached(site: Site, namespace: str, pod: str, places: dict[str, tuple[str, int]]) -> set[str]:
+    """Whom a pod can connect to, of these hosts and ports."""
+    tries = [
+        f"(timeout 3 bash -c 'exec 3<>/dev/tcp/{host}.svc.cluster.local/{port}' 2>/dev/null && echo '{name}') &"
+        for name, (host, port) in places.items()
+    ]
+    script = "\n".join([*tries, "wait"])
+    out = site.node.try_kubectl("-n", namespace, "exec", pod, "--", "bash", "-c", script).stdout
+    return set(out.splitlines())
+
+
 @pytest.mark.parametrize("values", EXAMPLES, ids=lambda path: path.stem)
 def test_the_api_server_takes_every_manifest_of_the_examples(node: Node, values: Path) -> None:
     # Operators' own kinds, which this server does not know, are looked at in test_chart.py.
