@@ -95,7 +95,9 @@ wheels() { # what Gantry's own image installs: the lock's versions, their hashes
     keep "$work/wheels" "$(wheels_name)"
 }
 
-kubernetes_name() { echo "kubernetes-$KUBERNETES-coredns-$COREDNS-policies-$NETWORK_POLICIES-helm-$HELM-kubeconform-$KUBECONFORM"; }
+kubernetes_name() { # by the versions and by our own sources
+    echo "kubernetes-$KUBERNETES-$( (echo "$COREDNS $NETWORK_POLICIES $HELM $KUBECONFORM" && cat "$here"/node/*.go "$here"/node/*/*.go) | cksum | cut -d' ' -f1)"
+}
 kubernetes() { # a node's programs, DNS, network policies, helm and kubeconform, from one module: the libraries they share are compiled once
     have "$(kubernetes_name)" && return
     need go Kubernetes

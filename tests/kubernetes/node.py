@@ -1,6 +1,6 @@
 """A real Kubernetes node on this machine, for as long as a test session needs it: etcd, the control plane, a kubelet on
-containerd of its own, kube-proxy, CoreDNS, and a controller that enforces network policies. Nothing of it listens beyond
-this machine, and nothing of it is left.
+containerd of its own, kube-proxy, CoreDNS, and a controller that enforces network policies. Nothing of it listens
+beyond this machine, and nothing of it is left.
 
 Needs root on Debian; the programs come from `deploy/images/artefacts.sh kubernetes` and from Debian's packages.
 """

@@ -44,7 +44,7 @@ func run(kubeconfig, node string) error {
 		factory.Core().V1().Namespaces(),
 		factory.Core().V1().Pods(),
 		nil, nil, nil, nil,
-		networkpolicy.Config{NodeName: node, NFTableName: "gantry-node", NRIdisabled: true},
+		networkpolicy.Config{NodeName: node, NFTableName: "gantry-node"},
 	)
 	if err != nil {
 		return err
