@@ -83,6 +83,8 @@ def test_network_policies_let_each_pod_reach_what_it_needs_and_nothing_else(site
     }
     for role, expected in wanted.items():
         found = _reached(site, NAMESPACE, site.pods(role)[0]["metadata"]["name"], places)
+        if role == "door":  # the Service may lead it to itself, which no policy forbids
+            found -= {"the door"}
         assert found == expected, role
 
 
