@@ -152,6 +152,11 @@ class Node:
         command = [*self._ctr(), what, "list", "-q", *filters]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
+    def ended(self) -> list[str]:
+        """The node's own programs that have ended, which none of them should."""
+        pids = json.loads((self.folder / "pids.json").read_text())["pids"]
+        return [name for name, pid in pids.items() if str(self.folder) not in _command_of(pid)]
+
     # ---- start and end
 
     @classmethod

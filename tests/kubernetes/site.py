@@ -117,6 +117,7 @@ class Site:
 
     def show(self) -> None:
         """What a person looks at first when something is wrong."""
+        print(f"of the node's programs these have ended: {self.node.ended()}")
         print(self.node.try_kubectl("get", "pods", "-A", "-o", "wide").stdout)
         for pod in self.pods():
             name = pod["metadata"]["name"]

@@ -71,8 +71,8 @@ def test_network_policies_let_each_pod_reach_what_it_needs_and_nothing_else(site
         "a destination": ("dest.peers", 11112),
     }
     stores = {"Kafka", "S3", "OpenSearch"}
-    assert _reached(site, "peers", "dest", places) == {"the door", *stores, "a destination"}
-    wanted = {
+    pods = {("peers", "dest"): {"the door", *stores, "a destination"}}
+    for role, needs in {
         "door": {"ingest"},
         "ingest": stores,
         "indexer": stores,
@@ -80,12 +80,17 @@ def test_network_policies_let_each_pod_reach_what_it_needs_and_nothing_else(site
         "retrieve": {*stores, "a destination"},
         "commitment": {*stores, "a destination"},
         "mixed": {*stores, "a destination"},
-    }
-    for role, expected in wanted.items():
-        found = _reached(site, NAMESPACE, site.pods(role)[0]["metadata"]["name"], places)
-        if role == "door":  # the Service may lead it to itself, which no policy forbids
-            found -= {"the door"}
-        assert found == expected, role
+    }.items():
+        pods[NAMESPACE, site.pods(role)[0]["metadata"]["name"]] = needs
+    for (namespace, pod), needs in pods.items():
+        reached = set[str]()
+        for _ in range(5):  # a busy machine answers late
+            reached |= _reached(site, namespace, pod, places)
+            if needs <= reached:
+                break
+        if "door" in pod:  # the Service may lead it to itself, which no policy forbids
+            reached -= {"the door"}
+        assert reached == needs, pod
 
 
 def _reached(site: Site, namespace: str, pod: str, places: dict[str, tuple[str, int]]) -> set[str]:
