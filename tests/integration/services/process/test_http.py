@@ -117,3 +117,27 @@ async def test_readiness_says_why_no_work_is_taken() -> None:
     async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:
         assert await ready(session) == (503, "not taking new work: starting\n")
     await server.close()
+
+
+async def test_start_is_told_apart_from_stores_that_are_away(store: Store) -> None:
+    why = "starting"
+    settings = Settings.model_validate({"http": {"host": "127.0.0.1"}})
+    server = HttpServer(settings, 0, Metrics(), lambda: why, {"index": store.check})
+    store.reason = "disk full"
+    await server.start()
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as session:
+
+            async def started() -> tuple[int, str]:
+                async with session.get("/startz") as response:
+                    return response.status, await response.text()
+
+            assert await started() == (503, "not taking new work: starting\n")
+            why = ""
+            assert await started() == (200, "started\n")
+            assert (await ready(session))[0] == 503
+            why = "draining"
+            assert await started() == (503, "not taking new work: draining\n")
+            assert store.asked == 1
+    finally:
+        await server.close()

@@ -1,0 +1,205 @@
+{{/* Names and labels. */}}
+{{- define "gantry.name" -}}
+{{- if contains "gantry" .Release.Name -}}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{- else -}}{{ printf "%s-gantry" (.Release.Name | trunc 33 | trimSuffix "-") }}{{- end -}}
+{{- end -}}
+
+{{- define "gantry.image" -}}
+{{- if .Values.image.digest -}}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{- else -}}{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{- end -}}
+{{- end -}}
+
+{{- define "gantry.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (include "gantry.name" .) }}
+{{- end -}}
+
+{{/* What selects pods; (dict "root" $ "role" "ingest"), or without a role all of them. */}}
+{{- define "gantry.selector" -}}
+app.kubernetes.io/name: gantry
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- with .role }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "gantry.labels" -}}
+{{ include "gantry.selector" . }}
+app.kubernetes.io/version: {{ .root.Values.image.tag | default .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end -}}
+
+{{/* Each role's ports (`gantry serve --list-roles`), its kind, and which roles its process plays. The members of consumer
+groups are StatefulSets: a pod that comes back under its old name is the same Kafka member, and no partition moves. */}}
+{{- define "gantry.table" -}}
+door: {plays: door, kind: Deployment, dicom: 11112, tls: 2762, http: 8080, stores: false, calls: false}
+ingest: {plays: ingest, kind: Deployment, dicom: 11113, http: 8081, stores: true, calls: false}
+indexer: {plays: indexer, kind: StatefulSet, http: 8085, stores: true, calls: false}
+query: {plays: query, kind: Deployment, dicom: 11114, http: 8082, stores: true, calls: false}
+retrieve: {plays: retrieve, kind: Deployment, dicom: 11115, http: 8083, stores: true, calls: true}
+commitment: {plays: commitment, kind: StatefulSet, dicom: 11116, http: 8084, stores: true, calls: true}
+mixed: {plays: ingest query retrieve commitment, kind: StatefulSet, dicom: 11112, http: 8080, stores: true, calls: true}
+{{- end -}}
+
+{{/* The roles that are on, each with its row of the table and its values over the defaults, as YAML. */}}
+{{- define "gantry.roles" -}}
+{{- $roles := dict -}}
+{{- range $name, $row := fromYaml (include "gantry.table" .) -}}
+{{- $values := mergeOverwrite (deepCopy $.Values.defaults) (deepCopy (index $.Values.roles $name | default dict)) -}}
+{{- if $values.enabled -}}{{- $_ := set $roles $name (merge (dict "name" $name) $row $values) -}}{{- end -}}
+{{- end -}}
+{{- if not (hasKey $roles "door") }}{{ fail "roles.door.enabled: the door is the only way in, and cannot be switched off" }}{{ end -}}
+{{- if not (hasKey $roles "indexer") }}{{ fail "roles.indexer.enabled: without an indexer nothing that is stored is ever found" }}{{ end -}}
+{{- if not (hasKey $roles "mixed") -}}
+{{- range list "ingest" "query" "retrieve" "commitment" -}}
+{{- if not (hasKey $roles .) }}{{ fail (printf "roles.%s.enabled: somebody has to play this role: it, or mixed" .) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{ toYaml $roles }}
+{{- end -}}
+
+{{/* The pools that the door is given: each role that listens, under its Service's name. */}}
+{{- define "gantry.pools" -}}
+{{- $pools := dict -}}
+{{- $roles := fromYaml (include "gantry.roles" .) -}}
+{{- range $name := list "ingest" "query" "retrieve" "commitment" "mixed" -}}
+{{- with index $roles $name -}}
+{{- $_ := set $pools $name (list (printf "%s-%s:%d" (include "gantry.name" $) $name (int .dicom))) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name := list "ingest" "query" "retrieve" -}}
+{{- $by := ternary $name "mixed" (hasKey $roles $name) -}}
+{{- $_ := set $pools (printf "http_%s" $name) (list (printf "%s-%s:%d" (include "gantry.name" $) $by (int (index $roles $by).http))) -}}
+{{- end -}}
+{{ toYaml $pools }}
+{{- end -}}
+
+{{/* gantry.yaml, the same in every pod: the given settings and the chart's own. */}}
+{{- define "gantry.settings" -}}
+{{- range $path := list "peers_file" "data" "lab" "peers" "dimse.port" "dimse.tls_port" "dimse.host" "dimse.proxy_from" "http.port" "http.host" "http.proxy_from" "http.tokens_file" "s3.secret_key_file" "s3.ca" "kafka.instance_id" "kafka.password_file" "kafka.ca" "opensearch.password_file" "opensearch.ca" "tls.certificate" "tls.key" "tls.ca" "door.ingest" "door.query" "door.retrieve" "door.commitment" "door.mixed" "door.http_ingest" "door.http_query" "door.http_retrieve" -}}
+{{- $step := splitList "." $path -}}
+{{- $within := ternary $.Values.settings (index $.Values.settings (first $step) | default dict) (eq (len $step) 1) -}}
+{{- if hasKey $within (last $step) }}{{ fail (printf "settings.%s: the chart sets this one itself" $path) }}{{ end -}}
+{{- end -}}
+{{- range $name, $scheme := dict "objects" "s3" "log" "kafka" "index" "opensearch" -}}
+{{- $url := index ($.Values.settings.storage | default dict) $name | default "" -}}
+{{- if not (hasPrefix (printf "%s://" $scheme) $url) }}{{ fail (printf "settings.storage.%s: %q does not begin with %s://" $name $url $scheme) }}{{ end -}}
+{{- end -}}
+{{- if not .Values.podCidrs }}{{ fail "podCidrs: name the addresses of pods, or the services will not believe the door who the real peer is" }}{{ end -}}
+{{- $own := dict "peers_file" "/etc/gantry/peers/peers.yaml" "door" (fromYaml (include "gantry.pools" .)) -}}
+{{- range $section, $file := dict "s3" "secret_key_file" "kafka" "password_file" "opensearch" "password_file" -}}
+{{- $secret := index $.Values.secrets $section -}}
+{{- if and $secret.name (not (or $secret.accessKey $secret.username)) }}{{- $_ := set $own $section (dict $file (printf "/etc/gantry/secrets/%s" $section)) }}{{- end -}}
+{{- $authority := index $.Values.authorities $section -}}
+{{- if or $authority.configMap $authority.secret }}{{- $_ := set $own $section (merge (dict "ca" (printf "/etc/gantry/secrets/%s.pem" $section)) (index $own $section | default dict)) }}{{- end -}}
+{{- end -}}
+{{- if .Values.secrets.httpTokens.name }}{{- $_ := set $own "http" (dict "tokens_file" "/etc/gantry/secrets/http-tokens") }}{{- end -}}
+{{- if .Values.secrets.tls.name -}}
+{{- $tls := dict "certificate" "/etc/gantry/tls/tls.crt" "key" "/etc/gantry/tls/tls.key" -}}
+{{- if .Values.secrets.tls.ca }}{{- $_ := set $tls "ca" "/etc/gantry/tls/ca.crt" }}{{- end -}}
+{{- $_ := set $own "tls" $tls -}}
+{{- $_ := set $own "dimse" (dict "tls_port" 2762) -}}
+{{- end -}}
+{{ toYaml (mergeOverwrite (deepCopy .Values.settings) $own) }}
+{{- end -}}
+
+{{/* Seconds that a pod gets to end: the drain, and for the door the time before it in which nobody is to be cut off. */}}
+{{- define "gantry.doorSleep" -}}10{{- end -}}
+{{- define "gantry.grace" -}}
+{{- add (ceil (.root.Values.settings.drain | default 30.0)) 10 (ternary (include "gantry.doorSleep" . | int) 0 (eq .role "door")) -}}
+{{- end -}}
+
+{{/* Restricted pod security, for everything that runs Gantry's image. */}}
+{{- define "gantry.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+{{- define "gantry.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* Files from Secrets that a pod of this kind needs: (dict "root" $ "stores" true). */}}
+{{- define "gantry.secretSources" -}}
+{{- $s := .root.Values.secrets -}}
+{{- if .stores -}}
+{{- with $s.s3 }}{{ if .name }}
+- secret: {name: {{ .name }}, items: [{key: {{ .secretKey }}, path: s3}]}
+{{- end }}{{ end }}
+{{- with $s.kafka }}{{ if .name }}
+- secret: {name: {{ .name }}, items: [{key: {{ .password }}, path: kafka}]}
+{{- end }}{{ end }}
+{{- with $s.opensearch }}{{ if .name }}
+- secret: {name: {{ .name }}, items: [{key: {{ .password }}, path: opensearch}]}
+{{- end }}{{ end }}
+{{- range $section, $from := .root.Values.authorities }}
+{{- if $from.configMap }}
+- configMap: {name: {{ $from.configMap }}, items: [{key: {{ $from.key }}, path: {{ $section }}.pem}]}
+{{- else if $from.secret }}
+- secret: {name: {{ $from.secret }}, items: [{key: {{ $from.key }}, path: {{ $section }}.pem}]}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with $s.httpTokens }}{{ if .name }}
+- secret: {name: {{ .name }}, items: [{key: {{ .tokens }}, path: http-tokens}]}
+{{- end }}{{ end }}
+{{- end -}}
+
+{{/* Environment from Secrets: who we are towards the stores. A file that goes with a name stands where the name stands:
+each source of settings is checked by itself. */}}
+{{- define "gantry.storeEnv" -}}
+{{- with .Values.secrets.s3 }}{{ if and .name .accessKey }}
+- {name: GANTRY_S3__ACCESS_KEY, valueFrom: {secretKeyRef: {name: {{ .name }}, key: {{ .accessKey }}}}}
+- {name: GANTRY_S3__SECRET_KEY_FILE, value: /etc/gantry/secrets/s3}
+{{- end }}{{ end }}
+{{- with .Values.secrets.kafka }}{{ if and .name .username }}
+- {name: GANTRY_KAFKA__USERNAME, valueFrom: {secretKeyRef: {name: {{ .name }}, key: {{ .username }}}}}
+- {name: GANTRY_KAFKA__PASSWORD_FILE, value: /etc/gantry/secrets/kafka}
+- {name: GANTRY_KAFKA__SASL, value: {{ .sasl }}}
+{{- end }}{{ end }}
+{{- with .Values.secrets.opensearch }}{{ if and .name .username }}
+- {name: GANTRY_OPENSEARCH__USERNAME, valueFrom: {secretKeyRef: {name: {{ .name }}, key: {{ .username }}}}}
+- {name: GANTRY_OPENSEARCH__PASSWORD_FILE, value: /etc/gantry/secrets/opensearch}
+{{- end }}{{ end }}
+{{- end -}}
+
+{{/* Volumes and where they are seen: (dict "root" $ "stores" true "tmp" "2Gi"). */}}
+{{- define "gantry.volumes" -}}
+- {name: config, configMap: {name: {{ include "gantry.name" .root }}}}
+- {name: peers, configMap: {name: {{ .root.Values.existingPeers | default (printf "%s-peers" (include "gantry.name" .root)) }}}}
+- {name: tmp, emptyDir: {sizeLimit: {{ .tmp }}}}
+- {name: data, emptyDir: {sizeLimit: 100Mi}}
+{{- with include "gantry.secretSources" . }}
+- name: secrets
+  projected:
+    defaultMode: 0440
+    sources: {{- . | nindent 6 }}
+{{- end }}
+{{- with .root.Values.secrets.tls }}{{ if .name }}
+- name: tls
+  secret:
+    secretName: {{ .name }}
+    defaultMode: 0440
+    items:
+      - {key: {{ .certificate }}, path: tls.crt}
+      - {key: {{ .key }}, path: tls.key}
+      {{- if .ca }}
+      - {key: {{ .ca }}, path: ca.crt}
+      {{- end }}
+{{- end }}{{ end }}
+{{- end -}}
+
+{{- define "gantry.mounts" -}}
+- {name: config, mountPath: /etc/gantry/gantry.yaml, subPath: gantry.yaml, readOnly: true}
+- {name: peers, mountPath: /etc/gantry/peers, readOnly: true}
+- {name: tmp, mountPath: /tmp}
+- {name: data, mountPath: /var/lib/gantry}
+{{- if include "gantry.secretSources" . }}
+- {name: secrets, mountPath: /etc/gantry/secrets, readOnly: true}
+{{- end }}
+{{- if .root.Values.secrets.tls.name }}
+- {name: tls, mountPath: /etc/gantry/tls, readOnly: true}
+{{- end }}
+{{- end -}}

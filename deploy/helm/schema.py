@@ -1,0 +1,165 @@
+"""values.schema.json of the chart: what may be in `settings` and `peers` is taken from the archive's own models.
+
+python deploy/helm/schema.py          writes it; a test fails while the committed one is not current
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gantry.common.config.policy import KnownPeer
+from gantry.common.config.settings import Settings
+
+FILE = Path(__file__).parent / "gantry" / "values.schema.json"
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+FLAG: Schema = {"type": "boolean"}
+FREE: Schema = {"type": "object"}
+LIST: Schema = {"type": "array", "items": {"type": "object"}}
+TEXTS: Schema = {"type": "array", "items": TEXT}
+PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
+NODE_PORT: Schema = {"type": ["integer", "null"], "minimum": 1, "maximum": 65535}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+SECONDS: Schema = {"type": "integer", "minimum": 1}
+QUANTITY: Schema = {"type": "string", "pattern": "^[0-9.]+([KMGT]i?|m)?$"}
+
+
+def choice(*values: str) -> Schema:
+    """One of these."""
+    return {"type": "string", "enum": list(values)}
+
+
+def section(**properties: Schema) -> Schema:
+    """An object with these keys and no others."""
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def whole() -> Schema:
+    """The schema."""
+    definitions: Schema = {}
+    settings = _own(Settings.model_json_schema(), definitions)
+    peer = _own(KnownPeer.model_json_schema(by_alias=True), definitions)
+    properties = _chart()
+    properties["settings"], properties["peers"] = settings, {"type": "array", "items": peer}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Values of the chart gantry",
+        **section(**properties),
+        "$defs": {**definitions, "role": _role()},
+    }
+
+
+def _own(schema: Schema, definitions: Schema) -> Schema:
+    """A model's schema without defaults and titles, its definitions put with the others."""
+    definitions |= {name: _plain(value) for name, value in schema.pop("$defs", {}).items()}
+    return dict(_plain(schema))
+
+
+def _plain(node: Any) -> Any:
+    """Only what decides: defaults and titles would stand in two places, and no other program knows Python's formats."""
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {key: _plain(value) for key, value in node.items() if key not in ("default", "title", "unit", "format")}
+    if isinstance(node.get("properties"), dict):  # names of settings, not words of the schema
+        kept["properties"] = {name: _plain(value) for name, value in node["properties"].items()}
+    if kept.get("description") == "":
+        del kept["description"]
+    return kept
+
+
+def _role() -> Schema:
+    return section(
+        enabled=FLAG,
+        replicas={"type": "integer", "minimum": 1},
+        resources=FREE,
+        autoscaling=section(enabled=FLAG, minReplicas=COUNT, maxReplicas=COUNT, cpu={**COUNT, "minimum": 1}),
+        maxUnavailable={"anyOf": [COUNT, {"type": "string", "pattern": "^[0-9]+%$"}]},
+        spread=section(**dict.fromkeys(("node", "zone"), choice("", "ScheduleAnyway", "DoNotSchedule"))),
+        tmp=QUANTITY,
+        nodeSelector=FREE,
+        tolerations=LIST,
+        affinity=FREE,
+        priorityClassName=TEXT,
+        podAnnotations=FREE,
+        podLabels=FREE,
+        env=LIST,
+    )
+
+
+def _chart() -> Schema:
+    role: Schema = {"$ref": "#/$defs/role"}
+    authority = section(configMap=TEXT, secret=TEXT, key=TEXT)
+    job = section(suspend=FLAG, schedule=TEXT, arguments=TEXTS)
+    return {
+        "global": FREE,  # helm's own
+        "image": section(
+            repository=TEXT,
+            tag=TEXT,
+            digest={"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"},
+            pullPolicy=choice("Always", "IfNotPresent", "Never"),
+            pullSecrets=LIST,
+        ),
+        "secrets": section(
+            s3=section(name=TEXT, secretKey=TEXT, accessKey=TEXT),
+            kafka=section(
+                name=TEXT, password=TEXT, username=TEXT, sasl=choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+            ),
+            opensearch=section(name=TEXT, password=TEXT, username=TEXT),
+            httpTokens=section(name=TEXT, tokens=TEXT),
+            tls=section(name=TEXT, certificate=TEXT, key=TEXT, ca=TEXT),
+        ),
+        "authorities": section(s3=authority, kafka=authority, opensearch=authority),
+        "existingPeers": TEXT,
+        "podCidrs": TEXTS,
+        "door": section(
+            proxyFrom=TEXTS,
+            httpProxyFrom=TEXTS,
+            service=section(
+                type=choice("LoadBalancer", "NodePort", "ClusterIP"),
+                externalTrafficPolicy=choice("Local", "Cluster"),
+                port=PORT,
+                tlsPort=PORT,
+                plain=FLAG,
+                nodePort=NODE_PORT,
+                tlsNodePort=NODE_PORT,
+                annotations=FREE,
+                loadBalancerClass=TEXT,
+                loadBalancerSourceRanges=TEXTS,
+            ),
+        ),
+        "defaults": role,
+        "roles": section(
+            **dict.fromkeys(("door", "ingest", "indexer", "query", "retrieve", "commitment", "mixed"), role)
+        ),
+        "keda": section(
+            enabled=FLAG,
+            minReplicas=COUNT,
+            maxReplicas=SECONDS,
+            lagThreshold=SECONDS,
+            pollingInterval=SECONDS,
+            cooldownPeriod=SECONDS,
+            triggerAuthentication=TEXT,
+        ),
+        "networkPolicy": section(
+            enabled=FLAG,
+            **dict.fromkeys(("modalities", "web", "monitoring", "dns", "stores", "destinations"), LIST),
+        ),
+        "serviceAccount": section(annotations=FREE, name=TEXT),
+        "serviceMonitor": section(enabled=FLAG, interval=TEXT, labels=FREE),
+        "jobs": section(resources=FREE, sweep=job, verify=job, reindex=job, restore=job),
+        "helmTest": section(enabled=FLAG, aeTitle={"type": "string", "pattern": "^[^\\\\]{1,16}$"}),
+    }
+
+
+def text() -> str:
+    """The file."""
+    return json.dumps(whole(), indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(), encoding="utf-8")

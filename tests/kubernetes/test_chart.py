@@ -1,0 +1,333 @@
+"""The chart as it is rendered: values that are refused, what each role gets, and that it can read its settings."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gantry.services.roles import Role, dimse_port, http_port
+from tests.kubernetes.chart import CHART, EXAMPLES, Rendered, refusal, render, try_helm
+from tests.support.archive import ROOT
+
+PLAIN = ROOT / "deploy" / "helm" / "examples" / "plain.yaml"
+TEST_VALUES = ROOT / "tests" / "kubernetes" / "values.yaml"
+ROLES = {"door", "ingest", "indexer", "query", "retrieve", "commitment", "mixed"}
+every_example = pytest.mark.parametrize("values", [*EXAMPLES, TEST_VALUES], ids=lambda path: path.stem)
+
+
+@every_example
+def test_helm_lint_finds_nothing(values: Path) -> None:
+    done = try_helm("lint", "--strict", CHART, "-f", values)
+    assert done.returncode == 0, done.stdout
+
+
+def test_schema_of_values_is_that_of_the_settings() -> None:
+    spec = importlib.util.spec_from_file_location("schema", ROOT / "deploy" / "helm" / "schema.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.FILE.read_text(encoding="utf-8") == module.text(), "python deploy/helm/schema.py makes it anew"
+
+
+def test_plain_manifests_are_those_of_the_chart() -> None:
+    render(PLAIN)  # skips where there is no helm
+    script = ROOT / "deploy" / "helm" / "manifests.sh"
+    made = subprocess.run(["sh", str(script), "-"], capture_output=True, text=True, check=True).stdout
+    committed = (ROOT / "deploy" / "kubernetes" / "gantry.yaml").read_text(encoding="utf-8")
+    assert committed == made, "make manifests makes them anew"
+
+
+@every_example
+def test_each_role_can_read_its_settings_and_listens_where_its_service_points(values: Path, tmp_path: Path) -> None:
+    rendered = render(values)
+    services = {m["spec"]["selector"]["app.kubernetes.io/component"]: m for m in rendered.of("Service").values()}
+    for role in rendered.workloads():
+        settings = rendered.settings(role, tmp_path)
+        plays = frozenset(map(Role, rendered.environment(role)["GANTRY_ROLE"].split()))
+        ports = {port["name"]: port["containerPort"] for port in rendered.container(role)["ports"]}
+        assert ports["http"] == http_port(plays, settings.http.port)
+        if plays != {Role.INDEXER}:
+            assert ports["dicom"] == dimse_port(plays, settings.dimse.port)
+        if role != "door":
+            named = {port["name"]: port["port"] for port in services[role]["spec"]["ports"]}
+            assert named == ports
+        if settings.dimse.tls_port is not None and role == "door":
+            assert ports["dicom-tls"] == settings.dimse.tls_port
+
+
+@every_example
+def test_the_door_is_given_every_pool_that_there_is(values: Path, tmp_path: Path) -> None:
+    rendered = render(values)
+    door = rendered.settings("door", tmp_path).door
+    listening = set(rendered.workloads()) - {"door", "indexer"}
+    assert {pool for pool in ("ingest", "query", "retrieve", "commitment", "mixed") if getattr(door, pool)} == listening
+    services = rendered.of("Service")
+    for addresses in (*door.pools.values(), *door.web_pools.values()):
+        for address in addresses:
+            name, _, port = address.rpartition(":")
+            assert int(port) in [one["port"] for one in services[name]["spec"]["ports"]]
+            assert services[name]["spec"]["clusterIP"] == "None", "the door chooses among pods, not kube-proxy"
+
+
+@every_example
+def test_files_that_settings_name_are_mounted_in_every_pod_that_reads_them(values: Path, tmp_path: Path) -> None:
+    rendered = render(values)
+    for role in set(rendered.workloads()) - {"door"}:
+        settings = rendered.settings(role, tmp_path)
+        files = [settings.peers_file, settings.s3.secret_key_file, settings.s3.ca, settings.kafka.password_file]
+        files += [
+            settings.kafka.ca,
+            settings.opensearch.password_file,
+            settings.opensearch.ca,
+            settings.http.tokens_file,
+        ]
+        files += [settings.tls.certificate, settings.tls.key, settings.tls.ca]
+        mounted = _mounted_files(rendered, role)
+        assert {str(file) for file in files if file is not None} <= mounted
+
+
+def _mounted_files(rendered: Rendered, role: str) -> set[str]:
+    places = {one["name"]: one["mountPath"] for one in rendered.container(role)["volumeMounts"]}
+    files = {f"{places['peers']}/peers.yaml"}
+    for volume in rendered.pod(role)["volumes"]:
+        sources = volume.get("projected", {}).get("sources", [])
+        items = [item for source in sources for one in source.values() for item in one["items"]]
+        items += volume.get("secret", {}).get("items", [])
+        files |= {f"{places[volume['name']]}/{item['path']}" for item in items}
+    return files
+
+
+def test_the_door_gets_no_secret_of_a_store() -> None:
+    rendered = render(ROOT / "deploy" / "helm" / "examples" / "on-premises.yaml")
+    assert {file.rsplit("/", 1)[1] for file in _mounted_files(rendered, "door")} == {
+        *("peers.yaml", "http-tokens", "tls.crt", "tls.key", "ca.crt")
+    }
+    assert not [name for name in rendered.environment("door") if name.startswith(("GANTRY_S3", "GANTRY_KAFKA"))]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ('image={"tga": "x"}', "additional properties 'tga' not allowed"),
+        ('settings.dimse={"prot": 3}', "additional properties 'prot' not allowed"),
+        ('peers=[{"ae_title": "CT1", "hots": "x"}]', "additional properties 'hots' not allowed"),
+        ('roles.door={"replica": 1}', "additional properties 'replica' not allowed"),
+        ('settings.dimse={"port": 104}', "settings.dimse.port: the chart sets this one itself"),
+        ('settings.kafka={"instance_id": "x"}', "settings.kafka.instance_id: the chart sets this one itself"),
+        ("settings.lab=true", "settings.lab: the chart sets this one itself"),
+        ('settings.storage.log="sqlite:///x"', 'settings.storage.log: "sqlite:///x" does not begin with kafka://'),
+        ("podCidrs=[]", "podCidrs: name the addresses of pods"),
+        ('roles.door={"enabled": false}', "roles.door.enabled: the door is the only way in"),
+        ('roles.indexer={"enabled": false}', "roles.indexer.enabled: without an indexer nothing"),
+        (
+            'roles={"mixed": {"enabled": false}, "query": {"enabled": false}}',
+            "roles.query.enabled: somebody has to play this role",
+        ),
+    ],
+)
+def test_values_that_cannot_be_are_refused_in_words(given: str, words: str) -> None:
+    assert words in refusal(PLAIN, given)
+
+
+def test_pods_get_the_time_that_draining_takes_and_the_door_ten_seconds_before_it() -> None:
+    rendered = render(PLAIN, "settings.drain=45.5")
+    graces = {role: rendered.pod(role)["terminationGracePeriodSeconds"] for role in rendered.workloads()}
+    assert graces == dict.fromkeys(ROLES - {"door"}, 56) | {"door": 66}
+    assert rendered.container("door")["lifecycle"] == {"preStop": {"sleep": {"seconds": 10}}}
+
+
+def test_members_of_consumer_groups_are_kafka_members_under_their_pods_names() -> None:
+    rendered = render(PLAIN)
+    kinds = {role: workload["kind"] for role, workload in rendered.workloads().items()}
+    assert {role for role, kind in kinds.items() if kind == "StatefulSet"} == {"indexer", "commitment", "mixed"}
+    for role in rendered.workloads():
+        named = [one for one in rendered.container(role)["env"] if one["name"] == "GANTRY_KAFKA__INSTANCE_ID"]
+        wanted = {"fieldRef": {"fieldPath": "metadata.name"}}
+        assert [one["valueFrom"] for one in named] == ([wanted] if kinds[role] == "StatefulSet" else [])
+
+
+def test_start_life_and_readiness_are_told_apart_and_the_door_is_ready_without_its_pools() -> None:
+    rendered = render(PLAIN)
+    for role in ROLES:
+        container = rendered.container(role)
+        asked = [container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
+        assert asked == ["/startz", "/healthz", "/startz" if role == "door" else "/readyz"]
+
+
+def test_all_pods_meet_the_restricted_profile() -> None:
+    rendered = render(PLAIN, 'helmTest={"enabled": true}')
+    pods = [rendered.pod(role) for role in ROLES]
+    pods += [job["spec"]["jobTemplate"]["spec"]["template"]["spec"] for job in rendered.of("CronJob").values()]
+    pods += [pod["spec"] for pod in rendered.of("Pod").values()]
+    assert len(pods) == len(ROLES) + 4 + 1
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        (container,) = pod["containers"]
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def test_scaling_by_cpu_takes_the_place_of_a_number_of_replicas() -> None:
+    rendered = render(PLAIN, 'roles.query={"autoscaling": {"enabled": true, "minReplicas": 3, "maxReplicas": 9}}')
+    workloads = rendered.workloads()
+    assert {role for role in ROLES if "replicas" not in workloads[role]["spec"]} == {"query"}
+    (scaler,) = rendered.of("HorizontalPodAutoscaler").values()
+    assert scaler["spec"]["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "r-gantry-query"}
+    assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (3, 9)
+
+
+@pytest.mark.parametrize(
+    ("log", "brokers", "prefix"),
+    [
+        ("kafka://a:9092", "a:9092", "gantry"),
+        ("kafka://a:9092,b:9093/", "a:9092,b:9093", "gantry"),
+        ("kafka://a:9092,b:9093/blue", "a:9092,b:9093", "blue"),
+    ],
+)
+def test_keda_scales_the_indexer_by_the_lag_of_its_own_group(log: str, brokers: str, prefix: str) -> None:
+    rendered = render(PLAIN, f'settings.storage.log="{log}"', 'keda={"enabled": true}')
+    (scaled,) = rendered.of("ScaledObject").values()
+    assert scaled["spec"]["scaleTargetRef"]["name"] == "r-gantry-indexer"
+    assert scaled["spec"]["triggers"][0]["metadata"] == {
+        "bootstrapServers": brokers,
+        "consumerGroup": f"{prefix}.indexer",
+        "topic": f"{prefix}.instances",
+        "lagThreshold": "2000",
+    }
+    assert "replicas" not in rendered.workloads()["indexer"]["spec"]
+    assert not render(PLAIN).of("ScaledObject")
+
+
+def test_each_role_has_a_disruption_budget_that_a_pod_waiting_for_a_store_does_not_use_up() -> None:
+    budgets = render(PLAIN, 'roles.ingest={"maxUnavailable": "25%"}').of("PodDisruptionBudget")
+    assert set(budgets) == {f"r-gantry-{role}" for role in ROLES}
+    assert {name: one["spec"]["maxUnavailable"] for name, one in budgets.items() if name != "r-gantry-ingest"} == {
+        f"r-gantry-{role}": 1 for role in ROLES - {"ingest"}
+    }
+    assert budgets["r-gantry-ingest"]["spec"]["maxUnavailable"] == "25%"
+    assert {one["spec"]["unhealthyPodEvictionPolicy"] for one in budgets.values()} == {"AlwaysAllow"}
+
+
+def _ports(rules: list[dict[str, Any]]) -> set[int]:
+    return {port["port"] for rule in rules for port in rule["ports"]}
+
+
+def test_roles_are_reached_from_the_door_alone_and_only_who_calls_peers_reaches_them() -> None:
+    policies = {name.removeprefix("r-gantry-"): m["spec"] for name, m in render(PLAIN).of("NetworkPolicy").items()}
+    assert set(policies) == {*ROLES, "job"}
+    door = {
+        "app.kubernetes.io/name": "gantry",
+        "app.kubernetes.io/instance": "r",
+        "app.kubernetes.io/component": "door",
+    }
+    for role in ROLES - {"door", "indexer"}:
+        assert [rule["from"] for rule in policies[role]["ingress"]] == [[{"podSelector": {"matchLabels": door}}]]
+    assert policies["indexer"]["ingress"] == policies["job"]["ingress"] == []
+    assert policies["door"]["ingress"] == [{"ports": [{"port": 11112, "protocol": "TCP"}]}]
+    stores = {53, 9092, 9200, 7070}
+    assert {role: _ports(policies[role]["egress"]) - stores for role in policies} == {
+        "door": {11113, 8081, 11114, 8082, 11115, 8083, 11116, 8084, 11112, 8080},
+        "ingest": set(),
+        "query": set(),
+        "indexer": set(),
+        "job": set(),
+        "retrieve": {104, 11113},
+        "commitment": {104, 11113},
+        "mixed": {104, 11113},
+    }
+    assert _ports(policies["door"]["egress"]) & stores == {53}
+    called = [rule for rule in policies["retrieve"]["egress"] if _ports([rule]) == {104}]
+    assert called[0]["to"] == [{"ipBlock": {"cidr": "192.0.2.3/32"}}]
+    assert not render(PLAIN, 'networkPolicy={"enabled": false}').of("NetworkPolicy")
+
+
+def test_peers_of_somebody_elses_configmap_may_be_anywhere() -> None:
+    rendered = render(PLAIN, 'existingPeers="theirs"')
+    assert "r-gantry-peers" not in rendered.of("ConfigMap")
+    volumes = {one["name"]: one for one in rendered.pod("retrieve")["volumes"]}
+    assert volumes["peers"]["configMap"] == {"name": "theirs"}
+    egress = rendered.of("NetworkPolicy")["r-gantry-retrieve"]["spec"]["egress"]
+    assert {"ports": [{"port": 1, "endPort": 65535, "protocol": "TCP"}]} in egress
+
+
+def test_a_change_of_peers_restarts_nothing_and_a_change_of_settings_every_pod() -> None:
+    def checksums(*given: str) -> set[str]:
+        workloads = render(PLAIN, *given).workloads().values()
+        return {one["spec"]["template"]["metadata"]["annotations"]["checksum/settings"] for one in workloads}
+
+    assert checksums() == checksums("peers=[]")
+    assert not checksums() & checksums('settings.logs={"level": "debug"}')
+
+
+def test_large_numbers_survive_helm(tmp_path: Path) -> None:
+    rendered = render(PLAIN, 'settings.dimse={"max_object": 34359738368}', 'settings.upkeep={"verify_rate": 1e9}')
+    settings = rendered.settings("ingest", tmp_path)
+    assert (settings.dimse.max_object, settings.upkeep.verify_rate) == (34359738368, 1e9)
+
+
+def test_services_believe_the_pods_network_and_the_door_only_who_is_named(tmp_path: Path) -> None:
+    rendered = render(PLAIN)
+    assert [str(one) for one in rendered.settings("ingest", tmp_path).dimse.proxy_from] == ["10.244.0.0/16"]
+    assert rendered.settings("door", tmp_path).dimse.proxy_from == ()
+    given = 'door={"proxyFrom": ["192.0.2.7/32", "192.0.2.8/32"], "httpProxyFrom": ["192.0.2.9/32"]}'
+    door = render(PLAIN, given).settings("door", tmp_path)
+    assert [str(one) for one in door.dimse.proxy_from] == ["192.0.2.7/32", "192.0.2.8/32"]
+    assert [str(one) for one in door.http.proxy_from] == ["192.0.2.9/32"]
+
+
+@pytest.mark.parametrize(("plain", "names"), [("true", ["dicom", "dicom-tls"]), ("false", ["dicom-tls"])])
+def test_the_door_is_reached_over_tls_beside_plain_dicom_or_alone(plain: str, names: list[str]) -> None:
+    rendered = render(PLAIN, 'secrets.tls={"name": "tls"}', f"door.service.plain={plain}")
+    service = rendered.of("Service")["r-gantry"]
+    assert [port["name"] for port in service["spec"]["ports"]] == names
+    assert service["spec"]["externalTrafficPolicy"] == "Local"
+
+
+def test_monitoring_finds_every_role_and_reaches_it(tmp_path: Path) -> None:
+    rendered = render(PLAIN, 'serviceMonitor={"enabled": true}', 'networkPolicy.monitoring=[{"namespaceSelector": {}}]')
+    (monitor,) = rendered.of("ServiceMonitor").values()
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    found = [m for m in rendered.of("Service").values() if wanted <= m["metadata"]["labels"].items()]
+    assert {m["spec"]["selector"]["app.kubernetes.io/component"] for m in found} == ROLES
+    for role in ROLES:
+        rules = rendered.of("NetworkPolicy")[f"r-gantry-{role}"]["spec"]["ingress"]
+        http = {port["name"]: port["containerPort"] for port in rendered.container(role)["ports"]}["http"]
+        assert {"from": [{"namespaceSelector": {}}], "ports": [{"port": http, "protocol": "TCP"}]} in rules
+
+
+def test_jobs_stand_ready_and_run_by_themselves_only_where_told() -> None:
+    rendered = render(PLAIN, 'jobs.sweep={"suspend": false, "arguments": ["--all"]}')
+    jobs = {name.removeprefix("r-gantry-"): job["spec"] for name, job in rendered.of("CronJob").items()}
+    assert {name: job["suspend"] for name, job in jobs.items()} == {
+        "sweep": False,
+        "verify": True,
+        "reindex": True,
+        "restore": True,
+    }
+    arguments = {
+        name: job["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"] for name, job in jobs.items()
+    }
+    assert arguments == {
+        "sweep": ["sweep", "--all"],
+        "verify": ["verify"],
+        "reindex": ["reindex"],
+        "restore": ["restore"],
+    }
+
+
+def test_the_phantoms_ae_title_is_admitted_from_pods_and_only_where_it_is_wanted() -> None:
+    def titles(*given: str) -> str:
+        return str(render(PLAIN, *given).of("ConfigMap")["r-gantry-peers"]["data"]["peers.yaml"])
+
+    assert "GANTRY_TEST" in titles('helmTest={"enabled": true}')
+    assert "GANTRY_TEST" not in titles('helmTest={"enabled": false}')
