@@ -65,7 +65,7 @@ mixed: {plays: ingest query retrieve commitment, kind: StatefulSet, dicom: 11112
 {{- $_ := set $pools $name (list (printf "%s-%s:%d" (include "gantry.name" $) $name (int .dicom))) -}}
 {{- end -}}
 {{- end -}}
-{{- range $name := list "ingest" "query" "retrieve" -}}
+{{- range $name := list "ingest" "query" "retrieve" "commitment" -}}
 {{- $by := ternary $name "mixed" (hasKey $roles $name) -}}
 {{- $_ := set $pools (printf "http_%s" $name) (list (printf "%s-%s:%d" (include "gantry.name" $) $by (int (index $roles $by).http))) -}}
 {{- end -}}
@@ -74,7 +74,7 @@ mixed: {plays: ingest query retrieve commitment, kind: StatefulSet, dicom: 11112
 
 {{/* gantry.yaml, the same in every pod: the given settings and the chart's own. */}}
 {{- define "gantry.settings" -}}
-{{- range $path := list "peers_file" "data" "lab" "peers" "dimse.port" "dimse.tls_port" "dimse.host" "dimse.proxy_from" "http.port" "http.host" "http.proxy_from" "http.tokens_file" "s3.secret_key_file" "s3.ca" "kafka.instance_id" "kafka.password_file" "kafka.ca" "opensearch.password_file" "opensearch.ca" "tls.certificate" "tls.key" "tls.ca" "door.ingest" "door.query" "door.retrieve" "door.commitment" "door.mixed" "door.http_ingest" "door.http_query" "door.http_retrieve" -}}
+{{- range $path := list "peers_file" "data" "lab" "peers" "dimse.port" "dimse.tls_port" "dimse.host" "dimse.proxy_from" "http.port" "http.host" "http.proxy_from" "http.tokens_file" "s3.secret_key_file" "s3.ca" "kafka.instance_id" "kafka.password_file" "kafka.ca" "opensearch.password_file" "opensearch.ca" "tls.certificate" "tls.key" "tls.ca" "door.ingest" "door.query" "door.retrieve" "door.commitment" "door.mixed" "door.http_ingest" "door.http_query" "door.http_retrieve" "door.http_commitment" -}}
 {{- $step := splitList "." $path -}}
 {{- $within := ternary $.Values.settings (index $.Values.settings (first $step) | default dict) (eq (len $step) 1) -}}
 {{- if hasKey $within (last $step) }}{{ fail (printf "settings.%s: the chart sets this one itself" $path) }}{{ end -}}
