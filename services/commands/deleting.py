@@ -82,8 +82,10 @@ def query_of(rules: Sequence[str], attributes: AttributeTable) -> Query:
     """The studies that rules match. A rule that would be ignored is refused: it would match more than was meant.
     Raises `click.UsageError`."""
     pairs = [rule.split("=", 1) for rule in rules]
-    if bad := next((pair[0] for pair in pairs if len(pair) < 2 or not pair[1].strip("*")), None):
+    if bad := next((pair[0] for pair in pairs if len(pair) < 2 or not pair[1].strip("*?")), None):
         raise click.UsageError(f"--where {bad}: a rule is KEY=VALUE, and a value says which")
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise click.UsageError("--where: a key is there twice; several values of one key are separated by \\")
     try:
         search = search_of(Match(Resource.SEARCH_STUDIES), [(key, value) for key, value in pairs], attributes)
     except (HttpProblem, GantryError) as error:
@@ -91,5 +93,7 @@ def query_of(rules: Sequence[str], attributes: AttributeTable) -> Query:
     if search.warnings:
         raise click.UsageError(f"--where: {search.warnings[0]}")
     if len(search.query.conditions) < len({key for key, _ in pairs}):
-        raise click.UsageError("--where: one of the keys is a parameter of searches, not an attribute")
+        raise click.UsageError(
+            "--where: a rule would be ignored: a parameter of searches, a value that matches all, or a key given twice"
+        )
     return search.query

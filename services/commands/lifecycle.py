@@ -105,7 +105,7 @@ def place(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str
     asked = Asked(this_user(), reason, new_trace())
 
     async def placed(deletions: Deletions, target: Target) -> Done:
-        await deletions.place_hold(target.study, asked)
+        await deletions.place_hold(_study(target), asked)
         return Done(1, settled=True)
 
     _each(config, data, as_json, uids, "holds placed", placed)
@@ -120,7 +120,7 @@ def release(config: Path | None, data: Path | None, as_json: bool, uids: tuple[s
     asked = Asked(this_user(), reason, new_trace())
 
     async def released(deletions: Deletions, target: Target) -> Done:
-        return await deletions.release_holds(target.study, asked)
+        return await deletions.release_holds(_study(target), asked)
 
     _each(config, data, as_json, uids, "holds released", released)
 
@@ -183,6 +183,12 @@ def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, rece
         show(as_json, said, ("deleted", "receipts"), [(uid, done.receipts)])
 
     run(config, data, work)
+
+
+def _study(target: Target) -> str:
+    if target.series:
+        raise NotFound("holds are of whole studies: give the Study Instance UID")
+    return target.study
 
 
 def _each(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], word: str, step: Step) -> None:

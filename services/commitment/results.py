@@ -1,6 +1,6 @@
 """Results of requests over HTTP, in the object store until somebody asks for them.
 
-    state/commitment/results/DIGEST.res: "GANTRYRES1\\n" | 64 hexadecimal digits: BLAKE3 over the rest |
+    state/commitment-results/DIGEST.res: "GANTRYRES1\\n" | 64 hexadecimal digits: BLAKE3 over the rest |
         zlib(msgpack([Transaction UID, [[class, instance], …] committed, [[class, instance, reason], …] failed]))
 
 The digest in the key is that of the Transaction UID: a UID from outside is never a path.
@@ -21,7 +21,8 @@ from gantry.common.errors import Corrupt, NotFound
 from gantry.common.events import CommitmentFailure, CommitmentReference, CommitmentRequested
 from gantry.common.ports.blobs import BlobStore, read_whole
 
-ROOT = "state/commitment/results/"
+ROOT = "state/commitment-results/"
+"""Not below the root of snapshots: who writes those lists and removes what is there."""
 _MAGIC = b"GANTRYRES1\n"
 _HEAD = len(_MAGIC) + 64
 

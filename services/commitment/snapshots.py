@@ -10,6 +10,7 @@ wrote it; if there is no snapshot, the whole log is read.
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 
 import msgpack
@@ -26,6 +27,7 @@ ROOT = "state/commitment/"
 _MAGIC = b"GANTRYTXN1\n"
 _HEAD = len(_MAGIC) + 64
 _KEPT = 3
+_KEY = re.compile(re.escape(ROOT) + r"[0-9a-z]+\.snap")
 logger = get_logger("commitment")
 
 
@@ -70,4 +72,4 @@ class Snapshots:
             await self._store.delete(old)
 
     async def _keys(self) -> list[str]:
-        return [stat.key async for stat in self._store.list(ROOT)]
+        return [stat.key async for stat in self._store.list(ROOT) if _KEY.fullmatch(stat.key)]

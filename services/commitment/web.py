@@ -38,6 +38,8 @@ LOOPBACK = "loopback"
 """Recorded in place of the calling AE title if the caller is on this machine and has no token, as by STOW-RS."""
 _BYTES_PER_REFERENCE = 1024
 """Upper bound for a reference in JSON or XML, with white space."""
+MOST_REFERENCES = 50_000
+"""Per request over HTTP: JSON and XML take more time and memory to read than a data set does."""
 _ANSWER_SECONDS = 10.0
 """A request is answered with its result if that is there so soon."""
 _AGAIN_SECONDS = 5
@@ -70,6 +72,7 @@ class CommitmentRequests:
         self._settings = settings
         self._stall = stall
         self._under_way: set[str] = set()
+        self._decoding = asyncio.Lock()
 
     def handlers(self) -> dict[Resource, Handler]:
         """The handlers for the HTTP server."""
@@ -103,13 +106,14 @@ class CommitmentRequests:
         given = parse_content_type(request.headers.get("Content-Type", ""))
         if given is None or given.type not in (DICOM_JSON, JSON, DICOM_XML):
             raise HttpProblem(415, f"we take {DICOM_JSON} or {DICOM_XML}")
-        most = self._settings.max_references
+        most = min(self._settings.max_references, MOST_REFERENCES)
         body = bytearray()
         async for piece in body_of(request, most * _BYTES_PER_REFERENCE + 65536, self._stall):
             body += piece
         try:
-            # A hundred thousand references take a second to decode: not on the event loop.
-            return await asyncio.to_thread(references_of, bytes(body), xml=given.type == DICOM_XML, most=most)
+            # Tens of thousands of references take half a second to decode: not on the event loop, and one at a time.
+            async with self._decoding:
+                return await asyncio.to_thread(references_of, bytes(body), xml=given.type == DICOM_XML, most=most)
         except TooLarge as error:
             raise HttpProblem(413, str(error)) from error
         except NotUnderstood as error:
@@ -157,7 +161,9 @@ class CommitmentRequests:
         if not self._ledger.is_known(uid):
             raise HttpProblem(404, "no storage commitment was requested with this transaction uid")
         if self._ledger.is_reported(uid) and await self._results.read(uid) is None:
-            raise HttpProblem(404, "this transaction was requested over DIMSE, and reported there")
+            raise HttpProblem(
+                404, "nothing is stored of this transaction: it was requested over DIMSE, and reported there"
+            )
         return _later()
 
 

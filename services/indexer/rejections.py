@@ -1,7 +1,7 @@
 """What a rejection note does: the receipts there were when it came are hidden, by an event (`InstancesDeleted`).
 
-The deletion has the name of the note's receipt, and names only receipts that are older: the same note read again, after
-a crash or in a rebuild, publishes the same deletion, and what was sent again since stays.
+The deletion has the name of the note's receipt, and names only receipts that are not younger: the same note read again,
+after a crash or in a rebuild, publishes the same deletion, and what was sent again since stays.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from gantry.common.clock import Clock
 from gantry.common.dicom.model.rejection_notes import RejectionNote
 from gantry.common.events import InstancesDeleted, InstanceStored, ReceiptReference
+from gantry.common.ids import Receipt
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceKey, SearchIndex
 from gantry.common.ports.log import EventLog
@@ -65,10 +66,12 @@ class Rejections:
 
     async def _older(self, event: InstanceStored, key: InstanceKey) -> list[ReceiptReference]:
         receipts = await self._index.receipts(event.partition, key)
+        # Within a millisecond receipts have no order; an image and its note may come so close to each other.
+        begun = Receipt(event.receipt).milliseconds
         return [
             ReceiptReference(key.series_instance_uid, key.sop_instance_uid, one.receipt)
             for one in receipts
-            if one.receipt < event.receipt
+            if Receipt(one.receipt).milliseconds <= begun
         ]
 
     async def _publish(

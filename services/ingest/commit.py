@@ -8,7 +8,7 @@ which the sweeper finds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -138,6 +138,8 @@ class InstanceWriter:
     ) -> None:
         """Without `rejections` a rejection note is an object as any other."""
         self._rejections = rejections
+        self._siblings: dict[str, dict[int, asyncio.Future[None]]] = {}
+        """Commits under way, by trace: that of an association, or of a request."""
         self._store = store
         self._log = log
         self._clock = clock
@@ -159,13 +161,27 @@ class InstanceWriter:
         unavailable, full or slower than the deadline; the sender may then try again.
         """
         begun = self._clock.monotonic()
+        siblings = self._siblings.setdefault(sink.sender.trace, {})
+        earlier, own = list(siblings.values()), asyncio.get_running_loop().create_future()
+        siblings[id(sink)] = own
+        try:
+            return await self._commit(sink, begun, earlier)
+        finally:
+            own.set_result(None)
+            del siblings[id(sink)]
+            if not siblings:
+                self._siblings.pop(sink.sender.trace, None)
+
+    async def _commit(
+        self, sink: InstanceSink, begun: float, earlier: Sequence[asyncio.Future[None]]
+    ) -> InstanceStored:
         try:
             async with asyncio.timeout(self.settings.deadline + sink.length / _SLOWEST):
                 receipted = await sink.finish()
                 put = self._clock.monotonic()
                 await reach(FailPoint.AFTER_BLOB_PUT)
                 event = stored(sink, receipted)
-                rejects = await self._check_note(event, sink)
+                rejects = await self._check_note(event, sink, earlier)
                 await reach(FailPoint.BEFORE_PUBLISH)
                 await self._log.append(event)
                 await reach(FailPoint.AFTER_PUBLISH)
@@ -178,14 +194,19 @@ class InstanceWriter:
             await self._rejections.settle()
         return event
 
-    async def _check_note(self, event: InstanceStored, sink: InstanceSink) -> bool:
+    async def _check_note(
+        self, event: InstanceStored, sink: InstanceSink, earlier: Sequence[asyncio.Future[None]]
+    ) -> bool:
         """Whether the object is a rejection note that hides something. One that is refused is removed: nobody was told
         that it is stored."""
         if event.sop_class_uid != KEY_OBJECT_SELECTION or self._rejections is None:
             return False
         try:
+            # Images that came before the note, on its association or in its request, are on the log first.
+            if earlier:
+                await asyncio.wait(earlier)
             return await self._rejections.check(event, may_reject=sink.sender.may_reject)
-        except GantryError:
+        except (GantryError, TimeoutError, asyncio.CancelledError):
             await self._store.delete(event.object_key)
             raise
 

@@ -11,6 +11,7 @@ from gantry.common.clock import Clock
 from gantry.common.dicom.model.rejection_notes import RejectedInstance, RejectionNote
 from gantry.common.errors import DependencyUnavailable, NotAuthorised, RefusedDataSet
 from gantry.common.events import INDEXERS, TOPICS, InstanceStored
+from gantry.common.ids import Receipt
 from gantry.common.lifecycle import ALIVE, Fate
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceKey, ReadIndex
@@ -24,7 +25,9 @@ from gantry.common.statuses import (
     REJECTION_CODE_NOT_ALLOWED,
     RETENTION_NOT_OVER,
 )
+from gantry.common.telemetry.logs import get_logger
 
+logger = get_logger("ingest")
 _INSTANCES = TOPICS[InstanceStored].name
 _LOOK_AGAIN_SECONDS = 0.02
 _PATIENCE_SECONDS = 8.0
@@ -66,23 +69,24 @@ class RejectionChecks:
         action = self._rules.get(note.code)
         if action is None:
             raise RejectionRefused(REJECTION_CODE_NOT_ALLOWED, f"rejection with {note.code} is not allowed here")
-        if not may_reject:
-            raise NotAuthorised("this peer may not reject")
         if action is RejectionAction.SHOW:
             return False
+        if not may_reject:
+            raise NotAuthorised("this peer may not reject")
         # What was received before the note is indexed first: modalities send both on one association.
         if not await self._followed():
             raise DependencyUnavailable("index", "it is behind: the note can be taken when it has caught up")
         await self._check_note(event)
-        await self._check_instances(event.partition, note)
+        await self._check_instances(event, note)
         return True
 
     async def settle(self) -> None:
         """Wait until the indexers have read the note and followed what it does; not for ever, and never in vain: what
         fails here is done later."""
         with suppress(DependencyUnavailable):
-            if await self._followed():
-                await self._followed()
+            if await self._followed() and await self._followed():
+                return
+        logger.warning("a rejection is taken, and hides when the indexers follow")
 
     async def _check_note(self, event: InstanceStored) -> None:
         key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
@@ -90,7 +94,7 @@ class RejectionChecks:
         if key in fates or await self._index.current(event.partition, [key]):
             raise RejectionRefused(DUPLICATE_REJECTION_NOTE, "this rejection note was received before")
 
-    async def _check_instances(self, partition: str, note: RejectionNote) -> None:
+    async def _check_instances(self, event: InstanceStored, note: RejectionNote) -> None:
         if not note.instances:
             raise RejectionRefused(REJECTED_INSTANCE_UNKNOWN, "the rejection note names no instance")
         by_study: defaultdict[str, list[RejectedInstance]] = defaultdict(list)
@@ -98,11 +102,12 @@ class RejectionChecks:
             by_study[one.study_instance_uid].append(one)
         for study, instances in by_study.items():
             for start in range(0, len(instances), _AT_ONCE):
-                await self._check_some(partition, study, instances[start : start + _AT_ONCE])
-            if await self._index.holds(partition, study):
+                await self._check_some(event, study, instances[start : start + _AT_ONCE])
+            if await self._index.holds(event.partition, study):
                 raise RejectionRefused(RETENTION_NOT_OVER, "a hold stands on a study that the note names")
 
-    async def _check_some(self, partition: str, study: str, instances: Sequence[RejectedInstance]) -> None:
+    async def _check_some(self, event: InstanceStored, study: str, instances: Sequence[RejectedInstance]) -> None:
+        partition = event.partition
         keys = {InstanceKey(study, one.series_instance_uid, one.sop_instance_uid): one for one in instances}
         known = await self._index.current(partition, list(keys))
         missing = [key for key in keys if key not in known]
@@ -116,6 +121,11 @@ class RejectionChecks:
             raise RejectionRefused(status, f"{len(missing)} of the instances: each {words}")
         if any(known[key].sop_class_uid != one.sop_class_uid for key, one in keys.items()):
             raise RejectionRefused(REJECTED_INSTANCE_OF_ANOTHER_CLASS, "an instance is of another class than named")
+        # What a note rejects is older than the note. One that came while the note did would stay, and nobody be told.
+        receipts = await self._index.receipts_of(partition, list(keys))
+        begun = Receipt(event.receipt).milliseconds
+        if any(Receipt(one.receipt).milliseconds > begun for some in receipts.values() for one in some):
+            raise DependencyUnavailable("index", "an instance came while the note did; send the note again")
 
     async def _fates(self, partition: str, study: str) -> dict[InstanceKey, Fate]:
         return {

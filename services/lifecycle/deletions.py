@@ -241,7 +241,9 @@ def _slices(references: Sequence[ReceiptReference]) -> list[tuple[ReceiptReferen
 
 
 async def target_of(index: ReadIndex, uid: str) -> Target:
-    """What a UID is: a study, a series or an instance, there or deleted. Raises `NotFound`."""
+    """What a UID is: a study, a series or an instance, there or deleted. Raises `NotFound`, and `Ambiguous` for one
+    that means several (modalities that number badly exist)."""
+    found: dict[Target, None] = {}
     for tag, level in (
         (STUDY_INSTANCE_UID, Level.STUDY),
         (SERIES_INSTANCE_UID, Level.SERIES),
@@ -250,14 +252,31 @@ async def target_of(index: ReadIndex, uid: str) -> Target:
         async for page in index.locate(Query(DEFAULT_PARTITION, level, {tag: Single((uid,))})):
             for at in page:
                 uids = at.study_instance_uid, at.series_instance_uid, at.sop_instance_uid
-                return Target(*uids[: level.depth])
+                found[Target(*uids[: level.depth])] = None
+                if len(found) > 1:
+                    raise _ambiguous(found)
+        if found:
+            return next(iter(found))
     async for fated in index.fated(DEFAULT_PARTITION):
         for one in fated:
             key = one.instance
             uids = key.study_instance_uid, key.series_instance_uid, key.sop_instance_uid
             if uid in uids:
-                return Target(*uids[: uids.index(uid) + 1])
+                found[Target(*uids[: uids.index(uid) + 1])] = None
+    if len(found) > 1:
+        raise _ambiguous(found)
+    if found:
+        return next(iter(found))
     raise NotFound(f"{uid}: neither a study nor a series nor an instance that is there or was deleted")
+
+
+class Ambiguous(NotFound):
+    """A UID that means several studies, series or instances."""
+
+
+def _ambiguous(found: Iterable[Target]) -> Ambiguous:
+    paths = ", ".join("/".join(part for part in (t.study, t.series, t.instance) if part) for t in found)
+    return Ambiguous(f"it means several: {paths}, …; delete over HTTP by the whole path")
 
 
 def this_user() -> str:

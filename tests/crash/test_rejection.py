@@ -27,8 +27,8 @@ from tests.crash.test_deletion import (
 )
 from tests.crash.test_upkeep import until_sealed
 from tests.support.archive import RunningArchive
-from tests.support.asking import events, expect_exactly, found, uids_of, until
-from tests.support.objects import data_set, file_bytes, study
+from tests.support.asking import Modality, events, expect_exactly, found, uids_of, until
+from tests.support.objects import data_set, file_bytes, study, write
 from tests.support.pynetdicom_peers import associated
 from tests.support.rejection_notes import QUALITY, RETENTION, SAFETY, WORKLIST, rejection_note
 from tests.support.stow import files, post
@@ -184,6 +184,25 @@ async def test_images_and_their_rejection_on_one_association(make_archive: MakeA
 
 
 @embedded
+async def test_images_and_their_rejection_at_once_over_a_window_and_in_one_request(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = archive_of(make_archive)
+    for number in range(3):
+        images = [data_set(study=f"1.2.{number}", series=f"1.2.{number}.1", size=256, number=n) for n in range(6)]
+        made = [write(tmp_path / str(number), one) for one in (*images, rejection_note(images))]
+        modality = Modality(archive.peer, made, window=4)
+        await modality.send()
+        assert modality.left == []
+        assert await counts(archive, f"1.2.{number}") is None
+        images = [data_set(study=f"1.3.{number}", series=f"1.3.{number}.1", size=256, number=n) for n in range(6)]
+        answer = post(archive, files([file_bytes(one) for one in (*images, rejection_note(images))]))
+        assert answer.status == 200, answer.json
+        assert await counts(archive, f"1.3.{number}") is None
+    assert archive.stop() == 0
+
+
+@embedded
 async def test_other_key_objects_are_objects(make_archive: MakeArchive, tmp_path: Path) -> None:
     archive = archive_of(make_archive)
     made = study(tmp_path / "files", 1)
@@ -202,8 +221,9 @@ async def test_who_may_store_may_not_reject_unless_the_policy_says_so(
     archive.write_policy([f"{{ae_title: TEST_SCU, host: 127.0.0.1, may: {may}}}"], SETTINGS % RULES)
     archive.start()
     images = [data_set(study="1.2.3.4", series="1.2.3.4.1", size=8, number=n) for n in range(2)]
-    statuses = await sent(archive, *images, rejection_note(images))
-    assert statuses == [0x0000, 0x0000, 0x0000 if "reject" in may else 0x0124]
+    # A note that hides nothing is an object as any other (113039 here).
+    statuses = await sent(archive, *images, rejection_note(images, RETENTION), rejection_note(images))
+    assert statuses == [0x0000, 0x0000, 0x0000, 0x0000 if "reject" in may else 0x0124]
     assert archive.stop() == 0
 
 

@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -42,6 +43,7 @@ CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 """The caller of an admitted request."""
 ENDING: web.RequestKey[asyncio.Event] = web.RequestKey("ending", asyncio.Event)
 """Set when this process drains: endless answers end then."""
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _FULL = HttpProblem(503, "all connections are in use", {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"})
 _EXPOSED = "ETag, Location, Content-Location, Warning, Link, Content-Range, Accept-Ranges, Retry-After"
 
@@ -228,11 +230,29 @@ def _refuse_foreign_pages(request: web.BaseRequest, path: str) -> None:
     """A page of another site may neither show our pictures nor cause work, unless its origin is allowed (CORS). A link
     to the study list may be followed (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/). Raises `HttpProblem`
     403."""
-    if request.headers.get("Sec-Fetch-Site", "").lower() != "cross-site" or request.get(CORS):
+    if request.get(CORS):
+        return
+    site = request.headers.get("Sec-Fetch-Site", "").lower()
+    foreign = site == "cross-site"
+    if request.method not in _SAFE and not foreign:
+        # A page on another port of this machine is "same-site"; an older browser says its origin only.
+        foreign = site == "same-site" or (not site and not _is_own(request))
+    if not foreign:
         return
     if is_page(path) and request.headers.get("Sec-Fetch-Mode", "") == "navigate":
         return
     raise HttpProblem(403, "pages of other sites may not ask; http.cors_origins names those that may")
+
+
+def _is_own(request: web.BaseRequest) -> bool:
+    """Whether the origin is this server's, or none is told. A proxy may tell the host without its port."""
+    origin = request.headers.get("Origin", "")
+    if not origin:
+        return True
+    told, ours = urlsplit(origin), urlsplit(f"//{request.headers.get('Host', '')}")
+    if request.headers.keys() & {"X-Forwarded-For", "Forwarded"}:
+        return told.hostname == ours.hostname
+    return bool(told.netloc) and told.netloc.lower() == ours.netloc.lower()
 
 
 def _options(request: web.BaseRequest, path: str, cors: Mapping[str, str]) -> web.Response:

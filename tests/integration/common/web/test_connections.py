@@ -200,6 +200,26 @@ async def test_pages_of_other_sites_get_nothing(start: Start, path: str, fields:
     assert int(answer.split()[1]) == status
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),  # 404: let in, and not served here
+    [
+        ("Accept: */*", 404),
+        ("Sec-Fetch-Site: same-origin", 404),
+        ("Sec-Fetch-Site: same-site", 403),
+        ("Sec-Fetch-Site: same-site\r\nOrigin: https://viewer.example", 404),
+        ("Origin: http://evil.example", 403),
+        ("Origin: null", 403),
+        ("Origin: http://localhost:3000", 403),
+        ("Origin: http://localhost", 404),
+        ("Origin: https://viewer.example", 404),
+    ],
+)
+async def test_pages_of_other_origins_change_nothing(start: Start, fields: str, status: int) -> None:
+    server = await start(WebLimits(cors_origins=("https://viewer.example",)))
+    request = b"POST /dicom-web/studies/1/restore" + HEAD + fields.encode() + b"\r\nContent-Length: 0\r\n"
+    assert int((await exchange(server, closing(request))).split()[1]) == status
+
+
 async def test_resource_of_a_role_that_is_still_starting_is_told_to_come_back(start: Start) -> None:
     server = await start(WebLimits())
     server.expect(WebRole.RETRIEVE, lambda: "starting: object store unavailable: away")

@@ -264,3 +264,13 @@ async def test_nothing_is_collected_before_the_archivers_have_sealed_why(room: R
     async with room.log.consumer("archiver", ["instances"]) as consumer:
         await consumer.commit(await consumer.poll(100))
     assert (await collector.collect()).objects == 1
+
+
+async def test_a_uid_that_means_two_instances_is_not_guessed(room: Room) -> None:
+    one = await room.arrive(1)
+    other = replace(one, study_instance_uid="1.9", receipt=Receipt.at(room.clock.now_us() + 5000).id)
+    await room.log.append(other)
+    await room.follow()
+    with pytest.raises(NotFound, match=r"it means several: 1.2.3/.*, 1.9/"):
+        await target_of(room.index, one.sop_instance_uid)
+    assert (await target_of(room.index, "1.9")).study == "1.9"

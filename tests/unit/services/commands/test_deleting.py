@@ -25,6 +25,7 @@ def test_rules_are_conditions_that_all_hold() -> None:
         ("PatientName=**", "KEY=VALUE"),
         ("Foo=1", "is no parameter and no attribute"),
         ("PixelData=1", "."),
+        ("PatientName=?*", "KEY=VALUE"),
         ("limit=5", "parameter of searches"),
         ("fuzzymatching=true", "parameter of searches"),
         ("includefield=all", "parameter of searches"),
@@ -36,3 +37,10 @@ def test_a_rule_that_is_none_is_refused_in_words(rule: str, said: str) -> None:
     for rules in ([rule], ["ModalitiesInStudy=US", rule]):
         with pytest.raises(click.UsageError, match=said):
             query_of(rules, STANDARD)
+
+
+def test_a_key_that_is_given_twice_would_match_either_and_is_refused() -> None:
+    with pytest.raises(click.UsageError, match="twice"):
+        query_of(["ModalitiesInStudy=CT", "ModalitiesInStudy=US"], STANDARD)
+    with pytest.raises(click.UsageError, match="ignored"):
+        query_of(["PatientID=A", "00100020=B"], STANDARD)
