@@ -21,7 +21,9 @@ pytestmark = pytest.mark.timeout(900)
 
 
 def _image(site: Site) -> str:
-    return str(site.pods("ingest")[0]["spec"]["containers"][0]["image"])
+    """The image of the release; pods of the one before may still be ending."""
+    path = "jsonpath={.spec.template.spec.containers[0].image}"
+    return site.kubectl("get", site.workload("ingest"), "-o", path).strip()
 
 
 def _ready(site: Site, role: str) -> list[str]:
@@ -39,10 +41,14 @@ def test_upgrade_to_another_version_and_rollback_under_load_lose_and_double_noth
     repository, _, _ = before.partition(":")
     site.node.tag(before, f"{repository}:next")
     with Load(site.peer, tmp_path) as load:
+        pods = site.uids(*ROLES)
         site.upgrade("--set", "image.tag=next", "--set", "settings.logs.level=warning")
         assert _image(site) == f"{repository}:next"
+        site.wait_gone(pods)
+        pods = site.uids(*ROLES)
         site.node.helm("-n", NAMESPACE, "rollback", RELEASE, "--wait", "--timeout", "5m")
         assert _image(site) == before
+        site.wait_gone(pods)
     print("upgrade and rollback:", load.in_words())
     load.check()
     load.check_polite()

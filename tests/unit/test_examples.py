@@ -14,9 +14,8 @@ from gantry.common.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [*(ROOT / "docs").glob("*.md"), *(ROOT / "deploy").glob("*"), *(ROOT / "libs/common/config").glob("*.py")]
-# RFC 5737, this machine, every address, the network that the compose file makes, and that of pods in a cluster.
-_NETWORKS = "192.0.2.0/24", "127.0.0.0/8", "0.0.0.0/32", "172.31.112.0/24", "10.244.0.0/16"
-ALLOWED = [ip_network(n) for n in _NETWORKS]
+# RFC 5737, this machine, every address, the network that the compose file makes, and the customary one of pods.
+ALLOWED = [ip_network(n) for n in ("192.0.2.0/24", "127.0.0.0/8", "0.0.0.0/32", "172.31.112.0/24", "10.244.0.0/16")]
 _ADDRESS = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")
 
 
