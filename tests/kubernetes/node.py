@@ -361,7 +361,7 @@ class Node:
     def _run(
         self, program: str, *arguments: str, given: str | None = None, seconds: float
     ) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.folder)}
         for name in ("HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"):
             environment[name] = str(self.folder / name.lower())
         return subprocess.run(
@@ -501,6 +501,8 @@ def _clean_network(folder: Path, kube_proxy: str) -> None:
         for flag in ("-F", "-X"):
             for chain in made:
                 subprocess.run(["iptables", "-w", "-t", table, flag, chain], capture_output=True, check=False)
+    # kube-proxy sets it for NodePorts on 127.0.0.1.
+    subprocess.run(["sysctl", "-qw", "net.ipv4.conf.all.route_localnet=0"], capture_output=True, check=False)
     subprocess.run(["ip", "address", "del", f"{DNS}/32", "dev", "lo"], capture_output=True, check=False)
     results = Path("/var/lib/cni/results")
     for path in results.glob(f"{folder.name}-*"):

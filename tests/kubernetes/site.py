@@ -143,7 +143,7 @@ class Site:
         command = [str(self.node.programs / "kubectl"), "-n", NAMESPACE, "port-forward", target, f"{local}:{port}"]
         process = subprocess.Popen(
             command,
-            env={"KUBECONFIG": str(self.node.kubeconfig), "PATH": "/usr/bin:/bin"},
+            env={"KUBECONFIG": str(self.node.kubeconfig), "HOME": str(self.node.folder), "PATH": "/usr/bin:/bin"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
