@@ -18,12 +18,24 @@ from gantry.services.commands.deleting import Deleting
 from gantry.services.commands.on_stores import options, run, show
 from gantry.services.lifecycle.copies import RedundantCopies
 from gantry.services.lifecycle.copies import choose as choose_side
-from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target, target_of, this_user
+from gantry.services.lifecycle.deletions import LONGEST_REASON, Asked, Deletions, Done, Target, target_of, this_user
 from gantry.services.process.stores import Stores
 
 _uids = click.argument("uids", metavar="UID...", nargs=-1, required=True)
+
+
+def _one_line(_: click.Context, __: click.Parameter, reason: str | None) -> str | None:
+    """A reason as HTTP takes it, too: it is kept for ever, and shown on one line."""
+    if reason is not None and (not reason.strip() or len(reason) > LONGEST_REASON or not reason.isprintable()):
+        raise click.BadParameter(f"one line of at most {LONGEST_REASON} characters")
+    return reason
+
+
 _reason = click.option(
-    "--reason", required=True, help="Why; kept for ever with the event, so no patient's name belongs here."
+    "--reason",
+    required=True,
+    callback=_one_line,
+    help="Why; kept for ever with the event, so no patient's name belongs here.",
 )
 Step = Callable[[Deletions, Target], Awaitable[Done]]
 
@@ -128,7 +140,13 @@ def release(config: Path | None, data: Path | None, as_json: bool, uids: tuple[s
 @click.command()
 @options
 @click.argument("uids", metavar="[STUDY...]", nargs=-1)
-@click.option("--delete", "reason", metavar="REASON", help="Give them up, for a reason; without it they are counted.")
+@click.option(
+    "--delete",
+    "reason",
+    metavar="REASON",
+    callback=_one_line,
+    help="Give them up, for a reason; without it they are counted.",
+)
 @click.option(
     "--rate", type=float, default=20.0, show_default=True, help="MB a second that are read again; 0: no limit."
 )

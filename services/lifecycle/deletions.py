@@ -33,6 +33,8 @@ from gantry.common.telemetry.logs import get_logger
 _INSTANCES = TOPICS[InstancesDeleted].name
 _AT_ONCE = 2000
 """Receipts that one event names; a deletion of more is several events of one name."""
+LONGEST_REASON = 200
+"""Characters, on one line."""
 _LOOK_AGAIN_SECONDS = 0.05
 logger = get_logger("lifecycle")
 

@@ -19,12 +19,10 @@ from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import CALLER, Handler
-from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target
+from gantry.services.lifecycle.deletions import LONGEST_REASON, Asked, Deletions, Done, Target
 
 LOOPBACK = "loopback"
 """The name of a caller on this machine without a token."""
-LONGEST_REASON = 200
-"""Characters."""
 _FRESH = {"Cache-Control": "no-store"}
 _LATER = "the index is behind, and follows as soon as it has caught up\n"
 
