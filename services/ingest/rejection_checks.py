@@ -10,12 +10,13 @@ from contextlib import suppress
 from gantry.common.clock import Clock
 from gantry.common.dicom.model.rejection_notes import RejectedInstance, RejectionNote
 from gantry.common.errors import DependencyUnavailable, NotAuthorised, RefusedDataSet
-from gantry.common.events import INDEXERS, TOPICS, InstanceStored
+from gantry.common.events import InstanceStored
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import ALIVE, Fate
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.following import has_followed
 from gantry.common.runtime.rejections import RejectionAction, note_in
 from gantry.common.statuses import (
     DUPLICATE_REJECTION_NOTE,
@@ -28,7 +29,6 @@ from gantry.common.statuses import (
 from gantry.common.telemetry.logs import get_logger
 
 logger = get_logger("ingest")
-_INSTANCES = TOPICS[InstanceStored].name
 _LOOK_AGAIN_SECONDS = 0.02
 _PATIENCE_SECONDS = 8.0
 """Senders of notes wait half a minute for an answer, some of them."""
@@ -137,10 +137,4 @@ class RejectionChecks:
 
     async def _followed(self) -> bool:
         """Wait until the indexers have passed what is on the log now; False if they did not in time."""
-        ends = await self._log.ends(_INSTANCES)
-        until = self._clock.monotonic() + _PATIENCE_SECONDS
-        while not await self._log.has_passed(INDEXERS, _INSTANCES, ends):
-            if self._clock.monotonic() >= until:
-                return False
-            await self._clock.sleep(_LOOK_AGAIN_SECONDS)
-        return True
+        return await has_followed(self._log, self._clock, _PATIENCE_SECONDS, look_again=_LOOK_AGAIN_SECONDS)

@@ -10,7 +10,7 @@ from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query, Single
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
-from gantry.common.errors import Held, NotFound, UndecodableEvent
+from gantry.common.errors import Held, NotFound
 from gantry.common.events import (
     INDEXERS,
     TOPICS,
@@ -20,13 +20,13 @@ from gantry.common.events import (
     InstancesDeleted,
     InstancesRestored,
     ReceiptReference,
-    decode,
 )
 from gantry.common.ids import DEFAULT_PARTITION, Receipt
-from gantry.common.lifecycle import ALIVE, StudyState, fold
+from gantry.common.lifecycle import ALIVE, StudyState
 from gantry.common.ports.index import FatedReceipt, Location, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.following import has_followed, unfollowed
 from gantry.common.runtime.losses import instance_of
 from gantry.common.telemetry.logs import get_logger
 
@@ -35,7 +35,6 @@ _AT_ONCE = 2000
 """Receipts that one event names; a deletion of more is several events of one name."""
 LONGEST_REASON = 200
 """Characters, on one line."""
-_LOOK_AGAIN_SECONDS = 0.05
 logger = get_logger("lifecycle")
 
 
@@ -91,7 +90,7 @@ class Deletions:
     async def delete(self, target: Target, asked: Asked, *, final: bool = False, settle: bool = True) -> Done:
         """Delete what there is; with `final` what was deleted before, too, and for good. Without `settle` the indexers
         are not waited for. Raises `NotFound` if there is nothing, `Held` under a hold, `DependencyUnavailable`."""
-        recent = await self._recent(target.study)
+        recent = await unfollowed(self._log, DEFAULT_PARTITION, target.study)
         await self._not_held(target.study, recent)
         receipts = await self._there(target, recent)
         if final:
@@ -110,7 +109,7 @@ class Deletions:
         self, study: str, receipts: Sequence[ReceiptReference], asked: Asked, *, settle: bool = True
     ) -> Done:
         """Delete some receipts of a study, and leave the others. Raises `Held` and `DependencyUnavailable`."""
-        recent = await self._recent(study)
+        recent = await unfollowed(self._log, DEFAULT_PARTITION, study)
         await self._not_held(study, recent)
         name, now = Receipt.at(self._clock.now_us()).id, self._clock.now_us()
         events = [
@@ -156,16 +155,6 @@ class Deletions:
         held = (set(await self._index.holds(DEFAULT_PARTITION, study)) | recent.placed) - recent.released
         if held:
             raise Held(f"{len(held)} holds stand on this study; release them first")
-
-    async def _recent(self, study: str) -> StudyState:
-        """What the indexers have not heard of yet."""
-        events = []
-        for record in await self._log.uncommitted(INDEXERS, _INSTANCES, study):
-            try:
-                events.append(decode(record.payload))
-            except UndecodableEvent:
-                continue  # the indexer buries it
-        return fold(event for event in events if event.partition == DEFAULT_PARTITION)
 
     async def _there(self, target: Target, recent: StudyState) -> dict[str, ReceiptReference]:
         """All receipts that are there, those that are kept aside or redundant included, and those not indexed yet."""
@@ -217,13 +206,7 @@ class Deletions:
 
     async def settle(self) -> bool:
         """Wait for the indexers; whether they have passed what is on the log now."""
-        ends = await self._log.ends(_INSTANCES)
-        until = self._clock.monotonic() + self._patience
-        while not await self._log.has_passed(INDEXERS, _INSTANCES, ends):
-            if self._clock.monotonic() >= until:
-                return False
-            await self._clock.sleep(_LOOK_AGAIN_SECONDS)
-        return True
+        return await has_followed(self._log, self._clock, self._patience)
 
 
 _WORDS: dict[type[Event], str] = {

@@ -13,19 +13,18 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from gantry.common.clock import Clock
-from gantry.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
-from gantry.common.events import INDEXERS, TOPICS, ObjectsCollected, ReceiptReference, decode
+from gantry.common.errors import DependencyUnavailable, GantryError
+from gantry.common.events import INDEXERS, ObjectsCollected, ReceiptReference
 from gantry.common.ids import Receipt
-from gantry.common.lifecycle import StudyState, fold
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import FatedReceipt, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.following import has_followed, unfollowed
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
 
-_INSTANCES = TOPICS[ObjectsCollected].name
 _MARGIN_SECONDS = 300.0
 """Restoring is refused when the grace time is over, collecting begins so much later: clocks differ, appends wait."""
 _AT_ONCE = 500
@@ -96,13 +95,11 @@ class Collector:
 
     async def _followed(self) -> None:
         """Return when everybody has passed what is on the log now."""
-        ends = await self._log.ends(_INSTANCES)
         until = self._clock.monotonic() + self._patience
         for group in self._followers:
-            while not await self._log.has_passed(group, _INSTANCES, ends):
-                if self._clock.monotonic() >= until:
-                    raise DependencyUnavailable("event log", f"consumers of the group {group} are behind")
-                await self._clock.sleep(_LOOK_AGAIN_SECONDS)
+            left = until - self._clock.monotonic()
+            if not await has_followed(self._log, self._clock, left, group, _LOOK_AGAIN_SECONDS):
+                raise DependencyUnavailable("event log", f"consumers of the group {group} are behind")
 
     async def _due(self) -> AsyncIterator[tuple[str, list[FatedReceipt]]]:
         """By study, receipts whose objects may be collected."""
@@ -113,7 +110,7 @@ class Collector:
                 yield study, list(some)
 
     async def _collect(self, study: str, due: Sequence[FatedReceipt], done: Collected) -> None:
-        recent = await self._recent(study)
+        recent = await unfollowed(self._log, self._partition, study)
         held = (set(await self._index.holds(self._partition, study)) | recent.placed) - recent.released
         withdrawn = {receipt for receipt, one in recent.receipts.items() if one.fate.withdrawn}
         due = [one for one in due if one.receipt not in withdrawn]
@@ -134,13 +131,3 @@ class Collector:
         await reach(FailPoint.AFTER_PUBLISH)
         done.objects += len(due)
         self._metrics.objects_collected.inc(len(due))
-
-    async def _recent(self, study: str) -> StudyState:
-        """What the indexers have not heard of yet."""
-        events = []
-        for record in await self._log.uncommitted(INDEXERS, _INSTANCES, study):
-            try:
-                events.append(decode(record.payload))
-            except UndecodableEvent:
-                continue  # the indexer buries it
-        return fold(event for event in events if event.partition == self._partition)
