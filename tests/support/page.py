@@ -23,7 +23,7 @@ ROWS = (
 )
 NAMES = f"{ROWS}.map(row => row.querySelector('.name').textContent)"
 TOTAL = "document.querySelector('.total').textContent"
-OPTIONAL = ("/changes/studies", "/destinations")
+OPTIONAL = ("/changes/studies", "/destinations", "/permissions")
 """What an archive may not have: the page then does without, and the browser notes a 404."""
 
 
