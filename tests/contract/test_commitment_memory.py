@@ -118,7 +118,7 @@ async def running(
     def contact(requester: str, ours: str) -> Peer | None:
         return Peer("127.0.0.1", port, requester, ours) if port else None
 
-    services, worker = await build_services(
+    services, _, worker = await build_services(
         objects,
         NoInstances(),  # type: ignore[arg-type]
         counted,  # type: ignore[arg-type]

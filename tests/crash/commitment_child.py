@@ -32,7 +32,7 @@ async def main(data: Path, report_to: int, keep_after: int) -> None:
 
     settings = Commitment(in_flight_deadline=0.1, retry_first=0.1, retry_longest=0.2)
     parts = store, NoInstances(), log, contact, SystemClock(), Metrics()
-    services, worker = await build_services(*parts, settings, keep_after)
+    services, _, worker = await build_services(*parts, settings, keep_after)
     server = Server(services, OpenDoor(), Silence())
     print(await server.start("127.0.0.1", 0), flush=True)
     await worker.run()
