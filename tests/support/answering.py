@@ -25,8 +25,9 @@ def http_ok(url: str) -> bool:
         return False
 
 
-def kafka_answers(bootstrap: str) -> bool:
-    """Whether the broker takes part in the protocol."""
+def kafka_answers(bootstrap: str, *, groups: bool = True) -> bool:
+    """Whether the broker takes part in the protocol; with `groups` also whether it coordinates consumer groups, which
+    takes a moment longer. Without, nothing is asked of where it sends its clients."""
     import asyncio
     import logging
 
@@ -37,6 +38,8 @@ def kafka_answers(bootstrap: str) -> bool:
         client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=2000)
         try:
             await client.bootstrap()  # of where it sends its clients, only the name is asked
+            if groups:
+                await client.coordinator_lookup(0, "tests")
             return bool(client.cluster.brokers())
         except (KafkaError, OSError):
             return False
