@@ -40,6 +40,8 @@ _BYTES_PER_REFERENCE = 1024
 """Upper bound for a reference in JSON or XML, with white space."""
 MOST_REFERENCES = 50_000
 """Per request over HTTP: JSON and XML take more time and memory to read than a data set does."""
+MOST_HELD = 128 << 20
+"""Bytes of bodies in memory, of all requests together; beyond it 503."""
 _ANSWER_SECONDS = 10.0
 """A request is answered with its result if that is there so soon."""
 _AGAIN_SECONDS = 5
@@ -73,6 +75,8 @@ class CommitmentRequests:
         self._stall = stall
         self._under_way: set[str] = set()
         self._decoding = asyncio.Lock()
+        self._held = 0
+        """Bytes of the bodies that are in memory."""
 
     def handlers(self) -> dict[Resource, Handler]:
         """The handlers for the HTTP server."""
@@ -108,9 +112,13 @@ class CommitmentRequests:
             raise HttpProblem(415, f"we take {DICOM_JSON} or {DICOM_XML}")
         most = min(self._settings.max_references, MOST_REFERENCES)
         body = bytearray()
-        async for piece in body_of(request, most * _BYTES_PER_REFERENCE + 65536, self._stall):
-            body += piece
         try:
+            async for piece in body_of(request, most * _BYTES_PER_REFERENCE + 65536, self._stall):
+                body += piece
+                self._held += len(piece)
+                if self._held > MOST_HELD:
+                    retry = {"Retry-After": str(_AGAIN_SECONDS)}
+                    raise HttpProblem(503, "too many requests for storage commitment are being read", retry)
             # Tens of thousands of references take half a second to decode: not on the event loop, and one at a time.
             async with self._decoding:
                 return await asyncio.to_thread(references_of, bytes(body), xml=given.type == DICOM_XML, most=most)
@@ -118,6 +126,8 @@ class CommitmentRequests:
             raise HttpProblem(413, str(error)) from error
         except NotUnderstood as error:
             raise HttpProblem(400, str(error)) from error
+        finally:
+            self._held -= len(body)
 
     async def _publish(self, request: web.BaseRequest, uid: str, references: tuple[CommitmentReference, ...]) -> None:
         if uid in self._under_way:

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from gantry.common.clock import Clock
@@ -39,9 +39,6 @@ from gantry.services.process.supervision import Companion
 from gantry.services.process.system_metrics import SystemMetrics
 from gantry.services.process.verification import VerificationService
 from gantry.services.roles import Role, dimse_port, http_port
-
-if TYPE_CHECKING:
-    pass
 
 logger = get_logger("archive")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from xml.etree import ElementTree
@@ -162,3 +164,31 @@ async def test_one_that_takes_long_is_accepted_and_its_result_is_there_after_a_r
             while (found := await result(client))[0] == 202:
                 await asyncio.sleep(0.05)
         assert (found[0], named(found[1], "00081199")) == (200, [reference[1]])
+
+
+async def test_bodies_of_many_requests_share_one_budget(
+    archive: Archive, client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gantry.services.commitment.web.MOST_HELD", 4096)
+    reference = await archive.keep(1)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def held() -> AsyncIterator[bytes]:
+        yield b" " * 4000
+        begun.set()
+        await go_on.wait()
+        yield json.dumps(payload([reference])).encode()[:10]
+
+    first = asyncio.create_task(client.post("/dicom-web/commitment-requests/2.25.1", data=held(), headers=JSON))
+    await begun.wait()
+    async with asyncio.timeout(10):
+        for number in itertools.count(100):
+            await asyncio.sleep(0.2)  # the first piece is on its way
+            status, line = await post(client, payload([reference]), f"2.25.{number}")
+            if status == 503:
+                break
+    assert "too many requests" in line
+    go_on.set()
+    async with await first as response:
+        assert response.status == 400
+    assert (await post(client, payload([reference]), "2.25.3"))[0] == 200
