@@ -83,3 +83,7 @@ class Receipt:
     def object_key(self, partition: str) -> str:
         """Where the object of this receipt lives: one folder per 2^20 ms (17 minutes), unique to the receipt."""
         return f"objects/{partition}/{self.id[:7]}/{self.id}.dcm"
+
+    def values_key(self, partition: str) -> str:
+        """Where the values of the correction of this name lie."""
+        return f"corrections/{partition}/{self.id[:7]}/{self.id}.json"

@@ -114,7 +114,7 @@ def restore(config: Path | None, data: Path | None, as_json: bool, again: bool, 
         sweeper = _sweeper(stores, settings, grace=0.0)
 
         async def decided(events: Sequence[Event]) -> None:
-            await tell(stores.index, events)
+            await tell(stores.objects, stores.index, events)
 
         restoring = Restore(stores.objects, stores.log, sweeper, indexing, indexer_app.GROUP, clock, decided)
         # A try that broke off has filled the log in part.

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
-from gantry.common.events import INDEXERS, TOPICS, InstanceStored
+from gantry.common.events import INDEXED, INDEXERS
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
@@ -57,5 +57,4 @@ def build_consumer(
     """The consumer of this role, which indexes `attributes` of each header; the process runs its `run` until `stop`.
     `rejections` is what rejection notes do; nothing without it, as in a restore, where that is on the log already."""
     handler = Indexer(objects, log, index, clock, metrics, attributes, rejections)
-    topics = [TOPICS[InstanceStored].name]
-    return ConsumerLoop(log, GROUP, topics, handler, clock, metrics, limits or ConsumerLimits(linger=_LINGER))
+    return ConsumerLoop(log, GROUP, list(INDEXED), handler, clock, metrics, limits or ConsumerLimits(linger=_LINGER))

@@ -1,4 +1,4 @@
-"""What events say became of receipts and studies, as an index is told of it (pure)."""
+"""What events say became of receipts, studies and patients, as an index is told of it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gantry.common.events import (
     ObjectsCollected,
 )
 from gantry.common.lifecycle import ALIVE, fate_of
+from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Decision, HoldChange, InstanceKey, SearchIndex
-
-LifecycleEvent = InstancesDeleted | InstancesRestored | ObjectsCollected | HoldPlaced | HoldReleased
+from gantry.services.indexer.corrections import changes_of
 
 
 def decisions_of(events: Iterable[Event]) -> list[Decision]:
@@ -43,11 +43,12 @@ def holds_of(events: Iterable[Event]) -> list[HoldChange]:
     ]
 
 
-async def tell(index: SearchIndex, events: Iterable[Event]) -> None:
-    """Apply what events say of receipts and holds. Raises what the index does."""
+async def tell(objects: BlobStore, index: SearchIndex, events: Iterable[Event]) -> None:
+    """Apply what events say of receipts, holds and corrections. Raises what the stores do."""
     said = list(events)
     await index.decide(decisions_of(said))
     await index.hold(holds_of(said))
+    await index.correct(await changes_of(objects, said))
 
 
 async def without_collected(index: SearchIndex, events: Sequence[InstanceStored]) -> list[bool]:

@@ -59,7 +59,7 @@ class Indexer:
         """Make a batch searchable. Raises `Poison` for an event that can never be applied, and passes on the errors of
         its dependencies."""
         # First: what is already deleted need not show up for a moment.
-        await tell(self._index, [delivery.event for delivery in batch])
+        await tell(self._objects, self._index, [delivery.event for delivery in batch])
         arrived = [(delivery, delivery.event) for delivery in batch if isinstance(delivery.event, InstanceStored)]
         there = await without_collected(self._index, [event for _, event in arrived])
         stored = [pair for pair, is_there in zip(arrived, there, strict=True) if is_there]

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
 from gantry.common.errors import EntryRefused, GantryError
-from gantry.common.events import InstanceStored, ObjectLost
+from gantry.common.events import Event, InstanceStored, ObjectLost
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceEntry, SearchIndex
 from gantry.common.runtime.losses import loss_of
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.indexer.decisions import LifecycleEvent, tell, without_collected
+from gantry.services.indexer.decisions import tell, without_collected
 from gantry.services.indexer.heads import entries_of
 
 logger = get_logger("indexer")
@@ -26,10 +26,10 @@ class Rebuild:
         self._index = index
         self._attributes = attributes
 
-    async def __call__(self, facts: Sequence[InstanceStored | ObjectLost | LifecycleEvent]) -> int:
+    async def __call__(self, facts: Sequence[Event]) -> int:
         """Apply the events. Returns how many can never be applied: the dead letters of the live index, too. Passes on
         the errors of its dependencies."""
-        await tell(self._index, facts)
+        await tell(self._objects, self._index, facts)
         events = [fact for fact in facts if isinstance(fact, InstanceStored)]
         there = await without_collected(self._index, events)
         events = [event for event, is_there in zip(events, there, strict=True) if is_there]

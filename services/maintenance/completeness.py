@@ -16,9 +16,9 @@ from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
 from gantry.common.events import INDEXERS, TOPICS, DeadLetter, Event, InstanceStored, decode
 from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
-from gantry.common.lifecycle import Fate
+from gantry.common.lifecycle import Corrections, Fate
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import FatedReceipt, InstanceKey, KnownReceipt, Location, SearchIndex
+from gantry.common.ports.index import CorrectedStudy, FatedReceipt, InstanceKey, KnownReceipt, Location, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
@@ -213,6 +213,16 @@ class CompleteIndex:
         """See `SearchIndex`."""
         await self._completeness.check()
         return await self._index.holds(partition, study_instance_uid)
+
+    async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        return await self._index.corrected(partition, study_instance_uid)
+
+    async def corrections(self, partition: str, patient: str) -> Corrections:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        return await self._index.corrections(partition, patient)
 
     async def count(self, partition: str) -> dict[str, int]:
         """See `SearchIndex`."""

@@ -9,17 +9,7 @@ from dataclasses import dataclass
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.errors import ConfigError, UndecodableEvent
-from gantry.common.events import (
-    TOPICS,
-    HoldPlaced,
-    HoldReleased,
-    InstancesDeleted,
-    InstancesRestored,
-    InstanceStored,
-    ObjectLost,
-    ObjectsCollected,
-    decode,
-)
+from gantry.common.events import INDEXED, Event, InstanceStored, ObjectLost, decode
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
@@ -27,14 +17,12 @@ from gantry.common.ports.log import EventLog
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.maintenance.sealed_events import segments
 
-Fact = InstanceStored | ObjectLost | InstancesDeleted | InstancesRestored | ObjectsCollected | HoldPlaced | HoldReleased
-Apply = Callable[[Sequence[Fact]], Awaitable[int]]
-"""Applies events to the new index. Returns how many of them can never be applied."""
+Apply = Callable[[Sequence[Event]], Awaitable[int]]
+"""Applies events of the topics that are indexed to the new index. Returns how many of them can never be applied."""
 
 _AT_ONCE = 2000
 _SKEW_US = 300_000_000
 """How far the clocks of the machines that append may differ."""
-_TOPIC = TOPICS[InstanceStored].name
 logger = get_logger("reindex")
 
 
@@ -100,7 +88,7 @@ class Reindex:
     async def _decided(self, apply: Apply) -> None:
         """First what became of receipts: the objects of those that are collected are not looked for."""
         unread = Reindexed()
-        waiting: list[Fact] = []
+        waiting: list[Event] = []
         for facts in (self._sealed(unread), self._logged(0, unread)):
             async for fact in facts:
                 if not isinstance(fact, InstanceStored | ObjectLost):
@@ -114,11 +102,11 @@ class Reindex:
     async def _all(
         self,
         apply: Apply,
-        facts: AsyncIterator[Fact],
+        facts: AsyncIterator[Event],
         done: Reindexed,
         progress: Callable[[Reindexed], None],
     ) -> None:
-        waiting: list[Fact] = []
+        waiting: list[Event] = []
         async for fact in facts:
             waiting.append(fact)
             if len(waiting) >= _AT_ONCE:
@@ -129,7 +117,7 @@ class Reindex:
     async def _some(
         self,
         apply: Apply,
-        facts: Sequence[Fact],
+        facts: Sequence[Event],
         done: Reindexed,
         progress: Callable[[Reindexed], None],
     ) -> None:
@@ -138,27 +126,27 @@ class Reindex:
             done.facts += len(facts)
             progress(done)
 
-    async def _sealed(self, done: Reindexed) -> AsyncIterator[Fact]:
+    async def _sealed(self, done: Reindexed) -> AsyncIterator[Event]:
         now_ms = self._clock.now_us() // 1000
         async for segment in segments(self._objects, DEFAULT_PARTITION, 0, now_ms):
             for record in segment.records:
-                if record.topic == _TOPIC and (fact := _fact(record.payload, done)) is not None:
+                if record.topic in INDEXED and (fact := _fact(record.payload, done)) is not None:
                     yield fact
 
-    async def _logged(self, since_us: int, done: Reindexed) -> AsyncIterator[Fact]:
-        async for record in self._log.replay(_TOPIC, since_us):
-            if (fact := _fact(record.payload, done)) is not None:
-                yield fact
+    async def _logged(self, since_us: int, done: Reindexed) -> AsyncIterator[Event]:
+        for topic in INDEXED:
+            async for record in self._log.replay(topic, since_us):
+                if (fact := _fact(record.payload, done)) is not None:
+                    yield fact
 
     async def _instances(self, index: SearchIndex) -> int:
         return (await index.count(DEFAULT_PARTITION))["instances"]
 
 
-def _fact(payload: bytes, done: Reindexed) -> Fact | None:
+def _fact(payload: bytes, done: Reindexed) -> Event | None:
     try:
-        event = decode(payload)
+        return decode(payload)
     except UndecodableEvent as error:
         done.unknown += 1
         logger.error("event cannot be read", error=error)
         return None
-    return event if isinstance(event, Fact) else None

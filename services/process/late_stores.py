@@ -16,10 +16,12 @@ from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import Event
-from gantry.common.lifecycle import Fate
+from gantry.common.lifecycle import Corrections, Fate
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
 from gantry.common.ports.index import (
     Applied,
+    CorrectedStudy,
+    CorrectionChange,
     Decision,
     FatedReceipt,
     HoldChange,
@@ -268,6 +270,15 @@ class LateSearchIndex:
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
         return await self._late.get().holds(partition, study_instance_uid)
+
+    async def correct(self, changes: Sequence[CorrectionChange]) -> None:
+        await self._late.get().correct(changes)
+
+    async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
+        return await self._late.get().corrected(partition, study_instance_uid)
+
+    async def corrections(self, partition: str, patient: str) -> Corrections:
+        return await self._late.get().corrections(partition, patient)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in self._late.get().conflicts(partition):

@@ -28,7 +28,14 @@ from gantry.common.events import (
     NamesakeFound,
     ObjectLost,
     ObjectsCollected,
+    PatientCorrected,
+    PatientCorrectionsErased,
+    PatientCorrectionWithdrawn,
+    PatientMerged,
     ReceiptReference,
+    StudyCorrected,
+    StudyCorrectionsErased,
+    StudyCorrectionWithdrawn,
     encode,
 )
 
@@ -158,7 +165,27 @@ _RECEIPTS = (
 )
 _DELETION = "018f00000001aaaaaaaaaaaaaaaaaaaa"
 
+_CORRECTION = "018f00000002aaaaaaaaaaaaaaaaaaaa"
+_OF_PATIENT: dict[str, Any] = {
+    "partition": "default",
+    "trace": "00112233445566778899aabbccddeeff",
+    "patient": "00112233445566778899aabbccddeeff00112233",
+}
+
 EVENTS: dict[str, Event] = {
+    "StudyCorrected.v1": StudyCorrected(**_OF_STUDY, **_WHY, correction=_CORRECTION, series_instance_uid="1.2.840.1.2"),
+    "StudyCorrectionWithdrawn.v1": StudyCorrectionWithdrawn(**_OF_STUDY, **_WHY, correction=_CORRECTION),
+    "StudyCorrectionsErased.v1": StudyCorrectionsErased(
+        **_OF_STUDY, corrections=(_CORRECTION,), at=1_700_000_006_000_000
+    ),
+    "PatientCorrected.v1": PatientCorrected(**_OF_PATIENT, **_WHY, correction=_CORRECTION),
+    "PatientMerged.v1": PatientMerged(
+        **_OF_PATIENT, **_WHY, correction=_CORRECTION, into="ffeeddccbbaa99887766554433221100ffeeddcc", renamed=True
+    ),
+    "PatientCorrectionWithdrawn.v1": PatientCorrectionWithdrawn(**_OF_PATIENT, **_WHY, correction=_CORRECTION),
+    "PatientCorrectionsErased.v1": PatientCorrectionsErased(
+        **_OF_PATIENT, corrections=(_CORRECTION,), at=1_700_000_006_000_000
+    ),
     "InstancesDeleted.v1": InstancesDeleted(**_OF_STUDY, **_WHY, deletion=_DELETION, receipts=_RECEIPTS, final=True),
     "InstancesRestored.v1": InstancesRestored(**_OF_STUDY, **_WHY, deletions=(_DELETION,), receipts=_RECEIPTS),
     "ObjectsCollected.v1": ObjectsCollected(

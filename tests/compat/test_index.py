@@ -14,9 +14,10 @@ from gantry.common.adapters.sqlite.index.schema import VERSION, create
 from gantry.common.dicom.query.attributes import STANDARD, Level
 from gantry.common.dicom.query.matching import Document, Query, Wildcard
 from gantry.common.dicom.query.ordering import OrderKey
+from gantry.common.dicom.standard.tags import PATIENT_ID
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.lifecycle import Deletion, Fate
-from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey, Outcome, SearchIndex
+from gantry.common.lifecycle import Correction, Corrections, Deletion, Fate, Withdrawal, patient_key
+from gantry.common.ports.index import CorrectionChange, Decision, InstanceEntry, InstanceKey, Outcome, SearchIndex
 from tests.support.entries import documents, entry
 
 INDEXES = Path(__file__).parent / "indexes"
@@ -126,6 +127,21 @@ async def test_in_an_index_of_before_instances_are_deleted_and_restored(version:
     await index.decide([Decision("default", instance, one.receipt, Fate(withdrawn=frozenset(["d"])))])
     assert (await index.count("default"))["instances"] == 3
     assert (await index.resolve("default", [one.sop_instance_uid]))[one.sop_instance_uid][0].digest == one.digest
+    await index.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_in_an_index_of_before_patients_are_merged_and_parted_again(version: int, tmp_path: Path) -> None:
+    index = await open_sqlite_index(left_behind(version, tmp_path))
+    one, other = (patient_key({PATIENT_ID: [patient]}, "") for patient in ("P1", "P2"))
+    values = {"00100020": {"vr": "LO", "Value": ["P1"]}, "00100021": {"vr": "LO"}}
+    merge = Corrections({"m": Correction("m", 1, "somebody", "", values, into=one)})
+    await index.correct([CorrectionChange("default", "", other, merge)])
+    assert (await index.count("default"))["patients"] == 1
+    undone = Corrections(withdrawn={"m": Withdrawal(2, "somebody", "")})
+    await index.correct([CorrectionChange("default", "", other, undone)])
+    for level in Level:
+        assert by_uids(await all_of(index, level)) == by_uids(documents(APPLIED)[level])
     await index.close()
 
 

@@ -6,12 +6,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gantry.common.adapters.opensearch import OpenSearchIndex
-from gantry.common.adapters.opensearch.client import OpenSearchClient
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query
 from gantry.common.lifecycle import Fate
@@ -20,6 +18,7 @@ from tests.contract.test_deletions import GONE, UNDO, deletion, expected, key
 from tests.contract.test_opensearch_deletions import holds, open_index
 from tests.contract.test_search_index import as_set
 from tests.support.entries import entry
+from tests.support.overtaking import overtaken
 from tests.support.servers import remove_indices
 
 Work = Callable[[OpenSearchIndex, str], Awaitable[object]]
@@ -129,24 +128,9 @@ async def raced(
     partition = f"p{point}"
     for step in race.before:
         await step(fast, partition)
-    request = OpenSearchClient.request
-    count = 0
-
-    async def overtaken(client: OpenSearchClient, method: str, path: str, *arguments: Any, **more: Any) -> Any:
-        nonlocal count
-        # What only makes writes visible neither reads nor writes.
-        if client is slow._client and path.endswith(("_mget", "_search", "_bulk")):
-            count += 1
-            if count == point + 1:
-                await race.fast(fast, partition)
-        return await request(client, method, path, *arguments, **more)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(OpenSearchClient, "request", overtaken)
-        await race.slow(slow, partition)
-    overtook = count > point
-    if not overtook:
-        await race.fast(fast, partition)
+    overtook = await overtaken(
+        slow, lambda: race.slow(slow, partition), lambda: race.fast(fast, partition), point, monkeypatch
+    )
     assert await levels(fast, partition) == expected(race.left), f"at request {point}"
     known = await fast.receipts(partition, key(FIRST))
     assert [one.receipt for one in known if one.lost] == [one.receipt for one in race.lost], f"at request {point}"

@@ -23,11 +23,19 @@ from gantry.common.events.schema import (
     NamesakeFound,
     ObjectLost,
     ObjectsCollected,
+    PatientCorrected,
+    PatientCorrectionsErased,
+    PatientCorrectionWithdrawn,
+    PatientMerged,
     ReceiptReference,
+    StudyCorrected,
+    StudyCorrectionsErased,
+    StudyCorrectionWithdrawn,
 )
-from gantry.common.events.topics import INDEXERS, TOPICS, Topic, topic_of
+from gantry.common.events.topics import INDEXED, INDEXERS, TOPICS, Topic, topic_of
 
 __all__ = [
+    "INDEXED",
     "INDEXERS",
     "SCHEMA_VERSION",
     "TOPICS",
@@ -46,7 +54,14 @@ __all__ = [
     "NamesakeFound",
     "ObjectLost",
     "ObjectsCollected",
+    "PatientCorrected",
+    "PatientCorrectionWithdrawn",
+    "PatientCorrectionsErased",
+    "PatientMerged",
     "ReceiptReference",
+    "StudyCorrected",
+    "StudyCorrectionWithdrawn",
+    "StudyCorrectionsErased",
     "Topic",
     "decode",
     "encode",

@@ -30,7 +30,14 @@ from gantry.common.events.schema import (
     NamesakeFound,
     ObjectLost,
     ObjectsCollected,
+    PatientCorrected,
+    PatientCorrectionsErased,
+    PatientCorrectionWithdrawn,
+    PatientMerged,
     ReceiptReference,
+    StudyCorrected,
+    StudyCorrectionsErased,
+    StudyCorrectionWithdrawn,
 )
 
 SCHEMA_VERSION = 1
@@ -47,6 +54,13 @@ _EVENTS: dict[str, type[Event]] = {
         ObjectsCollected,
         HoldPlaced,
         HoldReleased,
+        StudyCorrected,
+        StudyCorrectionWithdrawn,
+        StudyCorrectionsErased,
+        PatientCorrected,
+        PatientMerged,
+        PatientCorrectionWithdrawn,
+        PatientCorrectionsErased,
         CommitmentRequested,
         CommitmentReported,
         DeadLetter,
@@ -63,7 +77,7 @@ _NESTED: dict[str, type] = {
     "references": CommitmentReference,
     "failures": CommitmentFailure,
 }
-_TEXTS = ("deletions", "digests")
+_TEXTS = ("deletions", "digests", "corrections")
 """Fields of several texts."""
 
 

@@ -18,6 +18,13 @@ from gantry.common.events.schema import (
     NamesakeFound,
     ObjectLost,
     ObjectsCollected,
+    PatientCorrected,
+    PatientCorrectionsErased,
+    PatientCorrectionWithdrawn,
+    PatientMerged,
+    StudyCorrected,
+    StudyCorrectionsErased,
+    StudyCorrectionWithdrawn,
 )
 
 _DAY_MS = 24 * 3600 * 1000
@@ -38,6 +45,7 @@ class Topic:
 
 
 _INSTANCES = Topic("instances", "study_instance_uid", 24, 7 * _DAY_MS)
+_PATIENTS = Topic("patients", "patient", 6, None)
 _CONFLICTS = Topic("conflicts", "study_instance_uid", 6, None)
 _COMMITMENT = Topic("commitment", "transaction_uid", 6, None)
 _DEAD_LETTERS = Topic("dead-letters", "group", 1, 30 * _DAY_MS)
@@ -50,12 +58,23 @@ TOPICS: dict[type[Event], Topic] = {
     ObjectsCollected: _INSTANCES,
     HoldPlaced: _INSTANCES,
     HoldReleased: _INSTANCES,
+    StudyCorrected: _INSTANCES,
+    StudyCorrectionWithdrawn: _INSTANCES,
+    StudyCorrectionsErased: _INSTANCES,
+    PatientCorrected: _PATIENTS,
+    PatientMerged: _PATIENTS,
+    PatientCorrectionWithdrawn: _PATIENTS,
+    PatientCorrectionsErased: _PATIENTS,
     InstanceConflictFound: _CONFLICTS,
     NamesakeFound: _CONFLICTS,
     CommitmentRequested: _COMMITMENT,
     CommitmentReported: _COMMITMENT,
     DeadLetter: _DEAD_LETTERS,
 }
+
+
+INDEXED = (_INSTANCES.name, _PATIENTS.name)
+"""The topics that the indexers read."""
 
 
 def topic_of(event: Event) -> tuple[Topic, str]:

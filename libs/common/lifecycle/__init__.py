@@ -1,7 +1,8 @@
 """What became of the receipts of a study: the pure fold of its events, state × event → state.
 
 What belongs here: states as frozen values, how an event changes one, and what follows from a state (hidden, current,
-due for collection). What does not: stores, clocks, settings; time and grace are arguments.
+due for collection; who the patient is, and what was corrected). What does not: stores, clocks, settings; time and grace
+are arguments.
 
 Every event only adds to what is known, so that the order, the number and the repetition of events do not matter
 (a join semilattice): a replay, a restore from the bucket and a late delivery end where the log's own order does. A
@@ -9,7 +10,41 @@ deletion names receipts and has a name of its own, and it is that name that a re
 restoring and deleting again needs no clock to be told apart.
 """
 
+from gantry.common.lifecycle.corrections import NOTHING, Correction, Corrections, Values, Withdrawal
 from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
+from gantry.common.lifecycle.patients import (
+    Effect,
+    Unknown,
+    corrected,
+    corrections_below,
+    effect_of,
+    identity_of,
+    patient_key,
+    unpack_applied,
+)
 from gantry.common.lifecycle.study import ReceiptState, StoredObject, StudyState, apply, fate_of, fold
 
-__all__ = ["ALIVE", "Deletion", "Fate", "ReceiptState", "StoredObject", "StudyState", "apply", "fate_of", "fold"]
+__all__ = [
+    "ALIVE",
+    "NOTHING",
+    "Correction",
+    "Corrections",
+    "Deletion",
+    "Effect",
+    "Fate",
+    "ReceiptState",
+    "StoredObject",
+    "StudyState",
+    "Unknown",
+    "Values",
+    "Withdrawal",
+    "apply",
+    "corrected",
+    "corrections_below",
+    "effect_of",
+    "fate_of",
+    "fold",
+    "identity_of",
+    "patient_key",
+    "unpack_applied",
+]

@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.dicom.query.matching import Cursor, Document, Query
-from gantry.common.lifecycle import Fate
+from gantry.common.lifecycle import Correction, Corrections, Fate
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,8 @@ class Location:
     digest: str
     layout: bytes = b""
     aside: int = 0
+    corrections: tuple[Correction, ...] = ()
+    """What applies to the instance, in this order (`gantry.common.lifecycle.effect_of`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,28 @@ class HoldChange:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectionChange:
+    """What is added to the corrections of a study, or of a patient (`gantry.common.lifecycle.patient_key`); the other
+    of the two is ""."""
+
+    partition: str
+    study_instance_uid: str
+    patient: str
+    corrections: Corrections
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedStudy:
+    """Everything that makes a study what it is shown as: the attributes of the patient, the study and the series of its
+    earliest instance, as that says them, its own corrections, and those of each patient on the walk
+    (`gantry.common.lifecycle.effect_of`), by key."""
+
+    own: Mapping[int, Any]
+    corrections: Corrections
+    patients: Mapping[str, Corrections]
+
+
+@dataclass(frozen=True, slots=True)
 class FatedReceipt:
     """A receipt that something was decided about. `object_key` and `digest` are "" where nothing was heard of the
     object itself, or it is not hidden any more."""
@@ -183,6 +207,10 @@ class ReadIndex(Protocol):
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]: ...
 
+    async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None: ...
+
+    async def corrections(self, partition: str, patient: str) -> Corrections: ...
+
     async def count(self, partition: str) -> dict[str, int]: ...
 
     async def attributes(self) -> AttributeTable: ...
@@ -197,8 +225,9 @@ class SearchIndex(Protocol):
       series is another instance, and each is told of the other (`Applied.namesake`).
     - The current bytes of an instance are those of its earliest receipt. They are read from the earliest receipt of
       these bytes that is not lost; from the earliest of all where every one is.
-    - The attributes of a study or series are those of the earliest current instance in it. A study shows its own
-      demographics. A patient is found by those of each of its studies, and shows the earliest that match.
+    - The attributes of a study or series are those of the earliest current instance in it, as corrections leave them. A
+      study shows its own demographics. A patient is found by those of each of its studies, and shows the earliest that
+      match. Which patient a study belongs to follows from its identity and the merges (`effect_of`).
     - What `apply` returned for is visible to the next `find` and `locate` of this index.
     - Matching is that of `gantry.common.dicom.query.matching`, to the letter.
     - What can be searched is fixed when an index is made (`attributes`): entries may bring more, which is left out, or
@@ -268,6 +297,17 @@ class SearchIndex(Protocol):
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
         """The holds on a study that stand, in order."""
+
+    async def correct(self, changes: Sequence[CorrectionChange]) -> None:
+        """Join corrections. What they are about is found, shown, located and counted by them from then on, and is what
+        it was once they are withdrawn. Idempotent and, with `apply`, `decide` and itself, independent of order: a study
+        or a patient may be corrected before it is heard of. Durable and visible when it returns."""
+
+    async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
+        """What makes a study what it is shown as; None where it is not there."""
+
+    async def corrections(self, partition: str, patient: str) -> Corrections:
+        """All corrections of a patient, merges included; of any patient, known or not."""
 
     def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         """The SOP Instance UIDs of which receipts are kept aside, or that several instances have; in pages, in order,

@@ -1,10 +1,10 @@
-"""What consumer groups have not read of the instances' topic yet: waiting until they have, and looking at it."""
+"""What consumer groups have not read yet of the topics that are indexed: waiting until they have, and looking at it."""
 
 from __future__ import annotations
 
 from gantry.common.clock import Clock
 from gantry.common.errors import UndecodableEvent
-from gantry.common.events import INDEXERS, TOPICS, InstanceStored, decode
+from gantry.common.events import INDEXED, INDEXERS, TOPICS, InstanceStored, decode
 from gantry.common.lifecycle import StudyState, fold
 from gantry.common.ports.log import EventLog
 
@@ -16,12 +16,13 @@ async def has_followed(
 ) -> bool:
     """Wait until a group has passed what is on the log now; False if it has not within `patience` seconds. Raises
     `DependencyUnavailable`."""
-    ends = await log.ends(_INSTANCES)
+    ends = {topic: await log.ends(topic) for topic in INDEXED}
     until = clock.monotonic() + patience
-    while not await log.has_passed(group, _INSTANCES, ends):
-        if clock.monotonic() >= until:
-            return False
-        await clock.sleep(look_again)
+    for topic in INDEXED:
+        while not await log.has_passed(group, topic, ends[topic]):
+            if clock.monotonic() >= until:
+                return False
+            await clock.sleep(look_again)
     return True
 
 

@@ -6,7 +6,6 @@ that a writer with outdated data meets a newer `_seq_no` and not a missing docum
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,6 @@ from gantry.common.dicom.encoding.values import text_of
 from gantry.common.dicom.query.attributes import ATTRIBUTES, AttributeTable, Level
 from gantry.common.dicom.query.ordering import order_text
 from gantry.common.dicom.standard.tags import (
-    ISSUER_OF_PATIENT_ID,
     MODALITIES_IN_STUDY,
     MODALITY,
     NUMBER_OF_PATIENT_RELATED_INSTANCES,
@@ -31,13 +29,13 @@ from gantry.common.dicom.standard.tags import (
     NUMBER_OF_SERIES_RELATED_INSTANCES,
     NUMBER_OF_STUDY_RELATED_INSTANCES,
     NUMBER_OF_STUDY_RELATED_SERIES,
-    PATIENT_ID,
     SERIES_INSTANCE_UID,
     SOP_CLASS_UID,
     SOP_CLASSES_IN_STUDY,
     SOP_INSTANCE_UID,
     STUDY_INSTANCE_UID,
 )
+from gantry.common.lifecycle import Effect, corrections_below
 from gantry.common.ports.index import InstanceEntry, InstanceKey, KnownReceipt, Location
 
 Attributes = dict[int, list[Any]]
@@ -79,13 +77,6 @@ def instance_id(partition: str, instance: InstanceKey) -> str:
     return (
         f"{series_id(partition, instance.study_instance_uid, instance.series_instance_uid)}:{instance.sop_instance_uid}"
     )
-
-
-def patient_key(above: Mapping[int, Any], study_uid: str) -> str:
-    """Patients are distinguished by Patient ID and its issuer; without an ID, by their study: it is not known whether
-    two of those are one person. A digest, since an ID may have any length."""
-    patient, issuer = ([text_of(v) for v in above.get(tag, []) if v] for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
-    return blake3(json.dumps([patient, issuer] if patient else study_uid).encode()).hexdigest(length=20)
 
 
 # ---- instances
@@ -230,7 +221,7 @@ def receipt_row(source: Source) -> Hit:
     return [source[name] for name in _RECEIPT]
 
 
-LOCATION_FIELDS = ("study", "series", "uid", "sop_class", "place", "aside", "first")
+LOCATION_FIELDS = ("partition", "study", "series", "uid", "sop_class", "place", "aside", "first")
 
 
 def location_of(source: Source) -> Location:
@@ -249,6 +240,14 @@ def location_of(source: Source) -> Location:
         b64decode(place.get("layout", "")),
         source["aside"],
     )
+
+
+def corrected_location(location: Location, study: Source | None) -> Location:
+    """The same with what applies to it, as the document of its study says."""
+    packed = b64decode((study or {}).get("applied", ""))
+    if not packed:
+        return location
+    return replace(location, corrections=corrections_below(packed, location.series_instance_uid))
 
 
 # ---- what is above
@@ -289,9 +288,14 @@ def series_source(partition: str, series: SeriesSummary, table: AttributeTable) 
 
 
 def study_source(
-    partition: str, uid: str, below: Sequence[SeriesSummary], table: AttributeTable, patients: Collection[str] = ()
+    partition: str,
+    uid: str,
+    below: Sequence[SeriesSummary],
+    effect: Effect,
+    table: AttributeTable,
+    patients: Collection[str] = (),
 ) -> Source:
-    """A study, of the summaries of all its series. It says who its patient is as its own instances do. `patients` are
+    """A study, of the corrected summaries of all its series. `effect` is what corrections make of it. `patients` are
     all that it ever had: who writes the study may die before the patient that it left is told."""
     elected = min(below, key=lambda series: (series.first, series.uid))
     attributes = of_level(elected.above, Level.STUDY, table)
@@ -303,7 +307,7 @@ def study_source(
     attributes[NUMBER_OF_STUDY_RELATED_INSTANCES] = [instances]
     demographics = dict(sorted(of_level(elected.above, Level.PATIENT, table).items()))
     packed = pack(demographics)
-    patient = patient_key(elected.above, uid)
+    patient = effect.walk[-1]
     return {
         "partition": partition,
         "uid": uid,
@@ -315,6 +319,8 @@ def study_source(
         "t": terms_of(attributes, Level.STUDY, table),
         "patient": patient,
         "was": sorted({*patients} - {patient}),
+        "walk": list(effect.walk),
+        "applied": b64encode(effect.pack()).decode("ascii"),
         "demographics": packed,
         "variant": blake3(packed.encode()).hexdigest(length=16),
         "p": terms_of(demographics, Level.PATIENT, table),

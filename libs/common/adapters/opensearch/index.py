@@ -11,12 +11,13 @@ from gantry.common.adapters.below_study import in_order
 from gantry.common.adapters.opensearch.client import OpenSearchClient
 from gantry.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
 from gantry.common.adapters.opensearch.conflicts import Conflicts
+from gantry.common.adapters.opensearch.correcting import Correcting
+from gantry.common.adapters.opensearch.corrections import CorrectionDocuments, Known
 from gantry.common.adapters.opensearch.deciding import Deciding
 from gantry.common.adapters.opensearch.documents import (
     LOCATION_FIELDS,
     instance_id,
     known_receipt,
-    location_of,
     moved_receipts,
 )
 from gantry.common.adapters.opensearch.fates import Fates, fate_id
@@ -24,15 +25,18 @@ from gantry.common.adapters.opensearch.generations import Generations, Names
 from gantry.common.adapters.opensearch.holds import Holds
 from gantry.common.adapters.opensearch.receipts import Receipts
 from gantry.common.adapters.opensearch.searching import Searcher, place_of
+from gantry.common.adapters.opensearch.summaries import Summaries
 from gantry.common.adapters.opensearch.totals import Counter
 from gantry.common.adapters.opensearch.writing import Applying
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import ConfigError
-from gantry.common.lifecycle import Fate
+from gantry.common.lifecycle import Corrections, Fate
 from gantry.common.ports.index import (
     Applied,
+    CorrectedStudy,
+    CorrectionChange,
     Decision,
     FatedReceipt,
     HoldChange,
@@ -133,8 +137,9 @@ class OpenSearchIndex:
     async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
         ids = {instance_id(partition, instance): instance for instance in instances}
         found = await self._client.get(self._searched["instances"], list(ids), ("live", *LOCATION_FIELDS))
-        sources = {ids[id_]: one.source for id_, one in found.items()}
-        return {key: location_of(source) for key, source in sources.items() if source is not None and source["live"]}
+        there = {ids[id_]: one.source for id_, one in found.items() if one.source is not None and one.source["live"]}
+        located = await Searcher(self._client, self._searched).located(list(there.values()))
+        return dict(zip(there, located, strict=True))
 
     async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
         return (await self.receipts_of(partition, [instance])).get(instance, [])
@@ -181,6 +186,24 @@ class OpenSearchIndex:
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
         return await Holds(self._client, self._searched).standing(partition, study_instance_uid)
+
+    async def correct(self, changes: Sequence[CorrectionChange]) -> None:
+        if changes:
+            async with self._turn:
+                names = dict(await self._writable())
+                await Correcting(self._client, names, self._clock, await self._table(names)).correct(changes)
+
+    async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
+        names = self._searched
+        own = await Summaries(self._client, names, self._clock, self._attributes).own(partition, study_instance_uid)
+        if own is None:
+            return None
+        used = Known()
+        await CorrectionDocuments(self._client, names).effects(partition, {study_instance_uid: own}, used)
+        return CorrectedStudy(own, used.studies[study_instance_uid], used.patients)
+
+    async def corrections(self, partition: str, patient: str) -> Corrections:
+        return (await CorrectionDocuments(self._client, self._searched).of_patients(partition, [patient]))[patient]
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in Conflicts(self._client, self._searched["instances"], partition).pages():

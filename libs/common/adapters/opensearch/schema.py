@@ -11,7 +11,7 @@ from gantry.common.dicom.query.attributes import ATTRIBUTES, Attribute, Attribut
 from gantry.common.dicom.query.ordering import RECEIVED, STUDY_ORDERS, Order
 from gantry.common.dicom.standard.tags import NUMBER_OF_STUDY_RELATED_INSTANCES, NUMBER_OF_STUDY_RELATED_SERIES
 
-VERSION = 5
+VERSION = 6
 """Part of every index name: another mapping is another version, and comes in by `gantry reindex`."""
 
 _LEVEL = dict(zip(LEVELS, Level, strict=True))
@@ -38,6 +38,8 @@ _OWN: dict[str, dict[str, Any]] = {
     "studies": {
         "patient": _KEY,
         "was": _KEY,
+        "walk": _KEY,
+        "applied": _PACKED,
         "series": _NUMBER,
         "instances": _NUMBER,
         "demographics": _PACKED,
@@ -81,7 +83,8 @@ _FATE: dict[str, Any] = {
     "lost": {"type": "boolean"},
 }
 _HOLDS: dict[str, Any] = {"partition": _KEY, "study": _KEY, "placed": _CARRIED, "released": _CARRIED}
-_BESIDE = {"receipts": _RECEIPT, "fates": _FATE, "holds": _HOLDS}
+_CORRECTIONS: dict[str, Any] = {"partition": _KEY, "study": _KEY, "patient": _KEY, "state": _PACKED}
+_BESIDE = {"receipts": _RECEIPT, "fates": _FATE, "holds": _HOLDS, "corrections": _CORRECTIONS}
 """The kinds that are not searched by attributes."""
 _SORT = {
     "patients": ["uid"],
@@ -91,6 +94,7 @@ _SORT = {
     "receipts": ["instance", "receipt"],
     "fates": ["study", "receipt"],
     "holds": ["study"],
+    "corrections": ["study", "patient"],
 }
 
 

@@ -15,6 +15,7 @@ from gantry.common.adapters.opensearch.documents import (
     LOCATION_FIELDS,
     Attributes,
     Source,
+    corrected_location,
     location_of,
     patient_counts,
     patient_id,
@@ -79,12 +80,12 @@ class Searcher:
         """The current objects below what matches, in pages, a series' together."""
         async for rows in self.matches(query):
             if query.level is Level.IMAGE:
-                yield [location_of(row.source) for row in rows]
+                yield await self.located([row.source for row in rows])
                 continue
             async for clause in self._below(query, rows):
                 filters = [*_of(query.partition), *clause]
                 async for hits in self._pages("instances", filters, list(LOCATION_FIELDS)):
-                    yield [location_of(source) for source in hits]
+                    yield await self.located(hits)
 
     async def resolved(self, partition: str, uids: Sequence[str]) -> dict[str, list[Location]]:
         """The current objects of all instances of these SOP Instance UIDs, the earliest receipt first."""
@@ -94,9 +95,19 @@ class Searcher:
             for source in sources:
                 found.setdefault(source["uid"], []).append(source)
         return {
-            uid: [location_of(source) for source in sorted(sources, key=lambda s: (s["first"], s["series"]))]
+            uid: await self.located(sorted(sources, key=lambda s: (s["first"], s["series"])))
             for uid, sources in found.items()
         }
+
+    async def located(self, sources: Sequence[Source]) -> list[Location]:
+        """Where instances are, with what applies to them: their studies' documents say that."""
+        ids = {study_id(source["partition"], source["study"]) for source in sources}
+        found = await self._client.get(self._names["studies"], list(ids), ("applied",)) if ids else {}
+        studies = {id_: one.source for id_, one in found.items()}
+        return [
+            corrected_location(location_of(source), studies.get(study_id(source["partition"], source["study"])))
+            for source in sources
+        ]
 
     async def _below(self, query: Query, rows: Sequence[Hit]) -> AsyncIterator[list[Clause]]:
         """What the instances below rows above IMAGE have in common."""

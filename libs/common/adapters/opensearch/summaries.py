@@ -8,6 +8,7 @@ one has seen what both knew, and a writer that was overtaken begins again.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gantry.common.adapters.opensearch.client import (
@@ -19,6 +20,7 @@ from gantry.common.adapters.opensearch.client import (
     SearchResult,
     rounds,
 )
+from gantry.common.adapters.opensearch.corrections import CorrectionDocuments, Known
 from gantry.common.adapters.opensearch.documents import (
     SeriesSummary,
     Source,
@@ -32,11 +34,12 @@ from gantry.common.adapters.opensearch.patients import Patients
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.errors import DependencyUnavailable
+from gantry.common.lifecycle import Effect, corrected
 
 _STUDIES = 1000
 _BUCKETS = 1000
 _CLASSES = 1000
-_OF_STUDY = ("patient", "was")
+_OF_STUDY = ("patient", "was", "applied")
 
 
 class Summaries:
@@ -47,12 +50,21 @@ class Summaries:
         self._client = client
         self._names = names
         self._clock = clock
+        self._corrections = CorrectionDocuments(client, names)
 
     async def renew(self, partition: str, series: Iterable[tuple[str, str]]) -> None:
         """Bring these series (study, series), their studies and the patients of those up to date, and make it seen."""
         by_study: dict[str, set[str]] = {}
         for study, uid in series:
             by_study.setdefault(study, set()).add(uid)
+        await self._renew(partition, by_study)
+
+    async def renew_studies(self, partition: str, studies: Iterable[str]) -> None:
+        """The same of whole studies, where their corrections may have changed."""
+        if by_study := {study: set[str]() for study in studies}:
+            await self._renew(partition, by_study)
+
+    async def _renew(self, partition: str, by_study: dict[str, set[str]]) -> None:
         patients: set[str] = set()
         studies = sorted(by_study)
         for start in range(0, len(studies), _STUDIES):
@@ -80,12 +92,25 @@ class Summaries:
         below: dict[str, list[SeriesSummary]] = {}
         async for summary in self._summaries(partition, list(left)):
             below.setdefault(summary.study, []).append(summary)
+        used = Known()
+        effects = await self._corrections.effects(partition, {s: own_of(some) for s, some in below.items()}, used)
+        # All series of a study that is corrected, or was, are computed anew: first their places are read, too.
+        more = {
+            study: touched | {summary.uid for summary in below.get(study, ())}
+            for study, touched in left.items()
+            if _is_corrected(effects.get(study), studies.get(study_id(partition, study), ABSENT))
+        }
+        again = {study: every for study, every in more.items() if every != left[study]}
         operations: list[tuple[str, BulkOperation]] = []
         patients: set[str] = set()
         for study, touched in left.items():
-            key, known = study_id(partition, study), {summary.uid: summary for summary in below.get(study, ())}
+            if study in again:
+                continue
+            effect = effects.get(study, _UNCORRECTED)
+            shown = [replace(one, above=corrected(one.above, effect.applied, one.uid)) for one in below.get(study, ())]
+            key, known = study_id(partition, study), {summary.uid: summary for summary in shown}
             found = studies.get(key, ABSENT)
-            source = _study(partition, study, below.get(study, ()), found, self._table)
+            source = _study(partition, study, shown, effect, found, self._table)
             patients |= _patients(source) | _patients(found.source)
             written = [(self._names["studies"], key, source, found)]
             for uid in touched:
@@ -96,7 +121,15 @@ class Summaries:
             operations += [(study, BulkOperation("index", i, k, body, f)) for i, k, body, f in written]
         results = await self._client.bulk(operation for _, operation in operations)
         overtaken = {study for (study, _), result in zip(operations, results, strict=True) if _is_overtaken(result)}
-        return {study: left[study] for study in overtaken}, patients
+        # A patient may have been merged before this study could be found to be one of that patient's (`corrections`).
+        if changed := await self._corrections.changed(partition, used):
+            overtaken |= {study for study, effect in effects.items() if changed & {*effect.walk}}
+        return {study: left[study] for study in overtaken} | again, patients
+
+    async def own(self, partition: str, study: str) -> Mapping[int, Any] | None:
+        """What a study says of itself, before corrections; None where it is not there."""
+        below = [summary async for summary in self._summaries(partition, [study])]
+        return own_of(below) if below else None
 
     async def _summaries(self, partition: str, studies: Sequence[str]) -> AsyncIterator[SeriesSummary]:
         """All series of these studies, as their instances tell."""
@@ -124,14 +157,32 @@ class Summaries:
             names["after"] = found["after_key"]
 
 
+def own_of(below: Sequence[SeriesSummary]) -> Mapping[int, Any]:
+    """What a study says of itself: its earliest instance does."""
+    return min(below, key=lambda series: (series.first, series.uid)).above
+
+
+_UNCORRECTED = Effect((), ())
+
+
+def _is_corrected(effect: Effect | None, found: SearchResult) -> bool:
+    """Whether corrections apply to a study now, or did when it was written."""
+    return bool((effect and effect.applied) or (found.source or {}).get("applied"))
+
+
 def _study(
-    partition: str, uid: str, below: Sequence[SeriesSummary], found: SearchResult, table: AttributeTable
+    partition: str,
+    uid: str,
+    below: Sequence[SeriesSummary],
+    effect: Effect,
+    found: SearchResult,
+    table: AttributeTable,
 ) -> Source:
     """What is to be written. Also of a study that nothing is in and never was: somebody who saw more before it was
     deleted may be about to write it."""
     patients = _patients(found.source)
     if below:
-        return study_source(partition, uid, below, table, patients)
+        return study_source(partition, uid, below, effect, table, patients)
     return {"partition": partition, "uid": uid, "live": False, "was": sorted(patients)}
 
 

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from gantry.common.events import (
+    INDEXED,
     TOPICS,
     Event,
     HoldPlaced,
@@ -19,6 +20,13 @@ from gantry.common.events import (
     NamesakeFound,
     ObjectLost,
     ObjectsCollected,
+    PatientCorrected,
+    PatientCorrectionsErased,
+    PatientCorrectionWithdrawn,
+    PatientMerged,
+    StudyCorrected,
+    StudyCorrectionsErased,
+    StudyCorrectionWithdrawn,
     topic_of,
 )
 from gantry.common.events.schema import CommitmentReported, CommitmentRequested, DeadLetter
@@ -46,6 +54,15 @@ def test_the_events_of_a_study_keep_their_order() -> None:
     assert TOPICS[InstanceStored] is TOPICS[ObjectLost]
     assert TOPICS[InstanceStored].key == "study_instance_uid"
     assert topic_of(LOST) == (TOPICS[ObjectLost], "1.2")
+
+
+def test_the_events_of_a_patient_keep_their_order_and_those_of_a_study_stay_with_it() -> None:
+    of_patients = (PatientCorrected, PatientMerged, PatientCorrectionWithdrawn, PatientCorrectionsErased)
+    assert {TOPICS[cls] for cls in of_patients} == {TOPICS[PatientMerged]}
+    assert TOPICS[PatientMerged].key == "patient"
+    of_studies = (StudyCorrected, StudyCorrectionWithdrawn, StudyCorrectionsErased)
+    assert {TOPICS[cls] for cls in of_studies} == {TOPICS[InstanceStored]}
+    assert {TOPICS[InstanceStored].name, TOPICS[PatientMerged].name} == set(INDEXED)
 
 
 def test_the_report_of_a_transaction_comes_after_its_request() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgpack
 
+from gantry.common.adapters.sqlite.index.effects import effect
 from gantry.common.adapters.sqlite.index.schema import NARROW, ORDER_TEXTS, SEVERAL
 from gantry.common.dicom.encoding.values import text_of
 from gantry.common.dicom.query import dates
@@ -17,7 +18,6 @@ from gantry.common.dicom.query.ordering import order_text
 from gantry.common.dicom.query.person_names import fold_name, sounds_of, words_of
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
-    ISSUER_OF_PATIENT_ID,
     MODALITIES_IN_STUDY,
     MODALITY,
     PATIENT_ID,
@@ -26,13 +26,17 @@ from gantry.common.dicom.standard.tags import (
     STUDY_DESCRIPTION,
 )
 from gantry.common.dicom.standard.vrs import vr_of
+from gantry.common.lifecycle import Correction, corrected
 
 _Attributes = dict[int, list[Any]]
 
 
-def refresh(connection: sqlite3.Connection, series: Iterable[int], attributes: AttributeTable) -> None:
-    """Update these series, their studies and patients; empty ones are deleted."""
-    studies = {_series(connection, number, attributes) for number in sorted(series)}
+def refresh(
+    connection: sqlite3.Connection, series: Iterable[int], attributes: AttributeTable, corrected: Iterable[int] = ()
+) -> None:
+    """Update these series, their studies and patients, and studies whose corrections have changed; empty ones are
+    deleted."""
+    studies = {_series(connection, number, attributes) for number in sorted(series)} | set(corrected)
     patients: set[int] = set()
     for number in sorted(studies):
         patients |= _study(connection, number, attributes)
@@ -64,9 +68,18 @@ def _above(connection: sqlite3.Connection, series: int, receipt: str) -> _Attrib
     return unpack(packed)
 
 
-def _series(connection: sqlite3.Connection, number: int, of: AttributeTable) -> int:
+def above_of(connection: sqlite3.Connection, study: int) -> _Attributes | None:
+    """The attributes above IMAGE of the elected instance of a study, as it says them; None where it has none."""
+    elected = connection.execute(
+        "SELECT first, id FROM series WHERE study_id = ? ORDER BY first, id LIMIT 1", (study,)
+    ).fetchone()
+    return None if elected is None else _above(connection, elected[1], elected[0])
+
+
+def _series(connection: sqlite3.Connection, number: int, of: AttributeTable, applied: Iterable[Correction] = ()) -> int:
     study: int
-    (study,) = connection.execute("SELECT study_id FROM series WHERE id = ?", (number,)).fetchone()
+    uid: str
+    (study, uid) = connection.execute("SELECT study_id, uid FROM series WHERE id = ?", (number,)).fetchone()
     classes = connection.execute(
         "SELECT sop_class, count(*), min(receipt) FROM instance WHERE series_id = ? GROUP BY sop_class", (number,)
     ).fetchall()
@@ -74,7 +87,8 @@ def _series(connection: sqlite3.Connection, number: int, of: AttributeTable) -> 
         connection.execute("DELETE FROM series WHERE id = ?", (number,))
         return study
     first = min(row[2] for row in classes)
-    attributes = _of_level(_above(connection, number, first), of.stored_of[Level.SERIES])
+    above = corrected(_above(connection, number, first), applied, uid)
+    attributes = _of_level(above, of.stored_of[Level.SERIES])
     modalities = [text_of(value) for value in attributes.get(MODALITY, []) if value]
     connection.execute(
         "UPDATE series SET first = ?, attributes = ?, instances = ?, modalities = ?, sop_classes = ? WHERE id = ?",
@@ -92,35 +106,42 @@ def _series(connection: sqlite3.Connection, number: int, of: AttributeTable) -> 
 
 def _study(connection: sqlite3.Connection, number: int, of: AttributeTable) -> set[int]:
     """Update a study. Returns the patients whose studies have changed."""
-    partition, uid, before = connection.execute(
-        "SELECT partition, uid, patient_id FROM study WHERE id = ?", (number,)
+    partition, uid, before, changed = connection.execute(
+        "SELECT partition, uid, patient_id, applied != X'' FROM study WHERE id = ?", (number,)
     ).fetchone()
-    series = connection.execute(
-        "SELECT id, first, instances, modalities, sop_classes FROM series WHERE study_id = ?", (number,)
-    ).fetchall()
-    if not series:
+    own = above_of(connection, number)
+    if own is None:
         connection.execute("DELETE FROM study WHERE id = ?", (number,))
         return {before} - {0}
-    first, elected = min((row[1], row[0]) for row in series)
-    above = _above(connection, elected, first)
+    found, _ = effect(connection, partition, uid, own)
+    if found.applied or changed:
+        for (below,) in connection.execute("SELECT id FROM series WHERE study_id = ?", (number,)).fetchall():
+            _series(connection, below, of, found.applied)
+    series = connection.execute(
+        "SELECT first, instances, modalities, sop_classes FROM series WHERE study_id = ?", (number,)
+    ).fetchall()
+    first = min(row[0] for row in series)
+    above = corrected(own, found.applied)
     attributes = _of_level(above, of.stored_of[Level.STUDY])
-    patient = _patient_id(connection, partition, _patient_key(above, uid))
+    patient = _patient_id(connection, partition, found.walk[-1])
     demographics = _demographics(above, of)
-    modalities = _union(row[3] for row in series)
+    modalities = _union(row[2] for row in series)
     connection.execute(
-        "UPDATE study SET patient_id = ?, first = ?, attributes = ?, demographics = ?, pid = ?, name = ?, sounds = ?,"  # noqa: S608
+        "UPDATE study SET patient_id = ?, applied = ?, first = ?, attributes = ?, demographics = ?, pid = ?, name = ?,"  # noqa: S608
+        " sounds = ?,"
         " series = ?, instances = ?, modalities = ?, sop_classes = ?, accession = ?, date = ?, description = ?,"
         f" {_ORDER_SET} WHERE id = ?",
         (
             patient,
+            found.pack(),
             first,
             msgpack.packb(attributes),
             msgpack.packb(demographics),
             *_narrow_patient(demographics),
             len(series),
-            sum(row[2] for row in series),
+            sum(row[1] for row in series),
             modalities,
-            _union(row[4] for row in series),
+            _union(row[3] for row in series),
             _narrow(attributes.get(ACCESSION_NUMBER, [])),
             _narrow_date(attributes.get(STUDY_DATE, [])),
             _narrow(attributes.get(STUDY_DESCRIPTION, [])),
@@ -155,13 +176,6 @@ def fill_orders(connection: sqlite3.Connection) -> None:
 
 def _union(lists: Iterable[str]) -> str:
     return json.dumps(sorted({value for packed in lists for value in json.loads(packed)}))
-
-
-def _patient_key(above: _Attributes, study_uid: str) -> str:
-    """Patients are distinguished by Patient ID and its issuer; without an ID, by their study: it is not known whether
-    two of those are one person."""
-    patient_id, issuer = ([text_of(v) for v in above.get(tag, []) if v] for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
-    return json.dumps([patient_id, issuer] if patient_id else study_uid)
 
 
 def _patient_id(connection: sqlite3.Connection, partition: str, key: str) -> int:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from gantry.common.adapters.below_study import in_order
 from gantry.common.adapters.sqlite.database import Readers, Work, Writer
-from gantry.common.adapters.sqlite.index import decided, ordered
+from gantry.common.adapters.sqlite.index import corrected, decided, ordered
 from gantry.common.adapters.sqlite.index import rows as rows
 from gantry.common.adapters.sqlite.index.aggregates import fill_orders
 from gantry.common.adapters.sqlite.index.apply import apply, decide, lose
@@ -27,9 +27,11 @@ from gantry.common.dicom.query.matching import Cursor as Mark
 from gantry.common.dicom.query.matching import Document, Predicate, Query, matcher, narrowing
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.lifecycle import Fate
+from gantry.common.lifecycle import Corrections, Fate
 from gantry.common.ports.index import (
     Applied,
+    CorrectedStudy,
+    CorrectionChange,
     Decision,
     FatedReceipt,
     HoldChange,
@@ -191,6 +193,20 @@ class SqliteIndex:
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
         """See `SearchIndex`."""
         return await self._read(partial(decided.holds, partition=partition, study=study_instance_uid))
+
+    async def correct(self, changes: Sequence[CorrectionChange]) -> None:
+        """See `SearchIndex`."""
+        for change in changes:
+            # Others write in between: a patient may have thousands of studies.
+            await self._written(partial(corrected.correct, changes=[change]))
+
+    async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
+        """See `SearchIndex`."""
+        return await self._read(partial(corrected.corrected_study, partition=partition, study=study_instance_uid))
+
+    async def corrections(self, partition: str, patient: str) -> Corrections:
+        """See `SearchIndex`."""
+        return await self._read(partial(corrected.corrections, partition=partition, patient=patient))
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         """See `SearchIndex`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gantry.common.adapters.sqlite.index.aggregates import unpack, unpack_list
@@ -22,6 +22,7 @@ from gantry.common.dicom.standard.tags import (
     SERIES_INSTANCE_UID,
     SOP_CLASSES_IN_STUDY,
 )
+from gantry.common.lifecycle import corrections_below
 from gantry.common.ports.index import InstanceKey, KnownReceipt, Location
 
 _COUNTS = "p.studies, p.series, p.instances"
@@ -29,7 +30,7 @@ _STUDY_COLUMNS = f"{_COUNTS}, s.attributes, s.modalities, s.sop_classes, s.serie
 _LOCATION_COLUMNS = (
     "study.uid, series.uid, i.uid, i.sop_class, i.transfer_syntax, i.object_key, i.data_set_offset, i.data_set_length,"
     " i.digest, i.layout, (SELECT count(*) FROM receipt AS r INDEXED BY receipt_aside"
-    " WHERE r.instance_id = i.id AND r.aside)"
+    " WHERE r.instance_id = i.id AND r.aside), study.applied"
 )
 _ABOVE = "JOIN series ON series.id = i.series_id JOIN study ON study.id = i.study_id"
 
@@ -159,7 +160,7 @@ def locations(connection: sqlite3.Connection, of: Row, after: int, limit: int) -
         " WHERE i.series_id = ? AND i.id > ? ORDER BY i.id LIMIT ?",
         (of.id, after, limit),
     )
-    return [(row[0], Location(*row[1:])) for row in rows]
+    return [(row[0], _location(row[1:])) for row in rows]
 
 
 def located(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Location]:
@@ -168,7 +169,7 @@ def located(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Loc
         f"SELECT i.id, {_LOCATION_COLUMNS} FROM instance i {_ABOVE} WHERE i.id IN (SELECT value FROM json_each(?))",  # noqa: S608
         (json.dumps(list(ids)),),
     )
-    return {row[0]: Location(*row[1:]) for row in rows}
+    return {row[0]: _location(row[1:]) for row in rows}
 
 
 def resolved(connection: sqlite3.Connection, partition: str, uids: Sequence[str]) -> dict[str, list[Location]]:
@@ -180,7 +181,7 @@ def resolved(connection: sqlite3.Connection, partition: str, uids: Sequence[str]
     )
     found: dict[str, list[Location]] = {}
     for row in rows:
-        found.setdefault(row[2], []).append(Location(*row))
+        found.setdefault(row[2], []).append(_location(row))
     return found
 
 
@@ -197,7 +198,7 @@ def current(
         f"SELECT {_LOCATION_COLUMNS} FROM json_each(?2) AS asked CROSS {_NAMED}",  # noqa: S608
         (partition, _as_json(instances)),
     )
-    return {InstanceKey(*row[:3]): Location(*row) for row in rows}
+    return {InstanceKey(*row[:3]): _location(row) for row in rows}
 
 
 def receipts(
@@ -245,6 +246,11 @@ def studies_of(connection: sqlite3.Connection, table: str, partition: str, uids:
         (partition, json.dumps(list(uids))),
     )
     return [uid for (uid,) in rows]
+
+
+def _location(row: Sequence[Any]) -> Location:
+    location = Location(*row[:-1])
+    return replace(location, corrections=corrections_below(row[-1], row[1])) if row[-1] else location
 
 
 def _counts(row: Sequence[int]) -> dict[int, Any]:

@@ -15,6 +15,10 @@ has an index that is walked in both directions.
 `fate` holds what was decided about receipts (`gantry.common.lifecycle`). A hidden receipt is in no other table; its
 `entry` (`graves.pack_entry`) is what it is restored from. `receipt.entry` is that of a receipt kept aside: what becomes
 current when the receipt before it is deleted.
+
+`correction` holds all corrections of a study or a patient; `study.applied` those that apply to it, as `Effect.pack`
+packs them. Attributes of instances are as the objects say them; those of series, studies and patients are corrected.
+`patient.key` is a digest (`gantry.common.lifecycle.patient_key`).
 """
 
 from __future__ import annotations
@@ -38,8 +42,9 @@ from gantry.common.dicom.standard.tags import (
     STUDY_DESCRIPTION,
     STUDY_TIME,
 )
+from gantry.common.lifecycle.patients import digest_of
 
-VERSION = 6
+VERSION = 7
 SEVERAL = "\x01"
 """Marks a row that is looked at whatever is looked for."""
 NARROW = 128
@@ -95,6 +100,12 @@ CREATE INDEX fate_study ON fate (partition, study, receipt);
 CREATE TABLE hold (
     partition TEXT NOT NULL, study TEXT NOT NULL, hold TEXT NOT NULL, placed INTEGER NOT NULL DEFAULT 0,
     released INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (partition, study, hold)) WITHOUT ROWID;
+"""
+_CORRECTIONS = """CREATE TABLE correction (
+    partition TEXT NOT NULL, study TEXT NOT NULL, patient TEXT NOT NULL, state BLOB NOT NULL,
+    PRIMARY KEY (partition, study, patient)) WITHOUT ROWID;
+ALTER TABLE study ADD COLUMN applied BLOB NOT NULL DEFAULT X'';
+UPDATE patient SET key = digest_of(key);
 """
 _SCHEMA = f"""
 CREATE TABLE patient (
@@ -163,6 +174,7 @@ DROP TABLE instance_3""",  # noqa: S608 - names of ours
     # Receipts kept aside before this have no entry of their own: if only they are left after a deletion, they are found
     # again after `gantry reindex`.
     5: _FATE,
+    6: _CORRECTIONS,
 }
 """What makes of each version the next one."""
 
@@ -177,7 +189,12 @@ def create(
         return
     if version > VERSION:
         raise sqlite3.DatabaseError(f"search index has version {version}, not {VERSION}: remove it to have it rebuilt")
-    steps = [_UPGRADES[known] for known in range(version, VERSION)] if version else [_SCHEMA, _ATTRIBUTE, _FATE]
+    connection.create_function("digest_of", 1, digest_of, deterministic=True)
+    steps = (
+        [_UPGRADES[known] for known in range(version, VERSION)]
+        if version
+        else [_SCHEMA, _ATTRIBUTE, _FATE, _CORRECTIONS]
+    )
     for statement in ";\n".join(steps).split(";\n"):
         if statement.strip() == "FILL":
             fill(connection)

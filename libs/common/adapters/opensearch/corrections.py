@@ -1,0 +1,148 @@
+"""Corrections of studies and patients: a document for each that was ever corrected, which only grows.
+
+Who corrects writes this document, then computes the studies anew (`summaries`). Who computes a study reads its place,
+then the corrections, then writes it where it still is what was read: so of the two the later one has seen what the
+other wrote, or is told to begin again. The studies of a patient are found by a search, which does not see one that is
+being written for the first time: so whoever writes a study reads the corrections of its patients once more, and begins
+again where they have changed.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gantry.common.adapters.opensearch.client import (
+    ABSENT,
+    DEPENDENCY,
+    BulkOperation,
+    OpenSearchClient,
+    SearchResult,
+    rounds,
+)
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.lifecycle import NOTHING, Corrections, Effect, effect_of
+from gantry.common.ports.index import CorrectionChange
+
+_STATE = ("state",)
+_STUDIES = 1000
+
+
+def _id(partition: str, study: str = "", patient: str = "") -> str:
+    return f"{partition}:s:{study}" if study else f"{partition}:p:{patient}"
+
+
+@dataclass(slots=True)
+class Known:
+    """The corrections of some studies, and of all patients on their walks, as they were read."""
+
+    studies: Mapping[str, Corrections] = field(default_factory=dict)
+    patients: dict[str, Corrections] = field(default_factory=dict)
+
+
+class CorrectionDocuments:
+    """The corrections of one generation. They are read as they are at this moment, so that nothing has to be
+    refreshed."""
+
+    def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
+        self._client = client
+        self._names = names
+        self._index = names["corrections"]
+
+    async def of_studies(self, partition: str, studies: Iterable[str]) -> dict[str, Corrections]:
+        """The corrections of studies."""
+        return await self._read({_id(partition, study=one): one for one in studies})
+
+    async def of_patients(self, partition: str, patients: Iterable[str]) -> dict[str, Corrections]:
+        """The corrections of patients, by key."""
+        return await self._read({_id(partition, patient=one): one for one in patients})
+
+    async def effects(
+        self, partition: str, studies: Mapping[str, Mapping[int, Any]], known: Known
+    ) -> dict[str, Effect]:
+        """What applies to studies, given as what each says of itself; what is read for it is added to `known`."""
+        known.studies = await self.of_studies(partition, studies)
+        found: dict[str, Effect] = {}
+        left = list(studies)
+        while left:
+            asked: dict[str, list[str]] = {}
+            for study in left:
+                effect = effect_of(studies[study], study, known.studies[study], known.patients)
+                if isinstance(effect, Effect):
+                    found[study] = effect
+                else:
+                    asked.setdefault(effect.patient, []).append(study)
+            known.patients |= await self.of_patients(partition, asked)
+            left = [study for some in asked.values() for study in some]
+        return found
+
+    async def changed(self, partition: str, known: Known) -> set[str]:
+        """The patients whose corrections are no longer those that are known."""
+        now = await self.of_patients(partition, known.patients)
+        return {patient for patient, corrections in now.items() if corrections != known.patients[patient]}
+
+    async def join(self, changes: Sequence[CorrectionChange], clock: Clock) -> None:
+        """Add corrections to what is known."""
+        left: dict[str, list[CorrectionChange]] = {}
+        for change in changes:
+            id_ = _id(change.partition, change.study_instance_uid, change.patient)
+            left.setdefault(id_, []).append(change)
+        async for _ in rounds(clock):
+            left = await self._round(left)
+            if not left:
+                return
+
+    async def studies_of(self, partition: str, patients: Sequence[str]) -> AsyncIterator[list[str]]:
+        """The studies whose walk passes one of these patients, in pages, as a search sees them after a refresh."""
+        await self._client.refresh(self._names["studies"])
+        which = [{"term": {"partition": partition}}, {"terms": {"walk": list(patients)}}]
+        body: dict[str, Any] = {
+            "size": _STUDIES,
+            "query": {"bool": {"filter": which}},
+            "sort": ["uid"],
+            "_source": ["uid"],
+            "track_total_hits": False,
+        }
+        while True:
+            hits = (await self._client.search(self._names["studies"], body))["hits"]["hits"]
+            if hits:
+                yield [hit["_source"]["uid"] for hit in hits]
+            if len(hits) < _STUDIES:
+                return
+            body["search_after"] = hits[-1]["sort"]
+
+    async def _read(self, ids: Mapping[str, str]) -> dict[str, Corrections]:
+        found = await self._client.get(self._index, list(ids), _STATE) if ids else {}
+        return {name: _corrections(found.get(id_, ABSENT)) for id_, name in ids.items()}
+
+    async def _round(self, left: dict[str, list[CorrectionChange]]) -> dict[str, list[CorrectionChange]]:
+        """Add what is left; what lost a race is left again."""
+        found = await self._client.get(self._index, list(left), _STATE)
+        operations = []
+        for id_, changes in left.items():
+            before = joined = _corrections(found.get(id_, ABSENT))
+            for change in changes:
+                joined |= change.corrections
+            if joined != before:
+                operations.append(BulkOperation("index", self._index, id_, _source(changes[0], joined), found.get(id_)))
+        results = await self._client.bulk(operations)
+        for result in results:
+            if result.refusal:
+                raise DependencyUnavailable(DEPENDENCY, f"it refuses a correction: {result.refusal}")
+        return {o.id: left[o.id] for o, result in zip(operations, results, strict=True) if result.conflict}
+
+
+def _corrections(found: SearchResult) -> Corrections:
+    return NOTHING if found.source is None else Corrections.unpack(b64decode(found.source["state"]))
+
+
+def _source(change: CorrectionChange, state: Corrections) -> dict[str, str]:
+    return {
+        "partition": change.partition,
+        "study": change.study_instance_uid,
+        "patient": change.patient,
+        "state": b64encode(state.pack()).decode("ascii"),
+    }

@@ -1,0 +1,30 @@
+"""What the corrections in the tables make of a study."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from gantry.common.lifecycle import Corrections, Effect, effect_of
+
+
+def corrections_of(connection: sqlite3.Connection, partition: str, study: str = "", patient: str = "") -> Corrections:
+    """All corrections of a study, or of a patient."""
+    row = connection.execute(
+        "SELECT state FROM correction WHERE partition = ? AND study = ? AND patient = ?", (partition, study, patient)
+    ).fetchone()
+    return Corrections.unpack(row[0] if row is not None else b"")
+
+
+def effect(
+    connection: sqlite3.Connection, partition: str, study: str, own: Mapping[int, Any]
+) -> tuple[Effect, dict[str, Corrections]]:
+    """What applies to a study that says `own` of itself, and the corrections of the patients on the walk."""
+    of_study = corrections_of(connection, partition, study)
+    known: dict[str, Corrections] = {}
+    while True:
+        found = effect_of(own, study, of_study, known)
+        if isinstance(found, Effect):
+            return found, known
+        known[found.patient] = corrections_of(connection, partition, patient=found.patient)

@@ -1,0 +1,41 @@
+"""One writer of OpenSearch that does all of its work between two requests of another one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from gantry.common.adapters.opensearch import OpenSearchIndex
+from gantry.common.adapters.opensearch.client import OpenSearchClient
+
+
+async def overtaken(
+    slow: OpenSearchIndex,
+    work: Callable[[], Awaitable[object]],
+    fast: Callable[[], Awaitable[object]],
+    point: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> bool:
+    """Do the `work` of the slow writer, and all that is `fast` before its request number `point`, or after it where it
+    has not so many; whether it had so many."""
+    request = OpenSearchClient.request
+    count = 0
+
+    async def counted(client: OpenSearchClient, method: str, path: str, *arguments: Any, **more: Any) -> Any:
+        nonlocal count
+        # What only makes writes visible neither reads nor writes.
+        if client is slow._client and path.endswith(("_mget", "_search", "_bulk")):
+            count += 1
+            if count == point + 1:
+                await fast()
+        return await request(client, method, path, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OpenSearchClient, "request", counted)
+        await work()
+    if count > point:
+        return True
+    await fast()
+    return False
