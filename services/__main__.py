@@ -37,6 +37,16 @@ _COMMANDS = {
     "undelete": ("gantry.services.commands.lifecycle", "Bring back what was deleted."),
     "purge": ("gantry.services.commands.lifecycle", "Delete for good."),
     "hold": ("gantry.services.commands.lifecycle", "Place or release a hold: nothing of the study is deleted."),
+    "correct": ("gantry.services.commands.correcting", "Correct attributes of a study, a series or a patient."),
+    "uncorrect": ("gantry.services.commands.correcting", "Take back a correction of a study."),
+    "assign": ("gantry.services.commands.correcting", "Make a study one of another patient."),
+    "merge": ("gantry.services.commands.correcting", "Merge a patient into another one."),
+    "unmerge": (
+        "gantry.services.commands.correcting",
+        "Take back a merge or correction of a patient.",
+    ),
+    "change-id": ("gantry.services.commands.correcting", "Give a patient another Patient ID."),
+    "history": ("gantry.services.commands.correcting", "What was corrected of a study, and what it is shown as."),
     "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),
     "choose": ("gantry.services.commands.lifecycle", "Decide a conflict: which of the objects of a UID is current."),
     "restore": (
@@ -54,7 +64,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -36,6 +36,9 @@ class Peers(Protocol):
     def destination(self, ae_title: str, ours: str) -> Peer | None:
         """Where C-MOVE reaches an AE title, called by our title `ours`; None if it may not send there."""
 
+    def gets_originals(self, ae_title: str) -> bool:
+        """Whether an AE title gets objects as they were stored, without corrections."""
+
     def contact(self, ae_title: str, ours: str) -> Peer | None:
         """Where to call an AE title for a report; None if the policy names no host and port."""
 

@@ -4,6 +4,7 @@
     ├── DependencyUnavailable      a store, log or index is away or full: the same call may succeed later (A700H, 503)
     ├── NotFound                   the thing asked for is not there
     ├── Held                       a hold stands on the study: nothing of it may be deleted
+    ├── Conflicting                what is asked for contradicts what stands, as a merge in a circle does
     ├── Corrupt                    bytes are there, but not those we promised to keep
     ├── RefusedDataSet             the sender's data set cannot be kept; carries the status that says why
     │   ├── MismatchedDataSet      A900H: the data set does not agree with the command or the SOP class
@@ -66,6 +67,10 @@ class NotFound(GantryError):
 
 class Held(GantryError):
     """A hold stands in the way of a deletion, whoever asks for it."""
+
+
+class Conflicting(GantryError):
+    """What is asked for contradicts what stands: it is refused, and nothing was changed."""
 
 
 class Corrupt(GantryError):

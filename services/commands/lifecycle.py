@@ -16,34 +16,22 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
 from gantry.services.commands.deleting import Deleting
 from gantry.services.commands.on_stores import options, run, show
+from gantry.services.commands.reasons import one_line, reason_option
 from gantry.services.lifecycle.copies import RedundantCopies
 from gantry.services.lifecycle.copies import choose as choose_side
-from gantry.services.lifecycle.deletions import LONGEST_REASON, Asked, Deletions, Done, Target, target_of, this_user
+from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target, target_of, this_user
 from gantry.services.process.stores import Stores
 
 _uids = click.argument("uids", metavar="UID...", nargs=-1, required=True)
 
 
-def _one_line(_: click.Context, __: click.Parameter, reason: str | None) -> str | None:
-    """A reason as HTTP takes it, too: it is kept for ever, and shown on one line."""
-    if reason is not None and (not reason.strip() or len(reason) > LONGEST_REASON or not reason.isprintable()):
-        raise click.BadParameter(f"one line of at most {LONGEST_REASON} characters")
-    return reason
-
-
-_reason = click.option(
-    "--reason",
-    required=True,
-    callback=_one_line,
-    help="Why; kept for ever with the event, so no patient's name belongs here.",
-)
 Step = Callable[[Deletions, Target], Awaitable[Done]]
 
 
 @click.command()
 @options
 @click.argument("uids", metavar="[UID...]", nargs=-1)
-@_reason
+@reason_option
 @click.option("--where", "rules", multiple=True, metavar="KEY=VALUE", help="All studies that match, as `find -k` does.")
 @click.option("--dry-run", is_flag=True, help="With --where: list what would be deleted, and delete nothing.")
 @click.option("--yes", is_flag=True, help="With --where: do not ask.")
@@ -84,7 +72,7 @@ def delete(
 @click.command()
 @options
 @_uids
-@_reason
+@reason_option
 def undelete(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
     """Bring back studies, series or instances that were deleted, while their objects are there."""
     asked = Asked(this_user(), reason, new_trace())
@@ -94,7 +82,7 @@ def undelete(config: Path | None, data: Path | None, as_json: bool, uids: tuple[
 @click.command()
 @options
 @_uids
-@_reason
+@reason_option
 @click.confirmation_option(prompt="This cannot be undone. Go on?")
 def purge(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
     """Delete for good, deleted before or not: nothing brings it back, and the objects are collected at the next look
@@ -111,7 +99,7 @@ def hold() -> None:
 @hold.command()
 @options
 @_uids
-@_reason
+@reason_option
 def place(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
     """Place a hold on studies, by their Study Instance UIDs."""
     asked = Asked(this_user(), reason, new_trace())
@@ -126,7 +114,7 @@ def place(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str
 @hold.command()
 @options
 @_uids
-@_reason
+@reason_option
 def release(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
     """Release all holds on studies."""
     asked = Asked(this_user(), reason, new_trace())
@@ -144,7 +132,7 @@ def release(config: Path | None, data: Path | None, as_json: bool, uids: tuple[s
     "--delete",
     "reason",
     metavar="REASON",
-    callback=_one_line,
+    callback=one_line,
     help="Give them up, for a reason; without it they are counted.",
 )
 @click.option(
@@ -182,7 +170,7 @@ def redundant(
 @options
 @click.argument("uid", metavar="SOP_INSTANCE_UID")
 @click.argument("receipt")
-@_reason
+@reason_option
 def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, receipt: str, reason: str) -> None:
     """Decide a conflict: make the object of RECEIPT the current one, and delete those with other bytes.
 

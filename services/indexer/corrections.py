@@ -16,7 +16,7 @@ from gantry.common.events import (
     StudyCorrectionWithdrawn,
 )
 from gantry.common.ids import Receipt
-from gantry.common.lifecycle import Correction, Corrections, Withdrawal
+from gantry.common.lifecycle import Correction, Corrections, Values, Withdrawal
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import CorrectionChange
 from gantry.common.runtime.corrections import read_values
@@ -54,10 +54,11 @@ async def _made(objects: BlobStore, event: _Made) -> Correction | None:
     """The correction of an event. One whose values were erased meanwhile has none; one whose values cannot be read does
     not apply."""
     key = Receipt(event.correction).values_key(event.partition)
+    values: Values | None = None
     try:
-        values = await read_values(objects, key)
+        _, values = await read_values(objects, key)
     except NotFound:
-        values = None
+        pass
     except NotUnderstood as error:
         logger.error("the values of a correction cannot be read: it does not apply", key=key, error=error)
         return None

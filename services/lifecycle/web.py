@@ -18,11 +18,10 @@ from gantry.common.web.bodies import answer
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
-from gantry.common.web.server import CALLER, Handler
-from gantry.services.lifecycle.deletions import LONGEST_REASON, Asked, Deletions, Done, Target
+from gantry.common.web.server import Handler
+from gantry.services.lifecycle.callers import caller_of, reason_of
+from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target
 
-LOOPBACK = "loopback"
-"""The name of a caller on this machine without a token."""
 _FRESH = {"Cache-Control": "no-store"}
 _LATER = "the index is behind, and follows as soon as it has caught up\n"
 
@@ -30,10 +29,11 @@ _LATER = "the index is behind, and follows as soon as it has caught up\n"
 class DeletionService:
     """DELETE, restore, and who may."""
 
-    def __init__(self, deletions: Deletions, may_delete: Collection[str]) -> None:
-        """`may_delete` are the names of tokens, and `LOOPBACK`."""
+    def __init__(self, deletions: Deletions, may_delete: Collection[str], may_correct: Collection[str] = ()) -> None:
+        """`may_delete` and `may_correct` are the names of tokens, and `LOOPBACK`."""
         self._deletions = deletions
         self._may_delete = frozenset(may_delete)
+        self._may_correct = frozenset(may_correct)
 
     def handlers(self) -> dict[Resource, Handler]:
         """The handlers for the HTTP server."""
@@ -45,7 +45,9 @@ class DeletionService:
 
     async def permissions(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """What this caller may do to studies, by name."""
-        return await answer(request, to_json({"delete": _caller(request) in self._may_delete}), JSON, _FRESH)
+        caller = caller_of(request)
+        said = {"delete": caller in self._may_delete, "correct": caller in self._may_correct}
+        return await answer(request, to_json(said), JSON, _FRESH)
 
     async def delete(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """204 when it is hidden everywhere, 202 when it is certain to be. 403, 404, 409 under a hold."""
@@ -58,23 +60,10 @@ class DeletionService:
     async def _change(
         self, request: web.BaseRequest, match: Match, reason: str, change: Callable[[Target, Asked], Awaitable[Done]]
     ) -> web.StreamResponse:
-        caller = _caller(request)
+        caller = caller_of(request)
         if caller not in self._may_delete:
             raise HttpProblem(403, "this caller may not delete or restore; http.may_delete names those that may")
-        asked = Asked(caller, _reason(request) or reason, child_of(request.headers.get("traceparent", "")))
+        asked = Asked(caller, reason_of(request) or reason, child_of(request.headers.get("traceparent", "")))
         done = await change(Target(match.study, match.series, match.instance), asked)
         await reach(FailPoint.BEFORE_ANSWER)
         return web.Response(status=204) if done.settled else web.Response(status=202, text=_LATER)
-
-
-def _caller(request: web.BaseRequest) -> str:
-    name: str = request[CALLER].name
-    return name or LOOPBACK
-
-
-def _reason(request: web.BaseRequest) -> str:
-    """What the caller gives as its reason. It is kept for ever, and shown on one line."""
-    reason = request.query.get("reason", "").strip()
-    if len(reason) > LONGEST_REASON or not reason.isprintable():
-        raise HttpProblem(400, f"reason: one line of at most {LONGEST_REASON} characters")
-    return reason

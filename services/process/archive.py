@@ -314,6 +314,9 @@ class Archive:
     def destination(self, ae_title: str, ours: str) -> Peer | None:
         return self._peer(self._policy.current.destination(ae_title), ours)
 
+    def gets_originals(self, ae_title: str) -> bool:
+        return self._policy.current.gets_originals(ae_title)
+
     def contact(self, ae_title: str, ours: str) -> Peer | None:
         return self._peer(self._policy.current.contact(ae_title), ours)
 

@@ -78,10 +78,14 @@ async def build(context: Context) -> RoleParts:
     )
     peers, ours = context.peers, settings.dimse.ae_title
     transfers = Transfers(mover, context.clock, context.metrics)
-    sending = SendService(transfers, locator, peers.destinations, lambda title: peers.destination(title, ours))
+    sending = SendService(
+        transfers, locator, peers.destinations, lambda title: peers.destination(title, ours), peers.gets_originals
+    )
     classes = tuple(StorageClasses(settings.dimse.private_sop_classes))
     abilities = dict.fromkeys(classes, Ability(scp=False, scu=True)) | dict.fromkeys(_RETRIEVE, _ASKED)
-    service = RetrieveService(abilities, locator, mover, peers.destination, context.clock, context.metrics)
+    service = RetrieveService(
+        abilities, locator, mover, peers.destination, context.clock, context.metrics, peers.gets_originals
+    )
     handlers = build_web(context.objects, locator, converter, web, reports, pictures)
     return RoleParts(
         [service],

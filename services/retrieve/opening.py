@@ -1,4 +1,4 @@
-"""Objects opened for sending: as they are stored, rewritten in another encoding, or decompressed.
+"""Objects opened for sending: as they are stored, corrected, rewritten in another encoding, or decompressed.
 
 Every object that is sent whole is verified: before its first byte if it is small, deflated or decompressed, else before
 its last one (docs/decisions/0013).
@@ -15,6 +15,7 @@ from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIA
 from gantry.common.errors import NotUnderstood, TooLarge
 from gantry.common.net import Source
 from gantry.common.ports.index import Location
+from gantry.services.retrieve.corrections import NO_TAIL, corrected_behind, corrected_parts
 from gantry.services.retrieve.pixels.codecs import object_photometric
 from gantry.services.retrieve.pixels.converter import ConversionFailed, Converter, Readable
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
@@ -22,15 +23,17 @@ from gantry.services.retrieve.pixels.frames import Frames
 from gantry.services.retrieve.pixels.image import Image, NoFrame, NoImage, image_of
 from gantry.services.retrieve.pixels.spool import JobSpool, SpoolSource
 from gantry.services.retrieve.reading import Objects, pixels_end
-from gantry.services.retrieve.recoding import Recoding, Step, decoding, recoding
+from gantry.services.retrieve.recoding import Recoding, Step, copying, decoding, recoding
 from gantry.services.retrieve.sources import (
     BytesSource,
+    DeflatedSource,
     FragmentsSource,
     InflatedSource,
     JoinedSource,
     LimitedSource,
     Positioned,
     SwappedSource,
+    deflated_length,
     pass_over,
 )
 
@@ -56,7 +59,7 @@ class Openings:
     async def part10(self, location: Location, syntax: str, client: str, *, ahead: bool = False) -> Opened:
         """The object as a Part 10 file; `ahead` of its turn it does not wait for room. Raises the errors of
         `data_set`."""
-        if syntax == location.transfer_syntax_uid:
+        if syntax == location.transfer_syntax_uid and not location.corrections:
             size = location.data_set_offset + location.data_set_length
             return Opened(location, syntax, size, await self.objects.verified_file(location))
         opened = await self.data_set(location, syntax, client, ahead=ahead)
@@ -68,24 +71,37 @@ class Openings:
         """The data set. Raises `ConversionFailed` if the object cannot be converted to `syntax`, `Unavailable` if it
         cannot be converted now, and `Damaged`."""
         stored = location.transfer_syntax_uid
-        if syntax == stored:
+        if syntax == stored and not location.corrections:
             source = await self.objects.verified(location)
             return Opened(location, syntax, location.data_set_length, source)
         try:
             if encoding_of(stored).deflated:
                 return await self._inflated(location, syntax)
+            if syntax == stored:
+                return await self._copied(location)
             if encoding_of(stored).encapsulated:
                 return await self._decoded(location, syntax, client, ahead)
             return await self._rewritten(location, syntax)
         except (NotUnderstood, TooLarge, NoImage, NoFrame) as error:
             raise ConversionFailed(str(error)) from error
 
+    async def _copied(self, location: Location) -> Opened:
+        """In its own encoding, with its header corrected."""
+        layout = await self.objects.layout(location)
+        header = corrected_parts(location, await self.objects.pieces(location, layout))
+        tail = corrected_behind(location, await self.objects.tail(location, layout), header) if header.was else NO_TAIL
+        plan = copying(layout, header.parts, tail, location.data_set_length)
+        return await self._planned(location, location.transfer_syntax_uid, plan)
+
     async def _rewritten(self, location: Location, syntax: str) -> Opened:
         layout = await self.objects.layout(location)
-        pieces = await self.objects.pieces(location, layout)
+        header = corrected_parts(location, await self.objects.pieces(location, layout))
         gap = await self._gap(location, layout)
-        tail = await self.objects.tail(location, layout)
-        plan = recoding(location.transfer_syntax_uid, syntax, layout, pieces, gap, tail)
+        tail = corrected_behind(location, await self.objects.tail(location, layout), header)
+        plan = recoding(location.transfer_syntax_uid, syntax, layout, header.parts, gap, tail)
+        return await self._planned(location, syntax, plan)
+
+    async def _planned(self, location: Location, syntax: str, plan: Recoding) -> Opened:
         source = await self.objects.verified(location)
         if plan.ends_unseen:
             await pass_over(source, location.data_set_length)
@@ -102,15 +118,21 @@ class Openings:
     async def _inflated(self, location: Location, syntax: str) -> Opened:
         """Read twice: the first pass verifies the object and counts its inflated length; nothing is held in memory."""
         length = await self._inflated_length(location)
-        if syntax == EXPLICIT_LITTLE_ENDIAN:
+        if syntax == EXPLICIT_LITTLE_ENDIAN and not location.corrections:
             return Opened(location, syntax, length, InflatedSource(await self.objects.verified(location)))
         layout = await self.objects.layout(location)
-        pieces, tail = await self.objects.inflated_parts(location, layout)
-        pixels = layout.pixel_data
-        gap = b"" if pixels is None else await self._gap(location, layout)
-        plan = recoding(location.transfer_syntax_uid, syntax, layout, pieces, gap, tail)
-        source = InflatedSource(await self.objects.verified(location))
-        return Opened(location, syntax, plan.length, RecodedSource(source, plan.steps))
+        pieces, behind = await self.objects.inflated_parts(location, layout)
+        header = corrected_parts(location, pieces)
+        tail = corrected_behind(location, behind, header)
+        if syntax in (EXPLICIT_LITTLE_ENDIAN, location.transfer_syntax_uid):
+            plan = copying(layout, header.parts, tail if header.was else NO_TAIL, length)
+        else:
+            gap = b"" if layout.pixel_data is None else await self._gap(location, layout)
+            plan = recoding(location.transfer_syntax_uid, syntax, layout, header.parts, gap, tail)
+        source = RecodedSource(InflatedSource(await self.objects.verified(location)), plan.steps)
+        if syntax != location.transfer_syntax_uid:
+            return Opened(location, syntax, plan.length, source)
+        return Opened(location, syntax, deflated_length(plan.length), DeflatedSource(source, plan.length))
 
     async def _inflated_length(self, location: Location) -> int:
         source = InflatedSource(await self.objects.verified(location))
@@ -131,12 +153,12 @@ class Openings:
             return await self._rewritten(location, syntax)
         head = await self.objects.head(location)
         image = image_of(head.header, location.transfer_syntax_uid, layout)
-        pieces = await self.objects.pieces(location, layout)
+        header = corrected_parts(location, await self.objects.pieces(location, layout))
         gap = await self._gap(location, layout)
-        tail = await self.objects.tail(location, layout)
+        tail = corrected_behind(location, await self.objects.tail(location, layout), header)
         photometric = object_photometric(image)
         length = _native(image, photometric).frame_bytes * image.frames
-        plan = decoding(location.transfer_syntax_uid, syntax, layout, pieces, gap, tail, length, photometric)
+        plan = decoding(location.transfer_syntax_uid, syntax, layout, header.parts, gap, tail, length, photometric)
         frames = await self._frames.frames(location, image)
         largest = max(sum(size for _, size in frames.of(number)) for number in range(1, image.frames + 1))
         limits, budget = self.converter.limits, self.converter.budget

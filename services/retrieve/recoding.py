@@ -53,8 +53,23 @@ class Recoding:
         return not (last.put or last.copy)
 
 
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part of a data set as it is read: `stored` bytes of it lie in the object. Behind a piece of the header a long
+    value follows, but where `keeps_value` is False: then it is passed over."""
+
+    data: bytes
+    stored: int
+    keeps_value: bool = True
+
+
+def parts_of(pieces: Sequence[bytes]) -> list[StoredPart]:
+    """Pieces as they are stored."""
+    return [StoredPart(piece, len(piece)) for piece in pieces]
+
+
 def recoding(
-    transfer_syntax: str, wanted: str, layout: Layout, pieces: Sequence[bytes], gap: bytes, tail: bytes
+    transfer_syntax: str, wanted: str, layout: Layout, pieces: Sequence[StoredPart], gap: bytes, tail: StoredPart
 ) -> Recoding:
     """From one native encoding to another. `pieces` are the header between its long values, `gap` the bytes between the
     header and the value of the pixel data, `tail` the elements after the pixel data. Raises `NotUnderstood`."""
@@ -67,8 +82,23 @@ def recoding(
         big = source.big_endian or transfer_syntax == GE_PRIVATE
         width = _pixel_width(pixels.tag, pixels.vr, rewriter.context.allocated, transfer_syntax) if big else 1
         steps.append(Step(len(gap), rewriter.elements(gap), pixels.length, width))
-    if tail:
-        steps.append(Step(len(tail), rewriter.elements(tail)))
+    if tail.data:
+        steps.append(Step(tail.stored, rewriter.elements(tail.data)))
+    return Recoding(steps)
+
+
+def copying(layout: Layout, pieces: Sequence[StoredPart], tail: StoredPart, length: int) -> Recoding:
+    """The same encoding with another header, and another tail where that is given: everything else is copied. `length`
+    is that of the data set, inflated if it is deflated."""
+    bulk = [one.length for one in layout.bulk if one.offset < layout.header_length]
+    steps = [
+        _header_step(piece, piece.data, bulk[place] if place < len(bulk) else 0) for place, piece in enumerate(pieces)
+    ]
+    behind = length - sum(piece.stored for piece in pieces) - sum(bulk)
+    if tail.stored:
+        steps += [Step(copy=behind - tail.stored), Step(tail.stored, tail.data)]
+    elif behind:
+        steps.append(Step(copy=behind))
     return Recoding(steps)
 
 
@@ -76,9 +106,9 @@ def decoding(
     transfer_syntax: str,
     wanted: str,
     layout: Layout,
-    pieces: Sequence[bytes],
+    pieces: Sequence[StoredPart],
     gap: bytes,
-    tail: bytes,
+    tail: StoredPart,
     length: int,
     photometric: str,
 ) -> Recoding:
@@ -97,7 +127,8 @@ def decoding(
     put = rewriter.elements(own) + rewriter.head(layout.pixel_data.tag, vr, length + pad)
     steps.append(Step(len(gap), put, pixels=length))
     # PS3.5 8.1.1: the value as a whole is padded, not each frame.
-    return Recoding([*steps, Step(len(tail), b"\0" * pad + (rewriter.elements(tail) if tail else b""))])
+    behind = rewriter.elements(tail.data) if tail.data else b""
+    return Recoding([*steps, Step(tail.stored, b"\0" * pad + behind)])
 
 
 def _pixel_head(gap: bytes) -> int:
@@ -109,20 +140,27 @@ def _pixel_head(gap: bytes) -> int:
 def header_steps(
     rewriter: Rewriter,
     layout: Layout,
-    pieces: Sequence[bytes],
+    pieces: Sequence[StoredPart],
     big_endian: bool,
     replaced: dict[int, bytes] | None = None,
 ) -> list[Step]:
     """The steps for the header, with its long values in their places."""
     steps, bulk = [], [one for one in layout.bulk if one.offset < layout.header_length]
     for place, piece in enumerate(pieces[: len(stored_ranges(layout))]):
-        rewritten = rewriter.elements(piece, replaced)
+        rewritten = rewriter.elements(piece.data, replaced)
         if place < len(bulk):
             width = WIDTHS.get(bulk[place].vr.encode("ascii"), 1) if big_endian else 1
-            steps.append(Step(len(piece), rewritten, bulk[place].length, width))
+            steps.append(_header_step(piece, rewritten, bulk[place].length, width))
         else:
-            steps.append(Step(len(piece), rewritten))
+            steps.append(Step(piece.stored, rewritten))
     return steps
+
+
+def _header_step(piece: StoredPart, data: bytes, value: int, width: int = 1) -> Step:
+    """A piece of the header as `data`, and the `value` bytes behind it."""
+    if piece.keeps_value:
+        return Step(piece.stored, data, value, width)
+    return Step(piece.stored + value, data)
 
 
 def _pixel_width(tag: int, vr: str, allocated: int, transfer_syntax: str) -> int:

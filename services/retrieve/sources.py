@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from struct import Struct
 from typing import Protocol
 
 from blake3 import blake3
@@ -163,6 +164,59 @@ class InflatedSource:
         """Read the padding after the end of the deflated stream, which the digest covers."""
         while await self._source.readinto([self._buffer]):
             pass
+
+    async def close(self) -> None:
+        """Close the underlying source."""
+        await self._source.close()
+
+
+_STORED_BLOCK = 0xFFFF
+_BLOCK = Struct("<?HH")
+"""Whether it is the last one, its length, and the complement of that."""
+
+
+def deflated_length(length: int) -> int:
+    """The bytes of a `DeflatedSource` over `length` bytes."""
+    blocks = max(1, -(-length // _STORED_BLOCK))
+    return length + 5 * blocks + (length + 5 * blocks) % 2
+
+
+class DeflatedSource:
+    """A deflated data set (PS3.5 A.5) in stored blocks (RFC 1951 3.2.4), whose length is known before they are read;
+    with a trailing zero where that would be odd."""
+
+    def __init__(self, source: Source, length: int) -> None:
+        """`source` has `length` bytes."""
+        self._source = source
+        self._left = length
+        self._blocks = max(1, -(-length // _STORED_BLOCK))
+        self._odd = (length + 5 * self._blocks) % 2
+        self._part: Source = BytesSource(b"")
+
+    async def readinto(self, buffers: Sequence[memoryview]) -> int:
+        """Fill the buffers in order; 0 at the end."""
+        done = 0
+        for whole in buffers:
+            buffer = whole
+            while buffer:
+                count = await self._part.readinto([buffer])
+                if not count and not self._next():
+                    return done
+                buffer, done = buffer[count:], done + count
+        return done
+
+    def _next(self) -> bool:
+        if not self._blocks:
+            return False
+        self._blocks -= 1
+        length = min(self._left, _STORED_BLOCK)
+        self._left -= length
+        head = BytesSource(
+            bytes([not self._blocks]) + length.to_bytes(2, "little") + (~length & 0xFFFF).to_bytes(2, "little")
+        )
+        end = BytesSource(b"" if self._blocks else b"\0" * self._odd)
+        self._part = JoinedSource([head, LimitedSource(self._source, length), end])
+        return True
 
     async def close(self) -> None:
         """Close the underlying source."""

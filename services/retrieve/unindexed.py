@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from gantry.common.clock import Clock
@@ -19,7 +19,7 @@ from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_
 from gantry.common.errors import DependencyUnavailable, UndecodableEvent
 from gantry.common.events import INDEXERS, TOPICS, Event, InstanceStored, decode
 from gantry.common.ids import receipt_in_key
-from gantry.common.lifecycle import ALIVE, fold
+from gantry.common.lifecycle import ALIVE, Effect, corrections_below, effect_of, fold
 from gantry.common.ports.index import InstanceKey, KnownReceipt, Location, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import instance_of
@@ -150,7 +150,23 @@ class Locator:
                 location = _location(event)
                 # The earliest receipt is current, here as in the index.
                 found.stored.setdefault(instance_of(location), location)
+        if found.stored:
+            found.stored = await self._corrected(partition, study, found.stored)
         return found
+
+    async def _corrected(
+        self, partition: str, study: str, stored: dict[InstanceKey, Location]
+    ) -> dict[InstanceKey, Location]:
+        """What applies to a study that is indexed in part applies to the rest of it."""
+        known = await self._index.corrected(partition, study)
+        effect = None if known is None else effect_of(known.own, study, known.corrections, known.patients)
+        if not isinstance(effect, Effect) or not effect.applied:
+            return stored
+        packed = effect.pack()
+        return {
+            key: replace(at, corrections=corrections_below(packed, key.series_instance_uid))
+            for key, at in stored.items()
+        }
 
 
 def _event(payload: bytes) -> Event | None:

@@ -63,6 +63,9 @@ class KnownPeer(BaseModel):
         description="What it may ask of us; contexts of anything else are not accepted",
     )
     move_destination: bool = Field(default=False, description="C-MOVE may send objects there; needs `host` and `port`")
+    original: bool = Field(
+        default=False, description="C-MOVE to it and C-GET by it give objects as they were stored, without corrections"
+    )
     tls: bool = Field(default=False, description="Only over TLS, in both directions")
     max_associations: Annotated[int, Field(ge=1)] = Field(
         default=50, description="At once, per process; beyond it rejected for now (2/3/2)"
@@ -146,6 +149,11 @@ class Policy:
         peer = self.peers.get(ae_title.strip())
         return self.contact(ae_title) if peer is not None and peer.move_destination else None
 
+    def gets_originals(self, ae_title: str) -> bool:
+        """Whether a peer gets objects as they were stored."""
+        peer = self.peers.get(ae_title.strip())
+        return peer is not None and peer.original
+
     def contact(self, ae_title: str) -> Destination | None:
         """The address of a peer, for reports to it; None if the policy does not name it."""
         peer = self.peers.get(ae_title.strip())
@@ -210,6 +218,7 @@ _TYPES = {
     "addresses": "list of addresses and CIDR ranges",
     "may": f"list of {', '.join(f'`{permission.value}`' for permission in Permission)}",
     "move_destination": "`true` or `false`",
+    "original": "`true` or `false`",
     "tls": "`true` or `false`",
     "max_associations": "associations",
 }

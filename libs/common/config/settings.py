@@ -107,6 +107,9 @@ class Http(Section):
         "names",
         "Tokens (their NAMEs) that may DELETE; `loopback`: this machine without one; nobody if none",
     )
+    may_correct: tuple[str, ...] = _f(
+        (), "names", "Tokens (their NAMEs) that may correct studies and patients, and merge patients; as `may_delete`"
+    )
     ohif: Path | None = _f(None, "folder", "OHIF's built `dist` (deploy/ohif.sh): the viewer at /ohif; none without it")
     proxy_from: tuple[Cidr, ...] = _f((), "CIDRs", "Whose X-Forwarded-For is believed: our front door, a reverse proxy")
     cors_origins: tuple[str, ...] = _f((), "origins", "Web pages of these may ask, too; * for any, with tokens only")

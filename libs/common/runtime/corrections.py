@@ -7,24 +7,36 @@ or the patient is there any more.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from gantry.common.errors import NotUnderstood
+from gantry.common.ids import Receipt
 from gantry.common.lifecycle import Values
 from gantry.common.ports.blobs import BlobStore, read_whole
 
 
-async def write_values(objects: BlobStore, key: str, values: Values) -> None:
-    """Durable when it returns. Raises `DependencyUnavailable`."""
-    await objects.put(key, [json.dumps(values, sort_keys=True).encode()])
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a correction is of: a study, or a patient (`gantry.common.lifecycle.patient_key`)."""
+
+    study: str = ""
+    patient: str = ""
 
 
-async def read_values(objects: BlobStore, key: str) -> Values:
+async def write_values(objects: BlobStore, partition: str, correction: str, subject: Subject, values: Values) -> None:
+    """Write the values of a correction. Durable when it returns. Raises `DependencyUnavailable`."""
+    content = {"study": subject.study, "patient": subject.patient, "values": values}
+    await objects.put(Receipt(correction).values_key(partition), [json.dumps(content, sort_keys=True).encode()])
+
+
+async def read_values(objects: BlobStore, key: str) -> tuple[Subject, Values]:
     """Raises `NotFound` for what was removed, `NotUnderstood` for what are no values, and `DependencyUnavailable`."""
     content = await read_whole(objects, key)
     try:
-        values = json.loads(content)
+        said = json.loads(content)
+        values = said["values"]
         if not all(isinstance(element, dict) and len(name) == 8 for name, element in values.items()):
             raise ValueError
-    except (ValueError, AttributeError):
+        return Subject(str(said["study"]), str(said["patient"])), values
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise NotUnderstood("not the values of a correction") from None
-    return dict(values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gantry.common.errors import (
+    Conflicting,
     DependencyUnavailable,
     GantryError,
     Held,
@@ -37,7 +38,7 @@ def problem_of(error: GantryError) -> HttpProblem:
         return HttpProblem(503, str(error), {"Retry-After": str(RETRY_AFTER_SECONDS)})
     if isinstance(error, NotFound):
         return HttpProblem(404, "not found")
-    if isinstance(error, Held):
+    if isinstance(error, Held | Conflicting):
         return HttpProblem(409, str(error))
     if isinstance(error, IdentifierError):
         return HttpProblem(413 if error.dicom_status == OUT_OF_RESOURCES else 400, str(error))

@@ -35,6 +35,12 @@ class Resource(Enum):
     DELETE = (WebRole.INGEST, "DELETE")
     RESTORE = (WebRole.INGEST, "POST", "restore")
     """A study, a series or an instance is deleted, and restored. Extensions to DICOMweb."""
+    CORRECT = (WebRole.INGEST, "POST", "corrections")
+    WITHDRAW_CORRECTION = (WebRole.INGEST, "DELETE", "corrections")
+    HISTORY = (WebRole.INGEST, "GET", "history")
+    CORRECT_PATIENT = (WebRole.INGEST, "POST", "patients")
+    """Attributes of studies, series and patients are corrected, patients merged; `rest` is the id of a correction, or
+    what is to be done to a patient. Extensions to DICOMweb."""
     PERMISSIONS = (WebRole.INGEST, "GET", "permissions")
     """What the caller may change. An extension to DICOMweb."""
     SEARCH_STUDIES = (WebRole.QUERY, "GET", "studies")
@@ -79,8 +85,8 @@ class Resource(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A resource, and the UIDs of its path. UIDs are checked; `rest` is the path after `bulkdata`, `transfers` or
-    `commitment-requests`, and `frames` the list as it was written."""
+    """A resource, and the UIDs of its path. UIDs are checked; `rest` is the path after `bulkdata`, `transfers`,
+    `corrections`, `patients` or `commitment-requests`, and `frames` the list as it was written."""
 
     resource: Resource
     study: str = ""
@@ -116,6 +122,10 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     **dict.fromkeys(_LEVELS, (Resource.OBJECTS, Resource.DELETE)),
     "studies/{}": (Resource.OBJECTS, Resource.STORE, Resource.DELETE),
     **{f"{level}/restore": (Resource.RESTORE,) for level in _LEVELS},
+    **{f"{level}/corrections": (Resource.CORRECT,) for level in _LEVELS[:2]},
+    "studies/{}/corrections/{*}": (Resource.WITHDRAW_CORRECTION,),
+    "studies/{}/history": (Resource.HISTORY,),
+    "patients/{*}": (Resource.CORRECT_PATIENT,),
     **{f"{level}/metadata": (Resource.METADATA,) for level in _LEVELS},
     **{f"{level}/rendered": (Resource.RENDERED,) for level in _LEVELS},
     **{f"{level}/thumbnail": (Resource.THUMBNAIL,) for level in _LEVELS},

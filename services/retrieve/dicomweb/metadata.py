@@ -9,6 +9,7 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gantry.common.dicom.model.json_writing import Attributes, BulkUri, attributes_of, name_of, named
@@ -16,6 +17,7 @@ from gantry.common.dicom.model.series_cache import Texts
 from gantry.common.dicom.standard.tags import AVAILABLE_TRANSFER_SYNTAX_UID
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.common.ports.index import Location
+from gantry.services.retrieve.corrections import corrected_bytes, version_of
 from gantry.services.retrieve.damage import Damaged
 from gantry.services.retrieve.reading import Head, Objects
 
@@ -73,11 +75,11 @@ class Metadata:
 
     async def attributes(self, location: Location, url: str) -> Attributes:
         """The document of one instance as attributes, for other representations. Raises `Damaged`."""
-        return attributes_with(await self._objects.head(location), url)
+        return attributes_with(_corrected(await self._objects.head(location)), url)
 
     async def _documents(self, locations: Sequence[Location], missed: list[Damaged]) -> list[bytes]:
-        found = {one.object_key: self._kept.get(one.object_key) for one in locations}
-        missing = [one for one in locations if found[one.object_key] is None]
+        found = {version_of(one): self._kept.get(version_of(one)) for one in locations}
+        missing = [one for one in locations if found[version_of(one)] is None]
         texts = Texts()
         async for group in self._objects.heads(missing):
             heads = [head for head in group if isinstance(head, Head)]
@@ -85,14 +87,21 @@ class Metadata:
             # In a thread, so that a series of thousands does not hold up other requests.
             made = await asyncio.to_thread(_documents, heads, texts)
             for head, document in zip(heads, made, strict=True):
-                found[head.location.object_key] = document
-                self._kept.put(head.location.object_key, document)
-        texts_of = [found[one.object_key] for one in locations]
+                found[version_of(head.location)] = document
+                self._kept.put(version_of(head.location), document)
+        texts_of = [found.get(version_of(one)) for one in locations]
         return [text for text in texts_of if text is not None]
 
 
 def _documents(heads: Sequence[Head], texts: Texts) -> list[bytes]:
-    return [_document(head, texts) for head in heads]
+    return [_document(_corrected(head), texts) for head in heads]
+
+
+def _corrected(head: Head) -> Head:
+    """The head as it is shown."""
+    if not head.location.corrections:
+        return head
+    return replace(head, header=corrected_bytes(head.location, head.header))
 
 
 def _document(head: Head, texts: Texts) -> bytes:

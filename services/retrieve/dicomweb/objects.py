@@ -39,6 +39,7 @@ from gantry.common.web.routes import BASE, Match, Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.urls import accept_of, base_url
 from gantry.services.retrieve.budget import Unavailable
+from gantry.services.retrieve.corrections import as_stored, version_of
 from gantry.services.retrieve.damage import Damaged
 from gantry.services.retrieve.dicomweb.metadata import PIECE, Metadata
 from gantry.services.retrieve.dicomweb.representations import object_syntax
@@ -121,7 +122,7 @@ class ObjectService:
     async def metadata(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """JSON or XML, with an ETag that changes when an instance is added or removed."""
         offer, _ = choose(parse_accept(accept_of(request)), METADATA)
-        locations = await self._finder.all(match)
+        locations = as_asked(request, await self._finder.all(match))
         url = f"{base_url(request, self._settings.public_url)}{BASE}"
         etag = _etag(f"{offer}{url}", locations)
         headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
@@ -194,7 +195,7 @@ class ObjectService:
     async def objects(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """Part 10 objects: in parts, as a zip archive, or a single one."""
         offer, wanted = choose(parse_accept(accept_of(request)), OBJECTS)
-        locations = await self._finder.all(match)
+        locations = as_asked(request, await self._finder.all(match))
         if offer == Offer(DICOM) and len(locations) > 1:
             raise HttpProblem(406, "several instances need multipart/related or application/zip")
         return await self.send(request, locations, offer, wanted)
@@ -360,10 +361,19 @@ async def _behind(first: Opened, rest: AsyncIterator[Opened | Damaged]) -> Async
         yield opened
 
 
+def as_asked(request: web.BaseRequest, locations: list[Location]) -> list[Location]:
+    """The objects as they are, or with `?original=true` as they were stored; an extension to DICOMweb. Raises
+    `HttpProblem` 400."""
+    asked = request.query.get("original", "false").lower()
+    if asked not in ("true", "false"):
+        raise HttpProblem(400, "original is true or false")
+    return as_stored(locations) if asked == "true" else locations
+
+
 def _etag(kind: str, locations: Sequence[Location]) -> str:
     digest = hashlib.blake2b(kind.encode(), digest_size=12)
     for location in locations:
-        digest.update(location.object_key.encode())
+        digest.update(version_of(location).encode())
     return f'W/"{digest.hexdigest()}"'
 
 

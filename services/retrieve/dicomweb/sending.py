@@ -21,6 +21,7 @@ from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import BASE, Match, Resource
 from gantry.common.web.server import Handler
+from gantry.services.retrieve.corrections import as_stored
 from gantry.services.retrieve.transfers import Transfer, Transfers
 from gantry.services.retrieve.unindexed import Locating
 
@@ -35,9 +36,16 @@ class SendService:
     """Destinations, and transfers to them."""
 
     def __init__(
-        self, transfers: Transfers, index: Locating, titles: Titles, peer_of: Callable[[str], Peer | None]
+        self,
+        transfers: Transfers,
+        index: Locating,
+        titles: Titles,
+        peer_of: Callable[[str], Peer | None],
+        gets_originals: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`peer_of` maps an AE title to its peer; None if nothing may be sent there."""
+        """`peer_of` maps an AE title to its peer, None if nothing may be sent there; `gets_originals` says whether it
+        gets objects without corrections."""
+        self._gets_originals = gets_originals
         self._transfers = transfers
         self._index = index
         self._titles = titles
@@ -63,7 +71,10 @@ class SendService:
         peer = self._peer_of(title)
         if peer is None:
             raise HttpProblem(404, f"{title!a} is no destination: the AE policy names those that are")
-        transfer = self._transfers.start(match.study, peer, await self._locate(match.study))
+        locations = await self._locate(match.study)
+        if self._gets_originals(title):
+            locations = as_stored(locations)
+        transfer = self._transfers.start(match.study, peer, locations)
         headers = {"Location": f"{BASE}/transfers/{transfer.id}", **_FRESH}
         return await answer(request, to_json({"id": transfer.id}), JSON, headers, 202)
 

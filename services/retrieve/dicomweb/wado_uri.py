@@ -11,7 +11,7 @@ from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
 from gantry.services.retrieve.dicomweb.errors import as_bad_request
 from gantry.services.retrieve.dicomweb.frames import FrameService
-from gantry.services.retrieve.dicomweb.objects import InstanceFinder, ObjectService
+from gantry.services.retrieve.dicomweb.objects import InstanceFinder, ObjectService, as_asked
 from gantry.services.retrieve.pixels.look import PICTURES, look_of
 
 _ANY = frozenset(("image/*", "*/*"))
@@ -47,7 +47,9 @@ class UriService:
             if syntax and not is_uid(syntax):
                 raise HttpProblem(400, "transferSyntax is not a UID")
             location = await self._finder.one(named)
-            return await self._objects.send(request, [location], Offer(DICOM), MediaRange(DICOM, 1.0, "", syntax))
+            return await self._objects.send(
+                request, as_asked(request, [location]), Offer(DICOM), MediaRange(DICOM, 1.0, "", syntax)
+            )
         # PS3.18 9.1.2.2.1: the first requested type that we make; JPEG if none is requested.
         kind = next((kind for kind in kinds if kind in PICTURES or kind in _ANY), None if kinds else "*/*")
         if kind is None:

@@ -23,6 +23,7 @@ from gantry.common.statuses import (
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
+from gantry.services.retrieve.corrections import as_stored
 from gantry.services.retrieve.dimse.moving import Job, Mover, count_the_rest
 from gantry.services.retrieve.dimse.selection import select
 from gantry.services.retrieve.dimse.suboperations import Counters
@@ -63,7 +64,9 @@ class RetrieveService:
         destinations: Destinations,
         clock: Clock,
         metrics: Metrics,
+        gets_originals: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        """`gets_originals` is of AE titles: whether they get objects without corrections."""
         self.abilities = abilities
         self._index = index
         self._mover = mover
@@ -71,6 +74,7 @@ class RetrieveService:
         self._clock = clock
         self._metrics = metrics
         self._settings = mover.settings
+        self._gets_originals = gets_originals
 
     def receive(self, request: Request) -> Sink:
         return MemorySink()
@@ -89,6 +93,9 @@ class RetrieveService:
             return
         query = select(request.context.abstract_syntax, request.data, request.context.transfer_syntax)
         locations = await self._locate(query)
+        receiver = request.association.calling_ae_title if peer is None else peer.called_ae_title
+        if self._gets_originals(receiver):
+            locations = as_stored(locations)
         counters = Counters(len(locations))
         if peer is None:
             await self._get(request, locations, counters)

@@ -24,9 +24,9 @@ _UNPACK = {(vr, big): Struct((">" if big else "<") + c) for vr, c in _NUMBERS.it
 # PS3.5 6.2: in these VRs a backslash is text, and leading spaces mean something.
 _ONE_TEXT = frozenset((b"LT", b"ST", b"UT"))
 # PS3.5 6.1.2.2: only these are in the Specific Character Set; the others are in the default repertoire.
-_IN_CHARACTER_SET = frozenset((b"LO", b"LT", b"PN", b"SH", b"ST", b"UC", b"UT"))
+IN_CHARACTER_SET = frozenset((b"LO", b"LT", b"PN", b"SH", b"ST", b"UC", b"UT"))
 _ASCII_TEXT = frozenset((b"AE", b"AS", b"CS", b"DA", b"DS", b"DT", b"IS", b"TM", b"UI", b"UR"))
-_PLAIN_TEXT = (_IN_CHARACTER_SET | _ASCII_TEXT) - _ONE_TEXT - {b"PN", b"IS", b"DS"}
+_PLAIN_TEXT = (IN_CHARACTER_SET | _ASCII_TEXT) - _ONE_TEXT - {b"PN", b"IS", b"DS"}
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _PADDING = " \0"
 _IMPLICIT = Encoding(explicit=False)
@@ -174,7 +174,7 @@ def value_list(vr: bytes, value: bytes, text: CharacterSet, big_endian: bool = F
         # Nearly all values are one of these; the rest of this function says the same of them.
         plain = value.decode("ascii").strip(_PADDING)
         return [plain] if plain else []
-    if vr in _IN_CHARACTER_SET:
+    if vr in IN_CHARACTER_SET:
         decoded = text.decode(value)
         if vr in _ONE_TEXT:
             decoded = decoded.rstrip(_PADDING)

@@ -18,7 +18,7 @@ from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import InstancesDeleted, InstanceStored, ReceiptReference, decode
 from gantry.common.ports.index import InstanceKey
 from gantry.common.ports.log import Record
-from gantry.services.indexer.decisions import tell
+from gantry.services.indexer.decisions import decisions_of
 from gantry.services.indexer.entries import entry_of
 from gantry.services.retrieve.unindexed import Locator
 from tests.support.facts import stored
@@ -47,7 +47,7 @@ class Room:
         async with self.log.consumer("indexer", ["instances"]) as consumer:
             records = await consumer.poll(count)
             events = [decode(record.payload) for record in records]
-            await tell(self.index, events)
+            await self.index.decide(decisions_of(events))
             await self.index.apply([entry_of(event) for event in events if isinstance(event, InstanceStored)])
             await consumer.commit(records)
 

@@ -14,7 +14,7 @@ from gantry.common.dicom.scan.layout import Layout, PixelData
 from gantry.common.dicom.scan.scanner import Scanner
 from gantry.common.errors import NotUnderstood
 from gantry.services.retrieve.reading import pixels_end, stored_ranges
-from gantry.services.retrieve.recoding import Recoding, Step, decoding, recoding
+from gantry.services.retrieve.recoding import Recoding, Step, StoredPart, copying, decoding, parts_of, recoding
 from tests.support.dicom import BIG_ENDIAN, EXPLICIT, IMPLICIT, bundled_file, data_sets, from_bytes, to_bytes
 from tests.support.elements import Made, element, fragments
 
@@ -22,7 +22,7 @@ SMALL = ScanLimits(max_bulk_value=100)
 JPEG = "1.2.840.10008.1.2.4.50"
 
 
-def looked_at(data: bytes, syntax: str) -> tuple[Layout, list[bytes], bytes, bytes]:
+def looked_at(data: bytes, syntax: str) -> tuple[Layout, list[StoredPart], bytes, StoredPart]:
     """Layout, the pieces of the header, the gap before the pixel data and the tail behind it."""
     scanner = Scanner(syntax, SMALL)
     scanner.feed(data)
@@ -30,7 +30,8 @@ def looked_at(data: bytes, syntax: str) -> tuple[Layout, list[bytes], bytes, byt
     layout = Layout(scan.header_length, scan.bulk, scan.pixel_data)
     pieces = [data[begin:end] for begin, end in stored_ranges(layout)]
     gap = b"" if layout.pixel_data is None else data[layout.header_length : layout.pixel_data.offset]
-    return layout, pieces, gap, data[pixels_end(layout) :]
+    tail = data[pixels_end(layout) :]
+    return layout, parts_of(pieces), gap, StoredPart(tail, len(tail))
 
 
 def carried_out(made: Recoding, data: bytes, pixels: bytes = b"") -> bytes:
@@ -41,6 +42,19 @@ def carried_out(made: Recoding, data: bytes, pixels: bytes = b"") -> bytes:
         at += step.copy
     assert len(out) == made.length
     return out
+
+
+@settings(deadline=None)
+@given(data_sets(), st.sampled_from([IMPLICIT, EXPLICIT, BIG_ENDIAN]))
+def test_what_is_copied_is_the_same_but_for_its_header_and_tail(data_set: Dataset, stored: str) -> None:
+    data = to_bytes(data_set, stored)
+    layout, pieces, _, tail = looked_at(data, stored)
+    nothing = StoredPart(b"", 0)
+    assert carried_out(copying(layout, pieces, nothing, len(data)), data) == data
+    assert carried_out(copying(layout, pieces, tail, len(data)), data) == data
+    (first, *more), end = pieces, StoredPart(b"end", tail.stored)
+    made = carried_out(copying(layout, [StoredPart(b"new" + first.data, first.stored), *more], end, len(data)), data)
+    assert made == b"new" + data[: len(data) - tail.stored] + (b"end" if tail.stored else b"")
 
 
 @settings(deadline=None)

@@ -1,0 +1,246 @@
+"""The commands that correct: `gantry correct`, `uncorrect`, `assign`, `merge`, `unmerge`, `change-id` and `history`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gantry.cli.output import print_table
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.common.dicom.encoding.values import text_of
+from gantry.common.dicom.standard.dictionary import keyword_of_tag
+from gantry.common.errors import ConfigError, Conflicting, NotFound, NotUnderstood
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.telemetry.traces import new_trace
+from gantry.services.commands.on_stores import options, run, show
+from gantry.services.commands.reasons import reason_option
+from gantry.services.lifecycle.correctable import element_of
+from gantry.services.lifecycle.corrections import CorrectionDesk, Made, PatientIdentity
+from gantry.services.lifecycle.deletions import Asked, this_user
+from gantry.services.lifecycle.history import Entry, History, history_of
+from gantry.services.process.stores import Stores
+
+Step = Callable[[CorrectionDesk], Awaitable[Made]]
+_issuer = click.option("--issuer", default="", metavar="ISSUER", help="Issuer of that Patient ID, where there is one.")
+
+
+@click.command()
+@options
+@click.argument("uids", metavar="[STUDY [SERIES]]", nargs=-1)
+@click.option("--patient", default="", metavar="ID", help="Correct this patient, in all studies, also those that come.")
+@_issuer
+@click.option(
+    "--set", "values", multiple=True, metavar="KEYWORD=VALUE", help="An attribute; without value: empty it."
+)
+@reason_option
+def correct(
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+    uids: tuple[str, ...],
+    patient: str,
+    issuer: str,
+    values: tuple[str, ...],
+    reason: str,
+) -> None:
+    """Correct attributes of a study, of one series of it, or of a patient.
+
+    Everybody finds and gets what was corrected from then on; the stored bytes stay as they are, and Original Attributes
+    Sequence says what was there before. It can be taken back with `gantry uncorrect`.
+
+    \b
+        gantry correct 1.2.3 --set AccessionNumber=A100 --set "StudyDescription=Skull" --reason "wrong order"
+        gantry correct --patient P1 --set "PatientName=DOE^JANE" --reason "misspelt"
+    """
+    if bool(uids) == bool(patient) or len(uids) > 2:
+        raise click.UsageError("give a study (and a series of it), or a --patient")
+    asked, said = _asked(reason), _values(values)
+    if patient:
+        identity = PatientIdentity(patient, issuer)
+        _step(config, data, as_json, patient, lambda desk: desk.correct_patient(identity, said, asked))
+    else:
+        _step(config, data, as_json, uids[0], lambda desk: desk.correct_study(uids[0], said, asked, *uids[1:]))
+
+
+@click.command()
+@options
+@click.argument("study")
+@click.argument("correction")
+@reason_option
+def uncorrect(config: Path | None, data: Path | None, as_json: bool, study: str, correction: str, reason: str) -> None:
+    """Take back a correction of a study; `gantry history STUDY` lists their ids."""
+    asked = _asked(reason)
+    _step(config, data, as_json, study, lambda desk: desk.withdraw_from_study(study, correction, asked))
+
+
+@click.command()
+@options
+@click.argument("study")
+@click.option("--patient", required=True, metavar="ID", help="The patient that the study is of.")
+@_issuer
+@reason_option
+def assign(
+    config: Path | None, data: Path | None, as_json: bool, study: str, patient: str, issuer: str, reason: str
+) -> None:
+    """Make a study one of another patient: the wrong one was chosen at the modality. It shows the demographics of that
+    patient, if the patient is known. Taken back with `gantry uncorrect`."""
+    asked, identity = _asked(reason), PatientIdentity(patient, issuer)
+    _step(config, data, as_json, study, lambda desk: desk.assign_study(study, identity, asked))
+
+
+@click.command()
+@options
+@click.argument("prior")
+@click.option("--prior-issuer", default="", help="Issuer of the prior Patient ID, where there is one.")
+@click.option("--into", required=True, metavar="ID", help="The patient that survives.")
+@_issuer
+@reason_option
+def merge(
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+    prior: str,
+    prior_issuer: str,
+    into: str,
+    issuer: str,
+    reason: str,
+) -> None:
+    """Merge a patient into another one: all studies of PRIOR, and all that come, are of the other from then on.
+
+    \b
+        gantry merge P1 --into P2 --reason "the same person"
+        gantry unmerge P1 --reason "two persons after all"
+    """
+    asked, one, other = _asked(reason), PatientIdentity(prior, prior_issuer), PatientIdentity(into, issuer)
+    _step(config, data, as_json, prior, lambda desk: desk.merge(one, other, asked))
+
+
+@click.command(name="change-id")
+@options
+@click.argument("prior")
+@click.option("--prior-issuer", default="", help="Issuer of the prior Patient ID, where there is one.")
+@click.option("--to", "new", required=True, metavar="ID", help="The new Patient ID; that of nobody yet.")
+@_issuer
+@reason_option
+def change_id(
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+    prior: str,
+    prior_issuer: str,
+    new: str,
+    issuer: str,
+    reason: str,
+) -> None:
+    """Give a patient another Patient ID, in all studies and those that come. Taken back with `gantry unmerge`."""
+    asked, one, other = _asked(reason), PatientIdentity(prior, prior_issuer), PatientIdentity(new, issuer)
+    _step(config, data, as_json, prior, lambda desk: desk.rename(one, other, asked))
+
+
+@click.command()
+@options
+@click.argument("patient")
+@_issuer
+@click.option("--correction", default="", metavar="ID", help="This correction or merge; without it the last merge.")
+@reason_option
+def unmerge(
+    config: Path | None, data: Path | None, as_json: bool, patient: str, issuer: str, correction: str, reason: str
+) -> None:
+    """Take back a merge or a change of ID of PATIENT (the prior one), or with --correction a correction of a patient:
+    everything is what it was before."""
+    asked, identity = _asked(reason), PatientIdentity(patient, issuer)
+    _step(config, data, as_json, patient, lambda desk: desk.withdraw_from_patient(identity, correction, asked))
+
+
+@click.command()
+@options
+@click.argument("study")
+@click.option("--at", "moment", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]), help="As of this time, UTC.")
+def history(config: Path | None, data: Path | None, as_json: bool, study: str, moment: datetime | None) -> None:
+    """What was corrected of a study, when, by whom and why, and what it is shown as; or was at an earlier time."""
+    until = None if moment is None else int(moment.replace(tzinfo=UTC).timestamp() * 1e6)
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        known = await stores.index.corrected(DEFAULT_PARTITION, study)
+        if known is None:
+            raise ConfigError(study, None, "no such study")
+        found = history_of(study, known, until)
+        if as_json:
+            click.echo(json.dumps(found.as_json()))
+            return
+        if found.entries:
+            print_table(("when", "what", "correction", "by", "why", "values"), [_row(one) for one in found.entries])
+            click.echo("")
+        print_table(("attribute", "received", "shown"), _compared(found))
+
+    run(config, data, work)
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    one = entry.correction
+    erased = "erased"
+    values = erased if one.values is None else ", ".join(f"{_name(n)}={_words(e)}" for n, e in one.values.items())
+    back = entry.withdrawal
+    state = "" if back is None else f" (taken back {_when(back.at)} by {back.by}: {back.reason})"
+    return _when(one.at), entry.kind + state, one.id, one.by, one.reason, values
+
+
+def _compared(found: History) -> list[tuple[str, str, str]]:
+    names = sorted({*found.received, *found.shown})
+    rows = [(_name(name), _words(found.received.get(name)), _words(found.shown.get(name))) for name in names]
+    return [row for row in rows if row[1] or row[2]]
+
+
+def _name(tag: str) -> str:
+    return keyword_of_tag(int(tag, 16)) or tag
+
+
+def _words(element: Any) -> str:
+    if not element:
+        return ""
+    values = element.get("Value", [])
+    return f"{len(values)} items" if element["vr"] == "SQ" else "\\".join(text_of(value) for value in values)
+
+
+def _when(at: int) -> str:
+    return datetime.fromtimestamp(at / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _asked(reason: str) -> Asked:
+    return Asked(this_user(), reason, new_trace())
+
+
+def _values(said: tuple[str, ...]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for one in said:
+        keyword, equals, text = one.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{one!r} is not KEYWORD=VALUE", param_hint="--set")
+        try:
+            name, element = element_of(keyword.strip(), text.split("\\") if text else [])
+        except NotUnderstood as error:
+            raise click.BadParameter(str(error), param_hint="--set") from error
+        values[name] = element
+    return values
+
+
+def _step(config: Path | None, data: Path | None, as_json: bool, of: str, step: Step) -> None:
+    async def work(stores: Stores, settings: Settings) -> None:
+        desk = CorrectionDesk(stores.objects, stores.log, stores.index, SystemClock())
+        try:
+            made = await step(desk)
+        except (NotFound, NotUnderstood, Conflicting) as error:
+            raise ConfigError(of, None, str(error)) from error
+        state = "in effect" if made.settled else "on the log; the indexers are behind or not running, and follow"
+        values = {"correction": made.correction, "settled": made.settled}
+        show(
+            as_json, values, ("correction", "state"), [(made.correction, state)]
+        )
+
+    run(config, data, work)

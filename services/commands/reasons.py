@@ -1,0 +1,22 @@
+"""Why a command changes something: an option of all commands that do."""
+
+from __future__ import annotations
+
+import click
+
+from gantry.services.lifecycle.deletions import LONGEST_REASON
+
+
+def one_line(_: click.Context, __: click.Parameter, reason: str | None) -> str | None:
+    """A reason as HTTP takes it, too: it is kept for ever, and shown on one line."""
+    if reason is not None and (not reason.strip() or len(reason) > LONGEST_REASON or not reason.isprintable()):
+        raise click.BadParameter(f"one line of at most {LONGEST_REASON} characters")
+    return reason
+
+
+reason_option = click.option(
+    "--reason",
+    required=True,
+    callback=one_line,
+    help="Why; kept for ever with the event, so no patient's name belongs here.",
+)

@@ -1,0 +1,155 @@
+"""What may be corrected, and how a value must look (pure).
+
+Attributes of the patient, the study, the series and the equipment (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2, C.7.3.1, C.7.5.1):
+none that says what an object is, or how its pixels are to be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gantry.common.dicom.encoding.charsets import UTF_8, character_set
+from gantry.common.dicom.encoding.values import text_of
+from gantry.common.dicom.encoding.writing import ElementWriter
+from gantry.common.dicom.query import dates
+from gantry.common.dicom.standard.dictionary import TAGS, keyword_of_tag
+from gantry.common.dicom.standard.transfer_syntaxes import Encoding
+from gantry.common.dicom.standard.vrs import vr_of
+from gantry.common.errors import NotUnderstood
+from gantry.common.lifecycle import Values
+from gantry.common.lifecycle.patients import IDENTITY
+
+_PATIENT = """PatientName PatientBirthDate PatientBirthTime PatientSex OtherPatientNames OtherPatientIDsSequence
+    EthnicGroup PatientComments PatientSpeciesDescription PatientBreedDescription ResponsiblePerson
+    ResponsiblePersonRole ResponsibleOrganization PatientBirthName PatientMotherBirthName PatientReligiousPreference
+    MilitaryRank BranchOfService PatientAddress PatientTelephoneNumbers RegionOfResidence CountryOfResidence"""
+_STUDY = """StudyDate StudyTime AccessionNumber IssuerOfAccessionNumberSequence StudyID StudyDescription
+    ReferringPhysicianName ReferringPhysicianIdentificationSequence ConsultingPhysicianName PhysiciansOfRecord
+    NameOfPhysiciansReadingStudy RequestingPhysician RequestingService ProcedureCodeSequence
+    RequestedProcedureDescription RequestedProcedureID RequestedProcedureCodeSequence
+    ReasonForTheRequestedProcedure ReasonForPerformedProcedureCodeSequence AdmittingDiagnosesDescription
+    AdmittingDiagnosesCodeSequence AdmissionID PatientAge PatientSize PatientWeight Occupation
+    AdditionalPatientHistory PregnancyStatus Allergies MedicalAlerts InstitutionName InstitutionAddress
+    TimezoneOffsetFromUTC StudyComments PatientState SmokingStatus LastMenstrualDate"""
+_SERIES = """Modality SeriesNumber SeriesDescription SeriesDescriptionCodeSequence SeriesDate SeriesTime
+    BodyPartExamined Laterality PatientPosition ProtocolName PerformingPhysicianName OperatorsName StationName
+    InstitutionalDepartmentName Manufacturer ManufacturerModelName DeviceSerialNumber RequestAttributesSequence
+    PerformedProcedureStepID PerformedProcedureStepDescription PerformedProcedureStepStartDate
+    PerformedProcedureStepStartTime PerformedProtocolCodeSequence CommentsOnThePerformedProcedureStep"""
+
+OF_PATIENT = frozenset(TAGS[keyword] for keyword in _PATIENT.split())
+"""The demographics of a patient. Patient ID and its issuer change by a merge, or a change of ID."""
+OF_STUDY = frozenset(TAGS[keyword] for keyword in f"{_STUDY} {_SERIES}".split()) | OF_PATIENT | frozenset(IDENTITY)
+OF_SERIES = frozenset(TAGS[keyword] for keyword in _SERIES.split())
+
+# PS3.5 6.2: characters; of a person's name, in each component group.
+_LONGEST = {
+    b"AE": 16,
+    b"AS": 4,
+    b"CS": 16,
+    b"DS": 16,
+    b"IS": 12,
+    b"LO": 64,
+    b"LT": 10240,
+    b"PN": 64,
+    b"SH": 16,
+    b"ST": 1024,
+    b"TM": 14,
+    b"DA": 8,
+    b"DT": 26,
+    b"UI": 64,
+    b"UC": 4096,
+    b"UR": 4096,
+    b"UT": 65536,
+}
+_MOST_VALUES = 64
+_MOST_BYTES = 1 << 16
+_TEXTS = (b"LT", b"ST", b"UT")
+_WRITER = ElementWriter(Encoding(explicit=True), character_set([UTF_8]))
+
+
+def require_correctable(values: Values, allowed: frozenset[int]) -> None:
+    """Raises `NotUnderstood`, in words for whoever asked, for what may not be corrected, or not like this."""
+    if not values:
+        raise NotUnderstood("nothing to correct: give at least one attribute")
+    for name, element in values.items():
+        tag = _tag(name)
+        if tag not in allowed:
+            raise NotUnderstood(f"{keyword_of_tag(tag) or name} cannot be corrected here")
+        _require_values(tag, element)
+    if len(_WRITER.elements(values)) > _MOST_BYTES:
+        raise NotUnderstood(f"a correction of more than {_MOST_BYTES} bytes")
+
+
+def element_of(keyword: str, texts: list[str]) -> tuple[str, dict[str, Any]]:
+    """An attribute by its keyword (or tag), as a person writes it: name and element in the DICOM JSON model; no texts
+    empty it. Raises `NotUnderstood`."""
+    tag = TAGS.get(keyword) or _tag(keyword)
+    vr = vr_of(tag)
+    if vr == b"SQ":
+        raise NotUnderstood(f"{keyword} is a sequence: correct it over HTTP")
+    values: list[Any] = [text for text in texts if text]
+    if vr == b"PN":
+        groups = ("Alphabetic", "Ideographic", "Phonetic")
+        values = [{g: part for g, part in zip(groups, text.split("="), strict=False) if part} for text in values]
+    said = {"vr": vr.decode("ascii")}
+    return f"{tag:08X}", {**said, "Value": values} if values else said
+
+
+def _tag(name: str) -> int:
+    try:
+        if len(name) != 8:
+            raise ValueError
+        return int(name, 16)
+    except ValueError:
+        raise NotUnderstood(f"{name[:64]!a} is neither a keyword nor a tag of the data dictionary") from None
+
+
+def _require_values(tag: int, element: Mapping[str, Any]) -> None:
+    keyword, vr = keyword_of_tag(tag), vr_of(tag)
+    if not isinstance(element, Mapping) or str(element.get("vr", "")).encode() != vr:
+        raise NotUnderstood(f"{keyword}: its vr is {vr.decode()}")
+    values = element.get("Value", [])
+    if not isinstance(values, list) or len(values) > _MOST_VALUES or element.keys() - {"vr", "Value"}:
+        raise NotUnderstood(f"{keyword}: Value is a list of at most {_MOST_VALUES} values")
+    for value in values:
+        if vr == b"SQ":
+            _require_item(keyword or "", value)
+        elif not _fits(vr, value):
+            raise NotUnderstood(f"{keyword}: not a value of {vr.decode()} (PS3.5 6.2)")
+
+
+def _require_item(keyword: str, item: Any) -> None:
+    if not isinstance(item, Mapping):
+        raise NotUnderstood(f"{keyword}: an item is an object")
+    for name, element in item.items():
+        _require_values(_tag(name), element)
+
+
+def _fits(vr: bytes, value: Any) -> bool:
+    if vr == b"PN":
+        return isinstance(value, Mapping) and all(_is_text(vr, part) for part in value.values())
+    if isinstance(value, (Mapping, list, bool)) or value is None:
+        return False
+    text = text_of(value)
+    if vr == b"DA":
+        return dates.date(text) == text
+    if vr in (b"DS", b"IS"):
+        return _is_number(text, whole=vr == b"IS") and len(text) <= _LONGEST[vr]
+    return vr not in _LONGEST or _is_text(vr, text)
+
+
+def _is_text(vr: bytes, text: Any) -> bool:
+    if not isinstance(text, str) or len(text) > _LONGEST[vr] or (vr == b"PN" and "=" in text):
+        return False
+    # PS3.5 6.1.3: only these control characters, and only in texts; a backslash would be another value.
+    plain = text.replace("\r", "").replace("\n", "").replace("\t", "") if vr in _TEXTS else text.replace("\\", "\n")
+    return plain.isprintable() or not plain
+
+
+def _is_number(text: str, *, whole: bool) -> bool:
+    try:
+        return float(text) == (int(text) if whole else float(text))
+    except ValueError:
+        return False

@@ -1,0 +1,166 @@
+"""Correcting studies and patients, merging patients, and the history of a study over HTTP: extensions to DICOMweb.
+
+POST   /dicom-web/studies/1.2.3[/series/1.2.3.4]/corrections?reason=…      attributes, as application/dicom+json
+DELETE /dicom-web/studies/1.2.3/corrections/ID?reason=…
+GET    /dicom-web/studies/1.2.3/history[?at=2026-11-27T12:00:00Z]
+POST   /dicom-web/patients/{corrections,merges,identifiers,withdrawals}?reason=…
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from gantry.common.dicom.model.json_writing import to_json
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
+from gantry.common.errors import NotFound, NotUnderstood
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.index import ReadIndex
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.telemetry.traces import child_of
+from gantry.common.web.bodies import answer, body_of
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.negotiation import DICOM_JSON, JSON
+from gantry.common.web.routes import Match, Resource
+from gantry.common.web.server import Handler
+from gantry.services.lifecycle.callers import caller_of, reason_of
+from gantry.services.lifecycle.corrections import CorrectionDesk, Made, PatientIdentity
+from gantry.services.lifecycle.deletions import Asked
+from gantry.services.lifecycle.history import history_of
+
+_FRESH = {"Cache-Control": "no-store"}
+_LONGEST_BODY = 256 << 10
+_STALL_SECONDS = 30.0
+
+
+class CorrectionService:
+    """Corrections, merges, and history."""
+
+    def __init__(self, desk: CorrectionDesk, index: ReadIndex, may_correct: Collection[str]) -> None:
+        """`may_correct` are the names of tokens, and `LOOPBACK`."""
+        self._desk = desk
+        self._index = index
+        self._may_correct = frozenset(may_correct)
+
+    def handlers(self) -> dict[Resource, Handler]:
+        """The handlers for the HTTP server."""
+        return {
+            Resource.CORRECT: self.correct,
+            Resource.WITHDRAW_CORRECTION: self.withdraw,
+            Resource.HISTORY: self.history,
+            Resource.CORRECT_PATIENT: self.patients,
+        }
+
+    async def correct(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """200 with the correction's id when everybody sees it, 202 when everybody will. 400 for what may not be
+        corrected, 403, 404."""
+        asked = self._asked(request)
+        values = _data_set(await _body(request))
+        return await _made(request, self._desk.correct_study(match.study, values, asked, match.series))
+
+    async def withdraw(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """200 or 202 when the correction is taken back; 404 where none of this id stands."""
+        asked = self._asked(request)
+        if len(match.rest) != 1:
+            raise HttpProblem(404, "no such correction")
+        return await _made(request, self._desk.withdraw_from_study(match.study, match.rest[0], asked))
+
+    async def history(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """What was corrected, and what the study is shown as; 404 for a study that is not there."""
+        until = _moment(request.query.get("at", ""))
+        study = await self._index.corrected(DEFAULT_PARTITION, match.study)
+        if study is None:
+            raise HttpProblem(404, "no such study")
+        return await answer(request, to_json(history_of(match.study, study, until).as_json()), JSON, _FRESH)
+
+    async def patients(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """`patient` in the body is whom it is about, as Patient ID and issuer in the DICOM JSON model: `corrections`
+        with `values`, `merges` and `identifiers` (a change of ID) with `into`, `withdrawals` with the id of a
+        `correction`, or of the last merge without one."""
+        asked = self._asked(request)
+        body = await _body(request)
+        if not isinstance(body, Mapping):
+            raise HttpProblem(400, "the body is to be a JSON object")
+        patient = _identity(body.get("patient"), "patient")
+        what = match.rest[0] if len(match.rest) == 1 else ""
+        if what == "corrections":
+            return await _made(request, self._desk.correct_patient(patient, _data_set(body.get("values")), asked))
+        if what == "merges":
+            return await _made(request, self._desk.merge(patient, _identity(body.get("into"), "into"), asked))
+        if what == "identifiers":
+            return await _made(request, self._desk.rename(patient, _identity(body.get("into"), "into"), asked))
+        if what == "withdrawals":
+            correction = str(body.get("correction") or "")
+            return await _made(request, self._desk.withdraw_from_patient(patient, correction, asked))
+        raise HttpProblem(404, "no such resource")
+
+    def _asked(self, request: web.BaseRequest) -> Asked:
+        caller = caller_of(request)
+        if caller not in self._may_correct:
+            raise HttpProblem(403, "this caller may not correct; http.may_correct names those that may")
+        reason = reason_of(request)
+        if not reason:
+            raise HttpProblem(400, "reason: say why, as a parameter of the URL")
+        return Asked(caller, reason, child_of(request.headers.get("traceparent", "")))
+
+
+async def _made(request: web.BaseRequest, work: Any) -> web.StreamResponse:
+    try:
+        made: Made = await work
+    except NotUnderstood as error:
+        raise HttpProblem(400, str(error)) from error
+    except NotFound as error:
+        raise HttpProblem(404, str(error)) from error
+    await reach(FailPoint.BEFORE_ANSWER)
+    said = to_json({"correction": made.correction, "settled": made.settled})
+    return await answer(request, said, JSON, _FRESH, 200 if made.settled else 202)
+
+
+async def _body(request: web.BaseRequest) -> Any:
+    # A form on another site cannot send these media types without a preflight request (Fetch 3.2.2).
+    if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() not in (JSON, DICOM_JSON):
+        raise HttpProblem(415, f"the body is to be {JSON} or {DICOM_JSON}")
+    body = b"".join([piece async for piece in body_of(request, _LONGEST_BODY, _STALL_SECONDS)])
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise HttpProblem(400, "the body is not json") from None
+
+
+def _data_set(body: Any) -> dict[str, Any]:
+    """One data set of the DICOM JSON model, or a list of one (PS3.18 F.2)."""
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    if not isinstance(body, dict):
+        raise HttpProblem(400, "one data set in the DICOM JSON model is needed")
+    return body
+
+
+def _identity(body: Any, name: str) -> PatientIdentity:
+    said = [_text(body, tag) for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID)] if isinstance(body, Mapping) else [""]
+    if not said[0]:
+        raise HttpProblem(400, f"{name}: a data set with Patient ID, and its issuer where there is one, is needed")
+    if any(len(text) > 64 or not text.isprintable() or "\\" in text for text in said):
+        raise HttpProblem(400, f"{name}: not a Patient ID or issuer (PS3.5 6.2, LO)")
+    return PatientIdentity(*said)
+
+
+def _text(body: Mapping[str, Any], tag: int) -> str:
+    element = body.get(f"{tag:08X}")
+    values = element.get("Value") if isinstance(element, Mapping) else None
+    return str(values[0]).strip() if isinstance(values, list) and len(values) == 1 and values[0] else ""
+
+
+def _moment(text: str) -> int | None:
+    """A time as ISO 8601 writes it, in microseconds since the epoch; UTC where it names no zone."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+        return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1e6)
+    except (ValueError, OverflowError):
+        raise HttpProblem(400, "at: a time as 2026-11-27T12:00:00Z") from None

@@ -1,0 +1,233 @@
+"""What is written and appended when a person corrects a study or a patient, merges patients, or takes that back.
+
+The order: the values are durable in an object of their own, then the event is acknowledged by the log; when the
+indexers have followed, everybody sees it. A crash in between leaves at most values that no event names, which the
+collector removes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.model.json_writing import keys_as_attributes
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Condition, Query, Single
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.errors import Conflicting, NotFound
+from gantry.common.events import (
+    Event,
+    PatientCorrected,
+    PatientCorrectionWithdrawn,
+    PatientMerged,
+    StudyCorrected,
+    StudyCorrectionWithdrawn,
+)
+from gantry.common.ids import DEFAULT_PARTITION, Receipt
+from gantry.common.lifecycle import Corrections, Values, patient_key
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import ReadIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.corrections import Subject, write_values
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.following import has_followed
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.lifecycle.correctable import OF_PATIENT, OF_SERIES, OF_STUDY, require_correctable
+from gantry.services.lifecycle.deletions import Asked
+
+logger = get_logger("lifecycle")
+_LONGEST_WALK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PatientIdentity:
+    """Patient ID and its issuer, "" where there is none."""
+
+    patient_id: str
+    issuer: str = ""
+
+    @property
+    def key(self) -> str:
+        """What stands for it on the log."""
+        return patient_key({PATIENT_ID: [self.patient_id], ISSUER_OF_PATIENT_ID: [self.issuer]}, "")
+
+    @property
+    def values(self) -> dict[str, Mapping[str, object]]:
+        """As attributes; one without issuer says so."""
+        said = {PATIENT_ID: [self.patient_id], ISSUER_OF_PATIENT_ID: [self.issuer] if self.issuer else []}
+        return {**keys_as_attributes(said)}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The id of a correction, and whether the indexers have followed: if not, they will."""
+
+    correction: str
+    settled: bool
+
+
+class CorrectionDesk:
+    """For one process; `patience` in seconds is how long indexers are waited for."""
+
+    def __init__(
+        self, objects: BlobStore, log: EventLog, index: ReadIndex, clock: Clock, patience: float = 10.0
+    ) -> None:
+        self._objects = objects
+        self._log = log
+        self._index = index
+        self._clock = clock
+        self._patience = patience
+
+    # ---- studies
+
+    async def correct_study(self, study: str, values: Values, asked: Asked, series: str = "") -> Made:
+        """Correct attributes of a study, or of one series of it. Raises `NotUnderstood` for what may not be corrected,
+        `NotFound`, `DependencyUnavailable`."""
+        require_correctable(values, OF_SERIES if series else OF_STUDY)
+        await self._settle()
+        await self._require_study(study, series)
+        name, now = self._name()
+        await write_values(self._objects, DEFAULT_PARTITION, name, Subject(study=study), values)
+        at = DEFAULT_PARTITION, asked.trace, study
+        return await self._append(StudyCorrected(*at, name, series, asked.reason, asked.by, now))
+
+    async def assign_study(self, study: str, patient: PatientIdentity, asked: Asked) -> Made:
+        """Make a study one of another patient, with the demographics that this one has where it is known."""
+        await self._settle()
+        demographics = await self._demographics(patient)
+        return await self.correct_study(study, {**(demographics or {}), **patient.values}, asked)
+
+    async def withdraw_from_study(self, study: str, correction: str, asked: Asked) -> Made:
+        """Take a correction of a study back. Raises `NotFound` where none of this id stands."""
+        await self._settle()
+        known = await self._index.corrected(DEFAULT_PARTITION, study)
+        _require_standing(known.corrections if known is not None else None, correction)
+        at = DEFAULT_PARTITION, asked.trace, study
+        return await self._append(
+            StudyCorrectionWithdrawn(*at, correction, asked.reason, asked.by, self._clock.now_us())
+        )
+
+    # ---- patients
+
+    async def correct_patient(self, patient: PatientIdentity, values: Values, asked: Asked) -> Made:
+        """Correct the demographics of a patient in all studies that are there, and in those that come. Raises as
+        `correct_study`; `NotFound` also for one that was merged into another: that one is to be corrected."""
+        require_correctable(values, OF_PATIENT)
+        await self._settle()
+        if await self._demographics(patient) is None:
+            raise NotFound("no such patient")
+        name, now = self._name()
+        await write_values(self._objects, DEFAULT_PARTITION, name, Subject(patient=patient.key), values)
+        at = DEFAULT_PARTITION, asked.trace, patient.key
+        return await self._append(PatientCorrected(*at, name, asked.reason, asked.by, now))
+
+    async def merge(self, prior: PatientIdentity, into: PatientIdentity, asked: Asked) -> Made:
+        """All that is of `prior`, and all that will come, is of `into` from now on, and shows its demographics. Raises
+        `Conflicting` where that would be a circle, or `prior` is merged already, `NotFound` where one of them is not
+        known."""
+        return await self._lead(prior, into, asked, renamed=False)
+
+    async def rename(self, prior: PatientIdentity, new: PatientIdentity, asked: Asked) -> Made:
+        """Another Patient ID for the same patient. Raises as `merge`, and `Conflicting` where the new one is that of
+        another patient: that would be a merge."""
+        return await self._lead(prior, new, asked, renamed=True)
+
+    async def withdraw_from_patient(self, patient: PatientIdentity, correction: str, asked: Asked) -> Made:
+        """Take a correction of a patient back, or a merge of it into another one: the one that is named, or the last
+        merge where `correction` is "". Raises `NotFound` where there is none."""
+        await self._settle()
+        known = await self._index.corrections(DEFAULT_PARTITION, patient.key)
+        merges = [one.id for one in known.standing() if one.into]
+        if not correction and not merges:
+            raise NotFound("this patient is not merged into another one")
+        correction = correction or merges[-1]
+        _require_standing(known, correction)
+        at = DEFAULT_PARTITION, asked.trace, patient.key
+        return await self._append(
+            PatientCorrectionWithdrawn(*at, correction, asked.reason, asked.by, self._clock.now_us())
+        )
+
+    async def _lead(self, prior: PatientIdentity, into: PatientIdentity, asked: Asked, *, renamed: bool) -> Made:
+        await self._settle()
+        await self._require_no_circle(prior, into)
+        if await self._demographics(prior) is None:
+            raise NotFound("the prior patient is not known")
+        demographics = await self._demographics(into)
+        if renamed and demographics is not None:
+            raise Conflicting("the new Patient ID is that of another patient: merge them, if they are one")
+        if not renamed and demographics is None:
+            raise NotFound("the surviving patient is not known: for a new Patient ID, change it instead")
+        name, now = self._name()
+        values = {**(demographics or {}), **into.values}
+        await write_values(self._objects, DEFAULT_PARTITION, name, Subject(patient=prior.key), values)
+        at = DEFAULT_PARTITION, asked.trace, prior.key
+        return await self._append(PatientMerged(*at, name, into.key, renamed, asked.reason, asked.by, now))
+
+    async def _require_no_circle(self, prior: PatientIdentity, into: PatientIdentity) -> None:
+        known = await self._index.corrections(DEFAULT_PARTITION, prior.key)
+        if any(one.into for one in known.standing()):
+            raise Conflicting("the prior patient is merged into another one already: take that back first")
+        key, walk = into.key, {prior.key}
+        while key not in walk and len(walk) < _LONGEST_WALK:
+            walk.add(key)
+            standing = (await self._index.corrections(DEFAULT_PARTITION, key)).standing()
+            onward = [one.into for one in standing if one.into]
+            if not onward:
+                return
+            key = onward[-1]
+        raise Conflicting("the surviving patient is, or leads to, the prior one")
+
+    async def _demographics(self, patient: PatientIdentity) -> Values | None:
+        """What is known of a patient, without its identity; None for one that is not known."""
+        condition = {PATIENT_ID: Single((patient.patient_id,))}
+        async for page in self._index.find(Query(DEFAULT_PARTITION, Level.PATIENT, condition)):
+            for found in page:
+                if patient_key(found.attributes, "") == patient.key:
+                    said = {tag: values for tag, values in found.attributes.items() if tag in OF_PATIENT and values}
+                    return {**keys_as_attributes(said)}
+        return None
+
+    async def _require_study(self, study: str, series: str) -> None:
+        level = Level.SERIES if series else Level.STUDY
+        conditions: dict[int, Condition] = {STUDY_INSTANCE_UID: Single((study,))}
+        if series:
+            conditions[SERIES_INSTANCE_UID] = Single((series,))
+        async for page in self._index.find(Query(DEFAULT_PARTITION, level, conditions, limit=1)):
+            if page:
+                return
+        raise NotFound("no such study or series")
+
+    def _name(self) -> tuple[str, int]:
+        now = self._clock.now_us()
+        return Receipt.at(now).id, now
+
+    async def _append(self, event: Event) -> Made:
+        await reach(FailPoint.BEFORE_PUBLISH)
+        await self._log.append(event)
+        await reach(FailPoint.AFTER_PUBLISH)
+        correction = str(getattr(event, "correction", ""))
+        logger.info(
+            _WORDS[type(event)],
+            correction=correction,
+            study_instance_uid=getattr(event, "study_instance_uid", ""),
+            by=getattr(event, "by", ""),
+        )
+        return Made(correction, await self._settle())
+
+    async def _settle(self) -> bool:
+        return await has_followed(self._log, self._clock, self._patience)
+
+
+_WORDS: dict[type[Event], str] = {
+    StudyCorrected: "study corrected",
+    StudyCorrectionWithdrawn: "correction of a study withdrawn",
+    PatientCorrected: "patient corrected",
+    PatientMerged: "patients merged",
+    PatientCorrectionWithdrawn: "correction or merge of a patient withdrawn",
+}
+
+
+def _require_standing(known: Corrections | None, correction: str) -> None:
+    if known is None or correction not in {one.id for one in known.standing()}:
+        raise NotFound("no correction of this id stands")

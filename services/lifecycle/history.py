@@ -1,0 +1,93 @@
+"""What was corrected of a study, when, by whom and why, and what it is shown as; also as of an earlier time (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gantry.common.dicom.model.json_writing import Attributes, keys_as_attributes
+from gantry.common.lifecycle import Correction, Corrections, Effect, Withdrawal, corrected, effect_of
+from gantry.common.ports.index import CorrectedStudy
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One correction of the study, or of a patient on its walk (`patient` is True), and what became of it."""
+
+    correction: Correction
+    patient: bool
+    withdrawal: Withdrawal | None = None
+
+    @property
+    def kind(self) -> str:
+        """What was corrected, in a word."""
+        if self.correction.into:
+            return "merge"
+        return "patient" if self.patient else "series" if self.correction.series else "study"
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is shown."""
+        one, withdrawn = self.correction, self.withdrawal
+        return {
+            "correction": one.id,
+            "of": self.kind,
+            "series": one.series,
+            "at": one.at,
+            "by": one.by,
+            "reason": one.reason,
+            "values": None if one.values is None else {name: one.values[name] for name in sorted(one.values)},
+            "withdrawn": None
+            if withdrawn is None
+            else {"at": withdrawn.at, "by": withdrawn.by, "reason": withdrawn.reason},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All versions of a study's attributes: as its objects say them, what was corrected, and what that comes to."""
+
+    received: Attributes
+    entries: tuple[Entry, ...]
+    shown: Attributes
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is shown."""
+        return {
+            "received": self.received,
+            "corrections": [entry.as_json() for entry in self.entries],
+            "shown": self.shown,
+        }
+
+
+def history_of(study_uid: str, study: CorrectedStudy, until: int | None = None) -> History:
+    """The history of a study; with `until` (microseconds since the epoch) as it was at that time: what was made by
+    then, and what it was shown as."""
+    effect = effect_of(study.own, study_uid, study.corrections, study.patients, until)
+    # The walk of an earlier time may have passed a patient that it does not pass now: nothing is known of that one.
+    applied = effect.applied if isinstance(effect, Effect) else ()
+    entries = [*_entries([study.corrections], False), *_entries(study.patients.values(), True)]
+    made = sorted(entries, key=lambda entry: entry.correction.id)
+    return History(
+        _attributes(study.own),
+        tuple(_as_of(entry, until) for entry in made if until is None or entry.correction.at <= until),
+        _attributes(corrected(study.own, applied)),
+    )
+
+
+def _entries(several: Iterable[Corrections], patient: bool) -> list[Entry]:
+    return [
+        Entry(one, patient, corrections.withdrawn.get(id_))
+        for corrections in several
+        for id_, one in corrections.made.items()
+    ]
+
+
+def _as_of(entry: Entry, until: int | None) -> Entry:
+    if until is None or entry.withdrawal is None or entry.withdrawal.at <= until:
+        return entry
+    return Entry(entry.correction, entry.patient)
+
+
+def _attributes(values: Mapping[int, Any]) -> Attributes:
+    return keys_as_attributes(values)
