@@ -35,9 +35,7 @@ _issuer = click.option("--issuer", default="", metavar="ISSUER", help="Issuer of
 @click.argument("uids", metavar="[STUDY [SERIES]]", nargs=-1)
 @click.option("--patient", default="", metavar="ID", help="Correct this patient, in all studies, also those that come.")
 @_issuer
-@click.option(
-    "--set", "values", multiple=True, metavar="KEYWORD=VALUE", help="An attribute; without value: empty it."
-)
+@click.option("--set", "values", multiple=True, metavar="KEYWORD=VALUE", help="An attribute; without value: empty it.")
 @reason_option
 def correct(
     config: Path | None,
@@ -239,8 +237,6 @@ def _step(config: Path | None, data: Path | None, as_json: bool, of: str, step: 
             raise ConfigError(of, None, str(error)) from error
         state = "in effect" if made.settled else "on the log; the indexers are behind or not running, and follow"
         values = {"correction": made.correction, "settled": made.settled}
-        show(
-            as_json, values, ("correction", "state"), [(made.correction, state)]
-        )
+        show(as_json, values, ("correction", "state"), [(made.correction, state)])
 
     run(config, data, work)

@@ -137,7 +137,7 @@ class CorrectionDesk:
         """Take a correction of a patient back, or a merge of it into another one: the one that is named, or the last
         merge where `correction` is "". Raises `NotFound` where there is none."""
         await self._settle()
-        known = await self._index.corrections(DEFAULT_PARTITION, patient.key)
+        known = await self._index.corrections(DEFAULT_PARTITION, patient=patient.key)
         merges = [one.id for one in known.standing() if one.into]
         if not correction and not merges:
             raise NotFound("this patient is not merged into another one")
@@ -165,13 +165,13 @@ class CorrectionDesk:
         return await self._append(PatientMerged(*at, name, into.key, renamed, asked.reason, asked.by, now))
 
     async def _require_no_circle(self, prior: PatientIdentity, into: PatientIdentity) -> None:
-        known = await self._index.corrections(DEFAULT_PARTITION, prior.key)
+        known = await self._index.corrections(DEFAULT_PARTITION, patient=prior.key)
         if any(one.into for one in known.standing()):
             raise Conflicting("the prior patient is merged into another one already: take that back first")
         key, walk = into.key, {prior.key}
         while key not in walk and len(walk) < _LONGEST_WALK:
             walk.add(key)
-            standing = (await self._index.corrections(DEFAULT_PARTITION, key)).standing()
+            standing = (await self._index.corrections(DEFAULT_PARTITION, patient=key)).standing()
             onward = [one.into for one in standing if one.into]
             if not onward:
                 return

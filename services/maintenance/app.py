@@ -34,7 +34,15 @@ async def build(context: Context) -> RoleParts:
         # What is removed was seen by every indexer, and is sealed where this archive seals.
         followers = (INDEXERS, sealing.GROUP) if upkeep.archive else (INDEXERS,)
         collector = Collector(
-            objects, log, index, clock, metrics, DEFAULT_PARTITION, grace=lifecycle.grace, followers=followers
+            objects,
+            log,
+            index,
+            clock,
+            metrics,
+            DEFAULT_PARTITION,
+            grace=lifecycle.grace,
+            followers=followers,
+            erase_after=lifecycle.erase_after,
         )
         background.append(("collector", collector.run(lifecycle.collect_every)))
     if not upkeep.archive:

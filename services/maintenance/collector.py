@@ -24,6 +24,7 @@ from gantry.common.runtime.following import has_followed, unfollowed
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
+from gantry.services.maintenance.erasing import Eraser
 
 _MARGIN_SECONDS = 300.0
 """Restoring is refused when the grace time is over, collecting begins so much later: clocks differ, appends wait."""
@@ -57,10 +58,12 @@ class Collector:
         grace: float,
         followers: Sequence[str] = (INDEXERS,),
         patience: float = 120.0,
+        erase_after: float = 3600.0,
     ) -> None:
         """`grace` in seconds. `followers` are the consumer groups that must have heard of everything first: indexers,
         and archivers where there are some, so that a restored bucket knows why an object is gone. They are waited for
-        as long as `patience`, in seconds: while objects arrive they are always a little behind."""
+        as long as `patience`, in seconds: while objects arrive they are always a little behind. `erase_after` (seconds)
+        is how long nothing of a study or patient must be left before the values of its corrections go."""
         self._followers = followers
         self._patience = patience
         self._objects = objects
@@ -69,6 +72,7 @@ class Collector:
         self._clock = clock
         self._metrics = metrics
         self._partition = partition
+        self._eraser = Eraser(objects, log, index, clock, partition, erase_after)
         self._grace_us = int((grace + _MARGIN_SECONDS) * 1e6)
 
     async def run(self, every: float) -> None:
@@ -91,6 +95,7 @@ class Collector:
         async for study, due in self._due():
             for start in range(0, len(due), _AT_ONCE):
                 await self._collect(study, due[start : start + _AT_ONCE], done)
+        await self._eraser.erase()
         return done
 
     async def _followed(self) -> None:

@@ -219,10 +219,10 @@ class CompleteIndex:
         await self._completeness.check()
         return await self._index.corrected(partition, study_instance_uid)
 
-    async def corrections(self, partition: str, patient: str) -> Corrections:
+    async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
         """See `SearchIndex`."""
         await self._completeness.check()
-        return await self._index.corrections(partition, patient)
+        return await self._index.corrections(partition, study_instance_uid, patient)
 
     async def count(self, partition: str) -> dict[str, int]:
         """See `SearchIndex`."""

@@ -24,6 +24,7 @@ from gantry.common.ports.index import (
     CorrectionChange,
     Decision,
     FatedReceipt,
+    Forsaken,
     HoldChange,
     InstanceEntry,
     InstanceKey,
@@ -277,8 +278,12 @@ class LateSearchIndex:
     async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
         return await self._late.get().corrected(partition, study_instance_uid)
 
-    async def corrections(self, partition: str, patient: str) -> Corrections:
-        return await self._late.get().corrections(partition, patient)
+    async def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
+        async for page in self._late.get().forsaken(partition):
+            yield page
+
+    async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
+        return await self._late.get().corrections(partition, study_instance_uid, patient)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in self._late.get().conflicts(partition):

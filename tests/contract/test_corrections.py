@@ -218,8 +218,8 @@ async def test_what_makes_a_study_what_it_is_can_be_asked_for(index: SearchIndex
     assert list(study.corrections.made) == ["a"]
     assert {at: list(one.made) for at, one in study.patients.items()} == {key("P1"): ["m"], key("P2"): ["c"]}
     assert await index.corrected("default", "1.9") is None
-    assert list((await index.corrections("default", key("P1"))).made) == ["m"]
-    assert await index.corrections("default", key("nobody")) == NOTHING
+    assert list((await index.corrections("default", patient=key("P1"))).made) == ["m"]
+    assert await index.corrections("default", patient=key("nobody")) == NOTHING
 
 
 async def test_corrections_hold_through_deletion_and_restoration(index: SearchIndex) -> None:
@@ -320,3 +320,37 @@ def left_of(steps: Sequence[tuple[str, int]]) -> list[InstanceEntry]:
     """The entries that were applied and not deleted."""
     gone = {number for kind, number in steps if kind == "delete"}
     return [ENTRIES[n] for n in sorted({number for kind, number in steps if kind == "entry"} - gone)]
+
+
+async def forsaken(index: SearchIndex) -> list[tuple[str, str, tuple[str, ...]]]:
+    pages = [page async for page in index.forsaken("default")]
+    return sorted((one.study_instance_uid, one.patient, one.corrections) for page in pages for one in page)
+
+
+async def test_corrections_are_forsaken_when_nothing_is_left_and_nothing_can_come_back(index: SearchIndex) -> None:
+    """of studies all receipts of which are collected, and of patients on the walk of no study that is there or may come
+    back (of a merge, also those that it leads to)."""
+    await index.apply(ENTRIES)
+    await index.correct([
+        of_study("1.1", made("a", name("POE^JANE"))),
+        of_study("1.2", made("b", name("ROE^ROSE")) | withdrawn("b")),
+        of_study("1.9", made("x", name("UNHEARD^OF"))),
+        of_patient(key("P1"), made("c", name("POE^JANE"))),
+        of_patient(key("P2"), merged("m", "P3")),
+    ])  # fmt: skip
+    assert await forsaken(index) == []
+    first, other = [*ENTRIES[:2], ENTRIES[5]], ENTRIES[2:3]
+    await index.decide([decided(one, _DELETION) for one in [*first, *other]])
+    assert await forsaken(index) == []  # all of it can come back
+    await index.decide([decided(one, Fate(collected=True)) for one in first[1:]])
+    assert await forsaken(index) == []  # one of its receipts can
+    await index.decide([decided(first[0], Fate(collected=True))])
+    assert await forsaken(index) == [("", key("P1"), ("c",)), ("1.1", "", ("a",))]
+    await index.decide([decided(one, Fate(collected=True)) for one in other])
+    left = [("", key("P1"), ("c",)), ("", key("P2"), ("m",)), ("1.1", "", ("a",)), ("1.2", "", ("b",))]
+    assert await forsaken(index) == sorted(left)
+    await index.correct([of_study("1.1", made("a", None)), of_patient(key("P1"), made("c", None))])
+    assert await forsaken(index) == sorted([left[1], left[3]])
+    # And a merge is not while the patient that it leads to is there.
+    await index.apply([entry(9, "1.6.1.1", "1.6", "1.6.1", PatientID="P3")])
+    assert await forsaken(index) == [left[3]]

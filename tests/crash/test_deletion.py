@@ -31,7 +31,7 @@ from tests.support.opensearch_documents import bytes_of_documents
 SETTINGS = (
     "http: {may_delete: [loopback]}\n"
     "upkeep: {seal_every: 0.2, sweep_every: 0.5, sweep_grace: 0.001}\n"
-    "lifecycle: {collect_every: 0.3}\n"
+    "lifecycle: {collect_every: 0.3, erase_after: 0}\n"
     "commitment: {retry_first: 0.2, in_flight_deadline: 2}\n"
 )
 
@@ -139,7 +139,7 @@ async def test_what_is_deleted_is_hidden_everywhere_at_once_and_undone_exactly(
 
 
 async def test_who_may_not_delete_and_what_is_held_is_said_in_words(make_archive: MakeArchive, tmp_path: Path) -> None:
-    archive = archive_of(make_archive, "lifecycle: {collect_every: 0.3}\n")
+    archive = archive_of(make_archive, "lifecycle: {collect_every: 0.3, erase_after: 0}\n")
     files = study(tmp_path / "files", 2)
     await send(archive, files)
     uid, _ = uids_of(files[0])

@@ -9,7 +9,7 @@ from pathlib import Path
 from gantry.cli.files import DicomFile
 from gantry.common.clock import SystemClock
 from gantry.common.config.load import load_settings
-from gantry.common.events import TOPICS, ObjectsCollected
+from gantry.common.events import TOPICS, ObjectsCollected, PatientCorrectionsErased, StudyCorrectionsErased
 from gantry.common.ports.blobs import read_whole
 from gantry.services.maintenance.sealed_events import segments
 from gantry.services.process.stores import Stores, open_stores
@@ -70,6 +70,17 @@ async def collected(archive: RunningArchive, count: int) -> None:
             await asyncio.sleep(0.3)
 
 
+async def erased(archive: RunningArchive) -> None:
+    """Return when the values of the corrections are gone: of the study, and of its patient."""
+    kinds = StudyCorrectionsErased | PatientCorrectionsErased
+    async with asyncio.timeout(90):
+        while True:
+            told = [*await events(archive, "instances"), *await events(archive, "patients")]
+            if len({type(one) for one in told if isinstance(one, kinds)}) == 2:
+                return
+            await asyncio.sleep(0.3)
+
+
 async def send(archive: RunningArchive, files: list[DicomFile]) -> None:
     await Modality(archive.peer, files).send_all()
 
@@ -88,6 +99,11 @@ async def test_no_byte_of_a_name_is_left_after_its_deletion_became_final(
     await wait_for(archive, 6)
     assert len(await found(archive.peer, "STUDY", "PatientName=MARKED*")) == 1
     uid = uids_of(gone[0])[0]
+    # What a correction says is kept beside the objects, and goes with them.
+    done(archive, "correct", uid, "--set", "PatientName=Marked^Corrected", "--reason", "misspelt")
+    done(archive, "correct", "--patient", "P-GONE", "--set", "PatientComments=Marked", "--reason", "x")
+    done(archive, "change-id", "P-GONE", "--to", "P-GONE-ANEW", "--reason", "new numbers")
+    assert len(await found(archive.peer, "STUDY", "PatientName=MARKED^CORR*", "PatientID=P-GONE-ANEW")) == 1
     # Deleted, restored and deleted again: what was kept to bring it back goes, too.
     assert delete(archive, uid)[0] == 204
     done(archive, "undelete", uid, "--reason", "a mistake")
@@ -95,6 +111,7 @@ async def test_no_byte_of_a_name_is_left_after_its_deletion_became_final(
     assert any(mark in everything for mark in MARKS)
     done(archive, "purge", uid, "--reason", "the law", "--yes")
     await collected(archive, 6)
+    await erased(archive)
     await until(lambda: archive.metric("gantry_consumer_lag") == 0)
     await until_sealed(archive)
     await expect_exactly(archive, stays, tmp_path / "got")

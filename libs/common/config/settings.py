@@ -305,6 +305,9 @@ class LifecycleSettings(Section):
     collect_every: Annotated[float, Field(ge=0)] = _f(
         3600.0, "s", "Between two looks for objects to collect, by the indexer role; 0: never"
     )
+    erase_after: Annotated[float, Field(ge=0)] = _f(
+        3600.0, "s", "Nothing of a study or patient is left for so long; then the values of its corrections are removed"
+    )
     rejections: tuple[RejectionRule, ...] = _f(
         ("113001=hide", "113037=hide", "113038=hide", "113039=delete"),
         "CODE=ACTION",

@@ -171,6 +171,16 @@ class CorrectedStudy:
 
 
 @dataclass(frozen=True, slots=True)
+class Forsaken:
+    """Corrections with values, by id, of a study, or of a patient (the other of the two is ""), of which nothing is
+    there and nothing can come back."""
+
+    study_instance_uid: str
+    patient: str
+    corrections: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FatedReceipt:
     """A receipt that something was decided about. `object_key` and `digest` are "" where nothing was heard of the
     object itself, or it is not hidden any more."""
@@ -209,7 +219,7 @@ class ReadIndex(Protocol):
 
     async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None: ...
 
-    async def corrections(self, partition: str, patient: str) -> Corrections: ...
+    async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections: ...
 
     async def count(self, partition: str) -> dict[str, int]: ...
 
@@ -306,8 +316,13 @@ class SearchIndex(Protocol):
     async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
         """What makes a study what it is shown as; None where it is not there."""
 
-    async def corrections(self, partition: str, patient: str) -> Corrections:
-        """All corrections of a patient, merges included; of any patient, known or not."""
+    async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
+        """All corrections of a study, or of a patient (merges included); known or not. The other of the two is ""."""
+
+    def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
+        """Corrections whose values name somebody of whom nothing is left: of studies all receipts of which are
+        collected, and of patients on the walk of no study that is there or may come back (of a merge, also those that
+        it leads to). In pages."""
 
     def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         """The SOP Instance UIDs of which receipts are kept aside, or that several instances have; in pages, in order,

@@ -95,6 +95,21 @@ class CorrectionDocuments:
             if not left:
                 return
 
+    async def pages(self, partition: str) -> AsyncIterator[list[tuple[str, str, Corrections]]]:
+        """All that was ever corrected, as a search sees it after a refresh: study, patient (one of them is "") and
+        corrections."""
+        await self._client.refresh(self._index)
+        body: dict[str, Any] = {
+            "size": _STUDIES,
+            "query": {"bool": {"filter": [{"term": {"partition": partition}}]}},
+            "sort": ["study", "patient"],
+            "track_total_hits": False,
+        }
+        while hits := (await self._client.search(self._index, body))["hits"]["hits"]:
+            sources = [hit["_source"] for hit in hits]
+            yield [(s["study"], s["patient"], Corrections.unpack(b64decode(s["state"]))) for s in sources]
+            body["search_after"] = hits[-1]["sort"]
+
     async def studies_of(self, partition: str, patients: Sequence[str]) -> AsyncIterator[list[str]]:
         """The studies whose walk passes one of these patients, in pages, as a search sees them after a refresh."""
         await self._client.refresh(self._names["studies"])

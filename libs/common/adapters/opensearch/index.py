@@ -21,6 +21,7 @@ from gantry.common.adapters.opensearch.documents import (
     moved_receipts,
 )
 from gantry.common.adapters.opensearch.fates import Fates, fate_id
+from gantry.common.adapters.opensearch.forsaken import ForsakenCorrections
 from gantry.common.adapters.opensearch.generations import Generations, Names
 from gantry.common.adapters.opensearch.holds import Holds
 from gantry.common.adapters.opensearch.receipts import Receipts
@@ -39,6 +40,7 @@ from gantry.common.ports.index import (
     CorrectionChange,
     Decision,
     FatedReceipt,
+    Forsaken,
     HoldChange,
     InstanceEntry,
     InstanceKey,
@@ -202,8 +204,15 @@ class OpenSearchIndex:
         await CorrectionDocuments(self._client, names).effects(partition, {study_instance_uid: own}, used)
         return CorrectedStudy(own, used.studies[study_instance_uid], used.patients)
 
-    async def corrections(self, partition: str, patient: str) -> Corrections:
-        return (await CorrectionDocuments(self._client, self._searched).of_patients(partition, [patient]))[patient]
+    async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
+        documents = CorrectionDocuments(self._client, self._searched)
+        if study_instance_uid:
+            return (await documents.of_studies(partition, [study_instance_uid]))[study_instance_uid]
+        return (await documents.of_patients(partition, [patient]))[patient]
+
+    async def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
+        async for page in ForsakenCorrections(self._client, self._searched).pages(partition):
+            yield page
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in Conflicts(self._client, self._searched["instances"], partition).pages():

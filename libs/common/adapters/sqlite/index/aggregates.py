@@ -127,13 +127,14 @@ def _study(connection: sqlite3.Connection, number: int, of: AttributeTable) -> s
     demographics = _demographics(above, of)
     modalities = _union(row[2] for row in series)
     connection.execute(
-        "UPDATE study SET patient_id = ?, applied = ?, first = ?, attributes = ?, demographics = ?, pid = ?, name = ?,"  # noqa: S608
-        " sounds = ?,"
+        "UPDATE study SET patient_id = ?, applied = ?, walk = ?, first = ?, attributes = ?, demographics = ?,"  # noqa: S608
+        " pid = ?, name = ?, sounds = ?,"
         " series = ?, instances = ?, modalities = ?, sop_classes = ?, accession = ?, date = ?, description = ?,"
         f" {_ORDER_SET} WHERE id = ?",
         (
             patient,
             found.pack(),
+            json.dumps(found.walk),
             first,
             msgpack.packb(attributes),
             msgpack.packb(demographics),

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from gantry.common.adapters.sqlite.index.aggregates import above_of, refresh
 from gantry.common.adapters.sqlite.index.effects import corrections_of, effect
 from gantry.common.adapters.sqlite.index.schema import attributes_of
-from gantry.common.lifecycle import Corrections
 from gantry.common.ports.index import CorrectedStudy, CorrectionChange
 
 
@@ -40,12 +39,13 @@ def _studies_of(connection: sqlite3.Connection, change: CorrectionChange) -> Ite
         rows = connection.execute(
             "SELECT study.id FROM patient JOIN study ON study.patient_id = patient.id"
             " WHERE patient.partition = ? AND patient.key = ?",
-            (change.partition, _end_of_walk(connection, change.partition, change.patient)),
+            (change.partition, end_of_walk(connection, change.partition, change.patient)),
         )
     return [number for (number,) in rows]
 
 
-def _end_of_walk(connection: sqlite3.Connection, partition: str, patient: str) -> str:
+def end_of_walk(connection: sqlite3.Connection, partition: str, patient: str) -> str:
+    """The patient that merges lead to from one."""
     walk = [patient]
     while True:
         standing = corrections_of(connection, partition, patient=walk[-1]).standing()
@@ -63,8 +63,3 @@ def corrected_study(connection: sqlite3.Connection, partition: str, study: str) 
         return None
     _, known = effect(connection, partition, study, own)
     return CorrectedStudy(own, corrections_of(connection, partition, study), known)
-
-
-def corrections(connection: sqlite3.Connection, partition: str, patient: str) -> Corrections:
-    """All corrections of a patient."""
-    return corrections_of(connection, partition, patient=patient)

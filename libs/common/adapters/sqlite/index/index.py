@@ -12,11 +12,12 @@ from typing import TypeVar
 
 from gantry.common.adapters.below_study import in_order
 from gantry.common.adapters.sqlite.database import Readers, Work, Writer
-from gantry.common.adapters.sqlite.index import corrected, decided, ordered
+from gantry.common.adapters.sqlite.index import corrected, decided, forsaken, ordered
 from gantry.common.adapters.sqlite.index import rows as rows
 from gantry.common.adapters.sqlite.index.aggregates import fill_orders
 from gantry.common.adapters.sqlite.index.apply import apply, decide, lose
 from gantry.common.adapters.sqlite.index.cursors import FROM_THE_BEGINNING, Resumed, resumed
+from gantry.common.adapters.sqlite.index.effects import corrections_of
 from gantry.common.adapters.sqlite.index.paths import Path, patient_path, study_path, uids_of
 from gantry.common.adapters.sqlite.index.rows import Page, Row, RowCursor
 from gantry.common.adapters.sqlite.index.schema import attributes_of, create
@@ -34,6 +35,7 @@ from gantry.common.ports.index import (
     CorrectionChange,
     Decision,
     FatedReceipt,
+    Forsaken,
     HoldChange,
     InstanceEntry,
     InstanceKey,
@@ -204,9 +206,17 @@ class SqliteIndex:
         """See `SearchIndex`."""
         return await self._read(partial(corrected.corrected_study, partition=partition, study=study_instance_uid))
 
-    async def corrections(self, partition: str, patient: str) -> Corrections:
+    async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
         """See `SearchIndex`."""
-        return await self._read(partial(corrected.corrections, partition=partition, patient=patient))
+        return await self._read(partial(corrections_of, partition=partition, study=study_instance_uid, patient=patient))
+
+    async def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
+        """See `SearchIndex`."""
+        after: tuple[str, str] | None = "", ""
+        while after is not None:
+            found, after = await self._read(partial(forsaken.page, partition=partition, after=after, limit=_PAGE))
+            if found:
+                yield found
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         """See `SearchIndex`."""

@@ -17,8 +17,8 @@ has an index that is walked in both directions.
 current when the receipt before it is deleted.
 
 `correction` holds all corrections of a study or a patient; `study.applied` those that apply to it, as `Effect.pack`
-packs them. Attributes of instances are as the objects say them; those of series, studies and patients are corrected.
-`patient.key` is a digest (`gantry.common.lifecycle.patient_key`).
+packs them, and `study.walk` the patients on its walk. Attributes of instances are as the objects say them; those of
+series, studies and patients are corrected. `patient.key` is a digest (`gantry.common.lifecycle.patient_key`).
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ _CORRECTIONS = """CREATE TABLE correction (
     partition TEXT NOT NULL, study TEXT NOT NULL, patient TEXT NOT NULL, state BLOB NOT NULL,
     PRIMARY KEY (partition, study, patient)) WITHOUT ROWID;
 ALTER TABLE study ADD COLUMN applied BLOB NOT NULL DEFAULT X'';
+ALTER TABLE study ADD COLUMN walk TEXT NOT NULL DEFAULT '[]';
 UPDATE patient SET key = digest_of(key);
+UPDATE study SET walk = json_array((SELECT key FROM patient WHERE patient.id = study.patient_id));
 """
 _SCHEMA = f"""
 CREATE TABLE patient (

@@ -1,0 +1,85 @@
+"""The values of corrections are removed when nothing of the study, or of the patient, is left.
+
+The order: everything of it is collected, and has been for a while; the values are removed; `StudyCorrectionsErased` or
+`PatientCorrectionsErased` is published, and the index forgets them. A crash anywhere leaves values that are looked at
+again. The while is for a restore, in which a study may be heard of later than what was decided about it.
+"""
+
+from __future__ import annotations
+
+from gantry.common.clock import Clock
+from gantry.common.errors import NotFound, NotUnderstood
+from gantry.common.events import PatientCorrectionsErased, StudyCorrectionsErased
+from gantry.common.ids import Receipt
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import Forsaken, SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.corrections import read_values
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.traces import new_trace
+from gantry.services.maintenance.sealed_events import keys
+
+_ON_ITS_WAY_MS = 24 * 3600 * 1000
+_LOOKED_AT_MS = 3 * _ON_ITS_WAY_MS
+"""How old values may be, and are no longer looked at: each is several times."""
+logger = get_logger("collector")
+
+
+class Eraser:
+    """Erases in one partition; `after` in seconds."""
+
+    def __init__(
+        self, objects: BlobStore, log: EventLog, index: SearchIndex, clock: Clock, partition: str, after: float
+    ) -> None:
+        self._objects = objects
+        self._log = log
+        self._index = index
+        self._clock = clock
+        self._partition = partition
+        self._after = after
+        self._since: dict[Forsaken, float] = {}
+
+    async def erase(self) -> int:
+        """Erase what is due now; the caller knows that the indexers have followed. How many corrections that were.
+        Raises `DependencyUnavailable`."""
+        now, erased = self._clock.monotonic(), 0
+        since: dict[Forsaken, float] = {}
+        async for page in self._index.forsaken(self._partition):
+            for one in page:
+                since[one] = self._since.get(one, now)
+                if now - since[one] >= self._after:
+                    await self._erase(one)
+                    erased += len(one.corrections)
+        self._since = since
+        await self._remove_unheard_of()
+        return erased
+
+    async def _remove_unheard_of(self) -> None:
+        """Remove values that no event names: whoever wrote them died before it was on the log."""
+        now_ms = self._clock.now_us() // 1000
+        async for key, receipt in keys(self._objects, "corrections", self._partition, now_ms - _LOOKED_AT_MS, now_ms):
+            if receipt.milliseconds > now_ms - _ON_ITS_WAY_MS:
+                continue
+            try:
+                subject, _ = await read_values(self._objects, key)
+            except (NotFound, NotUnderstood) as error:
+                logger.warning("the values of a correction cannot be read", key=key, error=error)
+                continue
+            known = await self._index.corrections(self._partition, subject.study, subject.patient)
+            if receipt.id not in known.made:
+                await self._objects.delete(key)
+                logger.warning("values of a correction that no event names were removed", key=key)
+
+    async def _erase(self, one: Forsaken) -> None:
+        for correction in one.corrections:
+            await self._objects.delete(Receipt(correction).values_key(self._partition))
+        await reach(FailPoint.AFTER_COLLECT)
+        trace, at = new_trace(), self._clock.now_us()
+        if one.study_instance_uid:
+            await self._log.append(
+                StudyCorrectionsErased(self._partition, trace, one.study_instance_uid, one.corrections, at)
+            )
+        else:
+            await self._log.append(PatientCorrectionsErased(self._partition, trace, one.patient, one.corrections, at))
+        logger.info("corrections erased", corrections=len(one.corrections))
