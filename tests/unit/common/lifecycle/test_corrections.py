@@ -9,20 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gantry.common.lifecycle import (
-    NOTHING,
-    Correction,
-    Corrections,
-    Effect,
-    Unknown,
-    Withdrawal,
-    corrected,
-    corrections_below,
-    effect_of,
-    patient_key,
-)
-
-ID, ISSUER, NAME, BIRTH = 0x00100020, 0x00100021, 0x00100010, 0x00100030
+from gantry.common.lifecycle import NOTHING, Correction, Corrections, Withdrawal
 
 
 def element(vr: str, *values: Any) -> dict[str, Any]:
@@ -33,14 +20,6 @@ def person(name: str) -> dict[str, dict[str, Any]]:
     return {"00100010": element("PN", {"Alphabetic": name})}
 
 
-def identity(patient: str) -> dict[str, dict[str, Any]]:
-    return {"00100020": element("LO", patient), "00100021": element("LO")}
-
-
-def key(patient: str, issuer: str = "") -> str:
-    return patient_key({ID: [patient], ISSUER: [issuer]}, "1.2")
-
-
 def made(id_: str, values: Any, into: str = "", series: str = "", at: int = 5) -> Corrections:
     return Corrections({id_: Correction(id_, at, "somebody", "", values, series, into)})
 
@@ -49,7 +28,7 @@ def withdrawn(id_: str, at: int = 9) -> Corrections:
     return Corrections(withdrawn={id_: Withdrawal(at, "somebody", "")})
 
 
-_VALUES = st.one_of(st.none(), st.sampled_from([person("A"), person("B"), identity("P2")]))
+_VALUES = st.one_of(st.none(), st.sampled_from([person("A"), person("B"), person("C")]))
 _MADE = st.builds(lambda id_, at, values: made(id_, values, at=at), st.sampled_from("abc"), st.integers(0, 2), _VALUES)
 _PARTS = st.lists(st.one_of(_MADE, st.builds(withdrawn, st.sampled_from("abc"), st.integers(0, 3))), max_size=6)
 
@@ -82,84 +61,3 @@ def test_what_stood_at_a_time_is_what_was_made_and_not_withdrawn_by_then() -> No
     known = made("a", person("A"), at=5) | withdrawn("a", at=9)
     assert [bool(known.standing(until)) for until in (4, 5, 8, 9)] == [False, True, True, False]
     assert known.standing() == []
-
-
-def walked(own: dict[int, Any], of_study: Corrections, **patients: Corrections) -> Effect:
-    known = {key(name): one for name, one in patients.items()}
-    while True:
-        found = effect_of(own, "1.2", of_study, known)
-        if isinstance(found, Effect):
-            return found
-        known[found.patient] = NOTHING
-
-
-def test_the_walk_asks_for_each_patient_on_its_way() -> None:
-    assert effect_of({ID: ["P1"]}, "1.2", NOTHING, {}) == Unknown(key("P1"))
-    merge = made("m", identity("P2"), into=key("P2"))
-    assert effect_of({ID: ["P1"]}, "1.2", NOTHING, {key("P1"): merge}) == Unknown(key("P2"))
-
-
-def test_of_two_corrections_the_later_one_wins_whichever_it_is_of() -> None:
-    own = {ID: ["P1"], NAME: [{"Alphabetic": "OWN"}]}
-    for study, patient, name in (("a", "b", "PATIENT"), ("b", "a", "STUDY")):
-        found = walked(own, made(study, person("STUDY")), P1=made(patient, person("PATIENT")))
-        assert corrected(own, found.applied)[NAME] == [{"Alphabetic": name}]
-
-
-def test_the_identity_is_that_of_the_end_of_the_walk_also_for_a_study_that_was_corrected_later() -> None:
-    own = {ID: ["P0"], ISSUER: ["OTHER"]}
-    merge = made("a", identity("P2") | person("TWO"), into=key("P2"))
-    onward = made("b", identity("P3"), into=key("P3"))
-    found = walked(own, made("c", identity("P1")), P1=merge, P2=onward)
-    shown = corrected(own, found.applied)
-    assert (shown[ID], shown.get(ISSUER), shown[NAME]) == (["P3"], None, [{"Alphabetic": "TWO"}])
-    assert found.walk == (key("P1"), key("P2"), key("P3"))
-
-
-def test_a_circle_of_merges_ends_where_it_would_come_back() -> None:
-    there, back = made("a", identity("P2"), into=key("P2")), made("b", identity("P1"), into=key("P1"))
-    assert walked({ID: ["P1"]}, NOTHING, P1=there, P2=back).walk == (key("P1"), key("P2"))
-    assert walked({ID: ["P2"]}, NOTHING, P1=there, P2=back).walk == (key("P2"), key("P1"))
-    itself = made("a", identity("P1"), into=key("P1"))
-    assert walked({ID: ["P1"]}, NOTHING, P1=itself).walk == (key("P1"),)
-
-
-def test_a_merge_that_was_withdrawn_leads_nowhere_and_an_earlier_one_stands_again() -> None:
-    merges = made("a", identity("P2"), into=key("P2")) | made("b", identity("P3"), into=key("P3"))
-    assert walked({ID: ["P1"]}, NOTHING, P1=merges).walk[-1] == key("P3")
-    assert walked({ID: ["P1"]}, NOTHING, P1=merges | withdrawn("b")).walk[-1] == key("P2")
-    assert walked({ID: ["P1"]}, NOTHING, P1=merges | withdrawn("b") | withdrawn("a")).walk == (key("P1"),)
-
-
-def test_a_study_without_patient_id_is_a_patient_of_its_own() -> None:
-    assert walked({NAME: [{"Alphabetic": "X"}]}, NOTHING).walk == (patient_key({}, "1.2"),)
-    assert patient_key({}, "1.2") != patient_key({}, "1.3")
-    assert key("P1") != key("P1", "H")
-
-
-def test_an_attribute_without_value_is_taken_away_and_items_are_values_by_tag() -> None:
-    codes = {"00081032": element("SQ", {"00080100": element("SH", "X"), "00080104": element("LO")})}
-    found = walked({ID: ["P1"], BIRTH: ["19700101"]}, made("a", {"00100030": element("DA"), **codes}))
-    assert corrected({ID: ["P1"], BIRTH: ["19700101"]}, found.applied) == {
-        ID: ["P1"],
-        0x00081032: [{0x00080100: ["X"]}],
-    }
-
-
-def test_a_series_has_the_corrections_of_its_study_and_its_own() -> None:
-    of_study = made("a", person("A")) | made("b", {"00080060": element("CS", "OT")}, series="1.2.3")
-    found = walked({ID: ["P1"]}, of_study)
-    assert [one.id for one in corrections_below(found.pack(), "1.2.3")] == ["a", "b"]
-    assert [one.id for one in corrections_below(found.pack(), "1.2.4")] == ["a"]
-    assert corrections_below(b"", "1.2.3") == ()
-    assert walked({ID: ["P1"]}, NOTHING).pack() == b""
-
-
-def test_patients_are_told_apart_by_id_and_issuer_and_without_an_id_by_their_study() -> None:
-    one = {0x00100020: ["P1"], 0x00100021: ["A"]}
-    assert patient_key(one, "1.2") == patient_key(dict(one), "1.3")
-    assert patient_key(one, "1.2") != patient_key({**one, 0x00100021: ["B"]}, "1.2")
-    assert patient_key({}, "1.2") != patient_key({}, "1.3")
-    assert patient_key({0x00100020: [None]}, "1.2") == patient_key({}, "1.2")
-    assert patient_key({0x00100021: ["A"]}, "1.2") == patient_key({}, "1.2")
-    assert len(patient_key({0x00100020: ["P" * 100_000]}, "1.2")) == 40

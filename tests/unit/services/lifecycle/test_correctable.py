@@ -1,0 +1,99 @@
+"""What may be corrected, and how a value must look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gantry.common.dicom.query.attributes import STANDARD, Level
+from gantry.common.errors import NotUnderstood
+from gantry.services.lifecycle.correctable import (
+    OF_PATIENT,
+    OF_SERIES,
+    OF_STUDY,
+    element_of,
+    require_correctable,
+)
+
+
+def value(vr: str, *values: Any) -> dict[str, Any]:
+    return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
+
+
+GOOD = [
+    ("00100010", value("PN", {"Alphabetic": "DOE^JANE", "Ideographic": "山田"})),
+    ("00080020", value("DA", "20241231")),
+    ("00080020", value("DA")),
+    ("00101030", value("DS", 70.5)),
+    ("00101030", value("DS", "70.5")),
+    ("00200011", value("IS", 7)),
+    ("00081030", value("LO", "Schädel")),
+    ("00104000", value("LT", "two\r\nlines \\ and a backslash")),
+    ("00081032", value("SQ", {"00080100": value("SH", "X"), "00080104": value("LO")})),
+    ("00400275", value("SQ", {"00081110": value("SQ", {"00081155": value("UI", "1.2")})})),
+]
+
+
+@pytest.mark.parametrize(("name", "element"), GOOD)
+def test_values_of_their_vr_are_taken(name: str, element: dict[str, Any]) -> None:
+    require_correctable({name: element}, OF_STUDY)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, "nothing to correct"),
+        ({"0020000D": value("UI", "1.2")}, "StudyInstanceUID cannot be corrected"),
+        ({"7FE00010": value("OW")}, "PixelData cannot be corrected"),
+        ({"00280100": value("US", 8)}, "BitsAllocated cannot be corrected"),
+        ({"00091001": value("LO", "x")}, "00091001 cannot be corrected"),
+        ({"PatientName": value("PN")}, "neither a keyword nor a tag"),
+        ({"0010001": value("PN")}, "neither a keyword nor a tag"),
+        ({"00100010": value("LO", "x")}, "its vr is PN"),
+        ({"00100010": "x"}, "its vr is PN"),
+        ({"00100010": {"vr": "PN", "Value": "x"}}, "Value is a list"),
+        ({"00100010": {"vr": "PN", "BulkDataURI": "x"}}, "Value is a list"),
+        ({"00100010": value("PN", {"Alphabetic": "a\\b"})}, "not a value of PN"),
+        ({"00100010": value("PN", {"Alphabetic": "a=b"})}, "not a value of PN"),
+        ({"00100010": value("PN", {"Alphabetic": "x" * 65})}, "not a value of PN"),
+        ({"00080050": value("SH", "x" * 17)}, "not a value of SH"),
+        ({"00080050": value("SH", "a\nb")}, "not a value of SH"),
+        ({"00080050": value("SH", None)}, "not a value of SH"),
+        ({"00080050": value("SH", True)}, "not a value of SH"),
+        ({"00080020": value("DA", "20241301")}, "not a value of DA"),
+        ({"00080020": value("DA", "2024.12.31")}, "not a value of DA"),
+        ({"00200011": value("IS", "1.5")}, "not a value of IS"),
+        ({"00101030": value("DS", "heavy")}, "not a value of DS"),
+        ({"00101030": value("DS", "nan")}, "not a value of DS"),
+        ({"00081032": value("SQ", "x")}, "an item is an object"),
+        ({"00081032": value("SQ", {"00080100": value("LO", "X")})}, "its vr is SH"),
+        ({"00081030": value("LO", *["x"] * 65)}, "at most 64 values"),
+        ({"00400275": value("SQ", *[{"0040A160": value("UT", "x" * 60_000)}] * 2)}, "more than 65536 bytes"),
+    ],
+)
+def test_what_may_not_be_corrected_or_not_like_this_is_refused_in_words(values: Any, words: str) -> None:
+    with pytest.raises(NotUnderstood, match=words):
+        require_correctable(values, OF_STUDY)
+
+
+def test_the_demographics_of_a_patient_are_not_its_identity_and_a_series_has_its_own() -> None:
+    assert {0x00100020, 0x00100021} <= OF_STUDY - OF_PATIENT
+    assert OF_PATIENT | OF_SERIES <= OF_STUDY
+    assert not OF_PATIENT & OF_SERIES
+    # What can be asked for at a level can be corrected there, but for UIDs and what follows from others.
+    of_level = STANDARD.stored_of
+    assert not {tag for tag in OF_SERIES if tag in of_level[Level.PATIENT] | of_level[Level.IMAGE]}
+    assert 0x0020000D not in OF_STUDY
+
+
+def test_a_person_writes_keywords_and_texts() -> None:
+    assert element_of("PatientName", ["DOE^JANE=山田"]) == (
+        "00100010",
+        value("PN", {"Alphabetic": "DOE^JANE", "Ideographic": "山田"}),
+    )
+    assert element_of("00100030", [""]) == ("00100030", value("DA"))
+    assert element_of("AccessionNumber", ["A1"]) == ("00080050", value("SH", "A1"))
+    for keyword, words in (("Nonsense", "neither a keyword"), ("ProcedureCodeSequence", "is a sequence")):
+        with pytest.raises(NotUnderstood, match=words):
+            element_of(keyword, ["x"])
