@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 
 from gantry.common.clock import Clock, SystemClock
 from gantry.common.errors import DependencyUnavailable, UndecodableEvent
-from gantry.common.events import INDEXERS, TOPICS, InstancesDeleted, InstancesRestored, InstanceStored, decode
+from gantry.common.events import (
+    INDEXERS,
+    TOPICS,
+    InstancesDeleted,
+    InstancesRestored,
+    InstanceStored,
+    StudyCorrected,
+    StudyCorrectionWithdrawn,
+    decode,
+)
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.log import EventLog, Record
 from gantry.common.tasks import end_tasks
@@ -25,7 +34,7 @@ MOST_MISSED = 50_000
 _START_SECONDS = 5.0
 _CATCH_UP_SECONDS = 20.0
 _AGAIN_SECONDS = 1.0
-_CHANGING = (InstanceStored, InstancesDeleted, InstancesRestored)
+_CHANGING = (InstanceStored, InstancesDeleted, InstancesRestored, StudyCorrected, StudyCorrectionWithdrawn)
 logger = get_logger("query")
 
 

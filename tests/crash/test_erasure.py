@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from gantry.cli.files import DicomFile
 from gantry.common.clock import SystemClock
 from gantry.common.config.load import load_settings
@@ -85,6 +87,7 @@ async def send(archive: RunningArchive, files: list[DicomFile]) -> None:
     await Modality(archive.peer, files).send_all()
 
 
+@pytest.mark.timeout(300)  # every command starts a process of its own
 async def test_no_byte_of_a_name_is_left_after_its_deletion_became_final(
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:
