@@ -28,7 +28,7 @@ def axe() -> str:
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive]:
     chromium()
-    environment = {"GANTRY_HTTP__MAY_DELETE": "loopback"}
+    environment = {"GANTRY_HTTP__MAY_DELETE": "loopback", "GANTRY_HTTP__MAY_CORRECT": "loopback"}
     running = RunningArchive(tmp_path_factory.mktemp("access"), environment=environment).start()
     fill(running, 8, size=32, first_size=32)
     yield running
@@ -71,8 +71,28 @@ async def _selection(page: Page) -> None:
 
 async def _delete(page: Page) -> None:
     await _selection(page)
+    await page.until("document.querySelector('action-bar').innerText.includes('Delete …')")
     await page.press("Delete")
     await page.until("document.querySelector('#delete').open")
+
+
+async def _correct(page: Page) -> None:
+    await _selection(page)
+    await page.until("document.querySelector('action-bar').innerText.includes('Correct …')")
+    await page.press("c")
+    await page.until("document.querySelector('#correct').open")
+
+
+async def _merge(page: Page) -> None:
+    await page.press("ArrowDown", "x", "ArrowDown", "x")
+    await page.until("document.querySelector('action-bar').innerText.includes('Merge patients …')")
+    await page.press_button("Merge patients …")
+    await page.until("document.querySelector('#merge').open")
+
+
+async def _history(page: Page) -> None:
+    await _quick_look(page)
+    await page.click("#for-history")
 
 
 async def _help(page: Page) -> None:
@@ -95,7 +115,10 @@ async def _error(page: Page) -> None:
     page.errors.clear()
 
 
-STATES = (_list, _no_match, _quick_look, _priors, _times, _study, _selection, _delete, _help, _view, _upload, _error)
+STATES = (
+    *(_list, _no_match, _quick_look, _priors, _times, _history, _study),
+    *(_selection, _delete, _correct, _merge, _help, _view, _upload, _error),
+)
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__.strip("_"))

@@ -50,6 +50,7 @@ def archive(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     chromium()
     there = subprocess.run(["sh", str(ROOT / "deploy/ohif.sh"), "--there"], capture_output=True, text=True, check=True)
     environment = {"GANTRY_HTTP__OHIF": there.stdout.strip()} if there.stdout.strip() else {}
+    environment |= {"GANTRY_HTTP__MAY_DELETE": "loopback", "GANTRY_HTTP__MAY_CORRECT": "loopback"}
     running = RunningArchive(tmp_path_factory.mktemp("ward"), environment=environment).start()
     fill(running, 60)
     yield running
@@ -126,6 +127,17 @@ async def test_a_selection_and_an_upload(archive: RunningArchive, folder: Path, 
         await page.choose_files("#files", [*files, text])
         await page.until(DONE)
         await taken(page, folder / "actions.png")
+
+
+@pytest.mark.parametrize(("key", "dialog", "theme"), [("c", "correct", "light"), ("Delete", "delete", "dark")])
+async def test_a_dialog_of_a_change(archive: RunningArchive, folder: Path, key: str, dialog: str, theme: str) -> None:
+    async with themed(archive, theme) as page:
+        await page.press("ArrowDown", "x")
+        await page.until(f"document.querySelector('action-bar').innerText.includes('{dialog.capitalize()} …')")
+        await page.press(key)
+        await page.until(f"document.querySelector('#{dialog}').open")
+        await page.type(f"#{dialog}-reason", "Wrong patient was chosen")
+        await taken(page, folder / f"{dialog}.png")
 
 
 async def test_a_search_that_finds_nothing(archive: RunningArchive, folder: Path) -> None:

@@ -1,6 +1,7 @@
 // What can be done with studies, by key, button or bar.
 
 import { viewerUrl } from "./archive.js";
+import { patientsOf } from "./correcting.js";
 import { h, isTyping, say } from "./dom.js";
 import { icon } from "./icons.js";
 import { actionOf } from "./keymap.js";
@@ -26,6 +27,14 @@ function sendTo(studies) {
 
 function remove(studies) {
   if (studies.length && store.state.mayDelete) document.querySelector("delete-dialog").open(studies);
+}
+
+function correct(studies) {
+  if (studies.length === 1 && store.state.mayCorrect) document.querySelector("correct-dialog").open(studies[0]);
+}
+
+function merge(studies) {
+  if (store.state.mayCorrect && patientsOf(studies).length === 2) document.querySelector("merge-dialog").open(studies);
 }
 
 function move(by) {
@@ -81,6 +90,7 @@ const ACTIONS = {
   viewer: () => openViewer(chosen()),
   download: () => download(chosen()),
   send: () => sendTo(chosen()),
+  correct: () => correct(chosen()),
   remove: () => remove(chosen()),
   upload: () => store.set({ choosing: Symbol("files") }),
   help: () => store.set({ help: Symbol("help") }),
@@ -106,7 +116,7 @@ function isTaken(event, action) {
 export function onKey(event) {
   const action = actionOf(event);
   if (!action || event.defaultPrevented || isTaken(event, action)) return;
-  if (event.repeat && ["look", "open", "viewer", "download", "send", "remove", "upload"].includes(action)) return;
+  if (event.repeat && ["look", "open", "viewer", "download", "send", "correct", "remove", "upload"].includes(action)) return;
   if (action === "escape" && event.target.id === "search") {
     event.preventDefault();
     if (!event.target.value) table().focusRow();
@@ -128,23 +138,27 @@ class ActionBar extends HTMLElement {
       viewer: act("Open in OHIF", "viewer", openViewer),
       download: act("Download ZIP", "download", download),
       send: act("Send to …", "send", sendTo),
+      correct: act("Correct …", "correct", correct),
+      merge: act("Merge patients …", "merge", merge),
       remove: act("Delete …", "remove", remove),
     };
     const clear = h("button", { type: "button", class: "plain", "aria-label": "Clear the selection", title: "Clear (Esc)", onclick: () => store.set({ selected: new Map() }) }, icon("close"));
     this.setAttribute("role", "region");
     this.setAttribute("aria-label", "Selected studies");
     this.append(this.count, ...Object.values(this.buttons), clear);
-    store.on(["selected", "settings", "destinations", "mayDelete", "study"], () => this.show());
+    store.on(["selected", "settings", "destinations", "mayDelete", "mayCorrect", "study"], () => this.show());
     this.show();
   }
 
   show() {
-    const { selected, settings, destinations, mayDelete, study } = store.state;
+    const { selected, settings, destinations, mayDelete, mayCorrect, study } = store.state;
     this.hidden = !selected.size || Boolean(study);
     say(this.count, `${selected.size} selected`);
     this.buttons.open.hidden = selected.size !== 1;
     this.buttons.viewer.hidden = !settings.ohif;
     this.buttons.send.hidden = !destinations;
+    this.buttons.correct.hidden = !mayCorrect || selected.size !== 1;
+    this.buttons.merge.hidden = !mayCorrect || patientsOf([...selected.values()]).length !== 2;
     this.buttons.remove.hidden = !mayDelete;
   }
 }

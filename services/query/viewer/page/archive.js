@@ -123,12 +123,12 @@ async function once(path) {
 export const pageSettings = () => once("/viewer/config.json");
 export const dictionary = () => once("/viewer/dictionary.json");
 
-// Whether this caller may delete studies and bring them back.
-export async function mayDelete() {
+// What this caller may do to studies: {delete, correct}.
+export async function permissions() {
   try {
-    return (await askJson(`${BASE}/permissions`)).delete;
+    return await askJson(`${BASE}/permissions`);
   } catch (error) {
-    if (isAbsent(error)) return false;
+    if (isAbsent(error)) return {};
     throw error;
   }
 }

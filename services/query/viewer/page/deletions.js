@@ -1,7 +1,7 @@
 // Studies are deleted, for a reason, and brought back as long as the tray shows the deletion.
 
 import { ask, studyPath } from "./archive.js";
-import { TAG, nameParts, text } from "./dicom.js";
+import { TAG, day, nameParts, text } from "./dicom.js";
 import { h, say } from "./dom.js";
 import { Job } from "./jobs.js";
 import { leave, refresh, uidOf } from "./page.js";
@@ -12,7 +12,7 @@ const REASONS = ["Sent twice", "Sent for the wrong patient", "Poor quality", "Te
 const plural = (many) => `${many} ${many === 1 ? "study" : "studies"}`;
 
 function nameOf(study) {
-  const parts = [nameParts(study, TAG.PatientName).main || text(study, TAG.PatientID), text(study, TAG.StudyDate), text(study, TAG.StudyDescription)];
+  const parts = [nameParts(study, TAG.PatientName).main || text(study, TAG.PatientID), day(text(study, TAG.StudyDate)), text(study, TAG.StudyDescription)];
   return parts.filter(Boolean).join(" · ") || uidOf(study);
 }
 

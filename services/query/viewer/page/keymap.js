@@ -25,6 +25,7 @@ export const KEYS = {
     key("Shift ↑ ↓", "Select more", ["Shift ArrowUp", "selectUp"], ["Shift ArrowDown", "selectDown"]),
     key("D", "Download ZIP", ["d", "download"]),
     key("S", "Send to …", ["s", "send"]),
+    key("C", "Correct …", ["c", "correct"]),
     key("Del", "Delete …", ["Delete", "remove"]),
     key("U", "Upload files", ["u", "upload"]),
     key("?", "This list", ["?", "help"]),

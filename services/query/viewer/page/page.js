@@ -22,6 +22,7 @@ export const store = createStore({
   settings: {},
   destinations: null,
   mayDelete: false,
+  mayCorrect: false,
   columns: remembered("columns", COLUMNS.map((column) => column.id)),
   density: remembered("density", coarse ? "touch" : "normal"),
   theme: remembered("theme", "system"),

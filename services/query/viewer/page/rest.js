@@ -3,9 +3,10 @@
 import "./places.js";
 import "./dialogs.js";
 import "./jobs.js";
+import "./corrections.js";
 import "./deletions.js";
 import { onKey } from "./actions.js";
-import { destinations, mayDelete } from "./archive.js";
+import { destinations, permissions } from "./archive.js";
 import { followStudies } from "./changes.js";
 import { h } from "./dom.js";
 import { leave, list, refresh, store } from "./page.js";
@@ -77,5 +78,5 @@ addEventListener("keydown", onKey);
 addEventListener("download", (event) => download(event.detail));
 followStudies(onStudy, (live) => store.set({ live }), new AbortController().signal);
 destinations().then((found) => store.set({ destinations: found }), () => {});
-mayDelete().then((may) => store.set({ mayDelete: may }), () => {});
+permissions().then((may) => store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct) }), () => {});
 document.body.dataset.ready = "yes";

@@ -8,12 +8,13 @@ import { frames } from "./imaging.js";
 import { go, listAddress, store, studyAddress } from "./page.js";
 import { chips } from "./study-row.js";
 import "./image-stack.js";
+import "./study-history.js";
 import "./tag-list.js";
 
 const FIELDS = "includefield=StudyDescription,IssuerOfPatientID";
 const SERIES = "includefield=SeriesDescription,NumberOfSeriesRelatedInstances,SeriesDate,SeriesTime,BodyPartExamined";
 const AT_ONCE = 2;
-const TABS = { tags: "Tags", priors: "Other studies", times: "Times" };
+const TABS = { tags: "Tags", priors: "Other studies", times: "Times", history: "History" };
 
 class StudyView extends HTMLElement {
   connectedCallback() {
@@ -25,6 +26,9 @@ class StudyView extends HTMLElement {
     this.tags = h("tag-list");
     this.panels = Object.fromEntries(Object.keys(TABS).map((id) => [id, h("div", { role: "tabpanel", id: `tab-${id}`, "aria-labelledby": `for-${id}`, hidden: id !== "tags" })]));
     this.panels.tags.append(this.tags);
+    this.history = h("study-history");
+    this.panels.history.append(this.history);
+    this.addEventListener("corrected", () => this.show(this.uid, null));
     this.tabs = h("div", { role: "tablist", "aria-label": "About this study" }, ...Object.entries(TABS).map(([id, name], at) =>
       h("button", { role: "tab", type: "button", id: `for-${id}`, "aria-controls": `tab-${id}`, "aria-selected": String(!at), tabIndex: at ? -1 : 0, onclick: () => this.tab(id) }, name)));
     this.tabs.addEventListener("keydown", (event) => this.tabKey(event));
@@ -58,6 +62,7 @@ class StudyView extends HTMLElement {
       const start = series.find((one) => text(one, TAG.SeriesInstanceUID) === wanted) || series[0];
       this.showTimes({});
       this.showPriors(study, signal);
+      this.showHistory(signal);
       if (start) await this.choose(start);
       else say(this.stack.message, "This study has no series");
     } catch (error) {
@@ -232,6 +237,11 @@ class StudyView extends HTMLElement {
     this.tabs.querySelector("#for-priors").textContent = others.length ? `${TABS.priors} (${others.length})` : TABS.priors;
     panel.replaceChildren(others.length ? h("ul", { class: "priors" }, ...others.map((one) => this.prior(one))) : h("p", { class: "second" }, "This patient has no other study here"),
       h("p", { class: "second" }, "Study Instance UID"), uidButton(this.uid));
+  }
+
+  async showHistory(signal) {
+    const made = await this.history.show(this.uid, signal).catch(() => 0);
+    if (!signal.aborted) this.tabs.querySelector("#for-history").textContent = made ? `${TABS.history} (${made})` : TABS.history;
   }
 
   prior(study) {
