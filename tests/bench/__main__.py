@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import cluster, ordering, rows, searching, storing, stow, web
+from tests.bench import changing, cluster, ordering, rows, searching, storing, stow, web
 from tests.bench.machine import remove
 from tests.bench.rows import Figure
 
@@ -38,6 +38,8 @@ ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "searchable": cluster.searchable,
     "indexing": searching.taking_in,
     "searching": searching.searching,
+    "changing": changing.changing,
+    "folding": changing.folding,
     "ordered": ordering.ordered,
     "stow": stow.stow,
     "qido": web.qido,
