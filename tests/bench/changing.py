@@ -1,5 +1,5 @@
 """Rows of what changes studies after they arrived, SQLite and OpenSearch side by side: deletions, restorations,
-corrections and merges per second at a full index; and what the folds of all this cost each instance that is taken in."""
+corrections and merges per second at a full index; and what the folds of all this cost each instance taken in."""
 
 from __future__ import annotations
 
@@ -132,9 +132,7 @@ def _entry(study: int, number: int, patient: int | None = None) -> InstanceEntry
 
 def _decisions(entries: Sequence[InstanceEntry], study: int, fate: Fate) -> list[Decision]:
     return [
-        Decision(
-            e.partition, InstanceKey(e.study_instance_uid, e.series_instance_uid, e.sop_instance_uid), e.receipt, fate
-        )
+        Decision(e.partition, key_of(e), e.receipt, fate)
         for e in entries[study * _INSTANCES : (study + 1) * _INSTANCES]
     ]
 
