@@ -36,7 +36,8 @@ _COMMANDS = {
     "delete": ("gantry.services.commands.lifecycle", "Delete studies, series or instances; can be undone for a time."),
     "undelete": ("gantry.services.commands.lifecycle", "Bring back what was deleted."),
     "purge": ("gantry.services.commands.lifecycle", "Delete for good."),
-    "hold": ("gantry.services.commands.lifecycle", "Place or release a hold: nothing of the study is deleted."),
+    "hold": ("gantry.services.commands.holding", "Place or release a hold on a study or a patient."),
+    "retention": ("gantry.services.commands.retention", "List, or delete, studies whose retention is over."),
     "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),
     "choose": ("gantry.services.commands.lifecycle", "Decide a conflict: which of the objects of a UID is current."),
     "restore": (

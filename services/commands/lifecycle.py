@@ -1,4 +1,4 @@
-"""The commands that change what there is: `gantry delete`, `undelete`, `purge`, `hold`, `redundant` and `choose`."""
+"""The commands that change what there is: `gantry delete`, `undelete`, `purge`, `redundant` and `choose`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
 from gantry.services.commands.deleting import Deleting
-from gantry.services.commands.on_stores import options, run, show
+from gantry.services.commands.on_stores import deletions_of, options, run, show
 from gantry.services.lifecycle.copies import RedundantCopies
 from gantry.services.lifecycle.copies import choose as choose_side
 from gantry.services.lifecycle.deletions import LONGEST_REASON, Asked, Deletions, Done, Target, target_of, this_user
 from gantry.services.process.stores import Stores
 
-_uids = click.argument("uids", metavar="UID...", nargs=-1, required=True)
+uids_argument = click.argument("uids", metavar="UID...", nargs=-1, required=True)
 
 
 def _one_line(_: click.Context, __: click.Parameter, reason: str | None) -> str | None:
@@ -31,7 +31,7 @@ def _one_line(_: click.Context, __: click.Parameter, reason: str | None) -> str 
     return reason
 
 
-_reason = click.option(
+reason_option = click.option(
     "--reason",
     required=True,
     callback=_one_line,
@@ -43,7 +43,7 @@ Step = Callable[[Deletions, Target], Awaitable[Done]]
 @click.command()
 @options
 @click.argument("uids", metavar="[UID...]", nargs=-1)
-@_reason
+@reason_option
 @click.option("--where", "rules", multiple=True, metavar="KEY=VALUE", help="All studies that match, as `find -k` does.")
 @click.option("--dry-run", is_flag=True, help="With --where: list what would be deleted, and delete nothing.")
 @click.option("--yes", is_flag=True, help="With --where: do not ask.")
@@ -78,63 +78,29 @@ def delete(
         return
     if dry_run:
         raise click.UsageError("--dry-run goes with --where")
-    _each(config, data, as_json, uids, "deleted", lambda deletions, target: deletions.delete(target, asked))
+    each(config, data, as_json, uids, "deleted", lambda deletions, target: deletions.delete(target, asked))
 
 
 @click.command()
 @options
-@_uids
-@_reason
+@uids_argument
+@reason_option
 def undelete(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
     """Bring back studies, series or instances that were deleted, while their objects are there."""
     asked = Asked(this_user(), reason, new_trace())
-    _each(config, data, as_json, uids, "restored", lambda deletions, target: deletions.restore(target, asked))
+    each(config, data, as_json, uids, "restored", lambda deletions, target: deletions.restore(target, asked))
 
 
 @click.command()
 @options
-@_uids
-@_reason
+@uids_argument
+@reason_option
 @click.confirmation_option(prompt="This cannot be undone. Go on?")
 def purge(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
     """Delete for good, deleted before or not: nothing brings it back, and the objects are collected at the next look
     (`lifecycle.collect_every`), whatever the grace time."""
     asked = Asked(this_user(), reason, new_trace())
-    _each(config, data, as_json, uids, "purged", lambda deletions, target: deletions.delete(target, asked, final=True))
-
-
-@click.group()
-def hold() -> None:
-    """Holds on studies: nothing of them is deleted or collected while one stands."""
-
-
-@hold.command()
-@options
-@_uids
-@_reason
-def place(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
-    """Place a hold on studies, by their Study Instance UIDs."""
-    asked = Asked(this_user(), reason, new_trace())
-
-    async def placed(deletions: Deletions, target: Target) -> Done:
-        await deletions.place_hold(_study(target), asked)
-        return Done(1, settled=True)
-
-    _each(config, data, as_json, uids, "holds placed", placed)
-
-
-@hold.command()
-@options
-@_uids
-@_reason
-def release(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
-    """Release all holds on studies."""
-    asked = Asked(this_user(), reason, new_trace())
-
-    async def released(deletions: Deletions, target: Target) -> Done:
-        return await deletions.release_holds(_study(target), asked)
-
-    _each(config, data, as_json, uids, "holds released", released)
+    each(config, data, as_json, uids, "purged", lambda deletions, target: deletions.delete(target, asked, final=True))
 
 
 @click.command()
@@ -162,7 +128,7 @@ def redundant(
 
     async def work(stores: Stores, settings: Settings) -> None:
         clock = SystemClock()
-        deletions = Deletions(stores.log, stores.index, clock, settings.lifecycle.grace)
+        deletions = deletions_of(stores, settings)
         losses = Losses(stores.log, clock, Metrics(), "redundant")
         copies = RedundantCopies(stores.objects, stores.index, deletions, losses, clock, rate * 1e6)
         done = await copies.run(asked, uids)
@@ -182,7 +148,7 @@ def redundant(
 @options
 @click.argument("uid", metavar="SOP_INSTANCE_UID")
 @click.argument("receipt")
-@_reason
+@reason_option
 def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, receipt: str, reason: str) -> None:
     """Decide a conflict: make the object of RECEIPT the current one, and delete those with other bytes.
 
@@ -192,7 +158,7 @@ def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, rece
     asked = Asked(this_user(), reason, new_trace())
 
     async def work(stores: Stores, settings: Settings) -> None:
-        deletions = Deletions(stores.log, stores.index, SystemClock(), settings.lifecycle.grace)
+        deletions = deletions_of(stores, settings)
         try:
             done = await choose_side(stores.index, deletions, uid, receipt, asked)
         except (NotFound, Held) as error:
@@ -203,17 +169,11 @@ def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, rece
     run(config, data, work)
 
 
-def _study(target: Target) -> str:
-    if target.series:
-        raise NotFound("holds are of whole studies: give the Study Instance UID")
-    return target.study
-
-
-def _each(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], word: str, step: Step) -> None:
+def each(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], word: str, step: Step) -> None:
     """Take a step for each UID. What was done before one that cannot be done stays done."""
 
     async def work(stores: Stores, settings: Settings) -> None:
-        deletions = Deletions(stores.log, stores.index, SystemClock(), settings.lifecycle.grace)
+        deletions = deletions_of(stores, settings)
         for uid in uids:
             try:
                 done = await step(deletions, await target_of(stores.index, uid))

@@ -12,11 +12,23 @@ from gantry.common.events import (
     InstancesRestored,
     InstanceStored,
     ObjectsCollected,
+    PatientHoldPlaced,
+    PatientHoldReleased,
+    StudyAccessed,
 )
 from gantry.common.lifecycle import ALIVE, fate_of
-from gantry.common.ports.index import Decision, HoldChange, InstanceKey, SearchIndex
+from gantry.common.ports.index import Access, Decision, HoldChange, InstanceKey, SearchIndex
 
-LifecycleEvent = InstancesDeleted | InstancesRestored | ObjectsCollected | HoldPlaced | HoldReleased
+LifecycleEvent = (
+    InstancesDeleted
+    | InstancesRestored
+    | ObjectsCollected
+    | HoldPlaced
+    | HoldReleased
+    | PatientHoldPlaced
+    | PatientHoldReleased
+    | StudyAccessed
+)
 
 
 def decisions_of(events: Iterable[Event]) -> list[Decision]:
@@ -35,19 +47,34 @@ def decisions_of(events: Iterable[Event]) -> list[Decision]:
 
 
 def holds_of(events: Iterable[Event]) -> list[HoldChange]:
-    """The holds that events place and release."""
+    """The holds that events place and release, on studies and patients."""
+    return [change for event in events if (change := _hold_change(event)) is not None]
+
+
+def _hold_change(event: Event) -> HoldChange | None:
+    match event:
+        case HoldPlaced() | HoldReleased():
+            return HoldChange(event.partition, event.study_instance_uid, event.hold, isinstance(event, HoldPlaced))
+        case PatientHoldPlaced() | PatientHoldReleased():
+            return HoldChange(event.partition, event.patient, event.hold, isinstance(event, PatientHoldPlaced))
+    return None
+
+
+def accesses_of(events: Iterable[Event]) -> list[Access]:
+    """When studies were accessed."""
     return [
-        HoldChange(event.partition, event.study_instance_uid, event.hold, isinstance(event, HoldPlaced))
+        Access(event.partition, event.study_instance_uid, event.at)
         for event in events
-        if isinstance(event, HoldPlaced | HoldReleased)
+        if isinstance(event, StudyAccessed)
     ]
 
 
 async def tell(index: SearchIndex, events: Iterable[Event]) -> None:
-    """Apply what events say of receipts and holds. Raises what the index does."""
+    """Apply what events say of receipts, holds and accesses. Raises what the index does."""
     said = list(events)
     await index.decide(decisions_of(said))
     await index.hold(holds_of(said))
+    await index.note_accesses(accesses_of(said))
 
 
 async def without_collected(index: SearchIndex, events: Sequence[InstanceStored]) -> list[bool]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gantry.common.events import INDEXERS
 from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle import retention_rules
 from gantry.common.runtime.losses import Losses
 from gantry.services.context import Context, RoleParts
 from gantry.services.maintenance import sealing
@@ -34,7 +35,15 @@ async def build(context: Context) -> RoleParts:
         # What is removed was seen by every indexer, and is sealed where this archive seals.
         followers = (INDEXERS, sealing.GROUP) if upkeep.archive else (INDEXERS,)
         collector = Collector(
-            objects, log, index, clock, metrics, DEFAULT_PARTITION, grace=lifecycle.grace, followers=followers
+            objects,
+            log,
+            index,
+            clock,
+            metrics,
+            DEFAULT_PARTITION,
+            grace=lifecycle.grace,
+            followers=followers,
+            rules=retention_rules(lifecycle.retention, context.attributes),
         )
         background.append(("collector", collector.run(lifecycle.collect_every)))
     if not upkeep.archive:

@@ -18,6 +18,9 @@ from gantry.common.events import (
     InstanceStored,
     ObjectLost,
     ObjectsCollected,
+    PatientHoldPlaced,
+    PatientHoldReleased,
+    StudyAccessed,
     decode,
 )
 from gantry.common.ids import DEFAULT_PARTITION
@@ -27,7 +30,18 @@ from gantry.common.ports.log import EventLog
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.maintenance.sealed_events import segments
 
-Fact = InstanceStored | ObjectLost | InstancesDeleted | InstancesRestored | ObjectsCollected | HoldPlaced | HoldReleased
+Fact = (
+    InstanceStored
+    | ObjectLost
+    | InstancesDeleted
+    | InstancesRestored
+    | ObjectsCollected
+    | HoldPlaced
+    | HoldReleased
+    | PatientHoldPlaced
+    | PatientHoldReleased
+    | StudyAccessed
+)
 Apply = Callable[[Sequence[Fact]], Awaitable[int]]
 """Applies events to the new index. Returns how many of them can never be applied."""
 

@@ -19,6 +19,7 @@ from gantry.common.events import Event
 from gantry.common.lifecycle import Fate
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
 from gantry.common.ports.index import (
+    Access,
     Applied,
     Decision,
     FatedReceipt,
@@ -268,6 +269,12 @@ class LateSearchIndex:
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
         return await self._late.get().holds(partition, study_instance_uid)
+
+    async def note_accesses(self, accesses: Sequence[Access]) -> None:
+        await self._late.get().note_accesses(accesses)
+
+    async def last_access(self, partition: str, study_instance_uid: str) -> int:
+        return await self._late.get().last_access(partition, study_instance_uid)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in self._late.get().conflicts(partition):

@@ -23,7 +23,10 @@ from gantry.common.events.schema import (
     NamesakeFound,
     ObjectLost,
     ObjectsCollected,
+    PatientHoldPlaced,
+    PatientHoldReleased,
     ReceiptReference,
+    StudyAccessed,
 )
 from gantry.common.events.topics import INDEXERS, TOPICS, Topic, topic_of
 
@@ -46,7 +49,10 @@ __all__ = [
     "NamesakeFound",
     "ObjectLost",
     "ObjectsCollected",
+    "PatientHoldPlaced",
+    "PatientHoldReleased",
     "ReceiptReference",
+    "StudyAccessed",
     "Topic",
     "decode",
     "encode",

@@ -30,7 +30,10 @@ from gantry.common.events.schema import (
     NamesakeFound,
     ObjectLost,
     ObjectsCollected,
+    PatientHoldPlaced,
+    PatientHoldReleased,
     ReceiptReference,
+    StudyAccessed,
 )
 
 SCHEMA_VERSION = 1
@@ -47,6 +50,9 @@ _EVENTS: dict[str, type[Event]] = {
         ObjectsCollected,
         HoldPlaced,
         HoldReleased,
+        PatientHoldPlaced,
+        PatientHoldReleased,
+        StudyAccessed,
         CommitmentRequested,
         CommitmentReported,
         DeadLetter,

@@ -177,6 +177,44 @@ class HoldReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class PatientHoldPlaced:
+    """The same for all studies of a patient, those included that arrive later. `patient` is a digest of Patient ID and
+    issuer (`gantry.common.lifecycle.held_patient`): what lies on the log and in segments names nobody."""
+
+    partition: str
+    trace: str
+    patient: str
+    hold: str
+    reason: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PatientHoldReleased:
+    """The hold on a patient stands no longer."""
+
+    partition: str
+    trace: str
+    patient: str
+    hold: str
+    reason: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StudyAccessed:
+    """Something of the study was retrieved. Published where a retention rule counts from the last access, at most once
+    a day for each study; by whom is not said."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class CommitmentReference:
     """One Referenced SOP Sequence item of a storage commitment request (PS3.4 J.3.2)."""
 
@@ -249,6 +287,9 @@ Event = (
     | ObjectsCollected
     | HoldPlaced
     | HoldReleased
+    | PatientHoldPlaced
+    | PatientHoldReleased
+    | StudyAccessed
     | CommitmentRequested
     | CommitmentReported
     | DeadLetter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gantry.common.events.schema import (
     CommitmentReported,
@@ -18,6 +18,9 @@ from gantry.common.events.schema import (
     NamesakeFound,
     ObjectLost,
     ObjectsCollected,
+    PatientHoldPlaced,
+    PatientHoldReleased,
+    StudyAccessed,
 )
 
 _DAY_MS = 24 * 3600 * 1000
@@ -29,7 +32,8 @@ INDEXERS = "indexer"
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`key` names the event field that orders events; `retention_ms` None keeps them for ever."""
+    """`key` names the event field that orders events; `retention_ms` None keeps them for ever. Events of one topic may
+    have keys of several kinds: what else is said of a topic is the same for all of them."""
 
     name: str
     key: str
@@ -38,6 +42,8 @@ class Topic:
 
 
 _INSTANCES = Topic("instances", "study_instance_uid", 24, 7 * _DAY_MS)
+# On the same topic, so that whoever has followed it knows of the holds on patients, too.
+_OF_PATIENTS = replace(_INSTANCES, key="patient")
 _CONFLICTS = Topic("conflicts", "study_instance_uid", 6, None)
 _COMMITMENT = Topic("commitment", "transaction_uid", 6, None)
 _DEAD_LETTERS = Topic("dead-letters", "group", 1, 30 * _DAY_MS)
@@ -50,6 +56,9 @@ TOPICS: dict[type[Event], Topic] = {
     ObjectsCollected: _INSTANCES,
     HoldPlaced: _INSTANCES,
     HoldReleased: _INSTANCES,
+    PatientHoldPlaced: _OF_PATIENTS,
+    PatientHoldReleased: _OF_PATIENTS,
+    StudyAccessed: _INSTANCES,
     InstanceConflictFound: _CONFLICTS,
     NamesakeFound: _CONFLICTS,
     CommitmentRequested: _COMMITMENT,

@@ -1,4 +1,4 @@
-"""What became of the receipts of a study: the pure fold of its events, state × event → state.
+"""What became of the receipts of a study: the pure fold of its events, state × event → state; and how long it is kept.
 
 What belongs here: states as frozen values, how an event changes one, and what follows from a state (hidden, current,
 due for collection). What does not: stores, clocks, settings; time and grace are arguments.
@@ -10,6 +10,28 @@ restoring and deleting again needs no clock to be told apart.
 """
 
 from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
+from gantry.common.lifecycle.held_patients import held_patient, holders
+from gantry.common.lifecycle.retention import Period, Retention, RetentionRule, Since, StudyFacts, retention_of
+from gantry.common.lifecycle.retention_rules import retention_rules
 from gantry.common.lifecycle.study import ReceiptState, StoredObject, StudyState, apply, fate_of, fold
 
-__all__ = ["ALIVE", "Deletion", "Fate", "ReceiptState", "StoredObject", "StudyState", "apply", "fate_of", "fold"]
+__all__ = [
+    "ALIVE",
+    "Deletion",
+    "Fate",
+    "Period",
+    "ReceiptState",
+    "Retention",
+    "RetentionRule",
+    "Since",
+    "StoredObject",
+    "StudyFacts",
+    "StudyState",
+    "apply",
+    "fate_of",
+    "fold",
+    "held_patient",
+    "holders",
+    "retention_of",
+    "retention_rules",
+]

@@ -138,7 +138,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class HoldChange:
-    """A hold on a study was placed, or released."""
+    """A hold was placed, or released: on a study, or on a patient (`gantry.common.lifecycle.held_patient`), whose key
+    stands where a Study Instance UID would."""
 
     partition: str
     study_instance_uid: str
@@ -147,15 +148,25 @@ class HoldChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """A study was accessed at a time in microseconds since the epoch."""
+
+    partition: str
+    study_instance_uid: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class FatedReceipt:
     """A receipt that something was decided about. `object_key` and `digest` are "" where nothing was heard of the
-    object itself, or it is not hidden any more."""
+    object itself, or it is not hidden any more; `entry` is None then, and where it was forgotten."""
 
     instance: InstanceKey
     receipt: str
     fate: Fate
     object_key: str = ""
     digest: str = ""
+    entry: InstanceEntry | None = field(default=None, compare=False, repr=False)
 
 
 class ReadIndex(Protocol):
@@ -182,6 +193,8 @@ class ReadIndex(Protocol):
     def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]: ...
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]: ...
+
+    async def last_access(self, partition: str, study_instance_uid: str) -> int: ...
 
     async def count(self, partition: str) -> dict[str, int]: ...
 
@@ -267,7 +280,13 @@ class SearchIndex(Protocol):
         independent of order."""
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
-        """The holds on a study that stand, in order."""
+        """The holds on a study, or on a patient by his key, that stand, in order."""
+
+    async def note_accesses(self, accesses: Sequence[Access]) -> None:
+        """Note when studies were accessed; the latest counts. Idempotent and independent of order."""
+
+    async def last_access(self, partition: str, study_instance_uid: str) -> int:
+        """When a study was accessed last, in microseconds since the epoch; 0 where that was never noted."""
 
     def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         """The SOP Instance UIDs of which receipts are kept aside, or that several instances have; in pages, in order,

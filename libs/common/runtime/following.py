@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gantry.common.clock import Clock
 from gantry.common.errors import UndecodableEvent
-from gantry.common.events import INDEXERS, TOPICS, InstanceStored, decode
+from gantry.common.events import INDEXERS, TOPICS, Event, InstanceStored, decode
 from gantry.common.lifecycle import StudyState, fold
 from gantry.common.ports.log import EventLog
 
@@ -25,12 +25,18 @@ async def has_followed(
     return True
 
 
-async def unfollowed(log: EventLog, partition: str, study: str) -> StudyState:
-    """What happened to a study that the indexers have not read yet. Raises `DependencyUnavailable`."""
-    events = []
-    for record in await log.uncommitted(INDEXERS, _INSTANCES, study):
+async def unfollowed(log: EventLog, partition: str, key: str) -> StudyState:
+    """What happened to a study, or to the holds on a patient, that the indexers have not read yet. Raises
+    `DependencyUnavailable`."""
+    return fold(await unfollowed_events(log, partition, key))
+
+
+async def unfollowed_events(log: EventLog, partition: str, key: str) -> list[Event]:
+    """The same as events, in order."""
+    events: list[Event] = []
+    for record in await log.uncommitted(INDEXERS, _INSTANCES, key):
         try:
             events.append(decode(record.payload))
         except UndecodableEvent:
             continue  # the indexer puts it among the dead letters
-    return fold(event for event in events if event.partition == partition)
+    return [event for event in events if event.partition == partition]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 from gantry.common.adapters.below_study import in_order
+from gantry.common.adapters.opensearch.accesses import Accesses
 from gantry.common.adapters.opensearch.client import OpenSearchClient
 from gantry.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
 from gantry.common.adapters.opensearch.conflicts import Conflicts
@@ -32,6 +33,7 @@ from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import ConfigError
 from gantry.common.lifecycle import Fate
 from gantry.common.ports.index import (
+    Access,
     Applied,
     Decision,
     FatedReceipt,
@@ -181,6 +183,14 @@ class OpenSearchIndex:
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
         return await Holds(self._client, self._searched).standing(partition, study_instance_uid)
+
+    async def note_accesses(self, accesses: Sequence[Access]) -> None:
+        if accesses:
+            async with self._turn:
+                await Accesses(self._client, await self._writable()).note(accesses, self._clock)
+
+    async def last_access(self, partition: str, study_instance_uid: str) -> int:
+        return await Accesses(self._client, self._searched).last(partition, study_instance_uid)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in Conflicts(self._client, self._searched["instances"], partition).pages():

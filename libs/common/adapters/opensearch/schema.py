@@ -81,7 +81,8 @@ _FATE: dict[str, Any] = {
     "lost": {"type": "boolean"},
 }
 _HOLDS: dict[str, Any] = {"partition": _KEY, "study": _KEY, "placed": _CARRIED, "released": _CARRIED}
-_BESIDE = {"receipts": _RECEIPT, "fates": _FATE, "holds": _HOLDS}
+_ACCESS: dict[str, Any] = {"partition": _KEY, "study": _KEY, "at": {"type": "long", "index": False}}
+_BESIDE = {"receipts": _RECEIPT, "fates": _FATE, "holds": _HOLDS, "accesses": _ACCESS}
 """The kinds that are not searched by attributes."""
 _SORT = {
     "patients": ["uid"],
@@ -91,6 +92,7 @@ _SORT = {
     "receipts": ["instance", "receipt"],
     "fates": ["study", "receipt"],
     "holds": ["study"],
+    "accesses": ["study"],
 }
 
 

@@ -15,6 +15,9 @@ has an index that is walked in both directions.
 `fate` holds what was decided about receipts (`gantry.common.lifecycle`). A hidden receipt is in no other table; its
 `entry` (`graves.pack_entry`) is what it is restored from. `receipt.entry` is that of a receipt kept aside: what becomes
 current when the receipt before it is deleted.
+
+`hold.study` is a Study Instance UID, or the key of a patient's holds (`gantry.common.lifecycle.held_patient`). `access`
+holds the last access of studies whose retention counts from it.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ from gantry.common.dicom.standard.tags import (
     STUDY_TIME,
 )
 
-VERSION = 6
+VERSION = 7
 SEVERAL = "\x01"
 """Marks a row that is looked at whatever is looked for."""
 NARROW = 128
@@ -95,6 +98,9 @@ CREATE INDEX fate_study ON fate (partition, study, receipt);
 CREATE TABLE hold (
     partition TEXT NOT NULL, study TEXT NOT NULL, hold TEXT NOT NULL, placed INTEGER NOT NULL DEFAULT 0,
     released INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (partition, study, hold)) WITHOUT ROWID;
+"""
+_ACCESS = """CREATE TABLE access (
+    partition TEXT NOT NULL, study TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (partition, study)) WITHOUT ROWID;
 """
 _SCHEMA = f"""
 CREATE TABLE patient (
@@ -163,6 +169,7 @@ DROP TABLE instance_3""",  # noqa: S608 - names of ours
     # Receipts kept aside before this have no entry of their own: if only they are left after a deletion, they are found
     # again after `gantry reindex`.
     5: _FATE,
+    6: _ACCESS,
 }
 """What makes of each version the next one."""
 
@@ -177,7 +184,9 @@ def create(
         return
     if version > VERSION:
         raise sqlite3.DatabaseError(f"search index has version {version}, not {VERSION}: remove it to have it rebuilt")
-    steps = [_UPGRADES[known] for known in range(version, VERSION)] if version else [_SCHEMA, _ATTRIBUTE, _FATE]
+    steps = (
+        [_UPGRADES[known] for known in range(version, VERSION)] if version else [_SCHEMA, _ATTRIBUTE, _FATE, _ACCESS]
+    )
     for statement in ";\n".join(steps).split(";\n"):
         if statement.strip() == "FILL":
             fill(connection)
