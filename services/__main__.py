@@ -36,7 +36,6 @@ _COMMANDS = {
     "delete": ("gantry.services.commands.lifecycle", "Delete studies, series or instances; can be undone for a time."),
     "undelete": ("gantry.services.commands.lifecycle", "Bring back what was deleted."),
     "purge": ("gantry.services.commands.lifecycle", "Delete for good."),
-    "hold": ("gantry.services.commands.lifecycle", "Place or release a hold: nothing of the study is deleted."),
     "correct": ("gantry.services.commands.correcting", "Correct attributes of a study, a series or a patient."),
     "uncorrect": ("gantry.services.commands.correcting", "Take back a correction of a study."),
     "assign": ("gantry.services.commands.correcting", "Make a study one of another patient."),
@@ -47,6 +46,8 @@ _COMMANDS = {
     ),
     "change-id": ("gantry.services.commands.correcting", "Give a patient another Patient ID."),
     "history": ("gantry.services.commands.correcting", "What was corrected of a study, and what it is shown as."),
+    "hold": ("gantry.services.commands.holding", "Place or release a hold on a study or a patient."),
+    "retention": ("gantry.services.commands.retention", "List, or delete, studies whose retention is over."),
     "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),
     "choose": ("gantry.services.commands.lifecycle", "Decide a conflict: which of the objects of a UID is current."),
     "restore": (

@@ -66,7 +66,7 @@ class NotFound(GantryError):
 
 
 class Held(GantryError):
-    """A hold stands in the way of a deletion, whoever asks for it."""
+    """A hold or a retention rule stands in the way of a deletion, whoever asks for it."""
 
 
 class Conflicting(GantryError):

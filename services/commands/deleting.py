@@ -16,9 +16,9 @@ from gantry.common.dicom.query.matching import Query
 from gantry.common.errors import GantryError
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.routes import Match, Resource
-from gantry.services.commands.on_stores import show
+from gantry.services.commands.on_stores import deletions_of, show
 from gantry.services.lifecycle.bulk import BulkDeletion, BulkResult, MatchingStudy, matching_studies
-from gantry.services.lifecycle.deletions import Asked, Deletions
+from gantry.services.lifecycle.deletions import Asked
 from gantry.services.process.stores import Stores
 from gantry.services.query.qido_parameters import search_of
 
@@ -47,7 +47,7 @@ class Deleting:
         if not self.yes:
             click.confirm(f"Delete these {len(found)} studies?", abort=True, err=True)
         clock = SystemClock()
-        deletions = Deletions(stores.log, stores.index, clock, settings.lifecycle.grace)
+        deletions = deletions_of(stores, settings)
         bulk = BulkDeletion(deletions, clock, self.rate)
         with progress_bar("deleting", len(found), quiet=self.as_json) as bar:
             result = await bulk.run([study.uid for study in found], self.asked, bar.advance)
@@ -71,7 +71,7 @@ class Deleting:
             ("studies deleted", str(result.studies)),
             ("receipts", str(result.receipts)),
             ("gone already", str(result.gone)),
-            *(("under a hold, not deleted", uid) for uid in result.held),
+            *(("held or retained, not deleted", uid) for uid in result.held),
         ]
         show(self.as_json, asdict(result), ("delete", "result"), list(rows))
         if result.held:

@@ -1,4 +1,4 @@
-"""The commands that change what there is: `gantry delete`, `undelete`, `purge`, `hold`, `redundant` and `choose`."""
+"""The commands that change what there is: `gantry delete`, `undelete`, `purge`, `redundant` and `choose`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
 from gantry.services.commands.deleting import Deleting
-from gantry.services.commands.on_stores import options, run, show
+from gantry.services.commands.on_stores import deletions_of, options, run, show
 from gantry.services.commands.reasons import one_line, reason_option
 from gantry.services.lifecycle.copies import RedundantCopies
 from gantry.services.lifecycle.copies import choose as choose_side
 from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target, target_of, this_user
 from gantry.services.process.stores import Stores
 
-_uids = click.argument("uids", metavar="UID...", nargs=-1, required=True)
+uids_argument = click.argument("uids", metavar="UID...", nargs=-1, required=True)
 
 
 Step = Callable[[Deletions, Target], Awaitable[Done]]
@@ -66,63 +66,29 @@ def delete(
         return
     if dry_run:
         raise click.UsageError("--dry-run goes with --where")
-    _each(config, data, as_json, uids, "deleted", lambda deletions, target: deletions.delete(target, asked))
+    each(config, data, as_json, uids, "deleted", lambda deletions, target: deletions.delete(target, asked))
 
 
 @click.command()
 @options
-@_uids
+@uids_argument
 @reason_option
 def undelete(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
     """Bring back studies, series or instances that were deleted, while their objects are there."""
     asked = Asked(this_user(), reason, new_trace())
-    _each(config, data, as_json, uids, "restored", lambda deletions, target: deletions.restore(target, asked))
+    each(config, data, as_json, uids, "restored", lambda deletions, target: deletions.restore(target, asked))
 
 
 @click.command()
 @options
-@_uids
+@uids_argument
 @reason_option
 @click.confirmation_option(prompt="This cannot be undone. Go on?")
 def purge(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
     """Delete for good, deleted before or not: nothing brings it back, and the objects are collected at the next look
     (`lifecycle.collect_every`), whatever the grace time."""
     asked = Asked(this_user(), reason, new_trace())
-    _each(config, data, as_json, uids, "purged", lambda deletions, target: deletions.delete(target, asked, final=True))
-
-
-@click.group()
-def hold() -> None:
-    """Holds on studies: nothing of them is deleted or collected while one stands."""
-
-
-@hold.command()
-@options
-@_uids
-@reason_option
-def place(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
-    """Place a hold on studies, by their Study Instance UIDs."""
-    asked = Asked(this_user(), reason, new_trace())
-
-    async def placed(deletions: Deletions, target: Target) -> Done:
-        await deletions.place_hold(_study(target), asked)
-        return Done(1, settled=True)
-
-    _each(config, data, as_json, uids, "holds placed", placed)
-
-
-@hold.command()
-@options
-@_uids
-@reason_option
-def release(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], reason: str) -> None:
-    """Release all holds on studies."""
-    asked = Asked(this_user(), reason, new_trace())
-
-    async def released(deletions: Deletions, target: Target) -> Done:
-        return await deletions.release_holds(_study(target), asked)
-
-    _each(config, data, as_json, uids, "holds released", released)
+    each(config, data, as_json, uids, "purged", lambda deletions, target: deletions.delete(target, asked, final=True))
 
 
 @click.command()
@@ -150,7 +116,7 @@ def redundant(
 
     async def work(stores: Stores, settings: Settings) -> None:
         clock = SystemClock()
-        deletions = Deletions(stores.log, stores.index, clock, settings.lifecycle.grace)
+        deletions = deletions_of(stores, settings)
         losses = Losses(stores.log, clock, Metrics(), "redundant")
         copies = RedundantCopies(stores.objects, stores.index, deletions, losses, clock, rate * 1e6)
         done = await copies.run(asked, uids)
@@ -180,7 +146,7 @@ def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, rece
     asked = Asked(this_user(), reason, new_trace())
 
     async def work(stores: Stores, settings: Settings) -> None:
-        deletions = Deletions(stores.log, stores.index, SystemClock(), settings.lifecycle.grace)
+        deletions = deletions_of(stores, settings)
         try:
             done = await choose_side(stores.index, deletions, uid, receipt, asked)
         except (NotFound, Held) as error:
@@ -191,17 +157,11 @@ def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, rece
     run(config, data, work)
 
 
-def _study(target: Target) -> str:
-    if target.series:
-        raise NotFound("holds are of whole studies: give the Study Instance UID")
-    return target.study
-
-
-def _each(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], word: str, step: Step) -> None:
+def each(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], word: str, step: Step) -> None:
     """Take a step for each UID. What was done before one that cannot be done stays done."""
 
     async def work(stores: Stores, settings: Settings) -> None:
-        deletions = Deletions(stores.log, stores.index, SystemClock(), settings.lifecycle.grace)
+        deletions = deletions_of(stores, settings)
         for uid in uids:
             try:
                 done = await step(deletions, await target_of(stores.index, uid))

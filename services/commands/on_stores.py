@@ -17,7 +17,10 @@ from gantry.common.clock import SystemClock
 from gantry.common.config.load import load_settings
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, DependencyUnavailable, GantryError
+from gantry.common.lifecycle import RetentionRule, retention_rules
 from gantry.common.telemetry.logs import set_up_logs
+from gantry.services.lifecycle.deletions import Deletions
+from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import Stores, open_stores
 
 Work = Callable[[Stores, Settings], Awaitable[None]]
@@ -79,6 +82,16 @@ def _require_objects(settings: Settings) -> None:
     url = urlsplit(settings.objects_url)
     if url.scheme == "file" and not Path(url.path).is_dir():
         raise ConfigError(url.path, None, "no such folder: there is no archive here; is --data right?")
+
+
+def rules_in(settings: Settings) -> list[RetentionRule]:
+    """The retention rules in force. Raises `ConfigError`."""
+    return retention_rules(settings.lifecycle.retention, searchable(settings))
+
+
+def deletions_of(stores: Stores, settings: Settings) -> Deletions:
+    """What deletes on an archive's stores: what a hold or a rule keeps is refused there as everywhere."""
+    return Deletions(stores.log, stores.index, SystemClock(), settings.lifecycle.grace, rules=rules_in(settings))
 
 
 def show(as_json: bool, values: dict[str, Any], head: tuple[str, str], rows: list[tuple[str, Any]]) -> None:

@@ -22,12 +22,14 @@ from gantry.common.config.load import load_settings
 from gantry.common.config.settings import Settings
 from gantry.common.dicom.standard.sop_classes import StorageClasses
 from gantry.common.errors import ConfigError, GantryError
+from gantry.common.lifecycle import retention_rules
 from gantry.common.runtime.lifecycle import Lifecycle
 from gantry.common.telemetry.logs import get_logger, set_up_logs
 from gantry.common.web.routes import BASE
 from gantry.services.process.archive import Archive
 from gantry.services.process.descriptors import make_room
 from gantry.services.process.descriptors import watch as watch_descriptors
+from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import check_urls
 from gantry.services.process.supervision import Companion, SupervisedProcess
 from gantry.services.roles import EVERY, Role, dimse_port, http_port
@@ -97,6 +99,7 @@ def serve(
             _print(settings)
         elif check_config:
             _process(settings, chosen, config, None)
+            retention_rules(settings.lifecycle.retention, searchable(settings))
             if Role.DOOR not in chosen:
                 check_urls(settings)
             click.echo("settings and policy are in order")

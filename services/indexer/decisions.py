@@ -12,10 +12,13 @@ from gantry.common.events import (
     InstancesRestored,
     InstanceStored,
     ObjectsCollected,
+    PatientHoldPlaced,
+    PatientHoldReleased,
+    StudyAccessed,
 )
-from gantry.common.lifecycle import ALIVE, fate_of
+from gantry.common.lifecycle import ALIVE, fate_of, holder_of
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import Decision, HoldChange, InstanceKey, SearchIndex
+from gantry.common.ports.index import Access, Decision, HoldChange, InstanceKey, SearchIndex
 from gantry.services.indexer.corrections import changes_of
 
 
@@ -35,20 +38,37 @@ def decisions_of(events: Iterable[Event]) -> list[Decision]:
 
 
 def holds_of(events: Iterable[Event]) -> list[HoldChange]:
-    """The holds that events place and release."""
+    """The holds that events place and release, on studies and patients."""
+    return [change for event in events if (change := _hold_change(event)) is not None]
+
+
+def _hold_change(event: Event) -> HoldChange | None:
+    match event:
+        case HoldPlaced() | HoldReleased():
+            return HoldChange(event.partition, event.study_instance_uid, event.hold, isinstance(event, HoldPlaced))
+        case PatientHoldPlaced() | PatientHoldReleased():
+            return HoldChange(
+                event.partition, holder_of(event.patient), event.hold, isinstance(event, PatientHoldPlaced)
+            )
+    return None
+
+
+def accesses_of(events: Iterable[Event]) -> list[Access]:
+    """When studies were accessed."""
     return [
-        HoldChange(event.partition, event.study_instance_uid, event.hold, isinstance(event, HoldPlaced))
+        Access(event.partition, event.study_instance_uid, event.at)
         for event in events
-        if isinstance(event, HoldPlaced | HoldReleased)
+        if isinstance(event, StudyAccessed)
     ]
 
 
 async def tell(objects: BlobStore, index: SearchIndex, events: Iterable[Event]) -> None:
-    """Apply what events say of receipts, holds and corrections. Raises what the stores do."""
+    """Apply what events say of receipts, holds, corrections and accesses. Raises what the stores do."""
     said = list(events)
     await index.decide(decisions_of(said))
     await index.hold(holds_of(said))
     await index.correct(await changes_of(objects, said))
+    await index.note_accesses(accesses_of(said))
 
 
 async def without_collected(index: SearchIndex, events: Sequence[InstanceStored]) -> list[bool]:

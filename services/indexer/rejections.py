@@ -13,10 +13,12 @@ from gantry.common.clock import Clock
 from gantry.common.dicom.model.rejection_notes import RejectionNote
 from gantry.common.events import InstancesDeleted, InstanceStored, ReceiptReference
 from gantry.common.ids import Receipt
+from gantry.common.lifecycle import holder_of
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceKey, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.rejections import RejectionAction, note_in
+from gantry.common.runtime.study_facts import known_study
 from gantry.common.telemetry.logs import get_logger
 
 _AT_ONCE = 2000
@@ -59,10 +61,16 @@ class Rejections:
             own = ReceiptReference(event.series_instance_uid, event.sop_instance_uid, event.receipt)
             by_study[event.study_instance_uid].append(own)
         for study, receipts in by_study.items():
-            if await self._index.holds(event.partition, study):
+            if await self._is_held(event.partition, study):
                 logger.warning("not rejected: a hold stands", study_instance_uid=study, trace=event.trace)
             else:
                 await self._publish(event, note, study, receipts, kept=action is not RejectionAction.DELETE)
+
+    async def _is_held(self, partition: str, study: str) -> bool:
+        known = await known_study(self._index, partition, study)
+        patients = [] if known is None else await known.patients(self._index)
+        keys = [study, *map(holder_of, patients)]
+        return any([await self._index.holds(partition, key) for key in keys])
 
     async def _older(self, event: InstanceStored, key: InstanceKey) -> list[ReceiptReference]:
         receipts = await self._index.receipts(event.partition, key)

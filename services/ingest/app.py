@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from gantry.common.dicom.standard.sop_classes import StorageClasses
+from gantry.common.lifecycle import retention_rules
 from gantry.common.runtime.rejections import rules_of
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
@@ -19,6 +20,7 @@ async def build(context: Context) -> RoleParts:
     """C-STORE and STOW-RS, in any transfer syntax."""
     settings = context.settings
     rules = rules_of(settings.lifecycle.rejections)
+    retention = retention_rules(settings.lifecycle.retention, context.attributes)
     writer = InstanceWriter(
         context.objects,
         context.log,
@@ -26,7 +28,7 @@ async def build(context: Context) -> RoleParts:
         ThreadPoolExecutor(2, thread_name_prefix="ingest"),
         context.metrics,
         IngestSettings(settings.dimse.max_object, settings.storage.deadline),
-        RejectionChecks(context.objects, context.answers, context.log, context.clock, rules),
+        RejectionChecks(context.objects, context.answers, context.log, context.clock, rules, retention),
     )
     classes = StorageClasses(settings.dimse.private_sop_classes)
     storage = StorageService(

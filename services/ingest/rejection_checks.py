@@ -9,14 +9,15 @@ from contextlib import suppress
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.model.rejection_notes import RejectedInstance, RejectionNote
-from gantry.common.errors import DependencyUnavailable, NotAuthorised, RefusedDataSet
+from gantry.common.errors import DependencyUnavailable, Held, NotAuthorised, RefusedDataSet
 from gantry.common.events import InstanceStored
 from gantry.common.ids import Receipt
-from gantry.common.lifecycle import ALIVE, Fate
+from gantry.common.lifecycle import ALIVE, Fate, RetentionRule
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.following import has_followed
+from gantry.common.runtime.protection import Protection
 from gantry.common.runtime.rejections import RejectionAction, note_in
 from gantry.common.statuses import (
     DUPLICATE_REJECTION_NOTE,
@@ -53,7 +54,10 @@ class RejectionChecks:
         log: EventLog,
         clock: Clock,
         rules: Mapping[str, RejectionAction],
+        retention: Sequence[RetentionRule] = (),
     ) -> None:
+        """`rules` say what a code does, `retention` what must not be deleted yet."""
+        self._protection = Protection(log, index, clock, retention)
         self._objects = objects
         self._index = index
         self._log = log
@@ -77,7 +81,7 @@ class RejectionChecks:
         if not await self._followed():
             raise DependencyUnavailable("index", "it is behind: the note can be taken when it has caught up")
         await self._check_note(event)
-        await self._check_instances(event, note)
+        await self._check_instances(event, note, action)
         return True
 
     async def settle(self) -> None:
@@ -94,7 +98,7 @@ class RejectionChecks:
         if key in fates or await self._index.current(event.partition, [key]):
             raise RejectionRefused(DUPLICATE_REJECTION_NOTE, "this rejection note was received before")
 
-    async def _check_instances(self, event: InstanceStored, note: RejectionNote) -> None:
+    async def _check_instances(self, event: InstanceStored, note: RejectionNote, action: RejectionAction) -> None:
         if not note.instances:
             raise RejectionRefused(REJECTED_INSTANCE_UNKNOWN, "the rejection note names no instance")
         by_study: defaultdict[str, list[RejectedInstance]] = defaultdict(list)
@@ -103,8 +107,12 @@ class RejectionChecks:
         for study, instances in by_study.items():
             for start in range(0, len(instances), _AT_ONCE):
                 await self._check_some(event, study, instances[start : start + _AT_ONCE])
-            if await self._index.holds(event.partition, study):
-                raise RejectionRefused(RETENTION_NOT_OVER, "a hold stands on a study that the note names")
+            try:
+                # What only hides keeps its objects: that is no matter of retention.
+                await self._protection.check(event.partition, study, bytes_stay=action is not RejectionAction.DELETE)
+            except Held as error:
+                words = "a hold or its retention keeps a study that the note names"
+                raise RejectionRefused(RETENTION_NOT_OVER, words) from error
 
     async def _check_some(self, event: InstanceStored, study: str, instances: Sequence[RejectedInstance]) -> None:
         partition = event.partition

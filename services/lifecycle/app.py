@@ -1,19 +1,35 @@
-"""Wiring of what changes studies over HTTP; it runs in processes of the ingest role."""
+"""Wiring of what changes studies over HTTP, in processes of the ingest role, and by rules, beside the indexer."""
 
 from __future__ import annotations
 
+from gantry.common.lifecycle import retention_rules
+from gantry.common.runtime.protection import Protection
 from gantry.services.context import Context, RoleParts
 from gantry.services.lifecycle.correcting_web import CorrectionService
 from gantry.services.lifecycle.corrections import CorrectionDesk
 from gantry.services.lifecycle.deletions import Deletions
+from gantry.services.lifecycle.expiry import Expiry
 from gantry.services.lifecycle.web import DeletionService
 
 
 async def build(context: Context) -> RoleParts:
     """Deleting and restoring studies, series and instances; correcting studies and patients."""
     settings, http = context.settings, context.settings.http
-    deletions = Deletions(context.log, context.answers, context.clock, settings.lifecycle.grace)
+    rules = retention_rules(settings.lifecycle.retention, context.attributes)
+    deletions = Deletions(context.log, context.answers, context.clock, settings.lifecycle.grace, rules=rules)
     desk = CorrectionDesk(context.objects, context.log, context.answers, context.clock)
     deleting = DeletionService(deletions, http.may_delete, http.may_correct)
     correcting = CorrectionService(desk, context.answers, http.may_correct)
     return RoleParts(web={**deleting.handlers(), **correcting.handlers()})
+
+
+async def build_expiry(context: Context) -> RoleParts:
+    """Deleting what retention rules let go, on a schedule, where the settings ask for it."""
+    lifecycle = context.settings.lifecycle
+    rules = retention_rules(lifecycle.retention, context.attributes)
+    if not lifecycle.expire_every or not any(rule.deletes for rule in rules):
+        return RoleParts()
+    log, index, clock = context.log, context.answers, context.clock
+    deletions = Deletions(log, index, clock, lifecycle.grace, rules=rules)
+    expiry = Expiry(index, deletions, Protection(log, index, clock, rules), clock, lifecycle.expire_rate)
+    return RoleParts(background=[("expiry", expiry.run(lifecycle.expire_every))])

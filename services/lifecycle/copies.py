@@ -130,7 +130,7 @@ class RedundantCopies:
         if not references:
             return
         try:
-            done = await self._deletions.delete_receipts(study, references, asked, settle=False)
+            done = await self._deletions.delete_receipts(study, references, asked, settle=False, bytes_stay=True)
         except Held:
             result.held.append(study)
         else:

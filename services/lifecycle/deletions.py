@@ -10,7 +10,7 @@ from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query, Single
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
-from gantry.common.errors import Held, NotFound
+from gantry.common.errors import NotFound
 from gantry.common.events import (
     INDEXERS,
     TOPICS,
@@ -19,15 +19,18 @@ from gantry.common.events import (
     HoldReleased,
     InstancesDeleted,
     InstancesRestored,
+    PatientHoldPlaced,
+    PatientHoldReleased,
     ReceiptReference,
 )
 from gantry.common.ids import DEFAULT_PARTITION, Receipt
-from gantry.common.lifecycle import ALIVE, StudyState
+from gantry.common.lifecycle import ALIVE, RetentionRule, StudyState, held_patient, holder_of
 from gantry.common.ports.index import FatedReceipt, Location, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.following import has_followed, unfollowed
 from gantry.common.runtime.losses import instance_of
+from gantry.common.runtime.protection import Protection
 from gantry.common.telemetry.logs import get_logger
 
 _INSTANCES = TOPICS[InstancesDeleted].name
@@ -78,9 +81,18 @@ class Done:
 class Deletions:
     """For one process; `grace` and `patience` are in seconds."""
 
-    def __init__(self, log: EventLog, index: ReadIndex, clock: Clock, grace: float, patience: float = 10.0) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        index: ReadIndex,
+        clock: Clock,
+        grace: float,
+        patience: float = 10.0,
+        rules: Sequence[RetentionRule] = (),
+    ) -> None:
         """What was deleted for longer than `grace` may be collected at any moment, and is not restored. Indexers are
-        waited for as long as `patience`."""
+        waited for as long as `patience`. What `rules` keep is not deleted."""
+        self._protection = Protection(log, index, clock, rules)
         self._log = log
         self._index = index
         self._clock = clock
@@ -89,9 +101,10 @@ class Deletions:
 
     async def delete(self, target: Target, asked: Asked, *, final: bool = False, settle: bool = True) -> Done:
         """Delete what there is; with `final` what was deleted before, too, and for good. Without `settle` the indexers
-        are not waited for. Raises `NotFound` if there is nothing, `Held` under a hold, `DependencyUnavailable`."""
+        are not waited for. Raises `NotFound` if there is nothing, `Held` under a hold or while a rule keeps the study,
+        `DependencyUnavailable`."""
         recent = await unfollowed(self._log, DEFAULT_PARTITION, target.study)
-        await self._not_held(target.study, recent)
+        await self._protection.check(DEFAULT_PARTITION, target.study, recent)
         receipts = await self._there(target, recent)
         if final:
             receipts |= {one.receipt: one for one in await self._hidden(target)}
@@ -106,11 +119,18 @@ class Deletions:
         return await self._append(events, settle=settle)
 
     async def delete_receipts(
-        self, study: str, receipts: Sequence[ReceiptReference], asked: Asked, *, settle: bool = True
+        self,
+        study: str,
+        receipts: Sequence[ReceiptReference],
+        asked: Asked,
+        *,
+        settle: bool = True,
+        bytes_stay: bool = False,
     ) -> Done:
-        """Delete some receipts of a study, and leave the others. Raises `Held` and `DependencyUnavailable`."""
+        """Delete some receipts of a study, and leave the others. With `bytes_stay` others of the same bytes are left:
+        that is no matter of retention. Raises `Held` and `DependencyUnavailable`."""
         recent = await unfollowed(self._log, DEFAULT_PARTITION, study)
-        await self._not_held(study, recent)
+        await self._protection.check(DEFAULT_PARTITION, study, recent, bytes_stay=bytes_stay)
         name, now = Receipt.at(self._clock.now_us()).id, self._clock.now_us()
         events = [
             InstancesDeleted(DEFAULT_PARTITION, asked.trace, study, name, some, asked.reason, asked.by, now)
@@ -151,10 +171,23 @@ class Deletions:
         at, now = (DEFAULT_PARTITION, asked.trace, study), self._clock.now_us()
         return await self._append([HoldReleased(*at, name, asked.reason, asked.by, now) for name in names])
 
-    async def _not_held(self, study: str, recent: StudyState) -> None:
-        held = (set(await self._index.holds(DEFAULT_PARTITION, study)) | recent.placed) - recent.released
-        if held:
-            raise Held(f"{len(held)} holds stand on this study; release them first")
+    async def place_patient_hold(self, patient_id: str, issuer: str, asked: Asked) -> str:
+        """Place a hold on a patient, known or not: on all studies of the ID and issuer, or of the ID whatever its
+        issuer where that is "". Returns its name. Raises `DependencyUnavailable`."""
+        name, patient = Receipt.at(self._clock.now_us()).id, held_patient(patient_id, issuer)
+        at = DEFAULT_PARTITION, asked.trace, patient
+        await self._append([PatientHoldPlaced(*at, name, asked.reason, asked.by, self._clock.now_us())])
+        return name
+
+    async def release_patient_holds(self, patient_id: str, issuer: str, asked: Asked) -> Done:
+        """Release the holds that were placed on this very ID and issuer. Raises `NotFound` where there is none."""
+        await self.settle()
+        patient = held_patient(patient_id, issuer)
+        names = await self._index.holds(DEFAULT_PARTITION, holder_of(patient))
+        if not names:
+            raise NotFound("no hold stands on a patient of this ID and issuer")
+        at, now = (DEFAULT_PARTITION, asked.trace, patient), self._clock.now_us()
+        return await self._append([PatientHoldReleased(*at, name, asked.reason, asked.by, now) for name in names])
 
     async def _there(self, target: Target, recent: StudyState) -> dict[str, ReceiptReference]:
         """All receipts that are there, those that are kept aside or redundant included, and those not indexed yet."""
@@ -189,7 +222,12 @@ class Deletions:
                     yield one
 
     async def _append(
-        self, events: Iterable[InstancesDeleted | InstancesRestored | HoldPlaced | HoldReleased], *, settle: bool = True
+        self,
+        events: Iterable[
+            InstancesDeleted | InstancesRestored | HoldPlaced | HoldReleased | PatientHoldPlaced | PatientHoldReleased
+        ],
+        *,
+        settle: bool = True,
     ) -> Done:
         every = list(events)
         await reach(FailPoint.BEFORE_PUBLISH)
@@ -197,7 +235,9 @@ class Deletions:
         await reach(FailPoint.AFTER_PUBLISH)
         count = sum(len(event.receipts) for event in every if isinstance(event, InstancesDeleted | InstancesRestored))
         for event in every:
-            logger.info(_WORDS[type(event)], study_instance_uid=event.study_instance_uid, by=event.by, receipts=count)
+            # Whose hold it is does not belong in a log line, not even as a digest.
+            study = "" if isinstance(event, PatientHoldPlaced | PatientHoldReleased) else event.study_instance_uid
+            logger.info(_WORDS[type(event)], study_instance_uid=study, by=event.by, receipts=count)
         return Done(count, settle and await self.settle())
 
     async def behind(self) -> int:
@@ -214,6 +254,8 @@ _WORDS: dict[type[Event], str] = {
     InstancesRestored: "instances restored",
     HoldPlaced: "hold placed",
     HoldReleased: "hold released",
+    PatientHoldPlaced: "hold on a patient placed",
+    PatientHoldReleased: "hold on a patient released",
 }
 
 

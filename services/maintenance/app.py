@@ -7,6 +7,7 @@ from typing import Any
 
 from gantry.common.events import INDEXERS
 from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle import retention_rules
 from gantry.common.runtime.losses import Losses
 from gantry.services.context import Context, RoleParts
 from gantry.services.maintenance import sealing
@@ -43,6 +44,7 @@ async def build(context: Context) -> RoleParts:
             grace=lifecycle.grace,
             followers=followers,
             erase_after=lifecycle.erase_after,
+            rules=retention_rules(lifecycle.retention, context.attributes),
         )
         background.append(("collector", collector.run(lifecycle.collect_every)))
     if not upkeep.archive:

@@ -1,9 +1,9 @@
 """Objects of what was deleted are removed when their grace time is over, and a certificate says so.
 
-The order: the deletion is on the log and every indexer has passed it; the grace time is over and no hold stands; the
-object is removed; `ObjectsCollected` is published. A crash anywhere leaves a receipt that is still due: removing an
-object again is satisfied, and a certificate that comes twice is the same. So it does no harm either where two
-processes collect at once; what stays for ever is the fate of the receipt.
+The order: the deletion is on the log and every indexer has passed it; the grace time is over, and no hold and no
+retention stands in the way; the object is removed; `ObjectsCollected` is published. A crash anywhere leaves a receipt
+that is still due: removing an object again is satisfied, and a certificate that comes twice is the same. So it does no
+harm either where two processes collect at once; what stays for ever is the fate of the receipt.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable, GantryError
 from gantry.common.events import INDEXERS, ObjectsCollected, ReceiptReference
 from gantry.common.ids import Receipt
+from gantry.common.lifecycle import RetentionRule, StudyState
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import FatedReceipt, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.following import has_followed, unfollowed
+from gantry.common.runtime.protection import Protection
+from gantry.common.runtime.study_facts import known_study
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
@@ -37,7 +40,8 @@ logger = get_logger("collector")
 
 @dataclass(slots=True)
 class Collected:
-    """What a look found: objects removed, and receipts that are due and held."""
+    """What a look found: objects removed, and receipts that are due and stay, by a hold, a retention or a
+    restoration."""
 
     objects: int = 0
     held: int = 0
@@ -59,11 +63,14 @@ class Collector:
         followers: Sequence[str] = (INDEXERS,),
         patience: float = 120.0,
         erase_after: float = 3600.0,
+        rules: Sequence[RetentionRule] = (),
     ) -> None:
-        """`grace` in seconds. `followers` are the consumer groups that must have heard of everything first: indexers,
+        """`grace` in seconds. Nothing is collected that `rules` keep, also where it was deleted before there was such a
+        rule. `followers` are the consumer groups that must have heard of everything first: indexers,
         and archivers where there are some, so that a restored bucket knows why an object is gone. They are waited for
         as long as `patience`, in seconds: while objects arrive they are always a little behind. `erase_after` (seconds)
         is how long nothing of a study or patient must be left before the values of its corrections go."""
+        self._protection = Protection(log, index, clock, rules)
         self._followers = followers
         self._patience = patience
         self._objects = objects
@@ -116,12 +123,28 @@ class Collector:
 
     async def _collect(self, study: str, due: Sequence[FatedReceipt], done: Collected) -> None:
         recent = await unfollowed(self._log, self._partition, study)
-        held = (set(await self._index.holds(self._partition, study)) | recent.placed) - recent.released
         withdrawn = {receipt for receipt, one in recent.receipts.items() if one.fate.withdrawn}
-        due = [one for one in due if one.receipt not in withdrawn]
-        if held or not due:
-            done.held += len(due)
-            return
+        allowed = await self._not_held(study, recent, [one for one in due if one.receipt not in withdrawn])
+        done.held += len(due) - len(allowed)
+        if allowed:
+            await self._remove(study, allowed, done)
+
+    async def _not_held(self, study: str, recent: StudyState, due: list[FatedReceipt]) -> list[FatedReceipt]:
+        """Those that no hold and no retention keeps."""
+        known = await known_study(self._index, self._partition, study, deleted=True)
+        if await self._protection.holds(self._partition, study, known, recent):
+            return []
+        if not await self._protection.retained(self._partition, study):
+            return due
+        # A copy is no loss: the same bytes of the same instance stay.
+        there = await self._index.receipts_of(self._partition, list({one.instance for one in due}))
+        return [
+            one
+            for one in due
+            if any(other.digest == one.digest and not other.lost for other in there.get(one.instance, ()))
+        ]
+
+    async def _remove(self, study: str, due: Sequence[FatedReceipt], done: Collected) -> None:
         for one in due:
             await self._objects.delete(one.object_key or Receipt(one.receipt).object_key(self._partition))
         await reach(FailPoint.AFTER_COLLECT)

@@ -224,6 +224,11 @@ class CompleteIndex:
         await self._completeness.check()
         return await self._index.corrections(partition, study_instance_uid, patient)
 
+    async def last_access(self, partition: str, study_instance_uid: str) -> int:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        return await self._index.last_access(partition, study_instance_uid)
+
     async def count(self, partition: str) -> dict[str, int]:
         """See `SearchIndex`."""
         await self._completeness.check()

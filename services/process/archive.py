@@ -205,11 +205,12 @@ class Archive:
         """The consumer groups that this process is in then."""
         from gantry.services.indexer import app as indexer_app
         from gantry.services.indexer.rebuild import Rebuild
+        from gantry.services.lifecycle.app import build_expiry
         from gantry.services.maintenance import app as maintenance_app
         from gantry.services.maintenance.completeness import Refill
 
         indexing, upkeep = await indexer_app.build(context), await maintenance_app.build(context)
-        for parts in (indexing, upkeep):
+        for parts in (indexing, upkeep, await build_expiry(context)):
             self._take(parts)
         if self._completeness is not None and self.settings.index_url.startswith("sqlite:"):
             # Of several indexers on one cluster each would build it: there, a person runs `gantry reindex`.

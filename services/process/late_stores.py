@@ -19,6 +19,7 @@ from gantry.common.events import Event
 from gantry.common.lifecycle import Corrections, Fate
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
 from gantry.common.ports.index import (
+    Access,
     Applied,
     CorrectedStudy,
     CorrectionChange,
@@ -284,6 +285,12 @@ class LateSearchIndex:
 
     async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
         return await self._late.get().corrections(partition, study_instance_uid, patient)
+
+    async def note_accesses(self, accesses: Sequence[Access]) -> None:
+        await self._late.get().note_accesses(accesses)
+
+    async def last_access(self, partition: str, study_instance_uid: str) -> int:
+        return await self._late.get().last_access(partition, study_instance_uid)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in self._late.get().conflicts(partition):

@@ -17,6 +17,7 @@ from gantry.common.dicom.standard.sop_classes import (
     StorageClasses,
 )
 from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle import Since
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Location
 from gantry.common.runtime.integrity import Damage
@@ -25,6 +26,7 @@ from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
 from gantry.services.context import Context, RoleParts
+from gantry.services.retrieve.accesses import Accesses
 from gantry.services.retrieve.damage import MISSING, DamageReports
 from gantry.services.retrieve.dicomweb.bulk import BulkService
 from gantry.services.retrieve.dicomweb.frames import FrameService
@@ -83,16 +85,30 @@ async def build(context: Context) -> RoleParts:
     )
     classes = tuple(StorageClasses(settings.dimse.private_sop_classes))
     abilities = dict.fromkeys(classes, Ability(scp=False, scu=True)) | dict.fromkeys(_RETRIEVE, _ASKED)
+    accesses = Accesses(context.log, context.answers, context.clock) if _counts_accesses(settings) else None
     service = RetrieveService(
-        abilities, locator, mover, peers.destination, context.clock, context.metrics, peers.gets_originals
+        abilities,
+        locator,
+        mover,
+        peers.destination,
+        context.clock,
+        context.metrics,
+        peers.gets_originals,
+        lambda study: None if accesses is None else accesses.note(study),
     )
-    handlers = build_web(context.objects, locator, converter, web, reports, pictures)
+    handlers = {**build_web(context.objects, locator, converter, web, reports, pictures), **sending.handlers()}
     return RoleParts(
         [service],
-        {**handlers, **sending.handlers()},
+        handlers if accesses is None else accesses.noted(handlers),
+        [] if accesses is None else [("accesses", accesses.run())],
         drain=[transfers.drain],
         close=[transfers.close, pictures.close, converter.close, losses.close],
     )
+
+
+def _counts_accesses(settings: Settings) -> bool:
+    """Whether the retention of anything counts from its last access."""
+    return any(rule.since == Since.ACCESS.value for rule in settings.lifecycle.retention)
 
 
 def _report_loss(losses: Losses, location: Location, reason: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gantry.common.adapters.election import key_of
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query
 from gantry.common.events import InstanceStored

@@ -31,8 +31,11 @@ from gantry.common.events import (
     PatientCorrected,
     PatientCorrectionsErased,
     PatientCorrectionWithdrawn,
+    PatientHoldPlaced,
+    PatientHoldReleased,
     PatientMerged,
     ReceiptReference,
+    StudyAccessed,
     StudyCorrected,
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
@@ -158,6 +161,7 @@ _OF_STUDY: dict[str, Any] = {
     "trace": "00112233445566778899aabbccddeeff",
     "study_instance_uid": "1.2.840.1",
 }
+_OF_PATIENT: dict[str, Any] = {"partition": "default", "trace": "", "patient": "patient:0123456789abcdef"}
 _WHY: dict[str, Any] = {"reason": "wrong patient", "by": "admin", "at": 1_700_000_005_000_000}
 _RECEIPTS = (
     ReceiptReference("1.2.840.1.2", "1.2.840.1.2.3", "018f00000000aaaaaaaaaaaaaaaaaaaa"),
@@ -193,6 +197,9 @@ EVENTS: dict[str, Event] = {
     ),
     "HoldPlaced.v1": HoldPlaced(**_OF_STUDY, **_WHY, hold="trial-42"),
     "HoldReleased.v1": HoldReleased(**_OF_STUDY, **_WHY, hold="trial-42"),
+    "PatientHoldPlaced.v1": PatientHoldPlaced(**_OF_PATIENT, **_WHY, hold="trial-43"),
+    "PatientHoldReleased.v1": PatientHoldReleased(**_OF_PATIENT, **_WHY, hold="trial-43"),
+    "StudyAccessed.v1": StudyAccessed(**_OF_STUDY, at=1_700_000_007_000_000),
     "InstanceStored.v1": _STORED,
     "InstanceStored-claim-check.v1": _BARE,
     "InstanceConflictFound.v1": _CONFLICT,

@@ -16,7 +16,16 @@ from gantry.common.adapters.sqlite import open_sqlite_index
 from gantry.common.dicom.query.attributes import STANDARD, Level
 from gantry.common.dicom.query.matching import Query
 from gantry.common.lifecycle import Deletion, Fate
-from gantry.common.ports.index import Decision, HoldChange, InstanceEntry, InstanceKey, Loss, Outcome, SearchIndex
+from gantry.common.ports.index import (
+    Access,
+    Decision,
+    HoldChange,
+    InstanceEntry,
+    InstanceKey,
+    Loss,
+    Outcome,
+    SearchIndex,
+)
 from tests.contract.test_search_index import BATCH, EARLY, as_set, everything, found
 from tests.support.entries import documents, entry
 
@@ -162,6 +171,29 @@ async def test_holds_stand_until_they_are_released_whatever_comes_first(index: S
     assert await index.holds("default", "1.1") == ["a"]
     await index.hold([HoldChange("default", "1.1", "a", False)])
     assert await index.holds("default", "1.1") == []
+
+
+async def test_the_latest_access_counts_whatever_comes_first(index: SearchIndex) -> None:
+    """Note when studies were accessed; the latest counts. Idempotent and independent of order."""
+    assert await index.last_access("default", "1.1") == 0
+    at = 1_700_000_000_000_000
+    await index.note_accesses([Access("default", "1.1", at + 5), Access("default", "1.1", at)])
+    await index.note_accesses([Access("default", "1.1", at + 2), Access("default", "1.2", at)])
+    assert await index.last_access("default", "1.1") == at + 5
+    assert await index.last_access("default", "1.2") == at
+    assert await index.last_access("other", "1.1") == 0
+
+
+async def test_what_is_hidden_is_listed_with_its_entry_until_it_is_collected(index: SearchIndex) -> None:
+    """`entry` is None then, and where it was forgotten."""
+    await index.apply(ENTRIES)
+    await index.decide([decided(BATCH[4], deletion())])
+    (page,) = [page async for page in index.fated("default")]
+    assert page[0].entry is not None
+    assert page[0].entry.attributes == BATCH[4].attributes
+    await index.decide([decided(BATCH[4], GONE)])
+    (page,) = [page async for page in index.fated("default")]
+    assert page[0].entry is None
 
 
 async def test_fates_and_holds_go_with_a_successor(index: SearchIndex) -> None:

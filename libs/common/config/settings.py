@@ -298,6 +298,20 @@ class Upkeep(Section):
     )
 
 
+class RetentionSettings(Section):
+    """One rule of how long studies are kept"""
+
+    name: str = Field(description="What lists, logs and reasons call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
+    where: tuple[str, ...] = Field(default=(), description="KEY=VALUE of studies and patients; all must hold")
+    sources: tuple[AeTitle, ...] = Field(default=(), description="AE titles, one of which sent something of the study")
+    keep: str = Field(description="`10y`, `6m`, `30d`, or `forever`", pattern=r"^([1-9]\d{0,3}[ymd]|forever)$")
+    since: Literal["study", "receipt", "access"] = Field(default="study", description="What `keep` is counted from")
+    younger_than: Annotated[int, Field(ge=1, le=150)] | None = Field(
+        default=None, description="Patients younger than so many years, counted from when they are not"
+    )
+    then: Literal["keep", "delete"] = Field(default="keep", description="What `expire_every` does when it is over")
+
+
 class LifecycleSettings(Section):
     """What becomes of what was deleted (docs/lifecycle.md)"""
 
@@ -308,6 +322,19 @@ class LifecycleSettings(Section):
     erase_after: Annotated[float, Field(ge=0)] = _f(
         3600.0, "s", "Nothing of a study or patient is left for so long; then the values of its corrections are removed"
     )
+    retention: tuple[RetentionSettings, ...] = _f(
+        (),
+        "list",
+        "How long studies are kept ([retention](lifecycle.md#retention)): nobody deletes what a rule keeps, and the "
+        "longest rule wins. `{name: minors, keep: 10y, younger_than: 18}`, "
+        "`{name: mammography, where: ['ModalitiesInStudy=MG'], keep: 15y, then: delete}`",
+    )
+    expire_every: Annotated[float, Field(ge=0)] = _f(
+        0.0,
+        "s",
+        "Between two looks, by the indexer role, for studies to delete after rules with `then: delete`; 0: never",
+    )
+    expire_rate: Annotated[float, Field(gt=0)] = _f(50.0, "objects/s", "That are deleted by rules, at most")
     rejections: tuple[RejectionRule, ...] = _f(
         ("113001=hide", "113037=hide", "113038=hide", "113039=delete"),
         "CODE=ACTION",

@@ -192,6 +192,44 @@ class StudyCorrected:
 
 
 @dataclass(frozen=True, slots=True)
+class PatientHoldPlaced:
+    """The same for all studies of a patient, those included that arrive later. `patient` is a digest of Patient ID and
+    issuer (`gantry.common.lifecycle.patient_key`): what lies on the log and in segments names nobody."""
+
+    partition: str
+    trace: str
+    patient: str
+    hold: str
+    reason: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PatientHoldReleased:
+    """The hold on a patient stands no longer."""
+
+    partition: str
+    trace: str
+    patient: str
+    hold: str
+    reason: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StudyAccessed:
+    """Something of the study was retrieved. Published where a retention rule counts from the last access, at most once
+    a day for each study; by whom is not said."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class StudyCorrectionWithdrawn:
     """A correction of a study stands no longer."""
 
@@ -351,6 +389,9 @@ Event = (
     | PatientMerged
     | PatientCorrectionWithdrawn
     | PatientCorrectionsErased
+    | PatientHoldPlaced
+    | PatientHoldReleased
+    | StudyAccessed
     | CommitmentRequested
     | CommitmentReported
     | DeadLetter

@@ -1,4 +1,4 @@
-"""What became of the receipts of a study: the pure fold of its events, state × event → state.
+"""What became of the receipts of a study: the pure fold of its events, state × event → state; and how long it is kept.
 
 What belongs here: states as frozen values, how an event changes one, and what follows from a state (hidden, current,
 due for collection; who the patient is, and what was corrected). What does not: stores, clocks, settings; time and grace
@@ -12,6 +12,7 @@ restoring and deleting again needs no clock to be told apart.
 
 from gantry.common.lifecycle.corrections import NOTHING, Correction, Corrections, Values, Withdrawal
 from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
+from gantry.common.lifecycle.held_patients import held_patient, holder_of, holders
 from gantry.common.lifecycle.patients import (
     Effect,
     Unknown,
@@ -22,6 +23,8 @@ from gantry.common.lifecycle.patients import (
     patient_key,
     unpack_applied,
 )
+from gantry.common.lifecycle.retention import Period, Retention, RetentionRule, Since, StudyFacts, retention_of
+from gantry.common.lifecycle.retention_rules import retention_rules
 from gantry.common.lifecycle.study import ReceiptState, StoredObject, StudyState, apply, fate_of, fold
 
 __all__ = [
@@ -32,8 +35,13 @@ __all__ = [
     "Deletion",
     "Effect",
     "Fate",
+    "Period",
     "ReceiptState",
+    "Retention",
+    "RetentionRule",
+    "Since",
     "StoredObject",
+    "StudyFacts",
     "StudyState",
     "Unknown",
     "Values",
@@ -44,7 +52,12 @@ __all__ = [
     "effect_of",
     "fate_of",
     "fold",
+    "held_patient",
+    "holder_of",
+    "holders",
     "identity_of",
     "patient_key",
+    "retention_of",
+    "retention_rules",
     "unpack_applied",
 ]

@@ -15,7 +15,10 @@ from gantry.common.events import (
     InstanceStored,
     ObjectLost,
     ObjectsCollected,
+    PatientHoldPlaced,
+    PatientHoldReleased,
     ReceiptReference,
+    StudyAccessed,
 )
 from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
 
@@ -49,11 +52,13 @@ class ReceiptState:
 
 @dataclass(frozen=True, slots=True)
 class StudyState:
-    """Everything that is known of a study's receipts, and the holds placed and released."""
+    """Everything that is known of a study's receipts, the holds placed and released, and its last access (microseconds;
+    0 for none). Of a patient there are holds alone."""
 
     receipts: Mapping[str, ReceiptState] = field(default_factory=dict)
     placed: frozenset[str] = frozenset()
     released: frozenset[str] = frozenset()
+    accessed: int = 0
 
     @property
     def holds(self) -> frozenset[str]:
@@ -98,8 +103,8 @@ def _bytes(one: ReceiptState) -> tuple[str, str]:
 
 
 def fold(events: Iterable[Event], state: StudyState = StudyState()) -> StudyState:
-    """The state after the events of one study. Those that say nothing of receipts or holds change nothing: a conflict
-    follows from what is stored."""
+    """The state after the events of one study or patient. Those that say nothing of receipts, holds or accesses change
+    nothing: a conflict follows from what is stored."""
     return reduce(apply, events, state)
 
 
@@ -113,10 +118,12 @@ def apply(state: StudyState, event: Event) -> StudyState:
             return _with(state, event.receipt, replace(_known(state, event.receipt, instance), lost=True))
         case InstancesDeleted() | InstancesRestored() | ObjectsCollected():
             return _fated(state, event.receipts, fate_of(event))
-        case HoldPlaced():
+        case HoldPlaced() | PatientHoldPlaced():
             return replace(state, placed=state.placed | {event.hold})
-        case HoldReleased():
+        case HoldReleased() | PatientHoldReleased():
             return replace(state, released=state.released | {event.hold})
+        case StudyAccessed():
+            return replace(state, accessed=max(state.accessed, event.at))
     return state
 
 

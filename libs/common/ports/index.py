@@ -140,7 +140,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class HoldChange:
-    """A hold on a study was placed, or released."""
+    """A hold was placed, or released: on a study, or on a patient (`gantry.common.lifecycle.holder_of`), whose key
+    stands where a Study Instance UID would."""
 
     partition: str
     study_instance_uid: str
@@ -181,15 +182,25 @@ class Forsaken:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """A study was accessed at a time in microseconds since the epoch."""
+
+    partition: str
+    study_instance_uid: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class FatedReceipt:
     """A receipt that something was decided about. `object_key` and `digest` are "" where nothing was heard of the
-    object itself, or it is not hidden any more."""
+    object itself, or it is not hidden any more; `entry` is None then, and where it was forgotten."""
 
     instance: InstanceKey
     receipt: str
     fate: Fate
     object_key: str = ""
     digest: str = ""
+    entry: InstanceEntry | None = field(default=None, compare=False, repr=False)
 
 
 class ReadIndex(Protocol):
@@ -220,6 +231,7 @@ class ReadIndex(Protocol):
     async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None: ...
 
     async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections: ...
+    async def last_access(self, partition: str, study_instance_uid: str) -> int: ...
 
     async def count(self, partition: str) -> dict[str, int]: ...
 
@@ -306,7 +318,13 @@ class SearchIndex(Protocol):
         independent of order."""
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
-        """The holds on a study that stand, in order."""
+        """The holds on a study, or on a patient by his key, that stand, in order."""
+
+    async def note_accesses(self, accesses: Sequence[Access]) -> None:
+        """Note when studies were accessed; the latest counts. Idempotent and independent of order."""
+
+    async def last_access(self, partition: str, study_instance_uid: str) -> int:
+        """When a study was accessed last, in microseconds since the epoch; 0 where that was never noted."""
 
     async def correct(self, changes: Sequence[CorrectionChange]) -> None:
         """Join corrections. What they are about is found, shown, located and counted by them from then on, and is what

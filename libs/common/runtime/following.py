@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from gantry.common.clock import Clock
 from gantry.common.errors import UndecodableEvent
-from gantry.common.events import INDEXED, INDEXERS, TOPICS, InstanceStored, decode
+from gantry.common.events import INDEXED, INDEXERS, TOPICS, Event, InstanceStored, PatientHoldPlaced, decode
 from gantry.common.lifecycle import StudyState, fold
 from gantry.common.ports.log import EventLog
 
-_INSTANCES = TOPICS[InstanceStored].name
+_INSTANCES, _PATIENTS = TOPICS[InstanceStored].name, TOPICS[PatientHoldPlaced].name
 
 
 async def has_followed(
@@ -28,10 +28,21 @@ async def has_followed(
 
 async def unfollowed(log: EventLog, partition: str, study: str) -> StudyState:
     """What happened to a study that the indexers have not read yet. Raises `DependencyUnavailable`."""
-    events = []
-    for record in await log.uncommitted(INDEXERS, _INSTANCES, study):
+    return fold(await unfollowed_events(log, partition, study))
+
+
+async def unfollowed_holds(log: EventLog, partition: str, patient: str) -> StudyState:
+    """The holds on a patient (`gantry.common.lifecycle.patient_key`) that the indexers have not read yet. Raises
+    `DependencyUnavailable`."""
+    return fold(await unfollowed_events(log, partition, patient, _PATIENTS))
+
+
+async def unfollowed_events(log: EventLog, partition: str, key: str, topic: str = _INSTANCES) -> list[Event]:
+    """What the indexers have not read yet of a key, as events, in order. Raises `DependencyUnavailable`."""
+    events: list[Event] = []
+    for record in await log.uncommitted(INDEXERS, topic, key):
         try:
             events.append(decode(record.payload))
         except UndecodableEvent:
             continue  # the indexer puts it among the dead letters
-    return fold(event for event in events if event.partition == partition)
+    return [event for event in events if event.partition == partition]

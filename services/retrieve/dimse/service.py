@@ -65,8 +65,11 @@ class RetrieveService:
         clock: Clock,
         metrics: Metrics,
         gets_originals: Callable[[str], bool] = lambda _: False,
+        accessed: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`gets_originals` is of AE titles: whether they get objects without corrections."""
+        """`gets_originals` is of AE titles: whether they get objects without corrections. `accessed` is called, once a
+        request, with the UID of each study of which something may have been sent."""
+        self._accessed = accessed
         self.abilities = abilities
         self._index = index
         self._mover = mover
@@ -153,6 +156,9 @@ class RetrieveService:
         operation = "C-MOVE" if request.command.field == CommandField.C_MOVE_RQ else "C-GET"
         self._metrics.retrieve_requests.labels(operation, f"{status:04X}").inc()
         count_suboperations(self._metrics, operation, counters)
+        if counters.completed or counters.warning:
+            for study in {location.study_instance_uid for location in locations}:
+                self._accessed(study)
         await request.respond(status, failed, elements)
 
 

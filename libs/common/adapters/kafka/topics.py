@@ -34,7 +34,7 @@ def configuration(cluster: KafkaCluster) -> dict[str, str]:
 
 def table() -> list[Topic]:
     """Each topic once."""
-    return sorted(set(TOPICS.values()), key=lambda topic: topic.name)
+    return sorted({topic.name: topic for topic in TOPICS.values()}.values(), key=lambda topic: topic.name)
 
 
 async def ensure_topics(admin: AIOKafkaAdminClient, cluster: KafkaCluster) -> None:

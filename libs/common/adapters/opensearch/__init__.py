@@ -2,8 +2,9 @@
 
     PREFIX-receipts    receipts of instances that were received so often that their own document does not hold them
     PREFIX-fates       one per receipt that something was decided about: its fate, and the entry that it comes back from
-    PREFIX-holds       one per study that ever had a hold
     PREFIX-corrections one per study or patient that was ever corrected: all its corrections
+    PREFIX-holds       one per study or patient that ever had a hold
+    PREFIX-accesses    one per study whose last access was ever noted
     PREFIX-instances   one per instance: its receipts, the attributes and the place of the current one
     PREFIX-series      )
     PREFIX-studies     ) computed anew from the instances whenever one of them changes, so that no count can drift

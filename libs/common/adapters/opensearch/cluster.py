@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 LEVELS = ("patients", "studies", "series", "instances")
 """The levels that are searched, from the top."""
-KINDS = (*LEVELS, "receipts", "fates", "holds", "corrections")
+KINDS = (*LEVELS, "receipts", "fates", "holds", "corrections", "accesses")
 """The kinds of documents, each with an index of its own."""
 
 

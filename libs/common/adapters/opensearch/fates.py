@@ -21,7 +21,7 @@ from gantry.common.ports.index import FatedReceipt, InstanceEntry, InstanceKey
 _PAGE = 1000
 _HEAD = ("fate", "decided", "kept", "lost")
 _WHOLE = (*_HEAD, "entry")
-_FATED = ("study", "series", "uid", "receipt", "fate", "object_key", "digest")
+_FATED = ("study", "series", "uid", "receipt", "fate", "object_key", "digest", "entry")
 _FORGOTTEN: Source = {"kept": False, "entry": "", "object_key": "", "digest": ""}
 
 
@@ -140,5 +140,8 @@ def _grave(found: SearchResult) -> Grave:
 
 def _fated(source: Source) -> FatedReceipt:
     fate = unpack_fate(b64decode(source["fate"]))
-    where = (source["object_key"], source["digest"]) if fate.hidden else ("", "")
-    return FatedReceipt(InstanceKey(source["study"], source["series"], source["uid"]), source["receipt"], fate, *where)
+    key = InstanceKey(source["study"], source["series"], source["uid"])
+    if not fate.hidden:
+        return FatedReceipt(key, source["receipt"], fate)
+    entry = unpack_entry(b64decode(source["entry"])) if source.get("entry") else None
+    return FatedReceipt(key, source["receipt"], fate, source["object_key"], source["digest"], entry)

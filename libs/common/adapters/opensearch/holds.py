@@ -1,4 +1,4 @@
-"""Holds on studies: a document for each study that ever had one, which only grows."""
+"""Holds: a document for each study or patient that ever had one, which only grows."""
 
 from __future__ import annotations
 

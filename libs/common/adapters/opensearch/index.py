@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 from gantry.common.adapters.below_study import in_order
+from gantry.common.adapters.opensearch.accesses import Accesses
 from gantry.common.adapters.opensearch.client import OpenSearchClient
 from gantry.common.adapters.opensearch.cluster import KINDS, OpenSearchCluster
 from gantry.common.adapters.opensearch.conflicts import Conflicts
@@ -35,6 +36,7 @@ from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import ConfigError
 from gantry.common.lifecycle import Corrections, Fate
 from gantry.common.ports.index import (
+    Access,
     Applied,
     CorrectedStudy,
     CorrectionChange,
@@ -213,6 +215,14 @@ class OpenSearchIndex:
     async def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
         async for page in ForsakenCorrections(self._client, self._searched).pages(partition):
             yield page
+
+    async def note_accesses(self, accesses: Sequence[Access]) -> None:
+        if accesses:
+            async with self._turn:
+                await Accesses(self._client, await self._writable()).note(accesses, self._clock)
+
+    async def last_access(self, partition: str, study_instance_uid: str) -> int:
+        return await Accesses(self._client, self._searched).last(partition, study_instance_uid)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in Conflicts(self._client, self._searched["instances"], partition).pages():

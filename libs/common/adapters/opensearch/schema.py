@@ -84,7 +84,8 @@ _FATE: dict[str, Any] = {
 }
 _HOLDS: dict[str, Any] = {"partition": _KEY, "study": _KEY, "placed": _CARRIED, "released": _CARRIED}
 _CORRECTIONS: dict[str, Any] = {"partition": _KEY, "study": _KEY, "patient": _KEY, "state": _PACKED}
-_BESIDE = {"receipts": _RECEIPT, "fates": _FATE, "holds": _HOLDS, "corrections": _CORRECTIONS}
+_ACCESS: dict[str, Any] = {"partition": _KEY, "study": _KEY, "at": {"type": "long", "index": False}}
+_BESIDE = {"receipts": _RECEIPT, "fates": _FATE, "holds": _HOLDS, "corrections": _CORRECTIONS, "accesses": _ACCESS}
 """The kinds that are not searched by attributes."""
 _SORT = {
     "patients": ["uid"],
@@ -95,6 +96,7 @@ _SORT = {
     "fates": ["study", "receipt"],
     "holds": ["study"],
     "corrections": ["study", "patient"],
+    "accesses": ["study"],
 }
 
 

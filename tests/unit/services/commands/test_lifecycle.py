@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from gantry.services.commands.lifecycle import choose, delete, hold, purge, redundant, undelete
+from gantry.services.commands.holding import hold
+from gantry.services.commands.lifecycle import choose, delete, purge, redundant, undelete
 
 COMMANDS = [
     (delete, ["1.2", "--reason"]),
@@ -31,3 +32,18 @@ def test_uids_and_rules_exclude_each_other() -> None:
     for arguments in ([], ["1.2", "--where", "Modality=CT"]):
         result = CliRunner().invoke(delete, [*arguments, "--reason", "x"])
         assert (result.exit_code, "give UIDs, or rules with --where" in result.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "give Study Instance UIDs, or a patient"),
+        (["1.2", "--patient", "P1"], "give Study Instance UIDs, or a patient"),
+        (["1.2", "--issuer", "I"], "--issuer goes with --patient"),
+        (["--patient", " "], "nobody's"),
+    ],
+)
+def test_a_hold_is_of_studies_or_of_one_patient(arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(hold, ["place", *arguments, "--reason", "trial"])
+    assert result.exit_code == 2
+    assert words in result.output

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from gantry.common.adapters.graves import unpack_entry, unpack_fate
 from gantry.common.lifecycle import Fate
-from gantry.common.ports.index import FatedReceipt, HoldChange, InstanceKey
+from gantry.common.ports.index import Access, FatedReceipt, HoldChange, InstanceKey
 
 
 def fates(connection: sqlite3.Connection, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
@@ -36,7 +36,7 @@ def fated(
     for *uids, receipt, packed, entry in rows:
         known = unpack_entry(entry) if entry else None
         where = (known.object_key, known.digest) if known is not None else ("", "")
-        found.append(FatedReceipt(InstanceKey(*uids), receipt, unpack_fate(packed), *where))
+        found.append(FatedReceipt(InstanceKey(*uids), receipt, unpack_fate(packed), *where, entry=known))
     return found
 
 
@@ -56,3 +56,18 @@ def holds(connection: sqlite3.Connection, partition: str, study: str) -> list[st
         (partition, study),
     )
     return [name for (name,) in rows]
+
+
+def note_accesses(connection: sqlite3.Connection, accesses: Sequence[Access]) -> None:
+    """Note accesses, inside the transaction that is open."""
+    connection.executemany(
+        "INSERT INTO access (partition, study, at) VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
+        [(one.partition, one.study_instance_uid, one.at) for one in accesses],
+    )
+
+
+def last_access(connection: sqlite3.Connection, partition: str, study: str) -> int:
+    """When a study was accessed last, in microseconds; 0: never."""
+    row = connection.execute("SELECT at FROM access WHERE partition = ? AND study = ?", (partition, study)).fetchone()
+    return 0 if row is None else int(row[0])

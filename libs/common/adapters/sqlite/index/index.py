@@ -30,6 +30,7 @@ from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.lifecycle import Corrections, Fate
 from gantry.common.ports.index import (
+    Access,
     Applied,
     CorrectedStudy,
     CorrectionChange,
@@ -217,6 +218,15 @@ class SqliteIndex:
             found, after = await self._read(partial(forsaken.page, partition=partition, after=after, limit=_PAGE))
             if found:
                 yield found
+
+    async def note_accesses(self, accesses: Sequence[Access]) -> None:
+        """See `SearchIndex`."""
+        if accesses:
+            await self._written(lambda connection: decided.note_accesses(connection, accesses))
+
+    async def last_access(self, partition: str, study_instance_uid: str) -> int:
+        """See `SearchIndex`."""
+        return await self._read(partial(decided.last_access, partition=partition, study=study_instance_uid))
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         """See `SearchIndex`."""

@@ -19,6 +19,8 @@ current when the receipt before it is deleted.
 `correction` holds all corrections of a study or a patient; `study.applied` those that apply to it, as `Effect.pack`
 packs them, and `study.walk` the patients on its walk. Attributes of instances are as the objects say them; those of
 series, studies and patients are corrected. `patient.key` is a digest (`gantry.common.lifecycle.patient_key`).
+`hold.study` is a Study Instance UID, or the key of a patient's holds (`gantry.common.lifecycle.holder_of`). `access`
+holds the last access of studies whose retention counts from it.
 """
 
 from __future__ import annotations
@@ -109,6 +111,9 @@ ALTER TABLE study ADD COLUMN walk TEXT NOT NULL DEFAULT '[]';
 UPDATE patient SET key = digest_of(key);
 UPDATE study SET walk = json_array((SELECT key FROM patient WHERE patient.id = study.patient_id));
 """
+_ACCESS = """CREATE TABLE access (
+    partition TEXT NOT NULL, study TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (partition, study)) WITHOUT ROWID;
+"""
 _SCHEMA = f"""
 CREATE TABLE patient (
     id INTEGER PRIMARY KEY AUTOINCREMENT, partition TEXT NOT NULL, key TEXT NOT NULL, first TEXT NOT NULL DEFAULT '',
@@ -176,7 +181,7 @@ DROP TABLE instance_3""",  # noqa: S608 - names of ours
     # Receipts kept aside before this have no entry of their own: if only they are left after a deletion, they are found
     # again after `gantry reindex`.
     5: _FATE,
-    6: _CORRECTIONS,
+    6: f"{_CORRECTIONS}{_ACCESS}",
 }
 """What makes of each version the next one."""
 
@@ -195,7 +200,7 @@ def create(
     steps = (
         [_UPGRADES[known] for known in range(version, VERSION)]
         if version
-        else [_SCHEMA, _ATTRIBUTE, _FATE, _CORRECTIONS]
+        else [_SCHEMA, _ATTRIBUTE, _FATE, _CORRECTIONS, _ACCESS]
     )
     for statement in ";\n".join(steps).split(";\n"):
         if statement.strip() == "FILL":

@@ -1,0 +1,50 @@
+"""When studies were accessed last: a document for each study of which that was ever noted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gantry.common.adapters.opensearch.client import ABSENT, DEPENDENCY, BulkOperation, OpenSearchClient, rounds
+from gantry.common.adapters.opensearch.documents import study_id
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.index import Access
+
+
+class Accesses:
+    """The accesses of one generation. They are read as they are at this moment."""
+
+    def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
+        self._client = client
+        self._index = names["accesses"]
+
+    async def last(self, partition: str, study: str) -> int:
+        """When a study was accessed last, in microseconds; 0: never."""
+        id_ = study_id(partition, study)
+        source = (await self._client.get(self._index, [id_], ("at",))).get(id_, ABSENT).source
+        return 0 if source is None else int(source["at"])
+
+    async def note(self, accesses: Sequence[Access], clock: Clock) -> None:
+        """Note accesses; an earlier one changes nothing."""
+        left: dict[str, Access] = {}
+        for one in sorted(accesses, key=lambda access: access.at):
+            left[study_id(one.partition, one.study_instance_uid)] = one
+        async for _ in rounds(clock):
+            left = await self._round(left)
+            if not left:
+                return
+
+    async def _round(self, left: dict[str, Access]) -> dict[str, Access]:
+        """Note what is left and later than what is there; what lost a race is left again."""
+        found = await self._client.get(self._index, list(left), ("at",))
+        operations = []
+        for id_, one in left.items():
+            before = found.get(id_, ABSENT)
+            if before.source is None or before.source["at"] < one.at:
+                document = {"partition": one.partition, "study": one.study_instance_uid, "at": one.at}
+                operations.append(BulkOperation("index", self._index, id_, document, before))
+        results = await self._client.bulk(operations) if operations else []
+        for result in results:
+            if result.refusal:
+                raise DependencyUnavailable(DEPENDENCY, f"it refuses an access: {result.refusal}")
+        return {o.id: left[o.id] for o, result in zip(operations, results, strict=True) if result.conflict}

@@ -1,0 +1,129 @@
+"""What retention asks about a study, read from the index: what is there, and what is deleted and not collected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from gantry.common.dicom.encoding.values import header_values
+from gantry.common.dicom.query.attributes import STANDARD, Level
+from gantry.common.dicom.query.matching import Query, Single
+from gantry.common.dicom.standard.tags import (
+    MODALITIES_IN_STUDY,
+    MODALITY,
+    STUDY_INSTANCE_UID,
+)
+from gantry.common.errors import DependencyUnavailable, NotUnderstood
+from gantry.common.events import Event, InstanceStored
+from gantry.common.ids import Receipt
+from gantry.common.lifecycle import RetentionRule, Since, StudyFacts, StudyState
+from gantry.common.ports.index import InstanceKey, ReadIndex
+from gantry.common.runtime.walks import patients_of
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One receipt that is in no answer of the index: deleted and not collected, or not indexed yet."""
+
+    receipt: str
+    sender: str
+    attributes: Mapping[int, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStudy:
+    """A study as far as it is known. `attributes` are those of its document, or where nothing of it can be found those
+    of its other receipts, `beside`."""
+
+    partition: str
+    uid: str
+    attributes: Mapping[int, Any]
+    beside: Sequence[Received] = field(default=(), repr=False)
+
+    async def patients(self, index: ReadIndex) -> list[str]:
+        """The keys under which holds on its patient may stand; those of all patients that its receipts name, before and
+        after corrections and merges. Raises `DependencyUnavailable`."""
+        known = await index.corrected(self.partition, self.uid)
+        own = self.attributes if known is None else known.own
+        keys: list[str] = []
+        for attributes in (own, *(one.attributes for one in self.beside)):
+            keys += await patients_of(index, self.partition, self.uid, attributes)
+        return list(dict.fromkeys(keys))
+
+
+async def known_study(index: ReadIndex, partition: str, uid: str, *, deleted: bool = False) -> KnownStudy | None:
+    """A study; with `deleted` what is deleted and not collected of it, too. None where the index knows of nothing."""
+    query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((uid,))})
+    document = [one async for page in index.find(query) for one in page]
+    beside: list[Received] = []
+    if deleted or not document:
+        async for some in index.fated(partition, uid):
+            entries = [one.entry for one in some if one.entry is not None and one.fate.hidden]
+            beside += [Received(entry.receipt, entry.sender, entry.attributes) for entry in entries]
+    if document:
+        return KnownStudy(partition, uid, document[0].attributes, beside)
+    return _without_document(partition, uid, beside)
+
+
+def unindexed_study(partition: str, uid: str, events: Iterable[Event]) -> KnownStudy | None:
+    """A study of which the index has heard nothing, by the headers in its events. None where there are none. Raises
+    `DependencyUnavailable` for a header that is too long to be in its event: whose study it is, the index will know."""
+    beside = []
+    for event in events:
+        if isinstance(event, InstanceStored):
+            if event.header is None:
+                raise DependencyUnavailable("index", "it is behind: whether this study must be kept cannot be told yet")
+            with suppress(NotUnderstood):  # it will be among the dead letters
+                values = header_values(event.header, event.transfer_syntax_uid, STANDARD.stored)
+                beside.append(Received(event.receipt, event.calling_ae_title, values))
+    return _without_document(partition, uid, beside)
+
+
+def _without_document(partition: str, uid: str, beside: Sequence[Received]) -> KnownStudy | None:
+    """The attributes are those of its earliest instance, and all modalities."""
+    if not beside:
+        return None
+    first = min(beside, key=lambda one: one.receipt)
+    modalities = sorted({str(value) for one in beside for value in one.attributes.get(MODALITY) or ()})
+    return KnownStudy(partition, uid, {**first.attributes, MODALITIES_IN_STUDY: modalities}, beside)
+
+
+async def facts_of(
+    index: ReadIndex, study: KnownStudy, rules: Iterable[RetentionRule], recent: StudyState | None = None
+) -> StudyFacts:
+    """What `rules` ask about a study. Receipts and accesses are read where one of them asks for them. `recent` is what
+    the index has not heard of yet (`gantry.common.runtime.following.unfollowed`)."""
+    recent = recent if recent is not None else StudyState()
+    asking = [rule for rule in rules if rule.may_match(study.attributes)]
+    receipts = [(one.receipt, one.sender) for one in study.beside] + [(receipt, "") for receipt in recent.receipts]
+    if any(rule.needs_receipts(study.attributes) for rule in asking):
+        receipts += await _receipts(index, study)
+    accessed = 0
+    if any(rule.since is Since.ACCESS for rule in asking):
+        accessed = max(recent.accessed, await index.last_access(study.partition, study.uid))
+    return StudyFacts(
+        study.attributes,
+        # Where it is not asked for, it decides nothing.
+        max((day_of(Receipt(receipt).milliseconds * 1000) for receipt, _ in receipts), default=date.min),
+        frozenset(sender for _, sender in receipts if sender),
+        day_of(accessed) if accessed else None,
+    )
+
+
+def day_of(at_us: int) -> date:
+    """The day, in UTC, of a time in microseconds since the epoch."""
+    return datetime.fromtimestamp(at_us / 1e6, UTC).date()
+
+
+async def _receipts(index: ReadIndex, study: KnownStudy) -> list[tuple[str, str]]:
+    """The receipts of what is there, with their senders."""
+    found: list[tuple[str, str]] = []
+    query = Query(study.partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((study.uid,))})
+    async for page in index.locate(query):
+        keys = [InstanceKey(at.study_instance_uid, at.series_instance_uid, at.sop_instance_uid) for at in page]
+        known = await index.receipts_of(study.partition, keys)
+        found += [(one.receipt, one.sender) for receipts in known.values() for one in receipts]
+    return found

@@ -1,0 +1,118 @@
+"""Deleting what retention rules let go: studies whose longest rule is over and says `then: delete`.
+
+What was deleted is found no more, so a run that broke off is continued by the next one. Each deletion asks once more
+what stands in its way, and can be undone until the grace time is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.matching import Document
+from gantry.common.dicom.standard.tags import NUMBER_OF_STUDY_RELATED_INSTANCES, STUDY_DATE, STUDY_INSTANCE_UID
+from gantry.common.errors import GantryError
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle import Retention, RetentionRule, Since
+from gantry.common.lifecycle.retention import date_in
+from gantry.common.ports.index import ReadIndex
+from gantry.common.runtime.protection import Protection
+from gantry.common.runtime.study_facts import KnownStudy, day_of
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.traces import new_trace
+from gantry.services.lifecycle.bulk import BulkDeletion, BulkResult
+from gantry.services.lifecycle.deletions import Asked, Deletions
+
+_START_SECONDS = 30.0
+logger = get_logger("lifecycle")
+
+
+@dataclass(frozen=True, slots=True)
+class RetainedStudy:
+    """A study that a rule is about, without what identifies its patient; `holds` is how many stand on it or him."""
+
+    uid: str
+    instances: int
+    retention: Retention
+    holds: int
+
+
+class Expiry:
+    """Looks for studies that may go, and deletes them."""
+
+    def __init__(
+        self, index: ReadIndex, deletions: Deletions, protection: Protection, clock: Clock, rate: float
+    ) -> None:
+        """At most `rate` objects a second are deleted."""
+        self._index = index
+        self._deletions = deletions
+        self._protection = protection
+        self._clock = clock
+        self._rate = rate
+
+    async def run(self, every: float) -> None:
+        """For ever, a look each `every` seconds. One that meets a dependency away is left to the next one."""
+        await self._clock.sleep(min(every, _START_SECONDS))
+        while True:
+            try:
+                result = await self.expire()
+                if result.studies or result.held:
+                    logger.info("retention is over", deleted=result.studies, held=len(result.held))
+            except GantryError as error:
+                logger.warning("deleting by retention broken off", error=error)
+            await self._clock.sleep(every)
+
+    async def expire(self) -> BulkResult:
+        """Delete what may go today. Raises `DependencyUnavailable`; what is deleted by then stays deleted."""
+        result = BulkResult()
+        async for page in self._going(day_of(self._clock.now_us())):
+            for rule, studies in groupby(page, lambda one: one.retention.rule):
+                asked = Asked(f"retention rule {rule}", "its retention is over", new_trace())
+                bulk = BulkDeletion(self._deletions, self._clock, self._rate)
+                done = await bulk.run([study.uid for study in studies], asked)
+                result.studies += done.studies
+                result.receipts += done.receipts
+                result.gone += done.gone
+                result.held += done.held
+        return result
+
+    async def going(self, by: date) -> AsyncIterator[RetainedStudy]:
+        """Studies that may be deleted by a day, held ones included, each once."""
+        seen: set[str] = set()
+        async for page in self._going(by):
+            for study in page:
+                if study.uid not in seen:
+                    seen.add(study.uid)
+                    yield study
+
+    async def _going(self, by: date) -> AsyncIterator[list[RetainedStudy]]:
+        """In pages, ordered by rule; a study that several rules would delete may come again."""
+        for rule in self._protection.rules:
+            if rule.deletes:
+                async for page in self._index.find(rule.studies):
+                    found = [await self._retained(one) for one in page if _may_be_over(rule, one, by)]
+                    over = [one for one in found if one is not None and _goes(one.retention, by)]
+                    if over:
+                        yield sorted(over, key=lambda one: one.retention.rule)
+
+    async def _retained(self, document: Document) -> RetainedStudy | None:
+        uid = str(document.attributes[STUDY_INSTANCE_UID][0])
+        known = KnownStudy(DEFAULT_PARTITION, uid, document.attributes)
+        retention = await self._protection.retention(known)
+        if retention is None:
+            return None
+        instances = int(next(iter(document.attributes.get(NUMBER_OF_STUDY_RELATED_INSTANCES) or ()), 0))
+        return RetainedStudy(uid, instances, retention, await self._protection.holds(DEFAULT_PARTITION, uid, known))
+
+
+def _may_be_over(rule: RetentionRule, document: Document, by: date) -> bool:
+    """False where the Study Date alone says that the rule keeps it: nothing else is read of the many that stay."""
+    dated = date_in(document.attributes, STUDY_DATE) if rule.since is Since.STUDY else None
+    return rule.period is not None and (dated is None or rule.period.after(dated) <= by)
+
+
+def _goes(retention: Retention, by: date) -> bool:
+    return retention.deletes and retention.is_over(by)
