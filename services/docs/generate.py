@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 from gantry.common.config.reference import settings_as_markdown
+from gantry.common.events.changes import CHANGE_TYPES, schema_of
 from gantry.common.telemetry.metrics import metrics_as_markdown
 from gantry.services.docs import conformance, tree
 
@@ -30,6 +32,11 @@ def main() -> None:
     architecture.write_text(with_tree(architecture.read_text(encoding="utf-8")), encoding="utf-8")
     for name, text in GENERATED.items():
         (folder / name).write_text(text(), encoding="utf-8")
+    (folder / "schemas").mkdir(exist_ok=True)
+    for type_ in CHANGE_TYPES:
+        (folder / "schemas" / f"{type_}.json").write_text(
+            json.dumps(schema_of(type_), indent=1) + "\n", encoding="utf-8"
+        )
     statement = folder / "conformance.md"
     statement.write_text(conformance.filled(statement.read_text(encoding="utf-8")), encoding="utf-8")
 

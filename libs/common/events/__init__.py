@@ -28,9 +28,10 @@ from gantry.common.events.schema import (
     ReceiptReference,
     StudyAccessed,
 )
-from gantry.common.events.topics import INDEXERS, TOPICS, Topic, topic_of
+from gantry.common.events.topics import ARCHIVERS, INDEXERS, TOPICS, Topic, topic_of
 
 __all__ = [
+    "ARCHIVERS",
     "INDEXERS",
     "SCHEMA_VERSION",
     "TOPICS",
