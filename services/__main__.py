@@ -38,6 +38,7 @@ _COMMANDS = {
     "purge": ("gantry.services.commands.lifecycle", "Delete for good."),
     "hold": ("gantry.services.commands.holding", "Place or release a hold on a study or a patient."),
     "retention": ("gantry.services.commands.retention", "List, or delete, studies whose retention is over."),
+    "webhooks": ("gantry.services.commands.webhooks", "How far each configured webhook is behind."),
     "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),
     "choose": ("gantry.services.commands.lifecycle", "Decide a conflict: which of the objects of a UID is current."),
     "restore": (

@@ -9,6 +9,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.compat.test_changes import SCHEMAS
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_deletion import DESTINATION, SETTINGS, delete, done, send
@@ -62,6 +64,7 @@ def types(changes: list[Change], study_uid: str) -> list[str]:
     return [str(change["type"]) for change in once.values()]
 
 
+@pytest.mark.timeout(400)
 async def test_everything_that_happens_to_a_study_is_told_in_order(make_archive: MakeArchive, tmp_path: Path) -> None:
     archive = make_archive()
     archive.write_policy([DESTINATION], SETTINGS)
@@ -106,6 +109,7 @@ async def test_everything_that_happens_to_a_study_is_told_in_order(make_archive:
     assert archive.stop() == 0
 
 
+@pytest.mark.timeout(300)
 async def test_after_the_log_was_lost_the_feed_begins_at_the_beginning_all_the_same(
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:
