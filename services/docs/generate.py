@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import get_args
 
 from gantry.common.config.reference import settings_as_markdown
+from gantry.common.events import Event
+from gantry.common.events.changes import CHANGE_TYPES, schema_of
+from gantry.common.events.event_schemas import event_schema
 from gantry.common.telemetry.metrics import metrics_as_markdown
 from gantry.services.docs import conformance, tree
 
@@ -30,6 +35,16 @@ def main() -> None:
     architecture.write_text(with_tree(architecture.read_text(encoding="utf-8")), encoding="utf-8")
     for name, text in GENERATED.items():
         (folder / name).write_text(text(), encoding="utf-8")
+    (folder / "schemas").mkdir(exist_ok=True)
+    for type_ in CHANGE_TYPES:
+        (folder / "schemas" / f"{type_}.json").write_text(
+            json.dumps(schema_of(type_), indent=1) + "\n", encoding="utf-8"
+        )
+    (folder / "schemas" / "events").mkdir(exist_ok=True)
+    for cls in get_args(Event):
+        (folder / "schemas" / "events" / f"{cls.__name__}.json").write_text(
+            json.dumps(event_schema(cls), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     statement = folder / "conformance.md"
     statement.write_text(conformance.filled(statement.read_text(encoding="utf-8")), encoding="utf-8")
 

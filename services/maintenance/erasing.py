@@ -16,9 +16,9 @@ from gantry.common.ports.index import Forsaken, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.corrections import read_values
 from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.sealed_events import keys
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.traces import new_trace
-from gantry.services.maintenance.sealed_events import keys
 
 _ON_ITS_WAY_MS = 24 * 3600 * 1000
 _LOOKED_AT_MS = 3 * _ON_ITS_WAY_MS

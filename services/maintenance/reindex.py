@@ -14,8 +14,8 @@ from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.sealed_events import segments
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.maintenance.sealed_events import segments
 
 Apply = Callable[[Sequence[Event]], Awaitable[int]]
 """Applies events of the topics that are indexed to the new index. Returns how many of them can never be applied."""

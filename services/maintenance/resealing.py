@@ -18,9 +18,9 @@ from gantry.common.events import has_header
 from gantry.common.events.segments import unseal
 from gantry.common.ids import Receipt, receipt_in_key
 from gantry.common.ports.blobs import BlobStore, read_whole
+from gantry.common.runtime.sealed_events import ROOT, keys, resealed_key
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.maintenance.sealed_events import keys, resealed_key
-from gantry.services.maintenance.sealing import ROOT, bare_segment
+from gantry.services.maintenance.sealing import bare_segment
 
 _STATE = "state/resealed/"
 _BARE = resealed_key("")

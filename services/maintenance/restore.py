@@ -13,8 +13,8 @@ from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import ConsumerLoop
+from gantry.common.runtime.sealed_events import segments
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.maintenance.sealed_events import segments
 from gantry.services.maintenance.sealing import GROUP, topics
 from gantry.services.maintenance.sweeper import Sweeper, Swept
 

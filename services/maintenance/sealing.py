@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gantry.common.clock import Clock
-from gantry.common.events import TOPICS, without_header
+from gantry.common.events import ARCHIVERS, TOPICS, without_header
 from gantry.common.events.segments import SealedRecord, seal
 from gantry.common.ids import Receipt
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import ConsumerLimits, ConsumerLoop, Delivery
+from gantry.common.runtime.sealed_events import ROOT
 from gantry.common.telemetry.metrics import Metrics
 
-GROUP = "archiver"
-ROOT = "facts"
+GROUP = ARCHIVERS
 _BATCH = 2000
 
 

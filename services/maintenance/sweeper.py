@@ -16,11 +16,11 @@ from gantry.common.events import InstanceStored, decode
 from gantry.common.ids import DEFAULT_PARTITION, Receipt
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.sealed_events import keys, segments
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
 from gantry.services.maintenance.recover_event import fact_of
-from gantry.services.maintenance.sealed_events import keys, segments
 
 _OBJECTS = "objects"
 logger = get_logger("sweeper")

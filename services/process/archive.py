@@ -208,9 +208,11 @@ class Archive:
         from gantry.services.lifecycle.app import build_expiry
         from gantry.services.maintenance import app as maintenance_app
         from gantry.services.maintenance.completeness import Refill
+        from gantry.services.webhooks import app as webhooks_app
 
         indexing, upkeep = await indexer_app.build(context), await maintenance_app.build(context)
-        for parts in (indexing, upkeep, await build_expiry(context)):
+        webhooks = await webhooks_app.build(context)
+        for parts in (indexing, upkeep, webhooks, await build_expiry(context)):
             self._take(parts)
         if self._completeness is not None and self.settings.index_url.startswith("sqlite:"):
             # Of several indexers on one cluster each would build it: there, a person runs `gantry reindex`.
@@ -225,7 +227,7 @@ class Archive:
                 table,
             )
             self.lifecycle.watch(refill.run(), "refill")
-        return [*indexing.groups, *upkeep.groups]
+        return [*indexing.groups, *upkeep.groups, *webhooks.groups]
 
     async def _commitment_later(self, context: Context) -> None:
         for service in self._take(await _build(Role.COMMITMENT, context)):

@@ -170,7 +170,7 @@ class LateEventLog:
         return await self._late.get().ends(topic)
 
     async def follow(
-        self, topic: str, group: str, after: Mapping[int, int] | None = None
+        self, topic: str, group: str | None, after: Mapping[int, int] | None = None
     ) -> AsyncGenerator[Passed, None]:
         async with aclosing(self._late.get().follow(topic, group, after)) as following:
             async for passed in following:

@@ -14,6 +14,7 @@ from gantry.common.dicom.standard.transfer_syntaxes import (
 )
 from gantry.common.net import Service
 from gantry.common.ports.index import ReadIndex
+from gantry.common.runtime.feed import Feed
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
@@ -22,6 +23,7 @@ from gantry.services.context import Context, RoleParts
 from gantry.services.query.c_find import FindService
 from gantry.services.query.change_stream import ChangeService
 from gantry.services.query.changes import Changes
+from gantry.services.query.feed_service import FeedService
 from gantry.services.query.qido import SearchService
 from gantry.services.query.viewer.web import Page
 
@@ -34,14 +36,15 @@ TRANSFER_SYNTAXES = (
 
 
 async def build(context: Context) -> RoleParts:
-    """C-FIND, QIDO-RS, the stream of changes, and the page."""
+    """C-FIND, QIDO-RS, changes, and the page."""
     settings = context.settings
     changes = Changes(context.log, context.clock)
+    feed = FeedService(Feed(context.objects, context.log, context.clock), context.clock)
     page = build_page(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port)
     strict = settings.query.patient_root_needs_patient
     return RoleParts(
         build_services(context.answers, settings.dimse.ae_title, context.metrics, strict=strict),
-        {**page, **build_web(context.answers, settings.http.url, changes)},
+        {**page, **build_web(context.answers, settings.http.url, changes), **feed.handlers()},
         close=[changes.close],
     )
 

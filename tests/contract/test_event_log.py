@@ -293,7 +293,7 @@ async def test_the_last_that_a_group_committed_is_known(log: EventLog) -> None:
 class Watcher:
     """What `follow` gave, as it came."""
 
-    def __init__(self, log: EventLog, after: Mapping[int, int] | None = None, group: str = "indexer") -> None:
+    def __init__(self, log: EventLog, after: Mapping[int, int] | None = None, group: str | None = "indexer") -> None:
         self.records: list[Record] = []
         self.ends: dict[int, int] = {}
         self._following = log.follow("instances", group, after)
@@ -365,6 +365,16 @@ async def test_a_watcher_begins_where_the_group_is_and_goes_on_behind_what_it_wa
             await log.append(stored(99, "1.2.3"))
             await consumer.commit(await take(consumer, 1))
             await watcher.has(99)
+
+
+async def test_a_watcher_of_no_group_sees_what_is_appended(log: EventLog) -> None:
+    """ "or with None what is appended" """
+    await log.append(stored(1))
+    async with Watcher(log, group=None) as watcher:
+        await log.append(stored(2), stored(3))
+        await watcher.has(2, 3)
+    async with Watcher(log, dict.fromkeys(await log.ends("instances"), 0), group=None) as watcher:
+        await watcher.has(1, 2, 3)
 
 
 async def test_a_watcher_of_a_group_that_never_joined_waits(log: EventLog) -> None:

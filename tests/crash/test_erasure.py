@@ -13,7 +13,7 @@ from gantry.common.clock import SystemClock
 from gantry.common.config.load import load_settings
 from gantry.common.events import TOPICS, ObjectsCollected, PatientCorrectionsErased, StudyCorrectionsErased
 from gantry.common.ports.blobs import read_whole
-from gantry.services.maintenance.sealed_events import segments
+from gantry.common.runtime.sealed_events import segments
 from gantry.services.process.stores import Stores, open_stores
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_deletion import archive_of, bytes_of_index, delete, done

@@ -343,6 +343,22 @@ class LifecycleSettings(Section):
     )
 
 
+class WebhookSettings(Section):
+    """One address that is told what happens"""
+
+    name: str = Field(description="Names its consumer group", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    url: str = Field(description="Where to post", pattern=r"^https?://[^\s]+$")
+    secret_file: Path = Field(description="Holds the secret that posts are signed with, 16 bytes or more")
+    types: tuple[str, ...] = Field(default=(), description="Types of changes; all where there are none")
+    batch: Annotated[int, Field(ge=1, le=1000)] = Field(default=100, description="Events in one post at most")
+    timeout: Seconds = Field(default=10.0, description="Seconds for an answer")
+    retry_first: Seconds = Field(default=1.0, description="Seconds before the first retry; doubles")
+    retry_longest: Seconds = Field(default=300.0, description="Longest seconds between retries")
+    give_up: Annotated[float, Field(gt=0, le=30)] = Field(
+        default=5.0, description="Days after which what was not accepted is passed over"
+    )
+
+
 class DoorSettings(Section):
     """The front door (`--role door`): who serves what. A name stands for all its addresses, looked up time and again"""
 
@@ -406,6 +422,12 @@ class Settings(Section):
     peers_file: Path | None = _f(None, "YAML file", "The AE policy (`peers:`); this very file where not given")
     lab: bool = _f(False, "", "Admit unknown AE titles from this machine, with every permission; never in production")
     drain: Seconds = _f(30.0, "s", "What is under way may take this long at shutdown")
+    webhooks: tuple[WebhookSettings, ...] = _f(
+        (),
+        "list",
+        "Addresses that are told [what happens](changes.md#webhooks): "
+        "`{name: ris, url: 'https://ris.example/gantry', secret_file: /run/secrets/ris}`",
+    )
     dimse: Dimse = _f(Dimse(), "", "")
     http: Http = _f(Http(), "", "")
     storage: Storage = _f(Storage(), "", "")
@@ -421,6 +443,13 @@ class Settings(Section):
     door: DoorSettings = _f(DoorSettings(), "", "")
     tls: Tls = _f(Tls(), "", "")
     logs: Logs = _f(Logs(), "", "")
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        names = [webhook.name for webhook in self.webhooks]
+        if len(set(names)) < len(names):
+            raise ValueError("two webhooks have one name")
+        return self
 
     @property
     def objects_url(self) -> str:

@@ -35,9 +35,10 @@ from gantry.common.events.schema import (
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
 )
-from gantry.common.events.topics import INDEXED, INDEXERS, TOPICS, Topic, topic_of
+from gantry.common.events.topics import ARCHIVERS, INDEXED, INDEXERS, TOPICS, Topic, topic_of
 
 __all__ = [
+    "ARCHIVERS",
     "INDEXED",
     "INDEXERS",
     "SCHEMA_VERSION",

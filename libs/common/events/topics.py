@@ -36,6 +36,9 @@ _DAY_MS = 24 * 3600 * 1000
 INDEXERS = "indexer"
 """The consumer group that makes the instances searchable: how far it is says what an index can know."""
 
+ARCHIVERS = "archiver"
+"""The consumer group that seals events into the bucket: what it has committed is in a segment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:

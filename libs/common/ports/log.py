@@ -90,12 +90,15 @@ class EventLog(Protocol):
         """Of each partition the last records that a group has committed and that are still retained, `most` at most; in
         no particular order. None for a group that has not joined."""
 
-    def follow(self, topic: str, group: str, after: Mapping[int, int] | None = None) -> AsyncGenerator[Passed, None]:
-        """What a group commits, for whoever only watches: belongs to no group, holds no retention up, never ends by
-        itself. In each partition records come in order of offset, each once, within a second of its commit; what is not
-        committed is not given. It begins behind the offsets in `after`, as `Passed.ends` or `ends` tell them; in
-        partitions that it does not name, where the group is now. The first `Passed` comes at once, without records, and
-        says where it begins. What retention has removed is passed over. Close it when it is no longer read."""
+    def follow(
+        self, topic: str, group: str | None, after: Mapping[int, int] | None = None
+    ) -> AsyncGenerator[Passed, None]:
+        """What a group commits, or with None what is appended, for whoever only watches: belongs to no group, holds no
+        retention up, never ends by itself. In each partition records come in order of offset, each once, within a
+        second of its commit; what is not committed is not given. It begins behind the offsets in `after`, as
+        `Passed.ends` or `ends` tell them; in partitions that it does not name, where the group is now. The first
+        `Passed` comes at once, without records, and says where it begins. What retention has removed is passed over.
+        Close it when it is no longer read."""
 
     async def check(self) -> None:
         """Return if an event could be appended now; `DependencyUnavailable` otherwise."""

@@ -195,6 +195,15 @@ METRICS: tuple[Metric, ...] = (
         "facts_rescued", "counter", "objects", "Objects found without an event, whose event was told by the sweeper"
     ),
     Metric("objects_collected", "counter", "objects", "Objects removed after what they were of was deleted"),
+    Metric(
+        "webhook_posts",
+        "counter",
+        "posts",
+        "Posts to webhooks, by outcome: accepted, refused (an answer that is not 2xx), unreachable; given_up: batches"
+        " of which something was passed over",
+        ("webhook", "outcome"),
+    ),
+    Metric("webhook_changes", "counter", "changes", "Changes that webhooks accepted", ("webhook",)),
     Metric("searchable_seconds", "histogram", "seconds", "Acknowledged to searchable"),
     Metric("consumer_lag", "gauge", "records", "Records that a consumer group has not committed", ("group", "topic")),
     Metric("consumer_retries", "counter", "batches", "Batches put off because a dependency was away", ("group",)),
@@ -273,6 +282,8 @@ class Metrics:
     facts_sealed: Counter
     facts_rescued: Counter
     objects_collected: Counter
+    webhook_posts: Counter
+    webhook_changes: Counter
     searchable_seconds: Histogram
     consumer_lag: Gauge
     consumer_retries: Counter

@@ -49,6 +49,8 @@ class Resource(Enum):
     """PS3.18 10.6; `count` is a parameter."""
     CHANGES = (WebRole.QUERY, "GET", "changes")
     """Changes of studies, as they happen (text/event-stream). An extension to DICOMweb."""
+    CHANGE_FEED = (WebRole.QUERY, "GET", "feed")
+    """Everything that happened, from the beginning (docs/changes.md). An extension to DICOMweb."""
     CAPABILITIES = (WebRole.QUERY, "GET", "capabilities")
     OBJECTS = (WebRole.RETRIEVE, "GET", "objects")
     """PS3.18 10.4: the instances of a study or series, or one."""
@@ -112,6 +114,7 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "": (Resource.CAPABILITIES,),
     **{path: (search,) for path, search in _SEARCHES.items()},
     **{f"{path}/count": (search,) for path, search in _SEARCHES.items()},
+    "changes": (Resource.CHANGE_FEED,),
     "changes/studies": (Resource.CHANGES,),
     "permissions": (Resource.PERMISSIONS,),
     "destinations": (Resource.DESTINATIONS,),

@@ -19,10 +19,14 @@ _Records = list[ConsumerRecord[bytes, bytes]]
 
 
 async def follow(
-    cluster: KafkaCluster, places: Places, topic: str, group: str, after: Mapping[int, int] | None
+    cluster: KafkaCluster, places: Places, topic: str, group: str | None, after: Mapping[int, int] | None
 ) -> AsyncGenerator[tuple[_Records, dict[int, int]], None]:
     """See `EventLog.follow`; records as the brokers have them."""
-    committed = await places.committed(group, topic)
+
+    async def reached() -> dict[int, int]:
+        return await places.ends(topic) if group is None else await places.committed(group, topic)
+
+    committed = await reached()
     following = {partition: (after or {}).get(partition, done) for partition, done in committed.items()}
     yield [], dict(following)
     async with reader(cluster) as consumer:
@@ -33,7 +37,7 @@ async def follow(
             behind = [place for place in every if committed[place.partition] > following[place.partition]]
             if not behind:
                 await _TIME.sleep(_LOOK_AGAIN_SECONDS)
-                committed |= await places.committed(group, topic)
+                committed |= await reached()
                 continue
             before = dict(following)
             async with within(cluster.deadline):

@@ -94,7 +94,7 @@ class KafkaLog:
         return [await record_of(self._cluster, one, self._claims) for one in found]
 
     async def follow(
-        self, topic: str, group: str, after: Mapping[int, int] | None = None
+        self, topic: str, group: str | None, after: Mapping[int, int] | None = None
     ) -> AsyncGenerator[Passed, None]:
         _require(topic)
         async with aclosing(follow(self._cluster, self._places, topic, group, after)) as following:

@@ -97,12 +97,17 @@ class Places:
             return records
         consumer.assign([place])
         consumer.seek(place, begin)
-        async with within(self._cluster.deadline):
-            # The last offsets may be no records (control batches): the position tells.
-            while await consumer.position(place) < end:
-                for found in (await consumer.getmany(place, timeout_ms=500)).get(place, ()):
-                    if found.offset < end:
-                        records.append(found)
+        try:
+            async with within(self._cluster.deadline):
+                # The last offsets may be no records (control batches): the position tells.
+                while await consumer.position(place) < end:
+                    for found in (await consumer.getmany(place, timeout_ms=500)).get(place, ()):
+                        if found.offset < end:
+                            records.append(found)
+        finally:
+            # A broker answers what a connection asks in turn: a fetch that waits for news would hold up every question
+            # after it, for half a second each.
+            consumer.unsubscribe()
         return records
 
     async def _committed(self, group: str) -> dict[TopicPartition, int]:

@@ -19,7 +19,7 @@ _LOOK_AGAIN_SECONDS = 0.1
 
 
 async def follow(
-    readers: Readers, bells: Path, topic: str, group: str, after: Mapping[int, int] | None, dependency: str
+    readers: Readers, bells: Path, topic: str, group: str | None, after: Mapping[int, int] | None, dependency: str
 ) -> AsyncGenerator[Passed, None]:
     """See `EventLog.follow`. There is one partition, 0."""
     with translating(dependency):
@@ -46,9 +46,11 @@ async def follow(
 
 
 def _next(
-    connection: sqlite3.Connection, topic: str, group: str, after: int, limit: int
+    connection: sqlite3.Connection, topic: str, group: str | None, after: int, limit: int
 ) -> tuple[int, int, list[Record]]:
-    """The last offset that the group has committed, the last one of the topic, and records between."""
-    done = committed_of(connection, group, topic) or 0
+    """The last offset that the group has committed (or the last one without a group), the last one of the topic, and
+    records between."""
+    last = last_offset(connection, topic)
+    done = last if group is None else committed_of(connection, group, topic) or 0
     records = read_after(connection, topic, after, done, limit) if limit else []
-    return done, last_offset(connection, topic), records
+    return done, last, records

@@ -133,7 +133,7 @@ class SqliteLog:
         return await self._readers.run(read)
 
     async def follow(
-        self, topic: str, group: str, after: Mapping[int, int] | None = None
+        self, topic: str, group: str | None, after: Mapping[int, int] | None = None
     ) -> AsyncGenerator[Passed, None]:
         require_topic(topic)
         async with aclosing(follow(self._readers, self._bells, topic, group, after, DEPENDENCY)) as following:

@@ -10,8 +10,11 @@ from gantry.common.errors import NotFound
 from gantry.common.events.segments import SealedRecord, unseal
 from gantry.common.ids import Receipt, receipt_in_key
 from gantry.common.ports.blobs import BlobStore, read_whole
-from gantry.services.maintenance.sealing import ROOT
 
+_DIGITS = 7
+"""Of the name of a folder."""
+ROOT = "facts"
+"""Where segments lie in the bucket."""
 FOLDER_MS = 1 << 20
 """Milliseconds whose objects and segments share a folder (`gantry.common.ids.Receipt.object_key`)."""
 
@@ -30,15 +33,25 @@ async def keys(
 ) -> AsyncIterator[tuple[str, Receipt]]:
     """Keys under a root that Gantry wrote and their receipts, in order of time, from `since_ms` on; 0 for all.
     `until_ms` is now: for a window only its folders are listed, not the years before."""
-    prefixes = [f"{root}/{partition}/"]
-    if since_ms > 0:
-        folders = range(since_ms // FOLDER_MS, until_ms // FOLDER_MS + 2)
-        prefixes = [f"{root}/{partition}/{folder:07x}/" for folder in folders]
-    for prefix in prefixes:
+    prefixes = [""] if since_ms <= 0 else _covering(since_ms // FOLDER_MS, until_ms // FOLDER_MS + 1)
+    for prefix in [f"{root}/{partition}/{some}" for some in prefixes]:
         async for stat in objects.list(prefix):
             receipt = receipt_in_key(stat.key)
             if receipt is not None and receipt.milliseconds >= since_ms:
                 yield stat.key, receipt
+
+
+def _covering(first: int, last: int) -> list[str]:
+    """The beginnings of names that all folders from `first` to `last` have, and no other, in order: few listings also
+    for years."""
+    prefixes = []
+    while first <= last:
+        digits = 0
+        while digits < _DIGITS - 1 and first % 16 ** (digits + 1) == 0 and first + 16 ** (digits + 1) - 1 <= last:
+            digits += 1
+        prefixes.append(f"{first >> 4 * digits:0{_DIGITS - digits}x}")
+        first += 16**digits
+    return prefixes
 
 
 async def segments(objects: BlobStore, partition: str, since_ms: int, until_ms: int) -> AsyncIterator[Segment]:

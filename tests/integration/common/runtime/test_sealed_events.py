@@ -18,9 +18,9 @@ from gantry.common.ids import Receipt, receipt_in_key
 from gantry.common.ports.blobs import BlobStore, read_whole
 from gantry.common.ports.log import EventLog, Record
 from gantry.common.runtime.consumer import Delivery
+from gantry.common.runtime.sealed_events import FOLDER_MS, resealed_key, segments
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.resealing import Resealing
-from gantry.services.maintenance.sealed_events import FOLDER_MS, resealed_key, segments
 from gantry.services.maintenance.sealing import Archiver, segment_key
 from gantry.services.maintenance.sweeper import Sweeper
 from tests.support.facts import conflict, stored

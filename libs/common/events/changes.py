@@ -1,0 +1,244 @@
+"""Events as others are told of them: a stable JSON form, and its JSON Schema (docs/changes.md).
+
+One table says for each event which of its fields are in it, under which names and of which form; the form and the
+schema are both made of it. No field names a patient: UIDs, receipts, digests of bytes, AE titles, and the reasons that
+operators give. A field may be added; none is removed or changes its meaning (golden files in tests/compat/changes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from blake3 import blake3
+
+from gantry.common.events.headers import without_header
+from gantry.common.events.schema import (
+    CommitmentReported,
+    CommitmentRequested,
+    Event,
+    HoldPlaced,
+    HoldReleased,
+    InstanceConflictFound,
+    InstancesDeleted,
+    InstancesRestored,
+    InstanceStored,
+    NamesakeFound,
+    ObjectLost,
+    ObjectsCollected,
+    PatientCorrected,
+    PatientCorrectionsErased,
+    PatientCorrectionWithdrawn,
+    PatientHoldPlaced,
+    PatientHoldReleased,
+    PatientMerged,
+    StudyAccessed,
+    StudyCorrected,
+    StudyCorrectionsErased,
+    StudyCorrectionWithdrawn,
+)
+
+Json = dict[str, Any]
+_TEXT: Json = {"type": "string"}
+_UID: Json = {"type": "string", "pattern": "^[0-9.]{1,64}$"}
+_TIME: Json = {"type": "string", "format": "date-time", "description": "UTC, to the microsecond"}
+_COUNT: Json = {"type": "integer", "minimum": 0}
+_FLAG: Json = {"type": "boolean"}
+
+
+def _object(properties: Json) -> Json:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+_RECEIPTS = _list(_object({"SeriesInstanceUID": _UID, "SOPInstanceUID": _UID, "receipt": _TEXT}))
+_INSTANCES = _list(_object({"SOPClassUID": _UID, "SOPInstanceUID": _UID}))
+_FAILURES = _list(_object({"SOPClassUID": _UID, "SOPInstanceUID": _UID, "FailureReason": _COUNT}))
+
+
+def _time(at_us: int) -> str:
+    whole = datetime.fromtimestamp(at_us // 1_000_000, UTC)
+    return f"{whole:%Y-%m-%dT%H:%M:%S}.{at_us % 1_000_000:06}Z"
+
+
+def _receipts(receipts: Any) -> list[Json]:
+    names = ("SeriesInstanceUID", "SOPInstanceUID", "receipt")
+    return [dict(zip(names, (r.series_instance_uid, r.sop_instance_uid, r.receipt), strict=True)) for r in receipts]
+
+
+def _instances(references: Any) -> list[Json]:
+    return [{"SOPClassUID": r.sop_class_uid, "SOPInstanceUID": r.sop_instance_uid} for r in references]
+
+
+def _failures(failures: Any) -> list[Json]:
+    return [made | {"FailureReason": f.reason} for made, f in zip(_instances(failures), failures, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A field of an event: its name there and in JSON, its schema, and what makes JSON of it."""
+
+    attribute: str
+    name: str
+    schema: Json
+    made: Callable[[Any], Any] = lambda value: value
+
+
+def _f(attribute: str, name: str = "", schema: Json = _TEXT, made: Callable[[Any], Any] | None = None) -> _Field:
+    return _Field(attribute, name or attribute, schema, made or (lambda value: value))
+
+
+_STUDY = _f("study_instance_uid", "StudyInstanceUID", _UID)
+_SERIES = _f("series_instance_uid", "SeriesInstanceUID", _UID)
+_SOP = _f("sop_instance_uid", "SOPInstanceUID", _UID)
+_SENDER = _f("calling_ae_title", "sender")
+_SOME = _f("receipts", "receipts", _RECEIPTS, _receipts)
+_AT = _f("at", "at", _TIME, _time)
+_WHY = (_f("reason"), _f("by"), _AT)
+_KEY: Json = {"type": "string", "description": "BLAKE3 of Patient ID and issuer, as gantry.common.lifecycle says"}
+_PATIENT = _f("patient", schema=_KEY)
+_ERASED = _f("corrections", schema=_list(_TEXT), made=list)
+
+
+def _at(attribute: str) -> _Field:
+    return _f(attribute, "at", _TIME, _time)
+
+
+_DELETION = (_STUDY, _f("deletion"), _SOME, _f("final", schema=_FLAG), *_WHY)
+_TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
+    "stored": (
+        InstanceStored,
+        "An object is durable; its receipt has a name of its own.",
+        (
+            _STUDY, _SERIES, _SOP, _f("sop_class_uid", "SOPClassUID", _UID),
+            _f("transfer_syntax_uid", "TransferSyntaxUID", _UID), _f("receipt"), _f("digest"),
+            _f("object_size", "size", _COUNT), _SENDER, _at("stored_at"),
+        ),
+    ),
+    "lost": (
+        ObjectLost,
+        "The object of a receipt was found missing or damaged.",
+        (_STUDY, _SERIES, _SOP, _f("receipt"), _f("reason"), _f("found_by", "by"), _at("found_at")),
+    ),
+    "conflicted": (
+        InstanceConflictFound,
+        "An instance came again with other bytes: `kept` is current, `aside` beside it.",
+        (
+            _STUDY, _SOP, _f("kept_receipt", "kept"), _f("kept_digest", "keptDigest"), _f("aside_receipt", "aside"),
+            _f("aside_digest", "asideDigest"), _SENDER, _at("found_at"),
+        ),
+    ),
+    "namesake": (
+        NamesakeFound,
+        "The SOP Instance UID of an instance is that of another one, in another series, too.",
+        (
+            _STUDY, _SERIES, _SOP, _f("receipt"), _f("other_study_instance_uid", "otherStudyInstanceUID", _UID),
+            _f("other_series_instance_uid", "otherSeriesInstanceUID", _UID), _f("other_receipt", "otherReceipt"),
+            _SENDER, _at("found_at"),
+        ),
+    ),
+    "deleted": (InstancesDeleted, "Receipts were deleted; `final`: for good.", _DELETION),
+    "rejected": (InstancesDeleted, "Receipts were rejected by a note: hidden, and their objects stay.", _DELETION),
+    "restored": (
+        InstancesRestored,
+        "Deletions or rejections of these receipts were withdrawn.",
+        (_STUDY, _f("deletions", schema=_list(_TEXT), made=list), _SOME, *_WHY),
+    ),
+    "collected": (
+        ObjectsCollected,
+        "The objects of these receipts are no longer in the object store; `digests` in their order.",
+        (_STUDY, _SOME, _f("digests", schema=_list(_TEXT), made=list), _AT),
+    ),
+    "held": (HoldPlaced, "A hold was placed on a study.", (_STUDY, _f("hold"), *_WHY)),
+    "released": (HoldReleased, "A hold on a study was released.", (_STUDY, _f("hold"), *_WHY)),
+    "patient-held": (PatientHoldPlaced, "A hold was placed on a patient; whose is not said.", (_f("hold"), *_WHY)),
+    "patient-released": (PatientHoldReleased, "A hold on a patient was released.", (_f("hold"), *_WHY)),
+    "corrected": (
+        StudyCorrected,
+        "Attributes of a study, or of one series where it is named, were corrected; ask for the study to see them.",
+        (_STUDY, _f("series_instance_uid", "SeriesInstanceUID"), _f("correction"), *_WHY),
+    ),
+    "correction-withdrawn": (
+        StudyCorrectionWithdrawn, "A correction of a study stands no longer.", (_STUDY, _f("correction"), *_WHY),
+    ),
+    "corrections-erased": (
+        StudyCorrectionsErased, "The values of these corrections are gone, with the study.", (_STUDY, _ERASED, _AT),
+    ),
+    "patient-corrected": (
+        PatientCorrected, "A patient was corrected, in all studies.", (_PATIENT, _f("correction"), *_WHY),
+    ),
+    "merged": (
+        PatientMerged,
+        "A patient was merged into another one; `renamed`: has another Patient ID, which was nobody's.",
+        (_PATIENT, _f("into", schema=_KEY), _f("renamed", schema=_FLAG), _f("correction"), *_WHY),
+    ),
+    "patient-correction-withdrawn": (
+        PatientCorrectionWithdrawn,
+        "A correction of a patient, or a merge, stands no longer.",
+        (_PATIENT, _f("correction"), *_WHY),
+    ),
+    "patient-corrections-erased": (
+        PatientCorrectionsErased, "The values of these corrections are gone, with the patient.",
+        (_PATIENT, _ERASED, _AT),
+    ),
+    "accessed": (StudyAccessed, "A study was retrieved; at most once a day, where retention asks.", (_STUDY, _AT)),
+    "commitment-requested": (
+        CommitmentRequested,
+        "A peer asked for storage commitment.",
+        (
+            _f("transaction_uid", "TransactionUID", _UID), _SENDER,
+            _f("references", "instances", _INSTANCES, _instances), _at("requested_at"),
+        ),
+    ),
+    "committed": (
+        CommitmentReported,
+        "The report of a storage commitment was delivered, or given up; `failures` are not committed.",
+        (
+            _f("transaction_uid", "TransactionUID", _UID), _f("calling_ae_title", "sender"),
+            _f("delivered", schema=_FLAG), _f("failures", schema=_FAILURES, made=_failures), _at("reported_at"),
+        ),
+    ),
+}  # fmt: skip
+_TYPES = {cls: type_ for type_, (cls, *_) in _TABLE.items() if type_ != "rejected"}
+CHANGE_TYPES = tuple(_TABLE)
+"""What the `type` of a change may be."""
+_COMMON: Json = {
+    "id": {"type": "string", "description": "The same for the same event, however often it comes"},
+    "partition": {"type": "string", "description": "The organisation"},
+    "trace": {"type": "string", "description": "What it belongs to; may be empty"},
+}
+
+
+def change_of(event: Event, payload: bytes) -> Json | None:
+    """The JSON form of an event, whose encoded bytes are `payload`; None for what is nobody else's business (dead
+    letters)."""
+    type_ = "rejected" if isinstance(event, InstancesDeleted) and event.kept else _TYPES.get(type(event))
+    if type_ is None:
+        return None
+    made: Json = {
+        # Of the event without its header: it is the same from the log and from a sealed segment.
+        "id": blake3(without_header(payload)).hexdigest()[:32],
+        "type": type_,
+        "partition": event.partition,
+        "trace": event.trace,
+    }
+    return made | {field.name: field.made(getattr(event, field.attribute)) for field in _TABLE[type_][2]}
+
+
+def schema_of(type_: str) -> Json:
+    """The JSON Schema of changes of a type. Fields that it does not name may be added by later releases."""
+    _, description, fields = _TABLE[type_]
+    own = {field.name: field.schema for field in fields}
+    made = _object({**_COMMON, "type": {"const": type_}, **own})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": type_,
+        "description": description,
+        **made,
+        "additionalProperties": True,
+    }

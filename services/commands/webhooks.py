@@ -1,0 +1,37 @@
+"""`gantry webhooks`: how far each webhook is behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from gantry.cli.output import print_columns, print_json
+from gantry.common.config.settings import Settings
+from gantry.services.commands.on_stores import options, run
+from gantry.services.process.stores import Stores
+from gantry.services.webhooks.app import group_of
+
+
+@click.command()
+@options
+def webhooks(config: Path | None, data: Path | None, as_json: bool) -> None:
+    """List the configured webhooks, and how many events each has still to read."""
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        rows = []
+        for one in settings.webhooks:
+            lag = await stores.log.lag(group_of(one))
+            behind = sum(lag.values()) if lag else None
+            # What stands before and behind the host may be a secret.
+            host = urlsplit(one.url).hostname or ""
+            if as_json:
+                print_json({"webhook": one.name, "host": host, "behind": behind})
+            rows.append((one.name, host, "has not begun" if behind is None else str(behind)))
+        if not as_json and rows:
+            print_columns(("webhook", "host", "events behind"), rows)
+        if not rows and not as_json:
+            click.echo("no webhooks are configured")
+
+    run(config, data, work)
