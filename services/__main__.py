@@ -39,6 +39,7 @@ _COMMANDS = {
     "hold": ("gantry.services.commands.lifecycle", "Place or release a hold: nothing of the study is deleted."),
     "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),
     "choose": ("gantry.services.commands.lifecycle", "Decide a conflict: which of the objects of a UID is current."),
+    "dlq": ("gantry.services.commands.dlq", "Dead letters: events that could not be applied; replay or discard them."),
     "restore": (
         "gantry.services.commands.maintenance",
         "Rebuild event log and search index from the object store alone.",

@@ -15,26 +15,19 @@ from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
 from gantry.services.commands.deleting import Deleting
-from gantry.services.commands.on_stores import options, run, show
+from gantry.services.commands.on_stores import one_line, options, run, show
 from gantry.services.lifecycle.copies import RedundantCopies
 from gantry.services.lifecycle.copies import choose as choose_side
-from gantry.services.lifecycle.deletions import LONGEST_REASON, Asked, Deletions, Done, Target, target_of, this_user
+from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target, target_of, this_user
 from gantry.services.process.stores import Stores
 
 _uids = click.argument("uids", metavar="UID...", nargs=-1, required=True)
 
 
-def _one_line(_: click.Context, __: click.Parameter, reason: str | None) -> str | None:
-    """A reason as HTTP takes it, too: it is kept for ever, and shown on one line."""
-    if reason is not None and (not reason.strip() or len(reason) > LONGEST_REASON or not reason.isprintable()):
-        raise click.BadParameter(f"one line of at most {LONGEST_REASON} characters")
-    return reason
-
-
 _reason = click.option(
     "--reason",
     required=True,
-    callback=_one_line,
+    callback=one_line,
     help="Why; kept for ever with the event, so no patient's name belongs here.",
 )
 Step = Callable[[Deletions, Target], Awaitable[Done]]
@@ -144,7 +137,7 @@ def release(config: Path | None, data: Path | None, as_json: bool, uids: tuple[s
     "--delete",
     "reason",
     metavar="REASON",
-    callback=_one_line,
+    callback=one_line,
     help="Give them up, for a reason; without it they are counted.",
 )
 @click.option(

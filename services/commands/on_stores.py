@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from gantry.common.config.load import load_settings
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, DependencyUnavailable, GantryError
 from gantry.common.telemetry.logs import set_up_logs
+from gantry.services.lifecycle.deletions import LONGEST_REASON
 from gantry.services.process.stores import Stores, open_stores
 
 Work = Callable[[Stores, Settings], Awaitable[None]]
@@ -79,6 +81,18 @@ def _require_objects(settings: Settings) -> None:
     url = urlsplit(settings.objects_url)
     if url.scheme == "file" and not Path(url.path).is_dir():
         raise ConfigError(url.path, None, "no such folder: there is no archive here; is --data right?")
+
+
+def instant(microseconds: int) -> str:
+    """A time as people read it, UTC, to the second."""
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def one_line(_: click.Context, __: click.Parameter, reason: str | None) -> str | None:
+    """A reason as HTTP takes it, too: it is kept for ever, and shown on one line."""
+    if reason is not None and (not reason.strip() or len(reason) > LONGEST_REASON or not reason.isprintable()):
+        raise click.BadParameter(f"one line of at most {LONGEST_REASON} characters")
+    return reason
 
 
 def show(as_json: bool, values: dict[str, Any], head: tuple[str, str], rows: list[tuple[str, Any]]) -> None:

@@ -18,6 +18,8 @@ from gantry.common.events import (
     CommitmentReported,
     CommitmentRequested,
     DeadLetter,
+    DeadLetterDiscarded,
+    DeadLetterReplayed,
     Event,
     HoldPlaced,
     HoldReleased,
@@ -174,6 +176,12 @@ EVENTS: dict[str, Event] = {
     "CommitmentRequested.v1": _REQUESTED,
     "CommitmentReported.v1": _REPORTED,
     "DeadLetter.v1": _DEAD,
+    "DeadLetterReplayed.v1": DeadLetterReplayed(
+        "default", "", "indexer", "0123456789ab", "admin", 1_700_000_007_000_000
+    ),
+    "DeadLetterDiscarded.v1": DeadLetterDiscarded(
+        "default", "", "indexer", "0123456789ab", "sent again since", "admin", 1_700_000_007_000_000
+    ),
 }
 
 

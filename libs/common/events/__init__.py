@@ -7,12 +7,15 @@ Kafka, SQLite, or anything that moves an event.
 
 from gantry.common.events.codec import SCHEMA_VERSION, decode, encode
 from gantry.common.events.headers import has_header, without_header
+from gantry.common.events.letters import letter_id
 from gantry.common.events.schema import (
     CommitmentFailure,
     CommitmentReference,
     CommitmentReported,
     CommitmentRequested,
     DeadLetter,
+    DeadLetterDiscarded,
+    DeadLetterReplayed,
     Event,
     HoldPlaced,
     HoldReleased,
@@ -36,6 +39,8 @@ __all__ = [
     "CommitmentReported",
     "CommitmentRequested",
     "DeadLetter",
+    "DeadLetterDiscarded",
+    "DeadLetterReplayed",
     "Event",
     "HoldPlaced",
     "HoldReleased",
@@ -51,6 +56,7 @@ __all__ = [
     "decode",
     "encode",
     "has_header",
+    "letter_id",
     "topic_of",
     "without_header",
 ]

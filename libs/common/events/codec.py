@@ -20,6 +20,8 @@ from gantry.common.events.schema import (
     CommitmentReported,
     CommitmentRequested,
     DeadLetter,
+    DeadLetterDiscarded,
+    DeadLetterReplayed,
     Event,
     HoldPlaced,
     HoldReleased,
@@ -50,6 +52,8 @@ _EVENTS: dict[str, type[Event]] = {
         CommitmentRequested,
         CommitmentReported,
         DeadLetter,
+        DeadLetterReplayed,
+        DeadLetterDiscarded,
     )
 }
 _FIELDS: dict[type, tuple[str, ...]] = {

@@ -239,6 +239,32 @@ class DeadLetter:
     payload: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetterReplayed:
+    """The event of a dead letter was published again, by a person (`by`): its group hears of it once more. `letter` is
+    `gantry.common.events.letters.letter_id`."""
+
+    partition: str
+    trace: str
+    group: str
+    letter: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterDiscarded:
+    """A person (`by`) decided, for `reason`, that the event of a dead letter is not to be applied."""
+
+    partition: str
+    trace: str
+    group: str
+    letter: str
+    reason: str
+    by: str
+    at: int
+
+
 Event = (
     InstanceStored
     | ObjectLost
@@ -252,4 +278,6 @@ Event = (
     | CommitmentRequested
     | CommitmentReported
     | DeadLetter
+    | DeadLetterReplayed
+    | DeadLetterDiscarded
 )

@@ -8,6 +8,8 @@ from gantry.common.events.schema import (
     CommitmentReported,
     CommitmentRequested,
     DeadLetter,
+    DeadLetterDiscarded,
+    DeadLetterReplayed,
     Event,
     HoldPlaced,
     HoldReleased,
@@ -55,6 +57,8 @@ TOPICS: dict[type[Event], Topic] = {
     CommitmentRequested: _COMMITMENT,
     CommitmentReported: _COMMITMENT,
     DeadLetter: _DEAD_LETTERS,
+    DeadLetterReplayed: _DEAD_LETTERS,
+    DeadLetterDiscarded: _DEAD_LETTERS,
 }
 
 

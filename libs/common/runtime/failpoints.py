@@ -29,6 +29,8 @@ class FailPoint(Enum):
     """ingest: the event is durable, the peer has no answer yet."""
     AFTER_COLLECT = "after-collect"
     """maintenance: objects are gone, their certificate is not published yet."""
+    AFTER_REPLAY = "after-replay"
+    """maintenance: the event of a dead letter is published again, and the letter is open still."""
     BEFORE_ANSWER = "before-answer"
     """Any service: about to send the response that makes the promise."""
     BEFORE_COMMIT = "before-commit"

@@ -199,6 +199,14 @@ METRICS: tuple[Metric, ...] = (
     Metric("consumer_lag", "gauge", "records", "Records that a consumer group has not committed", ("group", "topic")),
     Metric("consumer_retries", "counter", "batches", "Batches put off because a dependency was away", ("group",)),
     Metric("dead_letters", "counter", "events", "Events that a consumer group could not apply", ("group",)),
+    Metric(
+        "dead_letters_open",
+        "gauge",
+        "events",
+        "Dead letters that were neither replayed nor discarded (`gantry dlq`), as each indexer counts them: take the "
+        "maximum, not the sum",
+        ("group",),
+    ),
     Metric("event_append_seconds", "histogram", "seconds", "An append to the event log"),
     Metric("blob_put_seconds", "histogram", "seconds", "An object made durable in the object store"),
     Metric(
@@ -277,6 +285,7 @@ class Metrics:
     consumer_lag: Gauge
     consumer_retries: Counter
     dead_letters: Counter
+    dead_letters_open: Gauge
     event_append_seconds: Histogram
     blob_put_seconds: Histogram
     dependency_failures: Counter
