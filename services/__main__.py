@@ -39,6 +39,8 @@ _COMMANDS = {
     "hold": ("gantry.services.commands.lifecycle", "Place or release a hold: nothing of the study is deleted."),
     "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),
     "choose": ("gantry.services.commands.lifecycle", "Decide a conflict: which of the objects of a UID is current."),
+    "where": ("gantry.services.commands.where", "Where a study is: received, indexed, committed, failed and why."),
+    "associations": ("gantry.services.commands.where", "Who called, how it ended, and what was refused and why."),
     "dlq": ("gantry.services.commands.dlq", "Dead letters: events that could not be applied; replay or discard them."),
     "restore": (
         "gantry.services.commands.maintenance",

@@ -13,11 +13,12 @@ from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, NotFound
 from gantry.common.events import DeadLetter
-from gantry.services.commands.on_stores import instant, one_line, options, run, show
+from gantry.services.commands.on_stores import one_line, options, run, show
 from gantry.services.lifecycle.deletions import this_user
 from gantry.services.maintenance.dead_letters import DeadLetters, Replayed
 from gantry.services.maintenance.letters import Ledger, Letter
 from gantry.services.process.stores import Stores
+from gantry.services.whereabouts.words import moment
 
 _letters = click.argument("letters", metavar="[LETTER...]", nargs=-1)
 _group = click.option("--group", help="Only those of one consumer group, as `indexer`.")
@@ -58,7 +59,7 @@ def list_letters(config: Path | None, data: Path | None, as_json: bool, group: s
 def _row(letter: Letter) -> tuple[str, ...]:
     return (
         letter.id,
-        instant(letter.failed_at),
+        moment(letter.failed_at),
         letter.group,
         letter.topic,
         str(letter.offset),
@@ -83,7 +84,7 @@ def show_letter(config: Path | None, data: Path | None, as_json: bool, letter: s
             print_json(asdict(found))
             return
         rows = [
-            (key.replace("_", " "), instant(value) if key in times else str(value))
+            (key.replace("_", " "), moment(value) if key in times else str(value))
             for key, value in asdict(found).items()
             if value not in ("", 0) or key == "offset"
         ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -81,11 +80,6 @@ def _require_objects(settings: Settings) -> None:
     url = urlsplit(settings.objects_url)
     if url.scheme == "file" and not Path(url.path).is_dir():
         raise ConfigError(url.path, None, "no such folder: there is no archive here; is --data right?")
-
-
-def instant(microseconds: int) -> str:
-    """A time as people read it, UTC, to the second."""
-    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def one_line(_: click.Context, __: click.Parameter, reason: str | None) -> str | None:

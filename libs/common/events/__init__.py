@@ -9,6 +9,8 @@ from gantry.common.events.codec import SCHEMA_VERSION, decode, encode
 from gantry.common.events.headers import has_header, without_header
 from gantry.common.events.letters import letter_id
 from gantry.common.events.schema import (
+    AssociationEnded,
+    AssociationRefused,
     CommitmentFailure,
     CommitmentReference,
     CommitmentReported,
@@ -27,6 +29,7 @@ from gantry.common.events.schema import (
     ObjectLost,
     ObjectsCollected,
     ReceiptReference,
+    RequestAnswers,
 )
 from gantry.common.events.topics import INDEXERS, TOPICS, Topic, topic_of
 
@@ -34,6 +37,8 @@ __all__ = [
     "INDEXERS",
     "SCHEMA_VERSION",
     "TOPICS",
+    "AssociationEnded",
+    "AssociationRefused",
     "CommitmentFailure",
     "CommitmentReference",
     "CommitmentReported",
@@ -52,6 +57,7 @@ __all__ = [
     "ObjectLost",
     "ObjectsCollected",
     "ReceiptReference",
+    "RequestAnswers",
     "Topic",
     "decode",
     "encode",

@@ -15,6 +15,8 @@ import msgpack
 from gantry.common.dicom.scan.layout import BulkElement, PixelData
 from gantry.common.errors import UndecodableEvent
 from gantry.common.events.schema import (
+    AssociationEnded,
+    AssociationRefused,
     CommitmentFailure,
     CommitmentReference,
     CommitmentReported,
@@ -33,6 +35,7 @@ from gantry.common.events.schema import (
     ObjectLost,
     ObjectsCollected,
     ReceiptReference,
+    RequestAnswers,
 )
 
 SCHEMA_VERSION = 1
@@ -54,11 +57,16 @@ _EVENTS: dict[str, type[Event]] = {
         DeadLetter,
         DeadLetterReplayed,
         DeadLetterDiscarded,
+        AssociationEnded,
+        AssociationRefused,
     )
 }
 _FIELDS: dict[type, tuple[str, ...]] = {
     cls: tuple(f.name for f in fields(cls))
-    for cls in (*_EVENTS.values(), BulkElement, PixelData, ReceiptReference, CommitmentReference, CommitmentFailure)
+    for cls in (
+        *_EVENTS.values(),
+        *(BulkElement, PixelData, ReceiptReference, CommitmentReference, CommitmentFailure, RequestAnswers),
+    )
 }
 # Nested values travel as arrays in field order; the field's name says which class they are.
 _NESTED: dict[str, type] = {
@@ -66,6 +74,7 @@ _NESTED: dict[str, type] = {
     "receipts": ReceiptReference,
     "references": CommitmentReference,
     "failures": CommitmentFailure,
+    "answers": RequestAnswers,
 }
 _TEXTS = ("deletions", "digests")
 """Fields of several texts."""

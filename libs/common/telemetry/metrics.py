@@ -96,6 +96,12 @@ METRICS: tuple[Metric, ...] = (
         tuple(("other", how) for how in ("released", "aborted", "lost", "rejected")),
     ),
     Metric(
+        "association_records_dropped",
+        "counter",
+        "records",
+        "Records of associations (`gantry associations`) that were lost: the event log was away for too long",
+    ),
+    Metric(
         "peer_responses",
         "counter",
         "responses",
@@ -259,6 +265,7 @@ class Metrics:
     associations_aborted: Counter
     connections_failed: Counter
     peer_associations: Counter
+    association_records_dropped: Counter
     peer_responses: Counter
     peer_bytes: Counter
     find_requests: Counter

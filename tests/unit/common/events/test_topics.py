@@ -22,6 +22,8 @@ from gantry.common.events import (
     topic_of,
 )
 from gantry.common.events.schema import (
+    AssociationEnded,
+    AssociationRefused,
     CommitmentReported,
     CommitmentRequested,
     DeadLetter,
@@ -68,7 +70,10 @@ def test_what_happened_to_instances_is_forgotten_by_the_log_and_nothing_else() -
     """It is in sealed segments by then; the rest is not, so it is kept (dead letters for a month)."""
     forgotten = {cls for cls, topic in TOPICS.items() if topic.retention_ms is not None}
     of_letters = {DeadLetter, DeadLetterReplayed, DeadLetterDiscarded}
-    assert forgotten == {cls for cls in TOPICS if TOPICS[cls] is TOPICS[InstanceStored]} | of_letters
+    of_associations = {AssociationEnded, AssociationRefused}
+    of_instances = {cls for cls in TOPICS if TOPICS[cls] is TOPICS[InstanceStored]}
+    assert forgotten == of_instances | of_letters | of_associations
+    assert {cls for cls, topic in TOPICS.items() if not topic.sealed} == of_associations
     for cls in (ObjectLost, InstancesDeleted, InstancesRestored, ObjectsCollected, HoldPlaced, HoldReleased):
         assert TOPICS[cls] is TOPICS[InstanceStored]
     kept = (InstanceConflictFound, NamesakeFound, CommitmentRequested, CommitmentReported)
