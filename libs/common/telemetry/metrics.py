@@ -16,6 +16,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
 
 Kind = Literal["counter", "gauge", "histogram"]
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_MINUTES = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 4 * 3600.0, 24 * 3600.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,9 @@ class Metric:
     labels: tuple[str, ...] = ()
     known: tuple[tuple[str, ...], ...] = ()
     """Values of the labels that are there, at 0, from the start: a first failure is then an increase to alert on."""
+
+    buckets: tuple[float, ...] = _SECONDS
+    """Upper bounds of a histogram, in its unit."""
 
     @property
     def name(self) -> str:
@@ -176,6 +180,13 @@ METRICS: tuple[Metric, ...] = (
         _each("delivered", "retried", "given_up"),
     ),
     Metric(
+        "commitment_seconds",
+        "histogram",
+        "seconds",
+        "Storage commitment request to its report delivered, or given up",
+        buckets=_MINUTES,
+    ),
+    Metric(
         "instances_indexed",
         "counter",
         "instances",
@@ -280,6 +291,7 @@ class Metrics:
     commitment_transactions: Counter
     commitment_instances: Counter
     commitment_reports: Counter
+    commitment_seconds: Histogram
     instances_indexed: Counter
     objects_verified: Counter
     receipts_aside: Gauge
@@ -321,7 +333,7 @@ class Metrics:
 
 def _collector(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
     if metric.kind == "histogram":
-        return Histogram(metric.name, metric.help, metric.labels, registry=registry, buckets=_SECONDS)
+        return Histogram(metric.name, metric.help, metric.labels, registry=registry, buckets=metric.buckets)
     kind = Counter if metric.kind == "counter" else Gauge
     return kind(metric.name, metric.help, metric.labels, registry=registry)
 
