@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,20 +35,19 @@ def promtool(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([tool, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=100)
 
 
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("rules", MONITORING / "rules.py")
+def generator(name: str) -> ModuleType:
+    """A module of deploy/monitoring, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"monitoring_{name}", MONITORING / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules["rules"] = module  # its dataclasses look for it there
+    sys.modules[module.__name__] = module  # its dataclasses look for it there
     spec.loader.exec_module(module)
     return module
 
 
 def test_the_rules_are_those_of_their_generator() -> None:
-    assert (MONITORING / "rules.yaml").read_text() == generator().text(), "run deploy/monitoring/rules.py"
+    assert (MONITORING / "rules.yaml").read_text() == generator("rules").text(), "run deploy/monitoring/rules.py"
 
 
 def test_prometheus_reads_the_rules_and_the_example() -> None:

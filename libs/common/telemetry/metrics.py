@@ -152,6 +152,7 @@ METRICS: tuple[Metric, ...] = (
         "objects",
         "Damage found while objects were given out, by reason: missing, size, digest",
         ("reason",),
+        _each("missing", "size", "digest"),
     ),
     Metric("http_requests", "counter", "requests", "DICOMweb requests, by resource and status", ("resource", "status")),
     Metric("http_seconds", "histogram", "seconds", "DICOMweb request to the end of its response", ("resource",)),
