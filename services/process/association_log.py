@@ -21,6 +21,8 @@ from gantry.services.process.rate_limited import RateLimited
 
 OTHER = "other"
 """Stands for every AE title that the policy does not know: labels are a closed set."""
+_MOST_COMMENTS = 100
+"""Of one association: an Error Comment may differ for each object."""
 
 
 class NetworkObserver:
@@ -149,7 +151,9 @@ class NetworkObserver:
         while refusals:
             field, status, comment = refusals.popleft()
             if self._records is not None:
-                self._refusals.setdefault(association, Answers())[_command(field), status, comment] += 1
+                counted = self._refusals.setdefault(association, Answers())
+                if len(counted) < _MOST_COMMENTS:  # the others are counted by their status
+                    counted[_command(field), status, comment] += 1
             if status == OUT_OF_RESOURCES:
                 self._suspect()
             kind = (title, "refused", association.peer_address, _command(field), f"{status:04X}", comment)
