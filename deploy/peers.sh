@@ -1,16 +1,17 @@
 #!/bin/sh
-# Foreign peers that the tests talk to: DCMTK, Orthanc and a browser. Installed as root on Debian; otherwise named.
+# Foreign peers that the tests talk to: DCMTK, Orthanc, a browser and Prometheus. Installed as root on Debian; otherwise named.
 set -eu
 missing=""
 command -v storescu >/dev/null 2>&1 || missing="$missing dcmtk"
 command -v Orthanc >/dev/null 2>&1 || missing="$missing orthanc"
 [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "set-up: installing$missing"
     apt-get update -qq
-    # Debian starts a service for Orthanc when it can; the tests start their own on free ports.
+    # Debian starts services for Orthanc and Prometheus when it can; the tests start their own on free ports.
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing >/dev/null
 else

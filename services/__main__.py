@@ -51,6 +51,9 @@ _COMMANDS = {
     "webhooks": ("gantry.services.commands.webhooks", "How far each configured webhook is behind."),
     "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),
     "choose": ("gantry.services.commands.lifecycle", "Decide a conflict: which of the objects of a UID is current."),
+    "where": ("gantry.services.commands.where", "Where a study is: received, indexed, committed, failed and why."),
+    "associations": ("gantry.services.commands.where", "Who called, how it ended, and what was refused and why."),
+    "dlq": ("gantry.services.commands.dlq", "Dead letters: events that could not be applied; replay or discard them."),
     "restore": (
         "gantry.services.commands.maintenance",
         "Rebuild event log and search index from the object store alone.",

@@ -151,6 +151,7 @@ def _chart() -> Schema:
         ),
         "serviceAccount": section(annotations=FREE, name=TEXT),
         "serviceMonitor": section(enabled=FLAG, interval=TEXT, labels=FREE),
+        "prometheusRule": section(enabled=FLAG, labels=FREE, runbooks=TEXT),
         "jobs": section(resources=FREE, sweep=job, verify=job, reindex=job, restore=job),
         "helmTest": section(enabled=FLAG, aeTitle={"type": "string", "pattern": "^[^\\\\]{1,16}$"}),
     }

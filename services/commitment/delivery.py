@@ -118,6 +118,7 @@ class Delivery:
         )
         await persist(lambda: self._log.append(event), self._clock)
         self._ledger.apply(event)
+        self._metrics.commitment_seconds.observe(max(0, event.reported_at - request.requested_at) / 1e6)
         self._metrics.commitment_instances.labels("0000").inc(len(request.references) - len(failures))
         for failure in failures:
             self._metrics.commitment_instances.labels(f"{failure.reason:04X}").inc()

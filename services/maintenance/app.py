@@ -13,6 +13,7 @@ from gantry.services.context import Context, RoleParts
 from gantry.services.maintenance import sealing
 from gantry.services.maintenance.collector import Collector
 from gantry.services.maintenance.conflicts import report_aside
+from gantry.services.maintenance.dead_letters import report_open
 from gantry.services.maintenance.sweeper import Sweeper
 from gantry.services.maintenance.verify import Verifier
 
@@ -22,7 +23,10 @@ async def build(context: Context) -> RoleParts:
     upkeep = context.settings.upkeep
     objects, log, index = context.objects, context.log, context.index
     clock, metrics = context.clock, context.metrics
-    background: list[tuple[str, Coroutine[Any, Any, None]]] = [("aside", report_aside(index, clock, metrics))]
+    background: list[tuple[str, Coroutine[Any, Any, None]]] = [
+        ("aside", report_aside(index, clock, metrics)),
+        ("dead letters", report_open(log, clock, metrics)),
+    ]
     if upkeep.sweep_every:
         sweeper = Sweeper(objects, log, clock, metrics, upkeep.sweep_grace, upkeep.unfinished_after)
         background.append(("sweeper", sweeper.run(upkeep.sweep_every, upkeep.sweep_window)))

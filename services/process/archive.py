@@ -32,6 +32,7 @@ from gantry.services.context import Context, RoleParts
 from gantry.services.maintenance.completeness import CompleteIndex, Completeness
 from gantry.services.process.admission import PolicyAdmission
 from gantry.services.process.association_log import NetworkObserver
+from gantry.services.process.association_records import AssociationRecords
 from gantry.services.process.http import HttpServer, in_words
 from gantry.services.process.searchable import say_what_is_missing, searchable
 from gantry.services.process.stores import Stores, open_stores
@@ -240,7 +241,8 @@ class Archive:
     async def _listen(self, services: Sequence[Service]) -> None:
         dimse = self.settings.dimse
         role = "all" if len(self.roles) > 1 else next(iter(self.roles)).value
-        observer = NetworkObserver(self.metrics, role, self._knows, self.health.suspect)
+        records = self._record_associations(role)
+        observer = NetworkObserver(self.metrics, role, self._knows, self.health.suspect, records)
         self._admission = PolicyAdmission(
             lambda: self._policy.current,
             StorageClasses(self.settings.dimse.private_sop_classes),
@@ -270,6 +272,13 @@ class Archive:
         self.dimse_port = await self._open_port(dimse.port, tls if dimse.tls_port is None else None)
         if dimse.tls_port is not None:
             self.dimse_tls_port = await self._open_port(dimse.tls_port, tls)
+
+    def _record_associations(self, role: str) -> AssociationRecords:
+        log = self._opened("event log").log
+        records = AssociationRecords(role, self.clock, self.metrics)
+        self.lifecycle.watch(records.run(log), "association records")
+        self._closing.append(lambda: records.flush(log))
+        return records
 
     async def _open_port(self, configured: int, tls: Callable[[], ssl.SSLContext] | None) -> int:
         dimse, port = self.settings.dimse, dimse_port(self.roles, configured)

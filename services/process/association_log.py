@@ -16,10 +16,13 @@ from gantry.common.statuses import OUT_OF_RESOURCES
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import AssociateReject, AssociateRequest
+from gantry.services.process.association_records import Answers, AssociationRecords
 from gantry.services.process.rate_limited import RateLimited
 
 OTHER = "other"
 """Stands for every AE title that the policy does not know: labels are a closed set."""
+_MOST_COMMENTS = 100
+"""Of one association: an Error Comment may differ for each object."""
 
 
 class NetworkObserver:
@@ -31,9 +34,12 @@ class NetworkObserver:
         role: str,
         is_known: Callable[[str], bool] = lambda _: False,
         suspect: Callable[[], None] = lambda: None,
+        records: AssociationRecords | None = None,
     ) -> None:
         """`is_known` decides which AE titles metrics may name. `suspect` is called if a request was refused for lack of
-        resources (A700H): a store may be unavailable."""
+        resources (A700H): a store may be unavailable. `records` hear of every association that ended or was refused."""
+        self._records = records
+        self._refusals: dict[Association, Answers] = {}
         self._metrics = metrics
         self._role = role
         self._is_known = is_known
@@ -71,6 +77,9 @@ class NetworkObserver:
         self._tell_refusals(association)
         self._tell_unsaid(title)
         self._count(association, {"": "released", "lost": "lost"}.get(by, "aborted"))
+        seconds = asyncio.get_running_loop().time() - association.tally.started
+        if self._records is not None:
+            self._records.ended(association, outcome, self._answers(association), seconds)
         self._logger.info(
             "association ended",
             outcome=outcome,
@@ -80,7 +89,7 @@ class NetworkObserver:
             statuses=association.tally.statuses,
             bytes_in=association.connection.bytes_read,
             bytes_out=association.connection.bytes_written,
-            seconds=round(asyncio.get_running_loop().time() - association.tally.started, 3),
+            seconds=round(seconds, 3),
             trace=association.trace,
         )
 
@@ -91,6 +100,7 @@ class NetworkObserver:
         self._metrics.peer_associations.labels(self._label(title), "rejected").inc()
         times = self._times((peer_address, "rejected", title, numbers))
         if times:
+            self._record_refused(request, reject, peer_address, times)
             self._logger.warning(
                 "association rejected",
                 reason=numbers,
@@ -108,15 +118,42 @@ class NetworkObserver:
         self._metrics.connections_failed.labels(reason).inc()
         times = self._times((peer_address, "failed", why))
         if times:
-            log = self._logger.warning if reason in ("tls", "gave_way") else self._logger.info
+            alarming = reason in ("tls", "gave_way")
+            log = self._logger.warning if alarming else self._logger.info
+            if alarming and self._records is not None:
+                self._records.refused(("", ""), peer_address, (0, 0, 0), why, times)
             log("connection without association", peer=peer_address, why=why, count=times)
 
     # ---- inside
+
+    def _record_refused(self, request: AssociateRequest, reject: AssociateReject, peer: str, times: int) -> None:
+        if self._records is not None:
+            titles = request.calling_ae_title, request.called_ae_title
+            numbers = reject.result, reject.source, reject.reason
+            self._records.refused(titles, peer, numbers, reject.why or reject.words, times)
+
+    def _answers(self, association: Association) -> Answers:
+        """All answers, refusals by their comments."""
+        refusals = self._refusals.pop(association, Answers())
+        answers = Answers({(c, s, why): number for (c, s, why), number in refusals.items()})
+        commented: Counter[tuple[str, int]] = Counter()
+        for (command, status, _), number in refusals.items():
+            commented[command, status] += number
+        for (field, status), number in association.tally.answers.items():
+            # Of a flood of refusals the tally retains only the latest: the others are counted without a comment.
+            rest = number - commented[_command(field), status]
+            if rest > 0:
+                answers[_command(field), status, ""] += rest
+        return answers
 
     def _tell_refusals(self, association: Association) -> None:
         title, refusals = association.calling_ae_title, association.tally.refusals
         while refusals:
             field, status, comment = refusals.popleft()
+            if self._records is not None:
+                counted = self._refusals.setdefault(association, Answers())
+                if len(counted) < _MOST_COMMENTS:  # the others are counted by their status
+                    counted[_command(field), status, comment] += 1
             if status == OUT_OF_RESOURCES:
                 self._suspect()
             kind = (title, "refused", association.peer_address, _command(field), f"{status:04X}", comment)

@@ -13,11 +13,15 @@ from typing import Any
 
 from gantry.common.dicom.scan.layout import BulkElement, PixelData
 from gantry.common.events import (
+    AssociationEnded,
+    AssociationRefused,
     CommitmentFailure,
     CommitmentReference,
     CommitmentReported,
     CommitmentRequested,
     DeadLetter,
+    DeadLetterDiscarded,
+    DeadLetterReplayed,
     Event,
     HoldPlaced,
     HoldReleased,
@@ -35,6 +39,7 @@ from gantry.common.events import (
     PatientHoldReleased,
     PatientMerged,
     ReceiptReference,
+    RequestAnswers,
     StudyAccessed,
     StudyCorrected,
     StudyCorrectionsErased,
@@ -208,6 +213,42 @@ EVENTS: dict[str, Event] = {
     "CommitmentRequested.v1": _REQUESTED,
     "CommitmentReported.v1": _REPORTED,
     "DeadLetter.v1": _DEAD,
+    "DeadLetterReplayed.v1": DeadLetterReplayed(
+        "default", "", "indexer", "0123456789ab", "admin", 1_700_000_007_000_000
+    ),
+    "DeadLetterDiscarded.v1": DeadLetterDiscarded(
+        "default", "", "indexer", "0123456789ab", "sent again since", "admin", 1_700_000_007_000_000
+    ),
+    "AssociationEnded.v1": AssociationEnded(
+        partition="default",
+        trace="00112233445566778899aabbccddeeff",
+        role="ingest",
+        calling_ae_title="CT1",
+        called_ae_title="GANTRY",
+        peer_address="10.1.2.3",
+        tls=True,
+        opened_at=1_700_000_008_000_000,
+        ended_at=1_700_000_009_000_000,
+        outcome="aborted by peer",
+        bytes_in=1 << 33,
+        bytes_out=4711,
+        answers=(RequestAnswers("C-STORE", 0, 12), RequestAnswers("C-STORE", 0xA700, 2, "object store unavailable")),
+        times=1,
+    ),
+    "AssociationRefused.v1": AssociationRefused(
+        partition="default",
+        trace="",
+        role="all",
+        calling_ae_title="STRANGER",
+        called_ae_title="GANTRY",
+        peer_address="fe80::1",
+        result=1,
+        source=1,
+        diagnostic=3,
+        why="calling AE title not recognised",
+        at=1_700_000_010_000_000,
+        times=17,
+    ),
 }
 
 

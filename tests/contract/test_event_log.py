@@ -10,7 +10,7 @@ import pytest
 
 from gantry.common.clock import ManualClock
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.events import InstanceStored, decode
+from gantry.common.events import AssociationRefused, InstanceStored, decode
 from gantry.common.ports.log import Consumer, EventLog, Record
 from gantry.common.tasks import end_tasks
 from tests.contract.conftest import OpenEventLog
@@ -402,3 +402,15 @@ async def test_a_watcher_holds_no_retention_up_and_passes_over_what_is_removed(
         await consumer.commit(await take(consumer, 1))
         async with Watcher(log, begin) as late:
             await late.has(3)
+
+
+async def test_what_no_group_reads_goes_when_it_is_old(log: EventLog, clock: ManualClock) -> None:
+    """Of `gantry.common.events.Topic`: "What is not `sealed` is gone then"."""
+    refused = AssociationRefused("default", "", "all", "STRANGER", "GANTRY", "192.0.2.1", 1, 1, 3, "unknown", 1)
+    await log.append(refused)
+    clock.advance(13 * 24 * 3600)
+    await log.append(refused)
+    assert await log.remove_expired() == 0  # type: ignore[attr-defined]  # of both backends
+    clock.advance(2 * 24 * 3600)
+    assert await log.remove_expired() == 1  # type: ignore[attr-defined]
+    assert len([record async for record in log.replay("associations")]) == 1

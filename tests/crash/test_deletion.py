@@ -23,7 +23,7 @@ from gantry.common.events import InstancesDeleted, InstancesRestored, ObjectsCol
 from gantry.common.net import Peer, connect, scu
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_upkeep import everything, gantry, index_of, lose_log_and_index, until_sealed
-from tests.support.archive import ROOT, RunningArchive
+from tests.support.archive import IMPORTS, ROOT, RunningArchive
 from tests.support.asking import Modality, events, expect_exactly, found, get, stores_of, uids_of, until, wait_for
 from tests.support.objects import study
 from tests.support.opensearch_documents import bytes_of_documents
@@ -59,7 +59,7 @@ def delete(archive: RunningArchive, path: str) -> tuple[int, str]:
 
 def dying(archive: RunningArchive, failpoints: str, *arguments: str) -> int:
     """The exit code of `gantry …` on the stores of an archive, with fail points."""
-    environment = {**os.environ, **archive.environment, "PYTHONPATH": str(ROOT), "GANTRY_FAILPOINTS": failpoints}
+    environment = {**os.environ, **archive.environment, "PYTHONPATH": IMPORTS, "GANTRY_FAILPOINTS": failpoints}
     where = ("--config", str(archive.config), "--data", str(archive.folder / "data"))
     command = [sys.executable, "-m", "gantry", *arguments, *where]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=60, check=False).returncode

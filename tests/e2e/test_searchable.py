@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from gantry.cli.files import DicomFile
 from gantry.cli.identifiers import identifier
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
-from tests.support.archive import ROOT, RunningArchive
+from tests.support.archive import IMPORTS, ROOT, RunningArchive
 from tests.support.asking import Modality, wait_for
 from tests.support.dicomweb import ask_json
 from tests.support.objects import data_set, study, write
@@ -59,7 +59,7 @@ def reindex(archive: RunningArchive) -> dict[str, int]:
     done = subprocess.run(
         [sys.executable, "-m", "gantry", "reindex", "--json", *where],
         cwd=ROOT,
-        env={**os.environ, **archive.environment, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, **archive.environment, "PYTHONPATH": IMPORTS},
         capture_output=True,
         text=True,
         timeout=110,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from gantry.services.roles import Role, dimse_port, http_port
 from tests.kubernetes.chart import CHART, EXAMPLES, Rendered, refusal, render, try_helm
@@ -303,6 +304,15 @@ def test_monitoring_finds_every_role_and_reaches_it(tmp_path: Path) -> None:
         rules = rendered.of("NetworkPolicy")[f"r-gantry-{role}"]["spec"]["ingress"]
         http = {port["name"]: port["containerPort"] for port in rendered.container(role)["ports"]}["http"]
         assert {"from": [{"namespaceSelector": {}}], "ports": [{"port": http, "protocol": "TCP"}]} in rules
+
+
+def test_alert_rules_of_the_chart_are_those_of_prometheus_with_links_to_ones_own_pages() -> None:
+    assert render(PLAIN).of("PrometheusRule") == {}
+    given = 'prometheusRule={"enabled": true, "labels": {"release": "p"}, "runbooks": "https://wiki.example/"}'
+    (rule,) = render(PLAIN, given).of("PrometheusRule").values()
+    assert rule["metadata"]["labels"]["release"] == "p"
+    text = (ROOT / "deploy" / "monitoring" / "rules.yaml").read_text()
+    assert rule["spec"] == YAML(typ="safe").load(text.replace("docs/runbooks/", "https://wiki.example/"))
 
 
 def test_jobs_stand_ready_and_run_by_themselves_only_where_told() -> None:

@@ -19,6 +19,8 @@ from pathlib import Path
 from gantry.common.net import Peer
 
 ROOT = Path(__file__).parents[2]
+IMPORTS = os.pathsep.join((str(ROOT / "libs"), str(ROOT)))
+"""PYTHONPATH of the processes that tests start: they run this tree, whichever is installed."""
 
 
 _PORTS = range(15000, 32000)
@@ -88,7 +90,7 @@ class RunningArchive:
         environment = {
             **os.environ,
             **self.environment,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": IMPORTS,
             "GANTRY_FAILPOINTS": failpoints,
             **(env or {}),
         }

@@ -7,12 +7,17 @@ Kafka, SQLite, or anything that moves an event.
 
 from gantry.common.events.codec import SCHEMA_VERSION, decode, encode
 from gantry.common.events.headers import has_header, without_header
+from gantry.common.events.letters import letter_id
 from gantry.common.events.schema import (
+    AssociationEnded,
+    AssociationRefused,
     CommitmentFailure,
     CommitmentReference,
     CommitmentReported,
     CommitmentRequested,
     DeadLetter,
+    DeadLetterDiscarded,
+    DeadLetterReplayed,
     Event,
     HoldPlaced,
     HoldReleased,
@@ -30,6 +35,7 @@ from gantry.common.events.schema import (
     PatientHoldReleased,
     PatientMerged,
     ReceiptReference,
+    RequestAnswers,
     StudyAccessed,
     StudyCorrected,
     StudyCorrectionsErased,
@@ -43,11 +49,15 @@ __all__ = [
     "INDEXERS",
     "SCHEMA_VERSION",
     "TOPICS",
+    "AssociationEnded",
+    "AssociationRefused",
     "CommitmentFailure",
     "CommitmentReference",
     "CommitmentReported",
     "CommitmentRequested",
     "DeadLetter",
+    "DeadLetterDiscarded",
+    "DeadLetterReplayed",
     "Event",
     "HoldPlaced",
     "HoldReleased",
@@ -65,6 +75,7 @@ __all__ = [
     "PatientHoldReleased",
     "PatientMerged",
     "ReceiptReference",
+    "RequestAnswers",
     "StudyAccessed",
     "StudyCorrected",
     "StudyCorrectionWithdrawn",
@@ -73,6 +84,7 @@ __all__ = [
     "decode",
     "encode",
     "has_header",
+    "letter_id",
     "topic_of",
     "without_header",
 ]

@@ -15,11 +15,15 @@ import msgpack
 from gantry.common.dicom.scan.layout import BulkElement, PixelData
 from gantry.common.errors import UndecodableEvent
 from gantry.common.events.schema import (
+    AssociationEnded,
+    AssociationRefused,
     CommitmentFailure,
     CommitmentReference,
     CommitmentReported,
     CommitmentRequested,
     DeadLetter,
+    DeadLetterDiscarded,
+    DeadLetterReplayed,
     Event,
     HoldPlaced,
     HoldReleased,
@@ -37,6 +41,7 @@ from gantry.common.events.schema import (
     PatientHoldReleased,
     PatientMerged,
     ReceiptReference,
+    RequestAnswers,
     StudyAccessed,
     StudyCorrected,
     StudyCorrectionsErased,
@@ -70,11 +75,18 @@ _EVENTS: dict[str, type[Event]] = {
         CommitmentRequested,
         CommitmentReported,
         DeadLetter,
+        DeadLetterReplayed,
+        DeadLetterDiscarded,
+        AssociationEnded,
+        AssociationRefused,
     )
 }
 _FIELDS: dict[type, tuple[str, ...]] = {
     cls: tuple(f.name for f in fields(cls))
-    for cls in (*_EVENTS.values(), BulkElement, PixelData, ReceiptReference, CommitmentReference, CommitmentFailure)
+    for cls in (
+        *_EVENTS.values(),
+        *(BulkElement, PixelData, ReceiptReference, CommitmentReference, CommitmentFailure, RequestAnswers),
+    )
 }
 # Nested values travel as arrays in field order; the field's name says which class they are.
 _NESTED: dict[str, type] = {
@@ -82,6 +94,7 @@ _NESTED: dict[str, type] = {
     "receipts": ReceiptReference,
     "references": CommitmentReference,
     "failures": CommitmentFailure,
+    "answers": RequestAnswers,
 }
 _TEXTS = ("deletions", "digests", "corrections")
 """Fields of several texts."""

@@ -372,6 +372,83 @@ class DeadLetter:
     payload: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetterReplayed:
+    """The event of a dead letter was published again, by a person (`by`): its group hears of it once more. `letter` is
+    `gantry.common.events.letters.letter_id`."""
+
+    partition: str
+    trace: str
+    group: str
+    letter: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterDiscarded:
+    """A person (`by`) decided, for `reason`, that the event of a dead letter is not to be applied."""
+
+    partition: str
+    trace: str
+    group: str
+    letter: str
+    reason: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswers:
+    """How often requests of one kind were answered with one status; `why` is the Error Comment of the refusals."""
+
+    command: str
+    status: int
+    times: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationEnded:
+    """An association that was accepted is over; `outcome` is "released", "aborted by peer", "aborted" or "lost".
+    `times` is more than 1 for associations that only verified (C-ECHO): the last one stands for those before it."""
+
+    partition: str
+    trace: str
+    role: str
+    calling_ae_title: str
+    called_ae_title: str
+    peer_address: str
+    tls: bool
+    opened_at: int
+    ended_at: int
+    outcome: str
+    bytes_in: int
+    bytes_out: int
+    answers: tuple[RequestAnswers, ...] = ()
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationRefused:
+    """A peer got no association. `result`, `source` and `diagnostic` are those of the A-ASSOCIATE-RJ (PS3.8 9.3.4), 0
+    where a connection ended before it was asked for one: then AE titles are "" as well. `times` counts the same refusal
+    since it was last recorded, this one included."""
+
+    partition: str
+    trace: str
+    role: str
+    calling_ae_title: str
+    called_ae_title: str
+    peer_address: str
+    result: int
+    source: int
+    diagnostic: int
+    why: str
+    at: int
+    times: int = 1
+
+
 Event = (
     InstanceStored
     | ObjectLost
@@ -395,4 +472,8 @@ Event = (
     | CommitmentRequested
     | CommitmentReported
     | DeadLetter
+    | DeadLetterReplayed
+    | DeadLetterDiscarded
+    | AssociationEnded
+    | AssociationRefused
 )

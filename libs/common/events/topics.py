@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gantry.common.events.schema import (
+    AssociationEnded,
+    AssociationRefused,
     CommitmentReported,
     CommitmentRequested,
     DeadLetter,
+    DeadLetterDiscarded,
+    DeadLetterReplayed,
     Event,
     HoldPlaced,
     HoldReleased,
@@ -42,12 +46,14 @@ ARCHIVERS = "archiver"
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """`key` names the event field that orders events; `retention_ms` None keeps them for ever."""
+    """`key` names the event field that orders events; `retention_ms` None keeps them for ever. What is not `sealed` is
+    gone then: nothing that happened to a study is on such a topic."""
 
     name: str
     key: str
     partitions: int
     retention_ms: int | None
+    sealed: bool = True
 
 
 _INSTANCES = Topic("instances", "study_instance_uid", 24, 7 * _DAY_MS)
@@ -55,6 +61,7 @@ _PATIENTS = Topic("patients", "patient", 6, None)
 _CONFLICTS = Topic("conflicts", "study_instance_uid", 6, None)
 _COMMITMENT = Topic("commitment", "transaction_uid", 6, None)
 _DEAD_LETTERS = Topic("dead-letters", "group", 1, 30 * _DAY_MS)
+_ASSOCIATIONS = Topic("associations", "calling_ae_title", 6, 14 * _DAY_MS, sealed=False)
 
 TOPICS: dict[type[Event], Topic] = {
     InstanceStored: _INSTANCES,
@@ -79,6 +86,10 @@ TOPICS: dict[type[Event], Topic] = {
     CommitmentRequested: _COMMITMENT,
     CommitmentReported: _COMMITMENT,
     DeadLetter: _DEAD_LETTERS,
+    DeadLetterReplayed: _DEAD_LETTERS,
+    DeadLetterDiscarded: _DEAD_LETTERS,
+    AssociationEnded: _ASSOCIATIONS,
+    AssociationRefused: _ASSOCIATIONS,
 }
 
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
-from gantry.common.events import DeadLetter, Event, decode, without_header
+from gantry.common.events import DeadLetter, Event, decode, letter_id, without_header
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.log import Consumer, EventLog, Record
 from gantry.common.runtime.backoff import Delays
@@ -197,7 +197,8 @@ class ConsumerLoop:
         )
         await self._persist(lambda: self._log.append(letter))
         self._metrics.dead_letters.labels(self._group).inc()
-        self._logger.error("dead letter", topic=record.topic, offset=record.offset, reason=reason)
+        name = letter_id(letter)
+        self._logger.error("dead letter", letter=name, topic=record.topic, offset=record.offset, reason=reason)
 
     async def _persist(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `call`, which is repeated while the log is unavailable."""

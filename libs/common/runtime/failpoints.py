@@ -31,6 +31,8 @@ class FailPoint(Enum):
     """maintenance: objects are gone, their certificate is not published yet."""
     AFTER_POST = "after-post"
     """webhooks: the receiver has accepted a post, its offset is not committed yet."""
+    AFTER_REPLAY = "after-replay"
+    """maintenance: the event of a dead letter is published again, and the letter is open still."""
     BEFORE_ANSWER = "before-answer"
     """Any service: about to send the response that makes the promise."""
     BEFORE_COMMIT = "before-commit"

@@ -16,6 +16,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped there
 
 Kind = Literal["counter", "gauge", "histogram"]
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_MINUTES = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 4 * 3600.0, 24 * 3600.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,9 @@ class Metric:
     labels: tuple[str, ...] = ()
     known: tuple[tuple[str, ...], ...] = ()
     """Values of the labels that are there, at 0, from the start: a first failure is then an increase to alert on."""
+
+    buckets: tuple[float, ...] = _SECONDS
+    """Upper bounds of a histogram, in its unit."""
 
     @property
     def name(self) -> str:
@@ -96,6 +100,12 @@ METRICS: tuple[Metric, ...] = (
         tuple(("other", how) for how in ("released", "aborted", "lost", "rejected")),
     ),
     Metric(
+        "association_records_dropped",
+        "counter",
+        "records",
+        "Records of associations (`gantry associations`) that were lost: the event log was away for too long",
+    ),
+    Metric(
         "peer_responses",
         "counter",
         "responses",
@@ -142,6 +152,7 @@ METRICS: tuple[Metric, ...] = (
         "objects",
         "Damage found while objects were given out, by reason: missing, size, digest",
         ("reason",),
+        _each("missing", "size", "digest"),
     ),
     Metric("http_requests", "counter", "requests", "DICOMweb requests, by resource and status", ("resource", "status")),
     Metric("http_seconds", "histogram", "seconds", "DICOMweb request to the end of its response", ("resource",)),
@@ -168,6 +179,13 @@ METRICS: tuple[Metric, ...] = (
         "N-EVENT-REPORT attempts, by outcome: delivered, retried, given_up",
         ("outcome",),
         _each("delivered", "retried", "given_up"),
+    ),
+    Metric(
+        "commitment_seconds",
+        "histogram",
+        "seconds",
+        "Storage commitment request to its report delivered, or given up",
+        buckets=_MINUTES,
     ),
     Metric(
         "instances_indexed",
@@ -208,6 +226,14 @@ METRICS: tuple[Metric, ...] = (
     Metric("consumer_lag", "gauge", "records", "Records that a consumer group has not committed", ("group", "topic")),
     Metric("consumer_retries", "counter", "batches", "Batches put off because a dependency was away", ("group",)),
     Metric("dead_letters", "counter", "events", "Events that a consumer group could not apply", ("group",)),
+    Metric(
+        "dead_letters_open",
+        "gauge",
+        "events",
+        "Dead letters that were neither replayed nor discarded (`gantry dlq`), as each indexer counts them: take the "
+        "maximum, not the sum",
+        ("group",),
+    ),
     Metric("event_append_seconds", "histogram", "seconds", "An append to the event log"),
     Metric("blob_put_seconds", "histogram", "seconds", "An object made durable in the object store"),
     Metric(
@@ -260,6 +286,7 @@ class Metrics:
     associations_aborted: Counter
     connections_failed: Counter
     peer_associations: Counter
+    association_records_dropped: Counter
     peer_responses: Counter
     peer_bytes: Counter
     find_requests: Counter
@@ -274,6 +301,7 @@ class Metrics:
     commitment_transactions: Counter
     commitment_instances: Counter
     commitment_reports: Counter
+    commitment_seconds: Histogram
     instances_indexed: Counter
     objects_verified: Counter
     receipts_aside: Gauge
@@ -288,6 +316,7 @@ class Metrics:
     consumer_lag: Gauge
     consumer_retries: Counter
     dead_letters: Counter
+    dead_letters_open: Gauge
     event_append_seconds: Histogram
     blob_put_seconds: Histogram
     dependency_failures: Counter
@@ -316,7 +345,7 @@ class Metrics:
 
 def _collector(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
     if metric.kind == "histogram":
-        return Histogram(metric.name, metric.help, metric.labels, registry=registry, buckets=_SECONDS)
+        return Histogram(metric.name, metric.help, metric.labels, registry=registry, buckets=metric.buckets)
     kind = Counter if metric.kind == "counter" else Gauge
     return kind(metric.name, metric.help, metric.labels, registry=registry)
 

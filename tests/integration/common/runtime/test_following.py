@@ -10,6 +10,7 @@ import pytest
 
 from gantry.common.adapters.sqlite import SqliteLog, open_sqlite_log
 from gantry.common.clock import SystemClock
+from gantry.common.events import INDEXED
 from gantry.common.runtime.following import has_followed, unfollowed
 from tests.support.facts import stored
 
@@ -24,7 +25,7 @@ async def log(tmp_path: Path) -> AsyncIterator[SqliteLog]:
 
 
 async def follow(log: SqliteLog) -> None:
-    async with log.consumer("indexer", ["instances"]) as consumer:
+    async with log.consumer("indexer", list(INDEXED)) as consumer:
         while (await log.lag("indexer")).get("instances", 1):
             await consumer.commit(await consumer.poll(100))
 

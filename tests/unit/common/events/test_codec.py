@@ -19,6 +19,7 @@ from gantry.common.events import (
     Event,
     InstanceStored,
     ReceiptReference,
+    RequestAnswers,
     decode,
     encode,
 )
@@ -38,6 +39,7 @@ _PLAIN: dict[str, st.SearchStrategy[Any]] = {
     "tuple[BulkElement, ...]": st.lists(st.builds(BulkElement, _U32, _TEXT, _U63, _U63)).map(tuple),
     "tuple[CommitmentReference, ...]": st.lists(st.builds(CommitmentReference, _TEXT, _TEXT)).map(tuple),
     "tuple[CommitmentFailure, ...]": st.lists(st.builds(CommitmentFailure, _TEXT, _TEXT, _U32)).map(tuple),
+    "tuple[RequestAnswers, ...]": st.lists(st.builds(RequestAnswers, _TEXT, _U32, _U63, _TEXT)).map(tuple),
 }
 
 

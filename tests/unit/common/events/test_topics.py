@@ -29,7 +29,15 @@ from gantry.common.events import (
     StudyCorrectionWithdrawn,
     topic_of,
 )
-from gantry.common.events.schema import CommitmentReported, CommitmentRequested, DeadLetter
+from gantry.common.events.schema import (
+    AssociationEnded,
+    AssociationRefused,
+    CommitmentReported,
+    CommitmentRequested,
+    DeadLetter,
+    DeadLetterDiscarded,
+    DeadLetterReplayed,
+)
 
 LOST = ObjectLost("default", "t", "1.2", "1.3", "1.4", "0" * 32, "k", "missing", "verify", 1)
 
@@ -70,10 +78,19 @@ def test_the_report_of_a_transaction_comes_after_its_request() -> None:
     assert TOPICS[CommitmentRequested].key == "transaction_uid"
 
 
+def test_what_was_decided_about_a_dead_letter_comes_after_it() -> None:
+    assert TOPICS[DeadLetter] is TOPICS[DeadLetterReplayed] is TOPICS[DeadLetterDiscarded]
+    assert TOPICS[DeadLetter].key == "group"
+
+
 def test_what_happened_to_instances_is_forgotten_by_the_log_and_nothing_else() -> None:
     """It is in sealed segments by then; the rest is not, so it is kept (dead letters for a month)."""
     forgotten = {cls for cls, topic in TOPICS.items() if topic.retention_ms is not None}
-    assert forgotten == {cls for cls in TOPICS if TOPICS[cls].name == TOPICS[InstanceStored].name} | {DeadLetter}
+    of_letters = {DeadLetter, DeadLetterReplayed, DeadLetterDiscarded}
+    of_associations = {AssociationEnded, AssociationRefused}
+    of_instances = {cls for cls in TOPICS if TOPICS[cls].name == TOPICS[InstanceStored].name}
+    assert forgotten == of_instances | of_letters | of_associations
+    assert {cls for cls, topic in TOPICS.items() if not topic.sealed} == of_associations
     for cls in (ObjectLost, InstancesDeleted, InstancesRestored, ObjectsCollected, HoldPlaced, HoldReleased):
         assert TOPICS[cls] is TOPICS[InstanceStored]
     kept = (InstanceConflictFound, NamesakeFound, CommitmentRequested, CommitmentReported)

@@ -1,0 +1,115 @@
+"""`gantry where` and `gantry associations`: where a study is, and who called."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from gantry.cli.output import print_columns, print_json
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.common.events import AssociationRefused
+from gantry.services.commands.on_stores import options, run
+from gantry.services.process.stores import Stores
+from gantry.services.whereabouts.associations import Recorded, at
+from gantry.services.whereabouts.associations import associations as recorded_associations
+from gantry.services.whereabouts.search import MOST_STUDIES, Found, Whereabouts
+from gantry.services.whereabouts.words import advice, moment, told
+
+_UNITS = {"m": 60, "h": 3600, "d": 86400}
+
+
+@click.command()
+@options
+@click.argument("term", metavar="ACCESSION|UID|PATIENT-ID")
+def where(config: Path | None, data: Path | None, as_json: bool, term: str) -> None:
+    """Say where a study is: received from whom, indexed, committed, deleted, failed and why, and what to do.
+
+    TERM is an accession number, a Patient ID, or the UID of a study, a series or an instance. Reads the stores of the
+    archive, beside its services. Exit code 1 where nothing is known of it.
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        found = await Whereabouts(stores.objects, stores.log, stores.index, SystemClock()).search(term)
+        if as_json:
+            print_json({**asdict(found), "advice": {a.study_instance_uid: advice(a) for a in found.accounts}})
+        else:
+            _say(found)
+        if not found.accounts:
+            sys.exit(1)
+
+    run(config, data, work)
+
+
+def _say(found: Found) -> None:
+    for account in found.accounts:
+        print_columns(("study", account.study_instance_uid), told(account))
+        for step in advice(account):
+            click.echo(f"to do: {step}")
+        click.echo()
+    if found.more:
+        click.echo(f"only the first {MOST_STUDIES} studies are shown: ask by a UID or an accession number")
+    if found.accounts:
+        return
+    click.echo("nothing is known of it: no study, series or instance has this UID, accession number or Patient ID")
+    if found.behind:
+        click.echo(f"the index is {found.behind} records behind the log: it may be among these; ask again")
+    if found.dead:
+        click.echo(f"{found.dead} instances could not be made searchable: it may be one of them; gantry dlq list")
+    click.echo("did its sender reach the archive? gantry associations --refused")
+
+
+def _seconds(_: click.Context, __: click.Parameter, text: str) -> int:
+    match = re.fullmatch(r"([0-9]{1,6})([mhd])", text)
+    if match is None:
+        raise click.BadParameter("a number and m, h or d, as 90m, 12h or 3d")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+@click.command()
+@options
+@click.option("--ae", "title", help="Only those of this calling AE title.")
+@click.option(
+    "--refused", is_flag=True, help="Only rejected ones, and those in which a request was refused or cut off."
+)
+@click.option("--since", default="24h", show_default=True, callback=_seconds, help="How long ago, as 90m, 12h or 3d.")
+@click.option("--most", type=click.IntRange(1), default=1000, show_default=True, help="The last so many.")
+def associations(
+    config: Path | None, data: Path | None, as_json: bool, title: str | None, refused: bool, since: int, most: int
+) -> None:
+    """List associations: who called from where, how it ended, how requests were answered, what was refused and why.
+
+    They are recorded for 14 days. Those that only verified are recorded once a minute for each peer, and so is each
+    kind of refusal, with their number. What the front door rejects itself is in its log.
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        begin = SystemClock().now_us() - since * 1_000_000
+        records = await recorded_associations(stores.log, begin, title, refused=refused, most=most)
+        if as_json:
+            for record in records:
+                print_json({"event": type(record).__name__, **asdict(record)})
+        elif records:
+            print_columns(
+                ("ended", "calling", "called", "address", "times", "outcome", "answers"), [_row(r) for r in records]
+            )
+        else:
+            click.echo("no associations")
+
+    run(config, data, work, any_index=True)
+
+
+def _row(record: Recorded) -> tuple[str, ...]:
+    head = moment(at(record)), record.calling_ae_title or "-", record.called_ae_title or "-", record.peer_address
+    if isinstance(record, AssociationRefused):
+        numbers = f"{record.result}/{record.source}/{record.diagnostic}"
+        outcome = f"rejected {numbers}" if record.result else "no association"
+        return (*head, str(record.times), outcome, record.why)
+    answers = ", ".join(
+        f"{a.times} {a.command} {a.status:04X}" + (f" ({a.why})" if a.why else "") for a in record.answers
+    )
+    return (*head, str(record.times), record.outcome, answers)

@@ -1,0 +1,104 @@
+"""Associations as events: what `gantry associations` lists.
+
+Bounded: associations that only verified are recorded once a minute for each peer, refusals of one kind too, with their
+number; what waits for the event log is limited; and the log keeps them for 14 days.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import AssociationEnded, AssociationRefused, RequestAnswers
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.net import Association
+from gantry.common.ports.log import EventLog
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.process.rate_limited import RateLimited
+
+_FLUSH_SECONDS = 1.0
+_MOST_WAITING = 2000
+_MOST_ANSWERS = 20
+_LONGEST_WHY = 200
+_ECHO = "C-ECHO"
+logger = get_logger("association records")
+Answers = Counter[tuple[str, int, str]]
+"""By command, status and Error Comment ("" for what is no refusal)."""
+
+
+class AssociationRecords:
+    """The records of a process, on their way to the log. Recording never waits, and never fails an association."""
+
+    def __init__(self, role: str, clock: Clock, metrics: Metrics) -> None:
+        self._role = role
+        self._clock = clock
+        self._metrics = metrics
+        self._seldom = RateLimited()
+        self._waiting: deque[AssociationEnded | AssociationRefused] = deque()
+
+    def ended(self, association: Association, outcome: str, answers: Answers, seconds: float) -> None:
+        """An association that was open for `seconds` is over."""
+        title, address = association.calling_ae_title, association.peer_address
+        times = 1
+        if outcome == "released" and all(kind == (_ECHO, 0, "") for kind in answers):
+            times = self._seldom.times((title, address, association.called_ae_title), self._clock.monotonic())
+            if not times:
+                return
+        now = self._clock.now_us()
+        most = answers.most_common(_MOST_ANSWERS)
+        self._add(
+            AssociationEnded(
+                partition=DEFAULT_PARTITION,
+                trace=association.trace,
+                role=self._role,
+                calling_ae_title=title,
+                called_ae_title=association.called_ae_title,
+                peer_address=address,
+                tls=association.peer_speaks_tls,
+                opened_at=now - int(seconds * 1e6),
+                ended_at=now,
+                outcome=outcome,
+                bytes_in=association.connection.bytes_read,
+                bytes_out=association.connection.bytes_written,
+                answers=tuple(RequestAnswers(c, s, number, why[:_LONGEST_WHY]) for (c, s, why), number in most),
+                times=times,
+            )
+        )
+
+    def refused(
+        self, titles: tuple[str, str], peer_address: str, numbers: tuple[int, int, int], why: str, times: int
+    ) -> None:
+        """A peer got no association; `titles` are the calling and the called one."""
+        now = self._clock.now_us()
+        self._add(
+            AssociationRefused(
+                DEFAULT_PARTITION, "", self._role, *titles, peer_address, *numbers, why[:_LONGEST_WHY], now, times
+            )
+        )
+
+    async def run(self, log: EventLog) -> None:
+        """Append what was recorded, once a second, for ever."""
+        while True:
+            await self._clock.sleep(_FLUSH_SECONDS)
+            await self.flush(log)
+
+    async def flush(self, log: EventLog) -> None:
+        """Append what waits; it goes on waiting while the log is unavailable."""
+        batch = list(self._waiting)
+        if not batch:
+            return
+        try:
+            await log.append(*batch)
+        except DependencyUnavailable as error:
+            logger.warning("associations were not recorded yet", error=error, waiting=len(batch))
+            return
+        for _ in batch:
+            self._waiting.popleft()
+
+    def _add(self, record: AssociationEnded | AssociationRefused) -> None:
+        if len(self._waiting) >= _MOST_WAITING:
+            self._metrics.association_records_dropped.inc()
+            return
+        self._waiting.append(record)

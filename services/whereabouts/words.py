@@ -1,0 +1,100 @@
+"""An account in plain words: what is so, and what to do about it. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from gantry.services.whereabouts.account import Account, Arrival, Commitment, Happened
+
+_MOST = 20
+
+
+def moment(microseconds: int) -> str:
+    """A time as people read it, UTC, to the second."""
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def told(account: Account) -> list[tuple[str, str]]:
+    """Lines of a heading and a fact, in the order of what happens to a study."""
+    lines = [("received", _arrival(arrival)) for arrival in account.arrivals[-_MOST:]]
+    if len(account.arrivals) > _MOST:
+        lines.insert(0, ("received", f"{len(account.arrivals) - _MOST} earlier associations"))
+    lines += [("indexed", fact) for fact in _indexed(account)]
+    lines += [("committed", _commitment(one)) for one in account.commitments[-_MOST:]] or [
+        ("committed", "nobody has asked for storage commitment of it")
+    ]
+    lines += [("happened", _happened(one)) for one in account.happened[-_MOST:]]
+    if account.holds:
+        lines.append(("held", f"{len(account.holds)} holds stand: nothing of it can be deleted"))
+    lines.append(("delivered", "not recorded; each association of a viewer is in `gantry associations`"))
+    lines += [("failed", f"instance {one.sop_instance_uid}: {one.reason}") for one in account.dead[:_MOST]]
+    return lines
+
+
+def advice(account: Account) -> list[str]:
+    """What to do, most urgent first; nothing where all is well."""
+    steps = []
+    if account.dead:
+        letters = " ".join(one.letter for one in account.dead[:5])
+        steps.append(f"mend the cause named under `failed`, then: gantry dlq replay {letters}")
+    if account.lost:
+        steps.append(f"{account.lost} objects are missing or damaged: let the sender send the study again")
+    if account.unread:
+        steps.append("the index is behind the log: wait, or look at /readyz and at the log of the indexer")
+    if account.aside:
+        steps.append("it was sent again with other bytes: gantry conflicts, then gantry choose")
+    if account.deleted and account.restorable:
+        steps.append(f"it can be brought back: gantry undelete {account.study_instance_uid} --reason …")
+    owed = [one for one in account.commitments if not one.reported_at]
+    given_up = [one for one in account.commitments if one.reported_at and not one.delivered]
+    if owed:
+        steps.append("a commitment report is owed: it is sent when the indexers have caught up, and tried again")
+    if given_up:
+        steps.append(
+            "a commitment report could not be delivered: check the peer's port (gantry ae), and let it ask again"
+        )
+    return steps
+
+
+def _arrival(arrival: Arrival) -> str:
+    who = arrival.calling_ae_title or "a sender over HTTP, or one that is no longer known"
+    address = f" at {arrival.peer_address}" if arrival.peer_address else ""
+    called = f", called {arrival.called_ae_title}" if arrival.called_ae_title else ""
+    when = moment(arrival.first_at)
+    if arrival.last_at - arrival.first_at >= 1_000_000:
+        when += f" to {moment(arrival.last_at)}"
+    outcome = f"; association {arrival.outcome}" if arrival.outcome else ""
+    trace = f"; trace {arrival.trace}" if arrival.trace else ""
+    return f"{arrival.instances} instances from {who}{address}{called}, {when}{outcome}{trace}"
+
+
+def _indexed(account: Account) -> list[str]:
+    facts = [f"{account.searchable} instances can be found and retrieved"]
+    if account.unread:
+        facts.append(f"{account.unread} receipts are stored, and the indexers have not read them yet")
+    if account.aside:
+        facts.append(f"{account.aside} receipts have other bytes than the current ones, and are kept aside")
+    if account.lost:
+        facts.append(f"{account.lost} receipts are missing or damaged in the object store")
+    if account.deleted:
+        facts.append(f"{account.deleted} receipts are deleted, {account.restorable} of them can be restored")
+    if account.collected:
+        facts.append(f"{account.collected} receipts are removed for good")
+    return facts
+
+
+def _commitment(one: Commitment) -> str:
+    who = one.calling_ae_title or "a client over HTTP"
+    asked = f"{one.instances} instances, asked by {who} at {moment(one.requested_at)}"
+    if not one.reported_at:
+        return f"{asked}: no report yet"
+    answer = f"{one.failed} of them not committed" if one.failed else "all of them committed"
+    delivery = "delivered" if one.delivered else "could not be delivered"
+    return f"{asked}: {answer}, report {delivery} at {moment(one.reported_at)}"
+
+
+def _happened(one: Happened) -> str:
+    objects = f", {one.objects} objects" if one.objects else ""
+    by = f" by {one.by}" if one.by else ""
+    why = f": {one.why}" if one.why else ""
+    return f"{moment(one.at)} {one.what}{objects}{by}{why}"

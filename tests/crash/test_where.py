@@ -1,0 +1,176 @@
+"""Where is my study? And who called? Asked beside a running archive, in both topologies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from gantry.cli.commit import ask
+from gantry.cli.identifiers import BOTH
+from gantry.common.dicom.standard.sop_classes import VERIFICATION
+from gantry.common.errors import AssociationRejected
+from gantry.common.events import CommitmentReported
+from gantry.common.net import Peer, connect, scu
+from tests.crash.conftest import MakeArchive, embedded
+from tests.crash.test_dead_letters import open_letters, publish_without_object
+from tests.crash.test_upkeep import SEALING, gantry
+from tests.support.archive import RunningArchive
+from tests.support.asking import Modality, events, uids_of, until, wait_for
+from tests.support.objects import study
+
+NAME = "Secret^Jane"
+PEERS = [
+    "{ae_title: CT1, host: 127.0.0.1, may: [store, echo, commit]}",
+    "{ae_title: TEST_SCU, host: 127.0.0.1, may: [echo, find]}",
+]
+
+
+def named(archive: RunningArchive, title: str) -> Peer:
+    return Peer("127.0.0.1", archive.port, "GANTRY", title)
+
+
+async def where(archive: RunningArchive, term: str) -> tuple[int, dict[str, Any], str]:
+    """The exit code, the JSON and the words."""
+    said = await asyncio.to_thread(gantry, archive, "where", term)
+    told = await asyncio.to_thread(gantry, archive, "where", term, "--json")
+    assert NAME not in said.stdout + said.stderr + told.stdout + told.stderr
+    assert said.returncode == told.returncode
+    return told.returncode, json.loads(told.stdout), said.stdout
+
+
+async def listed(archive: RunningArchive, *arguments: str) -> list[dict[str, Any]]:
+    result = await asyncio.to_thread(gantry, archive, "associations", "--json", *arguments)
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+async def until_listed(archive: RunningArchive, count: int, *arguments: str) -> list[dict[str, Any]]:
+    async with asyncio.timeout(60):
+        while len(found := await listed(archive, *arguments)) < count:
+            await asyncio.sleep(0.2)
+    return found
+
+
+async def reported(archive: RunningArchive) -> None:
+    """The requester has its report before the log says so."""
+    async with asyncio.timeout(30):
+        while not any(isinstance(event, CommitmentReported) for event in await events(archive, "commitment")):
+            await asyncio.sleep(0.1)
+
+
+async def test_a_study_is_found_by_any_of_its_names_with_who_sent_it_and_what_became_of_it(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = make_archive(lab=False)
+    archive.write_policy([*PEERS], SEALING)
+    archive.start()
+    files = study(tmp_path / "files", 3, name=NAME, patient="PID7")
+    await Modality(named(archive, "CT1"), files).send_all()
+    await wait_for(archive, 3)
+    references = [(file.sop_class_uid, file.sop_instance_uid) for file in files]
+    assert (await ask(named(archive, "CT1"), references, wait=30.0, timeout=30.0))[0] == 0
+    await reported(archive)
+    (ended, *_) = await until_listed(archive, 1, "--ae", "CT1")
+    uid, of = uids_of(files[0])[0], pydicom.dcmread(files[0].path)
+    for term in (uid, of.SeriesInstanceUID, files[1].sop_instance_uid, "PID7", "A1"):
+        code, found, said = await where(archive, term)
+        assert code == 0
+        (account,) = found["accounts"]
+        assert (account["study_instance_uid"], account["searchable"], account["unread"]) == (uid, 3, 0)
+        (arrival,) = account["arrivals"]
+        assert (arrival["calling_ae_title"], arrival["peer_address"], arrival["instances"]) == ("CT1", "127.0.0.1", 3)
+        assert (arrival["outcome"], arrival["called_ae_title"]) == ("released", "GANTRY")
+        assert arrival["trace"] in ended["trace"]
+        (commitment,) = account["commitments"]
+        assert (commitment["instances"], commitment["failed"], commitment["delivered"]) == (3, 0, True)
+        assert found["advice"] == {uid: []}
+        assert "to do" not in said
+    deleted = await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "sent twice")
+    assert deleted.returncode == 0
+    code, found, said = await where(archive, uid)
+    (account,) = found["accounts"]
+    assert (account["searchable"], account["deleted"], account["restorable"]) == (0, 3, 3)
+    assert "sent twice" in said
+    assert f"to do: it can be brought back: gantry undelete {uid}" in said
+    assert archive.stop() == 0
+
+
+async def test_what_is_on_the_log_and_not_indexed_and_what_never_will_be_is_said(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = make_archive()
+    archive.write_policy([], SEALING)
+    archive.start()
+    files = study(tmp_path / "files", 2, name=NAME)
+    await publish_without_object(archive, files[0])
+    (letter,) = await open_letters(archive, 1)
+    code, found, said = await where(archive, files[0].sop_instance_uid)
+    assert (code, found["dead"]) == (0, 1)
+    assert found["accounts"][0]["dead"][0]["letter"] == letter["id"]
+    assert f"gantry dlq replay {letter['id']}" in said
+    code, found, said = await where(archive, "A4711")
+    assert (code, found["accounts"]) == (1, [])
+    assert "1 instances could not be made searchable" in said
+    assert archive.stop() == 0
+
+
+@embedded
+async def test_when_the_log_has_forgotten_the_segments_still_know_who_sent_it(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = make_archive()
+    archive.write_policy([], SEALING)
+    archive.start()
+    files = study(tmp_path / "files", 2)
+    await Modality(archive.peer, files).send_all()
+    await wait_for(archive, 2)
+    await until(lambda: archive.metric("gantry_facts_sealed_total") >= 2)
+    assert archive.stop() == 0
+    for path in (archive.folder / "data").glob("log.db*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    _, found, _ = await where(archive, uids_of(files[0])[0])
+    (arrival,) = found["accounts"][0]["arrivals"]
+    assert (arrival["calling_ae_title"], arrival["peer_address"], arrival["instances"]) == ("TEST_SCU", "127.0.0.1", 2)
+    # Without them, the index knows the AE title still.
+    shutil.rmtree(archive.folder / "data" / "objects" / "facts")
+    _, found, _ = await where(archive, uids_of(files[0])[0])
+    (arrival,) = found["accounts"][0]["arrivals"]
+    assert (arrival["calling_ae_title"], arrival["peer_address"], arrival["instances"]) == ("TEST_SCU", "", 2)
+
+
+async def test_who_called_and_was_rejected_and_why_is_listed_after_a_restart_too(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = make_archive(lab=False)
+    archive.write_policy(PEERS, SEALING)
+    archive.start()
+    for _ in range(3):
+        with pytest.raises(AssociationRejected):
+            async with connect(named(archive, "STRANGER"), [(VERIFICATION, BOTH)]):
+                pass
+    for _ in range(4):
+        async with connect(named(archive, "TEST_SCU"), [(VERIFICATION, BOTH)]) as association:
+            await scu.echo(association, timeout=30.0)
+    (file,) = study(tmp_path / "files", 1, name=NAME)
+    await Modality(named(archive, "CT1"), [file]).send_all()
+    # What ended just before the archive does is not lost.
+    assert archive.stop() == 0
+    archive.start()
+    refused = await until_listed(archive, 1, "--refused")
+    assert [(one["calling_ae_title"], one["result"], one["diagnostic"]) for one in refused] == [("STRANGER", 1, 3)]
+    assert "calling AE title" in refused[0]["why"]
+    (echoed,) = await listed(archive, "--ae", "TEST_SCU")
+    assert echoed["answers"] == [{"command": "C-ECHO", "status": 0, "times": 1, "why": ""}]
+    (stored,) = await listed(archive, "--ae", "CT1")
+    assert stored["answers"] == [{"command": "C-STORE", "status": 0, "times": 1, "why": ""}]
+    assert await listed(archive, "--since", "1m", "--ae", "NOBODY") == []
+    words = await asyncio.to_thread(gantry, archive, "associations")
+    assert "rejected 1/1/3" in words.stdout
+    assert NAME not in words.stdout
+    assert archive.stop() == 0

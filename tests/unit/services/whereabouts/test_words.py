@@ -1,0 +1,71 @@
+"""What an operator reads, and what is advised: nothing where all is well."""
+
+from __future__ import annotations
+
+import pytest
+
+from gantry.services.whereabouts.account import Account, Arrival, Commitment, DeadInstance
+from gantry.services.whereabouts.words import advice, moment, told
+
+AT = 1_700_000_000_000_000
+ARRIVAL = Arrival("CT1", "GANTRY", "10.0.0.1", AT, AT + 61_000_000, 12, "ab" * 16, "released")
+WELL = Account("1.2.3", searchable=12, arrivals=(ARRIVAL,))
+
+
+def test_a_time_is_utc() -> None:
+    assert moment(AT) == "2023-11-14 22:13:20Z"
+
+
+def test_a_study_that_is_well_needs_nothing() -> None:
+    assert advice(WELL) == []
+    lines = told(WELL)
+    received = (
+        "12 instances from CT1 at 10.0.0.1, called GANTRY, 2023-11-14 22:13:20Z to 2023-11-14 22:14:21Z; "
+        f"association released; trace {'ab' * 16}"
+    )
+    assert lines[0] == ("received", received)
+    assert ("indexed", "12 instances can be found and retrieved") in lines
+    assert ("committed", "nobody has asked for storage commitment of it") in lines
+
+
+@pytest.mark.parametrize(
+    ("account", "line", "step"),
+    [
+        (
+            Account("1.2.3", dead=(DeadInstance("59a3f9e21c07", "1.2.3.4", "NotFound: no object"),)),
+            "instance 1.2.3.4: NotFound: no object",
+            "gantry dlq replay 59a3f9e21c07",
+        ),
+        (Account("1.2.3", lost=2), "2 receipts are missing or damaged in the object store", "send the study again"),
+        (Account("1.2.3", unread=3), "3 receipts are stored, and the indexers have not read them yet", "/readyz"),
+        (Account("1.2.3", aside=1), "1 receipts have other bytes than the current ones", "gantry choose"),
+        (
+            Account("1.2.3", deleted=4, restorable=4),
+            "4 receipts are deleted, 4 of them can be restored",
+            "gantry undelete 1.2.3",
+        ),
+        (
+            Account("1.2.3", commitments=(Commitment("2.1", "CT1", AT, 4),)),
+            "4 instances, asked by CT1 at 2023-11-14 22:13:20Z: no report yet",
+            "a commitment report is owed",
+        ),
+        (
+            Account("1.2.3", commitments=(Commitment("2.1", "CT1", AT, 4, AT, False, 1),)),
+            "1 of them not committed, report could not be delivered",
+            "let it ask again",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_with_what_to_do(account: Account, line: str, step: str) -> None:
+    assert any(line in fact for _, fact in told(account))
+    assert any(step in one for one in advice(account))
+
+
+def test_what_was_deleted_for_good_cannot_be_brought_back() -> None:
+    assert advice(Account("1.2.3", deleted=4, restorable=0, collected=4)) == []
+
+
+def test_of_many_arrivals_the_last_are_shown_and_the_others_counted() -> None:
+    lines = told(Account("1.2.3", arrivals=(ARRIVAL,) * 23))
+    assert lines[0] == ("received", "3 earlier associations")
+    assert sum(head == "received" for head, _ in lines) == 21
