@@ -207,9 +207,11 @@ def change_of(event: Event, payload: bytes) -> Json | None:
 
 def _id(type_: str, event: Event, payload: bytes) -> str:
     names = _ABOUT.get(type(event))
-    # Without its header an event is the same from the log and from a sealed segment.
-    about = without_header(payload) if names is None else json.dumps(_plain(event, names)).encode()
-    return blake3(type_.encode() + b"\0" + about).hexdigest()[:32]
+    if names is None:
+        # Without its header an event is the same from the log and from a sealed segment.
+        return blake3(without_header(payload)).hexdigest()[:32]
+    about = json.dumps([type_, *_plain(event, names)])
+    return blake3(about.encode()).hexdigest()[:32]
 
 
 def _plain(event: Event, names: tuple[str, ...]) -> list[Any]:
