@@ -7,6 +7,7 @@ operators give. A field may be added; none is removed or changes its meaning (go
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -204,6 +205,19 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
         ),
     ),
 }  # fmt: skip
+# What an event is about, where it may be published twice with other words: a receipt whose event was recovered by the
+# sweeper, a conflict that two indexers found, a certificate of two collectors. Others are the same if every byte is.
+_ABOUT: Mapping[type[Event], tuple[str, ...]] = {
+    InstanceStored: ("receipt",),
+    InstanceConflictFound: ("study_instance_uid", "sop_instance_uid", "kept_receipt", "aside_receipt"),
+    NamesakeFound: ("receipt", "other_receipt"),
+    InstancesDeleted: ("deletion", "receipts"),
+    ObjectsCollected: ("study_instance_uid", "receipts"),
+    HoldPlaced: ("hold",),
+    HoldReleased: ("hold",),
+    PatientHoldPlaced: ("hold",),
+    PatientHoldReleased: ("hold",),
+}
 _TYPES = {cls: type_ for type_, (cls, *_) in _TABLE.items() if type_ != "rejected"}
 CHANGE_TYPES = tuple(_TABLE)
 """What the `type` of a change may be."""
@@ -221,13 +235,25 @@ def change_of(event: Event, payload: bytes) -> Json | None:
     if type_ is None:
         return None
     made: Json = {
-        # Of the event without its header: it is the same from the log and from a sealed segment.
-        "id": blake3(without_header(payload)).hexdigest()[:32],
+        "id": _id(type_, event, payload),
         "type": type_,
         "partition": event.partition,
         "trace": event.trace,
     }
     return made | {field.name: field.made(getattr(event, field.attribute)) for field in _TABLE[type_][2]}
+
+
+def _id(type_: str, event: Event, payload: bytes) -> str:
+    names = _ABOUT.get(type(event))
+    if names is None:
+        # Without its header an event is the same from the log and from a sealed segment.
+        return blake3(without_header(payload)).hexdigest()[:32]
+    about = json.dumps([type_, *_plain(event, names)])
+    return blake3(about.encode()).hexdigest()[:32]
+
+
+def _plain(event: Event, names: tuple[str, ...]) -> list[Any]:
+    return [_receipts(getattr(event, name)) if name == "receipts" else getattr(event, name) for name in names]
 
 
 def schema_of(type_: str) -> Json:

@@ -8,6 +8,7 @@ import pytest
 
 from gantry.common.events import HoldPlaced, InstancesDeleted, ReceiptReference, encode
 from gantry.common.events.changes import CHANGE_TYPES, change_of, schema_of
+from tests.support.facts import stored
 
 HELD = HoldPlaced("default", "t", "1.2", "h", "why", "who", 1_700_000_000_000_007)
 DELETED = InstancesDeleted("default", "", "1.2", "d", (ReceiptReference("1.3", "1.4", "r"),), "why", "who", 0)
@@ -29,8 +30,18 @@ def test_a_change_says_what_happened_and_when_to_the_microsecond() -> None:
     }
 
 
+def test_what_is_published_twice_in_other_words_has_one_id() -> None:
+    """As the sweeper does, which knows nothing of the association that an object came over."""
+    event = stored(1)
+    again = replace(event, trace="t", calling_ae_title="", header=None, stored_at=event.stored_at + 5)
+    first, second = change_of(event, encode(event)), change_of(again, encode(again))
+    assert first is not None
+    assert second is not None
+    assert first["id"] == second["id"]
+
+
 def test_other_events_have_other_ids() -> None:
-    other = replace(HELD, at=HELD.at + 1)
+    other = replace(HELD, hold="another")
     changes = [change_of(HELD, encode(HELD)), change_of(other, encode(other)), change_of(HELD, encode(HELD))]
     ids = [change["id"] for change in changes if change is not None]
     assert ids[0] == ids[2] != ids[1]
