@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from gantry.common.errors import NotFound, NotUnderstood
@@ -26,23 +27,30 @@ _Made = StudyCorrected | PatientCorrected | PatientMerged
 _Withdrawn = StudyCorrectionWithdrawn | PatientCorrectionWithdrawn
 _Erased = StudyCorrectionsErased | PatientCorrectionsErased
 CorrectionEvent = _Made | _Withdrawn | _Erased
+_AT_ONCE = 32
+"""Values that are read at once."""
 logger = get_logger("indexer")
 
 
 async def changes_of(objects: BlobStore, events: Iterable[Event]) -> list[CorrectionChange]:
     """What events add to the corrections of studies and patients. Raises `DependencyUnavailable`."""
-    changes = []
-    for event in events:
-        if isinstance(event, _Made):
-            if (made := await _made(objects, event)) is not None:
-                changes.append(_change(event, Corrections({made.id: made})))
-        elif isinstance(event, _Withdrawn):
-            withdrawn = Withdrawal(event.at, event.by, event.reason)
-            changes.append(_change(event, Corrections(withdrawn={event.correction: withdrawn})))
-        elif isinstance(event, _Erased):
-            erased = {one: Correction(one, 0, "", "", None) for one in event.corrections}
-            changes.append(_change(event, Corrections(erased)))
+    said = [event for event in events if isinstance(event, CorrectionEvent)]
+    changes: list[CorrectionChange] = []
+    for start in range(0, len(said), _AT_ONCE):
+        some = said[start : start + _AT_ONCE]
+        found = await asyncio.gather(*[_corrections(objects, event) for event in some])
+        changes += [_change(event, one) for event, one in zip(some, found, strict=True) if one is not None]
     return changes
+
+
+async def _corrections(objects: BlobStore, event: CorrectionEvent) -> Corrections | None:
+    """What an event adds; None where its values cannot be read."""
+    if isinstance(event, _Made):
+        made = await _made(objects, event)
+        return None if made is None else Corrections({made.id: made})
+    if isinstance(event, _Withdrawn):
+        return Corrections(withdrawn={event.correction: Withdrawal(event.at, event.by, event.reason)})
+    return Corrections({one: Correction(one, 0, "", "", None) for one in event.corrections})
 
 
 def _change(event: CorrectionEvent, corrections: Corrections) -> CorrectionChange:
