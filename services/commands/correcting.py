@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
-from gantry.cli.output import print_table
+from gantry.cli.output import print_columns, print_table
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.dicom.encoding.values import text_of
 from gantry.common.dicom.standard.dictionary import keyword_of_tag
 from gantry.common.errors import ConfigError, Conflicting, NotFound, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.runtime.walks import study_at
 from gantry.common.telemetry.traces import new_trace
 from gantry.services.commands.on_stores import options, run, show
 from gantry.services.commands.reasons import reason_option
@@ -50,7 +51,8 @@ def correct(
     """Correct attributes of a study, of one series of it, or of a patient.
 
     Everybody finds and gets what was corrected from then on; the stored bytes stay as they are, and Original Attributes
-    Sequence says what was there before. It can be taken back with `gantry uncorrect`.
+    Sequence says what was there before. It can be taken back: of a study with `gantry uncorrect`, of a patient with
+    `gantry unmerge ID --correction CORRECTION`.
 
     \b
         gantry correct 1.2.3 --set AccessionNumber=A100 --set "StudyDescription=Skull" --reason "wrong order"
@@ -60,7 +62,7 @@ def correct(
         raise click.UsageError("give a study (and a series of it), or a --patient")
     asked, said = _asked(reason), _values(values)
     if patient:
-        identity = PatientIdentity(patient, issuer)
+        identity = _identity(patient, issuer)
         _step(config, data, as_json, patient, lambda desk: desk.correct_patient(identity, said, asked))
     else:
         _step(config, data, as_json, uids[0], lambda desk: desk.correct_study(uids[0], said, asked, *uids[1:]))
@@ -88,7 +90,7 @@ def assign(
 ) -> None:
     """Make a study one of another patient: the wrong one was chosen at the modality. It shows the demographics of that
     patient, if the patient is known. Taken back with `gantry uncorrect`."""
-    asked, identity = _asked(reason), PatientIdentity(patient, issuer)
+    asked, identity = _asked(reason), _identity(patient, issuer)
     _step(config, data, as_json, study, lambda desk: desk.assign_study(study, identity, asked))
 
 
@@ -115,7 +117,7 @@ def merge(
         gantry merge P1 --into P2 --reason "the same person"
         gantry unmerge P1 --reason "two persons after all"
     """
-    asked, one, other = _asked(reason), PatientIdentity(prior, prior_issuer), PatientIdentity(into, issuer)
+    asked, one, other = _asked(reason), _identity(prior, prior_issuer), _identity(into, issuer)
     _step(config, data, as_json, prior, lambda desk: desk.merge(one, other, asked))
 
 
@@ -137,7 +139,7 @@ def change_id(
     reason: str,
 ) -> None:
     """Give a patient another Patient ID, in all studies and those that come. Taken back with `gantry unmerge`."""
-    asked, one, other = _asked(reason), PatientIdentity(prior, prior_issuer), PatientIdentity(new, issuer)
+    asked, one, other = _asked(reason), _identity(prior, prior_issuer), _identity(new, issuer)
     _step(config, data, as_json, prior, lambda desk: desk.rename(one, other, asked))
 
 
@@ -152,7 +154,7 @@ def unmerge(
 ) -> None:
     """Take back a merge or a change of ID of PATIENT (the prior one), or with --correction a correction of a patient:
     everything is what it was before."""
-    asked, identity = _asked(reason), PatientIdentity(patient, issuer)
+    asked, identity = _asked(reason), _identity(patient, issuer)
     _step(config, data, as_json, patient, lambda desk: desk.withdraw_from_patient(identity, correction, asked))
 
 
@@ -165,7 +167,7 @@ def history(config: Path | None, data: Path | None, as_json: bool, study: str, m
     until = None if moment is None else int(moment.replace(tzinfo=UTC).timestamp() * 1e6)
 
     async def work(stores: Stores, settings: Settings) -> None:
-        known = await stores.index.corrected(DEFAULT_PARTITION, study)
+        known = await study_at(stores.index, DEFAULT_PARTITION, study, until)
         if known is None:
             raise ConfigError(study, None, "no such study")
         found = history_of(study, known, until)
@@ -173,7 +175,7 @@ def history(config: Path | None, data: Path | None, as_json: bool, study: str, m
             click.echo(json.dumps(found.as_json()))
             return
         if found.entries:
-            print_table(("when", "what", "correction", "by", "why", "values"), [_row(one) for one in found.entries])
+            print_columns(("correction", "when", "what", "by", "why", "values"), [_row(one) for one in found.entries])
             click.echo("")
         print_table(("attribute", "received", "shown"), _compared(found))
 
@@ -186,7 +188,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
     values = erased if one.values is None else ", ".join(f"{_name(n)}={_words(e)}" for n, e in one.values.items())
     back = entry.withdrawal
     state = "" if back is None else f" (taken back {_when(back.at)} by {back.by}: {back.reason})"
-    return _when(one.at), entry.kind + state, one.id, one.by, one.reason, values
+    return one.id, _when(one.at), entry.kind + state, one.by, one.reason, values
 
 
 def _compared(found: History) -> list[tuple[str, str, str]]:
@@ -212,6 +214,13 @@ def _when(at: int) -> str:
 
 def _asked(reason: str) -> Asked:
     return Asked(this_user(), reason, new_trace())
+
+
+def _identity(patient: str, issuer: str) -> PatientIdentity:
+    try:
+        return PatientIdentity(patient.strip(), issuer.strip())
+    except NotUnderstood as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _values(said: tuple[str, ...]) -> dict[str, Any]:

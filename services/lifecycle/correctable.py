@@ -6,6 +6,8 @@ none that says what an object is, or how its pixels are to be read.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,11 +16,13 @@ from gantry.common.dicom.encoding.values import text_of
 from gantry.common.dicom.encoding.writing import ElementWriter
 from gantry.common.dicom.query import dates
 from gantry.common.dicom.standard.dictionary import TAGS, keyword_of_tag
+from gantry.common.dicom.standard.tags import SPECIFIC_CHARACTER_SET
 from gantry.common.dicom.standard.transfer_syntaxes import Encoding
 from gantry.common.dicom.standard.vrs import vr_of
 from gantry.common.errors import NotUnderstood
+from gantry.common.ids import is_uid
 from gantry.common.lifecycle import Values
-from gantry.common.lifecycle.patients import IDENTITY
+from gantry.common.lifecycle.corrections import IDENTITY
 
 _PATIENT = """PatientName PatientBirthDate PatientBirthTime PatientSex OtherPatientNames OtherPatientIDsSequence
     EthnicGroup PatientComments PatientSpeciesDescription PatientBreedDescription ResponsiblePerson
@@ -44,28 +48,26 @@ OF_STUDY = frozenset(TAGS[keyword] for keyword in f"{_STUDY} {_SERIES}".split())
 OF_SERIES = frozenset(TAGS[keyword] for keyword in _SERIES.split())
 
 # PS3.5 6.2: characters; of a person's name, in each component group.
-_LONGEST = {
-    b"AE": 16,
-    b"AS": 4,
-    b"CS": 16,
-    b"DS": 16,
-    b"IS": 12,
-    b"LO": 64,
-    b"LT": 10240,
-    b"PN": 64,
-    b"SH": 16,
-    b"ST": 1024,
-    b"TM": 14,
-    b"DA": 8,
-    b"DT": 26,
-    b"UI": 64,
-    b"UC": 4096,
-    b"UR": 4096,
-    b"UT": 65536,
+_LONGEST = {b"LO": 64, b"LT": 10240, b"PN": 64, b"SH": 16, b"ST": 1024, b"UC": 4096, b"UR": 4096, b"UT": 65536}
+_TEXTS = (b"LT", b"ST", b"UT")
+_FORMS = {
+    b"AE": r"(?! +$)[ -\[\]-~]{1,16}",
+    b"AS": r"\d{3}[DWMY]",
+    b"AT": r"[0-9A-F]{8}",
+    b"CS": r"[A-Z0-9 _]{1,16}",
+    b"DS": r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?",
+    b"DT": r"\d{4}(\d\d){0,5}(\.\d{1,6})?([+-]\d{4})?",
+    b"IS": r"[+-]?\d{1,11}",
+    b"TM": r"([01]\d|2[0-3])([0-5]\d([0-5]\d|60)?(\.\d{1,6})?)?",
 }
+_FORM = {vr: re.compile(form, re.ASCII) for vr, form in _FORMS.items()}
+_WHOLE = {b"US": (0, 1 << 16), b"SS": (-(1 << 15), 1 << 15), b"UL": (0, 1 << 32), b"SL": (-(1 << 31), 1 << 31)}
+_FLOATS = (b"FL", b"FD")
+_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+_TAG = re.compile(r"[0-9A-F]{8}")
+_DEEPEST = 8
 _MOST_VALUES = 64
 _MOST_BYTES = 1 << 16
-_TEXTS = (b"LT", b"ST", b"UT")
 _WRITER = ElementWriter(Encoding(explicit=True), character_set([UTF_8]))
 
 
@@ -82,6 +84,18 @@ def require_correctable(values: Values, allowed: frozenset[int]) -> None:
         raise NotUnderstood(f"a correction of more than {_MOST_BYTES} bytes")
 
 
+def correctable_of(values: Values, allowed: frozenset[int]) -> dict[str, Mapping[str, Any]]:
+    """Those of some attributes that may be corrected like this: what an object says need not be valid."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, element in values.items():
+        try:
+            require_correctable({name: element}, allowed)
+        except NotUnderstood:
+            continue
+        found[name] = element
+    return found
+
+
 def element_of(keyword: str, texts: list[str]) -> tuple[str, dict[str, Any]]:
     """An attribute by its keyword (or tag), as a person writes it: name and element in the DICOM JSON model; no texts
     empty it. Raises `NotUnderstood`."""
@@ -91,53 +105,67 @@ def element_of(keyword: str, texts: list[str]) -> tuple[str, dict[str, Any]]:
         raise NotUnderstood(f"{keyword} is a sequence: correct it over HTTP")
     values: list[Any] = [text for text in texts if text]
     if vr == b"PN":
-        groups = ("Alphabetic", "Ideographic", "Phonetic")
-        values = [{g: part for g, part in zip(groups, text.split("="), strict=False) if part} for text in values]
+        values = [{g: part for g, part in zip(_GROUPS, text.split("="), strict=False) if part} for text in values]
     said = {"vr": vr.decode("ascii")}
     return f"{tag:08X}", {**said, "Value": values} if values else said
 
 
 def _tag(name: str) -> int:
-    try:
-        if len(name) != 8:
-            raise ValueError
-        return int(name, 16)
-    except ValueError:
-        raise NotUnderstood(f"{name[:64]!a} is neither a keyword nor a tag of the data dictionary") from None
+    if _TAG.fullmatch(name) is None:
+        words = "neither a keyword of the data dictionary nor a tag as eight capital hexadecimal digits"
+        raise NotUnderstood(f"{name[:64]!a} is {words}")
+    return int(name, 16)
 
 
-def _require_values(tag: int, element: Mapping[str, Any]) -> None:
+def _require_values(tag: int, element: Mapping[str, Any], depth: int = 0) -> None:
     keyword, vr = keyword_of_tag(tag), vr_of(tag)
-    if not isinstance(element, Mapping) or str(element.get("vr", "")).encode() != vr:
+    if not isinstance(element, Mapping) or element.get("vr") != vr.decode():
         raise NotUnderstood(f"{keyword}: its vr is {vr.decode()}")
     values = element.get("Value", [])
     if not isinstance(values, list) or len(values) > _MOST_VALUES or element.keys() - {"vr", "Value"}:
         raise NotUnderstood(f"{keyword}: Value is a list of at most {_MOST_VALUES} values")
     for value in values:
         if vr == b"SQ":
-            _require_item(keyword or "", value)
+            _require_item(keyword or "", value, depth + 1)
         elif not _fits(vr, value):
             raise NotUnderstood(f"{keyword}: not a value of {vr.decode()} (PS3.5 6.2)")
 
 
-def _require_item(keyword: str, item: Any) -> None:
+def _require_item(keyword: str, item: Any, depth: int) -> None:
     if not isinstance(item, Mapping):
         raise NotUnderstood(f"{keyword}: an item is an object")
+    if depth > _DEEPEST:
+        raise NotUnderstood(f"{keyword}: sequences are nested deeper than {_DEEPEST}")
     for name, element in item.items():
-        _require_values(_tag(name), element)
+        if (tag := _tag(name)) == SPECIFIC_CHARACTER_SET:
+            raise NotUnderstood(f"{keyword}: an item has the character set of its data set")
+        _require_values(tag, element, depth)
 
 
 def _fits(vr: bytes, value: Any) -> bool:
     if vr == b"PN":
-        return isinstance(value, Mapping) and all(_is_text(vr, part) for part in value.values())
-    if isinstance(value, (Mapping, list, bool)) or value is None:
+        return (
+            isinstance(value, Mapping)
+            and bool(value)
+            and value.keys() <= {*_GROUPS}
+            and all(_is_text(vr, part) for part in value.values())
+        )
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return False
+    if vr in _WHOLE:
+        return isinstance(value, int) and _WHOLE[vr][0] <= value < _WHOLE[vr][1]
+    if vr in _FLOATS:
+        return not isinstance(value, str) and math.isfinite(value)
     text = text_of(value)
     if vr == b"DA":
         return dates.date(text) == text
-    if vr in (b"DS", b"IS"):
-        return _is_number(text, whole=vr == b"IS") and len(text) <= _LONGEST[vr]
-    return vr not in _LONGEST or _is_text(vr, text)
+    if vr == b"UI":
+        return is_uid(text)
+    if vr in _FORM:
+        longest = 12 if vr == b"IS" else 16 if vr == b"DS" else 64
+        in_range = vr != b"IS" or _FORM[vr].fullmatch(text) is None or -(1 << 31) <= int(text) < 1 << 31
+        return _FORM[vr].fullmatch(text) is not None and len(text) <= longest and in_range
+    return vr in _LONGEST and _is_text(vr, text)
 
 
 def _is_text(vr: bytes, text: Any) -> bool:
@@ -146,10 +174,3 @@ def _is_text(vr: bytes, text: Any) -> bool:
     # PS3.5 6.1.3: only these control characters, and only in texts; a backslash would be another value.
     plain = text.replace("\r", "").replace("\n", "").replace("\t", "") if vr in _TEXTS else text.replace("\\", "\n")
     return plain.isprintable() or not plain
-
-
-def _is_number(text: str, *, whole: bool) -> bool:
-    try:
-        return float(text) == (int(text) if whole else float(text))
-    except ValueError:
-        return False

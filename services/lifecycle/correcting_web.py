@@ -21,6 +21,7 @@ from gantry.common.errors import NotFound, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.walks import study_at
 from gantry.common.telemetry.traces import child_of
 from gantry.common.web.bodies import answer, body_of
 from gantry.common.web.errors import HttpProblem
@@ -72,7 +73,7 @@ class CorrectionService:
     async def history(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """What was corrected, and what the study is shown as; 404 for a study that is not there."""
         until = _moment(request.query.get("at", ""))
-        study = await self._index.corrected(DEFAULT_PARTITION, match.study)
+        study = await study_at(self._index, DEFAULT_PARTITION, match.study, until)
         if study is None:
             raise HttpProblem(404, "no such study")
         return await answer(request, to_json(history_of(match.study, study, until).as_json()), JSON, _FRESH)
@@ -126,9 +127,14 @@ async def _body(request: web.BaseRequest) -> Any:
         raise HttpProblem(415, f"the body is to be {JSON} or {DICOM_JSON}")
     body = b"".join([piece async for piece in body_of(request, _LONGEST_BODY, _STALL_SECONDS)])
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise HttpProblem(400, "the body is not json") from None
+
+
+def _refuse(constant: str) -> None:
+    """NaN and infinities are no JSON (RFC 8259)."""
+    raise ValueError(constant)
 
 
 def _data_set(body: Any) -> dict[str, Any]:
@@ -144,9 +150,10 @@ def _identity(body: Any, name: str) -> PatientIdentity:
     said = [_text(body, tag) for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID)] if isinstance(body, Mapping) else [""]
     if not said[0]:
         raise HttpProblem(400, f"{name}: a data set with Patient ID, and its issuer where there is one, is needed")
-    if any(len(text) > 64 or not text.isprintable() or "\\" in text for text in said):
-        raise HttpProblem(400, f"{name}: not a Patient ID or issuer (PS3.5 6.2, LO)")
-    return PatientIdentity(*said)
+    try:
+        return PatientIdentity(*said)
+    except NotUnderstood as error:
+        raise HttpProblem(400, f"{name}: {error}") from error
 
 
 def _text(body: Mapping[str, Any], tag: int) -> str:

@@ -15,7 +15,8 @@ from gantry.common.dicom.model.json_writing import keys_as_attributes
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Condition, Query, Single
 from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
-from gantry.common.errors import Conflicting, NotFound
+from gantry.common.dicom.standard.vrs import vr_of
+from gantry.common.errors import Conflicting, DependencyUnavailable, NotFound, NotUnderstood
 from gantry.common.events import (
     Event,
     PatientCorrected,
@@ -33,7 +34,7 @@ from gantry.common.runtime.corrections import Subject, write_values
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.following import has_followed
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.lifecycle.correctable import OF_PATIENT, OF_SERIES, OF_STUDY, require_correctable
+from gantry.services.lifecycle.correctable import OF_PATIENT, OF_SERIES, OF_STUDY, correctable_of, require_correctable
 from gantry.services.lifecycle.deletions import Asked
 
 logger = get_logger("lifecycle")
@@ -46,6 +47,14 @@ class PatientIdentity:
 
     patient_id: str
     issuer: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises `NotUnderstood` for what is no Patient ID or issuer (PS3.5 6.2, LO)."""
+        for text in (self.patient_id, self.issuer):
+            if len(text) > 64 or not text.isprintable() or "\\" in text or text != text.strip():
+                raise NotUnderstood("not a Patient ID or issuer (PS3.5 6.2, LO)")
+        if not self.patient_id:
+            raise NotUnderstood("a Patient ID is needed")
 
     @property
     def key(self) -> str:
@@ -94,9 +103,12 @@ class CorrectionDesk:
 
     async def assign_study(self, study: str, patient: PatientIdentity, asked: Asked) -> Made:
         """Make a study one of another patient, with the demographics that this one has where it is known."""
-        await self._settle()
+        await self._must_settle()
+        await self._require_not_led_on(patient)
         demographics = await self._demographics(patient)
-        return await self.correct_study(study, {**(demographics or {}), **patient.values}, asked)
+        # What is said of the wrong patient must not stay.
+        emptied = {f"{tag:08X}": {"vr": vr_of(tag).decode("ascii")} for tag in OF_PATIENT}
+        return await self.correct_study(study, {**emptied, **(demographics or {}), **patient.values}, asked)
 
     async def withdraw_from_study(self, study: str, correction: str, asked: Asked) -> Made:
         """Take a correction of a study back. Raises `NotFound` where none of this id stands."""
@@ -116,7 +128,7 @@ class CorrectionDesk:
         require_correctable(values, OF_PATIENT)
         await self._settle()
         if await self._demographics(patient) is None:
-            raise NotFound("no such patient")
+            raise NotFound("no such patient (with another issuer?)")
         name, now = self._name()
         await write_values(self._objects, DEFAULT_PARTITION, name, Subject(patient=patient.key), values)
         at = DEFAULT_PARTITION, asked.trace, patient.key
@@ -149,8 +161,9 @@ class CorrectionDesk:
         )
 
     async def _lead(self, prior: PatientIdentity, into: PatientIdentity, asked: Asked, *, renamed: bool) -> Made:
-        await self._settle()
+        await self._must_settle()
         await self._require_no_circle(prior, into)
+        await self._require_not_led_on(into)
         if await self._demographics(prior) is None:
             raise NotFound("the prior patient is not known")
         demographics = await self._demographics(into)
@@ -178,6 +191,13 @@ class CorrectionDesk:
             key = onward[-1]
         raise Conflicting("the surviving patient is, or leads to, the prior one")
 
+    async def _require_not_led_on(self, patient: PatientIdentity) -> None:
+        """Whoever names an ID that was given up may not know whose it is now."""
+        known = await self._index.corrections(DEFAULT_PARTITION, patient=patient.key)
+        if any(one.into for one in known.standing()):
+            words = "this Patient ID was merged or changed into another one"
+            raise Conflicting(f"{words}: name that one, or take it back first (gantry unmerge)")
+
     async def _demographics(self, patient: PatientIdentity) -> Values | None:
         """What is known of a patient, without its identity; None for one that is not known."""
         condition = {PATIENT_ID: Single((patient.patient_id,))}
@@ -185,7 +205,7 @@ class CorrectionDesk:
             for found in page:
                 if patient_key(found.attributes, "") == patient.key:
                     said = {tag: values for tag, values in found.attributes.items() if tag in OF_PATIENT and values}
-                    return {**keys_as_attributes(said)}
+                    return correctable_of(keys_as_attributes(said), OF_PATIENT)
         return None
 
     async def _require_study(self, study: str, series: str) -> None:
@@ -214,6 +234,11 @@ class CorrectionDesk:
             by=getattr(event, "by", ""),
         )
         return Made(correction, await self._settle())
+
+    async def _must_settle(self) -> None:
+        """What is decided here follows from all that was decided before."""
+        if not await self._settle():
+            raise DependencyUnavailable("index", "it is behind: try again when the indexers have followed")
 
     async def _settle(self) -> bool:
         return await has_followed(self._log, self._clock, self._patience)

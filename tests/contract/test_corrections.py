@@ -322,6 +322,35 @@ def left_of(steps: Sequence[tuple[str, int]]) -> list[InstanceEntry]:
     return [ENTRIES[n] for n in sorted({number for kind, number in steps if kind == "entry"} - gone)]
 
 
+async def test_a_circle_is_left_behind_and_later_corrections_reach_whom_they_are_about(index: SearchIndex) -> None:
+    """Whoever walks into a circle ends at one of its patients, which need not be the last of anybody else's walk."""
+    await index.apply(ENTRIES)
+    changes = [
+        of_patient(key("P1"), merged("m", "P2")),
+        of_patient(key("P2"), merged("n", "P1")),
+        of_patient(key("P1"), merged("o", "P7")),
+        of_patient(key("P1"), made("p", name("AFTER^CIRCLE"))),
+        of_patient(key("P2"), made("q", name("AFTER^IT"))),
+        of_patient(key("P1"), withdrawn("o")),
+    ]
+    for number, change in enumerate(changes):
+        await index.correct([change])
+        assert await shown(index) == expected(ENTRIES, changes[: number + 1]), number
+
+
+async def test_values_that_a_withdrawal_would_need_again_are_not_forsaken(index: SearchIndex) -> None:
+    await index.apply(ENTRIES[:1])
+    await index.correct([
+        of_patient(key("P1"), made("c", name("FIXED^NAME"))),
+        of_study("1.1", made("d", identity("P2"))),
+    ])  # fmt: skip
+    assert await forsaken(index) == []
+    await index.decide([decided(ENTRIES[0], _DELETION)])
+    assert await forsaken(index) == []
+    await index.decide([decided(ENTRIES[0], Fate(collected=True))])
+    assert await forsaken(index) == [("", key("P1"), ("c",)), ("1.1", "", ("d",))]
+
+
 async def forsaken(index: SearchIndex) -> list[tuple[str, str, tuple[str, ...]]]:
     pages = [page async for page in index.forsaken("default")]
     return sorted((one.study_instance_uid, one.patient, one.corrections) for page in pages for one in page)

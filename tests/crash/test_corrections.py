@@ -182,6 +182,11 @@ async def test_merged_patients_are_one_and_parted_again_two(make_archive: MakeAr
         archive, "correct", "--patient", "N1", "--issuer", "HOSP", "--set", "PatientBirthDate=19700101", "--reason", "x"
     )
     assert part10(archive, one[0]).PatientBirthDate == "19700101"
+    # An ID that was given up is nobody's to be given: whoever takes it would be this patient.
+    for arguments in (("change-id", "P2", "--to", "P1"), ("assign", uids_of(other[0])[0], "--patient", "P1")):
+        refused = gantry(archive, *arguments, "--reason", "x")
+        assert (refused.returncode, "merged or changed into another one" in refused.stderr) == (1, True)
+    assert gantry(archive, "change-id", "P2", "--to", "A\\B", "--reason", "x").returncode == 2
     # The wrong patient was chosen at the modality.
     done(archive, "assign", uids_of(other[0])[0], "--patient", "N1", "--issuer", "HOSP", "--reason", "wrong patient")
     assert (await shown(archive, uids_of(other[0])[0]))[:2] == ("N1", "Doe^Jane")

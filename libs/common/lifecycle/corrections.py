@@ -12,6 +12,16 @@ from typing import Any
 
 import msgpack
 
+from gantry.common.dicom.standard.tags import (
+    ISSUER_OF_PATIENT_ID,
+    ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE,
+    PATIENT_ID,
+)
+
+IDENTITY = (PATIENT_ID, ISSUER_OF_PATIENT_ID, ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE)
+"""What tells patients apart, and what goes with it."""
+IDENTITY_NAMES = frozenset(f"{tag:08X}" for tag in IDENTITY)
+
 Values = Mapping[str, Mapping[str, Any]]
 """Attributes in the DICOM JSON model (PS3.18 F.2), by tag as eight hexadecimal digits; one without "Value" is empty."""
 
@@ -79,6 +89,11 @@ class Corrections:
     def erasable(self) -> list[str]:
         """The corrections that still have values, withdrawn or not."""
         return sorted(id_ for id_, one in self.made.items() if one.values is not None)
+
+    @property
+    def touch_identity(self) -> bool:
+        """Whether one of them, withdrawn or not, says who the patient is."""
+        return any(name in IDENTITY_NAMES for one in self.made.values() for name in one.values or ())
 
     def pack(self) -> bytes:
         """As bytes, for storing; the same corrections are the same bytes."""

@@ -18,16 +18,9 @@ import msgpack
 from blake3 import blake3
 
 from gantry.common.dicom.encoding.values import text_of
-from gantry.common.dicom.standard.tags import (
-    ISSUER_OF_PATIENT_ID,
-    ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE,
-    PATIENT_ID,
-)
-from gantry.common.lifecycle.corrections import Correction, Corrections, Values
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
+from gantry.common.lifecycle.corrections import IDENTITY_NAMES, Correction, Corrections, Values
 
-IDENTITY = (PATIENT_ID, ISSUER_OF_PATIENT_ID, ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE)
-"""What tells patients apart, and what goes with it."""
-_IDENTITY_NAMES = frozenset(f"{tag:08X}" for tag in IDENTITY)
 _LONGEST_WALK = 1000
 
 Attributes = dict[int, list[Any]]
@@ -108,7 +101,7 @@ def effect_of(
 
 def _without_identity(one: Correction) -> Correction:
     values = one.values or {}
-    return replace(one, values={name: value for name, value in values.items() if name not in _IDENTITY_NAMES})
+    return replace(one, values={name: value for name, value in values.items() if name not in IDENTITY_NAMES})
 
 
 def unpack_applied(packed: bytes) -> list[Correction]:

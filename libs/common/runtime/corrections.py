@@ -7,12 +7,17 @@ or the patient is there any more.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+
+import msgpack
 
 from gantry.common.errors import NotUnderstood
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import Values
 from gantry.common.ports.blobs import BlobStore, read_whole
+
+_TAG = re.compile("[0-9A-F]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,9 @@ async def read_values(objects: BlobStore, key: str) -> tuple[Subject, Values]:
     try:
         said = json.loads(content)
         values = said["values"]
-        if not all(isinstance(element, dict) and len(name) == 8 for name, element in values.items()):
+        if not all(isinstance(element, dict) and _TAG.fullmatch(name) for name, element in values.items()):
             raise ValueError
+        msgpack.packb(values)  # as an index holds them: text that is none (lone surrogates) cannot be
         return Subject(str(said["study"]), str(said["patient"])), values
     except (ValueError, KeyError, TypeError, AttributeError):
         raise NotUnderstood("not the values of a correction") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from gantry.common.events import Event, InstanceStored
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import RetentionRule, Since, StudyFacts, StudyState
 from gantry.common.ports.index import InstanceKey, ReadIndex
-from gantry.common.runtime.walks import patients_of
+from gantry.common.runtime.walks import corrected_attributes, patients_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,10 @@ class KnownStudy:
         """The keys under which holds on its patient may stand; those of all patients that its receipts name, before and
         after corrections and merges. Raises `DependencyUnavailable`."""
         known = await index.corrected(self.partition, self.uid)
-        own = self.attributes if known is None else known.own
+        owns = [one.attributes for one in self.beside]
+        owns.append(known.own if known is not None else {} if owns else self.attributes)
         keys: list[str] = []
-        for attributes in (own, *(one.attributes for one in self.beside)):
+        for attributes in owns:
             keys += await patients_of(index, self.partition, self.uid, attributes)
         return list(dict.fromkeys(keys))
 
@@ -65,7 +66,11 @@ async def known_study(index: ReadIndex, partition: str, uid: str, *, deleted: bo
             beside += [Received(entry.receipt, entry.sender, entry.attributes) for entry in entries]
     if document:
         return KnownStudy(partition, uid, document[0].attributes, beside)
-    return _without_document(partition, uid, beside)
+    known = _without_document(partition, uid, beside)
+    if known is None:
+        return None
+    # What was deleted counts as it was shown before.
+    return replace(known, attributes=await corrected_attributes(index, partition, uid, known.attributes))
 
 
 def unindexed_study(partition: str, uid: str, events: Iterable[Event]) -> KnownStudy | None:

@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
 from gantry.common.lifecycle import Corrections, Effect, corrected, effect_of, holders
-from gantry.common.ports.index import ReadIndex
+from gantry.common.ports.index import CorrectedStudy, ReadIndex
 
 
-async def effect_on(index: ReadIndex, partition: str, study: str, own: Mapping[int, Any]) -> Effect:
-    """What applies to a study that says `own` of itself, there or deleted. Raises `DependencyUnavailable`."""
+async def study_at(index: ReadIndex, partition: str, study: str, until: int | None = None) -> CorrectedStudy | None:
+    """What makes a study what it is shown as, or with `until` (microseconds since the epoch) was then: its walk may
+    have passed other patients. None where it is not there. Raises `DependencyUnavailable`."""
+    found = await index.corrected(partition, study)
+    if found is None:
+        return None
+    _, known = await _walked(index, partition, study, found.own, found.corrections, dict(found.patients), until)
+    return replace(found, patients=known)
+
+
+async def corrected_attributes(index: ReadIndex, partition: str, study: str, own: Mapping[int, Any]) -> dict[int, Any]:
+    """What a study that says `own` of itself, there or deleted, is shown as. Raises `DependencyUnavailable`."""
     of_study = await index.corrections(partition, study)
-    known: dict[str, Corrections] = {}
-    while True:
-        found = effect_of(own, study, of_study, known)
-        if isinstance(found, Effect):
-            return found
-        known[found.patient] = await index.corrections(partition, patient=found.patient)
+    effect, _ = await _walked(index, partition, study, own, of_study, {})
+    return corrected(own, effect.applied)
 
 
 async def patients_of(index: ReadIndex, partition: str, study: str, own: Mapping[int, Any]) -> list[str]:
     """The keys under which holds on the patient of a study may stand: of every patient on its walk, and of the Patient
     IDs that it had and has, whatever their issuer. Raises `DependencyUnavailable`."""
-    effect = await effect_on(index, partition, study, own)
-    said = [own, *(corrected({}, [one]) for one in effect.applied)]
+    of_study = await index.corrections(partition, study)
+    effect, known = await _walked(index, partition, study, own, of_study, {})
+    merges = [one for patient in effect.walk for one in known[patient].standing() if one.into]
+    said = [own, *(corrected({}, [one]) for one in (*of_study.standing(), *merges))]
     keys = [key for attributes in said for key in _holders(attributes)]
     return list(dict.fromkeys([*keys, *effect.walk]))
+
+
+async def _walked(
+    index: ReadIndex,
+    partition: str,
+    study: str,
+    own: Mapping[int, Any],
+    of_study: Corrections,
+    known: dict[str, Corrections],
+    until: int | None = None,
+) -> tuple[Effect, dict[str, Corrections]]:
+    """What applies, and the corrections of the patients that were asked for on the way."""
+    while True:
+        found = effect_of(own, study, of_study, known, until)
+        if isinstance(found, Effect):
+            return found, known
+        known[found.patient] = await index.corrections(partition, patient=found.patient)
 
 
 def _holders(attributes: Mapping[int, Any]) -> list[str]:

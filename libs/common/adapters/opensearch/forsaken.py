@@ -9,7 +9,8 @@ from typing import Any
 from gantry.common.adapters.graves import unpack_entry
 from gantry.common.adapters.opensearch.client import OpenSearchClient
 from gantry.common.adapters.opensearch.corrections import CorrectionDocuments, Known
-from gantry.common.lifecycle import Corrections
+from gantry.common.adapters.opensearch.summaries import Summaries
+from gantry.common.lifecycle import NOTHING, Corrections, Effect, effect_of
 from gantry.common.ports.index import Forsaken
 
 _PAGE = 500
@@ -18,15 +19,17 @@ _PAGE = 500
 class ForsakenCorrections:
     """Looks for them in the indices called `names`, by kind."""
 
-    def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
+    def __init__(self, client: OpenSearchClient, names: Mapping[str, str], summaries: Summaries) -> None:
+        """`summaries` says what studies say of themselves."""
         self._client = client
         self._names = names
+        self._summaries = summaries
         self._documents = CorrectionDocuments(client, names)
 
     async def pages(self, partition: str) -> AsyncIterator[list[Forsaken]]:
         """See `SearchIndex.forsaken`."""
         await self._client.refresh(self._names["studies"], self._names["fates"])
-        hidden: set[str] | None = None
+        other: set[str] | None = None
         async for page in self._documents.pages(partition):
             found = []
             for study, patient, corrections in page:
@@ -38,8 +41,8 @@ class ForsakenCorrections:
                     keys = _keys(patient, corrections)
                     gone = not await self._any("studies", partition, {"terms": {"walk": sorted(keys)}})
                     if gone:
-                        hidden = await self._hidden_walks(partition) if hidden is None else hidden
-                        gone = not hidden & keys
+                        other = await self._other_walks(partition) if other is None else other
+                        gone = not other & keys
                 if gone:
                     found.append(Forsaken(study, patient, tuple(corrections.erasable)))
             if found:
@@ -59,9 +62,15 @@ class ForsakenCorrections:
         answer = await self._client.search(self._names[kind], body)
         return bool(answer["hits"]["total"]["value"])
 
-    async def _hidden_walks(self, partition: str) -> set[str]:
-        """The patients on the walks of what may come back."""
+    async def _other_walks(self, partition: str) -> set[str]:
+        """The patients on the walks of what may come back, and on those that studies would have if corrections of their
+        identity were withdrawn."""
         walks: set[str] = set()
+        async for page in self._documents.pages(partition):
+            for study in [study for study, _, corrections in page if study and corrections.touch_identity]:
+                own = await self._summaries.own(partition, study)
+                if own is not None:
+                    walks |= await self._walks(partition, study, own)
         body: dict[str, Any] = {
             "size": _PAGE,
             "query": {"bool": {"filter": [{"term": {"partition": partition}}, {"term": {"kept": True}}]}},
@@ -73,11 +82,17 @@ class ForsakenCorrections:
             entries = [unpack_entry(b64decode(hit["_source"]["entry"])) for hit in hits]
             # One study may be said to be of several patients by its instances.
             for entry in entries:
-                own = {entry.study_instance_uid: entry.attributes}
-                effects = await self._documents.effects(partition, own, Known())
-                walks.update(effects[entry.study_instance_uid].walk)
+                walks |= await self._walks(partition, entry.study_instance_uid, entry.attributes)
             body["search_after"] = hits[-1]["sort"]
         return walks
+
+    async def _walks(self, partition: str, study: str, own: Mapping[int, Any]) -> set[str]:
+        """The patients on the walk of a study that says `own` of itself, with its corrections and without them."""
+        used = Known()
+        walk = (await self._documents.effects(partition, {study: own}, used))[study].walk
+        while not isinstance(found := effect_of(own, study, NOTHING, used.patients), Effect):
+            used.patients |= await self._documents.of_patients(partition, [found.patient])
+        return {*walk, *found.walk}
 
 
 def _keys(patient: str, corrections: Corrections) -> set[str]:

@@ -213,7 +213,9 @@ class OpenSearchIndex:
         return (await documents.of_patients(partition, [patient]))[patient]
 
     async def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
-        async for page in ForsakenCorrections(self._client, self._searched).pages(partition):
+        names = self._searched
+        summaries = Summaries(self._client, names, self._clock, self._attributes)
+        async for page in ForsakenCorrections(self._client, names, summaries).pages(partition):
             yield page
 
     async def note_accesses(self, accesses: Sequence[Access]) -> None:

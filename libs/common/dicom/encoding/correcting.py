@@ -143,9 +143,9 @@ def _corrected(
     notes = []
     for modification in modifications:
         before: dict[int, bytes] = {}
-        for tag, element in _written(modification, writer):
+        for tag, element, is_empty in _written(modification, writer, last=text is _UTF_8):
             old = put.get(tag, _data_of(known.get(tag)))
-            if tag not in put and tag not in known and "Value" not in modification.attributes[f"{tag:08X}"]:
+            if tag not in put and tag not in known and is_empty:
                 continue  # what is not there need not be emptied
             if old != element:
                 put[tag], before[tag] = element, old
@@ -157,9 +157,16 @@ def _corrected(
     return list(_pieces(elements, put))
 
 
-def _written(modification: Modification, writer: ElementWriter) -> Iterator[tuple[int, bytes]]:
+def _written(modification: Modification, writer: ElementWriter, *, last: bool) -> Iterator[tuple[int, bytes, bool]]:
+    """Tag, element, and whether it is empty. A value that cannot be written in any way is left out: an object that is
+    sent with one attribute as it came is better than one that nobody gets."""
     for name in sorted(modification.attributes):
-        yield int(name, 16), writer.element(int(name, 16), modification.attributes[name])
+        attribute = modification.attributes[name]
+        try:
+            yield int(name, 16), writer.element(int(name, 16), attribute), "Value" not in attribute
+        except NotUnderstood as error:
+            if isinstance(error, Unrepresentable) and not last:
+                raise
 
 
 def _data_of(known: _Element | None) -> bytes:

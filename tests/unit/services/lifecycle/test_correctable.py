@@ -21,7 +21,22 @@ def value(vr: str, *values: Any) -> dict[str, Any]:
     return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
 
 
+def nested(depth: int) -> dict[str, Any]:
+    element = value("SQ", {})
+    for _ in range(depth):
+        element = value("SQ", {"00081032": element})
+    return element
+
+
 GOOD = [
+    ("00080030", value("TM", "235959.123456")),
+    ("00101010", value("AS", "034Y")),
+    ("00080060", value("CS", "CT")),
+    ("00081032", nested(7)),
+    (
+        "00081032",
+        value("SQ", {"00280010": value("US", 512), "00189073": value("FD", 1.5), "00080018": value("UI", "1.2")}),
+    ),
     ("00100010", value("PN", {"Alphabetic": "DOE^JANE", "Ideographic": "山田"})),
     ("00080020", value("DA", "20241231")),
     ("00080020", value("DA")),
@@ -48,8 +63,8 @@ def test_values_of_their_vr_are_taken(name: str, element: dict[str, Any]) -> Non
         ({"7FE00010": value("OW")}, "PixelData cannot be corrected"),
         ({"00280100": value("US", 8)}, "BitsAllocated cannot be corrected"),
         ({"00091001": value("LO", "x")}, "00091001 cannot be corrected"),
-        ({"PatientName": value("PN")}, "neither a keyword nor a tag"),
-        ({"0010001": value("PN")}, "neither a keyword nor a tag"),
+        ({"PatientName": value("PN")}, "is neither a keyword"),
+        ({"0010001": value("PN")}, "is neither a keyword"),
         ({"00100010": value("LO", "x")}, "its vr is PN"),
         ({"00100010": "x"}, "its vr is PN"),
         ({"00100010": {"vr": "PN", "Value": "x"}}, "Value is a list"),
@@ -66,6 +81,23 @@ def test_values_of_their_vr_are_taken(name: str, element: dict[str, Any]) -> Non
         ({"00200011": value("IS", "1.5")}, "not a value of IS"),
         ({"00101030": value("DS", "heavy")}, "not a value of DS"),
         ({"00101030": value("DS", "nan")}, "not a value of DS"),
+        ({"00101030": value("DS", float("inf"))}, "not a value of DS"),
+        ({"00101030": value("DS", "1_000")}, "not a value of DS"),
+        ({"00200011": value("IS", "99999999999")}, "not a value of IS"),
+        ({"0008103e": value("LO", "x")}, "is neither a keyword"),
+        ({"0x101040": value("LO", "x")}, "is neither a keyword"),
+        ({"00100010": value("PN", {"Alphabetic": "A", "\ud800": "x"})}, "not a value of PN"),
+        ({"00100010": value("PN", {})}, "not a value of PN"),
+        ({"00100010": {"vr": "\ud800"}}, "its vr is PN"),
+        ({"00081030": value("LO", "\ud800")}, "not a value of LO"),
+        ({"00080030": value("TM", "hello")}, "not a value of TM"),
+        ({"00101010": value("AS", "old")}, "not a value of AS"),
+        ({"00100040": value("CS", "lower")}, "not a value of CS"),
+        ({"00081032": value("SQ", {"00280010": value("US", 1.5)})}, "not a value of US"),
+        ({"00081032": value("SQ", {"00189073": value("FD", float("nan"))})}, "not a value of FD"),
+        ({"00081032": value("SQ", {"00080005": value("CS", "ISO_IR 100")})}, "character set of its data set"),
+        ({"00081032": value("SQ", {"00420011": value("OB", "x")})}, "not a value of OB"),
+        ({"00081032": nested(300)}, "nested deeper than 8"),
         ({"00081032": value("SQ", "x")}, "an item is an object"),
         ({"00081032": value("SQ", {"00080100": value("LO", "X")})}, "its vr is SH"),
         ({"00081030": value("LO", *["x"] * 65)}, "at most 64 values"),

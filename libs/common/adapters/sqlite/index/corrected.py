@@ -30,29 +30,34 @@ def correct(connection: sqlite3.Connection, changes: Sequence[CorrectionChange])
 
 
 def _studies_of(connection: sqlite3.Connection, change: CorrectionChange) -> Iterable[int]:
-    """The studies that a change may be about: all of the patient at the end of the walk, or the one that it names."""
+    """The studies that a change may be about: all of the patients where the walk may end, or the one that it names."""
     if change.study_instance_uid:
         rows = connection.execute(
             "SELECT id FROM study WHERE partition = ? AND uid = ?", (change.partition, change.study_instance_uid)
         )
-    else:
-        rows = connection.execute(
+        return [number for (number,) in rows]
+    return [
+        number
+        for patient in walk_from(connection, change.partition, change.patient)
+        for (number,) in connection.execute(
             "SELECT study.id FROM patient JOIN study ON study.patient_id = patient.id"
             " WHERE patient.partition = ? AND patient.key = ?",
-            (change.partition, end_of_walk(connection, change.partition, change.patient)),
+            (change.partition, patient),
         )
-    return [number for (number,) in rows]
+    ]
 
 
-def end_of_walk(connection: sqlite3.Connection, partition: str, patient: str) -> str:
-    """The patient that merges lead to from one."""
-    walk = [patient]
-    while True:
-        standing = corrections_of(connection, partition, patient=walk[-1]).standing()
-        onward = [one for one in standing if one.into and one.into not in walk]
-        if not onward:
-            return walk[-1]
-        walk.append(onward[-1].into)
+def walk_from(connection: sqlite3.Connection, partition: str, patient: str) -> list[str]:
+    """The patients that merges lead to from one, itself included. Whoever walks from elsewhere may end at any of them,
+    where merges lead in a circle."""
+    walk, left = dict[str, None](), [patient]
+    while left:
+        key = left.pop()
+        if key not in walk:
+            walk[key] = None
+            standing = corrections_of(connection, partition, patient=key).standing()
+            left += [one.into for one in standing if one.into]
+    return list(walk)
 
 
 def corrected_study(connection: sqlite3.Connection, partition: str, study: str) -> CorrectedStudy | None:

@@ -18,10 +18,15 @@ def corrections_of(connection: sqlite3.Connection, partition: str, study: str = 
 
 
 def effect(
-    connection: sqlite3.Connection, partition: str, study: str, own: Mapping[int, Any]
+    connection: sqlite3.Connection,
+    partition: str,
+    study: str,
+    own: Mapping[int, Any],
+    of_study: Corrections | None = None,
 ) -> tuple[Effect, dict[str, Corrections]]:
-    """What applies to a study that says `own` of itself, and the corrections of the patients on the walk."""
-    of_study = corrections_of(connection, partition, study)
+    """What applies to a study that says `own` of itself, and the corrections of the patients on the walk. `of_study`
+    are other corrections than its own."""
+    of_study = corrections_of(connection, partition, study) if of_study is None else of_study
     known: dict[str, Corrections] = {}
     while True:
         found = effect_of(own, study, of_study, known)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from gantry.common.adapters.graves import unpack_entry
-from gantry.common.adapters.sqlite.index.corrected import end_of_walk
+from gantry.common.adapters.sqlite.index.aggregates import above_of
+from gantry.common.adapters.sqlite.index.corrected import walk_from
 from gantry.common.adapters.sqlite.index.effects import effect
-from gantry.common.lifecycle import Corrections
+from gantry.common.lifecycle import NOTHING, Corrections, identity_of
 from gantry.common.ports.index import Forsaken
 
 
@@ -23,7 +25,7 @@ def page(
         (partition, *after, limit),
     ).fetchall()
     found = []
-    hidden: set[str] | None = None
+    other: set[str] | None = None
     for study, patient, state in rows:
         corrections = Corrections.unpack(state)
         if not corrections.erasable:
@@ -34,8 +36,8 @@ def page(
             keys = {patient, *(one.into for one in corrections.made.values() if one.into)}
             gone = not any(_has_studies(connection, partition, key) for key in keys)
             if gone:
-                hidden = hidden if hidden is not None else set(_hidden_walks(connection, partition))
-                gone = not hidden & keys
+                other = other if other is not None else set(_other_walks(connection, partition))
+                gone = not other & keys
         if gone:
             found.append(Forsaken(study, patient, tuple(corrections.erasable)))
     return found, (rows[-1][0], rows[-1][1]) if len(rows) == limit else None
@@ -54,21 +56,40 @@ def _is_collected(connection: sqlite3.Connection, partition: str, study: str) ->
 
 def _has_studies(connection: sqlite3.Connection, partition: str, patient: str) -> bool:
     """Whether the walk of a study that is there passes a patient."""
-    row = connection.execute(
-        "SELECT 1 FROM patient JOIN study ON study.patient_id = patient.id WHERE patient.partition = ?"
-        " AND patient.key = ? AND instr(study.walk, ?) LIMIT 1",
-        (partition, end_of_walk(connection, partition, patient), f'"{patient}"'),
-    ).fetchone()
-    return row is not None
+    for end in walk_from(connection, partition, patient):
+        row = connection.execute(
+            "SELECT 1 FROM patient JOIN study ON study.patient_id = patient.id WHERE patient.partition = ?"
+            " AND patient.key = ? AND instr(study.walk, ?) LIMIT 1",
+            (partition, end, f'"{patient}"'),
+        ).fetchone()
+        if row is not None:
+            return True
+    return False
 
 
-def _hidden_walks(connection: sqlite3.Connection, partition: str) -> Iterator[str]:
-    """The patients on the walks of what may come back."""
-    rows = connection.execute("SELECT entry FROM fate WHERE partition = ? AND entry != X''", (partition,))
+def _other_walks(connection: sqlite3.Connection, partition: str) -> Iterator[str]:
+    """The patients on the walks of what may come back, and on those that studies would have if corrections of their
+    identity were withdrawn."""
+    for study, own in _owns(connection, partition):
+        for of_study in (None, NOTHING):
+            yield from effect(connection, partition, study, own, of_study)[0].walk
+
+
+def _owns(connection: sqlite3.Connection, partition: str) -> Iterator[tuple[str, Mapping[int, Any]]]:
+    """What hidden receipts say of their studies, each once, and what studies that were assigned say of themselves."""
     seen: set[tuple[str, str]] = set()
-    for (packed,) in rows:
+    for (packed,) in connection.execute("SELECT entry FROM fate WHERE partition = ? AND entry != X''", (partition,)):
         entry = unpack_entry(packed)
-        found, _ = effect(connection, partition, entry.study_instance_uid, entry.attributes)
-        if (at := (entry.study_instance_uid, found.walk[0])) not in seen:
+        at = entry.study_instance_uid, identity_of(entry.attributes, entry.study_instance_uid)
+        if at not in seen:
             seen.add(at)
-            yield from found.walk
+            yield entry.study_instance_uid, entry.attributes
+    rows = connection.execute(
+        "SELECT study.uid, study.id, correction.state FROM correction JOIN study ON study.partition = ?1"
+        " AND study.uid = correction.study WHERE correction.partition = ?1 AND correction.study != ''",
+        (partition,),
+    )
+    for study, number, state in rows:
+        own = above_of(connection, number) if Corrections.unpack(state).touch_identity else None
+        if own is not None:
+            yield study, own

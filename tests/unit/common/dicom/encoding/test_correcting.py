@@ -138,6 +138,16 @@ def test_a_text_that_the_character_set_has_is_written_in_it(syntax: str) -> None
     assert (found.SpecificCharacterSet, found.PatientName) == ("ISO_IR 192", "Mei\u00dfner")
 
 
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_a_value_that_cannot_be_written_is_left_out_and_the_others_are_not(syntax: str) -> None:
+    data = to_bytes(_patient("DOE^JANE"), syntax)
+    found = corrected(
+        data, syntax, modified(_00100040=value("CS", "Ì"), _00100010=person("POE"), _00420011=value("OB"))
+    )
+    assert (found.PatientName, found.get("PatientSex")) == ("POE", None)
+    assert found.PatientID == "P1"
+
+
 def test_an_element_out_of_order_is_not_there_twice() -> None:
     """Some modalities do not sort (PS3.5 7.1)."""
     study, patient = Dataset(), Dataset()
