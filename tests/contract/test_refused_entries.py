@@ -20,6 +20,7 @@ from gantry.services.indexer.rebuild import Rebuild
 from tests.contract.conftest import SEARCH_INDEXES
 from tests.support.entries import entry
 from tests.support.facts import stored
+from tests.support.following import indexed
 from tests.support.servers import remove_indices
 
 # No UID that ingest takes is as long as that; an id of OpenSearch has at most 512 bytes.
@@ -52,7 +53,7 @@ async def test_it_goes_to_the_dead_letters_and_the_others_are_indexed(index: obj
     loop = build_consumer(objects, log, index, clock, metrics, STANDARD)  # type: ignore[arg-type]
     running = asyncio.create_task(loop.run())
     async with asyncio.timeout(60):
-        while (await log.lag("indexer")).get("instances", 1):
+        while not await indexed(log):
             await asyncio.sleep(0.05)
     loop.stop()
     await running

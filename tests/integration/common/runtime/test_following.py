@@ -13,6 +13,7 @@ from gantry.common.clock import SystemClock
 from gantry.common.events import INDEXED
 from gantry.common.runtime.following import has_followed, unfollowed
 from tests.support.facts import stored
+from tests.support.following import indexed
 
 STUDY = "1.2.3"
 
@@ -26,7 +27,7 @@ async def log(tmp_path: Path) -> AsyncIterator[SqliteLog]:
 
 async def follow(log: SqliteLog) -> None:
     async with log.consumer("indexer", list(INDEXED)) as consumer:
-        while (await log.lag("indexer")).get("instances", 1):
+        while not await indexed(log):
             await consumer.commit(await consumer.poll(100))
 
 

@@ -17,13 +17,14 @@ from gantry.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_in
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Commitment
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.events import CommitmentReported, decode
+from gantry.common.events import INDEXED, CommitmentReported, decode
 from gantry.common.net import Peer, Server
 from gantry.common.ports.index import InstanceEntry, Location
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.web.access import Access, Tokens
 from gantry.common.web.server import WebLimits, WebServer
 from gantry.services.commitment.app import build_services
+from tests.support.following import indexed
 from tests.support.network import OpenDoor, Silence
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -74,8 +75,8 @@ class Archive:
 
     async def indexers_pass(self) -> None:
         """The indexers' group takes and commits what is on the log."""
-        async with self.log.consumer("indexer", ["instances"]) as consumer:
-            while (await self.log.lag("indexer"))["instances"]:
+        async with self.log.consumer("indexer", list(INDEXED)) as consumer:
+            while not await indexed(self.log):
                 await consumer.commit(await consumer.poll())
 
     async def events(self) -> list[object]:

@@ -36,6 +36,7 @@ from gantry.services.indexer.handlers import Indexer
 from gantry.services.indexer.rebuild import Rebuild
 from gantry.services.maintenance.completeness import Completeness
 from tests.support.facts import stored
+from tests.support.following import indexed
 
 
 @dataclass
@@ -143,7 +144,7 @@ async def test_a_poison_event_stops_nothing_else(room: Room) -> None:
     await room.log.append(*[good(n) if n != 3 else bad for n in range(1, 11)])
     running = asyncio.ensure_future(loop.run())
     async with asyncio.timeout(20):
-        while (await room.log.lag("indexer")).get("instances", 1):
+        while not await indexed(room.log):
             await asyncio.sleep(0.01)
     loop.stop()
     with suppress(asyncio.CancelledError):
@@ -182,7 +183,7 @@ async def test_an_index_of_which_everything_was_deleted_is_not_behind(room: Room
     loop = build_consumer(room.objects, room.log, room.index, SystemClock(), room.metrics, STANDARD)
     running = asyncio.ensure_future(loop.run())
     async with asyncio.timeout(20):
-        while (await room.log.lag("indexer")).get("instances", 1):
+        while not await indexed(room.log):
             await asyncio.sleep(0.01)
     loop.stop()
     with suppress(asyncio.CancelledError):

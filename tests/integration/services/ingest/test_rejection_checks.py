@@ -14,6 +14,7 @@ from gantry.common.clock import SystemClock
 from gantry.common.dicom.encoding.part10 import parse_meta
 from gantry.common.dicom.standard.sop_classes import KEY_OBJECT_SELECTION
 from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import INDEXED
 from gantry.common.ids import Receipt
 from gantry.common.runtime.rejections import rules_of
 from gantry.services.indexer.entries import entry_of
@@ -33,7 +34,7 @@ async def test_an_instance_that_is_younger_than_its_note_is_said_to_the_sender(
     log = await open_sqlite_log(tmp_path / "log.db", SystemClock())
     index = await open_sqlite_index(tmp_path / "index.db")
     image = replace(stored(1), receipt=Receipt.at(IMAGE_AT).id, header=b"\x10\x00\x20\x00LO\x02\x00P1")
-    async with log.consumer("indexer", ["instances"]) as consumer:
+    async with log.consumer("indexer", list(INDEXED)) as consumer:
         await log.append(image)
         await index.apply([entry_of(image)])
         await consumer.commit(await consumer.poll())

@@ -15,6 +15,7 @@ from gantry.common.clock import Clock, SystemClock
 from gantry.common.dicom.query.attributes import STANDARD, Level
 from gantry.common.dicom.query.matching import Query
 from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import INDEXED
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
@@ -108,7 +109,7 @@ async def test_indexers_that_do_not_follow_end_it_in_words(tmp_path: Path) -> No
     clock: Clock = CountingClock()
     log = await open_sqlite_log(tmp_path / "log.db", clock)
     index = await open_sqlite_index(tmp_path / "index.db")
-    async with log.consumer("indexer", ["instances"]):
+    async with log.consumer("indexer", list(INDEXED)):
         await log.append(stored(1, "1.2.1"))
         deletions = Deletions(log, index, clock, 3600.0, patience=0.01)
         with pytest.raises(DependencyUnavailable, match="do not follow"):

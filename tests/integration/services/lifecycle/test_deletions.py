@@ -14,6 +14,7 @@ from gantry.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_in
 from gantry.common.clock import ManualClock
 from gantry.common.errors import DependencyUnavailable, Held, NotFound
 from gantry.common.events import (
+    INDEXED,
     HoldPlaced,
     InstancesDeleted,
     InstancesRestored,
@@ -30,6 +31,7 @@ from gantry.services.indexer.handlers import Indexer
 from gantry.services.lifecycle.deletions import Asked, Deletions, Target, target_of
 from gantry.services.maintenance.collector import Collector
 from tests.support.facts import stored
+from tests.support.following import indexed
 
 STUDY = "1.2.3"
 GRACE = 3600.0
@@ -70,8 +72,8 @@ class Room:
     async def follow(self) -> None:
         """The indexers catch up."""
         indexer = Indexer(self.objects, self.log, self.index, self.clock, Metrics())
-        async with self.log.consumer("indexer", ["instances"]) as consumer:
-            while (await self.log.lag("indexer")).get("instances", 1):
+        async with self.log.consumer("indexer", list(INDEXED)) as consumer:
+            while not await indexed(self.log):
                 records = await consumer.poll(100)
                 await indexer([Delivery(record, decode(record.payload)) for record in records])
                 await consumer.commit(records)
@@ -261,7 +263,7 @@ async def test_nothing_is_collected_before_the_archivers_have_sealed_why(room: R
     with pytest.raises(DependencyUnavailable, match="group archiver are behind"):
         await collector.collect()
     assert len(await room.keys()) == 1
-    async with room.log.consumer("archiver", ["instances"]) as consumer:
+    async with room.log.consumer("archiver", list(INDEXED)) as consumer:
         await consumer.commit(await consumer.poll(100))
     assert (await collector.collect()).objects == 1
 

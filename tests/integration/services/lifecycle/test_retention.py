@@ -135,7 +135,7 @@ async def test_a_hold_on_a_patient_is_on_all_his_studies_and_on_those_that_come_
 
 async def test_nothing_on_the_log_names_the_patient_of_a_hold(room: Room) -> None:
     await deletions(room).place_patient_hold("SECRET-ID", "SECRET-ISSUER", ASKED)
-    payloads = [record.payload async for record in room.log.replay("instances")]
+    payloads = [record.payload async for record in room.log.replay("patients")]
     assert len(payloads) == 1
     assert b"SECRET" not in payloads[0]
 

@@ -16,6 +16,7 @@ import pytest
 
 from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from gantry.common.clock import SystemClock
+from gantry.common.events import INDEXED
 from gantry.common.ports.log import EventLog
 from gantry.common.tasks import end_tasks
 from gantry.common.web.access import Access, Tokens
@@ -25,6 +26,7 @@ from gantry.services.query.app import build_web
 from gantry.services.query.changes import Changes, Listener
 from gantry.services.query.coalescing import Change, cursor_text
 from tests.support.facts import stored
+from tests.support.following import indexed
 
 
 @dataclass
@@ -75,8 +77,8 @@ class Site:
         await self.index()
 
     async def index(self) -> None:
-        async with self.log.consumer("indexer", ["instances"]) as consumer:
-            while (await self.log.lag("indexer")).get("instances"):
+        async with self.log.consumer("indexer", list(INDEXED)) as consumer:
+            while not await indexed(self.log):
                 await consumer.commit(await consumer.poll())
 
     @asynccontextmanager
