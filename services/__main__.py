@@ -45,6 +45,10 @@ _COMMANDS = {
         "Take back a merge or correction of a patient.",
     ),
     "change-id": ("gantry.services.commands.correcting", "Give a patient another Patient ID."),
+    "regroup": (
+        "gantry.services.commands.regrouping",
+        "Move series or instances to another study; split or merge studies.",
+    ),
     "history": ("gantry.services.commands.correcting", "What was corrected of a study, and what it is shown as."),
     "hold": ("gantry.services.commands.holding", "Place or release a hold on a study or a patient."),
     "retention": ("gantry.services.commands.retention", "List, or delete, studies whose retention is over."),

@@ -60,7 +60,7 @@ def correct(
     """
     if bool(uids) == bool(patient) or len(uids) > 2:
         raise click.UsageError("give a study (and a series of it), or a --patient")
-    asked, said = _asked(reason), _values(values)
+    asked, said = _asked(reason), values_option_of(values)
     if patient:
         identity = _identity(patient, issuer)
         _step(config, data, as_json, patient, lambda desk: desk.correct_patient(identity, said, asked))
@@ -223,7 +223,8 @@ def _identity(patient: str, issuer: str) -> PatientIdentity:
         raise click.BadParameter(str(error)) from error
 
 
-def _values(said: tuple[str, ...]) -> dict[str, Any]:
+def values_option_of(said: tuple[str, ...]) -> dict[str, Any]:
+    """Attributes as `--set` takes them, in the DICOM JSON model. Raises `click.BadParameter`."""
     values: dict[str, Any] = {}
     for one in said:
         keyword, equals, text = one.partition("=")

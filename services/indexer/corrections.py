@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from gantry.common.errors import NotFound, NotUnderstood
 from gantry.common.events import (
     Event,
+    InstancesMoved,
+    InstancesMovedBack,
     PatientCorrected,
     PatientCorrectionsErased,
     PatientCorrectionWithdrawn,
@@ -23,8 +25,8 @@ from gantry.common.ports.index import CorrectionChange
 from gantry.common.runtime.corrections import read_values
 from gantry.common.telemetry.logs import get_logger
 
-_Made = StudyCorrected | PatientCorrected | PatientMerged
-_Withdrawn = StudyCorrectionWithdrawn | PatientCorrectionWithdrawn
+_Made = StudyCorrected | PatientCorrected | PatientMerged | InstancesMoved
+_Withdrawn = StudyCorrectionWithdrawn | PatientCorrectionWithdrawn | InstancesMovedBack
 _Erased = StudyCorrectionsErased | PatientCorrectionsErased
 CorrectionEvent = _Made | _Withdrawn | _Erased
 _AT_ONCE = 32
@@ -49,11 +51,13 @@ async def _corrections(objects: BlobStore, event: CorrectionEvent) -> Correction
         made = await _made(objects, event)
         return None if made is None else Corrections({made.id: made})
     if isinstance(event, _Withdrawn):
-        return Corrections(withdrawn={event.correction: Withdrawal(event.at, event.by, event.reason)})
+        return Corrections(withdrawn={_name(event): Withdrawal(event.at, event.by, event.reason)})
     return Corrections({one: Correction(one, 0, "", "", None) for one in event.corrections})
 
 
 def _change(event: CorrectionEvent, corrections: Corrections) -> CorrectionChange:
+    if isinstance(event, InstancesMoved | InstancesMovedBack):
+        return CorrectionChange(event.partition, event.into_study, "", corrections)
     study, patient = getattr(event, "study_instance_uid", ""), getattr(event, "patient", "")
     return CorrectionChange(event.partition, study, patient, corrections)
 
@@ -61,7 +65,7 @@ def _change(event: CorrectionEvent, corrections: Corrections) -> CorrectionChang
 async def _made(objects: BlobStore, event: _Made) -> Correction | None:
     """The correction of an event. One whose values were erased meanwhile has none; one whose values cannot be read does
     not apply."""
-    key = Receipt(event.correction).values_key(event.partition)
+    key = Receipt(_name(event)).values_key(event.partition)
     values: Values | None = None
     try:
         _, values = await read_values(objects, key)
@@ -71,5 +75,12 @@ async def _made(objects: BlobStore, event: _Made) -> Correction | None:
         logger.error("the values of a correction cannot be read: it does not apply", key=key, error=error)
         return None
     series = event.series_instance_uid if isinstance(event, StudyCorrected) else ""
+    if isinstance(event, InstancesMoved):
+        series = event.into_series
     into = event.into if isinstance(event, PatientMerged) else ""
-    return Correction(event.correction, event.at, event.by, event.reason, values, series, into)
+    return Correction(_name(event), event.at, event.by, event.reason, values, series, into)
+
+
+def _name(event: _Made | _Withdrawn) -> str:
+    """The id of the correction: for the study that instances were moved to, the move is one."""
+    return event.move if isinstance(event, InstancesMoved | InstancesMovedBack) else event.correction

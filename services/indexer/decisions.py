@@ -8,33 +8,33 @@ from gantry.common.events import (
     Event,
     HoldPlaced,
     HoldReleased,
-    InstancesDeleted,
-    InstancesRestored,
+    InstancesMovedBack,
     InstanceStored,
-    ObjectsCollected,
     PatientHoldPlaced,
     PatientHoldReleased,
     StudyAccessed,
 )
-from gantry.common.lifecycle import ALIVE, fate_of, holder_of
+from gantry.common.lifecycle import ALIVE, Fating, fate_of, holder_of, moved_back, successor
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Access, Decision, HoldChange, InstanceKey, SearchIndex
 from gantry.services.indexer.corrections import changes_of
+from gantry.services.indexer.moves import apply_moves
 
 
 def decisions_of(events: Iterable[Event]) -> list[Decision]:
-    """A decision for each receipt that an event names."""
-    return [
-        Decision(
-            event.partition,
-            InstanceKey(event.study_instance_uid, one.series_instance_uid, one.sop_instance_uid),
-            one.receipt,
-            fate_of(event),
-        )
-        for event in events
-        if isinstance(event, InstancesDeleted | InstancesRestored | ObjectsCollected)
-        for one in event.receipts
-    ]
+    """A decision for each receipt that an event names, and for those that followed from it by a move."""
+    found: list[Decision] = []
+    for event in events:
+        if not isinstance(event, Fating):
+            continue
+        for one in event.receipts:
+            key = InstanceKey(event.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+            found.append(Decision(event.partition, key, one.receipt, fate_of(event)))
+            if isinstance(event, InstancesMovedBack):
+                there = InstanceKey(event.into_study, event.into_series, one.sop_instance_uid)
+                receipt = successor(one.receipt, event.move)
+                found.append(Decision(event.partition, there, receipt, moved_back(event.move, event.at)))
+    return found
 
 
 def holds_of(events: Iterable[Event]) -> list[HoldChange]:
@@ -63,12 +63,13 @@ def accesses_of(events: Iterable[Event]) -> list[Access]:
 
 
 async def tell(objects: BlobStore, index: SearchIndex, events: Iterable[Event]) -> None:
-    """Apply what events say of receipts, holds, corrections and accesses. Raises what the stores do."""
+    """Apply what events say of receipts, holds, corrections, accesses and moves. Raises what the stores do."""
     said = list(events)
     await index.decide(decisions_of(said))
     await index.hold(holds_of(said))
     await index.correct(await changes_of(objects, said))
     await index.note_accesses(accesses_of(said))
+    await apply_moves(objects, index, said)
 
 
 async def without_collected(index: SearchIndex, events: Sequence[InstanceStored]) -> list[bool]:

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
 from gantry.common.errors import EntryRefused, GantryError
-from gantry.common.events import InstanceStored, ObjectLost
+from gantry.common.events import InstanceStored
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import Delivery, Poison
-from gantry.common.runtime.losses import Losses, loss_of
+from gantry.common.runtime.losses import Losses, losses_of
 from gantry.common.runtime.rejections import RejectionAction
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
@@ -25,6 +25,7 @@ from gantry.services.indexer.decisions import tell, without_collected
 from gantry.services.indexer.entries import conflict_of, namesake_of
 from gantry.services.indexer.heads import entries_of
 from gantry.services.indexer.healing import Healing
+from gantry.services.indexer.moves import apply_moved
 from gantry.services.indexer.rejections import Rejections
 
 logger = get_logger("indexer")
@@ -65,7 +66,7 @@ class Indexer:
         stored = [pair for pair, is_there in zip(arrived, there, strict=True) if is_there]
         applied = await self._apply(stored)
         # After the receipts of the same batch, since a loss may be about one of them; otherwise order does not matter.
-        await self._index.lose([loss_of(d.event) for d in batch if isinstance(d.event, ObjectLost)])
+        await self._index.lose(await losses_of(self._index, [delivery.event for delivery in batch]))
         events = [event for _, event in stored]
         await self._healing(e for e, outcome in zip(events, applied, strict=True) if outcome.outcome in _SENT_AGAIN)
         await self._publish(events, applied)
@@ -79,9 +80,11 @@ class Indexer:
                 raise Poison(delivery, f"{type(entry).__name__}: {entry}") from entry
             entries.append(entry)
         try:
-            return await self._index.apply(entries)
+            applied = await self._index.apply(entries)
         except EntryRefused as error:
             raise Poison(stored[error.position][0], str(error)) from error
+        await apply_moved(self._objects, self._index, entries, applied)
+        return applied
 
     async def _publish(self, events: Sequence[InstanceStored], applied: Sequence[Applied]) -> None:
         now = self._clock.now_us()

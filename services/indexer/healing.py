@@ -12,7 +12,7 @@ from gantry.common.events import InstanceStored
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceKey, SearchIndex
 from gantry.common.runtime.integrity import examine
-from gantry.common.runtime.losses import Losses, loss_of
+from gantry.common.runtime.losses import Losses, losses_of
 
 _MOST = 16
 """Receipts of one instance that are examined in one go; the next time it is sent, the next ones are examined."""
@@ -45,7 +45,7 @@ class Healing:
         lost = await self._losses.report(partition, location, damage, event.trace)
         if lost is None:
             return False  # reported before, and no better receipt has arrived since
-        await self._index.lose([loss_of(lost)])
+        await self._index.lose(await losses_of(self._index, [lost]))
         return True
 
 

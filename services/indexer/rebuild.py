@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
 from gantry.common.errors import EntryRefused, GantryError
-from gantry.common.events import Event, InstanceStored, ObjectLost
+from gantry.common.events import Event, InstanceStored
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceEntry, SearchIndex
-from gantry.common.runtime.losses import loss_of
+from gantry.common.runtime.losses import losses_of
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.indexer.decisions import tell, without_collected
 from gantry.services.indexer.heads import entries_of
+from gantry.services.indexer.moves import apply_moved
 
 logger = get_logger("indexer")
 
@@ -43,12 +44,13 @@ class Rebuild:
                 entries.append(entry)
         while entries:
             try:
-                await self._index.apply(entries)
+                applied = await self._index.apply(entries)
+                await apply_moved(self._objects, self._index, entries, applied)
                 break
             except EntryRefused as error:
                 _refuse(entries.pop(error.position).object_key, error)
                 refused += 1
-        await self._index.lose([loss_of(fact) for fact in facts if isinstance(fact, ObjectLost)])
+        await self._index.lose(await losses_of(self._index, facts))
         return refused
 
 

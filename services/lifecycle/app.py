@@ -9,18 +9,22 @@ from gantry.services.lifecycle.correcting_web import CorrectionService
 from gantry.services.lifecycle.corrections import CorrectionDesk
 from gantry.services.lifecycle.deletions import Deletions
 from gantry.services.lifecycle.expiry import Expiry
+from gantry.services.lifecycle.moves import MoveDesk
+from gantry.services.lifecycle.moving_web import MoveService
 from gantry.services.lifecycle.web import DeletionService
 
 
 async def build(context: Context) -> RoleParts:
-    """Deleting and restoring studies, series and instances; correcting studies and patients."""
+    """Deleting, restoring and moving studies, series and instances; correcting studies and patients."""
     settings, http = context.settings, context.settings.http
     rules = retention_rules(settings.lifecycle.retention, context.attributes)
     deletions = Deletions(context.log, context.answers, context.clock, settings.lifecycle.grace, rules=rules)
     desk = CorrectionDesk(context.objects, context.log, context.answers, context.clock)
     deleting = DeletionService(deletions, http.may_delete, http.may_correct)
     correcting = CorrectionService(desk, context.answers, http.may_correct)
-    return RoleParts(web={**deleting.handlers(), **correcting.handlers()})
+    moves = MoveDesk(context.objects, context.log, context.answers, context.clock)
+    moving = MoveService(moves, http.may_correct)
+    return RoleParts(web={**deleting.handlers(), **correcting.handlers(), **moving.handlers()})
 
 
 async def build_expiry(context: Context) -> RoleParts:

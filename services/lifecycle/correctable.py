@@ -45,6 +45,8 @@ _SERIES = """Modality SeriesNumber SeriesDescription SeriesDescriptionCodeSequen
 OF_PATIENT = frozenset(TAGS[keyword] for keyword in _PATIENT.split())
 """The demographics of a patient. Patient ID and its issuer change by a merge, or a change of ID."""
 OF_STUDY = frozenset(TAGS[keyword] for keyword in f"{_STUDY} {_SERIES}".split()) | OF_PATIENT | frozenset(IDENTITY)
+OF_ITS_STUDY = OF_PATIENT | frozenset(IDENTITY) | frozenset(TAGS[keyword] for keyword in _STUDY.split())
+"""What an instance says of its patient and study: what a move to another study changes."""
 OF_SERIES = frozenset(TAGS[keyword] for keyword in _SERIES.split())
 
 # PS3.5 6.2: characters; of a person's name, in each component group.

@@ -8,7 +8,6 @@ POST   /dicom-web/patients/{corrections,merges,identifiers,withdrawals}?reason=â
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -22,20 +21,17 @@ from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.walks import study_at
-from gantry.common.telemetry.traces import child_of
-from gantry.common.web.bodies import answer, body_of
+from gantry.common.web.bodies import answer
 from gantry.common.web.errors import HttpProblem
-from gantry.common.web.negotiation import DICOM_JSON, JSON
+from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
-from gantry.services.lifecycle.callers import caller_of, reason_of
+from gantry.services.lifecycle.bodies import data_set, json_body
+from gantry.services.lifecycle.callers import corrector_of
 from gantry.services.lifecycle.corrections import CorrectionDesk, Made, PatientIdentity
-from gantry.services.lifecycle.deletions import Asked
 from gantry.services.lifecycle.history import history_of
 
 _FRESH = {"Cache-Control": "no-store"}
-_LONGEST_BODY = 256 << 10
-_STALL_SECONDS = 30.0
 
 
 class CorrectionService:
@@ -59,13 +55,13 @@ class CorrectionService:
     async def correct(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """200 with the correction's id when everybody sees it, 202 when everybody will. 400 for what may not be
         corrected, 403, 404."""
-        asked = self._asked(request)
-        values = _data_set(await _body(request))
+        asked = corrector_of(request, self._may_correct)
+        values = data_set(await json_body(request))
         return await _made(request, self._desk.correct_study(match.study, values, asked, match.series))
 
     async def withdraw(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """200 or 202 when the correction is taken back; 404 where none of this id stands."""
-        asked = self._asked(request)
+        asked = corrector_of(request, self._may_correct)
         if len(match.rest) != 1:
             raise HttpProblem(404, "no such correction")
         return await _made(request, self._desk.withdraw_from_study(match.study, match.rest[0], asked))
@@ -82,14 +78,14 @@ class CorrectionService:
         """`patient` in the body is whom it is about, as Patient ID and issuer in the DICOM JSON model: `corrections`
         with `values`, `merges` and `identifiers` (a change of ID) with `into`, `withdrawals` with the id of a
         `correction`, or of the last merge without one."""
-        asked = self._asked(request)
-        body = await _body(request)
+        asked = corrector_of(request, self._may_correct)
+        body = await json_body(request)
         if not isinstance(body, Mapping):
             raise HttpProblem(400, "the body is to be a JSON object")
         patient = _identity(body.get("patient"), "patient")
         what = match.rest[0] if len(match.rest) == 1 else ""
         if what == "corrections":
-            return await _made(request, self._desk.correct_patient(patient, _data_set(body.get("values")), asked))
+            return await _made(request, self._desk.correct_patient(patient, data_set(body.get("values")), asked))
         if what == "merges":
             return await _made(request, self._desk.merge(patient, _identity(body.get("into"), "into"), asked))
         if what == "identifiers":
@@ -98,15 +94,6 @@ class CorrectionService:
             correction = str(body.get("correction") or "")
             return await _made(request, self._desk.withdraw_from_patient(patient, correction, asked))
         raise HttpProblem(404, "no such resource")
-
-    def _asked(self, request: web.BaseRequest) -> Asked:
-        caller = caller_of(request)
-        if caller not in self._may_correct:
-            raise HttpProblem(403, "this caller may not correct; http.may_correct names those that may")
-        reason = reason_of(request)
-        if not reason:
-            raise HttpProblem(400, "reason: say why, as a parameter of the URL")
-        return Asked(caller, reason, child_of(request.headers.get("traceparent", "")))
 
 
 async def _made(request: web.BaseRequest, work: Any) -> web.StreamResponse:
@@ -119,31 +106,6 @@ async def _made(request: web.BaseRequest, work: Any) -> web.StreamResponse:
     await reach(FailPoint.BEFORE_ANSWER)
     said = to_json({"correction": made.correction, "settled": made.settled})
     return await answer(request, said, JSON, _FRESH, 200 if made.settled else 202)
-
-
-async def _body(request: web.BaseRequest) -> Any:
-    # A form on another site cannot send these media types without a preflight request (Fetch 3.2.2).
-    if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() not in (JSON, DICOM_JSON):
-        raise HttpProblem(415, f"the body is to be {JSON} or {DICOM_JSON}")
-    body = b"".join([piece async for piece in body_of(request, _LONGEST_BODY, _STALL_SECONDS)])
-    try:
-        return json.loads(body, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise HttpProblem(400, "the body is not json") from None
-
-
-def _refuse(constant: str) -> None:
-    """NaN and infinities are no JSON (RFC 8259)."""
-    raise ValueError(constant)
-
-
-def _data_set(body: Any) -> dict[str, Any]:
-    """One data set of the DICOM JSON model, or a list of one (PS3.18 F.2)."""
-    if isinstance(body, list) and len(body) == 1:
-        body = body[0]
-    if not isinstance(body, dict):
-        raise HttpProblem(400, "one data set in the DICOM JSON model is needed")
-    return body
 
 
 def _identity(body: Any, name: str) -> PatientIdentity:

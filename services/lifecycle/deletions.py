@@ -213,7 +213,12 @@ class Deletions:
 
     async def _hidden(self, target: Target) -> list[ReceiptReference]:
         """What was deleted and is not collected."""
-        return [_reference(one) async for one in self._fated(target) if one.fate.hidden and not one.fate.collected]
+        # What was moved away is another study's.
+        return [
+            _reference(one)
+            async for one in self._fated(target)
+            if one.fate.hidden and not one.fate.collected and not one.fate.moved_away
+        ]
 
     async def _fated(self, target: Target) -> AsyncIterator[FatedReceipt]:
         async for page in self._index.fated(DEFAULT_PARTITION, target.study):

@@ -24,6 +24,8 @@ class Entry:
         """What was corrected, in a word."""
         if self.correction.into:
             return "merge"
+        if self.correction.moves:
+            return "move"
         return "patient" if self.patient else "series" if self.correction.series else "study"
 
     def as_json(self) -> dict[str, Any]:

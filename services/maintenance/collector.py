@@ -8,7 +8,7 @@ harm either where two processes collect at once; what stays for ever is the fate
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -28,6 +28,7 @@ from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
 from gantry.services.maintenance.erasing import Eraser
+from gantry.services.maintenance.families import Families
 
 _MARGIN_SECONDS = 300.0
 """Restoring is refused when the grace time is over, collecting begins so much later: clocks differ, appends wait."""
@@ -79,6 +80,7 @@ class Collector:
         self._clock = clock
         self._metrics = metrics
         self._partition = partition
+        self._families = Families(index, partition)
         self._eraser = Eraser(objects, log, index, clock, partition, erase_after)
         self._grace_us = int((grace + _MARGIN_SECONDS) * 1e6)
 
@@ -125,9 +127,18 @@ class Collector:
         recent = await unfollowed(self._log, self._partition, study)
         withdrawn = {receipt for receipt, one in recent.receipts.items() if one.fate.withdrawn}
         allowed = await self._not_held(study, recent, [one for one in due if one.receipt not in withdrawn])
+        families = await self._families.of(allowed)
+        held = {study_ for study_ in _other_studies(study, families) if await self._is_held(study_)}
+        allowed = [one for one in allowed if not held & {m.instance.study_instance_uid for m in families[one.receipt]}]
         done.held += len(due) - len(allowed)
         if allowed:
-            await self._remove(study, allowed, done)
+            await self._remove(study, allowed, families, done)
+
+    async def _is_held(self, study: str) -> bool:
+        """Whether a hold stands on a study that something was moved from, or was moved back to."""
+        recent = await unfollowed(self._log, self._partition, study)
+        known = await known_study(self._index, self._partition, study, deleted=True)
+        return bool(await self._protection.holds(self._partition, study, known, recent))
 
     async def _not_held(self, study: str, recent: StudyState, due: list[FatedReceipt]) -> list[FatedReceipt]:
         """Those that no hold and no retention keeps."""
@@ -144,18 +155,45 @@ class Collector:
             if any(other.digest == one.digest and not other.lost for other in there.get(one.instance, ()))
         ]
 
-    async def _remove(self, study: str, due: Sequence[FatedReceipt], done: Collected) -> None:
+    async def _remove(
+        self, study: str, due: Sequence[FatedReceipt], families: Mapping[str, Sequence[FatedReceipt]], done: Collected
+    ) -> None:
+        """Remove objects, and publish what is gone. Of an object that other receipts still need, the receipt alone is
+        forgotten."""
+        now, elsewhere, objects = self._clock.now_us(), list[FatedReceipt](), 0
         for one in due:
+            others = [member for member in families[one.receipt] if member.receipt != one.receipt]
+            if any(_needs_object(member, now, self._grace_us) for member in others):
+                continue
             await self._objects.delete(one.object_key or Receipt(one.receipt).object_key(self._partition))
+            elsewhere += [member for member in others if member.fate.moved_away and not member.fate.collected]
+            objects += 1
         await reach(FailPoint.AFTER_COLLECT)
+        # Those that were moved away first: as long as this one is due, all of it comes again.
+        for other, some in groupby(
+            sorted(elsewhere, key=lambda one: one.instance.study_instance_uid),
+            lambda one: one.instance.study_instance_uid,
+        ):
+            await self._log.append(self._certificate(other, list(some), now))
+        await self._log.append(self._certificate(study, due, now))
+        await reach(FailPoint.AFTER_PUBLISH)
+        done.objects += objects
+        self._metrics.objects_collected.inc(objects)
+
+    def _certificate(self, study: str, gone: Sequence[FatedReceipt], now: int) -> ObjectsCollected:
         receipts = tuple(
             ReceiptReference(one.instance.series_instance_uid, one.instance.sop_instance_uid, one.receipt)
-            for one in due
+            for one in gone
         )
-        digests = tuple(one.digest for one in due)
-        now = self._clock.now_us()
-        certificate = ObjectsCollected(self._partition, new_trace(), study, receipts, digests, now)
-        await self._log.append(certificate)
-        await reach(FailPoint.AFTER_PUBLISH)
-        done.objects += len(due)
-        self._metrics.objects_collected.inc(len(due))
+        return ObjectsCollected(self._partition, new_trace(), study, receipts, tuple(one.digest for one in gone), now)
+
+
+def _other_studies(study: str, families: Mapping[str, Sequence[FatedReceipt]]) -> set[str]:
+    return {one.instance.study_instance_uid for some in families.values() for one in some} - {study}
+
+
+def _needs_object(member: FatedReceipt, now: int, grace: int) -> bool:
+    """Whether a receipt still answers for its object, or may again. One that was moved away answers through the one
+    that followed from it."""
+    fate = member.fate
+    return not (fate.collected or fate.moved_away or fate.is_due(now, grace))

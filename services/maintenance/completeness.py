@@ -203,6 +203,10 @@ class CompleteIndex:
         """See `SearchIndex`."""
         return await self._index.fates(partition, receipts)
 
+    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+        """See `SearchIndex`."""
+        return await self._index.fated_receipts(partition, receipts)
+
     async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
         """See `SearchIndex`."""
         await self._completeness.check()

@@ -263,6 +263,9 @@ class LateSearchIndex:
     async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
         return await self._late.get().fates(partition, receipts)
 
+    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+        return await self._late.get().fated_receipts(partition, receipts)
+
     async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
         async for page in self._late.get().fated(partition, study_instance_uid):
             yield page

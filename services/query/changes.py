@@ -13,6 +13,8 @@ from gantry.common.events import (
     INDEXERS,
     TOPICS,
     InstancesDeleted,
+    InstancesMoved,
+    InstancesMovedBack,
     InstancesRestored,
     InstanceStored,
     StudyCorrected,
@@ -34,7 +36,8 @@ MOST_MISSED = 50_000
 _START_SECONDS = 5.0
 _CATCH_UP_SECONDS = 20.0
 _AGAIN_SECONDS = 1.0
-_CHANGING = (InstanceStored, InstancesDeleted, InstancesRestored, StudyCorrected, StudyCorrectionWithdrawn)
+_MOVING = (InstancesMoved, InstancesMovedBack)
+_CHANGING = (InstanceStored, InstancesDeleted, InstancesRestored, StudyCorrected, StudyCorrectionWithdrawn, *_MOVING)
 logger = get_logger("query")
 
 
@@ -188,4 +191,6 @@ def _studies(records: Sequence[Record]) -> list[str]:
             continue  # the indexer has put it among the dead letters
         if isinstance(event, _CHANGING) and event.partition == DEFAULT_PARTITION:
             found[event.study_instance_uid] = None
+            if isinstance(event, _MOVING):
+                found[event.into_study] = None
     return list(found)

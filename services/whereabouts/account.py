@@ -13,6 +13,8 @@ from gantry.common.events import (
     HoldReleased,
     InstanceConflictFound,
     InstancesDeleted,
+    InstancesMoved,
+    InstancesMovedBack,
     InstancesRestored,
     InstanceStored,
     ObjectLost,
@@ -153,6 +155,10 @@ def _happened(event: Event) -> Happened | None:
             return Happened(at, what, len(receipts), by, reason)
         case InstancesRestored(receipts=receipts, at=at, by=by, reason=reason):
             return Happened(at, "restored", len(receipts), by, reason)
+        case InstancesMoved(receipts=receipts, at=at, by=by, reason=reason, into_study=into):
+            return Happened(at, f"moved to the study {into}", len(receipts), by, reason)
+        case InstancesMovedBack(receipts=receipts, at=at, by=by, reason=reason, into_study=into):
+            return Happened(at, f"moved back from the study {into}", len(receipts), by, reason)
         case ObjectsCollected(receipts=receipts, at=at):
             return Happened(at, "removed from the object store", len(receipts))
         case HoldPlaced(at=at, by=by, reason=reason):

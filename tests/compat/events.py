@@ -27,6 +27,8 @@ from gantry.common.events import (
     HoldReleased,
     InstanceConflictFound,
     InstancesDeleted,
+    InstancesMoved,
+    InstancesMovedBack,
     InstancesRestored,
     InstanceStored,
     NamesakeFound,
@@ -197,6 +199,12 @@ EVENTS: dict[str, Event] = {
     ),
     "InstancesDeleted.v1": InstancesDeleted(**_OF_STUDY, **_WHY, deletion=_DELETION, receipts=_RECEIPTS, final=True),
     "InstancesRestored.v1": InstancesRestored(**_OF_STUDY, **_WHY, deletions=(_DELETION,), receipts=_RECEIPTS),
+    "InstancesMoved.v1": InstancesMoved(
+        **_OF_STUDY, **_WHY, move=_CORRECTION, receipts=_RECEIPTS, into_study="1.2.840.7", into_series="1.2.840.7.1"
+    ),
+    "InstancesMovedBack.v1": InstancesMovedBack(
+        **_OF_STUDY, **_WHY, move=_CORRECTION, receipts=_RECEIPTS, into_study="1.2.840.7", into_series="1.2.840.7.1"
+    ),
     "ObjectsCollected.v1": ObjectsCollected(
         **_OF_STUDY, receipts=_RECEIPTS, digests=("blake3:aa", ""), at=1_700_000_006_000_000
     ),

@@ -66,6 +66,16 @@ async def state_of(index: SearchIndex) -> dict[str, Any]:
     return {**await everything(index), "places": await places(index), "known": known, "fated": fated, "c": conflicts}
 
 
+async def test_a_deletion_and_its_restoration_in_one_call_come_to_what_was_before(index: SearchIndex) -> None:
+    """Join what was decided to the fates of receipts."""
+    await index.apply(ENTRIES)
+    before = await everything(index)
+    await index.decide([decided(one, fate) for fate in (deletion(), UNDO) for one in ENTRIES])
+    assert await everything(index) == before
+    await index.decide([decided(one, fate) for fate in (UNDO, deletion("e")) for one in ENTRIES])
+    assert (await index.count("default"))["instances"] == 0
+
+
 async def test_a_deleted_receipt_is_in_no_answer_and_no_count(index: SearchIndex) -> None:
     """One that is hidden by then is in no answer and no count, and other receipts of its instance are elected anew."""
     await index.apply(ENTRIES)

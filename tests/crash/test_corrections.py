@@ -67,9 +67,11 @@ def merge(archive: RunningArchive, prior: str, into: str) -> int:
     return ask(archive, "POST", "patients/merges?reason=same", body)[0]
 
 
-def part10(archive: RunningArchive, file: DicomFile, parameters: str = "") -> Dataset:
-    """What WADO-RS sends of one object."""
-    study_uid, series = uids_of(file)
+def part10(
+    archive: RunningArchive, file: DicomFile, parameters: str = "", of: tuple[str, str] | None = None
+) -> Dataset:
+    """What WADO-RS sends of one object; `of` its study and series where it was moved."""
+    study_uid, series = of or uids_of(file)
     path = f"/dicom-web/studies/{study_uid}/series/{series}/instances/{file.sop_instance_uid}{parameters}"
     request = urllib.request.Request(
         f"http://127.0.0.1:{archive.http_port}{path}", headers={"Accept": "application/dicom"}

@@ -24,6 +24,8 @@ from gantry.common.events.schema import (
     HoldReleased,
     InstanceConflictFound,
     InstancesDeleted,
+    InstancesMoved,
+    InstancesMovedBack,
     InstancesRestored,
     InstanceStored,
     NamesakeFound,
@@ -110,6 +112,10 @@ def _at(attribute: str) -> _Field:
     return _f(attribute, "at", _TIME, _time)
 
 
+_MOVE = (
+    _STUDY, _f("move"), _SOME, _f("into_study", "intoStudyInstanceUID", _UID),
+    _f("into_series", "intoSeriesInstanceUID", _UID), *_WHY,
+)  # fmt: skip
 _DELETION = (_STUDY, _f("deletion"), _SOME, _f("final", schema=_FLAG), *_WHY)
 _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
     "stored": (
@@ -150,6 +156,8 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
         "Deletions or rejections of these receipts were withdrawn.",
         (_STUDY, _f("deletions", schema=_list(_TEXT), made=list), _SOME, *_WHY),
     ),
+    "moved": (InstancesMoved, "Receipts of a series belong to a series of another study now.", _MOVE),
+    "moved-back": (InstancesMovedBack, "A move was withdrawn: the receipts are what they were before.", _MOVE),
     "collected": (
         ObjectsCollected,
         "The objects of these receipts are no longer in the object store; `digests` in their order.",
@@ -212,6 +220,8 @@ _ABOUT: Mapping[type[Event], tuple[str, ...]] = {
     InstanceConflictFound: ("study_instance_uid", "sop_instance_uid", "kept_receipt", "aside_receipt"),
     NamesakeFound: ("receipt", "other_receipt"),
     InstancesDeleted: ("deletion", "receipts"),
+    InstancesMoved: ("move", "receipts"),
+    InstancesMovedBack: ("move", "receipts"),
     ObjectsCollected: ("study_instance_uid", "receipts"),
     HoldPlaced: ("hold",),
     HoldReleased: ("hold",),

@@ -138,6 +138,40 @@ class InstancesRestored:
 
 
 @dataclass(frozen=True, slots=True)
+class InstancesMoved:
+    """These receipts of one series belong to the series `into_series` of the study `into_study` from now on, as
+    receipts that follow from them (`gantry.common.lifecycle.successor`); their objects stay where they are. `move`
+    names the move, and the values that make their headers those of that study (`Receipt.values_key`)."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    move: str
+    receipts: tuple[ReceiptReference, ...]
+    into_study: str
+    into_series: str
+    reason: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstancesMovedBack:
+    """The move is withdrawn: these receipts are what they were before."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    move: str
+    receipts: tuple[ReceiptReference, ...]
+    into_study: str
+    into_series: str
+    reason: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectsCollected:
     """The certificate: the objects of these receipts are no longer in the object store. `digests` are theirs, in the
     same order; "" where it was not known."""
@@ -456,6 +490,8 @@ Event = (
     | NamesakeFound
     | InstancesDeleted
     | InstancesRestored
+    | InstancesMoved
+    | InstancesMovedBack
     | ObjectsCollected
     | HoldPlaced
     | HoldReleased

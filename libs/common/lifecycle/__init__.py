@@ -13,6 +13,7 @@ restoring and deleting again needs no clock to be told apart.
 from gantry.common.lifecycle.corrections import NOTHING, Correction, Corrections, Values, Withdrawal
 from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
 from gantry.common.lifecycle.held_patients import held_patient, holder_of, holders
+from gantry.common.lifecycle.moves import moved_back, successor, successors
 from gantry.common.lifecycle.patients import (
     Effect,
     Unknown,
@@ -25,7 +26,7 @@ from gantry.common.lifecycle.patients import (
 )
 from gantry.common.lifecycle.retention import Period, Retention, RetentionRule, Since, StudyFacts, retention_of
 from gantry.common.lifecycle.retention_rules import retention_rules
-from gantry.common.lifecycle.study import ReceiptState, StoredObject, StudyState, apply, fate_of, fold
+from gantry.common.lifecycle.study import Fating, ReceiptState, StoredObject, StudyState, apply, fate_of, fold
 
 __all__ = [
     "ALIVE",
@@ -35,6 +36,7 @@ __all__ = [
     "Deletion",
     "Effect",
     "Fate",
+    "Fating",
     "Period",
     "ReceiptState",
     "Retention",
@@ -56,8 +58,11 @@ __all__ = [
     "holder_of",
     "holders",
     "identity_of",
+    "moved_back",
     "patient_key",
     "retention_of",
     "retention_rules",
+    "successor",
+    "successors",
     "unpack_applied",
 ]

@@ -16,10 +16,12 @@ from gantry.common.dicom.standard.tags import (
     ISSUER_OF_PATIENT_ID,
     ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE,
     PATIENT_ID,
+    STUDY_INSTANCE_UID,
 )
 
 IDENTITY = (PATIENT_ID, ISSUER_OF_PATIENT_ID, ISSUER_OF_PATIENT_ID_QUALIFIERS_SEQUENCE)
 """What tells patients apart, and what goes with it."""
+STUDY_INSTANCE_UID_NAME = f"{STUDY_INSTANCE_UID:08X}"
 IDENTITY_NAMES = frozenset(f"{tag:08X}" for tag in IDENTITY)
 
 Values = Mapping[str, Mapping[str, Any]]
@@ -42,6 +44,11 @@ class Correction:
     values: Values | None
     series: str = ""
     into: str = ""
+
+    @property
+    def moves(self) -> bool:
+        """Whether it makes instances of another study of these: it applies before all that was corrected here."""
+        return self.values is not None and STUDY_INSTANCE_UID_NAME in self.values
 
     def packed(self) -> list[Any]:
         """As plain values, for storing; the same correction is the same values."""

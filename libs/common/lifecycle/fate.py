@@ -9,12 +9,14 @@ from typing import Any
 @dataclass(frozen=True, slots=True, order=True)
 class Deletion:
     """One deletion that names a receipt; `at` in microseconds since the epoch. A final one cannot be withdrawn. A
-    `kept` one (a rejection) hides, and its objects are never collected."""
+    `kept` one (a rejection) hides, and its objects are never collected. A `moved` one hides since another receipt of
+    the same object stands for it: that of the study it was moved to, or, where it is final, the one it came from."""
 
     id: str
     at: int
     final: bool = False
     kept: bool = False
+    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +43,25 @@ class Fate:
         return self.collected or bool(self.standing)
 
     @property
+    def moved_away(self) -> bool:
+        """Whether the object is that of another study now, of which another receipt tells."""
+        return any(one.moved and not one.final for one in self.standing)
+
+    @property
     def restorable(self) -> bool:
-        """Whether withdrawing what stands would bring the receipt back."""
-        return self.hidden and not self.collected and not any(one.final for one in self.standing)
+        """Whether withdrawing what stands would bring the receipt back; what was moved is moved back."""
+        return self.hidden and not self.collected and not any(one.final or one.moved for one in self.standing)
 
     def is_due(self, now: int, grace: int) -> bool:
-        """Whether its object may be collected: hidden, not collected yet, and a deletion that stands is final, or older
-        than `grace` and not kept. Both in microseconds; holds are the study's."""
-        return not self.collected and any(
-            one.final or (not one.kept and one.at + grace <= now) for one in self.standing
-        )
+        """Whether its object may be collected: hidden, not collected yet, not of another study, and a deletion that
+        stands is final, or older than `grace` and not kept. Both in microseconds; holds are the study's."""
+        if self.collected or self.moved_away:
+            return False
+        return any(one.final or (not one.kept and one.at + grace <= now) for one in self.standing)
 
     def packed(self) -> list[Any]:
         """As plain values, for storing; the same fate is the same values."""
-        deletions = [[d.id, d.at, d.final, d.kept][: 4 if d.kept else 3] for d in sorted(self.deletions)]
+        deletions = [_packed(one) for one in sorted(self.deletions)]
         return [deletions, sorted(self.withdrawn), self.collected]
 
     @staticmethod
@@ -62,6 +69,11 @@ class Fate:
         """The other way round."""
         deletions, withdrawn, collected = values
         return Fate(frozenset(Deletion(*one) for one in deletions), frozenset(withdrawn), bool(collected))
+
+
+def _packed(one: Deletion) -> list[Any]:
+    # Short, as it was before there were kept and moved ones: the same fate is the same bytes.
+    return [one.id, one.at, one.final, one.kept, one.moved][: 5 if one.moved else 4 if one.kept else 3]
 
 
 ALIVE = Fate()

@@ -76,7 +76,8 @@ def effect_of(
 ) -> Effect | Unknown:
     """What applies to a study that says `own` of itself; with `until` what applied then (microseconds since the epoch).
 
-    Of two corrections of one attribute the later one wins. The identity is that of the patient at the end of the walk.
+    Of two corrections of one attribute the later one wins; what a move made of an object comes before all of them. The
+    identity is that of the patient at the end of the walk.
     """
     facts = of_study.standing(until)
     key = patient_key(corrected(own, facts), study_uid)
@@ -93,7 +94,7 @@ def effect_of(
         merges.append(merge)
         key = merge.into
         walk.append(key)
-    applied = sorted(facts + merges, key=lambda one: one.id)
+    applied = sorted(facts + merges, key=lambda one: (not one.moves, one.id))
     if merges:
         applied = [one if one is merges[-1] else _without_identity(one) for one in applied]
     return Effect(tuple(one for one in applied if one.values), tuple(walk))

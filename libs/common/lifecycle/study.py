@@ -11,6 +11,8 @@ from gantry.common.events import (
     HoldPlaced,
     HoldReleased,
     InstancesDeleted,
+    InstancesMoved,
+    InstancesMovedBack,
     InstancesRestored,
     InstanceStored,
     ObjectLost,
@@ -116,7 +118,7 @@ def apply(state: StudyState, event: Event) -> StudyState:
         case ObjectLost():
             instance = event.series_instance_uid, event.sop_instance_uid
             return _with(state, event.receipt, replace(_known(state, event.receipt, instance), lost=True))
-        case InstancesDeleted() | InstancesRestored() | ObjectsCollected():
+        case InstancesDeleted() | InstancesRestored() | InstancesMoved() | InstancesMovedBack() | ObjectsCollected():
             return _fated(state, event.receipts, fate_of(event))
         case HoldPlaced() | PatientHoldPlaced():
             return replace(state, placed=state.placed | {event.hold})
@@ -127,9 +129,17 @@ def apply(state: StudyState, event: Event) -> StudyState:
     return state
 
 
-def fate_of(event: InstancesDeleted | InstancesRestored | ObjectsCollected) -> Fate:
+Fating = InstancesDeleted | InstancesRestored | InstancesMoved | InstancesMovedBack | ObjectsCollected
+"""Events that decide about the receipts that they name."""
+
+
+def fate_of(event: Fating) -> Fate:
     """What an event adds to the fate of each receipt that it names."""
     match event:
+        case InstancesMoved():
+            return Fate(deletions=frozenset([Deletion(event.move, event.at, kept=True, moved=True)]))
+        case InstancesMovedBack():
+            return Fate(withdrawn=frozenset([event.move]))
         case InstancesDeleted():
             return Fate(deletions=frozenset([Deletion(event.deletion, event.at, event.final, event.kept)]))
         case InstancesRestored():

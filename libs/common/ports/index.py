@@ -224,6 +224,8 @@ class ReadIndex(Protocol):
 
     async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]: ...
 
+    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]: ...
+
     def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]: ...
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]: ...
@@ -309,6 +311,9 @@ class SearchIndex(Protocol):
 
     async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
         """What was decided about receipts; those that nothing was decided about are left out."""
+
+    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+        """The same with what they were receipts of."""
 
     def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
         """All receipts that something was decided about, in pages, in order; of one study where it is named."""

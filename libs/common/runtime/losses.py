@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.events import ObjectLost
+from gantry.common.events import Event, ObjectLost
 from gantry.common.ids import receipt_in_key
-from gantry.common.ports.index import InstanceKey, Location, Loss
+from gantry.common.ports.index import InstanceKey, Location, Loss, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.integrity import Damage
 from gantry.common.tasks import end_tasks
@@ -25,10 +26,18 @@ def instance_of(location: Location) -> InstanceKey:
     return InstanceKey(location.study_instance_uid, location.series_instance_uid, location.sop_instance_uid)
 
 
-def loss_of(event: ObjectLost) -> Loss:
-    """The loss that an index applies for the event."""
-    instance = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
-    return Loss(event.partition, instance, event.receipt)
+async def losses_of(index: ReadIndex, events: Iterable[Event]) -> list[Loss]:
+    """The losses that an index applies for events. Raises `DependencyUnavailable`."""
+    found: list[Loss] = []
+    for event in events:
+        if isinstance(event, ObjectLost):
+            instance = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
+            found.append(Loss(event.partition, instance, event.receipt))
+            # An instance that was moved here has a receipt of its own, and the object of the one that it had.
+            known = await index.receipts(event.partition, instance)
+            others = [one.receipt for one in known if one.object_key == event.object_key != ""]
+            found += [Loss(event.partition, instance, one) for one in others if one != event.receipt]
+    return found
 
 
 class Losses:

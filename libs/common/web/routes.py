@@ -41,6 +41,10 @@ class Resource(Enum):
     CORRECT_PATIENT = (WebRole.INGEST, "POST", "patients")
     """Attributes of studies, series and patients are corrected, patients merged; `rest` is the id of a correction, or
     what is to be done to a patient. Extensions to DICOMweb."""
+    MOVE = (WebRole.INGEST, "POST", "moves")
+    MOVE_BACK = (WebRole.INGEST, "DELETE", "moves")
+    """Series and instances are moved to another study, and back; `rest` is the name of a move. Extensions to
+    DICOMweb."""
     PERMISSIONS = (WebRole.INGEST, "GET", "permissions")
     """What the caller may change. An extension to DICOMweb."""
     SEARCH_STUDIES = (WebRole.QUERY, "GET", "studies")
@@ -127,6 +131,8 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     **{f"{level}/restore": (Resource.RESTORE,) for level in _LEVELS},
     **{f"{level}/corrections": (Resource.CORRECT,) for level in _LEVELS[:2]},
     "studies/{}/corrections/{*}": (Resource.WITHDRAW_CORRECTION,),
+    **{f"{level}/moves": (Resource.MOVE, Resource.MOVE_BACK) for level in _LEVELS},
+    "studies/{}/moves/{*}": (Resource.MOVE_BACK,),
     "studies/{}/history": (Resource.HISTORY,),
     "patients/{*}": (Resource.CORRECT_PATIENT,),
     **{f"{level}/metadata": (Resource.METADATA,) for level in _LEVELS},

@@ -64,6 +64,13 @@ class Fates:
         graves = await self.get(fate_id(partition, receipt) for receipt in receipts)
         return {r for r in receipts if graves.get(fate_id(partition, r), NOTHING).fate.hidden}
 
+    async def fated_receipts(self, partition: str, receipts: Collection[str]) -> dict[str, FatedReceipt]:
+        """What was decided about receipts, and what they were receipts of, as it is at this moment."""
+        ids = [fate_id(partition, receipt) for receipt in receipts]
+        found = await self._client.get(self._index, ids, (*_FATED, "decided")) if ids else {}
+        sources = [one.source for one in found.values() if one.source is not None and one.source["decided"]]
+        return {source["receipt"]: _fated(source) for source in sources}
+
     async def fated(self, partition: str, study: str) -> AsyncIterator[list[FatedReceipt]]:
         """Receipts that something was decided about, in pages; of one study if it is named."""
         which = [{"term": {"partition": partition}}, {"term": {"decided": True}}]

@@ -179,6 +179,9 @@ class OpenSearchIndex:
         graves = await Fates(self._client, self._searched).get(ids)
         return {ids[id_]: grave.fate for id_, grave in graves.items() if grave.decided}
 
+    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+        return await Fates(self._client, self._searched).fated_receipts(partition, receipts)
+
     async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
         async for page in Fates(self._client, self._searched).fated(partition, study_instance_uid):
             yield page

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gantry.common.lifecycle import ALIVE, Deletion, Fate
 
-_DELETIONS = st.builds(Deletion, st.sampled_from("abc"), st.integers(0, 3), st.booleans())
+_DELETIONS = st.builds(Deletion, st.sampled_from("abc"), st.integers(0, 3), st.booleans(), st.booleans(), st.booleans())
 FATES = st.builds(Fate, st.frozensets(_DELETIONS), st.frozensets(st.sampled_from("abc")), st.booleans())
 
 
@@ -36,7 +36,8 @@ def test_nothing_brings_back_what_is_collected_or_finally_deleted(one: Fate, two
 @given(FATES)
 def test_what_can_be_restored_is_alive_when_all_that_stands_is_withdrawn(fate: Fate) -> None:
     withdrawn = fate | Fate(withdrawn=frozenset(one.id for one in fate.standing))
-    assert fate.restorable == (fate.hidden and not withdrawn.hidden)
+    was_moved = any(one.moved for one in fate.standing)
+    assert fate.restorable == (fate.hidden and not withdrawn.hidden and not was_moved)
 
 
 def test_a_deletion_hides_until_it_is_withdrawn_by_name() -> None:

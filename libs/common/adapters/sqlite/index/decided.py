@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 from gantry.common.adapters.graves import unpack_entry, unpack_fate
 from gantry.common.lifecycle import Fate
@@ -21,6 +22,16 @@ def fates(connection: sqlite3.Connection, partition: str, receipts: Sequence[str
     return {receipt: unpack_fate(packed) for receipt, packed in rows}
 
 
+def fated_receipts(connection: sqlite3.Connection, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+    """The same with what they were receipts of."""
+    rows = connection.execute(
+        "SELECT f.study, f.series, f.uid, f.receipt, f.fate, f.entry FROM json_each(?2) AS asked CROSS JOIN fate AS f"
+        " ON f.partition = ?1 AND f.receipt = asked.value",
+        (partition, json.dumps(list(receipts))),
+    )
+    return {row[3]: _fated(row) for row in rows}
+
+
 def fated(
     connection: sqlite3.Connection, partition: str, study: str, after: tuple[str, str], limit: int
 ) -> list[FatedReceipt]:
@@ -32,12 +43,14 @@ def fated(
         f" WHERE partition = ? AND {bounds} ORDER BY study, receipt LIMIT ?",
         (partition, *values, limit),
     )
-    found = []
-    for *uids, receipt, packed, entry in rows:
-        known = unpack_entry(entry) if entry else None
-        where = (known.object_key, known.digest) if known is not None else ("", "")
-        found.append(FatedReceipt(InstanceKey(*uids), receipt, unpack_fate(packed), *where, entry=known))
-    return found
+    return [_fated(row) for row in rows]
+
+
+def _fated(row: Sequence[Any]) -> FatedReceipt:
+    *uids, receipt, packed, entry = row
+    known = unpack_entry(entry) if entry else None
+    where = (known.object_key, known.digest) if known is not None else ("", "")
+    return FatedReceipt(InstanceKey(*uids), receipt, unpack_fate(packed), *where, entry=known)
 
 
 def hold(connection: sqlite3.Connection, changes: Sequence[HoldChange]) -> None:

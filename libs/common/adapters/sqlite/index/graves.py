@@ -47,8 +47,10 @@ def decide(
     """Join fates, inside the transaction that is open; `apply` and `lose` are those of this connection."""
     hidden: dict[tuple[str, InstanceKey], set[str]] = {}
     back: list[Known] = []
-    for decision in decisions:
-        fate = _join(connection, decision)
+    # All of them first: of a deletion and its restoration in one call, what they come to counts.
+    fates = {(decision.partition, decision.receipt): _join(connection, decision) for decision in decisions}
+    for decision in {(decision.partition, decision.receipt): decision for decision in decisions}.values():
+        fate = fates[decision.partition, decision.receipt]
         if fate.hidden:
             hidden.setdefault((decision.partition, decision.instance), set()).add(decision.receipt)
             if fate.collected:

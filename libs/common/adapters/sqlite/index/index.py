@@ -180,6 +180,11 @@ class SqliteIndex:
         """See `SearchIndex`."""
         return await self._read(partial(decided.fates, partition=partition, receipts=receipts)) if receipts else {}
 
+    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+        """See `SearchIndex`."""
+        asked = partial(decided.fated_receipts, partition=partition, receipts=receipts)
+        return await self._read(asked) if receipts else {}
+
     async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
         """See `SearchIndex`."""
         after = study_instance_uid, ""

@@ -1,0 +1,93 @@
+"""`gantry regroup`: series and instances to another study, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import click
+
+from gantry.cli.output import print_columns
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.common.errors import ConfigError, Conflicting, Held, NotFound, NotUnderstood
+from gantry.common.telemetry.traces import new_trace
+from gantry.services.commands.correcting import values_option_of
+from gantry.services.commands.on_stores import options, run
+from gantry.services.commands.reasons import reason_option
+from gantry.services.lifecycle.deletions import Asked, Target, this_user
+from gantry.services.lifecycle.moves import Moved, MoveDesk
+from gantry.services.lifecycle.moving_web import as_json as moved_as_json
+from gantry.services.process.stores import Stores
+
+Step = Callable[[MoveDesk], Awaitable[Moved]]
+
+
+@click.command()
+@options
+@click.argument("study")
+@click.argument("series", required=False, default="")
+@click.argument("instances", nargs=-1)
+@click.option("--series", "several", multiple=True, metavar="SERIES", help="Several series of the study; repeatable.")
+@click.option("--into", default="", metavar="STUDY|new", help="The other study, or `new` for one that is made.")
+@click.option("--set", "values", multiple=True, metavar="KEYWORD=VALUE", help="An attribute of the new study.")
+@click.option("--undo", is_flag=True, help="Take back what was moved out of STUDY last.")
+@click.option("--move", "name", default="", metavar="MOVE", help="With --undo: this move, whenever it was.")
+@reason_option
+def regroup(
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+    study: str,
+    series: str,
+    instances: tuple[str, ...],
+    several: tuple[str, ...],
+    into: str,
+    values: tuple[str, ...],
+    undo: bool,
+    name: str,
+    reason: str,
+) -> None:
+    """Move a study, a SERIES of it, or INSTANCES of that series, to another study.
+
+    Everybody finds and gets them there from then on, with the patient and study of the other study; objects are neither
+    copied nor changed. A whole study that is moved is merged into the other one; what is moved into `new` is split off.
+
+    \b
+        gantry regroup 1.2.3 --into 1.2.4 --reason "one examination"             # merge two studies
+        gantry regroup 1.2.3 1.2.3.7 --into 1.2.4 --reason "of the next patient"
+        gantry regroup 1.2.3 1.2.3.7 --into new --set AccessionNumber=A2 --reason "two orders"
+        gantry regroup 1.2.3 --undo --reason "a mistake"
+    """
+    asked = Asked(this_user(), reason, new_trace())
+    if undo:
+        if series or several or into or values:
+            raise click.UsageError("--undo takes a study, and --move where it is not the last")
+        _step(config, data, as_json, study, lambda desk: desk.move_back(study, asked, name))
+        return
+    if not into or name:
+        raise click.UsageError("say --into which study (or --undo, perhaps with --move)")
+    if series and several:
+        raise click.UsageError("name one series behind the study, or several with --series")
+    targets = [Target(study, one) for one in several] or [Target(study, series, one) for one in instances]
+    said = values_option_of(values)
+    wanted = targets or [Target(study, series)]
+    _step(config, data, as_json, study, lambda desk: desk.move(wanted, into, asked, said))
+
+
+def _step(config: Path | None, data: Path | None, as_json: bool, of: str, step: Step) -> None:
+    async def work(stores: Stores, settings: Settings) -> None:
+        desk = MoveDesk(stores.objects, stores.log, stores.index, SystemClock())
+        try:
+            moved = await step(desk)
+        except (NotFound, NotUnderstood, Conflicting, Held) as error:
+            raise ConfigError(of, None, str(error)) from error
+        state = "in effect" if moved.settled else "on the log; the indexers are behind or not running, and follow"
+        rows = [(one.move, one.series, moved.into, one.into_series, state) for one in moved.series]
+        if as_json:
+            click.echo(json.dumps(moved_as_json(moved)))
+        else:
+            print_columns(("move", "series", "study", "series there", "state"), rows)
+
+    run(config, data, work)

@@ -1,0 +1,113 @@
+"""Instances that were moved to another study: their receipts there, which follow from those that they had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from gantry.common.dicom.encoding.values import text_of
+from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.errors import EntryRefused, NotFound, NotUnderstood
+from gantry.common.events import Event, InstancesMoved
+from gantry.common.ids import Receipt
+from gantry.common.lifecycle import Correction, Fate, corrected, successor
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
+from gantry.common.runtime.corrections import read_values
+from gantry.common.telemetry.logs import get_logger
+
+logger = get_logger("indexer")
+
+
+async def apply_moves(objects: BlobStore, index: SearchIndex, events: Iterable[Event]) -> None:
+    """Apply the receipts that follow from moves, of objects that the index has heard of already. Raises
+    `DependencyUnavailable`."""
+    asked: dict[str, list[str]] = {}
+    for event in events:
+        if isinstance(event, InstancesMoved):
+            asked.setdefault(event.partition, []).extend(one.receipt for one in event.receipts)
+    for partition, receipts in asked.items():
+        fated = await index.fated_receipts(partition, receipts)
+        await _follow(objects, index, [(one.entry, one.fate) for one in fated.values() if one.entry is not None])
+
+
+async def apply_moved(
+    objects: BlobStore, index: SearchIndex, entries: Sequence[InstanceEntry], applied: Sequence[Applied]
+) -> None:
+    """The same of objects that the index hears of only now, after their moves. Raises `DependencyUnavailable`."""
+    hidden: dict[str, list[InstanceEntry]] = {}
+    for entry, one in zip(entries, applied, strict=True):
+        if one.outcome is Outcome.DELETED:
+            hidden.setdefault(entry.partition, []).append(entry)
+    for partition, some in hidden.items():
+        fates = await index.fates(partition, [entry.receipt for entry in some])
+        await _follow(objects, index, [(entry, fates[entry.receipt]) for entry in some if entry.receipt in fates])
+
+
+async def _follow(objects: BlobStore, index: SearchIndex, known: Iterable[tuple[InstanceEntry, Fate]]) -> None:
+    """Apply what follows, and what follows from that."""
+    waiting, corrections = list(known), dict[str, Correction | None]()
+    while waiting:
+        entries: list[InstanceEntry] = []
+        for entry, fate in waiting:
+            for move in sorted(one.id for one in fate.standing if one.moved and not one.final):
+                key = Receipt(move).values_key(entry.partition)
+                if key not in corrections:
+                    corrections[key] = await _correction(objects, key)
+                if (correction := corrections[key]) is not None:
+                    entries.append(moved_entry(entry, move, correction))
+        applied = await _apply(index, entries)
+        waiting = []
+        for partition in {entry.partition for entry in entries}:
+            gone = [
+                entry for entry, one in zip(entries, applied, strict=True)
+                if one is not None and one.outcome is Outcome.DELETED and entry.partition == partition
+            ]  # fmt: skip
+            fates = await index.fates(partition, [entry.receipt for entry in gone])
+            waiting += [(entry, fates[entry.receipt]) for entry in gone if entry.receipt in fates]
+
+
+def moved_entry(entry: InstanceEntry, move: str, correction: Correction) -> InstanceEntry:
+    """A receipt as one of the study that it was moved to."""
+    attributes = corrected(entry.attributes, [correction])
+    uids = [text_of(attributes[tag][0]) for tag in (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)]
+    return replace(
+        entry,
+        receipt=successor(entry.receipt, move),
+        study_instance_uid=uids[0],
+        series_instance_uid=uids[1],
+        attributes=attributes,
+    )
+
+
+async def _correction(objects: BlobStore, key: str) -> Correction | None:
+    """What a move makes of a header; None once it was erased, with all that was moved."""
+    try:
+        _, values = await read_values(objects, key)
+    except NotFound:
+        return None
+    except NotUnderstood as error:
+        logger.error("the values of a move cannot be read: it does not apply", key=key, error=error)
+        return None
+    uids: Mapping[str, object] = {f"{tag:08X}": tag for tag in (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)}
+    if not all((values.get(name) or {}).get("Value") for name in uids):
+        logger.error("the values of a move name no study and series: it does not apply", key=key)
+        return None
+    return Correction("", 0, "", "", values)
+
+
+async def _apply(index: SearchIndex, entries: list[InstanceEntry]) -> list[Applied | None]:
+    """Apply entries; None for one that the index refuses, as it would have refused the object itself."""
+    results: list[Applied | None] = [None] * len(entries)
+    left = list(range(len(entries)))
+    while left:
+        try:
+            applied = await index.apply([entries[at] for at in left])
+        except EntryRefused as error:
+            refused = left.pop(error.position)
+            logger.error("what was moved cannot be applied", key=entries[refused].object_key, error=error)
+            continue
+        for at, one in zip(left, applied, strict=True):
+            results[at] = one
+        break
+    return results

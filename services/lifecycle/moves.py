@@ -1,0 +1,290 @@
+"""What is written and appended when a person moves series or instances to another study, or takes that back.
+
+The order is that of corrections: what becomes of the headers is durable in an object of its own, then one event is
+acknowledged by the log. It hides what is moved in the one study and shows it in the other, when the indexers have
+followed. Objects are neither copied nor changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.model.json_writing import keys_as_attributes
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query, Single
+from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.dicom.standard.vrs import vr_of
+from gantry.common.errors import Conflicting, DependencyUnavailable, NotFound, NotUnderstood
+from gantry.common.events import InstancesMoved, InstancesMovedBack, ReceiptReference
+from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_uid, new_uid
+from gantry.common.lifecycle import Correction, Values, successor
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import CorrectedStudy, FatedReceipt, InstanceKey, ReadIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.corrections import Subject, read_values, write_values
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.following import has_followed, unfollowed
+from gantry.common.runtime.losses import instance_of
+from gantry.common.runtime.protection import Protection
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.lifecycle.correctable import (
+    OF_ITS_STUDY,
+    OF_SERIES,
+    OF_STUDY,
+    correctable_of,
+    require_correctable,
+)
+from gantry.services.lifecycle.deletions import Asked, Target
+
+_AT_ONCE = 2000
+"""Receipts that one event names; a move of more is several events of one name."""
+NEW = "new"
+"""Into a study that is made by the move."""
+logger = get_logger("lifecycle")
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesMoved:
+    """A series, or part of one, that was moved."""
+
+    move: str
+    series: str
+    into_series: str
+    receipts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What was moved into which study, and whether the indexers have followed: if not, they will."""
+
+    into: str
+    series: tuple[SeriesMoved, ...]
+    settled: bool
+
+
+@dataclass(slots=True)
+class _Series:
+    whole: bool
+    receipts: list[ReceiptReference] = field(default_factory=list)
+
+
+class MoveDesk:
+    """For one process; `patience` in seconds is how long indexers are waited for."""
+
+    def __init__(
+        self, objects: BlobStore, log: EventLog, index: ReadIndex, clock: Clock, patience: float = 10.0
+    ) -> None:
+        self._objects = objects
+        self._log = log
+        self._index = index
+        self._clock = clock
+        self._patience = patience
+        self._protection = Protection(log, index, clock, ())
+
+    async def move(self, targets: Sequence[Target], into: str, asked: Asked, values: Values | None = None) -> Moved:
+        """Move a study, series or instances of one study `into` another one, or into a new one (`NEW`, or a UID that
+        nobody has), whose attributes `values` may correct.
+
+        A whole series keeps its UID where the other study has none of it; what is moved otherwise becomes a series of
+        its own. Raises `NotUnderstood`, `NotFound`, `Held` where a hold stands on the study, `Conflicting` where the
+        other study has one of the instances already or was deleted, `DependencyUnavailable`."""
+        study = targets[0].study
+        if into != NEW and not is_uid(into):
+            raise NotUnderstood(f"into: a Study Instance UID, or {NEW!r}")
+        if into == study:
+            raise Conflicting("it is in that study already")
+        await self._must_settle()
+        await self._require_not_held(study)
+        series = await self._series(targets)
+        known = None if into == NEW else await self._index.corrected(DEFAULT_PARTITION, into)
+        if values:
+            if known is not None:
+                raise NotUnderstood("values are for a new study: correct the other one instead")
+            require_correctable(values, OF_STUDY)
+        if known is not None:
+            await self._require_not_there(into, series)
+        elif into != NEW:
+            await self._require_not_deleted(into)
+        into = new_uid() if into == NEW else into
+        origin = await self._index.corrected(DEFAULT_PARTITION, study)
+        if origin is None:
+            raise NotFound("no such study")
+        return await self._move(study, into, series, origin, known, values or {}, asked)
+
+    async def move_back(self, study: str, asked: Asked, move: str = "") -> Moved:
+        """Take a move out of `study` back, or all moves of the last request where none is named. Raises `NotFound`
+        where nothing was moved away, `Conflicting` where what was moved was deleted or moved on since, `Held`,
+        `DependencyUnavailable`."""
+        await self._must_settle()
+        away: dict[str, list[FatedReceipt]] = {}
+        made: dict[str, int] = {}
+        async for page in self._index.fated(DEFAULT_PARTITION, study):
+            for one in page:
+                for deletion in one.fate.standing:
+                    if deletion.moved and not deletion.final:
+                        away.setdefault(deletion.id, []).append(one)
+                        made[deletion.id] = deletion.at
+        names = [move] if move else [name for name, at in made.items() if at == max(made.values())]
+        if not names or not all(name in away for name in names):
+            raise NotFound("nothing was moved away like this")
+        now, events = self._clock.now_us(), list[InstancesMovedBack]()
+        for name in sorted(names):
+            into_study, into_series = await self._destination(name)
+            await self._require_not_held(into_study)
+            await self._require_there([successor(one.receipt, name) for one in away[name]], into_study)
+            at = DEFAULT_PARTITION, asked.trace, study, name
+            events += [
+                InstancesMovedBack(*at, some, into_study, into_series, asked.reason, asked.by, now)
+                for some in _slices([_reference(one) for one in away[name]])
+            ]
+        return await self._append(events)
+
+    async def _move(
+        self,
+        study: str,
+        into: str,
+        series: Mapping[str, _Series],
+        origin: CorrectedStudy,
+        known: CorrectedStudy | None,
+        values: Values,
+        asked: Asked,
+    ) -> Moved:
+        taken = await self._series_of(into)
+        now, events = self._clock.now_us(), list[InstancesMoved]()
+        for uid, some in series.items():
+            there = uid if some.whole and uid not in taken else new_uid()
+            name = Receipt.at(now).id
+            uids = {
+                f"{STUDY_INSTANCE_UID:08X}": {"vr": "UI", "Value": [into]},
+                f"{SERIES_INSTANCE_UID:08X}": {"vr": "UI", "Value": [there]},
+            }
+            made = {**_header_values(uid, origin, known), **values, **uids}
+            await write_values(self._objects, DEFAULT_PARTITION, name, Subject(study=into), made)
+            at = DEFAULT_PARTITION, asked.trace, study, name
+            events += [
+                InstancesMoved(*at, part, into, there, asked.reason, asked.by, now) for part in _slices(some.receipts)
+            ]
+        return await self._append(events)
+
+    async def _series(self, targets: Sequence[Target]) -> dict[str, _Series]:
+        """All receipts of what is to be moved, those that are redundant or kept aside included, by series."""
+        found: dict[str, _Series] = {}
+        seen: set[str] = set()
+        for target in targets:
+            size = len(seen)
+            async for page in self._index.locate(target.query):
+                receipts = await self._index.receipts_of(DEFAULT_PARTITION, [instance_of(at) for at in page])
+                for instance, some in receipts.items():
+                    of_series = found.setdefault(instance.series_instance_uid, _Series(whole=False))
+                    of_series.whole = of_series.whole or not target.instance
+                    of_series.receipts += [_receipt(instance, one.receipt) for one in some if one.receipt not in seen]
+                    seen.update(one.receipt for one in some)
+            if len(seen) == size:
+                raise NotFound(f"nothing of {target.instance or target.series or target.study} is there")
+        return found
+
+    async def _series_of(self, study: str) -> set[str]:
+        """The series of a study, those included that were deleted or moved away: a series keeps its meaning."""
+        query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
+        found = {at.series_instance_uid async for page in self._index.locate(query) for at in page}
+        async for fated in self._index.fated(DEFAULT_PARTITION, study):
+            found |= {one.instance.series_instance_uid for one in fated if one.fate.restorable}
+        return found
+
+    async def _destination(self, move: str) -> tuple[str, str]:
+        _, values = await read_values(self._objects, Receipt(move).values_key(DEFAULT_PARTITION))
+        study, series = (
+            str((values.get(f"{tag:08X}") or {}).get("Value", [""])[0])
+            for tag in (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)
+        )
+        return study, series
+
+    async def _require_not_held(self, study: str) -> None:
+        """A hold is on what there is of the study; moved away, it would be no more."""
+        recent = await unfollowed(self._log, DEFAULT_PARTITION, study)
+        await self._protection.check(DEFAULT_PARTITION, study, recent)
+
+    async def _require_not_deleted(self, study: str) -> None:
+        async for page in self._index.fated(DEFAULT_PARTITION, study):
+            if any(one.fate.restorable for one in page):
+                raise Conflicting("the other study was deleted: gantry undelete it first, or name another one")
+
+    async def _require_not_there(self, into: str, series: Mapping[str, _Series]) -> None:
+        uids = list({one.sop_instance_uid for some in series.values() for one in some.receipts})
+        for start in range(0, len(uids), _AT_ONCE):
+            known = await self._index.resolve(DEFAULT_PARTITION, uids[start : start + _AT_ONCE])
+            there = [uid for uid, some in known.items() if any(at.study_instance_uid == into for at in some)]
+            if there:
+                raise Conflicting(f"the other study has {there[0]} already: delete one of the two first")
+
+    async def _require_there(self, receipts: Sequence[str], study: str) -> None:
+        fated = await self._index.fated_receipts(DEFAULT_PARTITION, receipts)
+        if any(one.fate.moved_away for one in fated.values()):
+            raise Conflicting(f"it was moved on from {study} since: take that back first")
+        if any(one.fate.hidden for one in fated.values()):
+            raise Conflicting(f"some of it was deleted in {study} since: gantry undelete it first")
+
+    async def _append(self, events: Sequence[InstancesMoved] | Sequence[InstancesMovedBack]) -> Moved:
+        await reach(FailPoint.BEFORE_PUBLISH)
+        await self._log.append(*events)
+        await reach(FailPoint.AFTER_PUBLISH)
+        moved: dict[str, SeriesMoved] = {}
+        for event in events:
+            before = moved.get(event.move)
+            count = len(event.receipts) + (before.receipts if before is not None else 0)
+            series = event.receipts[0].series_instance_uid
+            moved[event.move] = SeriesMoved(event.move, series, event.into_series, count)
+        first = events[0]
+        logger.info(
+            "instances moved" if isinstance(first, InstancesMoved) else "instances moved back",
+            study_instance_uid=first.study_instance_uid,
+            into=first.into_study,
+            receipts=sum(one.receipts for one in moved.values()),
+            by=first.by,
+        )
+        return Moved(first.into_study, tuple(moved.values()), await self._settle())
+
+    async def _must_settle(self) -> None:
+        """What is moved is what there is, by all that was decided before."""
+        if not await self._settle():
+            raise DependencyUnavailable("index", "it is behind: try again when the indexers have followed")
+
+    async def _settle(self) -> bool:
+        return await has_followed(self._log, self._clock, self._patience)
+
+
+def _header_values(series: str, origin: CorrectedStudy, known: CorrectedStudy | None) -> dict[str, Mapping[str, Any]]:
+    """What the move changes in the headers of a series besides the UIDs. In a study that is there, the series says of
+    patient and study what that one's objects say, and corrections of that one apply on top. In a new one it says what
+    it said before."""
+    standing = sorted(origin.corrections.standing(), key=lambda one: (not one.moves, one.id))
+    if known is None:
+        return _joined(one for one in standing if one.series in ("", series))
+    own = keys_as_attributes({tag: said for tag, said in known.own.items() if tag in OF_ITS_STUDY})
+    # What is said of the other study and its patient must not stay.
+    emptied = {f"{tag:08X}": {"vr": vr_of(tag).decode("ascii")} for tag in OF_ITS_STUDY}
+    of_series = _joined(one for one in standing if one.series == series)
+    kept = {name: said for name, said in of_series.items() if int(name, 16) in OF_SERIES}
+    return {**kept, **emptied, **correctable_of(own, OF_ITS_STUDY)}
+
+
+def _joined(corrections: Iterable[Correction]) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for one in corrections:
+        found |= one.values or {}
+    return found
+
+
+def _receipt(instance: InstanceKey, receipt: str) -> ReceiptReference:
+    return ReceiptReference(instance.series_instance_uid, instance.sop_instance_uid, receipt)
+
+
+def _reference(one: FatedReceipt) -> ReceiptReference:
+    return _receipt(one.instance, one.receipt)
+
+
+def _slices(references: Sequence[ReceiptReference]) -> list[tuple[ReceiptReference, ...]]:
+    return [tuple(references[start : start + _AT_ONCE]) for start in range(0, len(references), _AT_ONCE)]
