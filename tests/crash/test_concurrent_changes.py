@@ -1,6 +1,7 @@
 """Sixteen senders store, send again, delete, restore and reject the same studies of the same patients at once, assign
-them to another patient, merge and unmerge the patients: in the end, every count and every patient is what the fold of
-the log's events says, nobody has a patient twice, and a rebuilt index is the same."""
+them to another patient, move their series to another study and back, merge and unmerge the patients: in the end, every
+count and every patient is what the fold of the log's events says, nobody has a patient twice, and a rebuilt index is
+the same."""
 
 from __future__ import annotations
 
@@ -14,9 +15,10 @@ import pydicom
 
 from gantry.cli.files import DicomFile
 from gantry.common.dicom.standard.tags import PATIENT_ID
-from gantry.common.events import Event, InstanceStored
-from gantry.common.lifecycle import Corrections, Effect, StudyState, apply, corrected, effect_of
+from gantry.common.events import Event, InstancesMoved, InstanceStored
+from gantry.common.lifecycle import Corrections, Effect, Fate, corrected, effect_of, successor
 from gantry.services.indexer.corrections import changes_of
+from gantry.services.indexer.decisions import decisions_of
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_corrections import ask, identity
 from tests.crash.test_deletion import archive_of, over_http
@@ -32,7 +34,7 @@ SETTINGS = (
     "upkeep: {seal_every: 0.2, sweep_every: 0}\n"
     "lifecycle: {collect_every: 0, rejections: ['113001=note']}\n"
 )
-SENDERS, ROUNDS = 16, 6
+SENDERS, ROUNDS = 16, 7
 
 
 async def change(archive: RunningArchive, chance: random.Random, studies: Sequence[Sequence[DicomFile]]) -> str:
@@ -41,7 +43,10 @@ async def change(archive: RunningArchive, chance: random.Random, studies: Sequen
     images = [pydicom.dcmread(file.path, stop_before_pixels=True) for file in files]
     uid, series = images[0].StudyInstanceUID, chance.choice(images).SeriesInstanceUID
     what = chance.choice(
-        ("store", "store", "some", "delete", "series", "restore", "reject", "assign", "merge", "merge", "unmerge")
+        (
+            *("store", "store", "some", "delete", "series", "restore", "reject"),
+            *("assign", "merge", "merge", "unmerge", "move", "move", "back"),
+        )
     )
     one, other = chance.sample(("P0", "P1", "P2"), 2)
     match what:
@@ -54,6 +59,14 @@ async def change(archive: RunningArchive, chance: random.Random, studies: Sequen
             path = f"patients/{'merges' if what == 'merge' else 'withdrawals'}?reason=x"
             status, _ = await asyncio.to_thread(ask, archive, "POST", path, body)
             assert status in (200, 202, 404, 409), status
+        case "move" | "back":
+            into = pydicom.dcmread(chance.choice(studies)[0].path, stop_before_pixels=True).StudyInstanceUID
+            path = f"studies/{uid}/series/{series}/moves" if what == "move" else f"studies/{uid}/moves"
+            method = "POST" if what == "move" else "DELETE"
+            to = {"into": into} if what == "move" else None
+            status, _ = await asyncio.to_thread(ask, archive, method, f"{path}?reason=x", to)
+            # 503: the indexers are behind on a busy machine.
+            assert status in (200, 202, 404, 409, 503), status
         case "store":
             await Modality(archive.peer, files).send_all()
         case "some":
@@ -70,15 +83,26 @@ async def change(archive: RunningArchive, chance: random.Random, studies: Sequen
     return what
 
 
-def folded(happened: Sequence[object]) -> Counter[str]:
+def folded(happened: Sequence[Event]) -> Counter[str]:
     """By study, how many instances there are."""
-    states: defaultdict[str, StudyState] = defaultdict(StudyState)
-    for event in happened:
-        uid = event.study_instance_uid  # type: ignore[attr-defined]
-        states[uid] = apply(states[uid], event)  # type: ignore[arg-type]
-    return +Counter(
-        {uid: len({one.instance for one in state.receipts.values() if one.there}) for uid, state in states.items()}
-    )
+    fates: defaultdict[str, Fate] = defaultdict(Fate)
+    for decision in decisions_of(happened):
+        fates[decision.receipt] |= decision.fate
+    into = {one.move: (one.into_study, one.into_series) for one in happened if isinstance(one, InstancesMoved)}
+    waiting = {
+        one.receipt: (one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+        for one in happened
+        if isinstance(one, InstanceStored)
+    }
+    there = set()
+    while waiting:
+        receipt, instance = waiting.popitem()
+        if not fates[receipt].hidden:
+            there.add(instance)
+        for one in fates[receipt].standing:
+            if one.moved and not one.final:
+                waiting[successor(receipt, one.id)] = (*into[one.id], instance[2])
+    return Counter(study_uid for study_uid, _, _ in there)
 
 
 async def patients_of(
@@ -115,7 +139,7 @@ async def test_sixteen_at_once_end_with_the_counts_of_the_fold(make_archive: Mak
         return [await change(archive, chance, studies) for _ in range(ROUNDS)]
 
     did = Counter(what for some in await asyncio.gather(*map(sender, range(SENDERS))) for what in some)
-    assert min(did.values()) > 2, did
+    assert min(did.values()) > 1, did
     await until(lambda: archive.metric("gantry_consumer_lag") == 0)
     happened = await events(archive, "instances")
     expected = folded(happened)

@@ -23,7 +23,7 @@ from gantry.common.dicom.encoding.part10 import parse_meta
 from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, STUDY_ROOT_FIND, STUDY_ROOT_GET, VERIFICATION
 from gantry.common.dimse import Element
 from gantry.common.errors import PeerError
-from gantry.common.events import decode
+from gantry.common.events import Event, decode
 from gantry.common.net import Peer, connect, scu
 from gantry.services.process.stores import Stores, open_stores
 from tests.support.archive import RunningArchive
@@ -201,7 +201,7 @@ async def stores_of(archive: RunningArchive) -> AsyncIterator[Stores]:
         await stores.close()
 
 
-async def events(archive: RunningArchive, topic: str) -> list[object]:
+async def events(archive: RunningArchive, topic: str) -> list[Event]:
     """What is on the log."""
     async with stores_of(archive) as stores:
         return [decode(record.payload) async for record in stores.log.replay(topic)]
