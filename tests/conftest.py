@@ -3,8 +3,11 @@ machine they run on; no test inherits the logging of another; and the real serve
 with it (tests.support.servers)."""
 
 import asyncio
+import functools
+import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import pytest
 import structlog
@@ -27,6 +30,34 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Transports of uvloop are no subclass of asyncio's: what passes on asyncio's own loop may fail in production."""
     return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that waits on uvloop is not reached by the signal of pytest-timeout: it would hang, and the run with it. So
+    it is cancelled a little before its time, and says where it stood; what hangs nevertheless ends its process."""
+    for item in items:
+        test = getattr(item, "obj", None)
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(test):
+            marker = item.get_closest_marker("timeout")
+            seconds = float(marker.args[0] if marker is not None else item.config.getini("timeout"))
+            item.obj = _within(test, seconds * 0.9)
+            item.add_marker(pytest.mark.timeout(seconds, method="thread"), append=False)
+
+
+def _within(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def bounded(*args: object, **kwargs: object) -> None:
+        running = asyncio.ensure_future(test(*args, **kwargs))
+        done, _ = await asyncio.wait([running], timeout=seconds)
+        if not done:
+            for task in asyncio.all_tasks():
+                task.print_stack(file=sys.stderr)
+            running.cancel()
+            await asyncio.wait([running], timeout=5)
+            pytest.fail(f"it still waited after {seconds:g} s", pytrace=False)
+        await running
+
+    return bounded
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ _LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
 def main(arguments: list[str]) -> int:
     """The exit code of the last run."""
     _LAST_FAILED.unlink(missing_ok=True)
-    code = _pytest("-n", "2", "--dist", "loadfile", *arguments)
+    code = _pytest("-n", "2", "--dist", "loadfile", "--durations", "40", *arguments)
     failed = sorted(json.loads(_LAST_FAILED.read_text())) if code == _FAILED and _LAST_FAILED.exists() else []
     if not failed or len(failed) > _MOST:
         return code
