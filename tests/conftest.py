@@ -33,8 +33,8 @@ def pytest_asyncio_loop_factories(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that waits on uvloop is not reached by the signal of pytest-timeout: it would hang, and the run with it. So
-    it is cancelled a little before its time, and says where it stood; what hangs nevertheless ends its process."""
+    """A test that waits on uvloop is not reached by the signal of pytest-timeout: it would hang, and the run with it.
+    So it is cancelled a little before its time, and says where it stood; what hangs nevertheless ends its process."""
     for item in items:
         test = getattr(item, "obj", None)
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(test):
