@@ -14,7 +14,7 @@ from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, Conflicting, Held, NotFound, NotUnderstood
 from gantry.common.telemetry.traces import new_trace
 from gantry.services.commands.correcting import values_option_of
-from gantry.services.commands.on_stores import options, run
+from gantry.services.commands.on_stores import options, rules_in, run
 from gantry.services.commands.reasons import reason_option
 from gantry.services.lifecycle.deletions import Asked, Target, this_user
 from gantry.services.lifecycle.moves import Moved, MoveDesk
@@ -78,7 +78,8 @@ def regroup(
 
 def _step(config: Path | None, data: Path | None, as_json: bool, of: str, step: Step) -> None:
     async def work(stores: Stores, settings: Settings) -> None:
-        desk = MoveDesk(stores.objects, stores.log, stores.index, SystemClock())
+        rules = rules_in(settings)
+        desk = MoveDesk(stores.objects, stores.log, stores.index, SystemClock(), rules=rules)
         try:
             moved = await step(desk)
         except (NotFound, NotUnderstood, Conflicting, Held) as error:

@@ -22,7 +22,7 @@ async def build(context: Context) -> RoleParts:
     desk = CorrectionDesk(context.objects, context.log, context.answers, context.clock)
     deleting = DeletionService(deletions, http.may_delete, http.may_correct)
     correcting = CorrectionService(desk, context.answers, http.may_correct)
-    moves = MoveDesk(context.objects, context.log, context.answers, context.clock)
+    moves = MoveDesk(context.objects, context.log, context.answers, context.clock, rules=rules)
     moving = MoveService(moves, http.may_correct)
     return RoleParts(web={**deleting.handlers(), **correcting.handlers(), **moving.handlers()})
 

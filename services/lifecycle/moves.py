@@ -20,13 +20,14 @@ from gantry.common.dicom.standard.vrs import vr_of
 from gantry.common.errors import Conflicting, DependencyUnavailable, NotFound, NotUnderstood
 from gantry.common.events import InstancesMoved, InstancesMovedBack, ReceiptReference
 from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_uid, new_uid
-from gantry.common.lifecycle import Correction, Values, successor
+from gantry.common.lifecycle import Correction, RetentionRule, Values, successor
+from gantry.common.lifecycle.patients import values_of
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import CorrectedStudy, FatedReceipt, InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.corrections import Subject, read_values, write_values
 from gantry.common.runtime.failpoints import FailPoint, reach
-from gantry.common.runtime.following import has_followed, unfollowed
+from gantry.common.runtime.following import has_followed
 from gantry.common.runtime.losses import instance_of
 from gantry.common.runtime.protection import Protection
 from gantry.common.telemetry.logs import get_logger
@@ -75,35 +76,43 @@ class MoveDesk:
     """For one process; `patience` in seconds is how long indexers are waited for."""
 
     def __init__(
-        self, objects: BlobStore, log: EventLog, index: ReadIndex, clock: Clock, patience: float = 10.0
+        self,
+        objects: BlobStore,
+        log: EventLog,
+        index: ReadIndex,
+        clock: Clock,
+        patience: float = 10.0,
+        rules: Sequence[RetentionRule] = (),
     ) -> None:
+        """What `rules` of retention keep in one study is not moved to where they keep it shorter."""
         self._objects = objects
         self._log = log
         self._index = index
         self._clock = clock
         self._patience = patience
-        self._protection = Protection(log, index, clock, ())
+        self._protection = Protection(log, index, clock, rules)
 
     async def move(self, targets: Sequence[Target], into: str, asked: Asked, values: Values | None = None) -> Moved:
         """Move a study, series or instances of one study `into` another one, or into a new one (`NEW`, or a UID that
         nobody has), whose attributes `values` may correct.
 
         A whole series keeps its UID where the other study has none of it; what is moved otherwise becomes a series of
-        its own. Raises `NotUnderstood`, `NotFound`, `Held` where a hold stands on the study, `Conflicting` where the
-        other study has one of the instances already or was deleted, `DependencyUnavailable`."""
+        its own. Raises `NotUnderstood`, `NotFound`, `Held` under a hold or where retention would be shorter,
+        `Conflicting` where the other study has one of the instances already or was deleted, `DependencyUnavailable`."""
         study = targets[0].study
         if into != NEW and not is_uid(into):
             raise NotUnderstood(f"into: a Study Instance UID, or {NEW!r}")
         if into == study:
             raise Conflicting("it is in that study already")
+        if values:
+            require_correctable(values, OF_STUDY)
         await self._must_settle()
-        await self._require_not_held(study)
+        said = {int(name, 16): values_of(element) for name, element in (values or {}).items()}
+        await self._protection.check_move(DEFAULT_PARTITION, study, "" if into == NEW else into, said)
         series = await self._series(targets)
         known = None if into == NEW else await self._index.corrected(DEFAULT_PARTITION, into)
-        if values:
-            if known is not None:
-                raise NotUnderstood("values are for a new study: correct the other one instead")
-            require_correctable(values, OF_STUDY)
+        if values and known is not None:
+            raise NotUnderstood("values are for a new study: correct the other one instead")
         if known is not None:
             await self._require_not_there(into, series)
         elif into != NEW:
@@ -133,7 +142,7 @@ class MoveDesk:
         now, events = self._clock.now_us(), list[InstancesMovedBack]()
         for name in sorted(names):
             into_study, into_series = await self._destination(name)
-            await self._require_not_held(into_study)
+            await self._protection.check_move(DEFAULT_PARTITION, into_study, study, {})
             await self._require_there([successor(one.receipt, name) for one in away[name]], into_study)
             at = DEFAULT_PARTITION, asked.trace, study, name
             events += [
@@ -201,11 +210,6 @@ class MoveDesk:
             for tag in (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)
         )
         return study, series
-
-    async def _require_not_held(self, study: str) -> None:
-        """A hold is on what there is of the study; moved away, it would be no more."""
-        recent = await unfollowed(self._log, DEFAULT_PARTITION, study)
-        await self._protection.check(DEFAULT_PARTITION, study, recent)
 
     async def _require_not_deleted(self, study: str) -> None:
         async for page in self._index.fated(DEFAULT_PARTITION, study):

@@ -24,7 +24,7 @@ from gantry.common.lifecycle.patients import (
     patient_key,
     unpack_applied,
 )
-from gantry.common.lifecycle.retention import Period, Retention, RetentionRule, Since, StudyFacts, retention_of
+from gantry.common.lifecycle.retention import Period, Retention, RetentionRule, Since, StudyFacts, longest, retention_of
 from gantry.common.lifecycle.retention_rules import retention_rules
 from gantry.common.lifecycle.study import Fating, ReceiptState, StoredObject, StudyState, apply, fate_of, fold
 
@@ -58,6 +58,7 @@ __all__ = [
     "holder_of",
     "holders",
     "identity_of",
+    "longest",
     "moved_back",
     "patient_key",
     "retention_of",

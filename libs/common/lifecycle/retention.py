@@ -132,8 +132,13 @@ class Retention:
 def retention_of(study: StudyFacts, rules: Iterable[RetentionRule]) -> Retention | None:
     """The retention of a study: the longest of the rules that match it, and of two that are equally long the one that
     deletes nothing. None where no rule does."""
-    matching = [Retention(rule.name, rule.until(study), rule.deletes) for rule in rules if rule.matches(study)]
-    return max(matching, key=lambda one: (one.until is None, one.until or date.min, not one.deletes), default=None)
+    return longest(Retention(rule.name, rule.until(study), rule.deletes) for rule in rules if rule.matches(study))
+
+
+def longest(several: Iterable[Retention | None]) -> Retention | None:
+    """The longest of some retentions; None where there is none."""
+    known = [one for one in several if one is not None]
+    return max(known, key=lambda one: (one.until is None, one.until or date.min, not one.deletes), default=None)
 
 
 def date_in(attributes: Mapping[int, Any], tag: int) -> date | None:

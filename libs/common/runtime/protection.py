@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from gantry.common.clock import Clock
 from gantry.common.errors import Held
-from gantry.common.lifecycle import Retention, RetentionRule, StudyState, holder_of, retention_of
+from gantry.common.lifecycle import Retention, RetentionRule, StudyState, holder_of, longest, retention_of
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.following import unfollowed, unfollowed_events, unfollowed_holds
-from gantry.common.runtime.study_facts import KnownStudy, day_of, facts_of, known_study, unindexed_study
+from gantry.common.runtime.study_facts import KnownStudy, as_received, day_of, facts_of, known_study, unindexed_study
 
 
 class Protection:
@@ -58,11 +60,30 @@ class Protection:
         return len(held)
 
     async def retention(self, known: KnownStudy, recent: StudyState | None = None) -> Retention | None:
-        """How long a study is kept; None where no rule is about it. Raises `DependencyUnavailable`."""
+        """How long a study is kept, as it is shown or as it was received, whichever is longer: nobody shortens it by a
+        correction. None where no rule is about it. Raises `DependencyUnavailable`."""
         if not self.rules:
             return None
-        facts = await facts_of(self._index, known, self.rules, recent)
-        return retention_of(facts, self.rules)
+        received = await as_received(self._index, known)
+        both = [known] if received.attributes == known.attributes else [known, received]
+        return longest([retention_of(await facts_of(self._index, one, self.rules, recent), self.rules) for one in both])
+
+    async def check_move(self, partition: str, study: str, into: str, values: Mapping[int, Sequence[Any]]) -> None:
+        """Return if something of a study may be moved `into` another one, or into a new one that has the attributes
+        `values` in place of this one's. Raises `Held` where a hold stands on it, or its retention would be shorter
+        there, and `DependencyUnavailable`."""
+        recent = await unfollowed(self._log, partition, study)
+        known = await known_study(self._index, partition, study)
+        if holds := await self.holds(partition, study, known, recent):
+            raise Held(f"{holds} holds stand on this study or its patient; release them first")
+        before = None if known is None else await self.retention(known, recent)
+        if known is None or before is None or before.is_over(self._today()):
+            return
+        other = await known_study(self._index, partition, into) if into else None
+        changed = replace(known, attributes={**known.attributes, **values}) if other is None else other
+        after = retention_of(await facts_of(self._index, changed, self.rules), self.rules)
+        if longest([before, after]) == before and (after is None or after.until != before.until):
+            raise Held(f"its retention would be shorter there: rule {before.rule!r} keeps this study")
 
     async def retained(self, partition: str, study: str) -> bool:
         """Whether the retention of a study is not over. Raises `DependencyUnavailable`."""

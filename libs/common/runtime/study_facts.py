@@ -73,6 +73,18 @@ async def known_study(index: ReadIndex, partition: str, uid: str, *, deleted: bo
     return replace(known, attributes=await corrected_attributes(index, partition, uid, known.attributes))
 
 
+async def as_received(index: ReadIndex, study: KnownStudy) -> KnownStudy:
+    """A study without what was corrected of it: the attributes of its earliest instance in their place. Raises
+    `DependencyUnavailable`."""
+    known = await index.corrected(study.partition, study.uid)
+    if known is None:
+        return study
+    standing = [one for some in (known.corrections, *known.patients.values()) for one in some.standing()]
+    tags = {int(name, 16) for one in standing for name in one.values or {}}
+    attributes = {tag: values for tag, values in study.attributes.items() if tag not in tags}
+    return replace(study, attributes=attributes | {tag: known.own[tag] for tag in tags if tag in known.own})
+
+
 def unindexed_study(partition: str, uid: str, events: Iterable[Event]) -> KnownStudy | None:
     """A study of which the index has heard nothing, by the headers in its events. None where there are none. Raises
     `DependencyUnavailable` for a header that is too long to be in its event: whose study it is, the index will know."""

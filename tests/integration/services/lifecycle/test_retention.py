@@ -13,13 +13,15 @@ from blake3 import blake3
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.dicom.query.where import studies_where
 from gantry.common.errors import Held, NotFound
-from gantry.common.events import InstancesDeleted, InstanceStored, ReceiptReference, StudyAccessed
+from gantry.common.events import InstancesDeleted, InstanceStored, ReceiptReference, StudyAccessed, StudyCorrected
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import Period, RetentionRule, Since
+from gantry.common.runtime.corrections import Subject, write_values
 from gantry.common.runtime.protection import Protection
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.lifecycle.deletions import Asked, Deletions, Target
 from gantry.services.lifecycle.expiry import Expiry
+from gantry.services.lifecycle.moves import MoveDesk
 from gantry.services.maintenance.collector import Collector
 from gantry.services.retrieve.accesses import Accesses
 from tests.integration.services.lifecycle.test_deletions import ASKED, GRACE, Room, room
@@ -237,3 +239,44 @@ async def test_an_access_is_published_once_a_day_and_counts(room: Room) -> None:
     await accesses.publish()
     with pytest.raises(Held, match="until 2024-02-10"):
         await deletions(room, *rules).delete(Target("1.2"), Asked("x", "y"))
+
+
+async def correct(room: Room, study: str, values: dict[str, Any]) -> None:
+    room.clock.advance(1.0)
+    name = Receipt.at(room.clock.now_us()).id
+    await write_values(room.objects, "default", name, Subject(study=study), values)
+    await room.log.append(StudyCorrected("default", "", study, name, "", "why", "who", room.clock.now_us()))
+    await room.follow()
+
+
+async def test_a_correction_makes_no_retention_shorter(room: Room) -> None:
+    await arrive(room, "1.2", day="20200101")
+    await room.follow()
+    await correct(room, "1.2", {"00080020": {"vr": "DA", "Value": ["19900101"]}})
+    with pytest.raises(Held, match="2025-01-01"):
+        await deletions(room, rule(Period(years=5))).delete(Target("1.2"), ASKED)
+    # One that makes it longer counts.
+    await correct(room, "1.2", {"00080020": {"vr": "DA", "Value": ["20220101"]}})
+    with pytest.raises(Held, match="2027-01-01"):
+        await deletions(room, rule(Period(years=5))).delete(Target("1.2"), ASKED)
+    await deletions(room, rule(Period(years=1))).delete(Target("1.2"), ASKED)
+
+
+async def test_what_is_kept_is_not_moved_to_where_it_is_not(room: Room) -> None:
+    await arrive(room, "1.2", 1, day="20200101")
+    await arrive(room, "1.3", 2, day="20150101")
+    await arrive(room, "1.4", 3, day="20230101")
+    await room.follow()
+    rules = [rule(Period(years=5))]
+    desk = MoveDesk(room.objects, room.log, room.index, room.clock, 0.0, rules)
+    with pytest.raises(Held, match="its retention would be shorter there"):
+        await desk.move([Target("1.2")], "1.3", ASKED)
+    earlier = {"00080020": {"vr": "DA", "Value": ["19900101"]}}
+    with pytest.raises(Held, match="its retention would be shorter there"):
+        await desk.move([Target("1.2")], "new", ASKED, earlier)
+    assert (await desk.move([Target("1.2")], "1.4", ASKED)).into == "1.4"
+    await room.follow()
+    with pytest.raises(Held):
+        await deletions(room, *rules).delete(Target("1.4"), ASKED)
+    # What is over is moved anywhere.
+    await desk.move([Target("1.3")], "new", ASKED, earlier)
