@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from gantry.common.clock import Clock
 from gantry.common.net.incoming import Unassociated
 from gantry.common.net.proxy import Origin, encode
+from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
@@ -23,7 +24,6 @@ from gantry.services.frontdoor.pump import Pump
 from gantry.services.frontdoor.routing import Pool, choices, needed
 from gantry.services.frontdoor.wire import RawConnection
 from gantry.services.process.association_log import reason_of
-from gantry.services.process.rate_limited import RateLimited
 
 # PS3.8 table 9-21.
 CONGESTED = AssociateReject(2, 3, 1)

@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 from gantry.common.dimse import CommandField
 from gantry.common.net import Association
+from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.statuses import OUT_OF_RESOURCES
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import AssociateReject, AssociateRequest
 from gantry.services.process.association_records import Answers, AssociationRecords
-from gantry.services.process.rate_limited import RateLimited
 
 OTHER = "other"
 """Stands for every AE title that the policy does not know: labels are a closed set."""

@@ -6,24 +6,20 @@ number; what waits for the event log is limited; and the log keeps them for 14 d
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 
 from gantry.common.clock import Clock
-from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import AssociationEnded, AssociationRefused, RequestAnswers
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.net import Association
 from gantry.common.ports.log import EventLog
-from gantry.common.telemetry.logs import get_logger
+from gantry.common.runtime.rate_limited import RateLimited
+from gantry.common.runtime.record_queue import RecordQueue
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.process.rate_limited import RateLimited
 
-_FLUSH_SECONDS = 1.0
-_MOST_WAITING = 2000
 _MOST_ANSWERS = 20
 _LONGEST_WHY = 200
 _ECHO = "C-ECHO"
-logger = get_logger("association records")
 Answers = Counter[tuple[str, int, str]]
 """By command, status and Error Comment ("" for what is no refusal)."""
 
@@ -34,9 +30,8 @@ class AssociationRecords:
     def __init__(self, role: str, clock: Clock, metrics: Metrics) -> None:
         self._role = role
         self._clock = clock
-        self._metrics = metrics
         self._seldom = RateLimited()
-        self._waiting: deque[AssociationEnded | AssociationRefused] = deque()
+        self._queue = RecordQueue(clock, metrics)
 
     def ended(self, association: Association, outcome: str, answers: Answers, seconds: float) -> None:
         """An association that was open for `seconds` is over."""
@@ -48,7 +43,7 @@ class AssociationRecords:
                 return
         now = self._clock.now_us()
         most = answers.most_common(_MOST_ANSWERS)
-        self._add(
+        self._queue.add(
             AssociationEnded(
                 partition=DEFAULT_PARTITION,
                 trace=association.trace,
@@ -72,7 +67,7 @@ class AssociationRecords:
     ) -> None:
         """A peer got no association; `titles` are the calling and the called one."""
         now = self._clock.now_us()
-        self._add(
+        self._queue.add(
             AssociationRefused(
                 DEFAULT_PARTITION, "", self._role, *titles, peer_address, *numbers, why[:_LONGEST_WHY], now, times
             )
@@ -80,25 +75,8 @@ class AssociationRecords:
 
     async def run(self, log: EventLog) -> None:
         """Append what was recorded, once a second, for ever."""
-        while True:
-            await self._clock.sleep(_FLUSH_SECONDS)
-            await self.flush(log)
+        await self._queue.run(log)
 
     async def flush(self, log: EventLog) -> None:
         """Append what waits; it goes on waiting while the log is unavailable."""
-        batch = list(self._waiting)
-        if not batch:
-            return
-        try:
-            await log.append(*batch)
-        except DependencyUnavailable as error:
-            logger.warning("associations were not recorded yet", error=error, waiting=len(batch))
-            return
-        for _ in batch:
-            self._waiting.popleft()
-
-    def _add(self, record: AssociationEnded | AssociationRefused) -> None:
-        if len(self._waiting) >= _MOST_WAITING:
-            self._metrics.association_records_dropped.inc()
-            return
-        self._waiting.append(record)
+        await self._queue.flush(log)

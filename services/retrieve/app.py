@@ -28,6 +28,7 @@ from gantry.common.web.server import Handler
 from gantry.services.context import Context, RoleParts
 from gantry.services.retrieve.accesses import Accesses
 from gantry.services.retrieve.damage import MISSING, DamageReports
+from gantry.services.retrieve.deliveries import Deliveries
 from gantry.services.retrieve.dicomweb.bulk import BulkService
 from gantry.services.retrieve.dicomweb.frames import FrameService
 from gantry.services.retrieve.dicomweb.metadata import Metadata
@@ -79,7 +80,8 @@ async def build(context: Context) -> RoleParts:
         parallel=(retrieve.parallel_destinations, retrieve.parallel_per_destination),
     )
     peers, ours = context.peers, settings.dimse.ae_title
-    transfers = Transfers(mover, context.clock, context.metrics)
+    deliveries = Deliveries(context.clock, context.metrics)
+    transfers = Transfers(mover, context.clock, context.metrics, deliveries.sent)
     sending = SendService(
         transfers, locator, peers.destinations, lambda title: peers.destination(title, ours), peers.gets_originals
     )
@@ -95,14 +97,17 @@ async def build(context: Context) -> RoleParts:
         context.metrics,
         peers.gets_originals,
         lambda study: None if accesses is None else accesses.note(study),
+        deliveries.sent,
     )
-    handlers = {**build_web(context.objects, locator, converter, web, reports, pictures), **sending.handlers()}
+    read = deliveries.noted(build_web(context.objects, locator, converter, web, reports, pictures))
+    handlers = {**read, **sending.handlers()}
+    publishing = [("deliveries", deliveries.run(context.log))]
     return RoleParts(
         [service],
         handlers if accesses is None else accesses.noted(handlers),
-        [] if accesses is None else [("accesses", accesses.run())],
+        publishing if accesses is None else [*publishing, ("accesses", accesses.run())],
         drain=[transfers.drain],
-        close=[transfers.close, pictures.close, converter.close, losses.close],
+        close=[transfers.close, partial(deliveries.flush, context.log), pictures.close, converter.close, losses.close],
     )
 
 

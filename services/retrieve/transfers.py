@@ -16,7 +16,7 @@ from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.dimse.moving import Job, Mover, count_the_rest
-from gantry.services.retrieve.dimse.service import count_suboperations
+from gantry.services.retrieve.dimse.service import Delivered, count_suboperations
 from gantry.services.retrieve.dimse.suboperations import Counters
 
 logger = get_logger("retrieve")
@@ -60,7 +60,9 @@ class Transfer:
 class Transfers:
     """The transfers of this process."""
 
-    def __init__(self, mover: Mover, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, mover: Mover, clock: Clock, metrics: Metrics, delivered: Delivered = lambda *_: None) -> None:
+        """`delivered` is told what became of each transfer."""
+        self._delivered = delivered
         self._mover = mover
         self._clock = clock
         self._metrics = metrics
@@ -123,6 +125,7 @@ class Transfers:
         finally:
             transfer.ended = self._clock.monotonic()
             count_suboperations(self._metrics, _OPERATION, counters)
+            self._delivered(_OPERATION, "", (transfer.destination, peer.host), locations, counters, "")
             logger.info("transfer ended", destination=transfer.destination, state=transfer.state)
 
     @staticmethod

@@ -19,6 +19,7 @@ from gantry.common.events import (
     InstanceStored,
     ObjectLost,
     ObjectsCollected,
+    StudyDelivered,
 )
 from gantry.common.telemetry.traces import trace_id
 
@@ -90,6 +91,7 @@ class Account:
     arrivals: tuple[Arrival, ...] = ()
     commitments: tuple[Commitment, ...] = ()
     happened: tuple[Happened, ...] = ()
+    deliveries: tuple[StudyDelivered, ...] = ()
     dead: tuple[DeadInstance, ...] = ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from gantry.common.errors import UndecodableEvent
-from gantry.common.events import TOPICS, AssociationEnded, AssociationRefused, decode
+from gantry.common.events import TOPICS, AssociationEnded, AssociationRefused, StudyDelivered, decode
 from gantry.common.ports.log import EventLog
 from gantry.common.statuses import is_failure
 from gantry.common.telemetry.traces import trace_id
@@ -54,6 +54,19 @@ async def by_trace(log: EventLog, since_us: int, traces: Collection[str]) -> dic
             if len(found) == len(traces):
                 break
     return found
+
+
+async def deliveries(log: EventLog, since_us: int, study: str) -> list[StudyDelivered]:
+    """What was delivered of a study since a time, in order. Raises `DependencyUnavailable`."""
+    found: dict[StudyDelivered, None] = {}
+    async for record in log.replay(_TOPIC, since_us):
+        try:
+            event = decode(record.payload)
+        except UndecodableEvent:
+            continue
+        if isinstance(event, StudyDelivered) and event.study_instance_uid == study:
+            found[event] = None
+    return sorted(found, key=lambda one: one.at)
 
 
 def _decoded(payload: bytes) -> Recorded | None:

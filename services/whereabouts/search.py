@@ -16,7 +16,7 @@ from gantry.common.dicom.standard.tags import (
     STUDY_INSTANCE_UID,
 )
 from gantry.common.errors import UndecodableEvent
-from gantry.common.events import INDEXERS, TOPICS, CommitmentRequested, InstanceStored, decode
+from gantry.common.events import INDEXERS, TOPICS, CommitmentRequested, InstanceStored, StudyDelivered, decode
 from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_uid
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import FatedReceipt, InstanceKey, KnownReceipt, Location, ReadIndex
@@ -33,7 +33,7 @@ from gantry.services.whereabouts.account import (
     arrivals_of,
     happened_of,
 )
-from gantry.services.whereabouts.associations import by_trace
+from gantry.services.whereabouts.associations import by_trace, deliveries
 from gantry.services.whereabouts.history import history
 
 MOST_STUDIES = 20
@@ -141,6 +141,7 @@ class Whereabouts:
             arrivals=await self._arrivals(stored, receipts),
             commitments=tuple((await self._commitments(instances, names)).found.values()),
             happened=happened_of(events),
+            deliveries=await self._deliveries(study, names),
             dead=tuple(DeadInstance(letter.id, letter.sop_instance_uid, letter.reason) for letter in dead),
         )
 
@@ -173,6 +174,10 @@ class Whereabouts:
                 rest.setdefault(one.sender, []).append(Receipt(one.receipt).milliseconds * 1000)
         known = [Arrival(who, "", "", min(at), max(at), len(at), "") for who, at in rest.items()]
         return tuple(sorted([*arrivals_of(stored, outcomes), *known], key=lambda arrival: arrival.first_at))
+
+    async def _deliveries(self, study: str, names: set[str]) -> tuple[StudyDelivered, ...]:
+        first = min((Receipt(name).milliseconds for name in names), default=0)
+        return tuple(await deliveries(self._log, first * 1000, study)) if first else ()
 
     async def _commitments(self, instances: set[str], names: set[str]) -> Commitments:
         commitments = Commitments(instances)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from gantry.common.events import StudyDelivered
 from gantry.services.whereabouts.account import Account, Arrival, Commitment, Happened
 
 _MOST = 20
@@ -26,7 +27,9 @@ def told(account: Account) -> list[tuple[str, str]]:
     lines += [("happened", _happened(one)) for one in account.happened[-_MOST:]]
     if account.holds:
         lines.append(("held", f"{len(account.holds)} holds stand: nothing of it can be deleted"))
-    lines.append(("delivered", "not recorded; each association of a viewer is in `gantry associations`"))
+    lines += [("delivered", _delivery(one)) for one in account.deliveries[-_MOST:]] or [
+        ("delivered", "nobody has got anything of it in the last 14 days")
+    ]
     lines += [("failed", f"instance {one.sop_instance_uid}: {one.reason}") for one in account.dead[:_MOST]]
     return lines
 
@@ -45,6 +48,9 @@ def advice(account: Account) -> list[str]:
         steps.append("it was sent again with other bytes: gantry conflicts, then gantry choose")
     if account.deleted and account.restorable:
         steps.append(f"it can be brought back: gantry undelete {account.study_instance_uid} --reason …")
+    if account.deliveries and account.deliveries[-1].failed:
+        last = account.deliveries[-1]
+        steps.append(f"{last.failed} instances did not reach {last.receiver}: check it (gantry ae), and move again")
     owed = [one for one in account.commitments if not one.reported_at]
     given_up = [one for one in account.commitments if one.reported_at and not one.delivered]
     if owed:
@@ -91,6 +97,17 @@ def _commitment(one: Commitment) -> str:
     answer = f"{one.failed} of them not committed" if one.failed else "all of them committed"
     delivery = "delivered" if one.delivered else "could not be delivered"
     return f"{asked}: {answer}, report {delivery} at {moment(one.reported_at)}"
+
+
+def _delivery(one: StudyDelivered) -> str:
+    who = one.receiver or "somebody without a token"
+    at = f" at {one.peer_address}" if one.peer_address else ""
+    if one.over == "DICOMweb":
+        return f"{one.times} requests over DICOMweb by {who}{at}, {moment(one.at)}"
+    asked = f" for {one.calling_ae_title}" if one.calling_ae_title not in ("", one.receiver) else ""
+    failed = f", {one.failed} were not" if one.failed else ""
+    why = f": {one.why}" if one.why else ""
+    return f"{one.completed} instances to {who}{at} over {one.over}{asked}, {moment(one.at)}{failed}{why}"
 
 
 def _happened(one: Happened) -> str:

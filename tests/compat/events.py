@@ -46,6 +46,7 @@ from gantry.common.events import (
     StudyCorrected,
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
+    StudyDelivered,
     encode,
 )
 
@@ -226,6 +227,20 @@ EVENTS: dict[str, Event] = {
     ),
     "DeadLetterDiscarded.v1": DeadLetterDiscarded(
         "default", "", "indexer", "0123456789ab", "sent again since", "admin", 1_700_000_007_000_000
+    ),
+    "StudyDelivered.v1": StudyDelivered(
+        "default",
+        "00112233445566778899aabbccddeeff",
+        "1.2.840.1",
+        "WS1",
+        "VIEWER1",
+        "10.1.2.3",
+        "C-MOVE",
+        118,
+        2,
+        "VIEWER1: association rejected",
+        1_700_000_009_000_000,
+        1,
     ),
     "AssociationEnded.v1": AssociationEnded(
         partition="default",

@@ -16,6 +16,7 @@ from gantry.common.events import (
     DeadLetterReplayed,
     Event,
     InstanceStored,
+    StudyDelivered,
     encode,
     without_header,
 )
@@ -23,7 +24,14 @@ from gantry.common.events.changes import CHANGE_TYPES, change_of, schema_of
 from tests.compat.changes import CHANGES, TOLD, change, golden
 from tests.support.json_schema import require
 
-OF_OPERATORS = {DeadLetter, DeadLetterReplayed, DeadLetterDiscarded, AssociationEnded, AssociationRefused}
+OF_OPERATORS = {
+    DeadLetter,
+    DeadLetterReplayed,
+    DeadLetterDiscarded,
+    AssociationEnded,
+    AssociationRefused,
+    StudyDelivered,
+}
 """Nobody else's business."""
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 NAMES = sorted(path.stem for path in CHANGES.glob("*.json"))

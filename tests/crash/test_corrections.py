@@ -267,7 +267,7 @@ async def test_who_may_not_is_refused_and_what_may_not_be_corrected_too(
         ({"00100010": {"vr": "PN", "Value": ["DOE"]}}, "PatientName: not a value of PN"),
         ({}, "nothing to correct"),
         ([], "one data set in the DICOM JSON model is needed"),
-        ({"x": 1}, "neither a keyword nor a tag"),
+        ({"x": 1}, "neither a keyword of the data dictionary nor a tag"),
     ):
         status, said = ask(archive, "POST", f"studies/{uid}/corrections?reason=x", values)
         assert (status, word in said) == (400, True), said

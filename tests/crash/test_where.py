@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pydicom
 import pytest
 
 from gantry.cli.commit import ask
-from gantry.cli.identifiers import BOTH
-from gantry.common.dicom.standard.sop_classes import VERIFICATION
+from gantry.cli.identifiers import BOTH, encode, identifier
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_MOVE, VERIFICATION
 from gantry.common.errors import AssociationRejected
 from gantry.common.events import CommitmentReported
 from gantry.common.net import Peer, connect, scu
@@ -21,7 +22,7 @@ from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_dead_letters import open_letters, publish_without_object
 from tests.crash.test_upkeep import SEALING, gantry
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, events, uids_of, until, wait_for
+from tests.support.asking import Modality, events, get, uids_of, until, wait_for
 from tests.support.objects import study
 
 NAME = "Secret^Jane"
@@ -98,6 +99,42 @@ async def test_a_study_is_found_by_any_of_its_names_with_who_sent_it_and_what_be
     assert (account["searchable"], account["deleted"], account["restorable"]) == (0, 3, 3)
     assert "sent twice" in said
     assert f"to do: it can be brought back: gantry undelete {uid}" in said
+    assert archive.stop() == 0
+
+
+async def test_it_is_said_to_whom_a_study_was_delivered_and_to_whom_not(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = make_archive(lab=False)
+    viewer = "{ae_title: VIEWER1, host: 127.0.0.1, port: 9, may: [find, retrieve], move_destination: true}"
+    archive.write_policy([*PEERS, viewer], SEALING)
+    archive.start()
+    files = study(tmp_path / "files", 3, name=NAME, patient="PID7")
+    await Modality(named(archive, "CT1"), files).send_all()
+    peer, uid = named(archive, "VIEWER1"), uids_of(files[0])[0]
+    await wait_for(archive, 3, peer=peer)
+    _, found, said = await where(archive, uid)
+    assert "nobody has got anything of it" in said
+    assert len(await get(peer, tmp_path / "got", "STUDY", f"StudyInstanceUID={uid}")) == 3
+    # Nobody listens at the viewer's port.
+    async with connect(peer, [(STUDY_ROOT_MOVE, BOTH)]) as association:
+        query = encode(identifier("STUDY", [f"StudyInstanceUID={uid}"]), scu.need_context(association, STUDY_ROOT_MOVE))
+        answers = [one async for one, _ in scu.move(association, STUDY_ROOT_MOVE, query, "VIEWER1", timeout=60.0)]
+    assert answers[-1].status != 0
+    url = f"http://127.0.0.1:{archive.http_port}/dicom-web/studies/{uid}/metadata"
+    for _ in range(3):
+        with urllib.request.urlopen(url) as response:
+            assert response.status == 200
+    async with asyncio.timeout(60):
+        while len((found := (await where(archive, uid))[1])["accounts"][0]["deliveries"]) < 3:
+            await asyncio.sleep(0.2)
+    by_way = {one["over"]: one for one in found["accounts"][0]["deliveries"]}
+    assert (by_way["C-GET"]["receiver"], by_way["C-GET"]["completed"], by_way["C-GET"]["failed"]) == ("VIEWER1", 3, 0)
+    failed = by_way["C-MOVE"]
+    assert (failed["receiver"], failed["completed"], failed["failed"], "VIEWER1" in failed["why"]) == (
+        "VIEWER1", 0, 3, True,
+    )  # fmt: skip
+    assert (by_way["DICOMweb"]["peer_address"], by_way["DICOMweb"]["times"]) == ("127.0.0.1", 1)
     assert archive.stop() == 0
 
 

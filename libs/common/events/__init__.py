@@ -42,6 +42,7 @@ from gantry.common.events.schema import (
     StudyCorrected,
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
+    StudyDelivered,
 )
 from gantry.common.events.topics import ARCHIVERS, INDEXED, INDEXERS, TOPICS, Topic, topic_of
 
@@ -84,6 +85,7 @@ __all__ = [
     "StudyCorrected",
     "StudyCorrectionWithdrawn",
     "StudyCorrectionsErased",
+    "StudyDelivered",
     "Topic",
     "decode",
     "encode",

@@ -48,6 +48,7 @@ from gantry.common.events.schema import (
     StudyCorrected,
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
+    StudyDelivered,
 )
 
 SCHEMA_VERSION = 1
@@ -83,6 +84,7 @@ _EVENTS: dict[str, type[Event]] = {
         DeadLetterDiscarded,
         AssociationEnded,
         AssociationRefused,
+        StudyDelivered,
     )
 }
 _FIELDS: dict[type, tuple[str, ...]] = {

@@ -464,6 +464,27 @@ class AssociationEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class StudyDelivered:
+    """Instances of a study were sent to `receiver` (an AE title, or the name of a token), `failed` of those that were
+    asked for were not, and `why`. `over` is "C-GET", "C-MOVE", "send" (by the word of the page) or "DICOMweb": of that
+    instances are not counted, but requests, `times`. `calling_ae_title` asked for it, "" over HTTP; `peer_address` is
+    where it was sent."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    calling_ae_title: str
+    receiver: str
+    peer_address: str
+    over: str
+    completed: int
+    failed: int
+    why: str
+    at: int
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class AssociationRefused:
     """A peer got no association. `result`, `source` and `diagnostic` are those of the A-ASSOCIATE-RJ (PS3.8 9.3.4), 0
     where a connection ended before it was asked for one: then AE titles are "" as well. `times` counts the same refusal
@@ -512,4 +533,5 @@ Event = (
     | DeadLetterDiscarded
     | AssociationEnded
     | AssociationRefused
+    | StudyDelivered
 )

@@ -34,6 +34,7 @@ from gantry.common.events.schema import (
     StudyCorrected,
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
+    StudyDelivered,
 )
 
 _DAY_MS = 24 * 3600 * 1000
@@ -94,6 +95,7 @@ TOPICS: dict[type[Event], Topic] = {
     DeadLetterDiscarded: _DEAD_LETTERS,
     AssociationEnded: _ASSOCIATIONS,
     AssociationRefused: _ASSOCIATIONS,
+    StudyDelivered: _ASSOCIATIONS,
 }
 
 

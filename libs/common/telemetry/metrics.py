@@ -103,7 +103,8 @@ METRICS: tuple[Metric, ...] = (
         "association_records_dropped",
         "counter",
         "records",
-        "Records of associations (`gantry associations`) that were lost: the event log was away for too long",
+        "Records of associations and deliveries (`gantry associations`, `gantry where`) that were lost: the event log "
+        "was away for too long",
     ),
     Metric(
         "peer_responses",

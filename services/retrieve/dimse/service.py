@@ -32,6 +32,9 @@ from gantry.services.retrieve.unindexed import Locating
 logger = get_logger("retrieve")
 
 
+Delivered = Callable[[str, str, tuple[str, str], Sequence[Location], Counters, str], None]
+"""Called when a request is over: over what, who asked, who received and where, the objects, how many were sent, and the
+trace."""
 Destinations = Callable[[str, str], Peer | None]
 """(destination AE title, our AE title) to the peer to connect to; None if the destination is not configured."""
 
@@ -66,10 +69,13 @@ class RetrieveService:
         metrics: Metrics,
         gets_originals: Callable[[str], bool] = lambda _: False,
         accessed: Callable[[str], None] = lambda _: None,
+        delivered: Delivered = lambda *_: None,
     ) -> None:
         """`gets_originals` is of AE titles: whether they get objects without corrections. `accessed` is called, once a
-        request, with the UID of each study of which something may have been sent."""
+        request, with the UID of each study of which something may have been sent; `delivered` with what became of
+        it."""
         self._accessed = accessed
+        self._delivered = delivered
         self.abilities = abilities
         self._index = index
         self._mover = mover
@@ -100,11 +106,17 @@ class RetrieveService:
         if self._gets_originals(receiver):
             locations = as_stored(locations)
         counters = Counters(len(locations))
-        if peer is None:
-            await self._get(request, locations, counters)
-        else:
-            await self._move(request, peer, locations, counters)
-        await self._conclude(request, locations, counters)
+        association = request.association
+        at = (receiver, association.peer_address if peer is None else peer.host)
+        try:
+            if peer is None:
+                await self._get(request, locations, counters)
+            else:
+                await self._move(request, peer, locations, counters)
+            await self._conclude(request, locations, counters)
+        finally:
+            over = "C-GET" if peer is None else "C-MOVE"
+            self._delivered(over, association.calling_ae_title, at, locations, counters, association.trace)
 
     async def _locate(self, query: Query) -> list[Location]:
         locations: list[Location] = []

@@ -27,6 +27,7 @@ from gantry.common.events import (
     StudyCorrected,
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
+    StudyDelivered,
     topic_of,
 )
 from gantry.common.events.schema import (
@@ -87,7 +88,7 @@ def test_what_happened_to_instances_is_forgotten_by_the_log_and_nothing_else() -
     """It is in sealed segments by then; the rest is not, so it is kept (dead letters for a month)."""
     forgotten = {cls for cls, topic in TOPICS.items() if topic.retention_ms is not None}
     of_letters = {DeadLetter, DeadLetterReplayed, DeadLetterDiscarded}
-    of_associations = {AssociationEnded, AssociationRefused}
+    of_associations = {AssociationEnded, AssociationRefused, StudyDelivered}
     of_instances = {cls for cls in TOPICS if TOPICS[cls].name == TOPICS[InstanceStored].name}
     assert forgotten == of_instances | of_letters | of_associations
     assert {cls for cls, topic in TOPICS.items() if not topic.sealed} == of_associations

@@ -1,9 +1,9 @@
-"""`gantry.services.process.rate_limited`: the first of a kind at once, then how many."""
+"""`gantry.common.runtime.rate_limited`: the first of a kind at once, then how many."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gantry.services.process.rate_limited import RateLimited
+from gantry.common.runtime.rate_limited import RateLimited
 
 KIND = ("CT1", "C000")
 
