@@ -28,7 +28,10 @@ _COMMANDS = {
         "gantry.services.commands.maintenance",
         "Read stored objects again and compare them with what was acknowledged.",
     ),
-    "conflicts": ("gantry.services.commands.maintenance", "List UIDs that mean more than one object; fetch all sides."),
+    "conflicts": (
+        "gantry.services.commands.conflicts",
+        "List UIDs that mean more than one object; fetch and compare all sides.",
+    ),
     "reseal": (
         "gantry.services.commands.maintenance",
         "Take patients' names out of what earlier releases sealed.",

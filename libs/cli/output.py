@@ -25,7 +25,7 @@ def print_json(value: Any) -> None:
 def print_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns of plain text, each as wide as its longest value: nothing is folded or cut, so that a UID can be copied,
     and a line stays a line for `grep` and `awk`."""
-    cells = [tuple(map(_printable, row)) for row in (columns, *rows)]
+    cells = [tuple(map(printable, row)) for row in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -40,7 +40,7 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     click.echo(out.getvalue(), nl=False)
 
 
-def _printable(cell: str) -> str:
+def printable(cell: str) -> str:
     """Text without control characters: an archive's text must not move the cursor of a terminal, nor begin a line."""
     return cell if cell.isprintable() else "".join(c if c.isprintable() else "?" for c in cell)
 

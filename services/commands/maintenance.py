@@ -1,12 +1,10 @@
-"""The commands that look after the stores: `gantry sweep`, `verify`, `conflicts`, `reindex`, `reseal` and `restore`."""
+"""The commands that look after the stores: `gantry sweep`, `verify`, `reindex`, `reseal` and `restore`."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,6 @@ from gantry.services.commands.on_stores import options, persist, run, show
 from gantry.services.indexer import app as indexer_app
 from gantry.services.indexer.decisions import tell
 from gantry.services.indexer.rebuild import Rebuild
-from gantry.services.maintenance.conflicts import ConflictSide, fetch, sides
 from gantry.services.maintenance.reindex import Reindex, Reindexed
 from gantry.services.maintenance.resealing import Resealing
 from gantry.services.maintenance.restore import Restore, Restored
@@ -210,48 +207,6 @@ def reseal(config: Path | None, data: Path | None, as_json: bool) -> None:
         show(as_json, asdict(done), ("reseal", "result"), rows)
 
     run(config, data, work, any_index=True)
-
-
-@click.command()
-@options
-@click.option("--fetch", "folder", type=click.Path(file_okay=False, path_type=Path), help="Write every object here.")
-def conflicts(config: Path | None, data: Path | None, as_json: bool, folder: Path | None) -> None:
-    """List the SOP Instance UIDs that mean more than one object, with all their objects.
-
-    Either an instance was sent again with other bytes: the first stays current, the others are kept aside. Or two
-    series have an instance of one UID: both can be found and fetched. Nothing is lost, and nothing happens by itself.
-    """
-
-    async def work(stores: Stores, settings: Settings) -> None:
-        number = 0
-        async for found in sides(stores.index, DEFAULT_PARTITION):
-            number += 1
-            for side in found:
-                path = "" if folder is None else str(await fetch(stores.objects, side, folder))
-                if as_json:
-                    click.echo(json.dumps({**asdict(side), **({"file": path} if path else {})}))
-                else:
-                    click.echo(_side_in_words(side, path))
-        if not as_json:
-            click.echo(f"{number} UIDs mean more than one object" if number else "no conflicts")
-
-    run(config, data, work)
-
-
-def _side_in_words(side: ConflictSide, path: str) -> str:
-    state = "current" if side.current else "aside" if side.aside else "redundant"
-    received = datetime.fromtimestamp(side.received_ms / 1000, UTC).isoformat(timespec="seconds")
-    return "  ".join(
-        [
-            side.sop_instance_uid,
-            f"{state}{', lost' if side.lost else ''}",
-            f"from {side.sender or 'unknown'} at {received}",
-            f"receipt {side.receipt}",
-            f"study {side.study_instance_uid}",
-            f"series {side.series_instance_uid}",
-            path or side.object_key,
-        ]
-    )
 
 
 def _say_verified(state: Verified) -> None:

@@ -91,6 +91,11 @@ async def test_a_person_chooses_a_side_of_a_conflict_and_can_take_it_back(
         while len(sides := listed(archive)) < 2:
             await asyncio.sleep(0.1)
     aside = next(side for side in sides if side["aside"])
+    (compared,) = [one for one in listed(archive, "--compare") if "compared_with" in one]
+    assert (compared["receipt"], compared["same_pixels"]) == (aside["receipt"], False)
+    differing = {one["path"]: (one["one"], one["other"]) for one in compared["differences"]}
+    assert differing == {"PatientName": ("First^Come", "Second^Come"), "InstanceNumber": ("1", "2")}
+    assert gantry(archive, "conflicts", "--compare", "1.2.3").returncode == 1
     assert gantry(archive, "choose", uids["instance"], "0" * 32, "--reason", "x").returncode == 1
     assert (
         told(archive, "choose", uids["instance"], aside["receipt"], "--reason", "the second is right")["deleted"] == 1
@@ -105,6 +110,6 @@ async def test_a_person_chooses_a_side_of_a_conflict_and_can_take_it_back(
     assert archive.stop() == 0
 
 
-def listed(archive: RunningArchive) -> list[dict[str, Any]]:
-    result = gantry(archive, "conflicts", "--json")
+def listed(archive: RunningArchive, *options: str) -> list[dict[str, Any]]:
+    result = gantry(archive, "conflicts", "--json", *options)
     return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]

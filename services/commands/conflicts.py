@@ -1,0 +1,154 @@
+"""`gantry conflicts`: what one SOP Instance UID means, fetched and compared."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gantry.cli.output import print_json, printable
+from gantry.common.config.settings import Settings
+from gantry.common.errors import GantryError
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.services.commands.on_stores import options, run
+from gantry.services.maintenance.comparing import Comparison, compare
+from gantry.services.maintenance.conflicts import ConflictSide, fetch, sides
+from gantry.services.process.stores import Stores
+
+_LONGEST = 64
+"""Characters of a value in a line for people."""
+
+
+@click.command()
+@options
+@click.argument("uids", metavar="[UID…]", nargs=-1)
+@click.option("--fetch", "folder", type=click.Path(file_okay=False, path_type=Path), help="Write every object here.")
+@click.option("--compare", "comparing", is_flag=True, help="Say which attributes differ, and whether the pixels do.")
+def conflicts(
+    config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], folder: Path | None, comparing: bool
+) -> None:
+    """List the SOP Instance UIDs that mean more than one object, with all their objects; or these UIDs only.
+
+    Either an instance was sent again with other bytes: the first stays current, the others are kept aside. Or two
+    series have an instance of one UID: both can be found and fetched. Nothing is lost, and nothing happens by itself:
+    `gantry choose` decides which one is current.
+
+    --compare reads the objects, and compares each with the first one that is current: as they were received, whatever
+    was corrected since. Exit code 1 where one could not be read, or a UID that was given is not in conflict.
+    """
+    keep = nullcontext(str(folder)) if folder is not None else tempfile.TemporaryDirectory(prefix="gantry-")
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        listing = _Listing(as_json, folder is not None, comparing)
+        with keep as at:
+            async for found in sides(stores.index, DEFAULT_PARTITION):
+                if not uids or found[0].sop_instance_uid in uids:
+                    files = [
+                        await _fetched(stores, side, Path(at)) if folder is not None or comparing else None
+                        for side in found
+                    ]
+                    listing.add(found, files)
+        listing.end(uids)
+
+    run(config, data, work)
+
+
+async def _fetched(stores: Stores, side: ConflictSide, folder: Path) -> Path | None:
+    try:
+        return await fetch(stores.objects, side, folder)
+    except GantryError as error:
+        if error.retryable:
+            raise
+        return None
+
+
+class _Listing:
+    """What is printed, for each UID at once."""
+
+    def __init__(self, as_json: bool, keeps: bool, comparing: bool) -> None:
+        self._as_json = as_json
+        self._keeps = keeps
+        self._comparing = comparing
+        self._seen: set[str] = set()
+        self._failed = False
+
+    def add(self, found: Sequence[ConflictSide], files: Sequence[Path | None]) -> None:
+        """One UID, and the files of its sides where they were fetched; None for one that could not be read."""
+        self._seen.add(found[0].sop_instance_uid)
+        first = next((number for number, side in enumerate(found) if side.current), 0)
+        for number, (side, file) in enumerate(zip(found, files, strict=True)):
+            compared: Comparison | str | None = None
+            if file is None and (self._keeps or self._comparing):
+                compared, self._failed = "its object is missing or damaged", True
+            elif self._comparing and number != first:
+                compared = self._compare(files[first], file)
+            self._print(side, file if self._keeps else None, compared, found[first].receipt)
+
+    def _compare(self, one: Path | None, other: Path | None) -> Comparison | str:
+        if one is None or other is None:
+            return "not compared: the object of the current one is missing or damaged"
+        try:
+            return compare(one, other)
+        except (OSError, ValueError) as error:
+            self._failed = True
+            return f"not compared: {error}"
+
+    def _print(self, side: ConflictSide, file: Path | None, compared: Comparison | str | None, first: str) -> None:
+        if self._as_json:
+            said: dict[str, Any] = asdict(side)
+            if file is not None:
+                said["file"] = str(file)
+            if isinstance(compared, str):
+                said["error"] = compared
+            elif compared is not None:
+                said |= {"compared_with": first, **asdict(compared)}
+            print_json(said)
+            return
+        click.echo(_side_in_words(side, str(file) if file is not None else side.object_key))
+        if isinstance(compared, str):
+            click.echo(f"    {printable(compared)}")
+        elif compared is not None:
+            for each in compared.differences:
+                click.echo(f"    {each.path}: {_short(each.one)} -> {_short(each.other)}")
+            click.echo(f"    pixels: {printable(compared.pixels)}")
+
+    def end(self, uids: Sequence[str]) -> None:
+        """Say how many there were, and end with exit code 1 where something failed."""
+        for uid in uids:
+            if uid not in self._seen:
+                click.echo(f"{uid}: not in conflict", err=True)
+                self._failed = True
+        if not self._as_json:
+            number = len(self._seen)
+            click.echo(f"{number} UIDs mean more than one object" if number else "no conflicts")
+        if self._failed:
+            sys.exit(1)
+
+
+def _short(value: str | None) -> str:
+    if value is None:
+        return "(absent)"
+    return printable(value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…") or "(empty)"
+
+
+def _side_in_words(side: ConflictSide, path: str) -> str:
+    state = "current" if side.current else "aside" if side.aside else "redundant"
+    received = datetime.fromtimestamp(side.received_ms / 1000, UTC).isoformat(timespec="seconds")
+    return "  ".join(
+        [
+            side.sop_instance_uid,
+            f"{state}{', lost' if side.lost else ''}",
+            f"from {printable(side.sender) or 'unknown'} at {received}",
+            f"receipt {side.receipt}",
+            f"study {side.study_instance_uid}",
+            f"series {side.series_instance_uid}",
+            path,
+        ]
+    )

@@ -1,0 +1,121 @@
+"""Two objects compared, for a person who must choose between them: which attributes differ, and do the pixels?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.pixels import iter_pixels
+
+from gantry.common.dicom.standard.dictionary import keyword_of_tag
+
+_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_TRANSFER_SYNTAX_UID = 0x00020010
+_BINARY = ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One attribute: its `path` of keywords (tags, where there is none) and item numbers, from 1; None where an object
+    has no such attribute. A sequence that one of them lacks is named once, without what is in it."""
+
+    path: str
+    one: str | None
+    other: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`same_pixels` is None where that cannot be said: `pixels` says it in words, and why."""
+
+    differences: list[Difference] = field(default_factory=list)
+    same_pixels: bool | None = None
+    pixels: str = ""
+
+
+def compare(one: Path, other: Path) -> Comparison:
+    """Compare two Part 10 files. Pixels are compared as samples, a frame of each at a time: the same picture may be
+    encoded in two ways. Raises `OSError`, and `ValueError` for what cannot be read as DICOM."""
+    try:
+        sets = pydicom.dcmread(one, force=True), pydicom.dcmread(other, force=True)
+        differences = list(_syntaxes(*sets)) + list(_data_sets(*sets, ""))
+    except (pydicom.errors.BytesLengthException, KeyError, NotImplementedError, TypeError, AttributeError) as error:
+        raise ValueError(f"cannot be read: {error}") from error
+    return Comparison(differences, *_pixels(one, other, *sets))
+
+
+def _syntaxes(one: Dataset, other: Dataset) -> Iterator[Difference]:
+    values = [str(each.file_meta.get(_TRANSFER_SYNTAX_UID, Dataset()).value) for each in (one, other)]
+    if values[0] != values[1]:
+        yield Difference("TransferSyntaxUID", *values)
+
+
+def _data_sets(one: Dataset, other: Dataset, path: str) -> Iterator[Difference]:
+    for tag in sorted({*one.keys(), *other.keys()}):
+        if tag in _PIXELS or tag.element == 0:
+            continue
+        yield from _elements(one.get(tag), other.get(tag), f"{path}{keyword_of_tag(int(tag)) or tag}")
+
+
+def _elements(one: DataElement | None, other: DataElement | None, path: str) -> Iterator[Difference]:
+    if one is not None and other is not None and one.VR == other.VR == "SQ":
+        if len(one.value) != len(other.value):
+            yield Difference(path, _text(one), _text(other))
+        for number, items in enumerate(zip(one.value, other.value, strict=False), 1):
+            yield from _data_sets(*items, f"{path}[{number}].")
+    elif one is None or other is None or one.value != other.value:
+        yield Difference(path, _text(one), _text(other))
+
+
+def _text(element: DataElement | None) -> str | None:
+    if element is None:
+        return None
+    if element.VR == "SQ":
+        return f"{len(element.value)} items"
+    if element.VR in _BINARY and isinstance(element.value, bytes):
+        return f"{len(element.value)} bytes"
+    values = element.value if element.VM > 1 else [element.value]
+    return "\\".join("" if value is None else str(value) for value in values)
+
+
+def _pixels(one: Path, other: Path, first: Dataset, second: Dataset) -> tuple[bool | None, str]:
+    there = [any(tag in each for tag in _PIXELS) for each in (first, second)]
+    if not any(there):
+        return None, "no pixel data"
+    if not all(there):
+        return False, "one of them has no pixel data"
+    if all(first.get(tag) == second.get(tag) for tag in _PIXELS) and not list(_syntaxes(first, second)):
+        return True, "the same bytes"
+    try:
+        return _samples(iter_pixels(one), iter_pixels(other))
+    except Exception as error:  # decoders raise whatever they like
+        return None, f"other bytes; whether the picture is the same cannot be said: {error}"
+
+
+def _samples(one: Iterator[np.ndarray], other: Iterator[np.ndarray]) -> tuple[bool, str]:
+    """Frames in step, so that no more than one of each is in memory."""
+    frames = changed = samples = 0
+    largest = 0.0
+    for first, second in zip_longest(one, other):
+        if first is None or second is None:
+            return False, f"one of them has {frames} frames, the other more"
+        frames += 1
+        if first.shape != second.shape:
+            return False, f"frame {frames} is {_size(first)} in one, and {_size(second)} in the other"
+        far = np.abs(first.astype(np.float64) - second.astype(np.float64))
+        changed += bool(far.any())
+        samples += int(np.count_nonzero(far))
+        largest = max(largest, float(far.max(initial=0.0)))
+    if not changed:
+        return True, "other bytes, the same samples"
+    return False, f"{samples} samples in {changed} of {frames} frames differ, by {largest:g} at most"
+
+
+def _size(frame: np.ndarray) -> str:
+    return " x ".join(map(str, frame.shape))
