@@ -28,6 +28,10 @@ _COMMANDS = {
         "gantry.services.commands.maintenance",
         "Read stored objects again and compare them with what was acknowledged.",
     ),
+    "reconcile": (
+        "gantry.services.commands.maintenance",
+        "Compare what was sealed with the index, and tell it what it lacks.",
+    ),
     "conflicts": (
         "gantry.services.commands.conflicts",
         "List UIDs that mean more than one object; fetch and compare all sides.",

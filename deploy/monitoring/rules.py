@@ -134,6 +134,13 @@ ALERTS = (
         "objects are {{ $labels.reason }} in the object store",
     ),
     Alert(
+        "GantryDrift",
+        "ticket",
+        "max by (kind) (gantry_drift) > 0",
+        "0m",
+        "the index did not know {{ $value }} events that were sealed ({{ $labels.kind }})",
+    ),
+    Alert(
         "GantryHttpFailing",
         "page",
         'sum(rate(gantry_http_requests_total{status=~"5.."}[5m])) / sum(rate(gantry_http_requests_total[5m])) > 0.05',

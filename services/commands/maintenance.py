@@ -1,4 +1,4 @@
-"""The commands that look after the stores: `gantry sweep`, `verify`, `reindex`, `reseal` and `restore`."""
+"""The commands that look after the stores: `gantry sweep`, `verify`, `reconcile`, `reindex`, `reseal` and `restore`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from gantry.services.commands.on_stores import options, persist, run, show
 from gantry.services.indexer import app as indexer_app
 from gantry.services.indexer.decisions import tell
 from gantry.services.indexer.rebuild import Rebuild
+from gantry.services.maintenance.reconciling import Reconciled, Reconciler
 from gantry.services.maintenance.reindex import Reindex, Reindexed
 from gantry.services.maintenance.resealing import Resealing
 from gantry.services.maintenance.restore import Restore, Restored
@@ -168,7 +169,7 @@ def verify(
             if not state.objects:
                 raise ConfigError("verify", None, f"no object of a study {study} is known")
         else:
-            before = None if from_the_beginning else await verifier.latest()
+            before = None if from_the_beginning else await verifier.passes.latest()
             shown = _say_verified if sys.stderr.isatty() and not as_json else lambda _: None
             state = await verifier.verify(before, shown)
         _show_verified(state, as_json)
@@ -187,6 +188,49 @@ def _show_verified(state: Verified, as_json: bool) -> None:
         *((found["reason"], f"{found['instance']} in {found['object_key']}") for found in state.found),
     ]
     show(as_json, asdict(state), ("verify", "result"), rows)
+
+
+@click.command()
+@options
+@click.option("--rate", type=click.FloatRange(min=0), help="Events per second at most; 0 for as fast as it goes.")
+@click.option("--dry-run", is_flag=True, help="Only say what the index lacks.")
+@click.option("--from-the-beginning", is_flag=True, help="Not from where the last pass was broken off.")
+def reconcile(
+    config: Path | None, data: Path | None, as_json: bool, rate: float | None, dry_run: bool, from_the_beginning: bool
+) -> None:
+    """Compare all that was sealed with the index, and tell the index what it lacks.
+
+    Runs by itself with the indexer role, a pass every `upkeep.reconcile_every` seconds. `gantry sweep` finds objects
+    without an event, and `gantry verify` objects that are missing or damaged: with all three, objects, events and index
+    are one archive. Exit code 1 where the index lacked anything, also if it was told now: run it again to see.
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        per_second = settings.upkeep.reconcile_rate if rate is None else rate
+        parts = stores.objects, stores.log, stores.index, SystemClock(), Metrics(), DEFAULT_PARTITION
+        reconciler = Reconciler(*parts, searchable(settings), rate=per_second, heal=not dry_run)
+        before = None if from_the_beginning or dry_run else await reconciler.passes.latest()
+        shown = _say_reconciled if sys.stderr.isatty() and not as_json else lambda _: None
+        state = await reconciler.reconcile(before, shown)
+        rows: list[tuple[str, Any]] = [
+            ("segments", state.segments),
+            ("events compared", state.events),
+            ("instances that the index did not know", state.unindexed),
+            ("deletions, restorations and moves that it did not know", state.undecided),
+            ("instances that it did not know, and whose object is gone", state.missing),
+            ("published again", state.healed),
+            ("can never be applied (`gantry dlq list`)", state.refused),
+            *((one["kind"], " ".join(f"{k}={v}" for k, v in one.items() if k != "kind")) for one in state.found),
+        ]
+        show(as_json, asdict(state), ("reconcile", "result"), rows)
+        if state.drift:
+            sys.exit(1)
+
+    run(config, data, work)
+
+
+def _say_reconciled(state: Reconciled) -> None:
+    click.echo(f"\r{state.segments} segments, {state.events} events compared, drift {state.drift}", nl=False, err=True)
 
 
 @click.command()

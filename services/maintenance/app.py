@@ -1,4 +1,5 @@
-"""Wiring of what runs beside the indexer: sweeper, collector, verification, sealing, and the count of conflicts."""
+"""Wiring of what runs beside the indexer: sweeper, collector, verification, comparison with the index, sealing, and the
+count of conflicts."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from gantry.services.maintenance import sealing
 from gantry.services.maintenance.collector import Collector
 from gantry.services.maintenance.conflicts import report_aside
 from gantry.services.maintenance.dead_letters import report_open
+from gantry.services.maintenance.reconciling import Reconciler
 from gantry.services.maintenance.sweeper import Sweeper
 from gantry.services.maintenance.verify import Verifier
 
@@ -34,6 +36,9 @@ async def build(context: Context) -> RoleParts:
         losses = Losses(log, clock, metrics, "verify")
         verifier = Verifier(objects, index, losses, clock, metrics, DEFAULT_PARTITION, rate=upkeep.verify_rate)
         background.append(("verify", verifier.run(upkeep.verify_every)))
+    if upkeep.archive and upkeep.reconcile_every:
+        parts = objects, log, index, clock, metrics, DEFAULT_PARTITION, context.attributes
+        background.append(("reconcile", Reconciler(*parts, rate=upkeep.reconcile_rate).run(upkeep.reconcile_every)))
     lifecycle = context.settings.lifecycle
     if lifecycle.collect_every:
         # What is removed was seen by every indexer, and is sealed where this archive seals.

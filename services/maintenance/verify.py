@@ -1,6 +1,4 @@
-"""Objects read again and compared with what was acknowledged: slowly, all of them, over and over.
-
-    state/verify/RECEIPT.json: how far a pass is; the newest counts. An interrupted pass continues from there.
+"""Objects read again and compared with what was acknowledged: slowly, all of them, over and over (`passes`).
 
 For a missing or damaged object an event is published (`ObjectLost`): another receipt of the same bytes, if there is
 one, becomes current; otherwise the sender's next attempt does (`gantry.services.indexer.healing`).
@@ -8,48 +6,39 @@ one, becomes current; otherwise the sender's next attempt does (`gantry.services
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Document, Query, Single
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
-from gantry.common.errors import DependencyUnavailable, GantryError, NotFound, NotUnderstood
-from gantry.common.ids import Receipt
-from gantry.common.ports.blobs import BlobStore, read_whole
+from gantry.common.errors import NotUnderstood
+from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Location, SearchIndex
 from gantry.common.runtime.integrity import Damage, examine
 from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.services.maintenance.passes import Pace, Pass, Passes
 
-ROOT = "state/verify/"
 _NAMED = 1000
 """Damaged objects that a state names; all of them are counted, and published as events."""
 _TOGETHER = 20
-_SAVE_SECONDS = 30.0
-_ALIVE_SECONDS = 300.0
-"""A pass whose state was saved within this time is running: other processes leave it alone."""
 logger = get_logger("verify")
 
 
 @dataclass(slots=True)
-class Verified:
-    """The progress of a pass: studies, objects and bytes read, damage found, and whether it is over. Times are in
-    microseconds since the epoch; `place` is its position in the listing of studies."""
+class Verified(Pass):
+    """The progress of a pass: studies, objects and bytes read, and damage found. `place` is its position in the listing
+    of studies."""
 
-    begun_at: int = 0
-    saved_at: int = 0
-    finished_at: int = 0
     studies: int = 0
     objects: int = 0
     bytes: int = 0
     missing: int = 0
     damaged: int = 0
-    by: str = ""
     place: list[Any] = field(default_factory=list)
     found: list[dict[str, str]] = field(default_factory=list)
 
@@ -72,60 +61,30 @@ class Verifier:
         self._objects = objects
         self._index = index
         self._losses = losses
-        self._clock = clock
         self._metrics = metrics
         self._partition = partition
-        self._rate = rate
-        self._by = Receipt.at(clock.now_us()).id
-        self._free_at = 0.0
-
-    async def latest(self) -> Verified | None:
-        """The newest state of a pass, over or not; None before the first. Raises `DependencyUnavailable`."""
-        keys = [stat.key async for stat in self._objects.list(ROOT)]
-        for key in reversed(keys):
-            try:
-                return Verified(**json.loads(await read_whole(self._objects, key)))
-            except (NotFound, ValueError, TypeError):
-                continue  # removed meanwhile, or written by a release with another format
-        return None
+        self._pace = Pace(clock, rate)
+        self.passes = Passes(objects, clock, "verify", Verified)
 
     async def run(self, every: float) -> None:
         """Run for ever: a pass begins `every` seconds after the one before ended."""
-        while True:
-            try:
-                state = await self.latest()
-                if state is None or self._is_due(state, every):
-                    await self.verify(state)
-            except GantryError as error:
-                logger.warning("verification broken off", error=error)
-            await self._clock.sleep(min(every, 600.0))
-
-    def _is_due(self, state: Verified, every: float) -> bool:
-        now = self._clock.now_us()
-        if state.finished_at:
-            return now - state.finished_at >= every * 1e6
-        return state.by == self._by or now - state.saved_at >= _ALIVE_SECONDS * 1e6
+        await self.passes.run(every, self.verify)
 
     async def verify(
         self, state: Verified | None = None, progress: Callable[[Verified], None] = lambda _: None
     ) -> Verified:
         """A whole pass, or the rest of an unfinished `state`. Raises `DependencyUnavailable`; the pass can then be
         continued."""
-        if state is None or state.finished_at:
-            state = Verified(begun_at=self._clock.now_us())
-        state.by = self._by
-        saved = self._clock.monotonic()
+        state = self.passes.begun(state)
         while studies := await self._next(state):
             for study in studies:
                 await self._study(str(study.attributes[STUDY_INSTANCE_UID][0]), state)
                 state.studies += 1
                 state.place = list(study.place)
                 progress(state)
-                if self._clock.monotonic() - saved >= _SAVE_SECONDS:
-                    await self._save(state)
-                    saved = self._clock.monotonic()
-        state.finished_at, state.place = self._clock.now_us(), []
-        await self._save(state)
+                await self.passes.save_now_and_then(state)
+        state.place = []
+        await self.passes.end(state)
         logger.info("verified", objects=state.objects, bytes=state.bytes, missing=state.missing, damaged=state.damaged)
         return state
 
@@ -170,25 +129,3 @@ class Verifier:
                 }
             )
         await self._losses.try_to_report(self._partition, location, damage)
-
-    async def _pace(self, count: int) -> None:
-        """Return when `count` more bytes fit into the rate."""
-        if not self._rate:
-            return
-        now = self._clock.monotonic()
-        self._free_at = max(self._free_at, now) + count / self._rate
-        if self._free_at - now > 0.05:
-            await self._clock.sleep(self._free_at - now)
-
-    async def _save(self, state: Verified) -> None:
-        """Make the state durable, and remove older ones."""
-        state.saved_at = self._clock.now_us()
-        key = f"{ROOT}{Receipt.at(state.saved_at).id}.json"
-        try:
-            await self._objects.put(key, [json.dumps(asdict(state)).encode()])
-        except DependencyUnavailable as error:
-            logger.warning("how far verification is was not saved", error=error)
-            return
-        async for stat in self._objects.list(ROOT):
-            if stat.key < key:
-                await self._objects.delete(stat.key)

@@ -145,6 +145,16 @@ CASES = (
         labels={"reason": "missing"},
     ),
     Case(
+        "GantryDrift",
+        "ticket",
+        {
+            'gantry_drift{instance="a",kind="unindexed"}': "0x110 2x90",
+            'gantry_drift{instance="b",kind="unindexed"}': "0x200",
+        },
+        {'gantry_drift{kind="unindexed"}': "0x200"},
+        labels={"kind": "unindexed"},
+    ),
+    Case(
         "GantryHttpFailing",
         "page",
         _counted("gantry_http_requests_total", 'status="500"', 'status="200"', 10, 90),

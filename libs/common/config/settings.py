@@ -296,6 +296,12 @@ class Upkeep(Section):
     verify_rate: Annotated[float, Field(ge=0)] = _f(
         20.0 * _MIB, "bytes/s", "Verification reads so fast at most; 0: as fast as it goes"
     )
+    reconcile_every: Annotated[float, Field(ge=0)] = _f(
+        24 * 3600.0, "s", "From the end of a comparison of all sealed facts with the index to the next one; 0: never"
+    )
+    reconcile_rate: Annotated[float, Field(ge=0)] = _f(
+        5000.0, "facts/s", "They are compared so fast at most; 0: as fast as it goes"
+    )
 
 
 class RetentionSettings(Section):

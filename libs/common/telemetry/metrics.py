@@ -213,6 +213,15 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "facts_rescued", "counter", "objects", "Objects found without an event, whose event was told by the sweeper"
     ),
+    Metric(
+        "drift",
+        "gauge",
+        "events",
+        "Sealed events that the index did not know in the last comparison (`gantry reconcile`): `unindexed`, "
+        "`undecided` (a deletion or move), `missing` (its object is gone, too); take the maximum of the processes",
+        ("kind",),
+    ),
+    Metric("drift_healed", "counter", "events", "Of these, events that were published again", ("kind",)),
     Metric("objects_collected", "counter", "objects", "Objects removed after what they were of was deleted"),
     Metric(
         "webhook_posts",
@@ -310,6 +319,8 @@ class Metrics:
     objects_lost: Counter
     facts_sealed: Counter
     facts_rescued: Counter
+    drift: Gauge
+    drift_healed: Counter
     objects_collected: Counter
     webhook_posts: Counter
     webhook_changes: Counter

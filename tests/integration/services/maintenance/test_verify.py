@@ -19,7 +19,7 @@ from gantry.common.ports.index import InstanceEntry, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.maintenance.verify import ROOT, Verified, Verifier
+from gantry.services.maintenance.verify import Verified, Verifier
 from tests.support.entries import entry
 
 
@@ -103,7 +103,7 @@ async def test_every_object_is_read_and_what_is_lost_becomes_a_fact(room: Room) 
     assert reasons == {gone.object_key: "missing", flipped.object_key: "damaged", short.object_key: "damaged"}
     assert {event.receipt for event in await room.lost()} == {gone.receipt, flipped.receipt, short.receipt}
     # The state tells it to whoever asks later.
-    latest = await room.verifier().latest()
+    latest = await room.verifier().passes.latest()
     assert latest is not None
     assert (latest.missing, latest.damaged, latest.place) == (1, 2, [])
     assert latest.finished_at >= latest.begun_at > 0
@@ -119,7 +119,7 @@ async def test_a_pass_that_was_broken_off_goes_on_where_it_was(room: Room) -> No
 
     with pytest.raises(GantryError, match="broken off"):
         await room.verifier(JumpingClock(step=31.0)).verify(progress=break_off)
-    before = await room.verifier().latest()
+    before = await room.verifier().passes.latest()
     assert before is not None
     assert (before.studies, before.finished_at) == (3, 0)
     again = room.verifier()
@@ -127,7 +127,7 @@ async def test_a_pass_that_was_broken_off_goes_on_where_it_was(room: Room) -> No
     done = await again.verify(before)
     assert (done.studies, done.objects, done.missing) == (6, 12, 1)
     assert room.metrics.objects_verified._value.get() - read == 6
-    assert len([key async for key in room.objects.list(ROOT)]) == 1
+    assert len([key async for key in room.objects.list(room.verifier().passes.root)]) == 1
 
 
 async def test_it_reads_no_faster_than_it_may(room: Room) -> None:
@@ -139,10 +139,10 @@ async def test_it_reads_no_faster_than_it_may(room: Room) -> None:
 
 async def test_of_several_processes_one_verifies(room: Room) -> None:
     await room.keep(1)
-    one, other = room.verifier(), room.verifier()
+    one, other = room.verifier().passes, room.verifier().passes
     now = SystemClock().now_us()
-    assert not other._is_due(Verified(saved_at=now, by=one._by), every=60.0)
-    assert one._is_due(Verified(saved_at=now, by=one._by), every=60.0)
-    assert other._is_due(Verified(saved_at=now - 301_000_000, by=one._by), every=60.0)
-    assert not other._is_due(Verified(finished_at=now - 59_000_000), every=60.0)
-    assert other._is_due(Verified(finished_at=now - 61_000_000), every=60.0)
+    assert not other.is_due(Verified(saved_at=now, by=one.by), every=60.0)
+    assert one.is_due(Verified(saved_at=now, by=one.by), every=60.0)
+    assert other.is_due(Verified(saved_at=now - 301_000_000, by=one.by), every=60.0)
+    assert not other.is_due(Verified(finished_at=now - 59_000_000), every=60.0)
+    assert other.is_due(Verified(finished_at=now - 61_000_000), every=60.0)

@@ -1,0 +1,229 @@
+"""Whether the index knows what the archive was told: every sealed event, compared with the index, in passes.
+
+Objects without an event are the sweeper's, and objects that are missing or damaged those of verification; together all
+three say whether objects, events and index are one archive. What the index lacks is published again, as it was: the
+indexers apply it as they would have, and an index that has it already does not change. That happens after a second look
+only, when the indexers have passed what is on the log: an event that is only late is no drift.
+
+Not compared: holds and corrections (`gantry reindex` builds the index anew from all events).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.errors import DependencyUnavailable, GantryError, NotFound, UndecodableEvent
+from gantry.common.events import TOPICS, Event, InstanceStored, decode
+from gantry.common.ids import receipt_in_key
+from gantry.common.lifecycle import ALIVE, Fate, Fating
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import FatedReceipt, InstanceKey, SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.following import has_followed
+from gantry.common.runtime.sealed_events import Segment, segments
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.indexer.decisions import decisions_of
+from gantry.services.indexer.heads import entries_of
+from gantry.services.maintenance.passes import Pace, Pass, Passes
+
+KINDS = ("unindexed", "undecided", "missing")
+"""Of drift: an instance that is not found; a deletion, restoration or move that the index did not hear of; and an
+instance that is not found and whose object is gone."""
+_INSTANCES = TOPICS[InstanceStored].name
+_NAMED = 1000
+"""Events that a state names; all of them are counted."""
+_TOGETHER = 500
+_PATIENCE_SECONDS = 60.0
+logger = get_logger("reconcile")
+
+
+@dataclass(slots=True)
+class Reconciled(Pass):
+    """The progress of a pass: segments and events compared, drift by its kind, events published again, and those that
+    can never be applied (dead letters). `place` is the last segment that was compared."""
+
+    segments: int = 0
+    events: int = 0
+    unindexed: int = 0
+    undecided: int = 0
+    missing: int = 0
+    healed: int = 0
+    refused: int = 0
+    place: str = ""
+    found: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def drift(self) -> int:
+        """How many events the index did not know, of every kind."""
+        return self.unindexed + self.undecided + self.missing
+
+
+class Reconciler:
+    """Compares one partition."""
+
+    def __init__(
+        self,
+        objects: BlobStore,
+        log: EventLog,
+        index: SearchIndex,
+        clock: Clock,
+        metrics: Metrics,
+        partition: str,
+        attributes: AttributeTable,
+        *,
+        rate: float,
+        heal: bool = True,
+    ) -> None:
+        """`rate` is in events per second; 0 for no limit. Without `heal` nothing is published, and no pass is
+        noted as made."""
+        self._objects = objects
+        self._log = log
+        self._index = index
+        self._clock = clock
+        self._metrics = metrics
+        self._partition = partition
+        self._attributes = attributes
+        self._pace = Pace(clock, rate)
+        self._heal = heal
+        self.passes = Passes(objects, clock, "reconcile", Reconciled)
+
+    async def run(self, every: float) -> None:
+        """Run for ever: a pass begins `every` seconds after the one before ended."""
+        latest = await self._latest()
+        if latest is not None:
+            self._show(latest)
+        await self.passes.run(every, self.reconcile)
+
+    async def _latest(self) -> Reconciled | None:
+        try:
+            return await self.passes.latest()
+        except DependencyUnavailable:
+            return None
+
+    async def reconcile(
+        self, state: Reconciled | None = None, progress: Callable[[Reconciled], None] = lambda _: None
+    ) -> Reconciled:
+        """A whole pass, or the rest of an unfinished `state`. Raises `DependencyUnavailable`, also while the indexers
+        are behind: what they have not read is not known yet. The pass can be continued then."""
+        state = self.passes.begun(state)
+        now_ms = self._clock.now_us() // 1000
+        await self._followed()
+        place = receipt_in_key(state.place)
+        since = place.milliseconds if place is not None else 0
+        async for segment in segments(self._objects, self._partition, since, now_ms):
+            if segment.sealed_at > now_ms:
+                break
+            if segment.key <= state.place:
+                continue
+            await self._segment(segment, state)
+            state.place = segment.key
+            progress(state)
+            if self._heal:
+                await self.passes.save_now_and_then(state)
+        state.place = ""
+        if self._heal:
+            await self.passes.end(state)
+        self._show(state)
+        logger.info("reconciled", events=state.events, drift=state.drift, healed=state.healed, missing=state.missing)
+        return state
+
+    async def _followed(self) -> None:
+        if not await has_followed(self._log, self._clock, _PATIENCE_SECONDS):
+            raise DependencyUnavailable("index", "the indexers are behind the log")
+
+    async def _segment(self, segment: Segment, state: Reconciled) -> None:
+        events = [event for one in segment.records if one.topic == _INSTANCES and (event := _event(one.payload))]
+        events = [event for event in events if event.partition == self._partition]
+        for start in range(0, len(events), _TOGETHER):
+            some = events[start : start + _TOGETHER]
+            if unknown := await self._unknown(some):
+                await self._followed()
+                if unknown := await self._unknown(unknown):
+                    await self._drifted(unknown, state)
+            state.events += len(some)
+            await self._pace(len(some))
+        state.segments += 1
+
+    async def _unknown(self, events: Sequence[Event]) -> list[Event]:
+        """Those that the index does not know."""
+        stored = {event.receipt: event for event in events if isinstance(event, InstanceStored)}
+        expected = _expected(events)
+        receipts = await self._index.receipts_of(self._partition, list({_key(event) for event in stored.values()}))
+        known = {one.receipt for some in receipts.values() for one in some}
+        asked = sorted({receipt for receipt in stored if receipt not in known} | expected.keys())
+        fated = await self._index.fated_receipts(self._partition, asked) if asked else {}
+        return [event for event in events if not _is_known(event, known, fated)]
+
+    async def _drifted(self, events: Sequence[Event], state: Reconciled) -> None:
+        stored = [event for event in events if isinstance(event, InstanceStored)]
+        entries = await entries_of(self._objects, stored, self._attributes)
+        kinds = {event.receipt: _kind_of(entry) for event, entry in zip(stored, entries, strict=True)}
+        for event in events:
+            kind = kinds[event.receipt] if isinstance(event, InstanceStored) else "undecided"
+            if kind == "refused":
+                state.refused += 1
+                continue
+            setattr(state, kind, getattr(state, kind) + 1)
+            self._name(event, kind, state)
+            if self._heal and kind != "missing":
+                await self._log.append(event)
+                state.healed += 1
+                self._metrics.drift_healed.labels(kind).inc()
+
+    def _name(self, event: Event, kind: str, state: Reconciled) -> None:
+        said = {"kind": kind, "name": type(event).__name__, "study": getattr(event, "study_instance_uid", "")}
+        if isinstance(event, InstanceStored):
+            said |= {"instance": event.sop_instance_uid, "receipt": event.receipt, "object_key": event.object_key}
+        logger.error("the index does not know an event", **said, trace=event.trace)
+        if len(state.found) < _NAMED:
+            state.found.append(said)
+
+    def _show(self, state: Reconciled) -> None:
+        if state.finished_at:
+            for kind in KINDS:
+                self._metrics.drift.labels(kind).set(getattr(state, kind))
+
+
+def _key(event: InstanceStored) -> InstanceKey:
+    return InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
+
+
+def _expected(events: Sequence[Event]) -> dict[str, Fate]:
+    """What the events decide, by receipt."""
+    found: dict[str, Fate] = {}
+    for one in decisions_of(events):
+        found[one.receipt] = found.get(one.receipt, ALIVE) | one.fate
+    return found
+
+
+def _is_known(event: Event, known: set[str], fated: Mapping[str, FatedReceipt]) -> bool:
+    if isinstance(event, InstanceStored):
+        return event.receipt in known or (event.receipt in fated and _is_put_away(fated[event.receipt]))
+    if not isinstance(event, Fating):
+        return True
+    fates = {receipt: one.fate for receipt, one in fated.items()}
+    return all(
+        fates.get(receipt, ALIVE) | fate == fates.get(receipt, ALIVE) for receipt, fate in _expected([event]).items()
+    )
+
+
+def _is_put_away(one: FatedReceipt) -> bool:
+    """Whether what is not found is not to be found, and could be brought back."""
+    return one.fate.collected or (one.fate.hidden and bool(one.object_key))
+
+
+def _kind_of(entry: object) -> str:
+    if isinstance(entry, NotFound):
+        return "missing"
+    return "refused" if isinstance(entry, GantryError) else "unindexed"
+
+
+def _event(payload: bytes) -> Event | None:
+    try:
+        return decode(payload)
+    except UndecodableEvent:
+        return None  # of a later release, or a dead letter

@@ -1,0 +1,129 @@
+"""Comparing what was sealed with the index, on real embedded stores."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from gantry.common.adapters.files import open_file_store
+from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
+from gantry.common.clock import SystemClock
+from gantry.common.dicom.query.attributes import STANDARD
+from gantry.common.errors import DependencyUnavailable, GantryError
+from gantry.common.events import INDEXED, INDEXERS, InstanceStored, encode
+from gantry.common.events.segments import SealedRecord
+from gantry.common.ids import Receipt
+from gantry.common.lifecycle import Deletion, Fate
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import Decision, InstanceKey, SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.indexer.rebuild import Rebuild
+from gantry.services.maintenance.reconciling import Reconciled, Reconciler
+from gantry.services.maintenance.recover_event import fact_of
+from gantry.services.maintenance.sealing import bare_segment, segment_key
+from tests.integration.services.maintenance.test_verify import JumpingClock
+from tests.support.objects import data_set, file_bytes
+
+
+@dataclass
+class Room:
+    objects: BlobStore
+    log: EventLog
+    index: SearchIndex
+    following: asyncio.Task[None]
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def reconciler(self, clock: SystemClock | None = None, *, heal: bool = True) -> Reconciler:
+        parts = self.objects, self.log, self.index, clock or SystemClock(), self.metrics, "default", STANDARD
+        return Reconciler(*parts, rate=0.0, heal=heal)
+
+    async def keep(self, count: int) -> list[InstanceStored]:
+        """Objects with their events, each in a segment of its own; in no index."""
+        kept = []
+        for number in range(count):
+            at = 1_700_000_000_000_000 + number * 1_000_000
+            receipt = Receipt.at(at)
+            await self.objects.put(receipt.object_key("default"), [file_bytes(data_set(number=number))])
+            event = await fact_of(self.objects, receipt.object_key("default"), "default", receipt, "")
+            record = SealedRecord("instances", event.study_instance_uid, at, encode(event))
+            await self.objects.put(segment_key("default", Receipt.at(at)), [bare_segment([record])])
+            kept.append(event)
+        return kept
+
+    async def published(self) -> list[bytes]:
+        return [record.payload async for record in self.log.replay("instances")]
+
+
+async def follow(log: EventLog) -> None:
+    """As the indexers do, but that nothing comes into an index."""
+    async with log.consumer(INDEXERS, INDEXED) as consumer:
+        while True:
+            await consumer.commit(await consumer.poll())
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    clock = SystemClock()
+    objects = await open_file_store(tmp_path / "objects", low_water=0)
+    log = await open_sqlite_log(tmp_path / "log.db", clock)
+    index = await open_sqlite_index(tmp_path / "index.db")
+    following = asyncio.create_task(follow(log))
+    yield Room(objects, log, index, following)
+    await end_tasks(following)
+    for store in (index, log, objects):
+        await store.close()
+
+
+async def test_what_the_index_knows_is_not_published_again(room: Room) -> None:
+    kept = await room.keep(3)
+    assert await Rebuild(room.objects, room.index)(kept[:2]) == 0
+    done = await room.reconciler().reconcile()
+    assert (done.segments, done.events, done.unindexed, done.healed) == (3, 3, 1, 1)
+    assert [one["instance"] for one in done.found] == [kept[2].sop_instance_uid]
+    assert len(await room.published()) == 1
+    assert room.metrics.drift.labels("unindexed")._value.get() == 1
+
+
+async def test_what_was_deleted_is_known_and_what_was_restored_must_be_there(room: Room) -> None:
+    (kept,) = await room.keep(1)
+    await Rebuild(room.objects, room.index)([kept])
+    key = InstanceKey(kept.study_instance_uid, kept.series_instance_uid, kept.sop_instance_uid)
+    deleted = Fate(frozenset({Deletion("d", 1)}))
+    await room.index.decide([Decision("default", key, kept.receipt, deleted)])
+    assert (await room.reconciler().reconcile()).drift == 0
+    # A deletion of which alone is known hides nothing that could come back.
+    (other,) = (await room.keep(2))[1:]
+    there = InstanceKey(other.study_instance_uid, other.series_instance_uid, other.sop_instance_uid)
+    await room.index.decide([Decision("default", there, other.receipt, deleted)])
+    assert other.receipt in {one["receipt"] for one in (await room.reconciler(heal=False).reconcile()).found}
+
+
+async def test_an_event_that_the_indexers_have_not_read_is_no_drift(room: Room) -> None:
+    (kept,) = await room.keep(1)
+    await end_tasks(room.following)
+    await room.log.append(kept)
+    with pytest.raises(DependencyUnavailable, match="behind"):
+        await room.reconciler(JumpingClock(step=1.0)).reconcile()
+    assert len(await room.published()) == 1
+
+
+async def test_a_pass_that_was_broken_off_goes_on_where_it_was(room: Room) -> None:
+    await room.keep(5)
+
+    def break_off(state: Reconciled) -> None:
+        if state.segments == 4:
+            raise GantryError("broken off")
+
+    with pytest.raises(GantryError, match="broken off"):
+        await room.reconciler(JumpingClock(step=31.0), heal=True).reconcile(progress=break_off)
+    before = await room.reconciler().passes.latest()
+    assert before is not None
+    assert (before.segments, before.finished_at) == (3, 0)
+    done = await room.reconciler(heal=False).reconcile(replace(before))
+    assert (done.segments, done.events, done.unindexed, done.healed) == (5, 5, 5, 3)
