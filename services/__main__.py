@@ -58,6 +58,10 @@ _COMMANDS = {
     ),
     "history": ("gantry.services.commands.correcting", "What was corrected of a study, and what it is shown as."),
     "hold": ("gantry.services.commands.holding", "Place or release a hold on a study or a patient."),
+    "support": (
+        "gantry.services.commands.support",
+        "Write a bundle for a support case, without anything of a patient.",
+    ),
     "retention": ("gantry.services.commands.retention", "List, or delete, studies whose retention is over."),
     "webhooks": ("gantry.services.commands.webhooks", "How far each configured webhook is behind."),
     "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),

@@ -23,10 +23,9 @@ def health(port: int | None, ready: bool) -> None:
 
     For a HEALTHCHECK: whatever role a container plays, its process answers on one of the ports of the roles.
     """
-    base = int(os.environ.get("GANTRY_HTTP__PORT") or 8080)
     said = "nothing answers"
-    for candidate in [port] if port else range(base, base + _ROLES):
-        status, text = _ask(candidate, "/readyz" if ready else "/healthz")
+    for candidate in [port] if port else ports():
+        status, text = ask(candidate, "/readyz" if ready else "/healthz")
         if status:
             said = text.strip()
             break
@@ -34,7 +33,13 @@ def health(port: int | None, ready: bool) -> None:
     sys.exit(0 if status == 200 else 1)
 
 
-def _ask(port: int, path: str) -> tuple[int, str]:
+def ports() -> range:
+    """The HTTP ports that a process on this machine may have, whatever role it plays."""
+    base = int(os.environ.get("GANTRY_HTTP__PORT") or 8080)
+    return range(base, base + _ROLES)
+
+
+def ask(port: int, path: str) -> tuple[int, str]:
     """Status and body; status 0 where nothing answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SECONDS)
     try:
