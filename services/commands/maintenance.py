@@ -208,7 +208,7 @@ def reconcile(
     async def work(stores: Stores, settings: Settings) -> None:
         per_second = settings.upkeep.reconcile_rate if rate is None else rate
         parts = stores.objects, stores.log, stores.index, SystemClock(), Metrics(), DEFAULT_PARTITION
-        reconciler = Reconciler(*parts, searchable(settings), rate=per_second, heal=not dry_run)
+        reconciler = Reconciler(*parts, rate=per_second, heal=not dry_run)
         before = None if from_the_beginning or dry_run else await reconciler.passes.latest()
         shown = _say_reconciled if sys.stderr.isatty() and not as_json else lambda _: None
         state = await reconciler.reconcile(before, shown)

@@ -8,33 +8,17 @@ from gantry.common.events import (
     Event,
     HoldPlaced,
     HoldReleased,
-    InstancesMovedBack,
     InstanceStored,
     PatientHoldPlaced,
     PatientHoldReleased,
     StudyAccessed,
 )
-from gantry.common.lifecycle import ALIVE, Fating, fate_of, holder_of, moved_back, successor
+from gantry.common.lifecycle import ALIVE, holder_of
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import Access, Decision, HoldChange, InstanceKey, SearchIndex
+from gantry.common.ports.index import Access, HoldChange, SearchIndex
+from gantry.common.runtime.decisions import decisions_of
 from gantry.services.indexer.corrections import changes_of
 from gantry.services.indexer.moves import apply_moves
-
-
-def decisions_of(events: Iterable[Event]) -> list[Decision]:
-    """A decision for each receipt that an event names, and for those that followed from it by a move."""
-    found: list[Decision] = []
-    for event in events:
-        if not isinstance(event, Fating):
-            continue
-        for one in event.receipts:
-            key = InstanceKey(event.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
-            found.append(Decision(event.partition, key, one.receipt, fate_of(event)))
-            if isinstance(event, InstancesMovedBack):
-                there = InstanceKey(event.into_study, event.into_series, one.sop_instance_uid)
-                receipt = successor(one.receipt, event.move)
-                found.append(Decision(event.partition, there, receipt, moved_back(event.move, event.at)))
-    return found
 
 
 def holds_of(events: Iterable[Event]) -> list[HoldChange]:

@@ -8,13 +8,13 @@ miss instances.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
-from gantry.common.events import INDEXERS, TOPICS, DeadLetter, Event, InstanceStored, decode
+from gantry.common.events import INDEXERS, TOPICS, Event, InstanceStored, decode
 from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
 from gantry.common.lifecycle import Corrections, Fate
 from gantry.common.ports.blobs import BlobStore
@@ -22,6 +22,7 @@ from gantry.common.ports.index import CorrectedStudy, FatedReceipt, InstanceKey,
 from gantry.common.ports.log import EventLog
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
+from gantry.services.maintenance.dead_letters import buried
 from gantry.services.maintenance.reindex import Apply, Reindex, Reindexed
 
 _INSTANCES = TOPICS[InstanceStored].name
@@ -100,7 +101,7 @@ class Completeness:
             fates = await self._index.fates(partition, list(missing)) if missing else {}
             unknown |= {receipt: event for receipt, event in missing.items() if receipt not in fates}
         if unknown:
-            return bool(unknown.keys() - await self._buried(unknown.keys()))
+            return bool(unknown.keys() - await buried(self._log, unknown.keys()))
         return not committed and await self._lacks_everything()
 
     async def _committed(self) -> dict[str, dict[InstanceKey, InstanceStored]]:
@@ -111,17 +112,6 @@ class Completeness:
             if event is not None:
                 key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
                 found.setdefault(event.partition, {})[key] = event
-        return found
-
-    async def _buried(self, receipts: Collection[str]) -> set[str]:
-        """Which of the receipts have events that are dead letters: no index holds them."""
-        found: set[str] = set()
-        async for record in self._log.replay(TOPICS[DeadLetter].name):
-            letter = _event(record.payload)
-            if isinstance(letter, DeadLetter) and letter.group == INDEXERS:
-                event = _stored(letter.payload)
-                if event is not None and event.receipt in receipts:
-                    found.add(event.receipt)
         return found
 
     async def _lacks_everything(self) -> bool:

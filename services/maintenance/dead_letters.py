@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from gantry.common.clock import Clock
@@ -13,6 +14,7 @@ from gantry.common.events import (
     DeadLetterDiscarded,
     DeadLetterReplayed,
     Event,
+    InstanceStored,
     decode,
     letter_id,
     topic_of,
@@ -102,6 +104,19 @@ class DeadLetters:
             and other.failed_at > letter.failed_at
         ]
         return described(max(later, key=lambda other: other.failed_at)) if later else None
+
+
+async def buried(log: EventLog, receipts: Collection[str]) -> set[str]:
+    """Which of the receipts have events that the indexers could not apply: no index holds them. Raises
+    `DependencyUnavailable`."""
+    found: set[str] = set()
+    async for record in log.replay(_TOPIC):
+        letter = _event(record.payload)
+        if isinstance(letter, DeadLetter) and letter.group == INDEXERS:
+            event = event_of(letter)
+            if isinstance(event, InstanceStored) and event.receipt in receipts:
+                found.add(event.receipt)
+    return found
 
 
 async def read_into(ledger: Ledger, log: EventLog, since_us: int = 0) -> int:

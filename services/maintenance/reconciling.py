@@ -14,20 +14,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gantry.common.clock import Clock
-from gantry.common.dicom.query.attributes import AttributeTable
-from gantry.common.errors import DependencyUnavailable, GantryError, NotFound, UndecodableEvent
+from gantry.common.errors import DependencyUnavailable, NotFound, UndecodableEvent
 from gantry.common.events import TOPICS, Event, InstanceStored, decode
 from gantry.common.ids import receipt_in_key
 from gantry.common.lifecycle import ALIVE, Fate, Fating
-from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.blobs import BlobStore, Part
 from gantry.common.ports.index import FatedReceipt, InstanceKey, SearchIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.decisions import decisions_of
 from gantry.common.runtime.following import has_followed
 from gantry.common.runtime.sealed_events import Segment, segments
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.indexer.decisions import decisions_of
-from gantry.services.indexer.heads import entries_of
+from gantry.services.maintenance.dead_letters import buried
 from gantry.services.maintenance.passes import Pace, Pass, Passes
 
 KINDS = ("unindexed", "undecided", "missing")
@@ -73,7 +72,6 @@ class Reconciler:
         clock: Clock,
         metrics: Metrics,
         partition: str,
-        attributes: AttributeTable,
         *,
         rate: float,
         heal: bool = True,
@@ -86,7 +84,6 @@ class Reconciler:
         self._clock = clock
         self._metrics = metrics
         self._partition = partition
-        self._attributes = attributes
         self._pace = Pace(clock, rate)
         self._heal = heal
         self.passes = Passes(objects, clock, "reconcile", Reconciled)
@@ -160,10 +157,11 @@ class Reconciler:
 
     async def _drifted(self, events: Sequence[Event], state: Reconciled) -> None:
         stored = [event for event in events if isinstance(event, InstanceStored)]
-        entries = await entries_of(self._objects, stored, self._attributes)
-        kinds = {event.receipt: _kind_of(entry) for event, entry in zip(stored, entries, strict=True)}
+        letters = await buried(self._log, {event.receipt for event in stored}) if stored else set()
         for event in events:
-            kind = kinds[event.receipt] if isinstance(event, InstanceStored) else "undecided"
+            kind = "undecided"
+            if isinstance(event, InstanceStored):
+                kind = "refused" if event.receipt in letters else await self._kind_of(event)
             if kind == "refused":
                 state.refused += 1
                 continue
@@ -173,6 +171,13 @@ class Reconciler:
                 await self._log.append(event)
                 state.healed += 1
                 self._metrics.drift_healed.labels(kind).inc()
+
+    async def _kind_of(self, event: InstanceStored) -> str:
+        try:
+            await self._objects.read([Part(event.object_key, 0, 1)])
+        except NotFound:
+            return "missing"
+        return "unindexed"
 
     def _name(self, event: Event, kind: str, state: Reconciled) -> None:
         said = {"kind": kind, "name": type(event).__name__, "study": getattr(event, "study_instance_uid", "")}
@@ -214,12 +219,6 @@ def _is_known(event: Event, known: set[str], fated: Mapping[str, FatedReceipt]) 
 def _is_put_away(one: FatedReceipt) -> bool:
     """Whether what is not found is not to be found, and could be brought back."""
     return one.fate.collected or (one.fate.hidden and bool(one.object_key))
-
-
-def _kind_of(entry: object) -> str:
-    if isinstance(entry, NotFound):
-        return "missing"
-    return "refused" if isinstance(entry, GantryError) else "unindexed"
 
 
 def _event(payload: bytes) -> Event | None:

@@ -17,8 +17,8 @@ from gantry.cli.files import DicomFile
 from gantry.common.dicom.standard.tags import PATIENT_ID
 from gantry.common.events import Event, InstancesMoved, InstanceStored
 from gantry.common.lifecycle import Corrections, Effect, Fate, corrected, effect_of, successor
+from gantry.common.runtime.decisions import decisions_of
 from gantry.services.indexer.corrections import changes_of
-from gantry.services.indexer.decisions import decisions_of
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_corrections import ask, identity
 from tests.crash.test_deletion import archive_of, over_http

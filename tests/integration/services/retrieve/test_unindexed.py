@@ -18,7 +18,7 @@ from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import InstancesDeleted, InstanceStored, ReceiptReference, decode
 from gantry.common.ports.index import InstanceKey
 from gantry.common.ports.log import Record
-from gantry.services.indexer.decisions import decisions_of
+from gantry.common.runtime.decisions import decisions_of
 from gantry.services.indexer.entries import entry_of
 from gantry.services.retrieve.unindexed import Locator
 from tests.support.facts import stored
