@@ -16,6 +16,9 @@ IMPLEMENTATION_CLASS_UID = "2.25.199802268191452851489936185583782856143"
 IMPLEMENTATION_VERSION_NAME = "GANTRY_0_2"
 """PS3.7 D.3.3.2.3: at most 16 characters."""
 
+PRIVATE_INFORMATION_UID = "2.25.151095452869587238557091074417709212698"
+"""PS3.10 7.1, Private Information Creator UID (0002,0100): of what we note in the files of our own object store."""
+
 DEFAULT_PARTITION = "default"
 """The organisation an object belongs to until configured otherwise."""
 

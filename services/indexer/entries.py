@@ -8,6 +8,7 @@ from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
 from gantry.common.dicom.scan.layout import Layout, pack_layout
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.common.events import InstanceConflictFound, InstanceStored, NamesakeFound
+from gantry.common.lifecycle import unpack_coercion
 from gantry.common.ports.index import Applied, InstanceEntry
 
 MAX_HEAD = 4 << 20
@@ -44,13 +45,21 @@ def head_length(event: InstanceStored) -> int:
 
 def entry_of(event: InstanceStored, head: bytes | None = None, attributes: AttributeTable = STANDARD) -> InstanceEntry:
     """The entry of an event, with `attributes`; `head` is the joined `head_parts` of the data set if the event
-    carries no header.
+    carries no header. What was coerced is in the place of what the object says; the event must tell of it
+    (`gantry.common.runtime.coercion`).
 
     Raises `NotUnderstood` if the header cannot be read.
     """
     header, partial = event.header, False
     if header is None:
         header, partial = _header_of(event, head or b"")
+    own = header_values(
+        header, event.transfer_syntax_uid, attributes.stored, private=attributes.private, partial=partial
+    )
+    # Once for all: rules that change later do not change what was received before.
+    coercion = unpack_coercion(event.coercion or b"")
+    coercion = None if coercion is None else coercion.indexed(own)
+    layout = Layout(event.header_length, event.bulk, event.pixel_data, b"" if coercion is None else coercion.pack())
     return InstanceEntry(
         partition=event.partition,
         receipt=event.receipt,
@@ -63,11 +72,9 @@ def entry_of(event: InstanceStored, head: bytes | None = None, attributes: Attri
         data_set_offset=event.data_set_offset,
         data_set_length=event.data_set_length,
         digest=event.digest,
-        layout=pack_layout(Layout(event.header_length, event.bulk, event.pixel_data)),
+        layout=pack_layout(layout),
         sender=event.calling_ae_title,
-        attributes=header_values(
-            header, event.transfer_syntax_uid, attributes.stored, private=attributes.private, partial=partial
-        ),
+        attributes=own if coercion is None else coercion.applied(own),
     )
 
 

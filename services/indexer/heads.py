@@ -1,4 +1,5 @@
-"""The claim check: what an event does not carry of a header is read from the object, many at a time."""
+"""The claim check: what an event does not carry of a header, and of what was coerced, is read from the object, many at
+a time."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from gantry.common.errors import GantryError
 from gantry.common.events import InstanceStored
 from gantry.common.ports.blobs import BlobStore, Part
 from gantry.common.ports.index import InstanceEntry
+from gantry.common.runtime.coercion import with_coercion
 from gantry.services.indexer.entries import entry_of, head_length, head_parts
 
 _AT_ONCE = 32 << 20
@@ -26,6 +28,7 @@ async def entries_of(
     found: list[InstanceEntry | GantryError] = []
     async for some in _runs(events):
         heads = await _heads(objects, some)
+        some = await with_coercion(objects, some)
         # Off the event loop: a batch takes a tenth of a second, and associations may be served in this process.
         found += await asyncio.to_thread(_entries, some, heads, attributes)
     return found

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gantry.common.dicom.standard.sop_classes import StorageClasses
 from gantry.common.lifecycle import retention_rules
+from gantry.common.lifecycle.coercion_rules import coercion_rules
 from gantry.common.runtime.rejections import rules_of
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
@@ -27,8 +28,9 @@ async def build(context: Context) -> RoleParts:
         context.clock,
         ThreadPoolExecutor(2, thread_name_prefix="ingest"),
         context.metrics,
-        IngestSettings(settings.dimse.max_object, settings.storage.deadline),
+        IngestSettings(settings.dimse.max_object, settings.storage.deadline, settings.coercion.answer == "warning"),
         RejectionChecks(context.objects, context.answers, context.log, context.clock, rules, retention),
+        coercion_rules(settings.coercion.rules),
     )
     classes = StorageClasses(settings.dimse.private_sop_classes)
     storage = StorageService(

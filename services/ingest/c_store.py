@@ -9,7 +9,7 @@ from gantry.common.dimse import CommandField
 from gantry.common.errors import GantryError, NotAuthorised
 from gantry.common.net import Association, Request
 from gantry.common.runtime.failpoints import FailPoint, reach
-from gantry.common.statuses import SUCCESS, UNRECOGNISED_OPERATION
+from gantry.common.statuses import UNRECOGNISED_OPERATION
 from gantry.common.ul import Abilities
 from gantry.services.ingest.checks import refuse_command
 from gantry.services.ingest.commit import Announced, InstanceSink, InstanceWriter, Sender
@@ -59,5 +59,6 @@ class StorageService:
             self._writer.answered(sink, error.dicom_status)
             raise
         await reach(FailPoint.BEFORE_ANSWER)
-        await request.respond(SUCCESS)
-        self._writer.answered(sink, SUCCESS)
+        status = self._writer.status_of(sink)
+        await request.respond(status)
+        self._writer.answered(sink, status)

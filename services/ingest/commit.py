@@ -17,29 +17,37 @@ from prometheus_client import Counter, Histogram
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.encoding.part10 import file_meta
+from gantry.common.dicom.encoding.values import has_passed, leading_values
 from gantry.common.dicom.scan.scanner import Scan
+from gantry.common.dicom.standard.dictionary import keyword_of_tag
 from gantry.common.dicom.standard.sop_classes import KEY_OBJECT_SELECTION
 from gantry.common.errors import ClassNotSupported, DependencyUnavailable, GantryError, RefusedDataSet
 from gantry.common.events import InstanceStored
 from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_ae_title
+from gantry.common.lifecycle import Coercion
+from gantry.common.lifecycle.coercing import Changes, CoercionRules, SenderRules
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
-from gantry.common.statuses import SUCCESS
+from gantry.common.statuses import COERCION_OF_DATA_ELEMENTS, SUCCESS
+from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.ingest.checks import check_agreement
 from gantry.services.ingest.object_sink import Chunks, ObjectSink, Receipted
 
+logger = get_logger("ingest")
 _SLOWEST = 20e6
 """Bytes per second that a store must reach for a large object."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
-    """`max_object_size` in bytes, `deadline` in seconds for store and log together."""
+    """`max_object_size` in bytes, `deadline` in seconds for store and log together. `warns_of_coercion`: senders of
+    coerced objects are answered with a warning."""
 
     max_object_size: int = 16 << 30
     deadline: float = 30.0
+    warns_of_coercion: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,13 @@ class InstanceSink(ObjectSink):
         chunks: Chunks,
         settings: IngestSettings,
         refused: RefusedDataSet | None,
+        rules: SenderRules | None = None,
     ) -> None:
+        """`rules` are the coercion rules about the sender."""
+        self._rules = rules
+        self.coercion: Coercion | None = None
+        """What they make of the object; known when its bytes are durable."""
+        self.changes: Changes | None = None
         self.sender = sender
         self.announced = announced
         self.receipt = Receipt.at(stored_at)
@@ -110,11 +124,21 @@ class InstanceSink(ObjectSink):
         """Whether the data set names another class or instance than was announced, and is stored under its own."""
         return self.names != (self.announced.sop_class_uid, self.announced.sop_instance_uid)
 
-    def head(self, names: tuple[str, str] | None) -> bytes:
+    def head(self, names: tuple[str, str] | None, beginning: Sequence[memoryview]) -> bytes:
+        if self._rules is not None:
+            own = leading_values(b"".join(beginning), self.announced.transfer_syntax_uid, self._rules.reads)
+            self.coercion, self.changes = self._rules.coercion(own, self.receipt.milliseconds * 1000)
         if names is not None and self.announced.classes is not None:
             self.names = names
         calling = self.sender.calling_ae_title
-        return file_meta(*self.names, self.announced.transfer_syntax_uid, calling if is_ae_title(calling) else "")
+        private = b"" if self.coercion is None else self.coercion.pack()
+        source = calling if is_ae_title(calling) else ""
+        return file_meta(*self.names, self.announced.transfer_syntax_uid, source, private)
+
+    def needs_more(self, beginning: Sequence[memoryview]) -> bool:
+        if self._rules is None:
+            return False
+        return not has_passed(b"".join(beginning), self.announced.transfer_syntax_uid, max(self._rules.reads))
 
     def check(self, scan: Scan) -> None:
         announced = self.announced
@@ -135,8 +159,13 @@ class InstanceWriter:
         metrics: Metrics,
         settings: IngestSettings | None = None,
         rejections: RejectionGuard | None = None,
+        coercion: CoercionRules | None = None,
     ) -> None:
-        """Without `rejections` a rejection note is an object as any other."""
+        """Without `rejections` a rejection note is an object as any other; `coercion` has the rules of what is changed
+        on the way in."""
+        self._coercion = coercion
+        self._unfit: set[tuple[str, int]] = set()
+        """Rules and attributes of which it was logged that a value does not fit."""
         self._rejections = rejections
         self._siblings: dict[str, dict[int, asyncio.Future[None]]] = {}
         """Commits under way, by trace: that of an association, or of a request."""
@@ -152,7 +181,11 @@ class InstanceWriter:
     def receive(self, sender: Sender, announced: Announced, refused: RefusedDataSet | None = None) -> InstanceSink:
         """A sink for the bytes of an object that begins to arrive now; with `refused` they are read and dropped."""
         now = self._clock.now_us()
-        return InstanceSink(sender, announced, now, self._store, self._workers, self._chunks, self.settings, refused)
+        rules = None
+        if self._coercion is not None:
+            rules = self._coercion.of(sender.calling_ae_title, sender.called_ae_title)
+        stores = self._store, self._workers, self._chunks
+        return InstanceSink(sender, announced, now, *stores, self.settings, refused, rules)
 
     async def commit(self, sink: InstanceSink) -> InstanceStored:
         """Store an object that has arrived, and publish its event. Both are durable when this returns.
@@ -187,6 +220,8 @@ class InstanceWriter:
                 await reach(FailPoint.AFTER_PUBLISH)
         except TimeoutError:
             raise DependencyUnavailable("object store or event log", "deadline passed") from None
+        if sink.changes is not None:
+            self._note(sink.changes, event)
         self._metrics.blob_put_seconds.observe(put - begun)
         self._metrics.event_append_seconds.observe(self._clock.monotonic() - put)
         if rejects and self._rejections is not None:
@@ -210,12 +245,28 @@ class InstanceWriter:
             await self._store.delete(event.object_key)
             raise
 
+    def _note(self, changes: Changes, event: InstanceStored) -> None:
+        """Count what rules did, and log once for each what they could not do."""
+        for rule in changes.rules if event.coercion else ():
+            self._metrics.objects_coerced.labels(rule).inc()
+        for change in changes.made:
+            if change.unfit and (change.rule, change.tag) not in self._unfit:
+                self._unfit.add((change.rule, change.tag))
+                name = keyword_of_tag(change.tag)
+                logger.warning("coercion left out", rule=change.rule, attribute=name, reason=change.unfit)
+
+    def status_of(self, sink: InstanceSink) -> int:
+        """With what the sender of an object is answered that is stored: PS3.4 B.2.3, Success, or the warning that data
+        elements were coerced."""
+        warns = sink.coercion is not None and self.settings.warns_of_coercion
+        return COERCION_OF_DATA_ELEMENTS if warns else SUCCESS
+
     def answered(self, sink: InstanceSink, status: int) -> None:
         """Count the status with which the sender is answered."""
         count, seconds = self._counters(status)
         count.inc()
         seconds.observe((self._clock.now_us() - sink.stored_at) / 1e6)
-        if status == SUCCESS:
+        if status in (SUCCESS, COERCION_OF_DATA_ELEMENTS):
             self._metrics.object_bytes_received.inc(sink.length)
 
     def refused(self, status: int) -> None:
@@ -257,4 +308,5 @@ def stored(sink: InstanceSink, receipted: Receipted) -> InstanceStored:
         calling_ae_title=sender.calling_ae_title,
         called_ae_title=sender.called_ae_title,
         peer_address=sender.peer_address,
+        coercion=b"" if sink.coercion is None else sink.coercion.pack(),
     )

@@ -23,6 +23,7 @@ from gantry.common.tasks import end_tasks
 
 CHUNK = 1 << 20
 _AHEAD = 3
+_MOST_HELD = 4
 _KEPT_FREE = 32
 _SLACK = 64 << 20
 """Bytes that a peer may send beyond the limit before its association is aborted."""
@@ -81,6 +82,8 @@ class ObjectSink:
         self._digest = blake3()
         self._chunk: memoryview | None = None
         self._filled = 0
+        self._held: list[tuple[memoryview, int]] = []
+        """Chunks that arrived before the bytes before them could be written."""
         self.length = 0
         self._queue: asyncio.Queue[tuple[memoryview, int]] | None = None
         self._spilling: asyncio.Task[None] | None = None
@@ -136,10 +139,15 @@ class ObjectSink:
         finally:
             await self._stop_spilling()
 
-    def head(self, names: tuple[str, str] | None) -> bytes:
+    def head(self, names: tuple[str, str] | None, beginning: Sequence[memoryview]) -> bytes:
         """The bytes before the data set. Called once, when they are needed: `names` are the SOP class and instance UID
-        of the data set, None if either has not arrived by then or is invalid."""
+        of the data set, None if either has not arrived by then or is invalid; `beginning` is what has arrived."""
         raise NotImplementedError
+
+    def needs_more(self, beginning: Sequence[memoryview]) -> bool:
+        """Whether `head` needs more of the data set than this beginning of it. It may have to do with less: no more
+        than `_MOST_HELD` chunks wait in memory."""
+        return False
 
     def check(self, scan: Scan) -> None:
         """Called with the scan before the object becomes visible; raises `RefusedDataSet` if it must not."""
@@ -157,7 +165,7 @@ class ObjectSink:
         chunk = self._chunk if self._chunk is not None else memoryview(b"")
         data = chunk[: self._filled]
         self._absorb(data)
-        self._head = self.head(self._scanner.names)
+        self._head = self.head(self._scanner.names, (data,))
         self._conclude()
         await self._store.put(self._key, (self._head, data))
 
@@ -166,6 +174,8 @@ class ObjectSink:
         if self._chunk is not None and self._error is None:
             self._spill(self._chunk)
         await self._queue.join()
+        if self._error is None and self._held:
+            self._release(await self._begin())
         if self._error is None and self._writer is not None:
             self._conclude()
             await self._writer.commit()
@@ -191,24 +201,47 @@ class ObjectSink:
     async def _spill_chunks(self, queue: asyncio.Queue[tuple[memoryview, int]]) -> None:
         while True:
             chunk, filled = await queue.get()
+            free = [chunk]
             try:
                 if self._error is None:
-                    await self._store_chunk(chunk[:filled])
+                    free = await self._store_chunk(chunk, filled)
             except GantryError as error:
                 self._error = error
             except Exception as error:
                 self._error = GantryError(f"internal error while storing: {type(error).__name__}")
             finally:
-                self._chunks.give_back(chunk)
+                self._release(free)
                 queue.task_done()
 
-    async def _store_chunk(self, data: memoryview) -> None:
+    async def _store_chunk(self, chunk: memoryview, filled: int) -> list[memoryview]:
+        """Store a chunk, or hold it until the bytes before it can be written. Returns the chunks that are free then."""
+        data = chunk[:filled]
         await asyncio.get_running_loop().run_in_executor(self._workers, self._absorb, data)
-        if self._writer is None:
-            self._writer = self._store.writer(self._key)
-            self._head = self.head(self._scanner.names)
-            await self._writer.write(self._head)
-        await self._writer.write(data)
+        if self._writer is not None:
+            await self._writer.write(data)
+            return [chunk]
+        self._held.append((chunk, filled))
+        if len(self._held) < _MOST_HELD and self.needs_more(self._beginning()):
+            return []
+        return await self._begin()
+
+    async def _begin(self) -> list[memoryview]:
+        """Write the beginning of the object. Returns the chunks that were held."""
+        beginning = self._beginning()
+        held, self._held = self._held, []
+        self._writer = self._store.writer(self._key)
+        self._head = self.head(self._scanner.names, beginning)
+        await self._writer.write(self._head)
+        for data in beginning:
+            await self._writer.write(data)
+        return [chunk for chunk, _ in held]
+
+    def _beginning(self) -> list[memoryview]:
+        return [chunk[:filled] for chunk, filled in self._held]
+
+    def _release(self, chunks: Sequence[memoryview]) -> None:
+        for chunk in chunks:
+            self._chunks.give_back(chunk)
 
     async def _stop_spilling(self) -> None:
         if self._spilling is not None:
@@ -216,6 +249,8 @@ class ObjectSink:
         if self._writer is not None:
             writer, self._writer = self._writer, None
             await writer.abort()
+        self._release([chunk for chunk, _ in self._held])
+        self._held = []
         if self._chunk is not None:
             self._chunks.give_back(self._chunk)
             self._chunk = None

@@ -27,6 +27,7 @@ from gantry.common.events import (
 )
 from gantry.common.ids import DEFAULT_PARTITION, Receipt
 from gantry.common.lifecycle import Corrections, Values, patient_key
+from gantry.common.lifecycle.correctable import OF_PATIENT, OF_SERIES, OF_STUDY, correctable_of, require_correctable
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import EventLog
@@ -34,7 +35,6 @@ from gantry.common.runtime.corrections import Subject, write_values
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.following import has_followed
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.lifecycle.correctable import OF_PATIENT, OF_SERIES, OF_STUDY, correctable_of, require_correctable
 from gantry.services.lifecycle.deletions import Asked
 
 logger = get_logger("lifecycle")

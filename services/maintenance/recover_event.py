@@ -11,6 +11,7 @@ from gantry.common.dicom.scan.scanner import Scanner
 from gantry.common.events import InstanceStored
 from gantry.common.ids import Receipt
 from gantry.common.ports.blobs import BlobReader, BlobStore
+from gantry.common.runtime.coercion import coercion_of_meta
 
 _CHUNK = 1 << 20
 
@@ -52,6 +53,7 @@ async def fact_of(objects: BlobStore, key: str, partition: str, receipt: Receipt
             header_length=scan.header_length,
             bulk=scan.bulk,
             pixel_data=scan.pixel_data,
+            coercion=coercion_of_meta(head, key) if meta.private else b"",
         )
     finally:
         await reader.close()

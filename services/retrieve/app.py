@@ -66,7 +66,7 @@ async def build(context: Context) -> RoleParts:
     settings, retrieve = context.settings, context.settings.retrieve
     losses = Losses(context.log, context.clock, context.metrics, "retrieve")
     reports = DamageReports(context.metrics, partial(_report_loss, losses))
-    locator = Locator(context.answers, context.log, context.clock)
+    locator = Locator(context.answers, context.log, context.objects, context.clock)
     converter, pictures = Converter(), _picture_cache(settings)
     web = WebSettings(settings.http.url, retrieve.metadata_memory, settings.http.stall)
     mover = build_mover(

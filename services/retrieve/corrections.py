@@ -1,4 +1,5 @@
-"""What corrections of a study make of the headers of its objects. The stored bytes are not touched."""
+"""What was coerced on the way in, and corrections of a study, make of the headers of its objects. The stored bytes are
+not touched."""
 
 from __future__ import annotations
 
@@ -9,7 +10,6 @@ from datetime import UTC, datetime
 from gantry.common.dicom.encoding.charsets import CharacterSet
 from gantry.common.dicom.encoding.correcting import Modification, corrected_header, corrected_tail
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
-from gantry.common.lifecycle import Correction
 from gantry.common.ports.index import Location
 from gantry.services.retrieve.recoding import StoredPart, parts_of
 
@@ -28,10 +28,10 @@ class Header:
 
 def corrected_parts(location: Location, pieces: Sequence[bytes]) -> Header:
     """The header of an object as it is sent, of its pieces as they are stored. Raises `NotUnderstood`."""
-    if not location.corrections:
+    if not location.is_modified:
         return Header(parts_of(pieces))
     encoding = encoding_of(location.transfer_syntax_uid)
-    header = corrected_header(pieces, encoding, [_modification(one) for one in location.corrections])
+    header = corrected_header(pieces, encoding, _modifications(location))
     parts = [
         StoredPart(now.data, len(before), now.keeps_value) for now, before in zip(header.pieces, pieces, strict=True)
     ]
@@ -44,13 +44,17 @@ def corrected_behind(location: Location, tail: bytes, header: Header) -> StoredP
 
 
 def as_stored(locations: Sequence[Location]) -> list[Location]:
-    """The same objects without corrections."""
-    return [replace(one, corrections=()) if one.corrections else one for one in locations]
+    """The same objects as they came."""
+    return [replace(one, original=True) if one.is_modified else one for one in locations]
 
 
 def version_of(location: Location) -> str:
     """What tells an object as it is sent now from what it was before, and will be."""
-    return "/".join([location.object_key, *(one.id for one in location.corrections)])
+    if location.original:
+        return f"{location.object_key}/original"
+    coerced = location.coercion
+    at = [] if coerced is None else [f"coerced {coerced.at}"]
+    return "/".join([location.object_key, *at, *(one.id for one in location.corrections)])
 
 
 def corrected_bytes(location: Location, header: bytes) -> bytes:
@@ -58,6 +62,13 @@ def corrected_bytes(location: Location, header: bytes) -> bytes:
     return corrected_parts(location, [header]).parts[0].data
 
 
-def _modification(correction: Correction) -> Modification:
-    at = datetime.fromtimestamp(correction.at / 1e6, UTC).strftime("%Y%m%d%H%M%S.%f+0000")
-    return Modification(correction.values or {}, at, SYSTEM)
+def _modifications(location: Location) -> list[Modification]:
+    """In their order: an object was coerced before anybody could correct it."""
+    coerced = location.coercion
+    first = [] if coerced is None else [Modification(coerced.values, _moment(coerced.at), SYSTEM, "COERCE")]
+    return first + [Modification(one.values or {}, _moment(one.at), SYSTEM) for one in location.corrections]
+
+
+def _moment(at: int) -> str:
+    """Microseconds since the epoch as a DT value."""
+    return datetime.fromtimestamp(at / 1e6, UTC).strftime("%Y%m%d%H%M%S.%f+0000")

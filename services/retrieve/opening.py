@@ -59,7 +59,9 @@ class Openings:
     async def part10(self, location: Location, syntax: str, client: str, *, ahead: bool = False) -> Opened:
         """The object as a Part 10 file; `ahead` of its turn it does not wait for room. Raises the errors of
         `data_set`."""
-        if syntax == location.transfer_syntax_uid and not location.corrections:
+        # The file meta information of one that was coerced says what was made of it (PS3.10 7.1, Private Information),
+        # which is nobody else's business.
+        if syntax == location.transfer_syntax_uid and not location.is_modified and location.coercion is None:
             size = location.data_set_offset + location.data_set_length
             return Opened(location, syntax, size, await self.objects.verified_file(location))
         opened = await self.data_set(location, syntax, client, ahead=ahead)
@@ -71,7 +73,7 @@ class Openings:
         """The data set. Raises `ConversionFailed` if the object cannot be converted to `syntax`, `Unavailable` if it
         cannot be converted now, and `Damaged`."""
         stored = location.transfer_syntax_uid
-        if syntax == stored and not location.corrections:
+        if syntax == stored and not location.is_modified:
             source = await self.objects.verified(location)
             return Opened(location, syntax, location.data_set_length, source)
         try:
@@ -118,7 +120,7 @@ class Openings:
     async def _inflated(self, location: Location, syntax: str) -> Opened:
         """Read twice: the first pass verifies the object and counts its inflated length; nothing is held in memory."""
         length = await self._inflated_length(location)
-        if syntax == EXPLICIT_LITTLE_ENDIAN and not location.corrections:
+        if syntax == EXPLICIT_LITTLE_ENDIAN and not location.is_modified:
             return Opened(location, syntax, length, InflatedSource(await self.objects.verified(location)))
         layout = await self.objects.layout(location)
         pieces, behind = await self.objects.inflated_parts(location, layout)

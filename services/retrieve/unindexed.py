@@ -16,12 +16,14 @@ from gantry.common.clock import Clock
 from gantry.common.dicom.query.matching import Condition, Cursor, Document, Query, Single, UidList
 from gantry.common.dicom.scan.layout import Layout, pack_layout
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
-from gantry.common.errors import DependencyUnavailable, UndecodableEvent
+from gantry.common.errors import DependencyUnavailable, NotUnderstood, UndecodableEvent
 from gantry.common.events import INDEXERS, TOPICS, Event, InstanceStored, decode
 from gantry.common.ids import receipt_in_key
-from gantry.common.lifecycle import ALIVE, Effect, corrections_below, effect_of, fold
+from gantry.common.lifecycle import ALIVE, Effect, corrections_below, effect_of, fold, unpack_coercion
+from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceKey, KnownReceipt, Location, ReadIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.coercion import with_coercion
 from gantry.common.runtime.losses import instance_of
 from gantry.common.telemetry.logs import get_logger
 
@@ -67,7 +69,9 @@ class Unindexed:
 class Locator:
     """Locates objects, by the index and the log together."""
 
-    def __init__(self, index: ReadIndex, log: EventLog, clock: Clock) -> None:
+    def __init__(self, index: ReadIndex, log: EventLog, objects: BlobStore, clock: Clock) -> None:
+        """`objects` is asked for what was coerced of the few whose events are too long to say so themselves."""
+        self._objects = objects
         self._index = index
         self._log = log
         self._clock = clock
@@ -141,7 +145,7 @@ class Locator:
             return Unindexed()
         events = [event for record in records if (event := _event(record.payload)) and event.partition == partition]
         state = fold(events)
-        stored = [event for event in events if isinstance(event, InstanceStored)]
+        stored = await self._whole([event for event in events if isinstance(event, InstanceStored)])
         # An event may be there a second time, after its receipt was deleted.
         fates = await self._index.fates(partition, [event.receipt for event in stored]) if stored else {}
         found = Unindexed(hidden={receipt for receipt, one in state.receipts.items() if one.fate.hidden})
@@ -153,6 +157,14 @@ class Locator:
         if found.stored:
             found.stored = await self._corrected(partition, study, found.stored)
         return found
+
+    async def _whole(self, stored: list[InstanceStored]) -> list[InstanceStored]:
+        """The events with what was coerced; without those that nobody can tell it of while the objects are away."""
+        try:
+            return await with_coercion(self._objects, stored)
+        except DependencyUnavailable as error:
+            logger.warning("what was coerced cannot be looked up", error=error)
+            return [event for event in stored if event.coercion is not None]
 
     async def _corrected(
         self, partition: str, study: str, stored: dict[InstanceKey, Location]
@@ -187,8 +199,17 @@ def _location(event: InstanceStored) -> Location:
         event.data_set_offset,
         event.data_set_length,
         event.digest,
-        pack_layout(Layout(event.header_length, event.bulk, event.pixel_data)),
+        pack_layout(Layout(event.header_length, event.bulk, event.pixel_data, _coercion(event))),
     )
+
+
+def _coercion(event: InstanceStored) -> bytes:
+    """What was coerced; b"" where it is damaged, as the indexer sees it."""
+    try:
+        unpack_coercion(event.coercion or b"")
+    except NotUnderstood:
+        return b""
+    return event.coercion or b""
 
 
 def _uids(condition: Condition | None) -> Sequence[str]:

@@ -8,6 +8,7 @@ next version's golden files are made beside these. Who must change a file here h
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ from gantry.common.events import (
     StudyDelivered,
     encode,
 )
+from gantry.common.lifecycle import Coercion
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -93,6 +95,13 @@ _BARE = InstanceStored(
     header=None,
     header_length=5_000_000,
     pixel_data=PixelData(0x7FE00010, "OW", 5_000_012, 8 << 30),
+)
+_COERCED = replace(
+    _STORED,
+    header=None,
+    coercion=Coercion(
+        1_700_000_000_123_000, ("issuer of north",), {"00100021": {"vr": "LO", "Value": ["NORTH"]}}, {0x00100021: ["S"]}
+    ).pack(),
 )
 _CONFLICT = InstanceConflictFound(
     partition="default",
@@ -258,6 +267,7 @@ EVENTS: dict[str, Event] = {
         answers=(RequestAnswers("C-STORE", 0, 12), RequestAnswers("C-STORE", 0xA700, 2, "object store unavailable")),
         times=1,
     ),
+    "InstanceStored-coerced.v1": _COERCED,
     "AssociationRefused.v1": AssociationRefused(
         partition="default",
         trace="",

@@ -53,7 +53,7 @@ class Modality:
         """One attempt with what is left; a broken association ends it."""
 
         def done(file: DicomFile, status: int | None) -> None:
-            if status == 0:
+            if status in (0x0000, 0xB000):  # PS3.4 B.2.3: stored, and stored with data elements coerced
                 self.acknowledged.add(file.sop_instance_uid)
 
         try:

@@ -64,6 +64,11 @@ class Election:
         return self._before is not None and not self._before.same_bytes(self.kept)
 
     @property
+    def overtaken(self) -> bool:
+        """Whether another receipt than before became current, of whatever bytes."""
+        return self._before is not None and self._before.receipt != self.kept.receipt
+
+    @property
     def aside(self) -> int:
         """How many sides are aside: with other bytes than the current one."""
         kept = self.kept

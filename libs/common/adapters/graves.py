@@ -1,7 +1,8 @@
 """What both indices keep of receipts that answer for nothing now, and may again: hidden ones, and other bytes (pure).
 
-Receipts of the same bytes differ only in where their objects are. So the entry of each follows from any entry of its
-bytes: that of the current object, or one that was kept.
+Receipts of the same bytes differ only in where their objects are, and in what was coerced of them. A receipt of which
+something was coerced has its own entry: it is current, or its entry was kept. That of any other follows from any entry
+of its bytes, which tells what the object itself says.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass, fields, replace
 
 import msgpack
 
-from gantry.common.lifecycle import Fate
+from gantry.common.dicom.scan.layout import coercion_in, with_coercion
+from gantry.common.lifecycle import Fate, unpack_coercion
 from gantry.common.ports.index import InstanceEntry, KnownReceipt
 from gantry.common.telemetry.logs import get_logger
 
@@ -56,19 +58,36 @@ def bytes_of(entry: InstanceEntry) -> tuple[str, str]:
 
 
 def with_entries(receipts: Iterable[KnownReceipt], contents: Iterable[InstanceEntry]) -> list[Known]:
-    """Receipts of one instance, each with the entry that it came with. `contents` are entries of its bytes, of
-    whichever receipt. One whose bytes are not among them, or of which an earlier release did not write where its object
-    is, is left out."""
-    of_bytes = {bytes_of(content): content for content in contents}
+    """Receipts of one instance, each with the entry that it came with. `contents` are the entries of those that have
+    their own, and of its bytes. One whose bytes are not among them, or of which an earlier release did not write where
+    its object is, is left out."""
+    every = list(contents)
+    of_bytes = {bytes_of(content): uncoerced(content) for content in every}
+    own = {(content.receipt, *bytes_of(content)): content for content in every}
     known = []
     for one in receipts:
-        content = of_bytes.get((one.digest, one.transfer_syntax_uid))
+        of = one.digest, one.transfer_syntax_uid
+        content = own.get((one.receipt, *of)) or of_bytes.get(of)
         if content is None or one.data_set_offset < 0:
             logger.error("a receipt of an earlier release is left out: run `gantry reindex`", key=one.object_key)
             continue
         at = one.receipt, one.object_key, one.data_set_offset, one.sender
         known.append(Known(_at(content, *at), one.lost))
     return known
+
+
+def is_coerced(entry: InstanceEntry) -> bool:
+    """Whether something was coerced of a receipt: its entry follows from no other one."""
+    return bool(coercion_in(entry.layout))
+
+
+def uncoerced(entry: InstanceEntry) -> InstanceEntry:
+    """The entry that the same bytes would have, had nothing been coerced of them."""
+    coercion = unpack_coercion(coercion_in(entry.layout))
+    if coercion is None:
+        return entry
+    own, layout = coercion.undone(entry.attributes), with_coercion(entry.layout, b"")
+    return replace(entry, attributes=own, layout=layout)
 
 
 def _at(content: InstanceEntry, receipt: str, key: str, offset: int, sender: str) -> InstanceEntry:

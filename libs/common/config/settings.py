@@ -52,6 +52,31 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
+def _text(value: Any) -> Any:
+    """YAML makes a number of 00123, and a truth value of NO: what is not quoted may not be what was written."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text: write it in quotes")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    values = value if isinstance(value, list | tuple) else [value]
+    if not values or not all(_text(one) for one in values):
+        raise ValueError("an empty value: name the attribute under `nullify` to empty it")
+    return tuple(values)
+
+
+def _title_pattern(value: str) -> str:
+    if not 0 < len(value) <= 64 or not value.isprintable() or "\\" in value:
+        raise ValueError("not an AE title, a pattern of one, or the name of a token")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+TitlePattern = Annotated[str, AfterValidator(_title_pattern)]
+
+
 def _f(default: Any, unit: str, description: str) -> Any:
     """A field with its unit and meaning."""
     return Field(default=default, description=description, json_schema_extra={"unit": unit})
@@ -349,6 +374,48 @@ class LifecycleSettings(Section):
     )
 
 
+class MapSettings(Section):
+    """A table of values of one coercion rule"""
+
+    values: dict[str, Text] = Field(description="What each value becomes", min_length=1)
+    default: Text | None = Field(default=None, description="What a value becomes that is not in the table; it stays")
+    source: str | None = Field(default=None, alias="from", description="The attribute looked up; the one that changes")
+
+
+class CoercionRuleSettings(Section):
+    """One rule of what is changed in objects on the way in"""
+
+    name: str = Field(
+        description="What logs, metrics and reports call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$"
+    )
+    calling: tuple[TitlePattern, ...] = Field(default=(), description="AE titles of senders (* and ?), or token names")
+    called: tuple[TitlePattern, ...] = Field(default=(), description="Our AE titles that are called; none over HTTP")
+    where: tuple[str, ...] = Field(default=(), description="KEY=VALUE of the object; all must hold")
+    to_set: dict[str, Texts] = Field(default={}, alias="set", description="Attributes and their values")
+    to_map: dict[str, MapSettings] = Field(default={}, alias="map", description="Attributes and tables of values")
+    to_copy: dict[str, str] = Field(default={}, alias="copy", description="Attributes, each from another one")
+    nullify: tuple[str, ...] = Field(default=(), description="Attributes to be emptied")
+    issuer: str = Field(default="", max_length=64, description="Issuer of Patient ID, where there is an ID without one")
+
+
+class CoercionSettings(Section):
+    """What is changed in objects on the way in, and how their senders are answered (docs/coercion.md)"""
+
+    rules: tuple[CoercionRuleSettings, ...] = _f(
+        (),
+        "list",
+        "Applied in their order ([coercion](coercion.md)): "
+        "`{name: issuer of north, calling: ['NORTH*'], issuer: NORTH}`, "
+        "`{name: body parts, where: ['Modality=CR'], map: {BodyPartExamined: {values: {THORAX: CHEST}}}}`",
+    )
+    answer: Literal["success", "warning"] = _f(
+        "success",
+        "",
+        "How the sender of a coerced object is answered: 0000H and 200; or warning B000H (PS3.4 B.2.3), over HTTP 202 "
+        "with Warning Reason B000H (PS3.18 10.5.3), which some senders take for a failure",
+    )
+
+
 class WebhookSettings(Section):
     """One address that is told what happens"""
 
@@ -446,6 +513,7 @@ class Settings(Section):
     commitment: Commitment = _f(Commitment(), "", "")
     upkeep: Upkeep = _f(Upkeep(), "", "")
     lifecycle: LifecycleSettings = _f(LifecycleSettings(), "", "")
+    coercion: CoercionSettings = _f(CoercionSettings(), "", "")
     door: DoorSettings = _f(DoorSettings(), "", "")
     tls: Tls = _f(Tls(), "", "")
     logs: Logs = _f(Logs(), "", "")

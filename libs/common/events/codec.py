@@ -94,6 +94,8 @@ _FIELDS: dict[type, tuple[str, ...]] = {
         *(BulkElement, PixelData, ReceiptReference, CommitmentReference, CommitmentFailure, RequestAnswers),
     )
 }
+# Names and defaults of fields that are not written where they have their default.
+_OMITTED = {cls: {f.name: f.default for f in fields(cls) if f.metadata.get("omitted")} for cls in _EVENTS.values()}
 # Nested values travel as arrays in field order; the field's name says which class they are.
 _NESTED: dict[str, type] = {
     "bulk": BulkElement,
@@ -119,6 +121,9 @@ def encode(event: Event) -> bytes:
     """The bytes of an event under the current schema version."""
     cls = type(event)
     body = {name: _flat(getattr(event, name)) for name in _FIELDS[cls]}
+    for name, default in _OMITTED[cls].items():
+        if body[name] == default:
+            del body[name]
     packed: bytes = msgpack.packb([cls.__name__, SCHEMA_VERSION, body])
     return packed
 

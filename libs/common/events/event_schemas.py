@@ -28,7 +28,7 @@ def event_schema(cls: type[Event]) -> dict[str, Any]:
         "description": " ".join((cls.__doc__ or "").split()),
         "type": "object",
         "properties": {field.name: _schema(hints[field.name]) for field in fields(cls)},
-        "required": [field.name for field in fields(cls)],
+        "required": [field.name for field in fields(cls) if not field.metadata.get("omitted")],
         "additionalProperties": True,
     }
 

@@ -1,6 +1,7 @@
 """Events without headers: what lies somewhere for ever names no patient.
 
-The header of an object (`InstanceStored.header`) is a copy of what stands in the object itself. A copy that nobody
+The header of an object (`InstanceStored.header`), and what was coerced of it, are copies of what stands in the object
+itself. A copy that nobody
 removes when the object is deleted would keep the patient's name for ever.
 """
 
@@ -12,8 +13,9 @@ import msgpack
 
 
 def without_header(payload: bytes) -> bytes:
-    """An encoded event less its header, that of a dead letter included: the header is read from the object then. Fields
-    that this release does not know stay. What is no event holds nobody knows what, and comes back empty."""
+    """An encoded event less its header and what was coerced of it, those of a dead letter included: both are read from
+    the object then. Fields that this release does not know stay. What is no event holds nobody knows what, and comes
+    back empty."""
     stripped = _stripped(payload)
     return b"" if stripped is None else stripped
 
@@ -39,8 +41,11 @@ def _stripped(payload: bytes) -> bytes | None:
 
 
 def _changes(name: str, body: dict[str, Any]) -> dict[str, Any]:
-    if body.get("header") is not None:
-        return {"header": None}
+    taken: dict[str, Any] = {"header": None} if body.get("header") is not None else {}
+    if body.get("coercion"):
+        taken["coercion"] = None
+    if taken:
+        return taken
     inner = body.get("payload")
     if name == "DeadLetter" and isinstance(inner, bytes) and inner and has_header(inner):
         return {"payload": without_header(inner)}

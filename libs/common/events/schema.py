@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 
 from gantry.common.dicom.scan.layout import BulkElement, PixelData
 
+OMITTED = {"omitted": True}
+"""Of a field that was added, and is written only where it differs from its default: every other event is the same bytes
+that earlier releases write."""
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceStored:
@@ -19,6 +23,8 @@ class InstanceStored:
     `header` is the data set up to the pixel data, in the encoding of the transfer syntax (inflated where that is
     deflated), less the values named in `bulk`; None when it is larger than the limit for events: then the object's own
     first `header_length` bytes of data set are the reference (claim check).
+    `coercion` is what rules changed on the way in (`gantry.common.lifecycle.Coercion`, packed), b"" for nothing; None
+    where it was taken out together with the header: then it is in the object's own file meta information.
     """
 
     partition: str
@@ -42,6 +48,7 @@ class InstanceStored:
     calling_ae_title: str = ""
     called_ae_title: str = ""
     peer_address: str = ""
+    coercion: bytes | None = field(default=b"", metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What became of the receipts of a study: the pure fold of its events, state × event → state; and how long it is kept.
 
 What belongs here: states as frozen values, how an event changes one, and what follows from a state (hidden, current,
-due for collection; who the patient is, and what was corrected). What does not: stores, clocks, settings; time and grace
-are arguments.
+due for collection; who the patient is, and what was corrected or coerced). What does not: stores, clocks, settings;
+time and grace are arguments.
 
 Every event only adds to what is known, so that the order, the number and the repetition of events do not matter
 (a join semilattice): a replay, a restore from the bucket and a late delivery end where the log's own order does. A
@@ -10,6 +10,7 @@ deletion names receipts and has a name of its own, and it is that name that a re
 restoring and deleting again needs no clock to be told apart.
 """
 
+from gantry.common.lifecycle.coercion import Coercion, unpack_coercion
 from gantry.common.lifecycle.corrections import NOTHING, Correction, Corrections, Values, Withdrawal
 from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
 from gantry.common.lifecycle.held_patients import held_patient, holder_of, holders
@@ -31,6 +32,7 @@ from gantry.common.lifecycle.study import Fating, ReceiptState, StoredObject, St
 __all__ = [
     "ALIVE",
     "NOTHING",
+    "Coercion",
     "Correction",
     "Corrections",
     "Deletion",
@@ -66,4 +68,5 @@ __all__ = [
     "successor",
     "successors",
     "unpack_applied",
+    "unpack_coercion",
 ]

@@ -9,7 +9,8 @@ from typing import Any, Protocol, Self
 
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.dicom.query.matching import Cursor, Document, Query
-from gantry.common.lifecycle import Correction, Corrections, Fate
+from gantry.common.dicom.scan.layout import coercion_in
+from gantry.common.lifecycle import Coercion, Correction, Corrections, Fate, unpack_coercion
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,8 @@ class InstanceEntry:
     """One receipt of one instance, as the indexer offers it to the index.
 
     `receipt` sorts by time (`gantry.common.ids.Receipt`). `attributes` maps tags (group << 16 | element) of all levels
-    to their values in the DICOM JSON model (PS3.18 F.2), text already decoded. `layout` is
-    `gantry.common.dicom.scan.layout`, packed; empty where it is not known. `sender` is the AE title that the object
+    to their values in the DICOM JSON model (PS3.18 F.2), text already decoded, and coerced as `layout` says. `layout`
+    is `gantry.common.dicom.scan.layout`, packed; empty where it is not known. `sender` is the AE title that the object
     came from; "" where it is not known.
     """
 
@@ -93,6 +94,18 @@ class Location:
     aside: int = 0
     corrections: tuple[Correction, ...] = ()
     """What applies to the instance, in this order (`gantry.common.lifecycle.effect_of`)."""
+    original: bool = False
+    """Asked for as it came: whatever was coerced or corrected does not apply."""
+
+    @property
+    def coercion(self) -> Coercion | None:
+        """What was coerced on the way in, before all corrections; `layout` carries it."""
+        return unpack_coercion(coercion_in(self.layout))
+
+    @property
+    def is_modified(self) -> bool:
+        """Whether the instance is shown otherwise than its bytes say."""
+        return not self.original and bool(self.corrections or coercion_in(self.layout))
 
 
 @dataclass(frozen=True, slots=True)

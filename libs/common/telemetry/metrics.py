@@ -53,6 +53,13 @@ _SUBOPERATIONS = tuple((op, how) for op in ("C-GET", "C-MOVE", "send") for how i
 
 METRICS: tuple[Metric, ...] = (
     Metric(
+        "objects_coerced",
+        "counter",
+        "objects",
+        "Objects in which a coercion rule changed something",
+        ("rule",),
+    ),
+    Metric(
         "objects_received",
         "counter",
         "objects",
@@ -287,6 +294,7 @@ METRICS: tuple[Metric, ...] = (
 class Metrics:
     """The collectors of one process, as attributes named in the table."""
 
+    objects_coerced: Counter
     objects_received: Counter
     object_bytes_received: Counter
     object_receive_seconds: Histogram

@@ -151,7 +151,9 @@ async def settle(writer: InstanceWriter, sink: InstanceSink, warning: int = 0) -
             logger.exception("storing failed", trace=sink.sender.trace)
         writer.answered(sink, error.dicom_status)
         return failed_outcome(error, sink.announced.sop_class_uid, sink.announced.sop_instance_uid)
-    writer.answered(sink, SUCCESS)
+    status = writer.status_of(sink)
+    writer.answered(sink, status)
+    warning = warning or (status if status != SUCCESS else 0)
     if sink.differs:
         logger.info("file meta information names another instance than its data set, which counts", trace=event.trace)
         warning = warning or MISMATCH

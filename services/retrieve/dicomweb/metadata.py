@@ -99,7 +99,7 @@ def _documents(heads: Sequence[Head], texts: Texts) -> list[bytes]:
 
 def _corrected(head: Head) -> Head:
     """The head as it is shown."""
-    if not head.location.corrections:
+    if not head.location.is_modified:
         return head
     return replace(head, header=corrected_bytes(head.location, head.header))
 

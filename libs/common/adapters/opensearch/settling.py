@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gantry.common.adapters.election import Election
-from gantry.common.adapters.graves import Known, bytes_of, with_entries
+from gantry.common.adapters.graves import Known, bytes_of, is_coerced, with_entries
 from gantry.common.adapters.opensearch.documents import (
     Hit,
     Source,
@@ -55,11 +55,12 @@ class Settled:
 
 
 def current_entry(source: Source) -> InstanceEntry:
-    """The entry of the current object of an instance that is there, without a receipt of its own."""
+    """The entry of the current object of an instance that is there, which is that of the earliest receipt; without the
+    place of its object."""
     place = source["place"]
     return InstanceEntry(
         source["partition"],
-        "",
+        min(source["receipts"]["near"])[0],
         source["study"],
         source["series"],
         source["uid"],
@@ -82,13 +83,15 @@ def displaced_entry(source: Source) -> InstanceEntry:
 
 def aside_entries(entries: Iterable[InstanceEntry], election: Election, source: Source | None) -> list[InstanceEntry]:
     """Of new entries, and that of the receipt that was current before, those that have to be kept: one of all bytes
-    but the current ones, where `source`, the instance's document before, does not tell of a receipt that keeps them."""
+    but the current ones, where `source`, the instance's document before, does not tell of a receipt that keeps them;
+    and each of which something was coerced, but the current one."""
     near = source["receipts"]["near"] if source is not None else []
     before = tuple(min(near)[1:3]) if near else ()
     kept = {tuple(row[1:3]) for row in near if tuple(row[1:3]) != before} | {tuple(election.kept[1:])}
     aside = []
     for entry in sorted(entries, key=lambda one: one.receipt):
-        if bytes_of(entry) not in kept:
+        has_own = is_coerced(entry) and entry.receipt != election.kept.receipt
+        if has_own or bytes_of(entry) not in kept:
             kept.add(bytes_of(entry))
             aside.append(entry)
     return aside
@@ -145,14 +148,20 @@ def _buried(hidden: Iterable[Known], graves: Mapping[str, Grave]) -> list[Known]
 
 
 def _other_bytes(left: Sequence[Known], graves: Mapping[str, Grave]) -> list[Known]:
-    """Of all bytes but the current ones, one receipt that has to keep its entry, where none does."""
+    """Of all bytes but the current ones, one receipt that has to keep its entry, where none does; and each of which
+    something was coerced, but the current one, where it does not."""
     earliest: dict[tuple[str, str], Known] = {}
     for one in sorted(left, key=_when):
         earliest.setdefault(bytes_of(one.entry), one)
     kept = {bytes_of(one.entry) for one in left if _of(graves, one).kept}
     if left:
         kept.add(bytes_of(min(left, key=_when).entry))
-    return [one for bytes_, one in earliest.items() if bytes_ not in kept]
+    first = min(map(_when, left), default="")
+    own = {
+        _when(one): one for one in left if is_coerced(one.entry) and _when(one) != first and not _of(graves, one).kept
+    }
+    kept |= {bytes_of(one.entry) for one in own.values()}
+    return [*own.values(), *[one for bytes_, one in earliest.items() if bytes_ not in kept]]
 
 
 def _when(one: Known) -> str:

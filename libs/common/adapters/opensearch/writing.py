@@ -201,11 +201,11 @@ class Applying:
     async def _displaced(
         self, work: _Work, election: Election, source: Source | None, graves: Mapping[str, Grave]
     ) -> _Kept:
-        """The entries of other bytes than the current ones, of which nothing tells yet."""
+        """The entries that do not follow from the current one, and of which nothing tells yet."""
         if not election.new:
             return []
         entries, known = list(election.new), dict(graves)
-        if election.displaced and source is not None:
+        if election.overtaken and source is not None:
             entries.append(before := displaced_entry(source))
             known |= await self._fates.get([fate_id(before.partition, before.receipt)])
         aside = [

@@ -7,11 +7,13 @@ from struct import Struct
 
 from gantry.common.dicom.standard.vrs import LONG_VRS
 from gantry.common.errors import NotUnderstood
-from gantry.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gantry.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, PRIVATE_INFORMATION_UID
 
 PREAMBLE_LENGTH = 128
 MAX_META_LENGTH = 64 * 1024
 """A file meta information larger than this is refused; real ones have a few hundred bytes."""
+MAX_PRIVATE = 48 * 1024
+"""Bytes of Private Information that a file of ours may have."""
 
 _START = PREAMBLE_LENGTH + 4
 _SHORT = Struct("<HH2sH")
@@ -22,16 +24,20 @@ _GROUP_LENGTH = 0x0000
 _SOP_CLASS = 0x0002
 _SOP_INSTANCE = 0x0003
 _TRANSFER_SYNTAX = 0x0010
+_PRIVATE_CREATOR = 0x0100
+_PRIVATE = 0x0102
 
 
 @dataclass(frozen=True, slots=True)
 class FileMeta:
-    """The file meta information; `data_set_offset` is where the data set begins. A missing UID is ""."""
+    """The file meta information; `data_set_offset` is where the data set begins. A missing UID is "". `private` is the
+    Private Information (0002,0102) of files that this archive wrote, b"" in all others; it may be padded by a byte."""
 
     data_set_offset: int
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
+    private: bytes = b""
 
 
 def _element(number: int, vr: bytes, value: bytes) -> bytes:
@@ -40,8 +46,11 @@ def _element(number: int, vr: bytes, value: bytes) -> bytes:
     return _SHORT.pack(0x0002, number, vr, len(value)) + value
 
 
-def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str, source_ae_title: str = "") -> bytes:
-    """Preamble (zero), prefix and file meta information of a file that we write: the bytes before the data set."""
+def file_meta(
+    sop_class: str, sop_instance: str, transfer_syntax: str, source_ae_title: str = "", private: bytes = b""
+) -> bytes:
+    """Preamble (zero), prefix and file meta information of a file that we write: the bytes before the data set.
+    `private` is for files that stay with us (`MAX_PRIVATE` bytes at most)."""
     elements = [
         _LONG.pack(0x0002, 0x0001, b"OB", 0, 2) + b"\x00\x01",
         _element(_SOP_CLASS, b"UI", sop_class.encode("ascii")),
@@ -52,6 +61,10 @@ def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str, source_ae
     ]
     if source_ae_title:
         elements.append(_element(0x0016, b"AE", source_ae_title.encode("ascii", "replace")))
+    if private:
+        elements.append(_element(_PRIVATE_CREATOR, b"UI", PRIVATE_INFORMATION_UID.encode("ascii")))
+        padded = private + b"\0" * (len(private) & 1)
+        elements.append(_LONG.pack(0x0002, _PRIVATE, b"OB", 0, len(padded)) + padded)
     body = b"".join(elements)
     return bytes(PREAMBLE_LENGTH) + b"DICM" + _element(_GROUP_LENGTH, b"UL", _UINT32.pack(len(body))) + body
 
@@ -112,4 +125,5 @@ def _meta(data_set_offset: int, values: dict[int, bytes]) -> FileMeta:
 
     if not text(_TRANSFER_SYNTAX):
         raise NotUnderstood("file meta information names no transfer syntax")
-    return FileMeta(data_set_offset, text(_SOP_CLASS), text(_SOP_INSTANCE), text(_TRANSFER_SYNTAX))
+    private = values.get(_PRIVATE, b"") if text(_PRIVATE_CREATOR) == PRIVATE_INFORMATION_UID else b""
+    return FileMeta(data_set_offset, text(_SOP_CLASS), text(_SOP_INSTANCE), text(_TRANSFER_SYNTAX), private)

@@ -12,8 +12,9 @@ from struct import Struct
 from typing import Any
 
 from gantry.common.dicom.encoding.charsets import DEFAULT, CharacterSet, character_set
-from gantry.common.dicom.encoding.elements import Tags, elements, elements_of, inflated, item_bounds
-from gantry.common.dicom.encoding.syntax import syntax_of
+from gantry.common.dicom.encoding.elements import Tags, elements, elements_of, inflated, item_bounds, skip
+from gantry.common.dicom.encoding.inflate import inflate_head
+from gantry.common.dicom.encoding.syntax import UNDEFINED, read_element, syntax_of
 from gantry.common.dicom.standard.tags import SPECIFIC_CHARACTER_SET
 from gantry.common.dicom.standard.transfer_syntaxes import Encoding, encoding_of
 from gantry.common.dicom.standard.vrs import vr_of
@@ -126,6 +127,42 @@ def _collect(
 def data_set_values(data: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[int, list[Any]]:
     """The same for a data set as it is stored, perhaps deflated."""
     return header_values(inflated(data, encoding_of(transfer_syntax_uid), 1 << 26), transfer_syntax_uid, wanted)
+
+
+_MOST_INFLATED = 4 << 20
+
+
+def leading_values(beginning: bytes, transfer_syntax_uid: str, wanted: Collection[int]) -> dict[int, list[Any]]:
+    """The values of the wanted elements in the beginning of a data set as it is stored, perhaps deflated (then in the
+    first 4 MiB of it inflated). What is behind it, or behind what cannot be read, is left out."""
+    return header_values(_inflated_beginning(beginning, transfer_syntax_uid), transfer_syntax_uid, wanted, partial=True)
+
+
+def has_passed(beginning: bytes, transfer_syntax_uid: str, last: int) -> bool:
+    """Whether an element behind the tag `last` is in the beginning of a data set as it is stored: what comes later adds
+    nothing to `leading_values` up to that tag."""
+    data, encoding = _inflated_beginning(beginning, transfer_syntax_uid), encoding_of(transfer_syntax_uid)
+    syntax, pos, end = syntax_of(encoding), 0, len(data)
+    try:
+        while pos < end and (read := read_element(data, pos, end, syntax)) is not None:
+            tag, vr, length, start = read
+            if tag > last:
+                return True
+            pos = start + length
+            if length == UNDEFINED:
+                pos = skip(data, start, end, syntax_of(_IMPLICIT) if vr == b"UN" else syntax)
+    except NotUnderstood:
+        pass
+    return False
+
+
+def _inflated_beginning(beginning: bytes, transfer_syntax_uid: str) -> bytes:
+    if not encoding_of(transfer_syntax_uid).deflated:
+        return beginning
+    try:
+        return inflate_head(beginning, _MOST_INFLATED)
+    except NotUnderstood:
+        return b""
 
 
 def sequence_items(value: bytes, encoding: Encoding, text: CharacterSet) -> list[dict[int, list[Any]]]:

@@ -1,42 +1,87 @@
-"""Which studies a rule is about: `KEY=VALUE` texts become a query of the study level (PS3.4 C.2.2.2)."""
+"""Which studies, or objects, a rule is about: `KEY=VALUE` texts become a query (PS3.4 C.2.2.2)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from gantry.common.dicom.query.attributes import AttributeTable, Level
+from gantry.common.dicom.query.attributes import ATTRIBUTES, Attribute, AttributeTable, Level
 from gantry.common.dicom.query.identifiers import Identifier
 from gantry.common.dicom.query.matching import Query
-from gantry.common.dicom.query.queries import Model, compile_query
-from gantry.common.dicom.standard.dictionary import TAGS
+from gantry.common.dicom.query.queries import BASIC, Extended, Model, compile_query
+from gantry.common.dicom.standard.dictionary import TAGS, keyword_of_tag
 from gantry.common.dicom.standard.tags import QUERY_RETRIEVE_LEVEL
+from gantry.common.dicom.standard.vrs import BULK_VRS, vr_of
 from gantry.common.errors import IdentifierError, NotUnderstood
+from gantry.common.ids import DEFAULT_PARTITION
 
 _HEX = re.compile(r"[0-9A-Fa-f]{8}")
+_NO_VALUES = frozenset(vr.decode("ascii") for vr in (*BULK_VRS, b"SQ"))
+# Of one object nothing is above it.
+_OF_OBJECTS = Extended(relational=True, empty_values=True)
 
 
 def studies_where(conditions: Sequence[str], partition: str, attributes: AttributeTable) -> Query:
     """The studies that meet all conditions; several values of a key are separated by backslashes. Without conditions it
     is all of them. Raises `NotUnderstood` for a key that is not one of studies or patients here, and for a condition
     that would be ignored: it would match more than was meant."""
-    keys: dict[int, list[str]] = {QUERY_RETRIEVE_LEVEL: [Level.STUDY.value]}
+    keys = _keys(conditions)
+    for name, tag in keys.tags.items():
+        attribute = None if tag is None else attributes.by_tag.get(tag)
+        if attribute is None or attribute.level.depth > Level.STUDY.depth:
+            raise NotUnderstood(f"{name}: not an attribute of studies or patients that can be searched here")
+    return _compiled(keys, Level.STUDY, partition, BASIC, attributes)
+
+
+def objects_where(conditions: Sequence[str]) -> Query:
+    """The objects whose own attributes meet all conditions: any attribute of the top level of a data set that has text
+    or numbers; `KEY=""` where it has no value (PS3.4 C.2.2.2.7). Raises `NotUnderstood` as `studies_where`."""
+    keys = _keys(conditions)
+    added = []
+    for name, tag in keys.tags.items():
+        keyword = "" if tag is None else keyword_of_tag(tag)
+        vr = vr_of(tag).decode("ascii") if tag is not None else ""
+        known = ATTRIBUTES.get(tag or 0)
+        if tag is None or not keyword or not 0x0008 <= tag >> 16 < 0x7FE0 or vr in _NO_VALUES:
+            raise NotUnderstood(f"{name}: not an attribute of objects that can be compared")
+        if known is not None and known.computed:
+            raise NotUnderstood(f"{name}: no object has it, it is counted or collected from many")
+        if known is None:
+            added.append(Attribute(tag, keyword, vr, Level.IMAGE))
+    return _compiled(keys, Level.IMAGE, DEFAULT_PARTITION, _OF_OBJECTS, AttributeTable(added))
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """What conditions name, each once: its tag, None where the dictionary has none, and the values asked for."""
+
+    tags: Mapping[str, int | None]
+    values: Mapping[int, list[str]]
+
+
+def _keys(conditions: Sequence[str]) -> _Keys:
+    tags: dict[str, int | None] = {}
+    values: dict[int, list[str]] = {}
     for condition in conditions:
         name, equals, value = condition.partition("=")
-        tag = _tag(name.strip())
         if not equals or not value.strip("*?\\ "):
             raise NotUnderstood(f"{name}: a condition is KEY=VALUE, and a value says which")
-        attribute = None if tag is None else attributes.by_tag.get(tag)
-        if tag is None or attribute is None or attribute.level.depth > Level.STUDY.depth:
-            raise NotUnderstood(f"{name}: not an attribute of studies or patients that can be searched here")
-        if tag in keys:
+        tag = tags[name] = _tag(name.strip())
+        if tag in values:
             raise NotUnderstood(f"{name} is there twice: several values of one key are separated by \\")
-        keys[tag] = [part.strip() for part in value.split("\\")]
+        if tag is not None:
+            values[tag] = [part.strip() for part in value.split("\\")]
+    return _Keys(tags, values)
+
+
+def _compiled(keys: _Keys, level: Level, partition: str, extended: Extended, attributes: AttributeTable) -> Query:
+    identifier = Identifier({QUERY_RETRIEVE_LEVEL: [level.value], **keys.values})
     try:
-        query = compile_query(Identifier(keys), Model.STUDY_ROOT, partition, attributes=attributes)
+        query = compile_query(identifier, Model.STUDY_ROOT, partition, extended, attributes)
     except IdentifierError as error:
         raise NotUnderstood(str(error)) from error
-    if len(query.conditions) < len(conditions):
+    if len(query.conditions) < len(keys.tags):
         raise NotUnderstood("a condition would be ignored")
     return query
 

@@ -1,12 +1,21 @@
-"""Where things lie in a stored data set: what the scan noted, as the index carries it; a part is a ranged read then."""
+"""Where things lie in a stored data set: what the scan noted, as the index carries it; a part is a ranged read then.
+
+Beside it the index carries what was coerced of the object, which this room does not look into.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgpack
 
 from gantry.common.errors import NotUnderstood
+
+_PLACE = 3
+"""Fields before the coercion in a packed layout."""
+_WITHOUT = 0x90 | _PLACE
+"""How msgpack begins a list of so many: nearly every layout has no coercion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +46,61 @@ class PixelData:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The fields of `gantry.common.events.InstanceStored` of the same names."""
+    """The fields of `gantry.common.events.InstanceStored` of the same names; `coercion` with what the object said
+    before (`gantry.common.lifecycle.Coercion`), b"" where nothing was coerced."""
 
     header_length: int
     bulk: tuple[BulkElement, ...] = ()
     pixel_data: PixelData | None = None
+    coercion: bytes = b""
 
 
 def pack_layout(layout: Layout) -> bytes:
     """A layout as the index carries it."""
     pixels = layout.pixel_data
-    packed: bytes = msgpack.packb(
-        [
-            layout.header_length,
-            [[b.tag, b.vr, b.offset, b.length] for b in layout.bulk],
-            None if pixels is None else [pixels.tag, pixels.vr, pixels.offset, pixels.length, pixels.fragments],
-        ]
-    )
+    fields: list[Any] = [
+        layout.header_length,
+        [[b.tag, b.vr, b.offset, b.length] for b in layout.bulk],
+        None if pixels is None else [pixels.tag, pixels.vr, pixels.offset, pixels.length, pixels.fragments],
+    ]
+    if layout.coercion:
+        fields.append(layout.coercion)
+    packed: bytes = msgpack.packb(fields)
     return packed
 
 
 def unpack_layout(packed: bytes) -> Layout:
     """The layout in packed bytes. Raises `NotUnderstood` if `pack_layout` did not make them."""
     try:
-        header_length, bulk, pixels = msgpack.unpackb(packed)
+        header_length, bulk, pixels, *more = msgpack.unpackb(packed)
         pixel_data = None
         if pixels is not None:
             tag, vr, offset, length, fragments = pixels
             pixel_data = PixelData(tag, vr, offset, length, None if fragments is None else tuple(fragments))
-        return Layout(header_length, tuple([BulkElement(*one) for one in bulk]), pixel_data)
+        if more and (len(more) > 1 or not isinstance(more[0], bytes)):
+            raise ValueError
+        return Layout(header_length, tuple([BulkElement(*one) for one in bulk]), pixel_data, *more)
     except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
         raise NotUnderstood("not a layout") from error
+
+
+def coercion_in(packed: bytes) -> bytes:
+    """`Layout.coercion` of packed bytes, without unpacking all fragments. Raises `NotUnderstood` as `unpack_layout`."""
+    if not packed or packed[0] == _WITHOUT:
+        return b""
+    try:
+        unpacker = msgpack.Unpacker(max_buffer_size=len(packed))
+        unpacker.feed(packed)
+        if unpacker.read_array_header() < _PLACE + 1:
+            return b""
+        for _ in range(_PLACE):
+            unpacker.skip()
+        coercion: bytes = unpacker.unpack()
+        return coercion
+    except (ValueError, msgpack.UnpackException) as error:
+        raise NotUnderstood("not a layout") from error
+
+
+def with_coercion(packed: bytes, coercion: bytes) -> bytes:
+    """A packed layout with another coercion, or none."""
+    return pack_layout(replace(unpack_layout(packed), coercion=coercion)) if packed else packed

@@ -35,7 +35,7 @@ class Room:
 
     @property
     def locator(self) -> Locator:
-        return Locator(self.index, self.log, SystemClock())
+        return Locator(self.index, self.log, self.objects, SystemClock())
 
     async def keys(self, level: Level = Level.STUDY, **conditions: Condition) -> list[str]:
         tags = {"study": STUDY_INSTANCE_UID, "series": SERIES_INSTANCE_UID, "instance": SOP_INSTANCE_UID}

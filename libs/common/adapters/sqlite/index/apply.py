@@ -12,7 +12,7 @@ from typing import Any
 import msgpack
 
 from gantry.common.adapters.election import Election, Side, key_of, with_namesake
-from gantry.common.adapters.graves import pack_entry, unpack_fate
+from gantry.common.adapters.graves import is_coerced, pack_entry, unpack_fate
 from gantry.common.adapters.sqlite.index import graves
 from gantry.common.adapters.sqlite.index.aggregates import refresh
 from gantry.common.adapters.sqlite.index.graves import bury, keep_displaced
@@ -82,8 +82,8 @@ def _apply(connection: sqlite3.Connection, entries: Sequence[InstanceEntry]) -> 
     current = [election.current for election in elections.values() if election.current is not None]
     attributes = attributes_of(connection) if current else None
     for key, election in elections.items():
-        if election.displaced:
-            keep_displaced(connection, *key)
+        if election.overtaken:
+            keep_displaced(connection, *key, other_bytes=election.displaced)
     touched = _put(connection, current, attributes, ids) if attributes is not None else set()
     for key, election in elections.items():
         if election.displaced:
@@ -165,6 +165,8 @@ def _receipts(instance: int, election: Election) -> Iterator[tuple[str | int | b
     kept = election.kept if election.new else None
     for e in election.new:
         aside = kept is not None and (e.digest, e.transfer_syntax_uid) != (kept.digest, kept.transfer_syntax)
+        # Of the same bytes, what was coerced may differ.
+        has_own = aside or (is_coerced(e) and e.receipt != election.kept.receipt)
         object_at = e.object_key, e.data_set_offset
         yield (
             instance,
@@ -174,7 +176,7 @@ def _receipts(instance: int, election: Election) -> Iterator[tuple[str | int | b
             *object_at,
             e.sender,
             aside,
-            pack_entry(e) if aside else b"",
+            pack_entry(e) if has_own else b"",
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from gantry.common.adapters.graves import Known, pack_entry, pack_fate, unpack_entry, unpack_fate, with_entries
 from gantry.common.adapters.sqlite.index.aggregates import refresh, unpack
 from gantry.common.adapters.sqlite.index.schema import attributes_of
+from gantry.common.dicom.scan.layout import coercion_in
 from gantry.common.lifecycle import ALIVE, Fate
 from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey, KnownReceipt, Loss
 
@@ -138,10 +139,11 @@ _RECEIPTS = """
 def _known(
     partition: str, instance: InstanceKey, current: Sequence[Any], receipts: Sequence[Sequence[Any]]
 ) -> list[Known]:
-    """All receipts of an instance with their entries; `current` are the columns of its current object."""
+    """All receipts of an instance with their entries; `current` are the columns of its current object, which is that
+    of the earliest."""
     sop_class, syntax, digest, length, attributes, above, layout = current
     elected = InstanceEntry(
-        partition, "", *_uids(instance), sop_class, syntax, "", 0, length, digest,
+        partition, receipts[0][0] if receipts else "", *_uids(instance), sop_class, syntax, "", 0, length, digest,
         unpack(attributes) | unpack(above), layout,
     )  # fmt: skip
     kept = [unpack_entry(row[7]) for row in receipts if row[7]]
@@ -149,10 +151,13 @@ def _known(
     return with_entries([replace(row, lost=bool(row.lost)) for row in rows], [*kept, elected])
 
 
-def keep_displaced(connection: sqlite3.Connection, partition: str, instance: InstanceKey) -> None:
-    """Before other bytes become current: what is current now is kept with its receipt."""
+def keep_displaced(connection: sqlite3.Connection, partition: str, instance: InstanceKey, *, other_bytes: bool) -> None:
+    """Before another receipt becomes current: what is current now is kept with its receipt, where it follows from no
+    entry of the new one (it has `other_bytes`, or something was coerced of this one)."""
     row = connection.execute(_INSTANCE, (partition, *_uids(instance))).fetchone()
     if row is None:
+        return
+    if not (other_bytes or coercion_in(row[8])):
         return
     receipts = connection.execute(_RECEIPTS, (row[0],)).fetchall()
     for known in _known(partition, instance, row[2:], receipts):

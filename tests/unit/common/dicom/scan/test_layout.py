@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gantry.common.dicom.scan.layout import BulkElement, Layout, PixelData, pack_layout, unpack_layout
+from gantry.common.dicom.scan.layout import (
+    BulkElement,
+    Layout,
+    PixelData,
+    coercion_in,
+    pack_layout,
+    unpack_layout,
+    with_coercion,
+)
 from gantry.common.errors import NotUnderstood
 
 U32, U63 = st.integers(0, 0xFFFFFFFF), st.integers(0, (1 << 63) - 1)
@@ -17,6 +27,7 @@ LAYOUTS = st.builds(
     U63,
     st.lists(st.builds(BulkElement, U32, VR, U63, U63)).map(tuple),
     st.none() | st.builds(PixelData, U32, VR, U63, st.none() | U63, st.none() | st.lists(U32).map(tuple)),
+    st.binary(max_size=20),
 )
 
 
@@ -49,9 +60,25 @@ def test_what_was_not_packed_by_us_is_not_understood(value: object) -> None:
         unpack_layout(msgpack.packb(value))
 
 
+@given(LAYOUTS, st.binary(max_size=20))
+def test_what_was_coerced_is_read_alone_and_put_into_another_layout(layout: Layout, other: bytes) -> None:
+    packed = pack_layout(layout)
+    assert coercion_in(packed) == layout.coercion
+    assert unpack_layout(with_coercion(packed, other)) == replace(layout, coercion=other)
+
+
+def test_a_layout_without_coercion_is_the_bytes_of_earlier_releases() -> None:
+    assert pack_layout(Layout(9)) == msgpack.packb([9, [], None])
+    assert (coercion_in(b""), with_coercion(b"", b"x")) == (b"", b"")
+
+
 @given(st.binary(max_size=40))
 def test_no_bytes_raise_anything_but_not_understood(packed: bytes) -> None:
     try:
         unpack_layout(packed)
+    except NotUnderstood:
+        pass
+    try:
+        coercion_in(packed)
     except NotUnderstood:
         pass

@@ -21,8 +21,7 @@ from gantry.common.dicom.standard.transfer_syntaxes import Encoding
 from gantry.common.dicom.standard.vrs import vr_of
 from gantry.common.errors import NotUnderstood
 from gantry.common.ids import is_uid
-from gantry.common.lifecycle import Values
-from gantry.common.lifecycle.corrections import IDENTITY
+from gantry.common.lifecycle.corrections import IDENTITY, Values
 
 _PATIENT = """PatientName PatientBirthDate PatientBirthTime PatientSex OtherPatientNames OtherPatientIDsSequence
     EthnicGroup PatientComments PatientSpeciesDescription PatientBreedDescription ResponsiblePerson
@@ -101,15 +100,34 @@ def correctable_of(values: Values, allowed: frozenset[int]) -> dict[str, Mapping
 def element_of(keyword: str, texts: list[str]) -> tuple[str, dict[str, Any]]:
     """An attribute by its keyword (or tag), as a person writes it: name and element in the DICOM JSON model; no texts
     empty it. Raises `NotUnderstood`."""
-    tag = TAGS.get(keyword) or _tag(keyword)
-    vr = vr_of(tag)
-    if vr == b"SQ":
+    tag = tag_named(keyword)
+    if vr_of(tag) == b"SQ":
         raise NotUnderstood(f"{keyword} is a sequence: correct it over HTTP")
-    values: list[Any] = [text for text in texts if text]
+    return f"{tag:08X}", element_at(tag, [text for text in texts if text])
+
+
+def tag_named(keyword: str) -> int:
+    """The tag of an attribute by its keyword, or as eight capital hexadecimal digits. Raises `NotUnderstood`."""
+    return TAGS.get(keyword) or _tag(keyword)
+
+
+def element_at(tag: int, texts: list[str]) -> dict[str, Any]:
+    """An element of the DICOM JSON model with these values, which need not fit its VR; an empty text is an empty value
+    among others."""
+    vr = vr_of(tag)
+    said: dict[str, Any] = {"vr": vr.decode("ascii")}
+    return {**said, "Value": [_value_of(vr, text) for text in texts]} if texts else said
+
+
+def _value_of(vr: bytes, text: str) -> Any:
     if vr == b"PN":
-        values = [{g: part for g, part in zip(_GROUPS, text.split("="), strict=False) if part} for text in values]
-    said = {"vr": vr.decode("ascii")}
-    return f"{tag:08X}", {**said, "Value": values} if values else said
+        return {g: part for g, part in zip(_GROUPS, text.split("="), strict=False) if part}
+    if not text.isascii() or "_" in text:
+        return text
+    try:
+        return int(text) if vr in _WHOLE else float(text) if vr in _FLOATS else text
+    except ValueError:
+        return text
 
 
 def _tag(name: str) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from gantry.common.dicom.query.attributes import STANDARD, Level
 from gantry.common.errors import NotUnderstood
-from gantry.services.lifecycle.correctable import (
+from gantry.common.lifecycle.correctable import (
     OF_PATIENT,
     OF_SERIES,
     OF_STUDY,

@@ -1,0 +1,122 @@
+"""The contract of `SearchIndex` about receipts of which something was coerced: they are told apart by that, too."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gantry.common.adapters.sqlite import open_sqlite_index
+from gantry.common.dicom.scan.layout import with_coercion
+from gantry.common.lifecycle import Coercion, Deletion, Fate
+from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey, SearchIndex
+from tests.contract.test_deletions import expected
+from tests.contract.test_search_index import everything
+from tests.support.entries import entry
+
+KEY = InstanceKey("1.2.3", "1.2.3.1", "1.2.3.1.1")
+GONE, BACK = Fate(frozenset([Deletion("d", 5)])), Fate(withdrawn=frozenset(["d"]))
+
+
+def coerced(own: InstanceEntry, name: str) -> InstanceEntry:
+    """The entry of a receipt whose patient a rule gave another name, and took his comments away."""
+    values = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": name}]}, "00104000": {"vr": "LT"}}
+    coercion = Coercion(5, (name,), values).indexed(own.attributes)
+    layout = with_coercion(own.layout, coercion.pack())
+    return replace(own, attributes=coercion.applied(own.attributes), layout=layout)
+
+
+def received(number: int, digest: str = "blake3:00") -> InstanceEntry:
+    return entry(number, digest=digest, PatientID="P1", PatientName={"Alphabetic": f"O^{digest}"}, PatientComments="c")
+
+
+ENTRIES = [
+    received(1),
+    coerced(received(2), "A"),
+    coerced(received(3), "B"),
+    received(4),
+    coerced(received(5, "blake3:ff"), "C"),
+    received(6, "blake3:ff"),
+    coerced(received(7, "blake3:ff"), "D"),
+]
+
+
+def fated(one: InstanceEntry, fate: Fate) -> Decision:
+    return Decision(one.partition, KEY, one.receipt, fate)
+
+
+async def expect(index: SearchIndex, left: Sequence[InstanceEntry]) -> None:
+    """What an index says is what these receipts amount to, had it never heard of others."""
+    found = await everything(index)
+    found.pop("count")
+    assert found == expected(left)
+    current = await index.current("default", [KEY])
+    if left:
+        first = min(left, key=lambda one: one.receipt)
+        assert current[KEY].coercion == replace(current[KEY], layout=first.layout).coercion
+        assert current[KEY].object_key == first.object_key
+
+
+async def test_the_attributes_are_those_of_the_earliest_receipt_as_it_was_coerced(index: SearchIndex) -> None:
+    """The attributes of a study or series are those of the earliest current instance in it."""
+    await index.apply(ENTRIES[2:])
+    await expect(index, ENTRIES[2:])
+    await index.apply([ENTRIES[1]])
+    await expect(index, ENTRIES[1:])
+    await index.apply([ENTRIES[0]])
+    await expect(index, ENTRIES)
+
+
+async def test_receipts_of_the_same_bytes_are_redundant_however_they_were_coerced(index: SearchIndex) -> None:
+    """Another receipt of the same bytes in the same transfer syntax; remembered, counted once."""
+    await index.apply(ENTRIES[:4])
+    assert await index.count("default") == {"patients": 1, "studies": 1, "series": 1, "instances": 1, "aside": 0}
+
+
+async def test_each_receipt_comes_back_as_it_was_coerced(index: SearchIndex) -> None:
+    """One that is not hidden any more is what it was."""
+    await index.apply([ENTRIES[n] for n in (3, 1, 5, 2, 0, 6, 4)])
+    for hidden in (ENTRIES[:1], ENTRIES[:2], ENTRIES[:3], ENTRIES[:4], ENTRIES[:5], ENTRIES[:6], ENTRIES):
+        await index.decide([fated(one, GONE) for one in hidden])
+        await expect(index, [one for one in ENTRIES if one not in hidden])
+    for count in range(1, len(ENTRIES) + 1):
+        back = ENTRIES[-count]
+        await index.decide([Decision("default", KEY, back.receipt, Fate(withdrawn=frozenset(["d"])))])
+        await expect(index, ENTRIES[-count:])
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_any_order_of_receipts_and_decisions_ends_the_same(data: st.DataObject) -> None:
+    """Idempotent and, with `apply` and itself, independent of order."""
+    import asyncio
+
+    entries = data.draw(st.permutations(ENTRIES))
+    hidden = data.draw(st.sets(st.sampled_from(range(len(ENTRIES)))))
+    withdrawn = data.draw(st.sets(st.sampled_from(sorted(hidden)))) if hidden else set()
+    steps: list[InstanceEntry | Decision] = [
+        *entries,
+        *(fated(ENTRIES[n], GONE) for n in sorted(hidden)),
+        *(fated(ENTRIES[n], BACK) for n in sorted(withdrawn)),
+    ]
+    steps = data.draw(st.permutations(steps))
+    steps += data.draw(st.lists(st.sampled_from(steps), max_size=4))
+    left = [one for n, one in enumerate(ENTRIES) if n not in hidden - withdrawn]
+    asyncio.run(_in_order(steps, left))
+
+
+async def _in_order(steps: Sequence[InstanceEntry | Decision], left: Sequence[InstanceEntry]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        index = await open_sqlite_index(Path(folder, "index.db"))
+        try:
+            for is_entry, some in itertools.groupby(steps, lambda one: isinstance(one, InstanceEntry)):
+                batch = list(some)
+                await (index.apply(batch) if is_entry else index.decide(batch))  # type: ignore[arg-type]
+            await expect(index, left)
+        finally:
+            await index.close()
