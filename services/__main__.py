@@ -57,6 +57,10 @@ _COMMANDS = {
         "Move series or instances to another study; split or merge studies.",
     ),
     "history": ("gantry.services.commands.correcting", "What was corrected of a study, and what it is shown as."),
+    "coerce": (
+        "gantry.services.commands.coercing",
+        "List what coercion rules would change in files or stored objects.",
+    ),
     "hold": ("gantry.services.commands.holding", "Place or release a hold on a study or a patient."),
     "support": (
         "gantry.services.commands.support",

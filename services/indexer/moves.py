@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gantry.common.dicom.encoding.values import text_of
+from gantry.common.dicom.scan.layout import coercion_in, with_coercion
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
 from gantry.common.errors import EntryRefused, NotFound, NotUnderstood
 from gantry.common.events import Event, InstancesMoved
 from gantry.common.ids import Receipt
-from gantry.common.lifecycle import Correction, Fate, corrected, successor
+from gantry.common.lifecycle import Correction, Fate, corrected, successor, unpack_coercion
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
 from gantry.common.runtime.corrections import read_values
@@ -77,7 +78,18 @@ def moved_entry(entry: InstanceEntry, move: str, correction: Correction) -> Inst
         study_instance_uid=uids[0],
         series_instance_uid=uids[1],
         attributes=attributes,
+        layout=_moved_layout(entry, correction),
     )
+
+
+def _moved_layout(entry: InstanceEntry, correction: Correction) -> bytes:
+    """The layout of an entry that is moved: what would be shown there, had nothing been coerced of it, is what the move
+    makes of what the object itself says."""
+    coercion = unpack_coercion(coercion_in(entry.layout))
+    if coercion is None:
+        return entry.layout
+    own = corrected(coercion.undone(entry.attributes), [correction])
+    return with_coercion(entry.layout, coercion.indexed(own).pack())
 
 
 async def _correction(objects: BlobStore, key: str) -> Correction | None:

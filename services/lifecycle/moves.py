@@ -21,6 +21,13 @@ from gantry.common.errors import Conflicting, DependencyUnavailable, NotFound, N
 from gantry.common.events import InstancesMoved, InstancesMovedBack, ReceiptReference
 from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_uid, new_uid
 from gantry.common.lifecycle import Correction, RetentionRule, Values, successor
+from gantry.common.lifecycle.correctable import (
+    OF_ITS_STUDY,
+    OF_SERIES,
+    OF_STUDY,
+    correctable_of,
+    require_correctable,
+)
 from gantry.common.lifecycle.patients import values_of
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import CorrectedStudy, FatedReceipt, InstanceKey, ReadIndex
@@ -31,13 +38,6 @@ from gantry.common.runtime.following import has_followed
 from gantry.common.runtime.losses import instance_of
 from gantry.common.runtime.protection import Protection
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.lifecycle.correctable import (
-    OF_ITS_STUDY,
-    OF_SERIES,
-    OF_STUDY,
-    correctable_of,
-    require_correctable,
-)
 from gantry.services.lifecycle.deletions import Asked, Target
 
 _AT_ONCE = 2000

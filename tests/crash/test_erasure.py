@@ -16,7 +16,7 @@ from gantry.common.ports.blobs import read_whole
 from gantry.common.runtime.sealed_events import segments
 from gantry.services.process.stores import Stores, open_stores
 from tests.crash.conftest import MakeArchive
-from tests.crash.test_deletion import archive_of, bytes_of_index, delete, done
+from tests.crash.test_deletion import SETTINGS, archive_of, bytes_of_index, delete, done
 from tests.crash.test_upkeep import gantry, places, until_sealed
 from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, events, expect_exactly, found, stores_of, uids_of, until, wait_for
@@ -24,6 +24,8 @@ from tests.support.objects import data_set, study, write
 from tests.support.opensearch_documents import deleted_documents
 
 MARKS = (b"P-GONE", b"MARKED", b"marked", b"Marked")
+COERCING = """coercion: {rules: [{name: x, where: ['PatientID=P-GONE'], set: {ReferringPhysicianName: Marked^Coerced}}]}
+"""
 MONTH_US = 31 * 24 * 3600 * 1_000_000
 
 
@@ -91,7 +93,7 @@ async def send(archive: RunningArchive, files: list[DicomFile]) -> None:
 async def test_no_byte_of_a_name_is_left_after_its_deletion_became_final(
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:
-    archive = archive_of(make_archive)
+    archive = archive_of(make_archive, SETTINGS + COERCING)
     gone = study(tmp_path / "gone", 4, patient="P-GONE", name="Marked^Name")
     stays = study(tmp_path / "stays", 2, patient="P-STAYS", name="Stays^Name")
     await send(archive, gone)
@@ -100,7 +102,7 @@ async def test_no_byte_of_a_name_is_left_after_its_deletion_became_final(
     await send(archive, [write(tmp_path / "other", data_set(**places(gone[1]), patient="P-GONE", name="Marked^Other"))])
     await send(archive, stays)
     await wait_for(archive, 6)
-    assert len(await found(archive.peer, "STUDY", "PatientName=MARKED*")) == 1
+    assert len(await found(archive.peer, "STUDY", "PatientName=MARKED*", "ReferringPhysicianName=MARKED^COER*")) == 1
     uid = uids_of(gone[0])[0]
     # What a correction says is kept beside the objects, and goes with them.
     done(archive, "correct", uid, "--set", "PatientName=Marked^Corrected", "--reason", "misspelt")

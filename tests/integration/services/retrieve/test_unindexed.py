@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
 from gantry.common.clock import SystemClock
+from gantry.common.dicom.encoding.part10 import file_meta
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Condition, Query, Single, UidList
 from gantry.common.dicom.scan.layout import PixelData, unpack_layout
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import InstancesDeleted, InstanceStored, ReceiptReference, decode
+from gantry.common.lifecycle import Coercion
+from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import InstanceKey
 from gantry.common.ports.log import Record
 from gantry.common.runtime.decisions import decisions_of
@@ -32,6 +36,7 @@ PIXELS = PixelData(0x7FE00010, "OW", 12, 688)
 class Room:
     log: SqliteLog
     index: SqliteIndex
+    objects: BlobStore
 
     @property
     def locator(self) -> Locator:
@@ -56,7 +61,9 @@ class Room:
 async def room(tmp_path: Path) -> AsyncIterator[Room]:
     log = await open_sqlite_log(tmp_path / "log.db", SystemClock())
     index = await open_sqlite_index(tmp_path / "index.db")
-    yield Room(log, index)
+    objects = await open_file_store(tmp_path / "objects", low_water=0)
+    yield Room(log, index, objects)
+    await objects.close()
     await index.close()
     await log.close()
 
@@ -147,3 +154,21 @@ async def test_an_event_that_comes_again_after_its_deletion_locates_nothing(room
     again = replace(first, receipt="f" * 32, object_key=f"objects/default/0/{'f' * 32}.dcm")
     await room.log.append(again)
     assert await room.keys(study=Single((STUDY,))) == [again.object_key]
+
+
+async def test_what_was_coerced_is_known_before_the_indexers_come_to_it(room: Room) -> None:
+    """Also where the event was too long to say it itself: then the object does."""
+    coercion = Coercion(5, ("one",), {"00100021": {"vr": "LO", "Value": ["NORTH"]}})
+    meta = file_meta("1.2", "1.3", "1.2.840.10008.1.2.1", private=coercion.pack())
+    first, second = (replace(stored(n, STUDY), header=HEADER, data_set_offset=len(meta)) for n in (1, 2))
+    await room.objects.put(second.object_key, [meta, HEADER])
+    await room.log.append(replace(first, coercion=coercion.pack()), replace(second, coercion=None), stored(3, STUDY))
+    pages = [
+        page
+        async for page in room.locator.locate(Query("default", Level.STUDY, {STUDY_INSTANCE_UID: Single((STUDY,))}))
+    ]
+    assert [(at.coercion, at.is_modified) for page in pages for at in page] == [
+        (coercion, True),
+        (coercion, True),
+        (None, False),
+    ]

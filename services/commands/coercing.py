@@ -1,0 +1,213 @@
+"""`gantry coerce --dry-run`: what the coercion rules would change in files, or in what is stored."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from gantry.cli.files import DicomFile, look, walk
+from gantry.cli.output import print_columns, print_json
+from gantry.common.config.load import load_settings
+from gantry.common.config.settings import Settings
+from gantry.common.dicom.encoding.values import leading_values
+from gantry.common.dicom.query.where import studies_where
+from gantry.common.dicom.standard.dictionary import keyword_of_tag
+from gantry.common.errors import ConfigError, GantryError, NotUnderstood
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle.coercing import Change, CoercionRules
+from gantry.common.lifecycle.coercion_rules import coercion_rules
+from gantry.common.ports.blobs import Part
+from gantry.common.ports.index import InstanceKey, Location
+from gantry.services.commands.on_stores import options, run
+from gantry.services.process.searchable import searchable
+from gantry.services.process.stores import Stores
+
+_HEAD = 4 << 20
+"""Bytes of a data set that are read: as much as ingest looks at (`gantry.services.ingest.object_sink`)."""
+
+
+@click.command()
+@options
+@click.argument("paths", metavar="[FILE…]", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="List what would be changed; needed: rules are applied on the way in.")
+@click.option("--where", "conditions", multiple=True, metavar="KEY=VALUE", help="Of stored studies; all must hold.")
+@click.option("--calling", default="", metavar="AE", help="As sent by this AE title; of what is stored, its sender.")
+@click.option("--called", default="", metavar="AE", help="As sent to this AE title of ours; `dimse.ae_title`.")
+@click.option("--most", type=click.IntRange(1), default=1000, show_default=True, help="Changes listed, without --json.")
+def coerce(
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+    paths: tuple[Path, ...],
+    dry_run: bool,
+    conditions: tuple[str, ...],
+    calling: str,
+    called: str,
+    most: int,
+) -> None:
+    """List what the rules in `coercion.rules` would change: before, after, and by which rule.
+
+    Of files and folders, as if CALLING sent them; or of what is stored, as if it came today: what was coerced or
+    corrected of it before is left aside. Nothing is changed: rules are applied to what arrives, and what is stored
+    stays as it is (`gantry correct` corrects it). Exit code 1 where something could not be read.
+
+    \b
+        gantry coerce --dry-run --calling NORTH1 folder/ file.dcm
+        gantry coerce --dry-run --where StudyDate=20240101- --where ModalitiesInStudy=CT
+    """
+    if not dry_run:
+        raise click.UsageError("give --dry-run: rules are applied to what arrives, not to what is stored already")
+    if bool(paths) == bool(conditions):
+        raise click.UsageError("give files and folders, or --where KEY=VALUE for what is stored")
+    if paths and not calling:
+        raise click.UsageError("say with --calling from which AE title the files would come")
+    listing = Listing(as_json, most)
+    if paths:
+        try:
+            settings = load_settings(config, os.environ, {"data": data})
+            _list_files(paths, _Sender(rules_of(settings), calling, called or settings.dimse.ae_title), listing)
+        except ConfigError as error:
+            raise click.ClickException(str(error)) from error
+    else:
+
+        async def work(stores: Stores, settings: Settings) -> None:
+            try:
+                query = studies_where(conditions, DEFAULT_PARTITION, searchable(settings))
+            except NotUnderstood as error:
+                raise click.BadParameter(str(error), param_hint="--where") from error
+            sender = _Sender(rules_of(settings), calling, called or settings.dimse.ae_title)
+            async for page in stores.index.locate(query):
+                await _list_stored(stores, page, sender, listing)
+
+        run(config, data, work)
+    listing.end()
+
+
+def rules_of(settings: Settings) -> CoercionRules:
+    """The rules in force. Raises `ConfigError` where there are none, or one is refused."""
+    rules = coercion_rules(settings.coercion.rules)
+    if rules is None:
+        raise ConfigError("coercion.rules", None, "there is no rule; is --config right?")
+    return rules
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """Who is taken for the sender; `calling` "" for whoever it was."""
+
+    rules: CoercionRules
+    calling: str
+    called: str
+
+    def changes(self, calling: str, beginning: bytes, syntax: str) -> Sequence[Change]:
+        """What the rules make of an object that begins like this."""
+        rules = self.rules.of(self.calling or calling, self.called)
+        return () if rules is None else rules.changes(leading_values(beginning, syntax, rules.reads)).made
+
+
+@dataclass(slots=True)
+class Listing:
+    """What is printed: a line of JSON for each change at once, or columns at the end."""
+
+    as_json: bool
+    most: int
+    objects: int = 0
+    changed: int = 0
+    changes: int = 0
+    unreadable: int = 0
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+
+    def add(self, name: str, changes: Sequence[Change]) -> None:
+        """One object, and what the rules would do to it."""
+        self.objects += 1
+        self.changed += any(not one.unfit for one in changes)
+        self.changes += len(changes)
+        for one in changes:
+            attribute = keyword_of_tag(one.tag)
+            if self.as_json:
+                said = {"object": name, "rule": one.rule, "attribute": attribute}
+                print_json({**said, "before": one.before, "after": one.after, "unfit": one.unfit})
+            elif len(self.rows) < self.most:
+                after = f"(left out: {one.unfit})" if one.unfit else "\\".join(one.after) or "(empty)"
+                self.rows.append((name, one.rule, attribute, "\\".join(one.before) or "(empty)", after))
+
+    def skip(self, name: str, reason: str) -> None:
+        """One object that could not be read."""
+        self.unreadable += 1
+        click.echo(f"{name}: {reason}", err=True)
+
+    def end(self) -> None:
+        """Print what is left, and end with exit code 1 where something could not be read."""
+        if not self.as_json:
+            if self.rows:
+                print_columns(("object", "rule", "attribute", "before", "after"), self.rows)
+            if self.changes > len(self.rows):
+                click.echo(f"and {self.changes - len(self.rows)} more changes (--most)")
+            words = f", {self.unreadable} could not be read" if self.unreadable else ""
+            click.echo(f"{self.objects} objects, {self.changed} of them would be changed{words}")
+        if self.unreadable:
+            sys.exit(1)
+
+
+def _list_files(paths: Sequence[Path], sender: _Sender, listing: Listing) -> None:
+    for path in walk(paths):
+        file = look(path)
+        if not isinstance(file, DicomFile):
+            listing.skip(str(path), file.reason)
+            continue
+        try:
+            with path.open("rb") as opened:
+                opened.seek(file.offset)
+                beginning = opened.read(_HEAD)
+        except OSError as error:
+            listing.skip(str(path), error.strerror or str(error))
+            continue
+        listing.add(str(path), sender.changes("", beginning, file.transfer_syntax_uid))
+
+
+async def _list_stored(stores: Stores, page: Sequence[Location], sender: _Sender, listing: Listing) -> None:
+    keys = {
+        at.object_key: InstanceKey(at.study_instance_uid, at.series_instance_uid, at.sop_instance_uid) for at in page
+    }
+    receipts = await stores.index.receipts_of(DEFAULT_PARTITION, list(keys.values()))
+    async for at, beginning in _beginnings(stores, page):
+        if beginning is None:
+            listing.skip(at.sop_instance_uid, "its object is missing or damaged")
+            continue
+        known = receipts.get(keys[at.object_key])
+        calling = known[0].sender if known else ""
+        listing.add(at.sop_instance_uid, sender.changes(calling, beginning, at.transfer_syntax_uid))
+
+
+async def _beginnings(stores: Stores, page: Sequence[Location]) -> AsyncIterator[tuple[Location, bytes | None]]:
+    for some in _together(page):
+        parts = [Part(at.object_key, at.data_set_offset, min(_HEAD, at.data_set_length)) for at in some]
+        try:
+            read: list[bytes | None] = [*await stores.objects.read(parts)]
+        except GantryError as error:
+            if error.retryable:
+                raise
+            read = [await _beginning(stores, part) for part in parts]
+        for at, beginning in zip(some, read, strict=True):
+            yield at, beginning
+
+
+async def _beginning(stores: Stores, part: Part) -> bytes | None:
+    try:
+        (beginning,) = await stores.objects.read([part])
+    except GantryError as error:
+        if error.retryable:
+            raise
+        return None
+    return beginning
+
+
+def _together(page: Sequence[Location]) -> Iterator[Sequence[Location]]:
+    """A few at a time: what is read of them is in memory together."""
+    for start in range(0, len(page), 8):
+        yield page[start : start + 8]
