@@ -51,7 +51,7 @@ def as_stored(locations: Sequence[Location]) -> list[Location]:
 def version_of(location: Location) -> str:
     """What tells an object as it is sent now from what it was before, and will be."""
     if location.original:
-        return f"{location.object_key}/original"
+        return location.object_key
     coerced = location.coercion
     at = [] if coerced is None else [f"coerced {coerced.at}"]
     return "/".join([location.object_key, *at, *(one.id for one in location.corrections)])
