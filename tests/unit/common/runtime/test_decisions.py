@@ -1,0 +1,30 @@
+"""What events decide about receipts: one decision for each that they name, and for those that followed by a move."""
+
+from __future__ import annotations
+
+from gantry.common.events import InstancesDeleted, InstancesMovedBack, ReceiptReference
+from gantry.common.lifecycle import successor
+from gantry.common.ports.index import InstanceKey
+from gantry.common.runtime.decisions import decisions_of
+from tests.support.facts import stored
+
+RECEIPTS = tuple(ReceiptReference("1.2.3.1", f"1.2.3.1.{n}", f"{n:032x}") for n in (1, 2))
+
+
+def test_a_deletion_decides_about_each_receipt_that_it_names() -> None:
+    deletion = InstancesDeleted("default", "", "1.2.3", "d" * 32, RECEIPTS, "twice", "who", 5)
+    found = decisions_of([stored(1), deletion])
+    assert [(one.instance, one.receipt) for one in found] == [
+        (InstanceKey("1.2.3", "1.2.3.1", "1.2.3.1.1"), f"{1:032x}"),
+        (InstanceKey("1.2.3", "1.2.3.1", "1.2.3.1.2"), f"{2:032x}"),
+    ]
+    assert all(one.fate.hidden and one.fate.restorable for one in found)
+
+
+def test_a_move_that_is_taken_back_hides_for_good_what_followed_from_it() -> None:
+    back = InstancesMovedBack("default", "", "1.2.3", "m" * 32, RECEIPTS[:1], "4.5", "4.5.1", "no", "who", 6)
+    own, there = decisions_of([back])
+    assert (own.receipt, own.fate.hidden) == (f"{1:032x}", False)
+    assert there.instance == InstanceKey("4.5", "4.5.1", "1.2.3.1.1")
+    assert there.receipt == successor(f"{1:032x}", "m" * 32)
+    assert (there.fate.hidden, there.fate.restorable) == (True, False)
