@@ -21,6 +21,7 @@ settings.register_profile("thorough", deadline=None, suppress_health_check=_HEAL
 settings.register_profile("quick", deadline=None, suppress_health_check=_HEALTH, max_examples=10)
 settings.load_profile(os.environ.get("GANTRY_TESTS", "thorough"))  # `make check` is quick
 
+_MAKING_SECONDS = 240.0
 _controls = False
 _closing_lines: list[str] = []
 
@@ -41,7 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             marker = item.get_closest_marker("timeout")
             seconds = float(marker.args[0] if marker is not None else item.config.getini("timeout"))
             item.obj = _within(test, seconds * 0.9)
-            item.add_marker(pytest.mark.timeout(seconds, method="thread"), append=False)
+            # It counts the making of what the test needs, too: a hundred thousand studies, on a busy machine.
+            item.add_marker(pytest.mark.timeout(seconds + _MAKING_SECONDS, method="thread"), append=False)
 
 
 def _within(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..., Awaitable[None]]:
