@@ -36,7 +36,8 @@ from tests.support.stow import files, post
 EXPLICIT = "1.2.840.10008.1.2.1"
 SETTINGS = (
     "http: {may_delete: [loopback]}\n"
-    "upkeep: {seal_every: 0.2, sweep_every: 0.5, sweep_grace: 0.001}\n"
+    # A note waits for the images before it: its object is no orphan meanwhile.
+    "upkeep: {seal_every: 0.2, sweep_every: 0.5, sweep_grace: 5}\n"
     "lifecycle: {collect_every: 0.3, grace: 0.001, rejections: [%s]}\n"
     "commitment: {retry_first: 0.2, in_flight_deadline: 2}\n"
 )
