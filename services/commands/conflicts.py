@@ -55,9 +55,18 @@ def conflicts(
                         for side in found
                     ]
                     listing.add(found, files)
+                    if folder is None:
+                        _remove(files)
         listing.end(uids)
 
     run(config, data, work)
+
+
+def _remove(files: Sequence[Path | None]) -> None:
+    """Of one UID after the other: thousands of them may be in conflict."""
+    for file in files:
+        if file is not None:
+            file.unlink(missing_ok=True)
 
 
 async def _fetched(stores: Stores, side: ConflictSide, folder: Path) -> Path | None:

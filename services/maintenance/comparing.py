@@ -45,7 +45,9 @@ def compare(one: Path, other: Path) -> Comparison:
     try:
         sets = pydicom.dcmread(one, force=True), pydicom.dcmread(other, force=True)
         differences = list(_syntaxes(*sets)) + list(_data_sets(*sets, ""))
-    except (pydicom.errors.BytesLengthException, KeyError, NotImplementedError, TypeError, AttributeError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # values that are none of their VR, in every way there is
         raise ValueError(f"cannot be read: {error}") from error
     return Comparison(differences, *_pixels(one, other, *sets))
 

@@ -113,3 +113,13 @@ def test_what_is_no_dicom_is_refused(tmp_path: Path) -> None:
     text.write_bytes(b"\xff" * 40)
     with pytest.raises(ValueError, match="cannot be read"):
         compare(file_of(tmp_path / "a"), text)
+
+
+def test_a_value_that_is_none_of_its_vr_is_said_in_words(tmp_path: Path) -> None:
+    broken = file_of(tmp_path / "a")
+    content = broken.read_bytes()
+    # The length of Rows (0028,0010) US, 2 bytes, becomes 3.
+    at = content.index(b"\x28\x00\x10\x00US")
+    broken.write_bytes(content[: at + 6] + b"\x03\x00" + content[at + 8 : at + 10] + b"\x00" + content[at + 10 :])
+    with pytest.raises(ValueError, match="cannot be read"):
+        compare(file_of(tmp_path / "b"), broken)
