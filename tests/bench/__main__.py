@@ -24,6 +24,7 @@ ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "busy": storing.busy,
     "small": storing.small,
     "nagle": storing.nagle,
+    "coercing": storing.coercing,
     "find": rows.find,
     "move": rows.move,
     "get": rows.get,

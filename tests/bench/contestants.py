@@ -141,13 +141,14 @@ def gantry(
     environment: Mapping[str, str] | None = None,
     offset: int = 0,
     proxies: str = "",
+    settings: str = "",
 ) -> Contestant:
     """Everything on: objects fsync'd, events committed, indexed. `environment` names other stores; a role alone listens
-    `offset` ports above what it is told (`gantry.services.roles`)."""
+    `offset` ports above what it is told (`gantry.services.roles`); `settings` are more lines of its configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "gantry.yaml"
     peer = f"  - {{ae_title: DEST, host: 127.0.0.1, port: {destination_port}, move_destination: true}}\n"
-    config.write_text("peers:\n" + peer if destination_port else "peers: []\n")
+    config.write_text(("peers:\n" + peer if destination_port else "peers: []\n") + settings)
     http = free_port()
     contestant = _launch(
         name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tests.bench import contestants as field
@@ -127,3 +128,30 @@ def door(folder: Path, quick: bool) -> list[Figure]:
     few = {"storescu": senders.storescu}
     small = _store(folder / "nagle", 60, corpus.SMALL, (1,), who[:2], nagle=True, kinds=few)
     return figures + [replace(figure, what="10 KB, Nagle") for figure in small]
+
+
+_COERCING = """coercion:
+  rules:
+    - {name: issuer, calling: ['%s'], issuer: NORTH}
+    - name: words
+      calling: ['%s']
+      where: [Modality=CT]
+      set: {InstitutionName: St. Mary, InstitutionalDepartmentName: Radiology}
+      copy: {AccessionNumber: StudyID}
+      map: {BodyPartExamined: {values: {THORAX: CHEST, '': CHEST}}}
+"""
+
+
+def coercing(folder: Path, quick: bool) -> list[Figure]:
+    """What rules of coercion cost: none, those about somebody else, and those that change every object."""
+    rules = {"gantry": "", "gantry, rules of others": _COERCING % ("X", "X"), "gantry, coerced": _COERCING % ("*", "*")}
+    who: list[Starter] = [
+        partial(field.gantry, folder / str(number), name=name, settings=settings)
+        for number, (name, settings) in enumerate(rules.items())
+    ]
+    figures = []
+    for words, side, count in (("10 KB", corpus.SMALL, 500), ("CT", corpus.CT, 150)):
+        each = count // 5 if quick else count
+        measured = _store(folder / words, each, side, (4,), who, kinds={"lean": senders.lean})
+        figures += [replace(figure, what=f"{figure.what}, {words}") for figure in measured]
+    return figures
