@@ -12,7 +12,12 @@ from tests.support.engine import run_container
 from tests.support.parts import part, spawn, version_of
 from tests.support.server import Server
 
-_NODE = {"discovery.type": "single-node", "cluster.routing.allocation.disk.threshold_enabled": "false"}
+_NODE = {
+    "discovery.type": "single-node",
+    "cluster.routing.allocation.disk.threshold_enabled": "false",
+    # Every test has indices of its own, which stay: with the limit of 1,000 the last tests of a run would get none.
+    "cluster.max_shards_per_node": "20000",
+}
 _HEAP = "-Xms1g -Xmx1g"
 
 
