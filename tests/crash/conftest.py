@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.archive import RunningArchive
-from tests.support.topology import TOPOLOGIES, environment
+from tests.support.topology import TOPOLOGIES, environment, remove_indices
 
 MakeArchive = Callable[..., RunningArchive]
 
@@ -41,3 +41,4 @@ def make_archive(tmp_path: Path, topology: str) -> Iterator[MakeArchive]:
     yield make
     for archive in made:
         archive.kill()
+        remove_indices(archive.environment)

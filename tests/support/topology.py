@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 from uuid import uuid4
 
 from gantry.common.adapters.s3 import S3Bucket
@@ -49,3 +51,21 @@ def cluster_environment(folder: Path, s3: str, kafka: str, opensearch: str) -> d
         # As in Kubernetes, where a pod that starts again has its name again.
         "GANTRY_KAFKA__INSTANCE_ID": name,
     }
+
+
+def remove_indices(environment: Mapping[str, str]) -> None:
+    """Give the indices of an archive that is over back to the server: hundreds of them make it slow. A server that is
+    away, or in the middle of something, keeps them."""
+    address = environment.get("GANTRY_STORAGE__INDEX", "")
+    if not address.startswith("opensearch://"):
+        return
+    parts = urlsplit(address)
+    server = f"http://{parts.netloc}"
+    try:
+        with urlopen(f"{server}/_cat/indices/{parts.path.strip('/')}-*?h=index&expand_wildcards=all") as answer:
+            names = answer.read().decode().split()
+        if names:
+            with urlopen(Request(f"{server}/{','.join(names)}", method="DELETE")) as answer:
+                answer.read()
+    except OSError:
+        return
