@@ -12,7 +12,7 @@ import pytest
 from gantry.services.roles import Role
 from tests.faults.conftest import Cluster
 from tests.support import waiting
-from tests.support.asking import expect_exactly
+from tests.support.asking import expect_exactly, wait_for
 
 ROLES = ("ingest", "indexer", "indexer-2", "query", "retrieve", "commitment")
 SERVERS = ("kafka", "s3", "opensearch")
@@ -38,6 +38,8 @@ async def survive(cluster: Cluster, dice: random.Random, harm: Harm, pause: tupl
         files = [file for load in loads for file in load.files]
         assert len(files) > 50
         await asyncio.to_thread(cluster.roles.asker.wait_ready, 60.0)
+        # A group that lost members and its broker finds together again in a minute or two on a busy machine.
+        await wait_for(cluster.roles.asker, len(files), 180.0)
         await expect_exactly(cluster.roles.asker, files, cluster.folder / "got")
         some = files[:20]
         committed = await asyncio.to_thread(waiting.commit, cluster.roles.peer(Role.COMMITMENT), some)
@@ -51,7 +53,7 @@ async def survive(cluster: Cluster, dice: random.Random, harm: Harm, pause: tupl
         raise
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_every_part_is_killed_under_load(cluster: Cluster, dice: random.Random) -> None:
     async def kill(name: str) -> None:
         if name in SERVERS:
@@ -68,7 +70,7 @@ async def test_every_part_is_killed_under_load(cluster: Cluster, dice: random.Ra
     await survive(cluster, dice, kill, (0.5, 2))
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(600)
 async def test_every_part_stands_still_under_load(cluster: Cluster, dice: random.Random) -> None:
     longest = dice.choice(ROLES)
 
@@ -87,7 +89,7 @@ async def test_every_part_stands_still_under_load(cluster: Cluster, dice: random
     await survive(cluster, dice, pause, (0.5, 2))
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_every_part_is_restarted_under_load(cluster: Cluster, dice: random.Random) -> None:
     async def restart(name: str) -> None:
         if name in SERVERS:
