@@ -37,7 +37,7 @@ async def build(context: Context) -> RoleParts:
         verifier = Verifier(objects, index, losses, clock, metrics, DEFAULT_PARTITION, rate=upkeep.verify_rate)
         background.append(("verify", verifier.run(upkeep.verify_every)))
     if upkeep.archive and upkeep.reconcile_every:
-        parts = objects, log, index, clock, metrics, DEFAULT_PARTITION
+        parts = objects, log, context.answers, clock, metrics, DEFAULT_PARTITION
         background.append(("reconcile", Reconciler(*parts, rate=upkeep.reconcile_rate).run(upkeep.reconcile_every)))
     lifecycle = context.settings.lifecycle
     if lifecycle.collect_every:

@@ -3,7 +3,9 @@
 Objects without an event are the sweeper's, and objects that are missing or damaged those of verification; together all
 three say whether objects, events and index are one archive. What the index lacks is published again, as it was: the
 indexers apply it as they would have, and an index that has it already does not change. That happens after a second look
-only, when the indexers have passed what is on the log: an event that is only late is no drift.
+only, when the indexers have passed what is on the log: an event that is only late is no drift. It is for what fell
+through: where an index is behind as a whole nothing is compared, and of more than a few thousand events nothing more
+is published; `gantry reindex` is for that.
 
 Not compared: holds and corrections (`gantry reindex` builds the index anew from all events).
 """
@@ -19,7 +21,7 @@ from gantry.common.events import TOPICS, Event, InstanceStored, decode
 from gantry.common.ids import receipt_in_key
 from gantry.common.lifecycle import ALIVE, Fate, Fating
 from gantry.common.ports.blobs import BlobStore, Part
-from gantry.common.ports.index import FatedReceipt, InstanceKey, SearchIndex
+from gantry.common.ports.index import FatedReceipt, InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.decisions import decisions_of
 from gantry.common.runtime.following import has_followed
@@ -36,7 +38,10 @@ _INSTANCES = TOPICS[InstanceStored].name
 _NAMED = 1000
 """Events that a state names; all of them are counted."""
 _TOGETHER = 500
+_MOST_HEALED = 10_000
+"""Events that a pass publishes again: the log is not for filling an index."""
 _PATIENCE_SECONDS = 60.0
+_LOOK_AGAIN_SECONDS = 1.0
 logger = get_logger("reconcile")
 
 
@@ -68,7 +73,7 @@ class Reconciler:
         self,
         objects: BlobStore,
         log: EventLog,
-        index: SearchIndex,
+        index: ReadIndex,
         clock: Clock,
         metrics: Metrics,
         partition: str,
@@ -76,8 +81,8 @@ class Reconciler:
         rate: float,
         heal: bool = True,
     ) -> None:
-        """`rate` is in events per second; 0 for no limit. Without `heal` nothing is published, and no pass is
-        noted as made."""
+        """`index` is one that refuses to count while it is behind as a whole, where there is such a one. `rate` is in
+        events per second; 0 for no limit. Without `heal` nothing is published, and no pass is noted as made."""
         self._objects = objects
         self._log = log
         self._index = index
@@ -109,6 +114,7 @@ class Reconciler:
         state = self.passes.begun(state)
         now_ms = self._clock.now_us() // 1000
         await self._followed()
+        await self._index.count(self._partition)
         place = receipt_in_key(state.place)
         since = place.milliseconds if place is not None else 0
         async for segment in segments(self._objects, self._partition, since, now_ms):
@@ -129,7 +135,7 @@ class Reconciler:
         return state
 
     async def _followed(self) -> None:
-        if not await has_followed(self._log, self._clock, _PATIENCE_SECONDS):
+        if not await has_followed(self._log, self._clock, _PATIENCE_SECONDS, look_again=_LOOK_AGAIN_SECONDS):
             raise DependencyUnavailable("index", "the indexers are behind the log")
 
     async def _segment(self, segment: Segment, state: Reconciled) -> None:
@@ -167,7 +173,7 @@ class Reconciler:
                 continue
             setattr(state, kind, getattr(state, kind) + 1)
             self._name(event, kind, state)
-            if self._heal and kind != "missing":
+            if self._heal and kind != "missing" and state.healed < _MOST_HEALED:
                 await self._log.append(event)
                 state.healed += 1
                 self._metrics.drift_healed.labels(kind).inc()

@@ -1,8 +1,7 @@
 """Events without headers: what lies somewhere for ever names no patient.
 
 The header of an object (`InstanceStored.header`), and what was coerced of it, are copies of what stands in the object
-itself. A copy that nobody
-removes when the object is deleted would keep the patient's name for ever.
+itself. A copy that nobody removes when the object is deleted would keep the patient's name for ever.
 """
 
 from __future__ import annotations

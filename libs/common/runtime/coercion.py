@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gantry.common.dicom.encoding.part10 import parse_meta
-from gantry.common.errors import GantryError, NotFound, NotUnderstood
+from gantry.common.errors import GantryError, NotUnderstood
 from gantry.common.events import InstanceStored
 from gantry.common.lifecycle import unpack_coercion
 from gantry.common.ports.blobs import BlobStore, Part
@@ -48,8 +48,10 @@ def _coercion(event: InstanceStored, meta: bytes | None) -> bytes:
 async def _metas(objects: BlobStore, events: Sequence[InstanceStored]) -> list[bytes | None]:
     try:
         return [*await objects.read([_part(event) for event in events])]
-    except NotFound:
-        # One that is not there fails all of them: which one it is is found by asking for each.
+    except GantryError as error:
+        if error.retryable:
+            raise
+        # One that is not there, or is too short, fails all of them: which one it is is found by asking for each.
         return [await _meta(objects, event) for event in events]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,11 +18,13 @@ from gantry.common.events.segments import SealedRecord
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import Deletion, Fate
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import Decision, InstanceKey, SearchIndex
+from gantry.common.ports.index import Decision, InstanceKey, KnownReceipt, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.indexer.rebuild import Rebuild
+from gantry.services.maintenance import reconciling
+from gantry.services.maintenance.completeness import CompleteIndex, Completeness
 from gantry.services.maintenance.reconciling import Reconciled, Reconciler
 from gantry.services.maintenance.recover_event import fact_of
 from gantry.services.maintenance.sealing import bare_segment, segment_key
@@ -128,3 +130,36 @@ async def test_a_pass_that_was_broken_off_goes_on_where_it_was(room: Room, monke
     assert (before.segments, before.finished_at) == (3, 0)
     done = await room.reconciler(heal=False).reconcile(replace(before))
     assert (done.segments, done.events, done.unindexed, done.healed) == (5, 5, 5, 3)
+
+
+async def test_what_the_index_knows_at_a_second_look_is_no_drift(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = await room.keep(1)
+    await Rebuild(room.objects, room.index)(kept)
+    looks, ask = 0, room.index.receipts_of
+
+    async def late(partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, list[KnownReceipt]]:
+        nonlocal looks
+        looks += 1
+        return {} if looks == 1 else await ask(partition, instances)
+
+    monkeypatch.setattr(room.index, "receipts_of", late)
+    assert (await room.reconciler().reconcile()).drift == 0
+    assert looks == 2
+
+
+async def test_an_index_that_is_behind_as_a_whole_is_not_compared(room: Room) -> None:
+    await room.keep(1)
+    completeness = Completeness(room.objects, room.log, room.index, SystemClock())
+    parts = room.objects, room.log, CompleteIndex(room.index, completeness), SystemClock(), room.metrics, "default"
+    with pytest.raises(DependencyUnavailable, match="behind what was indexed before"):
+        await Reconciler(*parts, rate=0.0).reconcile()
+    assert await room.published() == []
+    await completeness.close()
+
+
+async def test_no_more_is_published_again_than_fell_through(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    await room.keep(4)
+    monkeypatch.setattr(reconciling, "_MOST_HEALED", 2)
+    done = await room.reconciler().reconcile()
+    assert (done.unindexed, done.healed) == (4, 2)
+    assert len(await room.published()) == 2
