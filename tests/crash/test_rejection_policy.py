@@ -22,7 +22,7 @@ from tests.crash.test_deletion import (
     send,
 )
 from tests.crash.test_rejection import counts, data_sets, sent, shows
-from tests.crash.test_upkeep import until_sealed
+from tests.crash.test_upkeep import gantry, lose_log_and_index, until_sealed
 from tests.support.archive import RunningArchive
 from tests.support.asking import events, expect_exactly, uids_of, until
 from tests.support.objects import file_bytes, study
@@ -70,7 +70,7 @@ async def test_what_is_rejected_for_safety_is_refused_when_it_is_sent_again(
     await shows(archive, uid, ("1", "1", "CT"))
     assert len(await objects_in(archive)) == len(before) + 2
     assert archive.metric('gantry_subsequent_occurrences_total{outcome="refused"}') == 2
-    assert archive.metric('gantry_subsequent_occurrences_total{outcome="hidden"}') == 1
+    await until(lambda: archive.metric('gantry_subsequent_occurrences_total{outcome="hidden"}') == 1)
     # By hand it comes back, and can be sent again then.
     done(archive, "undelete", uid, "--reason", "rejected by mistake")
     await shows(archive, uid, ("3", "5", "['CT', 'KO']"))
@@ -106,9 +106,12 @@ async def test_a_note_that_comes_first_rejects_what_comes_within_the_time(
     uid, _ = uids_of(made[0])
     images = data_sets(made)
     assert await sent(archive, rejection_note(images[:2])) == [0x0000]
-    # Over a restart, and what the log told is in the bucket.
+    # Over the loss of all but the bucket.
     await until_sealed(archive)
     assert archive.stop() == 0
+    lose_log_and_index(archive)
+    result = await asyncio.to_thread(gantry, archive, "restore")
+    assert result.returncode == 0, result.stderr
     archive.start()
     assert await sent(archive, *whole(made)) == [0, 0, 0]
     await shows(archive, uid, ("1", "1", "CT"))
