@@ -77,6 +77,15 @@ def test_a_rejection_of_an_earlier_release_is_accepted_again() -> None:
     assert said[0] is SentAgain.ACCEPT
 
 
+@pytest.mark.parametrize("final", [False, True])
+def test_what_was_moved_away_or_back_is_accepted_again_and_never_overwritten(final: bool) -> None:
+    moved = hidden(Deletion(receipt(5, "f"), 5, final, kept=True, moved=True))
+    said = repeats(*AT, {receipt(1): moved}, IGNORES)
+    assert said is not None
+    assert said[0] is SentAgain.ACCEPT
+    assert not RejectionPolicy(overwrites={("113037", "")}).may_overwrite("113037", moved)
+
+
 @pytest.mark.parametrize(("ms", "falls"), [(4, True), (5, True), (1005, True), (1006, False)])
 def test_what_comes_within_the_time_after_a_note_is_rejected_by_it(ms: int, falls: bool) -> None:
     note = rejection(5)
