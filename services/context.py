@@ -27,8 +27,8 @@ class Peers(Protocol):
     def may_store(self, association: Association) -> bool:
         """Whether C-STORE is allowed on an association."""
 
-    def may_reject(self, association: Association) -> bool:
-        """Whether rejection notes may be stored on an association."""
+    def rejects(self, association: Association) -> frozenset[str]:
+        """The codes with which rejection notes may be stored on an association, "revoke" among them."""
 
     def destinations(self) -> Sequence[str]:
         """The AE titles that C-MOVE may send to."""

@@ -11,6 +11,7 @@
     │   ├── NotUnderstood          C000H: the data set cannot be read
     │   ├── ClassNotSupported      0122H: its SOP class is none that is served
     │   ├── NotAuthorised          0124H: the peer may not do this
+    │   ├── RejectionRefused       A770H to A776H: a rejection note, or what is sent again after one (IHE IOCM)
     │   └── TooLarge               A700H: a limit of ours is reached
     ├── IdentifierError            a C-FIND, C-MOVE or C-GET identifier cannot be answered; names the offending elements
     ├── EntryRefused               the index can never take one entry of a batch; says which
@@ -111,6 +112,15 @@ class TooLarge(RefusedDataSet):
     """PS3.4 B.2.3: out of resources (A7xxH), because a configured limit is reached."""
 
     dicom_status = OUT_OF_RESOURCES
+
+
+class RejectionRefused(RefusedDataSet):
+    """A rejection note that is not followed, or an object that was rejected before (IHE IOCM); `dicom_status` is one of
+    A770H to A776H."""
+
+    def __init__(self, status: int, comment: str) -> None:
+        super().__init__(comment)
+        self.dicom_status = status
 
 
 class IdentifierError(GantryError):

@@ -20,8 +20,10 @@ from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 from gantry.common.web.routes import Match, Resource, WebRole
 from gantry.common.web.server import CALLER, ENDING, Handler
+from gantry.common.web.sockets import is_websocket
 from gantry.services.frontdoor.backends import Backend, Backends
 from gantry.services.frontdoor.routing import Pool
+from gantry.services.frontdoor.web_sockets import relay
 
 logger = get_logger("door")
 
@@ -66,6 +68,8 @@ class Forwarder:
         pool = _POOLS[match.resource.service]
         for backend in self._backends.candidates([pool], self._clock.monotonic()):
             try:
+                if match.resource is Resource.CHANGE_FEED and is_websocket(request):
+                    return await self._relay(request, backend)
                 response = await self._ask(request, backend)
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
                 self._backends.failed(backend, self._clock.monotonic())
@@ -93,18 +97,27 @@ class Forwarder:
             raise HttpProblem(503, line, {"Retry-After": str(RETRY_AFTER_SECONDS)})
         raise HttpProblem(404, absent.strip())
 
-    async def _ask(self, request: web.BaseRequest, backend: Backend) -> aiohttp.ClientResponse:
+    async def _relay(self, request: web.BaseRequest, backend: Backend) -> web.StreamResponse:
+        url = URL(f"http://{backend.name}{request.raw_path}", encoded=True)
+        backend.last_chosen = self._clock.monotonic()
+        backend.open += 1
+        try:
+            return await relay(request, self._opened(), url, _asked(request), self._clock, self._stall)
+        finally:
+            backend.open -= 1
+
+    def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=15)
             self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False, timeout=self._timeout)
-        caller = request[CALLER]
-        headers = CIMultiDict((n, v) for n, v in request.headers.items() if n.lower() not in _HOP_BY_HOP)
-        headers["X-Forwarded-For"] = str(caller.address or "unknown")
+        return self._session
+
+    async def _ask(self, request: web.BaseRequest, backend: Backend) -> aiohttp.ClientResponse:
         backend.last_chosen = self._clock.monotonic()
-        return await self._session.request(
+        return await self._opened().request(
             request.method,
             URL(f"http://{backend.name}{request.raw_path}", encoded=True),
-            headers=headers,
+            headers=_asked(request),
             data=_body(request) if request.body_exists else None,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             allow_redirects=False,
@@ -136,6 +149,12 @@ class Forwarder:
             if ending is not None:
                 ending.cancel()
             response.close() if not response.content.is_eof() else response.release()
+
+
+def _asked(request: web.BaseRequest) -> CIMultiDict[str]:
+    headers = CIMultiDict((n, v) for n, v in request.headers.items() if n.lower() not in _HOP_BY_HOP)
+    headers["X-Forwarded-For"] = str(request[CALLER].address or "unknown")
+    return headers
 
 
 def _answered(headers: Mapping[str, str]) -> CIMultiDict[str]:

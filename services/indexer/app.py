@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
@@ -11,7 +11,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import ConsumerLimits, ConsumerLoop
-from gantry.common.runtime.rejections import RejectionAction, rules_of
+from gantry.common.runtime.rejections import RejectionRules, rejection_rules
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.context import Context, RoleParts
 from gantry.services.indexer.handlers import Indexer
@@ -32,7 +32,7 @@ async def build(context: Context) -> RoleParts:
         context.clock,
         context.metrics,
         context.attributes,
-        rejections=rules_of(context.settings.lifecycle.rejections),
+        rejections=rejection_rules(context.settings.lifecycle),
     )
     return RoleParts(background=[("indexer", loop.run())], groups=[GROUP], drain=[_stop(loop)])
 
@@ -52,7 +52,7 @@ def build_consumer(
     metrics: Metrics,
     attributes: AttributeTable,
     limits: ConsumerLimits | None = None,
-    rejections: Mapping[str, RejectionAction] | None = None,
+    rejections: RejectionRules | None = None,
 ) -> ConsumerLoop:
     """The consumer of this role, which indexes `attributes` of each header; the process runs its `run` until `stop`.
     `rejections` is what rejection notes do; nothing without it, as in a restore, where that is on the log already."""

@@ -7,18 +7,18 @@ twice changes nothing, and a conflict that is published twice is the same confli
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
 from gantry.common.errors import EntryRefused, GantryError
-from gantry.common.events import InstanceStored
+from gantry.common.events import InstancesDeleted, InstanceStored
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import Delivery, Poison
 from gantry.common.runtime.losses import Losses, losses_of
-from gantry.common.runtime.rejections import RejectionAction
+from gantry.common.runtime.rejections import RejectionRules
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.indexer.decisions import tell, without_collected
@@ -27,6 +27,7 @@ from gantry.services.indexer.heads import entries_of
 from gantry.services.indexer.healing import Healing
 from gantry.services.indexer.moves import apply_moved
 from gantry.services.indexer.rejections import Rejections
+from gantry.services.indexer.subsequent import Subsequent
 
 logger = get_logger("indexer")
 _SENT_AGAIN = (Outcome.REDUNDANT, Outcome.REDELIVERED)
@@ -43,11 +44,13 @@ class Indexer:
         clock: Clock,
         metrics: Metrics,
         attributes: AttributeTable = STANDARD,
-        rejections: Mapping[str, RejectionAction] | None = None,
+        rejections: RejectionRules | None = None,
     ) -> None:
         """`attributes` are read from the headers; the index stores those that its schema has. `rejections` is what
         rejection notes do; nothing without it."""
-        self._rejections = Rejections(objects, log, index, clock, rejections or {})
+        rules = rejections or RejectionRules()
+        self._rejections = Rejections(objects, log, index, clock, rules)
+        self._subsequent = Subsequent(log, index, clock, metrics, rules.policy)
         self._attributes = attributes
         self._objects = objects
         self._log = log
@@ -64,6 +67,8 @@ class Indexer:
         arrived = [(delivery, delivery.event) for delivery in batch if isinstance(delivery.event, InstanceStored)]
         there = await without_collected(self._index, [event for _, event in arrived])
         stored = [pair for pair, is_there in zip(arrived, there, strict=True) if is_there]
+        deleted = [delivery.event for delivery in batch if isinstance(delivery.event, InstancesDeleted)]
+        await self._subsequent([event for _, event in stored], deleted)
         applied = await self._apply(stored)
         # After the receipts of the same batch, since a loss may be about one of them; otherwise order does not matter.
         await self._index.lose(await losses_of(self._index, [delivery.event for delivery in batch]))

@@ -1,103 +1,177 @@
 """What a rejection note does: the receipts there were when it came are hidden, by an event (`InstancesDeleted`).
 
 The deletion has the name of the note's receipt, and names only receipts that are not younger: the same note read again,
-after a crash or in a rebuild, publishes the same deletion, and what was sent again since stays.
+after a crash or in a rebuild, publishes the same deletion, and what was sent again since stays. What is rejected
+already is rejected anew where the policy lets its code follow, and what stood before is withdrawn; a note that revokes
+only withdraws. Either way nothing is withdrawn that is younger than the note.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from gantry.common.clock import Clock
-from gantry.common.dicom.model.rejection_notes import RejectionNote
-from gantry.common.events import InstancesDeleted, InstanceStored, ReceiptReference
+from gantry.common.dicom.model.rejection_notes import REVOKE, RejectionNote
+from gantry.common.events import InstancesDeleted, InstancesRestored, InstanceStored, ReceiptReference
 from gantry.common.ids import Receipt
-from gantry.common.lifecycle import holder_of
+from gantry.common.lifecycle import is_waiting, waiting_receipt
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import InstanceKey, SearchIndex
+from gantry.common.ports.index import FatedReceipt, InstanceKey, KnownReceipt, SearchIndex
 from gantry.common.ports.log import EventLog
-from gantry.common.runtime.rejections import RejectionAction, note_in
-from gantry.common.runtime.study_facts import known_study
+from gantry.common.runtime.protection import is_held
+from gantry.common.runtime.rejections import RejectionAction, RejectionRules, note_in
 from gantry.common.telemetry.logs import get_logger
 
 _AT_ONCE = 2000
 """Receipts that one event names."""
+_ASKED = 1000
+"""Instances that are asked about together."""
 logger = get_logger("indexer")
+
+
+@dataclass(slots=True)
+class _Study:
+    """What a note does to one study: receipts that it rejects, and rejections that are withdrawn, with their
+    receipts."""
+
+    rejected: list[ReceiptReference] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    withdrawn: list[ReceiptReference] = field(default_factory=list)
+
+    def withdraw(self, fated: FatedReceipt) -> None:
+        self.names |= {one.id for one in fated.fate.standing}
+        self.withdrawn.append(_reference(fated.instance, fated.receipt))
 
 
 class Rejections:
     """Follows the notes among the objects that were indexed."""
 
     def __init__(
-        self,
-        objects: BlobStore,
-        log: EventLog,
-        index: SearchIndex,
-        clock: Clock,
-        rules: Mapping[str, RejectionAction],
+        self, objects: BlobStore, log: EventLog, index: SearchIndex, clock: Clock, rules: RejectionRules
     ) -> None:
         self._objects = objects
         self._log = log
         self._index = index
         self._clock = clock
         self._rules = rules
+        self._policy = rules.policy
 
     async def __call__(self, events: Sequence[InstanceStored]) -> None:
-        """Publish what the notes among the events hide. Raises `DependencyUnavailable`."""
+        """Publish what the notes among the events hide and bring back. Raises `DependencyUnavailable`."""
         for event in events:
-            note = await note_in(self._objects, event)
-            action = self._rules.get(note.code) if note is not None else None
+            note = await note_in(self._objects, event, self._rules.revoking)
+            action = RejectionAction.HIDE if note is not None and note.code == REVOKE else None
+            if note is not None and action is None:
+                action = self._rules.actions.get(note.code)
             if note is not None and action not in (None, RejectionAction.SHOW):
-                await self._reject(event, note, action)
+                await self._follow(event, note, action)
 
-    async def _reject(self, event: InstanceStored, note: RejectionNote, action: RejectionAction | None) -> None:
-        by_study: defaultdict[str, list[ReceiptReference]] = defaultdict(list)
+    async def _follow(self, event: InstanceStored, note: RejectionNote, action: RejectionAction | None) -> None:
+        by_study: defaultdict[str, list[InstanceKey]] = defaultdict(list)
         for one in note.instances:
             key = InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
-            by_study[key.study_instance_uid] += await self._older(event, key)
-        hidden = sum(map(len, by_study.values()))
-        if hidden and action is not RejectionAction.NOTE:
+            by_study[key.study_instance_uid].append(key)
+        done: dict[str, _Study] = {}
+        for study, instances in by_study.items():
+            done[study] = _Study()
+            for start in range(0, len(instances), _ASKED):
+                await self._decide(event, note, instances[start : start + _ASKED], done[study])
+        if action is not RejectionAction.NOTE and any(one.rejected or one.withdrawn for one in done.values()):
             own = ReceiptReference(event.series_instance_uid, event.sop_instance_uid, event.receipt)
-            by_study[event.study_instance_uid].append(own)
-        for study, receipts in by_study.items():
-            if await self._is_held(event.partition, study):
+            done.setdefault(event.study_instance_uid, _Study()).rejected.append(own)
+        for study, change in done.items():
+            if note.code != REVOKE and await is_held(self._index, event.partition, study):
                 logger.warning("not rejected: a hold stands", study_instance_uid=study, trace=event.trace)
             else:
-                await self._publish(event, note, study, receipts, kept=action is not RejectionAction.DELETE)
+                await self._publish(event, note, study, change, kept=action is not RejectionAction.DELETE)
 
-    async def _is_held(self, partition: str, study: str) -> bool:
-        known = await known_study(self._index, partition, study)
-        patients = [] if known is None else await known.patients(self._index)
-        keys = [study, *map(holder_of, patients)]
-        return any([await self._index.holds(partition, key) for key in keys])
+    async def _decide(
+        self, event: InstanceStored, note: RejectionNote, instances: Sequence[InstanceKey], study: _Study
+    ) -> None:
+        there = {} if note.code == REVOKE else await self._index.receipts_of(event.partition, instances)
+        older = {key: _older(event, receipts) for key, receipts in there.items()}
+        study.rejected += [_reference(key, receipt) for key, receipts in older.items() for receipt in receipts]
+        left = [key for key in instances if not older.get(key)]
+        fated = await self._hidden(event.partition, left) if left else {}
+        for key in left:
+            hidden = fated.get(key, [])
+            if note.code == REVOKE:
+                self._revoke(event, hidden, study)
+            elif hidden:
+                self._overwrite(event, note, hidden, study)
+            elif self._policy.note_first:
+                waiting = waiting_receipt(event.receipt, key.series_instance_uid, key.sop_instance_uid)
+                study.rejected.append(_reference(key, waiting))
 
-    async def _older(self, event: InstanceStored, key: InstanceKey) -> list[ReceiptReference]:
-        receipts = await self._index.receipts(event.partition, key)
-        # Within a millisecond receipts have no order; an image and its note may come so close to each other.
-        begun = Receipt(event.receipt).milliseconds
-        return [
-            ReceiptReference(key.series_instance_uid, key.sop_instance_uid, one.receipt)
-            for one in receipts
-            if Receipt(one.receipt).milliseconds <= begun
-        ]
+    def _revoke(self, event: InstanceStored, hidden: Sequence[FatedReceipt], study: _Study) -> None:
+        for one in hidden:
+            if self._policy.may_overwrite(REVOKE, one.fate) and _is_older(event, one):
+                study.withdraw(one)
+
+    def _overwrite(
+        self, event: InstanceStored, note: RejectionNote, hidden: Sequence[FatedReceipt], study: _Study
+    ) -> None:
+        if not all(self._policy.may_overwrite(note.code, one.fate) and _is_older(event, one) for one in hidden):
+            return
+        for one in hidden:
+            study.withdraw(one)
+            at = one.instance.series_instance_uid, one.instance.sop_instance_uid
+            waits = any(is_waiting(one.receipt, deletion, *at) for deletion in one.fate.standing)
+            # What an earlier note waits for, this one does.
+            receipt = waiting_receipt(event.receipt, *at) if waits else one.receipt
+            study.rejected.append(_reference(one.instance, receipt))
+
+    async def _hidden(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, list[FatedReceipt]]:
+        """The hidden receipts of instances of one study."""
+        asked = set(instances)
+        found: defaultdict[InstanceKey, list[FatedReceipt]] = defaultdict(list)
+        uids = sorted({one.sop_instance_uid for one in instances})
+        async for page in self._index.fated(partition, instances[0].study_instance_uid, uids):
+            for one in page:
+                if one.instance in asked and one.fate.hidden:
+                    found[one.instance].append(one)
+        return found
 
     async def _publish(
-        self, event: InstanceStored, note: RejectionNote, study: str, receipts: list[ReceiptReference], *, kept: bool
+        self, event: InstanceStored, note: RejectionNote, study: str, one: _Study, *, kept: bool
     ) -> None:
         reason, now = f"{note.code} {note.meaning}, note {event.sop_instance_uid}", self._clock.now_us()
-        at = event.partition, event.trace, study, event.receipt
-        for start in range(0, len(receipts), _AT_ONCE):
-            some = tuple(receipts[start : start + _AT_ONCE])
+        at, by = (event.partition, event.trace, study), event.calling_ae_title
+        # Rejected anew before what stood is withdrawn: nothing shows up in between.
+        for start in range(0, len(one.rejected), _AT_ONCE):
+            some = tuple(one.rejected[start : start + _AT_ONCE])
             await self._log.append(
-                InstancesDeleted(*at, some, reason, event.calling_ae_title, now, final=False, kept=kept)
+                InstancesDeleted(*at, event.receipt, some, reason, by, now, final=False, kept=kept, code=note.code)
             )
-        if receipts:
+        names = tuple(sorted(one.names))
+        for start in range(0, len(one.withdrawn), _AT_ONCE):
+            some = tuple(one.withdrawn[start : start + _AT_ONCE])
+            await self._log.append(InstancesRestored(*at, names, some, reason, by, now))
+        if one.rejected or one.withdrawn:
             logger.info(
-                "instances rejected",
+                "rejection revoked" if note.code == REVOKE else "instances rejected",
                 study_instance_uid=study,
                 code=note.code,
-                receipts=len(receipts),
+                receipts=len(one.withdrawn if note.code == REVOKE else one.rejected),
                 calling=event.calling_ae_title,
                 trace=event.trace,
             )
+
+
+def _older(event: InstanceStored, receipts: Sequence[KnownReceipt]) -> list[str]:
+    # Within a millisecond receipts have no order; an image and its note may come so close to each other.
+    begun = Receipt(event.receipt).milliseconds
+    return [one.receipt for one in receipts if Receipt(one.receipt).milliseconds <= begun]
+
+
+def _is_older(event: InstanceStored, fated: FatedReceipt) -> bool:
+    """Whether all that stands on a receipt was decided before the note came: names of deletions begin with their
+    time."""
+    begun = Receipt(event.receipt).milliseconds
+    return all(one.id != event.receipt and Receipt(one.id).milliseconds <= begun for one in fated.fate.standing)
+
+
+def _reference(instance: InstanceKey, receipt: str) -> ReceiptReference:
+    return ReceiptReference(instance.series_instance_uid, instance.sop_instance_uid, receipt)

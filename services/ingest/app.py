@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from gantry.common.config.settings import rejecting_tokens
 from gantry.common.dicom.standard.sop_classes import StorageClasses
 from gantry.common.lifecycle import retention_rules
 from gantry.common.lifecycle.coercion_rules import coercion_rules
-from gantry.common.runtime.rejections import rules_of
+from gantry.common.runtime.rejections import rejection_rules
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.services.context import Context, RoleParts
@@ -15,12 +16,13 @@ from gantry.services.ingest.c_store import StorageService
 from gantry.services.ingest.commit import IngestSettings, InstanceWriter
 from gantry.services.ingest.rejection_checks import RejectionChecks
 from gantry.services.ingest.stow.handler import StoreInstances
+from gantry.services.ingest.subsequent_checks import SubsequentChecks
 
 
 async def build(context: Context) -> RoleParts:
     """C-STORE and STOW-RS, in any transfer syntax."""
     settings = context.settings
-    rules = rules_of(settings.lifecycle.rejections)
+    rules = rejection_rules(settings.lifecycle)
     retention = retention_rules(settings.lifecycle.retention, context.attributes)
     writer = InstanceWriter(
         context.objects,
@@ -29,12 +31,17 @@ async def build(context: Context) -> RoleParts:
         ThreadPoolExecutor(2, thread_name_prefix="ingest"),
         context.metrics,
         IngestSettings(settings.dimse.max_object, settings.storage.deadline, settings.coercion.answer == "warning"),
-        RejectionChecks(context.objects, context.answers, context.log, context.clock, rules, retention),
+        RejectionChecks(
+            context.objects, context.answers, context.log, context.clock, rules, retention, settings.lifecycle.grace
+        ),
         coercion_rules(settings.coercion.rules),
+        SubsequentChecks(
+            context.answers, context.log, context.clock, rules.policy, context.metrics.subsequent_occurrences
+        ),
     )
     classes = StorageClasses(settings.dimse.private_sop_classes)
     storage = StorageService(
-        {uid: Ability() for uid in classes}, writer, context.peers.may_store, context.peers.may_reject
+        {uid: Ability() for uid in classes}, writer, context.peers.may_store, context.peers.rejects
     )
-    stow = StoreInstances(writer, classes, settings.http.stall, settings.http.url, settings.http.may_delete)
+    stow = StoreInstances(writer, classes, settings.http.stall, settings.http.url, rejecting_tokens(settings.http))
     return RoleParts([storage], {Resource.STORE: stow})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from gantry.common.dicom.standard.sop_classes import KEY_OBJECT_SELECTION
 from gantry.common.dimse import CommandField
@@ -23,12 +23,13 @@ class StorageService:
         abilities: Abilities,
         writer: InstanceWriter,
         may_store: Callable[[Association], bool],
-        may_reject: Callable[[Association], bool] = lambda _: False,
+        rejects: Callable[[Association], Container[str]] = lambda _: (),
     ) -> None:
+        """`rejects` are the codes with which rejection notes may be stored on an association."""
         self.abilities = abilities
         self._writer = writer
         self._may_store = may_store
-        self._may_reject = may_reject
+        self._rejects = rejects
 
     def receive(self, request: Request) -> InstanceSink:
         command, association = request.command, request.association
@@ -37,7 +38,7 @@ class StorageService:
             if self._may_store(association)
             else NotAuthorised("this peer may not store")
         )
-        rejects = command.sop_class_uid == KEY_OBJECT_SELECTION and self._may_reject(association)
+        rejects = self._rejects(association) if command.sop_class_uid == KEY_OBJECT_SELECTION else ()
         sender = Sender(
             association.trace,
             association.calling_ae_title,

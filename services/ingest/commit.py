@@ -58,15 +58,22 @@ class Sender:
     calling_ae_title: str
     called_ae_title: str
     peer_address: str
-    may_reject: bool = False
+    may_reject: Container[str] = ()
+    """The codes with which it may reject, and "revoke"."""
 
 
 class RejectionGuard(Protocol):
     """Decides on objects that may be rejection notes (`rejection_checks`)."""
 
-    async def check(self, event: InstanceStored, *, may_reject: bool) -> bool: ...
+    async def check(self, event: InstanceStored, *, may_reject: Container[str]) -> bool: ...
 
     async def settle(self) -> None: ...
+
+
+class SubsequentGuard(Protocol):
+    """Decides on objects that may have been rejected before (`subsequent_checks`)."""
+
+    async def check(self, event: InstanceStored) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +167,15 @@ class InstanceWriter:
         settings: IngestSettings | None = None,
         rejections: RejectionGuard | None = None,
         coercion: CoercionRules | None = None,
+        subsequent: SubsequentGuard | None = None,
     ) -> None:
         """Without `rejections` a rejection note is an object as any other; `coercion` has the rules of what is changed
-        on the way in."""
+        on the way in; without `subsequent` nothing is refused because it was rejected before."""
         self._coercion = coercion
         self._unfit: set[tuple[str, int]] = set()
         """Rules and attributes of which it was logged that a value does not fit."""
         self._rejections = rejections
+        self._subsequent = subsequent
         self._siblings: dict[str, dict[int, asyncio.Future[None]]] = {}
         """Commits under way, by trace: that of an association, or of a request."""
         self._store = store
@@ -214,7 +223,7 @@ class InstanceWriter:
                 put = self._clock.monotonic()
                 await reach(FailPoint.AFTER_BLOB_PUT)
                 event = stored(sink, receipted)
-                rejects = await self._check_note(event, sink, earlier)
+                rejects = await self._check_rejections(event, sink, earlier)
                 await reach(FailPoint.BEFORE_PUBLISH)
                 await self._log.append(event)
                 await reach(FailPoint.AFTER_PUBLISH)
@@ -229,18 +238,21 @@ class InstanceWriter:
             await self._rejections.settle()
         return event
 
-    async def _check_note(
+    async def _check_rejections(
         self, event: InstanceStored, sink: InstanceSink, earlier: Sequence[asyncio.Future[None]]
     ) -> bool:
-        """Whether the object is a rejection note that hides something. One that is refused is removed: nobody was told
-        that it is stored."""
-        if event.sop_class_uid != KEY_OBJECT_SELECTION or self._rejections is None:
-            return False
+        """Whether the object is a rejection note that hides something. One that is refused is removed, and so is what
+        was rejected before: nobody was told that it is stored."""
         try:
-            # Images that came before the note, on its association or in its request, are on the log first.
-            if earlier:
-                await asyncio.wait(earlier)
-            return await self._rejections.check(event, may_reject=sink.sender.may_reject)
+            rejects = False
+            if event.sop_class_uid == KEY_OBJECT_SELECTION and self._rejections is not None:
+                # Images that came before the note, on its association or in its request, are on the log first.
+                if earlier:
+                    await asyncio.wait(earlier)
+                rejects = await self._rejections.check(event, may_reject=sink.sender.may_reject)
+            if self._subsequent is not None:
+                await self._subsequent.check(event)
+            return rejects
         except (GantryError, TimeoutError, asyncio.CancelledError):
             await self._store.delete(event.object_key)
             raise

@@ -1,24 +1,26 @@
 """A rejection note is taken if it says what can be done (IHE IOCM): every instance is there, of that class, and not
-rejected yet; its code is allowed, and so is its sender. Otherwise it is refused whole, and nothing is stored."""
+rejected yet, or with a code that this one may follow, or may come within the time; its code is allowed, and so is its
+sender. A note that revokes is taken if what it names was rejected with codes that may be revoked. Otherwise it is
+refused whole, and nothing is stored."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 
 from gantry.common.clock import Clock
-from gantry.common.dicom.model.rejection_notes import RejectedInstance, RejectionNote
-from gantry.common.errors import DependencyUnavailable, Held, NotAuthorised, RefusedDataSet
+from gantry.common.dicom.model.rejection_notes import REVOKE, RejectedInstance, RejectionNote
+from gantry.common.errors import DependencyUnavailable, Held, NotAuthorised, RejectionRefused
 from gantry.common.events import InstanceStored
 from gantry.common.ids import Receipt
-from gantry.common.lifecycle import ALIVE, Fate, RetentionRule
+from gantry.common.lifecycle import RetentionRule, SentAgain
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import InstanceKey, ReadIndex
+from gantry.common.ports.index import FatedReceipt, InstanceKey, Location, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.following import has_followed
 from gantry.common.runtime.protection import Protection
-from gantry.common.runtime.rejections import RejectionAction, note_in
+from gantry.common.runtime.rejections import RejectionAction, RejectionRules, note_in
 from gantry.common.statuses import (
     DUPLICATE_REJECTION_NOTE,
     INSTANCE_ALREADY_REJECTED,
@@ -36,14 +38,6 @@ _PATIENCE_SECONDS = 8.0
 _AT_ONCE = 1000
 
 
-class RejectionRefused(RefusedDataSet):
-    """Why a rejection note is refused; `dicom_status` is one of A770H to A776H."""
-
-    def __init__(self, status: int, comment: str) -> None:
-        super().__init__(comment)
-        self.dicom_status = status
-
-
 class RejectionChecks:
     """Checks of one process, and the wait for what a note does."""
 
@@ -53,35 +47,43 @@ class RejectionChecks:
         index: ReadIndex,
         log: EventLog,
         clock: Clock,
-        rules: Mapping[str, RejectionAction],
+        rules: RejectionRules,
         retention: Sequence[RetentionRule] = (),
+        grace: float = 0.0,
     ) -> None:
-        """`rules` say what a code does, `retention` what must not be deleted yet."""
+        """`rules` say what a code does and what follows, `retention` what must not be deleted yet. What was rejected to
+        be deleted for longer than `grace` (seconds) may be collected at any moment, and is not revoked."""
         self._protection = Protection(log, index, clock, retention)
         self._objects = objects
         self._index = index
         self._log = log
         self._clock = clock
         self._rules = rules
+        self._policy = rules.policy
+        self._grace_us = int(grace * 1e6)
 
-    async def check(self, event: InstanceStored, *, may_reject: bool) -> bool:
-        """Whether the object hides something when it is published. Raises `RejectionRefused`, `NotAuthorised`, and
-        `DependencyUnavailable` while the index cannot tell."""
-        note = await note_in(self._objects, event)
+    async def check(self, event: InstanceStored, *, may_reject: Container[str]) -> bool:
+        """Whether the object hides something, or brings it back, when it is published. `may_reject` are the codes with
+        which its sender may. Raises `RejectionRefused`, `NotAuthorised`, and `DependencyUnavailable` while the index
+        cannot tell."""
+        note = await note_in(self._objects, event, self._rules.revoking)
         if note is None:
             return False
-        action = self._rules.get(note.code)
+        action = RejectionAction.HIDE if note.code == REVOKE else self._rules.actions.get(note.code)
         if action is None:
             raise RejectionRefused(REJECTION_CODE_NOT_ALLOWED, f"rejection with {note.code} is not allowed here")
         if action is RejectionAction.SHOW:
             return False
-        if not may_reject:
-            raise NotAuthorised("this peer may not reject")
+        if note.code not in may_reject:
+            raise NotAuthorised(f"this peer may not reject with {note.code}")
         # What was received before the note is indexed first: modalities send both on one association.
         if not await self._followed():
             raise DependencyUnavailable("index", "it is behind: the note can be taken when it has caught up")
         await self._check_note(event)
-        await self._check_instances(event, note, action)
+        if note.code == REVOKE:
+            await self._check_revoked(event, note)
+        else:
+            await self._check_instances(event, note, action)
         return True
 
     async def settle(self) -> None:
@@ -94,19 +96,14 @@ class RejectionChecks:
 
     async def _check_note(self, event: InstanceStored) -> None:
         key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
-        fates = await self._fates(event.partition, event.study_instance_uid)
-        if key in fates or await self._index.current(event.partition, [key]):
+        hidden = await self._hidden(event.partition, key.study_instance_uid, [key])
+        if key in hidden or await self._index.current(event.partition, [key]):
             raise RejectionRefused(DUPLICATE_REJECTION_NOTE, "this rejection note was received before")
 
     async def _check_instances(self, event: InstanceStored, note: RejectionNote, action: RejectionAction) -> None:
-        if not note.instances:
-            raise RejectionRefused(REJECTED_INSTANCE_UNKNOWN, "the rejection note names no instance")
-        by_study: defaultdict[str, list[RejectedInstance]] = defaultdict(list)
-        for one in note.instances:
-            by_study[one.study_instance_uid].append(one)
-        for study, instances in by_study.items():
+        for study, instances in _by_study(note).items():
             for start in range(0, len(instances), _AT_ONCE):
-                await self._check_some(event, study, instances[start : start + _AT_ONCE])
+                await self._check_some(event, note.code, study, instances[start : start + _AT_ONCE])
             try:
                 # What only hides keeps its objects: that is no matter of retention.
                 await self._protection.check(event.partition, study, bytes_stay=action is not RejectionAction.DELETE)
@@ -114,35 +111,100 @@ class RejectionChecks:
                 words = "a hold or its retention keeps a study that the note names"
                 raise RejectionRefused(RETENTION_NOT_OVER, words) from error
 
-    async def _check_some(self, event: InstanceStored, study: str, instances: Sequence[RejectedInstance]) -> None:
-        partition = event.partition
-        keys = {InstanceKey(study, one.series_instance_uid, one.sop_instance_uid): one for one in instances}
-        known = await self._index.current(partition, list(keys))
+    async def _check_some(
+        self, event: InstanceStored, code: str, study: str, instances: Sequence[RejectedInstance]
+    ) -> None:
+        keys = {_key(study, one): one for one in instances}
+        known = await self._index.current(event.partition, list(keys))
         missing = [key for key in keys if key not in known]
         if missing:
-            fates = await self._fates(partition, study)
-            status, words = (
-                (INSTANCE_ALREADY_REJECTED, "is rejected or deleted already")
-                if all(fates.get(key, ALIVE).hidden for key in missing)
-                else (REJECTED_INSTANCE_UNKNOWN, "is not here")
-            )
-            raise RejectionRefused(status, f"{len(missing)} of the instances: each {words}")
-        if any(known[key].sop_class_uid != one.sop_class_uid for key, one in keys.items()):
+            self._check_missing(code, missing, await self._hidden(event.partition, study, missing), keys)
+        if any(key in known and known[key].sop_class_uid != one.sop_class_uid for key, one in keys.items()):
             raise RejectionRefused(REJECTED_INSTANCE_OF_ANOTHER_CLASS, "an instance is of another class than named")
-        # What a note rejects is older than the note. One that came while the note did would stay, and nobody be told.
-        receipts = await self._index.receipts_of(partition, list(keys))
-        begun = Receipt(event.receipt).milliseconds
-        if any(Receipt(one.receipt).milliseconds > begun for some in receipts.values() for one in some):
-            raise DependencyUnavailable("index", "an instance came while the note did; send the note again")
+        await self._check_receipts(event, code, known)
 
-    async def _fates(self, partition: str, study: str) -> dict[InstanceKey, Fate]:
-        return {
-            one.instance: one.fate
-            async for page in self._index.fated(partition, study)
-            for one in page
-            if one.fate.hidden
-        }
+    def _check_missing(
+        self,
+        code: str,
+        missing: Sequence[InstanceKey],
+        hidden: Mapping[InstanceKey, Sequence[FatedReceipt]],
+        named: Mapping[InstanceKey, RejectedInstance],
+    ) -> None:
+        unknown = [key for key in missing if key not in hidden]
+        if unknown and not self._policy.note_first:
+            words = f"{len(unknown)} of the instances: each is not here"
+            raise RejectionRefused(REJECTED_INSTANCE_UNKNOWN, words)
+        final = [
+            key
+            for key, receipts in hidden.items()
+            if not all(self._policy.may_overwrite(code, one.fate) for one in receipts)
+        ]
+        if final:
+            words = f"{len(final)} of the instances: each is rejected or deleted already"
+            raise RejectionRefused(INSTANCE_ALREADY_REJECTED, words)
+        for key, receipts in hidden.items():
+            classes = {one.entry.sop_class_uid for one in receipts if one.entry is not None}
+            if classes - {named[key].sop_class_uid}:
+                raise RejectionRefused(REJECTED_INSTANCE_OF_ANOTHER_CLASS, "an instance is of another class than named")
+
+    async def _check_receipts(self, event: InstanceStored, code: str, known: Mapping[InstanceKey, Location]) -> None:
+        """What a note rejects is older than the note. One that came while the note did would stay, and nobody be told;
+        but where the policy hides it, too."""
+        if self._policy.again.get(code, SentAgain.ACCEPT) is not SentAgain.ACCEPT:
+            return
+        begun = Receipt(event.receipt).milliseconds
+        for receipts in (await self._index.receipts_of(event.partition, list(known))).values():
+            younger = [one for one in receipts if Receipt(one.receipt).milliseconds > begun]
+            if younger and not (self._policy.note_first and len(younger) == len(receipts)):
+                raise DependencyUnavailable("index", "an instance came while the note did; send the note again")
+
+    async def _check_revoked(self, event: InstanceStored, note: RejectionNote) -> None:
+        """Something that the note names is rejected, all of that with codes that may be revoked, and can come back."""
+        now, revoked = self._clock.now_us(), 0
+        for study, instances in _by_study(note).items():
+            keys = [_key(study, one) for one in instances]
+            for start in range(0, len(keys), _AT_ONCE):
+                some = keys[start : start + _AT_ONCE]
+                hidden = await self._hidden(event.partition, study, some)
+                known = await self._index.current(event.partition, [key for key in some if key not in hidden])
+                if any(key not in hidden and key not in known for key in some):
+                    raise RejectionRefused(REJECTED_INSTANCE_UNKNOWN, "an instance is not here")
+                fates = [one.fate for receipts in hidden.values() for one in receipts]
+                if not all(self._policy.may_overwrite(REVOKE, fate) for fate in fates):
+                    words = "an instance is deleted, or its rejection must not be revoked by a note"
+                    raise RejectionRefused(REJECTION_CODE_NOT_ALLOWED, words)
+                if any(fate.is_due(now, self._grace_us) for fate in fates):
+                    raise RejectionRefused(REJECTED_INSTANCE_UNKNOWN, "the grace time of an instance is over")
+                revoked += len(fates)
+        if not revoked:
+            raise RejectionRefused(REJECTED_INSTANCE_UNKNOWN, "the note names no instance that is rejected")
+
+    async def _hidden(
+        self, partition: str, study: str, instances: Sequence[InstanceKey]
+    ) -> dict[InstanceKey, list[FatedReceipt]]:
+        """The hidden receipts of instances of a study."""
+        asked = set(instances)
+        found: defaultdict[InstanceKey, list[FatedReceipt]] = defaultdict(list)
+        uids = sorted({one.sop_instance_uid for one in instances})
+        async for page in self._index.fated(partition, study, uids):
+            for one in page:
+                if one.fate.hidden and one.instance in asked:
+                    found[one.instance].append(one)
+        return dict(found)
 
     async def _followed(self) -> bool:
         """Wait until the indexers have passed what is on the log now; False if they did not in time."""
         return await has_followed(self._log, self._clock, _PATIENCE_SECONDS, look_again=_LOOK_AGAIN_SECONDS)
+
+
+def _by_study(note: RejectionNote) -> dict[str, list[RejectedInstance]]:
+    if not note.instances:
+        raise RejectionRefused(REJECTED_INSTANCE_UNKNOWN, "the rejection note names no instance")
+    by_study: defaultdict[str, list[RejectedInstance]] = defaultdict(list)
+    for one in note.instances:
+        by_study[one.study_instance_uid].append(one)
+    return dict(by_study)
+
+
+def _key(study: str, one: RejectedInstance) -> InstanceKey:
+    return InstanceKey(study, one.series_instance_uid, one.sop_instance_uid)

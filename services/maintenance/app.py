@@ -54,6 +54,7 @@ async def build(context: Context) -> RoleParts:
             followers=followers,
             erase_after=lifecycle.erase_after,
             rules=retention_rules(lifecycle.retention, context.attributes),
+            note_first=lifecycle.note_first,
         )
         background.append(("collector", collector.run(lifecycle.collect_every)))
     if not upkeep.archive:

@@ -29,6 +29,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
 from gantry.services.maintenance.erasing import Eraser
 from gantry.services.maintenance.families import Families
+from gantry.services.maintenance.lapsing import Lapsing
 
 _MARGIN_SECONDS = 300.0
 """Restoring is refused when the grace time is over, collecting begins so much later: clocks differ, appends wait."""
@@ -65,12 +66,14 @@ class Collector:
         patience: float = 120.0,
         erase_after: float = 3600.0,
         rules: Sequence[RetentionRule] = (),
+        note_first: float = 0.0,
     ) -> None:
         """`grace` in seconds. Nothing is collected that `rules` keep, also where it was deleted before there was such a
         rule. `followers` are the consumer groups that must have heard of everything first: indexers,
         and archivers where there are some, so that a restored bucket knows why an object is gone. They are waited for
         as long as `patience`, in seconds: while objects arrive they are always a little behind. `erase_after` (seconds)
-        is how long nothing of a study or patient must be left before the values of its corrections go."""
+        is how long nothing of a study or patient must be left before the values of its corrections go, `note_first`
+        (seconds) how long rejection notes wait for what they name."""
         self._protection = Protection(log, index, clock, rules)
         self._followers = followers
         self._patience = patience
@@ -82,6 +85,7 @@ class Collector:
         self._partition = partition
         self._families = Families(index, partition)
         self._eraser = Eraser(objects, log, index, clock, partition, erase_after)
+        self._lapsing = Lapsing(log, index, clock, metrics, partition, note_first)
         self._grace_us = int((grace + _MARGIN_SECONDS) * 1e6)
 
     async def run(self, every: float) -> None:
@@ -105,6 +109,7 @@ class Collector:
             for start in range(0, len(due), _AT_ONCE):
                 await self._collect(study, due[start : start + _AT_ONCE], done)
         await self._eraser.erase()
+        await self._lapsing.lapse()
         return done
 
     async def _followed(self) -> None:

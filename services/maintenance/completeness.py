@@ -8,7 +8,7 @@ miss instances.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import AttributeTable
@@ -197,10 +197,12 @@ class CompleteIndex:
         """See `SearchIndex`."""
         return await self._index.fated_receipts(partition, receipts)
 
-    async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
+    async def fated(
+        self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
+    ) -> AsyncIterator[list[FatedReceipt]]:
         """See `SearchIndex`."""
         await self._completeness.check()
-        async for page in self._index.fated(partition, study_instance_uid):
+        async for page in self._index.fated(partition, study_instance_uid, sop_instance_uids):
             yield page
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:

@@ -76,10 +76,10 @@ class PolicyAdmission:
             opened |= self._storage
         return opened
 
-    def may_reject(self, calling_ae_title: str, called_ae_title: str, peer_address: str, tls: bool) -> bool:
-        """Whether a rejection note from this peer is allowed now."""
+    def rejects(self, calling_ae_title: str, called_ae_title: str, peer_address: str, tls: bool) -> frozenset[str]:
+        """The codes with which rejection notes from this peer are allowed now."""
         answer = self._policy().admit(calling_ae_title, called_ae_title, peer_address, tls)
-        return not isinstance(answer, Rejection) and Permission.REJECT in answer.may
+        return frozenset() if isinstance(answer, Rejection) else answer.rejects
 
     def may_store(self, calling_ae_title: str, called_ae_title: str, peer_address: str, tls: bool) -> bool:
         """Whether a C-STORE request on an association of this peer is allowed now."""

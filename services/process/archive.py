@@ -305,8 +305,8 @@ class Archive:
             )
         return allowed
 
-    def may_reject(self, association: Association) -> bool:
-        return self._admission.may_reject(
+    def rejects(self, association: Association) -> frozenset[str]:
+        return self._admission.rejects(
             association.calling_ae_title,
             association.called_ae_title,
             association.peer_address,

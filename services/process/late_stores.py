@@ -7,7 +7,7 @@ is answered A700H, a DICOMweb request 503, a consumer waits.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Generic, Self, TypeVar, cast
 
@@ -266,8 +266,10 @@ class LateSearchIndex:
     async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
         return await self._late.get().fated_receipts(partition, receipts)
 
-    async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
-        async for page in self._late.get().fated(partition, study_instance_uid):
+    async def fated(
+        self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
+    ) -> AsyncIterator[list[FatedReceipt]]:
+        async for page in self._late.get().fated(partition, study_instance_uid, sop_instance_uids):
             yield page
 
     async def hold(self, changes: Sequence[HoldChange]) -> None:

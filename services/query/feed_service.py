@@ -1,4 +1,5 @@
-"""The whole change feed over HTTP, an extension to DICOMweb: in pages, or as server-sent events (docs/changes.md).
+"""The whole change feed over HTTP, an extension to DICOMweb: in pages, as server-sent events, or over a WebSocket
+(docs/changes.md).
 
 GET /dicom-web/changes?since=CURSOR&limit=100&wait=30
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
@@ -21,6 +22,8 @@ from gantry.common.web.bodies import BodyWriter, answer
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import ENDING, Handler
+from gantry.common.web.sockets import ServerSocket, is_websocket
+from gantry.services.query.feed_socket import serve_pages
 
 MOST_READERS = 64
 """Requests that wait or stream, per process."""
@@ -39,9 +42,11 @@ _FRESH = {"Cache-Control": "no-store"}
 class FeedService:
     """Answers with pages, and streams."""
 
-    def __init__(self, feed: Feed, clock: Clock) -> None:
+    def __init__(self, feed: Feed, clock: Clock, stall: float = _STALL_SECONDS) -> None:
+        """A reader of a stream that takes nothing for `stall` seconds is given up."""
         self._feed = feed
         self._clock = clock
+        self._stall = stall
         self._readers = 0
 
     def handlers(self) -> dict[Resource, Handler]:
@@ -49,18 +54,24 @@ class FeedService:
         return {Resource.CHANGE_FEED: self.changes}
 
     async def changes(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """200 with a page, or a stream where text/event-stream is accepted; 400 for what is no cursor."""
+        """200 with a page, or a stream where text/event-stream is accepted, or 101 and a WebSocket; 400 for what is no
+        cursor."""
+        socket = ServerSocket(request, self._clock, self._stall) if is_websocket(request) else None
+        if socket is not None:
+            socket.check()
         cursor = await self._since(request)
         limit = _number(request, "limit", MOST_CHANGES, MOST_CHANGES)
         wait = _number(request, "wait", 0, int(LONGEST_WAIT))
         streams = "text/event-stream" in request.headers.get("Accept", "")
-        if not streams and not wait:
+        if not streams and not wait and socket is None:
             return await _answered(request, await self._feed.page(cursor, limit))
         if self._readers >= MOST_READERS:
             again = {"Retry-After": str(RETRY_AFTER_SECONDS)}
             raise HttpProblem(503, "too many readers wait for changes: try again later", again)
         self._readers += 1
         try:
+            if socket is not None:
+                return await serve_pages(socket, self._pages(cursor), request[ENDING])
             if streams:
                 return await self._stream(request, cursor)
             return await _answered(request, await self._awaited(cursor, limit, wait, request[ENDING]))
@@ -89,7 +100,7 @@ class FeedService:
         return page
 
     async def _stream(self, request: web.BaseRequest, cursor: FeedCursor) -> web.StreamResponse:
-        out = BodyWriter(request, _STALL_SECONDS)
+        out = BodyWriter(request, self._stall)
         if await out.begin(200, _STREAM):
             await out.write(f"retry: 2000\nid: {cursor.text}\n\n".encode())
             ended = asyncio.ensure_future(request[ENDING].wait())
@@ -104,21 +115,29 @@ class FeedService:
 
     async def _follow(self, out: BodyWriter, cursor: FeedCursor) -> None:
         """Send what there is and what comes. Returns where a store is away: the client reconnects, and goes on."""
-        silent_since = self._clock.monotonic()
         try:
-            while True:
-                page = await self._feed.page(cursor, _AT_ONCE)
-                cursor = page.cursor
-                if page.changes:
-                    await out.write(_events(page.changes, cursor))
-                    silent_since = self._clock.monotonic()
-                while not page.more and not await self._feed.has_news(cursor):
-                    if self._clock.monotonic() - silent_since >= _HEARTBEAT_SECONDS:
-                        await out.write(f"id: {cursor.text}\n\n".encode())
-                        silent_since = self._clock.monotonic()
-                    await self._clock.sleep(_LOOK_AGAIN_SECONDS)
+            async for changes, at in self._pages(cursor, begin=False):
+                await out.write(_events(changes, at) if changes else f"id: {at.text}\n\n".encode())
         except DependencyUnavailable:
             return
+
+    async def _pages(self, cursor: FeedCursor, *, begin: bool = True) -> AsyncIterator[tuple[list[Json], FeedCursor]]:
+        """What there is and what comes, with the cursor behind it; nothing with a cursor in silence, and at the
+        `begin`."""
+        if begin:
+            yield [], cursor
+        silent_since = self._clock.monotonic()
+        while True:
+            page = await self._feed.page(cursor, _AT_ONCE)
+            cursor = page.cursor
+            if page.changes:
+                yield page.changes, cursor
+                silent_since = self._clock.monotonic()
+            while not page.more and not await self._feed.has_news(cursor):
+                if self._clock.monotonic() - silent_since >= _HEARTBEAT_SECONDS:
+                    yield [], cursor
+                    silent_since = self._clock.monotonic()
+                await self._clock.sleep(_LOOK_AGAIN_SECONDS)
 
 
 async def _answered(request: web.BaseRequest, page: FeedPage) -> web.Response:

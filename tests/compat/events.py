@@ -208,6 +208,9 @@ EVENTS: dict[str, Event] = {
         **_OF_PATIENT, corrections=(_CORRECTION,), at=1_700_000_006_000_000
     ),
     "InstancesDeleted.v1": InstancesDeleted(**_OF_STUDY, **_WHY, deletion=_DELETION, receipts=_RECEIPTS, final=True),
+    "InstancesDeleted-coded.v1": InstancesDeleted(
+        **_OF_STUDY, **_WHY, deletion=_DELETION, receipts=_RECEIPTS, kept=True, code="113001"
+    ),
     "InstancesRestored.v1": InstancesRestored(**_OF_STUDY, **_WHY, deletions=(_DELETION,), receipts=_RECEIPTS),
     "InstancesMoved.v1": InstancesMoved(
         **_OF_STUDY, **_WHY, move=_CORRECTION, receipts=_RECEIPTS, into_study="1.2.840.7", into_series="1.2.840.7.1"

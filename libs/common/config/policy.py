@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from gantry.common.config.document import YamlDocument, read
 from gantry.common.config.load import PEERS, plain
-from gantry.common.config.settings import AeTitle, Cidr
+from gantry.common.config.settings import REJECTION_CODES, AeTitle, Cidr, RejectionCode
 from gantry.common.ids import is_ae_title
 
 
@@ -62,6 +62,10 @@ class KnownPeer(BaseModel):
         default=frozenset({Permission.ECHO}),
         description="What it may ask of us; contexts of anything else are not accepted",
     )
+    rejects: frozenset[RejectionCode] = Field(
+        default=frozenset(),
+        description="The codes it may reject with, and `revoke`, where it may `reject`; all if empty",
+    )
     move_destination: bool = Field(default=False, description="C-MOVE may send objects there; needs `host` and `port`")
     original: bool = Field(
         default=False, description="C-MOVE to it and C-GET by it give objects as they were stored, without corrections"
@@ -97,6 +101,8 @@ class Admitted:
     calling_ae_title: str
     may: frozenset[Permission]
     max_associations: int
+    rejects: frozenset[str] = frozenset()
+    """The codes with which it may reject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +145,10 @@ class Policy:
         if peer is not None and at is not None and peer.calls_from(at):
             if peer.tls and not tls:
                 return Rejection(1, 1, 1, "this peer must use TLS")
-            return Admitted(calling, peer.may, peer.max_associations)
+            rejects = (peer.rejects or REJECTION_CODES) if Permission.REJECT in peer.may else frozenset()
+            return Admitted(calling, peer.may, peer.max_associations, rejects)
         if peer is None and self.lab and at is not None and at.is_loopback:
-            return Admitted(calling, ALL, 1 << 30)
+            return Admitted(calling, ALL, 1 << 30, REJECTION_CODES)
         return Rejection(1, 1, 3, "calling AE title is not known" if peer is None else _ELSEWHERE)
 
     def destination(self, ae_title: str) -> Destination | None:
@@ -217,6 +224,7 @@ _TYPES = {
     "port": "port",
     "addresses": "list of addresses and CIDR ranges",
     "may": f"list of {', '.join(f'`{permission.value}`' for permission in Permission)}",
+    "rejects": "list of codes",
     "move_destination": "`true` or `false`",
     "original": "`true` or `false`",
     "tls": "`true` or `false`",

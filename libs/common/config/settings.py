@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -47,7 +47,14 @@ Uid = Annotated[str, AfterValidator(_uid)]
 Cidr = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+RejectionCode = Literal["113001", "113037", "113038", "113039", "revoke"]
+REJECTION_CODES: frozenset[str] = frozenset(get_args(RejectionCode))
+"""Of PS3.16 CID 7011, and what stands for notes that revoke."""
 RejectionRule = Annotated[str, Field(pattern=r"^1130(01|37|38|39)=(hide|note|delete|show)$")]
+SentAgainRule = Annotated[str, Field(pattern=r"^(1130(01|37|38|39)|deleted)=(accept|ignore|refuse)$")]
+OverwriteRule = Annotated[str, Field(pattern=r"^(1130(01|37|38|39)|revoke)>1130(01|37|38|39)$")]
+CodeOfToken = Annotated[str, Field(pattern=r"^[^=\s]{1,64}=(1130(01|37|38|39)|revoke)$")]
+TitleCode = Annotated[str, Field(pattern=r"^[^\s^=>]{1,16}\^[^\s^]{1,16}$")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -132,6 +139,12 @@ class Http(Section):
         "names",
         "Tokens (their NAMEs) that may DELETE; `loopback`: this machine without one; nobody if none",
     )
+    may_reject: tuple[CodeOfToken, ...] = _f(
+        (),
+        "NAME=CODE",
+        "Tokens that may store rejection notes with this code (or `revoke`) only; those of `may_delete` that are not "
+        "named here may with all",
+    )
     may_correct: tuple[str, ...] = _f(
         (), "names", "Tokens (their NAMEs) that may correct studies and patients, and merge patients; as `may_delete`"
     )
@@ -150,6 +163,14 @@ class Http(Section):
         "A body that stands still for so long is given up, in either direction; so is one that came with less than "
         "1 KiB a second, once it was waited for that long",
     )
+
+
+def rejecting_tokens(http: Http) -> dict[str, frozenset[str]]:
+    """By the name of a token, or `loopback`, the codes with which it may store rejection notes."""
+    narrowed: dict[str, frozenset[str]] = {}
+    for name, _, code in (one.rpartition("=") for one in http.may_reject):
+        narrowed[name] = narrowed.get(name, frozenset()) | {code}
+    return dict.fromkeys(http.may_delete, REJECTION_CODES) | narrowed
 
 
 class Storage(Section):
@@ -371,6 +392,35 @@ class LifecycleSettings(Section):
         "CODE=ACTION",
         "What a rejection note with this code does: `hide`, `note` (hides all but the note), `delete` (hides, and is "
         "collected after `grace`), `show` (hides nothing); others are refused (A775H)",
+    )
+    sent_again: tuple[SentAgainRule, ...] = _f(
+        (),
+        "CODE=RULE",
+        "What an instance means that is sent again after a rejection with this code, or (`deleted`) after a deletion: "
+        "`accept` (the default: it is there), `ignore` (acknowledged, and stays hidden), `refuse` (A771H)",
+    )
+    overwrites: tuple[OverwriteRule, ...] = _f(
+        (
+            "113037>113001",
+            "113037>113038",
+            "113038>113001",
+            "113039>113001",
+            "113039>113037",
+            "113039>113038",
+            "revoke>113001",
+            "revoke>113037",
+            "revoke>113038",
+            "revoke>113039",
+        ),
+        "CODE>CODE",
+        "Which code may be rejected again with which (`113037>113001`: safety after quality), and which may be revoked "
+        "by a note (`revoke>113001`); others are refused (A774H)",
+    )
+    revoking: tuple[TitleCode, ...] = _f(
+        (), "VALUE^SCHEME", "Document titles of Key Object Selections that revoke rejections, as your workstations send"
+    )
+    note_first: Annotated[float, Field(ge=0)] = _f(
+        0.0, "s", "A rejection note may come so long before what it names; 0: it is refused then (A772H)"
     )
 
 

@@ -84,12 +84,14 @@ def _failures(failures: Any) -> list[Json]:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field of an event: its name there and in JSON, its schema, and what makes JSON of it."""
+    """A field of an event: its name there and in JSON, its schema, and what makes JSON of it. One that is `optional`
+    is left out where it is empty."""
 
     attribute: str
     name: str
     schema: Json
     made: Callable[[Any], Any] = lambda value: value
+    optional: bool = False
 
 
 def _f(attribute: str, name: str = "", schema: Json = _TEXT, made: Callable[[Any], Any] | None = None) -> _Field:
@@ -116,7 +118,8 @@ _MOVE = (
     _STUDY, _f("move"), _SOME, _f("into_study", "intoStudyInstanceUID", _UID),
     _f("into_series", "intoSeriesInstanceUID", _UID), *_WHY,
 )  # fmt: skip
-_DELETION = (_STUDY, _f("deletion"), _SOME, _f("final", schema=_FLAG), *_WHY)
+_CODE = _Field("code", "code", {"type": "string", "description": "Of the rejection note"}, optional=True)
+_DELETION = (_STUDY, _f("deletion"), _SOME, _f("final", schema=_FLAG), *_WHY, _CODE)
 _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
     "stored": (
         InstanceStored,
@@ -250,7 +253,8 @@ def change_of(event: Event, payload: bytes) -> Json | None:
         "partition": event.partition,
         "trace": event.trace,
     }
-    return made | {field.name: field.made(getattr(event, field.attribute)) for field in _TABLE[type_][2]}
+    said = [(field, getattr(event, field.attribute)) for field in _TABLE[type_][2]]
+    return made | {field.name: field.made(value) for field, value in said if value or not field.optional}
 
 
 def _id(type_: str, event: Event, payload: bytes) -> str:
@@ -271,6 +275,7 @@ def schema_of(type_: str) -> Json:
     _, description, fields = _TABLE[type_]
     own = {field.name: field.schema for field in fields}
     made = _object({**_COMMON, "type": {"const": type_}, **own})
+    made["required"] = [name for name in made["required"] if name not in {f.name for f in fields if f.optional}]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": type_,

@@ -116,7 +116,7 @@ class ReceiptReference:
 class InstancesDeleted:
     """These receipts were deleted by a person or a rule (`by`), for `reason`. `deletion` names the deletion: it can be
     withdrawn until its objects are collected, unless it is `final`. Of one that is `kept` (a rejection) objects are
-    never collected."""
+    never collected. `code` is that of the rejection note (PS3.16 CID 7011); "" for what no note did."""
 
     partition: str
     trace: str
@@ -128,6 +128,7 @@ class InstancesDeleted:
     at: int
     final: bool = False
     kept: bool = False
+    code: str = field(default="", metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)

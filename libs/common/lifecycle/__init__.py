@@ -25,12 +25,22 @@ from gantry.common.lifecycle.patients import (
     patient_key,
     unpack_applied,
 )
+from gantry.common.lifecycle.rejecting import (
+    DELETED,
+    RejectionPolicy,
+    SentAgain,
+    is_waiting,
+    repeats,
+    subsequent,
+    waiting_receipt,
+)
 from gantry.common.lifecycle.retention import Period, Retention, RetentionRule, Since, StudyFacts, longest, retention_of
 from gantry.common.lifecycle.retention_rules import retention_rules
 from gantry.common.lifecycle.study import Fating, ReceiptState, StoredObject, StudyState, apply, fate_of, fold
 
 __all__ = [
     "ALIVE",
+    "DELETED",
     "NOTHING",
     "Coercion",
     "Correction",
@@ -41,8 +51,10 @@ __all__ = [
     "Fating",
     "Period",
     "ReceiptState",
+    "RejectionPolicy",
     "Retention",
     "RetentionRule",
+    "SentAgain",
     "Since",
     "StoredObject",
     "StudyFacts",
@@ -60,13 +72,17 @@ __all__ = [
     "holder_of",
     "holders",
     "identity_of",
+    "is_waiting",
     "longest",
     "moved_back",
     "patient_key",
+    "repeats",
     "retention_of",
     "retention_rules",
+    "subsequent",
     "successor",
     "successors",
     "unpack_applied",
     "unpack_coercion",
+    "waiting_receipt",
 ]

@@ -10,13 +10,15 @@ from typing import Any
 class Deletion:
     """One deletion that names a receipt; `at` in microseconds since the epoch. A final one cannot be withdrawn. A
     `kept` one (a rejection) hides, and its objects are never collected. A `moved` one hides since another receipt of
-    the same object stands for it: that of the study it was moved to, or, where it is final, the one it came from."""
+    the same object stands for it: that of the study it was moved to, or, where it is final, the one it came from.
+    `code` is that of the rejection note; "" for what no note did, and for notes that an earlier release followed."""
 
     id: str
     at: int
     final: bool = False
     kept: bool = False
     moved: bool = False
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,9 @@ class Fate:
 
 
 def _packed(one: Deletion) -> list[Any]:
-    # Short, as it was before there were kept and moved ones: the same fate is the same bytes.
-    return [one.id, one.at, one.final, one.kept, one.moved][: 5 if one.moved else 4 if one.kept else 3]
+    # Short, as it was before there were kept, moved and coded ones: the same fate is the same bytes.
+    values = [one.id, one.at, one.final, one.kept, one.moved, one.code]
+    return values[: 6 if one.code else 5 if one.moved else 4 if one.kept else 3]
 
 
 ALIVE = Fate()

@@ -141,7 +141,9 @@ def fate_of(event: Fating) -> Fate:
         case InstancesMovedBack():
             return Fate(withdrawn=frozenset([event.move]))
         case InstancesDeleted():
-            return Fate(deletions=frozenset([Deletion(event.deletion, event.at, event.final, event.kept)]))
+            return Fate(
+                deletions=frozenset([Deletion(event.deletion, event.at, event.final, event.kept, code=event.code)])
+            )
         case InstancesRestored():
             return Fate(withdrawn=frozenset(event.deletions))
         case ObjectsCollected():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, Self
@@ -239,7 +239,9 @@ class ReadIndex(Protocol):
 
     async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]: ...
 
-    def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]: ...
+    def fated(
+        self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
+    ) -> AsyncIterator[list[FatedReceipt]]: ...
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]: ...
 
@@ -328,8 +330,11 @@ class SearchIndex(Protocol):
     async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
         """The same with what they were receipts of."""
 
-    def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
-        """All receipts that something was decided about, in pages, in order; of one study where it is named."""
+    def fated(
+        self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
+    ) -> AsyncIterator[list[FatedReceipt]]:
+        """All receipts that something was decided about, in pages, in order; of one study where it is named, and of
+        that the receipts of some SOP Instance UIDs where those are named (a few thousand at most)."""
 
     async def hold(self, changes: Sequence[HoldChange]) -> None:
         """Note holds placed and released; a hold stands where it was placed and never released. Idempotent and

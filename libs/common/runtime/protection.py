@@ -16,6 +16,14 @@ from gantry.common.runtime.following import unfollowed, unfollowed_events, unfol
 from gantry.common.runtime.study_facts import KnownStudy, as_received, day_of, facts_of, known_study, unindexed_study
 
 
+async def is_held(index: ReadIndex, partition: str, study: str) -> bool:
+    """Whether a hold stands on a study or its patient, as far as the index knows. Raises `DependencyUnavailable`."""
+    known = await known_study(index, partition, study, deleted=True)
+    patients = [] if known is None else await known.patients(index)
+    keys = [study, *map(holder_of, patients)]
+    return any([await index.holds(partition, key) for key in keys])
+
+
 class Protection:
     """Asks the index, and the log for what the indexers have not read yet."""
 

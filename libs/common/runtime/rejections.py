@@ -1,11 +1,13 @@
 """Rejection notes as they are stored: read from the event, or from the object where the event has no header; and what a
-note of a code does, by configuration."""
+note of a code does, and what follows from it, by configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gantry.common.config.settings import LifecycleSettings
 from gantry.common.dicom.encoding.inflate import inflate_head
 from gantry.common.dicom.model.json_writing import attributes_of
 from gantry.common.dicom.model.rejection_notes import RejectionNote, rejection_of
@@ -13,6 +15,7 @@ from gantry.common.dicom.standard.sop_classes import KEY_OBJECT_SELECTION
 from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
 from gantry.common.errors import GantryError
 from gantry.common.events import InstanceStored
+from gantry.common.lifecycle import RejectionPolicy, SentAgain
 from gantry.common.ports.blobs import BlobStore, Part
 
 _LONGEST = 64 << 20
@@ -36,7 +39,26 @@ def rules_of(rules: Sequence[str]) -> dict[str, RejectionAction]:
     return {code: RejectionAction(action) for code, _, action in (rule.partition("=") for rule in rules)}
 
 
-async def note_in(objects: BlobStore, event: InstanceStored) -> RejectionNote | None:
+@dataclass(frozen=True, slots=True)
+class RejectionRules:
+    """`actions` by code; `revoking` are document titles, VALUE^SCHEME, of notes that revoke."""
+
+    actions: Mapping[str, RejectionAction] = field(default_factory=dict)
+    revoking: frozenset[str] = frozenset()
+    policy: RejectionPolicy = field(default_factory=RejectionPolicy)
+
+
+def rejection_rules(settings: LifecycleSettings) -> RejectionRules:
+    """What the settings say."""
+    actions = rules_of(settings.rejections)
+    again = {code: SentAgain(rule) for code, _, rule in (one.partition("=") for one in settings.sent_again)}
+    overwrites = frozenset((new, old) for new, _, old in (one.partition(">") for one in settings.overwrites))
+    stays = frozenset(code for code, action in actions.items() if action is not RejectionAction.DELETE)
+    policy = RejectionPolicy(again, overwrites, int(settings.note_first * 1000), stays)
+    return RejectionRules(actions, frozenset(settings.revoking), policy)
+
+
+async def note_in(objects: BlobStore, event: InstanceStored, revoking: Collection[str] = ()) -> RejectionNote | None:
     """The rejection note that was stored; None for any other object, and for one that cannot be read. Raises
     `DependencyUnavailable` where the object store is asked and away."""
     if event.sop_class_uid != KEY_OBJECT_SELECTION:
@@ -49,7 +71,7 @@ async def note_in(objects: BlobStore, event: InstanceStored) -> RejectionNote | 
             (header,) = await objects.read([Part(event.object_key, event.data_set_offset, length)])
             if encoding.deflated:
                 header = inflate_head(header, _LONGEST)
-        return rejection_of(attributes_of(header, encoding, lambda *_: ""))
+        return rejection_of(attributes_of(header, encoding, lambda *_: ""), revoking)
     except GantryError as error:
         if error.retryable:
             raise

@@ -231,6 +231,21 @@ METRICS: tuple[Metric, ...] = (
     Metric("drift_healed", "counter", "events", "Of these, events that were published again", ("kind",)),
     Metric("objects_collected", "counter", "objects", "Objects removed after what they were of was deleted"),
     Metric(
+        "subsequent_occurrences",
+        "counter",
+        "objects",
+        "Objects that came again after they were rejected or deleted, or after their note, and are not there: refused"
+        " (A771H), hidden",
+        ("outcome",),
+        _each("refused", "hidden"),
+    ),
+    Metric(
+        "rejections_lapsed",
+        "counter",
+        "instances",
+        "Instances that a rejection note named and that did not come within `lifecycle.note_first`",
+    ),
+    Metric(
         "webhook_posts",
         "counter",
         "posts",
@@ -330,6 +345,8 @@ class Metrics:
     drift: Gauge
     drift_healed: Counter
     objects_collected: Counter
+    subsequent_occurrences: Counter
+    rejections_lapsed: Counter
     webhook_posts: Counter
     webhook_changes: Counter
     searchable_seconds: Histogram

@@ -48,7 +48,17 @@ _FULL = HttpProblem(503, "all connections are in use", {"Retry-After": str(RETRY
 _EXPOSED = "ETag, Location, Content-Location, Warning, Link, Content-Range, Accept-Ranges, Retry-After"
 
 
-__all__ = ["CALLER", "ENDING", "Handler", "OpenHandler", "WebLimits", "WebServer", "add_cors", "in_words"]
+__all__ = [
+    "CALLER",
+    "ENDING",
+    "Handler",
+    "OpenHandler",
+    "WebLimits",
+    "WebServer",
+    "add_cors",
+    "in_words",
+    "is_own_origin",
+]
 
 
 def in_words(error: OSError) -> str:
@@ -236,7 +246,7 @@ def _refuse_foreign_pages(request: web.BaseRequest, path: str) -> None:
     foreign = site == "cross-site"
     if request.method not in _SAFE and not foreign:
         # A page on another port of this machine is "same-site"; an older browser says its origin only.
-        foreign = site == "same-site" or (not site and not _is_own(request))
+        foreign = site == "same-site" or (not site and not is_own_origin(request))
     if not foreign:
         return
     if is_page(path) and request.headers.get("Sec-Fetch-Mode", "") == "navigate":
@@ -244,7 +254,7 @@ def _refuse_foreign_pages(request: web.BaseRequest, path: str) -> None:
     raise HttpProblem(403, "pages of other sites may not ask; http.cors_origins names those that may")
 
 
-def _is_own(request: web.BaseRequest) -> bool:
+def is_own_origin(request: web.BaseRequest) -> bool:
     """Whether the origin is this server's, or none is told. A proxy may tell the host without its port."""
     origin = request.headers.get("Origin", "")
     if not origin:

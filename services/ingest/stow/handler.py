@@ -7,7 +7,7 @@ breaks off, objects that had arrived whole are stored and reported, under the st
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Container
+from collections.abc import AsyncIterator, Collection, Container, Mapping
 
 from aiohttp import web
 
@@ -61,11 +61,11 @@ class StoreInstances:
         storage_classes: Container[str],
         stall: float,
         public_url: str | None,
-        may_reject: Collection[str] = (),
+        may_reject: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         """A body may stall for `stall` seconds; `public_url` is the URL by which clients reach us, if known;
-        `may_reject` are the names of tokens, and `LOOPBACK`."""
-        self._may_reject = may_reject
+        `may_reject` are the codes with which tokens, by name, and `LOOPBACK` may reject."""
+        self._may_reject = may_reject or {}
         self._writer = writer
         self._storage_classes = storage_classes
         self._stall = stall
@@ -141,12 +141,12 @@ async def _take_parts(body: AsyncIterator[bytes], boundary: str, parts: Parts) -
         raise HttpProblem(400, "the body has no part")
 
 
-def _sender(request: web.BaseRequest, may_reject: Collection[str]) -> Sender:
+def _sender(request: web.BaseRequest, may_reject: Mapping[str, Collection[str]]) -> Sender:
     """The sender: the name of the token takes the place of the AE title."""
     caller = request[CALLER]
     address = "" if caller.address is None else str(caller.address)
     name = caller.name or LOOPBACK
-    return Sender(child_of(request.headers.get("traceparent", "")), name, "", address, name in may_reject)
+    return Sender(child_of(request.headers.get("traceparent", "")), name, "", address, may_reject.get(name, ()))
 
 
 async def _answer(

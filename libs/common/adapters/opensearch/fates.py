@@ -11,6 +11,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from gantry.common.adapters.graves import Known, pack_entry, pack_fate, unpack_entry, unpack_fate
 from gantry.common.adapters.opensearch.client import ABSENT, BulkOperation, OpenSearchClient, SearchResult
@@ -71,11 +72,16 @@ class Fates:
         sources = [one.source for one in found.values() if one.source is not None and one.source["decided"]]
         return {source["receipt"]: _fated(source) for source in sources}
 
-    async def fated(self, partition: str, study: str) -> AsyncIterator[list[FatedReceipt]]:
-        """Receipts that something was decided about, in pages; of one study if it is named."""
-        which = [{"term": {"partition": partition}}, {"term": {"decided": True}}]
+    async def fated(
+        self, partition: str, study: str, instances: Collection[str] = ()
+    ) -> AsyncIterator[list[FatedReceipt]]:
+        """Receipts that something was decided about, in pages; of one study if it is named, and of that of some SOP
+        Instance UIDs."""
+        which: list[dict[str, Any]] = [{"term": {"partition": partition}}, {"term": {"decided": True}}]
         if study:
             which.append({"term": {"study": study}})
+        if instances:
+            which.append({"terms": {"uid": sorted(instances)}})
         body = {"size": _PAGE, "query": {"bool": {"filter": which}}, "sort": ["study", "receipt"]}
         body |= {"_source": list(_FATED), "track_total_hits": False}
         while hits := (await self._client.search(self._index, body))["hits"]["hits"]:

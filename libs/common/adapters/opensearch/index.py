@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from gantry.common.adapters.below_study import in_order
@@ -182,8 +182,10 @@ class OpenSearchIndex:
     async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
         return await Fates(self._client, self._searched).fated_receipts(partition, receipts)
 
-    async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
-        async for page in Fates(self._client, self._searched).fated(partition, study_instance_uid):
+    async def fated(
+        self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
+    ) -> AsyncIterator[list[FatedReceipt]]:
+        async for page in Fates(self._client, self._searched).fated(partition, study_instance_uid, sop_instance_uids):
             yield page
 
     async def hold(self, changes: Sequence[HoldChange]) -> None:

@@ -3,7 +3,7 @@ why (PS3.16 CID 7011). Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ MEANINGS: Mapping[str, str] = {
     "113039": "Data Retention Policy Expired",
 }
 """By code value of the scheme DCM."""
+REVOKE = "revoke"
+"""Stands for the code of a note that revokes: the standard has none, each site its own."""
 _DCM = "DCM"
 Attributes = Mapping[str, Any]
 
@@ -42,7 +44,7 @@ class RejectedInstance(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RejectionNote:
-    """`code` is one of `MEANINGS`. Each instance is there once, in the order given."""
+    """`code` is one of `MEANINGS`, or `REVOKE`. Each instance is there once, in the order given."""
 
     code: str
     instances: tuple[RejectedInstance, ...]
@@ -50,20 +52,24 @@ class RejectionNote:
     @property
     def meaning(self) -> str:
         """The code's meaning in words."""
-        return MEANINGS[self.code]
+        return MEANINGS.get(self.code, "Rejection Revoked")
 
 
-def rejection_of(attributes: Attributes) -> RejectionNote | None:
+def rejection_of(attributes: Attributes, revoking: Collection[str] = ()) -> RejectionNote | None:
     """The note in a Key Object Selection document, in the DICOM JSON model; None for a document of another title
-    (PS3.3 C.17.6.2.1: Concept Name Code Sequence has the title, the evidence sequence all that is referenced)."""
-    code = _title(attributes)
+    (PS3.3 C.17.6.2.1: Concept Name Code Sequence has the title, the evidence sequence all that is referenced).
+    `revoking` are titles, VALUE^SCHEME, of notes that revoke."""
+    code = _title(attributes, revoking)
     return None if code is None else RejectionNote(code, tuple(dict.fromkeys(_references(attributes))))
 
 
-def _title(attributes: Attributes) -> str | None:
+def _title(attributes: Attributes, revoking: Collection[str]) -> str | None:
     for item in _items(attributes, CONCEPT_NAME_CODE_SEQUENCE):
-        if _text(item, CODING_SCHEME_DESIGNATOR) == _DCM and _text(item, CODE_VALUE) in MEANINGS:
-            return _text(item, CODE_VALUE)
+        code, scheme = _text(item, CODE_VALUE), _text(item, CODING_SCHEME_DESIGNATOR)
+        if scheme == _DCM and code in MEANINGS:
+            return code
+        if f"{code}^{scheme}" in revoking:
+            return REVOKE
     return None
 
 

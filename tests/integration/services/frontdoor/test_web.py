@@ -16,6 +16,7 @@ from gantry.common.web.access import Access, Tokens
 from gantry.common.web.bodies import BodyWriter, body_of
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import WebServer
+from gantry.common.web.sockets import ServerSocket
 from gantry.services.frontdoor.backends import Backends
 from gantry.services.frontdoor.routing import Pool
 from gantry.services.frontdoor.web import Forwarder
@@ -47,6 +48,16 @@ class Part:
             await out.write(BIG[:1000])
             out.cut()
             raise ConnectionResetError
+        if match.resource is Resource.CHANGE_FEED:
+            socket = ServerSocket(request, SystemClock(), 5.0)
+            socket.check()
+            response = await socket.open()
+            await socket.send("x" * 100_000)
+            try:
+                await socket.listen() if "stay" in request.query_string else await socket.close(4001, "too slow")
+            finally:
+                self.cancelled.set()
+            return response
         if match.resource is Resource.CHANGES:
             out = BodyWriter(request, 5.0)
             await out.begin(200, {"Content-Type": "text/event-stream"})
@@ -195,3 +206,27 @@ class Memory:
         if match.rest != (self.name,):
             return web.Response(status=404, text="not mine")
         return web.Response(text=f"{request.method} by {self.name}")
+
+
+async def test_a_websocket_goes_through_with_the_code_that_it_ends_with(street: Street) -> None:
+    door = await street.open()
+    async with door.ws_connect("/dicom-web/changes") as ws:
+        assert len(await ws.receive_str(timeout=5)) == 100_000
+        closed = await ws.receive(timeout=5)
+        assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 4001)
+
+
+async def test_the_service_hears_that_the_reader_of_a_websocket_left(street: Street) -> None:
+    door = await street.open()
+    async with door.ws_connect("/dicom-web/changes?stay") as ws:
+        await ws.receive_str(timeout=5)
+        assert not street.parts["query"].cancelled.is_set()
+    await asyncio.wait_for(street.parts["query"].cancelled.wait(), 10)
+
+
+async def test_the_door_refuses_the_websocket_of_a_strangers_page(street: Street) -> None:
+    door = await street.open()
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        await door.ws_connect("/dicom-web/changes", headers={"Origin": "https://stranger.example"})
+    assert refused.value.status == 403
+    assert not street.parts["query"].cancelled.is_set()

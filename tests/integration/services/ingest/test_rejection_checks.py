@@ -16,7 +16,7 @@ from gantry.common.dicom.standard.sop_classes import KEY_OBJECT_SELECTION
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import INDEXED
 from gantry.common.ids import Receipt
-from gantry.common.runtime.rejections import rules_of
+from gantry.common.runtime.rejections import RejectionRules, rules_of
 from gantry.services.indexer.entries import entry_of
 from gantry.services.ingest.rejection_checks import RejectionChecks
 from tests.support.facts import stored
@@ -53,11 +53,11 @@ async def test_an_instance_that_is_younger_than_its_note_is_said_to_the_sender(
         transfer_syntax_uid=made.file_meta.TransferSyntaxUID,
         header=part10[parse_meta(part10).data_set_offset :],
     )
-    checks = RejectionChecks(objects, index, log, SystemClock(), rules_of(["113001=hide"]))
+    checks = RejectionChecks(objects, index, log, SystemClock(), RejectionRules(rules_of(["113001=hide"])))
     if taken:
-        assert await checks.check(note, may_reject=True)
+        assert await checks.check(note, may_reject={"113001"})
     else:
         with pytest.raises(DependencyUnavailable, match="send the note again"):
-            await checks.check(note, may_reject=True)
+            await checks.check(note, may_reject={"113001"})
     for store in (index, log, objects):
         await store.close()

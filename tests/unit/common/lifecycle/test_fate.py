@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from gantry.common.lifecycle import ALIVE, Deletion, Fate
 
-_DELETIONS = st.builds(Deletion, st.sampled_from("abc"), st.integers(0, 3), st.booleans(), st.booleans(), st.booleans())
+_CODES = st.sampled_from(["", "113001"])
+_DELETIONS = st.builds(
+    Deletion, st.sampled_from("abc"), st.integers(0, 3), st.booleans(), st.booleans(), st.booleans(), _CODES
+)
 FATES = st.builds(Fate, st.frozensets(_DELETIONS), st.frozensets(st.sampled_from("abc")), st.booleans())
 
 

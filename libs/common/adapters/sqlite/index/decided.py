@@ -33,11 +33,21 @@ def fated_receipts(connection: sqlite3.Connection, partition: str, receipts: Seq
 
 
 def fated(
-    connection: sqlite3.Connection, partition: str, study: str, after: tuple[str, str], limit: int
+    connection: sqlite3.Connection,
+    partition: str,
+    study: str,
+    after: tuple[str, str],
+    limit: int,
+    instances: Sequence[str] = (),
 ) -> list[FatedReceipt]:
-    """Receipts that something was decided about, behind the study and receipt `after`; of one study if it is named."""
+    """Receipts that something was decided about, behind the study and receipt `after`; of one study if it is named, and
+    of that of some SOP Instance UIDs."""
     # Each with the bounds of its index: a study is not looked for among all that was ever decided.
+    values: tuple[str, ...]
     bounds, values = ("study = ? AND receipt > ?", (study, after[1])) if study else ("(study, receipt) > (?, ?)", after)
+    if instances:
+        bounds += " AND uid IN (SELECT value FROM json_each(?))"
+        values = (*values, json.dumps(instances))
     rows = connection.execute(
         "SELECT study, series, uid, receipt, fate, entry FROM fate INDEXED BY fate_study"  # noqa: S608 - ours
         f" WHERE partition = ? AND {bounds} ORDER BY study, receipt LIMIT ?",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path as FilePath
@@ -185,10 +185,18 @@ class SqliteIndex:
         asked = partial(decided.fated_receipts, partition=partition, receipts=receipts)
         return await self._read(asked) if receipts else {}
 
-    async def fated(self, partition: str, study_instance_uid: str = "") -> AsyncIterator[list[FatedReceipt]]:
+    async def fated(
+        self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
+    ) -> AsyncIterator[list[FatedReceipt]]:
         """See `SearchIndex`."""
         after = study_instance_uid, ""
-        read = partial(decided.fated, partition=partition, study=study_instance_uid, limit=_PAGE)
+        read = partial(
+            decided.fated,
+            partition=partition,
+            study=study_instance_uid,
+            limit=_PAGE,
+            instances=tuple(sop_instance_uids),
+        )
         while page := await self._read(partial(read, after=after)):
             yield page
             after = page[-1].instance.study_instance_uid, page[-1].receipt

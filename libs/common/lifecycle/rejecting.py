@@ -1,0 +1,150 @@
+"""What follows for receipts of an instance from the rejections and deletions that stand on its other receipts: pure,
+with the policy and times as arguments (IHE RAD TF-3 4.66: subsequent occurrence of rejected instances).
+
+A note that came before its objects names a receipt for each instance that is not here yet, which nothing was or will
+be received as (`waiting_receipt`): so it is a deletion as any other, is known wherever deletions are, and is withdrawn
+like one. What comes within the time falls under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from blake3 import blake3
+
+from gantry.common.dicom.model.rejection_notes import REVOKE
+from gantry.common.ids import Receipt
+from gantry.common.lifecycle.fate import Deletion, Fate
+
+DELETED = "deleted"
+"""Stands for a code where an instance was deleted, not rejected."""
+
+
+class SentAgain(StrEnum):
+    """What an instance means that is sent again after it was rejected or deleted."""
+
+    ACCEPT = "accept"
+    """It is there again."""
+    IGNORE = "ignore"
+    """It is acknowledged, and is hidden as what it repeats."""
+    REFUSE = "refuse"
+    """It is refused (A771H). What was acknowledged before that could be known is hidden."""
+
+
+_STRICTER = (SentAgain.ACCEPT, SentAgain.IGNORE, SentAgain.REFUSE)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionPolicy:
+    """What follows from rejections, by configuration.
+
+    `again` by code (or `DELETED`), what is not named is accepted. `overwrites` are pairs: a note of the first code
+    (or `REVOKE`) may follow a rejection with the second. `note_first` is in milliseconds: so long before its objects a
+    note may come; 0: never. `stays` are the codes of which objects are never collected."""
+
+    again: Mapping[str, SentAgain] = field(default_factory=dict)
+    overwrites: Collection[tuple[str, str]] = frozenset()
+    note_first: int = 0
+    stays: Collection[str] = frozenset()
+
+    @property
+    def revokes(self) -> frozenset[str]:
+        """The codes that a note may revoke."""
+        return frozenset(old for new, old in self.overwrites if new == REVOKE)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether anything is refused that is sent again."""
+        return SentAgain.REFUSE in self.again.values()
+
+    @property
+    def follows(self) -> bool:
+        """Whether anything at all follows from what was decided before."""
+        return bool(self.note_first) or any(one is not SentAgain.ACCEPT for one in self.again.values())
+
+    def may_overwrite(self, code: str, fate: Fate) -> bool:
+        """Whether a note with `code` may follow the rejections that stand in a fate. Deletions are not overwritten, nor
+        what is collected, nor what an earlier release rejected: that has no code."""
+        return fate.restorable and all((code, one.code) in self.overwrites for one in fate.standing)
+
+
+def waiting_receipt(note: str, series: str, instance: str) -> str:
+    """The receipt that a note, named by its own receipt, names for an instance that is not here yet."""
+    place = blake3(f"{note}/{series}/{instance}".encode()).hexdigest(length=10)
+    return f"{note[:12]}{place}"
+
+
+def is_waiting(receipt: str, deletion: Deletion, series: str, instance: str) -> bool:
+    """Whether a deletion names a receipt only to wait for its instance."""
+    return bool(deletion.code) and receipt == waiting_receipt(deletion.id, series, instance)
+
+
+def subsequent(
+    series: str,
+    instance: str,
+    there: Collection[str],
+    fated: Mapping[str, Fate],
+    policy: RejectionPolicy,
+    *,
+    arrived: Collection[str],
+    rejected: bool,
+) -> dict[str, Deletion]:
+    """Of the receipts of an instance that are `there`, those that must not be, each with the rejection or deletion that
+    it falls under. `fated` is what was decided about its other receipts; `arrived` are those that just came, and
+    `rejected` is whether a rejection just did. Asked at both, it ends the same whichever came first.
+
+    1. What comes within the time after a note that waits for it, or came before the note and was not known then, is
+       rejected by it.
+    2. What comes where nothing else of the instance is there, and something was rejected or deleted with a code that
+       does not accept it again, is hidden with it; so is what came while the note did.
+    """
+    falls = _awaited(series, instance, there, fated, policy)
+    left = [receipt for receipt in there if receipt not in falls]
+    said = repeats(series, instance, fated, policy)
+    if said is None or said[0] is SentAgain.ACCEPT:
+        return falls
+    if (rejected and said[1].code) or all(receipt in arrived for receipt in left):
+        falls |= dict.fromkeys(left, said[1])
+    return falls
+
+
+def _awaited(
+    series: str, instance: str, there: Collection[str], fated: Mapping[str, Fate], policy: RejectionPolicy
+) -> dict[str, Deletion]:
+    waiting = [
+        (Receipt(one.id).milliseconds + policy.note_first, one)
+        for receipt, fate in fated.items()
+        for one in fate.standing
+        if is_waiting(receipt, one, series, instance)
+    ]
+    falls = {}
+    for receipt in there:
+        in_time = [one for until, one in waiting if Receipt(receipt).milliseconds <= until]
+        if in_time:
+            falls[receipt] = max(in_time)
+    return falls
+
+
+def repeats(
+    series: str, instance: str, fated: Mapping[str, Fate], policy: RejectionPolicy
+) -> tuple[SentAgain, Deletion] | None:
+    """What a receipt means of an instance of which no other receipt is there: the strictest that the policy says of the
+    rejections and deletions that stand on `fated`, the latest of these where they are equal. None where nothing stands:
+    it is new."""
+    standing = [
+        one
+        for receipt, fate in fated.items()
+        for one in fate.standing
+        if not is_waiting(receipt, one, series, instance)
+    ]
+    if not standing:
+        return None
+    # A rejection without a code is of an earlier release: what follows from it is what followed then.
+    said = [(SentAgain.ACCEPT if one.kept and not one.code else _again(one, policy), one) for one in standing]
+    return max(said, key=lambda pair: (_STRICTER.index(pair[0]), pair[1]))
+
+
+def _again(deletion: Deletion, policy: RejectionPolicy) -> SentAgain:
+    return policy.again.get(deletion.code or DELETED, SentAgain.ACCEPT)

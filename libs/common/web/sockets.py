@@ -1,0 +1,90 @@
+"""WebSockets (RFC 6455) of this server: who may open one, and how one ends. Frames, pings and closing are aiohttp's."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from aiohttp import WSMsgType, web
+
+from gantry.common.clock import Clock
+from gantry.common.web.bodies import BEGUN, CORS
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.server import is_own_origin
+
+GOING_AWAY = 1001
+"""RFC 6455 7.4.1: this process drains."""
+INTERNAL_ERROR = 1011
+"""RFC 6455 7.4.1: what is asked for cannot be read."""
+TRY_AGAIN_LATER = 1013
+"""Of the IANA registry: a store or a service is away."""
+TOO_SLOW = 4001
+"""Of our own (RFC 6455 7.4.2): the reader took nothing for too long."""
+_PING_SECONDS = 15.0
+_CLOSE_SECONDS = 5.0
+_MOST_FROM_CLIENT = 4096
+"""Bytes of a message from a reader, none of which is expected."""
+_ROOM = 1 << 16
+"""Bytes that may wait in this process for a reader."""
+
+
+def is_websocket(request: web.BaseRequest) -> bool:
+    """Whether a request asks for the protocol to be changed to a WebSocket (RFC 6455 4.2.1)."""
+    return request.headers.get("Upgrade", "").strip().lower() == "websocket"
+
+
+class ServerSocket:
+    """A WebSocket to which this server sends text, and from which it expects nothing."""
+
+    def __init__(self, request: web.BaseRequest, clock: Clock, stall: float) -> None:
+        """A reader that takes nothing for `stall` seconds is given up."""
+        self._request = request
+        self._clock = clock
+        self._stall = stall
+        self._socket = web.WebSocketResponse(
+            timeout=_CLOSE_SECONDS,
+            heartbeat=_PING_SECONDS,
+            autoping=True,
+            max_msg_size=_MOST_FROM_CLIENT,
+            compress=False,
+            writer_limit=_ROOM,
+        )
+
+    def check(self) -> None:
+        """Raises `HttpProblem` for what is no handshake (400), and for a page of another origin (403): browsers send no
+        preflight for a WebSocket and let any page read it, so it is for the server to ask."""
+        if not self._request.get(CORS) and not is_own_origin(self._request):
+            raise HttpProblem(403, "pages of other sites may not ask; http.cors_origins names those that may")
+        if not self._socket.can_prepare(self._request):
+            raise HttpProblem(400, "this is no handshake of a WebSocket of version 13", {"Sec-WebSocket-Version": "13"})
+
+    async def open(self) -> web.StreamResponse:
+        """Change the protocol. Returns the response that the handler returns in the end."""
+        self._request[BEGUN] = True
+        await self._socket.prepare(self._request)
+        return self._socket
+
+    async def send(self, text: str) -> None:
+        """Send a message; returns when there is room for the next one. Raises `TimeoutError` where the reader takes
+        nothing, `ConnectionError` where it has left."""
+        async with asyncio.timeout(self._stall):
+            await self._socket.send_str(text)
+
+    async def listen(self) -> None:
+        """Read what the reader sends, so that its pongs and its closing are seen. Returns when it has left."""
+        async for message in self._socket:
+            if message.type is WSMsgType.ERROR:
+                return
+
+    async def close(self, code: int, why: str) -> None:
+        """Close, and wait a little for a reader that is slow to take what is on its way, with the code behind it."""
+        with suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(self._stall):
+                await self._socket.close(code=code, message=why.encode(), drain=False)
+        transport = self._request.transport
+        until = self._clock.monotonic() + self._stall
+        while transport is not None and transport.get_write_buffer_size():
+            if self._clock.monotonic() >= until:
+                transport.abort()
+                return
+            await self._clock.sleep(0.1)

@@ -1,0 +1,133 @@
+"""What comes after it was rejected or deleted, or after a note that waits for it: hidden as the policy says.
+
+Asked before objects become searchable: what is rejected already does not show up for a moment. What is decided is
+published first, and then told to the index: a crash in between comes to the same when the batch is read again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.model.rejection_notes import MEANINGS
+from gantry.common.events import InstancesDeleted, InstanceStored, ReceiptReference
+from gantry.common.lifecycle import ALIVE, Deletion, Fate, RejectionPolicy, subsequent
+from gantry.common.ports.index import InstanceKey, SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.decisions import decisions_of
+from gantry.common.runtime.protection import is_held
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+
+_AT_ONCE = 1000
+"""Instances that are asked about together."""
+BY = "gantry"
+logger = get_logger("indexer")
+
+
+@dataclass(slots=True)
+class _Study:
+    """What a batch says of the instances of one study."""
+
+    arrived: defaultdict[InstanceKey, set[str]] = field(default_factory=lambda: defaultdict(set))
+    rejected: set[InstanceKey] = field(default_factory=set)
+    trace: str = ""
+
+    @property
+    def instances(self) -> list[InstanceKey]:
+        return list(dict.fromkeys([*self.arrived, *self.rejected]))
+
+
+class Subsequent:
+    """Asked with each batch of the indexer."""
+
+    def __init__(
+        self, log: EventLog, index: SearchIndex, clock: Clock, metrics: Metrics, policy: RejectionPolicy
+    ) -> None:
+        self._log = log
+        self._index = index
+        self._clock = clock
+        self._metrics = metrics
+        self._policy = policy
+
+    async def __call__(self, stored: Iterable[InstanceStored], deleted: Iterable[InstancesDeleted]) -> None:
+        """Hide what must be, of receipts that just came and of instances that were just rejected. What was deleted in
+        this batch is known to the index, what came is not yet. Raises `DependencyUnavailable`."""
+        if not self._policy.follows:
+            return
+        for (partition, study), said in _by_study(stored, deleted).items():
+            instances = said.instances
+            for start in range(0, len(instances), _AT_ONCE):
+                await self._follow(partition, study, instances[start : start + _AT_ONCE], said)
+
+    async def _follow(self, partition: str, study: str, instances: Sequence[InstanceKey], said: _Study) -> None:
+        fated = await self._fated(partition, study, instances)
+        there = await self._index.receipts_of(partition, list(fated)) if fated else {}
+        by_deletion: defaultdict[Deletion, list[ReceiptReference]] = defaultdict(list)
+        for key, fates in fated.items():
+            arrived = {receipt for receipt in said.arrived.get(key, ()) if not fates.get(receipt, ALIVE).hidden}
+            at = key.series_instance_uid, key.sop_instance_uid
+            known = {one.receipt for one in there.get(key, ())} | arrived
+            falls = subsequent(*at, known, fates, self._policy, arrived=arrived, rejected=key in said.rejected)
+            for receipt, deletion in falls.items():
+                by_deletion[deletion].append(ReceiptReference(*at, receipt))
+        if by_deletion and await is_held(self._index, partition, study):
+            logger.warning("not rejected: a hold stands", study_instance_uid=study, trace=said.trace)
+            return
+        events = [self._event(partition, study, one, some, said.trace) for one, some in by_deletion.items()]
+        if not events:
+            return
+        await self._log.append(*events)
+        await self._index.decide(decisions_of(events))
+        for event in events:
+            self._metrics.subsequent_occurrences.labels("hidden").inc(len(event.receipts))
+            logger.warning(
+                "what was rejected or deleted came again, or its note came first: it is hidden",
+                study_instance_uid=study,
+                code=event.code,
+                receipts=len(event.receipts),
+                trace=event.trace,
+            )
+
+    async def _fated(
+        self, partition: str, study: str, instances: Sequence[InstanceKey]
+    ) -> dict[InstanceKey, Mapping[str, Fate]]:
+        """What was decided about receipts of instances, of those about which something was."""
+        asked = set(instances)
+        found: defaultdict[InstanceKey, dict[str, Fate]] = defaultdict(dict)
+        uids = sorted({one.sop_instance_uid for one in instances})
+        async for page in self._index.fated(partition, study, uids):
+            for one in page:
+                if one.instance in asked:
+                    found[one.instance][one.receipt] = one.fate
+        return dict(found)
+
+    def _event(
+        self, partition: str, study: str, deletion: Deletion, receipts: Sequence[ReceiptReference], trace: str
+    ) -> InstancesDeleted:
+        code = deletion.code
+        words = f"{code} {MEANINGS[code]}" if code in MEANINGS else "deleted before"
+        kept = deletion.kept if not code else code in self._policy.stays
+        now = self._clock.now_us()
+        at = partition, trace, study, deletion.id
+        return InstancesDeleted(*at, tuple(receipts), f"{words}, and came after that", BY, now, kept=kept, code=code)
+
+
+def _by_study(stored: Iterable[InstanceStored], deleted: Iterable[InstancesDeleted]) -> dict[tuple[str, str], _Study]:
+    studies: defaultdict[tuple[str, str], _Study] = defaultdict(_Study)
+    for event in stored:
+        said = studies[event.partition, event.study_instance_uid]
+        key = InstanceKey(event.study_instance_uid, event.series_instance_uid, event.sop_instance_uid)
+        said.arrived[key].add(event.receipt)
+        said.trace = said.trace or event.trace
+    for deletion in deleted:
+        if deletion.code in MEANINGS:
+            said = studies[deletion.partition, deletion.study_instance_uid]
+            said.rejected |= {
+                InstanceKey(deletion.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+                for one in deletion.receipts
+            }
+            said.trace = said.trace or deletion.trace
+    return dict(studies)

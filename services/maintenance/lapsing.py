@@ -1,0 +1,110 @@
+"""Rejection notes that came first and waited in vain: reported, and no longer waited for.
+
+Where nothing came within the time, the rejection is withdrawn, by an event as any other: so what comes later is not
+rejected, whatever the settings are by then.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+
+from gantry.common.clock import Clock
+from gantry.common.events import InstancesRestored, ReceiptReference
+from gantry.common.ids import Receipt
+from gantry.common.lifecycle import Deletion, is_waiting
+from gantry.common.ports.index import FatedReceipt, InstanceKey, SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.traces import new_trace
+
+_AT_ONCE = 2000
+logger = get_logger("collector")
+
+
+@dataclass(slots=True)
+class StudyRejections:
+    """What stands in a study of notes that came first: what they wait for, and what came."""
+
+    waiting: list[tuple[Deletion, FatedReceipt]] = field(default_factory=list)
+    came: set[tuple[str, InstanceKey]] = field(default_factory=set)
+
+    def add(self, one: FatedReceipt) -> None:
+        """One more receipt about which something was decided."""
+        at = one.instance.series_instance_uid, one.instance.sop_instance_uid
+        for deletion in one.fate.standing:
+            if is_waiting(one.receipt, deletion, *at):
+                self.waiting.append((deletion, one))
+            else:
+                self.came.add((deletion.id, one.instance))
+
+    def lapsed(self, now_ms: int, note_first_ms: int) -> list[tuple[Deletion, FatedReceipt]]:
+        """What was waited for in vain; times in milliseconds."""
+        return [
+            (deletion, one)
+            for deletion, one in self.waiting
+            if (deletion.id, one.instance) not in self.came
+            and Receipt(deletion.id).milliseconds + note_first_ms < now_ms
+        ]
+
+
+class Lapsing:
+    """In one partition."""
+
+    def __init__(
+        self, log: EventLog, index: SearchIndex, clock: Clock, metrics: Metrics, partition: str, note_first: float
+    ) -> None:
+        """`note_first` in seconds: so long before its objects a note may come."""
+        self._log = log
+        self._index = index
+        self._clock = clock
+        self._metrics = metrics
+        self._partition = partition
+        self._note_first_ms = int(note_first * 1000)
+
+    async def lapse(self) -> int:
+        """Withdraw what waited in vain; how many instances. To be called when the indexers have passed what is on the
+        log: what came in time is known then. Raises `DependencyUnavailable`."""
+        count = 0
+        async for study, rejections in self._studies():
+            now = self._clock.now_us()
+            by_note: defaultdict[Deletion, list[ReceiptReference]] = defaultdict(list)
+            for deletion, one in rejections.lapsed(now // 1000, self._note_first_ms):
+                key = one.instance
+                reference = ReceiptReference(key.series_instance_uid, key.sop_instance_uid, one.receipt)
+                by_note[deletion].append(reference)
+            for deletion, receipts in by_note.items():
+                await self._withdraw(study, deletion, receipts, now)
+                count += len(receipts)
+        return count
+
+    async def _studies(self) -> AsyncIterator[tuple[str, StudyRejections]]:
+        """By study, in order: pages are ordered by it."""
+        study, known = "", StudyRejections()
+        async for page in self._index.fated(self._partition):
+            for one in page:
+                if one.instance.study_instance_uid != study:
+                    if known.waiting:
+                        yield study, known
+                    study, known = one.instance.study_instance_uid, StudyRejections()
+                known.add(one)
+        if known.waiting:
+            yield study, known
+
+    async def _withdraw(self, study: str, deletion: Deletion, receipts: Iterable[ReceiptReference], now: int) -> None:
+        every = tuple(receipts)
+        reason = f"{deletion.code}: its note came first, and nothing within the time"
+        for start in range(0, len(every), _AT_ONCE):
+            some = every[start : start + _AT_ONCE]
+            await self._log.append(
+                InstancesRestored(self._partition, new_trace(), study, (deletion.id,), some, reason, "gantry", now)
+            )
+        self._metrics.rejections_lapsed.inc(len(every))
+        logger.warning(
+            "a rejection note came first, and what it names did not come in time",
+            study_instance_uid=study,
+            code=deletion.code,
+            instances=len(every),
+        )

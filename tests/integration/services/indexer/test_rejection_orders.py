@@ -1,0 +1,210 @@
+"""Rejecting, sending again, revoking, deleting and bringing back in any order, with an indexer that reads now or later:
+the index counts what the fold of the log does, and nothing is there that a rejection keeps away."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+
+from gantry.common.adapters.files import open_file_store
+from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
+from gantry.common.clock import ManualClock
+from gantry.common.dicom.encoding.part10 import parse_meta
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query
+from gantry.common.dicom.standard.sop_classes import KEY_OBJECT_SELECTION
+from gantry.common.errors import NotFound
+from gantry.common.events import INDEXED, INDEXERS, Event, InstanceStored, decode
+from gantry.common.ids import Receipt
+from gantry.common.lifecycle import RejectionPolicy, SentAgain, StudyState, fold, is_waiting
+from gantry.common.ports.index import SearchIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.consumer import Delivery
+from gantry.common.runtime.rejections import RejectionAction, RejectionRules
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.indexer.handlers import Indexer
+from gantry.services.lifecycle.deletions import Asked, Deletions, Target
+from tests.contract.conftest import SEARCH_INDEXES
+from tests.support.facts import stored
+from tests.support.objects import file_bytes
+from tests.support.rejection_notes import QUALITY, SAFETY, WORKLIST, rejection_note
+
+STUDY = "1.2.3"
+IMAGES = (1, 2, 3)
+POLICY = RejectionPolicy(
+    {SAFETY: SentAgain.IGNORE, WORKLIST: SentAgain.REFUSE},
+    {(SAFETY, QUALITY), (SAFETY, WORKLIST), ("revoke", QUALITY), ("revoke", SAFETY), ("revoke", WORKLIST)},
+    note_first=40,
+    stays={QUALITY, SAFETY, WORKLIST},
+)
+RULES = RejectionRules(
+    dict.fromkeys((QUALITY, SAFETY, WORKLIST), RejectionAction.HIDE), frozenset({"R^99SITE"}), POLICY
+)
+ASKED = Asked("a person", "a test")
+
+_SOME = st.lists(st.sampled_from(IMAGES), min_size=1, unique=True)
+_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("store"), _SOME),
+        st.tuples(st.sampled_from([QUALITY, SAFETY, WORKLIST, "R"]), _SOME),
+        st.tuples(st.sampled_from(["delete", "undelete", "read", "wait"]), st.sampled_from(IMAGES)),
+    ),
+    max_size=14,
+)
+
+
+class Archive:
+    """Embedded log and an index, with an indexer that reads when it is told."""
+
+    def __init__(self, folder: Path, index: SearchIndex, log: EventLog, clock: ManualClock, objects: Any) -> None:
+        self.index = index
+        self.log = log
+        self.clock = clock
+        self.indexer = Indexer(objects, log, index, clock, Metrics(), rejections=RULES)
+        self.deletions = Deletions(log, index, clock, grace=1e6, patience=0.0)
+
+    async def store(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self.clock.advance(0.003)
+            await self.log.append(replace(image(number), receipt=Receipt.at(self.clock.now_us()).id))
+
+    async def note(self, code: str, numbers: Sequence[int]) -> None:
+        self.clock.advance(0.003)
+        scheme = "99SITE" if code == "R" else "DCM"
+        made = rejection_note([named(number) for number in numbers], code, scheme=scheme)
+        part10 = file_bytes(made)
+        await self.log.append(
+            replace(
+                stored(99, STUDY),
+                receipt=Receipt.at(self.clock.now_us()).id,
+                sop_class_uid=KEY_OBJECT_SELECTION,
+                sop_instance_uid=made.SOPInstanceUID,
+                series_instance_uid=made.SeriesInstanceUID,
+                transfer_syntax_uid=made.file_meta.TransferSyntaxUID,
+                header=part10[parse_meta(part10).data_set_offset :],
+            )
+        )
+
+    async def by_hand(self, what: str, number: int) -> None:
+        self.clock.advance(0.003)
+        target = Target(STUDY, f"{STUDY}.1", f"{STUDY}.1.{number}")
+        try:
+            if what == "delete":
+                await self.deletions.delete(target, ASKED, settle=False)
+            else:
+                await self.deletions.restore(target, ASKED)
+        except NotFound:
+            pass
+
+    async def read(self) -> None:
+        """Until the indexer has followed everything, what itself publishes included."""
+        async with self.log.consumer(INDEXERS, list(INDEXED)) as consumer:
+            while not (lag := await self.log.lag(INDEXERS)) or any(lag.values()):
+                records = await consumer.poll(3)
+                await self.indexer([Delivery(record, decode(record.payload)) for record in records])
+                # As after a crash: the batch comes again.
+                await self.indexer([Delivery(record, decode(record.payload)) for record in records])
+                await consumer.commit(records)
+
+    async def state(self) -> StudyState:
+        events: list[Event] = [decode(record.payload) async for record in self.log.replay("instances")]
+        return fold(events)
+
+
+def named(number: int) -> Dataset:
+    one = image(number)
+    made = Dataset()
+    made.StudyInstanceUID, made.SeriesInstanceUID = one.study_instance_uid, one.series_instance_uid
+    made.SOPClassUID, made.SOPInstanceUID = one.sop_class_uid, one.sop_instance_uid
+    made.PatientID, made.PatientName, made.StudyDate, made.StudyTime = "P1", "A^B", "20240101", "10"
+    return made
+
+
+def image(number: int) -> InstanceStored:
+    return replace(stored(number, STUDY), header=b"\x10\x00\x20\x00LO\x02\x00P1")
+
+
+async def agrees(archive: Archive) -> None:
+    """The index is what the fold is, and what must not be there is not."""
+    state = await archive.state()
+    there = {
+        (at.series_instance_uid, at.sop_instance_uid)
+        async for page in archive.index.locate(Query("default", Level.STUDY))
+        for at in page
+    }
+    assert there == state.instances
+    counted = await archive.index.count("default")
+    series = {series for series, _ in there}
+    assert (counted["studies"], counted["series"], counted["instances"]) == (bool(there), len(series), len(there))
+    shown = [document async for page in archive.index.find(Query("default", Level.STUDY)) for document in page]
+    assert len(shown) == bool(there)
+    for receipt, one in state.receipts.items():
+        for deletion in one.fate.standing:
+            stands = not is_waiting(receipt, deletion, *one.instance) and deletion.code in (SAFETY, WORKLIST)
+            assert not (stands and one.instance in there), f"{one.instance} is there, and rejected with {deletion.code}"
+
+
+async def run(folder: Path, steps: Sequence[tuple[str, Any]], open_index: Any) -> None:
+    clock = ManualClock()
+    objects = await open_file_store(folder / "objects", low_water=0)
+    log = await open_sqlite_log(folder / "log.db", clock)
+    index = await open_index(folder)
+    archive = Archive(folder, index, log, clock, objects)
+    try:
+        async with log.consumer(INDEXERS, list(INDEXED)):
+            pass
+        for what, about in steps:
+            if what == "store":
+                await archive.store(about)
+            elif what == "read":
+                await archive.read()
+                await agrees(archive)
+            elif what == "wait":
+                clock.advance(0.1)
+            elif what in ("delete", "undelete"):
+                # A person sees what is indexed.
+                await archive.read()
+                await archive.by_hand(what, about)
+            else:
+                await archive.note(what, about)
+        await archive.read()
+        await agrees(archive)
+    finally:
+        for store in (index, log, objects):
+            await store.close()
+
+
+async def _sqlite(folder: Path) -> SearchIndex:
+    return await open_sqlite_index(folder / "index.db")
+
+
+@given(_STEPS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_order_ends_as_the_fold_of_the_log(steps: list[tuple[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        uvloop.run(run(Path(folder), steps, _sqlite))
+
+
+@pytest.mark.parametrize("backend", ["opensearch"])
+@pytest.mark.parametrize("seed", range(2))
+def test_on_servers_it_ends_the_same(tmp_path: Path, backend: str, seed: int) -> None:
+    import random
+
+    choice = random.Random(seed)
+    kinds = ["store", "store", QUALITY, SAFETY, WORKLIST, "R", "delete", "undelete", "read", "wait"]
+    steps: list[tuple[str, Any]] = []
+    for _ in range(8):
+        what = choice.choice(kinds)
+        one = choice.choice(IMAGES)
+        steps.append((what, one if what in ("delete", "undelete", "read", "wait") else choice.sample(IMAGES, 2)))
+    uvloop.run(run(tmp_path, steps, partial(SEARCH_INDEXES[backend])))

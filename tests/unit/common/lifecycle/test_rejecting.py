@@ -1,0 +1,137 @@
+"""What follows for receipts from rejections: the same whichever came first, and strictest first."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gantry.common.dicom.model.rejection_notes import REVOKE
+from gantry.common.ids import Receipt
+from gantry.common.lifecycle import (
+    DELETED,
+    Deletion,
+    Fate,
+    RejectionPolicy,
+    SentAgain,
+    is_waiting,
+    repeats,
+    subsequent,
+    waiting_receipt,
+)
+
+AT = "1.2.1", "1.2.1.1"
+
+
+def receipt(ms: int, rest: str = "a") -> str:
+    return Receipt(f"{ms:012x}{rest * 20}").id
+
+
+def rejection(ms: int, code: str = "113001", *, kept: bool = True) -> Deletion:
+    return Deletion(receipt(ms, "f"), ms * 1000, False, kept, code=code)
+
+
+def hidden(*deletions: Deletion) -> Fate:
+    return Fate(frozenset(deletions))
+
+
+IGNORES = RejectionPolicy({"113001": SentAgain.IGNORE, DELETED: SentAgain.REFUSE})
+WAITS = RejectionPolicy(note_first=1000)
+
+
+def test_without_a_policy_what_is_sent_again_is_there() -> None:
+    fated = {receipt(1): hidden(rejection(5))}
+    assert subsequent(*AT, {receipt(9)}, fated, RejectionPolicy(), arrived={receipt(9)}, rejected=False) == {}
+    assert not RejectionPolicy().follows
+    assert not RejectionPolicy({"113001": SentAgain.ACCEPT}).follows
+
+
+def test_what_comes_where_nothing_else_is_there_falls_under_the_rejection() -> None:
+    fated = {receipt(1): hidden(rejection(5))}
+    again = {receipt(9)}
+    assert subsequent(*AT, again, fated, IGNORES, arrived=again, rejected=False) == {receipt(9): rejection(5)}
+    # One more copy of what is there is that.
+    there = {receipt(7), receipt(9)}
+    assert subsequent(*AT, there, fated, IGNORES, arrived=again, rejected=False) == {}
+    # And when it was there before the rejection is known, that tells.
+    assert subsequent(*AT, there, fated, IGNORES, arrived=(), rejected=True).keys() == there
+
+
+def test_a_deletion_that_spares_other_copies_takes_none_of_them() -> None:
+    fated = {receipt(1): hidden(Deletion(receipt(5, "f"), 5))}
+    assert subsequent(*AT, {receipt(2)}, fated, IGNORES, arrived=(), rejected=True) == {}
+    assert subsequent(*AT, {receipt(9)}, fated, IGNORES, arrived={receipt(9)}, rejected=False)
+
+
+def test_the_strictest_rule_counts_and_what_is_withdrawn_does_not() -> None:
+    fated = {receipt(1): hidden(rejection(5)), receipt(2): hidden(Deletion(receipt(4, "f"), 4))}
+    assert repeats(*AT, fated, IGNORES) == (SentAgain.REFUSE, Deletion(receipt(4, "f"), 4))
+    fated[receipt(2)] |= Fate(withdrawn=frozenset({receipt(4, "f")}))
+    assert repeats(*AT, fated, IGNORES) == (SentAgain.IGNORE, rejection(5))
+    assert repeats(*AT, {receipt(1): Fate()}, IGNORES) is None
+
+
+def test_a_rejection_of_an_earlier_release_is_accepted_again() -> None:
+    said = repeats(*AT, {receipt(1): hidden(rejection(5, ""))}, IGNORES)
+    assert said is not None
+    assert said[0] is SentAgain.ACCEPT
+
+
+@pytest.mark.parametrize("final", [False, True])
+def test_what_was_moved_away_or_back_is_accepted_again_and_never_overwritten(final: bool) -> None:
+    moved = hidden(Deletion(receipt(5, "f"), 5, final, kept=True, moved=True))
+    said = repeats(*AT, {receipt(1): moved}, IGNORES)
+    assert said is not None
+    assert said[0] is SentAgain.ACCEPT
+    assert not RejectionPolicy(overwrites={("113037", "")}).may_overwrite("113037", moved)
+
+
+@pytest.mark.parametrize(("ms", "falls"), [(4, True), (5, True), (1005, True), (1006, False)])
+def test_what_comes_within_the_time_after_a_note_is_rejected_by_it(ms: int, falls: bool) -> None:
+    note = rejection(5)
+    fated = {waiting_receipt(note.id, *AT): hidden(note)}
+    there = {receipt(ms, "b")}
+    for arrived, rejected in ((there, False), ((), True)):
+        found = subsequent(*AT, there, fated, WAITS, arrived=arrived, rejected=rejected)
+        assert found == ({receipt(ms, "b"): note} if falls else {})
+    # That nothing came is no rejection that stands.
+    assert repeats(*AT, fated, IGNORES) is None
+
+
+def test_a_waiting_receipt_sorts_with_its_note_and_is_of_one_instance() -> None:
+    note = rejection(5)
+    waiting = waiting_receipt(note.id, *AT)
+    assert Receipt(waiting).milliseconds == 5
+    assert len(waiting) == 32
+    assert is_waiting(waiting, note, *AT)
+    assert not is_waiting(waiting, note, AT[0], "1.2.1.2")
+    assert not is_waiting(waiting, rejection(6), *AT)
+
+
+def test_what_may_follow_what_is_in_the_table_alone() -> None:
+    policy = RejectionPolicy(overwrites={("113037", "113001"), (REVOKE, "113001")})
+    quality = hidden(rejection(5))
+    assert policy.may_overwrite("113037", quality)
+    assert policy.may_overwrite(REVOKE, quality)
+    assert not policy.may_overwrite("113001", quality)
+    assert not policy.may_overwrite("113037", hidden(rejection(5), Deletion("d", 6)))
+    assert not policy.may_overwrite("113037", quality | Fate(collected=True))
+    assert not policy.may_overwrite("113037", Fate())
+
+
+_RECEIPTS = st.frozensets(st.integers(1, 12).map(receipt), max_size=4)
+_REJECTIONS = st.lists(st.tuples(st.integers(1, 12), st.sampled_from(["113001", "113037", ""])), max_size=4)
+
+
+@given(_RECEIPTS, _RECEIPTS, _REJECTIONS)
+def test_asked_at_both_it_ends_the_same_whichever_came_first(
+    there: frozenset[str], gone: frozenset[str], rejections: list[tuple[int, str]]
+) -> None:
+    """Receipts that came while a rejection did are hidden when they are asked about, or when it is."""
+    policy = RejectionPolicy({"113001": SentAgain.IGNORE, "113037": SentAgain.IGNORE})
+    there = there - gone
+    fate = hidden(*(rejection(ms, code) for ms, code in rejections if code))
+    fated = dict.fromkeys(gone, fate)
+    first = subsequent(*AT, there, fated, policy, arrived=there, rejected=False)
+    assert first == subsequent(*AT, there, fated, policy, arrived=(), rejected=True)
+    assert first.keys() == (there if gone and fate.hidden else set())
