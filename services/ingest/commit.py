@@ -106,6 +106,8 @@ class InstanceSink(ObjectSink):
     ) -> None:
         """`rules` are the coercion rules about the sender."""
         self._rules = rules
+        # What a deflated object inflates to is 4 MiB: nobody else waits for that.
+        self.reads_beginning = rules is not None
         self.coercion: Coercion | None = None
         """What they make of the object; known when its bytes are durable."""
         self.changes: Changes | None = None
@@ -143,8 +145,7 @@ class InstanceSink(ObjectSink):
         return file_meta(*self.names, self.announced.transfer_syntax_uid, source, private)
 
     def needs_more(self, beginning: Sequence[memoryview]) -> bool:
-        if self._rules is None:
-            return False
+        assert self._rules is not None
         return not has_passed(b"".join(beginning), self.announced.transfer_syntax_uid, max(self._rules.reads))
 
     def check(self, scan: Scan) -> None:

@@ -10,9 +10,10 @@ that the association stops reading until the store has caught up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from blake3 import blake3
 
@@ -21,6 +22,7 @@ from gantry.common.errors import GantryError, RefusedDataSet, TooLarge
 from gantry.common.ports.blobs import BlobStore, BlobWriter
 from gantry.common.tasks import end_tasks
 
+T = TypeVar("T")
 CHUNK = 1 << 20
 _AHEAD = 3
 _MOST_HELD = 4
@@ -139,6 +141,9 @@ class ObjectSink:
         finally:
             await self._stop_spilling()
 
+    reads_beginning = False
+    """Whether `head` and `needs_more` read `beginning`: then they are called in a worker thread, else on the loop."""
+
     def head(self, names: tuple[str, str] | None, beginning: Sequence[memoryview]) -> bytes:
         """The bytes before the data set. Called once, when they are needed: `names` are the SOP class and instance UID
         of the data set, None if either has not arrived by then or is invalid; `beginning` is what has arrived."""
@@ -165,7 +170,7 @@ class ObjectSink:
         chunk = self._chunk if self._chunk is not None else memoryview(b"")
         data = chunk[: self._filled]
         self._absorb(data)
-        self._head = self.head(self._scanner.names, (data,))
+        self._head = await self._head_of((data,))
         self._conclude()
         await self._store.put(self._key, (self._head, data))
 
@@ -201,10 +206,10 @@ class ObjectSink:
     async def _spill_chunks(self, queue: asyncio.Queue[tuple[memoryview, int]]) -> None:
         while True:
             chunk, filled = await queue.get()
-            free = [chunk]
+            # Where it fails, the chunk is not used again: a thread may still read it, or it is among those held.
+            free = []
             try:
-                if self._error is None:
-                    free = await self._store_chunk(chunk, filled)
+                free = await self._store_chunk(chunk, filled) if self._error is None else [chunk]
             except GantryError as error:
                 self._error = error
             except Exception as error:
@@ -216,25 +221,36 @@ class ObjectSink:
     async def _store_chunk(self, chunk: memoryview, filled: int) -> list[memoryview]:
         """Store a chunk, or hold it until the bytes before it can be written. Returns the chunks that are free then."""
         data = chunk[:filled]
-        await asyncio.get_running_loop().run_in_executor(self._workers, self._absorb, data)
+        await self._in_worker(self._absorb, data)
         if self._writer is not None:
             await self._writer.write(data)
             return [chunk]
         self._held.append((chunk, filled))
-        if len(self._held) < _MOST_HELD and self.needs_more(self._beginning()):
+        if len(self._held) < _MOST_HELD and await self._needs_more():
             return []
         return await self._begin()
 
     async def _begin(self) -> list[memoryview]:
         """Write the beginning of the object. Returns the chunks that were held."""
         beginning = self._beginning()
+        self._head = await self._head_of(beginning)
         held, self._held = self._held, []
         self._writer = self._store.writer(self._key)
-        self._head = self.head(self._scanner.names, beginning)
         await self._writer.write(self._head)
         for data in beginning:
             await self._writer.write(data)
         return [chunk for chunk, _ in held]
+
+    async def _head_of(self, beginning: Sequence[memoryview]) -> bytes:
+        if not self.reads_beginning:
+            return self.head(self._scanner.names, beginning)
+        return await self._in_worker(self.head, self._scanner.names, beginning)
+
+    async def _needs_more(self) -> bool:
+        return self.reads_beginning and await self._in_worker(self.needs_more, self._beginning())
+
+    async def _in_worker(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._workers, function, *arguments)
 
     def _beginning(self) -> list[memoryview]:
         return [chunk[:filled] for chunk, filled in self._held]
