@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -18,6 +19,7 @@ _COMMANDS = {
     "find": ("gantry.cli.query", "Search an archive (C-FIND)."),
     "get": ("gantry.cli.retrieve", "Fetch objects from an archive into a folder (C-GET)."),
     "move": ("gantry.cli.retrieve", "Ask an archive to send objects to another AE (C-MOVE)."),
+    "import": ("gantry.cli.importing.command", "Bring in what another archive or folders hold; show what differs."),
     "commit": ("gantry.cli.commit", "Ask an archive to take responsibility for objects (storage commitment)."),
     "sweep": ("gantry.services.commands.maintenance", "Find objects whose event was never told, and tell it."),
     "reindex": (
@@ -88,7 +90,9 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name.replace("-", "_"))
+        name = cmd_name.replace("-", "_")
+        name += "_" if iskeyword(name) else ""
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import click
 from rich.console import Console
@@ -31,13 +31,13 @@ def print_columns(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def print_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """RFC 4180, with a head."""
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[str]], file: TextIO | None = None) -> None:
+    """RFC 4180, with a head; on standard output where no file is given."""
     out = StringIO()
     writer = csv.writer(out)
     writer.writerow(columns)
     writer.writerows(rows)
-    click.echo(out.getvalue(), nl=False)
+    click.echo(out.getvalue(), nl=False, file=file)
 
 
 def printable(cell: str) -> str:

@@ -220,7 +220,7 @@ def get_contexts(classes: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
     return [(uid, _TRANSFER_SYNTAXES) for uid in list(classes)[:_MAX_CONTEXTS]]
 
 
-def _usual_classes() -> list[str]:
+def usual_classes() -> list[str]:
     return list(STORAGE_SOP_CLASSES.values())[:_MAX_CONTEXTS]
 
 
@@ -263,7 +263,7 @@ async def get(
     level = level.upper()
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
     root = root_for(level, patient_root, PATIENT_ROOT_GET, STUDY_ROOT_GET)
-    classes = await classes_of(peer, level, keys, timeout) or _usual_classes()
+    classes = await classes_of(peer, level, keys, timeout) or usual_classes()
     service = FolderService(folder, classes)
     loop = asyncio.get_running_loop()
     started = loop.time()

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from gantry.services.roles import Role
-from tests.faults.conftest import Cluster
+from tests.faults.conftest import Cluster, Load
 from tests.support import waiting
-from tests.support.asking import expect_exactly, wait_for
+from tests.support.asking import expect_exactly, found, uids_of, wait_for
 
 ROLES = ("ingest", "indexer", "indexer-2", "query", "retrieve", "commitment")
 SERVERS = ("kafka", "s3", "opensearch")
@@ -49,8 +50,20 @@ async def survive(cluster: Cluster, dice: random.Random, harm: Harm, pause: tupl
             await asyncio.to_thread(cluster.roles.processes[name].wait_ready, 60.0)
             assert "Traceback" not in cluster.roles.processes[name].log.read_text()
     except BaseException:
-        print(cluster.roles.logs())
+        await show(cluster, loads)
         raise
+
+
+async def show(cluster: Cluster, loads: list[Load]) -> None:
+    """Print what helps to find out where the missing are: which studies, how far the indexers, and what they said."""
+    sent = Counter(uids_of(file)[0] for load in loads for file in load.files)
+    for study in await found(cluster.roles.asker.peer, "STUDY"):
+        sent[study.StudyInstanceUID] -= int(study.NumberOfStudyRelatedInstances)
+    print("not counted", {study: count for study, count in sent.items() if count})
+    for name in ROLES:
+        lines = cluster.roles.processes[name].http("/metrics")[1].splitlines()
+        print(name, [line for line in lines if line.startswith(("gantry_consumer_lag", "gantry_events_applied"))])
+    print(cluster.roles.logs())
 
 
 @pytest.mark.timeout(600)

@@ -1,0 +1,173 @@
+"""An archive that speaks DIMSE, as a source (C-FIND with C-GET or C-MOVE) and as the target that is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from gantry.cli.files import DicomFile, look
+from gantry.cli.identifiers import BOTH, encode, identifier, text
+from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, by_series, in_portions
+from gantry.cli.importing.windows import FIRST, Answer, Completeness, all_studies
+from gantry.cli.query import FindResult, ask
+from gantry.cli.retrieve import FolderService, get_contexts, get_to, usual_classes
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
+from gantry.common.dimse import Element
+from gantry.common.errors import AssociationAborted, PeerError
+from gantry.common.net import Peer, connect, scu
+from gantry.common.statuses import SUCCESS, status_words
+
+_COUNT = "NumberOfStudyRelatedInstances"
+_PORTION = 100
+"""SOP Instance UIDs in one request: a list of them is a unique key (PS3.4 C.4.2.2.1, C.4.3.2.1)."""
+_CLASSES = 8
+"""SOP classes of one request: with more of them, not each could have each transfer syntax in a context of its own."""
+
+
+class NotListed(PeerError):
+    """A peer does not answer a query with success."""
+
+
+@dataclass(slots=True)
+class Archive:
+    """One archive. `keys` narrow which studies there are; `most` is how many matches it gives for one question."""
+
+    peer: Peer
+    timeout: float
+    today: date
+    keys: Sequence[str] = ()
+    most: int = 500
+    complete: Completeness = field(default_factory=lambda: Completeness([]))
+
+    # ---- what there is
+
+    async def studies(self) -> AsyncIterator[Study]:
+        """See `Source`."""
+        first, last, dated = self._span()
+        async for study in all_studies(self._ask, first, last, self.complete, dated=dated):
+            yield study
+
+    async def instances(self, study: str) -> Instances:
+        """See `Source`."""
+        above = [f"StudyInstanceUID={study}"]
+        found: dict[str, Instance] = {}
+        async with connect(self.peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
+
+            async def every(level: str, keys: Sequence[str]) -> list[Dataset]:
+                query = identifier(level, keys)
+                answer = await ask(association, STUDY_ROOT_FIND, query, timeout=self.timeout)
+                return _need(answer).matches
+
+            for series in await every("SERIES", [*above, "SeriesInstanceUID"]):
+                uid = text(series, "SeriesInstanceUID")
+                keys = [*above, f"SeriesInstanceUID={uid}", "SOPInstanceUID", "SOPClassUID"]
+                for image in await every("IMAGE", keys):
+                    found[text(image, "SOPInstanceUID")] = Instance(uid, text(image, "SOPClassUID"))
+        found.pop("", None)
+        return found
+
+    async def study(self, uid: str) -> Study | None:
+        """One study; None where it is not there."""
+        answer = await self._find([f"StudyInstanceUID={uid}"])
+        return next(iter(_studies(_need(answer).matches)), None)
+
+    async def close(self) -> None:
+        """See `Source`."""
+
+    # ---- what it gives
+
+    async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile]]:
+        """See `Source`: by C-GET, each series by itself, in the transfer syntaxes in which they are stored."""
+        for level, keys, classes in self._requests(study, wanted):
+            service = FolderService(folder, classes)
+            contexts = get_contexts(classes)
+            try:
+                await get_to(self.peer, service, contexts, STUDY_ROOT_GET, level, keys, timeout=self.timeout)
+            except AssociationAborted:
+                if not service.received:
+                    raise
+            yield [file for path in service.received if isinstance(file := look(path), DicomFile)]
+
+    async def move(self, study: str, wanted: Instances, destination: str) -> str:
+        """Have it send these instances to an AE title that it knows, by C-MOVE. Returns what went wrong, in words."""
+        failures: list[str] = []
+        async with connect(self.peer, [(STUDY_ROOT_MOVE, BOTH)]) as association:
+            context = scu.need_context(association, STUDY_ROOT_MOVE)
+            for level, keys, _ in self._requests(study, wanted):
+                query = encode(identifier(level, keys), context)
+                responses = scu.move(association, STUDY_ROOT_MOVE, query, destination, timeout=self.timeout)
+                async for response, _ in responses:
+                    final = response
+                if final.status != SUCCESS:
+                    comment = final.text(Element.ERROR_COMMENT)
+                    failures.append(": ".join(filter(None, (status_words(final.status), comment))))
+        return "; ".join(dict.fromkeys(failures))
+
+    # ---- inside
+
+    def _requests(self, study: str, wanted: Instances) -> list[tuple[str, list[str], list[str]]]:
+        """Retrievals for these instances: level, keys, and SOP classes of what comes."""
+        found = []
+        for series, uids in by_series(wanted).items():
+            above = [f"StudyInstanceUID={study}", f"SeriesInstanceUID={series}"]
+            by_class: dict[str, list[str]] = {}
+            for uid in uids:
+                by_class.setdefault(wanted[uid].sop_class_uid, []).append(uid)
+            for classes in in_portions(list(by_class), _CLASSES):
+                known = [uid for uid in classes if uid] if "" not in classes else usual_classes()
+                for portion in in_portions([uid for one in classes for uid in by_class[one]], _PORTION):
+                    found.append(("IMAGE", [*above, "SOPInstanceUID=" + "\\".join(portion)], known))
+        return found
+
+    def _span(self) -> tuple[date, date, bool]:
+        """First and last day to ask for, and whether the user asked for dates."""
+        for key in self.keys:
+            name, _, value = key.partition("=")
+            if name == "StudyDate" and value:
+                asked = str(identifier("STUDY", [key]).StudyDate)
+                since, dash, until = asked.partition("-")
+                first = _day(since) or FIRST
+                return first, (_day(until) or self._tomorrow()) if dash else first, True
+        return FIRST, self._tomorrow(), False
+
+    def _tomorrow(self) -> date:
+        return self.today + timedelta(days=1)
+
+    async def _ask(self, dates: str, times: str) -> Answer:
+        keys = [key for key in self.keys if key.partition("=")[0] != "StudyDate"]
+        answer = await self._find([*keys, f"StudyDate={dates}", f"StudyTime={times}"])
+        cut = answer.status != SUCCESS or len(answer.matches) >= self.most
+        if answer.status != SUCCESS and not answer.matches and dates and "-" not in dates and not times:
+            _need(answer)
+        return Answer(_studies(answer.matches), cut)
+
+    async def _find(self, keys: Sequence[str]) -> FindResult:
+        given = {key.partition("=")[0] for key in keys}
+        also = [key for key in ("StudyInstanceUID", *ATTRIBUTES, _COUNT) if key not in given]
+        async with connect(self.peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
+            return await ask(association, STUDY_ROOT_FIND, identifier("STUDY", [*keys, *also]), timeout=self.timeout)
+
+
+def _need(answer: FindResult) -> FindResult:
+    if answer.status != SUCCESS:
+        said = ": ".join(filter(None, (status_words(answer.status), answer.comment)))
+        raise NotListed(f"a query was answered with {said}")
+    return answer
+
+
+def _studies(matches: Sequence[Dataset]) -> list[Study]:
+    found = []
+    for match in matches:
+        uid, count = text(match, "StudyInstanceUID"), text(match, _COUNT)
+        attributes = {name: text(match, name) for name in ATTRIBUTES if name in match}
+        if uid:
+            found.append(Study(uid, attributes, int(count) if count.isdigit() else None))
+    return found
+
+
+def _day(digits: str) -> date | None:
+    return date(int(digits[:4]), int(digits[4:6]), int(digits[6:])) if digits else None

@@ -1,0 +1,258 @@
+"""`gantry import`."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import date, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import click
+
+from gantry.cli.files import Skipped
+from gantry.cli.importing.archive import Archive
+from gantry.cli.importing.dicomweb import DicomWeb
+from gantry.cli.importing.engine import Import, Options
+from gantry.cli.importing.folders import Folders
+from gantry.cli.importing.job import Job, Outcome, Totals
+from gantry.cli.importing.model import Source, Study
+from gantry.cli.importing.pace import Hours, Pace, hours, rate
+from gantry.cli.output import json_option, print_csv, print_json, progress_bar
+from gantry.cli.peers import EXIT_FAILED, PeerType, calls_a_peer
+from gantry.common.clock import Clock, SystemClock
+from gantry.common.net import Peer
+
+_HEAD = ("study", "kind", "series", "instance", "detail")
+
+
+def _rate(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else rate(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _hours(_: click.Context, __: click.Parameter, value: str | None) -> Hours | None:
+    try:
+        return None if value is None else hours(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command("import")
+@calls_a_peer
+@click.option(
+    "--from",
+    "sources",
+    multiple=True,
+    required=True,
+    metavar="SOURCE",
+    help="AETITLE@HOST[:PORT] of an archive, the URL of a DICOMweb server, or a folder; folders may be several.",
+)
+@click.option(
+    "--key", "-k", "keys", multiple=True, metavar="KEYWORD=VALUE", help="Only studies that match; not with folders."
+)
+@click.option("--dry-run", is_flag=True, help="Compare only: what is missing, different, and extra.")
+@click.option(
+    "--by-move",
+    "destination",
+    metavar="AETITLE",
+    help="The source sends by itself (C-MOVE) to this AE title, by which it knows the target.",
+)
+@click.option(
+    "--job",
+    "job_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The job file; default: import-….db in this folder, named after source and target.",
+)
+@click.option("--again", is_flag=True, help="Look at all studies, also those that were done.")
+@click.option("--rate", "bytes_per_second", callback=_rate, metavar="BYTES", help="At most this a second: 500K, 20M.")
+@click.option("--hours", "within", callback=_hours, metavar="FROM-UNTIL", help="Only then: 19:00-06:30, local time.")
+@click.option("--parallel", type=click.IntRange(1, 16), default=2, show_default=True, help="Studies at once.")
+@click.option(
+    "--most",
+    type=click.IntRange(2),
+    default=500,
+    show_default=True,
+    help="Matches that the source gives for one question; with more, the question is split by date.",
+)
+@click.option("--patience", default=600.0, show_default=True, help="Seconds to wait for a side that cannot be reached.")
+@click.option(
+    "--report",
+    "report_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write every difference and failure to this file (CSV).",
+)
+@click.option(
+    "--spool",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="Where files lie on their way; default: the system's folder for temporary files.",
+)
+@click.option("--from-tls", is_flag=True, help="The source speaks TLS, too; --tls-ca and --tls-cert count for it.")
+@click.option(
+    "--from-token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A bearer token for a DICOMweb source.",
+)
+@json_option
+async def import_(
+    peer: Peer,
+    sources: tuple[str, ...],
+    keys: tuple[str, ...],
+    dry_run: bool,
+    destination: str | None,
+    job_path: Path | None,
+    again: bool,
+    bytes_per_second: float | None,
+    within: Hours | None,
+    parallel: int,
+    most: int,
+    patience: float,
+    report_path: Path | None,
+    spool: Path | None,
+    from_tls: bool,
+    from_token_file: Path | None,
+    as_json: bool,
+    timeout: float,
+) -> int:
+    """Bring what another archive, a DICOMweb server or folders hold into an archive; or show what differs.
+
+    What the archive has is not sent again. Run it again to go on, and to bring what is new.
+
+    \b
+    gantry import GANTRY@127.0.0.1 --from OLD@192.0.2.10:104 --dry-run --report differences.csv
+    gantry import GANTRY@127.0.0.1 --from OLD@192.0.2.10:104 --rate 20M --hours 19:00-06:30
+    gantry import GANTRY@127.0.0.1 --from OLD@192.0.2.10:104 --by-move GANTRY -k StudyDate=2020-
+    gantry import GANTRY@127.0.0.1 --from https://old.example.org/dicom-web --from-token-file token
+    gantry import GANTRY@127.0.0.1 --from /mnt/cds
+    """
+    clock = SystemClock()
+    target = f"{peer.called_ae_title}@{peer.host}:{peer.port}"
+    named = " ".join(sources)
+    path = job_path or Path(f"import-{sha256(f'{named} {target} {sorted(keys)}'.encode()).hexdigest()[:8]}.db")
+    today = datetime.fromtimestamp(clock.now_us() / 1e6).astimezone().date()
+    with closing(Job(path, f"{named} {' '.join(sorted(keys))}".strip(), target)) as job:
+        source = _source(peer, sources, keys, job, most, from_tls, from_token_file, today, timeout)
+        if destination and not isinstance(source, Archive):
+            raise click.UsageError("--by-move is for an archive: AETITLE@HOST[:PORT]")
+        options = Options(dry_run, parallel, patience=patience, destination=destination or "", spool=spool)
+        pace = Pace(clock, bytes_per_second, within)
+        started = clock.monotonic()
+        try:
+            totals = await _run(job, source, Archive(peer, timeout, today), pace, clock, options, again, as_json)
+        finally:
+            await source.close()
+        if report_path is not None:
+            with report_path.open("w", newline="") as file:
+                print_csv(_HEAD, job.report(), file)
+        return _conclude(totals, source, dry_run, path, clock.monotonic() - started, as_json)
+
+
+def _source(
+    peer: Peer,
+    sources: Sequence[str],
+    keys: Sequence[str],
+    job: Job,
+    most: int,
+    tls: bool,
+    token_file: Path | None,
+    today: date,
+    timeout: float,
+) -> Source:
+    first = sources[0]
+    if all(Path(one).exists() for one in sources):
+        if keys:
+            raise click.UsageError("--key is for archives and DICOMweb servers: a folder is taken as a whole")
+        return Folders([Path(one) for one in sources], job, _say_skipped)
+    if len(sources) > 1:
+        raise click.UsageError("only folders may be several: run the command once for each archive")
+    if first.startswith(("http://", "https://")):
+        token = token_file.read_text().strip() if token_file is not None else ""
+        return DicomWeb(first, timeout, keys, token)
+    if "@" not in first:
+        raise click.UsageError(f"{first!r} is no folder, no URL, and not of the form AETITLE@host:port")
+    title, host, port = PeerType().convert(first, None, None)
+    context = (peer.tls or ssl.create_default_context()) if tls else None
+    other = replace(peer, host=host, port=port, called_ae_title=title, tls=context)
+    return Archive(other, timeout, today, keys, most)
+
+
+def _say_skipped(file: Skipped) -> None:
+    click.echo(f"skipped {file.path}: {file.reason}", err=True)
+
+
+async def _run(
+    job: Job,
+    source: Source,
+    target: Archive,
+    pace: Pace,
+    clock: Clock,
+    options: Options,
+    again: bool,
+    as_json: bool,
+) -> Totals:
+    quiet = Import(job, source, target, pace, clock, options, lambda _study, _outcome: None)
+    if not as_json:
+        click.echo("listing the studies of the source", err=True)
+    await quiet.note_studies()
+    # A comparison that came to its end begins anew; one that was broken off goes on.
+    if again or (options.dry_run and not any(job.left(compared=True))):
+        job.again()
+    left = sum(1 for _ in job.left(compared=options.dry_run))
+    if not as_json:
+        click.echo(f"{left} studies to {'compare' if options.dry_run else 'look at'}", err=True)
+    if minutes := pace.wait():
+        click.echo(f"waiting for the hours that begin in {minutes} minutes", err=True)
+    with progress_bar("comparing" if options.dry_run else "importing", left, quiet=as_json) as bar:
+
+        def tell(study: Study, outcome: Outcome) -> None:
+            bar.advance()
+            if as_json:
+                print_json(_as_json(study, outcome))
+            elif outcome.reason:
+                click.echo(f"failed {study.uid}: {outcome.reason}", err=True)
+            elif failed := [one for one in outcome.findings if one.kind == "failed"]:
+                click.echo(f"failed {study.uid}: {len(failed)} instances; {failed[0].detail}", err=True)
+
+        await Import(job, source, target, pace, clock, options, tell).run()
+    return job.totals()
+
+
+def _as_json(study: Study, outcome: Outcome) -> dict[str, object]:
+    kinds = [one.kind for one in outcome.findings]
+    counts = {kind: kinds.count(kind) for kind in ("missing", "different", "extra", "failed")}
+    return {
+        "study": study.uid, "source": outcome.source, "target": outcome.target, "stored": outcome.stored,
+        "bytes": outcome.bytes, **counts, "reason": outcome.reason,
+    }  # fmt: skip
+
+
+def _conclude(totals: Totals, source: Source, dry_run: bool, path: Path, seconds: float, as_json: bool) -> int:
+    """Print the totals of the job, and what is in doubt. Returns the exit code."""
+    doubts = source.complete.doubts if isinstance(source, Archive) else []
+    failed, kinds = totals.states.get("failed", 0), totals.kinds
+    if as_json:
+        print_json(
+            {
+                "studies": totals.states,
+                "findings": kinds,
+                "stored": totals.stored,
+                "bytes": totals.bytes,
+                "doubts": doubts,
+            }
+        )
+    else:
+        states = ", ".join(f"{count} {state}" for state, count in sorted(totals.states.items())) or "none"
+        found = ", ".join(f"{kinds.get(kind, 0)} {kind}" for kind in ("missing", "different", "extra", "failed"))
+        click.echo(f"studies: {states}")
+        click.echo(f"instances: {totals.source} at the source, {totals.stored} stored by this job, {found}")
+        if not dry_run:
+            click.echo(f"{totals.bytes / 1e6:.1f} MB in all; this run {seconds:.1f} s; job file {path}")
+        for doubt in doubts:
+            click.echo(f"gantry: perhaps not all: {doubt}", err=True)
+        if failed and not dry_run:
+            click.echo("gantry: run it again to try what failed once more", err=True)
+    return EXIT_FAILED if failed or kinds.get("missing") or kinds.get("failed") else 0

@@ -1,0 +1,160 @@
+"""A DICOMweb server as a source: QIDO-RS lists, WADO-RS gives each instance as it is stored (PS3.18 10.4, 10.6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import aiohttp
+from pydicom.datadict import tag_for_keyword
+
+from gantry.cli.files import DicomFile, look
+from gantry.cli.importing.model import ATTRIBUTES, Instance, Instances, Study, in_portions
+from gantry.common.errors import GantryError, PeerError
+from gantry.common.ids import is_uid
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.multipart import MultipartParser, PartBegan, PartEnded
+
+_PAGE = 500
+_MOST_PAGES = 100_000
+_AT_ONCE = 4
+_PORTION = 50
+_COUNT = "NumberOfStudyRelatedInstances"
+_AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_Json = Mapping[str, Mapping[str, Any]]
+
+
+class NotGiven(PeerError):
+    """A DICOMweb server refuses, or gives something else than was asked for."""
+
+
+class DicomWeb:
+    """The server at `url` (the base of its studies service); `keys` narrow which studies there are."""
+
+    def __init__(self, url: str, timeout: float, keys: Sequence[str] = (), token: str = "") -> None:
+        self._url = url.rstrip("/")
+        self._keys = [key.partition("=")[::2] for key in keys]
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        limits = aiohttp.ClientTimeout(total=None, connect=timeout, sock_read=timeout)
+        self._session = aiohttp.ClientSession(headers=headers, timeout=limits)
+
+    async def studies(self) -> AsyncIterator[Study]:
+        """See `Source`."""
+        also = [("includefield", name) for name in (*ATTRIBUTES, _COUNT)]
+        async for match in self._pages("/studies", [*self._keys, *also], "StudyInstanceUID"):
+            count = _text(match, _COUNT)
+            attributes = {name: _text(match, name) for name in ATTRIBUTES if _tag(name) in match}
+            yield Study(_text(match, "StudyInstanceUID"), attributes, int(count) if count.isdigit() else None)
+
+    async def instances(self, study: str) -> Instances:
+        """See `Source`."""
+        found: dict[str, Instance] = {}
+        async for match in self._pages(f"/studies/{study}/instances", [], "SOPInstanceUID"):
+            place = Instance(_text(match, "SeriesInstanceUID"), _text(match, "SOPClassUID"))
+            if is_uid(place.series):
+                found[_text(match, "SOPInstanceUID")] = place
+        return found
+
+    async def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile]]:
+        """See `Source`."""
+        limit = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(uid: str) -> DicomFile | None:
+            path = folder / f"{uid}.dcm"
+            async with limit:
+                await self._retrieve(f"/studies/{study}/series/{wanted[uid].series}/instances/{uid}", path)
+            file = look(path)
+            return file if isinstance(file, DicomFile) else None
+
+        for portion in in_portions(list(wanted), _PORTION):
+            came = await asyncio.gather(*map(one, portion), return_exceptions=True)
+            for error in came:
+                if isinstance(error, BaseException) and not isinstance(error, GantryError | aiohttp.ClientError):
+                    raise error
+            yield [file for file in came if isinstance(file, DicomFile)]
+
+    async def close(self) -> None:
+        """See `Source`."""
+        await self._session.close()
+
+    async def _pages(self, path: str, query: Sequence[tuple[str, str]], unique: str) -> AsyncIterator[_Json]:
+        """All matches, page by page; a server that does not know `offset` gives the first page again, and is done."""
+        seen: set[str] = set()
+        for _ in range(_MOST_PAGES):
+            page = await self._search(path, [*query, ("limit", str(_PAGE)), ("offset", str(len(seen)))])
+            # What the server says becomes a path of a URL and of a file.
+            new = [match for match in page if is_uid(uid := _text(match, unique)) and uid not in seen]
+            seen.update(_text(match, unique) for match in new)
+            for match in new:
+                yield match
+            if not new:
+                return
+
+    async def _search(self, path: str, query: Sequence[tuple[str, str]]) -> list[_Json]:
+        try:
+            headers = {"Accept": "application/dicom+json"}
+            async with self._session.get(self._url + path, params=query, headers=headers) as response:
+                if response.status == 204:
+                    return []
+                self._need(response)
+                found = await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise NotGiven(f"{path}: {str(error) or type(error).__name__}") from None
+        if not isinstance(found, list):
+            raise NotGiven(f"{path}: no list of matches")
+        return [match for match in found if isinstance(match, dict)]
+
+    async def _retrieve(self, path: str, to: Path) -> None:
+        try:
+            async with self._session.get(self._url + path, headers={"Accept": _AS_STORED}) as response:
+                self._need(response)
+                with to.open("wb") as file:
+                    await _write_first_part(response, file)
+        except (aiohttp.ClientError, TimeoutError, HttpProblem) as error:
+            to.unlink(missing_ok=True)  # noqa: ASYNC240 - a moment
+            raise NotGiven(f"{path}: {str(error) or type(error).__name__}") from None
+
+    def _need(self, response: aiohttp.ClientResponse) -> None:
+        if response.status != 200:
+            advice = " (give --from-token-file?)" if response.status in (401, 403) else ""
+            raise NotGiven(f"{response.url.path}: the server answered {response.status}{advice}")
+
+
+async def _write_first_part(response: aiohttp.ClientResponse, file: BinaryIO) -> None:
+    if response.content_type == "application/dicom":
+        async for chunk in response.content.iter_chunked(1 << 18):
+            file.write(chunk)
+        return
+    boundary = _boundary(response.headers.get("Content-Type", ""))
+    parser, parts = MultipartParser(boundary), 0
+    async for chunk in response.content.iter_chunked(1 << 18):
+        for event in parser.feed(chunk):
+            if isinstance(event, PartBegan):
+                parts += 1
+            elif not isinstance(event, PartEnded) and parts == 1:
+                file.write(event)
+    parser.finish()
+
+
+def _boundary(content_type: str) -> str:
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.strip().partition("=")
+        if name.lower() == "boundary":
+            return value.strip('"')
+    raise NotGiven("an answer that is neither application/dicom nor multipart/related")
+
+
+def _tag(keyword: str) -> str:
+    return f"{tag_for_keyword(keyword):08X}"
+
+
+def _text(match: _Json, keyword: str) -> str:
+    """The first value as text; a name as its component groups."""
+    values = match.get(_tag(keyword), {}).get("Value") or [""]
+    value = values[0]
+    if isinstance(value, dict):
+        groups = [str(value.get(name, "")) for name in ("Alphabetic", "Ideographic", "Phonetic")]
+        return "=".join(groups).rstrip("=")
+    return str(value) if value is not None else ""

@@ -1,0 +1,185 @@
+"""The import itself: study by study, what the target lacks is fetched, sent, and looked for there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from gantry.cli.files import DicomFile
+from gantry.cli.importing.archive import Archive
+from gantry.cli.importing.job import Job, Outcome
+from gantry.cli.importing.model import Finding, Instance, Instances, Source, Study, compare
+from gantry.cli.importing.pace import Pace
+from gantry.cli.store import send_files
+from gantry.common.clock import Clock
+from gantry.common.errors import AssociationRejected, ConnectionFailed, GantryError
+
+T = TypeVar("T")
+_LONGEST_PAUSE = 60.0
+_LOOK_AGAIN = 0.5
+Tell = Callable[[Study, Outcome], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`parallel`: studies at once. `tries` of each study in a run. Seconds: `patience` with a side that cannot be
+    reached, `deadline` for what was sent to be found. `destination`: the source sends by itself, by C-MOVE, to this AE
+    title. `spool`: where files lie on their way, else the system's folder."""
+
+    dry_run: bool = False
+    parallel: int = 2
+    tries: int = 3
+    patience: float = 600.0
+    deadline: float = 60.0
+    window: int = 4
+    destination: str = ""
+    spool: Path | None = None
+
+
+@dataclass(slots=True)
+class _Transfer:
+    """What became of the instances of a study that were missing."""
+
+    stored: set[str] = field(default_factory=set)
+    bytes: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+class Import:
+    """One run of a job."""
+
+    def __init__(
+        self, job: Job, source: Source, target: Archive, pace: Pace, clock: Clock, options: Options, tell: Tell
+    ) -> None:
+        """`tell` hears of each study that was looked at."""
+        self._job = job
+        self._source = source
+        self._target = target
+        self._pace = pace
+        self._clock = clock
+        self._options = options
+        self._tell = tell
+
+    async def note_studies(self) -> int:
+        """Note all studies of the source. Returns how many. Raises `GantryError` where they cannot be listed."""
+        count = 0
+        async for study in self._source.studies():
+            self._job.see(study)
+            count += 1
+        return count
+
+    async def run(self) -> None:
+        """Look at every study that is left; those that fail are tried again at the end."""
+        for attempt in range(self._options.tries):
+            left = iter(list(self._job.left(compared=self._options.dry_run)))
+            if attempt:
+                await self._clock.sleep(min(_LONGEST_PAUSE, 5.0 * attempt) if self._options.patience else 0)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._options.parallel):
+                    group.create_task(self._work(left))
+            if not any(self._job.left(compared=self._options.dry_run)):
+                return
+
+    async def _work(self, left: Iterator[Study]) -> None:
+        for study in left:
+            try:
+                outcome = await self._look_at(study)
+            except (GantryError, OSError) as error:
+                outcome = Outcome(study.instances or 0, 0, reason=str(error) or type(error).__name__)
+            done = "compared" if self._options.dry_run else "done"
+            failed = bool(outcome.reason) or not (self._options.dry_run or outcome.whole)
+            self._job.tell(study.uid, "failed" if failed else done, outcome)
+            self._tell(study, outcome)
+
+    async def _look_at(self, study: Study) -> Outcome:
+        await self._pace.begin()
+        here = await self._patiently(lambda: self._source.instances(study.uid))
+        there, same = await self._there(study.uid)
+        found = compare(here, there, study, same)
+        if self._options.dry_run or not found.missing:
+            return Outcome(len(here), len(there), findings=found.findings())
+        if self._options.destination:
+            moved = await self._move(study, found.missing)
+        else:
+            moved = await self._through(study, found.missing)
+        now, same = await self._found(study.uid, moved.stored)
+        left = compare(here, now, study, same)
+        for uid in moved.stored & set(left.missing):
+            moved.failures[uid] = "the target took it, and does not show it"
+        failed = [Finding("failed", here[uid].series, uid, why) for uid, why in sorted(moved.failures.items())]
+        findings = [one for one in left.findings() if one.kind != "missing" or one.instance not in moved.failures]
+        stored = len(moved.stored) if not self._options.destination else len(set(now) & set(found.missing))
+        return Outcome(len(here), len(there), stored, moved.bytes, [*failed, *findings])
+
+    async def _there(self, uid: str) -> tuple[Instances, Study | None]:
+        same = await self._patiently(lambda: self._target.study(uid))
+        return (await self._patiently(lambda: self._target.instances(uid)) if same is not None else {}), same
+
+    async def _found(self, uid: str, wanted: set[str]) -> tuple[Instances, Study | None]:
+        """What the target shows of a study, as soon as it shows all of `wanted`, or at the deadline."""
+        until = self._clock.monotonic() + self._options.deadline
+        while True:
+            there, same = await self._there(uid)
+            if wanted <= set(there) or self._clock.monotonic() >= until:
+                return there, same
+            await self._clock.sleep(_LOOK_AGAIN)
+
+    async def _through(self, study: Study, missing: Mapping[str, Instance]) -> _Transfer:
+        """Fetch files of these instances and send them, some at a time."""
+        transfer = _Transfer()
+        with TemporaryDirectory(prefix="gantry-import-", dir=self._options.spool) as name:
+            fetched = self._source.fetch(study.uid, missing, Path(name))
+            while True:
+                await self._pace.begin()
+                files = await anext(fetched, None)
+                if files is None:
+                    break
+                await self._send([file for file in files if file.sop_instance_uid in missing], transfer)
+                for file in files:
+                    if file.path.parent == Path(name):
+                        file.path.unlink(missing_ok=True)
+        for uid in missing:
+            if uid not in transfer.stored:
+                transfer.failures.setdefault(uid, "the source did not give it")
+        return transfer
+
+    async def _send(self, files: list[DicomFile], transfer: _Transfer) -> None:
+        if not files:
+            return
+
+        def done(file: DicomFile, status: int | None) -> None:
+            if status is not None and (status == 0 or status >> 12 == 0xB):
+                transfer.stored.add(file.sop_instance_uid)
+
+        target, window, timeout = self._target.peer, self._options.window, self._target.timeout
+        sent = await self._patiently(lambda: send_files(target, files, window=window, timeout=timeout, done=done))
+        names = {file.path: file.sop_instance_uid for file in files}
+        transfer.failures |= {names[path]: f"the target: {why}" for path, why in sent.failures}
+        transfer.bytes += sent.bytes
+        self._pace.passed(sent.bytes)
+
+    async def _move(self, study: Study, missing: Mapping[str, Instance]) -> _Transfer:
+        source = self._source
+        if not isinstance(source, Archive):
+            raise GantryError("only an archive can send by itself")
+        why = await self._patiently(lambda: source.move(study.uid, missing, self._options.destination))
+        there, _ = await self._found(study.uid, set(missing) if not why else set())
+        reason = f"C-MOVE: {why}" if why else "the source says that it sent it, and the target does not show it"
+        return _Transfer(failures={uid: reason for uid in missing if uid not in there})
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """The answer; a side that cannot be reached now is asked again, less and less often."""
+        until, pause = self._clock.monotonic() + self._options.patience, 1.0
+        while True:
+            try:
+                return await ask()
+            except (ConnectionFailed, AssociationRejected) as error:
+                lasting = isinstance(error, AssociationRejected) and not error.retryable
+                if lasting or self._clock.monotonic() + pause > until:
+                    raise
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)

@@ -1,0 +1,132 @@
+"""The job file: which studies there are, what became of each, and what is not the same on both sides (SQLite)."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gantry.cli.importing.model import Finding, Study
+from gantry.common.errors import ConfigError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS studies (
+    uid TEXT PRIMARY KEY, attributes TEXT NOT NULL, instances INTEGER, state TEXT NOT NULL DEFAULT 'new',
+    source INTEGER NOT NULL DEFAULT 0, target INTEGER NOT NULL DEFAULT 0, stored INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0, tries INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '');
+CREATE INDEX IF NOT EXISTS by_state ON studies (state);
+CREATE TABLE IF NOT EXISTS findings (
+    study TEXT NOT NULL, kind TEXT NOT NULL, series TEXT NOT NULL, instance TEXT NOT NULL, detail TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS of_study ON findings (study);
+CREATE TABLE IF NOT EXISTS files (
+    path TEXT PRIMARY KEY, study TEXT NOT NULL, series TEXT NOT NULL, instance TEXT NOT NULL, class TEXT NOT NULL,
+    syntax TEXT NOT NULL, start INTEGER NOT NULL, length INTEGER NOT NULL, changed INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS files_of_study ON files (study);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a study: instances on both sides before, stored now, bytes sent."""
+
+    source: int
+    target: int
+    stored: int = 0
+    bytes: int = 0
+    findings: Sequence[Finding] = ()
+    reason: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the target has all that the source has."""
+        return not self.reason and not any(one.kind in ("missing", "failed") for one in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Of all studies of the job: by state, instances, bytes, and findings by kind."""
+
+    states: dict[str, int]
+    source: int
+    stored: int
+    bytes: int
+    kinds: dict[str, int]
+
+
+class Job:
+    """An import that goes on where it was. States of a study: new, done, failed, compared (by a dry run)."""
+
+    def __init__(self, path: Path, source: str, target: str) -> None:
+        """Raises `ConfigError` where the file is that of an import from or to somewhere else, or no job file."""
+        try:
+            self.db = sqlite3.connect(path, isolation_level=None)
+            self.db.execute("PRAGMA journal_mode=WAL")
+            self.db.executescript(_SCHEMA)
+            for name, value in (("source", source), ("target", target)):
+                self.db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
+                [(kept,)] = self.db.execute("SELECT value FROM facts WHERE name = ?", (name,))
+                if kept != value:
+                    reason = f"it is of an import with the {name} {kept}; name another file with --job"
+                    raise ConfigError(str(path), None, reason)
+        except sqlite3.DatabaseError as error:
+            raise ConfigError(str(path), None, f"it is no job file: {error}") from None
+
+    def close(self) -> None:
+        self.db.close()
+
+    def see(self, study: Study) -> None:
+        """The source lists this study. One that was done and has another count now is to be looked at again."""
+        attributes = json.dumps(dict(study.attributes))
+        self.db.execute(
+            "INSERT INTO studies (uid, attributes, instances) VALUES (?, ?, ?) ON CONFLICT (uid) DO UPDATE SET"
+            " state = CASE WHEN instances IS excluded.instances THEN state ELSE 'new' END,"
+            " attributes = excluded.attributes, instances = excluded.instances",
+            (study.uid, attributes, study.instances),
+        )
+
+    def again(self) -> None:
+        """All studies are to be looked at."""
+        self.db.execute("UPDATE studies SET state = 'new', tries = 0")
+
+    def left(self, *, compared: bool) -> Iterator[Study]:
+        """The studies that are to be looked at, in order; with `compared` also not those that a dry run has."""
+        states = ("done", "compared") if compared else ("done", "done")
+        rows = self.db.execute(
+            "SELECT uid, attributes, instances FROM studies WHERE state NOT IN (?, ?) ORDER BY uid", states
+        )
+        for uid, attributes, instances in rows.fetchall():
+            yield Study(uid, json.loads(attributes), instances)
+
+    def tell(self, study: str, state: str, outcome: Outcome) -> None:
+        """What became of a study; replaces what was found before."""
+        self.db.execute("BEGIN")
+        self.db.execute(
+            "UPDATE studies SET state = ?, source = ?, target = ?, stored = stored + ?, bytes = bytes + ?,"
+            " tries = tries + 1, reason = ? WHERE uid = ?",
+            (state, outcome.source, outcome.target, outcome.stored, outcome.bytes, outcome.reason, study),
+        )
+        self.db.execute("DELETE FROM findings WHERE study = ?", (study,))
+        self.db.executemany(
+            "INSERT INTO findings VALUES (?, ?, ?, ?, ?)",
+            [(study, one.kind, one.series, one.instance, one.detail) for one in outcome.findings],
+        )
+        self.db.execute("COMMIT")
+
+    def totals(self) -> Totals:
+        """Of the whole job, all its runs."""
+        states = dict(self.db.execute("SELECT state, count(*) FROM studies GROUP BY state").fetchall())
+        [(source, stored, size)] = self.db.execute(
+            "SELECT coalesce(sum(source), 0), coalesce(sum(stored), 0), coalesce(sum(bytes), 0) FROM studies"
+        )
+        kinds = dict(self.db.execute("SELECT kind, count(*) FROM findings GROUP BY kind").fetchall())
+        return Totals(states, source, stored, size, kinds)
+
+    def report(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """Study, kind, series, instance, detail: whole studies that failed, and every finding."""
+        yield from self.db.execute(
+            "SELECT uid, 'failed', '', '', reason FROM studies WHERE reason <> ''"
+            " UNION ALL SELECT study, kind, series, instance, detail FROM findings ORDER BY 1, 2, 3, 4"
+        )

@@ -1,0 +1,120 @@
+"""What a source and a target say of a study, and how they differ. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from gantry.cli.files import DicomFile
+
+ATTRIBUTES = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyDate")
+"""Of a study: compared on both sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study as one side lists it; `instances` is None where it does not say how many it has."""
+
+    uid: str
+    attributes: Mapping[str, str]
+    instances: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """Where an instance is on one side; `file` where it is a file."""
+
+    series: str
+    sop_class_uid: str = ""
+    file: DicomFile | None = None
+
+
+Instances = Mapping[str, Instance]
+"""By SOP Instance UID."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not the same on both sides, or that went wrong. `kind`: missing, extra, different, failed."""
+
+    kind: str
+    series: str
+    instance: str
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """A study on both sides: what the target lacks, what it has in addition, and what is not the same."""
+
+    missing: dict[str, Instance] = field(default_factory=dict)
+    extra: dict[str, Instance] = field(default_factory=dict)
+    different: list[Finding] = field(default_factory=list)
+
+    def findings(self) -> list[Finding]:
+        """All of it, as it goes into a report."""
+        lacking = [Finding("missing", one.series, uid) for uid, one in sorted(self.missing.items())]
+        more = [Finding("extra", one.series, uid) for uid, one in sorted(self.extra.items())]
+        return [*lacking, *more, *self.different]
+
+
+class Source(Protocol):
+    """What is imported from."""
+
+    def studies(self) -> AsyncIterator[Study]:
+        """All studies, each at least once. Raises `GantryError` if they cannot be listed."""
+
+    async def instances(self, study: str) -> Instances:
+        """The instances of a study. Raises `GantryError`."""
+
+    def fetch(self, study: str, wanted: Instances, folder: Path) -> AsyncIterator[list[DicomFile]]:
+        """Files of these instances, some at a time; those in `folder` may be deleted after each step. What does not
+        come was not to be had."""
+
+    async def close(self) -> None:
+        """End what is open."""
+
+
+def compare(source: Instances, target: Instances, study: Study, same: Study | None) -> Comparison:
+    """A study on both sides; `same` is None where the target does not have it."""
+    found = Comparison()
+    for uid, one in source.items():
+        other = target.get(uid)
+        if other is None:
+            found.missing[uid] = one
+        elif one.series and other.series and one.series != other.series:
+            found.different.append(Finding("different", one.series, uid, f"SeriesInstanceUID: target {other.series}"))
+    found.extra = {uid: one for uid, one in target.items() if uid not in source}
+    if same is not None:
+        found.different += [
+            Finding("different", "", "", f"{name}: source {study.attributes[name]!r}, target {value!r}")
+            for name in ATTRIBUTES
+            if name in study.attributes
+            and (value := same.attributes.get(name, "")) is not None
+            and usual(name, study.attributes[name]) != usual(name, value)
+        ]
+    return found
+
+
+def usual(name: str, value: str) -> str:
+    """A value as it is compared: archives pad it, and leave out the empty end of a name."""
+    value = value.strip(" \0")
+    if name != "PatientName":
+        return value
+    groups = ["^".join(part.strip() for part in group.split("^")).rstrip("^") for group in value.split("=")]
+    return "=".join(groups).rstrip("=")
+
+
+def by_series(wanted: Instances) -> dict[str, list[str]]:
+    """SOP Instance UIDs by their series."""
+    found: dict[str, list[str]] = {}
+    for uid, one in wanted.items():
+        found.setdefault(one.series, []).append(uid)
+    return found
+
+
+def in_portions(uids: Sequence[str], size: int) -> list[Sequence[str]]:
+    """The same, `size` at a time."""
+    return [uids[start : start + size] for start in range(0, len(uids), size)]

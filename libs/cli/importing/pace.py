@@ -1,0 +1,72 @@
+"""How fast, and at what hours: an import must not be in the way of the day."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from gantry.common.clock import Clock
+
+_HOURS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)-([01]?\d|2[0-3]):([0-5]\d)")
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?(?:/s)?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
+_LOOK_AGAIN = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Minutes of the day, the machine's local time, from and until; may pass midnight."""
+
+    since: int
+    until: int
+
+    def left_out(self, minute: int) -> int:
+        """Minutes until they begin; 0 within them."""
+        inside = (minute - self.since) % 1440 < ((self.until - self.since) % 1440 or 1440)
+        return 0 if inside else (self.since - minute) % 1440
+
+
+def hours(text: str) -> Hours:
+    """`19:00-06:30`. Raises `ValueError` with a reason."""
+    found = _HOURS.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} are no hours: 19:00-06:30")
+    begin_hour, begin, end_hour, end = map(int, found.groups())
+    return Hours(begin_hour * 60 + begin, end_hour * 60 + end)
+
+
+def rate(text: str) -> float:
+    """`20M`, `20MB/s`: bytes per second. Raises `ValueError` with a reason."""
+    found = _RATE.fullmatch(text.strip())
+    if found is None or not float(found[1]):
+        raise ValueError(f"{text!r} is no rate: 500K, 20M, 1G (bytes per second)")
+    return float(found[1]) * _UNITS[found[2].upper()]
+
+
+class Pace:
+    """Waits so that no more bytes than that pass in a second, on average, and nothing outside of the hours."""
+
+    def __init__(self, clock: Clock, bytes_per_second: float | None = None, within: Hours | None = None) -> None:
+        self._clock = clock
+        self._rate = bytes_per_second
+        self._hours = within
+        self._free_at = clock.monotonic()
+
+    def wait(self) -> int:
+        """Minutes until the hours begin; 0 within them."""
+        if self._hours is None:
+            return 0
+        now = datetime.fromtimestamp(self._clock.now_us() / 1e6).astimezone()
+        return self._hours.left_out(now.hour * 60 + now.minute)
+
+    async def begin(self) -> None:
+        """Return when something may pass."""
+        while self.wait():
+            await self._clock.sleep(_LOOK_AGAIN)
+        await self._clock.sleep(max(0.0, self._free_at - self._clock.monotonic()))
+
+    def passed(self, count: int) -> None:
+        """So many bytes have passed."""
+        if self._rate is not None:
+            self._free_at = max(self._free_at, self._clock.monotonic()) + count / self._rate

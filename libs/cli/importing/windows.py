@@ -1,0 +1,85 @@
+"""All studies of an archive that gives only so many matches at once: halves of time until each answer is whole."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from gantry.cli.importing.model import Study
+
+FIRST = date(1970, 1, 1)
+_DAY = 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Matches of one question. `cut`: there may be more."""
+
+    studies: list[Study]
+    cut: bool
+
+
+Ask = Callable[[str, str], Awaitable[Answer]]
+"""A question with a range of Study Date and one of Study Time; "" asks for any, also for none."""
+
+
+@dataclass(slots=True)
+class Completeness:
+    """Whether all studies were listed; `doubts` says in words what may be missing."""
+
+    doubts: list[str]
+
+
+async def all_studies(
+    ask: Ask, first: date, last: date, complete: Completeness, *, dated: bool
+) -> AsyncIterator[Study]:
+    """Every study of these days, each once. With `dated` those without a Study Date are not asked for."""
+    seen: set[str] = set()
+
+    def new(studies: list[Study]) -> list[Study]:
+        found = [study for study in studies if study.uid not in seen]
+        seen.update(study.uid for study in found)
+        return found
+
+    if not dated:
+        answer = await ask("", "")
+        for study in new(answer.studies):
+            yield study
+        if not answer.cut:
+            return
+        complete.doubts.append("studies without a Study Date: the source does not give all studies at once")
+    spans = [(first, last)]
+    while spans:
+        since, until = spans.pop()
+        answer = await ask(f"{since:%Y%m%d}-{until:%Y%m%d}", "")
+        for study in new(answer.studies):
+            yield study
+        if not answer.cut:
+            continue
+        if since < until:
+            middle = since + (until - since) // 2
+            spans += [(middle + timedelta(days=1), until), (since, middle)]
+            continue
+        async for study in _of_day(ask, since, complete):
+            for one in new([study]):
+                yield one
+
+
+async def _of_day(ask: Ask, day: date, complete: Completeness) -> AsyncIterator[Study]:
+    """The studies of one day, by minutes."""
+    spans = [(0, _DAY - 1)]
+    while spans:
+        since, until = spans.pop()
+        answer = await ask(f"{day:%Y%m%d}", f"{_time(since)}00-{_time(until)}59")
+        for study in answer.studies:
+            yield study
+        if answer.cut and since < until:
+            middle = (since + until) // 2
+            spans += [(middle + 1, until), (since, middle)]
+        elif answer.cut:
+            complete.doubts.append(f"studies of {day:%Y-%m-%d} at {_time(since)}: more than the source gives")
+
+
+def _time(minute: int) -> str:
+    return f"{minute // 60:02d}{minute % 60:02d}"

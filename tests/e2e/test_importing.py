@@ -1,0 +1,204 @@
+"""`gantry import`: from folders, from Orthanc (C-GET, C-MOVE, DICOMweb) and from another archive of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import generate_uid
+
+from gantry.cli.files import DicomFile
+from tests.support import waiting
+from tests.support.archive import IMPORTS, RunningArchive, free_port
+from tests.support.asking import expect_exactly
+from tests.support.dicomweb import ask_parts
+from tests.support.objects import bytes_of, data_set, sample, study, write
+from tests.support.orthanc import Orthanc
+
+AS_STORED = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[RunningArchive]:
+    (folder := tmp_path / "target").mkdir()
+    running = RunningArchive(folder)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[RunningArchive]:
+    """Another archive, as the source."""
+    (folder := tmp_path / "old").mkdir()
+    running = RunningArchive(folder)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+def command(archive: RunningArchive, folder: Path, *arguments: object) -> tuple[list[str], dict[str, str]]:
+    words = [sys.executable, "-m", "gantry", "import", archive.address, "--job", folder / "job.db", *arguments]
+    return [str(word) for word in words], {**os.environ, "PYTHONPATH": IMPORTS}
+
+
+def run(archive: RunningArchive, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    words, environment = command(archive, folder, *arguments)
+    return subprocess.run(words, env=environment, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_folders_are_brought_in_and_what_is_new_later(archive: RunningArchive, tmp_path: Path) -> None:
+    source = tmp_path / "cd"
+    source.mkdir()
+    files = [*study(source, 3), *study(source, 4, series=2)]
+    (source / "readme.txt").write_text("no image")
+    before = run(archive, tmp_path, "--from", source, "--dry-run")
+    assert (before.returncode, "readme.txt" in before.stderr) == (1, True)
+    assert f"{len(files)} missing" in before.stdout
+    done = run(archive, tmp_path, "--from", source)
+    assert done.returncode == 0, done.stderr
+    assert "studies: 2 done" in done.stdout
+    assert f"{len(files)} stored by this job, 0 missing" in done.stdout
+    asyncio.run(expect_exactly(archive, files, tmp_path / "got"))
+    more = write(source, data_set(study=pydicom.dcmread(files[0].path).StudyInstanceUID, number=9))
+    again = run(archive, tmp_path, "--from", source, "--json")
+    told = [json.loads(line) for line in again.stdout.splitlines()]
+    assert [(one["source"], one["target"], one["stored"]) for one in told[:-1]] == [(4, 3, 1)]
+    asyncio.run(expect_exactly(archive, [*files, more], tmp_path / "got again"))
+
+
+@pytest.mark.parametrize("way", ["get", "move", "dicomweb"])
+def test_orthanc_is_emptied_into_the_archive(way: str, archive: RunningArchive, tmp_path: Path) -> None:
+    (made := tmp_path / "made").mkdir()
+    kinds = ("MR_small_RLE.dcm", "MR_small_jpeg_ls_lossless.dcm", "CT_small.dcm", "rtplan.dcm", "test-SR.dcm")
+    files = [*study(made, 6, series=2), *(sample(made, kind) for kind in kinds)]
+    port = free_port()
+    (folder := tmp_path / "orthanc").mkdir()
+    with Orthanc(folder, port, archive.port, archive.http_port if way == "dicomweb" else None) as orthanc:
+        for file in files:
+            orthanc.upload(file.path)
+        address = f"ORTHANC@127.0.0.1:{port}"
+        source = f"http://127.0.0.1:{orthanc.http_port}/dicom-web" if way == "dicomweb" else address
+        how = ["--by-move", "GANTRY"] if way == "move" else []
+        done = run(archive, tmp_path, "--from", source, "--aet", "GANTRY", *how)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"{len(files)} stored by this job, 0 missing, 0 different, 0 extra, 0 failed" in done.stdout
+        compared = run(archive, tmp_path, "--from", source, "--aet", "GANTRY", "--dry-run", *how)
+        assert compared.returncode == 0, compared.stdout + compared.stderr
+    for file in files:
+        # Orthanc writes data sets anew: they are compared as pydicom reads them.
+        [got] = [one for one in fetched(archive, file) if one.SOPInstanceUID == file.sop_instance_uid]
+        sent = pydicom.dcmread(file.path)
+        assert got.file_meta.TransferSyntaxUID == file.transfer_syntax_uid
+        assert got.get("PixelData") == sent.get("PixelData")
+        assert got.PatientName == sent.PatientName
+
+
+def uid_of(file: DicomFile) -> str:
+    return str(pydicom.dcmread(file.path, stop_before_pixels=True).StudyInstanceUID)
+
+
+def fetched(archive: RunningArchive, file: DicomFile) -> list[pydicom.Dataset]:
+    """The study of a file, as it is stored."""
+    parts = ask_parts(archive, f"/dicom-web/studies/{uid_of(file)}", AS_STORED)
+    return [pydicom.dcmread(BytesIO(part)) for _, part in parts]
+
+
+def test_an_import_that_is_killed_goes_on_and_nothing_is_doubled(
+    archive: RunningArchive, old: RunningArchive, tmp_path: Path
+) -> None:
+    (made := tmp_path / "made").mkdir()
+    files = [file for _ in range(12) for file in study(made, 3)]
+    waiting.store(old.peer, files)
+    asyncio.run(expect_exactly(old, files, tmp_path / "at first"))
+    size = sum(file.length for file in files)
+    words, environment = command(archive, tmp_path, "--from", old.address, "--rate", size / 6, "--parallel", 1)
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while "gantry_objects_received_total{" not in archive.http("/metrics")[1]:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    done = run(archive, tmp_path, "--from", old.address)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "studies: 12 done" in done.stdout
+    asyncio.run(expect_exactly(archive, files, tmp_path / "got"))
+
+
+def test_a_source_that_gives_few_matches_at_once_is_listed_whole(
+    archive: RunningArchive, old: RunningArchive, tmp_path: Path
+) -> None:
+    (made := tmp_path / "made").mkdir()
+    files = [
+        write(made, data_set(study=generate_uid(), StudyDate=date, StudyTime=f"{hour:02d}1500"))
+        for date in ("20190203", "20240131", "20240201")
+        for hour in range(0, 24, 6)
+    ]
+    files.append(write(made, data_set(study=generate_uid(), StudyDate="", StudyTime="")))
+    waiting.store(old.peer, files)
+    asyncio.run(expect_exactly(old, files, tmp_path / "at first"))
+    done = run(archive, tmp_path, "--from", old.address, "--most", 3)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "without a Study Date" in done.stderr
+    asyncio.run(expect_exactly(archive, files, tmp_path / "got"))
+
+
+def test_what_differs_is_reported_and_left_alone(archive: RunningArchive, old: RunningArchive, tmp_path: Path) -> None:
+    (made := tmp_path / "made").mkdir()
+    uid, series = generate_uid(), generate_uid()
+    theirs = [write(made, data_set(study=uid, series=series, number=n, name="Doe^Jane^^^")) for n in range(2)]
+    (ours := tmp_path / "ours").mkdir()
+    extra = write(ours, data_set(study=uid, series=series, number=7, name="Roe^Jane"))
+    waiting.store(old.peer, theirs)
+    waiting.store(archive.peer, [extra])
+    waiting.wait_searchable(old.peer, uid, 2)
+    waiting.wait_searchable(archive.peer, uid, 1)
+    compared = run(archive, tmp_path, "--from", old.address, "--dry-run", "--report", tmp_path / "report.csv")
+    assert compared.returncode == 1
+    with (tmp_path / "report.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted((row["kind"], row["instance"]) for row in rows) == sorted(
+        [("extra", extra.sop_instance_uid), ("different", ""), *(("missing", one.sop_instance_uid) for one in theirs)]
+    )
+    [different] = [row["detail"] for row in rows if row["kind"] == "different"]
+    assert different == "PatientName: source 'Doe^Jane^^^', target 'Roe^Jane'"
+
+
+def test_a_job_file_of_another_import_and_a_source_that_is_away_are_said_in_words(
+    archive: RunningArchive, tmp_path: Path
+) -> None:
+    away = run(archive, tmp_path, "--from", f"OLD@127.0.0.1:{free_port()}", "--patience", 0)
+    assert (away.returncode, "no connection" in away.stderr) == (3, True)
+    other = run(archive, tmp_path, "--from", tmp_path)
+    assert (other.returncode, "name another file with --job" in other.stderr) == (3, True)
+    wrong = run(archive, tmp_path / "target", "--from", "nowhere", "--job", "x.db")
+    assert (wrong.returncode, "no folder, no URL" in wrong.stderr) == (2, True)
+    assert "Traceback" not in away.stderr + other.stderr + wrong.stderr
+
+
+def test_bytes_are_the_same_that_the_other_archive_had(
+    archive: RunningArchive, old: RunningArchive, tmp_path: Path
+) -> None:
+    (made := tmp_path / "made").mkdir()
+    file = sample(made, "SC_rgb_jpeg_dcmtk.dcm")
+    waiting.store(old.peer, [file])
+    waiting.wait_searchable(old.peer, uid_of(file), 1)
+    web = f"http://127.0.0.1:{old.http_port}/dicom-web"
+    assert run(archive, tmp_path, "--from", web).returncode == 0
+    [(_, got)] = ask_parts(archive, f"/dicom-web/studies/{uid_of(file)}", AS_STORED)
+    assert got.endswith(bytes_of(file))
