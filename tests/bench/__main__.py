@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import changing, cluster, ordering, rows, searching, storing, stow, web
+from tests.bench import bulk, changing, cluster, ordering, rows, searching, storing, stow, web
 from tests.bench.machine import remove
 from tests.bench.rows import Figure
 
@@ -50,6 +50,7 @@ ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
 }
 
 BY_NAME: dict[str, Callable[[Path, bool], list[Figure]]] = {
+    "bulk": bulk.bulk,
     "ordered-million": ordering.ordered_million,
     "ordered-million-sqlite": ordering.ordered_million_sqlite,
 }
