@@ -14,6 +14,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import ReadIndex, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.spans import Tracer
 
 if TYPE_CHECKING:  # the indexer serves neither DIMSE nor HTTP, and need not import them
     from gantry.common.net import Association, Peer, Service
@@ -57,6 +58,7 @@ class Context:
     answers: ReadIndex
     attributes: AttributeTable
     peers: Peers
+    tracer: Tracer
 
 
 @dataclass(frozen=True, slots=True)

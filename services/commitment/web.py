@@ -21,12 +21,11 @@ from gantry.common.ids import DEFAULT_PARTITION, is_uid
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.telemetry.traces import child_of
 from gantry.common.web.bodies import answer, body_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import DICOM_JSON, DICOM_XML, JSON, Offer, choose, parse_accept, parse_content_type
 from gantry.common.web.routes import Match, Resource
-from gantry.common.web.server import CALLER, Handler
+from gantry.common.web.server import CALLER, TRACE, Handler
 from gantry.common.web.urls import accept_of
 from gantry.services.commitment.payloads import references_of, response_of
 from gantry.services.commitment.results import CommitmentResult, Results
@@ -153,7 +152,7 @@ class CommitmentRequests:
         caller = request[CALLER]
         return CommitmentRequested(
             partition=DEFAULT_PARTITION,
-            trace=child_of(request.headers.get("traceparent", "")),
+            trace=request[TRACE],
             transaction_uid=uid,
             requested_at=self._clock.now_us(),
             calling_ae_title=caller.name or LOOPBACK,

@@ -13,6 +13,7 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import ConsumerLimits, ConsumerLoop
 from gantry.common.runtime.rejections import RejectionRules, rejection_rules
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.spans import Tracer
 from gantry.services.context import Context, RoleParts
 from gantry.services.indexer.handlers import Indexer
 
@@ -33,6 +34,7 @@ async def build(context: Context) -> RoleParts:
         context.metrics,
         context.attributes,
         rejections=rejection_rules(context.settings.lifecycle),
+        tracer=context.tracer,
     )
     return RoleParts(background=[("indexer", loop.run())], groups=[GROUP], drain=[_stop(loop)])
 
@@ -53,8 +55,9 @@ def build_consumer(
     attributes: AttributeTable,
     limits: ConsumerLimits | None = None,
     rejections: RejectionRules | None = None,
+    tracer: Tracer | None = None,
 ) -> ConsumerLoop:
     """The consumer of this role, which indexes `attributes` of each header; the process runs its `run` until `stop`.
     `rejections` is what rejection notes do; nothing without it, as in a restore, where that is on the log already."""
-    handler = Indexer(objects, log, index, clock, metrics, attributes, rejections)
+    handler = Indexer(objects, log, index, clock, metrics, attributes, rejections, tracer)
     return ConsumerLoop(log, GROUP, list(INDEXED), handler, clock, metrics, limits or ConsumerLimits(linger=_LINGER))

@@ -21,6 +21,8 @@ from gantry.common.runtime.losses import Losses, losses_of
 from gantry.common.runtime.rejections import RejectionRules
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.spans import Attributes, Span, Tracer
+from gantry.common.telemetry.traces import child_of
 from gantry.services.indexer.decisions import tell, without_collected
 from gantry.services.indexer.entries import conflict_of, namesake_of
 from gantry.services.indexer.heads import entries_of
@@ -45,6 +47,7 @@ class Indexer:
         metrics: Metrics,
         attributes: AttributeTable = STANDARD,
         rejections: RejectionRules | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`attributes` are read from the headers; the index stores those that its schema has. `rejections` is what
         rejection notes do; nothing without it."""
@@ -57,11 +60,13 @@ class Indexer:
         self._index = index
         self._clock = clock
         self._metrics = metrics
+        self._tracer = tracer or Tracer(clock)
         self._healing = Healing(objects, index, Losses(log, clock, metrics, "indexer"))
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
         """Make a batch searchable. Raises `Poison` for an event that can never be applied, and passes on the errors of
         its dependencies."""
+        begun = self._clock.now_us()
         # First: what is already deleted need not show up for a moment.
         await tell(self._objects, self._index, [delivery.event for delivery in batch])
         arrived = [(delivery, delivery.event) for delivery in batch if isinstance(delivery.event, InstanceStored)]
@@ -74,7 +79,7 @@ class Indexer:
         await self._index.lose(await losses_of(self._index, [delivery.event for delivery in batch]))
         events = [event for _, event in stored]
         await self._healing(e for e, outcome in zip(events, applied, strict=True) if outcome.outcome in _SENT_AGAIN)
-        await self._publish(events, applied)
+        await self._publish(events, applied, begun)
         await self._rejections(events)
 
     async def _apply(self, stored: Sequence[tuple[Delivery, InstanceStored]]) -> list[Applied]:
@@ -91,7 +96,7 @@ class Indexer:
         await apply_moved(self._objects, self._index, entries, applied)
         return applied
 
-    async def _publish(self, events: Sequence[InstanceStored], applied: Sequence[Applied]) -> None:
+    async def _publish(self, events: Sequence[InstanceStored], applied: Sequence[Applied], begun: int) -> None:
         now = self._clock.now_us()
         pairs = list(zip(events, applied, strict=True))
         conflicts = [conflict for e, a in pairs if (conflict := conflict_of(e, a, now)) is not None]
@@ -121,6 +126,8 @@ class Indexer:
         for trace, count in Counter(event.trace for event in events).items():
             # The last line of a trace that "association ended" and the event carry too. One per trace, not per object.
             logger.info("searchable", instances=count, trace=trace)
+            told: Attributes = {"instances": count}
+            self._tracer.tell(Span("make searchable", child_of(trace), trace, begun, self._clock.now_us(), told))
         for event, outcome in pairs:
             self._metrics.instances_indexed.labels(outcome.outcome.value).inc()
             self._metrics.searchable_seconds.observe(max(0, now - event.stored_at) / 1e6)

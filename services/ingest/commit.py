@@ -32,6 +32,7 @@ from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.statuses import COERCION_OF_DATA_ELEMENTS, SUCCESS
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.spans import step
 from gantry.services.ingest.checks import check_agreement
 from gantry.services.ingest.object_sink import Chunks, ObjectSink, Receipted
 
@@ -220,13 +221,15 @@ class InstanceWriter:
     ) -> InstanceStored:
         try:
             async with asyncio.timeout(self.settings.deadline + sink.length / _SLOWEST):
-                receipted = await sink.finish()
+                with step("object store", bytes=sink.length):
+                    receipted = await sink.finish()
                 put = self._clock.monotonic()
                 await reach(FailPoint.AFTER_BLOB_PUT)
                 event = stored(sink, receipted)
                 rejects = await self._check_rejections(event, sink, earlier)
                 await reach(FailPoint.BEFORE_PUBLISH)
-                await self._log.append(event)
+                with step("event log"):
+                    await self._log.append(event)
                 await reach(FailPoint.AFTER_PUBLISH)
         except TimeoutError:
             raise DependencyUnavailable("object store or event log", "deadline passed") from None

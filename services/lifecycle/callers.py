@@ -6,9 +6,8 @@ from collections.abc import Collection
 
 from aiohttp import web
 
-from gantry.common.telemetry.traces import child_of
 from gantry.common.web.errors import HttpProblem
-from gantry.common.web.server import CALLER
+from gantry.common.web.server import CALLER, TRACE
 from gantry.services.lifecycle.deletions import LONGEST_REASON, Asked
 
 LOOPBACK = "loopback"
@@ -38,4 +37,4 @@ def corrector_of(request: web.BaseRequest, may_correct: Collection[str]) -> Aske
     reason = reason_of(request)
     if not reason:
         raise HttpProblem(400, "reason: say why, as a parameter of the URL")
-    return Asked(caller, reason, child_of(request.headers.get("traceparent", "")))
+    return Asked(caller, reason, request[TRACE])

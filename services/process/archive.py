@@ -25,7 +25,6 @@ from gantry.common.runtime.consumer import report_lag
 from gantry.common.runtime.lifecycle import Component, Lifecycle, Phase
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.telemetry.traces import new_trace
 from gantry.common.ul import PduLimits
 from gantry.common.web.routes import WebRole as WebService
 from gantry.services.context import Context, RoleParts
@@ -38,6 +37,7 @@ from gantry.services.process.searchable import say_what_is_missing, searchable
 from gantry.services.process.stores import Stores, open_stores
 from gantry.services.process.supervision import Companion
 from gantry.services.process.system_metrics import SystemMetrics
+from gantry.services.process.tracing import open_tracer
 from gantry.services.process.verification import VerificationService
 from gantry.services.roles import Role, dimse_port, http_port
 
@@ -90,6 +90,7 @@ class Archive:
         if file is not None and not file.is_absolute() and config is not None and settings.peers_file is not None:
             file = config.parent / file
         any_title = settings.lab or (interposed is not None and interposed.any_title)
+        self._tracer, self._end_tracing = open_tracer(settings, clock, [role.value for role in roles])
         self._policy = PolicyFile(file, settings.dimse.ae_title, any_title, self._policy_outcome)
         self._certificates = Certificates(settings.tls, self._policy_outcome)
         if settings.dimse.tls_port is not None and not self._certificates.speaks_tls:
@@ -130,6 +131,7 @@ class Archive:
             other_metrics=() if companion is None else (companion.metrics,),
             # The companion's would be added to these, as all of its metrics are.
             refresh=SystemMetrics(settings, self.metrics).refresh if http_socket is None else lambda: None,
+            tracer=self._tracer,
         )
 
     # ---- the lifecycle's side
@@ -176,6 +178,7 @@ class Archive:
             await self._completeness.close()
         if self._stores is not None:
             await self._stores.close()
+        await self._end_tracing()
 
     # ---- inside
 
@@ -191,6 +194,7 @@ class Archive:
             answers,
             searchable(self.settings),
             self,
+            self._tracer,
         )
 
     def _take(self, parts: RoleParts) -> list[Service]:
@@ -242,7 +246,7 @@ class Archive:
         dimse = self.settings.dimse
         role = "all" if len(self.roles) > 1 else next(iter(self.roles)).value
         records = self._record_associations(role)
-        observer = NetworkObserver(self.metrics, role, self._knows, self.health.suspect, records)
+        observer = NetworkObserver(self.metrics, role, self._knows, self.health.suspect, records, self._tracer)
         self._admission = PolicyAdmission(
             lambda: self._policy.current,
             StorageClasses(self.settings.dimse.private_sop_classes),
@@ -267,7 +271,7 @@ class Archive:
         if self._interposed is not None:
             admission, heard = self._interposed.admission(admission), self._interposed.observer(heard)
             services = [self._interposed.service(service) for service in services]
-        self._server = Server(services, admission, heard, limits=limits, new_trace=new_trace, stands_for=stands_for)
+        self._server = Server(services, admission, heard, limits=limits, tracer=self._tracer, stands_for=stands_for)
         tls = self._certificates.server if self._certificates.speaks_tls else None
         self.dimse_port = await self._open_port(dimse.port, tls if dimse.tls_port is None else None)
         if dimse.tls_port is not None:

@@ -10,12 +10,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from gantry.common.dimse import CommandField
+from gantry.common.dimse import name_of
 from gantry.common.net import Association
 from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.statuses import OUT_OF_RESOURCES
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.spans import Attributes, Span, Tracer
 from gantry.common.ul import AssociateReject, AssociateRequest
 from gantry.services.process.association_records import Answers, AssociationRecords
 
@@ -35,10 +36,12 @@ class NetworkObserver:
         is_known: Callable[[str], bool] = lambda _: False,
         suspect: Callable[[], None] = lambda: None,
         records: AssociationRecords | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`is_known` decides which AE titles metrics may name. `suspect` is called if a request was refused for lack of
         resources (A700H): a store may be unavailable. `records` hear of every association that ended or was refused."""
         self._records = records
+        self._tracer = tracer
         self._refusals: dict[Association, Answers] = {}
         self._metrics = metrics
         self._role = role
@@ -80,6 +83,7 @@ class NetworkObserver:
         seconds = asyncio.get_running_loop().time() - association.tally.started
         if self._records is not None:
             self._records.ended(association, outcome, self._answers(association), seconds)
+        self._trace(association, outcome, seconds)
         self._logger.info(
             "association ended",
             outcome=outcome,
@@ -125,6 +129,16 @@ class NetworkObserver:
             log("connection without association", peer=peer_address, why=why, count=times)
 
     # ---- inside
+
+    def _trace(self, association: Association, outcome: str, seconds: float) -> None:
+        """The span around all requests of an association, and around what became of its objects."""
+        if self._tracer is not None and self._tracer.tells:
+            now, titles = self._tracer.clock.now_us(), (association.calling_ae_title, association.called_ae_title)
+            told: Attributes = {"calling": titles[0], "called": titles[1], "peer": association.peer_address}
+            told |= {"outcome": outcome, "role": self._role}
+            self._tracer.tell(
+                Span("association", association.trace, "", now - int(seconds * 1e6), now, told, served=True)
+            )
 
     def _record_refused(self, request: AssociateRequest, reject: AssociateReject, peer: str, times: int) -> None:
         if self._records is not None:
@@ -202,7 +216,4 @@ def _by(outcome: str) -> str:
 
 
 def _command(field: int) -> str:
-    try:
-        return CommandField(field).name.removesuffix("_RQ").replace("_", "-")
-    except ValueError:
-        return OTHER
+    return name_of(field) or OTHER

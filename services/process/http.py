@@ -21,6 +21,7 @@ from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, GantryError
 from gantry.common.telemetry.merge import merged
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.spans import Tracer
 from gantry.common.web.access import Access, Tokens
 from gantry.common.web.server import WebLimits, WebServer, in_words
 
@@ -47,6 +48,7 @@ class HttpServer(WebServer):
         sock: socket.socket | None = None,
         other_metrics: Sequence[Callable[[], Awaitable[str]]] = (),
         refresh: Callable[[], None] = lambda: None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`not_taking` returns why no new work is accepted, "" while it is. `checks` run once a second at most, the
         cheap `fresh` ones for every request. Listens on `sock` if it is given. `other_metrics` are those of processes
@@ -80,7 +82,7 @@ class HttpServer(WebServer):
             "/readyz": self._ready,
             "/metrics": self._exposition,
         }
-        super().__init__(http.host, port, paths, access, limits, self._count)
+        super().__init__(http.host, port, paths, access, limits, self._count, tracer)
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         await super().start(sockets or ([self._sock] if self._sock is not None else ()))

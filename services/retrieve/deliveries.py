@@ -16,9 +16,8 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.runtime.record_queue import RecordQueue
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.telemetry.traces import child_of
 from gantry.common.web.routes import Match, Resource
-from gantry.common.web.server import CALLER, Handler
+from gantry.common.web.server import CALLER, TRACE, Handler
 from gantry.services.retrieve.dimse.suboperations import Counters
 
 _LONGEST_WHY = 200
@@ -83,7 +82,7 @@ class Deliveries:
                 receiver = caller.name, str(caller.address or "")
                 times = self._seldom.times((study, *receiver), self._clock.monotonic())
                 if times:
-                    trace = child_of(request.headers.get("traceparent", ""))
+                    trace = request[TRACE]
                     self._add(trace, study, "", receiver, "DICOMweb", (0, 0), "", times)
             return response
 

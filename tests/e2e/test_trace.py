@@ -53,7 +53,7 @@ def headers(site: Site, topic: str) -> set[tuple[str, str]]:
     async def read() -> set[tuple[str, str]]:
         cluster = KafkaCluster((url.netloc,), url.path.strip("/"), replication=1, min_insync=1)
         found = [dict(record.headers) async for record in everything(cluster, topic)]
-        return {(one["event"].decode(), one["trace"].decode()) for one in found}
+        return {(one["event"].decode(), one["traceparent"].decode()) for one in found}
 
     return asyncio.run(read()) if url.scheme == "kafka" else set()
 

@@ -538,6 +538,20 @@ class Logs(Section):
     level: Literal["debug", "info", "warning", "error"] = _f("info", "", "The least that is told")
 
 
+class Traces(Section):
+    """Traces, to an OpenTelemetry collector"""
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/]+(/.*)?$")] | None = _f(
+        None, "URL", "Spans go there by OTLP over HTTP (`http://collector:4318`); off where not given"
+    )
+    headers_file: Path | None = _f(None, "file", "Lines of `Name: value` that the collector wants, as a token")
+    ratio: Annotated[float, Field(ge=0, le=1)] = _f(
+        1.0,
+        "",
+        "The part of the traces begun here that is told; one that comes with a `traceparent` decides itself",
+    )
+
+
 class Settings(Section):
     """Everything that can be set"""
 
@@ -567,6 +581,7 @@ class Settings(Section):
     door: DoorSettings = _f(DoorSettings(), "", "")
     tls: Tls = _f(Tls(), "", "")
     logs: Logs = _f(Logs(), "", "")
+    traces: Traces = _f(Traces(), "", "")
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:

@@ -6,7 +6,7 @@ does not know what a service does with a message.
 """
 
 from gantry.common.dimse.assembler import Assembler, CommandReceived, DataReceived, DimseError
-from gantry.common.dimse.command import Command, CommandError, CommandField, Element, response_to
+from gantry.common.dimse.command import Command, CommandError, CommandField, Element, name_of, response_to
 from gantry.common.dimse.fragmenter import PduFrame, message_pdus
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "Element",
     "PduFrame",
     "message_pdus",
+    "name_of",
     "response_to",
 ]

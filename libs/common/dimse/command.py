@@ -65,6 +65,14 @@ class CommandField(IntEnum):
     C_CANCEL_RQ = 0x0FFF
 
 
+def name_of(field: int) -> str:
+    """What the standard calls a request by its command field, as C-STORE; "" for none of PS3.7."""
+    try:
+        return CommandField(field).name.removesuffix("_RQ").replace("_", "-")
+    except ValueError:
+        return ""
+
+
 RESPONSE = 0x8000
 NO_DATA_SET = 0x0101
 _DATA_SET = 0x0001

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from gantry.common.dimse import Assembler, Command, CommandField, CommandReceived, DataReceived, DimseError
+from gantry.common.dimse import Assembler, Command, CommandField, CommandReceived, DataReceived, DimseError, name_of
 from gantry.common.dimse.command import Element
 from gantry.common.errors import AssociationAborted, GantryError, IdentifierError, PeerTimeout, TooLarge
 from gantry.common.net.background import spawn
@@ -24,6 +24,8 @@ from gantry.common.net.service import MemorySink, Request, Service, Sink, Source
 from gantry.common.net.tally import Tally
 from gantry.common.statuses import PROCESSING_FAILURE, UNRECOGNISED_OPERATION, is_pending
 from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.spans import Tracer
+from gantry.common.telemetry.traces import child_of
 from gantry.common.ul import Aborted, AcceptedContext, Fragment, Indication, PduError, Released, ReleaseRequested
 
 logger = get_logger("net")
@@ -45,6 +47,7 @@ class Association:
         max_command: int = 65536,
         is_requestor: bool = False,
         trace: str = "",
+        tracer: Tracer | None = None,
         observer: AssociationObserver | None = None,
     ) -> None:
         self.connection = connection
@@ -54,6 +57,7 @@ class Association:
         self.peer_max_pdu = peer_max_pdu
         self.is_requestor = is_requestor
         self.trace = trace
+        self._tracer = tracer
         self.peer_address = connection.peer_address
         self.peer_speaks_tls = connection.peer_speaks_tls
         self.ended: asyncio.Event = connection.lost
@@ -209,6 +213,16 @@ class Association:
         self._active[request] = self._loop.create_task(self._perform(request))
 
     async def _perform(self, request: Request) -> None:
+        if self._tracer is None or not self._tracer.tells:
+            await self._answer(request)
+            return
+        name = name_of(request.command.field) or "request"
+        with self._tracer.span(name, child_of(self.trace), self.trace, calling=self.calling_ae_title) as told:
+            await self._answer(request)
+            if request.status is not None:
+                told["status"] = f"{request.status:04X}"
+
+    async def _answer(self, request: Request) -> None:
         started = self._loop.time()
         try:
             service = self._services.get(request.context.abstract_syntax)

@@ -207,7 +207,8 @@ class Incoming:
             services=self._services(contexts),
             window=window,
             max_command=server.limits.command_set,
-            trace=server.new_trace(),
+            trace=server.tracer.new_trace() if server.tracer is not None else "",
+            tracer=server.tracer,
             observer=server.observer,
         )
         server.unassociated.leave(self, self._address)

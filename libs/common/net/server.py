@@ -21,6 +21,7 @@ from gantry.common.net.observing import AssociationObserver
 from gantry.common.net.proxy import Network, Origin
 from gantry.common.net.service import Service
 from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.spans import Tracer
 from gantry.common.ul import Ability, AssociateReject, AssociateRequest, PduLimits
 
 logger = get_logger("net")
@@ -84,7 +85,7 @@ class Server:
         observer: ServerObserver,
         *,
         limits: ServerLimits | None = None,
-        new_trace: Callable[[], str] = lambda: "",
+        tracer: Tracer | None = None,
         stands_for: Callable[[str], str] = lambda abstract_syntax: abstract_syntax,
     ) -> None:
         """`stands_for` maps an abstract syntax without a service to the one that it is served like."""
@@ -92,7 +93,7 @@ class Server:
         self.limits = limits or ServerLimits()
         self.admission = admission
         self.observer = observer
-        self.new_trace = new_trace
+        self.tracer = tracer
         self.abilities: dict[str, Ability] = {}
         self.services: dict[str, Service] = {}
         for service in services:

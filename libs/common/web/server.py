@@ -16,8 +16,11 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from gantry.common.clock import SystemClock
 from gantry.common.errors import ConfigError, GantryError
 from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.spans import Tracer
+from gantry.common.telemetry.traces import is_trace
 from gantry.common.web.access import Access, Caller
 from gantry.common.web.bodies import BEGUN, CORS
 from gantry.common.web.connections import (
@@ -43,6 +46,8 @@ CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 """The caller of an admitted request."""
 ENDING: web.RequestKey[asyncio.Event] = web.RequestKey("ending", asyncio.Event)
 """Set when this process drains: endless answers end then."""
+TRACE: web.RequestKey[str] = web.RequestKey("trace", str)
+"""The traceparent of an admitted request: a child of the caller's, if it brought one."""
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _FULL = HttpProblem(503, "all connections are in use", {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"})
 _EXPOSED = "ETag, Location, Content-Location, Warning, Link, Content-Range, Accept-Ranges, Retry-After"
@@ -51,6 +56,7 @@ _EXPOSED = "ETag, Location, Content-Location, Warning, Link, Content-Range, Acce
 __all__ = [
     "CALLER",
     "ENDING",
+    "TRACE",
     "Handler",
     "OpenHandler",
     "WebLimits",
@@ -79,6 +85,7 @@ class WebServer:
         access: Access,
         limits: WebLimits | None = None,
         observe: Observer = lambda *_: None,
+        tracer: Tracer | None = None,
     ) -> None:
         """`open_paths` are answered without access control: health and metrics."""
         self.port = port
@@ -87,6 +94,7 @@ class WebServer:
         self._open = dict(open_paths)
         self._access = access
         self._observe = observe
+        self._tracer = tracer or Tracer(SystemClock())
         self._handlers: dict[Resource, Handler] = {}
         self._expected: dict[WebRole, Callable[[], str]] = {}
         self._protocols: HttpConnectionFactory | None = None
@@ -154,6 +162,20 @@ class WebServer:
             response.force_close()  # frees the reserve for another probe
         return response
 
+    async def _traced(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """Call the handler, as a span of the caller's trace."""
+        parent = request.headers.get("traceparent", "")
+        trace = request[TRACE] = self._tracer.child_of(parent)
+        name = f"{request.method} {match.resource.name.lower()}"
+        with self._tracer.span(name, trace, parent if is_trace(parent) else "") as told:
+            try:
+                response = await self._handler(match)(request, match)
+            except HttpProblem as problem:
+                told["status"] = problem.status
+                raise
+            told["status"] = response.status
+            return response
+
     async def _open_path(self, request: web.BaseRequest, handler: OpenHandler) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
             return as_response(HttpProblem(405, "only GET and HEAD", {"Allow": "GET, HEAD"}))
@@ -175,7 +197,7 @@ class WebServer:
                     request[CORS], request[ENDING] = cors, self._ending
                     match = self._admitted(request, path)
                     resource = match.resource.name.lower()
-                    response = await self._handler(match)(request, match)
+                    response = await self._traced(request, match)
             except GantryError as error:
                 if request.get(BEGUN):
                     logger.warning("answer broke off", resource=resource, error=str(error))

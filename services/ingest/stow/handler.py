@@ -16,7 +16,6 @@ from gantry.common.dicom.model.xml_writing import to_xml
 from gantry.common.errors import GantryError, TooLarge
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.telemetry.logs import get_logger
-from gantry.common.telemetry.traces import child_of
 from gantry.common.web.bodies import answer, body_of
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
 from gantry.common.web.multipart import MultipartParser, PartBegan, PartEnded
@@ -33,7 +32,7 @@ from gantry.common.web.negotiation import (
     parse_content_type,
 )
 from gantry.common.web.routes import BASE, Match
-from gantry.common.web.server import CALLER
+from gantry.common.web.server import CALLER, TRACE
 from gantry.common.web.urls import accept_of, base_url
 from gantry.services.ingest.commit import InstanceWriter, Sender
 from gantry.services.ingest.stow.files import IncomingFiles, Parts, Settling
@@ -146,7 +145,7 @@ def _sender(request: web.BaseRequest, may_reject: Mapping[str, Collection[str]])
     caller = request[CALLER]
     address = "" if caller.address is None else str(caller.address)
     name = caller.name or LOOPBACK
-    return Sender(child_of(request.headers.get("traceparent", "")), name, "", address, may_reject.get(name, ()))
+    return Sender(request[TRACE], name, "", address, may_reject.get(name, ()))
 
 
 async def _answer(

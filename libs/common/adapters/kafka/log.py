@@ -34,7 +34,7 @@ class KafkaLog:
     """The event log of the cluster topology. Made by `open_kafka_log`.
 
     A record's key is the event's key, its value the encoded event; its headers are the event's name (`event`), the
-    schema version (`version`) and the trace (`trace`); `claim` is the object that holds an event too long for a
+    schema version (`version`) and the trace (`traceparent`); `claim` is the object that holds an event too long for a
     message. Leaving a group waits for the brokers; a static member retains its place.
     """
 
@@ -145,7 +145,7 @@ class KafkaLog:
         headers = [
             ("event", type(event).__name__.encode()),
             ("version", str(SCHEMA_VERSION).encode()),
-            ("trace", event.trace.encode()),
+            ("traceparent", event.trace.encode()),
         ]
         if len(payload) > self._cluster.max_event:
             # A claim lies in the object store for ever, and the object has its header itself.

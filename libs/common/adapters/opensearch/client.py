@@ -16,6 +16,7 @@ from opensearchpy.exceptions import OpenSearchException, SerializationError, Tra
 from gantry.common.adapters.opensearch.cluster import OpenSearchCluster
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable
+from gantry.common.telemetry.spans import step
 
 DEPENDENCY = "index"
 KEEP_ALIVE = "5m"
@@ -109,7 +110,8 @@ class OpenSearchClient:
     ) -> Any:
         """The answer to a request; None for a status in `absent`. Raises `DependencyUnavailable`."""
         try:
-            return await self._client.transport.perform_request(method, path, params=parameters or None, body=body)
+            with step("OpenSearch", operation=path.rpartition("/")[2].lstrip("_") if "/_" in path else "document"):
+                return await self._client.transport.perform_request(method, path, params=parameters or None, body=body)
         except TransportError as error:
             if error.status_code in absent:
                 return None

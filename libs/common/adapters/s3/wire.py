@@ -16,6 +16,7 @@ from gantry.common.adapters.s3.signing import EMPTY, Credentials, query_string, 
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.ports.blobs import OPEN_AHEAD, Buffer
+from gantry.common.telemetry.spans import step
 
 T = TypeVar("T")
 
@@ -123,9 +124,12 @@ class SignedRequests:
             digest,
         )
         asked = f"{self.bucket.base}{path}{'?' if query else ''}{query_string(query)}"
-        return await self._session.request(
-            method, URL(asked, encoded=True), headers=all_headers, data=body, allow_redirects=False
-        )
+        with step(f"S3 {method}") as told:
+            response = await self._session.request(
+                method, URL(asked, encoded=True), headers=all_headers, data=body, allow_redirects=False
+            )
+            told["status"] = response.status
+            return response
 
 
 def _sha256(parts: Sequence[Buffer]) -> str:

@@ -1,0 +1,134 @@
+"""OpenTelemetry's own collector, which sends what it gets on to this process, as JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, Self
+
+import pytest
+
+from tests.support.archive import free_port
+from tests.support.parts import part, parts
+from tests.support.server import Unavailable
+
+
+@dataclass(frozen=True)
+class TracedSpan:
+    """A span as it came over the wire; ids in hexadecimal, times in nanoseconds."""
+
+    name: str
+    service: str
+    trace: str
+    id: str
+    parent: str
+    begun: int
+    ended: int
+    attributes: dict[str, Any]
+
+
+class Collector:
+    """A collector on a free port. Skips the test where it cannot be had."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            parts("collector")
+        except Unavailable as error:
+            pytest.skip(f"no OpenTelemetry collector: {error}")
+        self.port = free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self._passed_on: list[dict[str, Any]] = []
+        self._receiver = ThreadingHTTPServer(("127.0.0.1", 0), _receiving(self._passed_on))
+        self._log = folder / "collector.log"
+        address = f"http://127.0.0.1:{self._receiver.server_port}"
+        config = {
+            "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{self.port}"}}}},
+            "exporters": {"otlp_http": {"endpoint": address, "encoding": "json", "compression": "none"}},
+            "service": {
+                "telemetry": {"metrics": {"level": "none"}},
+                "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["otlp_http"]}},
+            },
+        }
+        (folder / "collector.json").write_text(json.dumps(config))
+        self._command = [str(part("collector", "COLLECTOR") / "otelcol"), "--config", str(folder / "collector.json")]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        Thread(target=self._receiver.serve_forever, daemon=True).start()
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + 30
+        while not self._answers():
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(20)
+        self._receiver.shutdown()
+        self._receiver.server_close()
+
+    def _answers(self) -> bool:
+        try:
+            urllib.request.urlopen(self.endpoint, timeout=2)
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def spans(self, trace: str = "") -> list[TracedSpan]:
+        """All spans so far, of one trace where it is named, in the order of their begin."""
+        found = [
+            _span(span, resource)
+            for posted in list(self._passed_on)
+            for resource in posted["resourceSpans"]
+            for scope in resource["scopeSpans"]
+            for span in scope["spans"]
+        ]
+        return sorted((one for one in found if trace in ("", one.trace)), key=lambda one: one.begun)
+
+
+def _receiving(into: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
+    class Receiving(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            into.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, format: str, *args: object) -> None:
+            return None
+
+    return Receiving
+
+
+def _span(span: dict[str, Any], resource: dict[str, Any]) -> TracedSpan:
+    return TracedSpan(
+        span["name"],
+        _values(resource["resource"]["attributes"])["service.name"],
+        span["traceId"],
+        span["spanId"],
+        span.get("parentSpanId", ""),
+        int(span["startTimeUnixNano"]),
+        int(span["endTimeUnixNano"]),
+        _values(span.get("attributes", [])),
+    )
+
+
+def _values(attributes: list[dict[str, Any]]) -> dict[str, Any]:
+    return {one["key"]: next(iter(one["value"].values())) for one in attributes}
