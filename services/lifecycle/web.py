@@ -7,7 +7,7 @@ GET    /dicom-web/permissions
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from aiohttp import web
 
@@ -29,11 +29,13 @@ _LATER = "the index is behind, and follows as soon as it has caught up\n"
 class DeletionService:
     """DELETE, restore, and who may."""
 
-    def __init__(self, deletions: Deletions, may_delete: Collection[str], may_correct: Collection[str] = ()) -> None:
-        """`may_delete` and `may_correct` are the names of tokens, and `LOOPBACK`."""
+    def __init__(
+        self, deletions: Deletions, may_delete: Collection[str], others: Mapping[str, Collection[str]] | None = None
+    ) -> None:
+        """`may_delete` and those who may do `others` are the names of tokens, and `LOOPBACK`."""
         self._deletions = deletions
         self._may_delete = frozenset(may_delete)
-        self._may_correct = frozenset(may_correct)
+        self._may = {"delete": self._may_delete} | {name: frozenset(who) for name, who in (others or {}).items()}
 
     def handlers(self) -> dict[Resource, Handler]:
         """The handlers for the HTTP server."""
@@ -44,9 +46,9 @@ class DeletionService:
         }
 
     async def permissions(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """What this caller may do to studies, by name."""
+        """What this caller may do, by name."""
         caller = caller_of(request)
-        said = {"delete": caller in self._may_delete, "correct": caller in self._may_correct}
+        said = {name: caller in callers for name, callers in self._may.items()}
         return await answer(request, to_json(said), JSON, _FRESH)
 
     async def delete(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:

@@ -150,6 +150,7 @@ class Archive:
                 services += self._take(await _build(role, context))
         if Role.INGEST in self.roles:
             self._take(await _build_lifecycle(context))
+            self._take(await _build_operations(context))
         groups = await self._begin_indexing(context) if self._indexes else []
         self.lifecycle.watch(report_lag(stores.log, groups, self.clock, self.metrics), "lag")
         if services or Role.COMMITMENT in self.roles:
@@ -367,6 +368,12 @@ class Archive:
 
 async def _build_lifecycle(context: Context) -> RoleParts:
     from gantry.services.lifecycle.app import build
+
+    return await build(context)
+
+
+async def _build_operations(context: Context) -> RoleParts:
+    from gantry.services.operations.app import build
 
     return await build(context)
 

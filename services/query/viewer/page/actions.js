@@ -103,6 +103,17 @@ const ACTIONS = {
   ...Object.fromEntries([0, 1, 2, 3].map((preset) => [`window${preset}`, () => stack()?.preset(String(preset))])),
 };
 
+// Places other than the studies have rows and a way back; of the rest only what is the same everywhere.
+const elsewhere = () => document.querySelector("operations-place");
+const ELSEWHERE = {
+  search: () => ACTIONS.search(),
+  upload: () => ACTIONS.upload(),
+  help: () => ACTIONS.help(),
+  up: () => elsewhere().step(-1),
+  down: () => elsewhere().step(1),
+  escape: () => elsewhere().leave(),
+};
+
 // Keys that a control has a use for itself.
 function isTaken(event, action) {
   const { target } = event;
@@ -123,8 +134,10 @@ export function onKey(event) {
     else go({ q: "" });
     return;
   }
+  const actions = store.state.place === "studies" ? ACTIONS : ELSEWHERE;
+  if (!actions[action]) return;
   event.preventDefault();
-  ACTIONS[action]();
+  actions[action]();
 }
 
 // ---- the bar for what is selected

@@ -69,7 +69,7 @@ class StudyPage extends StudyHost {
   onClosed() {
     super.onClosed();
     document.body.classList.remove("on-study");
-    document.title = "Studies · Gantry";
+    if (store.state.place === "studies") document.title = "Studies · Gantry";
   }
 }
 

@@ -45,7 +45,7 @@ function onStudy({ StudyInstanceUID: uid }) {
 
 // What was uploaded here is shown when it is found; without a feed, a moment later.
 function whenStored() {
-  if (store.state.live !== "live") setTimeout(refresh, 700);
+  if (store.state.live !== "live" && store.state.place === "studies") setTimeout(refresh, 700);
 }
 
 // ---- files
@@ -78,5 +78,5 @@ addEventListener("keydown", onKey);
 addEventListener("download", (event) => download(event.detail));
 followStudies(onStudy, (live) => store.set({ live }), new AbortController().signal);
 destinations().then((found) => store.set({ destinations: found }), () => {});
-permissions().then((may) => store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct) }), () => {});
+permissions().then((may) => store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate) }), () => {});
 document.body.dataset.ready = "yes";

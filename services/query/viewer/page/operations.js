@@ -1,0 +1,74 @@
+// The place Operations: its sections, each with an address, and each a module that comes when it is looked at.
+
+import { h, say } from "./dom.js";
+import { follow, store, visit } from "./page.js";
+
+// `make` names the element of a section; `load` brings it.
+const SECTIONS = [
+  { id: "where", name: "Where is my study?", element: "op-where", load: () => import("./op-where.js") },
+];
+const BASE = "/operations";
+
+class OperationsPlace extends HTMLElement {
+  connectedCallback() {
+    this.links = new Map(SECTIONS.map(({ id, name }) => [id, h("a", { href: `${BASE}/${id}`, onclick: follow }, name)]));
+    this.nav = h("nav", { class: "sections", "aria-label": "Operations" }, ...this.links.values());
+    this.body = h("div", { class: "section" });
+    this.append(this.nav, this.body);
+    store.on(["place", "at"], () => this.show());
+    this.show();
+  }
+
+  show() {
+    const heading = document.getElementById("place");
+    if (store.state.place !== "operations") {
+      if (heading.textContent !== "Studies") document.title = "Studies · Gantry";
+      say(heading, "Studies");
+      return;
+    }
+    say(heading, "Operations");
+    const url = new URL(store.state.at, location.href);
+    const [, , wanted = "", ...rest] = url.pathname.split("/");
+    const section = SECTIONS.find(({ id }) => id === wanted);
+    if (!section) {
+      visit(`${BASE}/${SECTIONS[0].id}`, { push: false });
+      return;
+    }
+    for (const [id, link] of this.links) {
+      if (id === section.id) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    this.links.get(section.id).scrollIntoView({ block: "nearest", inline: "nearest" });
+    document.title = `${section.name} · Operations · Gantry`;
+    this.open(section, rest.map(decodeURIComponent), url.searchParams);
+  }
+
+  async open(section, path, asked) {
+    await section.load();
+    if (this.element?.localName !== section.element) {
+      this.element?.close();
+      this.element = document.createElement(section.element);
+      this.body.replaceChildren(this.element);
+      this.body.scrollTop = 0;
+    }
+    this.element.show(path, asked);
+  }
+
+  // The row before or after the one that has the keyboard.
+  step(by) {
+    const rows = [...this.body.querySelectorAll(".row-link")];
+    const at = rows.indexOf(document.activeElement);
+    rows[Math.min(Math.max(at < 0 ? 0 : at + by, 0), rows.length - 1)]?.focus();
+  }
+
+  // From a detail to its list, and from there to the studies.
+  leave() {
+    const back = this.body.querySelector("a.back");
+    if (back) back.click();
+    else document.querySelector("gantry-rail .place").click();
+  }
+}
+
+const styles = h("link", { rel: "stylesheet", href: "/viewer/page/operations.css" });
+styles.addEventListener("load", () => customElements.define("operations-place", OperationsPlace), { once: true });
+document.head.append(styles);
