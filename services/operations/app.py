@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from gantry.common.lifecycle import retention_rules
 from gantry.services.context import Context, RoleParts
+from gantry.services.lifecycle.deletions import Deletions
 from gantry.services.operations.callers import Operators
+from gantry.services.operations.conflicts import ConflictsPart
 from gantry.services.operations.turns import Turns
 from gantry.services.operations.web import OperationsService
 from gantry.services.operations.where import WherePart
@@ -15,5 +18,8 @@ async def build(context: Context) -> RoleParts:
     http = context.settings.http
     operators = Operators(frozenset(http.may_operate), frozenset(http.may_delete), frozenset(http.may_hold))
     turns = Turns()
+    rules = retention_rules(context.settings.lifecycle.retention, context.attributes)
+    deletions = Deletions(context.log, context.answers, context.clock, context.settings.lifecycle.grace, rules=rules)
+    conflicts = ConflictsPart(context.objects, context.answers, deletions, operators, turns)
     where = WherePart(Whereabouts(context.objects, context.log, context.answers, context.clock), turns)
-    return RoleParts(web=OperationsService(operators, [where.parts()]).handlers())
+    return RoleParts(web=OperationsService(operators, [where.parts(), conflicts.parts()]).handlers())

@@ -58,9 +58,9 @@ async def said(request: web.BaseRequest, body: object, status: int = 200) -> web
     return await answer(request, to_json(body), JSON, FRESH, status)
 
 
-def number(request: web.BaseRequest, name: str, default: int, most: int) -> int:
-    """A parameter of the URL, from 1 to `most`. Raises `HttpProblem` 400."""
+def number(request: web.BaseRequest, name: str, default: int, most: int, least: int = 1) -> int:
+    """A parameter of the URL, from `least` to `most`. Raises `HttpProblem` 400."""
     text = request.query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        raise HttpProblem(400, f"{name}: a number from 1 to {most}")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
+        raise HttpProblem(400, f"{name}: a number from {least} to {most}")
     return min(int(text), most)

@@ -73,7 +73,7 @@ class WhereSection extends Section {
     const open = account.searchable ? link(`/?${new URLSearchParams({ study: uid })}`, "Open the study", { class: "button row-link" }) : null;
     const groups = Map.groupBy(account.told, (line) => line.of);
     const facts = [...groups].map(([of, lines]) => h("div", {}, h("dt", {}, HEADINGS[of] || of), ...lines.map((line) => h("dd", {}, line.fact))));
-    const todo = account.advice.length ? h("div", { class: "op-todo", role: "note" }, icon("warning"), h("ul", {}, ...account.advice.map((step) => h("li", {}, step)))) : null;
+    const todo = account.advice.length ? h("div", { class: "op-todo", role: "note" }, icon("warning"), h("ul", {}, ...account.advice.map((step) => h("li", {}, `${step} `, step.includes("gantry conflicts") ? link("/operations/conflicts", "Conflicts") : step.includes("gantry dlq") ? link("/operations/letters", "Dead letters") : null)))) : null;
     return h("section", { class: "op-card", "aria-label": `Study ${uid}` },
       h("div", { class: "op-card-head" }, uidButton(uid), open),
       h("ol", { class: "stations" }, ...stations(account).map(([name, kind, words]) => h("li", {}, h("span", { class: "second" }, name), kind ? state(kind, words) : h("span", { class: "op-state" }, words)))),

@@ -6,15 +6,17 @@ import { follow, store, visit } from "./page.js";
 // `make` names the element of a section; `load` brings it.
 const SECTIONS = [
   { id: "where", name: "Where is my study?", element: "op-where", load: () => import("./op-where.js") },
+  { id: "conflicts", name: "Conflicts", element: "op-conflicts", load: () => import("./op-conflicts.js") },
 ];
 const BASE = "/operations";
 
 class OperationsPlace extends HTMLElement {
   connectedCallback() {
-    this.links = new Map(SECTIONS.map(({ id, name }) => [id, h("a", { href: `${BASE}/${id}`, onclick: follow }, name)]));
+    this.links = new Map(SECTIONS.map(({ id, name }) => [id, h("a", { href: `${BASE}/${id}`, onclick: follow }, h("span", {}, name), h("span", { class: "badge", hidden: true }))]));
     this.nav = h("nav", { class: "sections", "aria-label": "Operations" }, ...this.links.values());
     this.body = h("div", { class: "section" });
     this.append(this.nav, this.body);
+    this.addEventListener("count", ({ target, detail }) => this.count(SECTIONS.find(({ element }) => element === target.localName)?.id, detail));
     store.on(["place", "at"], () => this.show());
     this.show();
   }
@@ -52,6 +54,18 @@ class OperationsPlace extends HTMLElement {
       this.body.scrollTop = 0;
     }
     this.element.show(path, asked);
+  }
+
+  // How many there are of what a section lists.
+  count(id, many) {
+    const badge = this.links.get(id)?.querySelector(".badge");
+    if (!badge) return;
+    badge.hidden = !many;
+    say(badge, many > 999 ? "999+" : String(many));
+  }
+
+  refresh() {
+    if (store.state.place === "operations") this.element?.again?.();
   }
 
   // The row before or after the one that has the keyboard.
