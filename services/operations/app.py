@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from gantry.common.lifecycle import retention_rules
+from gantry.common.runtime.protection import Protection
 from gantry.services.context import Context, RoleParts
 from gantry.services.lifecycle.deletions import Deletions
+from gantry.services.lifecycle.retained import RetainedStudies
+from gantry.services.maintenance.dead_letters import DeadLetters
 from gantry.services.operations.callers import Operators
 from gantry.services.operations.conflicts import ConflictsPart
+from gantry.services.operations.hold_facts import HoldFacts
+from gantry.services.operations.holds import HoldsPart
+from gantry.services.operations.letters import LettersPart
+from gantry.services.operations.retention import RetentionPart
 from gantry.services.operations.turns import Turns
 from gantry.services.operations.web import OperationsService
 from gantry.services.operations.where import WherePart
@@ -21,5 +28,12 @@ async def build(context: Context) -> RoleParts:
     rules = retention_rules(context.settings.lifecycle.retention, context.attributes)
     deletions = Deletions(context.log, context.answers, context.clock, context.settings.lifecycle.grace, rules=rules)
     conflicts = ConflictsPart(context.objects, context.answers, deletions, operators, turns)
+    facts = HoldFacts(context.objects, context.log, context.clock)
+    holds = HoldsPart(context.answers, deletions, facts, operators, turns)
+    protection = Protection(context.log, context.answers, context.clock, rules)
+    retained = RetainedStudies(context.answers, protection)
+    retention = RetentionPart(context.answers, retained, context.settings.lifecycle.retention, context.clock, turns)
+    letters = LettersPart(DeadLetters(context.log, context.clock), operators, turns)
     where = WherePart(Whereabouts(context.objects, context.log, context.answers, context.clock), turns)
-    return RoleParts(web=OperationsService(operators, [where.parts(), conflicts.parts()]).handlers())
+    parts = [where.parts(), conflicts.parts(), holds.parts(), retention.parts(), letters.parts()]
+    return RoleParts(web={**OperationsService(operators, parts).handlers(), **holds.handlers()})

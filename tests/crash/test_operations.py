@@ -14,8 +14,10 @@ import pytest
 from pydicom.uid import generate_uid
 
 from tests.crash.conftest import MakeArchive
+from tests.crash.test_dead_letters import publish_without_object, put_back
+from tests.crash.test_upkeep import until_sealed
 from tests.support.archive import RunningArchive
-from tests.support.asking import Modality, found, until, wait_for
+from tests.support.asking import Modality, found, uids_of, until, wait_for
 from tests.support.objects import data_set, study, write
 
 SETTINGS = (
@@ -115,3 +117,114 @@ async def test_a_conflict_is_listed_compared_and_either_side_is_given_up(
     instance = f"studies/{uids['study']}/series/{uids['series']}/instances/{uids['instance']}"
     assert asked(archive, f"{instance}/restore?reason=no", {})[0] == 204
     assert len(asked(archive, path)[1]["sides"]) == 2
+
+
+async def test_holds_are_placed_listed_with_their_reasons_and_released(archive: RunningArchive, tmp_path: Path) -> None:
+    files = study(tmp_path / "files", 1, patient="P/4711", name="Secret^Jane")
+    await Modality(archive.peer, files).send_all()
+    await wait_for(archive, 1)
+    uid = uids_of(files[0])[0]
+    assert asked(archive, f"studies/{uid}/holds") == (200, {"holds": []})
+    assert asked(archive, f"studies/{uid}/holds", {}, method="POST")[0] == 400
+    assert asked(archive, f"studies/{uid}/holds?reason=x", {"on": "series"})[0] == 400
+    assert asked(archive, "studies/1.2.3/holds?reason=x", {"on": "patient"})[0] == 404
+    placed = [asked(archive, f"studies/{uid}/holds?reason=a+trial", {"on": on}) for on in ("study", "patient")]
+    assert [status for status, _ in placed] == [201, 201]
+    names = {said["hold"] for _, said in placed}
+    shown = asked(archive, f"studies/{uid}/holds")[1]["holds"]
+    assert {(one["on"], one["by"], one["reason"]) for one in shown} == {
+        ("study", "loopback", "a trial"),
+        ("patient", "loopback", "a trial"),
+    }
+    assert asked(archive, f"studies/{uid}?reason=x", method="DELETE")[0] == 409
+    # All of them, page by page; by the study; by the patient. Whose a hold on a patient is, is said nowhere.
+    first = asked(archive, "operations/holds?limit=1")[1]
+    second = asked(archive, f"operations/holds?limit=1&after={first['next']}")[1]
+    assert {one["hold"] for one in first["holds"] + second["holds"]} == names
+    assert second["next"] is None
+    assert "4711" not in json.dumps([first, second])
+    for term in (uid, "P/4711"):
+        found_by = asked(archive, f"operations/holds?{urlencode({'term': term})}")[1]["holds"]
+        assert {one["hold"] for one in found_by} == names, term
+    # Once they are sealed, and another process looks, the reasons are those of the segments.
+    await until_sealed(archive)
+    archive.stop()
+    archive.start()
+    assert {one["reason"] for one in asked(archive, "operations/holds")[1]["holds"]} == {"a trial"}
+    of_patient = next(one for one in shown if one["on"] == "patient")
+    body = {"holder": of_patient["holder"], "hold": of_patient["hold"]}
+    assert asked(archive, "operations/holds/release", body)[0] == 400
+    assert asked(archive, "operations/holds/release?reason=over", body)[0] == 200
+    assert asked(archive, "operations/holds/release?reason=over", body)[0] == 404
+    assert asked(archive, f"studies/{uid}/holds?reason=over&hold=nothing", method="DELETE")[0] == 404
+    assert asked(archive, f"studies/{uid}/holds?reason=over", method="DELETE")[0] == 200
+    assert asked(archive, "operations/holds")[1] == {"holds": [], "next": None}
+    assert asked(archive, f"studies/{uid}?reason=x", method="DELETE")[0] == 204
+
+
+async def test_what_retention_would_let_go_is_listed_in_pages_and_stays(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = make_archive()
+    rules = (
+        "    - {name: old, where: ['StudyDate=-20101231'], keep: 1y, then: delete}\n"
+        "    - {name: ultrasound, where: ['ModalitiesInStudy=US'], keep: 2y, then: delete}\n"
+    )
+    archive.write_policy(PEERS, f"{SETTINGS.partition('lifecycle:')[0]}lifecycle:\n  retention:\n{rules}")
+    archive.start()
+    uids = []
+    for number, (modality, day) in enumerate([("US", "20050101"), ("CT", "20060101"), ("US", "20200101")]):
+        files = study(tmp_path / f"{number}", 2, Modality=modality, StudyDate=day)
+        await Modality(archive.peer, files).send_all()
+        uids.append(uids_of(files[0])[0])
+    await wait_for(archive, 6)
+    assert asked(archive, f"studies/{uids[1]}/holds?reason=x", {})[0] == 201
+    cursor, pages = "", []
+    while cursor is not None:
+        status, page = asked(archive, f"operations/retention?limit=1&cursor={cursor}")
+        assert status == 200
+        pages.append(page)
+        cursor = page["next"]
+    listed = [one for page in pages for one in page["studies"]]
+    assert sorted(one["study"] for one in listed) == sorted(uids)  # each once, whatever rules it falls under
+    assert {one["study"]: (one["rule"], one["until"], one["holds"]) for one in listed} == {
+        uids[0]: ("ultrasound", "2007-01-01", 0),
+        uids[1]: ("old", "2007-01-01", 1),
+        uids[2]: ("ultrasound", "2022-01-01", 0),
+    }
+    assert all(one["bytes"] > 2 * 8000 for one in listed)
+    assert [rule["name"] for rule in pages[0]["rules"]] == ["old", "ultrasound"]
+    assert asked(archive, "operations/retention?by=2006-12-31")[1]["studies"] == []
+    for wrong in ("by=tomorrow", "cursor=x", "limit=0", "cursor=WzcsMV0"):
+        assert asked(archive, f"operations/retention?{wrong}")[0] == 400, wrong
+    assert len(await found(archive.peer, "STUDY", "StudyInstanceUID")) == 3
+
+
+async def test_a_dead_letter_is_shown_replayed_in_vain_and_discarded(archive: RunningArchive, tmp_path: Path) -> None:
+    files = study(tmp_path / "files", 1, name="Secret^Jane")
+    event = await publish_without_object(archive, files[0])
+    await until(lambda: asked(archive, "operations/letters")[1]["count"] == 1)
+    (letter,) = asked(archive, "operations/letters")[1]["letters"]
+    assert (letter["state"], letter["event"], letter["group"]) == ("open", "InstanceStored", "indexer")
+    assert "Secret" not in json.dumps(letter)
+    path = f"operations/letters/{letter['id']}"
+    assert asked(archive, path) == (200, letter)
+    assert asked(archive, f"operations/letters/{letter['id'][:8]}") == (200, letter)
+    assert asked(archive, "operations/letters/ffffffff")[0] == 404
+    # "where" names the letter, so that the page can lead to it.
+    (account,) = asked(archive, f"operations/where?term={files[0].sop_instance_uid}")[1]["accounts"]
+    assert [one["letter"] for one in account["dead"]] == [letter["id"]]
+    status, replayed = asked(archive, f"{path}/replay", {})
+    assert (status, replayed["handled"], replayed["again"]["reason"]) == (200, True, letter["reason"])
+    again = f"operations/letters/{replayed['again']['id']}"
+    assert asked(archive, path)[1]["state"] == "replayed"
+    assert asked(archive, f"{again}/discard", {})[0] == 400
+    status, discarded = asked(archive, f"{again}/discard?reason=sent+again", {})
+    assert (status, discarded["state"], discarded["decided_why"]) == (200, "discarded", "sent again")
+    assert discarded["decided_by"] == "loopback"
+    assert asked(archive, "operations/letters")[1]["letters"] == []
+    assert asked(archive, "operations/letters?state=all&limit=1")[1]["next"] == 1
+    # Mended: the object is back, and what was discarded can be replayed still.
+    await put_back(archive, event, files[0])
+    assert asked(archive, f"{again}/replay", {})[1]["again"] is None
+    await wait_for(archive, 1)

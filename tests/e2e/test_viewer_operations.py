@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
+from tests.crash.test_dead_letters import open_letters, publish_without_object, put_back
 from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, found, wait_for
 from tests.support.browser import Page, chromium
-from tests.support.objects import data_set, write
+from tests.support.objects import data_set, study, write
 from tests.support.page import opened, put
 
 OPERATOR = {
@@ -141,3 +142,101 @@ async def test_a_conflict_is_compared_decided_and_taken_back(archive: RunningArc
 async def test_without_conflicts_the_worklist_says_so(archive: RunningArchive) -> None:
     async with section(archive, "conflicts") as page:
         await says(page, "No conflicts")
+
+
+async def test_a_study_is_held_from_the_list_shown_as_held_and_released_from_operations(
+    archive: RunningArchive,
+) -> None:
+    uid = await asyncio.to_thread(put, archive, [data_set(name="Held^Hanna", patient="P9", size=16)])
+    async with opened(archive) as page:
+        await page.press("ArrowDown", "x")
+        await page.until(
+            "[...document.querySelectorAll('action-bar button')].some(e => !e.hidden && e.textContent === 'Hold …')"
+        )
+        await page.press_button("Hold …")
+        await page.until("document.querySelector('#op-why')?.open")
+        await page.type("#op-reason", "A trial")
+        await page.press("Enter")
+        await page.until("document.querySelector('job-tray').innerText.includes('The study is held')")
+        await page.press("Enter")
+        await page.until("document.querySelector('study-page .held')?.textContent === 'Held'")
+        await page.click(".held")
+        await page.until("document.querySelector('study-holds').innerText.includes('Held by loopback: A trial')")
+    async with section(archive, "holds") as page:
+        await says(page, "A trial")
+        await says(page, uid)
+        await page.press_button("Release", of="operations-place button")
+        await page.type("#op-reason", "The trial is over")
+        await page.press("Enter")
+        await says(page, "Nothing is held")
+
+
+async def test_a_patient_is_held_from_a_study_and_the_hold_is_undone(archive: RunningArchive) -> None:
+    uid = await asyncio.to_thread(put, archive, [data_set(name="Held^Hanna", patient="P9", size=16)])
+    async with opened(archive, f"/?study={uid}", ready="Boolean(document.querySelector('#for-history'))") as page:
+        await page.click("#for-history")
+        await page.press_button("Place a hold …")
+        await page.until("document.querySelector('#op-why')?.open")
+        await page.evaluate("document.querySelector('#op-why input[value=patient]').click()")
+        await page.type("#op-reason", "A court's order")
+        await page.press("Enter")
+        await page.until("document.querySelector('study-holds').innerText.includes('The patient is held by loopback')")
+        await page.press_button("Undo")
+        await page.until("!document.querySelector('.held')")
+
+
+RETENTION = """lifecycle:
+  retention:
+    - {name: old, where: ['StudyDate=-20101231'], keep: 1y, then: delete}
+"""
+
+
+async def test_what_would_go_is_a_list_by_day(tmp_path: Path) -> None:
+    chromium()
+    archive = RunningArchive(tmp_path, environment=OPERATOR)
+    archive.write_policy([], RETENTION)
+    archive.start()
+    try:
+        uid = await asyncio.to_thread(put, archive, [data_set(StudyDate="20050101", size=16)])
+        async with section(archive, "retention") as page:
+            await says(page, uid)
+            await says(page, "StudyDate=-20101231: kept for 1 year from the Study Date, then deleted")
+            await says(page, "2006-01-01")
+        async with section(archive, "retention?by=2005-06-30") as page:
+            await says(page, "Nothing of these goes by then")
+            assert await page.evaluate("document.querySelector('#retention-by').value") == "2005-06-30"
+    finally:
+        archive.stop()
+
+
+async def test_without_rules_nothing_goes_by_itself(archive: RunningArchive) -> None:
+    async with section(archive, "retention") as page:
+        await says(page, "Nothing goes by itself")
+
+
+async def test_a_dead_letter_is_looked_at_discarded_and_another_one_replayed(
+    archive: RunningArchive, tmp_path: Path
+) -> None:
+    files = study(tmp_path / "files", 2, name="Secret^Jane")
+    events = [await publish_without_object(archive, file) for file in files]
+    await open_letters(archive, 2)
+    async with section(archive, "letters") as page:
+        await says(page, "2 open dead letters")
+        await says(page, "Replay all 2")
+        await page.press("ArrowDown", "Enter")
+        await says(page, "Where is its study?")
+        assert "Secret" not in await page.evaluate(f"{SECTION}.innerText")
+        shown = await page.evaluate(f"{SECTION}.innerText")
+        await page.press_button("Discard …", of="operations-place button")
+        await page.type("#op-reason", "It was sent again")
+        await page.press("Enter")
+        await says(page, "discarded")
+        await says(page, "Why")
+        await page.press("Escape")
+        await says(page, "1 open dead letter")
+        (left,) = [one for one, file in zip(events, files, strict=True) if file.sop_instance_uid not in shown]
+        await put_back(archive, left, next(f for f in files if f.sop_instance_uid == left.sop_instance_uid))
+        await page.press_button("Replay", of="operations-place button")
+        await page.until("document.querySelector('job-tray').innerText.includes('Handled by indexer')")
+        await says(page, "No open dead letters")
+    await wait_for(archive, 1)

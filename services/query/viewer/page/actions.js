@@ -33,6 +33,10 @@ function correct(studies) {
   if (studies.length === 1 && store.state.mayCorrect) document.querySelector("correct-dialog").open(studies[0]);
 }
 
+async function hold(studies) {
+  if (studies.length && store.state.mayHold) await (await import("./holds.js")).placeHolds(studies);
+}
+
 function merge(studies) {
   if (store.state.mayCorrect && patientsOf(studies).length === 2) document.querySelector("merge-dialog").open(studies);
 }
@@ -153,18 +157,19 @@ class ActionBar extends HTMLElement {
       send: act("Send to …", "send", sendTo),
       correct: act("Correct …", "correct", correct),
       merge: act("Merge patients …", "merge", merge),
+      hold: act("Hold …", "hold", hold),
       remove: act("Delete …", "remove", remove),
     };
     const clear = h("button", { type: "button", class: "plain", "aria-label": "Clear the selection", title: "Clear (Esc)", onclick: () => store.set({ selected: new Map() }) }, icon("close"));
     this.setAttribute("role", "region");
     this.setAttribute("aria-label", "Selected studies");
     this.append(this.count, ...Object.values(this.buttons), clear);
-    store.on(["selected", "settings", "destinations", "mayDelete", "mayCorrect", "study"], () => this.show());
+    store.on(["selected", "settings", "destinations", "mayDelete", "mayCorrect", "mayHold", "study"], () => this.show());
     this.show();
   }
 
   show() {
-    const { selected, settings, destinations, mayDelete, mayCorrect, study } = store.state;
+    const { selected, settings, destinations, mayDelete, mayCorrect, mayHold, study } = store.state;
     this.hidden = !selected.size || Boolean(study);
     say(this.count, `${selected.size} selected`);
     this.buttons.open.hidden = selected.size !== 1;
@@ -172,6 +177,7 @@ class ActionBar extends HTMLElement {
     this.buttons.send.hidden = !destinations;
     this.buttons.correct.hidden = !mayCorrect || selected.size !== 1;
     this.buttons.merge.hidden = !mayCorrect || patientsOf([...selected.values()]).length !== 2;
+    this.buttons.hold.hidden = !mayHold;
     this.buttons.remove.hidden = !mayDelete;
   }
 }

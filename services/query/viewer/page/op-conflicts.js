@@ -127,19 +127,19 @@ class ConflictsSection extends Section {
   }
 
   async choose(uid, side) {
-    const reason = await askWhy({
+    const why = await askWhy({
       title: "Make this one current?", named: [`From ${side.sender || "unknown"}, ${moment(side.received_ms * 1000)}`], name: "Make current", reasons: REASONS,
       words: "Those with other bytes in its series are deleted, and can be restored until the archive's grace time is over.",
     });
-    if (reason) await this.decide("A conflict is decided", uid, side, "choice", reason, (made) => `Current now; ${plural(made.deleted, "other object")} deleted`);
+    if (why) await this.decide("A conflict is decided", uid, side, "choice", why.reason, (made) => `Current now; ${plural(made.deleted, "other object")} deleted`);
   }
 
   async remove(uid, side) {
-    const reason = await askWhy({
+    const why = await askWhy({
       title: "Delete this object?", named: [`From ${side.sender || "unknown"}, ${moment(side.received_ms * 1000)}`], name: "Delete", danger: true, reasons: REASONS,
       words: "The others stay. It can be restored until the archive's grace time is over.",
     });
-    if (reason) await this.decide("An object in conflict is deleted", uid, side, "removal", reason, (made) => `${plural(made.deleted, "object")} deleted`);
+    if (why) await this.decide("An object in conflict is deleted", uid, side, "removal", why.reason, (made) => `${plural(made.deleted, "object")} deleted`);
   }
 
   async decide(title, uid, side, what, reason, words) {

@@ -1,12 +1,15 @@
 // The place Operations: its sections, each with an address, and each a module that comes when it is looked at.
 
 import { h, say } from "./dom.js";
-import { follow, store, visit } from "./page.js";
+import { follow, learnPermissions, store, visit } from "./page.js";
 
 // `make` names the element of a section; `load` brings it.
 const SECTIONS = [
   { id: "where", name: "Where is my study?", element: "op-where", load: () => import("./op-where.js") },
   { id: "conflicts", name: "Conflicts", element: "op-conflicts", load: () => import("./op-conflicts.js") },
+  { id: "letters", name: "Dead letters", element: "op-letters", load: () => import("./op-letters.js") },
+  { id: "holds", name: "Holds", element: "op-holds", load: () => import("./op-holds.js") },
+  { id: "retention", name: "Retention", element: "op-retention", load: () => import("./op-retention.js") },
 ];
 const BASE = "/operations";
 
@@ -18,6 +21,7 @@ class OperationsPlace extends HTMLElement {
     this.append(this.nav, this.body);
     this.addEventListener("count", ({ target, detail }) => this.count(SECTIONS.find(({ element }) => element === target.localName)?.id, detail));
     store.on(["place", "at"], () => this.show());
+    addEventListener("decided", () => this.refresh());
     this.show();
   }
 
@@ -46,7 +50,8 @@ class OperationsPlace extends HTMLElement {
   }
 
   async open(section, path, asked) {
-    await section.load();
+    await Promise.all([section.load(), learnPermissions()]);
+    if (store.state.place !== "operations" || location.pathname.split("/")[2] !== section.id) return;
     if (this.element?.localName !== section.element) {
       this.element?.close();
       this.element = document.createElement(section.element);

@@ -1,7 +1,7 @@
 // The state of the page, the list it shows, and how its address changes.
 
 import { NEWEST, placeOf, read, write } from "./address.js";
-import { BASE, askJson, search } from "./archive.js";
+import { BASE, askJson, permissions, search } from "./archive.js";
 import { COLUMNS } from "./columns.js";
 import { TAG, text } from "./dicom.js";
 import { StudyList } from "./list.js";
@@ -75,6 +75,12 @@ export function listAddress() {
 export function refresh() {
   store.set({ fresh: new Set() });
   return list.search(store.state.terms, store.state.sort);
+}
+
+// What this caller may do is known to the page from then on.
+export async function learnPermissions() {
+  const may = await permissions().catch(() => ({}));
+  store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate) });
 }
 
 // Keep a choice for the next visit.

@@ -9,6 +9,7 @@ import { go, listAddress, store, studyAddress } from "./page.js";
 import { chips } from "./study-row.js";
 import "./image-stack.js";
 import "./study-history.js";
+import "./study-holds.js";
 import "./tag-list.js";
 
 const FIELDS = "includefield=StudyDescription,IssuerOfPatientID";
@@ -27,7 +28,9 @@ class StudyView extends HTMLElement {
     this.panels = Object.fromEntries(Object.keys(TABS).map((id) => [id, h("div", { role: "tabpanel", id: `tab-${id}`, "aria-labelledby": `for-${id}`, hidden: id !== "tags" })]));
     this.panels.tags.append(this.tags);
     this.history = h("study-history");
-    this.panels.history.append(this.history);
+    this.holds = h("study-holds");
+    this.panels.history.append(this.holds, this.history);
+    this.addEventListener("holds", ({ detail }) => this.showHeld(detail));
     this.addEventListener("corrected", () => this.show(this.uid, null));
     this.tabs = h("div", { role: "tablist", "aria-label": "About this study" }, ...Object.entries(TABS).map(([id, name], at) =>
       h("button", { role: "tab", type: "button", id: `for-${id}`, "aria-controls": `tab-${id}`, "aria-selected": String(!at), tabIndex: at ? -1 : 0, onclick: () => this.tab(id) }, name)));
@@ -240,8 +243,16 @@ class StudyView extends HTMLElement {
   }
 
   async showHistory(signal) {
+    this.holds.show(this.uid, signal);
     const made = await this.history.show(this.uid, signal).catch(() => 0);
     if (!signal.aborted) this.tabs.querySelector("#for-history").textContent = made ? `${TABS.history} (${made})` : TABS.history;
+  }
+
+  // A state beside the description, where its place is reserved.
+  showHeld(many) {
+    const line = this.head.querySelector(".what");
+    line?.querySelector(".held")?.remove();
+    if (many) line?.prepend(h("button", { type: "button", class: "held", title: "Nothing of it is deleted: History says why", onclick: () => this.tab("history") }, icon("hold"), "Held"));
   }
 
   prior(study) {
