@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from pydicom.uid import generate_uid
 
+from gantry.cli.identifiers import BOTH
+from gantry.common.dicom.standard.sop_classes import VERIFICATION
+from gantry.common.errors import AssociationRejected
+from gantry.common.net import connect
 from tests.crash.test_dead_letters import open_letters, publish_without_object, put_back
 from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, found, wait_for
 from tests.support.browser import Page, chromium
 from tests.support.objects import data_set, study, write
+from tests.support.operations import OPERATOR
 from tests.support.page import opened, put
 
-OPERATOR = {
-    "GANTRY_HTTP__MAY_OPERATE": "loopback",
-    "GANTRY_HTTP__MAY_DELETE": "loopback",
-    "GANTRY_HTTP__MAY_HOLD": "loopback",
-}
 SECTION = "document.querySelector('operations-place .section')"
 SETTLED = f"Boolean({SECTION}?.querySelector(':scope > :not([aria-busy]) .op-body > *'))"
 
@@ -43,7 +43,7 @@ async def section(archive: RunningArchive, address: str) -> AsyncIterator[Page]:
 
 
 async def says(page: Page, words: str) -> None:
-    await page.until(f"{SECTION}.innerText.includes({words!r})")
+    await page.until(f"{SECTION}?.innerText.includes({words!r})")
 
 
 async def test_a_study_is_found_by_its_accession_number_and_the_address_can_be_sent(archive: RunningArchive) -> None:
@@ -240,3 +240,45 @@ async def test_a_dead_letter_is_looked_at_discarded_and_another_one_replayed(
         await page.until("document.querySelector('job-tray').innerText.includes('Handled by indexer')")
         await says(page, "No open dead letters")
     await wait_for(archive, 1)
+
+
+async def test_health_is_live_and_says_what_each_process_reports(archive: RunningArchive) -> None:
+    async with section(archive, "health") as page:
+        await says(page, "All is well")
+        await says(page, "ready")
+        await page.until("document.querySelector('op-health [role=status]').textContent.startsWith('Live')")
+        tile = "[...document.querySelectorAll('.op-tiles li')].map(e => e.innerText.replace('\\n', ' '))"
+        assert "Studies 0" in await page.evaluate(tile)
+        await asyncio.to_thread(put, archive, [data_set(name="Secret^Jane", size=16)])
+        await page.until(f"{tile}.includes('Studies 1')")
+        assert "Secret" not in await page.evaluate(f"{SECTION}.innerText")
+
+
+async def test_a_peer_is_tested_and_a_refused_caller_is_listed(tmp_path: Path) -> None:
+    chromium()
+    archive = RunningArchive(tmp_path, environment=OPERATOR, lab=False)
+    archive.write_policy(
+        [
+            f"{{ae_title: GANTRY, host: 127.0.0.1, port: {archive.port}, may: [echo]}}",
+            "{ae_title: DOWN, host: 127.0.0.1, port: 1}",
+        ]
+    )
+    archive.start()
+    try:
+        with pytest.raises(AssociationRejected):
+            async with connect(archive.peer, [(VERIFICATION, BOTH)]):
+                pass
+        async with section(archive, "peers") as page:
+            for _ in range(50):  # the record is on the log within a second
+                if "TEST_SCU" in await page.evaluate(f"{SECTION}.innerText"):
+                    break
+                await asyncio.sleep(0.2)
+                await page.evaluate("document.querySelector('operations-place').refresh()")
+            await says(page, "calling AE title is not known")
+            await says(page, "Copy a rule")
+            await page.evaluate("document.querySelector('button[aria-label=\"Test GANTRY\"]').click()")
+            await says(page, "answers (")
+            await page.evaluate("document.querySelector('button[aria-label=\"Test DOWN\"]').click()")
+            await page.until("Boolean(document.querySelector('output .op-state[data-state=error]'))")
+    finally:
+        archive.stop()

@@ -357,6 +357,9 @@ class Upkeep(Section):
     reconcile_rate: Annotated[float, Field(ge=0)] = _f(
         5000.0, "facts/s", "They are compared so fast at most; 0: as fast as it goes"
     )
+    report_every: Annotated[float, Field(ge=0)] = _f(
+        15.0, "s", "Between two reports of each process, of any role, on how it is (docs/operations.md); 0: none"
+    )
 
 
 class RetentionSettings(Section):

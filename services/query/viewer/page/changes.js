@@ -32,7 +32,7 @@ export async function followStudies(onStudy, onState, signal) {
   return undefined;
 }
 
-async function readAll(body, onEvent) {
+export async function readAll(body, onEvent) {
   const feed = eventReader(onEvent);
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   for (;;) {

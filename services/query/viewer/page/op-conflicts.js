@@ -106,7 +106,7 @@ class ConflictsSection extends Section {
         fact("Patient", study ? link(`/?${new URLSearchParams({ study: side.study_instance_uid })}`, patient(study) || "Study") : "not known"),
         fact("Study", uidButton(side.study_instance_uid)), fact("Series", uidButton(side.series_instance_uid)), fact("Receipt", uidButton(side.receipt))),
       chooses || goes ? h("div", { class: "op-actions" },
-        chooses ? h("button", { type: "button", onclick: () => this.choose(uid, side) }, icon("check"), "Make current") : null,
+        chooses ? h("button", { type: "button", onclick: () => this.choose(uid, side) }, icon("check"), side.current ? "Keep as current" : "Make current") : null,
         goes ? h("button", { type: "button", class: "plain", onclick: () => this.remove(uid, side) }, icon("remove"), "Delete this one") : null) : null);
   }
 

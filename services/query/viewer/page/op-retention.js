@@ -54,7 +54,7 @@ class RetentionSection extends Section {
     ]);
     const columns = [{ name: "Study Instance UID", mono: true, wide: true }, { name: "Rule" }, { name: "Kept until" }, { name: "Images", number: true, phone: false }, { name: "Size", number: true, phone: false }, { name: "State" }];
     const page = (more, words) => link(`/operations/retention?${new URLSearchParams({ by: found.by, ...more })}`, words, { class: "button" });
-    const looked = `${plural(found.studies.length, "study", "studies")} of ${plural(found.examined, "study", "studies")} that ${found.examined === 1 ? "was" : "were"} looked at${found.next ? "; there are more to look at" : ""}`;
+    const looked = `${found.studies.length} of ${plural(found.examined, "study", "studies")} that ${found.examined === 1 ? "was" : "were"} looked at${found.next ? "; there are more to look at" : ""}`;
     return [rules, h("p", { class: "second", role: "status" }, `By ${found.by}: ${looked}. This is a list; nothing is deleted here.`),
       rows.length ? table("What retention would let go", columns, rows) : nothing("Nothing of these goes by then"),
       found.next || cursor ? h("nav", { class: "pages", "aria-label": "Pages" }, cursor ? page({}, "First") : null, found.next ? page({ cursor: found.next }, "After") : null) : null];

@@ -43,7 +43,9 @@ export function table(name, columns, rows) {
   const kind = ({ number, wide, mono, phone }) => [number && "number", wide && "wide", mono && "mono", phone === false && "not-on-phone"].filter(Boolean).join(" ") || null;
   const heads = columns.map((column) => h("th", { scope: "col", class: kind(column) }, column.name || h("span", { class: "spoken" }, "Actions")));
   const lines = rows.map((cells) => h("tr", {}, ...cells.map((cell, at) => h("td", { class: kind(columns[at]) }, ...[cell].flat()))));
-  return h("div", { class: "op-table" }, h("table", { "aria-label": name }, h("thead", {}, h("tr", {}, ...heads)), h("tbody", {}, ...lines)));
+  // Somebody without a mouse scrolls it by its links; without any it has the keyboard itself.
+  const alone = !lines.some((line) => line.querySelector("a, button"));
+  return h("div", { class: "op-table", ...(alone ? { tabIndex: 0, role: "group", "aria-label": name } : {}) }, h("table", { "aria-label": name }, h("thead", {}, h("tr", {}, ...heads)), h("tbody", {}, ...lines)));
 }
 
 export function nothing(title, ...words) {

@@ -5,11 +5,13 @@ import { follow, learnPermissions, store, visit } from "./page.js";
 
 // `make` names the element of a section; `load` brings it.
 const SECTIONS = [
+  { id: "health", name: "Health", element: "op-health", load: () => import("./op-health.js") },
   { id: "where", name: "Where is my study?", element: "op-where", load: () => import("./op-where.js") },
   { id: "conflicts", name: "Conflicts", element: "op-conflicts", load: () => import("./op-conflicts.js") },
   { id: "letters", name: "Dead letters", element: "op-letters", load: () => import("./op-letters.js") },
   { id: "holds", name: "Holds", element: "op-holds", load: () => import("./op-holds.js") },
   { id: "retention", name: "Retention", element: "op-retention", load: () => import("./op-retention.js") },
+  { id: "peers", name: "Peers", element: "op-peers", load: () => import("./op-peers.js") },
 ];
 const BASE = "/operations";
 
@@ -21,6 +23,7 @@ class OperationsPlace extends HTMLElement {
     this.append(this.nav, this.body);
     this.addEventListener("count", ({ target, detail }) => this.count(SECTIONS.find(({ element }) => element === target.localName)?.id, detail));
     store.on(["place", "at"], () => this.show());
+    this.addEventListener("counts", ({ detail }) => Object.entries(detail).forEach(([id, many]) => this.count(id, many)));
     addEventListener("decided", () => this.refresh());
     this.show();
   }
