@@ -118,7 +118,9 @@ class HealthPart:
             ]
             await asyncio.gather(*(self._part(*part) for part in parts))
             found |= {name: self._found[name][1] for name, _, _ in parts}
-            found["unknown"] = [f"{name}: {why}" for name, _, _ in parts if (why := self._found[name][2])]
+            found["unknown"] = [
+                f"{name.replace('_', ' ')}: {why}" for name, _, _ in parts if (why := self._found[name][2])
+            ]
             processes = found["processes"] or []
             found["missing"] = missing(processes, EVERY) if processes else []
             return found

@@ -13,11 +13,17 @@ from urllib.parse import urlencode
 import pytest
 from pydicom.uid import generate_uid
 
-from tests.crash.conftest import MakeArchive
+from gantry.cli.identifiers import BOTH
+from gantry.common.dicom.standard.sop_classes import VERIFICATION
+from gantry.common.errors import AssociationRejected
+from gantry.common.net import connect
+from gantry.services.roles import EVERY
+from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_dead_letters import publish_without_object, put_back
 from tests.crash.test_upkeep import until_sealed
 from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, found, uids_of, until, wait_for
+from tests.support.door import FrontDoor
 from tests.support.objects import data_set, study, write
 
 SETTINGS = (
@@ -228,3 +234,91 @@ async def test_a_dead_letter_is_shown_replayed_in_vain_and_discarded(archive: Ru
     await put_back(archive, event, files[0])
     assert asked(archive, f"{again}/replay", {})[1]["again"] is None
     await wait_for(archive, 1)
+
+
+async def test_health_says_how_every_process_is_once_and_as_it_changes(archive: RunningArchive) -> None:
+    def health() -> dict[str, Any]:
+        status, said = asked(archive, "operations/health")
+        assert status == 200
+        return dict(said)
+
+    await until(lambda: (p := health()["processes"]) and all(one["state"] == "ready" for one in p))
+    said = health()
+    assert (said["unknown"], said["missing"]) == ([], [])
+    assert sorted(role for one in said["processes"] for role in one["roles"]) == sorted(set(EVERY))
+    assert {(one["group"], one["topic"]) for one in said["lag"]} >= {
+        ("indexer", "instances"),
+        ("archiver", "instances"),
+    }
+    assert said["counts"]["studies"] == said["dead_letters"] == 0
+    url = f"http://127.0.0.1:{archive.http_port}/dicom-web/operations/health"
+    request = urllib.request.Request(url, headers={"Accept": "text/event-stream"})
+
+    def first_event() -> str:
+        with urllib.request.urlopen(request, timeout=30) as stream:
+            assert stream.headers["Content-Type"] == "text/event-stream"
+            lines = [stream.readline().decode() for _ in range(4)]
+        return lines[3]
+
+    assert json.loads((await asyncio.to_thread(first_event)).removeprefix("data: "))["missing"] == []
+    # What is killed is silent, and replaced by what begins in its place; what ends in order is gone at once.
+    archive.kill()
+    archive.start()
+    await until(lambda: {one["state"] for one in health()["processes"]} == {"ready"})
+
+
+async def test_peers_are_told_by_their_last_contact_and_tested_if_they_are_known(make_archive: MakeArchive) -> None:
+    archive = make_archive(lab=False)
+    itself = f"{{ae_title: GANTRY, host: 127.0.0.1, port: {archive.port}, may: [echo]}}"
+    archive.write_policy(
+        [itself, "{ae_title: DOWN, host: 127.0.0.1, port: 1}", "{ae_title: QUIET, host: 127.0.0.1}"], SETTINGS
+    )
+    archive.start()
+    with pytest.raises(AssociationRejected):
+        async with connect(archive.peer, [(VERIFICATION, BOTH)]):
+            pass
+    await until(lambda: asked(archive, "operations/peers")[1]["refused"])
+    said = asked(archive, "operations/peers")[1]
+    (refused,) = said["refused"]
+    assert (refused["ae_title"], refused["address"], refused["times"]) == ("TEST_SCU", "127.0.0.1", 1)
+    assert "not known" in refused["why"]
+    assert [(one["ae_title"], one["known"], one["at"]) for one in said["peers"]] == [
+        ("GANTRY", True, 0),
+        ("DOWN", True, 0),
+        ("QUIET", True, 0),
+    ]
+    status, answer = asked(archive, "operations/peers/GANTRY/echo", {})
+    assert (status, answer["ok"], answer["why"]) == (200, True, "")
+    status, answer = asked(archive, "operations/peers/DOWN/echo", {})
+    assert (status, answer["ok"]) == (200, False)
+    assert answer["why"]
+    assert asked(archive, "operations/peers/QUIET/echo", {})[0] == 409
+    assert asked(archive, "operations/peers/TEST_SCU/echo", {})[0] == 404
+    await until(lambda: asked(archive, "operations/peers")[1]["peers"][0]["at"] > 0)
+
+
+@embedded
+async def test_operations_come_through_the_door_from_every_process_behind_it(tmp_path: Path, topology: str) -> None:
+    door = FrontDoor(
+        tmp_path,
+        scale={"ingest": 2},
+        environment={"GANTRY_HTTP__MAY_OPERATE": "ingest-token", "GANTRY_HTTP__TOKENS_FILE": str(tmp_path / "tokens")},
+        door={"GANTRY_HTTP__TOKENS_FILE": str(tmp_path / "tokens")},
+    )
+    (tmp_path / "tokens").write_text("ingest-token:0123456789abcdef0123\nother:fedcba98765432100123\n")
+    door.start()
+    try:
+        token = {"Authorization": "Bearer 0123456789abcdef0123"}
+
+        def processes() -> list[dict[str, Any]]:
+            return list(asked(door, "operations/health", headers=token)[1]["processes"])
+
+        # Six processes and a mixed one behind it: whichever answers says it of all of them.
+        await until(lambda: [one["state"] for one in processes()] == ["ready"] * 7)
+        assert sum(1 for one in processes() if one["roles"] == ["ingest"]) == 2
+        assert asked(door, "operations/health", headers={"Authorization": "Bearer fedcba98765432100123"})[0] == 403
+        assert asked(door, "operations/health")[0] == 401
+        door.parts["query"][0].kill()
+        await until(lambda: [one["roles"] for one in processes() if one["state"] == "silent"] == [["query"]], 120)
+    finally:
+        door.stop()

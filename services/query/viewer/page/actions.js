@@ -34,7 +34,7 @@ function correct(studies) {
 }
 
 async function hold(studies) {
-  if (studies.length && store.state.mayHold) await (await import("./holds.js")).placeHolds(studies);
+  if (studies.length && store.state.mayHold) await (await import("./study-history.js")).placeHolds(studies);
 }
 
 function merge(studies) {

@@ -1,6 +1,6 @@
 // What a person needs once the list is there: keys, quick look, dialogs, files, and studies that arrive.
 
-import "./places.js";
+import "./study-view.js";
 import "./dialogs.js";
 import "./jobs.js";
 import "./corrections.js";
