@@ -15,7 +15,8 @@ from gantry.common.config.settings import Settings
 from gantry.common.runtime.protection import Protection
 from gantry.common.runtime.study_facts import day_of
 from gantry.services.commands.on_stores import deletions_of, options, rules_in, run, show
-from gantry.services.lifecycle.expiry import Expiry, RetainedStudy
+from gantry.services.lifecycle.expiry import Expiry
+from gantry.services.lifecycle.retained import RetainedStudy
 from gantry.services.process.stores import Stores
 
 

@@ -77,7 +77,7 @@ class Forwarder:
             except (aiohttp.ClientError, TimeoutError) as error:
                 logger.warning("backend broke off", pool=pool, backend=backend.name, error=type(error).__name__)
                 raise HttpProblem(502, f"the {pool} service broke off") from error
-            return await self._answer(request, response, backend, endless=match.resource is Resource.CHANGES)
+            return await self._answer(request, response, backend, endless=_is_endless(request, match))
         raise HttpProblem(503, f"no {pool} service can be reached", {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
     async def _find(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
@@ -149,6 +149,12 @@ class Forwarder:
             if ending is not None:
                 ending.cancel()
             response.close() if not response.content.is_eof() else response.release()
+
+
+def _is_endless(request: web.BaseRequest, match: Match) -> bool:
+    """Whether the answer goes on until somebody ends it."""
+    streams = "text/event-stream" in request.headers.get("Accept", "")
+    return match.resource is Resource.CHANGES or (match.resource is Resource.OPERATIONS and streams)
 
 
 def _asked(request: web.BaseRequest) -> CIMultiDict[str]:

@@ -20,7 +20,8 @@ async def build(context: Context) -> RoleParts:
     rules = retention_rules(settings.lifecycle.retention, context.attributes)
     deletions = Deletions(context.log, context.answers, context.clock, settings.lifecycle.grace, rules=rules)
     desk = CorrectionDesk(context.objects, context.log, context.answers, context.clock)
-    deleting = DeletionService(deletions, http.may_delete, http.may_correct)
+    others = {"correct": http.may_correct, "hold": http.may_hold, "operate": http.may_operate}
+    deleting = DeletionService(deletions, http.may_delete, others)
     correcting = CorrectionService(desk, context.answers, http.may_correct)
     moves = MoveDesk(context.objects, context.log, context.answers, context.clock, rules=rules)
     moving = MoveService(moves, http.may_correct)

@@ -158,3 +158,22 @@ async def choose(index: ReadIndex, deletions: Deletions, uid: str, receipt: str,
         references = [ReceiptReference(*uids, one.receipt) for one in others]
         return await deletions.delete_receipts(location.study_instance_uid, references, asked)
     raise NotFound("not a receipt of this instance; `gantry conflicts` lists them")
+
+
+async def give_up(index: ReadIndex, deletions: Deletions, uid: str, receipt: str, asked: Asked) -> Done:
+    """Of several objects of a SOP Instance UID, delete one: all receipts of its bytes in its series. Raises `NotFound`
+    for a receipt that is none of them, and where nothing else has this UID; `Held`, `DependencyUnavailable`."""
+    locations = (await index.resolve(DEFAULT_PARTITION, [uid])).get(uid, [])
+    for location in locations:
+        receipts = await index.receipts(DEFAULT_PARTITION, instance_of(location))
+        chosen = next((one for one in receipts if one.receipt == receipt), None)
+        if chosen is None:
+            continue
+        bytes_ = chosen.digest, chosen.transfer_syntax_uid
+        same = [one for one in receipts if (one.digest, one.transfer_syntax_uid) == bytes_]
+        if len(same) == len(receipts) and len(locations) == 1:
+            raise NotFound("nothing else has this UID: delete the instance, its series or its study")
+        uids = location.series_instance_uid, location.sop_instance_uid
+        references = [ReceiptReference(*uids, one.receipt) for one in same]
+        return await deletions.delete_receipts(location.study_instance_uid, references, asked)
+    raise NotFound("not a receipt of this instance; `gantry conflicts` lists them")

@@ -24,7 +24,7 @@ from gantry.common.events import (
     ReceiptReference,
 )
 from gantry.common.ids import DEFAULT_PARTITION, Receipt
-from gantry.common.lifecycle import ALIVE, RetentionRule, StudyState, held_patient, holder_of
+from gantry.common.lifecycle import ALIVE, RetentionRule, StudyState, held_patient, holder_of, patient_of
 from gantry.common.ports.index import FatedReceipt, Location, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
@@ -170,6 +170,17 @@ class Deletions:
             raise NotFound("no hold stands on this study")
         at, now = (DEFAULT_PARTITION, asked.trace, study), self._clock.now_us()
         return await self._append([HoldReleased(*at, name, asked.reason, asked.by, now) for name in names])
+
+    async def release_hold(self, holder: str, hold: str, asked: Asked) -> Done:
+        """Release one hold by its name; `holder` is the study, or the key of the patient (`holder_of`), on which it
+        stands. Raises `NotFound` where it does not."""
+        await self.settle()
+        if hold not in await self._index.holds(DEFAULT_PARTITION, holder):
+            raise NotFound("no such hold stands: it was released before")
+        patient, now = patient_of(holder), self._clock.now_us()
+        at = DEFAULT_PARTITION, asked.trace, patient or holder
+        release = PatientHoldReleased if patient else HoldReleased
+        return await self._append([release(*at, hold, asked.reason, asked.by, now)])
 
     async def place_patient_hold(self, patient_id: str, issuer: str, asked: Asked) -> str:
         """Place a hold on a patient, known or not: on all studies of the ID and issuer, or of the ID whatever its

@@ -7,37 +7,22 @@ what stands in its way, and can be undone until the grace time is over.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 
 from gantry.common.clock import Clock
-from gantry.common.dicom.query.matching import Document
-from gantry.common.dicom.standard.tags import NUMBER_OF_STUDY_RELATED_INSTANCES, STUDY_DATE, STUDY_INSTANCE_UID
 from gantry.common.errors import GantryError
-from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.lifecycle import Retention, RetentionRule, Since
-from gantry.common.lifecycle.retention import date_in
 from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.protection import Protection
-from gantry.common.runtime.study_facts import KnownStudy, day_of
+from gantry.common.runtime.study_facts import day_of
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.traces import new_trace
 from gantry.services.lifecycle.bulk import BulkDeletion, BulkResult
 from gantry.services.lifecycle.deletions import Asked, Deletions
+from gantry.services.lifecycle.retained import RetainedStudies, RetainedStudy, goes, may_be_over
 
 _START_SECONDS = 30.0
 logger = get_logger("lifecycle")
-
-
-@dataclass(frozen=True, slots=True)
-class RetainedStudy:
-    """A study that a rule is about, without what identifies its patient; `holds` is how many stand on it or him."""
-
-    uid: str
-    instances: int
-    retention: Retention
-    holds: int
 
 
 class Expiry:
@@ -50,6 +35,7 @@ class Expiry:
         self._index = index
         self._deletions = deletions
         self._protection = protection
+        self._retained = RetainedStudies(index, protection)
         self._clock = clock
         self._rate = rate
 
@@ -93,26 +79,7 @@ class Expiry:
         for rule in self._protection.rules:
             if rule.deletes:
                 async for page in self._index.find(rule.studies):
-                    found = [await self._retained(one) for one in page if _may_be_over(rule, one, by)]
-                    over = [one for one in found if one is not None and _goes(one.retention, by)]
+                    found = [await self._retained.known(one) for one in page if may_be_over(rule, one, by)]
+                    over = [one for one in found if one is not None and goes(one.retention, by)]
                     if over:
                         yield sorted(over, key=lambda one: one.retention.rule)
-
-    async def _retained(self, document: Document) -> RetainedStudy | None:
-        uid = str(document.attributes[STUDY_INSTANCE_UID][0])
-        known = KnownStudy(DEFAULT_PARTITION, uid, document.attributes)
-        retention = await self._protection.retention(known)
-        if retention is None:
-            return None
-        instances = int(next(iter(document.attributes.get(NUMBER_OF_STUDY_RELATED_INSTANCES) or ()), 0))
-        return RetainedStudy(uid, instances, retention, await self._protection.holds(DEFAULT_PARTITION, uid, known))
-
-
-def _may_be_over(rule: RetentionRule, document: Document, by: date) -> bool:
-    """False where the Study Date alone says that the rule keeps it: nothing else is read of the many that stay."""
-    dated = date_in(document.attributes, STUDY_DATE) if rule.since is Since.STUDY else None
-    return rule.period is not None and (dated is None or rule.period.after(dated) <= by)
-
-
-def _goes(retention: Retention, by: date) -> bool:
-    return retention.deletes and retention.is_over(by)

@@ -7,18 +7,17 @@ GET    /dicom-web/permissions
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from aiohttp import web
 
 from gantry.common.dicom.model.json_writing import to_json
 from gantry.common.runtime.failpoints import FailPoint, reach
-from gantry.common.telemetry.traces import child_of
 from gantry.common.web.bodies import answer
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
-from gantry.common.web.server import Handler
+from gantry.common.web.server import TRACE, Handler
 from gantry.services.lifecycle.callers import caller_of, reason_of
 from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target
 
@@ -29,11 +28,13 @@ _LATER = "the index is behind, and follows as soon as it has caught up\n"
 class DeletionService:
     """DELETE, restore, and who may."""
 
-    def __init__(self, deletions: Deletions, may_delete: Collection[str], may_correct: Collection[str] = ()) -> None:
-        """`may_delete` and `may_correct` are the names of tokens, and `LOOPBACK`."""
+    def __init__(
+        self, deletions: Deletions, may_delete: Collection[str], others: Mapping[str, Collection[str]] | None = None
+    ) -> None:
+        """`may_delete` and those who may do `others` are the names of tokens, and `LOOPBACK`."""
         self._deletions = deletions
         self._may_delete = frozenset(may_delete)
-        self._may_correct = frozenset(may_correct)
+        self._may = {"delete": self._may_delete} | {name: frozenset(who) for name, who in (others or {}).items()}
 
     def handlers(self) -> dict[Resource, Handler]:
         """The handlers for the HTTP server."""
@@ -44,9 +45,9 @@ class DeletionService:
         }
 
     async def permissions(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """What this caller may do to studies, by name."""
+        """What this caller may do, by name."""
         caller = caller_of(request)
-        said = {"delete": caller in self._may_delete, "correct": caller in self._may_correct}
+        said = {name: caller in callers for name, callers in self._may.items()}
         return await answer(request, to_json(said), JSON, _FRESH)
 
     async def delete(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
@@ -63,7 +64,7 @@ class DeletionService:
         caller = caller_of(request)
         if caller not in self._may_delete:
             raise HttpProblem(403, "this caller may not delete or restore; http.may_delete names those that may")
-        asked = Asked(caller, reason_of(request) or reason, child_of(request.headers.get("traceparent", "")))
+        asked = Asked(caller, reason_of(request) or reason, request[TRACE])
         done = await change(Target(match.study, match.series, match.instance), asked)
         await reach(FailPoint.BEFORE_ANSWER)
         return web.Response(status=204) if done.settled else web.Response(status=202, text=_LATER)

@@ -18,7 +18,15 @@ from gantry.common.events import INDEXERS, TOPICS, Event, InstanceStored, decode
 from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
 from gantry.common.lifecycle import Corrections, Fate
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import CorrectedStudy, FatedReceipt, InstanceKey, KnownReceipt, Location, SearchIndex
+from gantry.common.ports.index import (
+    CorrectedStudy,
+    FatedReceipt,
+    InstanceKey,
+    KnownReceipt,
+    Location,
+    SearchIndex,
+    StandingHolds,
+)
 from gantry.common.ports.log import EventLog
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
@@ -210,6 +218,12 @@ class CompleteIndex:
         await self._completeness.check()
         return await self._index.holds(partition, study_instance_uid)
 
+    async def held(self, partition: str, after: str = "") -> AsyncIterator[list[StandingHolds]]:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        async for page in self._index.held(partition, after):
+            yield page
+
     async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
         """See `SearchIndex`."""
         await self._completeness.check()
@@ -224,6 +238,12 @@ class CompleteIndex:
         """See `SearchIndex`."""
         await self._completeness.check()
         return await self._index.last_access(partition, study_instance_uid)
+
+    async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        async for page in self._index.conflicts(partition):
+            yield page
 
     async def count(self, partition: str) -> dict[str, int]:
         """See `SearchIndex`."""

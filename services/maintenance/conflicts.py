@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gantry.common.clock import Clock
-from gantry.common.errors import GantryError
+from gantry.common.errors import GantryError, TooLarge
 from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
 from gantry.common.ports.blobs import BlobReader, BlobStore
-from gantry.common.ports.index import KnownReceipt, Location, SearchIndex
+from gantry.common.ports.index import KnownReceipt, Location, ReadIndex
 from gantry.common.runtime.losses import instance_of
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
@@ -38,17 +39,28 @@ class ConflictSide:
     lost: bool
 
 
-async def sides(index: SearchIndex, partition: str) -> AsyncIterator[list[ConflictSide]]:
+async def sides(index: ReadIndex, partition: str) -> AsyncIterator[list[ConflictSide]]:
     """For each SOP Instance UID in conflict, all of its sides, by series and time."""
     async for uids in index.conflicts(partition):
-        located = await index.resolve(partition, uids)
-        for uid in uids:
-            found: list[ConflictSide] = []
-            for location in located.get(uid, ()):
-                receipts = await index.receipts(partition, instance_of(location))
-                found += [_side(location, receipt) for receipt in receipts]
-            if found:
-                yield found
+        async for found in sides_of(index, partition, uids):
+            yield found
+
+
+async def sides_of(index: ReadIndex, partition: str, uids: Sequence[str]) -> AsyncIterator[list[ConflictSide]]:
+    """The same of some SOP Instance UIDs, in conflict or not; those that are not known are left out."""
+    located = await index.resolve(partition, uids)
+    for uid in uids:
+        found: list[ConflictSide] = []
+        for location in located.get(uid, ()):
+            receipts = await index.receipts(partition, instance_of(location))
+            found += [_side(location, receipt) for receipt in receipts]
+        if found:
+            yield found
+
+
+def in_conflict(found: Sequence[ConflictSide]) -> bool:
+    """Whether the sides of a SOP Instance UID are more than one object that was sent more than once. Pure."""
+    return any(side.aside for side in found) or sum(1 for side in found if side.current) > 1
 
 
 def _side(location: Location, known: KnownReceipt) -> ConflictSide:
@@ -69,11 +81,14 @@ def _side(location: Location, known: KnownReceipt) -> ConflictSide:
     )
 
 
-async def fetch(objects: BlobStore, side: ConflictSide, folder: Path) -> Path:
-    """Write the object of one side into a folder as a Part 10 file named by its receipt. Raises `GantryError`."""
+async def fetch(objects: BlobStore, side: ConflictSide, folder: Path, most: int | None = None) -> Path:
+    """Write the object of one side into a folder as a Part 10 file named by its receipt. Raises `GantryError`:
+    `TooLarge` for one of more than `most` bytes."""
     reader = await objects.open(side.object_key)
     path = folder / side.sop_instance_uid / f"{side.receipt}.dcm"
     try:
+        if most is not None and reader.size > most:
+            raise TooLarge(f"the object has {reader.size} bytes, more than {most}")
         path.parent.mkdir(parents=True, exist_ok=True)
         await _copy(reader, path)
     finally:
@@ -85,10 +100,10 @@ async def _copy(reader: BlobReader, path: Path) -> None:
     buffer = memoryview(bytearray(_CHUNK))
     with path.open("wb") as file:
         while count := await reader.readinto([buffer]):
-            file.write(buffer[:count])
+            await asyncio.to_thread(file.write, buffer[:count])
 
 
-async def report_aside(index: SearchIndex, clock: Clock, metrics: Metrics) -> None:
+async def report_aside(index: ReadIndex, clock: Clock, metrics: Metrics) -> None:
     """Update the gauge of receipts that are aside, for ever."""
     while True:
         try:

@@ -13,7 +13,7 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from gantry.common.clock import Clock
-from gantry.common.config.policy import Destination
+from gantry.common.config.policy import Destination, KnownPeer
 from gantry.common.config.reload import PolicyFile
 from gantry.common.config.settings import Settings
 from gantry.common.config.tls import Certificates
@@ -32,11 +32,12 @@ from gantry.services.maintenance.completeness import CompleteIndex, Completeness
 from gantry.services.process.admission import PolicyAdmission
 from gantry.services.process.association_log import NetworkObserver
 from gantry.services.process.association_records import AssociationRecords
+from gantry.services.process.heartbeat import Heartbeat, Vitals
 from gantry.services.process.http import HttpServer, in_words
 from gantry.services.process.searchable import say_what_is_missing, searchable
 from gantry.services.process.stores import Stores, open_stores
 from gantry.services.process.supervision import Companion
-from gantry.services.process.system_metrics import SystemMetrics
+from gantry.services.process.system_metrics import SystemMetrics, folders_of, version_of
 from gantry.services.process.tracing import open_tracer
 from gantry.services.process.verification import VerificationService
 from gantry.services.roles import Role, dimse_port, http_port
@@ -98,6 +99,7 @@ class Archive:
         self._stores: Stores | None = None
         self._completeness: Completeness | None = None
         self._server: Server | None = None
+        self._observer: NetworkObserver | None = None
         self._draining: list[Callable[[float], Awaitable[None]]] = []
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self._allowed: WeakKeyDictionary[Association, bool] = WeakKeyDictionary()
@@ -152,6 +154,11 @@ class Archive:
                 services += self._take(await _build(role, context))
         if Role.INGEST in self.roles:
             self._take(await _build_lifecycle(context))
+            self._take(await _build_operations(context))
+        if self.settings.upkeep.report_every:
+            heartbeat = Heartbeat(stores.log, self.clock, self._own_roles(), version_of(), self._vitals())
+            self.lifecycle.watch(heartbeat.run(self.settings.upkeep.report_every), "heartbeat")
+            self._closing.append(heartbeat.end)
         groups = await self._begin_indexing(context) if self._indexes else []
         self.lifecycle.watch(report_lag(stores.log, groups, self.clock, self.metrics), "lag")
         if services or Role.COMMITMENT in self.roles:
@@ -206,6 +213,19 @@ class Archive:
         self._closing += parts.close
         return list(parts.dimse)
 
+    def _own_roles(self) -> frozenset[Role]:
+        """Those that this process plays itself, and no companion."""
+        return self.roles if self._indexes else self.roles - {Role.INDEXER}
+
+    def _vitals(self) -> Vitals:
+        def associations() -> int:
+            return 0 if self._observer is None else self._observer.open_by_title.total()
+
+        def transfers() -> int:
+            return int(self.metrics.registry.get_sample_value("gantry_transfers_running") or 0)
+
+        return Vitals(self.health.problems, associations, transfers, folders_of(self.settings))
+
     async def _begin_indexing(self, context: Context) -> list[str]:
         """The consumer groups that this process is in then."""
         from gantry.services.indexer import app as indexer_app
@@ -246,7 +266,8 @@ class Archive:
         dimse = self.settings.dimse
         role = "all" if len(self.roles) > 1 else next(iter(self.roles)).value
         records = self._record_associations(role)
-        observer = NetworkObserver(self.metrics, role, self._knows, self.health.suspect, records, self._tracer)
+        traced = records, self._tracer
+        observer = self._observer = NetworkObserver(self.metrics, role, self._knows, self.health.suspect, *traced)
         self._admission = PolicyAdmission(
             lambda: self._policy.current,
             StorageClasses(self.settings.dimse.private_sop_classes),
@@ -336,6 +357,9 @@ class Archive:
     def contact(self, ae_title: str, ours: str) -> Peer | None:
         return self._peer(self._policy.current.contact(ae_title), ours)
 
+    def known(self) -> list[KnownPeer]:
+        return list(self._policy.current.peers.values())
+
     def _peer(self, known: Destination | None, ours: str) -> Peer | None:
         if known is None:
             return None
@@ -371,6 +395,12 @@ class Archive:
 
 async def _build_lifecycle(context: Context) -> RoleParts:
     from gantry.services.lifecycle.app import build
+
+    return await build(context)
+
+
+async def _build_operations(context: Context) -> RoleParts:
+    from gantry.services.operations.app import build
 
     return await build(context)
 

@@ -110,11 +110,16 @@ class HttpServer(WebServer):
         self._found_at = float("-inf")
 
     async def _ready(self, _: web.BaseRequest) -> web.Response:
+        problems = await self.problems()
+        return web.Response(status=503 if problems else 200, text="\n".join(problems or ["ready"]) + "\n")
+
+    async def problems(self) -> list[str]:
+        """Why this process is not ready, in lines; none while it is."""
         why = self._not_taking()
         problems = [f"not taking new work: {why}"] if why else []
         problems += await self._asked()
         problems += await _all(self._fresh)
-        return web.Response(status=503 if problems else 200, text="\n".join(problems or ["ready"]) + "\n")
+        return problems
 
     async def _asked(self) -> list[str]:
         """The last result of the store checks if it is recent enough, else that of a new check."""

@@ -33,6 +33,7 @@ from gantry.common.ports.index import (
     Location,
     Loss,
     SearchIndex,
+    StandingHolds,
 )
 from gantry.common.ports.log import Consumer, EventLog, Passed, Record
 from gantry.common.runtime.backoff import Delays
@@ -277,6 +278,10 @@ class LateSearchIndex:
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
         return await self._late.get().holds(partition, study_instance_uid)
+
+    async def held(self, partition: str, after: str = "") -> AsyncIterator[list[StandingHolds]]:
+        async for page in self._late.get().held(partition, after):
+            yield page
 
     async def correct(self, changes: Sequence[CorrectionChange]) -> None:
         await self._late.get().correct(changes)

@@ -26,11 +26,11 @@ class SystemMetrics:
         self._settings = settings
         self._metrics = metrics
         self._dropped = 0
-        metrics.build_info.labels(_version(), platform.python_version()).set(1)
+        metrics.build_info.labels(version_of(), platform.python_version()).set(1)
 
     def refresh(self) -> None:
         """Read the current values. May block for as long as a file system does: call it off the event loop."""
-        for store, folder in _folders(self._settings).items():
+        for store, folder in folders_of(self._settings).items():
             with suppress(OSError):
                 there = os.statvfs(folder)
                 self._metrics.disk_free_bytes.labels(store).set(there.f_bavail * there.f_frsize)
@@ -45,7 +45,7 @@ class SystemMetrics:
         self._dropped = dropped
 
 
-def _folders(settings: Settings) -> dict[str, Path]:
+def folders_of(settings: Settings) -> dict[str, Path]:
     """The folders of the embedded stores: a store that is a file, or does not exist yet, is in its parent."""
     urls = {"objects": settings.objects_url, "log": settings.log_url, "index": settings.index_url}
     found: dict[str, Path] = {}
@@ -57,7 +57,8 @@ def _folders(settings: Settings) -> dict[str, Path]:
     return found
 
 
-def _version() -> str:
+def version_of() -> str:
+    """The version of Gantry that runs."""
     try:
         return version("gantry-dicom")
     except PackageNotFoundError:

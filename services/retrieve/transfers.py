@@ -83,8 +83,13 @@ class Transfers:
         self._known[transfer.id] = transfer
         task = asyncio.create_task(self._run(transfer, peer, locations))
         self._tasks[transfer.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(transfer.id, None))
+        self._metrics.transfers_running.set(len(self._tasks))
+        task.add_done_callback(lambda _: self._ended(transfer))
         return transfer
+
+    def _ended(self, transfer: Transfer) -> None:
+        self._tasks.pop(transfer.id, None)
+        self._metrics.transfers_running.set(len(self._tasks))
 
     def get(self, name: str) -> Transfer | None:
         """The transfer with this id, None if it is unknown."""

@@ -16,6 +16,7 @@ from gantry.common.events import (
     DeadLetterReplayed,
     Event,
     InstanceStored,
+    ProcessReported,
     StudyDelivered,
     encode,
     without_header,
@@ -31,6 +32,7 @@ OF_OPERATORS = {
     AssociationEnded,
     AssociationRefused,
     StudyDelivered,
+    ProcessReported,
 }
 """Nobody else's business."""
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"

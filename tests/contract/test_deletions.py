@@ -25,6 +25,7 @@ from gantry.common.ports.index import (
     Loss,
     Outcome,
     SearchIndex,
+    StandingHolds,
 )
 from tests.contract.test_search_index import BATCH, EARLY, as_set, everything, found
 from tests.support.entries import documents, entry
@@ -181,6 +182,18 @@ async def test_holds_stand_until_they_are_released_whatever_comes_first(index: S
     assert await index.holds("default", "1.1") == ["a"]
     await index.hold([HoldChange("default", "1.1", "a", False)])
     assert await index.holds("default", "1.1") == []
+
+
+async def test_what_is_held_is_listed_in_order(index: SearchIndex) -> None:
+    """The studies and patients on which holds stand, behind `after` in the order of their UIDs and keys"""
+    assert [page async for page in index.held("default")] == []
+    places = [("1.2", "b"), ("patient:k", "c"), ("1.2", "a"), ("1.10", "d"), ("1.3", "e")]
+    await index.hold([HoldChange("default", holder, hold, True) for holder, hold in places])
+    await index.hold([HoldChange("default", "1.3", "e", False), HoldChange("other", "1.4", "f", True)])
+    held = [StandingHolds("1.10", ("d",)), StandingHolds("1.2", ("a", "b")), StandingHolds("patient:k", ("c",))]
+    assert [one async for page in index.held("default") for one in page] == held
+    assert [one async for page in index.held("default", "1.10") for one in page] == held[1:]
+    assert [page async for page in index.held("default", "patient:k")] == []
 
 
 async def test_the_latest_access_counts_whatever_comes_first(index: SearchIndex) -> None:

@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.e2e.test_viewer_operations import says, section
 from tests.support.archive import ROOT, RunningArchive
 from tests.support.browser import Page, chromium
 from tests.support.objects import file_bytes
+from tests.support.operations import OPERATOR, POLICY, Operated, operate, peers
 from tests.support.page import ROWS, TOTAL, fill, opened, put, search
 from tests.support.ward import ward
 
@@ -160,6 +162,55 @@ async def test_an_archive_that_is_empty_and_one_with_a_single_study(folder: Path
             await page.until(f"{TOTAL} === '1 study'")
     finally:
         archive.stop()
+
+
+@pytest.fixture(scope="module")
+def operated(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningArchive, Operated]]:
+    chromium()
+    at = tmp_path_factory.mktemp("operated")
+    running = RunningArchive(at, environment=OPERATOR, lab=False)
+    running.write_policy(peers(running), POLICY)
+    running.start()
+    fill(running, 20)
+    yield running, asyncio.run(operate(running, at))
+    running.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "theme", "until"),
+    [
+        ("operations", "health", "light", "All processes are ready"),
+        ("where", "where?term=ACCESSION", "dark", "Committed"),
+        ("conflict", "conflicts/CONFLICT", "light", "attributes differ"),
+        ("peers", "peers", "light", "Copy a rule"),
+    ],
+)
+async def test_a_section_of_operations(
+    operated: tuple[RunningArchive, Operated], folder: Path, name: str, address: str, theme: str, until: str
+) -> None:
+    archive, what = operated
+    address = address.replace("ACCESSION", what.accession).replace("CONFLICT", what.conflict)
+    async with section(archive, address) as page:
+        await page.theme(theme)
+        await says(page, until)
+        if name == "peers":
+            await page.evaluate("document.querySelector('button[aria-label=\"Test GANTRY\"]').click()")
+            await says(page, "answers (")
+        await taken(page, folder / f"{name}.png")
+        page.errors.clear()
+
+
+async def test_operations_on_a_phone(operated: tuple[RunningArchive, Operated], folder: Path) -> None:
+    archive, what = operated
+    shots = []
+    for address, theme in (("health", "light"), (f"where?term={what.accession}", "light"), ("holds", "dark")):
+        async with section(archive, address) as page:
+            await page.theme(theme)
+            await page.size(*PHONE, phone=True)
+            await page.until("innerWidth <= 390")
+            shots.append(await phone(page))
+            page.errors.clear()
+    save(shots, folder / "operations-phone.png")
 
 
 async def test_on_a_phone(archive: RunningArchive, folder: Path) -> None:

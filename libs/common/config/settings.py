@@ -148,6 +148,15 @@ class Http(Section):
     may_correct: tuple[str, ...] = _f(
         (), "names", "Tokens (their NAMEs) that may correct studies and patients, and merge patients; as `may_delete`"
     )
+    may_hold: tuple[str, ...] = _f(
+        (), "names", "Tokens (their NAMEs) that may place and release holds over HTTP; as `may_delete`"
+    )
+    may_operate: tuple[str, ...] = _f(
+        (),
+        "names",
+        "Tokens (their NAMEs) that see the place Operations of the page, replay dead letters and test peers; as "
+        "`may_delete`",
+    )
     ohif: Path | None = _f(None, "folder", "OHIF's built `dist` (deploy/ohif.sh): the viewer at /ohif; none without it")
     proxy_from: tuple[Cidr, ...] = _f((), "CIDRs", "Whose X-Forwarded-For is believed: our front door, a reverse proxy")
     cors_origins: tuple[str, ...] = _f((), "origins", "Web pages of these may ask, too; * for any, with tokens only")
@@ -347,6 +356,9 @@ class Upkeep(Section):
     )
     reconcile_rate: Annotated[float, Field(ge=0)] = _f(
         5000.0, "facts/s", "They are compared so fast at most; 0: as fast as it goes"
+    )
+    report_every: Annotated[float, Field(ge=0)] = _f(
+        15.0, "s", "Between two reports of each process, of any role, on how it is (docs/operations.md); 0: none"
     )
 
 

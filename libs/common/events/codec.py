@@ -42,8 +42,10 @@ from gantry.common.events.schema import (
     PatientHoldPlaced,
     PatientHoldReleased,
     PatientMerged,
+    ProcessReported,
     ReceiptReference,
     RequestAnswers,
+    StoreSpace,
     StudyAccessed,
     StudyCorrected,
     StudyCorrectionsErased,
@@ -85,13 +87,14 @@ _EVENTS: dict[str, type[Event]] = {
         AssociationEnded,
         AssociationRefused,
         StudyDelivered,
+        ProcessReported,
     )
 }
 _FIELDS: dict[type, tuple[str, ...]] = {
     cls: tuple(f.name for f in fields(cls))
     for cls in (
         *_EVENTS.values(),
-        *(BulkElement, PixelData, ReceiptReference, CommitmentReference, CommitmentFailure, RequestAnswers),
+        *(BulkElement, PixelData, ReceiptReference, CommitmentReference, CommitmentFailure, RequestAnswers, StoreSpace),
     )
 }
 # Names and defaults of fields that are not written where they have their default.
@@ -103,8 +106,9 @@ _NESTED: dict[str, type] = {
     "references": CommitmentReference,
     "failures": CommitmentFailure,
     "answers": RequestAnswers,
+    "spaces": StoreSpace,
 }
-_TEXTS = ("deletions", "digests", "corrections")
+_TEXTS = ("deletions", "digests", "corrections", "roles", "problems")
 """Fields of several texts."""
 
 

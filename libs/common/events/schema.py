@@ -512,6 +512,36 @@ class AssociationRefused:
     times: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class StoreSpace:
+    """How many bytes are free, and there are in all, where an embedded `store` lies ("objects", "log" or "index")."""
+
+    store: str
+    free: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessReported:
+    """A process of the archive says every few seconds how it is, so that any other one can say it of all of them.
+    `process` is its host and number, `problems` are the lines of its /readyz, `associations` and `transfers` are under
+    way in it (transfers are those over HTTP). `ended`: it ends in order, and reports no more."""
+
+    partition: str
+    trace: str
+    process: str
+    host: str
+    roles: tuple[str, ...]
+    version: str
+    started_at: int
+    at: int
+    problems: tuple[str, ...] = ()
+    associations: int = 0
+    transfers: int = 0
+    spaces: tuple[StoreSpace, ...] = ()
+    ended: bool = False
+
+
 Event = (
     InstanceStored
     | ObjectLost
@@ -542,4 +572,5 @@ Event = (
     | AssociationEnded
     | AssociationRefused
     | StudyDelivered
+    | ProcessReported
 )

@@ -30,6 +30,7 @@ from gantry.common.events.schema import (
     PatientHoldPlaced,
     PatientHoldReleased,
     PatientMerged,
+    ProcessReported,
     StudyAccessed,
     StudyCorrected,
     StudyCorrectionsErased,
@@ -65,6 +66,7 @@ _CONFLICTS = Topic("conflicts", "study_instance_uid", 6, None)
 _COMMITMENT = Topic("commitment", "transaction_uid", 6, None)
 _DEAD_LETTERS = Topic("dead-letters", "group", 1, 30 * _DAY_MS)
 _ASSOCIATIONS = Topic("associations", "calling_ae_title", 6, 14 * _DAY_MS, sealed=False)
+_PROCESSES = Topic("processes", "process", 1, _DAY_MS, sealed=False)
 
 TOPICS: dict[type[Event], Topic] = {
     InstanceStored: _INSTANCES,
@@ -96,6 +98,7 @@ TOPICS: dict[type[Event], Topic] = {
     AssociationEnded: _ASSOCIATIONS,
     AssociationRefused: _ASSOCIATIONS,
     StudyDelivered: _ASSOCIATIONS,
+    ProcessReported: _PROCESSES,
 }
 
 

@@ -13,7 +13,7 @@ restoring and deleting again needs no clock to be told apart.
 from gantry.common.lifecycle.coercion import Coercion, unpack_coercion
 from gantry.common.lifecycle.corrections import NOTHING, Correction, Corrections, Values, Withdrawal
 from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
-from gantry.common.lifecycle.held_patients import held_patient, holder_of, holders
+from gantry.common.lifecycle.held_patients import held_patient, holder_of, holders, patient_of
 from gantry.common.lifecycle.moves import moved_back, successor, successors
 from gantry.common.lifecycle.patients import (
     Effect,
@@ -76,6 +76,7 @@ __all__ = [
     "longest",
     "moved_back",
     "patient_key",
+    "patient_of",
     "repeats",
     "retention_of",
     "retention_rules",

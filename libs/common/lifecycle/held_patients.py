@@ -16,6 +16,11 @@ def holder_of(patient: str) -> str:
     return f"patient:{patient}"
 
 
+def patient_of(holder: str) -> str:
+    """The key of the patient on the log by what his holds are called by in an index; "" for that of a study."""
+    return holder.removeprefix("patient:") if holder.startswith("patient:") else ""
+
+
 def holders(patient_id: str, issuer: str = "") -> list[str]:
     """The keys under which holds on a patient may stand: with the issuer, and with none. None for a patient without an
     ID."""

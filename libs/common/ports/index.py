@@ -163,6 +163,14 @@ class HoldChange:
 
 
 @dataclass(frozen=True, slots=True)
+class StandingHolds:
+    """The holds that stand on a study, or on a patient by his key (as in `HoldChange`), in order."""
+
+    holder: str
+    holds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CorrectionChange:
     """What is added to the corrections of a study, or of a patient (`gantry.common.lifecycle.patient_key`); the other
     of the two is ""."""
@@ -245,10 +253,14 @@ class ReadIndex(Protocol):
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]: ...
 
+    def held(self, partition: str, after: str = "") -> AsyncIterator[list[StandingHolds]]: ...
+
     async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None: ...
 
     async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections: ...
     async def last_access(self, partition: str, study_instance_uid: str) -> int: ...
+
+    def conflicts(self, partition: str) -> AsyncIterator[list[str]]: ...
 
     async def count(self, partition: str) -> dict[str, int]: ...
 
@@ -342,6 +354,10 @@ class SearchIndex(Protocol):
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
         """The holds on a study, or on a patient by his key, that stand, in order."""
+
+    def held(self, partition: str, after: str = "") -> AsyncIterator[list[StandingHolds]]:
+        """The studies and patients on which holds stand, behind `after` in the order of their UIDs and keys, in
+        pages."""
 
     async def note_accesses(self, accesses: Sequence[Access]) -> None:
         """Note when studies were accessed; the latest counts. Idempotent and independent of order."""

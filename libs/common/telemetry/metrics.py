@@ -295,6 +295,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("log_lines_dropped", "counter", "lines", "Log lines that could not be written"),
     Metric("file_descriptors_exhausted", "gauge", "", "1 while no file can be opened and no connection taken"),
+    Metric("transfers_running", "gauge", "transfers", "Transfers that were asked for over HTTP, under way now"),
     Metric(
         "config_reloads",
         "counter",
@@ -368,6 +369,7 @@ class Metrics:
     certificate_expires_seconds: Gauge
     log_lines_dropped: Counter
     file_descriptors_exhausted: Gauge
+    transfers_running: Gauge
     config_reloads: Counter
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:

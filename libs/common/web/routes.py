@@ -47,6 +47,13 @@ class Resource(Enum):
     DICOMweb."""
     PERMISSIONS = (WebRole.INGEST, "GET", "permissions")
     """What the caller may change. An extension to DICOMweb."""
+    HOLDS = (WebRole.INGEST, "GET", "holds")
+    HOLD = (WebRole.INGEST, "POST", "holds")
+    RELEASE = (WebRole.INGEST, "DELETE", "holds")
+    """The holds on a study and its patient; placed and released. Extensions to DICOMweb."""
+    OPERATIONS = (WebRole.INGEST, "GET", "operations")
+    OPERATE = (WebRole.INGEST, "POST", "operations")
+    """How the archive is, and what is done about it (docs/operations.md); `rest` is the path. Not DICOM."""
     SEARCH_STUDIES = (WebRole.QUERY, "GET", "studies")
     SEARCH_SERIES = (WebRole.QUERY, "GET", "series")
     SEARCH_INSTANCES = (WebRole.QUERY, "GET", "instances")
@@ -92,7 +99,7 @@ class Resource(Enum):
 @dataclass(frozen=True, slots=True)
 class Match:
     """A resource, and the UIDs of its path. UIDs are checked; `rest` is the path after `bulkdata`, `transfers`,
-    `corrections`, `patients` or `commitment-requests`, and `frames` the list as it was written."""
+    `corrections`, `patients`, `operations` or `commitment-requests`, and `frames` the list as it was written."""
 
     resource: Resource
     study: str = ""
@@ -134,7 +141,9 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     **{f"{level}/moves": (Resource.MOVE, Resource.MOVE_BACK) for level in _LEVELS},
     "studies/{}/moves/{*}": (Resource.MOVE_BACK,),
     "studies/{}/history": (Resource.HISTORY,),
+    "studies/{}/holds": (Resource.HOLDS, Resource.HOLD, Resource.RELEASE),
     "patients/{*}": (Resource.CORRECT_PATIENT,),
+    "operations/{*}": (Resource.OPERATIONS, Resource.OPERATE),
     **{f"{level}/metadata": (Resource.METADATA,) for level in _LEVELS},
     **{f"{level}/rendered": (Resource.RENDERED,) for level in _LEVELS},
     **{f"{level}/thumbnail": (Resource.THUMBNAIL,) for level in _LEVELS},
@@ -153,8 +162,8 @@ def is_ours(raw_path: str) -> bool:
 
 
 def is_page(raw_path: str) -> bool:
-    """Whether a path is one of the study list's page, or of OHIF."""
-    return raw_path in ("/", "/ohif") or raw_path.startswith(("/viewer/", "/ohif/"))
+    """Whether a path is one of our page, any of its places, or of OHIF."""
+    return raw_path in ("/", "/ohif", "/operations") or raw_path.startswith(("/viewer/", "/ohif/", "/operations/"))
 
 
 def find(method: str, raw_path: str) -> Match:

@@ -40,6 +40,8 @@ _OHIF_POLICY = (
     "img-src 'self' blob: data:; font-src 'self' data:; media-src 'self' blob:; connect-src 'self' blob: data:; "
     "worker-src 'self' blob:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
 )
+_PLACES = ("operations",)
+"""Places of the page below /: the page itself is answered, and shows what its address says."""
 _SPACES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _MISSING = "OHIF is not installed: run deploy/ohif.sh (it needs npm), or see docs/dicomweb.md"
 _OHIF_CONFIG = {
@@ -98,7 +100,7 @@ class Served:
 def page_file(path: str, ohif: Path | None, ae_title: str = "", port: int = 0) -> Served | None:
     """The file of a path below /, without its leading slash; None if there is none. `ohif` is the folder of OHIF;
     `ae_title` and `port` are the address for modalities, which the page shows while the archive is empty."""
-    file = _page_files().get(path)
+    file = _page_files().get("" if path.partition("/")[0] in _PLACES else path)
     if file is not None:
         return _served(file.read_bytes(), file.suffix, _PAGE_POLICY)
     if path == "viewer/config.json":

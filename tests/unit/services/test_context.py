@@ -11,7 +11,7 @@ import pytest
 from gantry.services.context import Context, RoleParts
 
 SERVICES = Path(__file__).resolve().parents[3] / "services"
-ROLES = ("ingest", "indexer", "query", "retrieve", "commitment", "maintenance", "lifecycle", "webhooks")
+ROLES = ("ingest", "indexer", "query", "retrieve", "commitment", "maintenance", "lifecycle", "webhooks", "operations")
 
 
 @pytest.mark.parametrize("role", ROLES)

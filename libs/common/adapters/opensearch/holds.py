@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 from gantry.common.adapters.opensearch.client import (
     ABSENT,
@@ -15,9 +16,10 @@ from gantry.common.adapters.opensearch.client import (
 from gantry.common.adapters.opensearch.documents import study_id
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.ports.index import HoldChange
+from gantry.common.ports.index import HoldChange, StandingHolds
 
 _NAMES = ("placed", "released")
+_PAGE = 500
 
 
 class Holds:
@@ -33,6 +35,24 @@ class Holds:
         found = await self._client.get(self._index, [id_], _NAMES)
         source = found.get(id_, ABSENT).source
         return [] if source is None else sorted(set(source["placed"]) - set(source["released"]))
+
+    async def held(self, partition: str, after: str) -> AsyncIterator[list[StandingHolds]]:
+        """Studies and patients on which holds stand, behind one of them, in pages."""
+        await self._client.refresh(self._index)
+        body: dict[str, Any] = {
+            "size": _PAGE,
+            "query": {"bool": {"filter": [{"term": {"partition": partition}}]}},
+            "sort": ["study"],
+            "_source": ["study", *_NAMES],
+            "track_total_hits": False,
+            "search_after": [after],
+        }
+        while hits := (await self._client.search(self._index, body))["hits"]["hits"]:
+            sources = [hit["_source"] for hit in hits]
+            found = [(one["study"], tuple(sorted(set(one["placed"]) - set(one["released"])))) for one in sources]
+            if page := [StandingHolds(holder, holds) for holder, holds in found if holds]:
+                yield page
+            body["search_after"] = hits[-1]["sort"]
 
     async def note(self, changes: Sequence[HoldChange], clock: Clock) -> None:
         """Note holds placed and released."""

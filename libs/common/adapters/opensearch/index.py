@@ -49,6 +49,7 @@ from gantry.common.ports.index import (
     KnownReceipt,
     Location,
     Loss,
+    StandingHolds,
 )
 
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
@@ -195,6 +196,10 @@ class OpenSearchIndex:
 
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
         return await Holds(self._client, self._searched).standing(partition, study_instance_uid)
+
+    async def held(self, partition: str, after: str = "") -> AsyncIterator[list[StandingHolds]]:
+        async for page in Holds(self._client, self._searched).held(partition, after):
+            yield page
 
     async def correct(self, changes: Sequence[CorrectionChange]) -> None:
         if changes:

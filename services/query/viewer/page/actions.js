@@ -33,6 +33,10 @@ function correct(studies) {
   if (studies.length === 1 && store.state.mayCorrect) document.querySelector("correct-dialog").open(studies[0]);
 }
 
+async function hold(studies) {
+  if (studies.length && store.state.mayHold) await (await import("./study-history.js")).placeHolds(studies);
+}
+
 function merge(studies) {
   if (store.state.mayCorrect && patientsOf(studies).length === 2) document.querySelector("merge-dialog").open(studies);
 }
@@ -103,6 +107,17 @@ const ACTIONS = {
   ...Object.fromEntries([0, 1, 2, 3].map((preset) => [`window${preset}`, () => stack()?.preset(String(preset))])),
 };
 
+// Places other than the studies have rows and a way back; of the rest only what is the same everywhere.
+const elsewhere = () => document.querySelector("operations-place");
+const ELSEWHERE = {
+  search: () => ACTIONS.search(),
+  upload: () => ACTIONS.upload(),
+  help: () => ACTIONS.help(),
+  up: () => elsewhere().step(-1),
+  down: () => elsewhere().step(1),
+  escape: () => elsewhere().leave(),
+};
+
 // Keys that a control has a use for itself.
 function isTaken(event, action) {
   const { target } = event;
@@ -123,8 +138,10 @@ export function onKey(event) {
     else go({ q: "" });
     return;
   }
+  const actions = store.state.place === "studies" ? ACTIONS : ELSEWHERE;
+  if (!actions[action]) return;
   event.preventDefault();
-  ACTIONS[action]();
+  actions[action]();
 }
 
 // ---- the bar for what is selected
@@ -140,18 +157,19 @@ class ActionBar extends HTMLElement {
       send: act("Send to …", "send", sendTo),
       correct: act("Correct …", "correct", correct),
       merge: act("Merge patients …", "merge", merge),
+      hold: act("Hold …", "hold", hold),
       remove: act("Delete …", "remove", remove),
     };
     const clear = h("button", { type: "button", class: "plain", "aria-label": "Clear the selection", title: "Clear (Esc)", onclick: () => store.set({ selected: new Map() }) }, icon("close"));
     this.setAttribute("role", "region");
     this.setAttribute("aria-label", "Selected studies");
     this.append(this.count, ...Object.values(this.buttons), clear);
-    store.on(["selected", "settings", "destinations", "mayDelete", "mayCorrect", "study"], () => this.show());
+    store.on(["selected", "settings", "destinations", "mayDelete", "mayCorrect", "mayHold", "study"], () => this.show());
     this.show();
   }
 
   show() {
-    const { selected, settings, destinations, mayDelete, mayCorrect, study } = store.state;
+    const { selected, settings, destinations, mayDelete, mayCorrect, mayHold, study } = store.state;
     this.hidden = !selected.size || Boolean(study);
     say(this.count, `${selected.size} selected`);
     this.buttons.open.hidden = selected.size !== 1;
@@ -159,6 +177,7 @@ class ActionBar extends HTMLElement {
     this.buttons.send.hidden = !destinations;
     this.buttons.correct.hidden = !mayCorrect || selected.size !== 1;
     this.buttons.merge.hidden = !mayCorrect || patientsOf([...selected.values()]).length !== 2;
+    this.buttons.hold.hidden = !mayHold;
     this.buttons.remove.hidden = !mayDelete;
   }
 }

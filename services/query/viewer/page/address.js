@@ -22,6 +22,11 @@ function isSort(sort) {
   return /^-?[A-Za-z]+(,-?[A-Za-z]+)?$/.test(sort) && columnNames(sort.replaceAll("-", "").split(","));
 }
 
+// The place of the page that a path is of.
+export function placeOf(pathname) {
+  return /^\/operations(\/|$)/.test(pathname) ? "operations" : "studies";
+}
+
 // The address of a state.
 export function write({ q = "", sort = NEWEST, look = "", study = "", series = "" }) {
   const asked = new URLSearchParams();

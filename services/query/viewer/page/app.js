@@ -2,20 +2,26 @@
 
 import "./frame.js";
 import "./study-table.js";
-import { read } from "./address.js";
+import { placeOf, read } from "./address.js";
 import { onTokenNeeded, pageSettings } from "./archive.js";
 import { list, store } from "./page.js";
 import { understand } from "./search.js";
 
 function follow() {
   store.on(["terms", "sort"], () => {
+    if (store.state.place !== "studies") return;
     store.set({ fresh: new Set(), selected: new Map() });
     list.search(store.state.terms, store.state.sort);
   });
   addEventListener("popstate", () => {
+    const place = placeOf(location.pathname);
+    if (place !== "studies") {
+      store.set({ place, at: location.pathname + location.search, look: "", study: "", series: "" });
+      return;
+    }
     const given = read(location.search);
     const terms = given.q === store.state.q ? store.state.terms : understand(given.q, new Date());
-    store.set({ ...given, terms });
+    store.set({ ...given, place, terms });
   });
 }
 
@@ -24,10 +30,19 @@ async function askForToken(wrong) {
   return document.querySelector("token-dialog").ask(wrong);
 }
 
+// Which place is shown. Another one than the studies comes with modules of its own, when somebody goes there.
+function showPlace() {
+  const elsewhere = store.state.place !== "studies";
+  document.body.classList.toggle("elsewhere", elsewhere);
+  if (elsewhere) return import("./operations.js").then(({ begin: show }) => show());
+  return list.ready || list.busy ? null : list.search(store.state.terms, store.state.sort);
+}
+
 async function begin() {
   onTokenNeeded(askForToken);
   follow();
-  const first = list.search(store.state.terms, store.state.sort);
+  store.on(["place"], showPlace);
+  const first = showPlace();
   pageSettings().then((settings) => store.set({ settings }), () => {});
   // Somebody who follows a link to a study waits for its images, not for the list.
   if (!store.state.look && !store.state.study) await first;

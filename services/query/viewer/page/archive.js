@@ -126,7 +126,7 @@ export const dictionary = () => once("/viewer/dictionary.json");
 // What this caller may do to studies: {delete, correct}.
 export async function permissions() {
   try {
-    return await askJson(`${BASE}/permissions`);
+    return await once(`${BASE}/permissions`);
   } catch (error) {
     if (isAbsent(error)) return {};
     throw error;

@@ -4,7 +4,7 @@ import { BASE, askJson, studyPath } from "./archive.js";
 import { FIELDS, changed, fieldsOf, identity, patientsOf } from "./correcting.js";
 import { TAG, nameParts, text } from "./dicom.js";
 import { h, say } from "./dom.js";
-import { Job } from "./jobs.js";
+import { run } from "./operations.js";
 import { refresh, uidOf } from "./page.js";
 
 const LONGEST_REASON = 200;
@@ -71,7 +71,6 @@ class CorrectDialog extends HTMLElement {
 
 // Correct a study, or its patient; the tray says how it went.
 async function correct(study, values, reason, ofPatient) {
-  const job = new Job(`Correction of ${nameOf(study)}`);
   const patient = identity(study);
   const post = ofPatient
     ? () => change(`${BASE}/patients/corrections`, reason, { patient, values })
@@ -79,7 +78,7 @@ async function correct(study, values, reason, ofPatient) {
   const back = ofPatient
     ? (made) => change(`${BASE}/patients/withdrawals`, "Undone on the page", { patient, correction: made.correction })
     : (made) => change(`${studyPath(uidOf(study))}/corrections/${made.correction}`, "Undone on the page", null, "DELETE");
-  await run(job, post, back, ofPatient ? "The patient is corrected, in all studies" : "The study is corrected");
+  await decide(`Correction of ${nameOf(study)}`, post, back, ofPatient ? "The patient is corrected, in all studies" : "The study is corrected");
 }
 
 class MergeDialog extends HTMLElement {
@@ -115,32 +114,15 @@ class MergeDialog extends HTMLElement {
 }
 
 async function merge(prior, surviving, reason) {
-  const job = new Job(`Merge of ${nameOf(prior)} into ${nameOf(surviving)}`);
   const patient = identity(prior);
   const post = () => change(`${BASE}/patients/merges`, reason, { patient, into: identity(surviving) });
   const back = (made) => change(`${BASE}/patients/withdrawals`, "Undone on the page", { patient, correction: made.correction });
-  await run(job, post, back, "The patients are one");
+  await decide(`Merge of ${nameOf(prior)} into ${nameOf(surviving)}`, post, back, "The patients are one");
 }
 
-async function run(job, act, back, words) {
-  try {
-    const made = await act();
-    job.end("done", made.settled ? words : `${words}; the index follows`);
-    job.set({ undo: () => undo(job, () => back(made)) });
-  } catch (error) {
-    job.end("failed", error.message);
-  }
-  await refresh();
-}
-
-async function undo(job, back) {
-  job.set({ undo: null });
-  try {
-    await back();
-    job.end("done", "Taken back");
-  } catch (error) {
-    job.end("warning", `Not taken back: ${error.message}`);
-  }
+// Both ways the list shows what is so then.
+async function decide(title, post, back, words) {
+  await run(title, post, () => words, (made) => back(made).finally(refresh));
   await refresh();
 }
 

@@ -7,7 +7,7 @@
   } catch {
     // Then the system's.
   }
-  if (location.search) return;
+  if (location.search || location.pathname !== "/") return;
   const url = "/dicom-web/studies?orderby=-StudyDate%2C-StudyTime&limit=100";
   const token = sessionStorage.getItem("token");
   const headers = { Accept: "application/dicom+json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };

@@ -3,12 +3,15 @@
 import { signOut, token } from "./archive.js";
 import { h, say } from "./dom.js";
 import { icon } from "./icons.js";
-import { choose, go, list, listAddress, refresh, store } from "./page.js";
+import { choose, follow as visitLink, go, list, refresh, store } from "./page.js";
 import { chip, without } from "./search.js";
 import { choosingColumns } from "./study-table.js";
 
-// A place is shown when it exists. The others will be added here: {id, name, icon, href}.
-export const PLACES = [{ id: "studies", name: "Studies", icon: "studies", href: "/" }];
+// A place is shown to those who `may` see it, by a part of the state.
+export const PLACES = [
+  { id: "studies", name: "Studies", icon: "studies", href: "/" },
+  { id: "operations", name: "Operations", icon: "operations", href: "/operations", may: "mayOperate" },
+];
 
 const THEMES = { system: "dark", light: "light", dark: "dark" };
 const NEXT = { system: "light", light: "dark", dark: "system" };
@@ -20,23 +23,35 @@ export function applyTheme(theme) {
 
 class GantryRail extends HTMLElement {
   connectedCallback() {
-    const place = (one) => h("a", { href: one.href, class: "place", "aria-current": one.id === "studies" ? "page" : null, onclick: (event) => this.toList(event) },
+    const place = (one) => h("a", { href: one.href, class: "place", onclick: one.id === "studies" ? (event) => this.toList(event) : visitLink },
       icon(one.icon), h("span", {}, one.name));
+    this.links = new Map(PLACES.map((one) => [one, place(one)]));
     this.theme = h("button", { type: "button", class: "place", onclick: () => choose("theme", NEXT[store.state.theme]) });
     const act = (name, symbol, action) => h("button", { type: "button", class: "place", onclick: action }, icon(symbol), h("span", {}, name));
     this.append(
       h("a", { href: "/", class: "mark", "aria-label": "Gantry, all studies", onclick: (event) => this.toList(event, true) }, icon("mark")),
-      h("div", { class: "places" }, ...PLACES.map(place)),
+      h("div", { class: "places" }, ...this.links.values()),
       h("div", { class: "below" },
         act("Upload", "upload", () => store.set({ choosing: Symbol("files") })), this.theme, act("Keys", "help", () => store.set({ help: Symbol("help") }))));
     store.on(["theme"], () => this.showTheme());
+    store.on(["place", "mayOperate"], () => this.showPlace());
     this.showTheme();
+    this.showPlace();
   }
 
   toList(event, all = false) {
     if (event.ctrlKey || event.metaKey || event.button) return;
     event.preventDefault();
     go({ look: "", study: "", series: "", ...(all ? { q: "" } : {}) }, { push: true });
+  }
+
+  showPlace() {
+    for (const [{ id, may }, link] of this.links) {
+      const here = store.state.place === id;
+      link.hidden = Boolean(may) && !store.state[may] && !here;
+      if (here) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
   }
 
   showTheme() {
@@ -78,7 +93,7 @@ class GantryHeader extends HTMLElement {
   ask() {
     clearTimeout(this.timer);
     const q = this.input.value.trim();
-    if (q !== store.state.q || store.state.study) go({ q, study: "", series: "", look: "" });
+    if (q !== store.state.q || store.state.study || store.state.place !== "studies") go({ q, study: "", series: "", look: "" });
   }
 
   show() {

@@ -1,7 +1,7 @@
 // The state of the page, the list it shows, and how its address changes.
 
-import { NEWEST, read, write } from "./address.js";
-import { BASE, askJson, search } from "./archive.js";
+import { NEWEST, placeOf, read, write } from "./address.js";
+import { BASE, askJson, permissions, search } from "./archive.js";
 import { COLUMNS } from "./columns.js";
 import { TAG, text } from "./dicom.js";
 import { StudyList } from "./list.js";
@@ -13,6 +13,8 @@ const given = read(location.search);
 
 export const store = createStore({
   ...given,
+  place: placeOf(location.pathname),
+  at: location.pathname + location.search, // in a place other than the studies
   terms: understand(given.q, new Date()),
   version: 0, // of the list: grows whenever there is something new to draw
   current: 0, // the place of the row that has, or had, the keyboard
@@ -23,6 +25,8 @@ export const store = createStore({
   destinations: null,
   mayDelete: false,
   mayCorrect: false,
+  mayHold: false,
+  mayOperate: false,
   columns: remembered("columns", COLUMNS.map((column) => column.id)),
   density: remembered("density", coarse ? "touch" : "normal"),
   theme: remembered("theme", "system"),
@@ -40,7 +44,21 @@ export function go(parts, { push = false } = {}) {
   const moved = address !== location.pathname + location.search;
   if (moved) history[push ? "pushState" : "replaceState"](null, "", address);
   const terms = parts.q === undefined || parts.q === store.state.q ? store.state.terms : understand(parts.q, new Date());
-  store.set({ ...parts, terms, entries: store.state.entries + (moved && push ? 1 : 0) });
+  store.set({ ...parts, place: "studies", terms, entries: store.state.entries + (moved && push ? 1 : 0) });
+}
+
+// Go to an address in another place; a `follow(event)` of a link does it without loading the page anew.
+export function visit(address, { push = true } = {}) {
+  history[push ? "pushState" : "replaceState"](null, "", address);
+  store.set({ place: placeOf(location.pathname), at: address, look: "", study: "", series: "", selected: new Map(), entries: store.state.entries + (push ? 1 : 0) });
+}
+
+export function follow(event) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  const link = event.currentTarget;
+  event.preventDefault();
+  if (placeOf(link.pathname) === "operations") visit(link.pathname + link.search);
+  else go({ ...read(link.search), look: "" }, { push: true });
 }
 
 // The address of a study's own page, from this list.
@@ -57,6 +75,12 @@ export function listAddress() {
 export function refresh() {
   store.set({ fresh: new Set() });
   return list.search(store.state.terms, store.state.sort);
+}
+
+// What this caller may do is known to the page from then on.
+export async function learnPermissions() {
+  const may = await permissions().catch(() => ({}));
+  store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate) });
 }
 
 // Keep a choice for the next visit.

@@ -1,15 +1,15 @@
 // What a person needs once the list is there: keys, quick look, dialogs, files, and studies that arrive.
 
-import "./places.js";
+import "./study-view.js";
 import "./dialogs.js";
 import "./jobs.js";
 import "./corrections.js";
 import "./deletions.js";
 import { onKey } from "./actions.js";
-import { destinations, permissions } from "./archive.js";
+import { destinations } from "./archive.js";
 import { followStudies } from "./changes.js";
 import { h } from "./dom.js";
-import { leave, list, refresh, store } from "./page.js";
+import { learnPermissions, leave, list, refresh, store } from "./page.js";
 import { download } from "./transfers.js";
 import { dropped, upload } from "./uploads.js";
 
@@ -45,7 +45,7 @@ function onStudy({ StudyInstanceUID: uid }) {
 
 // What was uploaded here is shown when it is found; without a feed, a moment later.
 function whenStored() {
-  if (store.state.live !== "live") setTimeout(refresh, 700);
+  if (store.state.live !== "live" && store.state.place === "studies") setTimeout(refresh, 700);
 }
 
 // ---- files
@@ -78,5 +78,5 @@ addEventListener("keydown", onKey);
 addEventListener("download", (event) => download(event.detail));
 followStudies(onStudy, (live) => store.set({ live }), new AbortController().signal);
 destinations().then((found) => store.set({ destinations: found }), () => {});
-permissions().then((may) => store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct) }), () => {});
+learnPermissions();
 document.body.dataset.ready = "yes";

@@ -1,12 +1,13 @@
-// One study: who and what, its series as thumbnails, its images, tags, priors and times. In a panel, or as a page.
+// One study: who and what, its series as thumbnails, its images, tags, priors and times. In a panel beside the list
+// (quick look), or as a page of its own.
 
 import { BASE, ask, pageSettings, search, searchAll, studyPath, viewerUrl } from "./archive.js";
 import { TAG, clock, day, inOrder, nameParts, personFacts, text, timeline, values } from "./dicom.js";
 import { h, say, uidButton } from "./dom.js";
 import { icon } from "./icons.js";
 import { frames } from "./imaging.js";
-import { go, listAddress, store, studyAddress } from "./page.js";
-import { chips } from "./study-row.js";
+import { go, list, listAddress, store, studyAddress } from "./page.js";
+import { chips } from "./study-table.js";
 import "./image-stack.js";
 import "./study-history.js";
 import "./tag-list.js";
@@ -27,7 +28,9 @@ class StudyView extends HTMLElement {
     this.panels = Object.fromEntries(Object.keys(TABS).map((id) => [id, h("div", { role: "tabpanel", id: `tab-${id}`, "aria-labelledby": `for-${id}`, hidden: id !== "tags" })]));
     this.panels.tags.append(this.tags);
     this.history = h("study-history");
-    this.panels.history.append(this.history);
+    this.holds = h("study-holds");
+    this.panels.history.append(this.holds, this.history);
+    this.addEventListener("holds", ({ detail }) => this.showHeld(detail));
     this.addEventListener("corrected", () => this.show(this.uid, null));
     this.tabs = h("div", { role: "tablist", "aria-label": "About this study" }, ...Object.entries(TABS).map(([id, name], at) =>
       h("button", { role: "tab", type: "button", id: `for-${id}`, "aria-controls": `tab-${id}`, "aria-selected": String(!at), tabIndex: at ? -1 : 0, onclick: () => this.tab(id) }, name)));
@@ -240,8 +243,16 @@ class StudyView extends HTMLElement {
   }
 
   async showHistory(signal) {
+    this.holds.show(this.uid, signal);
     const made = await this.history.show(this.uid, signal).catch(() => 0);
     if (!signal.aborted) this.tabs.querySelector("#for-history").textContent = made ? `${TABS.history} (${made})` : TABS.history;
+  }
+
+  // A state beside the description, where its place is reserved.
+  showHeld(many) {
+    const line = this.head.querySelector(".what");
+    line?.querySelector(".held")?.remove();
+    if (many) line?.prepend(h("button", { type: "button", class: "held", title: "Nothing of it is deleted: History says why", onclick: () => this.tab("history") }, icon("hold"), "Held"));
   }
 
   prior(study) {
@@ -277,3 +288,77 @@ class StudyView extends HTMLElement {
 }
 
 customElements.define("study-view", StudyView);
+
+// ---- where it is shown
+
+function known(uid) {
+  const place = list.uids.get(uid);
+  return place === undefined ? undefined : list.at(place);
+}
+
+// A host has one view while there is a study, and none otherwise, so that names in the document stay unique.
+class StudyHost extends HTMLElement {
+  connectedCallback() {
+    this.hidden = true;
+    store.on([this.part], () => this.follow());
+    this.follow();
+  }
+
+  follow() {
+    const uid = store.state[this.part];
+    this.hidden = !uid;
+    if (!uid) {
+      this.replaceChildren();
+      this.view = null;
+      this.onClosed();
+      return;
+    }
+    if (!this.view) {
+      this.view = h("study-view", this.part === "study" ? { "data-page": "" } : {});
+      this.append(this.view);
+    }
+    clearTimeout(this.timer);
+    // Somebody who holds an arrow key passes studies by: they are not asked for.
+    this.timer = setTimeout(() => this.view?.show(uid, known(uid), store.state.series), this.shownBefore ? 90 : 0);
+    this.shownBefore = true;
+    this.onOpened();
+  }
+
+  onOpened() {}
+
+  onClosed() {
+    this.shownBefore = false;
+  }
+}
+
+class QuickLook extends StudyHost {
+  part = "look";
+
+  onOpened() {
+    document.body.classList.add("looking");
+  }
+
+  onClosed() {
+    super.onClosed();
+    document.body.classList.remove("looking");
+  }
+}
+
+class StudyPage extends StudyHost {
+  part = "study";
+
+  onOpened() {
+    document.body.classList.add("on-study");
+    document.title = "Study · Gantry";
+    setTimeout(() => this.querySelector("h2")?.focus({ preventScroll: true }), 60);
+  }
+
+  onClosed() {
+    super.onClosed();
+    document.body.classList.remove("on-study");
+    if (store.state.place === "studies") document.title = "Studies · Gantry";
+  }
+}
+
+customElements.define("quick-look", QuickLook);
+customElements.define("study-page", StudyPage);

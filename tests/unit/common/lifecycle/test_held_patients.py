@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gantry.common.ids import is_uid
-from gantry.common.lifecycle import held_patient, holder_of, holders
+from gantry.common.lifecycle import held_patient, holder_of, holders, patient_of
 
 
 def test_the_key_says_nothing_and_is_no_studys() -> None:
@@ -26,3 +26,9 @@ def test_a_hold_without_an_issuer_is_on_every_patient_of_the_id() -> None:
     assert held_patient("1", "B") not in keys
     assert holders("1") == [held_patient("1")]
     assert holders(" ") == []
+
+
+def test_what_holds_are_called_by_says_whose_they_are() -> None:
+    key = held_patient("4711", "HOSPITAL")
+    assert patient_of(holder_of(key)) == key
+    assert patient_of("1.2.840.1") == ""

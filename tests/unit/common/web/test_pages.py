@@ -13,7 +13,9 @@ from gantry.common.web.routes import Resource, find, is_page
 HERE = {"Host": "localhost:8080"}
 
 
-@pytest.mark.parametrize("path", ["/", "/viewer/page/app.js", "/ohif", "/ohif/", "/ohif/viewer"])
+@pytest.mark.parametrize(
+    "path", ["/", "/viewer/page/app.js", "/ohif", "/ohif/", "/ohif/viewer", "/operations", "/operations/where"]
+)
 def test_the_paths_of_pages_are_found(path: str) -> None:
     assert is_page(path)
     assert find("GET", path).resource is Resource.PAGE
@@ -22,7 +24,7 @@ def test_the_paths_of_pages_are_found(path: str) -> None:
     assert refused.value.status == 405
 
 
-@pytest.mark.parametrize("path", ["/dicom-web/studies", "/wado", "/viewerx", "/ohifx", "/metrics", ""])
+@pytest.mark.parametrize("path", ["/dicom-web/studies", "/wado", "/viewerx", "/ohifx", "/operationsx", "/metrics", ""])
 def test_other_paths_are_none(path: str) -> None:
     assert not is_page(path)
 

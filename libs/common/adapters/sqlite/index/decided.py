@@ -9,7 +9,7 @@ from typing import Any
 
 from gantry.common.adapters.graves import unpack_entry, unpack_fate
 from gantry.common.lifecycle import Fate
-from gantry.common.ports.index import Access, FatedReceipt, HoldChange, InstanceKey
+from gantry.common.ports.index import Access, FatedReceipt, HoldChange, InstanceKey, StandingHolds
 
 
 def fates(connection: sqlite3.Connection, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
@@ -79,6 +79,16 @@ def holds(connection: sqlite3.Connection, partition: str, study: str) -> list[st
         (partition, study),
     )
     return [name for (name,) in rows]
+
+
+def held(connection: sqlite3.Connection, partition: str, after: str, limit: int) -> list[StandingHolds]:
+    """Studies and patients on which holds stand, behind one of them, `limit` at most."""
+    rows = connection.execute(
+        "SELECT study, json_group_array(hold) FROM (SELECT study, hold FROM hold WHERE partition = ? AND study > ?"
+        " AND placed AND NOT released ORDER BY study, hold) GROUP BY study ORDER BY study LIMIT ?",
+        (partition, after, limit),
+    )
+    return [StandingHolds(holder, tuple(sorted(json.loads(holds)))) for holder, holds in rows]
 
 
 def note_accesses(connection: sqlite3.Connection, accesses: Sequence[Access]) -> None:

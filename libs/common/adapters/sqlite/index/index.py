@@ -43,6 +43,7 @@ from gantry.common.ports.index import (
     KnownReceipt,
     Location,
     Loss,
+    StandingHolds,
 )
 
 T = TypeVar("T")
@@ -209,6 +210,12 @@ class SqliteIndex:
     async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
         """See `SearchIndex`."""
         return await self._read(partial(decided.holds, partition=partition, study=study_instance_uid))
+
+    async def held(self, partition: str, after: str = "") -> AsyncIterator[list[StandingHolds]]:
+        """See `SearchIndex`."""
+        while page := await self._read(partial(decided.held, partition=partition, after=after, limit=_AT_ONCE)):
+            yield page
+            after = page[-1].holder
 
     async def correct(self, changes: Sequence[CorrectionChange]) -> None:
         """See `SearchIndex`."""

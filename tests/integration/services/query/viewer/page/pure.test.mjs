@@ -6,7 +6,7 @@ const from = (name) => import(`../../../../../../services/query/viewer/page/${na
 const { read, write, NEWEST } = await from("address");
 const { COLUMNS, fitting, inSort, sorted, turned } = await from("columns");
 const { age, clock, day, inOrder, nameParts, personFacts, timeline } = await from("dicom");
-const { eventReader } = await from("events");
+const { eventReader } = await from("changes");
 const { around, dragged, frames, pictureUrl, windowOf } = await from("imaging");
 const { actionOf } = await from("keymap");
 const { StudyList } = await from("list");

@@ -1,0 +1,89 @@
+"""Studies whose retention is over by a day: in pages that each look at a bounded number of studies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from gantry.common.dicom.query.matching import Cursor, Document
+from gantry.common.dicom.standard.tags import NUMBER_OF_STUDY_RELATED_INSTANCES, STUDY_DATE, STUDY_INSTANCE_UID
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle import Retention, RetentionRule, Since
+from gantry.common.lifecycle.retention import date_in
+from gantry.common.ports.index import ReadIndex
+from gantry.common.runtime.protection import Protection
+from gantry.common.runtime.study_facts import KnownStudy
+
+
+@dataclass(frozen=True, slots=True)
+class RetainedStudy:
+    """A study that a rule is about, without what identifies its patient; `holds` is how many stand on it or him."""
+
+    uid: str
+    instances: int
+    retention: Retention
+    holds: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetainedPage:
+    """Studies that may go, each once over all pages; how many were looked at; and where to go on, None at the end."""
+
+    studies: Sequence[RetainedStudy]
+    examined: int
+    next: Cursor | None
+
+
+class RetainedStudies:
+    """Asks the index, rule by rule. Every method raises `DependencyUnavailable`."""
+
+    def __init__(self, index: ReadIndex, protection: Protection) -> None:
+        self._index = index
+        self._protection = protection
+
+    async def known(self, document: Document) -> RetainedStudy | None:
+        """What a study is kept by; None where no rule is about it."""
+        uid = str(document.attributes[STUDY_INSTANCE_UID][0])
+        known = KnownStudy(DEFAULT_PARTITION, uid, document.attributes)
+        retention = await self._protection.retention(known)
+        if retention is None:
+            return None
+        instances = int(next(iter(document.attributes.get(NUMBER_OF_STUDY_RELATED_INSTANCES) or ()), 0))
+        return RetainedStudy(uid, instances, retention, await self._protection.holds(DEFAULT_PARTITION, uid, known))
+
+    async def page(self, by: date, start: Cursor, most: int, look_at: int) -> RetainedPage:
+        """Studies that may be deleted by a day, held ones included: `most` at most, of `look_at` studies that are
+        looked at. It begins at `start`, () for the beginning."""
+        found: list[RetainedStudy] = []
+        examined = 0
+        deleting = [rule for rule in self._protection.rules if rule.deletes]
+        first = int(start[0]) if start else 0
+        for number, rule in enumerate(deleting[first:], first):
+            async for documents in self._index.find(rule.studies, start[1:] if number == first else ()):
+                for document in documents:
+                    examined += 1
+                    study = await self._going(deleting[:number], rule, document, by)
+                    found += [study] if study is not None else []
+                    if len(found) == most or examined == look_at:
+                        return RetainedPage(found, examined, (number, *document.place))
+        return RetainedPage(found, examined, None)
+
+    async def _going(
+        self, before: Sequence[RetentionRule], rule: RetentionRule, document: Document, by: date
+    ) -> RetainedStudy | None:
+        if any(other.may_match(document.attributes) for other in before):
+            return None  # it was looked at under that rule: a study goes by all of its rules, or stays
+        study = await self.known(document) if may_be_over(rule, document, by) else None
+        return study if study is not None and goes(study.retention, by) else None
+
+
+def may_be_over(rule: RetentionRule, document: Document, by: date) -> bool:
+    """False where the Study Date alone says that the rule keeps it: nothing else is read of the many that stay."""
+    dated = date_in(document.attributes, STUDY_DATE) if rule.since is Since.STUDY else None
+    return rule.period is not None and (dated is None or rule.period.after(dated) <= by)
+
+
+def goes(retention: Retention, by: date) -> bool:
+    """Whether a study may be deleted by a day."""
+    return retention.deletes and retention.is_over(by)

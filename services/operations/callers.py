@@ -1,0 +1,55 @@
+"""Who may look at operations and act there: named in the settings, nobody until somebody is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.server import TRACE
+from gantry.services.lifecycle.callers import caller_of, reason_of
+from gantry.services.lifecycle.deletions import Asked
+
+
+@dataclass(frozen=True, slots=True)
+class Operators:
+    """Names of tokens, and `LOOPBACK`, as in `http.may_operate`, `http.may_delete` and `http.may_hold`. Each method
+    raises `HttpProblem`: 403 for a caller that is not named, 400 for a reason that is missing or not one line."""
+
+    operate: Collection[str] = ()
+    delete: Collection[str] = ()
+    hold: Collection[str] = ()
+
+    def viewer(self, request: web.BaseRequest) -> str:
+        """The caller, who may look."""
+        caller = caller_of(request)
+        if caller not in self.operate:
+            raise HttpProblem(403, "this caller may not look at operations; http.may_operate names those that may")
+        return caller
+
+    def operator(self, request: web.BaseRequest) -> Asked:
+        """The caller, who may act, and why."""
+        self.viewer(request)
+        return _asked(request)
+
+    def deleter(self, request: web.BaseRequest) -> Asked:
+        """The caller, who may decide which object stays, and why."""
+        self.viewer(request)
+        if caller_of(request) not in self.delete:
+            raise HttpProblem(403, "this caller may not delete; http.may_delete names those that may")
+        return _asked(request)
+
+    def holder(self, request: web.BaseRequest) -> Asked:
+        """The caller, who may place and release holds, and why."""
+        if caller_of(request) not in self.hold:
+            raise HttpProblem(403, "this caller may not place or release holds; http.may_hold names those that may")
+        return _asked(request)
+
+
+def _asked(request: web.BaseRequest) -> Asked:
+    reason = reason_of(request)
+    if not reason:
+        raise HttpProblem(400, "reason: say why, as a parameter of the URL")
+    return Asked(caller_of(request), reason, request[TRACE])

@@ -1,0 +1,66 @@
+"""The processes of the archive as they report themselves: the newest report of each, and what it says by now. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from gantry.common.events import Event, ProcessReported
+
+FORGOTTEN_SECONDS = 3600.0
+"""A process that was not heard of for so long is listed no more."""
+
+
+@dataclass(slots=True)
+class Fleet:
+    """Reports in any order. Times are microseconds since the epoch."""
+
+    newest: dict[str, ProcessReported] = field(default_factory=dict)
+
+    def take(self, event: Event) -> None:
+        """Take in a report."""
+        if isinstance(event, ProcessReported):
+            known = self.newest.get(event.process)
+            if known is None or event.at >= known.at:
+                self.newest[event.process] = event
+
+    def listed(self, now: int, silent_after: float) -> list[dict[str, Any]]:
+        """Processes that are there, and those that went without a word, by role and host: "ready", "troubled" (it said
+        why) or "silent" for more than `silent_after` seconds. Those that ended in order are not listed, nor those in
+        whose place another one began on the same host."""
+        old = now - int(FORGOTTEN_SECONDS * 1e6)
+        for name in [name for name, report in self.newest.items() if report.at < old]:
+            del self.newest[name]
+        silent = now - int(silent_after * 1e6)
+        found = [one for one in self.newest.values() if not one.ended and not (one.at < silent and self._replaced(one))]
+        found.sort(key=lambda one: (one.roles, one.process))
+        return [_listed(one, one.at < silent) for one in found]
+
+    def _replaced(self, report: ProcessReported) -> bool:
+        return any(
+            (other.host, other.roles) == (report.host, report.roles) and other.started_at > report.at
+            for other in self.newest.values()
+        )
+
+
+def missing(processes: Collection[dict[str, Any]], roles: Collection[str]) -> list[str]:
+    """Those of `roles` that no process that is heard of plays."""
+    played = {role for one in processes if one["state"] != "silent" for role in one["roles"]}
+    return sorted(set(roles) - played)
+
+
+def _listed(report: ProcessReported, silent: bool) -> dict[str, Any]:
+    return {
+        "process": report.process,
+        "host": report.host,
+        "roles": list(report.roles),
+        "version": report.version,
+        "started_at": report.started_at,
+        "at": report.at,
+        "state": "silent" if silent else "troubled" if report.problems else "ready",
+        "problems": list(report.problems),
+        "associations": report.associations,
+        "transfers": report.transfers,
+        "spaces": [{"store": one.store, "free": one.free, "size": one.size} for one in report.spaces],
+    }

@@ -1,0 +1,182 @@
+"""Holds over HTTP: of a study, for whoever sees it; placed and released; and all that stand, in pages.
+
+GET    /dicom-web/studies/1.2.3/holds
+POST   /dicom-web/studies/1.2.3/holds?reason=…      {} or {"on": "patient"}
+DELETE /dicom-web/studies/1.2.3/holds?reason=…[&hold=NAME]
+GET    /dicom-web/operations/holds?after=…&limit=25[&term=STUDY or PATIENT ID]
+POST   /dicom-web/operations/holds/release?reason=…     {"holder": "…", "hold": "…"}
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from aiohttp import web
+
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query, Single
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID, STUDY_INSTANCE_UID
+from gantry.common.errors import NotFound
+from gantry.common.ids import DEFAULT_PARTITION, is_uid
+from gantry.common.lifecycle import holder_of, holders, patient_of
+from gantry.common.ports.index import ReadIndex, StandingHolds
+from gantry.common.runtime.study_facts import KnownStudy, known_study
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.routes import Match, Resource
+from gantry.common.web.server import Handler
+from gantry.services.lifecycle.bodies import json_body
+from gantry.services.lifecycle.deletions import Asked, Deletions, Done
+from gantry.services.operations.callers import Operators
+from gantry.services.operations.hold_facts import HoldFacts, placed_at
+from gantry.services.operations.turns import Turns
+from gantry.services.operations.web import Parts, number, said
+
+_LONGEST_TERM = 64
+_MOST_STUDIES = 20
+"""Of a Patient ID: its studies say under which issuers holds may stand."""
+
+
+class HoldsPart:
+    """Asks the index for holds, and `HoldFacts` for their reasons."""
+
+    def __init__(
+        self, index: ReadIndex, deletions: Deletions, facts: HoldFacts, operators: Operators, turns: Turns
+    ) -> None:
+        self._index = index
+        self._deletions = deletions
+        self._facts = facts
+        self._operators = operators
+        self._turns = turns
+
+    def handlers(self) -> dict[Resource, Handler]:
+        """Those below a study."""
+        return {Resource.HOLDS: self.of_study, Resource.HOLD: self.place, Resource.RELEASE: self.release}
+
+    def parts(self) -> Parts:
+        """Those of operations."""
+        return {("GET", "holds"): self.listed, ("POST", "holds/release"): self.release_listed}
+
+    async def of_study(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """The holds that stand on a study, known or not, and on its patient."""
+        async with self._turns.turn():
+            found = [one async for one in self._standing(await self._keys(match.study))]
+            return await said(request, {"holds": await self._described(found)})
+
+    async def place(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """201 with the hold's name when everybody heeds it, 202 when everybody will: on a study, known or not, or `on`
+        its patient, with all of his studies. 403; 404 for the patient of a study that is not known."""
+        asked = self._operators.holder(request)
+        body = await json_body(request) if request.body_exists else {}
+        on = body.get("on", "study") if isinstance(body, Mapping) else ""
+        if on not in ("study", "patient"):
+            raise HttpProblem(400, 'on: "study" or "patient"')
+        if on == "study":
+            name = await self._deletions.place_hold(match.study, asked)
+        else:
+            name = await self._deletions.place_patient_hold(*await self._patient(match.study), asked)
+        settled = await self._deletions.settle()
+        return await said(request, {"hold": name, "settled": settled}, 201 if settled else 202)
+
+    async def _patient(self, study: str) -> tuple[str, str]:
+        known = await known_study(self._index, DEFAULT_PARTITION, study, deleted=True)
+        if known is None:
+            raise HttpProblem(404, "no such study: its patient is not known")
+        patient_id, issuer = (_text(known, tag) for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID))
+        if not patient_id:
+            raise HttpProblem(409, "the study has no Patient ID: place the hold on the study")
+        return patient_id, issuer
+
+    async def release(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """Release one `hold` of a study or its patient, or all on the study; 404 where none stands."""
+        asked = self._operators.holder(request)
+        hold = request.query.get("hold", "")
+        if not hold:
+            return await _released(request, self._deletions.release_holds(match.study, asked))
+        async for one in self._standing(await self._keys(match.study)):
+            if hold in one.holds:
+                return await self._release(request, one.holder, hold, asked)
+        raise HttpProblem(404, "no such hold stands on this study or its patient")
+
+    async def release_listed(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
+        """Release one hold by the names that the list gives."""
+        asked = self._operators.holder(request)
+        body = await json_body(request)
+        names = [body.get(name) for name in ("holder", "hold")] if isinstance(body, Mapping) else []
+        if len(names) != 2 or not all(isinstance(name, str) and 0 < len(name) <= 200 for name in names):
+            raise HttpProblem(400, "holder, hold: as the list names them")
+        return await self._release(request, str(names[0]), str(names[1]), asked)
+
+    async def _release(self, request: web.BaseRequest, holder: str, hold: str, asked: Asked) -> web.StreamResponse:
+        return await _released(request, self._deletions.release_hold(holder, hold, asked))
+
+    async def listed(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
+        """All holds in pages of so many holders; with `term` those of a study, or of a Patient ID of any issuer."""
+        limit, term = number(request, "limit", 25, 100), request.query.get("term", "").strip()
+        if len(term) > _LONGEST_TERM or not term.isprintable():
+            raise HttpProblem(400, "term: a Study Instance UID or a Patient ID")
+        async with self._turns.turn():
+            if term:
+                keys = await self._keys(term) if is_uid(term) else await self._keys_of_patient(term)
+                found, following = [one async for one in self._standing(keys)], None
+            else:
+                found, following = await self._page(request.query.get("after", "")[: _LONGEST_TERM * 2], limit)
+            return await said(request, {"holds": await self._described(found), "next": following})
+
+    async def _page(self, after: str, limit: int) -> tuple[list[StandingHolds], str | None]:
+        found: list[StandingHolds] = []
+        async with aclosing(self._index.held(DEFAULT_PARTITION, after)) as pages:  # type: ignore[type-var]
+            async for page in pages:
+                found += page
+                if len(found) > limit:
+                    return found[:limit], found[limit - 1].holder
+        return found, None
+
+    async def _keys(self, study: str) -> list[str]:
+        known = await known_study(self._index, DEFAULT_PARTITION, study, deleted=True)
+        patients = [] if known is None else await known.patients(self._index)
+        return [study, *map(holder_of, patients)]
+
+    async def _keys_of_patient(self, patient_id: str) -> list[str]:
+        keys = dict.fromkeys(map(holder_of, holders(patient_id)))
+        query = Query(DEFAULT_PARTITION, Level.STUDY, {PATIENT_ID: Single((patient_id,))}, limit=_MOST_STUDIES)
+        async for page in self._index.find(query):
+            for document in page:
+                uid = str(document.attributes[STUDY_INSTANCE_UID][0])
+                patients = await KnownStudy(DEFAULT_PARTITION, uid, document.attributes).patients(self._index)
+                keys |= dict.fromkeys([*map(holder_of, patients), uid])
+        return list(keys)
+
+    async def _standing(self, keys: Sequence[str]) -> AsyncIterator[StandingHolds]:
+        for key in keys:
+            if holds := await self._index.holds(DEFAULT_PARTITION, key):
+                yield StandingHolds(key, tuple(holds))
+
+    async def _described(self, found: Sequence[StandingHolds]) -> list[dict[str, Any]]:
+        facts = await self._facts.of([hold for one in found for hold in one.holds])
+        return [
+            {
+                "holder": one.holder,
+                "on": "patient" if patient_of(one.holder) else "study",
+                "study_instance_uid": "" if patient_of(one.holder) else one.holder,
+                "hold": hold,
+                "at": facts[hold].at if hold in facts else placed_at(hold),
+                "by": facts[hold].by if hold in facts else None,
+                "reason": facts[hold].reason if hold in facts else None,
+            }
+            for one in found
+            for hold in one.holds
+        ]
+
+
+async def _released(request: web.BaseRequest, work: Any) -> web.StreamResponse:
+    try:
+        done: Done = await work
+    except NotFound as error:
+        raise HttpProblem(404, str(error)) from error
+    return await said(request, {"settled": done.settled}, 200 if done.settled else 202)
+
+
+def _text(study: KnownStudy, tag: int) -> str:
+    return str(next(iter(study.attributes.get(tag) or ()), "") or "").strip()

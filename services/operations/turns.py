@@ -1,0 +1,34 @@
+"""Bounds of what a look at operations may cost a process that has other work to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
+
+_AGAIN = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+
+
+class Turns:
+    """So many requests at once, each for so long."""
+
+    def __init__(self, at_once: int = 4, seconds: float = 30.0) -> None:
+        self._free = at_once
+        self._seconds = seconds
+
+    @asynccontextmanager
+    async def turn(self, seconds: float | None = None) -> AsyncIterator[None]:
+        """One of them. Raises `HttpProblem` 503 when there are too many, and when the time is over."""
+        if not self._free:
+            raise HttpProblem(503, "too many look at operations at once: try again in a moment", _AGAIN)
+        self._free -= 1
+        limit = self._seconds if seconds is None else seconds
+        try:
+            async with asyncio.timeout(limit):
+                yield
+        except TimeoutError:
+            raise HttpProblem(503, f"not found out within {limit:g} s: ask for less, or later", _AGAIN) from None
+        finally:
+            self._free += 1

@@ -1,0 +1,50 @@
+"""GET operations/where?term=…: where a study is, in the words of `gantry where`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+
+from gantry.common.web.errors import HttpProblem
+from gantry.services.operations.turns import Turns
+from gantry.services.operations.web import Parts, said
+from gantry.services.whereabouts.account import Account
+from gantry.services.whereabouts.search import Found, Whereabouts
+from gantry.services.whereabouts.words import advice, told
+
+_LONGEST_TERM = 64
+"""Characters: the longest of an accession number (16), a Patient ID and a UID (PS3.5 6.2)."""
+
+
+class WherePart:
+    """Asks `Whereabouts`."""
+
+    def __init__(self, whereabouts: Whereabouts, turns: Turns) -> None:
+        self._whereabouts = whereabouts
+        self._turns = turns
+
+    def parts(self) -> Parts:
+        """What it answers."""
+        return {("GET", "where"): self.where}
+
+    async def where(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
+        """What is known of the studies that `term` means; 400 without one."""
+        term = request.query.get("term", "").strip()
+        if not term or len(term) > _LONGEST_TERM or not term.isprintable():
+            raise HttpProblem(400, "term: an accession number, a Patient ID, or the UID of a study, series or instance")
+        async with self._turns.turn():
+            found = await self._whereabouts.search(term)
+        return await said(request, as_json(found))
+
+
+def as_json(found: Found) -> dict[str, Any]:
+    """As `gantry where --json`, with the lines and the advice of each study."""
+    accounts = [_account(account) for account in found.accounts]
+    return {"accounts": accounts, "more": found.more, "behind": found.behind, "dead": found.dead}
+
+
+def _account(account: Account) -> dict[str, Any]:
+    lines = [{"of": heading, "fact": fact} for heading, fact in told(account)]
+    return {**asdict(account), "told": lines, "advice": advice(account)}
