@@ -112,8 +112,9 @@ async def build(context: Context) -> RoleParts:
 
 
 def _counts_accesses(settings: Settings) -> bool:
-    """Whether the retention of anything counts from its last access."""
-    return any(rule.since == Since.ACCESS.value for rule in settings.lifecycle.retention)
+    """Whether a rule counts from the last access."""
+    counted = [rule.since for rule in settings.lifecycle.retention] + [rule.since for rule in settings.tiers.rules]
+    return Since.ACCESS.value in counted
 
 
 def _report_loss(losses: Losses, location: Location, reason: str) -> None:
