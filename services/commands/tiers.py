@@ -67,6 +67,7 @@ def tiers(config: Path | None, data: Path | None, as_json: bool, dry_run: bool, 
             ("copies removed that they left", f"{state.left} ({_bytes(state.left_bytes)})"),
             ("objects of which two copies differ", state.unequal),
             *_lying(state.objects_in, state.bytes_in),
+            *await _wanted(tiering),
         ]
         show(as_json, asdict(state), ("tiers", "result"), rows)
         if state.failed or state.unequal:
@@ -88,6 +89,7 @@ def _tiering(stores: Stores, settings: Settings, rate: float | None) -> Tiering:
         tier_rules(settings.tiers.rules, searchable(settings)),
         rate=settings.tiers.rate if rate is None else rate * 1e6,
         grace=settings.tiers.grace,
+        wanted_us=settings.tiers.restore_days * 24 * 3600 * 1_000_000,
         patience=_PATIENCE_SECONDS,
     )
 
@@ -108,7 +110,7 @@ async def _list(tiering: Tiering, as_json: bool) -> None:
         print_columns(("Study Instance UID", "rule", "to", "objects", "bytes"), rows)
     lying = await tiering.leftovers.look(remove=False)
     click.echo(f"{studies} studies to move, {objects} objects, {_bytes(size)}")
-    for name, words in _lying(lying.objects, lying.bytes):
+    for name, words in (*_lying(lying.objects, lying.bytes), *await _wanted(tiering)):
         click.echo(f"{name}: {words}")
 
 
@@ -129,6 +131,14 @@ async def _by_study(moves: AsyncIterator[StudyMove]) -> AsyncIterator[_Planned]:
 
 def _lying(objects: dict[str, int], size: dict[str, int]) -> list[tuple[str, str]]:
     return [(f"in {store}", f"{count} objects ({_bytes(size[store])})") for store, count in objects.items()]
+
+
+async def _wanted(tiering: Tiering) -> list[tuple[str, str]]:
+    """What was asked for from an archive."""
+    return [
+        ("asked for from an archive", f"{one.key} {'can be read' if one.readable else 'is on its way'}, {one.since}")
+        for one in await tiering.wanted.asked()
+    ]
 
 
 def _bytes(count: int) -> str:

@@ -52,6 +52,7 @@ async def build(context: Context) -> RoleParts:
             tier_rules(tiers.rules, context.attributes),
             rate=tiers.rate,
             grace=tiers.grace,
+            wanted_us=tiers.restore_days * 24 * 3600 * 1_000_000,
         )
         background.append(("tiers", tiering.run(tiers.every)))
     lifecycle = context.settings.lifecycle

@@ -118,6 +118,9 @@ class LateBlobStore:
     async def delete(self, key: str) -> None:
         await self._late.get().delete(key)
 
+    async def bring_back(self, key: str) -> None:
+        await self._late.get().bring_back(key)
+
     async def list(self, prefix: str = "") -> AsyncIterator[BlobStat]:
         async for found in self._late.get().list(prefix):
             yield found

@@ -245,6 +245,8 @@ async def _s3(url: SplitResult, settings: Settings, clock: Clock, ingests: bool)
         encryption=s3.encryption,
         kms_key=s3.kms_key,
         create=s3.create_bucket,
+        restore_days=settings.tiers.restore_days,
+        restore_tier=settings.tiers.restore_tier,
         tls=trusting(s3.ca) if s3.ca is not None else None,
         ca_file=str(s3.ca) if s3.ca is not None else None,
     )

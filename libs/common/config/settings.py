@@ -469,6 +469,10 @@ class TiersSettings(Section):
     grace: Annotated[float, Field(ge=0)] = _f(
         24 * 3600.0, "s", "The copy that an object leaves stays so long after the move is known"
     )
+    restore_days: Annotated[int, Field(ge=1, le=365)] = _f(
+        3, "days", "What somebody wants of an S3 archive is asked for, and stays readable so long"
+    )
+    restore_tier: Literal["Standard", "Bulk", "Expedited"] = _f("Standard", "", "How fast it comes, in S3's words")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

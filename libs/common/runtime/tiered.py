@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AsyncExitStack, aclosing
 from typing import TypeVar
 
-from gantry.common.errors import NotFound
+from gantry.common.errors import Archived, NotFound
 from gantry.common.lifecycle import HOT
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
 
@@ -80,6 +80,10 @@ class TieredStore:
     async def stat(self, key: str) -> BlobStat:
         return await self._first(key, lambda store: store.stat(key))
 
+    async def bring_back(self, key: str) -> None:
+        for name in await self.where(key):
+            await self.stores[name].bring_back(key)
+
     async def delete(self, key: str) -> None:
         stores = list(self.stores.values()) if key.startswith(OBJECTS) else [self.hot]
         # Whoever copies looks for the original afterwards, and takes the copy back where it is gone. So each store is
@@ -123,6 +127,9 @@ class TieredStore:
                 return await ask(store)
             except NotFound:
                 continue
+            except Archived as error:
+                error.key = key
+                raise
         raise NotFound("no such object")
 
 

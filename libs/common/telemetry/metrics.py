@@ -243,9 +243,15 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         "objects",
         "Objects that were not moved, by reason: missing, damaged (what is to be moved is not what was acknowledged), "
-        "unequal (two copies of one object differ)",
+        "archived (to be moved from an archive, and asked for), unequal (two copies of one object differ)",
         ("reason",),
-        _each("missing", "damaged", "unequal"),
+        _each("missing", "damaged", "archived", "unequal"),
+    ),
+    Metric(
+        "objects_brought_back",
+        "counter",
+        "objects",
+        "Objects in an archive of their store that somebody wanted, and that were asked for",
     ),
     Metric(
         "tier_bytes",
@@ -372,6 +378,7 @@ class Metrics:
     objects_relocated: Counter
     relocated_bytes: Counter
     relocation_failures: Counter
+    objects_brought_back: Counter
     tier_bytes: Gauge
     subsequent_occurrences: Counter
     rejections_lapsed: Counter

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from gantry.common.clock import Clock
-from gantry.common.errors import Corrupt, NotFound
+from gantry.common.errors import Archived, Corrupt, NotFound
 from gantry.common.events import ObjectsRelocated, ReceiptReference
 from gantry.common.ids import receipt_in_key
 from gantry.common.ports.index import InstanceKey, ReadIndex
@@ -15,6 +15,7 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.integrity import Damage
 from gantry.common.runtime.losses import Losses
+from gantry.common.runtime.wanted import Wanted
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
@@ -39,7 +40,10 @@ class Relocator:
         clock: Clock,
         metrics: Metrics,
         partition: str,
+        wanted: Wanted,
     ) -> None:
+        """`wanted` is asked for what lies in an archive and is to be moved from there."""
+        self._wanted = wanted
         self._copier = copier
         self._log = log
         self._index = index
@@ -78,6 +82,10 @@ class Relocator:
         """The length of an object that is in the store now; None for one that cannot be moved."""
         try:
             return await self._copier.bring(one, store)
+        except Archived:
+            await self._wanted.ask(one.key)
+            self._metrics.relocation_failures.labels("archived").inc()
+            return None
         except NotFound:
             damage = Damage.MISSING
         except Corrupt as error:

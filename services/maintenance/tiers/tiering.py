@@ -17,6 +17,7 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.following import has_followed
 from gantry.common.runtime.losses import Losses
 from gantry.common.runtime.tiered import TieredStore
+from gantry.common.runtime.wanted import Wanted
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.passes import Pace, Pass, Passes
@@ -60,9 +61,11 @@ class Tiering:
         rate: float,
         grace: float,
         patience: float = 120.0,
+        wanted_us: int = 0,
     ) -> None:
         """`rate` is in bytes per second that are read or written to move them; 0 for no limit. `grace` in seconds;
-        `patience` (seconds) is how long indexers are waited for that are behind."""
+        `patience` (seconds) is how long indexers are waited for that are behind, `wanted_us` (microseconds) how long
+        what was brought back from an archive stays readable."""
         self._patience = patience
         pace = Pace(clock, rate)
         stores = list(tiers.stores)[1:]
@@ -71,7 +74,9 @@ class Tiering:
         self._clock = clock
         self._metrics = metrics
         self.planner = Planner(index, clock, partition, rules, stores)
-        self._relocator = Relocator(Copier(tiers, pace), log, index, losses, clock, metrics, partition)
+        self.wanted = Wanted(tiers, clock, metrics, wanted_us)
+        copier = Copier(tiers, pace)
+        self._relocator = Relocator(copier, log, index, losses, clock, metrics, partition, self.wanted)
         self.leftovers = Leftovers(tiers, index, clock, metrics, partition, pace, grace)
         self.passes = Passes(tiers, clock, "tiers", Tiered)
 
