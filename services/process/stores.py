@@ -17,12 +17,12 @@ from gantry.common.adapters.sqlite.log.log import open_sqlite_log
 from gantry.common.clock import Clock
 from gantry.common.config.settings import Settings
 from gantry.common.config.tls import trusting
-from gantry.common.errors import ConfigError
+from gantry.common.errors import ConfigError, DependencyUnavailable
 from gantry.common.lifecycle import HOT
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
-from gantry.common.runtime.tiered import TieredStore
+from gantry.common.runtime.tiered import TieredStore, marked
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.process.late_stores import Late, LateBlobStore, LateEventLog, LateSearchIndex
 from gantry.services.process.searchable import searchable
@@ -68,6 +68,19 @@ async def _objects(
     return TieredStore(hot, opened) if opened else hot
 
 
+async def _require_named(objects: BlobStore, settings: Settings) -> None:
+    """What lies in a store that is not named would be taken for lost. Raises `ConfigError`."""
+    try:
+        needed = await marked(objects)
+    except DependencyUnavailable:
+        return  # it comes later; who asks then is refused as for any other reason
+    missing = sorted(set(needed) - {store.name for store in settings.tiers.stores})
+    if missing:
+        raise ConfigError(
+            "tiers.stores", None, f"objects lie in {', '.join(missing)}: name it, or move them back first"
+        )
+
+
 def _opener(settings: Settings, clock: Clock, url: str, ingests: bool) -> Callable[[], Awaitable[BlobStore]]:
     parts = {"storage.objects": urlsplit(url)}
     make = _factory(OBJECTS, "storage.objects", parts)
@@ -103,6 +116,7 @@ async def open_stores(
     try:
         objects = await _objects(settings, clock, ingests, late)
         opened.append(objects)
+        await _require_named(objects, settings)
         make_log = _factory(LOGS, "storage.log", parts)
         log = await _opened(Late("event log", lambda: make_log(settings, clock, objects), clock), LateEventLog, late)
         opened.append(log)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,9 +108,6 @@ async def test_what_is_archived_is_offline_asked_for_once_and_there_when_it_has_
 async def test_the_answer_to_a_web_client_says_when_to_come_again(
     make_archive: MakeArchive, tmp_path: Path, glacier: ArchivingS3
 ) -> None:
-    import urllib.error
-    import urllib.request
-
     archive = frozen(make_archive, glacier)
     old, new = two_ages(tmp_path)
     await send(archive, old, new)

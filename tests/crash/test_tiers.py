@@ -77,9 +77,13 @@ def tiered(make_archive: MakeArchive, rules: str = OLD, **schedule: float) -> Ru
 
 @asynccontextmanager
 async def tiers_of(archive: RunningArchive) -> AsyncIterator[TieredStore]:
-    """The object stores of an archive, opened beside it."""
+    """The object stores of an archive, opened beside it; without log and index, which take their time in a cluster."""
     environment = {**archive.environment, "GANTRY_DATA": str(archive.folder / "data")}
-    stores = await open_stores(load_settings(archive.config, environment), SystemClock())
+    beside = {
+        "GANTRY_STORAGE__LOG": f"sqlite://{archive.folder}/no.log",
+        "GANTRY_STORAGE__INDEX": f"sqlite://{archive.folder}/no.index",
+    }
+    stores = await open_stores(load_settings(archive.config, {**environment, **beside}), SystemClock())
     assert stores.tiers is not None
     try:
         yield stores.tiers
@@ -289,11 +293,21 @@ async def test_what_a_changed_rule_keeps_near_comes_back(make_archive: MakeArchi
     configure(archive, f"{OLD}, {{name: kept, where: ['PatientID=P1'], after: never, to: cold}}")
     (planned,) = told(archive, "--dry-run")
     assert (planned["rule"], planned["to"], planned["objects"]) == ("kept", HOT, 3)
+    settings = archive.config.read_text()
+    archive.write_policy([], REST)
+    refused = gantry(archive, "verify")
+    assert (refused.returncode, "objects lie in cold" in refused.stderr) == (1, True), refused.stderr
+    archive.config.write_text(settings)
     told(archive)
     await until_moved(archive, cold=0, hot=5)
     await the_same(archive, old, tmp_path / "got")
     assert await availability(archive, old) == {"ONLINE"}
     assert told(archive, "--dry-run") == []
+    # Now the store may go; before, nothing would have started.
+    archive.write_policy([], REST)
+    assert archive.stop() == 0
+    archive.start()
+    await the_same(archive, old, tmp_path / "alone")
     assert archive.stop() == 0
 
 
@@ -383,6 +397,28 @@ async def test_what_is_regrouped_stays_where_it_is_and_what_is_purged_is_gone_fr
             if (len(keys[HOT]), len(keys["cold"])) == (2, 0):
                 break
             await asyncio.sleep(0.2)
+    await the_same(archive, new, tmp_path / "got")
+    assert archive.stop() == 0
+
+
+async def test_what_is_purged_while_it_is_copied_is_gone_from_everywhere(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = tiered(make_archive)
+    old, new = two_ages(tmp_path)
+    await send(archive, old, new)
+    # One object is copied, and its mover waits before it looks for the original again.
+    mover = asyncio.create_task(asyncio.to_thread(dying, archive, "after-copy=sleep:10@1", "tiers"))
+    async with asyncio.timeout(40):
+        while not (await objects_in(archive))["cold"]:
+            await asyncio.sleep(0.1)
+    done(archive, "purge", uids_of(old[0])[0], "--reason", "the law", "--yes")
+    async with asyncio.timeout(40):
+        while len((await objects_in(archive))[HOT]) > 2:
+            await asyncio.sleep(0.2)
+    await mover
+    keys = await objects_in(archive)
+    assert (len(keys[HOT]), keys["cold"]) == (2, set())
     await the_same(archive, new, tmp_path / "got")
     assert archive.stop() == 0
 

@@ -20,7 +20,14 @@ from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWrite
 T = TypeVar("T")
 OBJECTS = "objects/"
 """Where received objects lie; nothing else is ever moved (`gantry.common.ids.Receipt.object_key`)."""
+_MARKS = "state/stores/"
+"""An empty object for each store, beside the first one, in which objects lie: whoever opens the stores needs it."""
 _AT_ONCE = 32
+
+
+async def marked(hot: BlobStore) -> list[str]:
+    """The names of the stores that are needed beside the first one. Raises `DependencyUnavailable`."""
+    return [stat.key.removeprefix(_MARKS) async for stat in hot.list(_MARKS)]
 
 
 class TieredStore:
@@ -29,6 +36,7 @@ class TieredStore:
     def __init__(self, hot: BlobStore, others: Mapping[str, BlobStore]) -> None:
         self.hot = hot
         self.stores: dict[str, BlobStore] = {HOT: hot, **others}
+        self._marked: set[str] = set()
 
     async def where(self, key: str) -> dict[str, BlobStat]:
         """The stores that have an object, by name; none where it is nowhere."""
@@ -39,6 +47,15 @@ class TieredStore:
             except NotFound:
                 continue
         return found
+
+    async def mark(self, name: str, *, needed: bool) -> None:
+        """Note whether a store is needed: before the first object is put there, and when none is left."""
+        if needed and name not in self._marked:
+            await self.hot.put(f"{_MARKS}{name}", [b""])
+            self._marked.add(name)
+        elif not needed:
+            await self.hot.delete(f"{_MARKS}{name}")
+            self._marked.discard(name)
 
     async def put(self, key: str, parts: Sequence[Buffer]) -> None:
         await self.hot.put(key, parts)

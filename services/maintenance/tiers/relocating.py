@@ -10,11 +10,13 @@ from gantry.common.clock import Clock
 from gantry.common.errors import Archived, Corrupt, NotFound
 from gantry.common.events import ObjectsRelocated, ReceiptReference
 from gantry.common.ids import receipt_in_key
+from gantry.common.lifecycle import HOT
 from gantry.common.ports.index import InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.integrity import Damage
 from gantry.common.runtime.losses import Losses
+from gantry.common.runtime.tiered import TieredStore
 from gantry.common.runtime.wanted import Wanted
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
@@ -33,6 +35,7 @@ class Relocator:
 
     def __init__(
         self,
+        tiers: TieredStore,
         copier: Copier,
         log: EventLog,
         index: ReadIndex,
@@ -44,6 +47,7 @@ class Relocator:
     ) -> None:
         """`wanted` is asked for what lies in an archive and is to be moved from there."""
         self._wanted = wanted
+        self._tiers = tiers
         self._copier = copier
         self._log = log
         self._index = index
@@ -56,6 +60,8 @@ class Relocator:
         """Move objects of a study; how many were moved, and their bytes. Those that are lost or damaged stay, and are
         reported. Raises `DependencyUnavailable`: what was published by then is moved, and the rest is copied, and is
         only compared when it is planned again."""
+        if move.tier.store != HOT:
+            await self._tiers.mark(move.tier.store, needed=True)
         turns, moved = asyncio.Semaphore(_AT_ONCE), list[tuple[PlannedObject, int]]()
 
         async def bring(one: PlannedObject) -> None:

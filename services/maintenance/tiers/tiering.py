@@ -70,13 +70,14 @@ class Tiering:
         pace = Pace(clock, rate)
         stores = list(tiers.stores)[1:]
         losses = Losses(log, clock, metrics, "tiers")
+        self._tiers = tiers
         self._log = log
         self._clock = clock
         self._metrics = metrics
         self.planner = Planner(index, clock, partition, rules, stores)
         self.wanted = Wanted(tiers, clock, metrics, wanted_us)
         copier = Copier(tiers, pace)
-        self._relocator = Relocator(copier, log, index, losses, clock, metrics, partition, self.wanted)
+        self._relocator = Relocator(tiers, copier, log, index, losses, clock, metrics, partition, self.wanted)
         self.leftovers = Leftovers(tiers, index, clock, metrics, partition, pace, grace)
         self.passes = Passes(tiers, clock, "tiers", Tiered)
 
@@ -108,6 +109,8 @@ class Tiering:
         state.left_bytes += lying.removed_bytes
         state.unequal = lying.unequal
         state.objects_in, state.bytes_in = lying.objects, lying.bytes
+        for store, count in list(lying.objects.items())[1:]:
+            await self._tiers.mark(store, needed=count > 0)
         await self.passes.end(state)
         self._show(state)
         logger.info(
