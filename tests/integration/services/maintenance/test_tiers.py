@@ -196,3 +196,22 @@ async def test_where_the_index_does_not_know_where_a_data_set_begins_the_object_
     await room.tiers.put(key, [bytes(5000)])
     with pytest.raises(Corrupt):
         await room.copier.bring(one, "cold")
+
+
+async def test_what_is_deleted_while_it_is_read_leaves_no_copy(room: Room) -> None:
+    one = await room.keep(1)
+    deleted = False
+
+    class Meanwhile(Pace):
+        """The object is deleted when its first bytes were read."""
+
+        async def __call__(self, count: int) -> None:
+            nonlocal deleted
+            if not deleted:
+                deleted = True
+                await room.tiers.delete(one.object_key)
+
+    with pytest.raises(NotFound):
+        await Copier(room.tiers, Meanwhile(room.clock, 0)).bring(planned(one), "cold")
+    assert deleted
+    assert await room.lie(one) == []
