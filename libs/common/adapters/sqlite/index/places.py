@@ -26,6 +26,13 @@ _BELOW = {
     Level.IMAGE: " AND series = json_extract(asked.value, '$[1]') AND uid = json_extract(asked.value, '$[2]')",
 }
 
+# The index is named, since SQLite would rather look through all of the partition.
+_STORES = """
+    SELECT asked.value, wanted.value FROM json_each(?2) AS asked CROSS JOIN json_each(?3) AS wanted WHERE EXISTS (
+        SELECT 1 FROM place INDEXED BY place_store WHERE partition = ?1
+        AND study = json_extract(asked.value, '$[0]') AND store = wanted.value AND NOT hidden BELOW)
+"""
+
 
 def relocate(connection: sqlite3.Connection, relocations: Sequence[Relocation]) -> None:
     """Note places, inside the transaction that is open."""
@@ -65,9 +72,7 @@ def stores_of(
 ) -> dict[tuple[str, ...], frozenset[str]]:
     """Those of the stores in which anything of what is asked for lies. One look into the index for each of both."""
     rows = connection.execute(
-        "SELECT asked.value, store.value FROM json_each(?2) AS asked CROSS JOIN json_each(?3) AS store WHERE EXISTS"  # noqa: S608 - a text of ours
-        " (SELECT 1 FROM place WHERE partition = ?1 AND study = json_extract(asked.value, '$[0]')"
-        f" AND store = store.value AND NOT hidden{_BELOW[level]})",
+        _STORES.replace("BELOW", _BELOW[level]),
         (partition, json.dumps(sorted(set(uids))), json.dumps(sorted(stores))),
     )
     found: dict[tuple[str, ...], frozenset[str]] = {}
