@@ -36,6 +36,8 @@ from tests.support.asking import Modality, events, expect_exactly, found, get, u
 from tests.support.buckets import make_bucket
 from tests.support.objects import bytes_of, data_set, study, write
 
+pytestmark = pytest.mark.timeout(240)
+"""In a cluster each process joins its groups first."""
 TODAY = datetime.now(UTC).strftime("%Y%m%d")
 OLD = "{name: old, after: 1y, to: cold}"
 REST = (
@@ -171,7 +173,7 @@ async def test_old_studies_move_by_themselves_and_everybody_gets_the_same_and_is
     archive = tiered(make_archive, every=0.5, grace=1)
     old, new = two_ages(tmp_path)
     await send(archive, old, new)
-    keys = await until_moved(archive, cold=3, hot=2)
+    await until_moved(archive, cold=3, hot=2)
     await the_same(archive, old, tmp_path / "got")
     await the_same(archive, new, tmp_path / "got-new")
     await expect_exactly(archive, [*old, *new], tmp_path / "exactly")
@@ -180,13 +182,21 @@ async def test_old_studies_move_by_themselves_and_everybody_gets_the_same_and_is
     assert {(one.study_instance_uid, one.store) for one in moves} == {(uids_of(old[0])[0], "cold")}
     assert archive.metric("gantry_objects_relocated_total") == 3
     await until(lambda: archive.metric("gantry_tier_bytes") > 0)
-    # What comes late follows.
+    assert archive.stop() == 0
+
+
+async def test_what_comes_late_follows_and_nothing_is_in_the_way_of_those_who_look_after_objects(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = tiered(make_archive, every=0.5)
+    old, new = two_ages(tmp_path)
+    await send(archive, old, new)
+    await until_moved(archive, cold=3, hot=2)
     uid, series = uids_of(old[0])
     late = write(tmp_path / "late", data_set(study=uid, series=series, number=9, patient="P1", StudyDate="20190105"))
     await send_more(archive, [late], 6)
     keys = await until_moved(archive, cold=4, hot=2)
     await the_same(archive, [*old, late], tmp_path / "again")
-    # All of it is well, and nothing of it is in the way of those who look after it.
     for command in (["verify"], ["sweep", "--all"], ["reconcile"]):
         result = await asyncio.to_thread(gantry, archive, *command, "--json")
         assert result.returncode == 0, (command, result.stdout, result.stderr)
