@@ -69,6 +69,10 @@ _COMMANDS = {
         "Write a bundle for a support case, without anything of a patient.",
     ),
     "retention": ("gantry.services.commands.retention", "List, or delete, studies whose retention is over."),
+    "tiers": (
+        "gantry.services.commands.tiers",
+        "Move studies between object stores, after rules; say what lies where.",
+    ),
     "webhooks": ("gantry.services.commands.webhooks", "How far each configured webhook is behind."),
     "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),
     "choose": ("gantry.services.commands.lifecycle", "Decide a conflict: which of the objects of a UID is current."),

@@ -3,6 +3,7 @@
     GantryError
     ├── DependencyUnavailable      a store, log or index is away or full: the same call may succeed later (A700H, 503)
     ├── NotFound                   the thing asked for is not there
+    ├── Archived                   its store must bring the object back from an archive first: hours (503, 0110H)
     ├── Held                       a hold stands on the study: nothing of it may be deleted
     ├── Conflicting                what is asked for contradicts what stands, as a merge in a circle does
     ├── Corrupt                    bytes are there, but not those we promised to keep
@@ -64,6 +65,18 @@ class NotFound(GantryError):
     """What was asked for is not there."""
 
     dicom_status = NO_SUCH_OBJECT_INSTANCE
+
+
+class Archived(GantryError):
+    """The object is there, but its store has put it into an archive that it must be brought back from first. Asking
+    again soon is no use: it takes hours. `key` names it where that is known."""
+
+    retry_after = 3600
+    """Seconds."""
+
+    def __init__(self, key: str = "") -> None:
+        super().__init__("the object lies in an archive and was asked for: try again in a few hours")
+        self.key = key
 
 
 class Held(GantryError):

@@ -183,6 +183,8 @@ def _show_verified(state: Verified, as_json: bool) -> None:
     rows: list[tuple[str, Any]] = [
         ("studies", state.studies),
         ("objects", f"{state.objects} ({state.bytes / 1e9:.2f} GB)"),
+        # A short word: what was found needs the width of the table.
+        *([("offline", state.archived)] if state.archived else []),
         ("missing", state.missing),
         ("damaged", state.damaged),
         *((found["reason"], f"{found['instance']} in {found['object_key']}") for found in state.found),

@@ -22,7 +22,7 @@ from gantry.common.config.load import load_settings
 from gantry.common.config.settings import Settings
 from gantry.common.dicom.standard.sop_classes import StorageClasses
 from gantry.common.errors import ConfigError, GantryError
-from gantry.common.lifecycle import retention_rules
+from gantry.common.lifecycle import retention_rules, tier_rules
 from gantry.common.lifecycle.coercion_rules import coercion_rules
 from gantry.common.runtime.lifecycle import Lifecycle
 from gantry.common.telemetry.logs import get_logger, set_up_logs
@@ -101,6 +101,7 @@ def serve(
         elif check_config:
             _process(settings, chosen, config, None)
             retention_rules(settings.lifecycle.retention, searchable(settings))
+            tier_rules(settings.tiers.rules, searchable(settings))
             coercion_rules(settings.coercion.rules)
             if Role.DOOR not in chosen:
                 check_urls(settings)

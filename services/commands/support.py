@@ -139,7 +139,12 @@ def _about(settings: Settings, now: datetime) -> dict[str, Any]:
         "system": platform.platform(),
         "processors": os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "stores": [settings.objects_url, settings.log_url, settings.index_url],
+        "stores": [
+            settings.objects_url,
+            *(store.url for store in settings.tiers.stores),
+            settings.log_url,
+            settings.index_url,
+        ],
     }
 
 

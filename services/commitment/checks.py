@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 
 from gantry.common.clock import Clock
 from gantry.common.config.settings import Commitment
-from gantry.common.errors import DependencyUnavailable
+from gantry.common.errors import Archived, DependencyUnavailable
 from gantry.common.events import INDEXERS, TOPICS, CommitmentFailure, CommitmentReference, InstanceStored
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Location, ReadIndex
@@ -147,6 +147,9 @@ class Checks:
         for attempt in range(self._settings.read_retries + 1):
             try:
                 damage = await examine(self._store, location, self._workers)
+            except Archived:
+                self._logger.warning("not committed: the object lies in an archive", key=location.object_key)
+                return PROCESSING_FAILURE
             except DependencyUnavailable as error:
                 self._logger.warning("object cannot be read yet", key=location.object_key, error=error)
                 if attempt < self._settings.read_retries:

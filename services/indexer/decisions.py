@@ -16,7 +16,7 @@ from gantry.common.events import (
 from gantry.common.lifecycle import ALIVE, holder_of
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Access, HoldChange, SearchIndex
-from gantry.common.runtime.decisions import decisions_of
+from gantry.common.runtime.decisions import decisions_of, relocations_of
 from gantry.services.indexer.corrections import changes_of
 from gantry.services.indexer.moves import apply_moves
 
@@ -47,12 +47,14 @@ def accesses_of(events: Iterable[Event]) -> list[Access]:
 
 
 async def tell(objects: BlobStore, index: SearchIndex, events: Iterable[Event]) -> None:
-    """Apply what events say of receipts, holds, corrections, accesses and moves. Raises what the stores do."""
+    """Apply what events say of receipts, holds, corrections, accesses, relocations and moves. Raises what the stores
+    do."""
     said = list(events)
     await index.decide(decisions_of(said))
     await index.hold(holds_of(said))
     await index.correct(await changes_of(objects, said))
     await index.note_accesses(accesses_of(said))
+    await index.relocate(relocations_of(said))
     await apply_moves(objects, index, said)
 
 

@@ -13,7 +13,7 @@ from gantry.common.events import Event, InstancesMoved
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import Correction, Fate, corrected, successor, unpack_coercion
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import Applied, InstanceEntry, Outcome, SearchIndex
+from gantry.common.ports.index import Applied, InstanceEntry, InstanceKey, Outcome, Relocation, SearchIndex
 from gantry.common.runtime.corrections import read_values
 from gantry.common.telemetry.logs import get_logger
 
@@ -50,6 +50,7 @@ async def _follow(objects: BlobStore, index: SearchIndex, known: Iterable[tuple[
     waiting, corrections = list(known), dict[str, Correction | None]()
     while waiting:
         entries: list[InstanceEntry] = []
+        before: list[InstanceEntry] = []
         for entry, fate in waiting:
             for move in sorted(one.id for one in fate.standing if one.moved and not one.final):
                 key = Receipt(move).values_key(entry.partition)
@@ -57,6 +58,8 @@ async def _follow(objects: BlobStore, index: SearchIndex, known: Iterable[tuple[
                     corrections[key] = await _correction(objects, key)
                 if (correction := corrections[key]) is not None:
                     entries.append(moved_entry(entry, move, correction))
+                    before.append(entry)
+        await _stay(index, before, entries)
         applied = await _apply(index, entries)
         waiting = []
         for partition in {entry.partition for entry in entries}:
@@ -66,6 +69,18 @@ async def _follow(objects: BlobStore, index: SearchIndex, known: Iterable[tuple[
             ]  # fmt: skip
             fates = await index.fates(partition, [entry.receipt for entry in gone])
             waiting += [(entry, fates[entry.receipt]) for entry in gone if entry.receipt in fates]
+
+
+async def _stay(index: SearchIndex, before: Sequence[InstanceEntry], after: Sequence[InstanceEntry]) -> None:
+    """An object that is moved to another study stays in the object store that it lies in."""
+    relocations: list[Relocation] = []
+    for partition in {entry.partition for entry in before}:
+        places = await index.places(partition, [entry.receipt for entry in before if entry.partition == partition])
+        for one, follows in zip(before, after, strict=True):
+            if one.partition == partition and one.receipt in places:
+                key = InstanceKey(follows.study_instance_uid, follows.series_instance_uid, follows.sop_instance_uid)
+                relocations.append(Relocation(partition, key, follows.receipt, places[one.receipt]))
+    await index.relocate(relocations)
 
 
 def moved_entry(entry: InstanceEntry, move: str, correction: Correction) -> InstanceEntry:

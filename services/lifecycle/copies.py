@@ -13,7 +13,7 @@ from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query, Single
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
-from gantry.common.errors import Held, NotFound
+from gantry.common.errors import Archived, Held, NotFound
 from gantry.common.events import ReceiptReference
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.blobs import BlobStore
@@ -39,7 +39,8 @@ class Copies:
 
 @dataclass(slots=True)
 class Redundancy:
-    """What was found and given up. `spared`: instances of which the object that would stay is missing or damaged."""
+    """What was found and given up. `spared`: instances of which the object that would stay is missing, damaged, or in
+    an archive."""
 
     instances: int = 0
     receipts: int = 0
@@ -120,7 +121,11 @@ class RedundantCopies:
     async def _give_up(self, study: str, copies: Sequence[Copies], asked: Asked, result: Redundancy) -> None:
         references: list[ReceiptReference] = []
         for one in copies:
-            damage = await examine(self._objects, one.location, pace=self._pace)
+            try:
+                damage = await examine(self._objects, one.location, pace=self._pace)
+            except Archived:
+                result.spared += 1
+                continue
             if damage is not None:
                 result.spared += 1
                 await self._losses.report(DEFAULT_PARTITION, one.location, damage)

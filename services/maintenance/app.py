@@ -1,5 +1,5 @@
-"""Wiring of what runs beside the indexer: sweeper, collector, verification, comparison with the index, sealing, and the
-count of conflicts."""
+"""Wiring of what runs beside the indexer: sweeper, collector, verification, comparison with the index, moves between
+object stores, sealing, and the count of conflicts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from gantry.common.events import INDEXERS
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.lifecycle import retention_rules
+from gantry.common.lifecycle import retention_rules, tier_rules
 from gantry.common.runtime.losses import Losses
 from gantry.services.context import Context, RoleParts
 from gantry.services.maintenance import sealing
@@ -17,6 +17,7 @@ from gantry.services.maintenance.conflicts import report_aside
 from gantry.services.maintenance.dead_letters import report_open
 from gantry.services.maintenance.reconciling import Reconciler
 from gantry.services.maintenance.sweeper import Sweeper
+from gantry.services.maintenance.tiers.tiering import Tiering
 from gantry.services.maintenance.verify import Verifier
 
 
@@ -39,6 +40,21 @@ async def build(context: Context) -> RoleParts:
     if upkeep.archive and upkeep.reconcile_every:
         parts = objects, log, context.answers, clock, metrics, DEFAULT_PARTITION
         background.append(("reconcile", Reconciler(*parts, rate=upkeep.reconcile_rate).run(upkeep.reconcile_every)))
+    tiers = context.settings.tiers
+    if context.tiers is not None and tiers.every:
+        tiering = Tiering(
+            context.tiers,
+            log,
+            index,
+            clock,
+            metrics,
+            DEFAULT_PARTITION,
+            tier_rules(tiers.rules, context.attributes),
+            rate=tiers.rate,
+            grace=tiers.grace,
+            wanted_us=tiers.restore_days * 24 * 3600 * 1_000_000,
+        )
+        background.append(("tiers", tiering.run(tiers.every)))
     lifecycle = context.settings.lifecycle
     if lifecycle.collect_every:
         # What is removed was seen by every indexer, and is sealed where this archive seals.

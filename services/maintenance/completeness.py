@@ -11,12 +11,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from gantry.common.clock import Clock
-from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.dicom.query.attributes import AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import DependencyUnavailable, GantryError, UndecodableEvent
 from gantry.common.events import INDEXERS, TOPICS, Event, InstanceStored, decode
 from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
-from gantry.common.lifecycle import Corrections, Fate
+from gantry.common.lifecycle import Corrections, Fate, Place
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import (
     CorrectedStudy,
@@ -244,6 +244,18 @@ class CompleteIndex:
         await self._completeness.check()
         async for page in self._index.conflicts(partition):
             yield page
+
+    async def places(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        return await self._index.places(partition, receipts)
+
+    async def stores_of(
+        self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
+    ) -> dict[tuple[str, ...], frozenset[str]]:
+        """See `SearchIndex`."""
+        await self._completeness.check()
+        return await self._index.stores_of(partition, level, uids, stores)
 
     async def count(self, partition: str) -> dict[str, int]:
         """See `SearchIndex`."""

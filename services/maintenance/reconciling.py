@@ -7,7 +7,7 @@ only, when the indexers have passed what is on the log: an event that is only la
 through: where an index is behind as a whole nothing is compared, and of more than a few thousand events nothing more
 is published; `gantry reindex` is for that.
 
-Not compared: holds and corrections (`gantry reindex` builds the index anew from all events).
+Not compared: holds, corrections and places (`gantry reindex` builds the index anew from all events).
 """
 
 from __future__ import annotations

@@ -202,6 +202,7 @@ class Archive:
             searchable(self.settings),
             self,
             self._tracer,
+            stores.tiers,
         )
 
     def _take(self, parts: RoleParts) -> list[Service]:

@@ -12,11 +12,11 @@ from contextlib import aclosing
 from typing import Generic, Self, TypeVar, cast
 
 from gantry.common.clock import Clock
-from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.dicom.query.attributes import AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import Event
-from gantry.common.lifecycle import Corrections, Fate
+from gantry.common.lifecycle import Corrections, Fate, Place
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
 from gantry.common.ports.index import (
     Access,
@@ -32,6 +32,7 @@ from gantry.common.ports.index import (
     KnownReceipt,
     Location,
     Loss,
+    Relocation,
     SearchIndex,
     StandingHolds,
 )
@@ -117,6 +118,9 @@ class LateBlobStore:
 
     async def delete(self, key: str) -> None:
         await self._late.get().delete(key)
+
+    async def bring_back(self, key: str) -> None:
+        await self._late.get().bring_back(key)
 
     async def list(self, prefix: str = "") -> AsyncIterator[BlobStat]:
         async for found in self._late.get().list(prefix):
@@ -301,6 +305,17 @@ class LateSearchIndex:
 
     async def last_access(self, partition: str, study_instance_uid: str) -> int:
         return await self._late.get().last_access(partition, study_instance_uid)
+
+    async def relocate(self, relocations: Sequence[Relocation]) -> None:
+        await self._late.get().relocate(relocations)
+
+    async def places(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
+        return await self._late.get().places(partition, receipts)
+
+    async def stores_of(
+        self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
+    ) -> dict[tuple[str, ...], frozenset[str]]:
+        return await self._late.get().stores_of(partition, level, uids, stores)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in self._late.get().conflicts(partition):

@@ -17,10 +17,12 @@ from gantry.common.adapters.sqlite.log.log import open_sqlite_log
 from gantry.common.clock import Clock
 from gantry.common.config.settings import Settings
 from gantry.common.config.tls import trusting
-from gantry.common.errors import ConfigError
+from gantry.common.errors import ConfigError, DependencyUnavailable
+from gantry.common.lifecycle import HOT
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.tiered import TieredStore, marked
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.process.late_stores import Late, LateBlobStore, LateEventLog, LateSearchIndex
 from gantry.services.process.searchable import searchable
@@ -31,17 +33,58 @@ logger = get_logger("stores")
 
 @dataclass(slots=True)
 class Stores:
-    """The three ports, opened; `late` are those that are not open yet."""
+    """The three ports, opened; `late` are those that are not open yet. `tiers` is `objects` where it is more than one
+    store."""
 
     objects: BlobStore
     log: EventLog
     index: SearchIndex
+    tiers: TieredStore | None = None
     late: list[Late[Any]] = field(default_factory=list)
 
     async def close(self) -> None:
         """Close all of them, even if one of them fails."""
         for store in (self.log, self.index, self.objects):
             await _close(store)
+
+
+async def _objects(
+    settings: Settings, clock: Clock, ingests: bool, late: list[Late[Any]] | None
+) -> BlobStore | TieredStore:
+    """The object store; with those of `tiers.stores` behind it where there are some."""
+    urls = {HOT: settings.objects_url, **{one.name: one.url for one in settings.tiers.stores}}
+    opened: dict[str, BlobStore] = {}
+    try:
+        for name, url in urls.items():
+            # Only what arrives is worth preparing for.
+            make = _opener(settings, clock, url, ingests and name == HOT)
+            called = "object store" if name == HOT else f"object store {name}"
+            opened[name] = await _opened(Late(called, make, clock), LateBlobStore, late)
+    except BaseException:
+        for one in opened.values():
+            await _close(one)
+        raise
+    hot = opened.pop(HOT)
+    return TieredStore(hot, opened) if opened else hot
+
+
+async def _require_named(objects: BlobStore, settings: Settings) -> None:
+    """What lies in a store that is not named would be taken for lost. Raises `ConfigError`."""
+    try:
+        needed = await marked(objects)
+    except DependencyUnavailable:
+        return  # it comes later; who asks then is refused as for any other reason
+    missing = sorted(set(needed) - {store.name for store in settings.tiers.stores})
+    if missing:
+        raise ConfigError(
+            "tiers.stores", None, f"objects lie in {', '.join(missing)}: name it, or move them back first"
+        )
+
+
+def _opener(settings: Settings, clock: Clock, url: str, ingests: bool) -> Callable[[], Awaitable[BlobStore]]:
+    parts = {"storage.objects": urlsplit(url)}
+    make = _factory(OBJECTS, "storage.objects", parts)
+    return lambda: make(settings, clock, ingests)
 
 
 async def open_stores(
@@ -63,6 +106,7 @@ async def open_stores(
     settings = _own_member(settings, worker)
     parts = {
         "storage.objects": urlsplit(settings.objects_url),
+        **{f"tiers.stores {one.name}": urlsplit(one.url) for one in settings.tiers.stores},
         "storage.log": urlsplit(settings.log_url),
         "storage.index": urlsplit(settings.index_url),
     }
@@ -70,11 +114,9 @@ async def open_stores(
     late: list[Late[Any]] | None = [] if wait else None
     opened: list[BlobStore | EventLog | SearchIndex] = []
     try:
-        make = _factory(OBJECTS, "storage.objects", parts)
-        objects = await _opened(
-            Late("object store", lambda: make(settings, clock, ingests), clock), LateBlobStore, late
-        )
+        objects = await _objects(settings, clock, ingests, late)
         opened.append(objects)
+        await _require_named(objects, settings)
         make_log = _factory(LOGS, "storage.log", parts)
         log = await _opened(Late("event log", lambda: make_log(settings, clock, objects), clock), LateEventLog, late)
         opened.append(log)
@@ -86,13 +128,14 @@ async def open_stores(
         for one in reversed(opened):
             await _close(one)
         raise
-    return Stores(objects, log, index, late or [])
+    return Stores(objects, log, index, objects if isinstance(objects, TieredStore) else None, late or [])
 
 
 def check_urls(settings: Settings) -> None:
     """Check the URLs of the stores, without opening anything. Raises `ConfigError`."""
     for setting, text, schemes in (
         ("storage.objects", settings.objects_url, list(OBJECTS)),
+        *(("tiers.stores", store.url, list(OBJECTS)) for store in settings.tiers.stores),
         ("storage.log", settings.log_url, list(LOGS)),
         ("storage.index", settings.index_url, list(INDEXES)),
     ):
@@ -216,6 +259,8 @@ async def _s3(url: SplitResult, settings: Settings, clock: Clock, ingests: bool)
         encryption=s3.encryption,
         kms_key=s3.kms_key,
         create=s3.create_bucket,
+        restore_days=settings.tiers.restore_days,
+        restore_tier=settings.tiers.restore_tier,
         tls=trusting(s3.ca) if s3.ca is not None else None,
         ca_file=str(s3.ca) if s3.ca is not None else None,
     )

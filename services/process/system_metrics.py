@@ -48,6 +48,7 @@ class SystemMetrics:
 def folders_of(settings: Settings) -> dict[str, Path]:
     """The folders of the embedded stores: a store that is a file, or does not exist yet, is in its parent."""
     urls = {"objects": settings.objects_url, "log": settings.log_url, "index": settings.index_url}
+    urls |= {f"objects {store.name}": store.url for store in settings.tiers.stores}
     found: dict[str, Path] = {}
     for store, url in urls.items():
         parts = urlsplit(url)

@@ -17,9 +17,6 @@ from gantry.common.dicom.standard.tags import (
     SPECIFIC_CHARACTER_SET,
 )
 
-ONLINE = "ONLINE"
-"""PS3.3 C.4.23.1.1: every indexed instance can be retrieved at once."""
-
 
 class Answers:
     """Makes the answers to one request: for every document, the keys that were asked for.
@@ -41,22 +38,25 @@ class Answers:
             QUERY_RETRIEVE_LEVEL: [level.value],
             RETRIEVE_AE_TITLE: [ae_title],
         }
-        if INSTANCE_AVAILABILITY in asked:
-            self._constant[INSTANCE_AVAILABILITY] = [ONLINE]
+        self.tells_availability = INSTANCE_AVAILABILITY in asked
+        """Whether `encode` is asked for Instance Availability."""
         unique = {tag for above, tag in UNIQUE_KEYS.items() if above.depth <= level.depth}
-        self._from_document = tuple(sorted((supported | unique) - set(self._constant)))
+        self._from_document = tuple(sorted((supported | unique) - set(self._constant) - {INSTANCE_AVAILABILITY}))
         self._constant |= creators_of(self._from_document, query.attributes)
         self._zone = query.zone
         self._items = {tag: _ItemAnswer(item, query.conditions.get(tag)) for tag, item in identifier.items.items()}
 
-    def encode(self, document: Document) -> bytes:
-        """One response identifier; a key for which the document has no value is returned empty."""
+    def encode(self, document: Document, availability: str = "") -> bytes:
+        """One response identifier; a key for which the document has no value is returned empty. `availability` is where
+        the document lies, in the standard's words."""
         attributes = in_zone(document.attributes, self._zone) if self._zone else document.attributes
         values = {tag: attributes.get(tag, ()) for tag in self._from_document}
         for tag, item in self._items.items():
             if tag in values:
                 values[tag] = item.of(values[tag])
         values.update(self._constant)
+        if self.tells_availability:
+            values[INSTANCE_AVAILABILITY] = [availability] if availability else []
         return encode_identifier(values, self._transfer_syntax_uid, self._character_set, self._attributes)
 
 

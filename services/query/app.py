@@ -20,6 +20,7 @@ from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
 from gantry.services.context import Context, RoleParts
+from gantry.services.query.availability import Availability
 from gantry.services.query.c_find import FindService
 from gantry.services.query.change_stream import ChangeService
 from gantry.services.query.changes import Changes
@@ -42,9 +43,10 @@ async def build(context: Context) -> RoleParts:
     feed = FeedService(Feed(context.objects, context.log, context.clock), context.clock)
     page = build_page(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port)
     strict = settings.query.patient_root_needs_patient
+    availability = Availability(context.answers, {one.name: one.availability for one in settings.tiers.stores})
     return RoleParts(
-        build_services(context.answers, settings.dimse.ae_title, context.metrics, strict=strict),
-        {**page, **build_web(context.answers, settings.http.url, changes), **feed.handlers()},
+        build_services(context.answers, settings.dimse.ae_title, context.metrics, availability, strict=strict),
+        {**page, **build_web(context.answers, settings.http.url, changes, availability), **feed.handlers()},
         close=[changes.close],
     )
 
@@ -54,15 +56,24 @@ def build_page(ohif: Path | None, ae_title: str, port: int) -> dict[Resource, Ha
     return {Resource.PAGE: Page(ohif, ae_title, port)}
 
 
-def build_web(index: ReadIndex, public_url: str | None, changes: Changes | None = None) -> dict[Resource, Handler]:
+def build_web(
+    index: ReadIndex, public_url: str | None, changes: Changes | None = None, availability: Availability | None = None
+) -> dict[Resource, Handler]:
     """The DICOMweb half of this role. `public_url` is what clients call us by, where it is known; without `changes`
     nobody is told of them."""
     streams = ChangeService(changes).handlers() if changes is not None else {}
-    return {**SearchService(index, public_url).handlers(), **streams}
+    return {**SearchService(index, public_url, availability).handlers(), **streams}
 
 
-def build_services(index: ReadIndex, ae_title: str, metrics: Metrics, *, strict: bool = False) -> list[Service]:
+def build_services(
+    index: ReadIndex,
+    ae_title: str,
+    metrics: Metrics,
+    availability: Availability | None = None,
+    *,
+    strict: bool = False,
+) -> list[Service]:
     """The services of this role. `ae_title` is whom to retrieve from; `strict` as `FindService` has it."""
     asked = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES, extended=FIND_INFORMATION)
     abilities = dict.fromkeys((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), asked)
-    return [FindService(abilities, index, ae_title, metrics, strict=strict)]
+    return [FindService(abilities, index, ae_title, metrics, strict=strict, availability=availability)]

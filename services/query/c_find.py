@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
+from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.identifiers import decode_identifier
+from gantry.common.dicom.query.matching import Document
 from gantry.common.dicom.query.queries import compile_query, extended_of, lacks_patient, model_of
 from gantry.common.dimse import CommandField, Element
 from gantry.common.errors import GantryError, NotUnderstood
@@ -17,6 +19,7 @@ from gantry.common.statuses import CANCELLED, PENDING, PENDING_WARNING, SUCCESS,
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
 from gantry.services.query.answers import Answers
+from gantry.services.query.availability import Availability
 
 _MAX_IDENTIFIER = 8 << 20
 _AT_ONCE = 100
@@ -29,10 +32,19 @@ class FindService:
     """C-FIND SCP of the Patient Root, Study Root and Patient/Study Only models."""
 
     def __init__(
-        self, abilities: Abilities, index: ReadIndex, ae_title: str, metrics: Metrics, *, strict: bool = False
+        self,
+        abilities: Abilities,
+        index: ReadIndex,
+        ae_title: str,
+        metrics: Metrics,
+        *,
+        strict: bool = False,
+        availability: Availability | None = None,
     ) -> None:
-        """`ae_title` is returned as Retrieve AE Title. `strict` refuses a Patient Root search that names no patient."""
+        """`ae_title` is returned as Retrieve AE Title. `strict` refuses a Patient Root search that names no patient.
+        Without `availability` everything is in one store."""
         self._strict = strict
+        self._availability = availability or Availability(index)
         self.abilities = abilities
         self._index = index
         self._ae_title = ae_title
@@ -77,9 +89,15 @@ class FindService:
                 if request.cancelled:
                     return CANCELLED, comment
                 some = page[start : start + _AT_ONCE]
-                await request.respond_pending([answers.encode(document) for document in some], status)
+                await request.respond_pending(await self._encoded(answers, query.level, some), status)
                 self._metrics.find_responses.inc(len(some))
         return CANCELLED if request.cancelled else SUCCESS, comment
+
+    async def _encoded(self, answers: Answers, level: Level, documents: Sequence[Document]) -> list[bytes]:
+        if not answers.tells_availability:
+            return [answers.encode(document) for document in documents]
+        words = await self._availability.of(level, documents)
+        return [answers.encode(document, word) for document, word in zip(documents, words, strict=True)]
 
 
 @types.coroutine

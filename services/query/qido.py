@@ -33,7 +33,7 @@ from gantry.common.web.negotiation import DICOM_JSON, DICOM_XML, JSON, Offer, ch
 from gantry.common.web.routes import BASE, Match, Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.urls import accept_of, base_url
-from gantry.services.query.answers import ONLINE
+from gantry.services.query.availability import Availability
 from gantry.services.query.qido_parameters import MORE, Search, cursor_of, search_of
 
 OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
@@ -46,9 +46,11 @@ _BOUNDARY = "gantry-result"
 class SearchService:
     """The six resources of PS3.18 table 10.6.1-1, and the number of matches of each."""
 
-    def __init__(self, index: ReadIndex, public_url: str | None) -> None:
-        """`public_url` is the URL by which clients reach this server; None: the URL of each request."""
+    def __init__(self, index: ReadIndex, public_url: str | None, availability: Availability | None = None) -> None:
+        """`public_url` is the URL by which clients reach this server; None: the URL of each request. Without
+        `availability` everything is in one store."""
         self._index = index
+        self._availability = availability or Availability(index)
         self._public_url = public_url
 
     def handlers(self) -> dict[Resource, Handler]:
@@ -75,8 +77,10 @@ class SearchService:
         except NotUnderstood:
             raise HttpProblem(400, "cursor is not of this search") from None
         url = f"{base_url(request, self._public_url)}{BASE}"
+        words = await self._availability.of(search.query.level, documents)
+        pairs = list(zip(documents, words, strict=True))
         # In a thread, so that thousands of matches do not hold up other requests.
-        found = await asyncio.to_thread(lambda: [self._attributes(one, search, url) for one in documents])
+        found = await asyncio.to_thread(lambda: [self._attributes(one, word, search, url) for one, word in pairs])
         headers = _warnings((*search.warnings, MORE) if more else search.warnings)
         if more and documents:
             headers["Link"] = f'<{_next(request, url, search, documents[-1])}>; rel="next"'
@@ -100,11 +104,11 @@ class SearchService:
             line = f"there is too much to look at to count it in {COUNT_SECONDS:g} s: narrow the search"
             raise HttpProblem(503, line, {"Retry-After": str(RETRY_AFTER_SECONDS)}) from None
 
-    def _attributes(self, document: Document, search: Search, url: str) -> Attributes:
+    def _attributes(self, document: Document, availability: str, search: Search, url: str) -> Attributes:
         zone = search.query.zone
         attributes = in_zone(document.attributes, zone) if zone else document.attributes
         values: dict[int, Any] = {tag: attributes.get(tag, ()) for tag in search.returned}
-        values[INSTANCE_AVAILABILITY] = [ONLINE]
+        values[INSTANCE_AVAILABILITY] = [availability] if availability else []
         values[RETRIEVE_URL] = [url + _path(document)]
         of = search.query.attributes
         return keys_as_attributes(values | creators_of(values, of), of.vr_of)

@@ -22,6 +22,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Location
 from gantry.common.runtime.integrity import Damage
 from gantry.common.runtime.losses import Losses
+from gantry.common.runtime.wanted import Wanted, WantedStore
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
@@ -64,13 +65,19 @@ async def build(context: Context) -> RoleParts:
     """C-GET, C-MOVE, WADO, and sending at the word of the page. In storage contexts we are SCU: that is how C-GET sends
     (PS3.4 C.5.3)."""
     settings, retrieve = context.settings, context.settings.retrieve
+    # Whoever retrieves wants it: what lies in an archive is asked for, by nobody else.
+    objects = context.objects
+    if context.tiers is not None:
+        objects = WantedStore(
+            context.tiers, Wanted(context.tiers, context.clock, context.metrics, _wanted_us(settings))
+        )
     losses = Losses(context.log, context.clock, context.metrics, "retrieve")
     reports = DamageReports(context.metrics, partial(_report_loss, losses))
-    locator = Locator(context.answers, context.log, context.objects, context.clock)
+    locator = Locator(context.answers, context.log, objects, context.clock)
     converter, pictures = Converter(), _picture_cache(settings)
     web = WebSettings(settings.http.url, retrieve.metadata_memory, settings.http.stall)
     mover = build_mover(
-        context.objects,
+        objects,
         converter,
         context.clock,
         RetrieveSettings(retrieve.suboperation_retries + 1, retrieve.window, retrieve.retry_delay),
@@ -99,7 +106,7 @@ async def build(context: Context) -> RoleParts:
         lambda study: None if accesses is None else accesses.note(study),
         deliveries.sent,
     )
-    read = deliveries.noted(build_web(context.objects, locator, converter, web, reports, pictures))
+    read = deliveries.noted(build_web(objects, locator, converter, web, reports, pictures))
     handlers = {**read, **sending.handlers()}
     publishing = [("deliveries", deliveries.run(context.log))]
     return RoleParts(
@@ -111,9 +118,14 @@ async def build(context: Context) -> RoleParts:
     )
 
 
+def _wanted_us(settings: Settings) -> int:
+    return settings.tiers.restore_days * 24 * 3600 * 1_000_000
+
+
 def _counts_accesses(settings: Settings) -> bool:
-    """Whether the retention of anything counts from its last access."""
-    return any(rule.since == Since.ACCESS.value for rule in settings.lifecycle.retention)
+    """Whether a rule counts from the last access."""
+    counted = [rule.since for rule in settings.lifecycle.retention] + [rule.since for rule in settings.tiers.rules]
+    return Since.ACCESS.value in counted
 
 
 def _report_loss(losses: Losses, location: Location, reason: str) -> None:

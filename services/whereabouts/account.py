@@ -19,6 +19,7 @@ from gantry.common.events import (
     InstanceStored,
     ObjectLost,
     ObjectsCollected,
+    ObjectsRelocated,
     StudyDelivered,
 )
 from gantry.common.telemetry.traces import trace_id
@@ -163,6 +164,8 @@ def _happened(event: Event) -> Happened | None:
             return Happened(at, f"moved back from the study {into}", len(receipts), by, reason)
         case ObjectsCollected(receipts=receipts, at=at):
             return Happened(at, "removed from the object store", len(receipts))
+        case ObjectsRelocated(receipts=receipts, at=at, store=store):
+            return Happened(at, f"relocated to the object store {store}", len(receipts))
         case HoldPlaced(at=at, by=by, reason=reason):
             return Happened(at, "hold placed", 0, by, reason)
         case HoldReleased(at=at, by=by, reason=reason):

@@ -35,6 +35,7 @@ from gantry.common.events import (
     NamesakeFound,
     ObjectLost,
     ObjectsCollected,
+    ObjectsRelocated,
     PatientCorrected,
     PatientCorrectionsErased,
     PatientCorrectionWithdrawn,
@@ -223,6 +224,7 @@ EVENTS: dict[str, Event] = {
     "ObjectsCollected.v1": ObjectsCollected(
         **_OF_STUDY, receipts=_RECEIPTS, digests=("blake3:aa", ""), at=1_700_000_006_000_000
     ),
+    "ObjectsRelocated.v1": ObjectsRelocated(**_OF_STUDY, receipts=_RECEIPTS, store="cold", at=1_700_000_006_500_000),
     "HoldPlaced.v1": HoldPlaced(**_OF_STUDY, **_WHY, hold="trial-42"),
     "HoldReleased.v1": HoldReleased(**_OF_STUDY, **_WHY, hold="trial-42"),
     "PatientHoldPlaced.v1": PatientHoldPlaced(**_OF_PATIENT, **_WHY, hold="trial-43"),

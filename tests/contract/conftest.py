@@ -20,6 +20,7 @@ from gantry.common.clock import ManualClock, SystemClock
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.tiered import TieredStore
 from tests.support.buckets import make_bucket
 from tests.support.servers import remove_indices, required
 
@@ -39,6 +40,16 @@ def _files_by_threads(folder: Path) -> OpenBlobStore:
 
     async def open_again() -> BlobStore:
         return await open_file_store(folder / "objects", fsync_workers=0, low_water=0)
+
+    return open_again
+
+
+def _tiered(folder: Path) -> OpenBlobStore:
+    """As where the settings name a second store."""
+
+    async def open_again() -> BlobStore:
+        hot, cold = [await open_file_store(folder / name, low_water=0) for name in ("objects", "cold")]
+        return TieredStore(hot, {"cold": cold})
 
     return open_again
 
@@ -115,7 +126,7 @@ BREAK_INDEX: dict[str, Callable[[Path], None]] = {"sqlite": _overwrite, "opensea
 """Makes an open index unable to answer."""
 SEARCH_INDEXES: dict[str, OpenSearchIndex] = {"sqlite": _sqlite_index, "opensearch": _opensearch_index}
 EVENT_LOGS = {"sqlite": _sqlite, "kafka": _kafka}
-BLOB_STORES = {"files": _files, "files by threads": _files_by_threads, "s3": _s3}
+BLOB_STORES = {"files": _files, "files by threads": _files_by_threads, "s3": _s3, "tiered": _tiered}
 
 
 @pytest.fixture(params=BLOB_STORES)

@@ -80,7 +80,7 @@ def lose_log_and_index(archive: RunningArchive) -> None:
         remove_database(archive, name)
 
 
-def places(file: DicomFile) -> dict[str, str]:
+def places(file: DicomFile) -> dict[str, Any]:
     """The UIDs of an object, for another one of the same instance."""
     of = pydicom.dcmread(file.path, stop_before_pixels=True)
     return {"study": of.StudyInstanceUID, "series": of.SeriesInstanceUID, "instance": of.SOPInstanceUID}

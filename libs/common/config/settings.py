@@ -436,6 +436,69 @@ class LifecycleSettings(Section):
     )
 
 
+class TierStoreSettings(Section):
+    """One object store beside the one that takes what arrives"""
+
+    name: str = Field(description="What rules, events and metrics call it", pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    url: str = Field(description="`file:///…` or `s3://BUCKET/PREFIX`, with what `s3` says")
+    availability: Literal["online", "nearline", "offline"] = Field(
+        default="nearline", description="Instance Availability (0008,0056) of what lies in it"
+    )
+
+
+class TierRuleSettings(Section):
+    """One rule of which object store studies lie in"""
+
+    name: str = Field(description="What lists and logs call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
+    where: tuple[str, ...] = Field(default=(), description="KEY=VALUE of studies and patients; all must hold")
+    sources: tuple[AeTitle, ...] = Field(default=(), description="AE titles, one of which sent something of the study")
+    after: str = Field(description="`1y`, `6m`, `30d`, or `never`", pattern=r"^([1-9]\d{0,3}[ymd]|never)$")
+    since: Literal["study", "receipt", "access"] = Field(default="study", description="What `after` is counted from")
+    to: str = Field(description="The name of one of `stores`")
+
+
+class TiersSettings(Section):
+    """More than one object store (docs/tiers.md)"""
+
+    stores: tuple[TierStoreSettings, ...] = _f(
+        (),
+        "list",
+        "Object stores beside `storage.objects`, from the nearest to the farthest: "
+        "`{name: cold, url: 's3://archive-cold', availability: nearline}`",
+    )
+    rules: tuple[TierRuleSettings, ...] = _f(
+        (),
+        "list",
+        "When studies move, and where ([rules](tiers.md#rules)): `{name: old, after: 2y, to: cold}`, "
+        "`{name: unread, where: ['ModalitiesInStudy=CT'], after: 6m, since: access, to: cold}`",
+    )
+    every: Annotated[float, Field(ge=0)] = _f(
+        24 * 3600.0, "s", "Between two looks, by the indexer role, for studies to move; 0: never"
+    )
+    rate: Annotated[float, Field(ge=0)] = _f(
+        50.0 * _MIB, "bytes/s", "That are moved by rules, at most; 0: as fast as it goes"
+    )
+    grace: Annotated[float, Field(ge=0)] = _f(
+        24 * 3600.0, "s", "The copy that an object leaves stays so long after the move is known"
+    )
+    restore_days: Annotated[int, Field(ge=1, le=365)] = _f(
+        3, "days", "What somebody wants of an S3 archive is asked for, and stays readable so long"
+    )
+    restore_tier: Literal["Standard", "Bulk", "Expedited"] = _f("Standard", "", "How fast it comes, in S3's words")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        names = [store.name for store in self.stores]
+        if len(set(names)) < len(names) or "hot" in names:
+            raise ValueError("two stores have one name (`hot` is that of `storage.objects`)")
+        if len({rule.name for rule in self.rules}) < len(self.rules):
+            raise ValueError("two rules have one name")
+        for rule in self.rules:
+            if rule.to not in names:
+                raise ValueError(f"rule {rule.name}: no store is called {rule.to!r}")
+        return self
+
+
 class MapSettings(Section):
     """A table of values of one coercion rule"""
 
@@ -589,6 +652,7 @@ class Settings(Section):
     commitment: Commitment = _f(Commitment(), "", "")
     upkeep: Upkeep = _f(Upkeep(), "", "")
     lifecycle: LifecycleSettings = _f(LifecycleSettings(), "", "")
+    tiers: TiersSettings = _f(TiersSettings(), "", "")
     coercion: CoercionSettings = _f(CoercionSettings(), "", "")
     door: DoorSettings = _f(DoorSettings(), "", "")
     tls: Tls = _f(Tls(), "", "")

@@ -193,6 +193,19 @@ class ObjectsCollected:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectsRelocated:
+    """The objects of these receipts lie in the object store that the settings call `store` ("hot": the first one) since
+    `at`: whole copies, read again there. The copies that they leave are removed later; until then both are there."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    receipts: tuple[ReceiptReference, ...]
+    store: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class HoldPlaced:
     """Nothing of the study may be deleted or collected while the hold stands, whoever asks."""
 
@@ -552,6 +565,7 @@ Event = (
     | InstancesMoved
     | InstancesMovedBack
     | ObjectsCollected
+    | ObjectsRelocated
     | HoldPlaced
     | HoldReleased
     | StudyCorrected

@@ -25,6 +25,7 @@ from gantry.common.lifecycle.patients import (
     patient_key,
     unpack_applied,
 )
+from gantry.common.lifecycle.places import HOT, NEVER_MOVED, Place
 from gantry.common.lifecycle.rejecting import (
     DELETED,
     RejectionPolicy,
@@ -37,10 +38,14 @@ from gantry.common.lifecycle.rejecting import (
 from gantry.common.lifecycle.retention import Period, Retention, RetentionRule, Since, StudyFacts, longest, retention_of
 from gantry.common.lifecycle.retention_rules import retention_rules
 from gantry.common.lifecycle.study import Fating, ReceiptState, StoredObject, StudyState, apply, fate_of, fold
+from gantry.common.lifecycle.tier_rules import tier_rules
+from gantry.common.lifecycle.tiers import Tier, TierRule, tier_of
 
 __all__ = [
     "ALIVE",
     "DELETED",
+    "HOT",
+    "NEVER_MOVED",
     "NOTHING",
     "Coercion",
     "Correction",
@@ -50,6 +55,7 @@ __all__ = [
     "Fate",
     "Fating",
     "Period",
+    "Place",
     "ReceiptState",
     "RejectionPolicy",
     "Retention",
@@ -59,6 +65,8 @@ __all__ = [
     "StoredObject",
     "StudyFacts",
     "StudyState",
+    "Tier",
+    "TierRule",
     "Unknown",
     "Values",
     "Withdrawal",
@@ -83,6 +91,8 @@ __all__ = [
     "subsequent",
     "successor",
     "successors",
+    "tier_of",
+    "tier_rules",
     "unpack_applied",
     "unpack_coercion",
     "waiting_receipt",

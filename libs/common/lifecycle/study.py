@@ -17,12 +17,14 @@ from gantry.common.events import (
     InstanceStored,
     ObjectLost,
     ObjectsCollected,
+    ObjectsRelocated,
     PatientHoldPlaced,
     PatientHoldReleased,
     ReceiptReference,
     StudyAccessed,
 )
 from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
+from gantry.common.lifecycle.places import NEVER_MOVED, Place
 
 Instance = tuple[str, str]
 """Series Instance UID and SOP Instance UID, within the study (docs/decisions/0018-one-uid-in-two-series.md)."""
@@ -39,12 +41,14 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptState:
-    """One receipt. `stored` is None where nothing was heard of it yet but what became of it."""
+    """One receipt. `stored` is None where nothing was heard of it yet but what became of it; `place` is the object
+    store that its object lies in."""
 
     instance: Instance
     stored: StoredObject | None = None
     lost: bool = False
     fate: Fate = ALIVE
+    place: Place = NEVER_MOVED
 
     @property
     def there(self) -> bool:
@@ -120,6 +124,8 @@ def apply(state: StudyState, event: Event) -> StudyState:
             return _with(state, event.receipt, replace(_known(state, event.receipt, instance), lost=True))
         case InstancesDeleted() | InstancesRestored() | InstancesMoved() | InstancesMovedBack() | ObjectsCollected():
             return _fated(state, event.receipts, fate_of(event))
+        case ObjectsRelocated():
+            return _relocated(state, event)
         case HoldPlaced() | PatientHoldPlaced():
             return replace(state, placed=state.placed | {event.hold})
         case HoldReleased() | PatientHoldReleased():
@@ -162,6 +168,14 @@ def _fated(state: StudyState, references: Iterable[ReceiptReference], fate: Fate
     for one in references:
         known = _known(state, one.receipt, (one.series_instance_uid, one.sop_instance_uid))
         receipts[one.receipt] = replace(known, fate=known.fate | fate)
+    return replace(state, receipts=receipts)
+
+
+def _relocated(state: StudyState, event: ObjectsRelocated) -> StudyState:
+    receipts, place = dict(state.receipts), Place(event.at, event.store)
+    for one in event.receipts:
+        known = _known(replace(state, receipts=receipts), one.receipt, (one.series_instance_uid, one.sop_instance_uid))
+        receipts[one.receipt] = replace(known, place=known.place | place)
     return replace(state, receipts=receipts)
 
 

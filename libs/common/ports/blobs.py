@@ -65,6 +65,8 @@ class BlobStore(Protocol):
     - An object is visible whole or not at all, to `open`, `stat` and `list` alike.
     - A missing object is `NotFound`, except for `delete`, which is satisfied.
     - Writing to a key that exists replaces the object whole; Gantry never does, since keys are unique to a receipt.
+    - An object that the store itself has put into an archive (as buckets do by rules of their own) is `Archived` to
+      `open` and `read`; `stat`, `list` and `delete` know it as any other. `bring_back` asks for it.
     - A store that is away, full or refuses is `DependencyUnavailable`.
     """
 
@@ -90,6 +92,10 @@ class BlobStore(Protocol):
 
     async def delete(self, key: str) -> None:
         """Remove an object; one that is not there is satisfied."""
+
+    async def bring_back(self, key: str) -> None:
+        """Ask for an archived object to be readable for a while, in some hours; asking again changes nothing, and nor
+        does asking for one that is not archived. Returns at once."""
 
     def list(self, prefix: str = "") -> AsyncIterator[BlobStat]:
         """All objects whose key starts with `prefix`, in the order of keys. Unfinished ones are not among them."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, Self
 
-from gantry.common.dicom.query.attributes import AttributeTable
+from gantry.common.dicom.query.attributes import AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.dicom.scan.layout import coercion_in
-from gantry.common.lifecycle import Coercion, Correction, Corrections, Fate, unpack_coercion
+from gantry.common.lifecycle import Coercion, Correction, Corrections, Fate, Place, unpack_coercion
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +212,16 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
+class Relocation:
+    """The object of a receipt lies in another object store."""
+
+    partition: str
+    instance: InstanceKey
+    receipt: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class FatedReceipt:
     """A receipt that something was decided about. `object_key` and `digest` are "" where nothing was heard of the
     object itself, or it is not hidden any more; `entry` is None then, and where it was forgotten."""
@@ -261,6 +271,12 @@ class ReadIndex(Protocol):
     async def last_access(self, partition: str, study_instance_uid: str) -> int: ...
 
     def conflicts(self, partition: str) -> AsyncIterator[list[str]]: ...
+
+    async def places(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]: ...
+
+    async def stores_of(
+        self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
+    ) -> dict[tuple[str, ...], frozenset[str]]: ...
 
     async def count(self, partition: str) -> dict[str, int]: ...
 
@@ -364,6 +380,21 @@ class SearchIndex(Protocol):
 
     async def last_access(self, partition: str, study_instance_uid: str) -> int:
         """When a study was accessed last, in microseconds since the epoch; 0 where that was never noted."""
+
+    async def relocate(self, relocations: Sequence[Relocation]) -> None:
+        """Note which object stores receipts' objects lie in; the latest place of each counts. Idempotent and, with
+        `apply`, `decide` and itself, independent of order: a receipt may be relocated before it is heard of. Durable
+        and visible when it returns."""
+
+    async def places(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
+        """Which object stores receipts' objects lie in; those that were never relocated are left out."""
+
+    async def stores_of(
+        self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
+    ) -> dict[tuple[str, ...], frozenset[str]]:
+        """Those of some object stores in which anything of studies, series or instances lies. `uids` are their UIDs
+        from the study's down to that of the `level`; what lies in none of the stores is left out, and so are receipts
+        that are hidden."""
 
     async def correct(self, changes: Sequence[CorrectionChange]) -> None:
         """Join corrections. What they are about is found, shown, located and counted by them from then on, and is what

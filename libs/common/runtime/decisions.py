@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gantry.common.events import Event, InstancesMovedBack
-from gantry.common.lifecycle import Fating, fate_of, moved_back, successor
-from gantry.common.ports.index import Decision, InstanceKey
+from gantry.common.events import Event, InstancesMovedBack, ObjectsRelocated
+from gantry.common.lifecycle import Fating, Place, fate_of, moved_back, successor
+from gantry.common.ports.index import Decision, InstanceKey, Relocation
 
 
 def decisions_of(events: Iterable[Event]) -> list[Decision]:
@@ -23,3 +23,18 @@ def decisions_of(events: Iterable[Event]) -> list[Decision]:
                 receipt = successor(one.receipt, event.move)
                 found.append(Decision(event.partition, there, receipt, moved_back(event.move, event.at)))
     return found
+
+
+def relocations_of(events: Iterable[Event]) -> list[Relocation]:
+    """Where the objects of receipts lie, for each receipt that an event names."""
+    return [
+        Relocation(
+            event.partition,
+            InstanceKey(event.study_instance_uid, one.series_instance_uid, one.sop_instance_uid),
+            one.receipt,
+            Place(event.at, event.store),
+        )
+        for event in events
+        if isinstance(event, ObjectsRelocated)
+        for one in event.receipts
+    ]

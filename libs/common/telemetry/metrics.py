@@ -231,6 +231,36 @@ METRICS: tuple[Metric, ...] = (
     Metric("drift_healed", "counter", "events", "Of these, events that were published again", ("kind",)),
     Metric("objects_collected", "counter", "objects", "Objects removed after what they were of was deleted"),
     Metric(
+        "objects_relocated",
+        "counter",
+        "objects",
+        "Objects that rules moved to another object store (`gantry tiers`)",
+        ("store",),
+    ),
+    Metric("relocated_bytes", "counter", "bytes", "Bytes of these objects", ("store",)),
+    Metric(
+        "relocation_failures",
+        "counter",
+        "objects",
+        "Objects that were not moved, by reason: missing, damaged (what is to be moved is not what was acknowledged), "
+        "archived (to be moved from an archive, and asked for), unequal (two copies of one object differ)",
+        ("reason",),
+        _each("missing", "damaged", "archived", "unequal"),
+    ),
+    Metric(
+        "objects_brought_back",
+        "counter",
+        "objects",
+        "Objects in an archive of their store that somebody wanted, and that were asked for",
+    ),
+    Metric(
+        "tier_bytes",
+        "gauge",
+        "bytes",
+        "What lies in each object store, as the last look of `tiers.every` found it; take the maximum of the processes",
+        ("store",),
+    ),
+    Metric(
         "subsequent_occurrences",
         "counter",
         "objects",
@@ -346,6 +376,11 @@ class Metrics:
     drift: Gauge
     drift_healed: Counter
     objects_collected: Counter
+    objects_relocated: Counter
+    relocated_bytes: Counter
+    relocation_failures: Counter
+    objects_brought_back: Counter
+    tier_bytes: Gauge
     subsequent_occurrences: Counter
     rejections_lapsed: Counter
     webhook_posts: Counter

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gantry.common.errors import (
+    Archived,
     Conflicting,
     DependencyUnavailable,
     GantryError,
@@ -36,6 +37,8 @@ def problem_of(error: GantryError) -> HttpProblem:
         return error
     if isinstance(error, DependencyUnavailable):
         return HttpProblem(503, str(error), {"Retry-After": str(RETRY_AFTER_SECONDS)})
+    if isinstance(error, Archived):
+        return HttpProblem(503, str(error), {"Retry-After": str(error.retry_after)})
     if isinstance(error, NotFound):
         return HttpProblem(404, "not found")
     if isinstance(error, Held | Conflicting):

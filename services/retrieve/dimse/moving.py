@@ -90,6 +90,7 @@ class Mover:
                 self.sub_operations.over(association) as transfer,
             ):
                 await transfer.send(batch, done, job.is_wanted, job.originator)
+                job.counters.why = job.counters.why or transfer.why
         except PeerError as error:
             if not job.is_open():
                 raise

@@ -135,6 +135,7 @@ class RetrieveService:
 
         async with self._mover.sub_operations.over(request.association) as transfer:
             await transfer.send(locations, done, lambda: not request.cancelled)
+            counters.why = counters.why or transfer.why
 
     async def _move(self, request: Request, peer: Peer, locations: list[Location], counters: Counters) -> None:
         progress = _Progress(request, counters, self._clock, self._settings.pending_every)

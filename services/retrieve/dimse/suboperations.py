@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.dimse.command import Value
-from gantry.common.errors import AssociationAborted, ContextNotAccepted, GantryError, PeerTimeout
+from gantry.common.errors import Archived, AssociationAborted, ContextNotAccepted, GantryError, PeerTimeout
 from gantry.common.net import Association
 from gantry.common.ports.index import Location
 from gantry.common.statuses import SUB_OPERATIONS_FAILED, SUCCESS, UNABLE_TO_PERFORM_SUB_OPERATIONS, is_warning
@@ -23,6 +23,8 @@ from gantry.services.retrieve.opening import Openings
 logger = get_logger("retrieve")
 
 _MEDIUM = 0
+_ARCHIVED = "OFFLINE: asked for from an archive, try again in some hours"
+"""An Error Comment has at most 64 characters (PS3.7 annex E)."""
 
 
 @dataclass(slots=True)
@@ -125,6 +127,8 @@ class Transfer:
         self._slots = asyncio.Semaphore(association.may_invoke)
         self._contexts: dict[tuple[str, str], AcceptedContext | None] = {}
         self._next = self._next_to_open = 0
+        self.why = ""
+        """Why objects were not sent, where it is their store's doing."""
 
     async def send(
         self,
@@ -196,6 +200,8 @@ class Transfer:
             logger.error("sub-operation was cancelled by somebody else", object_key=location.object_key)
             return Unavailable.dicom_status
         except GantryError as error:
+            if isinstance(error, Archived):
+                self.why = _ARCHIVED
             logger.warning("sub-operation failed", error=str(error), object_key=location.object_key)
             return error.dicom_status
 

@@ -95,6 +95,9 @@ class FileStore:
         with translating():
             await asyncio.get_running_loop().run_in_executor(self._threads, _unlink, path)
 
+    async def bring_back(self, key: str) -> None:
+        require_object_key(key)  # a file is never archived
+
     async def list(self, prefix: str = "") -> AsyncIterator[BlobStat]:
         loop = asyncio.get_running_loop()
         found = _walk(self._root, "", prefix)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 LEVELS = ("patients", "studies", "series", "instances")
 """The levels that are searched, from the top."""
-KINDS = (*LEVELS, "receipts", "fates", "holds", "corrections", "accesses")
+KINDS = (*LEVELS, "receipts", "fates", "holds", "corrections", "accesses", "places")
 """The kinds of documents, each with an index of its own."""
 
 

@@ -21,6 +21,7 @@ from gantry.common.adapters.opensearch.client import (
 )
 from gantry.common.adapters.opensearch.documents import Hit, instance_id
 from gantry.common.adapters.opensearch.fates import NOTHING, Fates, Grave, fate_id
+from gantry.common.adapters.opensearch.places import Places
 from gantry.common.adapters.opensearch.receipts import Receipts
 from gantry.common.adapters.opensearch.settling import WHOLE, Settled, moves, settle
 from gantry.common.adapters.opensearch.summaries import Summaries
@@ -60,6 +61,7 @@ class Deciding:
         self._table = table
         self._fates = Fates(client, names)
         self._receipts = Receipts(client, names)
+        self._places = Places(client, names)
 
     async def decide(self, decisions: Sequence[Decision]) -> None:
         """See `SearchIndex`."""
@@ -68,6 +70,7 @@ class Deciding:
         for start in range(0, len(ids), _AT_ONCE):
             some = {id_: every[id_] for id_ in ids[start : start + _AT_ONCE]}
             await self._join(some.values())
+            await self._places.hide([id_ for work in some.values() for id_ in work.ids(work.fates)], self._clock)
             await self._settle(some)
         await self._fates.refresh()
         await self._client.refresh(self._names["instances"])

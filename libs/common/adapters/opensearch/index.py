@@ -25,6 +25,7 @@ from gantry.common.adapters.opensearch.fates import Fates, fate_id
 from gantry.common.adapters.opensearch.forsaken import ForsakenCorrections
 from gantry.common.adapters.opensearch.generations import Generations, Names
 from gantry.common.adapters.opensearch.holds import Holds
+from gantry.common.adapters.opensearch.places import Places
 from gantry.common.adapters.opensearch.receipts import Receipts
 from gantry.common.adapters.opensearch.searching import Searcher, place_of
 from gantry.common.adapters.opensearch.summaries import Summaries
@@ -34,7 +35,7 @@ from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.errors import ConfigError
-from gantry.common.lifecycle import Corrections, Fate
+from gantry.common.lifecycle import Corrections, Fate, Place
 from gantry.common.ports.index import (
     Access,
     Applied,
@@ -49,6 +50,7 @@ from gantry.common.ports.index import (
     KnownReceipt,
     Location,
     Loss,
+    Relocation,
     StandingHolds,
 )
 
@@ -235,6 +237,19 @@ class OpenSearchIndex:
 
     async def last_access(self, partition: str, study_instance_uid: str) -> int:
         return await Accesses(self._client, self._searched).last(partition, study_instance_uid)
+
+    async def relocate(self, relocations: Sequence[Relocation]) -> None:
+        if relocations:
+            async with self._turn:
+                await Places(self._client, dict(await self._writable())).note(relocations, self._clock)
+
+    async def places(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
+        return await Places(self._client, self._searched).of(partition, receipts)
+
+    async def stores_of(
+        self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
+    ) -> dict[tuple[str, ...], frozenset[str]]:
+        return await Places(self._client, self._searched).stores_of(partition, level, uids, stores)
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         async for uids in Conflicts(self._client, self._searched["instances"], partition).pages():

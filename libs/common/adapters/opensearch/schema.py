@@ -85,7 +85,24 @@ _FATE: dict[str, Any] = {
 _HOLDS: dict[str, Any] = {"partition": _KEY, "study": _KEY, "placed": _CARRIED, "released": _CARRIED}
 _CORRECTIONS: dict[str, Any] = {"partition": _KEY, "study": _KEY, "patient": _KEY, "state": _PACKED}
 _ACCESS: dict[str, Any] = {"partition": _KEY, "study": _KEY, "at": {"type": "long", "index": False}}
-_BESIDE = {"receipts": _RECEIPT, "fates": _FATE, "holds": _HOLDS, "corrections": _CORRECTIONS, "accesses": _ACCESS}
+_PLACE: dict[str, Any] = {
+    "partition": _KEY,
+    "study": _KEY,
+    "series": _KEY,
+    "uid": _KEY,
+    "receipt": _KEY,
+    "store": _KEY,
+    "at": {"type": "long", "index": False},
+    "hidden": {"type": "boolean"},
+}
+_BESIDE = {
+    "receipts": _RECEIPT,
+    "fates": _FATE,
+    "holds": _HOLDS,
+    "corrections": _CORRECTIONS,
+    "accesses": _ACCESS,
+    "places": _PLACE,
+}
 """The kinds that are not searched by attributes."""
 _SORT = {
     "patients": ["uid"],
@@ -97,6 +114,7 @@ _SORT = {
     "holds": ["study"],
     "corrections": ["study", "patient"],
     "accesses": ["study"],
+    "places": ["study", "receipt"],
 }
 
 

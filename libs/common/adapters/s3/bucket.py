@@ -17,7 +17,8 @@ class S3Bucket:
     If no credentials are given, aiobotocore finds and renews them (environment, profile, container, web identity,
     instance role). `create` creates the bucket if it is missing. `deadline` (seconds) bounds each call, including its
     retries. An object of more than `part_size` bytes is sent in parts, `parts_in_flight` at once; the memory for it is
-    the product of both. `encryption` is the header value of SSE-S3 or SSE-KMS.
+    the product of both. `encryption` is the header value of SSE-S3 or SSE-KMS. What is brought back from an archive
+    stays readable for `restore_days`, and comes as fast as `restore_tier` says.
     """
 
     name: str
@@ -34,6 +35,8 @@ class S3Bucket:
     encryption: Literal["AES256", "aws:kms"] | None = None
     kms_key: str | None = None
     create: bool = False
+    restore_days: int = 3
+    restore_tier: Literal["Standard", "Bulk", "Expedited"] = "Standard"
     tls: ssl.SSLContext | None = None
     ca_file: str | None = None
 

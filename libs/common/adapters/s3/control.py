@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from gantry.common.adapters.s3.bucket import S3Bucket
 from gantry.common.adapters.s3.errors import DEPENDENCY, S3Refusal, translated
 from gantry.common.adapters.s3.signing import Credentials
-from gantry.common.errors import ConfigError, DependencyUnavailable, NotFound
+from gantry.common.errors import Archived, ConfigError, DependencyUnavailable, NotFound
 from gantry.common.ports.blobs import BlobStat
 
 T = TypeVar("T")
@@ -75,6 +75,22 @@ class Control:
         """Size of an object."""
         answer = await self._call(self._client.head_object(Bucket=self._bucket.name, Key=self._bucket.full(key)))
         return BlobStat(key, answer["ContentLength"])
+
+    async def bring_back(self, key: str) -> None:
+        """Ask for an archived object."""
+        bucket = self._bucket
+        wanted = {"Days": bucket.restore_days, "GlacierJobParameters": {"Tier": bucket.restore_tier}}
+        try:
+            await self._call(
+                self._client.restore_object(Bucket=bucket.name, Key=bucket.full(key), RestoreRequest=wanted)
+            )
+        except Archived:
+            return  # so S3 answers for a storage class that there is nothing to bring back from
+        except DependencyUnavailable as error:
+            # 409: it is on its way.
+            if isinstance(error.__cause__, ClientError) and _code_of(error.__cause__) == "RestoreAlreadyInProgress":
+                return
+            raise
 
     async def delete(self, key: str) -> None:
         """Remove an object."""
@@ -170,3 +186,7 @@ class Control:
             raise DependencyUnavailable(DEPENDENCY, f"no answer within {self._bucket.deadline:g} s") from error
         except (BotoCoreError, OSError) as error:
             raise DependencyUnavailable(DEPENDENCY, type(error).__name__) from error
+
+
+def _code_of(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gantry.common.errors import DependencyUnavailable, GantryError, NotFound
+from gantry.common.errors import Archived, DependencyUnavailable, GantryError, NotFound
 
 DEPENDENCY = "object store"
 
@@ -58,6 +58,8 @@ def refusal(status: int, body: bytes) -> S3Refusal:
 
 def translated(error: S3Refusal) -> GantryError:
     """The refusal as a `GantryError`. It contains no key: the message may be sent to a peer."""
+    if error.code == "InvalidObjectState":
+        return Archived()
     if error.code in ("NoSuchKey", "NotFound", "404") or (error.status == 404 and error.code != "NoSuchBucket"):
         return NotFound("no such object")
     return DependencyUnavailable(DEPENDENCY, _IN_WORDS.get(error.code, f"the server answered {error}"))

@@ -83,6 +83,10 @@ class S3Store:
         except NotFound:
             return
 
+    async def bring_back(self, key: str) -> None:
+        require_object_key(key)
+        await self._control.bring_back(key)
+
     async def list(self, prefix: str = "") -> AsyncIterator[BlobStat]:
         async for stat in self._control.list(prefix):
             yield stat

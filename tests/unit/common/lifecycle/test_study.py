@@ -17,9 +17,10 @@ from gantry.common.events import (
     InstanceStored,
     ObjectLost,
     ObjectsCollected,
+    ObjectsRelocated,
     ReceiptReference,
 )
-from gantry.common.lifecycle import Fate, StudyState, apply, fold
+from gantry.common.lifecycle import HOT, NEVER_MOVED, Fate, StudyState, apply, fold
 from tests.support.facts import conflict, stored
 
 STUDY = "1.2.3"
@@ -48,6 +49,10 @@ def collection(*of: InstanceStored) -> ObjectsCollected:
     return ObjectsCollected("default", "", STUDY, tuple(map(reference, of)), tuple(e.digest for e in of), 0)
 
 
+def relocation(store: str, *of: InstanceStored, at: int = 0) -> ObjectsRelocated:
+    return ObjectsRelocated("default", "", STUDY, tuple(map(reference, of)), store, at)
+
+
 def loss(of: InstanceStored) -> ObjectLost:
     uids = of.study_instance_uid, of.series_instance_uid, of.sop_instance_uid
     return ObjectLost("default", "", *uids, of.receipt, of.object_key, "missing", "verify", 0)
@@ -69,6 +74,7 @@ class Operator:
     deleted: dict[str, dict[str, InstanceStored]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     holds: set[str] = field(default_factory=set)
+    stores: dict[str, str] = field(default_factory=dict)
     log: list[Event] = field(default_factory=list)
     number: int = 0
 
@@ -110,6 +116,14 @@ class Operator:
             self.holds.add(f"h{self.number}")
             self.log.append(placed(f"h{self.number}"))
 
+    def relocates(self, which: int) -> None:
+        some = {key: one for n, (key, one) in enumerate(self.there.items()) if which >> n & 1}
+        if some:
+            self.number += 1
+            store = (HOT, "cold", "glacier")[which % 3]
+            self.stores |= dict.fromkeys(some, store)
+            self.log.append(relocation(store, *some.values(), at=self.number))
+
     def loses(self, which: int) -> None:
         keys = list(self.there)
         if keys:
@@ -118,7 +132,7 @@ class Operator:
 
 
 _STEPS = st.lists(
-    st.tuples(st.sampled_from("aaaddrchl"), st.integers(0, 15), st.integers(0, 1)), min_size=1, max_size=25
+    st.tuples(st.sampled_from("aaaddrchlmm"), st.integers(0, 15), st.integers(0, 1)), min_size=1, max_size=25
 )
 
 
@@ -129,6 +143,7 @@ def history(steps: list[tuple[str, int, int]]) -> Operator:
             operator.arrives(which % 2, digest)
         else:
             does = {"d": "deletes", "r": "restores", "c": "collects", "h": "holds_or_releases", "l": "loses"}
+            does["m"] = "relocates"
             getattr(operator, does[step])(which)
     return operator
 
@@ -139,6 +154,8 @@ def test_the_fold_in_order_says_what_a_person_at_the_log_would_say(steps: list[t
     state = fold(operator.log)
     assert {key for key, one in state.receipts.items() if one.there} == operator.there.keys()
     assert state.holds == operator.holds
+    moved = {key: one.place.store for key, one in state.receipts.items() if one.place != NEVER_MOVED}
+    assert moved == operator.stores
     for uid in _INSTANCES:
         of = sorted(key for key, one in operator.there.items() if one.sop_instance_uid == uid)
         assert state.current(("1.2.3.1", uid)) == (of[0] if of else None)
@@ -216,6 +233,17 @@ def test_objects_are_due_after_the_grace_time_at_once_when_final_and_never_under
     assert held.due(9999, GRACE) == []
     assert apply(held, released("h")).due(9999, GRACE) == [first.receipt, second.receipt]
     assert fold([restoration(["d"], first), collection(second)], state).due(9999, GRACE) == []
+
+
+def test_an_object_lies_where_it_was_put_last_whatever_is_heard_first_and_whatever_becomes_of_it() -> None:
+    first = arrival(1)
+    there, back = relocation("cold", first, at=5), relocation(HOT, first, at=9)
+    assert fold([back, first, there]).receipts[first.receipt].place.store == HOT
+    assert fold([there, there, first]).receipts[first.receipt].place.store == "cold"
+    # Neither hides it nor brings it back.
+    assert fold([there]).instances == set()
+    gone = fold([first, deletion("d", first), there])
+    assert (gone.instances, gone.receipts[first.receipt].place.at) == (set(), 5)
 
 
 def test_a_lost_object_is_read_from_another_receipt_of_its_bytes_until_that_is_deleted() -> None:

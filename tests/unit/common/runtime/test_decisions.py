@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gantry.common.events import InstancesDeleted, InstancesMovedBack, ReceiptReference
-from gantry.common.lifecycle import successor
+from gantry.common.events import InstancesDeleted, InstancesMovedBack, ObjectsRelocated, ReceiptReference
+from gantry.common.lifecycle import Place, successor
 from gantry.common.ports.index import InstanceKey
-from gantry.common.runtime.decisions import decisions_of
+from gantry.common.runtime.decisions import decisions_of, relocations_of
 from tests.support.facts import stored
 
 RECEIPTS = tuple(ReceiptReference("1.2.3.1", f"1.2.3.1.{n}", f"{n:032x}") for n in (1, 2))
@@ -28,3 +28,12 @@ def test_a_move_that_is_taken_back_hides_for_good_what_followed_from_it() -> Non
     assert there.instance == InstanceKey("4.5", "4.5.1", "1.2.3.1.1")
     assert there.receipt == successor(f"{1:032x}", "m" * 32)
     assert (there.fate.hidden, there.fate.restorable) == (True, False)
+
+
+def test_a_relocation_says_of_each_receipt_where_its_object_lies_and_decides_nothing() -> None:
+    moved = ObjectsRelocated("default", "", "1.2.3", RECEIPTS, "cold", 7)
+    assert [(one.instance, one.receipt, one.place) for one in relocations_of([stored(1), moved])] == [
+        (InstanceKey("1.2.3", "1.2.3.1", "1.2.3.1.1"), f"{1:032x}", Place(7, "cold")),
+        (InstanceKey("1.2.3", "1.2.3.1", "1.2.3.1.2"), f"{2:032x}", Place(7, "cold")),
+    ]
+    assert decisions_of([moved]) == []

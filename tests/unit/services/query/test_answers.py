@@ -31,7 +31,7 @@ def answers(*asked: int, level: Level = Level.STUDY, syntax: str = EXPLICIT, ter
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_an_answer_holds_what_was_asked_for_and_the_unique_keys(syntax: str) -> None:
     made = answers(0x00100010, 0x00080050, 0x00201208, 0x00080056, syntax=syntax)
-    read = from_bytes(made.encode(DOCUMENT), syntax)
+    read = from_bytes(made.encode(DOCUMENT, "ONLINE"), syntax)
     assert made.complete
     assert read.QueryRetrieveLevel == "STUDY"
     assert read.RetrieveAETitle == "GANTRY"

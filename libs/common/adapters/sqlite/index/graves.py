@@ -13,6 +13,7 @@ from typing import Any
 
 from gantry.common.adapters.graves import Known, pack_entry, pack_fate, unpack_entry, unpack_fate, with_entries
 from gantry.common.adapters.sqlite.index.aggregates import refresh, unpack
+from gantry.common.adapters.sqlite.index.places import hide
 from gantry.common.adapters.sqlite.index.schema import attributes_of
 from gantry.common.dicom.scan.layout import coercion_in
 from gantry.common.lifecycle import ALIVE, Fate
@@ -50,6 +51,7 @@ def decide(
     back: list[Known] = []
     # All of them first: of a deletion and its restoration in one call, what they come to counts.
     fates = {(decision.partition, decision.receipt): _join(connection, decision) for decision in decisions}
+    hide(connection, {receipt: fate.hidden for receipt, fate in fates.items()})
     for decision in {(decision.partition, decision.receipt): decision for decision in decisions}.values():
         fate = fates[decision.partition, decision.receipt]
         if fate.hidden:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from gantry.common.adapters.below_study import in_order
 from gantry.common.adapters.sqlite.database import Readers, Work, Writer
-from gantry.common.adapters.sqlite.index import corrected, decided, forsaken, ordered
+from gantry.common.adapters.sqlite.index import corrected, decided, forsaken, ordered, places
 from gantry.common.adapters.sqlite.index import rows as rows
 from gantry.common.adapters.sqlite.index.aggregates import fill_orders
 from gantry.common.adapters.sqlite.index.apply import apply, decide, lose
@@ -28,7 +28,7 @@ from gantry.common.dicom.query.matching import Cursor as Mark
 from gantry.common.dicom.query.matching import Document, Predicate, Query, matcher, narrowing
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.lifecycle import Corrections, Fate
+from gantry.common.lifecycle import Corrections, Fate, Place
 from gantry.common.ports.index import (
     Access,
     Applied,
@@ -43,6 +43,7 @@ from gantry.common.ports.index import (
     KnownReceipt,
     Location,
     Loss,
+    Relocation,
     StandingHolds,
 )
 
@@ -247,6 +248,22 @@ class SqliteIndex:
     async def last_access(self, partition: str, study_instance_uid: str) -> int:
         """See `SearchIndex`."""
         return await self._read(partial(decided.last_access, partition=partition, study=study_instance_uid))
+
+    async def relocate(self, relocations: Sequence[Relocation]) -> None:
+        """See `SearchIndex`."""
+        for start in range(0, len(relocations), _AT_ONCE):
+            await self._written(partial(places.relocate, relocations=relocations[start : start + _AT_ONCE]))
+
+    async def places(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
+        """See `SearchIndex`."""
+        return await self._read(partial(places.places, partition=partition, receipts=receipts)) if receipts else {}
+
+    async def stores_of(
+        self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
+    ) -> dict[tuple[str, ...], frozenset[str]]:
+        """See `SearchIndex`."""
+        asked = partial(places.stores_of, partition=partition, level=level, uids=uids, stores=stores)
+        return await self._read(asked) if uids and stores else {}
 
     async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
         """See `SearchIndex`."""

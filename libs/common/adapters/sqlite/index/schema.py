@@ -20,7 +20,8 @@ current when the receipt before it is deleted.
 packs them, and `study.walk` the patients on its walk. Attributes of instances are as the objects say them; those of
 series, studies and patients are corrected. `patient.key` is a digest (`gantry.common.lifecycle.patient_key`).
 `hold.study` is a Study Instance UID, or the key of a patient's holds (`gantry.common.lifecycle.holder_of`). `access`
-holds the last access of studies whose retention counts from it.
+holds the last access of studies whose retention counts from it. `place` holds the object stores of receipts whose
+objects were relocated; `hidden` follows from `fate`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from gantry.common.dicom.standard.tags import (
 )
 from gantry.common.lifecycle.patients import digest_of
 
-VERSION = 7
+VERSION = 8
 SEVERAL = "\x01"
 """Marks a row that is looked at whatever is looked for."""
 NARROW = 128
@@ -113,6 +114,12 @@ UPDATE study SET walk = json_array((SELECT key FROM patient WHERE patient.id = s
 """
 _ACCESS = """CREATE TABLE access (
     partition TEXT NOT NULL, study TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (partition, study)) WITHOUT ROWID;
+"""
+_PLACE = """CREATE TABLE place (
+    partition TEXT NOT NULL, study TEXT NOT NULL, series TEXT NOT NULL, uid TEXT NOT NULL, receipt TEXT NOT NULL,
+    store TEXT NOT NULL, at INTEGER NOT NULL, hidden INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (partition, receipt)) WITHOUT ROWID;
+CREATE INDEX place_store ON place (partition, study, store, series, uid) WHERE NOT hidden;
 """
 _SCHEMA = f"""
 CREATE TABLE patient (
@@ -182,6 +189,7 @@ DROP TABLE instance_3""",  # noqa: S608 - names of ours
     # again after `gantry reindex`.
     5: _FATE,
     6: f"{_CORRECTIONS}{_ACCESS}",
+    7: _PLACE,
 }
 """What makes of each version the next one."""
 
@@ -200,7 +208,7 @@ def create(
     steps = (
         [_UPGRADES[known] for known in range(version, VERSION)]
         if version
-        else [_SCHEMA, _ATTRIBUTE, _FATE, _CORRECTIONS, _ACCESS]
+        else [_SCHEMA, _ATTRIBUTE, _FATE, _CORRECTIONS, _ACCESS, _PLACE]
     )
     for statement in ";\n".join(steps).split(";\n"):
         if statement.strip() == "FILL":

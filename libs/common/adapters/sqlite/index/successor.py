@@ -8,7 +8,19 @@ from pathlib import Path
 
 from gantry.common.adapters.sqlite.database import connect, translating
 
-_TABLES = ("patient", "study", "series", "instance", "receipt", "attribute", "fate", "hold")
+_TABLES = (
+    "patient",
+    "study",
+    "series",
+    "instance",
+    "receipt",
+    "attribute",
+    "fate",
+    "hold",
+    "correction",
+    "access",
+    "place",
+)
 
 
 def successor_of(path: Path) -> Path:

@@ -1,0 +1,138 @@
+"""Which object stores the objects of receipts lie in: a document for each receipt that was ever relocated.
+
+`hidden` follows from the receipt's fate. Who relocates writes the place, then reads the fate; who decides writes the
+fate, then looks for the place: so of the two at once, the later one has seen what the other wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from gantry.common.adapters.opensearch.client import ABSENT, DEPENDENCY, BulkOperation, OpenSearchClient, rounds
+from gantry.common.adapters.opensearch.fates import NOTHING, Fates, fate_id
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.lifecycle import Place
+from gantry.common.ports.index import Relocation
+
+_FIELDS = {
+    Level.STUDY: ("study",),
+    Level.SERIES: ("study", "series"),
+    Level.IMAGE: ("study", "series", "uid"),
+}
+_PAGE = 2000
+_AT_ONCE = 2000
+
+
+class Places:
+    """The places of one generation."""
+
+    def __init__(self, client: OpenSearchClient, names: Mapping[str, str]) -> None:
+        self._client = client
+        self._index = names["places"]
+        self._fates = Fates(client, names)
+
+    async def of(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
+        """The places of receipts that were relocated, as they are at this moment."""
+        ids = {fate_id(partition, receipt): receipt for receipt in receipts}
+        found = await self._client.get(self._index, list(ids), ("at", "store")) if ids else {}
+        return {ids[id_]: place for id_, one in found.items() if (place := _place(one.source)) is not None}
+
+    async def note(self, relocations: Sequence[Relocation], clock: Clock) -> None:
+        """Note places; an earlier one changes nothing."""
+        latest: dict[str, Relocation] = {}
+        for one in sorted(relocations, key=lambda relocation: relocation.place):
+            latest[fate_id(one.partition, one.receipt)] = one
+        ids = list(latest)
+        for start in range(0, len(ids), _AT_ONCE):
+            left = {id_: latest[id_] for id_ in ids[start : start + _AT_ONCE]}
+            async for _ in rounds(clock):
+                left = await self._round(left)
+                if not left:
+                    break
+        await self.hide(ids, clock)
+        await self._client.refresh(self._index)
+
+    async def _round(self, left: dict[str, Relocation]) -> dict[str, Relocation]:
+        """Note what is left and later than what is there; what lost a race is left again."""
+        found = await self._client.get(self._index, list(left), ("at", "store", "hidden"))
+        operations = []
+        for id_, one in left.items():
+            before = found.get(id_, ABSENT)
+            known = _place(before.source)
+            if known is None or known < one.place:
+                hidden = before.source is not None and before.source["hidden"]
+                operations.append(BulkOperation("index", self._index, id_, _document(one, hidden=hidden), before))
+        return {id_: left[id_] for id_ in await self._written(operations)}
+
+    async def hide(self, ids: Iterable[str], clock: Clock) -> None:
+        """Note of receipts, by the ids of their documents, whether they are hidden now."""
+        left = list(dict.fromkeys(ids))
+        async for _ in rounds(clock):
+            found = await self._client.get(self._index, left, ("hidden",)) if left else {}
+            there = {id_: one for id_, one in found.items() if one.source is not None}
+            graves = await self._fates.get(there)
+            operations = []
+            for id_, one in there.items():
+                hidden = graves.get(id_, NOTHING).fate.hidden
+                if one.source is not None and one.source["hidden"] != hidden:
+                    operations.append(BulkOperation("update", self._index, id_, {"doc": {"hidden": hidden}}, one))
+            left = await self._written(operations)
+            if operations:
+                await self._client.refresh(self._index)
+            if not left:
+                return
+
+    async def stores_of(
+        self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
+    ) -> dict[tuple[str, ...], frozenset[str]]:
+        """Those of the stores in which anything of what is asked for lies, as searches see it."""
+        found: dict[tuple[str, ...], frozenset[str]] = {}
+        fields, asked = _FIELDS[level], set(uids)
+        if not asked or not stores:
+            return found
+        sources = [{name: {"terms": {"field": name}}} for name in (*fields, "store")]
+        composite: dict[str, Any] = {"size": _PAGE, "sources": sources}
+        which = [
+            {"term": {"partition": partition}},
+            {"term": {"hidden": False}},
+            {"terms": {"store": sorted(stores)}},
+            *({"terms": {name: sorted({key[at] for key in asked})}} for at, name in enumerate(fields)),
+        ]
+        body = {"size": 0, "query": {"bool": {"filter": which}}, "aggs": {"places": {"composite": composite}}}
+        while True:
+            answer = (await self._client.search(self._index, body))["aggregations"]["places"]
+            for bucket in answer["buckets"]:
+                key = tuple(bucket["key"][name] for name in fields)
+                if key in asked:
+                    found[key] = found.get(key, frozenset()) | {bucket["key"]["store"]}
+            if "after_key" not in answer or len(answer["buckets"]) < _PAGE:
+                return found
+            composite["after"] = answer["after_key"]
+
+    async def _written(self, operations: Sequence[BulkOperation]) -> list[str]:
+        """Write; the ids of what somebody else wrote meanwhile."""
+        results = await self._client.bulk(operations) if operations else []
+        for result in results:
+            if result.refusal:
+                raise DependencyUnavailable(DEPENDENCY, f"it refuses where an object is: {result.refusal}")
+        return [one.id for one, result in zip(operations, results, strict=True) if result.conflict]
+
+
+def _place(source: Mapping[str, Any] | None) -> Place | None:
+    return None if source is None else Place(int(source["at"]), source["store"])
+
+
+def _document(one: Relocation, *, hidden: bool) -> dict[str, Any]:
+    return {
+        "partition": one.partition,
+        "study": one.instance.study_instance_uid,
+        "series": one.instance.series_instance_uid,
+        "uid": one.instance.sop_instance_uid,
+        "receipt": one.receipt,
+        "store": one.place.store,
+        "at": one.place.at,
+        "hidden": hidden,
+    }

@@ -1,0 +1,82 @@
+"""Which object stores the objects of receipts lie in, of those that were relocated."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+
+from gantry.common.adapters.graves import unpack_fate
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.lifecycle import Place
+from gantry.common.ports.index import Relocation
+
+_NOTE = """
+    INSERT INTO place (partition, study, series, uid, receipt, store, at) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET store = excluded.store, at = excluded.at
+    WHERE (excluded.at, excluded.store) > (at, store)
+"""
+_PLACES = """
+    SELECT p.receipt, p.at, p.store FROM json_each(?2) AS asked
+    CROSS JOIN place AS p ON p.partition = ?1 AND p.receipt = asked.value
+"""
+_BELOW = {
+    Level.STUDY: "",
+    Level.SERIES: " AND series = json_extract(asked.value, '$[1]')",
+    Level.IMAGE: " AND series = json_extract(asked.value, '$[1]') AND uid = json_extract(asked.value, '$[2]')",
+}
+
+# The index is named, since SQLite would rather look through all of the partition.
+_STORES = """
+    SELECT asked.value, wanted.value FROM json_each(?2) AS asked CROSS JOIN json_each(?3) AS wanted WHERE EXISTS (
+        SELECT 1 FROM place INDEXED BY place_store WHERE partition = ?1
+        AND study = json_extract(asked.value, '$[0]') AND store = wanted.value AND NOT hidden BELOW)
+"""
+
+
+def relocate(connection: sqlite3.Connection, relocations: Sequence[Relocation]) -> None:
+    """Note places, inside the transaction that is open."""
+    rows = []
+    for one in relocations:
+        key = one.instance.study_instance_uid, one.instance.series_instance_uid, one.instance.sop_instance_uid
+        rows.append((one.partition, *key, one.receipt, one.place.store, one.place.at))
+    connection.executemany(_NOTE, rows)
+    hidden = {}
+    for one in relocations:
+        at = one.partition, one.receipt
+        row = connection.execute("SELECT fate FROM fate WHERE partition = ? AND receipt = ?", at).fetchone()
+        hidden[at] = row is not None and unpack_fate(row[0]).hidden
+    hide(connection, hidden)
+
+
+def hide(connection: sqlite3.Connection, hidden: Mapping[tuple[str, str], bool]) -> None:
+    """Note which receipts, by partition and name, are hidden now."""
+    connection.executemany(
+        "UPDATE place SET hidden = ?3 WHERE partition = ?1 AND receipt = ?2 AND hidden != ?3",
+        [(*at, is_hidden) for at, is_hidden in hidden.items()],
+    )
+
+
+def places(connection: sqlite3.Connection, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
+    """The places of receipts that were relocated."""
+    rows = connection.execute(_PLACES, (partition, json.dumps(list(receipts))))
+    return {receipt: Place(at, store) for receipt, at, store in rows}
+
+
+def stores_of(
+    connection: sqlite3.Connection,
+    partition: str,
+    level: Level,
+    uids: Collection[tuple[str, ...]],
+    stores: Collection[str],
+) -> dict[tuple[str, ...], frozenset[str]]:
+    """Those of the stores in which anything of what is asked for lies. One look into the index for each of both."""
+    rows = connection.execute(
+        _STORES.replace("BELOW", _BELOW[level]),
+        (partition, json.dumps(sorted(set(uids))), json.dumps(sorted(stores))),
+    )
+    found: dict[tuple[str, ...], frozenset[str]] = {}
+    for key, store in rows:
+        at = tuple(json.loads(key))
+        found[at] = found.get(at, frozenset()) | {store}
+    return found

@@ -1,0 +1,149 @@
+"""`gantry tiers`: which studies rules move to which object store, and why; moving them now; and what lies where."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gantry.cli.output import print_columns, print_json
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.common.errors import ConfigError
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle import tier_rules
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.commands.on_stores import options, run, show
+from gantry.services.maintenance.tiers.planning import StudyMove
+from gantry.services.maintenance.tiers.tiering import Tiered, Tiering
+from gantry.services.process.searchable import searchable
+from gantry.services.process.stores import Stores
+
+_PATIENCE_SECONDS = 20.0
+
+
+@dataclass(slots=True)
+class _Planned:
+    """What is to be moved of one study."""
+
+    study: str
+    rule: str
+    to: str
+    objects: int = 0
+    bytes: int = 0
+
+
+@click.command()
+@options
+@click.option("--dry-run", is_flag=True, help="List what would be moved, where to and by which rule; move nothing.")
+@click.option(
+    "--rate", type=click.FloatRange(min=0), help="MB per second; 0: as fast as it goes; `tiers.rate` if not given."
+)
+def tiers(config: Path | None, data: Path | None, as_json: bool, dry_run: bool, rate: float | None) -> None:
+    """Move studies between the object stores in `tiers.stores`, by the rules in `tiers.rules`, and say what lies where.
+
+    Runs by itself with the indexer role, a pass every `tiers.every` seconds. What is retrieved is the same before,
+    meanwhile and afterwards. Can be broken off and run again. Exit code 1 where an object could not be moved.
+
+    \b
+        gantry tiers --dry-run
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        tiering = _tiering(stores, settings, rate)
+        if dry_run:
+            await _list(tiering, as_json)
+            return
+        before = await tiering.passes.latest()
+        shown = _say if sys.stderr.isatty() and not as_json else lambda _: None
+        state = await tiering.move(before, shown)
+        rows: list[tuple[str, Any]] = [
+            ("objects moved", f"{state.moved} ({_bytes(state.bytes)})"),
+            ("could not be moved", state.failed),
+            ("copies removed that they left", f"{state.left} ({_bytes(state.left_bytes)})"),
+            ("objects of which two copies differ", state.unequal),
+            *_lying(state.objects_in, state.bytes_in),
+            *await _wanted(tiering),
+        ]
+        show(as_json, asdict(state), ("tiers", "result"), rows)
+        if state.failed or state.unequal:
+            sys.exit(1)
+
+    run(config, data, work)
+
+
+def _tiering(stores: Stores, settings: Settings, rate: float | None) -> Tiering:
+    if stores.tiers is None:
+        raise ConfigError("tiers.stores", None, "names no object store: there is nowhere to move anything")
+    return Tiering(
+        stores.tiers,
+        stores.log,
+        stores.index,
+        SystemClock(),
+        Metrics(),
+        DEFAULT_PARTITION,
+        tier_rules(settings.tiers.rules, searchable(settings)),
+        rate=settings.tiers.rate if rate is None else rate * 1e6,
+        grace=settings.tiers.grace,
+        wanted_us=settings.tiers.restore_days * 24 * 3600 * 1_000_000,
+        patience=_PATIENCE_SECONDS,
+    )
+
+
+async def _list(tiering: Tiering, as_json: bool) -> None:
+    """What would be moved; then, but for machines, what lies where."""
+    studies = objects = size = 0
+    rows: list[tuple[str, ...]] = []
+    async for one in _by_study(tiering.planner.moves()):
+        studies, objects, size = studies + 1, objects + one.objects, size + one.bytes
+        if as_json:
+            print_json(asdict(one))
+        else:
+            rows.append((one.study, one.rule, one.to, str(one.objects), _bytes(one.bytes)))
+    if as_json:
+        return
+    if rows:
+        print_columns(("Study Instance UID", "rule", "to", "objects", "bytes"), rows)
+    lying = await tiering.leftovers.look(remove=False)
+    click.echo(f"{studies} studies to move, {objects} objects, {_bytes(size)}")
+    for name, words in (*_lying(lying.objects, lying.bytes), *await _wanted(tiering)):
+        click.echo(f"{name}: {words}")
+
+
+async def _by_study(moves: AsyncIterator[StudyMove]) -> AsyncIterator[_Planned]:
+    """One for each study: a large one comes in several moves, one after the other."""
+    known: _Planned | None = None
+    async for move in moves:
+        if known is not None and known.study != move.study:
+            yield known
+            known = None
+        if known is None:
+            known = _Planned(move.study, move.tier.rule, move.tier.store)
+        known.objects += len(move.objects)
+        known.bytes += move.bytes
+    if known is not None:
+        yield known
+
+
+def _lying(objects: dict[str, int], size: dict[str, int]) -> list[tuple[str, str]]:
+    return [(f"in {store}", f"{count} objects ({_bytes(size[store])})") for store, count in objects.items()]
+
+
+async def _wanted(tiering: Tiering) -> list[tuple[str, str]]:
+    """What was asked for from an archive."""
+    return [
+        ("asked for from an archive", f"{one.key} {'can be read' if one.readable else 'is on its way'}, {one.since}")
+        for one in await tiering.wanted.asked()
+    ]
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 10**8 else f"{count / 1e6:.2f} MB"
+
+
+def _say(state: Tiered) -> None:
+    click.echo(f"\r{state.moved} objects moved, {_bytes(state.bytes)}, {state.failed} could not be", nl=False, err=True)

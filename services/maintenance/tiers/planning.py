@@ -1,0 +1,140 @@
+"""Which studies are to be moved, where to and why: asked of the index and of rules each time, stored nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Cursor, Document, Query, Single
+from gantry.common.dicom.standard.tags import STUDY_DATE, STUDY_INSTANCE_UID
+from gantry.common.errors import NotUnderstood
+from gantry.common.lifecycle import HOT, NEVER_MOVED, RetentionRule, Since, Tier, TierRule, tier_of
+from gantry.common.lifecycle.retention import date_in
+from gantry.common.ports.index import InstanceKey, Location, ReadIndex
+from gantry.common.runtime.losses import instance_of
+from gantry.common.runtime.study_facts import KnownStudy, day_of, facts_of
+
+_TOGETHER = 20
+"""Studies of one question: a listing must not stay open for as long as objects are copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedObject:
+    """One object that is to be moved. `receipts` are those that it is of, by instance; `data_set_offset` is -1 where it
+    is not known. `location` is that of an instance whose current object it is. `bytes`: about so long."""
+
+    key: str
+    digest: str
+    data_set_offset: int
+    bytes: int
+    receipts: tuple[tuple[InstanceKey, str], ...]
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyMove:
+    """Objects of one study that are to be moved; a large study comes in several."""
+
+    study: str
+    tier: Tier
+    objects: tuple[PlannedObject, ...]
+
+    @property
+    def bytes(self) -> int:
+        """What is to be copied, about."""
+        return sum(one.bytes for one in self.objects)
+
+
+class Planner:
+    """Compares where studies are with where they belong."""
+
+    def __init__(
+        self, index: ReadIndex, clock: Clock, partition: str, rules: Sequence[TierRule], stores: Sequence[str]
+    ) -> None:
+        """`stores` are the names of those beside the first one, from the nearest to the farthest."""
+        self._index = index
+        self._clock = clock
+        self._partition = partition
+        self._rules = rules
+        self._stores = tuple(stores)
+
+    async def moves(self) -> AsyncIterator[StudyMove]:
+        """What is to be moved today. Raises `DependencyUnavailable`."""
+        today = day_of(self._clock.now_us())
+        for number, rule in enumerate(self._rules):
+            before = [one.rule for one in self._rules[:number]]
+            async for page in self._pages(rule.rule.studies):
+                # What an earlier rule is about, too, has been looked at with that one.
+                new = [one for one in page if not any(other.may_match(one.attributes) for other in before)]
+                async for move in self._of(new, today):
+                    yield move
+
+    async def _pages(self, query: Query) -> AsyncIterator[list[Document]]:
+        place: Cursor = ()
+        limited = replace(query, limit=_TOGETHER)
+        while True:
+            try:
+                page = [one async for some in self._index.find(limited, place) for one in some]
+            except NotUnderstood:  # the index was rebuilt meanwhile: what is moved already is passed over
+                page = [one async for some in self._index.find(limited) for one in some]
+            if not page:
+                return
+            yield page
+            place = page[-1].place
+
+    async def _of(self, studies: Sequence[Document], today: date) -> AsyncIterator[StudyMove]:
+        uids = [(str(one.attributes[STUDY_INSTANCE_UID][0]),) for one in studies]
+        elsewhere = await self._index.stores_of(self._partition, Level.STUDY, uids, self._stores)
+        for study, (uid,) in zip(studies, uids, strict=True):
+            stores = elsewhere.get((uid,), frozenset())
+            if not stores and not any(_may_be_over(one.rule, study, today) for one in self._rules):
+                continue
+            tier = await self._tier(study, uid, today)
+            if tier is not None and (tier.store != HOT or stores):
+                async for move in self._planned(uid, tier):
+                    yield move
+
+    async def _tier(self, study: Document, uid: str, today: date) -> Tier | None:
+        known = KnownStudy(self._partition, uid, study.attributes)
+        facts = await facts_of(self._index, known, [one.rule for one in self._rules])
+        return tier_of(facts, self._rules, self._stores, today)
+
+    async def _planned(self, study: str, tier: Tier) -> AsyncIterator[StudyMove]:
+        query = Query(self._partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
+        async for page in self._index.locate(query):
+            if objects := await self._objects(page, tier.store):
+                yield StudyMove(study, tier, tuple(objects))
+
+    async def _objects(self, page: Sequence[Location], store: str) -> list[PlannedObject]:
+        """The objects of instances that are not in the store: all their receipts', those kept aside included."""
+        at = {instance_of(location): location for location in page}
+        receipts = await self._index.receipts_of(self._partition, list(at))
+        names = [one.receipt for some in receipts.values() for one in some]
+        places = await self._index.places(self._partition, names)
+        found: dict[str, PlannedObject] = {}
+        for instance, some in receipts.items():
+            for one in some:
+                if one.lost or places.get(one.receipt, NEVER_MOVED).store == store:
+                    continue
+                location = at[instance]
+                known = found.get(one.object_key)
+                found[one.object_key] = PlannedObject(
+                    one.object_key,
+                    one.digest,
+                    one.data_set_offset,
+                    location.data_set_offset + location.data_set_length,
+                    ((instance, one.receipt), *(known.receipts if known is not None else ())),
+                    location if location.object_key == one.object_key else None,
+                )
+        return list(found.values())
+
+
+def _may_be_over(rule: RetentionRule, study: Document, today: date) -> bool:
+    """False where attributes alone say that a rule moves nothing: nothing else is read of the many that stay."""
+    if rule.period is None or not rule.may_match(study.attributes):
+        return False
+    dated = date_in(study.attributes, STUDY_DATE) if rule.since is Since.STUDY else None
+    return dated is None or rule.period.after(dated) <= today

@@ -1,0 +1,127 @@
+"""Objects of a study that are moved: copied and proven whole first, then published."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import groupby
+
+from gantry.common.clock import Clock
+from gantry.common.errors import Archived, Corrupt, NotFound
+from gantry.common.events import ObjectsRelocated, ReceiptReference
+from gantry.common.ids import receipt_in_key
+from gantry.common.lifecycle import HOT
+from gantry.common.ports.index import InstanceKey, ReadIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.integrity import Damage
+from gantry.common.runtime.losses import Losses
+from gantry.common.runtime.tiered import TieredStore
+from gantry.common.runtime.wanted import Wanted
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.traces import new_trace
+from gantry.services.maintenance.tiers.copying import Copier
+from gantry.services.maintenance.tiers.planning import PlannedObject, StudyMove
+
+_AT_ONCE = 4
+"""Objects that are copied together: small ones wait for a server, not for bytes."""
+logger = get_logger("tiers")
+
+
+class Relocator:
+    """Carries moves out."""
+
+    def __init__(
+        self,
+        tiers: TieredStore,
+        copier: Copier,
+        log: EventLog,
+        index: ReadIndex,
+        losses: Losses,
+        clock: Clock,
+        metrics: Metrics,
+        partition: str,
+        wanted: Wanted,
+    ) -> None:
+        """`wanted` is asked for what lies in an archive and is to be moved from there."""
+        self._wanted = wanted
+        self._tiers = tiers
+        self._copier = copier
+        self._log = log
+        self._index = index
+        self._losses = losses
+        self._clock = clock
+        self._metrics = metrics
+        self._partition = partition
+
+    async def relocate(self, move: StudyMove) -> tuple[int, int]:
+        """Move objects of a study; how many were moved, and their bytes. Those that are lost or damaged stay, and are
+        reported. Raises `DependencyUnavailable`: what was published by then is moved, and the rest is copied, and is
+        only compared when it is planned again."""
+        if move.tier.store != HOT:
+            await self._tiers.mark(move.tier.store, needed=True)
+        turns, moved = asyncio.Semaphore(_AT_ONCE), list[tuple[PlannedObject, int]]()
+
+        async def bring(one: PlannedObject) -> None:
+            async with turns:
+                length = await self._brought(one, move.tier.store)
+            if length is not None:
+                moved.append((one, length))
+
+        tasks = [asyncio.ensure_future(bring(one)) for one in move.objects]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            await end_tasks(*tasks)
+        if moved:
+            await reach(FailPoint.BEFORE_PUBLISH)
+            await self._publish(move, [one for one, _ in moved])
+            await reach(FailPoint.AFTER_PUBLISH)
+        length = sum(length for _, length in moved)
+        self._metrics.objects_relocated.labels(move.tier.store).inc(len(moved))
+        self._metrics.relocated_bytes.labels(move.tier.store).inc(length)
+        return len(moved), length
+
+    async def _brought(self, one: PlannedObject, store: str) -> int | None:
+        """The length of an object that is in the store now; None for one that cannot be moved."""
+        try:
+            return await self._copier.bring(one, store)
+        except Archived:
+            await self._wanted.ask(one.key)
+            self._metrics.relocation_failures.labels("archived").inc()
+            return None
+        except NotFound:
+            damage = Damage.MISSING
+        except Corrupt as error:
+            damage = Damage.DAMAGED
+            logger.error("object is not moved", key=one.key, store=store, error=error)
+        self._metrics.relocation_failures.labels(damage.value).inc()
+        if one.location is not None:
+            # The locations of the index say so only while nothing has changed: it is read once more.
+            await self._losses.try_to_report(self._partition, one.location, damage)
+        return None
+
+    async def _publish(self, move: StudyMove, objects: Sequence[PlannedObject]) -> None:
+        receipts = [pair for one in objects for pair in one.receipts]
+        receipts += await self._origins(objects)
+        at = self._clock.now_us()
+        for study, some in groupby(
+            sorted(set(receipts), key=lambda pair: (pair[0].study_instance_uid, pair[1])),
+            lambda pair: pair[0].study_instance_uid,
+        ):
+            references = tuple(
+                ReceiptReference(key.series_instance_uid, key.sop_instance_uid, name) for key, name in some
+            )
+            await self._log.append(
+                ObjectsRelocated(self._partition, new_trace(), study, references, move.tier.store, at)
+            )
+
+    async def _origins(self, objects: Sequence[PlannedObject]) -> list[tuple[InstanceKey, str]]:
+        """Of objects that were moved here from another study, the receipts that they came with: by these it is known
+        where they are (`leftovers`), and so it is when they are moved back."""
+        own = {name.id for one in objects if (name := receipt_in_key(one.key)) is not None}
+        own -= {name for one in objects for _, name in one.receipts}
+        fated = await self._index.fated_receipts(self._partition, sorted(own)) if own else {}
+        return [(one.instance, name) for name, one in fated.items()]

@@ -1,0 +1,44 @@
+"""Instance Availability (0008,0056) of what was found: that of the object stores that it lies in (PS3.3 C.4.23.1.1).
+
+Of a study or series it is that of its farthest instance. Where everything is in one store nothing is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gantry.common.dicom.query.attributes import UNIQUE_KEYS, Level
+from gantry.common.dicom.query.matching import Document
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.index import ReadIndex
+
+ONLINE, NEARLINE, OFFLINE = "ONLINE", "NEARLINE", "OFFLINE"
+_WORST = (OFFLINE, NEARLINE, ONLINE)
+_KEYS = {
+    level: tuple(UNIQUE_KEYS[above] for above in (Level.STUDY, Level.SERIES, Level.IMAGE) if above.depth <= level.depth)
+    for level in Level
+}
+
+
+class Availability:
+    """Asks the index."""
+
+    def __init__(self, index: ReadIndex, stores: Mapping[str, str] | None = None) -> None:
+        """`stores` are those beside the first one, by name, each with the availability of what lies in it."""
+        self._index = index
+        self._stores = {name: word.upper() for name, word in (stores or {}).items()}
+
+    async def of(self, level: Level, documents: Sequence[Document]) -> list[str]:
+        """One word for each document; "" for patients, of whom the standard has none, where it may be any. Raises
+        `DependencyUnavailable`."""
+        if not self._stores or not documents:
+            return [ONLINE] * len(documents)
+        if level is Level.PATIENT:
+            return [""] * len(documents)
+        keys = [tuple(str(one.attributes[tag][0]) for tag in _KEYS[level]) for one in documents]
+        found = await self._index.stores_of(DEFAULT_PARTITION, level, keys, list(self._stores))
+        return [self._worst(found.get(key, frozenset())) for key in keys]
+
+    def _worst(self, stores: frozenset[str]) -> str:
+        words = {self._stores[name] for name in stores}
+        return next((word for word in _WORST if word in words), ONLINE)
