@@ -9,6 +9,7 @@ the end, in the lines that somebody reads. More than a few failures are no unste
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,13 +17,15 @@ from pathlib import Path
 _FAILED = 1
 """pytest's exit code where tests failed, and nothing else went wrong."""
 _MOST = 10
+_WORKERS = (os.cpu_count() or 2) + 1
+"""One more than processors: tests that harm servers wait most of their time."""
 _LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
 
 
 def main(arguments: list[str]) -> int:
     """The exit code of the last run."""
     _LAST_FAILED.unlink(missing_ok=True)
-    code = _pytest("-n", "2", "--dist", "loadfile", "--durations", "40", *arguments)
+    code = _pytest("-n", str(_WORKERS), "--dist", "loadfile", "--durations", "120", *arguments)
     failed = sorted(json.loads(_LAST_FAILED.read_text())) if code == _FAILED and _LAST_FAILED.exists() else []
     if not failed or len(failed) > _MOST:
         return code
