@@ -24,6 +24,7 @@ PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 NODE_PORT: Schema = {"type": ["integer", "null"], "minimum": 1, "maximum": 65535}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 SECONDS: Schema = {"type": "integer", "minimum": 1}
+AE_TITLE: Schema = {"type": "string", "pattern": "^[^\\\\]{1,16}$"}
 QUANTITY: Schema = {"type": "string", "pattern": "^[0-9.]+([KMGT]i?|m)?$"}
 
 
@@ -153,7 +154,8 @@ def _chart() -> Schema:
         "serviceMonitor": section(enabled=FLAG, interval=TEXT, labels=FREE),
         "prometheusRule": section(enabled=FLAG, labels=FREE, runbooks=TEXT),
         "jobs": section(resources=FREE, sweep=job, verify=job, reindex=job, restore=job),
-        "helmTest": section(enabled=FLAG, aeTitle={"type": "string", "pattern": "^[^\\\\]{1,16}$"}),
+        "canary": section(enabled=FLAG, aeTitle=AE_TITLE, every=SECONDS, arguments=TEXTS, resources=FREE),
+        "helmTest": section(enabled=FLAG, aeTitle=AE_TITLE),
     }
 
 

@@ -141,6 +141,13 @@ ALERTS = (
         "the index did not know {{ $value }} events that were sealed ({{ $labels.kind }})",
     ),
     Alert(
+        "GantryCanaryFailing",
+        "page",
+        "time() - max(gantry_canary_last_success_timestamp_seconds) > 600",
+        "0m",
+        "no canary came through for ten minutes: stored, found, fetched and committed",
+    ),
+    Alert(
         "GantryHttpFailing",
         "page",
         'sum(rate(gantry_http_requests_total{status=~"5.."}[5m])) / sum(rate(gantry_http_requests_total[5m])) > 0.05',

@@ -341,3 +341,26 @@ def test_the_phantoms_ae_title_is_admitted_from_pods_and_only_where_it_is_wanted
 
     assert "GANTRY_TEST" in titles('helmTest={"enabled": true}')
     assert "GANTRY_TEST" not in titles('helmTest={"enabled": false}')
+
+
+def test_a_canary_is_there_where_it_is_wanted_reaches_the_door_alone_and_is_scraped() -> None:
+    assert "r-gantry-canary" not in render(PLAIN).of("Deployment")
+    wanted = 'canary={"enabled": true, "every": 30, "arguments": ["--deadline=60"]}'
+    given = wanted, 'networkPolicy={"modalities": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}'
+    rendered = render(PLAIN, *given, 'serviceMonitor={"enabled": true}')
+    (container,) = rendered.of("Deployment")["r-gantry-canary"]["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == [
+        "canary",
+        "GANTRY@r-gantry:11112",
+        "--aet=GANTRY_CANARY",
+        "--every=30",
+        "--metrics-port=9105",
+        "--deadline=60",
+    ]
+    assert "GANTRY_CANARY" in str(rendered.of("ConfigMap")["r-gantry-peers"]["data"]["peers.yaml"])
+    own = rendered.of("NetworkPolicy")["r-gantry-canary"]["spec"]
+    assert "'app.kubernetes.io/component': 'door'" in str(own["egress"])
+    assert "'app.kubernetes.io/component': 'canary'" in str(
+        rendered.of("NetworkPolicy")["r-gantry-door"]["spec"]["ingress"]
+    )
+    assert rendered.of("Service")["r-gantry-canary"]["metadata"]["labels"]["gantry/metrics"] == "yes"

@@ -155,6 +155,15 @@ CASES = (
         labels={"kind": "unindexed"},
     ),
     Case(
+        "GantryCanaryFailing",
+        "page",
+        {'gantry_canary_last_success_timestamp_seconds{instance="a"}': "0+60x100 6000x100"},
+        {
+            'gantry_canary_last_success_timestamp_seconds{instance="a"}': "0+60x200",
+            'gantry_canary_last_success_timestamp_seconds{instance="old"}': "0x200",
+        },
+    ),
+    Case(
         "GantryHttpFailing",
         "page",
         _counted("gantry_http_requests_total", 'status="500"', 'status="200"', 10, 90),

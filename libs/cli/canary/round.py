@@ -1,0 +1,171 @@
+"""One round: the image is stored, found, fetched, sent by the archive, committed, and deleted where that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import aiohttp
+
+from gantry.cli.canary.phantom import SECONDARY_CAPTURE, Phantom
+from gantry.cli.commit import ask as ask_commitment
+from gantry.cli.files import DicomFile, look
+from gantry.cli.identifiers import BOTH, encode, identifier
+from gantry.cli.query import find_all
+from gantry.cli.retrieve import FolderService, get_contexts, get_to
+from gantry.cli.store import send_files
+from gantry.common.clock import Clock
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE
+from gantry.common.dimse import Element
+from gantry.common.errors import GantryError, PeerError
+from gantry.common.net import Peer, connect, scu
+from gantry.common.statuses import SUCCESS, status_words
+
+STEPS = ("store", "find", "get", "move", "commit", "delete")
+_LOOK_AGAIN = 0.25
+
+
+class StepFailed(PeerError):
+    """A step did not come out as it should; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """One step: seconds; `why` it failed, "" if it did not."""
+
+    step: str
+    seconds: float
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """Where the archive speaks DICOMweb (the base of its studies service), with a token if it wants one."""
+
+    url: str
+    token: str = ""
+
+
+@dataclass(slots=True)
+class Round:
+    """What one round asks: `find` within `deadline` seconds after the acknowledgement; what the archive is to send to
+    `destination` comes into the folder `received`; over `web` the image is deleted."""
+
+    peer: Peer
+    clock: Clock
+    timeout: float
+    deadline: float
+    steps: tuple[str, ...]
+    destination: str = ""
+    received: Path | None = None
+    web: Web | None = None
+    took: list[Took] = field(default_factory=list)
+
+    async def run(self, made: Phantom) -> list[Took]:
+        """All steps, in order. Those that need the image end with the first that fails."""
+        ways: dict[str, Callable[[Phantom, DicomFile, Path], Awaitable[None]]] = {
+            "store": self._store,
+            "find": self._find,
+            "get": self._get,
+            "move": self._move,
+            "commit": self._commit,
+            "delete": self._delete,
+        }
+        with TemporaryDirectory(prefix="gantry-canary-") as name:
+            file = look(made.write(Path(name)))
+            assert isinstance(file, DicomFile)
+            for step in self.steps:
+                begun, why = self.clock.monotonic(), ""
+                try:
+                    await ways[step](made, file, Path(name))
+                except (GantryError, OSError, aiohttp.ClientError, TimeoutError) as error:
+                    why = str(error) or type(error).__name__
+                self.took.append(Took(step, self.clock.monotonic() - begun, why))
+                if why:
+                    break
+        return self.took
+
+    async def _store(self, _: Phantom, file: DicomFile, __: Path) -> None:
+        sent = await send_files(self.peer, [file], timeout=self.timeout)
+        if sent.failures:
+            raise StepFailed(sent.failures[0][1])
+
+    async def _find(self, made: Phantom, _: DicomFile, __: Path) -> None:
+        until = self.clock.monotonic() + self.deadline
+        async with connect(self.peer, [(STUDY_ROOT_FIND, BOTH)]) as association:
+            while True:
+                query = identifier("IMAGE", _keys(made))
+                matches, status, comment = await find_all(association, STUDY_ROOT_FIND, query, timeout=self.timeout)
+                if status != SUCCESS:
+                    raise StepFailed(": ".join(filter(None, (status_words(status), comment))))
+                if len(matches) == 1:
+                    return
+                if self.clock.monotonic() >= until:
+                    raise StepFailed(f"{len(matches)} images found, {self.deadline:g} s after the acknowledgement")
+                await self.clock.sleep(_LOOK_AGAIN)
+
+    async def _get(self, made: Phantom, file: DicomFile, folder: Path) -> None:
+        (came := folder / "came").mkdir()
+        service = FolderService(came, [SECONDARY_CAPTURE])
+        contexts = get_contexts([SECONDARY_CAPTURE])
+        await get_to(self.peer, service, contexts, STUDY_ROOT_GET, "IMAGE", _keys(made), timeout=self.timeout)
+        if not service.received:
+            raise StepFailed("nothing came")
+        _require_same(file, service.received[0])
+
+    async def _move(self, made: Phantom, file: DicomFile, _: Path) -> None:
+        assert self.received is not None
+        final = None
+        async with connect(self.peer, [(STUDY_ROOT_MOVE, BOTH)]) as association:
+            context = scu.need_context(association, STUDY_ROOT_MOVE)
+            query = encode(identifier("IMAGE", _keys(made)), context)
+            responses = scu.move(association, STUDY_ROOT_MOVE, query, self.destination, timeout=self.timeout)
+            async for response, _data in responses:
+                final = response
+        if final is None or final.status != SUCCESS:
+            words = status_words(final.status) if final is not None else "no answer"
+            comment = final.text(Element.ERROR_COMMENT) if final is not None else ""
+            raise StepFailed(": ".join(filter(None, (words, comment))))
+        path = self.received / f"{made.instance}.dcm"
+        try:
+            _require_same(file, path)
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def _commit(self, made: Phantom, _: DicomFile, __: Path) -> None:
+        references = [(SECONDARY_CAPTURE, made.instance)]
+        status, _transaction, report = await ask_commitment(
+            self.peer, references, wait=self.deadline + self.timeout, timeout=self.timeout
+        )
+        if status:
+            raise StepFailed(status_words(status))
+        if report is None:
+            raise StepFailed("no report on the same association")
+        if report.get("FailedSOPSequence"):
+            raise StepFailed(f"not committed: {int(report.FailedSOPSequence[0].FailureReason):04X}H")
+
+    async def _delete(self, made: Phantom, _: DicomFile, __: Path) -> None:
+        assert self.web is not None
+        headers = {"Authorization": f"Bearer {self.web.token}"} if self.web.token else {}
+        path = f"{self.web.url.rstrip('/')}/studies/{made.study}/series/{made.series}/instances/{made.instance}"
+        limit = aiohttp.ClientTimeout(total=self.timeout)
+        async with (
+            aiohttp.ClientSession(headers=headers, timeout=limit) as session,
+            session.delete(path, params={"reason": "canary"}) as response,
+        ):
+            if response.status not in (200, 202, 204):
+                raise StepFailed(f"the archive answered {response.status}")
+
+
+def _keys(made: Phantom) -> list[str]:
+    return [f"StudyInstanceUID={made.study}", f"SeriesInstanceUID={made.series}", f"SOPInstanceUID={made.instance}"]
+
+
+def _require_same(sent: DicomFile, came: Path) -> None:
+    got = look(came)
+    if not isinstance(got, DicomFile):
+        raise StepFailed(f"what came is no file: {got.reason}")
+    if sent.path.read_bytes()[sent.offset :] != came.read_bytes()[got.offset :]:
+        raise StepFailed("other bytes came than were sent")
