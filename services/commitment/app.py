@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from gantry.common.clock import Clock
-from gantry.common.config.settings import Commitment
+from gantry.common.config.role_sections import Commitment
 from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT
 from gantry.common.net import Service
 from gantry.common.ports.blobs import BlobStore

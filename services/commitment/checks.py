@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
 from gantry.common.clock import Clock
-from gantry.common.config.settings import Commitment
+from gantry.common.config.role_sections import Commitment
 from gantry.common.errors import Archived, DependencyUnavailable
 from gantry.common.events import INDEXERS, TOPICS, CommitmentFailure, CommitmentReference, InstanceStored
 from gantry.common.ports.blobs import BlobStore

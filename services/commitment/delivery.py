@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from gantry.common.clock import Clock
-from gantry.common.config.settings import Commitment
+from gantry.common.config.role_sections import Commitment
 from gantry.common.errors import DependencyUnavailable, PeerError
 from gantry.common.events import CommitmentFailure, CommitmentReported, CommitmentRequested
 from gantry.common.net import Association

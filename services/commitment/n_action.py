@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gantry.common.clock import Clock
-from gantry.common.config.settings import Commitment
+from gantry.common.config.role_sections import Commitment
 from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
 from gantry.common.dimse import CommandField, Element
 from gantry.common.errors import GantryError

@@ -11,7 +11,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from gantry.common.config.settings import Commitment
+from gantry.common.config.role_sections import Commitment
 from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT
 from gantry.common.errors import ConnectionFailed, PeerError
 from gantry.common.events import CommitmentFailure, CommitmentReference, CommitmentRequested

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from gantry.common.clock import Clock
-from gantry.common.config.settings import Commitment
+from gantry.common.config.role_sections import Commitment
 from gantry.common.errors import PeerError
 from gantry.common.events import CommitmentRequested
 from gantry.common.net import Association

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from gantry.common.clock import Clock
-from gantry.common.config.settings import Commitment
+from gantry.common.config.role_sections import Commitment
 from gantry.common.dicom.model.json_writing import to_json
 from gantry.common.dicom.model.xml_writing import to_xml
 from gantry.common.errors import GantryError, NotUnderstood, TooLarge

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from gantry.common.config.settings import rejecting_tokens
+from gantry.common.config.network_sections import rejecting_tokens
 from gantry.common.dicom.standard.sop_classes import StorageClasses
 from gantry.common.lifecycle import retention_rules
 from gantry.common.lifecycle.coercion_rules import coercion_rules

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from gantry.common.clock import Clock
-from gantry.common.config.settings import RetentionSettings
+from gantry.common.config.lifecycle_sections import RetentionSettings
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query, Single
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from gantry.common.config.settings import SearchableAttribute, Settings
+from gantry.common.config.settings import Settings
+from gantry.common.config.store_sections import SearchableAttribute
 from gantry.common.dicom.query.attributes import ATTRIBUTES, Attribute, AttributeTable, Level
 from gantry.common.dicom.standard.dictionary import TAGS, keyword_of_tag
 from gantry.common.dicom.standard.vrs import BULK_VRS, LONG_VRS, SHORT_VRS, vr_of

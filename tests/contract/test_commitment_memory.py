@@ -20,7 +20,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from gantry.common.adapters.files import FileStore, open_file_store
 from gantry.common.clock import ManualClock, SystemClock
-from gantry.common.config.settings import Commitment
+from gantry.common.config.role_sections import Commitment
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import CommitmentReported, CommitmentRequested, decode
 from gantry.common.net import Peer

@@ -10,7 +10,7 @@ from pathlib import Path
 from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.sqlite import open_sqlite_log
 from gantry.common.clock import SystemClock
-from gantry.common.config.settings import Commitment
+from gantry.common.config.role_sections import Commitment
 from gantry.common.net import Peer, Server
 from gantry.common.ports.index import Location
 from gantry.common.telemetry.metrics import Metrics

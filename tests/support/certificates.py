@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gantry.common.config.settings import Tls
+from gantry.common.config.network_sections import Tls
 
 _EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 

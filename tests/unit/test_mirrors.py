@@ -31,6 +31,7 @@ NEEDS_NONE = {
 """By name, in any room, with the reason."""
 
 TABLES = {
+    "common/config/role_sections": "fields without a method: config/test_settings reads them",
     "common/events/schema": "dataclasses without a method: events/test_codec writes and reads them",
     "common/net/observing": "a protocol",
     "common/ul/indications": "dataclasses without a method: ul/test_upper_layer compares them",

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, get_origin
 from pydantic import ValidationError
 
 from gantry.common.config.document import YamlDocument, parse, read
-from gantry.common.config.settings import Section, Settings
+from gantry.common.config.settings import Settings
+from gantry.common.config.values import Section
 from gantry.common.errors import ConfigError
 
 _PREFIX = "GANTRY_"

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from gantry.common.config.document import YamlDocument, read
 from gantry.common.config.load import PEERS, plain
-from gantry.common.config.settings import REJECTION_CODES, AeTitle, Cidr, RejectionCode
+from gantry.common.config.values import REJECTION_CODES, AeTitle, Cidr, RejectionCode
 from gantry.common.ids import is_ae_title
 
 

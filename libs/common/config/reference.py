@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from gantry.common.config.policy import peers_as_markdown
-from gantry.common.config.settings import Section, Settings
+from gantry.common.config.settings import Settings
+from gantry.common.config.values import Section
 
 
 def settings_as_markdown() -> str:

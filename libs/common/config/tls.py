@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gantry.common.clock import Clock
-from gantry.common.config.settings import Tls
+from gantry.common.config.network_sections import Tls
 from gantry.common.config.watched import WatchedFiles
 from gantry.common.errors import ConfigError
 from gantry.common.telemetry.logs import get_logger

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from gantry.common.config.settings import CoercionRuleSettings, MapSettings
+from gantry.common.config.lifecycle_sections import CoercionRuleSettings, MapSettings
 from gantry.common.dicom.query.matching import matcher
 from gantry.common.dicom.query.where import objects_where
 from gantry.common.dicom.standard.dictionary import TAGS, keyword_of_tag

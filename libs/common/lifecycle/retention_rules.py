@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gantry.common.config.settings import RetentionSettings
+from gantry.common.config.lifecycle_sections import RetentionSettings
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.dicom.query.where import studies_where
 from gantry.common.errors import ConfigError, NotUnderstood

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gantry.common.config.settings import LifecycleSettings
+from gantry.common.config.lifecycle_sections import LifecycleSettings
 from gantry.common.dicom.encoding.inflate import inflate_head
 from gantry.common.dicom.model.json_writing import attributes_of
 from gantry.common.dicom.model.rejection_notes import RejectionNote, rejection_of

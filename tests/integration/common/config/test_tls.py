@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from gantry.common.config.settings import Tls
+from gantry.common.config.network_sections import Tls
 from gantry.common.config.tls import client_context, server_context
 from gantry.common.errors import ConfigError
 from tests.support.certificates import Authority, Pair, settings

@@ -15,7 +15,7 @@ from blake3 import blake3
 from gantry.common.adapters.files import FileStore, open_file_store
 from gantry.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
 from gantry.common.clock import SystemClock
-from gantry.common.config.settings import Commitment
+from gantry.common.config.role_sections import Commitment
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import INDEXED, CommitmentReported, decode
 from gantry.common.net import Peer, Server

@@ -13,7 +13,7 @@ from blake3 import blake3
 from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from gantry.common.clock import SystemClock
-from gantry.common.config.settings import TierRuleSettings
+from gantry.common.config.lifecycle_sections import TierRuleSettings
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.errors import Corrupt, NotFound
 from gantry.common.events import ObjectsRelocated, decode

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gantry.common.config.reference import settings_as_markdown
-from gantry.common.config.settings import Section, Settings
+from gantry.common.config.settings import Settings
+from gantry.common.config.values import Section
 
 TEXT = settings_as_markdown()
 

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from gantry.common.config.load import load_settings
 from gantry.common.config.reference import settings_as_markdown
-from gantry.common.config.settings import Section, Settings
+from gantry.common.config.settings import Settings
+from gantry.common.config.values import Section
 from gantry.common.errors import ConfigError
 
 NO_AE_TITLE = "not an AE title (PS3.5 6.2: 1 to 16 characters, no backslash)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gantry.common.config.settings import CoercionRuleSettings
+from gantry.common.config.lifecycle_sections import CoercionRuleSettings
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.lifecycle.coercing import Changes, SenderRules
 from gantry.common.lifecycle.coercion_rules import coercion_rules

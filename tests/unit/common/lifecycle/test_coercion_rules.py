@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gantry.common.config.settings import CoercionRuleSettings
+from gantry.common.config.lifecycle_sections import CoercionRuleSettings
 from gantry.common.errors import ConfigError
 from gantry.common.lifecycle.coercion_rules import coercion_rules
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from gantry.common.config.settings import RetentionSettings
+from gantry.common.config.lifecycle_sections import RetentionSettings
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.errors import ConfigError
 from gantry.common.lifecycle import Period, Since, retention_rules

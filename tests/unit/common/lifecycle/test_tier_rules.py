@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gantry.common.config.settings import TierRuleSettings, TiersSettings
+from gantry.common.config.lifecycle_sections import TierRuleSettings, TiersSettings
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.errors import ConfigError
 from gantry.common.lifecycle import Period, Since, tier_rules

@@ -1,0 +1,203 @@
+"""Settings of what becomes of a study: deletion, rejection, retention, tiers, coercion."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from gantry.common.config.values import (
+    MIB,
+    AeTitle,
+    OverwriteRule,
+    RejectionRule,
+    Seconds,
+    Section,
+    SentAgainRule,
+    Text,
+    Texts,
+    TitleCode,
+    TitlePattern,
+    setting,
+)
+
+
+class RetentionSettings(Section):
+    """One rule of how long studies are kept"""
+
+    name: str = Field(description="What lists, logs and reasons call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
+    where: tuple[str, ...] = Field(default=(), description="KEY=VALUE of studies and patients; all must hold")
+    sources: tuple[AeTitle, ...] = Field(default=(), description="AE titles, one of which sent something of the study")
+    keep: str = Field(description="`10y`, `6m`, `30d`, or `forever`", pattern=r"^([1-9]\d{0,3}[ymd]|forever)$")
+    since: Literal["study", "receipt", "access"] = Field(default="study", description="What `keep` is counted from")
+    younger_than: Annotated[int, Field(ge=1, le=150)] | None = Field(
+        default=None, description="Patients younger than so many years, counted from when they are not"
+    )
+    then: Literal["keep", "delete"] = Field(default="keep", description="What `expire_every` does when it is over")
+
+
+class LifecycleSettings(Section):
+    """What becomes of what was deleted (docs/lifecycle.md)"""
+
+    grace: Seconds = setting(
+        30 * 24 * 3600.0, "s", "A deletion can be undone for so long; then its objects are collected"
+    )
+    collect_every: Annotated[float, Field(ge=0)] = setting(
+        3600.0, "s", "Between two looks for objects to collect, by the indexer role; 0: never"
+    )
+    erase_after: Annotated[float, Field(ge=0)] = setting(
+        3600.0, "s", "Nothing of a study or patient is left for so long; then the values of its corrections are removed"
+    )
+    retention: tuple[RetentionSettings, ...] = setting(
+        (),
+        "list",
+        "How long studies are kept ([retention](lifecycle.md#retention)): nobody deletes what a rule keeps, and the "
+        "longest rule wins. `{name: minors, keep: 10y, younger_than: 18}`, "
+        "`{name: mammography, where: ['ModalitiesInStudy=MG'], keep: 15y, then: delete}`",
+    )
+    expire_every: Annotated[float, Field(ge=0)] = setting(
+        0.0,
+        "s",
+        "Between two looks, by the indexer role, for studies to delete after rules with `then: delete`; 0: never",
+    )
+    expire_rate: Annotated[float, Field(gt=0)] = setting(50.0, "objects/s", "That are deleted by rules, at most")
+    rejections: tuple[RejectionRule, ...] = setting(
+        ("113001=hide", "113037=hide", "113038=hide", "113039=delete"),
+        "CODE=ACTION",
+        "What a rejection note with this code does: `hide`, `note` (hides all but the note), `delete` (hides, and is "
+        "collected after `grace`), `show` (hides nothing); others are refused (A775H)",
+    )
+    sent_again: tuple[SentAgainRule, ...] = setting(
+        (),
+        "CODE=RULE",
+        "What an instance means that is sent again after a rejection with this code, or (`deleted`) after a deletion: "
+        "`accept` (the default: it is there), `ignore` (acknowledged, and stays hidden), `refuse` (A771H)",
+    )
+    overwrites: tuple[OverwriteRule, ...] = setting(
+        (
+            "113037>113001",
+            "113037>113038",
+            "113038>113001",
+            "113039>113001",
+            "113039>113037",
+            "113039>113038",
+            "revoke>113001",
+            "revoke>113037",
+            "revoke>113038",
+            "revoke>113039",
+        ),
+        "CODE>CODE",
+        "Which code may be rejected again with which (`113037>113001`: safety after quality), and which may be revoked "
+        "by a note (`revoke>113001`); others are refused (A774H)",
+    )
+    revoking: tuple[TitleCode, ...] = setting(
+        (), "VALUE^SCHEME", "Document titles of Key Object Selections that revoke rejections, as your workstations send"
+    )
+    note_first: Annotated[float, Field(ge=0)] = setting(
+        0.0, "s", "A rejection note may come so long before what it names; 0: it is refused then (A772H)"
+    )
+
+
+class TierStoreSettings(Section):
+    """One object store beside the one that takes what arrives"""
+
+    name: str = Field(description="What rules, events and metrics call it", pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    url: str = Field(description="`file:///…` or `s3://BUCKET/PREFIX`, with what `s3` says")
+    availability: Literal["online", "nearline", "offline"] = Field(
+        default="nearline", description="Instance Availability (0008,0056) of what lies in it"
+    )
+
+
+class TierRuleSettings(Section):
+    """One rule of which object store studies lie in"""
+
+    name: str = Field(description="What lists and logs call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
+    where: tuple[str, ...] = Field(default=(), description="KEY=VALUE of studies and patients; all must hold")
+    sources: tuple[AeTitle, ...] = Field(default=(), description="AE titles, one of which sent something of the study")
+    after: str = Field(description="`1y`, `6m`, `30d`, or `never`", pattern=r"^([1-9]\d{0,3}[ymd]|never)$")
+    since: Literal["study", "receipt", "access"] = Field(default="study", description="What `after` is counted from")
+    to: str = Field(description="The name of one of `stores`")
+
+
+class TiersSettings(Section):
+    """More than one object store (docs/tiers.md)"""
+
+    stores: tuple[TierStoreSettings, ...] = setting(
+        (),
+        "list",
+        "Object stores beside `storage.objects`, from the nearest to the farthest: "
+        "`{name: cold, url: 's3://archive-cold', availability: nearline}`",
+    )
+    rules: tuple[TierRuleSettings, ...] = setting(
+        (),
+        "list",
+        "When studies move, and where ([rules](tiers.md#rules)): `{name: old, after: 2y, to: cold}`, "
+        "`{name: unread, where: ['ModalitiesInStudy=CT'], after: 6m, since: access, to: cold}`",
+    )
+    every: Annotated[float, Field(ge=0)] = setting(
+        24 * 3600.0, "s", "Between two looks, by the indexer role, for studies to move; 0: never"
+    )
+    rate: Annotated[float, Field(ge=0)] = setting(
+        50.0 * MIB, "bytes/s", "That are moved by rules, at most; 0: as fast as it goes"
+    )
+    grace: Annotated[float, Field(ge=0)] = setting(
+        24 * 3600.0, "s", "The copy that an object leaves stays so long after the move is known"
+    )
+    restore_days: Annotated[int, Field(ge=1, le=365)] = setting(
+        3, "days", "What somebody wants of an S3 archive is asked for, and stays readable so long"
+    )
+    restore_tier: Literal["Standard", "Bulk", "Expedited"] = setting("Standard", "", "How fast it comes, in S3's words")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        names = [store.name for store in self.stores]
+        if len(set(names)) < len(names) or "hot" in names:
+            raise ValueError("two stores have one name (`hot` is that of `storage.objects`)")
+        if len({rule.name for rule in self.rules}) < len(self.rules):
+            raise ValueError("two rules have one name")
+        for rule in self.rules:
+            if rule.to not in names:
+                raise ValueError(f"rule {rule.name}: no store is called {rule.to!r}")
+        return self
+
+
+class MapSettings(Section):
+    """A table of values of one coercion rule"""
+
+    values: dict[str, Text] = Field(description="What each value becomes", min_length=1)
+    default: Text | None = Field(default=None, description="What a value becomes that is not in the table; it stays")
+    source: str | None = Field(default=None, alias="from", description="The attribute looked up; the one that changes")
+
+
+class CoercionRuleSettings(Section):
+    """One rule of what is changed in objects on the way in"""
+
+    name: str = Field(
+        description="What logs, metrics and reports call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$"
+    )
+    calling: tuple[TitlePattern, ...] = Field(default=(), description="AE titles of senders (* and ?), or token names")
+    called: tuple[TitlePattern, ...] = Field(default=(), description="Our AE titles that are called; none over HTTP")
+    where: tuple[str, ...] = Field(default=(), description="KEY=VALUE of the object; all must hold")
+    to_set: dict[str, Texts] = Field(default={}, alias="set", description="Attributes and their values")
+    to_map: dict[str, MapSettings] = Field(default={}, alias="map", description="Attributes and tables of values")
+    to_copy: dict[str, str] = Field(default={}, alias="copy", description="Attributes, each from another one")
+    nullify: tuple[str, ...] = Field(default=(), description="Attributes to be emptied")
+    issuer: str = Field(default="", max_length=64, description="Issuer of Patient ID, where there is an ID without one")
+
+
+class CoercionSettings(Section):
+    """What is changed in objects on the way in, and how their senders are answered (docs/coercion.md)"""
+
+    rules: tuple[CoercionRuleSettings, ...] = setting(
+        (),
+        "list",
+        "Applied in their order ([coercion](coercion.md)): "
+        "`{name: issuer of north, calling: ['NORTH*'], issuer: NORTH}`, "
+        "`{name: body parts, where: ['Modality=CR'], map: {BodyPartExamined: {values: {THORAX: CHEST}}}}`",
+    )
+    answer: Literal["success", "warning"] = setting(
+        "success",
+        "",
+        "How the sender of a coerced object is answered: 0000H and 200; or warning B000H (PS3.4 B.2.3), over HTTP 202 "
+        "with Warning Reason B000H (PS3.18 10.5.3), which some senders take for a failure",
+    )

@@ -1,0 +1,183 @@
+"""Settings of what is spoken over the network: DIMSE, HTTP, the front door, TLS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from gantry.common.config.values import (
+    MIB,
+    REJECTION_CODES,
+    AeTitle,
+    Cidr,
+    CodeOfToken,
+    Count,
+    HostAndPort,
+    Port,
+    Seconds,
+    Section,
+    Uid,
+    setting,
+)
+
+
+class Dimse(Section):
+    """The DICOM port and its limits"""
+
+    ae_title: AeTitle = setting(
+        "GANTRY", "AE title", "Our AE title; associations called otherwise are rejected (1/1/7)"
+    )
+    host: str = setting("0.0.0.0", "address", "Where to listen")  # noqa: S104 (a server; policy decides who gets in)
+    port: Port = setting(11112, "port", "Port of the roles that run together; 0 takes a free one")
+    tls_port: Port | None = setting(
+        None, "port", "Port for TLS beside a plain one; without it `port` speaks TLS where `tls.certificate` is set"
+    )
+    unassociated_per_address: Count = setting(
+        64, "connections", "Of one address without an association; then the oldest that had a second to ask gives way"
+    )
+    artim: Seconds = setting(30.0, "s", "ARTIM timer: from connection to A-ASSOCIATE-RQ, and for closing (PS3.8 9.1.5)")
+    pdu_deadline: Seconds = setting(60.0, "s", "From a PDU's first byte to its last")
+    idle_timeout: Seconds = setting(
+        600.0, "s", "A peer whose turn it is (to ask, to go on, to take) is ended after this"
+    )
+    max_associations: Count = setting(1500, "associations", "Per process; beyond it rejected for now (2/3/2)")
+    max_associations_per_peer: Count = setting(
+        200, "associations", "Per address; a peer's own limit in the policy is lower"
+    )
+    max_pdu: Annotated[int, Field(ge=4096, le=16 * MIB)] = setting(131072, "bytes", "Maximum PDU length we announce")
+    max_associate_request: Annotated[int, Field(ge=16384)] = setting(262144, "bytes", "Longest A-ASSOCIATE-RQ taken")
+    max_contexts: Annotated[int, Field(ge=1, le=128)] = setting(
+        128, "contexts", "Presentation contexts per association"
+    )
+    max_command_set: Annotated[int, Field(ge=1024)] = setting(65536, "bytes", "Longest DIMSE command set taken")
+    max_object: Count = setting(16 << 30, "bytes", "Longest data set taken; beyond it A700H")
+    listen_backlog: Count = setting(1024, "connections", "Connections that may wait to be accepted")
+    async_window: Annotated[int, Field(ge=1, le=256)] = setting(8, "operations", "Operations a peer may have under way")
+    proxy_from: tuple[Cidr, ...] = setting(
+        (), "CIDRs", "Whose connections begin with a PROXY protocol v2 header: our front door, a load balancer"
+    )
+    private_sop_classes: tuple[Uid, ...] = setting(
+        (), "UIDs", "Storage SOP classes to take besides those of the standard"
+    )
+
+
+class Http(Section):
+    """Health, readiness and metrics for anybody; DICOMweb for this machine, or for who has a token"""
+
+    host: str = setting("0.0.0.0", "address", "Where to listen")  # noqa: S104 (probes come from outside)
+    port: Port = setting(8080, "port", "Port; 0 takes a free one")
+    url: str | None = setting(
+        None, "URL", "What clients call us by, without /dicom-web; what a request says if not given"
+    )
+    tokens_file: Path | None = setting(
+        None, "file", "NAME:TOKEN a line; DICOMweb answers whoever sends one (Authorization: Bearer), and nobody else"
+    )
+    may_delete: tuple[str, ...] = setting(
+        (),
+        "names",
+        "Tokens (their NAMEs) that may DELETE; `loopback`: this machine without one; nobody if none",
+    )
+    may_reject: tuple[CodeOfToken, ...] = setting(
+        (),
+        "NAME=CODE",
+        "Tokens that may store rejection notes with this code (or `revoke`) only; those of `may_delete` that are not "
+        "named here may with all",
+    )
+    may_correct: tuple[str, ...] = setting(
+        (), "names", "Tokens (their NAMEs) that may correct studies and patients, and merge patients; as `may_delete`"
+    )
+    may_hold: tuple[str, ...] = setting(
+        (), "names", "Tokens (their NAMEs) that may place and release holds over HTTP; as `may_delete`"
+    )
+    may_operate: tuple[str, ...] = setting(
+        (),
+        "names",
+        "Tokens (their NAMEs) that see the place Operations of the page, replay dead letters and test peers; as "
+        "`may_delete`",
+    )
+    ohif: Path | None = setting(
+        None, "folder", "OHIF's built `dist` (deploy/ohif.sh): the viewer at /ohif; none without it"
+    )
+    proxy_from: tuple[Cidr, ...] = setting(
+        (), "CIDRs", "Whose X-Forwarded-For is believed: our front door, a reverse proxy"
+    )
+    cors_origins: tuple[str, ...] = setting(
+        (), "origins", "Web pages of these may ask, too; * for any, with tokens only"
+    )
+    max_connections: Count = setting(1000, "connections", "Per process; beyond it 503, but for a reserve for probes")
+    max_connections_per_address: Count = setting(
+        256, "connections", "Of one address that is not in `proxy_from`; beyond it 503"
+    )
+    max_header: Annotated[int, Field(ge=4096, le=MIB)] = setting(
+        16384, "bytes", "Longest request line, and header field"
+    )
+    header_deadline: Seconds = setting(30.0, "s", "From a connection, or the answer before, to a whole request header")
+    stall: Seconds = setting(
+        60.0,
+        "s",
+        "A body that stands still for so long is given up, in either direction; so is one that came with less than "
+        "1 KiB a second, once it was waited for that long",
+    )
+
+
+def rejecting_tokens(http: Http) -> dict[str, frozenset[str]]:
+    """By the name of a token, or `loopback`, the codes with which it may store rejection notes."""
+    narrowed: dict[str, frozenset[str]] = {}
+    for name, _, code in (one.rpartition("=") for one in http.may_reject):
+        narrowed[name] = narrowed.get(name, frozenset()) | {code}
+    return dict.fromkeys(http.may_delete, REJECTION_CODES) | narrowed
+
+
+class DoorSettings(Section):
+    """The front door (`--role door`): who serves what. A name stands for all its addresses, looked up time and again"""
+
+    ingest: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes associations that store")
+    query: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that search")
+    retrieve: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that fetch, with C-MOVE or C-GET")
+    commitment: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that ask for storage commitment")
+    mixed: tuple[HostAndPort, ...] = setting(
+        (), "HOST:PORT", "Who plays all these roles: takes associations that mix them, and any whose own pool is away"
+    )
+    http_ingest: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes DICOMweb requests that store")
+    http_query: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that search")
+    http_retrieve: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that fetch")
+    http_commitment: tuple[HostAndPort, ...] = setting(
+        (), "HOST:PORT", "Who takes those that ask for storage commitment"
+    )
+    connect_timeout: Seconds = setting(2.0, "s", "TCP connection to a backend; then the next one is tried")
+    connect_deadline: Seconds = setting(10.0, "s", "For all tries together; then rejected for now (2/3/1)")
+    leave_alone: Seconds = setting(
+        5.0, "s", "A backend that could not be reached gets nothing for so long if others can"
+    )
+    look_every: Seconds = setting(5.0, "s", "Between two looks: names are resolved, each backend is connected to")
+
+    @property
+    def pools(self) -> dict[str, tuple[str, ...]]:
+        """The backends by pool, of the pools that have some."""
+        named = {name: getattr(self, name) for name in ("ingest", "query", "retrieve", "commitment", "mixed")}
+        return {name: backends for name, backends in named.items() if backends}
+
+    @property
+    def web_pools(self) -> dict[str, tuple[str, ...]]:
+        """The same for DICOMweb."""
+        named = {name: getattr(self, f"http_{name}") for name in ("ingest", "query", "retrieve", "commitment")}
+        return {name: backends for name, backends in named.items() if backends}
+
+
+class Tls(Section):
+    """TLS on the DICOM port (PS3.15 B.9 BCP 195)"""
+
+    certificate: Path | None = setting(None, "PEM file", "Our certificate chain; TLS is off without it")
+    key: Path | None = setting(None, "PEM file", "Its private key")
+    ca: Path | None = setting(None, "PEM file", "Who signs our peers' certificates")
+    require_client_certificate: bool = setting(True, "", "Reject peers without a certificate signed by `ca`")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("a certificate and its key are needed together")
+        if self.certificate is not None and self.require_client_certificate and self.ca is None:
+            raise ValueError("require_client_certificate needs `ca`")
+        return self

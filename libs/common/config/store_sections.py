@@ -1,0 +1,120 @@
+"""Settings of the stores: objects, log and index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from gantry.common.config.values import MIB, Count, Seconds, Section, setting
+
+
+class Storage(Section):
+    """Where objects, events and the index are"""
+
+    objects: str | None = setting(None, "URL", "Object store; DATA/objects as file:/// where not given")
+    log: str | None = setting(None, "URL", "Event log; DATA/log.db as sqlite:/// where not given")
+    index: str | None = setting(None, "URL", "Search index; DATA/index.db as sqlite:/// where not given")
+    low_water: Annotated[int, Field(ge=0)] = setting(
+        256 * MIB, "bytes", "Objects are refused while less is free (A700H)"
+    )
+    deadline: Seconds = setting(30.0, "s", "For store and log together, from the last byte of an object to its answer")
+
+
+class S3(Section):
+    """The object store where `storage.objects` is s3://BUCKET or s3://BUCKET/PREFIX"""
+
+    endpoint: str | None = setting(None, "URL", "The server; AWS in `region` where not given")
+    region: str = setting("us-east-1", "", "What requests are signed for")
+    addressing: Literal["path", "virtual"] = setting("path", "", "Bucket in the path or in the host name")
+    access_key: str | None = setting(None, "", "Where not given: environment, profile, web identity or instance role")
+    secret_key_file: Path | None = setting(None, "file", "Holds the secret key of `access_key`")
+    ca: Path | None = setting(None, "PEM file", "Who signed the server's certificate, where no public authority did")
+    encryption: Literal["AES256", "aws:kms"] | None = setting(None, "", "Server-side encryption (SSE-S3, SSE-KMS)")
+    kms_key: str | None = setting(None, "", "The key of SSE-KMS, where not the bucket's own")
+    create_bucket: bool = setting(
+        False, "", "Make the bucket where there is none, in `region`; for servers of one's own"
+    )
+    connections: Count = setting(64, "connections", "Per process")
+    part_size: Annotated[int, Field(ge=5 * MIB, le=512 * MIB)] = setting(
+        8 * MIB, "bytes", "Longer objects are uploaded in parts of this size"
+    )
+    parts_in_flight: Annotated[int, Field(ge=1, le=16)] = setting(2, "parts", "Of one object, uploaded at once")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.access_key is None) != (self.secret_key_file is None):
+            raise ValueError("access_key and secret_key_file are needed together")
+        return self
+
+
+class Kafka(Section):
+    """The event log where `storage.log` is kafka://HOST:PORT,HOST:PORT or kafka://HOST:PORT/PREFIX"""
+
+    replication: Count = setting(3, "replicas", "Of topics that we make; as many brokers are needed")
+    min_insync: Count = setting(2, "replicas", "That have an event before it is acknowledged")
+    compression: Literal["gzip", "lz4", "snappy", "zstd"] | None = setting(
+        None, "", "Of batches on their way to the broker"
+    )
+    max_event: Annotated[int, Field(ge=16384)] = setting(900 << 10, "bytes", "Longer events lie in the object store")
+    session_timeout: Seconds = setting(10.0, "s", "After which a silent member's partitions go to another one")
+    instance_id: str | None = setting(
+        None, "", "Makes this process a static member (KIP-345); its own for each process"
+    )
+    tls: bool = setting(False, "", "Speak TLS to the brokers")
+    ca: Path | None = setting(None, "PEM file", "Who signed the brokers' certificates, where no public authority did")
+    sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = setting(None, "", "How we authenticate")
+    username: str | None = setting(None, "", "For SASL")
+    password_file: Path | None = setting(None, "file", "Holds the password for SASL")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.sasl is not None and (self.username is None or self.password_file is None):
+            raise ValueError("sasl needs username and password_file")
+        if self.min_insync > self.replication:
+            raise ValueError("min_insync cannot be more than replication")
+        return self
+
+
+class OpenSearch(Section):
+    """The search index where `storage.index` is opensearch://HOST:PORT,HOST:PORT or opensearch://HOST:PORT/PREFIX"""
+
+    shards: Count = setting(1, "shards", "Of the instances' index, when it is made; the other indices have one")
+    replicas: Annotated[int, Field(ge=0)] = setting(1, "replicas", "Of each index, when it is made")
+    connections: Count = setting(32, "connections", "Per process and node")
+    keep_replaced: Annotated[float, Field(ge=0)] = setting(
+        60.0, "s", "An index that `gantry reindex` replaced stays so long, for searches under way in it"
+    )
+    tls: bool = setting(False, "", "Speak TLS to the nodes")
+    ca: Path | None = setting(None, "PEM file", "Who signed the nodes' certificates, where no public authority did")
+    username: str | None = setting(None, "", "How we authenticate")
+    password_file: Path | None = setting(None, "file", "Holds the password of `username`")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.username is None) != (self.password_file is None):
+            raise ValueError("username and password_file are needed together")
+        return self
+
+
+class SearchableAttribute(Section):
+    """One attribute that can be searched for beside those of every archive"""
+
+    attribute: str = Field(description="A keyword, or gggg,eeee; of a private one gggg,10ee", min_length=1)
+    level: Literal["PATIENT", "STUDY", "SERIES", "IMAGE"] = Field(description="Whose attribute it is")
+    creator: str = setting("", "", "The private creator, of a private attribute")
+    vr: str = setting("", "", "Its VR, of a private attribute")
+
+
+class Index(Section):
+    """What can be searched"""
+
+    attributes: tuple[SearchableAttribute, ...] = setting(
+        (),
+        "list",
+        "Attributes that can be searched for and returned beside [those of every archive](conformance.md#32-query): "
+        "`{attribute: PregnancyStatus, level: STUDY}`, "
+        "`{attribute: '0019,100A', creator: MAKER 1, vr: LO, level: SERIES}`. "
+        "After a change, `gantry reindex` makes what is stored already searchable by it",
+    )
