@@ -10,6 +10,7 @@ from gantry.cli.importing.model import Study
 
 FIRST = date(1970, 1, 1)
 _DAY = 24 * 60
+_TIMELESS = "studies without a Study Time, of days with more studies than the source gives at once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ async def all_studies(
             middle = since + (until - since) // 2
             spans += [(middle + timedelta(days=1), until), (since, middle)]
             continue
+        if _TIMELESS not in complete.doubts:
+            complete.doubts.append(_TIMELESS)
         async for study in _of_day(ask, since, complete):
             for one in new([study]):
                 yield one
