@@ -15,7 +15,7 @@ from gantry.common.config.settings import Settings
 from gantry.common.events import AssociationRefused
 from gantry.services.commands.on_stores import options, run
 from gantry.services.process.stores import Stores
-from gantry.services.whereabouts.associations import Recorded, at
+from gantry.services.whereabouts.associations import Ended, at
 from gantry.services.whereabouts.associations import associations as recorded_associations
 from gantry.services.whereabouts.search import MOST_STUDIES, Found, Whereabouts
 from gantry.services.whereabouts.words import advice, moment, told
@@ -103,7 +103,7 @@ def associations(
     run(config, data, work, any_index=True)
 
 
-def _row(record: Recorded) -> tuple[str, ...]:
+def _row(record: Ended) -> tuple[str, ...]:
     head = moment(at(record)), record.calling_ae_title or "-", record.called_ae_title or "-", record.peer_address
     if isinstance(record, AssociationRefused):
         numbers = f"{record.result}/{record.source}/{record.diagnostic}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from gantry.common.errors import UndecodableEvent
 from gantry.common.events import TOPICS, AssociationEnded, AssociationRefused, StudyDelivered, decode
@@ -11,27 +12,27 @@ from gantry.common.statuses import is_failure
 from gantry.common.telemetry.traces import trace_id
 
 _TOPIC = TOPICS[AssociationEnded].name
-Recorded = AssociationEnded | AssociationRefused
+Ended = AssociationEnded | AssociationRefused
 
 
-def refused_something(record: Recorded) -> bool:
+def refused_something(record: Ended) -> bool:
     """Whether the peer did not get what it wanted: no association, a refused request, or an association cut short."""
     if isinstance(record, AssociationRefused):
         return True
     return record.outcome != "released" or any(is_failure(answer.status) for answer in record.answers)
 
 
-def at(record: Recorded) -> int:
+def at(record: Ended) -> int:
     """When it ended or was refused, in microseconds since the epoch."""
     return record.at if isinstance(record, AssociationRefused) else record.ended_at
 
 
 async def associations(
     log: EventLog, since_us: int, ae_title: str | None = None, *, refused: bool = False, most: int = 1000
-) -> list[Recorded]:
+) -> list[Ended]:
     """The last `most` that ended since a time, the oldest first; of one calling AE title where it is given, with
     `refused` only those in which something was. Raises `DependencyUnavailable`."""
-    found: dict[Recorded, None] = {}
+    found: dict[Ended, None] = {}
     async for record in log.replay(_TOPIC, since_us):
         if ae_title is not None and record.key != ae_title:
             continue
@@ -44,34 +45,37 @@ async def associations(
     return sorted(found, key=at)
 
 
-async def by_trace(log: EventLog, since_us: int, traces: Collection[str]) -> dict[str, AssociationEnded]:
-    """The associations of some traces (32 digits), as far as they are recorded and over."""
-    found: dict[str, AssociationEnded] = {}
-    async for record in log.replay(_TOPIC, since_us):
-        event = _decoded(record.payload)
-        if isinstance(event, AssociationEnded) and trace_id(event.trace) in traces:
-            found[trace_id(event.trace)] = event
-            if len(found) == len(traces):
-                break
-    return found
+@dataclass(slots=True)
+class Recorded:
+    """What one pass over the topic found: associations by trace (32 digits), and deliveries by study, in order."""
+
+    ended: dict[str, AssociationEnded] = field(default_factory=dict)
+    delivered: dict[str, list[StudyDelivered]] = field(default_factory=dict)
 
 
-async def deliveries(log: EventLog, since_us: int, study: str) -> list[StudyDelivered]:
-    """What was delivered of a study since a time, in order. Raises `DependencyUnavailable`."""
-    found: dict[StudyDelivered, None] = {}
+async def recorded(log: EventLog, since_us: int, traces: Collection[str], studies: Collection[str]) -> Recorded:
+    """The associations of these traces, as far as they are over, and what was delivered of these studies, since a time.
+    Raises `DependencyUnavailable`."""
+    found = Recorded()
     async for record in log.replay(_TOPIC, since_us):
         try:
             event = decode(record.payload)
         except UndecodableEvent:
-            continue
-        if isinstance(event, StudyDelivered) and event.study_instance_uid == study:
-            found[event] = None
-    return sorted(found, key=lambda one: one.at)
+            continue  # of a newer release
+        if isinstance(event, AssociationEnded) and (trace := trace_id(event.trace)) in traces:
+            found.ended[trace] = event
+        elif isinstance(event, StudyDelivered) and event.study_instance_uid in studies:
+            known = found.delivered.setdefault(event.study_instance_uid, [])
+            if event not in known:
+                known.append(event)
+    for deliveries in found.delivered.values():
+        deliveries.sort(key=lambda one: one.at)
+    return found
 
 
-def _decoded(payload: bytes) -> Recorded | None:
+def _decoded(payload: bytes) -> Ended | None:
     try:
         event = decode(payload)
     except UndecodableEvent:
         return None
-    return event if isinstance(event, Recorded) else None
+    return event if isinstance(event, Ended) else None

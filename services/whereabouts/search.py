@@ -16,7 +16,7 @@ from gantry.common.dicom.standard.tags import (
     STUDY_INSTANCE_UID,
 )
 from gantry.common.errors import UndecodableEvent
-from gantry.common.events import INDEXERS, TOPICS, CommitmentRequested, InstanceStored, StudyDelivered, decode
+from gantry.common.events import INDEXERS, TOPICS, CommitmentRequested, Event, InstanceStored, decode
 from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_uid
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import FatedReceipt, InstanceKey, KnownReceipt, Location, ReadIndex
@@ -33,7 +33,7 @@ from gantry.services.whereabouts.account import (
     arrivals_of,
     happened_of,
 )
-from gantry.services.whereabouts.associations import by_trace, deliveries
+from gantry.services.whereabouts.associations import Recorded, recorded
 from gantry.services.whereabouts.history import history
 
 MOST_STUDIES = 20
@@ -76,6 +76,37 @@ class _Indexed:
         return {key.sop_instance_uid for key in self.receipts} | {one.instance.sop_instance_uid for one in self.fated}
 
 
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    """What index, log and bucket say of one study."""
+
+    study: str
+    indexed: _Indexed
+    unread: int
+    dead: Sequence[Letter]
+    names: set[str]
+    events: Sequence[Event]
+    holds: tuple[str, ...]
+
+    @property
+    def stored(self) -> list[InstanceStored]:
+        return [event for event in self.events if isinstance(event, InstanceStored)]
+
+    @property
+    def instances(self) -> set[str]:
+        return self.indexed.instances | {event.sop_instance_uid for event in self.stored}
+
+    @property
+    def traces(self) -> set[str]:
+        """Of the associations and requests that brought it."""
+        return {name for event in self.stored if (name := trace_id(event.trace))}
+
+    @property
+    def first(self) -> int:
+        """When the first of it was received, in microseconds since the epoch; 0 where nothing was."""
+        return min((Receipt(name).milliseconds for name in self.names), default=0) * 1000
+
+
 class Whereabouts:
     """Reads everything, changes nothing. Every method raises `DependencyUnavailable`."""
 
@@ -93,7 +124,9 @@ class Whereabouts:
             studies[study] = None
             if len(studies) > MOST_STUDIES:
                 break
-        accounts = [await self._account(study, letters) for study in list(studies)[:MOST_STUDIES]]
+        gathered = [await self._gather(study, letters) for study in list(studies)[:MOST_STUDIES]]
+        passed, committed = await self._recorded(gathered), await self._commitments(gathered)
+        accounts = [_account(one, passed, committed.get(one.study)) for one in gathered]
         known = tuple(account for account in accounts if account != Account(account.study_instance_uid))
         behind = (await self._log.lag(INDEXERS)).get(TOPICS[InstanceStored].name, 0)
         return Found(known, len(studies) > MOST_STUDIES, behind, len(letters))
@@ -118,32 +151,40 @@ class Whereabouts:
                 for document in page:
                     yield str(document.attributes[STUDY_INSTANCE_UID][0])
 
-    async def _account(self, study: str, letters: Sequence[Letter]) -> Account:
+    async def _gather(self, study: str, letters: Sequence[Letter]) -> _Gathered:
         indexed = await self._indexed(study)
         unread = await unfollowed(self._log, DEFAULT_PARTITION, study)
         dead = [letter for letter in letters if letter.study_instance_uid == study]
         names = indexed.names | set(unread.receipts) | {letter.receipt for letter in dead}
         decided = {one.at for fated in indexed.fated for one in fated.fate.deletions}
         events = await history(self._objects, self._log, study, names, decided)
-        stored = [event for event in events if isinstance(event, InstanceStored)]
-        instances = indexed.instances | {event.sop_instance_uid for event in stored}
-        receipts, hidden = indexed.known, [one.fate for one in indexed.fated if one.fate.hidden]
-        return Account(
-            study,
-            searchable=len(indexed.locations),
-            unread=sum(1 for one in unread.receipts.values() if one.there),
-            aside=sum(place.aside for place in indexed.locations),
-            lost=sum(1 for one in receipts if one.lost),
-            deleted=sum(1 for fate in hidden if not fate.collected),
-            restorable=sum(1 for fate in hidden if fate.restorable),
-            collected=sum(1 for fate in hidden if fate.collected),
-            holds=tuple(await self._index.holds(DEFAULT_PARTITION, study)),
-            arrivals=await self._arrivals(stored, receipts),
-            commitments=tuple((await self._commitments(instances, names)).found.values()),
-            happened=happened_of(events),
-            deliveries=await self._deliveries(study, names),
-            dead=tuple(DeadInstance(letter.id, letter.sop_instance_uid, letter.reason) for letter in dead),
+        holds = tuple(await self._index.holds(DEFAULT_PARTITION, study))
+        return _Gathered(
+            study, indexed, sum(1 for one in unread.receipts.values() if one.there), dead, names, events, holds
         )
+
+    async def _recorded(self, gathered: Sequence[_Gathered]) -> Recorded:
+        """One pass over what was recorded of associations, for all studies."""
+        begins = [one.first for one in gathered if one.first]
+        if not begins:
+            return Recorded()
+        traces = {trace for one in gathered for trace in one.traces}
+        return await recorded(self._log, min(begins), traces, {one.study for one in gathered})
+
+    async def _commitments(self, gathered: Sequence[_Gathered]) -> dict[str, Commitments]:
+        """One pass over the transactions, for all studies."""
+        found = {one.study: Commitments(one.instances) for one in gathered if one.instances and one.first}
+        begins = [one.first for one in gathered if one.study in found]
+        if not begins:
+            return {}
+        async for record in self._log.replay(TOPICS[CommitmentRequested].name, min(begins)):
+            try:
+                event = decode(record.payload)
+            except UndecodableEvent:
+                continue  # of a newer release
+            for commitments in found.values():
+                commitments.take(event)
+        return found
 
     async def _indexed(self, study: str) -> _Indexed:
         indexed = _Indexed()
@@ -159,33 +200,35 @@ class Whereabouts:
             indexed.fated += fated
         return indexed
 
-    async def _arrivals(
-        self, stored: Sequence[InstanceStored], receipts: Sequence[KnownReceipt]
-    ) -> tuple[Arrival, ...]:
-        """By the events; of receipts whose events are not found any more, by what the index knows."""
-        traces = {name for event in stored if (name := trace_id(event.trace))}
-        first = min((event.stored_at for event in stored), default=0)
-        ended = await by_trace(self._log, first, traces) if traces else {}
-        outcomes = {trace: association.outcome for trace, association in ended.items()}
-        heard = {event.receipt for event in stored}
-        rest: dict[str, list[int]] = {}
-        for one in receipts:
-            if one.receipt not in heard:
-                rest.setdefault(one.sender, []).append(Receipt(one.receipt).milliseconds * 1000)
-        known = [Arrival(who, "", "", min(at), max(at), len(at), "") for who, at in rest.items()]
-        return tuple(sorted([*arrivals_of(stored, outcomes), *known], key=lambda arrival: arrival.first_at))
 
-    async def _deliveries(self, study: str, names: set[str]) -> tuple[StudyDelivered, ...]:
-        first = min((Receipt(name).milliseconds for name in names), default=0)
-        return tuple(await deliveries(self._log, first * 1000, study)) if first else ()
+def _account(of: _Gathered, recorded: Recorded, commitments: Commitments | None) -> Account:
+    receipts, hidden = of.indexed.known, [one.fate for one in of.indexed.fated if one.fate.hidden]
+    return Account(
+        of.study,
+        searchable=len(of.indexed.locations),
+        unread=of.unread,
+        aside=sum(place.aside for place in of.indexed.locations),
+        lost=sum(1 for one in receipts if one.lost),
+        deleted=sum(1 for fate in hidden if not fate.collected),
+        restorable=sum(1 for fate in hidden if fate.restorable),
+        collected=sum(1 for fate in hidden if fate.collected),
+        holds=of.holds,
+        arrivals=_arrivals(of, recorded),
+        commitments=() if commitments is None else tuple(commitments.found.values()),
+        happened=happened_of(of.events),
+        deliveries=tuple(recorded.delivered.get(of.study, ())),
+        dead=tuple(DeadInstance(letter.id, letter.sop_instance_uid, letter.reason) for letter in of.dead),
+    )
 
-    async def _commitments(self, instances: set[str], names: set[str]) -> Commitments:
-        commitments = Commitments(instances)
-        first = min((Receipt(name).milliseconds for name in names), default=0)
-        if instances and first:
-            async for record in self._log.replay(TOPICS[CommitmentRequested].name, first * 1000):
-                try:
-                    commitments.take(decode(record.payload))
-                except UndecodableEvent:
-                    continue  # of a newer release
-        return commitments
+
+def _arrivals(of: _Gathered, recorded: Recorded) -> tuple[Arrival, ...]:
+    """By the events; of receipts whose events are not found any more, by what the index knows."""
+    ended = {trace: recorded.ended[trace] for trace in of.traces & recorded.ended.keys()}
+    outcomes = {trace: association.outcome for trace, association in ended.items()}
+    heard = {event.receipt for event in of.stored}
+    rest: dict[str, list[int]] = {}
+    for one in of.indexed.known:
+        if one.receipt not in heard:
+            rest.setdefault(one.sender, []).append(Receipt(one.receipt).milliseconds * 1000)
+    known = [Arrival(who, "", "", min(at), max(at), len(at), "") for who, at in rest.items()]
+    return tuple(sorted([*arrivals_of(of.stored, outcomes), *known], key=lambda arrival: arrival.first_at))
