@@ -21,6 +21,7 @@ _COMMANDS = {
     "move": ("gantry.cli.retrieve", "Ask an archive to send objects to another AE (C-MOVE)."),
     "import": ("gantry.cli.importing.command", "Bring in what another archive or folders hold; show what differs."),
     "canary": ("gantry.cli.canary.command", "Send a made-up image the way of all images, once or on a schedule."),
+    "bench": ("gantry.cli.day.command", "Play a hospital's day against an archive, and say how it took it."),
     "commit": ("gantry.cli.commit", "Ask an archive to take responsibility for objects (storage commitment)."),
     "sweep": ("gantry.services.commands.maintenance", "Find objects whose event was never told, and tell it."),
     "reindex": (

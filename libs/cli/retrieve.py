@@ -43,7 +43,7 @@ from gantry.common.dicom.standard.transfer_syntaxes import (
 from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.errors import PeerError
 from gantry.common.ids import is_uid
-from gantry.common.net import Peer, Request, Sink, connect, scu
+from gantry.common.net import Peer, Request, Service, Sink, connect, scu
 from gantry.common.statuses import CANNOT_UNDERSTAND, SUCCESS, UNRECOGNISED_OPERATION, status_words
 from gantry.common.ul import Ability, RoleSelection
 
@@ -226,7 +226,7 @@ def usual_classes() -> list[str]:
 
 async def get_to(
     peer: Peer,
-    service: FolderService,
+    service: Service,
     contexts: Sequence[tuple[str, Sequence[str]]],
     root: str,
     level: str,

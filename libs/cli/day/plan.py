@@ -1,0 +1,113 @@
+"""What happens on a hospital's day: which studies come when, how large they are, and who looks at them. Pure.
+
+Shares, sizes and hours are of no hospital in particular: a general one, with most studies from radiography and most
+bytes from CT. The same seed gives the same day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+HOURLY = (3, 2, 2, 2, 2, 4, 10, 34, 62, 70, 68, 60, 44, 50, 62, 58, 46, 30, 20, 15, 12, 9, 6, 4)
+"""How studies are spread over the hours of a day, as weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Modality:
+    """One kind of study: its share of all, the storage SOP class, series and images of each series (from, to), and an
+    image: rows, columns, bytes of a pixel."""
+
+    name: str
+    share: float
+    sop_class: str
+    series: tuple[int, int]
+    images: tuple[int, int]
+    rows: int
+    columns: int
+    pixel: int
+
+    @property
+    def image_bytes(self) -> int:
+        """Pixel data of one image."""
+        return self.rows * self.columns * self.pixel
+
+
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+MIX = (
+    Modality("DX", 0.42, f"{_STORAGE}1.1", (1, 2), (1, 2), 2500, 2048, 2),
+    Modality("CT", 0.20, f"{_STORAGE}2", (2, 5), (40, 250), 512, 512, 2),
+    Modality("US", 0.15, f"{_STORAGE}6.1", (1, 1), (8, 40), 768, 1024, 3),
+    Modality("MR", 0.12, f"{_STORAGE}4", (4, 9), (18, 60), 256, 256, 2),
+    Modality("MG", 0.05, f"{_STORAGE}1.2", (1, 1), (4, 4), 3328, 2560, 2),
+    Modality("NM", 0.03, f"{_STORAGE}20", (1, 2), (1, 4), 256, 256, 2),
+    Modality("PT", 0.03, f"{_STORAGE}128", (1, 2), (150, 300), 168, 168, 2),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """How many images one series has."""
+
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStudy:
+    """A study that comes at a time of the day (seconds), is looked at by so many workstations, each some time (seconds)
+    after its last image."""
+
+    at: float
+    modality: Modality
+    series: tuple[Series, ...]
+    patient: int
+    looked_at_after: tuple[float, ...]
+
+    @property
+    def images(self) -> int:
+        return sum(one.images for one in self.series)
+
+
+def day(
+    studies: int, seed: int, *, hours: tuple[float, float] = (0.0, 24.0), looks: float = 1.0, most_images: int = 2000
+) -> list[PlannedStudy]:
+    """The studies of a day on which there are so many of them, in order of time; of some `hours` alone where these are
+    given. `looks` is how often a study is looked at, on average; `most_images` bounds a study."""
+    random = Random(seed)
+    planned = []
+    for _ in range(studies):
+        hour = random.choices(range(24), HOURLY)[0]
+        at = (hour + random.random()) * 3600
+        modality = random.choices(MIX, [one.share for one in MIX])[0]
+        series = _series(random, modality, most_images)
+        # Half of the patients come again: these have priors.
+        patient = random.randrange(max(1, studies * 3 // 4))
+        after = tuple(60 + random.expovariate(1 / 1800) for _ in range(_poisson(random, looks)))
+        planned.append(PlannedStudy(at, modality, series, patient, after))
+    first, last = hours[0] * 3600, hours[1] * 3600
+    return sorted((one for one in planned if first <= one.at < last), key=lambda one: one.at)
+
+
+def _series(random: Random, modality: Modality, most: int) -> tuple[Series, ...]:
+    found, left = [], most
+    for _ in range(random.randint(*modality.series)):
+        images = min(left, random.randint(*modality.images))
+        if images > 0:
+            found.append(Series(images))
+            left -= images
+    return tuple(found)
+
+
+def _poisson(random: Random, mean: float) -> int:
+    """So many of something that happens `mean` times on average: by the time between two of them."""
+    count, passed = 0, random.expovariate(1.0)
+    while passed < mean:
+        count, passed = count + 1, passed + random.expovariate(1.0)
+    return count
+
+
+def percentiles(values: Sequence[float], *percents: int) -> list[float]:
+    """Of values in any order, those that so many percent are not above; 0 where there are none."""
+    ordered = sorted(values)
+    return [ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] if ordered else 0.0 for percent in percents]
