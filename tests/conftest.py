@@ -33,9 +33,14 @@ def pytest_asyncio_loop_factories(
     return {"uvloop": uvloop.new_event_loop}
 
 
+_LONGEST = ("tests/faults/test_parts.py", "tests/e2e/test_viewer_budgets.py", "tests/crash/test_deletion.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that waits on uvloop is not reached by the signal of pytest-timeout: it would hang, and the run with it.
     So it is cancelled a little before its time, and says where it stood; what hangs nevertheless ends its process."""
+    # A file is one worker's: what takes longest is begun first, so that nobody waits for it alone at the end.
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
     for item in items:
         test = getattr(item, "obj", None)
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(test):

@@ -19,13 +19,15 @@ _FAILED = 1
 _MOST = 10
 _WORKERS = (os.cpu_count() or 2) + 1
 """One more than processors: tests that harm servers wait most of their time."""
+_BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
+"""In the order in which they were collected, which is ours (tests/conftest.py)."""
 _LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
 
 
 def main(arguments: list[str]) -> int:
     """The exit code of the last run."""
     _LAST_FAILED.unlink(missing_ok=True)
-    code = _pytest("-n", str(_WORKERS), "--dist", "loadfile", "--durations", "120", *arguments)
+    code = _pytest("-n", str(_WORKERS), *_BY_FILE, "--durations", "120", *arguments)
     failed = sorted(json.loads(_LAST_FAILED.read_text())) if code == _FAILED and _LAST_FAILED.exists() else []
     if not failed or len(failed) > _MOST:
         return code
