@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pydicom
+import pytest
 
 from gantry.cli.files import DicomFile
 from gantry.common.dicom.standard.tags import PATIENT_ID
@@ -128,6 +129,7 @@ async def patients_of(
     return {uid: patient for uid, patient in found.items() if uid in counts}
 
 
+@pytest.mark.timeout(300)  # reads two whole indices of a cluster at its end
 async def test_sixteen_at_once_end_with_the_counts_of_the_fold(make_archive: MakeArchive, tmp_path: Path) -> None:
     archive = archive_of(make_archive, SETTINGS)
     studies = [study(tmp_path / f"s{n}", 4, series=2, patient=f"P{n % 3}") for n in range(6)]
