@@ -37,7 +37,7 @@ def bulk(folder: Path, quick: bool) -> list[Figure]:
     modality that stores one image after the other."""
     count = _INSTANCES // (10 if quick else 1)
     halves = [corpus.make(folder / name, count // 2, _SIDE) for name in ("first", "second")]
-    new = iter([look(path) for path in sorted(corpus.make(folder / "new", count // 10, _SIDE).iterdir())])
+    new = iter([look(path) for path in sorted(corpus.make(folder / "new", max(5000, count // 10), _SIDE).iterdir())])
     with running(field.gantry(folder / "gantry")) as server:
         for number, half in enumerate(halves, 1):
             lean(server.port, [half])
