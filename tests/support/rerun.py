@@ -18,7 +18,7 @@ _FAILED = 1
 """pytest's exit code where tests failed, and nothing else went wrong."""
 _MOST = 10
 _WORKERS = min(3, (os.cpu_count() or 2) + 1)
-"""One more than processors, since tests that harm servers wait much of their time; each has servers of its own, in 3 GB."""
+"""One more than processors: tests that harm servers wait much of their time. Each has its own servers, of 3 GB."""
 _BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
 """In the order in which they were collected, which is ours (tests/conftest.py)."""
 _LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
