@@ -126,8 +126,9 @@ class Indexer:
         for trace, count in Counter(event.trace for event in events).items():
             # The last line of a trace that "association ended" and the event carry too. One per trace, not per object.
             logger.info("searchable", instances=count, trace=trace)
-            told: Attributes = {"instances": count}
-            self._tracer.tell(Span("make searchable", child_of(trace), trace, begun, self._clock.now_us(), told))
+            if self._tracer.tells:
+                told: Attributes = {"instances": count}
+                self._tracer.tell(Span("make searchable", child_of(trace), trace, begun, self._clock.now_us(), told))
         for event, outcome in pairs:
             self._metrics.instances_indexed.labels(outcome.outcome.value).inc()
             self._metrics.searchable_seconds.observe(max(0, now - event.stored_at) / 1e6)

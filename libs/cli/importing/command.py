@@ -15,7 +15,7 @@ import click
 from gantry.cli.files import Skipped
 from gantry.cli.importing.archive import Archive
 from gantry.cli.importing.dicomweb import DicomWeb
-from gantry.cli.importing.engine import Import, Options
+from gantry.cli.importing.engine import Import, Options, note_studies
 from gantry.cli.importing.folders import Folders
 from gantry.cli.importing.job import Job, Outcome, Totals
 from gantry.cli.importing.model import Source, Study
@@ -194,10 +194,9 @@ async def _run(
     again: bool,
     as_json: bool,
 ) -> Totals:
-    quiet = Import(job, source, target, pace, clock, options, lambda _study, _outcome: None)
     if not as_json:
         click.echo("listing the studies of the source", err=True)
-    await quiet.note_studies()
+    await note_studies(job, source)
     # A comparison that came to its end begins anew; one that was broken off goes on.
     if again or (options.dry_run and not any(job.left(compared=True))):
         job.again()

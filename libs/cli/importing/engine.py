@@ -49,6 +49,12 @@ class _Transfer:
     failures: dict[str, str] = field(default_factory=dict)
 
 
+async def note_studies(job: Job, source: Source) -> None:
+    """Note all studies of the source in the job. Raises `GantryError` where they cannot be listed."""
+    async for study in source.studies():
+        job.see(study)
+
+
 class Import:
     """One run of a job."""
 
@@ -63,14 +69,6 @@ class Import:
         self._clock = clock
         self._options = options
         self._tell = tell
-
-    async def note_studies(self) -> int:
-        """Note all studies of the source. Returns how many. Raises `GantryError` where they cannot be listed."""
-        count = 0
-        async for study in self._source.studies():
-            self._job.see(study)
-            count += 1
-        return count
 
     async def run(self) -> None:
         """Look at every study that is left; those that fail are tried again at the end."""
