@@ -106,8 +106,16 @@ def test_a_viewers_request_is_followed_to_the_object_store(traced: Traced, tmp_p
     assert traced.collector.spans(UNSAMPLED[3:35]) == []
 
 
-def test_no_span_holds_anything_of_a_patient(traced: Traced) -> None:
-    spans = traced.wait("", "make searchable")
+def test_what_a_caller_asks_wrongly_is_no_error_of_ours(traced: Traced) -> None:
+    asked = PARENT.replace("0af7", "2af7")
+    assert ask(traced.archive, "/dicom-web/studies/1.2.3", traceparent=asked)[0] == 404
+    span = one(traced.wait(asked[3:35], "GET objects"), "GET objects")
+    assert (span.attributes["status"], span.failed) == ("404", False)
+
+
+def test_no_span_holds_anything_of_a_patient(traced: Traced, tmp_path: Path) -> None:
+    waiting.store(traced.archive.peer, study(tmp_path, 1, name=NAME))
+    spans = traced.wait("", "association", "make searchable")
     assert NAME not in str(spans)
     assert "Marked" not in str(spans)
 

@@ -19,6 +19,9 @@ from tests.support.archive import free_port
 from tests.support.parts import part, parts
 from tests.support.server import Unavailable
 
+_ERROR = 2
+"""`STATUS_CODE_ERROR` of OTLP."""
+
 
 @dataclass(frozen=True)
 class TracedSpan:
@@ -32,6 +35,7 @@ class TracedSpan:
     begun: int
     ended: int
     attributes: dict[str, Any]
+    failed: bool
 
 
 class Collector:
@@ -127,6 +131,7 @@ def _span(span: dict[str, Any], resource: dict[str, Any]) -> TracedSpan:
         int(span["startTimeUnixNano"]),
         int(span["endTimeUnixNano"]),
         _values(span.get("attributes", [])),
+        span.get("status", {}).get("code", 0) == _ERROR,
     )
 
 

@@ -170,11 +170,16 @@ class WebServer:
         with self._tracer.span(name, trace, parent if is_trace(parent) else "") as told:
             try:
                 response = await self._handler(match)(request, match)
-            except HttpProblem as problem:
-                told["status"] = problem.status
-                raise
-            told["status"] = response.status
-            return response
+            except GantryError as error:
+                told["status"] = problem_of(error).status
+                if problem_of(error).status >= 500:
+                    raise
+                refused = error
+            else:
+                told["status"] = response.status
+                return response
+        # The caller's fault is no error of ours: the span ends without one.
+        raise refused
 
     async def _open_path(self, request: web.BaseRequest, handler: OpenHandler) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
