@@ -22,6 +22,7 @@ from gantry.common.lifecycle import HOT
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.packed.store import PackedStore
 from gantry.common.runtime.tiered import TieredStore, marked
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.process.late_stores import Late, LateBlobStore, LateEventLog, LateSearchIndex
@@ -53,6 +54,7 @@ async def _objects(
 ) -> BlobStore | TieredStore:
     """The object store; with those of `tiers.stores` behind it where there are some."""
     urls = {HOT: settings.objects_url, **{one.name: one.url for one in settings.tiers.stores}}
+    compressing = {one.name for one in settings.tiers.stores if one.compress}
     opened: dict[str, BlobStore] = {}
     try:
         for name, url in urls.items():
@@ -60,12 +62,14 @@ async def _objects(
             make = _opener(settings, clock, url, ingests and name == HOT)
             called = "object store" if name == HOT else f"object store {name}"
             opened[name] = await _opened(Late(called, make, clock), LateBlobStore, late)
+            if name in compressing:
+                opened[name] = PackedStore(opened[name])
     except BaseException:
         for one in opened.values():
             await _close(one)
         raise
     hot = opened.pop(HOT)
-    return TieredStore(hot, opened) if opened else hot
+    return TieredStore(hot, opened, compressing) if opened else hot
 
 
 async def _require_named(objects: BlobStore, settings: Settings) -> None:
@@ -74,10 +78,17 @@ async def _require_named(objects: BlobStore, settings: Settings) -> None:
         needed = await marked(objects)
     except DependencyUnavailable:
         return  # it comes later; who asks then is refused as for any other reason
-    missing = sorted(set(needed) - {store.name for store in settings.tiers.stores})
+    missing = sorted(needed.stores - {store.name for store in settings.tiers.stores})
     if missing:
         raise ConfigError(
             "tiers.stores", None, f"objects lie in {', '.join(missing)}: name it, or move them back first"
+        )
+    unread = sorted(needed.compressed - {store.name for store in settings.tiers.stores if store.compress})
+    if unread:
+        raise ConfigError(
+            "tiers.stores",
+            None,
+            f"objects lie compressed in {', '.join(unread)}: say `compress: true` again, or move them back first",
         )
 
 

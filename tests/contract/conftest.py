@@ -20,6 +20,7 @@ from gantry.common.clock import ManualClock, SystemClock
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.packed.store import PackedStore
 from gantry.common.runtime.tiered import TieredStore
 from tests.support.buckets import make_bucket
 from tests.support.servers import remove_indices, required
@@ -50,6 +51,15 @@ def _tiered(folder: Path) -> OpenBlobStore:
     async def open_again() -> BlobStore:
         hot, cold = [await open_file_store(folder / name, low_water=0) for name in ("objects", "cold")]
         return TieredStore(hot, {"cold": cold})
+
+    return open_again
+
+
+def _packed(folder: Path) -> OpenBlobStore:
+    """As where the settings name a compressed store."""
+
+    async def open_again() -> BlobStore:
+        return PackedStore(await open_file_store(folder / "objects", low_water=0))
 
     return open_again
 
@@ -126,7 +136,7 @@ BREAK_INDEX: dict[str, Callable[[Path], None]] = {"sqlite": _overwrite, "opensea
 """Makes an open index unable to answer."""
 SEARCH_INDEXES: dict[str, OpenSearchIndex] = {"sqlite": _sqlite_index, "opensearch": _opensearch_index}
 EVENT_LOGS = {"sqlite": _sqlite, "kafka": _kafka}
-BLOB_STORES = {"files": _files, "files by threads": _files_by_threads, "s3": _s3, "tiered": _tiered}
+BLOB_STORES = {"files": _files, "files by threads": _files_by_threads, "s3": _s3, "tiered": _tiered, "packed": _packed}
 
 
 @pytest.fixture(params=BLOB_STORES)

@@ -64,16 +64,18 @@ def cold_of(archive: RunningArchive) -> str:
     return f"s3://{bucket.name}"
 
 
-def configure(archive: RunningArchive, rules: str = OLD, *, every: float = 0, grace: float = 0) -> None:
-    stores = f"[{{name: cold, url: '{cold_of(archive)}'}}]"
+def configure(
+    archive: RunningArchive, rules: str = OLD, *, every: float = 0, grace: float = 0, compress: bool = False
+) -> None:
+    stores = f"[{{name: cold, url: '{cold_of(archive)}', compress: {str(compress).lower()}}}]"
     archive.write_policy(
         [], f"{REST}tiers: {{stores: {stores}, rules: [{rules}], every: {every}, grace: {grace}, rate: 0}}\n"
     )
 
 
-def tiered(make_archive: MakeArchive, rules: str = OLD, **schedule: float) -> RunningArchive:
+def tiered(make_archive: MakeArchive, rules: str = OLD, *, compress: bool = False, **schedule: float) -> RunningArchive:
     archive = make_archive()
-    configure(archive, rules, **schedule)
+    configure(archive, rules, compress=compress, **schedule)
     return archive.start()
 
 

@@ -106,6 +106,16 @@ class TierStoreSettings(Section):
     availability: Literal["online", "nearline", "offline"] = Field(
         default="nearline", description="Instance Availability (0008,0056) of what lies in it"
     )
+    compress: bool = Field(default=False, description="Whether what lies in it is compressed, without loss")
+
+    @model_validator(mode="after")
+    def _is_read_at_once(self) -> Self:
+        """How long a compressed object is can only be read from it."""
+        if self.compress and self.availability == "offline":
+            raise ValueError(
+                "a store that compresses cannot be an archive that must be asked: leave out one of the two"
+            )
+        return self
 
 
 class TierRuleSettings(Section):

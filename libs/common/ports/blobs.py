@@ -14,7 +14,8 @@ OPEN_AHEAD = 2 << 20
 
 @dataclass(frozen=True, slots=True)
 class BlobStat:
-    """A stored object: its key and its size in bytes."""
+    """A stored object: its key and its size in bytes. In a listing it is the bytes that the object takes, which are
+    fewer where the store compresses."""
 
     key: str
     size: int

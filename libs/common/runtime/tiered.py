@@ -9,8 +9,9 @@ is in two of them, with the same bytes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
 from typing import TypeVar
 
 from gantry.common.errors import Archived, NotFound
@@ -22,19 +23,33 @@ OBJECTS = "objects/"
 """Where received objects lie; nothing else is ever moved (`gantry.common.ids.Receipt.object_key`)."""
 _MARKS = "state/stores/"
 """An empty object for each store, beside the first one, in which objects lie: whoever opens the stores needs it."""
+_COMPRESSED = ".compressed"
+"""At the end of a second such name: what lies there can only be read by whoever knows that it is compressed."""
 _AT_ONCE = 32
 
 
-async def marked(hot: BlobStore) -> list[str]:
-    """The names of the stores that are needed beside the first one. Raises `DependencyUnavailable`."""
-    return [stat.key.removeprefix(_MARKS) async for stat in hot.list(_MARKS)]
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """The names of the stores in which objects lie beside the first one, and of those in which they lie compressed."""
+
+    stores: frozenset[str]
+    compressed: frozenset[str]
+
+
+async def marked(hot: BlobStore) -> Needed:
+    """What whoever opens the stores needs. Raises `DependencyUnavailable`."""
+    marks = [stat.key.removeprefix(_MARKS) async for stat in hot.list(_MARKS)]
+    compressed = frozenset(mark.removesuffix(_COMPRESSED) for mark in marks if mark.endswith(_COMPRESSED))
+    return Needed(frozenset(mark.removesuffix(_COMPRESSED) for mark in marks), compressed)
 
 
 class TieredStore:
     """`BlobStore` over a first store, "hot", and others by their names, from the nearest to the farthest."""
 
-    def __init__(self, hot: BlobStore, others: Mapping[str, BlobStore]) -> None:
+    def __init__(self, hot: BlobStore, others: Mapping[str, BlobStore], compressing: Collection[str] = ()) -> None:
+        """`compressing` are those of the others that compress (`gantry.common.runtime.packed`)."""
         self.hot = hot
+        self._compressing = frozenset(compressing)
         self.stores: dict[str, BlobStore] = {HOT: hot, **others}
         self._marked: set[str] = set()
 
@@ -52,8 +67,11 @@ class TieredStore:
         """Note whether a store is needed: before the first object is put there, and when none is left."""
         if needed and name not in self._marked:
             await self.hot.put(f"{_MARKS}{name}", [b""])
+            if name in self._compressing:
+                await self.hot.put(f"{_MARKS}{name}{_COMPRESSED}", [b""])
             self._marked.add(name)
         elif not needed:
+            await self.hot.delete(f"{_MARKS}{name}{_COMPRESSED}")
             await self.hot.delete(f"{_MARKS}{name}")
             self._marked.discard(name)
 

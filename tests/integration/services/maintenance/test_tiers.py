@@ -23,7 +23,7 @@ from gantry.common.ports.index import InstanceEntry, InstanceKey, Relocation, Se
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.decisions import relocations_of
 from gantry.common.runtime.losses import Losses
-from gantry.common.runtime.tiered import TieredStore, marked
+from gantry.common.runtime.tiered import Needed, TieredStore, marked
 from gantry.common.runtime.wanted import Wanted
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.passes import Pace
@@ -153,7 +153,7 @@ async def test_what_moves_is_published_once_with_all_its_receipts_and_the_store_
     assert await room.relocator().relocate(move) == (2, move.bytes)
     (event,) = await room.told()
     assert {one.receipt for one in event.receipts} == {one.receipt for one in some}
-    assert await marked(room.tiers.hot) == ["cold"]
+    assert await marked(room.tiers.hot) == Needed(frozenset(["cold"]), frozenset())
     assert await room.moves(TierRuleSettings(name="old", after="1y", to="cold")) == []
     # Within the grace time both are there; then one of them goes. What never moved is left alone.
     assert (await room.leftovers(3600).look(remove=True)).removed == 0
