@@ -229,6 +229,7 @@ class Archive:
 
     async def _begin_indexing(self, context: Context) -> list[str]:
         """The consumer groups that this process is in then."""
+        from gantry.services.completion import app as completion_app
         from gantry.services.indexer import app as indexer_app
         from gantry.services.indexer.rebuild import Rebuild
         from gantry.services.lifecycle.app import build_expiry
@@ -238,7 +239,8 @@ class Archive:
 
         indexing, upkeep = await indexer_app.build(context), await maintenance_app.build(context)
         webhooks = await webhooks_app.build(context)
-        for parts in (indexing, upkeep, webhooks, await build_expiry(context)):
+        completion = await completion_app.build(context)
+        for parts in (indexing, upkeep, webhooks, completion, await build_expiry(context)):
             self._take(parts)
         if self._completeness is not None and self.settings.index_url.startswith("sqlite:"):
             # Of several indexers on one cluster each would build it: there, a person runs `gantry reindex`.

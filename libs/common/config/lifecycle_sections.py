@@ -195,6 +195,15 @@ class CoercionRuleSettings(Section):
     issuer: str = Field(default="", max_length=64, description="Issuer of Patient ID, where there is an ID without one")
 
 
+class CompletionSettings(Section):
+    """When a study counts as complete (docs/changes.md)"""
+
+    quiet: Annotated[float, Field(ge=0)] = setting(
+        60.0, "s", "A study is complete when nothing of it came for so long; 0: nothing is said of it"
+    )
+    longest: Seconds = setting(4 * 3600.0, "s", "It is said to be complete after so long, whatever still comes")
+
+
 class CoercionSettings(Section):
     """What is changed in objects on the way in, and how their senders are answered (docs/coercion.md)"""
 

@@ -10,7 +10,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gantry.common.config.lifecycle_sections import CoercionSettings, LifecycleSettings, TiersSettings
+from gantry.common.config.lifecycle_sections import (
+    CoercionSettings,
+    CompletionSettings,
+    LifecycleSettings,
+    TiersSettings,
+)
 from gantry.common.config.network_sections import Dimse, DoorSettings, Http, Tls
 from gantry.common.config.role_sections import Commitment, QuerySettings, Retrieve, Upkeep
 from gantry.common.config.store_sections import S3, Index, Kafka, OpenSearch, Storage
@@ -83,6 +88,7 @@ class Settings(Section):
     lifecycle: LifecycleSettings = setting(LifecycleSettings(), "", "")
     tiers: TiersSettings = setting(TiersSettings(), "", "")
     coercion: CoercionSettings = setting(CoercionSettings(), "", "")
+    completion: CompletionSettings = setting(CompletionSettings(), "", "")
     door: DoorSettings = setting(DoorSettings(), "", "")
     tls: Tls = setting(Tls(), "", "")
     logs: Logs = setting(Logs(), "", "")

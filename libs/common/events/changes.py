@@ -39,6 +39,7 @@ from gantry.common.events.schema import (
     PatientHoldReleased,
     PatientMerged,
     StudyAccessed,
+    StudyCompleted,
     StudyCorrected,
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
@@ -205,6 +206,14 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
         (_PATIENT, _ERASED, _AT),
     ),
     "accessed": (StudyAccessed, "A study was retrieved; at most once a day, where retention asks.", (_STUDY, _AT)),
+    "completed": (
+        StudyCompleted,
+        "Nothing more is expected of a study for now. `added` came since the last time; `instances` can be found.",
+        (
+            _STUDY, _f("reason"), _f("added", schema=_COUNT), _f("instances", schema=_COUNT),
+            _f("first_receipt", "firstReceipt"), _f("last_receipt", "lastReceipt"), _AT,
+        ),
+    ),
     "commitment-requested": (
         CommitmentRequested,
         "A peer asked for storage commitment.",
@@ -232,6 +241,7 @@ _ABOUT: Mapping[type[Event], tuple[str, ...]] = {
     InstancesMoved: ("move", "receipts"),
     InstancesMovedBack: ("move", "receipts"),
     ObjectsCollected: ("study_instance_uid", "receipts"),
+    StudyCompleted: ("study_instance_uid", "last_receipt"),
     HoldPlaced: ("hold",),
     HoldReleased: ("hold",),
     PatientHoldPlaced: ("hold",),

@@ -285,6 +285,23 @@ class StudyAccessed:
 
 
 @dataclass(frozen=True, slots=True)
+class StudyCompleted:
+    """Nothing more is expected of a study for now. `reason`: "quiet" (nothing came for a while), "long" (something came
+    all the time). `added` instances came since the last one; it has `instances`, all of which can be found. What comes
+    later makes it complete once more. The receipts that came sort between `first_receipt` and `last_receipt`."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    reason: str
+    added: int
+    instances: int
+    first_receipt: str
+    last_receipt: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class StudyCorrectionWithdrawn:
     """A correction of a study stands no longer."""
 
@@ -578,6 +595,7 @@ Event = (
     | PatientHoldPlaced
     | PatientHoldReleased
     | StudyAccessed
+    | StudyCompleted
     | CommitmentRequested
     | CommitmentReported
     | DeadLetter

@@ -283,6 +283,10 @@ METRICS: tuple[Metric, ...] = (
         " of which something was passed over",
         ("webhook", "outcome"),
     ),
+    Metric("studies_open", "gauge", "studies", "Studies that are not complete: something came lately"),
+    Metric(
+        "studies_completed", "counter", "studies", "Studies that became complete, by reason: quiet, long", ("reason",)
+    ),
     Metric("webhook_changes", "counter", "changes", "Changes that webhooks accepted", ("webhook",)),
     Metric("searchable_seconds", "histogram", "seconds", "Acknowledged to searchable"),
     Metric("consumer_lag", "gauge", "records", "Records that a consumer group has not committed", ("group", "topic")),
@@ -384,6 +388,8 @@ class Metrics:
     subsequent_occurrences: Counter
     rejections_lapsed: Counter
     webhook_posts: Counter
+    studies_open: Gauge
+    studies_completed: Counter
     webhook_changes: Counter
     searchable_seconds: Histogram
     consumer_lag: Gauge
