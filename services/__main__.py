@@ -75,6 +75,7 @@ _COMMANDS = {
         "gantry.services.commands.tiers",
         "Move studies between object stores, after rules; say what lies where.",
     ),
+    "routes": ("gantry.services.commands.routes", "What rules send on: what waits, and why."),
     "webhooks": ("gantry.services.commands.webhooks", "How far each configured webhook is behind."),
     "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),
     "choose": ("gantry.services.commands.lifecycle", "Decide a conflict: which of the objects of a UID is current."),

@@ -125,6 +125,7 @@ class CompletionWatcher:
             study.first_receipt,
             study.last_receipt,
             at,
+            tuple(sorted(study.senders - {""})),
         )
         await reach(FailPoint.BEFORE_PUBLISH)
         await self._log.append(event)
@@ -164,4 +165,5 @@ def _arrival(record: Record) -> Arrival | None:
         event.receipt,
         event.trace,
         record.appended_at,
+        event.calling_ae_title,
     )

@@ -47,6 +47,7 @@ from gantry.services.retrieve.opening import Openings
 from gantry.services.retrieve.pixels.converter import Converter
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.reading import Objects
+from gantry.services.retrieve.routing.app import build_routing
 from gantry.services.retrieve.transfers import Transfers
 from gantry.services.retrieve.unindexed import Describing, Locator
 
@@ -108,12 +109,13 @@ async def build(context: Context) -> RoleParts:
     )
     read = deliveries.noted(build_web(objects, locator, converter, web, reports, pictures))
     handlers = {**read, **sending.handlers()}
-    publishing = [("deliveries", deliveries.run(context.log))]
+    routing = build_routing(context, mover, locator, deliveries)
+    publishing = [("deliveries", deliveries.run(context.log)), *routing.background]
     return RoleParts(
         [service],
         handlers if accesses is None else accesses.noted(handlers),
         publishing if accesses is None else [*publishing, ("accesses", accesses.run())],
-        drain=[transfers.drain],
+        drain=[*routing.drain, transfers.drain],
         close=[transfers.close, partial(deliveries.flush, context.log), pictures.close, converter.close, losses.close],
     )
 

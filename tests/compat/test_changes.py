@@ -17,6 +17,9 @@ from gantry.common.events import (
     Event,
     InstanceStored,
     ProcessReported,
+    RouteDelayed,
+    RouteEnded,
+    RouteRequested,
     StudyDelivered,
     encode,
     without_header,
@@ -33,6 +36,9 @@ OF_OPERATORS = {
     AssociationRefused,
     StudyDelivered,
     ProcessReported,
+    RouteRequested,
+    RouteDelayed,
+    RouteEnded,
 }
 """Nobody else's business."""
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"

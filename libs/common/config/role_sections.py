@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gantry.common.config.values import MIB, Count, Seconds, Section, setting
+from gantry.common.config.values import MIB, AeTitle, Count, Seconds, Section, setting
 
 
 class QuerySettings(Section):
@@ -44,6 +44,30 @@ class Retrieve(Section):
     read_ahead_total: Annotated[int, Field(ge=0)] = setting(128 * MIB, "bytes", "The same for all of a process")
     parallel_destinations: Count = setting(32, "associations", "C-MOVE associations a process may have open at once")
     parallel_per_destination: Count = setting(4, "associations", "of them to one destination")
+
+
+class RouteRuleSettings(Section):
+    """One rule of where studies are sent when they are complete"""
+
+    name: str = Field(description="What lists and logs call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
+    where: tuple[str, ...] = Field(default=(), description="KEY=VALUE of studies and patients; all must hold")
+    sources: tuple[AeTitle, ...] = Field(default=(), description="AE titles, one of which sent something of it")
+    to: tuple[AeTitle, ...] = Field(min_length=1, description="AE titles of `peers` with `move_destination`")
+
+
+class RoutingSettings(Section):
+    """Studies that are sent on by themselves (docs/routing.md)"""
+
+    rules: tuple[RouteRuleSettings, ...] = setting(
+        (),
+        "list",
+        "Which studies go where when they are complete ([routing](routing.md)): "
+        "`{name: chest, where: ['ModalitiesInStudy=CR'], sources: [CR1], to: [READING]}`",
+    )
+    retry_first: Seconds = setting(30.0, "s", "Before a destination that is away is tried again; doubles")
+    retry_longest: Seconds = setting(3600.0, "s", "The longest wait between tries")
+    give_up: Seconds = setting(7 * 24 * 3600.0, "s", "After which a route that could not be finished has failed")
+    refused: Count = setting(5, "tries", "Of instances that a destination answers and does not take")
 
 
 class Commitment(Section):

@@ -17,7 +17,7 @@ from gantry.common.config.lifecycle_sections import (
     TiersSettings,
 )
 from gantry.common.config.network_sections import Dimse, DoorSettings, Http, Tls
-from gantry.common.config.role_sections import Commitment, QuerySettings, Retrieve, Upkeep
+from gantry.common.config.role_sections import Commitment, QuerySettings, Retrieve, RoutingSettings, Upkeep
 from gantry.common.config.store_sections import S3, Index, Kafka, OpenSearch, Storage
 from gantry.common.config.values import Seconds, Section, setting
 
@@ -89,6 +89,7 @@ class Settings(Section):
     tiers: TiersSettings = setting(TiersSettings(), "", "")
     coercion: CoercionSettings = setting(CoercionSettings(), "", "")
     completion: CompletionSettings = setting(CompletionSettings(), "", "")
+    routing: RoutingSettings = setting(RoutingSettings(), "", "")
     door: DoorSettings = setting(DoorSettings(), "", "")
     tls: Tls = setting(Tls(), "", "")
     logs: Logs = setting(Logs(), "", "")

@@ -212,6 +212,7 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
         (
             _STUDY, _f("reason"), _f("added", schema=_COUNT), _f("instances", schema=_COUNT),
             _f("first_receipt", "firstReceipt"), _f("last_receipt", "lastReceipt"), _AT,
+            _f("senders", schema=_list(_TEXT), made=list),
         ),
     ),
     "commitment-requested": (

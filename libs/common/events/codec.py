@@ -46,6 +46,9 @@ from gantry.common.events.schema import (
     ProcessReported,
     ReceiptReference,
     RequestAnswers,
+    RouteDelayed,
+    RouteEnded,
+    RouteRequested,
     StoreSpace,
     StudyAccessed,
     StudyCompleted,
@@ -83,6 +86,9 @@ _EVENTS: dict[str, type[Event]] = {
         PatientHoldReleased,
         StudyAccessed,
         StudyCompleted,
+        RouteRequested,
+        RouteDelayed,
+        RouteEnded,
         CommitmentRequested,
         CommitmentReported,
         DeadLetter,
@@ -112,7 +118,7 @@ _NESTED: dict[str, type] = {
     "answers": RequestAnswers,
     "spaces": StoreSpace,
 }
-_TEXTS = ("deletions", "digests", "corrections", "roles", "problems")
+_TEXTS = ("deletions", "digests", "corrections", "roles", "problems", "senders")
 """Fields of several texts."""
 
 

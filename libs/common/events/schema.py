@@ -299,6 +299,55 @@ class StudyCompleted:
     first_receipt: str
     last_receipt: str
     at: int
+    senders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRequested:
+    """What came of a study between two receipts is to be sent to a destination, because of a `rule`, or of a person
+    (`by`). `route` names this."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    route: str
+    rule: str
+    destination: str
+    first_receipt: str
+    last_receipt: str
+    at: int
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteDelayed:
+    """A route could not be finished for now, and `why`; it is tried again at the time `again` (microseconds)."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    route: str
+    attempts: int
+    why: str
+    at: int
+    again: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteEnded:
+    """Nothing more is done for a route; `outcome` is "delivered", "failed" or "cancelled" (`by` a person, or because
+    nothing was left to send), and `why`."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    route: str
+    outcome: str
+    completed: int
+    failed: int
+    why: str
+    at: int
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -504,9 +553,9 @@ class AssociationEnded:
 @dataclass(frozen=True, slots=True)
 class StudyDelivered:
     """Instances of a study were sent to `receiver` (an AE title, or the name of a token), `failed` of those that were
-    asked for were not, and `why`. `over` is "C-GET", "C-MOVE", "send" (by the word of the page) or "DICOMweb": of that
-    instances are not counted, but requests, `times`. `calling_ae_title` asked for it, "" over HTTP; `peer_address` is
-    where it was sent."""
+    asked for were not, and `why`. `over` is "C-GET", "C-MOVE", "send" (by the word of the page), "route" (by a rule) or
+    "DICOMweb": of that instances are not counted, but requests, `times`. `calling_ae_title` asked for it, "" over HTTP;
+    `peer_address` is where it was sent."""
 
     partition: str
     trace: str
@@ -596,6 +645,9 @@ Event = (
     | PatientHoldReleased
     | StudyAccessed
     | StudyCompleted
+    | RouteRequested
+    | RouteDelayed
+    | RouteEnded
     | CommitmentRequested
     | CommitmentReported
     | DeadLetter

@@ -32,6 +32,9 @@ from gantry.common.events.schema import (
     PatientHoldReleased,
     PatientMerged,
     ProcessReported,
+    RouteDelayed,
+    RouteEnded,
+    RouteRequested,
     StudyAccessed,
     StudyCompleted,
     StudyCorrected,
@@ -67,6 +70,7 @@ _PATIENTS = Topic("patients", "patient", 6, None)
 _CONFLICTS = Topic("conflicts", "study_instance_uid", 6, None)
 _COMMITMENT = Topic("commitment", "transaction_uid", 6, None)
 _DEAD_LETTERS = Topic("dead-letters", "group", 1, 30 * _DAY_MS)
+_ROUTES = Topic("routes", "study_instance_uid", 12, 30 * _DAY_MS, sealed=False)
 _ASSOCIATIONS = Topic("associations", "calling_ae_title", 6, 14 * _DAY_MS, sealed=False)
 _PROCESSES = Topic("processes", "process", 1, _DAY_MS, sealed=False)
 
@@ -92,6 +96,9 @@ TOPICS: dict[type[Event], Topic] = {
     PatientHoldReleased: _PATIENTS,
     StudyAccessed: _INSTANCES,
     StudyCompleted: _INSTANCES,
+    RouteRequested: _ROUTES,
+    RouteDelayed: _ROUTES,
+    RouteEnded: _ROUTES,
     InstanceConflictFound: _CONFLICTS,
     NamesakeFound: _CONFLICTS,
     CommitmentRequested: _COMMITMENT,

@@ -1,18 +1,16 @@
 """Which studies something arrives for, and when nothing more is expected: a quiet period (pure; time is an argument).
 
-A log of arrivals is read in order, in several sequences (partitions). What has been read may be forgotten only up to
-the first arrival of a study that is still open: whoever goes on after a crash reads those anew.
+What has been read of the log may be forgotten only up to the first arrival of a study that is still open: whoever goes
+on after a crash reads those anew.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-LogPlace = tuple[str, int]
-"""A topic and a partition of it."""
+from gantry.common.lifecycle.held_back import HeldBack, LogPlace
 
 
 class CompletionReason(StrEnum):
@@ -37,6 +35,7 @@ class OpenStudy:
     trace: str
     instances: set[tuple[str, str]] = field(default_factory=set)
     """Series and SOP Instance UIDs."""
+    senders: set[str] = field(default_factory=set)
     closed: bool = False
 
 
@@ -51,6 +50,7 @@ class Arrival:
     receipt: str
     trace: str
     at: int
+    sender: str = ""
 
 
 class Arrivals:
@@ -60,7 +60,7 @@ class Arrivals:
         self._quiet = quiet
         self._longest = longest
         self._open: dict[tuple[str, str], OpenStudy] = {}
-        self._read: dict[LogPlace, deque[tuple[int, OpenStudy | None]]] = {}
+        self._held = HeldBack[OpenStudy](lambda study: study.closed)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -68,7 +68,7 @@ class Arrivals:
     def take(self, place: LogPlace, offset: int, arrival: Arrival | None) -> None:
         """The next record of a place; None for one that is about something else."""
         study = None if arrival is None else self._noted(arrival)
-        self._read.setdefault(place, deque()).append((offset, study))
+        self._held.take(place, offset, study)
 
     def _noted(self, arrival: Arrival) -> OpenStudy:
         key = arrival.partition, arrival.study_instance_uid
@@ -84,6 +84,7 @@ class Arrivals:
         study.last_receipt = max(study.last_receipt, arrival.receipt)
         study.begun = min(study.begun, arrival.at)
         study.instances.add((arrival.series_instance_uid, arrival.sop_instance_uid))
+        study.senders.add(arrival.sender)
         return study
 
     def due(self, now: int) -> list[tuple[OpenStudy, CompletionReason]]:
@@ -109,9 +110,4 @@ class Arrivals:
 
     def forget(self) -> Iterator[tuple[LogPlace, int]]:
         """For each place the last offset up to which nothing belongs to an open study, where that has moved."""
-        for place, read in self._read.items():
-            last = None
-            while read and (read[0][1] is None or read[0][1].closed):
-                last, _ = read.popleft()
-            if last is not None:
-                yield place, last
+        return self._held.forget()

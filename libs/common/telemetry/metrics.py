@@ -283,6 +283,14 @@ METRICS: tuple[Metric, ...] = (
         " of which something was passed over",
         ("webhook", "outcome"),
     ),
+    Metric("routes_open", "gauge", "routes", "Routes that wait for a destination or are sent now", ("destination",)),
+    Metric(
+        "routes_ended",
+        "counter",
+        "routes",
+        "Routes that ended: delivered, failed, cancelled",
+        ("destination", "outcome"),
+    ),
     Metric("studies_open", "gauge", "studies", "Studies that are not complete: something came lately"),
     Metric(
         "studies_completed", "counter", "studies", "Studies that became complete, by reason: quiet, long", ("reason",)
@@ -388,6 +396,8 @@ class Metrics:
     subsequent_occurrences: Counter
     rejections_lapsed: Counter
     webhook_posts: Counter
+    routes_open: Gauge
+    routes_ended: Counter
     studies_open: Gauge
     studies_completed: Counter
     webhook_changes: Counter

@@ -25,6 +25,9 @@ from gantry.common.events import (
     PatientCorrectionWithdrawn,
     PatientMerged,
     ProcessReported,
+    RouteDelayed,
+    RouteEnded,
+    RouteRequested,
     StudyCorrected,
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
@@ -92,8 +95,9 @@ def test_what_happened_to_instances_is_forgotten_by_the_log_and_nothing_else() -
     of_associations = {AssociationEnded, AssociationRefused, StudyDelivered}
     of_instances = {cls for cls in TOPICS if TOPICS[cls].name == TOPICS[InstanceStored].name}
     of_now = {ProcessReported}
-    assert forgotten == of_instances | of_letters | of_associations | of_now
-    assert {cls for cls, topic in TOPICS.items() if not topic.sealed} == of_associations | of_now
+    of_routes = {RouteRequested, RouteDelayed, RouteEnded}
+    assert forgotten == of_instances | of_letters | of_associations | of_now | of_routes
+    assert {cls for cls, topic in TOPICS.items() if not topic.sealed} == of_associations | of_now | of_routes
     for cls in (ObjectLost, InstancesDeleted, InstancesRestored, ObjectsCollected, HoldPlaced, HoldReleased):
         assert TOPICS[cls] is TOPICS[InstanceStored]
     kept = (InstanceConflictFound, NamesakeFound, CommitmentRequested, CommitmentReported)

@@ -1,0 +1,108 @@
+"""Routes: what came of a study is to be sent to a destination. Their names, and what became of each (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from blake3 import blake3
+
+from gantry.common.dicom.query.matching import Query
+from gantry.common.events import Event, RouteDelayed, RouteEnded, RouteRequested, StudyCompleted
+
+DELIVERED, FAILED, CANCELLED = "delivered", "failed", "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRule:
+    """Studies that `query` finds and that one of `sources` sent something of (of all, where there are none) go to the
+    destinations `to`."""
+
+    name: str
+    query: Query
+    sources: frozenset[str]
+    to: tuple[str, ...]
+
+    def may_apply(self, completed: StudyCompleted) -> bool:
+        """Whether the senders of what came are those of the rule."""
+        return not self.sources or not self.sources.isdisjoint(completed.senders)
+
+
+def requests(completed: StudyCompleted, rules: Iterable[RouteRule], now_us: int) -> list[RouteRequested]:
+    """The routes of a study by rules that match it, each destination once. Nothing is sent back to who sent it: two
+    archives that route to each other would do so for ever."""
+    routes: dict[str, RouteRequested] = {}
+    for rule in rules:
+        for destination in rule.to:
+            if destination not in completed.senders and destination not in routes:
+                routes[destination] = RouteRequested(
+                    completed.partition,
+                    completed.trace,
+                    completed.study_instance_uid,
+                    route_of(completed, destination),
+                    rule.name,
+                    destination,
+                    completed.first_receipt,
+                    completed.last_receipt,
+                    now_us,
+                )
+    return list(routes.values())
+
+
+def route_of(completed: StudyCompleted, destination: str) -> str:
+    """The name of a route: the same where a completion is read twice."""
+    parts = completed.partition, completed.study_instance_uid, completed.last_receipt, destination
+    return blake3("\0".join(parts).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteState:
+    """What is known of a route. `outcome` is "" while it is open; `again` is when it is tried next (microseconds), 0
+    for at once."""
+
+    requested: RouteRequested
+    attempts: int = 0
+    why: str = ""
+    again: int = 0
+    outcome: str = ""
+    completed: int = 0
+    failed: int = 0
+    ended_at: int = 0
+    by: str = ""
+
+
+@dataclass(slots=True)
+class RouteLedger:
+    """All routes of a log, from its events in the order of the log."""
+
+    routes: dict[str, RouteState] = field(default_factory=dict)
+
+    def take(self, event: Event) -> None:
+        """Add an event; what ended stays ended, and what was requested twice is one route."""
+        match event:
+            case RouteRequested():
+                self.routes.setdefault(event.route, RouteState(event))
+            case RouteDelayed() if self._open(event.route):
+                state = self.routes[event.route]
+                self.routes[event.route] = replace(state, attempts=event.attempts, why=event.why, again=event.again)
+            case RouteEnded() if self._open(event.route):
+                self.routes[event.route] = replace(
+                    self.routes[event.route],
+                    outcome=event.outcome,
+                    completed=event.completed,
+                    failed=event.failed,
+                    why=event.why,
+                    ended_at=event.at,
+                    by=event.by,
+                )
+
+    def _open(self, route: str) -> bool:
+        return route in self.routes and not self.routes[route].outcome
+
+    def open(self) -> list[RouteState]:
+        """Those that wait or are under way, the oldest first."""
+        return sorted((one for one in self.routes.values() if not one.outcome), key=lambda one: one.requested.at)
+
+    def all(self) -> Sequence[RouteState]:
+        """All of them, the oldest first."""
+        return sorted(self.routes.values(), key=lambda one: one.requested.at)

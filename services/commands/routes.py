@@ -1,0 +1,226 @@
+"""`gantry routes`: what is sent on by rules, what waits and why; and what a person decides about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from blake3 import blake3
+
+from gantry.cli.output import print_columns, print_json
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query, Single
+from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
+from gantry.common.errors import ConfigError, UndecodableEvent
+from gantry.common.events import TOPICS, Event, RouteEnded, RouteRequested, StudyCompleted, decode
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle.routes import CANCELLED, FAILED, RouteLedger, RouteState
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.losses import instance_of
+from gantry.services.commands.on_stores import options, run
+from gantry.services.lifecycle.deletions import this_user
+from gantry.services.process.searchable import searchable
+from gantry.services.process.stores import Stores
+from gantry.services.retrieve.routing.requesting import RouteRequests, route_rules
+from gantry.services.whereabouts.words import moment
+
+_names = click.argument("names", metavar="[ROUTE...]", nargs=-1)
+_destination = click.option("--destination", metavar="AE", help="Only those to one destination.")
+
+
+@click.group()
+def routes() -> None:
+    """Studies that rules send on: what waits, why and since when.
+
+    Routes are listed for 30 days. A route that waits is tried again by itself; one that failed is not.
+    """
+
+
+@routes.command("list")
+@options
+@_destination
+@click.option("--all", "every", is_flag=True, help="Also those that ended.")
+@click.option("--failed", is_flag=True, help="Those that failed.")
+def list_routes(
+    config: Path | None, data: Path | None, as_json: bool, destination: str | None, every: bool, failed: bool
+) -> None:
+    """List the routes that wait or are under way, the oldest first."""
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        ledger = await ledger_of(stores.log)
+        listed = ledger.all() if every or failed else ledger.open()
+        states = [one for one in listed if destination in (None, one.requested.destination)]
+        states = [one for one in states if not failed or one.outcome == FAILED]
+        if as_json:
+            for state in states:
+                print_json(_as_json(state))
+        elif states:
+            head = ("route", "since", "study", "destination", "rule", "state", "tries", "next", "why")
+            print_columns(head, [_row(state) for state in states])
+        else:
+            click.echo("no routes" if every else "no route failed" if failed else "no routes wait")
+
+    run(config, data, work, any_index=True)
+
+
+@routes.command()
+@options
+@_names
+@_destination
+@click.option("--all", "every", is_flag=True, help="All that wait, instead of naming them.")
+def cancel(
+    config: Path | None, data: Path | None, as_json: bool, names: tuple[str, ...], destination: str | None, every: bool
+) -> None:
+    """Give routes up that wait. What is sent at this moment stops at the next object."""
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        states = _chosen((await ledger_of(stores.log)).open(), names, destination, every)
+        at = SystemClock().now_us()
+        for state in states:
+            one = state.requested
+            await stores.log.append(
+                RouteEnded(
+                    one.partition, one.trace, one.study_instance_uid, one.route, CANCELLED, 0, 0, "", at, this_user()
+                )
+            )
+        _say(as_json, "cancelled", [state.requested.route for state in states])
+
+    run(config, data, work, any_index=True)
+
+
+@routes.command()
+@options
+@_names
+@_destination
+@click.option("--all", "every", is_flag=True, help="All that failed, instead of naming them.")
+def retry(
+    config: Path | None, data: Path | None, as_json: bool, names: tuple[str, ...], destination: str | None, every: bool
+) -> None:
+    """Send again what failed or was cancelled: a new route with the same objects."""
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        ended = [one for one in (await ledger_of(stores.log)).all() if one.outcome]
+        of_all = [one for one in ended if one.outcome == FAILED] if every else ended
+        made = []
+        for state in _chosen(of_all, names, destination, every):
+            at = SystemClock().now_us()
+            name = blake3(f"{state.requested.route} {at}".encode()).hexdigest()[:32]
+            made.append(replace(state.requested, route=name, at=at, by=this_user()))
+        if made:
+            await stores.log.append(*made)
+        _say(as_json, "requested", [one.route for one in made])
+
+    run(config, data, work, any_index=True)
+
+
+@routes.command()
+@options
+@click.argument("study", metavar="UID")
+def check(config: Path | None, data: Path | None, as_json: bool, study: str) -> None:
+    """Say where a study would be sent if it were complete now, and by which rule. Sends nothing."""
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        rules = route_rules(settings.routing.rules, searchable(settings))
+        handler = RouteRequests(rules, stores.log, stores.index, SystemClock())
+        found = await handler.routes_of(await _as_completed(stores, study))
+        for one in found:
+            if as_json:
+                print_json({"destination": one.destination, "rule": one.rule})
+        if not as_json and found:
+            print_columns(("destination", "rule"), [(one.destination, one.rule) for one in found])
+        if not as_json and not found:
+            click.echo("no rule sends it anywhere")
+
+    run(config, data, work)
+
+
+async def ledger_of(log: EventLog) -> RouteLedger:
+    """All routes that the log remembers. Raises `DependencyUnavailable`."""
+    ledger = RouteLedger()
+    async for record in log.replay(TOPICS[RouteRequested].name):
+        event: Event
+        try:
+            event = decode(record.payload)
+        except UndecodableEvent:
+            continue  # of a newer release
+        ledger.take(event)
+    return ledger
+
+
+async def _as_completed(stores: Stores, study: str) -> StudyCompleted:
+    """As if all of a study had just come, from everybody who sent something of it."""
+    query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
+    locations = [one async for page in stores.index.locate(query) for one in page]
+    if not locations:
+        raise ConfigError(study, None, "no such study")
+    receipts = await stores.index.receipts_of(DEFAULT_PARTITION, [instance_of(one) for one in locations])
+    senders = sorted({one.sender for some in receipts.values() for one in some} - {""})
+    count = len(locations)
+    return StudyCompleted(DEFAULT_PARTITION, "", study, "quiet", count, count, "", "", 0, tuple(senders))
+
+
+def _chosen(
+    states: Sequence[RouteState], names: Sequence[str], destination: str | None, every: bool
+) -> list[RouteState]:
+    if not names and not every and destination is None:
+        raise click.UsageError("name routes, or say --all or --destination")
+    wanted = [one for one in states if destination in (None, one.requested.destination)]
+    if not names:
+        return wanted
+    found = [one for one in wanted if any(one.requested.route.startswith(name) for name in names)]
+    missing = [name for name in names if not any(one.requested.route.startswith(name) for one in found)]
+    if missing:
+        raise ConfigError(missing[0], None, "no such route here, or it is not in a state for that")
+    return found
+
+
+def _say(as_json: bool, what: str, names: Sequence[str]) -> None:
+    if as_json:
+        print_json({what: list(names)})
+    else:
+        click.echo(f"{what}: {len(names)}" + "".join(f"\n  {name}" for name in names))
+
+
+def _state(state: RouteState) -> str:
+    if state.outcome:
+        by = f" by {state.by}" if state.by else ""
+        return f"{state.outcome}{by}" + (f", {state.failed} not taken" if state.failed else "")
+    return "waits" if state.attempts else "new"
+
+
+def _row(state: RouteState) -> tuple[str, ...]:
+    one = state.requested
+    again = moment(state.again) if state.again and not state.outcome else ""
+    return (
+        one.route[:12],
+        moment(one.at),
+        one.study_instance_uid,
+        one.destination,
+        one.rule,
+        _state(state),
+        str(state.attempts),
+        again,
+        state.why,
+    )
+
+
+def _as_json(state: RouteState) -> dict[str, object]:
+    one = state.requested
+    return {
+        "route": one.route,
+        "study": one.study_instance_uid,
+        "destination": one.destination,
+        "rule": one.rule,
+        "since": moment(one.at),
+        "state": state.outcome or ("waits" if state.attempts else "new"),
+        "attempts": state.attempts,
+        "next": moment(state.again) if state.again and not state.outcome else None,
+        "completed": state.completed,
+        "failed": state.failed,
+        "why": state.why,
+        "by": state.by or one.by,
+    }

@@ -1,0 +1,10 @@
+"""Routes: studies are sent on by themselves when they are complete (docs/routing.md).
+
+What belongs here: which routes a completed study gets (`requesting`), one attempt at a route (`attempt`), and the queue
+of each destination (`router`). What does not: sub-operations (`gantry.services.retrieve.dimse`), and what became of a
+route (`gantry.common.lifecycle.routes`).
+
+The order of effects: `StudyCompleted` is read, `RouteRequested` is published for each destination, then the offset is
+committed; a route is sent, `RouteEnded` is published, and only then the log may forget its request. So a process that
+dies sends what it was at once more, and nothing is forgotten.
+"""

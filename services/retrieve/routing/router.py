@@ -1,0 +1,277 @@
+"""The queues of destinations: each route is sent, tried again later, or given up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable, UndecodableEvent
+from gantry.common.events import TOPICS, Event, RouteDelayed, RouteEnded, RouteRequested, decode
+from gantry.common.lifecycle.held_back import HeldBack
+from gantry.common.lifecycle.routes import CANCELLED, DELIVERED, FAILED
+from gantry.common.ports.log import Consumer, EventLog, Record
+from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.retrieve.routing.attempt import Attempted, RouteSender
+
+GROUP = "router"
+_TOPIC = TOPICS[RouteRequested].name
+_SETTLED = 0.3
+"""Seconds without records after which all there is has been read: what ended is known to have ended then."""
+_IDLE = 5.0
+_LONGEST_WHY = 200
+_REMEMBERED = 10_000
+"""Routes that ended are remembered: a request that was published twice is not sent twice."""
+logger = get_logger("routing")
+
+
+@dataclass(frozen=True, slots=True)
+class RouterLimits:
+    """`give_up` in seconds since the request; `refused` is how often a destination that answers and refuses instances
+    is asked for them."""
+
+    delays: Delays = field(default_factory=lambda: Delays(30.0, 3600.0))
+    give_up: float = 7 * 24 * 3600.0
+    refused: int = 5
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """A route that this process has."""
+
+    requested: RouteRequested
+    attempts: int = 0
+    again: int = 0
+    completed: int = 0
+    left: Collection[str] | None = None
+    """SOP Instance UIDs that were not taken yet; None for all."""
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One destination. After a failure it waits as a whole until `again` (microseconds): who is away is asked once, and
+    not for each study that waits."""
+
+    routes: list[_Open] = field(default_factory=list)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    again: int = 0
+    failures: int = 0
+    task: asyncio.Task[None] | None = None
+
+
+class Router:
+    """One member of the group; routes of other members are theirs."""
+
+    def __init__(
+        self, sender: RouteSender, log: EventLog, clock: Clock, metrics: Metrics, limits: RouterLimits = RouterLimits()
+    ) -> None:
+        self._sender = sender
+        self._log = log
+        self._clock = clock
+        self._metrics = metrics
+        self._limits = limits
+        self._routes: dict[str, _Open] = {}
+        self._lanes: dict[str, _Lane] = {}
+        self._running: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Send until `stop`; while the log is away it waits, and begins anew at what is committed."""
+        attempt = 0
+        while not self._stopping:
+            self._running = asyncio.ensure_future(self._work())
+            try:
+                await self._running
+            except asyncio.CancelledError:
+                if not self._stopping:
+                    await end_tasks(self._running)
+                    raise
+            except DependencyUnavailable as error:
+                logger.warning("routes wait", error=error, attempt=attempt)
+                await self._clock.sleep(Delays().after(attempt))
+                attempt += 1
+
+    def stop(self) -> None:
+        """End `run`: what is open is taken up by the next member, from its beginning."""
+        self._stopping = True
+        if self._running is not None:
+            self._running.cancel()
+
+    async def _work(self) -> None:
+        held = HeldBack[_Open](lambda route: route.ended)
+        self._routes, self._lanes = {}, {}
+        async with self._log.consumer(GROUP, [_TOPIC]) as consumer:
+            polling: asyncio.Task[list[Record]] | None = None
+            try:
+                while True:
+                    polling = polling or asyncio.ensure_future(consumer.poll())
+                    waits = _SETTLED if any(lane.routes for lane in self._lanes.values()) else _IDLE
+                    await asyncio.wait([polling, *self._tasks()], timeout=waits, return_when="FIRST_COMPLETED")
+                    self._raise_failures()
+                    if polling.done():
+                        read, polling = polling.result(), None
+                        for record in read:
+                            held.take((record.topic, record.partition), record.offset, self._taken(record))
+                        await consumer.commit([])
+                    else:
+                        self._begin_lanes()
+                    await self._forget(consumer, held)
+            finally:
+                await end_tasks(polling, *self._tasks())
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [lane.task for lane in self._lanes.values() if lane.task is not None]
+
+    def _raise_failures(self) -> None:
+        for task in self._tasks():
+            if task.done():
+                task.result()
+
+    def _taken(self, record: Record) -> _Open | None:
+        """The route that a record opens. One about a route that is open changes that, and is not needed any more once
+        the route has ended, as the route itself."""
+        try:
+            event = decode(record.payload)
+        except UndecodableEvent:
+            return None
+        if isinstance(event, RouteRequested):
+            return self._requested(event)
+        return self._told(event)
+
+    def _requested(self, event: RouteRequested) -> _Open | None:
+        if event.route in self._routes:
+            return None
+        route = self._routes[event.route] = _Open(event)
+        lane = self._lanes.setdefault(event.destination, _Lane())
+        lane.routes.append(route)
+        self._show(event.destination)
+        return route
+
+    def _told(self, event: Event) -> _Open | None:
+        if not isinstance(event, RouteDelayed | RouteEnded):
+            return None
+        route = self._routes.get(event.route)
+        if route is None or route.ended:
+            return None
+        if isinstance(event, RouteEnded):
+            self._close(route)
+        elif event.attempts > route.attempts:
+            route.attempts, route.again = event.attempts, event.again
+        return route
+
+    def _close(self, route: _Open) -> None:
+        route.ended = True
+        lane = self._lanes[route.requested.destination]
+        lane.routes = [one for one in lane.routes if one is not route]
+        self._show(route.requested.destination)
+
+    def _show(self, destination: str) -> None:
+        self._metrics.routes_open.labels(destination).set(len(self._lanes[destination].routes))
+
+    def _begin_lanes(self) -> None:
+        for destination, lane in self._lanes.items():
+            if lane.task is None:
+                lane.task = asyncio.create_task(self._run_lane(destination, lane))
+            lane.wake.set()
+
+    async def _run_lane(self, destination: str, lane: _Lane) -> None:
+        while True:
+            now = self._clock.now_us()
+            ready = [one for one in lane.routes if one.again <= now] if lane.again <= now else []
+            if ready:
+                # The one that was tried longest ago: a study at which the destination fails must not stop all others.
+                await self._send(min(ready, key=lambda one: one.again), lane)
+                continue
+            lane.wake.clear()
+            await lane.wake.wait()
+
+    async def _send(self, route: _Open, lane: _Lane) -> None:
+        attempted = await self._sender.attempt(route.requested, route.left, lambda: not route.ended)
+        if route.ended:
+            return  # somebody cancelled it meanwhile
+        route.attempts += 1
+        route.completed += attempted.completed
+        if attempted.nothing_left and not route.completed:
+            await self._end(route, CANCELLED, attempted)
+        elif attempted.failed is not None and not attempted.failed:
+            lane.failures = 0
+            await self._end(route, DELIVERED, attempted)
+        elif self._is_over(route, attempted):
+            await self._end(route, FAILED, attempted)
+        else:
+            await self._delay(route, lane, attempted)
+
+    def _is_over(self, route: _Open, attempted: Attempted) -> bool:
+        if attempted.refused and route.attempts >= self._limits.refused:
+            return True
+        return self._clock.now_us() - route.requested.at >= int(self._limits.give_up * 1e6)
+
+    async def _delay(self, route: _Open, lane: _Lane, attempted: Attempted) -> None:
+        route.left = attempted.failed if attempted.failed is not None else route.left
+        now = self._clock.now_us()
+        if attempted.refused:
+            lane.failures = 0
+            route.again = now + int(self._limits.delays.after(route.attempts - 1) * 1e6)
+        else:
+            route.again = lane.again = now + int(self._limits.delays.after(lane.failures) * 1e6)
+            lane.failures += 1
+        requested = route.requested
+        why = attempted.why[:_LONGEST_WHY]
+        logger.warning("route delayed", destination=requested.destination, why=why, attempts=route.attempts)
+        await self._log.append(
+            RouteDelayed(
+                requested.partition,
+                requested.trace,
+                requested.study_instance_uid,
+                requested.route,
+                route.attempts,
+                why,
+                now,
+                route.again,
+            )
+        )
+
+    async def _end(self, route: _Open, outcome: str, attempted: Attempted) -> None:
+        requested = route.requested
+        failed = len(attempted.failed or ())
+        await reach(FailPoint.BEFORE_PUBLISH)
+        await self._log.append(
+            RouteEnded(
+                requested.partition,
+                requested.trace,
+                requested.study_instance_uid,
+                requested.route,
+                outcome,
+                route.completed,
+                failed,
+                attempted.why[:_LONGEST_WHY],
+                self._clock.now_us(),
+            )
+        )
+        self._close(route)
+        self._metrics.routes_ended.labels(requested.destination, outcome).inc()
+        logger.info(
+            "route ended",
+            destination=requested.destination,
+            outcome=outcome,
+            completed=route.completed,
+            failed=failed,
+            trace=requested.trace,
+        )
+
+    async def _forget(self, consumer: Consumer, held: HeldBack[_Open]) -> None:
+        done: Sequence[Record] = [
+            Record(topic, partition, offset, "", b"", 0) for (topic, partition), offset in held.forget()
+        ]
+        if done:
+            await consumer.commit(done)
+        surplus = len(self._routes) - _REMEMBERED
+        if surplus > 0:
+            for route in [name for name, one in self._routes.items() if one.ended][:surplus]:
+                del self._routes[route]

@@ -1,0 +1,160 @@
+"""Studies that rules send on, on the whole archive, in both topologies: everything arrives, once the destination is
+there, whatever is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pynetdicom import evt
+
+from tests.crash.conftest import MakeArchive, embedded
+from tests.crash.test_deletion import send
+from tests.crash.test_upkeep import gantry
+from tests.support.archive import RunningArchive, free_port
+from tests.support.asking import Modality, uids_of, until
+from tests.support.dcmtk import StoreScp, content
+from tests.support.objects import bytes_of, data_set, study, write
+from tests.support.pynetdicom_peers import Scp
+
+pytestmark = pytest.mark.timeout(240)
+SETTINGS = (
+    "http: {may_delete: [loopback]}\n"
+    "completion: {quiet: 0.5}\n"
+    "retrieve: {suboperation_retries: 0}\n"
+    "routing: {rules: [%s], retry_first: 1, retry_longest: 2, refused: 2}\n"
+)
+ALL = "{name: everything, to: [READING]}"
+
+
+def routing(archive: RunningArchive, port: int, rules: str = ALL, *more: str) -> RunningArchive:
+    reading = f"{{ae_title: READING, host: 127.0.0.1, port: {port}, may: [], move_destination: true}}"
+    archive.write_policy([reading, *more], SETTINGS % rules)
+    return archive
+
+
+async def listed(archive: RunningArchive, *options: str) -> list[dict[str, Any]]:
+    result = await asyncio.to_thread(gantry, archive, "routes", "list", "--json", *options)
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+async def until_delivered(archive: RunningArchive, count: int) -> list[dict[str, Any]]:
+    async with asyncio.timeout(90):
+        while True:
+            states = await listed(archive, "--all")
+            if [one["state"] for one in states] == ["delivered"] * count:
+                return states
+            await asyncio.sleep(0.5)
+
+
+async def test_a_study_is_sent_on_when_it_is_complete_and_what_comes_late_alone_follows(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    with StoreScp(tmp_path / "reading", "READING") as reading:
+        rules = "{name: by source, sources: [TEST_SCU], where: ['PatientID=P1'], to: [READING]}"
+        archive = routing(make_archive(), reading.port, rules).start()
+        files, others = study(tmp_path / "files", 4, series=2, patient="P1"), study(tmp_path / "o", 1, patient="P2")
+        await send(archive, files, others)
+        (state,) = await until_delivered(archive, 1)
+        assert (state["rule"], state["completed"], state["failed"]) == ("by source", 4, 0)
+        assert set(reading.received()) == {file.sop_instance_uid for file in files}
+        one = files[0]
+        assert content(reading.received()[one.sop_instance_uid])[1] == bytes_of(one)
+        uid, series = uids_of(one)
+        late = write(tmp_path / "late", data_set(study=uid, series=series, number=9, patient="P1"))
+        await Modality(archive.peer, [late, one]).send_all()
+        states = await until_delivered(archive, 2)
+        # The object that was sent again with the same bytes is there already.
+        assert states[1]["completed"] == 1
+        assert late.sop_instance_uid in reading.received()
+        told = gantry(archive, "where", uid).stdout
+        assert "READING" in told, told
+        check = gantry(archive, "routes", "check", uid).stdout
+        assert "READING" in check, check
+        assert archive.stop() == 0
+
+
+async def test_a_destination_that_is_away_gets_everything_when_it_comes_whatever_is_killed(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    port = free_port()
+    archive = routing(make_archive(), port).start()
+    one, two = study(tmp_path / "one", 3, patient="P1"), study(tmp_path / "two", 2, patient="P2")
+    await send(archive, one, two)
+    async with asyncio.timeout(60):
+        while not [state for state in await listed(archive) if state["attempts"]]:
+            await asyncio.sleep(0.3)
+    states = await listed(archive)
+    assert len(states) == 2
+    assert any("READING" in state["why"] for state in states)
+    archive.kill()
+    archive.start()
+    await asyncio.sleep(2)
+    archive.kill()
+    with StoreScp(tmp_path / "reading", "READING", port=port) as reading:
+        archive.start(failpoints="before-publish=kill@1", ready=False)
+        await asyncio.sleep(8)  # it dies with a study sent, and that not said
+        archive.kill()
+        archive.start()
+        await until_delivered(archive, 2)
+        assert set(reading.received()) == {file.sop_instance_uid for file in (*one, *two)}
+    assert archive.stop() == 0
+
+
+@embedded
+async def test_what_a_destination_does_not_take_fails_alone_and_is_sent_again_by_a_person(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    files = study(tmp_path / "files", 3, patient="P1")
+    refused, taken = {files[1].sop_instance_uid}, list[str]()
+
+    def store(event: evt.Event) -> int:
+        uid = str(event.request.AffectedSOPInstanceUID)
+        if uid in refused:
+            return 0xC000
+        taken.append(uid)
+        return 0x0000
+
+    with Scp("READING", handlers=[(evt.EVT_C_STORE, store)]) as reading:
+        archive = routing(make_archive(), reading.port).start()
+        await send(archive, files)
+        async with asyncio.timeout(60):
+            while not (failed := await listed(archive, "--failed")):
+                await asyncio.sleep(0.3)
+        assert (failed[0]["completed"], failed[0]["failed"], failed[0]["attempts"]) == (2, 1, 1)
+        # Those that were taken were sent once.
+        assert sorted(taken) == sorted({file.sop_instance_uid for file in files} - refused)
+        refused.clear()
+        result = gantry(archive, "routes", "retry", "--all")
+        assert result.returncode == 0, result.stderr
+        await until(lambda: files[1].sop_instance_uid in taken)
+        assert archive.metric("gantry_routes_ended_total") >= 1
+        assert archive.stop() == 0
+
+
+@embedded
+async def test_a_dead_destination_holds_up_no_other_and_a_route_can_be_cancelled(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    with StoreScp(tmp_path / "reading", "READING") as reading:
+        dead = f"{{ae_title: DEAD, host: 127.0.0.1, port: {free_port()}, may: [], move_destination: true}}"
+        rules = "{name: both, to: [DEAD, READING]}, {name: nobody, to: [UNKNOWN]}"
+        archive = routing(make_archive(), reading.port, rules, dead).start()
+        one, two = study(tmp_path / "one", 2, patient="P1"), study(tmp_path / "two", 2, patient="P2")
+        await send(archive, one, two)
+        await until(lambda: len(reading.received()) == 4)
+        async with asyncio.timeout(60):
+            while len(waits := await listed(archive)) != 4 or not all(one["why"] for one in waits):
+                await asyncio.sleep(0.3)
+        assert sorted(state["destination"] for state in waits) == ["DEAD", "DEAD", "UNKNOWN", "UNKNOWN"]
+        result = gantry(archive, "routes", "cancel", "--destination", "DEAD")
+        assert (result.returncode, "cancelled: 2" in result.stdout) == (0, True), result.stderr
+        left = await listed(archive)
+        assert {state["destination"] for state in left} == {"UNKNOWN"}
+        assert gantry(archive, "routes", "cancel").returncode == 2
+        await until(lambda: archive.metric("gantry_routes_open") == 2)
+        assert archive.stop() == 0

@@ -1,0 +1,92 @@
+"""Which routes a study gets, and what became of each."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query
+from gantry.common.events import Event, RouteDelayed, RouteEnded, RouteRequested, StudyCompleted
+from gantry.common.lifecycle.routes import CANCELLED, DELIVERED, RouteLedger, RouteRule, requests
+
+COMPLETED = StudyCompleted("default", "", "1.2", "quiet", 2, 2, "a", "b", 5, ("CT1",))
+
+
+def rule(name: str, *to: str, sources: tuple[str, ...] = ()) -> RouteRule:
+    return RouteRule(name, Query("default", Level.STUDY), frozenset(sources), to)
+
+
+def test_each_destination_gets_a_study_once_whatever_the_rules() -> None:
+    routes = requests(COMPLETED, [rule("one", "A", "B"), rule("two", "B", "C")], 7)
+    assert [(one.destination, one.rule) for one in routes] == [("A", "one"), ("B", "one"), ("C", "two")]
+    assert all((one.first_receipt, one.last_receipt, one.at) == ("a", "b", 7) for one in routes)
+    assert len({one.route for one in routes}) == 3
+
+
+def test_nothing_is_sent_back_to_who_sent_it() -> None:
+    assert requests(COMPLETED, [rule("loop", "CT1")], 7) == []
+
+
+def test_a_completion_that_is_read_twice_asks_for_the_same_routes() -> None:
+    rules = [rule("one", "A", "B")]
+    assert [one.route for one in requests(COMPLETED, rules, 7)] == [one.route for one in requests(COMPLETED, rules, 9)]
+
+
+def test_a_rule_with_sources_is_for_what_they_sent() -> None:
+    assert rule("all", "A").may_apply(COMPLETED)
+    assert rule("own", "A", sources=("CT1", "CT2")).may_apply(COMPLETED)
+    assert not rule("others", "A", sources=("MR1",)).may_apply(COMPLETED)
+
+
+def requested(route: str, at: int = 1) -> RouteRequested:
+    return RouteRequested("default", "", "1.2", route, "rule", "A", "a", "b", at)
+
+
+def delayed(route: str, attempts: int) -> RouteDelayed:
+    return RouteDelayed("default", "", "1.2", route, attempts, "away", 2, 9)
+
+
+def ended(route: str, outcome: str) -> RouteEnded:
+    return RouteEnded("default", "", "1.2", route, outcome, 2, 0, "", 3, "anna")
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.builds(requested, st.sampled_from("xy")),
+        st.builds(delayed, st.sampled_from("xy"), st.integers(1, 3)),
+        st.builds(ended, st.sampled_from("xy"), st.sampled_from([DELIVERED, CANCELLED])),
+    ),
+    max_size=20,
+)
+
+
+def ledger(events: list[Event]) -> RouteLedger:
+    made = RouteLedger()
+    for event in events:
+        made.take(event)
+    return made
+
+
+def test_a_route_is_open_until_it_ends() -> None:
+    made = ledger([requested("x", 2), requested("y", 1), delayed("x", 1)])
+    assert [(one.requested.route, one.attempts, one.why) for one in made.open()] == [("y", 0, ""), ("x", 1, "away")]
+    made.take(ended("x", CANCELLED))
+    assert [one.requested.route for one in made.open()] == ["y"]
+    assert [(one.outcome, one.by) for one in made.all()] == [("", ""), (CANCELLED, "anna")]
+
+
+@given(EVENTS)
+def test_what_ended_stays_as_it_ended(events: list[Event]) -> None:
+    made, outcomes = RouteLedger(), dict[str, str]()
+    for event in events:
+        made.take(event)
+        for name, state in made.routes.items():
+            assert outcomes.setdefault(name, state.outcome) in ("", state.outcome)
+            outcomes[name] = state.outcome
+
+
+@given(EVENTS)
+def test_events_that_come_twice_in_a_row_change_nothing(events: list[Event]) -> None:
+    twice = [event for event in events for _ in range(2)]
+    assert ledger(twice).routes == ledger(events).routes
