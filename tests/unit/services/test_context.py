@@ -11,7 +11,18 @@ import pytest
 from gantry.services.context import Context, RoleParts
 
 SERVICES = Path(__file__).resolve().parents[3] / "services"
-ROLES = ("ingest", "indexer", "query", "retrieve", "commitment", "maintenance", "lifecycle", "webhooks", "operations")
+ROLES = (
+    "ingest",
+    "indexer",
+    "query",
+    "retrieve",
+    "commitment",
+    "maintenance",
+    "lifecycle",
+    "webhooks",
+    "completion",
+    "operations",
+)
 
 
 @pytest.mark.parametrize("role", ROLES)
