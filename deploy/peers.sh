@@ -1,5 +1,5 @@
 #!/bin/sh
-# Foreign peers that the tests talk to: DCMTK, Orthanc, a browser and Prometheus. Installed as root on Debian; otherwise named.
+# Foreign peers that the tests talk to: DCMTK, Orthanc, a browser, Prometheus and sslscan. Installed as root on Debian; otherwise named.
 set -eu
 missing=""
 command -v storescu >/dev/null 2>&1 || missing="$missing dcmtk"
@@ -7,6 +7,7 @@ command -v Orthanc >/dev/null 2>&1 || missing="$missing orthanc"
 [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
+command -v sslscan >/dev/null 2>&1 || missing="$missing sslscan"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "set-up: installing$missing"

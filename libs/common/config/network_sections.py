@@ -167,7 +167,7 @@ class DoorSettings(Section):
 
 
 class Tls(Section):
-    """TLS on the DICOM port (PS3.15 B.9 BCP 195)"""
+    """TLS on the DICOM port (PS3.15 B.12: BCP 195 RFC 8996, 9325)"""
 
     certificate: Path | None = setting(None, "PEM file", "Our certificate chain; TLS is off without it")
     key: Path | None = setting(None, "PEM file", "Its private key")
