@@ -13,6 +13,7 @@ from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import ReadIndex, SearchIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.ports.orders import OrderIndex
 from gantry.common.runtime.tiered import TieredStore
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.spans import Tracer
@@ -53,7 +54,7 @@ class Peers(Protocol):
 class Context:
     """One process, as its roles see it. `answers` is the index for those who answer others: it refuses while the index
     is behind what it was given before. `attributes` are those that the settings make searchable. `tiers` is `objects`
-    where the settings name more than one object store."""
+    where the settings name more than one object store. `open_orders` makes a projection of orders, an empty one."""
 
     settings: Settings
     clock: Clock
@@ -65,6 +66,7 @@ class Context:
     attributes: AttributeTable
     peers: Peers
     tracer: Tracer
+    open_orders: Callable[[], OrderIndex]
     tiers: TieredStore | None = None
 
 

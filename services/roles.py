@@ -13,6 +13,7 @@ class Role(StrEnum):
     QUERY = "query"
     RETRIEVE = "retrieve"
     COMMITMENT = "commitment"
+    ORDERS = "orders"
     DOOR = "door"
 
     @property
@@ -35,12 +36,17 @@ _PURPOSES = {
     Role.QUERY: "answers searches (C-FIND, QIDO-RS)",
     Role.RETRIEVE: "gives objects back (C-MOVE, C-GET, WADO)",
     Role.COMMITMENT: "takes responsibility for objects (Storage Commitment)",
+    Role.ORDERS: "keeps orders: worklist, procedure steps",
     Role.DOOR: "one address for all of them: passes associations on to the role they ask for",
 }
 
 # Together the roles share the configured ports, which the door has too; alone each has its own, as many apart as here.
-_DIMSE_OFFSET = {Role.INGEST: 1, Role.QUERY: 2, Role.RETRIEVE: 3, Role.COMMITMENT: 4}
-_HTTP_OFFSET = {Role.INGEST: 1, Role.QUERY: 2, Role.RETRIEVE: 3, Role.COMMITMENT: 4, Role.INDEXER: 5}
+_DIMSE_OFFSET = {Role.INGEST: 1, Role.QUERY: 2, Role.RETRIEVE: 3, Role.COMMITMENT: 4, Role.ORDERS: 5}
+_HTTP_OFFSET = {
+    **_DIMSE_OFFSET,
+    Role.INDEXER: 5,
+    Role.ORDERS: 6,
+}
 
 
 def dimse_port(roles: frozenset[Role], configured: int) -> int:

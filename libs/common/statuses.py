@@ -17,6 +17,7 @@ INVALID_OBJECT_INSTANCE = 0x0117
 NO_SUCH_SOP_CLASS = 0x0118
 CLASS_INSTANCE_CONFLICT = 0x0119
 MISSING_ATTRIBUTE = 0x0120
+MISSING_ATTRIBUTE_VALUE = 0x0121
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 NO_SUCH_ACTION = 0x0123
 NOT_AUTHORISED = 0x0124
@@ -28,6 +29,8 @@ RESOURCE_LIMITATION = 0x0213
 OUT_OF_RESOURCES = 0xA700
 UNABLE_TO_COUNT_MATCHES = 0xA701
 UNABLE_TO_PERFORM_SUB_OPERATIONS = 0xA702
+PERFORMED_PROCEDURE_STEP_IS_FINAL = 0xA710
+"""An Error ID (0000,0903), beside status 0110H (PS3.4 table F.7.2-2)."""
 DUPLICATE_REJECTION_NOTE = 0xA770
 SUBSEQUENT_OCCURRENCE_OF_REJECTED_INSTANCE = 0xA771
 REJECTED_INSTANCE_UNKNOWN = 0xA772
@@ -64,6 +67,7 @@ WORDS = {
     NO_SUCH_SOP_CLASS: "no such SOP class",
     CLASS_INSTANCE_CONFLICT: "class-instance conflict",
     MISSING_ATTRIBUTE: "missing attribute",
+    MISSING_ATTRIBUTE_VALUE: "missing attribute value",
     SOP_CLASS_NOT_SUPPORTED: "SOP class not supported",
     NO_SUCH_ACTION: "no such action",
     NOT_AUTHORISED: "not authorised",
@@ -82,6 +86,7 @@ WORDS = {
     INSTANCE_ALREADY_REJECTED: "instance is rejected already",
     REJECTION_CODE_NOT_ALLOWED: "rejection with this code is not allowed",
     RETENTION_NOT_OVER: "retention is not over, or a hold stands",
+    PERFORMED_PROCEDURE_STEP_IS_FINAL: "performed procedure step may no longer be updated",
     MOVE_DESTINATION_UNKNOWN: "move destination unknown",
     DATA_SET_DOES_NOT_MATCH_SOP_CLASS: "data set does not match SOP class",
     SUB_OPERATIONS_FAILED: "warning",

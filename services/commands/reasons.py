@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gantry.services.lifecycle.deletions import LONGEST_REASON
+from gantry.common.web.callers import LONGEST_REASON
 
 
 def one_line(_: click.Context, __: click.Parameter, reason: str | None) -> str | None:

@@ -31,6 +31,7 @@ class Pool(StrEnum):
     QUERY = "query"
     RETRIEVE = "retrieve"
     COMMITMENT = "commitment"
+    ORDERS = "orders"
     MIXED = "mixed"
 
 

@@ -23,10 +23,10 @@ from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.walks import study_at
 from gantry.common.web.bodies import answer
 from gantry.common.web.errors import HttpProblem
+from gantry.common.web.json_bodies import data_set, json_body
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
-from gantry.services.lifecycle.bodies import data_set, json_body
 from gantry.services.lifecycle.callers import corrector_of
 from gantry.services.lifecycle.corrections import CorrectionDesk, Made, PatientIdentity
 from gantry.services.lifecycle.history import history_of

@@ -36,8 +36,6 @@ from gantry.common.telemetry.logs import get_logger
 _INSTANCES = TOPICS[InstancesDeleted].name
 _AT_ONCE = 2000
 """Receipts that one event names; a deletion of more is several events of one name."""
-LONGEST_REASON = 200
-"""Characters, on one line."""
 logger = get_logger("lifecycle")
 
 

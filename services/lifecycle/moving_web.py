@@ -17,10 +17,10 @@ from gantry.common.ids import is_uid
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.web.bodies import answer
 from gantry.common.web.errors import HttpProblem
+from gantry.common.web.json_bodies import data_set, json_body
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
-from gantry.services.lifecycle.bodies import data_set, json_body
 from gantry.services.lifecycle.callers import corrector_of
 from gantry.services.lifecycle.deletions import Target
 from gantry.services.lifecycle.moves import Moved, MoveDesk

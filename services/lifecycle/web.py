@@ -14,11 +14,11 @@ from aiohttp import web
 from gantry.common.dicom.model.json_writing import to_json
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.web.bodies import answer
+from gantry.common.web.callers import caller_of, reason_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import TRACE, Handler
-from gantry.services.lifecycle.callers import caller_of, reason_of
 from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target
 
 _FRESH = {"Cache-Control": "no-store"}

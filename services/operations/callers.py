@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from gantry.common.web.callers import caller_of, reason_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.server import TRACE
-from gantry.services.lifecycle.callers import caller_of, reason_of
 from gantry.services.lifecycle.deletions import Asked
 
 

@@ -17,7 +17,7 @@ from gantry.common.ids import DEFAULT_PARTITION, is_uid
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import ReadIndex
 from gantry.common.web.errors import HttpProblem
-from gantry.services.lifecycle.bodies import json_body
+from gantry.common.web.json_bodies import json_body
 from gantry.services.lifecycle.copies import choose, give_up
 from gantry.services.lifecycle.deletions import Deletions, Done
 from gantry.services.maintenance.comparing_apart import LARGEST, compare_apart

@@ -24,9 +24,9 @@ from gantry.common.lifecycle import holder_of, holders, patient_of
 from gantry.common.ports.index import ReadIndex, StandingHolds
 from gantry.common.runtime.study_facts import KnownStudy, known_study
 from gantry.common.web.errors import HttpProblem
+from gantry.common.web.json_bodies import json_body
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
-from gantry.services.lifecycle.bodies import json_body
 from gantry.services.lifecycle.deletions import Asked, Deletions, Done
 from gantry.services.operations.callers import Operators
 from gantry.services.operations.hold_facts import HoldFacts, placed_at

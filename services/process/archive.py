@@ -35,7 +35,7 @@ from gantry.services.process.association_records import AssociationRecords
 from gantry.services.process.heartbeat import Heartbeat, Vitals
 from gantry.services.process.http import HttpServer, in_words
 from gantry.services.process.searchable import say_what_is_missing, searchable
-from gantry.services.process.stores import Stores, open_stores
+from gantry.services.process.stores import Stores, open_orders, open_stores
 from gantry.services.process.supervision import Companion
 from gantry.services.process.system_metrics import SystemMetrics, folders_of, version_of
 from gantry.services.process.tracing import open_tracer
@@ -44,6 +44,8 @@ from gantry.services.roles import Role, dimse_port, http_port
 
 logger = get_logger("archive")
 
+_READ_FIRST = (Role.COMMITMENT, Role.ORDERS)
+"""Roles that read the log before they answer: where stores are late, they come when those have come."""
 _WEB_SERVICES = frozenset(service.value for service in WebService)
 
 
@@ -161,18 +163,18 @@ class Archive:
             self._closing.append(heartbeat.end)
         groups = await self._begin_indexing(context) if self._indexes else []
         self.lifecycle.watch(report_lag(stores.log, groups, self.clock, self.metrics), "lag")
-        if services or Role.COMMITMENT in self.roles:
+        waiting = [role for role in _READ_FIRST if role in self.roles]
+        if services or waiting:
             self.lifecycle.watch(self._policy.watch(self.clock), "policy")
             self.lifecycle.watch(self._certificates.watch(self.clock), "certificates")
         with suppress(NotImplementedError, RuntimeError):  # not on the main thread, in tests
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._policy.reload)
-        if Role.COMMITMENT in self.roles and not stores.late:
-            services += self._take(await _build(Role.COMMITMENT, context))
-        if services or Role.COMMITMENT in self.roles:
+        for role in waiting if not stores.late else ():
+            services += self._take(await _build(role, context))
+        if services or waiting:
             await self._listen([VerificationService(), *services])
-        if Role.COMMITMENT in self.roles and stores.late:
-            # It learns first which transactions there were, so it comes when its stores have come.
-            self.lifecycle.watch(self._commitment_later(context), "commitment")
+        for role in waiting if stores.late else ():
+            self.lifecycle.watch(self._build_later(role, context), role.value)
 
     async def drain(self) -> None:
         server = [] if self._server is None else [self._server.drain]
@@ -202,6 +204,7 @@ class Archive:
             searchable(self.settings),
             self,
             self._tracer,
+            open_orders,
             stores.tiers,
         )
 
@@ -257,8 +260,8 @@ class Archive:
             self.lifecycle.watch(refill.run(), "refill")
         return [*indexing.groups, *upkeep.groups, *webhooks.groups]
 
-    async def _commitment_later(self, context: Context) -> None:
-        for service in self._take(await _build(Role.COMMITMENT, context)):
+    async def _build_later(self, role: Role, context: Context) -> None:
+        for service in self._take(await _build(role, context)):
             if self._server is not None:
                 self._server.add(service if self._interposed is None else self._interposed.service(service))
 
@@ -419,6 +422,8 @@ async def _build(role: Role, context: Context) -> RoleParts:
             from gantry.services.retrieve.app import build
         case Role.COMMITMENT:
             from gantry.services.commitment.app import build
+        case Role.ORDERS:
+            from gantry.services.orders.app import build
         case _:
             raise ValueError(f"{role} has no services")
     return await build(context)

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from gantry.common.adapters.files import DEFAULT_FSYNC_WORKERS, open_file_store
 from gantry.common.adapters.sqlite.index.index import open_sqlite_index
 from gantry.common.adapters.sqlite.log.log import open_sqlite_log
+from gantry.common.adapters.sqlite.orders.index import SqliteOrders
 from gantry.common.clock import Clock
 from gantry.common.config.settings import Settings
 from gantry.common.config.tls import trusting
@@ -22,6 +23,7 @@ from gantry.common.lifecycle import HOT
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.ports.orders import OrderIndex
 from gantry.common.runtime.packed.store import PackedStore
 from gantry.common.runtime.tiered import TieredStore, marked
 from gantry.common.telemetry.logs import get_logger
@@ -338,3 +340,8 @@ async def _opensearch(url: SplitResult, settings: Settings, clock: Clock, any_in
 
 
 INDEXES: dict[str, Callable[..., Awaitable[SearchIndex]]] = {"sqlite": _sqlite_index, "opensearch": _opensearch}
+
+
+def open_orders() -> OrderIndex:
+    """An empty projection of orders: whoever opens it fills it from the log."""
+    return SqliteOrders()

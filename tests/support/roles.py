@@ -91,4 +91,4 @@ class RunningRoles:
 
 def _is_service(role: Role) -> bool:
     """Not what stands before the services."""
-    return role.value in ("ingest", "indexer", "query", "retrieve", "commitment")
+    return role.value in ("ingest", "indexer", "query", "retrieve", "commitment", "orders")

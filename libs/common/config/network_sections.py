@@ -91,6 +91,11 @@ class Http(Section):
     may_hold: tuple[str, ...] = setting(
         (), "names", "Tokens (their NAMEs) that may place and release holds over HTTP; as `may_delete`"
     )
+    may_order: tuple[str, ...] = setting(
+        (),
+        "names",
+        "Tokens (their NAMEs) that may place, change and cancel orders over HTTP (docs/orders.md); as `may_delete`",
+    )
     may_operate: tuple[str, ...] = setting(
         (),
         "names",
@@ -130,6 +135,10 @@ def rejecting_tokens(http: Http) -> dict[str, frozenset[str]]:
     return dict.fromkeys(http.may_delete, REJECTION_CODES) | narrowed
 
 
+_SERVICES = ("ingest", "query", "retrieve", "commitment", "orders")
+"""What the door tells apart."""
+
+
 class DoorSettings(Section):
     """The front door (`--role door`): who serves what. A name stands for all its addresses, looked up time and again"""
 
@@ -137,6 +146,9 @@ class DoorSettings(Section):
     query: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that search")
     retrieve: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that fetch, with C-MOVE or C-GET")
     commitment: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that ask for storage commitment")
+    orders: tuple[HostAndPort, ...] = setting(
+        (), "HOST:PORT", "Who takes those that ask for the worklist, or tell of procedure steps"
+    )
     mixed: tuple[HostAndPort, ...] = setting(
         (), "HOST:PORT", "Who plays all these roles: takes associations that mix them, and any whose own pool is away"
     )
@@ -146,6 +158,7 @@ class DoorSettings(Section):
     http_commitment: tuple[HostAndPort, ...] = setting(
         (), "HOST:PORT", "Who takes those that ask for storage commitment"
     )
+    http_orders: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those about orders")
     connect_timeout: Seconds = setting(2.0, "s", "TCP connection to a backend; then the next one is tried")
     connect_deadline: Seconds = setting(10.0, "s", "For all tries together; then rejected for now (2/3/1)")
     leave_alone: Seconds = setting(
@@ -156,13 +169,13 @@ class DoorSettings(Section):
     @property
     def pools(self) -> dict[str, tuple[str, ...]]:
         """The backends by pool, of the pools that have some."""
-        named = {name: getattr(self, name) for name in ("ingest", "query", "retrieve", "commitment", "mixed")}
+        named = {name: getattr(self, name) for name in (*_SERVICES, "mixed")}
         return {name: backends for name, backends in named.items() if backends}
 
     @property
     def web_pools(self) -> dict[str, tuple[str, ...]]:
         """The same for DICOMweb."""
-        named = {name: getattr(self, f"http_{name}") for name in ("ingest", "query", "retrieve", "commitment")}
+        named = {name: getattr(self, f"http_{name}") for name in _SERVICES}
         return {name: backends for name, backends in named.items() if backends}
 
 

@@ -86,6 +86,17 @@ class Commitment(Section):
     give_up: Annotated[float, Field(gt=0)] = setting(7.0, "days", "After which a report is given up")
 
 
+class OrdersSettings(Section):
+    """The orders role: orders, modality worklist, procedure steps"""
+
+    verdict_within: Seconds = setting(
+        10.0, "s", "A change of an order or a procedure step is decided on so soon, or refused for now (A700H, 503)"
+    )
+    idle_days: Annotated[int, Field(ge=0)] = setting(
+        30, "days", "Steps that should have begun so long ago and did not are on no worklist any more; 0: for ever"
+    )
+
+
 class Upkeep(Section):
     """What keeps the bucket enough: sealed facts and the sweeper; runs with the indexer role"""
 

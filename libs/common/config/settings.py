@@ -17,7 +17,14 @@ from gantry.common.config.lifecycle_sections import (
     TiersSettings,
 )
 from gantry.common.config.network_sections import Dimse, DoorSettings, Http, Tls
-from gantry.common.config.role_sections import Commitment, QuerySettings, Retrieve, RoutingSettings, Upkeep
+from gantry.common.config.role_sections import (
+    Commitment,
+    OrdersSettings,
+    QuerySettings,
+    Retrieve,
+    RoutingSettings,
+    Upkeep,
+)
 from gantry.common.config.store_sections import S3, Index, Kafka, OpenSearch, Storage
 from gantry.common.config.values import Seconds, Section, setting
 
@@ -84,6 +91,7 @@ class Settings(Section):
     query: QuerySettings = setting(QuerySettings(), "", "")
     retrieve: Retrieve = setting(Retrieve(), "", "")
     commitment: Commitment = setting(Commitment(), "", "")
+    orders: OrdersSettings = setting(OrdersSettings(), "", "")
     upkeep: Upkeep = setting(Upkeep(), "", "")
     lifecycle: LifecycleSettings = setting(LifecycleSettings(), "", "")
     tiers: TiersSettings = setting(TiersSettings(), "", "")

@@ -32,12 +32,17 @@ from gantry.common.events.schema import (
     ObjectLost,
     ObjectsCollected,
     ObjectsRelocated,
+    OrderCancelled,
+    OrderChanged,
+    OrderPlaced,
     PatientCorrected,
     PatientCorrectionsErased,
     PatientCorrectionWithdrawn,
     PatientHoldPlaced,
     PatientHoldReleased,
     PatientMerged,
+    ProcedureStepCreated,
+    ProcedureStepSet,
     StudyAccessed,
     StudyCompleted,
     StudyCorrected,
@@ -116,6 +121,8 @@ def _at(attribute: str) -> _Field:
     return _f(attribute, "at", _TIME, _time)
 
 
+_OF_ORDER = (_f("order"), _f("change"), _f("source", "by"), _f("message"), _AT)
+_OF_STEP = (_SOP, _f("change"), _f("source", "by"), _f("message"), _AT)
 _MOVE = (
     _STUDY, _f("move"), _SOME, _f("into_study", "intoStudyInstanceUID", _UID),
     _f("into_series", "intoSeriesInstanceUID", _UID), *_WHY,
@@ -215,6 +222,15 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
             _f("senders", schema=_list(_TEXT), made=list),
         ),
     ),
+    "order-placed": (OrderPlaced, "An order was placed; ask for it to see its attributes.", _OF_ORDER),
+    "order-changed": (OrderChanged, "Attributes or steps of an order were to be changed.", _OF_ORDER),
+    "order-cancelled": (
+        OrderCancelled,
+        "The steps with these Scheduled Procedure Step IDs were to be cancelled, or, without any, the whole order.",
+        (*_OF_ORDER, _f("steps", schema=_list(_TEXT), made=list), _f("reason")),
+    ),
+    "step-created": (ProcedureStepCreated, "A modality began a performed procedure step.", _OF_STEP),
+    "step-set": (ProcedureStepSet, "A modality set attributes of a performed procedure step.", _OF_STEP),
     "commitment-requested": (
         CommitmentRequested,
         "A peer asked for storage commitment.",
@@ -247,6 +263,11 @@ _ABOUT: Mapping[type[Event], tuple[str, ...]] = {
     HoldReleased: ("hold",),
     PatientHoldPlaced: ("hold",),
     PatientHoldReleased: ("hold",),
+    OrderPlaced: ("change",),
+    OrderChanged: ("change",),
+    OrderCancelled: ("change",),
+    ProcedureStepCreated: ("change",),
+    ProcedureStepSet: ("change",),
 }
 _TYPES = {cls: type_ for type_, (cls, *_) in _TABLE.items() if type_ != "rejected"}
 CHANGE_TYPES = tuple(_TABLE)

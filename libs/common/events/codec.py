@@ -37,12 +37,17 @@ from gantry.common.events.schema import (
     ObjectLost,
     ObjectsCollected,
     ObjectsRelocated,
+    OrderCancelled,
+    OrderChanged,
+    OrderPlaced,
     PatientCorrected,
     PatientCorrectionsErased,
     PatientCorrectionWithdrawn,
     PatientHoldPlaced,
     PatientHoldReleased,
     PatientMerged,
+    ProcedureStepCreated,
+    ProcedureStepSet,
     ProcessReported,
     ReceiptReference,
     RequestAnswers,
@@ -98,6 +103,11 @@ _EVENTS: dict[str, type[Event]] = {
         AssociationRefused,
         StudyDelivered,
         ProcessReported,
+        OrderPlaced,
+        OrderChanged,
+        OrderCancelled,
+        ProcedureStepCreated,
+        ProcedureStepSet,
     )
 }
 _FIELDS: dict[type, tuple[str, ...]] = {
@@ -118,7 +128,7 @@ _NESTED: dict[str, type] = {
     "answers": RequestAnswers,
     "spaces": StoreSpace,
 }
-_TEXTS = ("deletions", "digests", "corrections", "roles", "problems", "senders")
+_TEXTS = ("deletions", "digests", "corrections", "roles", "problems", "senders", "steps")
 """Fields of several texts."""
 
 

@@ -621,6 +621,83 @@ class ProcessReported:
     ended: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class OrderPlaced:
+    """An order (one Imaging Service Request with one Requested Procedure and its Scheduled Procedure Steps) was placed
+    under its key, in the place of what was placed under it before. `attributes` are its attributes by tag, packed
+    (`gantry.common.orders.pack`), the steps in Scheduled Procedure Step Sequence. `change` names this event, `source`
+    says who sent it ("hl7 RIS^HOSPITAL", "rest NAME", "ae TITLE") and `message` in what (the control ID of HL7, or
+    ""). Whether it was accepted is decided by the fold (`gantry.common.orders`)."""
+
+    partition: str
+    trace: str
+    order: str
+    change: str
+    source: str
+    message: str
+    at: int
+    attributes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChanged:
+    """Attributes of an order, and of its steps by Scheduled Procedure Step ID (`step_attributes`), are to be set; None
+    takes an attribute, or a step, away. Both are packed."""
+
+    partition: str
+    trace: str
+    order: str
+    change: str
+    source: str
+    message: str
+    at: int
+    attributes: bytes
+    step_attributes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancelled:
+    """The steps with these Scheduled Procedure Step IDs will not be performed; the whole order where there are none."""
+
+    partition: str
+    trace: str
+    order: str
+    change: str
+    source: str
+    message: str
+    at: int
+    steps: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureStepCreated:
+    """A modality began a performed procedure step (N-CREATE, PS3.4 F.7.2.1); `attributes` as in `OrderPlaced`."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    attributes: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureStepSet:
+    """A modality set attributes of a performed procedure step (N-SET, PS3.4 F.7.2.2)."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    attributes: bytes
+
+
 Event = (
     InstanceStored
     | ObjectLost
@@ -657,4 +734,9 @@ Event = (
     | AssociationRefused
     | StudyDelivered
     | ProcessReported
+    | OrderPlaced
+    | OrderChanged
+    | OrderCancelled
+    | ProcedureStepCreated
+    | ProcedureStepSet
 )

@@ -25,12 +25,17 @@ from gantry.common.events.schema import (
     ObjectLost,
     ObjectsCollected,
     ObjectsRelocated,
+    OrderCancelled,
+    OrderChanged,
+    OrderPlaced,
     PatientCorrected,
     PatientCorrectionsErased,
     PatientCorrectionWithdrawn,
     PatientHoldPlaced,
     PatientHoldReleased,
     PatientMerged,
+    ProcedureStepCreated,
+    ProcedureStepSet,
     ProcessReported,
     RouteDelayed,
     RouteEnded,
@@ -69,6 +74,8 @@ _INSTANCES = Topic("instances", "study_instance_uid", 24, 7 * _DAY_MS)
 _PATIENTS = Topic("patients", "patient", 6, None)
 _CONFLICTS = Topic("conflicts", "study_instance_uid", 6, None)
 _COMMITMENT = Topic("commitment", "transaction_uid", 6, None)
+_ORDERS = Topic("orders", "order", 6, None)
+_STEPS = Topic("procedure-steps", "sop_instance_uid", 6, None)
 _DEAD_LETTERS = Topic("dead-letters", "group", 1, 30 * _DAY_MS)
 _ROUTES = Topic("routes", "study_instance_uid", 12, 30 * _DAY_MS, sealed=False)
 _ASSOCIATIONS = Topic("associations", "calling_ae_title", 6, 14 * _DAY_MS, sealed=False)
@@ -110,6 +117,11 @@ TOPICS: dict[type[Event], Topic] = {
     AssociationRefused: _ASSOCIATIONS,
     StudyDelivered: _ASSOCIATIONS,
     ProcessReported: _PROCESSES,
+    OrderPlaced: _ORDERS,
+    OrderChanged: _ORDERS,
+    OrderCancelled: _ORDERS,
+    ProcedureStepCreated: _STEPS,
+    ProcedureStepSet: _STEPS,
 }
 
 

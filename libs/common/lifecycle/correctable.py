@@ -85,6 +85,13 @@ def require_correctable(values: Values, allowed: frozenset[int]) -> None:
         raise NotUnderstood(f"a correction of more than {_MOST_BYTES} bytes")
 
 
+def require_elements(values: Values) -> None:
+    """Raises `NotUnderstood`, in words for whoever asked, for a data set that is none, or has values that do not fit
+    their VR (PS3.5 6.2)."""
+    for name, element in values.items():
+        _require_values(_tag(name), element)
+
+
 def correctable_of(values: Values, allowed: frozenset[int]) -> dict[str, Mapping[str, Any]]:
     """Those of some attributes that may be corrected like this: what an object says need not be valid."""
     found: dict[str, Mapping[str, Any]] = {}

@@ -19,7 +19,9 @@ from gantry.common.events import (
     CommitmentReported,
     InstanceConflictFound,
     InstanceStored,
+    OrderPlaced,
     PatientMerged,
+    ProcedureStepCreated,
     decode,
 )
 from gantry.common.events.changes import Json, change_of
@@ -30,7 +32,15 @@ from gantry.common.runtime.feed_cursor import FeedCursor, SealedPlace
 from gantry.common.runtime.sealed_events import segments
 
 FEED_TOPICS = tuple(
-    TOPICS[cls].name for cls in (InstanceStored, PatientMerged, InstanceConflictFound, CommitmentReported)
+    TOPICS[cls].name
+    for cls in (
+        InstanceStored,
+        PatientMerged,
+        InstanceConflictFound,
+        CommitmentReported,
+        OrderPlaced,
+        ProcedureStepCreated,
+    )
 )
 MOST_CHANGES = 1000
 """In one page."""

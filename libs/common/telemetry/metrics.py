@@ -173,6 +173,13 @@ METRICS: tuple[Metric, ...] = (
         _each("accepted", "refused"),
     ),
     Metric(
+        "order_events",
+        "counter",
+        "events",
+        "Events of orders and procedure steps that this process has read, by what was decided: accepted, refused",
+        ("event", "verdict"),
+    ),
+    Metric(
         "commitment_instances",
         "counter",
         "instances",
@@ -375,6 +382,7 @@ class Metrics:
     http_requests: Counter
     http_seconds: Histogram
     commitment_transactions: Counter
+    order_events: Counter
     commitment_instances: Counter
     commitment_reports: Counter
     commitment_seconds: Histogram

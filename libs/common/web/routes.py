@@ -1,4 +1,4 @@
-"""One base URL for three roles: method and shape of a path to the resource, and the role that answers for it. Pure.
+"""One base URL for several roles: method and shape of a path to the resource, and the role that answers for it. Pure.
 
 PS3.18 10.1: the paths of Studies Service and Search. The front door forwards by this table, and a process with the
 roles serves by it.
@@ -25,6 +25,7 @@ class WebRole(Enum):
     QUERY = "query"
     RETRIEVE = "retrieve"
     COMMITMENT = "commitment"
+    ORDERS = "orders"
 
 
 class Resource(Enum):
@@ -78,6 +79,12 @@ class Resource(Enum):
     COMMITMENT = (WebRole.COMMITMENT, "POST", "commitment")
     COMMITMENT_RESULT = (WebRole.COMMITMENT, "GET", "commitment")
     """PS3.18 13; `rest` is the Transaction UID."""
+    SEARCH_ORDERS = (WebRole.ORDERS, "GET", "search-orders")
+    PLACE_ORDER = (WebRole.ORDERS, "POST", "orders")
+    ORDER = (WebRole.ORDERS, "GET", "order")
+    CHANGE_ORDER = (WebRole.ORDERS, "PATCH", "orders")
+    CANCEL_ORDER = (WebRole.ORDERS, "DELETE", "orders")
+    """Orders (docs/orders.md); `rest` is the key of an order, and `history`. Extensions to DICOMweb."""
     WADO_URI = (WebRole.RETRIEVE, "GET", "wado")
     """PS3.18 9."""
     PAGE = (WebRole.QUERY, "GET", "page")
@@ -99,7 +106,8 @@ class Resource(Enum):
 @dataclass(frozen=True, slots=True)
 class Match:
     """A resource, and the UIDs of its path. UIDs are checked; `rest` is the path after `bulkdata`, `transfers`,
-    `corrections`, `patients`, `operations` or `commitment-requests`, and `frames` the list as it was written."""
+    `corrections`, `patients`, `operations`, `orders` or `commitment-requests`, and `frames` the list as it was
+    written."""
 
     resource: Resource
     study: str = ""
@@ -131,6 +139,8 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "destinations": (Resource.DESTINATIONS,),
     "studies/{}/send": (Resource.SEND,),
     "commitment-requests/{*}": (Resource.COMMITMENT, Resource.COMMITMENT_RESULT),
+    "orders": (Resource.SEARCH_ORDERS, Resource.PLACE_ORDER),
+    "orders/{*}": (Resource.ORDER, Resource.CHANGE_ORDER, Resource.CANCEL_ORDER),
     "transfers/{*}": (Resource.TRANSFER, Resource.CANCEL_TRANSFER),
     "studies": (Resource.SEARCH_STUDIES, Resource.STORE),
     **dict.fromkeys(_LEVELS, (Resource.OBJECTS, Resource.DELETE)),

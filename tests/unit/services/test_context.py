@@ -17,6 +17,7 @@ ROLES = (
     "query",
     "retrieve",
     "commitment",
+    "orders",
     "maintenance",
     "lifecycle",
     "webhooks",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -159,11 +159,11 @@ def compile_query(
             continue
         if attribute.creator and identifier.keys.get(attribute.creator_tag, [attribute.creator]) != [attribute.creator]:
             continue  # another creator's attribute with this number
-        condition = _asked(tag, attribute.vr, identifier, extended)
+        condition = condition_of(tag, attribute.vr, identifier, extended)
         if condition is not None:
             conditions[tag] = condition
     if extended.combined_date_time:
-        _combine(conditions)
+        combine(conditions, TIME_OF_DATE)
     return Query(partition, level, conditions, zone=_zone(identifier, extended), attributes=attributes)
 
 
@@ -176,8 +176,8 @@ def _zone(identifier: Identifier, extended: Extended) -> str:
     return given[0]
 
 
-def _asked(tag: int, vr: str, identifier: Identifier, extended: Extended) -> Condition | None:
-    """The condition of a key, with what was agreed on."""
+def condition_of(tag: int, vr: str, identifier: Identifier, extended: Extended = BASIC) -> Condition | None:
+    """The condition of a key, with what was agreed on; None for universal matching. Raises `IdentifierError`."""
     if vr == "SQ":
         item = identifier.items.get(tag)
         return None if item is None else _of_item(item, extended)
@@ -204,7 +204,7 @@ def _of_item(item: Identifier, extended: Extended) -> Condition | None:
     conditions: dict[int, Condition] = {}
     for tag in item.keys:
         vr = vr_of(tag).decode("ascii")
-        condition = _asked(tag, vr, item, extended) if vr != "UN" else None
+        condition = condition_of(tag, vr, item, extended) if vr != "UN" else None
         if condition is not None:
             conditions[tag] = condition
     return Item(conditions) if conditions else None
@@ -296,9 +296,9 @@ def _moment(tag: int, vr: str, values: list[str]) -> Condition | None:
     return Range(ends[0] or None, ends[1] or None) if any(ends) else None
 
 
-def _combine(conditions: dict[int, Condition]) -> None:
-    """C.2.2.2.5: a range of dates and a range of times become a range of moments."""
-    for date_tag, time_tag in TIME_OF_DATE.items():
+def combine(conditions: dict[int, Condition], time_of_date: Mapping[int, int]) -> None:
+    """C.2.2.2.5: a range of dates and a range of times, by `time_of_date`, become a range of moments."""
+    for date_tag, time_tag in time_of_date.items():
         date, time = conditions.get(date_tag), conditions.get(time_tag)
         if isinstance(date, Range) and isinstance(time, Range):
             conditions[date_tag] = Range(date.first, date.last, time_tag, time.first, time.last)

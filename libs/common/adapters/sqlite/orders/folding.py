@@ -1,0 +1,91 @@
+"""Events become rows: what stood is read, folded with the event, and written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from gantry.common.adapters.sqlite.orders.rows import (
+    order_at,
+    performed_at,
+    performed_for,
+    write_order,
+    write_performed,
+)
+from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced, encode
+from gantry.common.orders import PerformedStep, Verdict, fold_order, fold_step, references_of, state_of
+from gantry.common.ports.orders import AnyVerdict, FoldedEvent
+
+
+def fold_event(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict:
+    """Fold one event into the tables, unless it was folded before."""
+    key = _key(event)
+    known = connection.execute(
+        "SELECT accepted, reason, status, error_id FROM changes WHERE change = ?", (event.change,)
+    ).fetchone()
+    if known is not None:
+        return _verdict_of(connection, event, known)
+    verdict: AnyVerdict
+    if isinstance(event, OrderPlaced | OrderChanged | OrderCancelled):
+        of_order = fold_order(order_at(connection, event.partition, key), event)
+        if of_order.accepted and of_order.state is not None:
+            write_order(connection, of_order.state)
+        verdict = of_order
+    else:
+        of_step = fold_step(performed_at(connection, event.partition, key), event)
+        if of_step.accepted and of_step.state is not None:
+            write_performed(connection, of_step.state)
+            _move_steps(connection, of_step.state)
+        verdict = of_step
+    connection.execute(
+        "INSERT INTO changes(change, partition, key, payload, accepted, reason, status, error_id) "
+        "VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(event.change, event.partition, key, encode(event)),
+            *(verdict.accepted, verdict.reason, verdict.status, verdict.error_id),
+        ),
+    )
+    return verdict
+
+
+def _key(event: FoldedEvent) -> str:
+    if isinstance(event, OrderPlaced | OrderChanged | OrderCancelled):
+        return event.order
+    return event.sop_instance_uid
+
+
+def _verdict_of(connection: sqlite3.Connection, event: FoldedEvent, row: Iterable[Any]) -> AnyVerdict:
+    accepted, reason, status, error_id = row
+    if isinstance(event, OrderPlaced | OrderChanged | OrderCancelled):
+        order = order_at(connection, event.partition, event.order)
+        return Verdict(bool(accepted), reason, order, status, error_id)
+    performed = performed_at(connection, event.partition, event.sop_instance_uid)
+    return Verdict(bool(accepted), reason, performed, status, error_id)
+
+
+def _move_steps(connection: sqlite3.Connection, performed: PerformedStep) -> None:
+    """Compute the states of all scheduled steps that a performed one may refer to anew."""
+    keys: set[str] = set()
+    for reference in references_of(performed):
+        for study in reference.studies:
+            keys.update(_keys(connection, "study = ?", performed.partition, study))
+        if reference.step and reference.accession:
+            where = "step = ? AND accession = ?"
+            keys.update(_keys(connection, where, performed.partition, reference.step, reference.accession))
+    for key in keys:
+        order = order_at(connection, performed.partition, key)
+        if order is None:
+            continue
+        some = performed_for(connection, order)
+        for step in order.steps.values():
+            connection.execute(
+                "UPDATE steps SET state = ? WHERE partition = ? AND key = ? AND step = ?",
+                (state_of(order, step, some).value, order.partition, key, step.id),
+            )
+
+
+def _keys(connection: sqlite3.Connection, where: str, *values: str) -> list[str]:
+    # `where` is one of the two texts above.
+    query = f"SELECT DISTINCT key FROM steps WHERE partition = ? AND {where}"  # noqa: S608
+    return [key for (key,) in connection.execute(query, values)]

@@ -1,0 +1,107 @@
+"""The projection of one process: one thread that folds and looks up."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from gantry.common.adapters.sqlite.database import T, Work, translating
+from gantry.common.adapters.sqlite.orders.finding import START, Place, steps_after
+from gantry.common.adapters.sqlite.orders.folding import fold_event
+from gantry.common.adapters.sqlite.orders.rows import order_at, performed_at, performed_for, states_at
+from gantry.common.adapters.sqlite.orders.schema import nameless_database
+from gantry.common.errors import UndecodableEvent
+from gantry.common.events import decode
+from gantry.common.orders import Order, OrderEvent, PerformedStep, StepEvent, StepState, refers_to
+from gantry.common.orders.questions import ListedStep, StepQuery, narrowing_of
+from gantry.common.ports.orders import AnyVerdict, FoldedChange, FoldedEvent
+
+DEPENDENCY = "orders"
+
+
+class SqliteOrders:
+    """`gantry.common.ports.orders.OrderIndex`."""
+
+    def __init__(self) -> None:
+        with translating(DEPENDENCY):
+            self._connection = nameless_database()
+        self._thread = ThreadPoolExecutor(1, "gantry-orders")
+        self._closed = False
+
+    async def apply(self, events: Sequence[FoldedEvent]) -> Mapping[str, AnyVerdict]:
+        def fold_all(connection: sqlite3.Connection) -> dict[str, AnyVerdict]:
+            connection.execute("BEGIN")
+            try:
+                verdicts = {event.change: fold_event(connection, event) for event in events}
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return verdicts
+
+        return await self._run(fold_all)
+
+    async def order(self, partition: str, key: str) -> tuple[Order, Mapping[str, StepState]] | None:
+        def read(connection: sqlite3.Connection) -> tuple[Order, Mapping[str, StepState]] | None:
+            order = order_at(connection, partition, key)
+            return None if order is None else (order, states_at(connection, partition, key))
+
+        return await self._run(read)
+
+    async def performed(self, partition: str, uid: str) -> PerformedStep | None:
+        return await self._run(lambda connection: performed_at(connection, partition, uid))
+
+    async def performed_of(self, partition: str, key: str) -> Sequence[PerformedStep]:
+        def read(connection: sqlite3.Connection) -> list[PerformedStep]:
+            order = order_at(connection, partition, key)
+            some = [] if order is None else performed_for(connection, order)
+            return [one for one in some if order and any(refers_to(one, order, step) for step in order.steps.values())]
+
+        return await self._run(read)
+
+    async def history(self, partition: str, key: str) -> Sequence[FoldedChange]:
+        def read(connection: sqlite3.Connection) -> list[FoldedChange]:
+            rows = connection.execute(
+                "SELECT payload, accepted, reason FROM changes WHERE partition = ? AND key = ? ORDER BY number",
+                (partition, key),
+            )
+            return [FoldedChange(_decoded(payload), bool(accepted), reason) for payload, accepted, reason in rows]
+
+        return await self._run(read)
+
+    async def find(self, query: StepQuery) -> AsyncGenerator[list[ListedStep], None]:
+        narrowing, matches = narrowing_of(query), query.predicate()
+        place: Place | None = START
+
+        def read(connection: sqlite3.Connection) -> tuple[list[ListedStep], Place | None]:
+            assert place is not None
+            listed, behind = steps_after(connection, query, narrowing, place)
+            return [step for step in listed if matches(step.document)], behind
+
+        while place is not None:
+            found, place = await self._run(read)
+            if found:
+                yield found
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await asyncio.to_thread(self._thread.shutdown)
+            self._connection.close()
+
+    async def _run(self, work: Work[T]) -> T:
+        def translated() -> T:
+            with translating(DEPENDENCY):
+                return work(self._connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, translated)
+
+
+def _decoded(payload: bytes) -> FoldedEvent:
+    event = decode(payload)
+    if not isinstance(event, OrderEvent | StepEvent):
+        raise UndecodableEvent("not an event of an order")
+    return event

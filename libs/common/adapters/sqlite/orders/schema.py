@@ -1,0 +1,49 @@
+"""The tables of the projection."""
+
+from __future__ import annotations
+
+import sqlite3
+
+_TABLES = """
+CREATE TABLE orders(
+    partition TEXT, key TEXT, attributes BLOB NOT NULL, cancelled INTEGER NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY(partition, key));
+CREATE TABLE steps(
+    partition TEXT, start TEXT, key TEXT, step TEXT, number INTEGER NOT NULL, attributes BLOB NOT NULL,
+    cancelled INTEGER NOT NULL, state TEXT NOT NULL, modality TEXT, patient TEXT, name TEXT, accession TEXT,
+    procedure TEXT, study TEXT);
+CREATE UNIQUE INDEX steps_order ON steps(partition, key, step);
+CREATE INDEX steps_start ON steps(partition, start, key, step);
+CREATE INDEX steps_patient ON steps(partition, patient);
+CREATE INDEX steps_name ON steps(partition, name);
+CREATE INDEX steps_accession ON steps(partition, accession);
+CREATE INDEX steps_procedure ON steps(partition, procedure);
+CREATE INDEX steps_study ON steps(partition, study);
+CREATE INDEX steps_step ON steps(partition, step);
+CREATE TABLE stations(
+    partition TEXT, station TEXT, start TEXT, key TEXT, step TEXT,
+    PRIMARY KEY(partition, station, start, key, step)) WITHOUT ROWID;
+CREATE INDEX stations_order ON stations(partition, key);
+CREATE TABLE performed(
+    partition TEXT, uid TEXT, state TEXT NOT NULL, attributes BLOB NOT NULL, PRIMARY KEY(partition, uid));
+CREATE TABLE performs(
+    partition TEXT, uid TEXT, study TEXT, accession TEXT, step TEXT,
+    PRIMARY KEY(partition, uid, study, accession, step)) WITHOUT ROWID;
+CREATE INDEX performs_study ON performs(partition, study);
+CREATE INDEX performs_step ON performs(partition, step);
+CREATE TABLE changes(
+    number INTEGER PRIMARY KEY, change TEXT UNIQUE, partition TEXT, key TEXT, payload BLOB NOT NULL,
+    accepted INTEGER NOT NULL, reason TEXT NOT NULL, status INTEGER NOT NULL, error_id INTEGER NOT NULL);
+CREATE INDEX changes_key ON changes(partition, key);
+"""
+
+
+def nameless_database() -> sqlite3.Connection:
+    """A database in a file that is removed as soon as it is open: nothing of a patient is left behind, whatever ends
+    the process. Durability is the log's."""
+    connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous=OFF")
+    connection.execute("PRAGMA journal_mode=MEMORY")
+    connection.execute("PRAGMA cache_size=-65536")
+    connection.executescript(_TABLES)
+    return connection

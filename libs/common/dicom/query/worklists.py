@@ -1,0 +1,56 @@
+"""Identifiers of the Modality Worklist become conditions (PS3.4 K.4.1.1, K.6.1.2, pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gantry.common.dicom.query.identifiers import Identifier
+from gantry.common.dicom.query.matching import Condition, Item
+from gantry.common.dicom.query.queries import combine, condition_of
+from gantry.common.dicom.standard.tags import (
+    SCHEDULED_PROCEDURE_STEP_SEQUENCE,
+    SCHEDULED_PROCEDURE_STEP_START_DATE,
+    SCHEDULED_PROCEDURE_STEP_START_TIME,
+    SPECIFIC_CHARACTER_SET,
+    TIMEZONE_OFFSET_FROM_UTC,
+)
+from gantry.common.dicom.standard.vrs import vr_of
+
+# PS3.4 table K.6-1: start date and start time are one moment, without negotiation.
+_START = {SCHEDULED_PROCEDURE_STEP_START_DATE: SCHEDULED_PROCEDURE_STEP_START_TIME}
+_NOT_MATCHED = frozenset((SPECIFIC_CHARACTER_SET, TIMEZONE_OFFSET_FROM_UTC))
+
+
+def worklist_conditions(identifier: Identifier) -> dict[int, Condition]:
+    """The conditions of a worklist request: every key whose VR is known can be matched, those of a scheduled step by
+    sequence matching. Raises `IdentifierError`."""
+    conditions = {
+        tag: condition
+        for tag in identifier.keys
+        if is_known(tag) and tag not in _NOT_MATCHED
+        if (condition := condition_of(tag, vr_of(tag).decode("ascii"), identifier)) is not None
+    }
+    step = conditions.get(SCHEDULED_PROCEDURE_STEP_SEQUENCE)
+    if isinstance(step, Item):
+        of_step = dict(step.conditions)
+        combine(of_step, _START)
+        conditions[SCHEDULED_PROCEDURE_STEP_SEQUENCE] = Item(of_step)
+    return conditions
+
+
+def is_known(tag: int) -> bool:
+    """Whether a key can be matched and returned: not where the dictionary does not know it."""
+    return vr_of(tag) != b"UN"
+
+
+def all_known(identifier: Identifier) -> bool:
+    """Whether all keys of a request can be (FF00H), or some cannot (FF01H, PS3.4 K.4.1.1.4)."""
+    return all(map(is_known, identifier.keys)) and all(map(all_known, identifier.items.values()))
+
+
+def with_step_keys(keys: Mapping[int, list[str]], of_step: Mapping[int, list[str]]) -> Identifier:
+    """The identifier of these keys, and those of the scheduled step."""
+    if not of_step:
+        return Identifier(keys)
+    step = {SCHEDULED_PROCEDURE_STEP_SEQUENCE: Identifier(of_step)}
+    return Identifier({**keys, SCHEDULED_PROCEDURE_STEP_SEQUENCE: []}, items=step)

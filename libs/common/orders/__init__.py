@@ -1,0 +1,45 @@
+"""Orders and performed procedure steps: the pure folds of their events, and what follows for a scheduled step.
+
+What belongs here: states as frozen values, the verdict on an event and the state after it, what an order is known by,
+and the state of a scheduled step. What does not: stores, clocks, settings, sockets.
+
+Unlike what happens to a study (`gantry.common.lifecycle`), events here may contradict each other: a second N-CREATE of
+one UID, a change of an order that is cancelled. Each topic has an order per key, so the fold decides, and every process
+that reads the log decides the same.
+"""
+
+from gantry.common.orders.commands import OrderCancellation, OrderChange, PlacedOrder, Verdict
+from gantry.common.orders.fold import OrderEvent, fold_order
+from gantry.common.orders.keys import order_key
+from gantry.common.orders.model import Attributes, Changes, Order, ScheduledStep, first, items, pack, unpack
+from gantry.common.orders.mpps import FINAL, PerformedState, PerformedStep, StepEvent, fold_step
+from gantry.common.orders.states import IDLE, Reference, StepState, references_of, refers_to, state_of
+
+__all__ = [
+    "FINAL",
+    "IDLE",
+    "Attributes",
+    "Changes",
+    "Order",
+    "OrderCancellation",
+    "OrderChange",
+    "OrderEvent",
+    "PerformedState",
+    "PerformedStep",
+    "PlacedOrder",
+    "Reference",
+    "ScheduledStep",
+    "StepEvent",
+    "StepState",
+    "Verdict",
+    "first",
+    "fold_order",
+    "fold_step",
+    "items",
+    "order_key",
+    "pack",
+    "references_of",
+    "refers_to",
+    "state_of",
+    "unpack",
+]

@@ -1,0 +1,55 @@
+"""The port to what the events of orders and performed steps come to: a projection that every process has for itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gantry.common.orders import Order, OrderEvent, PerformedStep, StepEvent, StepState, Verdict
+from gantry.common.orders.questions import ListedStep, StepQuery
+
+FoldedEvent = OrderEvent | StepEvent
+AnyVerdict = Verdict[Order] | Verdict[PerformedStep]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedChange:
+    """An event of an order or a performed step, and what was decided on it."""
+
+    event: FoldedEvent
+    accepted: bool
+    reason: str
+
+
+class OrderIndex(Protocol):
+    """What stands of orders and performed procedure steps, as far as the log was read.
+
+    - Events are applied in the order of the log; each is folded once, by its change id, however often it comes.
+    - Applying events is all or nothing; what was applied is seen by every later call.
+    - The state of a scheduled step is computed from all that was applied, whatever order the topics were read in.
+    - It is empty when it is opened, and gone when its process ends: the log is what is kept.
+    """
+
+    async def apply(self, events: Sequence[FoldedEvent]) -> Mapping[str, AnyVerdict]:
+        """Fold events in their order. Returns the verdict of each by its change id; of one that was folded before, the
+        verdict of then, with the state of now."""
+
+    async def order(self, partition: str, key: str) -> tuple[Order, Mapping[str, StepState]] | None:
+        """An order and the states of its steps by Scheduled Procedure Step ID; None if there is none."""
+
+    async def performed(self, partition: str, uid: str) -> PerformedStep | None:
+        """A performed procedure step; None if there is none."""
+
+    async def performed_of(self, partition: str, key: str) -> Sequence[PerformedStep]:
+        """The performed procedure steps that refer to steps of an order."""
+
+    async def history(self, partition: str, key: str) -> Sequence[FoldedChange]:
+        """What happened to an order, the first event first, with what was refused."""
+
+    def find(self, query: StepQuery) -> AsyncGenerator[list[ListedStep], None]:
+        """Steps that match, in pages, ordered by their start, then by order and Scheduled Procedure Step ID. Steps that
+        change meanwhile may be there as before or as after."""
+
+    async def close(self) -> None:
+        """Release everything. May be called twice."""

@@ -1,0 +1,93 @@
+"""Where orders and performed steps are changed: append, follow, answer what the fold decided."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced
+from gantry.common.ids import Receipt
+from gantry.common.orders import (
+    Order,
+    OrderCancellation,
+    OrderChange,
+    PerformedStep,
+    PlacedOrder,
+    StepEvent,
+    Verdict,
+    pack,
+)
+from gantry.common.ports.log import EventLog
+from gantry.common.ports.orders import AnyVerdict, FoldedEvent
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.services.orders.follower import Follower
+
+C = TypeVar("C", PlacedOrder, OrderChange, OrderCancellation)
+
+
+class OrderDesk:
+    """One event for each call, durable before the call returns. All calls raise `DependencyUnavailable` where the log is
+    away, or is not followed within the deadline: then the event may be on the log or not, and calling again with the
+    same `change` makes sure of it."""
+
+    def __init__(self, log: EventLog, follower: Follower, clock: Clock, deadline: float) -> None:
+        """`deadline`: how long a verdict may take, in seconds."""
+        self._log = log
+        self._follower = follower
+        self._clock = clock
+        self._deadline = deadline
+
+    async def place(self, order: PlacedOrder) -> Verdict[Order]:
+        """Place an order, in the place of what stood under its key."""
+        packed = pack(order.attributes)
+        return await self._of_order(OrderPlaced(*self._about(order), attributes=packed))
+
+    async def change(self, change: OrderChange) -> Verdict[Order]:
+        """Set attributes of an order and of its steps. Refused for an order that is not there, or cancelled."""
+        steps = {step: None if some is None else dict(some) for step, some in change.steps.items()}
+        event = OrderChanged(*self._about(change), attributes=pack(change.attributes), step_attributes=pack(steps))
+        return await self._of_order(event)
+
+    async def cancel(self, cancellation: OrderCancellation) -> Verdict[Order]:
+        """Cancel steps, or the whole order. Refused for an order that is not there, or cancelled already."""
+        steps, reason = tuple(cancellation.steps), cancellation.reason
+        return await self._of_order(OrderCancelled(*self._about(cancellation), steps=steps, reason=reason))
+
+    async def perform(self, event: StepEvent) -> Verdict[PerformedStep]:
+        """Create a performed procedure step, or set its attributes."""
+        verdict = await self._decided(event)
+        if isinstance(verdict.state, Order):
+            raise TypeError("an event of a step has the verdict of an order")
+        return verdict  # type: ignore[return-value]  # told apart by its event
+
+    def new_change(self) -> str:
+        """A name for an event; names sort by time."""
+        return Receipt.at(self._clock.now_us()).id
+
+    def _about(self, command: C) -> tuple[str, str, str, str, str, str, int]:
+        """What all events of orders begin with."""
+        change = command.change or self.new_change()
+        at = self._clock.now_us()
+        return command.partition, command.trace, command.order, change, command.source, command.message, at
+
+    async def _of_order(self, event: OrderPlaced | OrderChanged | OrderCancelled) -> Verdict[Order]:
+        verdict = await self._decided(event)
+        if isinstance(verdict.state, PerformedStep):
+            raise TypeError("an event of an order has the verdict of a step")
+        return verdict  # type: ignore[return-value]  # told apart by its event
+
+    async def _decided(self, event: FoldedEvent) -> AnyVerdict:
+        future = self._follower.expect(event.change)
+        try:
+            await reach(FailPoint.BEFORE_PUBLISH)
+            await self._log.append(event)
+            async with asyncio.timeout(self._deadline):
+                verdict = await future
+        except TimeoutError:
+            raise DependencyUnavailable("orders", f"not followed within {self._deadline:g} s") from None
+        finally:
+            self._follower.forget(event.change, future)
+        await reach(FailPoint.BEFORE_ANSWER)
+        return verdict

@@ -1,0 +1,168 @@
+"""The resource of orders, an extension to DICOMweb.
+
+POST   /dicom-web/orders
+GET    /dicom-web/orders?PatientID=4711&state=SCHEDULED
+GET    /dicom-web/orders/KEY
+PATCH  /dicom-web/orders/KEY
+DELETE /dicom-web/orders/KEY?reason=patient+did+not+come&step=S1
+GET    /dicom-web/orders/KEY/history
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+
+from aiohttp import web
+
+from gantry.common.dicom.model.json_writing import to_json
+from gantry.common.errors import Conflicting, NotFound, NotUnderstood
+from gantry.common.ids import DEFAULT_PARTITION, new_uid
+from gantry.common.orders import (
+    Order,
+    OrderCancellation,
+    OrderChange,
+    PlacedOrder,
+    StepState,
+    Verdict,
+    order_key,
+)
+from gantry.common.ports.orders import OrderIndex
+from gantry.common.web.bodies import answer
+from gantry.common.web.callers import caller_of, reason_of
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.json_bodies import data_set, json_body
+from gantry.common.web.negotiation import DICOM_JSON, JSON
+from gantry.common.web.routes import Match, Resource
+from gantry.common.web.server import TRACE, Handler
+from gantry.services.orders.desk import OrderDesk
+from gantry.services.orders.web.documents import (
+    changed_attributes,
+    document_of,
+    entry_of,
+    order_url,
+    placed_attributes,
+)
+from gantry.services.orders.web.parameters import OrderSearch, order_search
+
+_FRESH = {"Cache-Control": "no-store"}
+_NO_KEY = "an order needs an AccessionNumber, a FillerOrderNumberImagingServiceRequest or a RequestedProcedureID"
+
+
+class OrderResource:
+    """Orders are seen by every caller, and written by those that `http.may_order` names."""
+
+    def __init__(self, desk: OrderDesk, orders: OrderIndex, may_order: Collection[str]) -> None:
+        """`may_order` are the names of tokens, and `LOOPBACK`."""
+        self._desk = desk
+        self._orders = orders
+        self._may_order = frozenset(may_order)
+
+    def handlers(self) -> dict[Resource, Handler]:
+        """The handlers for the HTTP server."""
+        return {
+            Resource.SEARCH_ORDERS: self.search,
+            Resource.PLACE_ORDER: self.place,
+            Resource.ORDER: self.show,
+            Resource.CHANGE_ORDER: self.change,
+            Resource.CANCEL_ORDER: self.cancel,
+        }
+
+    async def search(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """Orders that have a step that matches, by the start of that step. 400."""
+        keys = await self._keys(order_search(request.query.items()))
+        found = [order for key in keys if (order := await self._orders.order(DEFAULT_PARTITION, key)) is not None]
+        return await answer(request, to_json([document_of(*order) for order in found]), DICOM_JSON, _FRESH)
+
+    async def place(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """201 with the order; one that stood under its key is replaced. 400, 403, 409."""
+        source = self._source(request)
+        body = data_set(await json_body(request))
+        with _callers_fault():
+            attributes = placed_attributes(body, new_uid)
+        key = order_key(attributes)
+        if not key:
+            raise HttpProblem(400, _NO_KEY)
+        verdict = await self._desk.place(PlacedOrder(key, attributes, source, trace=request[TRACE]))
+        return await self._answer(request, verdict, 201)
+
+    async def show(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """An order, or what happened to it. 404."""
+        if match.rest[1:] == ("history",):
+            history = await self._orders.history(DEFAULT_PARTITION, match.rest[0])
+            if not history:
+                raise NotFound
+            return await answer(request, to_json([entry_of(change) for change in history]), JSON, _FRESH)
+        order = await self._orders.order(DEFAULT_PARTITION, _key(match))
+        if order is None:
+            raise NotFound
+        return await answer(request, to_json([document_of(*order)]), DICOM_JSON, _FRESH)
+
+    async def change(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """200 with the order as it is then. 400, 403, 404, 409."""
+        source = self._source(request)
+        key = await self._existing(match)
+        body = data_set(await json_body(request))
+        with _callers_fault():
+            attributes, steps = changed_attributes(body)
+        if not attributes and not steps:
+            raise HttpProblem(400, "nothing to change: give at least one attribute")
+        verdict = await self._desk.change(OrderChange(key, attributes, source, steps, trace=request[TRACE]))
+        return await self._answer(request, verdict, 200)
+
+    async def cancel(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """200 with the order as it is then. 400, 403, 404, 409."""
+        source = self._source(request)
+        reason = reason_of(request)
+        if not reason:
+            raise HttpProblem(400, "reason: say why, as a parameter of the URL")
+        key, steps = await self._existing(match), tuple(request.query.getall("step", []))
+        cancellation = OrderCancellation(key, source, steps, reason, trace=request[TRACE])
+        return await self._answer(request, await self._desk.cancel(cancellation), 200)
+
+    async def _answer(self, request: web.BaseRequest, verdict: Verdict[Order], status: int) -> web.StreamResponse:
+        if not verdict.accepted or verdict.state is None:
+            raise Conflicting(verdict.reason)
+        order = verdict.state
+        current = await self._orders.order(order.partition, order.key)
+        states: Mapping[str, StepState] = {} if current is None else current[1]
+        headers = {**_FRESH, "Location": order_url(order.key)}
+        return await answer(request, to_json([document_of(order, states)]), DICOM_JSON, headers, status)
+
+    async def _keys(self, search: OrderSearch) -> list[str]:
+        """The keys of the orders that are wanted, each once."""
+        wanted = search.offset + search.limit
+        keys: dict[str, None] = {}
+        if search.limit:
+            async for page in self._orders.find(search.query):
+                keys.update(dict.fromkeys(step.order for step in page))
+                if len(keys) >= wanted:
+                    break
+        return list(keys)[search.offset : wanted]
+
+    async def _existing(self, match: Match) -> str:
+        key = _key(match)
+        if await self._orders.order(DEFAULT_PARTITION, key) is None:
+            raise NotFound
+        return key
+
+    def _source(self, request: web.BaseRequest) -> str:
+        caller = caller_of(request)
+        if caller not in self._may_order:
+            raise HttpProblem(403, "this caller may not change orders; http.may_order names those that may")
+        return f"rest {caller}"
+
+
+def _key(match: Match) -> str:
+    if len(match.rest) != 1:
+        raise NotFound
+    return match.rest[0]
+
+
+@contextmanager
+def _callers_fault() -> Iterator[None]:
+    """What is wrong with a document is the caller's fault."""
+    try:
+        yield
+    except NotUnderstood as error:
+        raise HttpProblem(400, str(error)) from error
