@@ -47,9 +47,7 @@ class FrontDoor:
         self.dimse_tls_port: int | None = None
         self._named = {Pool(name): backends for name, backends in settings.door.pools.items()}
         if not self._named:
-            raise ConfigError(
-                "door", None, "no backends: name those of ingest, query, retrieve, commitment, orders, or mixed"
-            )
+            raise ConfigError("door", None, f"no backends: name those of one of {', '.join(Pool)}")
         self._named_web = {Pool(name): backends for name, backends in settings.door.web_pools.items()}
         self._web_backends = Backends(settings.door.leave_alone)
         self._forwarder = Forwarder(self._web_backends, clock, settings.door.connect_timeout, settings.http.stall)

@@ -28,9 +28,9 @@ C = TypeVar("C", PlacedOrder, OrderChange, OrderCancellation)
 
 
 class OrderDesk:
-    """One event for each call, durable before the call returns. All calls raise `DependencyUnavailable` where the log is
-    away, or is not followed within the deadline: then the event may be on the log or not, and calling again with the
-    same `change` makes sure of it."""
+    """One event for each call, durable before the call returns. All calls raise `DependencyUnavailable` where the log
+    is away, or is not followed within the deadline: then the event may be on the log or not, and calling again with
+    the same `change` makes sure of it."""
 
     def __init__(self, log: EventLog, follower: Follower, clock: Clock, deadline: float) -> None:
         """`deadline`: how long a verdict may take, in seconds."""

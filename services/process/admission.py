@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from gantry.common.config.policy import Permission, Policy, Rejection
 from gantry.common.dicom.standard.sop_classes import (
+    MODALITY_PERFORMED_PROCEDURE_STEP,
+    MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE,
+    MODALITY_WORKLIST_FIND,
     PATIENT_ROOT_FIND,
     PATIENT_ROOT_GET,
     PATIENT_ROOT_MOVE,
@@ -32,6 +35,8 @@ _OTHER_THAN_STORAGE: Mapping[Permission, frozenset[str]] = {
     Permission.FIND: _FIND,
     Permission.RETRIEVE: _RETRIEVE,
     Permission.COMMIT: frozenset({STORAGE_COMMITMENT}),
+    Permission.WORKLIST: frozenset({MODALITY_WORKLIST_FIND}),
+    Permission.MPPS: frozenset({MODALITY_PERFORMED_PROCEDURE_STEP, MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE}),
 }
 
 

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from gantry.common.config.document import YamlDocument, read
 from gantry.common.config.load import PEERS, plain
-from gantry.common.config.values import REJECTION_CODES, AeTitle, Cidr, RejectionCode
+from gantry.common.config.values import HIDDEN_STATES, REJECTION_CODES, AeTitle, Cidr, HiddenState, RejectionCode
 from gantry.common.ids import is_ae_title
 
 
@@ -37,6 +37,8 @@ class Permission(StrEnum):
     COMMIT = "commit"
     ECHO = "echo"
     REJECT = "reject"
+    WORKLIST = "worklist"
+    MPPS = "mpps"
 
 
 ALL = frozenset(Permission)
@@ -69,6 +71,13 @@ class KnownPeer(BaseModel):
     move_destination: bool = Field(default=False, description="C-MOVE may send objects there; needs `host` and `port`")
     original: bool = Field(
         default=False, description="C-MOVE to it and C-GET by it give objects as they were stored, without corrections"
+    )
+    worklist_hides: frozenset[HiddenState] = Field(
+        default=HIDDEN_STATES,
+        description="Steps in these states are not on its worklist",
+    )
+    worklist_own: bool = Field(
+        default=False, description="Only steps whose Scheduled Station AE Title is its own are on its worklist"
     )
     tls: bool = Field(default=False, description="Only over TLS, in both directions")
     max_associations: Annotated[int, Field(ge=1)] = Field(
@@ -216,6 +225,8 @@ _MEANINGS = {
     Permission.RETRIEVE: "C-MOVE and C-GET",
     Permission.COMMIT: "storage commitment (N-ACTION, and our N-EVENT-REPORT to its `host` and `port`)",
     Permission.ECHO: "C-ECHO",
+    Permission.WORKLIST: "C-FIND of the modality worklist (docs/orders.md)",
+    Permission.MPPS: "tell of procedure steps that it performs (N-CREATE, N-SET), and ask for them (N-GET)",
     Permission.REJECT: "reject instances by storing a rejection note (docs/lifecycle.md)",
 }
 _TYPES = {
@@ -227,6 +238,8 @@ _TYPES = {
     "rejects": "list of codes",
     "move_destination": "`true` or `false`",
     "original": "`true` or `false`",
+    "worklist_hides": "list of states",
+    "worklist_own": "`true` or `false`",
     "tls": "`true` or `false`",
     "max_associations": "associations",
 }
@@ -253,5 +266,5 @@ def peers_as_markdown() -> str:
 
 def _default(value: object) -> str:
     if isinstance(value, frozenset):
-        return f"[{in_words(value)}]"
+        return f"[{in_words(value) if value <= ALL else ', '.join(sorted(value))}]"
     return str(value).lower()

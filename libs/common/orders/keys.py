@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
-    FILLER_ORDER_NUMBER,
+    FILLER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST,
     ISSUER_OF_ACCESSION_NUMBER_SEQUENCE,
     LOCAL_NAMESPACE_ENTITY_ID,
     REQUESTED_PROCEDURE_ID,
@@ -23,7 +23,7 @@ def order_key(attributes: Attributes) -> str:
     if accession:
         issuer = _issuer(attributes)
         return quote(accession, safe="") + (f"@{quote(issuer, safe='')}" if issuer else "")
-    for prefix, tag in (("filler", FILLER_ORDER_NUMBER), ("procedure", REQUESTED_PROCEDURE_ID)):
+    for prefix, tag in (("filler", FILLER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST), ("procedure", REQUESTED_PROCEDURE_ID)):
         number = first(attributes, tag)
         if number:
             return f"{prefix}:{quote(number, safe='')}"

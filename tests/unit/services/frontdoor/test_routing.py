@@ -18,9 +18,10 @@ from tests.support.wire import CT, EXPLICIT, VERIFICATION, associate_rq
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 WORKLIST = "1.2.840.10008.5.1.4.31"
-MPPS = "1.2.840.10008.3.1.2.3.3"
+MPPS, MPPS_RETRIEVE = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.3.1.2.3.4"
+UPS, PRINT = "1.2.840.10008.5.1.4.34.6.1", "1.2.840.10008.5.1.1.9"
 STORAGE = {CT, MR}
-INGEST, QUERY, RETRIEVE, COMMITMENT, MIXED = Pool
+INGEST, QUERY, RETRIEVE, COMMITMENT, ORDERS, MIXED = Pool
 EVERY = tuple(Pool)
 
 
@@ -62,8 +63,12 @@ def as_scp(uid: str, *, scu_too: bool = False) -> RoleSelection:
             id="a workstation proposes everything",
         ),
         pytest.param(proposing(VERIFICATION), set(), id="C-ECHO"),
-        pytest.param(proposing(WORKLIST, MPPS), set(), id="what nobody serves"),
-        pytest.param(proposing(WORKLIST, MPPS, CT), {INGEST}, id="what nobody serves, and storage"),
+        pytest.param(proposing(WORKLIST), {ORDERS}, id="a modality asks for its worklist"),
+        pytest.param(proposing(MPPS, MPPS_RETRIEVE), {ORDERS}, id="a modality tells what it performs"),
+        pytest.param(proposing(WORKLIST, MPPS, CT), {ORDERS, INGEST}, id="a modality does all on one association"),
+        pytest.param(proposing(WORKLIST, STUDY_ROOT_FIND), {ORDERS, QUERY}, id="two kinds of C-FIND"),
+        pytest.param(proposing(UPS, PRINT), set(), id="what nobody serves"),
+        pytest.param(proposing(UPS, PRINT, CT), {INGEST}, id="what nobody serves, and storage"),
     ],
 )
 def test_a_request_needs_the_roles_it_could_use(request_: object, roles: set[Pool]) -> None:
@@ -78,6 +83,8 @@ def test_a_request_needs_the_roles_it_could_use(request_: object, roles: set[Poo
         pytest.param([CT], (MIXED,), [{MIXED}], id="one pool for everything"),
         pytest.param([CT], (QUERY,), [], id="nobody stores"),
         pytest.param([CT, STORAGE_COMMITMENT], EVERY, [{MIXED}], id="mixed"),
+        pytest.param([WORKLIST, MPPS], EVERY, [{ORDERS}, {MIXED}], id="worklist and procedure steps"),
+        pytest.param([WORKLIST, CT], EVERY, [{MIXED}], id="worklist and storage"),
         pytest.param([CT, STORAGE_COMMITMENT], (INGEST, COMMITMENT), [], id="mixed, and nobody plays both"),
         pytest.param([VERIFICATION], (INGEST, QUERY), [{INGEST, QUERY}], id="C-ECHO goes anywhere"),
     ],

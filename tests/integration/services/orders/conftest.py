@@ -1,0 +1,67 @@
+"""Processes of the orders role on one log, without their ports."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gantry.common.adapters.sqlite import SqliteLog, open_sqlite_log
+from gantry.common.adapters.sqlite.orders.index import SqliteOrders
+from gantry.common.clock import SystemClock
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.orders.desk import OrderDesk
+from gantry.services.orders.follower import Follower
+
+
+@dataclass(slots=True)
+class Process:
+    """What one process of the role has."""
+
+    log: SqliteLog
+    orders: SqliteOrders
+    follower: Follower
+    desk: OrderDesk
+    metrics: Metrics
+    following: asyncio.Task[None]
+
+    def moved(self, event: str, verdict: str) -> float:
+        return self.metrics.registry.get_sample_value(
+            "gantry_order_events_total", {"event": event, "verdict": verdict}
+        ) or 0.0  # fmt: skip
+
+    async def end(self) -> None:
+        await end_tasks(self.following)
+        await self.orders.close()
+
+
+Start = Callable[[], Awaitable[Process]]
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[SqliteLog]:
+    opened = await open_sqlite_log(tmp_path / "log.db", SystemClock())
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def start(log: SqliteLog) -> AsyncIterator[Start]:
+    """Starts one more process, which has caught up when it is there."""
+    started: list[Process] = []
+
+    async def start_one() -> Process:
+        orders, metrics, clock = SqliteOrders(), Metrics(), SystemClock()
+        follower = Follower(log, orders, clock, metrics)
+        following = asyncio.create_task(follower.run())
+        started.append(Process(log, orders, follower, OrderDesk(log, follower, clock, 10.0), metrics, following))
+        await follower.caught_up()
+        return started[-1]
+
+    yield start_one
+    for one in started:
+        await one.end()

@@ -1,0 +1,44 @@
+"""What an order is known by."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gantry.common.orders import order_key
+from tests.support.orders import attributes
+
+_FILLER = "FillerOrderNumberImagingServiceRequest"
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"AccessionNumber": "A1", _FILLER: "F1", "RequestedProcedureID": "R1"}, "A1"),
+        ({_FILLER: "F1", "RequestedProcedureID": "R1"}, "filler:F1"),
+        ({"RequestedProcedureID": "R1"}, "procedure:R1"),
+        ({"AccessionNumber": "", _FILLER: "F1"}, "filler:F1"),
+        ({"PatientID": "P1"}, ""),
+    ],
+)
+def test_an_order_is_known_by_the_first_number_it_has(values: dict[str, str], key: str) -> None:
+    assert order_key(attributes(**values)) == key
+
+
+@pytest.mark.parametrize("name", ["LocalNamespaceEntityID", "UniversalEntityID"])
+def test_the_issuer_of_an_accession_number_is_part_of_the_key(name: str) -> None:
+    made = attributes(AccessionNumber="A1", IssuerOfAccessionNumberSequence=[attributes(**{name: "HOSPITAL"})])
+    assert order_key(made) == "A1@HOSPITAL"
+
+
+_NUMBERS = st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=1, max_size=16)
+
+
+@given(_NUMBERS, _NUMBERS, _NUMBERS)
+def test_two_different_orders_never_have_one_key(accession: str, issuer: str, number: str) -> None:
+    issued = attributes(
+        AccessionNumber=accession, IssuerOfAccessionNumberSequence=[attributes(LocalNamespaceEntityID=issuer)]
+    )
+    keys = [order_key(one) for one in (issued, attributes(AccessionNumber=accession), attributes(**{_FILLER: number}))]
+    assert len(set(keys)) == 3

@@ -1,0 +1,127 @@
+"""The state of a scheduled step follows from its order and all performed steps that refer to it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gantry.common.dicom.standard.dictionary import TAGS
+from gantry.common.orders import (
+    Order,
+    PerformedState,
+    PerformedStep,
+    StepState,
+    fold_order,
+    references_of,
+    refers_to,
+    state_of,
+)
+from gantry.common.orders.states import scheduled_state
+from tests.support.orders import attributes, cancelled, order, performed, placed, reference, step
+
+
+def standing(*steps: dict[int, list[Any]], **values: Any) -> Order:
+    verdict = fold_order(None, placed(order(*steps, **values)))
+    assert verdict.state is not None
+    return verdict.state
+
+
+def doing(state: str, *references: dict[int, list[Any]], **values: Any) -> PerformedStep:
+    return PerformedStep("default", "1.2.840.5", PerformedState(state), performed(*references, **values))
+
+
+def states(of: Order, *some: PerformedStep) -> list[StepState]:
+    return [state_of(of, one, some) for one in of.steps.values()]
+
+
+@pytest.mark.parametrize("state", ["SCHEDULED", "ARRIVED", "READY", "STARTED", "DEPARTED"])
+def test_without_performed_steps_it_is_what_the_order_says(state: str) -> None:
+    assert states(standing(step(ScheduledProcedureStepStatus=state))) == [StepState(state)]
+
+
+def test_a_status_that_nobody_knows_is_scheduled() -> None:
+    assert scheduled_state(attributes(ScheduledProcedureStepStatus="WHATEVER")) is StepState.SCHEDULED
+    assert scheduled_state(attributes(ScheduledProcedureStepStatus="CANCELED")) is StepState.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("performing", "state"), [("IN PROGRESS", "STARTED"), ("COMPLETED", "COMPLETED"), ("DISCONTINUED", "DISCONTINUED")]
+)
+def test_all_steps_that_are_referred_to_change_their_state(performing: str, state: str) -> None:
+    of = standing(step("S1"), step("S2"), step("S3"))
+    one = doing(performing, reference(), reference(ScheduledProcedureStepID="S2"))
+    assert states(of, one) == [StepState(state), StepState(state), StepState.SCHEDULED]
+
+
+def test_a_step_of_several_orders_changes_each_of_them() -> None:
+    """The group case: the modality makes a study of its own, and refers to those of the requests (F.7.2.1.2)."""
+    other = standing(step("S1"), AccessionNumber="A2", StudyInstanceUID="1.2.4")
+    by_accession = reference(StudyInstanceUID="1.2.9", AccessionNumber="A2")
+    studies = [attributes(ReferencedSOPInstanceUID="1.2.4")]
+    by_study = reference(StudyInstanceUID="1.2.9", AccessionNumber=[], ReferencedStudySequence=studies)
+    for second in (by_accession, by_study):
+        one = doing("IN PROGRESS", reference(StudyInstanceUID="1.2.9"), second)
+        assert states(standing(), one) == states(other, one) == [StepState.STARTED]
+
+
+def test_a_step_of_another_order_with_the_same_id_is_not_meant() -> None:
+    one = doing("IN PROGRESS", reference(StudyInstanceUID="1.2.4", AccessionNumber="A2"))
+    assert states(standing(), one) == [StepState.SCHEDULED]
+    nowhere = doing("IN PROGRESS", reference(StudyInstanceUID="1.2.4", AccessionNumber=[]))
+    assert states(standing(AccessionNumber=None), nowhere) == [StepState.SCHEDULED]
+
+
+def test_the_study_alone_means_its_steps_of_the_same_modality() -> None:
+    of = standing(step("S1"), step("S2", Modality="MR"), step("S3", Modality=None))
+    unscheduled = doing("IN PROGRESS", reference(AccessionNumber=[], ScheduledProcedureStepID=[]))
+    assert states(of, unscheduled) == [StepState.STARTED, StepState.SCHEDULED, StepState.STARTED]
+
+
+def test_an_unscheduled_step_of_a_study_that_nobody_ordered_means_nothing() -> None:
+    one = doing("IN PROGRESS", reference(StudyInstanceUID="1.9", AccessionNumber=[], ScheduledProcedureStepID=[]))
+    assert states(standing(), one) == [StepState.SCHEDULED]
+    assert not any(refers_to(one, standing(StudyInstanceUID=None), s) for s in standing().steps.values())
+
+
+def test_what_is_cancelled_is_so_unless_it_was_performed() -> None:
+    of = fold_order(standing(step("S1"), step("S2")), cancelled("S2")).state
+    assert of is not None
+    assert states(of) == [StepState.SCHEDULED, StepState.CANCELLED]
+    whole = fold_order(of, cancelled()).state
+    assert whole is not None
+    assert states(whole) == [StepState.CANCELLED, StepState.CANCELLED]
+    assert states(whole, doing("COMPLETED")) == [StepState.COMPLETED, StepState.CANCELLED]
+
+
+@pytest.mark.parametrize(
+    ("several", "state"),
+    [
+        (["DISCONTINUED", "COMPLETED"], "COMPLETED"),
+        (["COMPLETED", "IN PROGRESS"], "STARTED"),
+        (["DISCONTINUED", "DISCONTINUED"], "DISCONTINUED"),
+        (["DISCONTINUED", "IN PROGRESS"], "STARTED"),
+    ],
+)
+def test_several_performed_steps_of_one_scheduled_step_count_together(several: list[str], state: str) -> None:
+    for some in itertools.permutations(several):
+        assert states(standing(), *map(doing, some)) == [StepState(state)]
+
+
+@given(st.lists(st.sampled_from(list(PerformedState)), max_size=4), st.randoms())
+def test_the_order_in_which_performed_steps_are_known_does_not_matter(
+    several: list[PerformedState], random: Any
+) -> None:
+    some = [doing(state.value) for state in several]
+    before = states(standing(), *some)
+    random.shuffle(some)
+    assert states(standing(), *some) == before
+
+
+def test_references_are_read_with_what_they_lack() -> None:
+    (one,) = references_of(doing("IN PROGRESS", reference(AccessionNumber=None)))
+    assert (one.studies, one.accession, one.step) == (frozenset({"1.2.3"}), "", "S1")
+    assert TAGS["StudyInstanceUID"] in reference()
