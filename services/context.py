@@ -19,7 +19,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.spans import Tracer
 
 if TYPE_CHECKING:  # the indexer serves neither DIMSE nor HTTP, and need not import them
-    from gantry.common.config.policy import KnownPeer
+    from gantry.common.config.policy import KnownPeer, WorklistView
     from gantry.common.net import Association, Peer, Service
     from gantry.common.web.routes import Resource
     from gantry.common.web.server import Handler
@@ -45,6 +45,9 @@ class Peers(Protocol):
 
     def contact(self, ae_title: str, ours: str) -> Peer | None:
         """Where to call an AE title for a report; None if the policy names no host and port."""
+
+    def worklist_view(self, ae_title: str) -> WorklistView:
+        """What an AE title sees of the modality worklist."""
 
     def known(self) -> Sequence[KnownPeer]:
         """All that the policy names, in its order."""

@@ -1,8 +1,10 @@
-"""Ending asyncio tasks for certain."""
+"""Ending asyncio tasks for certain, and letting others run."""
 
 from __future__ import annotations
 
 import asyncio
+import types
+from collections.abc import Generator
 from typing import Any
 
 _AGAIN_SECONDS = 5.0
@@ -23,3 +25,9 @@ async def end_tasks(*tasks: asyncio.Future[Any] | None) -> None:
     for ended in tasks:
         if ended is not None and not ended.cancelled():
             ended.exception()  # looked at: otherwise the loop logs it as forgotten
+
+
+@types.coroutine
+def turn() -> Generator[None, None, None]:
+    """Let other ready tasks run first."""
+    yield

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+from gantry.common.dicom.standard.sop_classes import MODALITY_WORKLIST_FIND
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
+from gantry.common.ul import Ability
 from gantry.services.context import Context, RoleParts
 from gantry.services.orders.desk import OrderDesk
 from gantry.services.orders.follower import Follower
 from gantry.services.orders.web.resource import OrderResource
+from gantry.services.orders.worklist.c_find import WorklistService
+
+TRANSFER_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 
 
 async def build(context: Context) -> RoleParts:
@@ -26,4 +32,12 @@ async def build(context: Context) -> RoleParts:
 
     desk = OrderDesk(context.log, follower, context.clock, settings.verdict_within)
     resource = OrderResource(desk, orders, context.settings.http.may_order)
-    return RoleParts(web=resource.handlers(), background=[("orders", follow())], close=[orders.close])
+    worklist = WorklistService(
+        {MODALITY_WORKLIST_FIND: Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES)},
+        orders,
+        context.peers.worklist_view,
+        context.clock,
+        context.metrics,
+        settings.idle_days,
+    )
+    return RoleParts([worklist], resource.handlers(), background=[("orders", follow())], close=[orders.close])

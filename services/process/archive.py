@@ -13,7 +13,7 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from gantry.common.clock import Clock
-from gantry.common.config.policy import Destination, KnownPeer
+from gantry.common.config.policy import Destination, KnownPeer, WorklistView
 from gantry.common.config.reload import PolicyFile
 from gantry.common.config.settings import Settings
 from gantry.common.config.tls import Certificates
@@ -362,6 +362,9 @@ class Archive:
 
     def contact(self, ae_title: str, ours: str) -> Peer | None:
         return self._peer(self._policy.current.contact(ae_title), ours)
+
+    def worklist_view(self, ae_title: str) -> WorklistView:
+        return self._policy.current.worklist_view(ae_title)
 
     def known(self) -> list[KnownPeer]:
         return list(self._policy.current.peers.values())

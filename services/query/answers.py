@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gantry.common.dicom.query.attributes import UNIQUE_KEYS, Level
+from gantry.common.dicom.query.attributes import UNIQUE_KEYS
 from gantry.common.dicom.query.identifiers import Identifier, encode_identifier
-from gantry.common.dicom.query.matching import Condition, Document, Item, Predicate, Query, matcher
+from gantry.common.dicom.query.item_answers import ItemAnswer
+from gantry.common.dicom.query.matching import Document, Query
 from gantry.common.dicom.query.queries import creators_of, is_creator, is_supported
 from gantry.common.dicom.query.timezones import in_zone
 from gantry.common.dicom.standard.tags import (
@@ -44,7 +44,7 @@ class Answers:
         self._from_document = tuple(sorted((supported | unique) - set(self._constant) - {INSTANCE_AVAILABILITY}))
         self._constant |= creators_of(self._from_document, query.attributes)
         self._zone = query.zone
-        self._items = {tag: _ItemAnswer(item, query.conditions.get(tag)) for tag, item in identifier.items.items()}
+        self._items = {tag: ItemAnswer(item, query.conditions.get(tag)) for tag, item in identifier.items.items()}
 
     def encode(self, document: Document, availability: str = "") -> bytes:
         """One response identifier; a key for which the document has no value is returned empty. `availability` is where
@@ -58,28 +58,3 @@ class Answers:
         if self.tells_availability:
             values[INSTANCE_AVAILABILITY] = [availability] if availability else []
         return encode_identifier(values, self._transfer_syntax_uid, self._character_set, self._attributes)
-
-
-class _ItemAnswer:
-    """C.2.2.2.6: the matching items of a sequence, with the attributes that were asked for; whole items if no attribute
-    was named."""
-
-    def __init__(self, asked: Identifier, condition: Condition | None) -> None:
-        below = condition.conditions if isinstance(condition, Item) else {}
-        self._below = {tag: _ItemAnswer(item, below.get(tag)) for tag, item in asked.items.items()}
-        self._tags = sorted(set(asked.keys) - {SPECIFIC_CHARACTER_SET})
-        self._matches: Predicate | None = None
-        if isinstance(condition, Item):
-            self._matches = matcher(Query("", Level.IMAGE, condition.conditions))
-
-    def of(self, items: Sequence[Any]) -> list[dict[int, Any]]:
-        """The items to answer with."""
-        return [self._chosen(item) for item in items if self._matches is None or self._matches(item)]
-
-    def _chosen(self, item: Mapping[int, Any]) -> dict[int, Any]:
-        if not self._tags:
-            return dict(item)
-        values = {tag: item.get(tag, ()) for tag in self._tags}
-        for tag, below in self._below.items():
-            values[tag] = below.of(values[tag])
-        return values

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import types
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.identifiers import decode_identifier
@@ -16,6 +15,7 @@ from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.net import MemorySink, Request, Sink
 from gantry.common.ports.index import ReadIndex
 from gantry.common.statuses import CANCELLED, PENDING, PENDING_WARNING, SUCCESS, UNRECOGNISED_OPERATION
+from gantry.common.tasks import turn
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
 from gantry.services.query.answers import Answers
@@ -85,7 +85,7 @@ class FindService:
         status = PENDING if answers.complete else PENDING_WARNING
         async for page in self._index.find(query):
             for start in range(0, len(page), _AT_ONCE):
-                await _turn()
+                await turn()
                 if request.cancelled:
                     return CANCELLED, comment
                 some = page[start : start + _AT_ONCE]
@@ -98,9 +98,3 @@ class FindService:
             return [answers.encode(document) for document in documents]
         words = await self._availability.of(level, documents)
         return [answers.encode(document, word) for document, word in zip(documents, words, strict=True)]
-
-
-@types.coroutine
-def _turn() -> Generator[None, None, None]:
-    """Let other ready tasks run first."""
-    yield

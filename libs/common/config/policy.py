@@ -135,6 +135,15 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class WorklistView:
+    """Which steps a peer sees on its worklist: none in the states that it `hides`, and with `own` only those of its own
+    AE title."""
+
+    hides: frozenset[str] = HIDDEN_STATES
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """All peers, and what holds for the rest."""
 
@@ -169,6 +178,11 @@ class Policy:
         """Whether a peer gets objects as they were stored."""
         peer = self.peers.get(ae_title.strip())
         return peer is not None and peer.original
+
+    def worklist_view(self, ae_title: str) -> WorklistView:
+        """What a peer sees of the worklist."""
+        peer = self.peers.get(ae_title.strip())
+        return WorklistView() if peer is None else WorklistView(frozenset(peer.worklist_hides), peer.worklist_own)
 
     def contact(self, ae_title: str) -> Destination | None:
         """The address of a peer, for reports to it; None if the policy does not name it."""

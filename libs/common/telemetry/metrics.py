@@ -173,6 +173,16 @@ METRICS: tuple[Metric, ...] = (
         _each("accepted", "refused"),
     ),
     Metric(
+        "worklist_requests",
+        "counter",
+        "requests",
+        "Worklist requests (C-FIND), by final status",
+        ("status",),
+        _FINDS,
+    ),
+    Metric("worklist_responses", "counter", "responses", "Steps that worklist requests were answered with"),
+    Metric("worklist_seconds", "histogram", "seconds", "A worklist request, from its identifier to its last response"),
+    Metric(
         "order_events",
         "counter",
         "events",
@@ -382,6 +392,9 @@ class Metrics:
     http_requests: Counter
     http_seconds: Histogram
     commitment_transactions: Counter
+    worklist_requests: Counter
+    worklist_responses: Counter
+    worklist_seconds: Histogram
     order_events: Counter
     commitment_instances: Counter
     commitment_reports: Counter

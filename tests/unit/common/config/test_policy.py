@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from gantry.common.config.peers_file import add_peer, remove_peer
-from gantry.common.config.policy import ALL, Admitted, Destination, Permission, Policy, Rejection, read_policy
+from gantry.common.config.policy import (
+    ALL,
+    Admitted,
+    Destination,
+    Permission,
+    Policy,
+    Rejection,
+    WorklistView,
+    read_policy,
+)
 from gantry.common.config.reload import PolicyFile
 from gantry.common.errors import ConfigError
 
@@ -152,3 +161,17 @@ def test_edit_that_would_not_read_is_refused_and_changes_nothing(file: Path) -> 
 def test_start_with_a_bad_policy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         PolicyFile(tmp_path / "missing.yaml", "GANTRY")
+
+
+def test_a_worklist_hides_what_is_begun_or_over_unless_the_policy_says_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "peers.yaml"
+    file.write_text(
+        "peers:\n"
+        "  - {ae_title: CT1, host: 192.0.2.1}\n"
+        "  - {ae_title: BOARD, host: 192.0.2.2, worklist_hides: [CANCELLED], worklist_own: true}\n"
+    )
+    policy = read_policy(file, "GANTRY")
+    usual = frozenset({"STARTED", "DEPARTED", "COMPLETED", "DISCONTINUED", "CANCELLED"})
+    for title in ("CT1", "STRANGER"):
+        assert policy.worklist_view(title) == WorklistView(usual, own=False)
+    assert policy.worklist_view("BOARD ") == WorklistView(frozenset({"CANCELLED"}), own=True)
