@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 
-from gantry.common.dicom.standard.sop_classes import MODALITY_WORKLIST_FIND
+from gantry.common.dicom.standard.sop_classes import (
+    MODALITY_PERFORMED_PROCEDURE_STEP,
+    MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE,
+    MODALITY_WORKLIST_FIND,
+)
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from gantry.common.ul import Ability
 from gantry.services.context import Context, RoleParts
 from gantry.services.orders.desk import OrderDesk
 from gantry.services.orders.follower import Follower
+from gantry.services.orders.steps.service import PerformedStepService
 from gantry.services.orders.web.resource import OrderResource
 from gantry.services.orders.worklist.c_find import WorklistService
 
+PERFORMED = (MODALITY_PERFORMED_PROCEDURE_STEP, MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE)
 TRANSFER_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 
 
 async def build(context: Context) -> RoleParts:
-    """Orders over HTTP. Waits for the log: it reads first what there is."""
+    """Orders over HTTP, the worklist, and procedure steps. Waits for the log: it reads first what there is."""
     settings, orders = context.settings.orders, context.open_orders()
     follower = Follower(context.log, orders, context.clock, context.metrics)
     following = asyncio.create_task(follower.run())
@@ -32,12 +38,15 @@ async def build(context: Context) -> RoleParts:
 
     desk = OrderDesk(context.log, follower, context.clock, settings.verdict_within)
     resource = OrderResource(desk, orders, context.settings.http.may_order)
+    ability = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES)
     worklist = WorklistService(
-        {MODALITY_WORKLIST_FIND: Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES)},
+        {MODALITY_WORKLIST_FIND: ability},
         orders,
         context.peers.worklist_view,
         context.clock,
         context.metrics,
         settings.idle_days,
     )
-    return RoleParts([worklist], resource.handlers(), background=[("orders", follow())], close=[orders.close])
+    steps = PerformedStepService(dict.fromkeys(PERFORMED, ability), desk, orders, context.clock, context.metrics)
+    background, close = [("orders", follow())], [orders.close]
+    return RoleParts([worklist, steps], resource.handlers(), background=background, close=close)

@@ -183,6 +183,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("worklist_responses", "counter", "responses", "Steps that worklist requests were answered with"),
     Metric("worklist_seconds", "histogram", "seconds", "A worklist request, from its identifier to its last response"),
     Metric(
+        "step_requests",
+        "counter",
+        "requests",
+        "Requests about performed procedure steps, by operation (N-CREATE, N-SET, N-GET) and status answered",
+        ("operation", "status"),
+    ),
+    Metric(
         "order_events",
         "counter",
         "events",
@@ -395,6 +402,7 @@ class Metrics:
     worklist_requests: Counter
     worklist_responses: Counter
     worklist_seconds: Histogram
+    step_requests: Counter
     order_events: Counter
     commitment_instances: Counter
     commitment_reports: Counter

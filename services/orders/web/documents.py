@@ -13,6 +13,7 @@ from gantry.common.dicom.standard.tags import (
     SCHEDULED_PROCEDURE_STEP_ID,
     SCHEDULED_PROCEDURE_STEP_SEQUENCE,
     SCHEDULED_PROCEDURE_STEP_STATUS,
+    SOP_INSTANCE_UID,
     SPECIFIC_CHARACTER_SET,
     STUDY_INSTANCE_UID,
 )
@@ -20,7 +21,7 @@ from gantry.common.errors import NotUnderstood
 from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced
 from gantry.common.lifecycle.correctable import require_elements
 from gantry.common.lifecycle.patients import values_of
-from gantry.common.orders import Attributes, Changes, Order, StepState, first, items, unpack
+from gantry.common.orders import Attributes, Changes, Order, PerformedStep, StepState, first, items, unpack
 from gantry.common.ports.orders import FoldedChange
 from gantry.common.web.routes import BASE
 
@@ -41,6 +42,11 @@ def document_of(order: Order, states: Mapping[str, StepState]) -> Document:
         if state is not None:
             item[SCHEDULED_PROCEDURE_STEP_STATUS] = [state.value]
     return keys_as_attributes({**whole, RETRIEVE_URL: [order_url(order.key)]})
+
+
+def performed_document(step: PerformedStep) -> Document:
+    """A performed procedure step, with its SOP Instance UID."""
+    return keys_as_attributes({**step.attributes, SOP_INSTANCE_UID: [step.uid]})
 
 
 def placed_attributes(document: Mapping[str, Any], new_uid: Callable[[], str]) -> dict[int, list[Any]]:

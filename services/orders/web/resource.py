@@ -6,6 +6,7 @@ GET    /dicom-web/orders/KEY
 PATCH  /dicom-web/orders/KEY
 DELETE /dicom-web/orders/KEY?reason=patient+did+not+come&step=S1
 GET    /dicom-web/orders/KEY/history
+GET    /dicom-web/orders/KEY/performed
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from gantry.services.orders.web.documents import (
     document_of,
     entry_of,
     order_url,
+    performed_document,
     placed_attributes,
 )
 from gantry.services.orders.web.parameters import OrderSearch, order_search
@@ -87,15 +89,19 @@ class OrderResource:
         return await self._answer(request, verdict, 201)
 
     async def show(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """An order, or what happened to it. 404."""
+        """An order, what happened to it, or the procedure steps that were performed for it. 404."""
         if match.rest[1:] == ("history",):
             history = await self._orders.history(DEFAULT_PARTITION, match.rest[0])
             if not history:
                 raise NotFound
             return await answer(request, to_json([entry_of(change) for change in history]), JSON, _FRESH)
-        order = await self._orders.order(DEFAULT_PARTITION, _key(match))
+        key = match.rest[0] if match.rest[1:] == ("performed",) else _key(match)
+        order = await self._orders.order(DEFAULT_PARTITION, key)
         if order is None:
             raise NotFound
+        if len(match.rest) > 1:
+            performed = await self._orders.performed_of(DEFAULT_PARTITION, key)
+            return await answer(request, to_json([performed_document(one) for one in performed]), DICOM_JSON, _FRESH)
         return await answer(request, to_json([document_of(*order)]), DICOM_JSON, _FRESH)
 
     async def change(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:

@@ -1,0 +1,38 @@
+"""Data sets of performed procedure steps: attributes from bytes, and bytes from attributes (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from gantry.common.dicom.model.json_writing import attributes_of
+from gantry.common.dicom.query.identifiers import encode_identifier
+from gantry.common.dicom.standard.tags import SPECIFIC_CHARACTER_SET
+from gantry.common.dicom.standard.transfer_syntaxes import encoding_of
+from gantry.common.dicom.standard.vrs import vr_of
+from gantry.common.orders import Attributes
+
+
+def decoded(data: bytes, transfer_syntax_uid: str) -> dict[int, list[Any]]:
+    """The attributes of a data set, those without a value among them: what is missing and what is empty are told apart.
+    Text is decoded, so its character set is left out; so are private attributes and binary values, which say nothing of
+    a step. Raises `NotUnderstood`."""
+    return _values(attributes_of(data, encoding_of(transfer_syntax_uid), lambda _path: ""))
+
+
+def _values(document: Mapping[str, Mapping[str, Any]]) -> dict[int, list[Any]]:
+    found: dict[int, list[Any]] = {}
+    for name, element in document.items():
+        tag, values = int(name, 16), element.get("Value", [])
+        if tag == SPECIFIC_CHARACTER_SET or vr_of(tag) == b"UN" or element.keys() & {"InlineBinary", "BulkDataURI"}:
+            continue
+        if (element.get("vr") == "SQ") != (vr_of(tag) == b"SQ"):
+            continue
+        found[tag] = [_values(item or {}) for item in values] if element.get("vr") == "SQ" else list(values)
+    return found
+
+
+def encoded(attributes: Attributes, wanted: Collection[int], transfer_syntax_uid: str) -> bytes:
+    """The data set of these attributes, those that are wanted where some are named; text that is not ASCII in UTF-8."""
+    chosen = {tag: attributes.get(tag, []) for tag in wanted if vr_of(tag) != b"UN"} if wanted else dict(attributes)
+    return encode_identifier(chosen, transfer_syntax_uid)

@@ -1,0 +1,116 @@
+"""The resource of orders, as a RIS without HL7 and an administrator use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.archive import RunningArchive
+from tests.support.worklist import OrdersClient, ordered, scheduled
+
+PATIENT = {"00100020": {"vr": "LO", "Value": ["P99"]}}
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive]:
+    running = RunningArchive(tmp_path_factory.mktemp("orders"))
+    running.write_policy([], "http: {may_order: [loopback]}\n")
+    running.start()
+    yield running
+    assert running.alive, running.log.read_text()
+    running.stop()
+
+
+@pytest.fixture
+def orders(archive: RunningArchive) -> OrdersClient:
+    return OrdersClient(archive)
+
+
+def keys(answer: list[dict[str, dict[str, list[str]]]]) -> list[str]:
+    return [one["00080050"]["Value"][0] for one in answer]
+
+
+def test_an_order_is_placed_seen_changed_and_cancelled(orders: OrdersClient) -> None:
+    orders.place(ordered(1, scheduled("S1"), scheduled("S2")))
+    status, changed = orders.ask("PATCH", "/A1", PATIENT | {
+        "00400100": {"vr": "SQ", "Value": [{"00400009": {"vr": "SH", "Value": ["S2"]},
+                                             "00400011": {"vr": "SH", "Value": ["Room 7"]}}]}
+    })  # fmt: skip
+    assert status == 200
+    steps = changed[0]["00400100"]["Value"]
+    assert [step["00400011"]["Value"] for step in steps] == [["Room 1"], ["Room 7"]]
+    assert changed[0]["00100020"]["Value"] == ["P99"]
+    assert orders.ask("DELETE", "/A1?reason=too+late&step=S2")[0] == 200
+    assert orders.states("A1") == {"S1": "SCHEDULED", "S2": "CANCELLED"}
+    assert orders.ask("DELETE", "/A1?reason=too+late")[0] == 200
+    assert orders.ask("PATCH", "/A1", PATIENT) == (409, "the order is cancelled; it can be placed again\n")
+    history = orders.ask("GET", "/A1/history")[1]
+    assert [(entry["type"], entry["accepted"]) for entry in history] == [
+        ("placed", True), ("changed", True), ("cancelled", True), ("cancelled", True), ("changed", False),
+    ]  # fmt: skip
+    assert {entry["by"] for entry in history} == {"rest loopback"}
+
+
+def test_orders_are_found_by_what_they_and_their_steps_say(orders: OrdersClient) -> None:
+    days = ["20260201", "20260202", "20260203"]
+    orders.place(*(ordered(10 + n, scheduled(ScheduledProcedureStepStartDate=day)) for n, day in enumerate(days)))
+    orders.place(ordered(13, scheduled(Modality="MR", ScheduledProcedureStepStartDate="20260202"), PatientID="X"))
+    found = orders.ask("GET", "?ScheduledProcedureStepStartDate=20260201-20260202&Modality=CT")[1]
+    assert keys(found) == ["A10", "A11"]
+    assert keys(orders.ask("GET", "?PatientID=X")[1]) == ["A13"]
+    every = "?ScheduledProcedureStepStartDate=20260201-20260203&state=SCHEDULED"
+    assert keys(orders.ask("GET", every)[1]) == ["A10", "A11", "A13", "A12"]
+    assert keys(orders.ask("GET", f"{every}&limit=2&offset=1")[1]) == ["A11", "A13"]
+    assert orders.ask("GET", f"{every}&limit=0")[1] == []
+    assert orders.ask("GET", "?state=COMPLETED")[1] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "words"),
+    [
+        ("POST", "", {"00080050": {"vr": "SH", "Value": ["far too long a number"]}}, 400, "AccessionNumber"),
+        ("POST", "", PATIENT, 400, "an order needs an AccessionNumber"),
+        ("POST", "", [], 400, "one data set"),
+        ("PATCH", "/A404", PATIENT, 404, "not found"),
+        ("PATCH", "/A50", {}, 400, "nothing to change"),
+        ("DELETE", "/A50", None, 400, "reason: say why"),
+        ("DELETE", "/A50?reason=x&step=S9", None, 409, "there is no step S9"),
+        ("GET", "/A404", None, 404, "not found"),
+        ("GET", "/A404/history", None, 404, "not found"),
+        ("GET", "/A50/other", None, 404, "not found"),
+        ("GET", "?Colour=red", None, 400, "is no parameter of orders"),
+        ("GET", "?ScheduledProcedureStepStartDate=soon", None, 400, "ScheduledProcedureStepStartDate"),
+        ("PUT", "/A50", PATIENT, 405, "PUT is not a method"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    orders: OrdersClient, method: str, path: str, body: object, status: int, words: str
+) -> None:
+    orders.place(ordered(50))
+    answered, answer = orders.ask(method, path, body)
+    assert answered == status
+    assert words in answer
+
+
+def test_a_key_with_an_issuer_and_odd_characters_is_a_path(orders: OrdersClient) -> None:
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence as Items
+
+    issuer = Dataset()
+    issuer.LocalNamespaceEntityID = "ST/MARY"
+    orders.place(ordered(60, AccessionNumber="A 60/1", IssuerOfAccessionNumberSequence=Items([issuer])))
+    assert orders.ask("GET", "/A%252060%252F1%40ST%252FMARY")[0] == 200
+    (path,) = orders.ask("GET", "?AccessionNumber=A%2060/1")[1][0]["00081190"]["Value"]
+    assert orders.ask("GET", path.removeprefix("/dicom-web/orders"))[0] == 200
+
+
+def test_who_may_not_order_only_looks(tmp_path_factory: pytest.TempPathFactory) -> None:
+    running = RunningArchive(tmp_path_factory.mktemp("closed"))
+    running.start()
+    try:
+        client = OrdersClient(running)
+        assert client.ask("POST", "", ordered(1).to_json_dict())[0] == 403
+        assert client.ask("GET") == (200, [])
+    finally:
+        running.stop()
