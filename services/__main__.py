@@ -77,6 +77,7 @@ _COMMANDS = {
     ),
     "routes": ("gantry.services.commands.routes", "What rules send on: what waits, and why."),
     "webhooks": ("gantry.services.commands.webhooks", "How far each configured webhook is behind."),
+    "orders": ("gantry.services.commands.ordering", "See, place, change and cancel orders."),
     "redundant": ("gantry.services.commands.lifecycle", "Count or give up objects that were sent more than once."),
     "choose": ("gantry.services.commands.lifecycle", "Decide a conflict: which of the objects of a UID is current."),
     "where": ("gantry.services.commands.where", "Where a study is: received, indexed, committed, failed and why."),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gantry.services.__main__ import main
 from tests.support.archive import RunningArchive
 from tests.support.worklist import OrdersClient, ordered, scheduled
 
@@ -103,6 +107,42 @@ def test_a_key_with_an_issuer_and_odd_characters_is_a_path(orders: OrdersClient)
     assert orders.ask("GET", "/A%252060%252F1%40ST%252FMARY")[0] == 200
     (path,) = orders.ask("GET", "?AccessionNumber=A%2060/1")[1][0]["00081190"]["Value"]
     assert orders.ask("GET", path.removeprefix("/dicom-web/orders"))[0] == 200
+
+
+def gantry(data: Path, command: str, *arguments: object) -> tuple[int, str]:
+    """`gantry orders`, run to its end in this process."""
+    words = ["orders", command, "--data", str(data), *map(str, arguments)]
+    result = CliRunner().invoke(main, words, env={"COLUMNS": "200"})
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+def test_the_command_line_does_the_same_on_the_stores(tmp_path: Path) -> None:
+    (tmp_path / "objects").mkdir()
+    file = tmp_path / "order.json"
+    file.write_text(json.dumps(ordered(1, scheduled("S1"), scheduled("S2")).to_json_dict()))
+    assert gantry(tmp_path, "add", file)[0] == 0
+    code, listing = gantry(tmp_path, "list", "-k", "Modality=CT", "--state", "SCHEDULED")
+    assert code == 0
+    assert [line.split()[0] for line in listing.splitlines()] == ["order", "A1", "A1"]
+    assert gantry(tmp_path, "list", "--json")[1].count('"order": "A1"') == 2
+    room = "ScheduledProcedureStepLocation=Room 9"
+    assert "Room 9" in gantry(tmp_path, "change", "A1", room, "--step", "S2")[1]
+    assert gantry(tmp_path, "change", "A1", "PatientID=P9")[0] == 0
+    assert gantry(tmp_path, "cancel", "A1", "--reason", "a mistake", "--step", "S1")[0] == 0
+    shown = json.loads(gantry(tmp_path, "show", "A1")[1])
+    steps = shown["00400100"]["Value"]
+    assert [step["00400020"]["Value"] for step in steps] == [["CANCELLED"], ["SCHEDULED"]]
+    assert shown["00100020"]["Value"] == ["P9"]
+    history = [json.loads(line) for line in gantry(tmp_path, "show", "A1", "--history")[1].splitlines()]
+    assert [entry["type"] for entry in history] == ["placed", "changed", "changed", "cancelled"]
+    assert all(entry["by"].startswith("cli ") for entry in history)
+    assert gantry(tmp_path, "cancel", "A1", "--reason", "again", "--step", "S1") == (
+        1, "Error: step S1 is cancelled already\n",
+    )  # fmt: skip
+    assert gantry(tmp_path, "show", "A9") == (1, "Error: there is no order A9\n")
+    assert gantry(tmp_path, "change", "A1", "nonsense")[0] == 2
+    assert gantry(tmp_path, "list", "-k", "Colour=red")[0] == 2
 
 
 def test_who_may_not_order_only_looks(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -1,0 +1,240 @@
+"""`gantry orders`: see, place, change and cancel orders, on an archive's own stores."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gantry.cli.output import print_columns, print_json
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.common.dicom.standard.tags import (
+    MODALITY,
+    PATIENT_ID,
+    PATIENT_NAME,
+    SCHEDULED_PROCEDURE_STEP_ID,
+    SCHEDULED_PROCEDURE_STEP_START_DATE,
+    SCHEDULED_PROCEDURE_STEP_START_TIME,
+    SCHEDULED_STATION_AE_TITLE,
+)
+from gantry.common.errors import GantryError, NotUnderstood
+from gantry.common.ids import DEFAULT_PARTITION, new_uid
+from gantry.common.lifecycle.correctable import element_of
+from gantry.common.orders import (
+    Order,
+    OrderCancellation,
+    OrderChange,
+    PlacedOrder,
+    StepState,
+    Verdict,
+    first,
+    order_key,
+)
+from gantry.common.ports.orders import OrderIndex
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.web.json_bodies import data_set
+from gantry.services.commands.on_stores import options, run
+from gantry.services.commands.reasons import reason_option
+from gantry.services.lifecycle.deletions import this_user
+from gantry.services.orders.desk import OrderDesk
+from gantry.services.orders.follower import Follower
+from gantry.services.orders.web.documents import changed_attributes, document_of, entry_of, placed_attributes
+from gantry.services.orders.web.parameters import order_search
+from gantry.services.process.stores import Stores, open_orders
+
+_COLUMNS = ("order", "patient", "name", "station", "start", "modality", "step", "state")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSession:
+    """What a command works with: the projection, which has caught up, and the desk."""
+
+    desk: OrderDesk
+    orders: OrderIndex
+    source: str
+
+    async def existing(self, key: str) -> tuple[Order, Mapping[str, StepState]]:
+        """An order and the states of its steps. Ends the command if there is none."""
+        order = await self.orders.order(DEFAULT_PARTITION, key)
+        if order is None:
+            raise click.ClickException(f"there is no order {key}")
+        return order
+
+    async def shown(self, verdict: Verdict[Order]) -> None:
+        """Print the order that a verdict leaves. Ends the command for a refusal."""
+        if not verdict.accepted or verdict.state is None:
+            raise click.ClickException(verdict.reason)
+        print_json(document_of(*await self.existing(verdict.state.key)))
+
+
+@asynccontextmanager
+async def session(stores: Stores, settings: Settings) -> AsyncIterator[OrderSession]:
+    """Reads all orders first, as a process of the role does."""
+    orders, clock = open_orders(), SystemClock()
+    follower = Follower(stores.log, orders, clock, Metrics())
+    following = asyncio.create_task(follower.run())
+    try:
+        await follower.caught_up()
+        desk = OrderDesk(stores.log, follower, clock, settings.orders.verdict_within)
+        yield OrderSession(desk, orders, f"cli {this_user()}")
+    finally:
+        await end_tasks(following)
+        await orders.close()
+
+
+def work(config: Path | None, data: Path | None, act: Callable[[OrderSession], Awaitable[None]]) -> None:
+    async def on_stores(stores: Stores, settings: Settings) -> None:
+        async with session(stores, settings) as opened:
+            await act(opened)
+
+    run(config, data, on_stores)
+
+
+def assigned(texts: tuple[str, ...]) -> dict[str, Any]:
+    """`KEYWORD=VALUE` as elements of the DICOM JSON model; without a value, the attribute is taken away."""
+    document: dict[str, Any] = {}
+    for text in texts:
+        keyword, equals, value = text.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{text!r} is not KEYWORD=VALUE")
+        try:
+            name, element = element_of(keyword, value.split("\\") if value else [])
+        except NotUnderstood as error:
+            raise click.BadParameter(str(error)) from error
+        document[name] = element
+    return document
+
+
+@click.group()
+def orders() -> None:
+    """See, place, change and cancel orders (docs/orders.md)."""
+
+
+@orders.command("list")
+@options
+@click.option("-k", "keys", multiple=True, metavar="KEYWORD=VALUE", help="As parameters of GET /dicom-web/orders.")
+@click.option("--state", help="Only steps in these states, separated by commas.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Steps.")
+def list_(
+    config: Path | None, data: Path | None, as_json: bool, keys: tuple[str, ...], state: str | None, limit: int
+) -> None:
+    """List scheduled steps with their orders, by when they are to begin."""
+    parameters = [tuple(key.partition("=")[::2]) for key in keys] + ([("state", state)] if state else [])
+    try:
+        query = order_search([(name, value) for name, value in parameters]).query
+    except GantryError as error:
+        raise click.BadParameter(str(error)) from error
+
+    async def act(opened: OrderSession) -> None:
+        found = []
+        async for page in opened.orders.find(query):
+            found += page
+            if len(found) >= limit:
+                break
+        if as_json:
+            for one in found[:limit]:
+                print_json({"order": one.order, "state": one.state.value})
+            return
+        print_columns(_COLUMNS, [_row(one.order, one.attributes, one.step, one.state.value) for one in found[:limit]])
+
+    work(config, data, act)
+
+
+def _row(key: str, attributes: Mapping[int, list[Any]], step: Mapping[int, list[Any]], state: str) -> list[str]:
+    day, time = first(step, SCHEDULED_PROCEDURE_STEP_START_DATE), first(step, SCHEDULED_PROCEDURE_STEP_START_TIME)
+    of_order = key, first(attributes, PATIENT_ID), first(attributes, PATIENT_NAME)
+    of_step = (first(step, tag) for tag in (MODALITY, SCHEDULED_PROCEDURE_STEP_ID))
+    return [*of_order, first(step, SCHEDULED_STATION_AE_TITLE), f"{day} {time}".strip(), *of_step, state]
+
+
+@orders.command()
+@options
+@click.argument("key")
+@click.option("--history", is_flag=True, help="What happened to it, who asked for it, and what was refused.")
+def show(config: Path | None, data: Path | None, as_json: bool, key: str, history: bool) -> None:
+    """Show an order, in the DICOM JSON model."""
+
+    async def act(opened: OrderSession) -> None:
+        order = await opened.existing(key)
+        if history:
+            for change in await opened.orders.history(DEFAULT_PARTITION, key):
+                print_json(entry_of(change))
+            return
+        print_json(document_of(*order))
+
+    work(config, data, act)
+
+
+@orders.command()
+@options
+@click.argument("files", nargs=-1, required=True, type=click.File("rb"))
+def add(config: Path | None, data: Path | None, as_json: bool, files: tuple[Any, ...]) -> None:
+    """Place orders from files of the DICOM JSON model (`-` is standard input)."""
+    placed = []
+    for file in files:
+        try:
+            attributes = placed_attributes(data_set(json.load(file)), new_uid)
+        except (ValueError, GantryError) as error:
+            raise click.BadParameter(f"{file.name}: {error}") from error
+        key = order_key(attributes)
+        if not key:
+            raise click.BadParameter(f"{file.name}: no accession number, filler order number or requested procedure id")
+        placed.append((key, attributes))
+
+    async def act(opened: OrderSession) -> None:
+        for key, attributes in placed:
+            await opened.shown(await opened.desk.place(PlacedOrder(key, attributes, opened.source)))
+
+    work(config, data, act)
+
+
+@orders.command()
+@options
+@click.argument("key")
+@click.argument("values", metavar="KEYWORD=VALUE...", nargs=-1, required=True)
+@click.option("--step", metavar="ID", help="Set them of this step (Scheduled Procedure Step ID).")
+def change(
+    config: Path | None, data: Path | None, as_json: bool, key: str, values: tuple[str, ...], step: str | None
+) -> None:
+    """Set attributes of an order, or of one of its steps; without a value one is taken away.
+
+    \b
+        gantry orders change A4711 ScheduledProcedureStepStartDate=20260106 --step S1
+    """
+    document = assigned(values)
+    try:
+        attributes, _ = changed_attributes(document)
+    except NotUnderstood as error:
+        raise click.BadParameter(str(error)) from error
+
+    async def act(opened: OrderSession) -> None:
+        await opened.existing(key)
+        asked = OrderChange(key, {} if step else attributes, opened.source, {step: attributes} if step else {})
+        await opened.shown(await opened.desk.change(asked))
+
+    work(config, data, act)
+
+
+@orders.command()
+@options
+@click.argument("key")
+@reason_option
+@click.option("--step", "steps", metavar="ID", multiple=True, help="Only this step; may be given several times.")
+def cancel(
+    config: Path | None, data: Path | None, as_json: bool, key: str, reason: str, steps: tuple[str, ...]
+) -> None:
+    """Cancel an order, or some of its steps."""
+
+    async def act(opened: OrderSession) -> None:
+        await opened.existing(key)
+        await opened.shown(await opened.desk.cancel(OrderCancellation(key, opened.source, steps, reason)))
+
+    work(config, data, act)
