@@ -135,7 +135,7 @@ def _chart() -> Schema:
         ),
         "defaults": role,
         "roles": section(
-            **dict.fromkeys(("door", "ingest", "indexer", "query", "retrieve", "commitment", "mixed"), role)
+            **dict.fromkeys(("door", "ingest", "indexer", "query", "retrieve", "commitment", "orders", "mixed"), role)
         ),
         "keda": section(
             enabled=FLAG,

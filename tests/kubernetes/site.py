@@ -24,7 +24,7 @@ from tests.support.servers import required
 CHART = ROOT / "deploy" / "helm" / "gantry"
 VALUES = ROOT / "tests" / "kubernetes" / "values.yaml"
 NAMESPACE, RELEASE = "gantry", "gantry"
-ROLES = ("door", "ingest", "indexer", "query", "retrieve", "commitment", "mixed")
+ROLES = ("door", "ingest", "indexer", "query", "retrieve", "commitment", "orders", "mixed")
 _DCMTK = "gantry-test-dcmtk:bookworm"
 _SECRET_KEY = "of-this-test-alone"
 

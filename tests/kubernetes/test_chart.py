@@ -16,7 +16,7 @@ from tests.support.archive import ROOT
 
 PLAIN = ROOT / "deploy" / "helm" / "examples" / "plain.yaml"
 TEST_VALUES = ROOT / "tests" / "kubernetes" / "values.yaml"
-ROLES = {"door", "ingest", "indexer", "query", "retrieve", "commitment", "mixed"}
+ROLES = {"door", "ingest", "indexer", "query", "retrieve", "commitment", "orders", "mixed"}
 every_example = pytest.mark.parametrize("values", [*EXAMPLES, TEST_VALUES], ids=lambda path: path.stem)
 
 
@@ -66,7 +66,8 @@ def test_the_door_is_given_every_pool_that_there_is(values: Path, tmp_path: Path
     rendered = render(values)
     door = rendered.settings("door", tmp_path).door
     listening = set(rendered.workloads()) - {"door", "indexer"}
-    assert {pool for pool in ("ingest", "query", "retrieve", "commitment", "mixed") if getattr(door, pool)} == listening
+    pools = ("ingest", "query", "retrieve", "commitment", "orders", "mixed")
+    assert {pool for pool in pools if getattr(door, pool)} == listening
     services = rendered.of("Service")
     for addresses in (*door.pools.values(), *door.web_pools.values()):
         for address in addresses:
@@ -237,9 +238,10 @@ def test_roles_are_reached_from_the_door_alone_and_only_who_calls_peers_reaches_
     assert policies["door"]["ingress"] == [{"ports": [{"port": 11112, "protocol": "TCP"}]}]
     stores = {53, 9092, 9200, 7070}
     assert {role: _ports(policies[role]["egress"]) - stores for role in policies} == {
-        "door": {11113, 8081, 11114, 8082, 11115, 8083, 11116, 8084, 11112, 8080},
+        "door": {11113, 8081, 11114, 8082, 11115, 8083, 11116, 8084, 11117, 8086, 11112, 8080},
         "ingest": set(),
         "query": set(),
+        "orders": set(),
         "indexer": set(),
         "job": set(),
         "retrieve": {104, 11113},

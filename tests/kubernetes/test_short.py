@@ -77,6 +77,7 @@ def test_network_policies_let_each_pod_reach_what_it_needs_and_nothing_else(site
         "ingest": stores,
         "indexer": stores,
         "query": stores,
+        "orders": stores,
         "retrieve": {*stores, "a destination"},
         "commitment": {*stores, "a destination"},
         "mixed": {*stores, "a destination"},

@@ -19,7 +19,7 @@ from tests.support.archive import ROOT, free_port
 from tests.support.servers import required, skip
 
 FILE, WEB_FILE = ROOT / "deploy" / "compose.yaml", ROOT / "deploy" / "compose.web.yaml"
-ROLES = ("ingest", "indexer", "query", "retrieve", "commitment", "mixed")
+ROLES = ("ingest", "indexer", "query", "retrieve", "commitment", "orders", "mixed")
 
 
 class Composed:

@@ -13,8 +13,9 @@ PARTS: Mapping[str, tuple[Role, ...]] = {
     "query": (Role.QUERY,),
     "retrieve": (Role.RETRIEVE,),
     "commitment": (Role.COMMITMENT,),
+    "orders": (Role.ORDERS,),
     "indexer": (Role.INDEXER,),
-    "mixed": (Role.INGEST, Role.QUERY, Role.RETRIEVE, Role.COMMITMENT),
+    "mixed": (Role.INGEST, Role.QUERY, Role.RETRIEVE, Role.COMMITMENT, Role.ORDERS),
 }
 
 
@@ -46,7 +47,7 @@ class FrontDoor(RunningArchive):
             if name != "indexer":
                 backends = ", ".join(f"127.0.0.1:{one.port}" for one in processes)
                 self.environment[f"GANTRY_DOOR__{name.upper()}"] = f"[{backends}]"
-        for name in ("ingest", "query", "retrieve", "commitment"):
+        for name in ("ingest", "query", "retrieve", "commitment", "orders"):
             backends = ", ".join(f"127.0.0.1:{one.http_port}" for one in self.parts[name])
             self.environment[f"GANTRY_DOOR__HTTP_{name.upper()}"] = f"[{backends}]"
         self.environment.setdefault("GANTRY_DOOR__LOOK_EVERY", "0.5")

@@ -36,7 +36,8 @@ indexer: {plays: indexer, kind: StatefulSet, http: 8085, stores: true, calls: fa
 query: {plays: query, kind: Deployment, dicom: 11114, http: 8082, stores: true, calls: false}
 retrieve: {plays: retrieve, kind: Deployment, dicom: 11115, http: 8083, stores: true, calls: true}
 commitment: {plays: commitment, kind: StatefulSet, dicom: 11116, http: 8084, stores: true, calls: true}
-mixed: {plays: ingest query retrieve commitment, kind: StatefulSet, dicom: 11112, http: 8080, stores: true, calls: true}
+orders: {plays: orders, kind: Deployment, dicom: 11117, http: 8086, stores: true, calls: false}
+mixed: {plays: ingest query retrieve commitment orders, kind: StatefulSet, dicom: 11112, http: 8080, stores: true, calls: true}
 {{- end -}}
 
 {{/* The roles that are on, each with its row of the table and its values over the defaults, as YAML. */}}
@@ -49,7 +50,7 @@ mixed: {plays: ingest query retrieve commitment, kind: StatefulSet, dicom: 11112
 {{- if not (hasKey $roles "door") }}{{ fail "roles.door.enabled: the door is the only way in, and cannot be switched off" }}{{ end -}}
 {{- if not (hasKey $roles "indexer") }}{{ fail "roles.indexer.enabled: without an indexer nothing that is stored is ever found" }}{{ end -}}
 {{- if not (hasKey $roles "mixed") -}}
-{{- range list "ingest" "query" "retrieve" "commitment" -}}
+{{- range list "ingest" "query" "retrieve" "commitment" "orders" -}}
 {{- if not (hasKey $roles .) }}{{ fail (printf "roles.%s.enabled: somebody has to play this role: it, or mixed" .) }}{{ end -}}
 {{- end -}}
 {{- end -}}
@@ -60,12 +61,12 @@ mixed: {plays: ingest query retrieve commitment, kind: StatefulSet, dicom: 11112
 {{- define "gantry.pools" -}}
 {{- $pools := dict -}}
 {{- $roles := fromYaml (include "gantry.roles" .) -}}
-{{- range $name := list "ingest" "query" "retrieve" "commitment" "mixed" -}}
+{{- range $name := list "ingest" "query" "retrieve" "commitment" "orders" "mixed" -}}
 {{- with index $roles $name -}}
 {{- $_ := set $pools $name (list (printf "%s-%s:%d" (include "gantry.name" $) $name (int .dicom))) -}}
 {{- end -}}
 {{- end -}}
-{{- range $name := list "ingest" "query" "retrieve" "commitment" -}}
+{{- range $name := list "ingest" "query" "retrieve" "commitment" "orders" -}}
 {{- $by := ternary $name "mixed" (hasKey $roles $name) -}}
 {{- $_ := set $pools (printf "http_%s" $name) (list (printf "%s-%s:%d" (include "gantry.name" $) $by (int (index $roles $by).http))) -}}
 {{- end -}}
@@ -74,7 +75,7 @@ mixed: {plays: ingest query retrieve commitment, kind: StatefulSet, dicom: 11112
 
 {{/* gantry.yaml, the same in every pod: the given settings and the chart's own. */}}
 {{- define "gantry.settings" -}}
-{{- range $path := list "peers_file" "data" "lab" "peers" "dimse.port" "dimse.tls_port" "dimse.host" "dimse.proxy_from" "http.port" "http.host" "http.proxy_from" "http.tokens_file" "s3.secret_key_file" "s3.ca" "kafka.instance_id" "kafka.password_file" "kafka.ca" "opensearch.password_file" "opensearch.ca" "tls.certificate" "tls.key" "tls.ca" "door.ingest" "door.query" "door.retrieve" "door.commitment" "door.mixed" "door.http_ingest" "door.http_query" "door.http_retrieve" "door.http_commitment" -}}
+{{- range $path := list "peers_file" "data" "lab" "peers" "dimse.port" "dimse.tls_port" "dimse.host" "dimse.proxy_from" "http.port" "http.host" "http.proxy_from" "http.tokens_file" "s3.secret_key_file" "s3.ca" "kafka.instance_id" "kafka.password_file" "kafka.ca" "opensearch.password_file" "opensearch.ca" "tls.certificate" "tls.key" "tls.ca" "door.ingest" "door.query" "door.retrieve" "door.commitment" "door.orders" "door.mixed" "door.http_ingest" "door.http_query" "door.http_retrieve" "door.http_commitment" "door.http_orders" -}}
 {{- $step := splitList "." $path -}}
 {{- $within := ternary $.Values.settings (index $.Values.settings (first $step) | default dict) (eq (len $step) 1) -}}
 {{- if hasKey $within (last $step) }}{{ fail (printf "settings.%s: the chart sets this one itself" $path) }}{{ end -}}
