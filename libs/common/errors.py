@@ -15,6 +15,7 @@
     │   ├── RejectionRefused       A770H to A776H: a rejection note, or what is sent again after one (IHE IOCM)
     │   └── TooLarge               A700H: a limit of ours is reached
     ├── IdentifierError            a C-FIND, C-MOVE or C-GET identifier cannot be answered; names the offending elements
+    ├── OperationRefused           a DIMSE-N request is answered with the status that it carries
     ├── EntryRefused               the index can never take one entry of a batch; says which
     ├── UndecodableEvent           a payload on the log that no known schema version reads
     ├── ConfigError                a settings or policy file is wrong: file, line, reason
@@ -145,6 +146,14 @@ class IdentifierError(GantryError):
         self.dicom_status = dicom_status
         self.reason = reason
         self.offending = offending
+
+
+class OperationRefused(GantryError):
+    """A request that is answered with a failure status (PS3.7 10.1)."""
+
+    def __init__(self, dicom_status: int, comment: str) -> None:
+        super().__init__(comment)
+        self.dicom_status = dicom_status
 
 
 class EntryRefused(GantryError):

@@ -15,6 +15,7 @@ from gantry.common.config.settings import Settings
 from gantry.common.dicom.encoding.charsets import DEFINED_TERMS
 from gantry.common.dicom.query.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, Level, keyword_of
 from gantry.common.dicom.standard.sop_classes import (
+    MODALITY_WORKLIST_FIND,
     PATIENT_ROOT_FIND,
     PATIENT_ROOT_GET,
     PATIENT_ROOT_MOVE,
@@ -31,6 +32,7 @@ from gantry.common.dicom.standard.sop_classes import (
 )
 from gantry.common.dicom.standard.transfer_syntaxes import GE_PRIVATE, TRANSFER_SYNTAXES, encoding_of, name_of
 from gantry.common.ids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from gantry.common.orders import requirements
 from gantry.common.statuses import WORDS
 from gantry.common.web.capabilities import paths
 from gantry.common.web.negotiation import DICOM, MULTIPART, Offer
@@ -39,6 +41,8 @@ from gantry.services.ingest.stow import handler as ingest_web
 from gantry.services.ingest.stow.codestreams import TAKEN
 from gantry.services.ingest.stow.frame_boundaries import MOST_FRAMES
 from gantry.services.ingest.stow.metadata import MAX_METADATA
+from gantry.services.orders.app import PERFORMED
+from gantry.services.orders.app import TRANSFER_SYNTAXES as ORDERS_SYNTAXES
 from gantry.services.query import qido as query_web
 from gantry.services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
 from gantry.services.query.qido_parameters import MAX_LIMIT, MAX_OFFSET, RETURNED
@@ -57,6 +61,7 @@ _SERVICES = (
     ("retrieve", (PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE), "SCP", UNCOMPRESSED),
     ("retrieve", (PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET), "SCP", UNCOMPRESSED),
     ("commitment", (STORAGE_COMMITMENT,), "SCP", wire.TRANSFER_SYNTAXES),
+    ("orders", (MODALITY_WORKLIST_FIND, *PERFORMED), "SCP", ORDERS_SYNTAXES),
 )
 
 
@@ -123,6 +128,18 @@ def _query_keys() -> str:
     order = {level.value: level.depth for level in Level}
     rows = sorted(map(_key, ATTRIBUTES.values()), key=lambda row: (order[row[0]], row[4] != "unique", row[2]))
     return _table(("level", "attribute", "tag", "VR", "key"), rows)
+
+
+def _performed_steps() -> str:
+    needed = (
+        ("N-CREATE", requirements.AT_CREATION),
+        ("N-CREATE, in Scheduled Step Attributes Sequence", requirements.IN_SCHEDULED_STEP),
+        ("in Performed Series Sequence", requirements.IN_SERIES),
+        ("COMPLETED, DISCONTINUED", requirements.IN_FINAL_STATE),
+    )
+    rows = [(where, ", ".join(map(keyword_of, tags))) for where, tags in needed]
+    fixed = ", ".join(map(keyword_of, sorted(requirements.NOT_TO_BE_SET)))
+    return _table(("needed", "attributes"), [*rows, ("cannot be changed by N-SET", fixed)])
 
 
 def _error_statuses() -> str:
@@ -221,6 +238,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "storage": _storage,
     "transfer-syntaxes": _transfer_syntaxes,
     "query-keys": _query_keys,
+    "performed-steps": _performed_steps,
     "error-statuses": _error_statuses,
     "character-sets": _character_sets,
     "web-resources": _web_resources,

@@ -11,7 +11,7 @@ from gantry.common.dicom.standard.sop_classes import (
 )
 from gantry.common.dimse import CommandField, Element
 from gantry.common.dimse.command import Value, name_of
-from gantry.common.errors import DependencyUnavailable, GantryError, NotUnderstood
+from gantry.common.errors import DependencyUnavailable, NotUnderstood, OperationRefused
 from gantry.common.events import ProcedureStepCreated, ProcedureStepSet
 from gantry.common.ids import DEFAULT_PARTITION, is_uid, new_uid
 from gantry.common.net import MemorySink, Request, Sink
@@ -39,14 +39,6 @@ _OPERATIONS = {
 }
 
 
-class StepRefused(GantryError):
-    """A request that is answered with a failure status (PS3.7 10.1)."""
-
-    def __init__(self, status: int, comment: str) -> None:
-        super().__init__(comment)
-        self.dicom_status = status
-
-
 class PerformedStepService:
     """SCP of the two SOP classes that a modality, or who asks for what it did, uses."""
 
@@ -72,21 +64,21 @@ class PerformedStepService:
             await request.fail(RESOURCE_LIMITATION, str(error))
         except NotUnderstood as error:
             await request.fail(PROCESSING_FAILURE, str(error))
-        except StepRefused as error:
+        except OperationRefused as error:
             await request.fail(error.dicom_status, str(error))
         self._metrics.step_requests.labels(operation, f"{request.status or 0:04X}").inc()
 
     async def _perform(self, request: Request) -> None:
         command = request.command
         if command.field not in _OPERATIONS.get(request.context.abstract_syntax, ()):
-            raise StepRefused(UNRECOGNISED_OPERATION, "this operation is not one of the sop class")
+            raise OperationRefused(UNRECOGNISED_OPERATION, "this operation is not one of the sop class")
         if command.sop_class_uid not in _OPERATIONS:
-            raise StepRefused(NO_SUCH_SOP_CLASS, "sop class is not that of performed procedure steps")
+            raise OperationRefused(NO_SUCH_SOP_CLASS, "sop class is not that of performed procedure steps")
         creates = command.field == CommandField.N_CREATE_RQ
         # PS3.7 10.1.5.1.4: an N-CREATE without a SOP Instance UID leaves it to us.
         uid = command.sop_instance_uid or (new_uid() if creates else "")
         if not is_uid(uid):
-            raise StepRefused(INVALID_OBJECT_INSTANCE, "sop instance uid is not a uid")
+            raise OperationRefused(INVALID_OBJECT_INSTANCE, "sop instance uid is not a uid")
         if command.field == CommandField.N_GET_RQ:
             await self._get(request, uid)
             return
@@ -118,7 +110,7 @@ class PerformedStepService:
     async def _get(self, request: Request, uid: str) -> None:
         step = await self._orders.performed(DEFAULT_PARTITION, uid)
         if step is None:
-            raise StepRefused(NO_SUCH_OBJECT_INSTANCE, "there is no such performed procedure step")
+            raise OperationRefused(NO_SUCH_OBJECT_INSTANCE, "there is no such performed procedure step")
         wanted = request.command.elements.get(Element.ATTRIBUTE_IDENTIFIER_LIST, ())
         tags = wanted if isinstance(wanted, tuple) else ()
         await request.respond(SUCCESS, encoded(step.attributes, tags, request.context.transfer_syntax))
