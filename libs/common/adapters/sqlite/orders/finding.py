@@ -15,7 +15,8 @@ Place = tuple[str, str, str]
 START: Place = ("", "", "")
 
 _ROW = "s.start, s.key, s.step, o.attributes, s.attributes, s.state"
-_ORDERED = "ORDER BY s.start, s.key, s.step LIMIT ?"
+_SELECTIVE = frozenset(("patient", "accession", "procedure", "study"))
+"""Columns of which few rows have one value."""
 _JOIN = "JOIN orders o ON o.partition = s.partition AND o.key = s.key"
 
 
@@ -35,6 +36,8 @@ def steps_after(
 
 
 def _statement(query: StepQuery, narrowing: Narrowing, place: Place) -> tuple[str, list[Any]]:
+    # A plus keeps SQLite from going through all rows in the order of their start, where another index finds a few.
+    start = "+s.start" if narrowing.name or _SELECTIVE & narrowing.columns.keys() else "s.start"
     where, values = ["s.partition = ?"], [query.partition]
     table = "steps s"
     if narrowing.stations:
@@ -43,7 +46,7 @@ def _statement(query: StepQuery, narrowing: Narrowing, place: Place) -> tuple[st
         table += f"({_marks(len(narrowing.stations))}) AND start >= ? AND start <= ?) f JOIN steps s "
         table += "ON s.partition = f.partition AND s.key = f.key AND s.step = f.step"
         values = [query.partition, *narrowing.stations, narrowing.earliest, narrowing.latest, query.partition]
-    where += ["s.start >= ?", "s.start <= ?", "(s.start, s.key, s.step) > (?, ?, ?)"]
+    where += [f"{start} >= ?", f"{start} <= ?", f"({start}, s.key, s.step) > (?, ?, ?)"]
     values += [max(narrowing.earliest, place[0]), narrowing.latest, *place]
     for column, some in narrowing.columns.items():
         where.append(f"s.{column} IN ({_marks(len(some))})")
@@ -57,7 +60,8 @@ def _statement(query: StepQuery, narrowing: Narrowing, place: Place) -> tuple[st
     if not query.orders:
         where.append("s.step <> ''")
     # Only names of columns and question marks are put together here.
-    return f"SELECT {_ROW} FROM {table} {_JOIN} WHERE {' AND '.join(where)} {_ORDERED}", [*values, PAGE]  # noqa: S608
+    ordered = f"ORDER BY {start}, s.key, s.step LIMIT ?"
+    return f"SELECT {_ROW} FROM {table} {_JOIN} WHERE {' AND '.join(where)} {ordered}", [*values, PAGE]  # noqa: S608
 
 
 def _marks(count: int) -> str:

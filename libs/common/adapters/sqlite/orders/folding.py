@@ -28,9 +28,10 @@ def fold_event(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict
         return _verdict_of(connection, event, known)
     verdict: AnyVerdict
     if isinstance(event, OrderPlaced | OrderChanged | OrderCancelled):
-        of_order = fold_order(order_at(connection, event.partition, key), event)
+        before = order_at(connection, event.partition, key)
+        of_order = fold_order(before, event)
         if of_order.accepted and of_order.state is not None:
-            write_order(connection, of_order.state)
+            write_order(connection, of_order.state, new=before is None)
         verdict = of_order
     else:
         of_step = fold_step(performed_at(connection, event.partition, key), event)

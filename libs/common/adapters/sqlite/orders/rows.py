@@ -81,15 +81,16 @@ def performed_for(connection: sqlite3.Connection, order: Order) -> list[Performe
     return [one for one in found if one is not None]
 
 
-def write_order(connection: sqlite3.Connection, order: Order) -> None:
-    """Put an order in the place of what was under its key."""
+def write_order(connection: sqlite3.Connection, order: Order, *, new: bool) -> None:
+    """Put an order in the place of what was under its key; `new`: of nothing."""
     at = (order.partition, order.key)
+    if not new:
+        connection.execute("DELETE FROM steps WHERE partition = ? AND key = ?", at)
+        connection.execute("DELETE FROM stations WHERE partition = ? AND key = ?", at)
     connection.execute(
         "INSERT OR REPLACE INTO orders VALUES(?, ?, ?, ?, ?)",
         (*at, pack(order.attributes), order.cancelled, order.reason),
     )
-    connection.execute("DELETE FROM steps WHERE partition = ? AND key = ?", at)
-    connection.execute("DELETE FROM stations WHERE partition = ? AND key = ?", at)
     performed = performed_for(connection, order)
     tags = (PATIENT_ID, ACCESSION_NUMBER, REQUESTED_PROCEDURE_ID, STUDY_INSTANCE_UID)
     patient, accession, procedure, study = (first(order.attributes, tag) for tag in tags)

@@ -19,7 +19,6 @@ CREATE INDEX steps_name ON steps(partition, name);
 CREATE INDEX steps_accession ON steps(partition, accession);
 CREATE INDEX steps_procedure ON steps(partition, procedure);
 CREATE INDEX steps_study ON steps(partition, study);
-CREATE INDEX steps_step ON steps(partition, step);
 CREATE TABLE stations(
     partition TEXT, station TEXT, start TEXT, key TEXT, step TEXT,
     PRIMARY KEY(partition, station, start, key, step)) WITHOUT ROWID;
