@@ -20,7 +20,7 @@ async def build(context: Context) -> RoleParts:
     rules = retention_rules(settings.lifecycle.retention, context.attributes)
     deletions = Deletions(context.log, context.answers, context.clock, settings.lifecycle.grace, rules=rules)
     desk = CorrectionDesk(context.objects, context.log, context.answers, context.clock)
-    others = {"correct": http.may_correct, "hold": http.may_hold, "operate": http.may_operate}
+    others = {"correct": http.may_correct, "hold": http.may_hold, "operate": http.may_operate, "order": http.may_order}
     deleting = DeletionService(deletions, http.may_delete, others)
     correcting = CorrectionService(desk, context.answers, http.may_correct)
     moves = MoveDesk(context.objects, context.log, context.answers, context.clock, rules=rules)

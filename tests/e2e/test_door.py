@@ -34,7 +34,7 @@ from tests.support.pynetdicom_peers import Kept, associated
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 BOTH = (EXPLICIT, "1.2.840.10008.1.2")
-INGEST_ALONE = dict.fromkeys(("query", "retrieve", "commitment", "indexer", "mixed"), 0)
+INGEST_ALONE = dict.fromkeys(("query", "retrieve", "commitment", "orders", "indexer", "mixed"), 0)
 SETTINGS = (
     "retrieve: {suboperation_retries: 1, retry_delay: 0.1}\ncommitment: {retry_first: 0.5, in_flight_deadline: 4}\n"
 )

@@ -9,6 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import generate_uid
+from pynetdicom.sop_class import ModalityPerformedProcedureStep
 
 from tests.support.archive import RunningArchive
 from tests.support.modality import Modality, begun, over, refers, unscheduled
@@ -156,6 +157,12 @@ def test_what_was_never_created_is_neither_set_nor_found(archive: RunningArchive
     assert modality.set(generate_uid(), over()).Status == 0x0112
     assert modality.get(generate_uid())[0].Status == 0x0112
     assert archive.metric("gantry_step_requests_total") > 0
+
+
+def test_an_operation_of_the_other_sop_class_is_refused(modality: Modality, order: Dataset) -> None:
+    uid = generate_uid()
+    modality.create(uid, begun([refers(order)]))
+    assert modality.get(uid, of=ModalityPerformedProcedureStep)[0].Status == 0x0211
 
 
 def test_a_cancelled_order_is_on_no_worklist(modality: Modality, orders: OrdersClient, order: Dataset) -> None:

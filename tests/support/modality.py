@@ -111,10 +111,11 @@ class Modality:
         """The response to N-SET."""
         return self._association.send_n_set(step, ModalityPerformedProcedureStep, uid)[0]
 
-    def get(self, uid: str, *tags: int) -> tuple[Dataset, Dataset | None]:
-        """The response to N-GET, and the step."""
-        asked = list(tags) or None
-        status, step = self._association.send_n_get(asked, ModalityPerformedProcedureStepRetrieve, uid)
+    def get(
+        self, uid: str, *tags: int, of: str = ModalityPerformedProcedureStepRetrieve
+    ) -> tuple[Dataset, Dataset | None]:
+        """The response to N-GET, and the step; `of` is the SOP class that it is asked under."""
+        status, step = self._association.send_n_get(list(tags) or None, of, uid)
         return status, step
 
     def worklist(self, **values: Any) -> list[Dataset]:
