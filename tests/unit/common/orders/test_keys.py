@@ -42,3 +42,10 @@ def test_two_different_orders_never_have_one_key(accession: str, issuer: str, nu
     )
     keys = [order_key(one) for one in (issued, attributes(AccessionNumber=accession), attributes(**{_FILLER: number}))]
     assert len(set(keys)) == 3
+
+
+def test_a_number_that_looks_like_another_kind_of_key_is_none() -> None:
+    issuer = [attributes(LocalNamespaceEntityID="B")]
+    issued = attributes(AccessionNumber="A", IssuerOfAccessionNumberSequence=issuer)
+    assert order_key(attributes(AccessionNumber="A@B")) != order_key(issued) == "A@B"
+    assert order_key(attributes(AccessionNumber="filler:F1")) != order_key(attributes(**{_FILLER: "F1"}))

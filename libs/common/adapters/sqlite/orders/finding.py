@@ -17,6 +17,8 @@ START: Place = ("", "", "")
 _ROW = "s.start, s.key, s.step, o.attributes, s.attributes, s.state"
 _SELECTIVE = frozenset(("patient", "accession", "procedure", "study"))
 """Columns of which few rows have one value."""
+_SHORTEST = 2
+"""Characters that many names begin with."""
 _JOIN = "JOIN orders o ON o.partition = s.partition AND o.key = s.key"
 
 
@@ -37,7 +39,7 @@ def steps_after(
 
 def _statement(query: StepQuery, narrowing: Narrowing, place: Place) -> tuple[str, list[Any]]:
     # A plus keeps SQLite from going through all rows in the order of their start, where another index finds a few.
-    start = "+s.start" if narrowing.name or _SELECTIVE & narrowing.columns.keys() else "s.start"
+    start = "+s.start" if len(narrowing.name) > _SHORTEST or _SELECTIVE & narrowing.columns.keys() else "s.start"
     where, values = ["s.partition = ?"], [query.partition]
     table = "steps s"
     if narrowing.stations:

@@ -16,6 +16,10 @@ from gantry.common.adapters.sqlite.orders.rows import (
 from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced, encode
 from gantry.common.orders import PerformedStep, Verdict, fold_order, fold_step, references_of, state_of
 from gantry.common.ports.orders import AnyVerdict, FoldedEvent
+from gantry.common.statuses import PROCESSING_FAILURE
+from gantry.common.telemetry.logs import get_logger
+
+logger = get_logger("orders")
 
 
 def fold_event(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict:
@@ -26,19 +30,7 @@ def fold_event(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict
     ).fetchone()
     if known is not None:
         return _verdict_of(connection, event, known)
-    verdict: AnyVerdict
-    if isinstance(event, OrderPlaced | OrderChanged | OrderCancelled):
-        before = order_at(connection, event.partition, key)
-        of_order = fold_order(before, event)
-        if of_order.accepted and of_order.state is not None:
-            write_order(connection, of_order.state, new=before is None)
-        verdict = of_order
-    else:
-        of_step = fold_step(performed_at(connection, event.partition, key), event)
-        if of_step.accepted and of_step.state is not None:
-            write_performed(connection, of_step.state)
-            _move_steps(connection, of_step.state)
-        verdict = of_step
+    verdict = _applied(connection, event, key)
     connection.execute(
         "INSERT INTO changes(change, partition, key, payload, accepted, reason, status, error_id) "
         "VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
@@ -48,6 +40,36 @@ def fold_event(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict
         ),
     )
     return verdict
+
+
+def _applied(connection: sqlite3.Connection, event: FoldedEvent, key: str) -> AnyVerdict:
+    """The verdict, with its effects written. An event that cannot be folded must not stop all that come after it: every
+    process meets it at the same place, and each refuses it."""
+    connection.execute("SAVEPOINT event")
+    try:
+        verdict = _written(connection, event, key)
+    except sqlite3.OperationalError:
+        raise
+    except Exception as error:
+        connection.execute("ROLLBACK TO event")
+        logger.error("event of an order cannot be applied", change=event.change, error=type(error).__name__)
+        verdict = Verdict(False, "the event cannot be applied", None, PROCESSING_FAILURE)
+    connection.execute("RELEASE event")
+    return verdict
+
+
+def _written(connection: sqlite3.Connection, event: FoldedEvent, key: str) -> AnyVerdict:
+    if isinstance(event, OrderPlaced | OrderChanged | OrderCancelled):
+        before = order_at(connection, event.partition, key)
+        of_order = fold_order(before, event)
+        if of_order.accepted and of_order.state is not None:
+            write_order(connection, of_order.state, new=before is None)
+        return of_order
+    of_step = fold_step(performed_at(connection, event.partition, key), event)
+    if of_step.accepted and of_step.state is not None:
+        write_performed(connection, of_step.state)
+        _move_steps(connection, of_step.state)
+    return of_step
 
 
 def _key(event: FoldedEvent) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import msgpack
 import pytest
 
 from gantry.common.adapters.sqlite.orders.index import SqliteOrders
@@ -67,9 +67,18 @@ async def test_a_refusal_is_the_same_when_it_comes_again(orders: SqliteOrders) -
     assert (again.accepted, again.status) == (False, 0x0111)
 
 
+async def test_an_event_that_cannot_be_applied_is_refused_and_stops_nothing(orders: SqliteOrders) -> None:
+    """Tags of two types cannot be ordered: no release of ours writes that, and a bug may."""
+    mixed = replace(placed(key="A2", change="c2"), attributes=msgpack.packb({"tag": [1], 5: [2]}))
+    verdicts = await orders.apply([placed(), mixed, placed(key="A3", change="c3")])
+    assert [verdict.accepted for verdict in verdicts.values()] == [True, False, True]
+    assert (await orders.apply([mixed]))["c2"].reason == "the event cannot be applied"
+    assert [await orders.order("default", key) is not None for key in ("A1", "A2", "A3")] == [True, False, True]
+
+
 async def test_applying_is_all_or_nothing(orders: SqliteOrders) -> None:
     broken = replace(changed(), order=object())  # type: ignore[arg-type]  # a bug of ours
-    with pytest.raises(sqlite3.ProgrammingError):
+    with pytest.raises(TypeError):
         await orders.apply([placed(), broken])
     assert await orders.order("default", "A1") is None
 
