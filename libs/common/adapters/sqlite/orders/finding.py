@@ -19,6 +19,11 @@ _SELECTIVE = frozenset(("patient", "accession", "procedure", "study"))
 """Columns of which few rows have one value."""
 _SHORTEST = 2
 """Characters that many names begin with."""
+_NAMED = (
+    "s.rowid IN (SELECT rowid FROM steps WHERE partition = ? AND name = '' "
+    "UNION ALL SELECT rowid FROM steps WHERE partition = ? AND name >= ? AND name < ?)"
+)
+"""SQLite looks at all rows for an OR of the two."""
 _JOIN = "JOIN orders o ON o.partition = s.partition AND o.key = s.key"
 
 
@@ -40,7 +45,8 @@ def steps_after(
 def _statement(query: StepQuery, narrowing: Narrowing, place: Place) -> tuple[str, list[Any]]:
     # A plus keeps SQLite from going through all rows in the order of their start, where another index finds a few.
     start = "+s.start" if len(narrowing.name) > _SHORTEST or _SELECTIVE & narrowing.columns.keys() else "s.start"
-    where, values = ["s.partition = ?"], [query.partition]
+    partition = "+s.partition" if narrowing.name else "s.partition"
+    where, values = [f"{partition} = ?"], [query.partition]
     table = "steps s"
     if narrowing.stations:
         # Of several titles each step is listed once: the column of the sort order leads the index of each title.
@@ -54,8 +60,8 @@ def _statement(query: StepQuery, narrowing: Narrowing, place: Place) -> tuple[st
         where.append(f"s.{column} IN ({_marks(len(some))})")
         values += some
     if narrowing.name:
-        where.append("(s.name = '' OR (s.name >= ? AND s.name < ?))")
-        values += [narrowing.name, f"{narrowing.name}\U0010ffff"]
+        where.append(_NAMED)
+        values += [query.partition, query.partition, narrowing.name, f"{narrowing.name}\U0010ffff"]
     if len(query.states) < len(StepState):
         where.append(f"s.state IN ({_marks(len(query.states))})")
         values += sorted(state.value for state in query.states)
