@@ -23,6 +23,7 @@ from gantry.common.net import Association, Peer, Server, ServerLimits, Service
 from gantry.common.net.server import Admission, ServerObserver
 from gantry.common.runtime.consumer import report_lag
 from gantry.common.runtime.lifecycle import Component, Lifecycle, Phase
+from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import PduLimits
@@ -169,12 +170,14 @@ class Archive:
             self.lifecycle.watch(self._certificates.watch(self.clock), "certificates")
         with suppress(NotImplementedError, RuntimeError):  # not on the main thread, in tests
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._policy.reload)
-        for role in waiting if not stores.late else ():
-            services += self._take(await _build(role, context))
+        later = [(role, asyncio.create_task(_build(role, context))) for role in waiting]
+        self._closing.append(lambda: end_tasks(*(building for _, building in later)))
+        if not stores.late:
+            services += await self._built(later)
         if services or waiting:
             await self._listen([VerificationService(), *services])
-        for role in waiting if stores.late else ():
-            self.lifecycle.watch(self._build_later(role, context), role.value)
+        for role, building in later:
+            self.lifecycle.watch(self._add_later(building), role.value)
 
     async def drain(self) -> None:
         server = [] if self._server is None else [self._server.drain]
@@ -260,8 +263,20 @@ class Archive:
             self.lifecycle.watch(refill.run(), "refill")
         return [*indexing.groups, *upkeep.groups, *webhooks.groups]
 
-    async def _build_later(self, role: Role, context: Context) -> None:
-        for service in self._take(await _build(role, context)):
+    async def _built(self, later: list[tuple[Role, asyncio.Task[RoleParts]]]) -> list[Service]:
+        """The services of roles that have read the log, which are taken out of `later`. Where there are other roles,
+        these do not wait for long: a hundred thousand orders take half a minute."""
+        patience = self.settings.orders.start_within if len(self.roles) > 1 else None
+        services: list[Service] = []
+        for role, building in list(later):
+            await asyncio.wait([building], timeout=None if role is Role.COMMITMENT else patience)
+            if building.done():
+                later.remove((role, building))
+                services += self._take(building.result())
+        return services
+
+    async def _add_later(self, building: asyncio.Task[RoleParts]) -> None:
+        for service in self._take(await building):
             if self._server is not None:
                 self._server.add(service if self._interposed is None else self._interposed.service(service))
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from gantry.common.adapters.sqlite import open_sqlite_log
+from gantry.common.clock import SystemClock
 from gantry.services.__main__ import main
 from tests.support.archive import RunningArchive
+from tests.support.modality import Modality
+from tests.support.orders import order, placed
 from tests.support.worklist import OrdersClient, ordered, scheduled
 
 PATIENT = {"00100020": {"vr": "LO", "Value": ["P99"]}}
@@ -143,6 +149,33 @@ def test_the_command_line_does_the_same_on_the_stores(tmp_path: Path) -> None:
     assert gantry(tmp_path, "show", "A9") == (1, "Error: there is no order A9\n")
     assert gantry(tmp_path, "change", "A1", "nonsense")[0] == 2
     assert gantry(tmp_path, "list", "-k", "Colour=red")[0] == 2
+
+
+def test_other_roles_do_not_wait_until_all_orders_are_read(tmp_path: Path) -> None:
+    running = RunningArchive(tmp_path)
+    running.write_policy([], "orders: {start_within: 0.01, idle_days: 0}\n")
+    (tmp_path / "data").mkdir()
+    events = [placed(order(AccessionNumber=f"A{n}", StudyInstanceUID=f"1.{n}"), f"c{n}", f"A{n}") for n in range(6000)]
+
+    async def fill() -> None:
+        log = await open_sqlite_log(tmp_path / "data" / "log.db", SystemClock())
+        await log.append(*events)
+        await log.close()
+
+    asyncio.run(fill())
+    running.start()
+    try:
+        status, words = OrdersClient(running).ask("GET", "?limit=1")
+        assert (status, words) == (503, "starting: try again in a moment\n")
+        deadline = time.monotonic() + 60
+        while OrdersClient(running).ask("GET", "?AccessionNumber=A5999")[0] == 503:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert keys(OrdersClient(running).ask("GET", "?AccessionNumber=A5999")[1]) == ["A5999"]
+        with Modality(running.port) as modality:
+            assert len(modality.worklist(AccessionNumber="A5999")) == 1
+    finally:
+        assert running.stop() == 0
 
 
 def test_who_may_not_order_only_looks(tmp_path_factory: pytest.TempPathFactory) -> None:

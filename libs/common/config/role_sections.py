@@ -92,6 +92,9 @@ class OrdersSettings(Section):
     verdict_within: Seconds = setting(
         10.0, "s", "A change of an order or a procedure step is decided on so soon, or refused for now (A700H, 503)"
     )
+    start_within: Seconds = setting(
+        5.0, "s", "A process that plays other roles, too, waits so long for orders to be read; then they come later"
+    )
     idle_days: Annotated[int, Field(ge=0)] = setting(
         30, "days", "Steps that should have begun so long ago and did not are on no worklist any more; 0: for ever"
     )
