@@ -18,12 +18,13 @@ from gantry.common.dicom.standard.dictionary import keyword_of_tag
 from gantry.common.errors import ConfigError, Conflicting, NotFound, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle.correctable import element_of
+from gantry.common.lifecycle.identity import PatientIdentity
 from gantry.common.runtime.walks import study_at
 from gantry.common.telemetry.traces import new_trace
+from gantry.services.asked import Asked, this_user
 from gantry.services.commands.on_stores import options, run, show
 from gantry.services.commands.reasons import reason_option
-from gantry.services.lifecycle.corrections import CorrectionDesk, Made, PatientIdentity
-from gantry.services.lifecycle.deletions import Asked, this_user
+from gantry.services.corrections import CorrectionDesk, Made
 from gantry.services.lifecycle.history import Entry, History, history_of
 from gantry.services.process.stores import Stores
 

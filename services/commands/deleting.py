@@ -16,9 +16,9 @@ from gantry.common.dicom.query.matching import Query
 from gantry.common.errors import GantryError
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.routes import Match, Resource
+from gantry.services.asked import Asked
 from gantry.services.commands.on_stores import deletions_of, show
 from gantry.services.lifecycle.bulk import BulkDeletion, BulkResult, MatchingStudy, matching_studies
-from gantry.services.lifecycle.deletions import Asked
 from gantry.services.process.stores import Stores
 from gantry.services.query.qido_parameters import search_of
 

@@ -13,9 +13,9 @@ from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, NotFound
 from gantry.common.events import DeadLetter
+from gantry.services.asked import this_user
 from gantry.services.commands.on_stores import options, run, show
 from gantry.services.commands.reasons import one_line
-from gantry.services.lifecycle.deletions import this_user
 from gantry.services.maintenance.dead_letters import DeadLetters, Replayed
 from gantry.services.maintenance.letters import Ledger, Letter
 from gantry.services.process.stores import Stores

@@ -10,10 +10,11 @@ import click
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, NotFound
 from gantry.common.telemetry.traces import new_trace
+from gantry.services.asked import Asked, this_user
 from gantry.services.commands.lifecycle import each
 from gantry.services.commands.on_stores import deletions_of, options, run, show
 from gantry.services.commands.reasons import reason_option
-from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target, this_user
+from gantry.services.lifecycle.deletions import Deletions, Done, Target
 from gantry.services.process.stores import Stores
 
 

@@ -14,12 +14,13 @@ from gantry.common.errors import ConfigError, Held, NotFound
 from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
+from gantry.services.asked import Asked, this_user
 from gantry.services.commands.deleting import Deleting
 from gantry.services.commands.on_stores import deletions_of, options, run, show
 from gantry.services.commands.reasons import one_line, reason_option
 from gantry.services.lifecycle.copies import RedundantCopies
 from gantry.services.lifecycle.copies import choose as choose_side
-from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target, target_of, this_user
+from gantry.services.lifecycle.deletions import Deletions, Done, Target, target_of
 from gantry.services.process.stores import Stores
 
 uids_argument = click.argument("uids", metavar="UID...", nargs=-1, required=True)

@@ -41,9 +41,9 @@ from gantry.common.ports.orders import OrderIndex
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.web.json_bodies import data_set
+from gantry.services.asked import this_user
 from gantry.services.commands.on_stores import options, run
 from gantry.services.commands.reasons import reason_option
-from gantry.services.lifecycle.deletions import this_user
 from gantry.services.orders.desk import OrderDesk
 from gantry.services.orders.follower import Follower
 from gantry.services.orders.web.documents import changed_attributes, document_of, entry_of, placed_attributes

@@ -13,10 +13,11 @@ from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, Conflicting, Held, NotFound, NotUnderstood
 from gantry.common.telemetry.traces import new_trace
+from gantry.services.asked import Asked, this_user
 from gantry.services.commands.correcting import values_option_of
 from gantry.services.commands.on_stores import options, rules_in, run
 from gantry.services.commands.reasons import reason_option
-from gantry.services.lifecycle.deletions import Asked, Target, this_user
+from gantry.services.lifecycle.deletions import Target
 from gantry.services.lifecycle.moves import Moved, MoveDesk
 from gantry.services.lifecycle.moving_web import as_json as moved_as_json
 from gantry.services.process.stores import Stores

@@ -21,8 +21,8 @@ from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle.routes import CANCELLED, FAILED, RouteLedger, RouteState
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import instance_of
+from gantry.services.asked import this_user
 from gantry.services.commands.on_stores import options, run
-from gantry.services.lifecycle.deletions import this_user
 from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import Stores
 from gantry.services.retrieve.routing.requesting import RouteRequests, route_rules

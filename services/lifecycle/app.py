@@ -5,8 +5,8 @@ from __future__ import annotations
 from gantry.common.lifecycle import retention_rules
 from gantry.common.runtime.protection import Protection
 from gantry.services.context import Context, RoleParts
+from gantry.services.corrections import CorrectionDesk
 from gantry.services.lifecycle.correcting_web import CorrectionService
-from gantry.services.lifecycle.corrections import CorrectionDesk
 from gantry.services.lifecycle.deletions import Deletions
 from gantry.services.lifecycle.expiry import Expiry
 from gantry.services.lifecycle.moves import MoveDesk

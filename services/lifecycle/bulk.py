@@ -19,7 +19,8 @@ from gantry.common.dicom.standard.tags import (
 )
 from gantry.common.errors import DependencyUnavailable, Held, NotFound
 from gantry.common.ports.index import ReadIndex
-from gantry.services.lifecycle.deletions import Asked, Deletions, Target
+from gantry.services.asked import Asked
+from gantry.services.lifecycle.deletions import Deletions, Target
 
 _AT_ONCE = 500
 """Receipts that are deleted before the indexers are waited for: what they have not heard of is read again by each

@@ -9,7 +9,7 @@ from aiohttp import web
 from gantry.common.web.callers import caller_of, reason_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.server import TRACE
-from gantry.services.lifecycle.deletions import Asked
+from gantry.services.asked import Asked
 
 
 def corrector_of(request: web.BaseRequest, may_correct: Collection[str]) -> Asked:

@@ -20,7 +20,8 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import KnownReceipt, Location, ReadIndex
 from gantry.common.runtime.integrity import examine
 from gantry.common.runtime.losses import Losses, instance_of
-from gantry.services.lifecycle.deletions import Asked, Deletions, Done
+from gantry.services.asked import Asked
+from gantry.services.lifecycle.deletions import Deletions, Done
 
 
 @dataclass(frozen=True, slots=True)

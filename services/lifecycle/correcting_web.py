@@ -18,6 +18,7 @@ from gantry.common.dicom.model.json_writing import to_json
 from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
 from gantry.common.errors import NotFound, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle.identity import PatientIdentity
 from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.walks import study_at
@@ -27,8 +28,8 @@ from gantry.common.web.json_bodies import data_set, json_body
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
+from gantry.services.corrections import CorrectionDesk, Made
 from gantry.services.lifecycle.callers import corrector_of
-from gantry.services.lifecycle.corrections import CorrectionDesk, Made, PatientIdentity
 from gantry.services.lifecycle.history import history_of
 
 _FRESH = {"Cache-Control": "no-store"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,6 +31,7 @@ from gantry.common.runtime.following import has_followed, unfollowed
 from gantry.common.runtime.losses import instance_of
 from gantry.common.runtime.protection import Protection
 from gantry.common.telemetry.logs import get_logger
+from gantry.services.asked import Asked
 
 _INSTANCES = TOPICS[InstancesDeleted].name
 _AT_ONCE = 2000
@@ -57,15 +57,6 @@ class Target:
         uids = {STUDY_INSTANCE_UID: self.study, SERIES_INSTANCE_UID: self.series, SOP_INSTANCE_UID: self.instance}
         level = Level.IMAGE if self.instance else Level.SERIES if self.series else Level.STUDY
         return Query(DEFAULT_PARTITION, level, {tag: Single((uid,)) for tag, uid in uids.items() if uid})
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Who asks, and why: both are kept with the event for ever, so a reason names no patient."""
-
-    by: str
-    reason: str
-    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,11 +309,3 @@ class Ambiguous(NotFound):
 def _ambiguous(found: Iterable[Target]) -> Ambiguous:
     paths = ", ".join("/".join(part for part in (t.study, t.series, t.instance) if part) for t in found)
     return Ambiguous(f"it means several: {paths}, …; delete over HTTP by the whole path")
-
-
-def this_user() -> str:
-    """Who runs a command on this machine."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

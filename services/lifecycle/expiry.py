@@ -17,8 +17,9 @@ from gantry.common.runtime.protection import Protection
 from gantry.common.runtime.study_facts import day_of
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.traces import new_trace
+from gantry.services.asked import Asked
 from gantry.services.lifecycle.bulk import BulkDeletion, BulkResult
-from gantry.services.lifecycle.deletions import Asked, Deletions
+from gantry.services.lifecycle.deletions import Deletions
 from gantry.services.lifecycle.retained import RetainedStudies, RetainedStudy, goes, may_be_over
 
 _START_SECONDS = 30.0

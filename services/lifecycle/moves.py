@@ -38,7 +38,8 @@ from gantry.common.runtime.following import has_followed
 from gantry.common.runtime.losses import instance_of
 from gantry.common.runtime.protection import Protection
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.lifecycle.deletions import Asked, Target
+from gantry.services.asked import Asked
+from gantry.services.lifecycle.deletions import Target
 
 _AT_ONCE = 2000
 """Receipts that one event names; a move of more is several events of one name."""

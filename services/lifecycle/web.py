@@ -19,7 +19,8 @@ from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import TRACE, Handler
-from gantry.services.lifecycle.deletions import Asked, Deletions, Done, Target
+from gantry.services.asked import Asked
+from gantry.services.lifecycle.deletions import Deletions, Done, Target
 
 _FRESH = {"Cache-Control": "no-store"}
 _LATER = "the index is behind, and follows as soon as it has caught up\n"

@@ -10,7 +10,7 @@ from aiohttp import web
 from gantry.common.web.callers import caller_of, reason_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.server import TRACE
-from gantry.services.lifecycle.deletions import Asked
+from gantry.services.asked import Asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from gantry.common.web.errors import HttpProblem
 from gantry.common.web.json_bodies import json_body
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
-from gantry.services.lifecycle.deletions import Asked, Deletions, Done
+from gantry.services.asked import Asked
+from gantry.services.lifecycle.deletions import Deletions, Done
 from gantry.services.operations.callers import Operators
 from gantry.services.operations.hold_facts import HoldFacts, placed_at
 from gantry.services.operations.turns import Turns

@@ -32,8 +32,9 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import Delivery
 from gantry.common.runtime.rejections import RejectionAction, RejectionRules
 from gantry.common.telemetry.metrics import Metrics
+from gantry.services.asked import Asked
 from gantry.services.indexer.handlers import Indexer
-from gantry.services.lifecycle.deletions import Asked, Deletions, Target
+from gantry.services.lifecycle.deletions import Deletions, Target
 from tests.contract.conftest import SEARCH_INDEXES
 from tests.support.facts import stored
 from tests.support.objects import file_bytes

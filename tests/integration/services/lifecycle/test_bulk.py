@@ -20,10 +20,11 @@ from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.telemetry.metrics import Metrics
+from gantry.services.asked import Asked
 from gantry.services.commands.deleting import query_of
 from gantry.services.indexer.app import build_consumer
 from gantry.services.lifecycle.bulk import BulkDeletion, matching_studies
-from gantry.services.lifecycle.deletions import Asked, Deletions
+from gantry.services.lifecycle.deletions import Deletions
 from tests.support.facts import stored
 
 ASKED = Asked("somebody", "ten years")

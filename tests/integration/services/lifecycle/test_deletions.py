@@ -27,8 +27,9 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import Record
 from gantry.common.runtime.consumer import Delivery
 from gantry.common.telemetry.metrics import Metrics
+from gantry.services.asked import Asked
 from gantry.services.indexer.handlers import Indexer
-from gantry.services.lifecycle.deletions import Asked, Deletions, Target, target_of
+from gantry.services.lifecycle.deletions import Deletions, Target, target_of
 from gantry.services.maintenance.collector import Collector
 from tests.support.facts import stored
 from tests.support.following import indexed

@@ -19,7 +19,8 @@ from gantry.common.lifecycle import Period, RetentionRule, Since
 from gantry.common.runtime.corrections import Subject, write_values
 from gantry.common.runtime.protection import Protection
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.lifecycle.deletions import Asked, Deletions, Target
+from gantry.services.asked import Asked
+from gantry.services.lifecycle.deletions import Deletions, Target
 from gantry.services.lifecycle.expiry import Expiry
 from gantry.services.lifecycle.moves import MoveDesk
 from gantry.services.maintenance.collector import Collector

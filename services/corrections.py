@@ -7,16 +7,15 @@ collector removes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.model.json_writing import keys_as_attributes
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Condition, Query, Single
-from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.dicom.standard.tags import PATIENT_ID, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
 from gantry.common.dicom.standard.vrs import vr_of
-from gantry.common.errors import Conflicting, DependencyUnavailable, NotFound, NotUnderstood
+from gantry.common.errors import Conflicting, DependencyUnavailable, NotFound
 from gantry.common.events import (
     Event,
     PatientCorrected,
@@ -28,6 +27,7 @@ from gantry.common.events import (
 from gantry.common.ids import DEFAULT_PARTITION, Receipt
 from gantry.common.lifecycle import Corrections, Values, patient_key
 from gantry.common.lifecycle.correctable import OF_PATIENT, OF_SERIES, OF_STUDY, correctable_of, require_correctable
+from gantry.common.lifecycle.identity import PatientIdentity
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import EventLog
@@ -35,37 +35,10 @@ from gantry.common.runtime.corrections import Subject, write_values
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.following import has_followed
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.lifecycle.deletions import Asked
+from gantry.services.asked import Asked
 
 logger = get_logger("lifecycle")
 _LONGEST_WALK = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class PatientIdentity:
-    """Patient ID and its issuer, "" where there is none."""
-
-    patient_id: str
-    issuer: str = ""
-
-    def __post_init__(self) -> None:
-        """Raises `NotUnderstood` for what is no Patient ID or issuer (PS3.5 6.2, LO)."""
-        for text in (self.patient_id, self.issuer):
-            if len(text) > 64 or not text.isprintable() or "\\" in text or text != text.strip():
-                raise NotUnderstood("not a Patient ID or issuer (PS3.5 6.2, LO)")
-        if not self.patient_id:
-            raise NotUnderstood("a Patient ID is needed")
-
-    @property
-    def key(self) -> str:
-        """What stands for it on the log."""
-        return patient_key({PATIENT_ID: [self.patient_id], ISSUER_OF_PATIENT_ID: [self.issuer]}, "")
-
-    @property
-    def values(self) -> dict[str, Mapping[str, object]]:
-        """As attributes; one without issuer says so."""
-        said = {PATIENT_ID: [self.patient_id], ISSUER_OF_PATIENT_ID: [self.issuer] if self.issuer else []}
-        return {**keys_as_attributes(said)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +94,22 @@ class CorrectionDesk:
         )
 
     # ---- patients
+
+    async def known_as(self, patient: PatientIdentity) -> Values | None:
+        """The demographics of a patient after all that was corrected, those included that no search shows; None for one
+        that is not known. Raises `DependencyUnavailable` while the indexers are behind."""
+        await self._must_settle()
+        demographics = await self._demographics(patient)
+        if demographics is None:
+            return None
+        standing = (await self._index.corrections(DEFAULT_PARTITION, patient=patient.key)).standing()
+        corrected = {name: element for one in standing if not one.into for name, element in (one.values or {}).items()}
+        return {**demographics, **{name: one if one.get("Value") else {} for name, one in corrected.items()}}
+
+    async def leads_to(self, prior: PatientIdentity, into: PatientIdentity) -> bool:
+        """Whether a patient is merged into, or renamed to, another one already."""
+        standing = (await self._index.corrections(DEFAULT_PARTITION, patient=prior.key)).standing()
+        return [one.into for one in standing if one.into][-1:] == [into.key]
 
     async def correct_patient(self, patient: PatientIdentity, values: Values, asked: Asked) -> Made:
         """Correct the demographics of a patient in all studies that are there, and in those that come. Raises as
