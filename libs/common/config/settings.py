@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from gantry.common.config.hl7_sections import Hl7Settings
 from gantry.common.config.lifecycle_sections import (
     CoercionSettings,
     CompletionSettings,
@@ -98,6 +99,7 @@ class Settings(Section):
     coercion: CoercionSettings = setting(CoercionSettings(), "", "")
     completion: CompletionSettings = setting(CompletionSettings(), "", "")
     routing: RoutingSettings = setting(RoutingSettings(), "", "")
+    hl7: Hl7Settings = setting(Hl7Settings(), "", "")
     door: DoorSettings = setting(DoorSettings(), "", "")
     tls: Tls = setting(Tls(), "", "")
     logs: Logs = setting(Logs(), "", "")

@@ -1,0 +1,111 @@
+"""What ADT messages ask for."""
+
+from __future__ import annotations
+
+import pytest
+
+from gantry.common.config.hl7_sections import Hl7ProfileSettings
+from gantry.common.hl7.actions import Action, ChangePatientId, CorrectPatient, MergePatients, Nothing
+from gantry.common.hl7.message import parse
+from gantry.common.hl7.patients import UNCHANGED, patient_actions
+from gantry.common.hl7.problems import Code, MessageRefused
+from gantry.common.hl7.profiles import DEFAULT, Profile, profile_of
+from gantry.common.lifecycle.identity import PatientIdentity
+from tests.support.messages import PATIENT, message, patient, segment
+
+TRUSTING = profile_of(Hl7ProfileSettings(sender="*", authorities=("HOSP",)))
+NEW, OLD = PatientIdentity("4711", "HOSP"), PatientIdentity("4712", "HOSP")
+
+
+def actions(raw: bytes, profile: Profile = TRUSTING) -> list[Action]:
+    return patient_actions(parse(raw.decode()), profile)
+
+
+@pytest.mark.parametrize("event", sorted(UNCHANGED))
+def test_what_is_said_of_visits_changes_nothing(event: str) -> None:
+    (action,) = actions(patient(event), DEFAULT)
+    assert isinstance(action, Nothing)
+
+
+@pytest.mark.parametrize("event", ["A08", "A31"])
+def test_an_update_says_what_a_patient_is_like(event: str) -> None:
+    (action,) = actions(patient(event, pid={6: "MAIER", 7: "197001311530"}))
+    assert action == CorrectPatient(
+        NEW,
+        {
+            "00100010": {"vr": "PN", "Value": [{"Alphabetic": "MÜLLER^JÖRG^^Dr."}]},
+            "00101060": {"vr": "PN", "Value": [{"Alphabetic": "MAIER"}]},
+            "00100030": {"vr": "DA", "Value": ["19700131"]},
+            "00100032": {"vr": "TM", "Value": ["1530"]},
+            "00100040": {"vr": "CS", "Value": ["M"]},
+        },
+    )
+
+
+def test_an_update_empties_what_is_nulled_and_leaves_what_is_not_said() -> None:
+    (action,) = actions(patient("A08", pid={5: '""', 6: "", 7: '""', 8: "U"}))
+    assert isinstance(action, CorrectPatient)
+    assert action.values == {"00100010": {"vr": "PN"}, "00100030": {"vr": "DA"}}
+    (action,) = actions(patient("A08", pid={5: "", 7: "1970", 8: ""}))
+    assert isinstance(action, Nothing)
+
+
+@pytest.mark.parametrize(("event", "kind"), [("A40", MergePatients), ("A47", ChangePatientId)])
+def test_a_merge_leads_the_prior_identifier_to_that_of_pid(
+    event: str, kind: type[MergePatients | ChangePatientId]
+) -> None:
+    (action,) = actions(patient(event, mrg={1: "4712^^^HOSP^MR"}))
+    assert isinstance(action, kind)
+    assert (action.prior, action.into) == (OLD, NEW)
+    assert action.values["00100040"]["Value"] == ["M"]
+
+
+def test_a_message_may_merge_several_patients() -> None:
+    pairs = []
+    for number in ("1", "2"):
+        pairs += [segment("PID", {**PATIENT, 3: f"{number}^^^HOSP"}), segment("MRG", {1: f"{number}9^^^HOSP"})]
+    found = actions(message("ADT^A40", segment("EVN", {1: "A40"}), *pairs))
+    assert [(one.prior.patient_id, one.into.patient_id) for one in found if isinstance(one, MergePatients)] == [
+        ("19", "1"),
+        ("29", "2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "spot", "code"),
+    [
+        (patient("A40"), "MRG", Code.SEGMENT_SEQUENCE),
+        (patient("A40", mrg={1: "4712^^^EVIL"}), "MRG-1.4", Code.UNKNOWN_KEY),
+        (patient("A40", mrg={1: "4712"}), "MRG-1.4", Code.UNKNOWN_KEY),
+        (patient("A40", mrg={1: ""}), "MRG-1", Code.REQUIRED_FIELD_MISSING),
+        (patient("A40", mrg={1: "4711^^^HOSP"}), "MRG-1", Code.DATA_TYPE),
+        (patient("A40", mrg={1: f"{'1' * 65}^^^HOSP"}), "MRG-1", Code.DATA_TYPE),
+        (patient("A08", pid={3: "4711^^^EVIL"}), "PID-3.4", Code.UNKNOWN_KEY),
+        (patient("A08", pid={3: ""}), "PID-3", Code.REQUIRED_FIELD_MISSING),
+        (message("ADT^A08"), "PID", Code.SEGMENT_SEQUENCE),
+        (message("ADT^A40"), "PID", Code.SEGMENT_SEQUENCE),
+    ],
+)
+def test_what_cannot_be_applied_is_refused_with_its_place(raw: bytes, spot: str, code: Code) -> None:
+    with pytest.raises(MessageRefused) as refused:
+        actions(raw)
+    (problem,) = refused.value.problems
+    assert (str(problem.spot), problem.code) == (spot, code)
+    assert not refused.value.rejected
+
+
+def test_a_sender_that_is_not_trusted_changes_no_patient() -> None:
+    for raw in (patient("A08"), patient("A40", mrg={1: "4712^^^HOSP"})):
+        with pytest.raises(MessageRefused, match="trusted"):
+            actions(raw, DEFAULT)
+
+
+def test_a_message_of_more_merges_than_can_be_meant_is_refused() -> None:
+    with pytest.raises(MessageRefused, match="more than 50 patients"):
+        actions(message("ADT^A40", *[segment("PID", PATIENT)] * 51))
+
+
+def test_an_event_that_is_not_taken_is_rejected() -> None:
+    with pytest.raises(MessageRefused, match="MSH-9") as refused:
+        actions(patient("A60"))
+    assert refused.value.rejected

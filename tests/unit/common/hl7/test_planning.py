@@ -1,0 +1,89 @@
+"""Whole messages, from bytes to what they ask for."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gantry.common.config.hl7_sections import Hl7ProfileSettings
+from gantry.common.hl7.actions import Action, Nothing
+from gantry.common.hl7.planning import header_of, plan, read
+from gantry.common.hl7.problems import Code, MessageRefused
+from gantry.common.hl7.profiles import Profile, profile_of
+from gantry.common.orders import PlacedOrder
+from tests.support.messages import message, order, patient, segment
+
+
+def planned(raw: bytes, *profiles: Profile) -> list[Action]:
+    return plan(read(raw, profiles), profiles)
+
+
+def test_each_kind_of_message_has_its_own_reader() -> None:
+    assert isinstance(planned(order())[0], PlacedOrder)
+    assert isinstance(planned(patient("A01"))[0], Nothing)
+    with pytest.raises(MessageRefused, match="names no order"):
+        planned(message("SIU^S12", segment("SCH", {1: "1"})))
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (message("MFN^M02"), Code.UNSUPPORTED_MESSAGE_TYPE),
+        (message("ORM^O02"), Code.UNSUPPORTED_EVENT),
+        (message("ADT^A99"), Code.UNSUPPORTED_EVENT),
+        (message("ORU^R01"), Code.UNSUPPORTED_MESSAGE_TYPE),
+        (message("ADT"), Code.UNSUPPORTED_EVENT),
+        (order(extra={11: "T"}), Code.UNSUPPORTED_PROCESSING_ID),
+        (order(extra={11: ""}), Code.UNSUPPORTED_PROCESSING_ID),
+        (order(extra={12: "3.0"}), Code.UNSUPPORTED_VERSION),
+        (order(control_id=""), Code.REQUIRED_FIELD_MISSING),
+        (order(control_id="1" * 200), Code.DATA_TYPE),
+        (order(control_id="1\\.br\\2"), Code.DATA_TYPE),
+    ],
+)
+def test_what_is_not_taken_is_rejected_by_its_header(raw: bytes, code: Code) -> None:
+    with pytest.raises(MessageRefused) as refused:
+        planned(raw)
+    assert refused.value.rejected
+    assert refused.value.problems[0].code is code
+    assert refused.value.problems[0].spot.segment == "MSH"
+
+
+def test_test_messages_are_taken_where_the_profile_says_so() -> None:
+    profile = profile_of(Hl7ProfileSettings(sender="RIS", processing=("P", "T"), charset="8859/1"))
+    assert planned(order(extra={11: "T"}), profile)
+    latin = order(extra={18: ""}).decode().encode("latin-1")
+    assert planned(latin, profile)
+    with pytest.raises(MessageRefused, match="MSH-18"):
+        planned(latin)
+
+
+def test_the_same_bytes_ask_for_the_same_change_until_they_are_refused() -> None:
+    first, again, other = read(order(), []), read(order(), []), read(order(obr={18: "A2"}), [])
+    assert first.change == again.change
+    assert first.digest != other.digest
+    assert first.change != other.change
+    assert type(first)(first.message, first.raw, 1).change != first.change
+
+
+def test_the_header_of_a_message_that_cannot_be_read_is_there_for_its_answer() -> None:
+    header = header_of(b"MSH|^~\\&|R\xff|H||||" + b"|ADT^A08|7|P|2.5\rPID|\xff\r")
+    assert header is not None
+    assert header.control_id == "7"
+    assert header_of(b"") is None
+
+
+def test_what_a_sender_puts_before_a_message_by_mistake_is_passed_over() -> None:
+    for before in (b"\r\n", b"\xef\xbb\xbf", b"\0 "):
+        assert isinstance(planned(before + order())[0], PlacedOrder)
+    assert isinstance(planned(order().replace(b"\r", b"\n"))[0], PlacedOrder)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_message_or_refused(raw: bytes) -> None:
+    for candidate in (raw, order() + raw, b"MSH|^~\\&|" + raw):
+        with suppress(MessageRefused):
+            assert planned(candidate)
