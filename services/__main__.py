@@ -83,6 +83,7 @@ _COMMANDS = {
     "where": ("gantry.services.commands.where", "Where a study is: received, indexed, committed, failed and why."),
     "associations": ("gantry.services.commands.where", "Who called, how it ended, and what was refused and why."),
     "dlq": ("gantry.services.commands.dlq", "Dead letters: events that could not be applied; replay or discard them."),
+    "hl7": ("gantry.services.commands.hl7", "Check and send HL7 messages; those that could not be applied."),
     "restore": (
         "gantry.services.commands.maintenance",
         "Rebuild event log and search index from the object store alone.",

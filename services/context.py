@@ -57,7 +57,8 @@ class Peers(Protocol):
 class Context:
     """One process, as its roles see it. `answers` is the index for those who answer others: it refuses while the index
     is behind what it was given before. `attributes` are those that the settings make searchable. `tiers` is `objects`
-    where the settings name more than one object store. `open_orders` makes a projection of orders, an empty one."""
+    where the settings name more than one object store. `open_orders` makes a projection of orders, an empty one.
+    `shares_ports`: other processes listen on the same ports."""
 
     settings: Settings
     clock: Clock
@@ -71,6 +72,7 @@ class Context:
     tracer: Tracer
     open_orders: Callable[[], OrderIndex]
     tiers: TieredStore | None = None
+    shares_ports: bool = False
 
 
 @dataclass(frozen=True, slots=True)

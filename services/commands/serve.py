@@ -27,6 +27,7 @@ from gantry.common.lifecycle.coercion_rules import coercion_rules
 from gantry.common.runtime.lifecycle import Lifecycle
 from gantry.common.telemetry.logs import get_logger, set_up_logs
 from gantry.common.web.routes import BASE
+from gantry.services.orders.hl7.profiles import profiles_in
 from gantry.services.process.archive import Archive
 from gantry.services.process.descriptors import make_room
 from gantry.services.process.descriptors import watch as watch_descriptors
@@ -103,6 +104,7 @@ def serve(
             retention_rules(settings.lifecycle.retention, searchable(settings))
             tier_rules(settings.tiers.rules, searchable(settings))
             coercion_rules(settings.coercion.rules)
+            profiles_in(settings.hl7)
             if Role.DOOR not in chosen:
                 check_urls(settings)
             click.echo("settings and policy are in order")
@@ -244,6 +246,7 @@ def _print_welcome(settings: Settings, roles: frozenset[Role], workers: int, arc
         f"Gantry: {names}{f', {workers} processes' if workers > 1 else ''}{where}",
         f"  DICOM   AE title {title}, port {dimse}{_tls_words(archive)}" if dimse is not None else "",
         f"  HTTP    http://127.0.0.1:{http}/readyz and /metrics" + (f", {BASE}" if roles & _WEB else ""),
+        f"  HL7     MLLP port {settings.hl7.port}" if Role.ORDERS in roles and settings.hl7.port else "",
         f"  Studies http://127.0.0.1:{http}/" if Role.QUERY in roles else "",
     ]
     if settings.lab:

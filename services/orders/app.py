@@ -14,6 +14,7 @@ from gantry.common.ul import Ability
 from gantry.services.context import Context, RoleParts
 from gantry.services.orders.desk import OrderDesk
 from gantry.services.orders.follower import Follower
+from gantry.services.orders.hl7 import app as hl7
 from gantry.services.orders.steps.service import PerformedStepService
 from gantry.services.orders.web.resource import OrderResource
 from gantry.services.orders.worklist.c_find import WorklistService
@@ -48,5 +49,11 @@ async def build(context: Context) -> RoleParts:
         settings.idle_days,
     )
     steps = PerformedStepService(dict.fromkeys(PERFORMED, ability), desk, orders, context.clock, context.metrics)
-    background, close = [("orders", follow())], [orders.close]
-    return RoleParts([worklist, steps], resource.handlers(), background=background, close=close)
+    messages = await hl7.build(context, desk, orders)
+    return RoleParts(
+        [worklist, steps],
+        {**resource.handlers(), **messages.web},
+        background=[("orders", follow()), *messages.background],
+        drain=messages.drain,
+        close=[*messages.close, orders.close],
+    )

@@ -209,6 +209,7 @@ class Archive:
             self._tracer,
             open_orders,
             stores.tiers,
+            shares_ports=self._worker is not None,
         )
 
     def _take(self, parts: RoleParts) -> list[Service]:

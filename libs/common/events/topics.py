@@ -21,6 +21,9 @@ from gantry.common.events.schema import (
     InstancesMovedBack,
     InstancesRestored,
     InstanceStored,
+    MessageAnswered,
+    MessageDiscarded,
+    MessageQuarantined,
     NamesakeFound,
     ObjectLost,
     ObjectsCollected,
@@ -76,6 +79,8 @@ _CONFLICTS = Topic("conflicts", "study_instance_uid", 6, None)
 _COMMITMENT = Topic("commitment", "transaction_uid", 6, None)
 _ORDERS = Topic("orders", "order", 6, None)
 _STEPS = Topic("procedure-steps", "sop_instance_uid", 6, None)
+# Texts of messages name patients: they are gone with the topic, and every sender knows of its own what became of them.
+_MESSAGES = Topic("messages", "source", 6, 30 * _DAY_MS, sealed=False)
 _DEAD_LETTERS = Topic("dead-letters", "group", 1, 30 * _DAY_MS)
 _ROUTES = Topic("routes", "study_instance_uid", 12, 30 * _DAY_MS, sealed=False)
 _ASSOCIATIONS = Topic("associations", "calling_ae_title", 6, 14 * _DAY_MS, sealed=False)
@@ -116,6 +121,9 @@ TOPICS: dict[type[Event], Topic] = {
     AssociationEnded: _ASSOCIATIONS,
     AssociationRefused: _ASSOCIATIONS,
     StudyDelivered: _ASSOCIATIONS,
+    MessageAnswered: _MESSAGES,
+    MessageQuarantined: _MESSAGES,
+    MessageDiscarded: _MESSAGES,
     ProcessReported: _PROCESSES,
     OrderPlaced: _ORDERS,
     OrderChanged: _ORDERS,

@@ -39,6 +39,8 @@ class FailPoint(Enum):
     """webhooks: the receiver has accepted a post, its offset is not committed yet."""
     AFTER_REPLAY = "after-replay"
     """maintenance: the event of a dead letter is published again, and the letter is open still."""
+    AFTER_APPLY = "after-apply"
+    """orders: what an HL7 message asks for is applied, its answer is not durable yet."""
     BEFORE_ANSWER = "before-answer"
     """Any service: about to send the response that makes the promise."""
     BEFORE_COMMIT = "before-commit"

@@ -353,6 +353,24 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("door_connect_failures", "counter", "connects", "Backends that the door could not reach", ("pool",)),
     Metric("door_backends", "gauge", "backends", "Backends that answered when the door last looked", ("pool",)),
+    Metric(
+        "hl7_messages",
+        "counter",
+        "messages",
+        "HL7 messages that were answered, by kind (`ORM^O01`; `other`: none that is taken) and code: AA, AE, AR",
+        ("kind", "code"),
+    ),
+    Metric("hl7_seconds", "histogram", "seconds", "From an HL7 message to its answer"),
+    Metric("hl7_connections", "gauge", "connections", "MLLP connections that are open"),
+    Metric(
+        "hl7_connections_refused",
+        "counter",
+        "connections",
+        "MLLP connections that were closed at once: address, limit, limit per address, tls",
+        ("reason",),
+        _each("address", "limit", "limit per address", "tls"),
+    ),
+    Metric("hl7_quarantined", "counter", "messages", "HL7 messages that went into quarantine (AE)"),
     Metric("build_info", "gauge", "", "Always 1: version of Gantry and of Python", ("version", "python")),
     Metric("disk_free_bytes", "gauge", "bytes", "Free where an embedded store lies", ("store",)),
     Metric("disk_size_bytes", "gauge", "bytes", "In all where an embedded store lies", ("store",)),
@@ -443,6 +461,11 @@ class Metrics:
     door_bytes: Counter
     door_connect_failures: Counter
     door_backends: Gauge
+    hl7_messages: Counter
+    hl7_seconds: Histogram
+    hl7_connections: Gauge
+    hl7_connections_refused: Counter
+    hl7_quarantined: Counter
     build_info: Gauge
     disk_free_bytes: Gauge
     disk_size_bytes: Gauge

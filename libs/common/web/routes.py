@@ -85,6 +85,9 @@ class Resource(Enum):
     CHANGE_ORDER = (WebRole.ORDERS, "PATCH", "orders")
     CANCEL_ORDER = (WebRole.ORDERS, "DELETE", "orders")
     """Orders (docs/orders.md); `rest` is the key of an order, and `history`. Extensions to DICOMweb."""
+    MESSAGES = (WebRole.ORDERS, "GET", "messages")
+    DECIDE_MESSAGE = (WebRole.ORDERS, "POST", "messages")
+    """HL7 messages in quarantine (docs/hl7.md); `rest` is the path. Not DICOM."""
     WADO_URI = (WebRole.RETRIEVE, "GET", "wado")
     """PS3.18 9."""
     PAGE = (WebRole.QUERY, "GET", "page")
@@ -106,7 +109,7 @@ class Resource(Enum):
 @dataclass(frozen=True, slots=True)
 class Match:
     """A resource, and the UIDs of its path. UIDs are checked; `rest` is the path after `bulkdata`, `transfers`,
-    `corrections`, `patients`, `operations`, `orders` or `commitment-requests`, and `frames` the list as it was
+    `corrections`, `patients`, `operations`, `orders`, `hl7` or `commitment-requests`, and `frames` the list as it was
     written."""
 
     resource: Resource
@@ -139,6 +142,7 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "destinations": (Resource.DESTINATIONS,),
     "studies/{}/send": (Resource.SEND,),
     "commitment-requests/{*}": (Resource.COMMITMENT, Resource.COMMITMENT_RESULT),
+    "hl7/{*}": (Resource.MESSAGES, Resource.DECIDE_MESSAGE),
     "orders": (Resource.SEARCH_ORDERS, Resource.PLACE_ORDER),
     "orders/{*}": (Resource.ORDER, Resource.CHANGE_ORDER, Resource.CANCEL_ORDER),
     "transfers/{*}": (Resource.TRANSFER, Resource.CANCEL_TRANSFER),

@@ -42,6 +42,9 @@ from gantry.common.events.schema import (
     DeadLetter,
     DeadLetterDiscarded,
     DeadLetterReplayed,
+    MessageAnswered,
+    MessageDiscarded,
+    MessageQuarantined,
 )
 
 LOST = ObjectLost("default", "t", "1.2", "1.3", "1.4", "0" * 32, "k", "missing", "verify", 1)
@@ -78,6 +81,14 @@ def test_the_events_of_a_patient_keep_their_order_and_those_of_a_study_stay_with
     assert {TOPICS[InstanceStored].name, TOPICS[PatientMerged].name} == set(INDEXED)
 
 
+def test_texts_of_messages_are_gone_with_their_topic() -> None:
+    """They name patients: no segment keeps them for ever."""
+    topic = TOPICS[MessageQuarantined]
+    assert not topic.sealed
+    assert topic.retention_ms == 30 * 24 * 3600 * 1000
+    assert TOPICS[MessageAnswered] is TOPICS[MessageDiscarded] is topic
+
+
 def test_the_report_of_a_transaction_comes_after_its_request() -> None:
     assert TOPICS[CommitmentRequested] is TOPICS[CommitmentReported]
     assert TOPICS[CommitmentRequested].key == "transaction_uid"
@@ -96,8 +107,10 @@ def test_what_happened_to_instances_is_forgotten_by_the_log_and_nothing_else() -
     of_instances = {cls for cls in TOPICS if TOPICS[cls].name == TOPICS[InstanceStored].name}
     of_now = {ProcessReported}
     of_routes = {RouteRequested, RouteDelayed, RouteEnded}
-    assert forgotten == of_instances | of_letters | of_associations | of_now | of_routes
-    assert {cls for cls, topic in TOPICS.items() if not topic.sealed} == of_associations | of_now | of_routes
+    of_messages = {MessageAnswered, MessageQuarantined, MessageDiscarded}
+    unsealed = of_associations | of_now | of_routes | of_messages
+    assert forgotten == of_instances | of_letters | unsealed
+    assert {cls for cls, topic in TOPICS.items() if not topic.sealed} == unsealed
     for cls in (ObjectLost, InstancesDeleted, InstancesRestored, ObjectsCollected, HoldPlaced, HoldReleased):
         assert TOPICS[cls] is TOPICS[InstanceStored]
     kept = (InstanceConflictFound, NamesakeFound, CommitmentRequested, CommitmentReported)

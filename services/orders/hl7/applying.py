@@ -1,0 +1,125 @@
+"""What a message asks for is done: through the desk of orders, and that of corrections for what is said of patients."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from gantry.common.dicom.query.matching import Single
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
+from gantry.common.errors import Conflicting, NotFound, NotUnderstood
+from gantry.common.hl7.actions import Action, ChangePatientId, CorrectPatient, MergePatients
+from gantry.common.hl7.orders import MessageOrigin, changes_of
+from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle.identity import PatientIdentity
+from gantry.common.orders import Order, OrderCancellation, OrderChange, PlacedOrder, Verdict, first
+from gantry.common.orders.questions import StepQuery
+from gantry.common.ports.orders import OrderIndex
+from gantry.services.asked import Asked
+from gantry.services.corrections import CorrectionDesk
+from gantry.services.orders.desk import OrderDesk
+
+NO_SUCH_PATIENT = "no study and no order of this patient is here"
+
+
+class Applier:
+    """Does what messages ask for. Every step may be repeated: what is done already is not done again."""
+
+    def __init__(self, desk: OrderDesk, orders: OrderIndex, corrections: CorrectionDesk) -> None:
+        self._desk = desk
+        self._orders = orders
+        self._corrections = corrections
+
+    async def apply(self, action: Action, asked: Asked, origin: MessageOrigin) -> str:
+        """Do it, durably, and so that everybody sees it; what was done, in words without a patient's data. Raises
+        `MessageRefused` where it contradicts what stands, `DependencyUnavailable`."""
+        if isinstance(action, PlacedOrder):
+            return _decided(await self._desk.place(action), "order placed")
+        if isinstance(action, OrderChange):
+            return _decided(await self._desk.change(action), "order changed")
+        if isinstance(action, OrderCancellation):
+            return _decided(await self._desk.cancel(action), "order cancelled")
+        if isinstance(action, CorrectPatient):
+            return await self._correct(action, asked, origin)
+        if isinstance(action, MergePatients | ChangePatientId):
+            return await self._lead(action, asked, origin)
+        return action.why
+
+    async def _correct(self, action: CorrectPatient, asked: Asked, origin: MessageOrigin) -> str:
+        orders = await self._change_orders(action.patient, action.values, origin)
+        known = await self._corrections.known_as(action.patient)
+        if known is None:
+            return "no study of this patient is here; its orders say so now" if orders else NO_SUCH_PATIENT
+        # An update says all of a patient each time: what is known already needs no correction.
+        news = {name: value for name, value in action.values.items() if known.get(name, {}) != _known(value)}
+        if not news:
+            return "the patient is known like this"
+        await _or_refused(self._corrections.correct_patient(action.patient, news, asked), "PID")
+        return "patient corrected"
+
+    async def _lead(self, action: MergePatients | ChangePatientId, asked: Asked, origin: MessageOrigin) -> str:
+        values = {**action.values, **action.into.values}
+        prior = await self._corrections.known_as(action.prior)
+        into = await self._corrections.known_as(action.into)
+        if await self._corrections.leads_to(action.prior, action.into):
+            await self._change_orders(action.prior, values, origin)
+            return "the patients are merged already"
+        if prior is None:
+            orders = await self._change_orders(action.prior, values, origin)
+            return "no study of this patient is here; its orders say so now" if orders else NO_SUCH_PATIENT
+        if isinstance(action, ChangePatientId) or into is None:
+            # A merge into somebody who is not known here gives the patient another ID.
+            await _or_refused(self._corrections.rename(action.prior, action.into, asked), "MRG")
+        else:
+            await _or_refused(self._corrections.merge(action.prior, action.into, asked), "MRG")
+        await self._change_orders(action.prior, values, origin)
+        return "patients merged" if isinstance(action, MergePatients) else "patient identifier changed"
+
+    async def _change_orders(self, patient: PatientIdentity, values: Mapping[str, Any], origin: MessageOrigin) -> int:
+        """What is said of a patient, in the orders of that patient; how many there are."""
+        changes, number = changes_of(values), 0
+        async for key, order in self._orders_of(patient):
+            number += 1
+            news = {tag: value for tag, value in changes.items() if order.attributes.get(tag) != value}
+            # A cancelled order is history: it keeps what it said.
+            if not news or order.cancelled:
+                continue
+            change, source = f"{origin.change}-{key}", origin.source
+            command = OrderChange(key, news, source, {}, origin.message, change, origin.trace)
+            _decided(await self._desk.change(command), "")
+        return number
+
+    async def _orders_of(self, patient: PatientIdentity) -> AsyncIterator[tuple[str, Order]]:
+        query = StepQuery(DEFAULT_PARTITION, {PATIENT_ID: Single((patient.patient_id,))}, orders=True)
+        keys = dict.fromkeys([step.order async for page in self._orders.find(query) for step in page])
+        for key in sorted(keys):
+            found = await self._orders.order(DEFAULT_PARTITION, key)
+            if found is not None and _is_of(found[0], patient):
+                yield key, found[0]
+
+
+def _is_of(order: Order, patient: PatientIdentity) -> bool:
+    attributes = order.attributes
+    said = first(attributes, PATIENT_ID), first(attributes, ISSUER_OF_PATIENT_ID)
+    return said == (patient.patient_id, patient.issuer)
+
+
+def _known(element: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An element as it is known of a patient: one without a value is not known at all."""
+    return element if element.get("Value") else {}
+
+
+def _decided(verdict: Verdict[Order], words: str) -> str:
+    if not verdict.accepted:
+        raise MessageRefused(MessageProblem(Code.UNKNOWN_KEY, verdict.reason, Spot("ORC")))
+    return words
+
+
+async def _or_refused(work: Any, segment: str) -> None:
+    try:
+        await work
+    except (Conflicting, NotFound) as error:
+        raise MessageRefused(MessageProblem(Code.UNKNOWN_KEY, str(error), Spot(segment))) from error
+    except NotUnderstood as error:
+        raise MessageRefused(MessageProblem(Code.DATA_TYPE, str(error), Spot(segment))) from error

@@ -1,0 +1,132 @@
+"""What was answered to which message, and what waits in quarantine: the fold of the topic of messages (pure)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from blake3 import blake3
+
+from gantry.common.errors import NotFound
+from gantry.common.events import Event, MessageAnswered, MessageDiscarded, MessageQuarantined
+
+_DIGITS = 12
+_MOST_ANSWERS = 200_000
+"""Of so many messages the answers are remembered, whatever the time; some 100 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One message in quarantine; `id` names it. `times` is how often it came. `state` is "open", "applied" (it, or one
+    with its control ID, was accepted later) or "discarded"."""
+
+    id: str
+    source: str
+    control_id: str
+    kind: str
+    problems: tuple[str, ...]
+    at: int
+    times: int = 1
+    state: str = "open"
+    reason: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The answer to an accepted message."""
+
+    digest: str
+    reply: bytes
+    at: int
+
+
+class MessageLedger:
+    """Takes events in the order of the log, in which those of a sender are; the same event twice changes nothing."""
+
+    def __init__(self, remembered_us: int = 0, *, texts: bool = True) -> None:
+        """Answers are remembered for `remembered_us` microseconds; the texts of messages only where they are wanted."""
+        self._remembered_us = remembered_us
+        self._with_texts = texts
+        self._answers: OrderedDict[tuple[str, str], Remembered] = OrderedDict()
+        self._quarantined: dict[str, Quarantined] = {}
+        self._digests: dict[str, str] = {}
+        self._texts: dict[str, bytes] = {}
+
+    def take(self, event: Event) -> None:
+        """Take an event in; those of other topics are passed over."""
+        if isinstance(event, MessageAnswered):
+            self._answered(event)
+        elif isinstance(event, MessageQuarantined):
+            self._refused(event)
+        elif isinstance(event, MessageDiscarded):
+            name = message_id(event.source, event.control_id, event.digest)
+            if name in self._quarantined:
+                self._decide(name, "discarded", event.reason, event.by)
+
+    def answer(self, source: str, control_id: str, now_us: int) -> Remembered | None:
+        """The answer to an accepted message of a sender that is remembered still."""
+        found = self._answers.get((source, control_id))
+        return found if found is not None and found.at >= now_us - self._remembered_us else None
+
+    def attempts(self, source: str, control_id: str, digest: str) -> int:
+        """How often this very message was refused before."""
+        found = self._quarantined.get(message_id(source, control_id, digest))
+        return 0 if found is None else found.times
+
+    def all(self) -> list[Quarantined]:
+        """All that was ever in quarantine, as far as the log remembers, the oldest first."""
+        return sorted(self._quarantined.values(), key=lambda one: one.at)
+
+    def open(self) -> list[Quarantined]:
+        """Those that nobody has decided on."""
+        return [one for one in self.all() if one.state == "open"]
+
+    def named(self, name: str) -> Quarantined:
+        """The one of this id, or whose id begins so. Raises `NotFound` where there is none, or several."""
+        found = [one for id_, one in self._quarantined.items() if name and id_.startswith(name)]
+        if len(found) != 1:
+            raise NotFound("no such message in quarantine" if not found else "several messages begin so")
+        return found[0]
+
+    def text(self, name: str) -> bytes:
+        """The message as it came."""
+        return self._texts[name]
+
+    def digest(self, name: str) -> str:
+        """Of its bytes."""
+        return self._digests[name]
+
+    def _answered(self, event: MessageAnswered) -> None:
+        key = event.source, event.control_id
+        self._answers[key] = Remembered(event.digest, event.reply, event.at)
+        self._answers.move_to_end(key)
+        while self._answers:
+            oldest = next(iter(self._answers.values()))
+            if len(self._answers) <= _MOST_ANSWERS and oldest.at >= event.at - self._remembered_us:
+                break
+            self._answers.popitem(last=False)
+        for name, one in self._quarantined.items():
+            if (one.source, one.control_id) == key and one.state == "open":
+                self._decide(name, "applied")
+
+    def _refused(self, event: MessageQuarantined) -> None:
+        name = message_id(event.source, event.control_id, event.digest)
+        before = self._quarantined.get(name)
+        if before is not None and event.at <= before.at:
+            return  # taken in already, where it was published
+        times = 1 if before is None else before.times + 1
+        self._quarantined[name] = Quarantined(
+            name, event.source, event.control_id, event.kind, event.problems, event.at, times
+        )
+        self._digests[name] = event.digest
+        if self._with_texts:
+            self._texts[name] = event.text
+
+    def _decide(self, name: str, state: str, reason: str = "", by: str = "") -> None:
+        self._quarantined[name] = replace(self._quarantined[name], state=state, reason=reason, by=by)
+
+
+def message_id(source: str, control_id: str, digest: str) -> str:
+    """What a message in quarantine is called: 12 hexadecimal digits, the same however often it comes."""
+    return blake3("\0".join((source, control_id, digest)).encode()).hexdigest()[:_DIGITS]

@@ -1,0 +1,183 @@
+"""The MLLP port: who may connect, how long anything may take, and one message at a time on each connection."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from gantry.common.clock import Clock
+from gantry.common.hl7.acknowledgement import AcknowledgementCode, MessageAnswer, rejection
+from gantry.common.hl7.mllp import Frame, MllpDecoder, MllpError, framed
+from gantry.common.hl7.problems import Code, MessageProblem
+from gantry.common.net.acceptor import Acceptor, listen
+from gantry.common.net.proxy import Network, Origin, is_trusted
+from gantry.common.net.sockets import tune
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+
+logger = get_logger("hl7")
+_READ = 1 << 16
+_WRITE_SECONDS = 30.0
+_HANDSHAKE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class MllpLimits:
+    """Bytes, seconds and connections; `admit` is whose connections are taken."""
+
+    admit: Sequence[Network]
+    message: int
+    message_deadline: float
+    idle: float
+    connections: int
+    per_address: int
+
+
+class _Closed(Exception):
+    """The peer has nothing more to say."""
+
+
+class MllpListener:
+    """Listens until it is drained. `tls` gives the context for the next connection; None: plain."""
+
+    def __init__(
+        self,
+        handle: Callable[[bytes], Awaitable[bytes]],
+        limits: MllpLimits,
+        clock: Clock,
+        metrics: Metrics,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
+        self._handle = handle
+        self._limits = limits
+        self._clock = clock
+        self._metrics = metrics
+        self._tls = tls
+        self._acceptor: Acceptor | None = None
+        self._open: dict[asyncio.Task[None], str] = {}
+        self._busy: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
+        """Listen; the port. Raises `OSError`."""
+        sock = listen(host, port, backlog=128, reuse_port=reuse_port)
+        self._acceptor = Acceptor(sock, self._accepted, self._failed)
+        return int(sock.getsockname()[1])
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more; let messages under way be answered, as long as `seconds`; then close."""
+        self._draining = True
+        if self._acceptor is not None:
+            self._acceptor.close()
+        await end_tasks(*(task for task in self._open if task not in self._busy))
+        if self._busy:
+            await asyncio.wait(set(self._busy), timeout=seconds)
+        await end_tasks(*self._open)
+
+    def _failed(self, address: str, why: str) -> None:
+        """Only of the PROXY protocol, which is not spoken here."""
+
+    def _accepted(self, sock: socket.socket, origin: Origin) -> None:
+        refusal = self._refusal(origin.address)
+        if refusal:
+            sock.close()
+            self._metrics.hl7_connections_refused.labels(refusal).inc()
+            logger.warning("connection refused", peer=origin.address, reason=refusal)
+            return
+        tune(sock)
+        task = asyncio.get_running_loop().create_task(self._serve(sock, origin.address))
+        self._open[task] = origin.address
+        self._metrics.hl7_connections.set(len(self._open))
+        task.add_done_callback(self._ended)
+
+    def _refusal(self, address: str) -> str:
+        if not is_trusted(address, self._limits.admit):
+            return "address"
+        if len(self._open) >= self._limits.connections:
+            return "limit"
+        return "limit per address" if Counter(self._open.values())[address] >= self._limits.per_address else ""
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._open.pop(task, None)
+        self._busy.discard(task)
+        self._metrics.hl7_connections.set(len(self._open))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("connection ended by a mistake of ours", error=error)
+
+    async def _serve(self, sock: socket.socket, peer: str) -> None:
+        """One connection, to its end."""
+        writer: asyncio.StreamWriter | None = None
+        try:
+            reader, writer = await self._opened(sock)
+            await self._exchange(reader, writer)
+        except _Closed:
+            logger.debug("connection closed by its peer", peer=peer)
+        except MllpError as error:
+            logger.warning("connection closed", peer=peer, reason=str(error))
+        except TimeoutError:
+            logger.warning("connection closed", peer=peer, reason="a deadline passed")
+        except ssl.SSLError as error:
+            self._metrics.hl7_connections_refused.labels("tls").inc()
+            logger.warning("connection refused", peer=peer, reason=f"tls: {error.reason or 'handshake'}")
+        except OSError:
+            logger.info("connection lost", peer=peer)
+        finally:
+            if writer is None:
+                sock.close()
+            else:
+                writer.close()
+
+    async def _opened(self, sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=_READ, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        tls = None if self._tls is None else self._tls()
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol, sock, ssl=tls, ssl_handshake_timeout=None if tls is None else _HANDSHAKE_SECONDS
+        )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder = MllpDecoder(self._limits.message)
+        task = asyncio.current_task()
+        assert task is not None
+        while not self._draining:
+            try:
+                frame = await self._next(reader, decoder)
+            except MllpError as error:
+                if decoder.inside:
+                    # A sender whose message is too long would send it again for ever if it had no answer.
+                    answer = MessageAnswer(AcknowledgementCode.REJECT, (MessageProblem(Code.DATA_TYPE, str(error)),))
+                    await self._write(writer, framed(rejection(answer, "0", "")))
+                raise
+            self._busy.add(task)
+            try:
+                await self._write(writer, await self._handle(frame.message))
+            finally:
+                self._busy.discard(task)
+
+    async def _next(self, reader: asyncio.StreamReader, decoder: MllpDecoder) -> Frame:
+        """The next message. Raises `MllpError`, `TimeoutError`, `_Closed`."""
+        began: float | None = None
+        while not isinstance(frame := decoder.next(), Frame):
+            if decoder.inside and began is None:
+                began = self._clock.monotonic()
+            left = (
+                self._limits.idle if began is None else began + self._limits.message_deadline - self._clock.monotonic()
+            )
+            async with asyncio.timeout(left):
+                data = await reader.read(_READ)
+            if not data:
+                raise _Closed
+            decoder.receive(data)
+        return frame
+
+    async def _write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        writer.write(data)
+        async with asyncio.timeout(_WRITE_SECONDS):
+            await writer.drain()
