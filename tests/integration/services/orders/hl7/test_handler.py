@@ -256,6 +256,13 @@ async def test_what_is_discarded_stays_so(site: Site) -> None:
     assert ([one.state for one in ledger.all()], ledger.text(waiting.id)) == (["discarded"], order("HD"))
 
 
+async def test_what_is_noted_is_known_before_the_log_is_followed(site: Site) -> None:
+    behind = Correspondence(site.process.log, site.clock, DAY)
+    now = site.clock.now_us()
+    await behind.note(MessageAnswered(DEFAULT_PARTITION, "", "RIS^HOSPITAL", "OURS", "d", "ORM^O01", b"x", now))
+    assert behind.ledger.answer("RIS^HOSPITAL", "OURS", now) is not None
+
+
 async def test_answers_of_others_are_followed_while_the_log_comes_and_goes(site: Site) -> None:
     event = MessageAnswered(DEFAULT_PARTITION, "", "RIS^HOSPITAL", "THEIRS", "d", "ORM^O01", b"x", site.clock.now_us())
     await site.process.log.append(event)
