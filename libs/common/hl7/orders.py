@@ -83,8 +83,9 @@ def order_actions(message: Hl7Message, profile: Profile, origin: MessageOrigin) 
     # In the order of the message, neighbours that do the same to one order together.
     runs: list[list[_Group]] = []
     for group in groups:
-        same = bool(runs) and (runs[-1][0].key, runs[-1][0].control) == (group.key, group.control)
-        (runs[-1].append if same else lambda one: runs.append([one]))(group)
+        if not runs or (runs[-1][0].key, runs[-1][0].control) != (group.key, group.control):
+            runs.append([])
+        runs[-1].append(group)
     return [_action(run, origin.numbered(number)) for number, run in enumerate(runs, 1)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from gantry.common.hl7.scheduling import appointment_actions
 
 ORDERS = ("ORM^O01", "OMG^O19", "OMI^O23")
 _TYPES = ("ADT", "SIU")
+_ATTEMPT = re.compile(r"(?<=^hl7-[0-9a-f]{32})\.\d+")
 _LONGEST_NAME = 199
 """Characters of MSH-10, and of MSH-3 and MSH-4 together."""
 _LONGEST_HEADER = 1 << 16
@@ -42,8 +44,19 @@ class ReceivedMessage:
     def change(self) -> str:
         """What the changes that it asks for are called: the same for the same bytes of the same sender, until they are
         refused."""
-        name = "\0".join((self.message.source, self.message.control_id, self.digest, str(self.attempts)))
-        return f"hl7-{blake3(name.encode()).hexdigest(length=16)}"
+        name = "\0".join((self.message.source, self.message.control_id, self.digest))
+        return f"hl7-{blake3(name.encode()).hexdigest(length=16)}.{self.attempts}"
+
+
+def is_first_attempt(change: str) -> bool:
+    """Whether the message of a change was not refused before."""
+    found = _ATTEMPT.search(change)
+    return found is None or found[0] == ".0"
+
+
+def is_same_but_for_attempt(change: str, other: str) -> bool:
+    """Whether two changes are one of the same message, tried at different times."""
+    return _ATTEMPT.sub("", change, count=1) == _ATTEMPT.sub("", other, count=1)
 
 
 def read(raw: bytes, profiles: Sequence[Profile]) -> ReceivedMessage:

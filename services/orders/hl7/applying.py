@@ -10,6 +10,7 @@ from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
 from gantry.common.errors import Conflicting, NotFound, NotUnderstood
 from gantry.common.hl7.actions import Action, ChangePatientId, CorrectPatient, MergePatients
 from gantry.common.hl7.orders import MessageOrigin, changes_of
+from gantry.common.hl7.planning import is_first_attempt, is_same_but_for_attempt
 from gantry.common.hl7.problems import Code, MessageProblem, MessageRefused, Spot
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle.identity import PatientIdentity
@@ -34,6 +35,8 @@ class Applier:
     async def apply(self, action: Action, asked: Asked, origin: MessageOrigin) -> str:
         """Do it, durably, and so that everybody sees it; what was done, in words without a patient's data. Raises
         `MessageRefused` where it contradicts what stands, `DependencyUnavailable`."""
+        if isinstance(action, PlacedOrder | OrderChange | OrderCancellation) and await self._is_done(action):
+            return "done before"
         if isinstance(action, PlacedOrder):
             return _decided(await self._desk.place(action), "order placed")
         if isinstance(action, OrderChange):
@@ -45,6 +48,14 @@ class Applier:
         if isinstance(action, MergePatients | ChangePatientId):
             return await self._lead(action, asked, origin)
         return action.why
+
+    async def _is_done(self, action: PlacedOrder | OrderChange | OrderCancellation) -> bool:
+        """Whether an earlier try of the same message did it, before it was refused for something else: what came since
+        then stays."""
+        if is_first_attempt(action.change):
+            return False
+        history = await self._orders.history(action.partition, action.order)
+        return any(one.accepted and is_same_but_for_attempt(one.event.change, action.change) for one in history)
 
     async def _correct(self, action: CorrectPatient, asked: Asked, origin: MessageOrigin) -> str:
         orders = await self._change_orders(action.patient, action.values, origin)

@@ -118,9 +118,8 @@ class MessageHandler:
         at = self._clock.now_us()
         told = message.source, message.control_id, received.digest, message.kind
         await self._correspondence.note(MessageAnswered(DEFAULT_PARTITION, trace, *told, reply, at))
-        logger.info(
-            "message applied", source=message.source, control_id=message.control_id, kind=message.kind, as_=words
-        )
+        names = {"source": message.source, "control_id": message.control_id, "kind": message.kind}
+        logger.info("message applied", **names, outcome=words)
         await reach(FailPoint.BEFORE_ANSWER)
         return reply
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gantry.common.config.hl7_sections import Hl7ProfileSettings
 from gantry.common.hl7.actions import Action, Nothing
-from gantry.common.hl7.planning import header_of, plan, read
+from gantry.common.hl7.planning import ReceivedMessage, header_of, is_first_attempt, is_same_but_for_attempt, plan, read
 from gantry.common.hl7.problems import Code, MessageRefused
 from gantry.common.hl7.profiles import Profile, profile_of
 from gantry.common.orders import PlacedOrder
@@ -66,7 +66,14 @@ def test_the_same_bytes_ask_for_the_same_change_until_they_are_refused() -> None
     assert first.change == again.change
     assert first.digest != other.digest
     assert first.change != other.change
-    assert type(first)(first.message, first.raw, 1).change != first.change
+    second = ReceivedMessage(first.message, first.raw, 12).change
+    assert second != first.change
+    assert is_same_but_for_attempt(f"{first.change}-1", f"{second}-1")
+    assert not is_same_but_for_attempt(f"{first.change}-1", f"{second}-2")
+    assert not is_same_but_for_attempt(first.change, other.change)
+    assert is_first_attempt(f"{first.change}-1")
+    assert not is_first_attempt(f"{second}-1")
+    assert is_first_attempt("of another source")
 
 
 def test_the_header_of_a_message_that_cannot_be_read_is_there_for_its_answer() -> None:

@@ -175,7 +175,13 @@ async def test_orders_of_a_message_that_is_refused_half_done_are_whole_when_it_c
     assert (await site.tell(raw)).code == "AE"
     assert await site.order() is not None
     assert (await site.tell(order(control_id="OTHER", obr={18: "A200"}))).code == "AA"
-    assert (await site.tell(raw)).text == "order placed; order changed"
+    # What was changed since the first try stays.
+    later = order("XO", control_id="LATER", obr={4: "CTN^CT of the neck^LOCAL"})
+    assert (await site.tell(later)).code == "AA"
+    assert (await site.tell(raw)).text == "done before; order changed"
+    kept = await site.order()
+    assert kept is not None
+    assert kept.attributes[0x00321060] == ["CT of the neck"]
 
 
 async def test_enhanced_mode_gets_what_it_asks_for_also_when_the_message_is_repeated(site: Site) -> None:
