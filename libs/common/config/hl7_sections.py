@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from gantry.common.config.values import MIB, AeTitle, Cidr, Count, Port, Seconds, Section, setting
 
+_THIS_MACHINE = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 FieldPathText = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{2}-[1-9]\d{0,2}(\.[1-9]\d?(\.[1-9]\d?)?)?$")]
 Authority = Annotated[str, Field(pattern=r"^[^=\\^~&|]{0,64}(=[^=\\]{0,64})?$")]
 SenderPattern = Annotated[str, Field(pattern=r"^[^\^|]{1,64}(\^[^\^|]{1,64})?$")]
@@ -62,7 +63,7 @@ class Hl7Settings(Section):
     port: Port | None = setting(None, "port", "MLLP port of the orders role; off without it")
     host: str = setting("0.0.0.0", "address", "Where to listen")  # noqa: S104 (`admit` decides who gets in)
     admit: tuple[Cidr, ...] = setting(
-        (ip_network("127.0.0.0/8"), ip_network("::1/128")), "CIDRs", "Whose connections are taken; others are closed"
+        (), "CIDRs", "Whose connections are taken, others are closed; this machine alone where none is named"
     )
     tls: bool = setting(
         False, "", "Speak TLS, with what `tls` says; by that a client certificate is needed (mutual TLS)"
@@ -85,6 +86,11 @@ class Hl7Settings(Section):
         "What which sender says where ([profiles](hl7.md#profiles)): "
         "`{sender: 'RIS^*', authorities: [HOSP], accession: [OBR-18], stations: {CT: CT1}}`",
     )
+
+    @property
+    def admitted(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Whose connections are taken."""
+        return self.admit or _THIS_MACHINE
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -27,7 +27,7 @@ from gantry.common.orders import Attributes, Changes, OrderCancellation, OrderCh
 _NEW = ("NW", "SN", "PA", "CH")
 _CHANGED = ("XO", "XX")
 _CANCELLED = ("CA", "OC", "DC", "OD")
-_STATUS = ("SC", "SN", "OK", "RE")
+_STATUS = ("SC", "OK", "RE")
 # HL7 table 0038, order status.
 _CANCELLED_STATUS = ("CA", "DC")
 _MOST_GROUPS = 200

@@ -61,7 +61,7 @@ async def build(context: Context, desk: OrderDesk, orders: OrderIndex) -> RolePa
 
 def _limits(settings: Hl7Settings) -> MllpLimits:
     return MllpLimits(
-        settings.admit,
+        settings.admitted,
         settings.max_message,
         settings.message_deadline,
         settings.idle_timeout,

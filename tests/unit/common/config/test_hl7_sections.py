@@ -11,8 +11,10 @@ from gantry.common.config.hl7_sections import Hl7ProfileSettings, Hl7Settings
 def test_the_port_is_off_and_only_this_machine_is_admitted_until_somebody_says_otherwise() -> None:
     settings = Hl7Settings()
     assert settings.port is None
-    assert [str(network) for network in settings.admit] == ["127.0.0.0/8", "::1/128"]
+    assert [str(network) for network in settings.admitted] == ["127.0.0.0/8", "::1/128"]
     assert settings.profiles == ()
+    named = Hl7Settings.model_validate({"admit": ["192.0.2.0/24"]})
+    assert [str(network) for network in named.admitted] == ["192.0.2.0/24"]
 
 
 @pytest.mark.parametrize(
