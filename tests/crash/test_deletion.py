@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -23,10 +21,11 @@ from gantry.common.events import InstancesDeleted, InstancesRestored, ObjectsCol
 from gantry.common.net import Peer, connect, scu
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_upkeep import everything, gantry, index_of, lose_log_and_index, until_sealed
-from tests.support.archive import IMPORTS, ROOT, RunningArchive
+from tests.support.archive import IMPORTS, RunningArchive
 from tests.support.asking import Modality, events, expect_exactly, found, get, stores_of, uids_of, until, wait_for
 from tests.support.objects import study
 from tests.support.opensearch_documents import bytes_of_documents
+from tests.support.preloaded import run_gantry
 
 SETTINGS = (
     "http: {may_delete: [loopback]}\n"
@@ -61,8 +60,7 @@ def dying(archive: RunningArchive, failpoints: str, *arguments: str) -> int:
     """The exit code of `gantry …` on the stores of an archive, with fail points."""
     environment = {**os.environ, **archive.environment, "PYTHONPATH": IMPORTS, "GANTRY_FAILPOINTS": failpoints}
     where = ("--config", str(archive.config), "--data", str(archive.folder / "data"))
-    command = [sys.executable, "-m", "gantry", *arguments, *where]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=60, check=False).returncode
+    return run_gantry([*arguments, *where], environment, archive.folder, timeout=60).returncode
 
 
 def done(archive: RunningArchive, *arguments: str) -> None:

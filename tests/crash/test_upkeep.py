@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,10 +25,11 @@ from gantry.common.dicom.query.matching import Query
 from gantry.common.errors import NotFound
 from gantry.common.ports.index import SearchIndex
 from tests.crash.conftest import MakeArchive, cluster
-from tests.support.archive import IMPORTS, ROOT, RunningArchive, free_port
+from tests.support.archive import IMPORTS, RunningArchive, free_port
 from tests.support.asking import Modality, events, expect_exactly, expect_kept, stores_of, until, wait_for
 from tests.support.link import Link
 from tests.support.objects import data_set, study, write
+from tests.support.preloaded import run_gantry
 
 PROMPT = (
     "upkeep: {seal_every: 0.2, sweep_every: 0.5, sweep_grace: 0.001}\n"
@@ -42,8 +42,7 @@ def gantry(archive: RunningArchive, *arguments: str) -> subprocess.CompletedProc
     """`gantry …` on the stores of an archive."""
     environment = {**os.environ, **archive.environment, "PYTHONPATH": IMPORTS}
     where = ("--config", str(archive.config), "--data", str(archive.folder / "data"))
-    command = [sys.executable, "-m", "gantry", *arguments, *where]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110, check=False)
+    return run_gantry([*arguments, *where], environment, archive.folder, timeout=110)
 
 
 async def done(archive: RunningArchive, *arguments: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -17,10 +16,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from gantry.common.net import Peer
+from tests.support.preloaded import IMPORTS, ROOT, Forked, gantry_process
 
-ROOT = Path(__file__).parents[2]
-IMPORTS = os.pathsep.join((str(ROOT / "libs"), str(ROOT)))
-"""PYTHONPATH of the processes that tests start: they run this tree, whichever is installed."""
+__all__ = ["IMPORTS", "ROOT", "RunningArchive", "free_port"]
 
 
 _PORTS = range(15000, 32000)
@@ -71,7 +69,7 @@ class RunningArchive:
         self.config = folder / "gantry.yaml"
         self.write_policy(peers)
         self.arguments = [*arguments, *(["--lab"] if lab else [])]
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Forked | subprocess.Popen[bytes] | None = None
         self.log = folder / "log.txt"
 
     def write_policy(self, peers: Sequence[str], extra: str = "") -> None:
@@ -95,11 +93,8 @@ class RunningArchive:
             **(env or {}),
         }
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = gantry_process(
                 [
-                    sys.executable,
-                    "-m",
-                    "gantry",
                     "serve",
                     "--config",
                     str(self.config),
@@ -111,11 +106,9 @@ class RunningArchive:
                     str(self.http_port),
                     *self.arguments,
                 ],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                environment,
+                log,
+                log,
             )
         if ready:
             self.wait_ready()
