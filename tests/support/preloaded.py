@@ -32,7 +32,17 @@ _MODULES = (
     "gantry.services.commands.serve",
     *(
         f"gantry.services.{role}.app"
-        for role in ("ingest", "query", "retrieve", "commitment", "indexer", "maintenance", "lifecycle", "operations")
+        for role in (
+            "ingest",
+            "query",
+            "retrieve",
+            "commitment",
+            "indexer",
+            "maintenance",
+            "lifecycle",
+            "operations",
+            "orders",
+        )
     ),
     "gantry.services.webhooks.app",
     "gantry.services.completion.app",
