@@ -15,7 +15,7 @@ from tests.crash.test_deletion import DESTINATION, delete, kill_when_its_indexer
 from tests.crash.test_rejection import data_sets, sent
 from tests.crash.test_upkeep import gantry
 from tests.support.archive import RunningArchive
-from tests.support.asking import events, expect_exactly, found, get, uids_of
+from tests.support.asking import Modality, events, expect_exactly, found, get, uids_of, wait_for
 from tests.support.objects import study
 from tests.support.rejection_notes import QUALITY, RETENTION, rejection_note
 
@@ -97,7 +97,8 @@ async def test_a_hold_on_a_patient_stops_everybody_and_is_nowhere_by_name(
     assert result.returncode == 0, result.stderr
     later = study(tmp_path / "later", 1, patient="HELD-PATIENT", StudyDate="20060101")
     other = study(tmp_path / "other", 1, patient="ANOTHER", StudyDate="20060101")
-    await send(archive, later, other)
+    await Modality(archive.peer, [*later, *other]).send_all()
+    await wait_for(archive, 3)
     for files in (first, later):
         assert delete(archive, uid_of(files))[0] == 409
     assert await sent(archive, rejection_note(data_sets(later), QUALITY)) == [0xA776]
