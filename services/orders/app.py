@@ -15,6 +15,7 @@ from gantry.services.context import Context, RoleParts
 from gantry.services.orders.desk import OrderDesk
 from gantry.services.orders.follower import Follower
 from gantry.services.orders.hl7 import app as hl7
+from gantry.services.orders.steps.completing import StepCompletions
 from gantry.services.orders.steps.service import PerformedStepService
 from gantry.services.orders.web.resource import OrderResource
 from gantry.services.orders.worklist.c_find import WorklistService
@@ -48,12 +49,16 @@ async def build(context: Context) -> RoleParts:
         context.metrics,
         settings.idle_days,
     )
-    steps = PerformedStepService(dict.fromkeys(PERFORMED, ability), desk, orders, context.clock, context.metrics)
+    completion = context.settings.completion
+    completions = StepCompletions(context.log, context.answers, context.clock, context.metrics, completion.quiet)
+    steps = PerformedStepService(
+        dict.fromkeys(PERFORMED, ability), desk, orders, context.clock, context.metrics, completions.begin
+    )
     messages = await hl7.build(context, desk, orders)
     return RoleParts(
         [worklist, steps],
         {**resource.handlers(), **messages.web},
         background=[("orders", follow()), *messages.background],
         drain=messages.drain,
-        close=[*messages.close, orders.close],
+        close=[*messages.close, completions.close, orders.close],
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
@@ -11,8 +13,13 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import generate_uid
 from pynetdicom.sop_class import ModalityPerformedProcedureStep
 
+from gantry.cli.files import DicomFile
+from gantry.common.events import StudyCompleted
 from tests.support.archive import RunningArchive
+from tests.support.asking import Modality as Sender
+from tests.support.asking import events
 from tests.support.modality import Modality, begun, over, refers, unscheduled
+from tests.support.objects import data_set, write
 from tests.support.topology import TOPOLOGIES, environment, remove_indices
 from tests.support.worklist import OrdersClient, ordered, scheduled
 
@@ -169,3 +176,42 @@ def test_a_cancelled_order_is_on_no_worklist(modality: Modality, orders: OrdersC
     assert orders.ask("DELETE", f"/{order.AccessionNumber}?reason=did+not+come")[0] == 200
     assert listed(modality, order) == set()
     assert orders.states(order.AccessionNumber) == {"S1": "CANCELLED", "S2": "CANCELLED"}
+
+
+def made(files: list[DicomFile]) -> Dataset:
+    """What N-SET says at the end of a step that made these."""
+    ends = over()
+    references = []
+    for file in files:
+        reference = Dataset()
+        reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = file.sop_class_uid, file.sop_instance_uid
+        references.append(reference)
+    ends.PerformedSeriesSequence[0].ReferencedImageSequence = Items(references)
+    return ends
+
+
+async def completions(archive: RunningArchive, study_uid: str, count: int) -> list[StudyCompleted]:
+    """Return when so many were said of a study."""
+    async with asyncio.timeout(30):
+        while True:
+            told = [one for one in await events(archive, "instances") if isinstance(one, StudyCompleted)]
+            told = [one for one in told if one.study_instance_uid == study_uid]
+            if len(told) >= count:
+                return told
+            await asyncio.sleep(0.2)
+
+
+async def test_a_study_is_complete_when_all_that_a_step_made_is_here(
+    archive: RunningArchive, modality: Modality, order: Dataset, tmp_path: Path
+) -> None:
+    uid, series = generate_uid(), generate_uid()
+    files = [write(tmp_path, data_set(study=order.StudyInstanceUID, series=series, number=n)) for n in (1, 2, 3)]
+    assert modality.create(uid, begun([refers(order)])).Status == 0
+    await Sender(archive.peer, files[:2]).send_all()
+    # The step is over before its last image is here.
+    assert modality.set(uid, made(files)).Status == 0
+    await asyncio.sleep(2)
+    assert not [one for one in await events(archive, "instances") if isinstance(one, StudyCompleted)]
+    await Sender(archive.peer, files[2:]).send_all()
+    (told,) = await completions(archive, order.StudyInstanceUID, 1)
+    assert (told.reason, told.added, told.instances, told.senders) == ("procedure step", 3, 3, ("TEST_SCU",))

@@ -287,8 +287,9 @@ class StudyAccessed:
 @dataclass(frozen=True, slots=True)
 class StudyCompleted:
     """Nothing more is expected of a study for now. `reason`: "quiet" (nothing came for a while), "long" (something came
-    all the time). `added` instances came since the last one; it has `instances`, all of which can be found. What comes
-    later makes it complete once more. The receipts that came sort between `first_receipt` and `last_receipt`."""
+    all the time), "procedure step" (all that a step made is here). `added` instances came since the last one; it has
+    `instances`, all of which can be found. What comes later makes it complete once more. The receipts that came sort
+    between `first_receipt` and `last_receipt`."""
 
     partition: str
     trace: str

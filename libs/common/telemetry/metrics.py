@@ -317,7 +317,11 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("studies_open", "gauge", "studies", "Studies that are not complete: something came lately"),
     Metric(
-        "studies_completed", "counter", "studies", "Studies that became complete, by reason: quiet, long", ("reason",)
+        "studies_completed",
+        "counter",
+        "studies",
+        "Studies that became complete, by reason: quiet, long, procedure step",
+        ("reason",),
     ),
     Metric("webhook_changes", "counter", "changes", "Changes that webhooks accepted", ("webhook",)),
     Metric("searchable_seconds", "histogram", "seconds", "Acknowledged to searchable"),

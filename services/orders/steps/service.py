@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from gantry.common.clock import Clock
@@ -43,8 +44,16 @@ class PerformedStepService:
     """SCP of the two SOP classes that a modality, or who asks for what it did, uses."""
 
     def __init__(
-        self, abilities: Abilities, desk: OrderDesk, orders: OrderIndex, clock: Clock, metrics: Metrics
+        self,
+        abilities: Abilities,
+        desk: OrderDesk,
+        orders: OrderIndex,
+        clock: Clock,
+        metrics: Metrics,
+        changed: Callable[[PerformedStep, str], None] = lambda *_: None,
     ) -> None:
+        """`changed` is told of each step as it stands after a request, and of the trace of that."""
+        self._changed = changed
         self.abilities = abilities
         self._desk = desk
         self._orders = orders
@@ -83,7 +92,10 @@ class PerformedStepService:
             await self._get(request, uid)
             return
         kind = ProcedureStepCreated if creates else ProcedureStepSet
-        await self._answer(request, uid, await self._desk.perform(self._event(request, kind, uid)))
+        verdict = await self._desk.perform(self._event(request, kind, uid))
+        await self._answer(request, uid, verdict)
+        if verdict.accepted and verdict.state is not None:
+            self._changed(verdict.state, request.association.trace)
 
     def _event(self, request: Request, kind: type[Any], uid: str) -> StepEvent:
         association = request.association
