@@ -129,9 +129,10 @@ def check(config: Path | None, data: Path | None, as_json: bool, study: str) -> 
         found = await handler.routes_of(await _as_completed(stores, study))
         for one in found:
             if as_json:
-                print_json({"destination": one.destination, "rule": one.rule})
+                print_json({"destination": one.destination, "kind": one.kind or "objects", "rule": one.rule})
         if not as_json and found:
-            print_columns(("destination", "rule"), [(one.destination, one.rule) for one in found])
+            rows = [(one.destination, one.kind or "objects", one.rule) for one in found]
+            print_columns(("destination", "what", "rule"), rows)
         if not as_json and not found:
             click.echo("no rule sends it anywhere")
 
@@ -199,7 +200,7 @@ def _row(state: RouteState) -> tuple[str, ...]:
         one.route[:12],
         moment(one.at),
         one.study_instance_uid,
-        one.destination,
+        f"{one.destination} ({one.kind})" if one.kind else one.destination,
         one.rule,
         _state(state),
         str(state.attempts),
@@ -214,6 +215,7 @@ def _as_json(state: RouteState) -> dict[str, object]:
         "route": one.route,
         "study": one.study_instance_uid,
         "destination": one.destination,
+        "kind": one.kind or "objects",
         "rule": one.rule,
         "since": moment(one.at),
         "state": state.outcome or ("waits" if state.attempts else "new"),

@@ -15,6 +15,7 @@ from gantry.common.config.settings import Settings
 from gantry.common.dicom.encoding.charsets import DEFINED_TERMS
 from gantry.common.dicom.query.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, Level, keyword_of
 from gantry.common.dicom.standard.sop_classes import (
+    INSTANCE_AVAILABILITY_NOTIFICATION,
     MODALITY_WORKLIST_FIND,
     PATIENT_ROOT_FIND,
     PATIENT_ROOT_GET,
@@ -52,6 +53,7 @@ from gantry.services.retrieve.dimse.contexts import UNCOMPRESSED, convertible
 from gantry.services.retrieve.pixels.converter import ConverterLimits
 from gantry.services.retrieve.pixels.frame_finder import MOST_LOOKED_AT
 from gantry.services.retrieve.pixels.look import MOST_TIMES
+from gantry.services.retrieve.routing.availability import SYNTAXES as NOTIFICATION_SYNTAXES
 
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -62,6 +64,7 @@ _SERVICES = (
     ("retrieve", (PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET), "SCP", UNCOMPRESSED),
     ("commitment", (STORAGE_COMMITMENT,), "SCP", wire.TRANSFER_SYNTAXES),
     ("orders", (MODALITY_WORKLIST_FIND, *PERFORMED), "SCP", ORDERS_SYNTAXES),
+    ("retrieve", (INSTANCE_AVAILABILITY_NOTIFICATION,), "SCU", NOTIFICATION_SYNTAXES),
 )
 
 

@@ -14,13 +14,13 @@ from gantry.common.dicom.standard.transfer_syntaxes import (
 )
 from gantry.common.net import Service
 from gantry.common.ports.index import ReadIndex
+from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.feed import Feed
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
 from gantry.services.context import Context, RoleParts
-from gantry.services.query.availability import Availability
 from gantry.services.query.c_find import FindService
 from gantry.services.query.change_stream import ChangeService
 from gantry.services.query.changes import Changes

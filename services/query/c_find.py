@@ -14,12 +14,12 @@ from gantry.common.errors import GantryError, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.net import MemorySink, Request, Sink
 from gantry.common.ports.index import ReadIndex
+from gantry.common.runtime.availability import Availability
 from gantry.common.statuses import CANCELLED, PENDING, PENDING_WARNING, SUCCESS, UNRECOGNISED_OPERATION
 from gantry.common.tasks import turn
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
 from gantry.services.query.answers import Answers
-from gantry.services.query.availability import Availability
 
 _MAX_IDENTIFIER = 8 << 20
 _AT_ONCE = 100

@@ -25,6 +25,7 @@ from gantry.common.dicom.standard.tags import (
 )
 from gantry.common.errors import NotUnderstood
 from gantry.common.ports.index import ReadIndex
+from gantry.common.runtime.availability import Availability
 from gantry.common.web.bodies import answer
 from gantry.common.web.capabilities import WADL, as_json, as_wadl
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
@@ -33,7 +34,6 @@ from gantry.common.web.negotiation import DICOM_JSON, DICOM_XML, JSON, Offer, ch
 from gantry.common.web.routes import BASE, Match, Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.urls import accept_of, base_url
-from gantry.services.query.availability import Availability
 from gantry.services.query.qido_parameters import MORE, Search, cursor_of, search_of
 
 OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))

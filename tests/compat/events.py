@@ -261,6 +261,7 @@ EVENTS: dict[str, Event] = {
         last_receipt="018bcfe5" * 4,
         at=1_700_000_007_600_000,
         by="anna",
+        kind="availability",
     ),
     "RouteDelayed.v1": RouteDelayed(
         **_OF_STUDY,

@@ -16,6 +16,9 @@ from gantry.common.events import (
     DeadLetterReplayed,
     Event,
     InstanceStored,
+    MessageAnswered,
+    MessageDiscarded,
+    MessageQuarantined,
     ProcessReported,
     RouteDelayed,
     RouteEnded,
@@ -39,6 +42,9 @@ OF_OPERATORS = {
     RouteRequested,
     RouteDelayed,
     RouteEnded,
+    MessageAnswered,
+    MessageQuarantined,
+    MessageDiscarded,
 }
 """Nobody else's business."""
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"

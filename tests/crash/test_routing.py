@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.dataset import Dataset
 from pynetdicom import evt
+from pynetdicom.sop_class import InstanceAvailabilityNotification
 
 from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_deletion import send
@@ -157,4 +159,34 @@ async def test_a_dead_destination_holds_up_no_other_and_a_route_can_be_cancelled
         assert {state["destination"] for state in left} == {"UNKNOWN"}
         assert gantry(archive, "routes", "cancel").returncode == 2
         await until(lambda: archive.metric("gantry_routes_open") == 2)
+        assert archive.stop() == 0
+
+
+async def test_a_planner_is_told_which_instances_are_here(make_archive: MakeArchive, tmp_path: Path) -> None:
+    """PS3.4 R, PS3.3 C.4.23."""
+    told: list[Dataset] = []
+    answers = [0xA700, 0x0000]
+
+    def create(event: evt.Event) -> tuple[int, Dataset | None]:
+        status = answers.pop(0) if answers else 0x0000
+        if not status:
+            told.append(event.attribute_list)
+        return status, None
+
+    notification = str(InstanceAvailabilityNotification)
+    with Scp("RIS", handlers=[(evt.EVT_N_CREATE, create)], contexts=[notification]) as ris:
+        archive = make_archive()
+        peer = f"{{ae_title: RIS, host: 127.0.0.1, port: {ris.port}, may: []}}"
+        archive.write_policy([peer], SETTINGS % "{name: planner, notify: [RIS]}")
+        archive.start()
+        files = study(tmp_path / "files", 3, series=2, patient="P1")
+        await send(archive, files)
+        (state,) = await until_delivered(archive, 1)
+        assert (state["kind"], state["attempts"], state["completed"]) == ("availability", 1, 3)
+        (one,) = told
+        assert one.StudyInstanceUID == uids_of(files[0])[0]
+        assert len(one.ReferencedSeriesSequence) == 2
+        references = [item for series in one.ReferencedSeriesSequence for item in series.ReferencedSOPSequence]
+        assert {item.ReferencedSOPInstanceUID for item in references} == {file.sop_instance_uid for file in files}
+        assert {(item.InstanceAvailability, item.RetrieveAETitle) for item in references} == {("ONLINE", "GANTRY")}
         assert archive.stop() == 0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gantry.common.config.values import MIB, AeTitle, Count, Seconds, Section, setting
 
@@ -52,7 +52,16 @@ class RouteRuleSettings(Section):
     name: str = Field(description="What lists and logs call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
     where: tuple[str, ...] = Field(default=(), description="KEY=VALUE of studies and patients; all must hold")
     sources: tuple[AeTitle, ...] = Field(default=(), description="AE titles, one of which sent something of it")
-    to: tuple[AeTitle, ...] = Field(min_length=1, description="AE titles of `peers` with `move_destination`")
+    to: tuple[AeTitle, ...] = Field(default=(), description="AE titles of `peers` with `move_destination`")
+    notify: tuple[AeTitle, ...] = Field(
+        default=(), description="AE titles of `peers` that are told which instances are available (PS3.4 R)"
+    )
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> Self:
+        if not self.to and not self.notify:
+            raise ValueError("a rule names destinations: `to` or `notify`")
+        return self
 
 
 class RoutingSettings(Section):

@@ -306,7 +306,7 @@ class StudyCompleted:
 @dataclass(frozen=True, slots=True)
 class RouteRequested:
     """What came of a study between two receipts is to be sent to a destination, because of a `rule`, or of a person
-    (`by`). `route` names this."""
+    (`by`); or, where `kind` is "availability", only told of (PS3.4 R). `route` names this."""
 
     partition: str
     trace: str
@@ -318,6 +318,7 @@ class RouteRequested:
     last_receipt: str
     at: int
     by: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,20 @@ from gantry.common.dicom.query.matching import Query
 from gantry.common.events import Event, RouteDelayed, RouteEnded, RouteRequested, StudyCompleted
 
 DELIVERED, FAILED, CANCELLED = "delivered", "failed", "cancelled"
+OBJECTS, AVAILABILITY = "", "availability"
+"""What goes to a destination: the objects, or only where they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class RouteRule:
     """Studies that `query` finds and that one of `sources` sent something of (of all, where there are none) go to the
-    destinations `to`."""
+    destinations `to`; those in `notify` are told of them."""
 
     name: str
     query: Query
     sources: frozenset[str]
-    to: tuple[str, ...]
+    to: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
 
     def may_apply(self, completed: StudyCompleted) -> bool:
         """Whether the senders of what came are those of the rule."""
@@ -29,29 +32,35 @@ class RouteRule:
 
 
 def requests(completed: StudyCompleted, rules: Iterable[RouteRule], now_us: int) -> list[RouteRequested]:
-    """The routes of a study by rules that match it, each destination once. Nothing is sent back to who sent it: two
-    archives that route to each other would do so for ever."""
-    routes: dict[str, RouteRequested] = {}
+    """The routes of a study by rules that match it, each destination once. Objects are not sent back to who sent them:
+    two archives that route to each other would do so for ever."""
+    wanted: dict[tuple[str, str], str] = {}
     for rule in rules:
         for destination in rule.to:
-            if destination not in completed.senders and destination not in routes:
-                routes[destination] = RouteRequested(
-                    completed.partition,
-                    completed.trace,
-                    completed.study_instance_uid,
-                    route_of(completed, destination),
-                    rule.name,
-                    destination,
-                    completed.first_receipt,
-                    completed.last_receipt,
-                    now_us,
-                )
-    return list(routes.values())
+            if destination not in completed.senders:
+                wanted.setdefault((destination, OBJECTS), rule.name)
+        for destination in rule.notify:
+            wanted.setdefault((destination, AVAILABILITY), rule.name)
+    return [
+        RouteRequested(
+            completed.partition,
+            completed.trace,
+            completed.study_instance_uid,
+            route_of(completed, destination, kind),
+            rule_name,
+            destination,
+            completed.first_receipt,
+            completed.last_receipt,
+            now_us,
+            kind=kind,
+        )
+        for (destination, kind), rule_name in wanted.items()
+    ]
 
 
-def route_of(completed: StudyCompleted, destination: str) -> str:
+def route_of(completed: StudyCompleted, destination: str, kind: str) -> str:
     """The name of a route: the same where a completion is read twice."""
-    parts = completed.partition, completed.study_instance_uid, completed.last_receipt, destination
+    parts = completed.partition, completed.study_instance_uid, completed.last_receipt, destination, kind
     return blake3("\0".join(parts).encode()).hexdigest()[:32]
 
 

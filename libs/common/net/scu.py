@@ -99,6 +99,17 @@ def get(
     return _query(association, CommandField.C_GET_RQ, abstract_syntax, identifier, timeout)
 
 
+async def create(
+    association: Association, sop_class: str, sop_instance_uid: str, data_set: bytes, *, timeout: float = 60.0
+) -> Command:
+    """N-CREATE (PS3.7 10.1.5). Returns the response."""
+    context = need_context(association, sop_class)
+    command = _request(association, CommandField.N_CREATE_RQ, sop_class)
+    command.elements[Element.AFFECTED_SOP_INSTANCE_UID] = sop_instance_uid
+    response, _ = await association.request(context.id, command, data_set, timeout=timeout)
+    return response
+
+
 async def request_commitment(association: Association, action_information: bytes, *, timeout: float = 60.0) -> Command:
     """N-ACTION of the Storage Commitment Push Model (PS3.4 J.3.2). Returns the response."""
     context = need_context(association, STORAGE_COMMITMENT)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from gantry.common.events import TOPICS, StudyCompleted
+from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.consumer import ConsumerLoop
 from gantry.services.context import Context, RoleParts
 from gantry.services.retrieve.deliveries import Deliveries
 from gantry.services.retrieve.dimse.moving import Mover
 from gantry.services.retrieve.routing.attempt import RouteSender
+from gantry.services.retrieve.routing.availability import AvailabilityNotifier
 from gantry.services.retrieve.routing.requesting import GROUP, RouteRequests, route_rules
 from gantry.services.retrieve.routing.router import Router, RouterLimits
 from gantry.services.retrieve.unindexed import Locating
@@ -31,6 +33,12 @@ def build_routing(context: Context, mover: Mover, index: Locating, deliveries: D
         peers.gets_originals,
         context.metrics,
         deliveries.sent,
+        AvailabilityNotifier(
+            Availability(context.answers, {one.name: one.availability for one in context.settings.tiers.stores}),
+            ours,
+            context.settings.retrieve.response_timeout,
+        ),
+        lambda title: peers.contact(title, ours),
     )
     limits = RouterLimits(Delays(settings.retry_first, settings.retry_longest), settings.give_up, settings.refused)
     router = Router(sender, context.log, context.clock, context.metrics, limits)

@@ -11,13 +11,16 @@ from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import GantryError
 from gantry.common.events import RouteRequested
 from gantry.common.ids import receipt_in_key
+from gantry.common.lifecycle.routes import AVAILABILITY
 from gantry.common.net import Peer
 from gantry.common.ports.index import Location
+from gantry.common.statuses import is_warning
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.corrections import as_stored
 from gantry.services.retrieve.dimse.moving import Job, Mover, count_the_rest
 from gantry.services.retrieve.dimse.service import Delivered, count_suboperations
 from gantry.services.retrieve.dimse.suboperations import Counters
+from gantry.services.retrieve.routing.availability import AvailabilityNotifier
 from gantry.services.retrieve.unindexed import Locating
 
 _OPERATION = "route"
@@ -46,7 +49,13 @@ class RouteSender:
         gets_originals: Callable[[str], bool],
         metrics: Metrics,
         delivered: Delivered,
+        notifier: AvailabilityNotifier,
+        contact_of: Callable[[str], Peer | None],
     ) -> None:
+        """`peer_of` maps an AE title to where objects may be sent, `contact_of` to where it is called for anything
+        else; None where the policy does not allow it, or does not say."""
+        self._notifier = notifier
+        self._contact_of = contact_of
         self._mover = mover
         self._index = index
         self._peer_of = peer_of
@@ -59,7 +68,8 @@ class RouteSender:
     ) -> Attempted:
         """Send what came between the receipts of a route; of that, `only` these SOP Instance UIDs, where they are
         given. What is at fault is in the answer, and nothing is raised for it."""
-        peer = self._peer_of(route.destination)
+        notifies = route.kind == AVAILABILITY
+        peer = (self._contact_of if notifies else self._peer_of)(route.destination)
         if peer is None:
             return Attempted(0, None, f"{route.destination} is no destination: the AE policy names those that are")
         try:
@@ -68,9 +78,21 @@ class RouteSender:
             return Attempted(0, None, str(error))
         if not locations:
             return Attempted(0, (), "nothing of it is left to send", nothing_left=True)
+        if notifies:
+            return await self._notify(route, peer, locations)
         if self._gets_originals(route.destination):
             locations = as_stored(locations)
         return await self._send(route, peer, locations, is_wanted)
+
+    async def _notify(self, route: RouteRequested, peer: Peer, locations: Sequence[Location]) -> Attempted:
+        uids = tuple(one.sop_instance_uid for one in locations)
+        try:
+            status = await self._notifier.notify(peer, route.study_instance_uid, locations)
+        except GantryError as error:
+            return Attempted(0, uids, f"{route.destination}: {error}")
+        if status and not is_warning(status):
+            return Attempted(0, uids, f"{route.destination} answered {status:04X}H", refused=True)
+        return Attempted(len(uids), (), "")
 
     async def _send(
         self, route: RouteRequested, peer: Peer, locations: Sequence[Location], is_wanted: Callable[[], bool]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query
 from gantry.common.events import Event, RouteDelayed, RouteEnded, RouteRequested, StudyCompleted
-from gantry.common.lifecycle.routes import CANCELLED, DELIVERED, RouteLedger, RouteRule, requests
+from gantry.common.lifecycle.routes import AVAILABILITY, CANCELLED, DELIVERED, RouteLedger, RouteRule, requests
 
 COMPLETED = StudyCompleted("default", "", "1.2", "quiet", 2, 2, "a", "b", 5, ("CT1",))
 
@@ -24,8 +24,17 @@ def test_each_destination_gets_a_study_once_whatever_the_rules() -> None:
     assert len({one.route for one in routes}) == 3
 
 
-def test_nothing_is_sent_back_to_who_sent_it() -> None:
+def test_nothing_is_sent_back_to_who_sent_it_but_it_may_be_told() -> None:
     assert requests(COMPLETED, [rule("loop", "CT1")], 7) == []
+    (told,) = requests(COMPLETED, [RouteRule("told", Query("default", Level.STUDY), frozenset(), notify=("CT1",))], 7)
+    assert (told.destination, told.kind) == ("CT1", AVAILABILITY)
+
+
+def test_a_destination_may_get_objects_and_be_told_of_them() -> None:
+    both = RouteRule("both", Query("default", Level.STUDY), frozenset(), to=("A",), notify=("A",))
+    routes = requests(COMPLETED, [both, both], 7)
+    assert [(one.destination, one.kind) for one in routes] == [("A", ""), ("A", AVAILABILITY)]
+    assert len({one.route for one in routes}) == 2
 
 
 def test_a_completion_that_is_read_twice_asks_for_the_same_routes() -> None:

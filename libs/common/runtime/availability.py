@@ -36,6 +36,13 @@ class Availability:
         if level is Level.PATIENT:
             return [""] * len(documents)
         keys = [tuple(str(one.attributes[tag][0]) for tag in _KEYS[level]) for one in documents]
+        return await self.of_keys(level, keys)
+
+    async def of_keys(self, level: Level, keys: Sequence[tuple[str, ...]]) -> list[str]:
+        """The same by UIDs, from the study's down to that of the level, which is none of patients. Raises
+        `DependencyUnavailable`."""
+        if not self._stores or not keys:
+            return [ONLINE] * len(keys)
         found = await self._index.stores_of(DEFAULT_PARTITION, level, keys, list(self._stores))
         return [self._worst(found.get(key, frozenset())) for key in keys]
 

@@ -12,7 +12,7 @@ from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query
 from gantry.common.lifecycle import HOT, Place
 from gantry.common.ports.index import InstanceKey, Relocation, SearchIndex
-from gantry.services.query.availability import Availability
+from gantry.common.runtime.availability import Availability
 from tests.support.entries import entry
 
 STORES = {"cold": "nearline", "near": "online", "deep": "offline"}
