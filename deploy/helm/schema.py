@@ -133,6 +133,17 @@ def _chart() -> Schema:
                 loadBalancerSourceRanges=TEXTS,
             ),
         ),
+        "hl7": section(
+            service=section(
+                type=choice("LoadBalancer", "NodePort", "ClusterIP"),
+                externalTrafficPolicy=choice("Local", "Cluster"),
+                port=PORT,
+                nodePort=NODE_PORT,
+                annotations=FREE,
+                loadBalancerClass=TEXT,
+                loadBalancerSourceRanges=TEXTS,
+            ),
+        ),
         "defaults": role,
         "roles": section(
             **dict.fromkeys(("door", "ingest", "indexer", "query", "retrieve", "commitment", "orders", "mixed"), role)
@@ -148,7 +159,7 @@ def _chart() -> Schema:
         ),
         "networkPolicy": section(
             enabled=FLAG,
-            **dict.fromkeys(("modalities", "web", "monitoring", "dns", "stores", "destinations"), LIST),
+            **dict.fromkeys(("modalities", "messages", "web", "monitoring", "dns", "stores", "destinations"), LIST),
         ),
         "serviceAccount": section(annotations=FREE, name=TEXT),
         "serviceMonitor": section(enabled=FLAG, interval=TEXT, labels=FREE),

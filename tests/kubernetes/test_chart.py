@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,30 @@ def test_the_door_is_reached_over_tls_beside_plain_dicom_or_alone(plain: str, na
     service = rendered.of("Service")["r-gantry"]
     assert [port["name"] for port in service["spec"]["ports"]] == names
     assert service["spec"]["externalTrafficPolicy"] == "Local"
+
+
+HL7 = ("settings.hl7.port=2575", 'settings.hl7.admit=["192.0.2.0/24"]')
+
+
+def test_messages_come_in_at_a_port_of_their_own_where_settings_open_it(tmp_path: Path) -> None:
+    assert "r-gantry-hl7" not in render(PLAIN).of("Service")
+    source = '[{"ipBlock": {"cidr": "192.0.2.0/24"}}]'
+    rendered = render(PLAIN, *HL7, 'hl7.service={"type": "LoadBalancer"}', f"networkPolicy.messages={source}")
+    service = rendered.of("Service")["r-gantry-hl7"]["spec"]
+    assert (service["type"], service["externalTrafficPolicy"]) == ("LoadBalancer", "Local")
+    assert service["selector"]["app.kubernetes.io/component"] == "orders"
+    assert service["ports"] == [{"name": "hl7", "port": 2575, "targetPort": "hl7"}]
+    assert rendered.settings("orders", tmp_path).hl7.port == 2575
+    opened = {role for role in ROLES if "hl7" in {port["name"] for port in rendered.container(role)["ports"]}}
+    assert opened == {"orders", "mixed"}
+    rules = rendered.of("NetworkPolicy")["r-gantry-orders"]["spec"]["ingress"]
+    assert {"from": json.loads(source), "ports": [{"port": 2575, "protocol": "TCP"}]} in rules
+    assert _ports(rendered.of("NetworkPolicy")["r-gantry-query"]["spec"]["ingress"]) == {11114, 8082}
+
+
+def test_messages_go_to_who_plays_all_roles_where_nobody_plays_orders_alone() -> None:
+    rendered = render(PLAIN, *HL7, "roles.orders.enabled=false")
+    assert rendered.of("Service")["r-gantry-hl7"]["spec"]["selector"]["app.kubernetes.io/component"] == "mixed"
 
 
 def test_monitoring_finds_every_role_and_reaches_it(tmp_path: Path) -> None:
