@@ -108,6 +108,7 @@ async def send(archive: RunningArchive, *studies: Sequence[DicomFile]) -> None:
     await wait_for(archive, len(files))
 
 
+@pytest.mark.timeout(240)  # the first that a worker runs: its servers come up
 async def test_what_is_deleted_is_hidden_everywhere_at_once_and_undone_exactly(
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:

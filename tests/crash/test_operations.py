@@ -313,8 +313,8 @@ async def test_operations_come_through_the_door_from_every_process_behind_it(tmp
         def processes() -> list[dict[str, Any]]:
             return list(asked(door, "operations/health", headers=token)[1]["processes"])
 
-        # Six processes and a mixed one behind it: whichever answers says it of all of them.
-        await until(lambda: [one["state"] for one in processes()] == ["ready"] * 7)
+        # Seven processes and a mixed one behind it: whichever answers says it of all of them.
+        await until(lambda: [one["state"] for one in processes()] == ["ready"] * 8)
         assert sum(1 for one in processes() if one["roles"] == ["ingest"]) == 2
         assert asked(door, "operations/health", headers={"Authorization": "Bearer fedcba98765432100123"})[0] == 403
         assert asked(door, "operations/health")[0] == 401
