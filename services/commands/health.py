@@ -11,7 +11,7 @@ import sys
 
 import click
 
-_ROLES = 6
+_ROLES = 7
 _SECONDS = 4.0
 
 
