@@ -30,6 +30,7 @@ GROUP = "completion"
 _TOPIC = TOPICS[InstanceStored].name
 _SETTLED = 0.3
 """Seconds without records after which all there is has been read: before that, old arrivals look quiet."""
+_RECENT_US = 2_000_000
 _PATIENCE = 30.0
 _LONGEST_WAIT = 5.0
 logger = get_logger("completion")
@@ -85,7 +86,11 @@ class CompletionWatcher:
                         self._take(arrivals, read)
                         # Nothing is promised for them yet, but a member that hands over must not wait for them.
                         await consumer.commit([])
+                        settled = _is_recent(read, self._clock.now_us())
                     else:
+                        settled = True
+                    # Also while something comes all the time: an archive is never quiet, a study is.
+                    if settled:
                         await self._complete(arrivals)
                     self._metrics.studies_open.set(len(arrivals))
                     await self._commit(consumer, arrivals)
@@ -148,6 +153,11 @@ class CompletionWatcher:
         if done:
             await reach(FailPoint.BEFORE_COMMIT)
             await consumer.commit(done)
+
+
+def _is_recent(records: Sequence[Record], now_us: int) -> bool:
+    """Whether records were appended just now, so that no more than those are left to be read."""
+    return all(record.appended_at >= now_us - _RECENT_US for record in records)
 
 
 def _arrival(record: Record) -> Arrival | None:

@@ -105,6 +105,27 @@ async def test_a_study_for_which_something_comes_all_the_time_is_complete_at_las
 
 
 @embedded
+async def test_a_study_is_complete_while_others_come_all_the_time(make_archive: MakeArchive, tmp_path: Path) -> None:
+    archive = watching(make_archive()).start()
+    first = study(tmp_path / "first", 2, patient="P1")
+    await Modality(archive.peer, first).send_all()
+
+    async def send_others() -> None:
+        for number in range(400):
+            await Modality(archive.peer, study(tmp_path / f"o{number}", 1, patient=f"O{number}", size=8)).send_all()
+
+    sending = asyncio.create_task(send_others())
+    try:
+        async with asyncio.timeout(20):
+            while uids_of(first[0])[0] not in await completed(archive):
+                await asyncio.sleep(0.5)
+        assert not sending.done()
+    finally:
+        sending.cancel()
+    assert archive.stop() == 0
+
+
+@embedded
 async def test_a_study_that_is_deleted_is_never_complete(make_archive: MakeArchive, tmp_path: Path) -> None:
     archive = watching(make_archive(), quiet=3).start()
     gone, there = study(tmp_path / "gone", 2, patient="P1"), study(tmp_path / "there", 2, patient="P2")

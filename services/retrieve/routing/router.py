@@ -23,6 +23,7 @@ GROUP = "router"
 _TOPIC = TOPICS[RouteRequested].name
 _SETTLED = 0.3
 """Seconds without records after which all there is has been read: what ended is known to have ended then."""
+_RECENT_US = 2_000_000
 _IDLE = 5.0
 _LONGEST_WHY = 200
 _REMEMBERED = 10_000
@@ -119,7 +120,11 @@ class Router:
                         for record in read:
                             held.take((record.topic, record.partition), record.offset, self._taken(record))
                         await consumer.commit([])
+                        recent = self._clock.now_us() - _RECENT_US
+                        settled = all(record.appended_at >= recent for record in read)
                     else:
+                        settled = True
+                    if settled:
                         self._begin_lanes()
                     await self._forget(consumer, held)
             finally:
