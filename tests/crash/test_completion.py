@@ -110,8 +110,12 @@ async def test_a_study_is_complete_while_others_come_all_the_time(make_archive: 
     first = study(tmp_path / "first", 2, patient="P1")
     await Modality(archive.peer, first).send_all()
 
+    enough = asyncio.Event()
+
     async def send_others() -> None:
-        for number in range(400):
+        for number in range(2000):
+            if enough.is_set():
+                return
             await Modality(archive.peer, study(tmp_path / f"o{number}", 1, patient=f"O{number}", size=8)).send_all()
 
     sending = asyncio.create_task(send_others())
@@ -121,7 +125,8 @@ async def test_a_study_is_complete_while_others_come_all_the_time(make_archive: 
                 await asyncio.sleep(0.5)
         assert not sending.done()
     finally:
-        sending.cancel()
+        enough.set()
+        await sending
     assert archive.stop() == 0
 
 
