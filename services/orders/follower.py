@@ -13,6 +13,7 @@ from gantry.common.orders import OrderEvent, StepEvent
 from gantry.common.ports.log import EventLog, Record
 from gantry.common.ports.orders import AnyVerdict, FoldedEvent, OrderIndex
 from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 
@@ -70,6 +71,7 @@ class Follower:
                 async with aclosing(self._log.follow(topic, None, dict(places))) as following:
                     async for passed in following:
                         await self._apply(passed.records)
+                        await reach(FailPoint.BEFORE_COMMIT)
                         places.update(passed.ends)
                         attempt = 0
                         if all(places[partition] >= end for partition, end in ends.items()):

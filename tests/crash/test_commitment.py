@@ -50,8 +50,8 @@ class Modality:
         return int(status.Status) if "Status" in status else None
 
     def wait_for(self, transaction: str) -> None:
-        """Return when a report on this transaction has come; fails after 20 seconds without any."""
-        while self.reports.get(timeout=20) != transaction:
+        """Return when a report on this transaction has come; fails after 60 seconds without any."""
+        while self.reports.get(timeout=60) != transaction:
             pass
 
     def stop(self) -> None:
@@ -128,4 +128,4 @@ def test_request_that_is_carried_forward_is_reported_whenever_it_dies(tmp_path: 
         assert modality.ask(port, answered[0]) == 0x0131
         left = set(answered)
         while left:
-            left.discard(modality.reports.get(timeout=20))
+            left.discard(modality.reports.get(timeout=60))

@@ -155,7 +155,7 @@ def test_other_roles_do_not_wait_until_all_orders_are_read(tmp_path: Path) -> No
     running = RunningArchive(tmp_path)
     running.write_policy([], "orders: {start_within: 0.01, idle_days: 0}\n")
     (tmp_path / "data").mkdir()
-    events = [placed(order(AccessionNumber=f"A{n}", StudyInstanceUID=f"1.{n}"), f"c{n}", f"A{n}") for n in range(6000)]
+    events = [placed(order(AccessionNumber=f"A{n}", StudyInstanceUID=f"1.{n}"), f"c{n}", f"A{n}") for n in range(600)]
 
     async def fill() -> None:
         log = await open_sqlite_log(tmp_path / "data" / "log.db", SystemClock())
@@ -163,17 +163,17 @@ def test_other_roles_do_not_wait_until_all_orders_are_read(tmp_path: Path) -> No
         await log.close()
 
     asyncio.run(fill())
-    running.start()
+    running.start(failpoints="before-commit=sleep:5")
     try:
         status, words = OrdersClient(running).ask("GET", "?limit=1")
         assert (status, words) == (503, "starting: try again in a moment\n")
         deadline = time.monotonic() + 60
-        while OrdersClient(running).ask("GET", "?AccessionNumber=A5999")[0] == 503:
+        while OrdersClient(running).ask("GET", "?AccessionNumber=A599")[0] == 503:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        assert keys(OrdersClient(running).ask("GET", "?AccessionNumber=A5999")[1]) == ["A5999"]
+        assert keys(OrdersClient(running).ask("GET", "?AccessionNumber=A599")[1]) == ["A599"]
         with Modality(running.port) as modality:
-            assert len(modality.worklist(AccessionNumber="A5999")) == 1
+            assert len(modality.worklist(AccessionNumber="A599")) == 1
     finally:
         assert running.stop() == 0
 

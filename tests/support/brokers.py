@@ -42,7 +42,7 @@ class Brokers:
         self._pids[number] = spawn(own, [*java_of("kafka"), "kafka.Kafka", "server.properties"])
 
     def wait_ready(self, number: int) -> None:
-        wait_for(lambda: kafka_answers(f"127.0.0.1:{self._ports[number]}", groups=False), 90, f"broker {number}")
+        wait_for(lambda: kafka_answers(f"127.0.0.1:{self._ports[number]}", groups=False), 240, f"broker {number}")
 
     def kill(self, number: int) -> None:
         pid, self._pids[number] = self._pids[number], None

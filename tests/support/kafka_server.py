@@ -39,7 +39,7 @@ def contained(image: str, advertised: int) -> Server:
     port = free_port()
     container = run_container(image, 9092, port, _environment(advertised or port))
     address = f"127.0.0.1:{port}"
-    wait_for(lambda: kafka_answers(address, groups=not advertised), 90, image)
+    wait_for(lambda: kafka_answers(address, groups=not advertised), 240, image)
     return Server("kafka", address, f"container {image}", container)
 
 
@@ -64,7 +64,7 @@ def processed(folder: Path, advertised: int) -> Server:
     subprocess.run(tool, cwd=folder, check=True, capture_output=True)
     command = [*java, "kafka.Kafka", "server.properties"]
     pid = spawn(folder, command)
-    wait_for(lambda: kafka_answers(f"127.0.0.1:{port}", groups=not advertised), 90, "Kafka")
+    wait_for(lambda: kafka_answers(f"127.0.0.1:{port}", groups=not advertised), 240, "Kafka")
     return Server(
         "kafka",
         f"127.0.0.1:{port}",

@@ -28,7 +28,7 @@ def contained(image: str, _: int) -> Server:
     env["DISABLE_INSTALL_DEMO_CONFIG"] = "true"  # the public image wants a password for it
     container = run_container(image, 9200, port, env)
     address = f"http://127.0.0.1:{port}"
-    wait_for(lambda: http_ok(f"{address}/_cluster/health"), 180, image)
+    wait_for(lambda: http_ok(f"{address}/_cluster/health"), 240, image)
     return Server("opensearch", address, f"container {image}", container)
 
 
@@ -51,7 +51,7 @@ def processed(folder: Path, _: int) -> Server:
     env = {"OPENSEARCH_JAVA_HOME": str(java), "OPENSEARCH_JAVA_OPTS": _HEAP, "HOME": str(folder)}
     command = [str(folder / "bin" / "opensearch")]
     pid = spawn(folder, command, env, user)
-    wait_for(lambda: http_ok(f"http://127.0.0.1:{port}/_cluster/health"), 180, "OpenSearch")
+    wait_for(lambda: http_ok(f"http://127.0.0.1:{port}/_cluster/health"), 240, "OpenSearch")
     return Server(
         "opensearch",
         f"http://127.0.0.1:{port}",

@@ -59,7 +59,7 @@ class OwnServer:
         else:
             server.pids = [spawn(Path(server.folder), server.command, server.environment, server.user)]
 
-    def wait_ready(self, seconds: float = 90.0) -> None:
+    def wait_ready(self, seconds: float = 240.0) -> None:
         """Return when it answers."""
         if self.name == "kafka":
             # Itself, whatever it sends its clients to.

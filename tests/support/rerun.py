@@ -16,7 +16,7 @@ from pathlib import Path
 
 _FAILED = 1
 """pytest's exit code where tests failed, and nothing else went wrong."""
-_MOST = 10
+_MOST = 30
 _WORKERS = min(3, (os.cpu_count() or 2) + 1)
 """One more than processors: tests that harm servers wait much of their time. Each has its own servers, of 3 GB."""
 _BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
