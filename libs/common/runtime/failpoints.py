@@ -44,7 +44,7 @@ class FailPoint(Enum):
     BEFORE_ANSWER = "before-answer"
     """Any service: about to send the response that makes the promise."""
     BEFORE_COMMIT = "before-commit"
-    """Any consumer: effects are durable, the offset is not; what follows the log into memory has not noted its place."""
+    """Any consumer: effects are durable, the offset is not; who follows the log into memory has not noted its place."""
 
 
 class FailPointRaised(Exception):
