@@ -33,8 +33,8 @@ OBSERVE = """(() => {
 async def _fill(file: Path) -> None:
     index = await open_sqlite_index(file)
     chance = random.Random(1)
-    for start in range(0, COUNT, 2000):
-        await index.apply([_study(number, chance) for number in range(start, min(start + 2000, COUNT))])
+    for start in range(0, COUNT, 500):
+        await index.apply([_study(number, chance) for number in range(start, min(start + 500, COUNT))])
     await index.close()
 
 
