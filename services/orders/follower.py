@@ -71,7 +71,7 @@ class Follower:
                 async with aclosing(self._log.follow(topic, None, dict(places))) as following:
                     async for passed in following:
                         await self._apply(passed.records)
-                        await reach(FailPoint.BEFORE_COMMIT)
+                        await reach(FailPoint.AFTER_FOLD)
                         places.update(passed.ends)
                         attempt = 0
                         if all(places[partition] >= end for partition, end in ends.items()):

@@ -163,7 +163,7 @@ def test_other_roles_do_not_wait_until_all_orders_are_read(tmp_path: Path) -> No
         await log.close()
 
     asyncio.run(fill())
-    running.start(failpoints="before-commit=sleep:5")
+    running.start(failpoints="after-fold=sleep:5")
     try:
         status, words = OrdersClient(running).ask("GET", "?limit=1")
         assert (status, words) == (503, "starting: try again in a moment\n")

@@ -41,10 +41,12 @@ class FailPoint(Enum):
     """maintenance: the event of a dead letter is published again, and the letter is open still."""
     AFTER_APPLY = "after-apply"
     """orders: what an HL7 message asks for is applied, its answer is not durable yet."""
+    AFTER_FOLD = "after-fold"
+    """orders: events are folded, and nobody knows yet that they are."""
     BEFORE_ANSWER = "before-answer"
     """Any service: about to send the response that makes the promise."""
     BEFORE_COMMIT = "before-commit"
-    """Any consumer: effects are durable, the offset is not; who follows the log into memory has not noted its place."""
+    """Any consumer: effects are durable, the offset is not."""
 
 
 class FailPointRaised(Exception):
