@@ -122,6 +122,8 @@ class Preloaded:
                 if answer is None:
                     raise RuntimeError("the process that forks for tests does not answer")
                 if "pid" in answer:
+                    # What ended before under this number was another process: in an hour of tests numbers come again.
+                    self._exits.pop(answer["pid"], None)
                     return Forked(self, answer["pid"])
 
     def exit_of(self, pid: int) -> int | None:
