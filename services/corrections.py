@@ -74,14 +74,22 @@ class CorrectionDesk:
         at = DEFAULT_PARTITION, asked.trace, study
         return await self._append(StudyCorrected(*at, name, series, asked.reason, asked.by, now))
 
-    async def assign_study(self, study: str, patient: PatientIdentity, asked: Asked) -> Made:
-        """Make a study one of another patient, with the demographics that this one has where it is known."""
+    async def assign_study(
+        self, study: str, patient: PatientIdentity, asked: Asked, also: Values | None = None
+    ) -> Made:
+        """Make a study one of another patient, with the demographics that this one has where it is known, and with
+        what `also` says. Where that is what the study was corrected to last, that correction is the answer."""
         await self._must_settle()
         await self._require_not_led_on(patient)
         demographics = await self._demographics(patient)
         # What is said of the wrong patient must not stay.
         emptied = {f"{tag:08X}": {"vr": vr_of(tag).decode("ascii")} for tag in OF_PATIENT}
-        return await self.correct_study(study, {**emptied, **(demographics or {}), **patient.values}, asked)
+        values = {**emptied, **(demographics or {}), **(also or {}), **patient.values}
+        known = await self._index.corrected(DEFAULT_PARTITION, study)
+        standing = known.corrections.standing() if known is not None else []
+        if standing and not standing[-1].series and standing[-1].values == values:
+            return Made(standing[-1].id, True)
+        return await self.correct_study(study, values, asked)
 
     async def withdraw_from_study(self, study: str, correction: str, asked: Asked) -> Made:
         """Take a correction of a study back. Raises `NotFound` where none of this id stands."""

@@ -24,7 +24,7 @@ from gantry.common.dicom.standard.tags import (
     SCHEDULED_PROCEDURE_STEP_START_TIME,
     SCHEDULED_STATION_AE_TITLE,
 )
-from gantry.common.errors import GantryError, NotUnderstood
+from gantry.common.errors import Conflicting, GantryError, NotFound, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION, new_uid
 from gantry.common.lifecycle.correctable import element_of
 from gantry.common.orders import (
@@ -40,12 +40,15 @@ from gantry.common.orders import (
 from gantry.common.ports.orders import OrderIndex
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.traces import new_trace
 from gantry.common.web.json_bodies import data_set
-from gantry.services.asked import this_user
+from gantry.services.asked import Asked, this_user
 from gantry.services.commands.on_stores import options, run
 from gantry.services.commands.reasons import reason_option
+from gantry.services.corrections import CorrectionDesk
 from gantry.services.orders.desk import OrderDesk
 from gantry.services.orders.follower import Follower
+from gantry.services.orders.linking import StudyLinking
 from gantry.services.orders.web.documents import changed_attributes, document_of, entry_of, placed_attributes
 from gantry.services.orders.web.parameters import order_search
 from gantry.services.process.stores import Stores, open_orders
@@ -55,9 +58,10 @@ _COLUMNS = ("order", "patient", "name", "station", "start", "modality", "step", 
 
 @dataclass(frozen=True, slots=True)
 class OrderSession:
-    """What a command works with: the projection, which has caught up, and the desk."""
+    """What a command works with: the projection, which has caught up, and the desks."""
 
     desk: OrderDesk
+    linking: StudyLinking
     orders: OrderIndex
     source: str
 
@@ -74,6 +78,14 @@ class OrderSession:
             raise click.ClickException(verdict.reason)
         print_json(document_of(*await self.existing(verdict.state.key)))
 
+    async def changed(self, linking: Awaitable[Verdict[Order]]) -> None:
+        """Print the order after one of its studies was linked or unlinked. Ends the command for what cannot be."""
+        try:
+            verdict = await linking
+        except (Conflicting, NotFound, NotUnderstood) as error:
+            raise click.ClickException(str(error)) from error
+        await self.shown(verdict)
+
 
 @asynccontextmanager
 async def session(stores: Stores, settings: Settings) -> AsyncIterator[OrderSession]:
@@ -84,7 +96,8 @@ async def session(stores: Stores, settings: Settings) -> AsyncIterator[OrderSess
     try:
         await follower.caught_up()
         desk = OrderDesk(stores.log, follower, clock, settings.orders.verdict_within)
-        yield OrderSession(desk, orders, f"cli {this_user()}")
+        linking = StudyLinking(desk, CorrectionDesk(stores.objects, stores.log, stores.index, clock), orders)
+        yield OrderSession(desk, linking, orders, f"cli {this_user()}")
     finally:
         await end_tasks(following)
         await orders.close()
@@ -115,7 +128,7 @@ def assigned(texts: tuple[str, ...]) -> dict[str, Any]:
 
 @click.group()
 def orders() -> None:
-    """See, place, change and cancel orders (docs/orders.md)."""
+    """See, place, change and cancel orders, and link studies to them (docs/orders.md)."""
 
 
 @orders.command("list")
@@ -236,5 +249,40 @@ def cancel(
     async def act(opened: OrderSession) -> None:
         await opened.existing(key)
         await opened.shown(await opened.desk.cancel(OrderCancellation(key, opened.source, steps, reason)))
+
+    work(config, data, act)
+
+
+@orders.command()
+@options
+@click.argument("key")
+@click.argument("study")
+@reason_option
+def link(config: Path | None, data: Path | None, as_json: bool, key: str, study: str, reason: str) -> None:
+    """Say that a study was made for an order: its images came before the order, without one, or the wrong entry of
+    the worklist was chosen. The study shows patient, accession number and request of the order from then on.
+
+    \b
+        gantry orders link A4711 1.2.3 --reason "wrong worklist entry"
+    """
+
+    async def act(opened: OrderSession) -> None:
+        asked = Asked(this_user(), reason, new_trace())
+        await opened.changed(opened.linking.link(key, study, asked, opened.source))
+
+    work(config, data, act)
+
+
+@orders.command()
+@options
+@click.argument("key")
+@click.argument("study")
+@reason_option
+def unlink(config: Path | None, data: Path | None, as_json: bool, key: str, study: str, reason: str) -> None:
+    """Take that back: the study says again what it said before."""
+
+    async def act(opened: OrderSession) -> None:
+        asked = Asked(this_user(), reason, new_trace())
+        await opened.changed(opened.linking.unlink(key, study, asked, opened.source))
 
     work(config, data, act)

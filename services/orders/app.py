@@ -12,12 +12,15 @@ from gantry.common.dicom.standard.sop_classes import (
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from gantry.common.ul import Ability
 from gantry.services.context import Context, RoleParts
+from gantry.services.corrections import CorrectionDesk
 from gantry.services.orders.desk import OrderDesk
 from gantry.services.orders.follower import Follower
 from gantry.services.orders.hl7 import app as hl7
+from gantry.services.orders.linking import StudyLinking
 from gantry.services.orders.steps.completing import StepCompletions
 from gantry.services.orders.steps.service import PerformedStepService
 from gantry.services.orders.web.resource import OrderResource
+from gantry.services.orders.web.studies import LinkedStudies
 from gantry.services.orders.worklist.c_find import WorklistService
 
 PERFORMED = (MODALITY_PERFORMED_PROCEDURE_STEP, MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE)
@@ -39,7 +42,11 @@ async def build(context: Context) -> RoleParts:
         await following
 
     desk = OrderDesk(context.log, follower, context.clock, settings.verdict_within)
-    resource = OrderResource(desk, orders, context.settings.http.may_order)
+    http = context.settings.http
+    corrections = CorrectionDesk(context.objects, context.log, context.answers, context.clock)
+    may_link = {*http.may_order} & {*http.may_correct}
+    studies = LinkedStudies(StudyLinking(desk, corrections, orders), orders, may_link)
+    resource = OrderResource(desk, orders, studies, http.may_order)
     ability = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES)
     worklist = WorklistService(
         {MODALITY_WORKLIST_FIND: ability},

@@ -7,15 +7,18 @@ from typing import TypeVar
 
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced
+from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced, StudyLinked, StudyUnlinked
 from gantry.common.ids import Receipt
 from gantry.common.orders import (
     Order,
     OrderCancellation,
     OrderChange,
+    OrderEvent,
     PerformedStep,
     PlacedOrder,
     StepEvent,
+    StudyLink,
+    StudyUnlink,
     Verdict,
     pack,
 )
@@ -24,7 +27,7 @@ from gantry.common.ports.orders import AnyVerdict, FoldedEvent
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.services.orders.follower import Follower
 
-C = TypeVar("C", PlacedOrder, OrderChange, OrderCancellation)
+C = TypeVar("C", PlacedOrder, OrderChange, OrderCancellation, StudyLink, StudyUnlink)
 
 
 class OrderDesk:
@@ -55,6 +58,16 @@ class OrderDesk:
         steps, reason = tuple(cancellation.steps), cancellation.reason
         return await self._of_order(OrderCancelled(*self._about(cancellation), steps=steps, reason=reason))
 
+    async def link(self, link: StudyLink) -> Verdict[Order]:
+        """A study was made for an order. Refused for an order that is not there, or cancelled, and for a study that is
+        linked to it already."""
+        event = StudyLinked(*self._about(link), link.study, link.correction, link.reason)
+        return await self._of_order(event)
+
+    async def unlink(self, unlink: StudyUnlink) -> Verdict[Order]:
+        """It was not. Refused for a study that is not linked to the order."""
+        return await self._of_order(StudyUnlinked(*self._about(unlink), unlink.study, unlink.reason))
+
     async def perform(self, event: StepEvent) -> Verdict[PerformedStep]:
         """Create a performed procedure step, or set its attributes."""
         verdict = await self._decided(event)
@@ -72,7 +85,7 @@ class OrderDesk:
         at = self._clock.now_us()
         return command.partition, command.trace, command.order, change, command.source, command.message, at
 
-    async def _of_order(self, event: OrderPlaced | OrderChanged | OrderCancelled) -> Verdict[Order]:
+    async def _of_order(self, event: OrderEvent) -> Verdict[Order]:
         verdict = await self._decided(event)
         if isinstance(verdict.state, PerformedStep):
             raise TypeError("an event of an order has the verdict of a step")

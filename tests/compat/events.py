@@ -63,6 +63,8 @@ from gantry.common.events import (
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
     StudyDelivered,
+    StudyLinked,
+    StudyUnlinked,
     encode,
 )
 from gantry.common.lifecycle import Coercion
@@ -417,6 +419,29 @@ EVENTS: dict[str, Event] = {
         at=1_700_000_011_000_000,
         steps=("S1", "S2"),
         reason="patient did not come",
+    ),
+    "StudyLinked.v1": StudyLinked(
+        partition="default",
+        trace="00112233445566778899aabbccddeeff",
+        order="A123@HOSPITAL",
+        change="018f0000000bcccccccccccccccccccc",
+        source="rest desk",
+        message="",
+        at=1_700_000_011_000_000,
+        study_instance_uid="1.2.840.6",
+        correction="018f0000000bdddddddddddddddddddd",
+        reason="wrong worklist entry",
+    ),
+    "StudyUnlinked.v1": StudyUnlinked(
+        partition="default",
+        trace="00112233445566778899aabbccddeeff",
+        order="A123@HOSPITAL",
+        change="018f0000000beeeeeeeeeeeeeeeeeeee",
+        source="rest desk",
+        message="",
+        at=1_700_000_012_000_000,
+        study_instance_uid="1.2.840.6",
+        reason="it was the right one",
     ),
     "ProcedureStepCreated.v1": ProcedureStepCreated(
         partition="default",

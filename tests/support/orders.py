@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from gantry.common.dicom.standard.dictionary import TAGS
-from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced, ProcedureStepCreated, ProcedureStepSet
+from gantry.common.events import (
+    OrderCancelled,
+    OrderChanged,
+    OrderPlaced,
+    ProcedureStepCreated,
+    ProcedureStepSet,
+    StudyLinked,
+    StudyUnlinked,
+)
 from gantry.common.orders import pack
 
 PARTITION = "default"
@@ -65,6 +73,14 @@ def changed(
 
 def cancelled(*steps: str, change: str = "c3", key: str = "A1") -> OrderCancelled:
     return OrderCancelled(PARTITION, "", key, change, "rest test", "", 3, steps, "patient did not come")
+
+
+def linked(study: str = "1.2.9", change: str = "c4", key: str = "A1", correction: str = "k1") -> StudyLinked:
+    return StudyLinked(PARTITION, "", key, change, "rest test", "", 4, study, correction, "wrong worklist entry")
+
+
+def unlinked(study: str = "1.2.9", change: str = "c5", key: str = "A1") -> StudyUnlinked:
+    return StudyUnlinked(PARTITION, "", key, change, "rest test", "", 5, study, "it was the right one")
 
 
 def reference(**values: Any) -> dict[int, list[Any]]:

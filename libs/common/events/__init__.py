@@ -58,6 +58,8 @@ from gantry.common.events.schema import (
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
     StudyDelivered,
+    StudyLinked,
+    StudyUnlinked,
 )
 from gantry.common.events.topics import ARCHIVERS, INDEXED, INDEXERS, TOPICS, Topic, topic_of
 
@@ -116,6 +118,8 @@ __all__ = [
     "StudyCorrectionWithdrawn",
     "StudyCorrectionsErased",
     "StudyDelivered",
+    "StudyLinked",
+    "StudyUnlinked",
     "Topic",
     "decode",
     "encode",

@@ -48,6 +48,8 @@ from gantry.common.events.schema import (
     StudyCorrected,
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
+    StudyLinked,
+    StudyUnlinked,
 )
 
 Json = dict[str, Any]
@@ -229,6 +231,11 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
         "The steps with these Scheduled Procedure Step IDs were to be cancelled, or, without any, the whole order.",
         (*_OF_ORDER, _f("steps", schema=_list(_TEXT), made=list), _f("reason")),
     ),
+    "study-linked": (
+        StudyLinked, "A study was made for this order, whatever its images say.",
+        (*_OF_ORDER, _STUDY, _f("correction"), _f("reason")),
+    ),
+    "study-unlinked": (StudyUnlinked, "It was not, after all.", (*_OF_ORDER, _STUDY, _f("reason"))),
     "step-created": (ProcedureStepCreated, "A modality began a performed procedure step.", _OF_STEP),
     "step-set": (ProcedureStepSet, "A modality set attributes of a performed procedure step.", _OF_STEP),
     "commitment-requested": (
@@ -266,6 +273,8 @@ _ABOUT: Mapping[type[Event], tuple[str, ...]] = {
     OrderPlaced: ("change",),
     OrderChanged: ("change",),
     OrderCancelled: ("change",),
+    StudyLinked: ("change",),
+    StudyUnlinked: ("change",),
     ProcedureStepCreated: ("change",),
     ProcedureStepSet: ("change",),
 }

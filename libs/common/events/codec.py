@@ -64,6 +64,8 @@ from gantry.common.events.schema import (
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
     StudyDelivered,
+    StudyLinked,
+    StudyUnlinked,
 )
 
 SCHEMA_VERSION = 1
@@ -112,6 +114,8 @@ _EVENTS: dict[str, type[Event]] = {
         OrderPlaced,
         OrderChanged,
         OrderCancelled,
+        StudyLinked,
+        StudyUnlinked,
         ProcedureStepCreated,
         ProcedureStepSet,
     )

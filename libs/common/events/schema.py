@@ -719,6 +719,38 @@ class OrderCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class StudyLinked:
+    """The images of a study were made for this order, whatever they say themselves (IHE Patient Information
+    Reconciliation). `correction` is the one that gives the study the attributes of the order."""
+
+    partition: str
+    trace: str
+    order: str
+    change: str
+    source: str
+    message: str
+    at: int
+    study_instance_uid: str
+    correction: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyUnlinked:
+    """They were not, after all."""
+
+    partition: str
+    trace: str
+    order: str
+    change: str
+    source: str
+    message: str
+    at: int
+    study_instance_uid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProcedureStepCreated:
     """A modality began a performed procedure step (N-CREATE, PS3.4 F.7.2.1); `attributes` as in `OrderPlaced`."""
 
@@ -788,6 +820,8 @@ Event = (
     | OrderPlaced
     | OrderChanged
     | OrderCancelled
+    | StudyLinked
+    | StudyUnlinked
     | ProcedureStepCreated
     | ProcedureStepSet
 )

@@ -49,6 +49,8 @@ from gantry.common.events.schema import (
     StudyCorrectionsErased,
     StudyCorrectionWithdrawn,
     StudyDelivered,
+    StudyLinked,
+    StudyUnlinked,
 )
 
 _DAY_MS = 24 * 3600 * 1000
@@ -128,6 +130,8 @@ TOPICS: dict[type[Event], Topic] = {
     OrderPlaced: _ORDERS,
     OrderChanged: _ORDERS,
     OrderCancelled: _ORDERS,
+    StudyLinked: _ORDERS,
+    StudyUnlinked: _ORDERS,
     ProcedureStepCreated: _STEPS,
     ProcedureStepSet: _STEPS,
 }

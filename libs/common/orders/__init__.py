@@ -8,18 +8,20 @@ one UID, a change of an order that is cancelled. Each topic has an order per key
 that reads the log decides the same.
 """
 
-from gantry.common.orders.commands import OrderCancellation, OrderChange, PlacedOrder, Verdict
+from gantry.common.orders.commands import OrderCancellation, OrderChange, PlacedOrder, StudyLink, StudyUnlink, Verdict
 from gantry.common.orders.fold import OrderEvent, fold_order
 from gantry.common.orders.keys import order_key
 from gantry.common.orders.model import Attributes, Changes, Order, ScheduledStep, first, items, pack, unpack
 from gantry.common.orders.mpps import FINAL, PerformedState, PerformedStep, StepEvent, fold_step
-from gantry.common.orders.states import IDLE, Reference, StepState, references_of, refers_to, state_of
+from gantry.common.orders.states import IDLE, NO_LINKS, Links, Reference, StepState, references_of, refers_to, state_of
 
 __all__ = [
     "FINAL",
     "IDLE",
+    "NO_LINKS",
     "Attributes",
     "Changes",
+    "Links",
     "Order",
     "OrderCancellation",
     "OrderChange",
@@ -31,6 +33,8 @@ __all__ = [
     "ScheduledStep",
     "StepEvent",
     "StepState",
+    "StudyLink",
+    "StudyUnlink",
     "Verdict",
     "first",
     "fold_order",

@@ -58,6 +58,35 @@ class OrderCancellation:
 
 
 @dataclass(frozen=True, slots=True)
+class StudyLink:
+    """A study that was made for an order. `correction` gives it the attributes of the order."""
+
+    order: str
+    study: str
+    source: str
+    correction: str
+    reason: str = ""
+    message: str = ""
+    change: str = ""
+    trace: str = ""
+    partition: str = DEFAULT_PARTITION
+
+
+@dataclass(frozen=True, slots=True)
+class StudyUnlink:
+    """One that was not."""
+
+    order: str
+    study: str
+    source: str
+    reason: str = ""
+    message: str = ""
+    change: str = ""
+    trace: str = ""
+    partition: str = DEFAULT_PARTITION
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict(Generic[S]):
     """What the fold decided on one event: the same in every process, since all fold the log in its order. `state` is
     what stands after it, None where there is nothing; `reason` says why it was refused. `status` and `error_id` are

@@ -8,11 +8,11 @@ from typing import Any
 
 from gantry.common.dicom.standard.tags import SCHEDULED_PROCEDURE_STEP_ID, SCHEDULED_PROCEDURE_STEP_SEQUENCE
 from gantry.common.errors import NotUnderstood
-from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced
+from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced, StudyLinked, StudyUnlinked
 from gantry.common.orders.commands import Verdict
 from gantry.common.orders.model import Attributes, Changes, Order, ScheduledStep, first, unpack
 
-OrderEvent = OrderPlaced | OrderChanged | OrderCancelled
+OrderEvent = OrderPlaced | OrderChanged | OrderCancelled | StudyLinked | StudyUnlinked
 _LONGEST_KEY = 512
 
 
@@ -25,19 +25,23 @@ def fold_order(order: Order | None, event: OrderEvent) -> Verdict[Order]:
     for nothing. A refused event changes nothing."""
     try:
         if isinstance(event, OrderPlaced):
-            return Verdict(True, "", _placed(event))
+            return Verdict(True, "", _placed(event, order))
         if order is None:
             raise _Refusal("there is no such order")
+        if isinstance(event, StudyUnlinked):
+            return Verdict(True, "", _unlinked(order, event.study_instance_uid))
         if order.cancelled:
             raise _Refusal("the order is cancelled; it can be placed again")
         if isinstance(event, OrderChanged):
             return Verdict(True, "", _changed(order, unpack(event.attributes), unpack(event.step_attributes)))
+        if isinstance(event, StudyLinked):
+            return Verdict(True, "", _linked(order, event))
         return Verdict(True, "", _cancelled(order, event))
     except (_Refusal, NotUnderstood) as refusal:
         return Verdict(False, str(refusal), order)
 
 
-def _placed(event: OrderPlaced) -> Order:
+def _placed(event: OrderPlaced, before: Order | None) -> Order:
     attributes = unpack(event.attributes)
     if not event.order or len(event.order) > _LONGEST_KEY:
         raise _Refusal("an accession number, a filler order number or a requested procedure id is needed")
@@ -47,7 +51,9 @@ def _placed(event: OrderPlaced) -> Order:
         if step.id in steps:
             raise _Refusal(f"two steps have the scheduled procedure step id {step.id}")
         steps[step.id] = step
-    return Order(event.partition, event.order, attributes, steps)
+    # What was made for an order stays so when a scheduling system sends it anew.
+    linked = {} if before is None else before.linked
+    return Order(event.partition, event.order, attributes, steps, linked=linked)
 
 
 def _step(item: Any) -> ScheduledStep:
@@ -92,3 +98,15 @@ def _cancelled(order: Order, event: OrderCancelled) -> Order:
             raise _Refusal(f"step {id_} is cancelled already")
         steps[id_] = replace(steps[id_], cancelled=True)
     return replace(order, steps=steps)
+
+
+def _linked(order: Order, event: StudyLinked) -> Order:
+    if event.study_instance_uid in order.linked:
+        raise _Refusal("the study is linked to this order already")
+    return replace(order, linked={**order.linked, event.study_instance_uid: event.correction})
+
+
+def _unlinked(order: Order, study: str) -> Order:
+    if study not in order.linked:
+        raise _Refusal("the study is not linked to this order")
+    return replace(order, linked={uid: correction for uid, correction in order.linked.items() if uid != study})

@@ -39,6 +39,9 @@ class Order:
     cancelled: bool = False
     reason: str = ""
     """Why it was cancelled."""
+    linked: Mapping[str, str] = field(default_factory=dict)
+    """The studies that were made for it, whatever they say, each with the correction that gives it the attributes of
+    the order."""
 
     @property
     def whole(self) -> dict[int, list[Any]]:

@@ -6,9 +6,10 @@ first, the same state comes out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
@@ -39,6 +40,9 @@ class StepState(StrEnum):
 
 IDLE = frozenset((StepState.SCHEDULED, StepState.ARRIVED, StepState.READY))
 """Nothing was performed yet, and may be."""
+Links = Mapping[str, str]
+"""Studies by UID, with the keys of the orders that they are linked to."""
+NO_LINKS: Links = MappingProxyType({})
 _SPELLINGS = {state.value: state for state in StepState} | {"CANCELED": StepState.CANCELLED}
 
 
@@ -67,12 +71,18 @@ def _studies(item: Attributes) -> frozenset[str]:
     return frozenset((first(item, STUDY_INSTANCE_UID), *referred)) - {""}
 
 
-def refers_to(performed: PerformedStep, order: Order, step: ScheduledStep) -> bool:
+def refers_to(performed: PerformedStep, order: Order, step: ScheduledStep, links: Links = NO_LINKS) -> bool:
     """Whether a performed step performs a scheduled one. A Scheduled Procedure Step ID is unique within its system
     only, so the study or the accession number has to be the same, too; without an ID the study is enough, and of its
-    steps those of the same modality are meant."""
+    steps those of the same modality are meant. What was performed for a study that is linked to an order performs that
+    one's steps, and those that the modality chose no longer (IHE PIR: the wrong worklist entry)."""
     study, accession = first(order.attributes, STUDY_INSTANCE_UID), first(order.attributes, ACCESSION_NUMBER)
     for reference in references_of(performed):
+        linked = {links[uid] for uid in reference.studies if uid in links}
+        if linked:
+            if order.key in linked and _agree(first(performed.attributes, MODALITY), first(step.attributes, MODALITY)):
+                return True
+            continue
         same_study = study in reference.studies
         if reference.step:
             same_order = same_study or (bool(accession) and reference.accession == accession)
@@ -92,15 +102,20 @@ def scheduled_state(attributes: Attributes) -> StepState:
     return _SPELLINGS.get(first(attributes, SCHEDULED_PROCEDURE_STEP_STATUS), StepState.SCHEDULED)
 
 
-def state_of(order: Order, step: ScheduledStep, performed: Iterable[PerformedStep]) -> StepState:
+def state_of(
+    order: Order, step: ScheduledStep, performed: Iterable[PerformedStep], links: Links = NO_LINKS
+) -> StepState:
     """The state of a step of an order. `performed` may hold steps that do not refer to it. What was performed counts
     for more than a cancellation; one that is in progress for more than one that is over, and one that was completed for
-    more than one that was discontinued."""
-    states = {one.state for one in performed if refers_to(one, order, step)}
+    more than one that was discontinued. Of a study that was linked without any performed step, the images are there:
+    its steps are completed."""
+    states = {one.state for one in performed if refers_to(one, order, step, links)}
     if PerformedState.IN_PROGRESS in states:
         return StepState.STARTED
     if PerformedState.COMPLETED in states:
         return StepState.COMPLETED
     if states:
         return StepState.DISCONTINUED
+    if order.linked:
+        return StepState.COMPLETED
     return StepState.CANCELLED if order.cancelled or step.cancelled else scheduled_state(step.attributes)

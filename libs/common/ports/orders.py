@@ -44,6 +44,9 @@ class OrderIndex(Protocol):
     async def performed_of(self, partition: str, key: str) -> Sequence[PerformedStep]:
         """The performed procedure steps that refer to steps of an order."""
 
+    async def linked_to(self, partition: str, study: str) -> str:
+        """The key of the order that a study is linked to; "" where there is none."""
+
     async def history(self, partition: str, key: str) -> Sequence[FoldedChange]:
         """What happened to an order, the first event first, with what was refused."""
 

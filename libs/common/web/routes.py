@@ -84,7 +84,9 @@ class Resource(Enum):
     ORDER = (WebRole.ORDERS, "GET", "order")
     CHANGE_ORDER = (WebRole.ORDERS, "PATCH", "orders")
     CANCEL_ORDER = (WebRole.ORDERS, "DELETE", "orders")
-    """Orders (docs/orders.md); `rest` is the key of an order, and `history`. Extensions to DICOMweb."""
+    LINK_STUDY = (WebRole.ORDERS, "POST", "link-study")
+    """Orders (docs/orders.md); `rest` is the key of an order, and `history`, or `studies` and a UID. Extensions to
+    DICOMweb."""
     MESSAGES = (WebRole.ORDERS, "GET", "messages")
     DECIDE_MESSAGE = (WebRole.ORDERS, "POST", "messages")
     """HL7 messages in quarantine (docs/hl7.md); `rest` is the path. Not DICOM."""
@@ -144,7 +146,7 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "commitment-requests/{*}": (Resource.COMMITMENT, Resource.COMMITMENT_RESULT),
     "hl7/{*}": (Resource.MESSAGES, Resource.DECIDE_MESSAGE),
     "orders": (Resource.SEARCH_ORDERS, Resource.PLACE_ORDER),
-    "orders/{*}": (Resource.ORDER, Resource.CHANGE_ORDER, Resource.CANCEL_ORDER),
+    "orders/{*}": (Resource.ORDER, Resource.CHANGE_ORDER, Resource.CANCEL_ORDER, Resource.LINK_STUDY),
     "transfers/{*}": (Resource.TRANSFER, Resource.CANCEL_TRANSFER),
     "studies": (Resource.SEARCH_STUDIES, Resource.STORE),
     **dict.fromkeys(_LEVELS, (Resource.OBJECTS, Resource.DELETE)),

@@ -18,7 +18,7 @@ from gantry.common.dicom.standard.tags import (
     STUDY_INSTANCE_UID,
 )
 from gantry.common.errors import NotUnderstood
-from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced
+from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced, StudyLinked, StudyUnlinked
 from gantry.common.lifecycle.correctable import require_elements
 from gantry.common.lifecycle.patients import values_of
 from gantry.common.orders import Attributes, Changes, Order, PerformedStep, StepState, first, items, unpack
@@ -26,7 +26,8 @@ from gantry.common.ports.orders import FoldedChange
 from gantry.common.web.routes import BASE
 
 _LONGEST_STEP_ID = 16
-_KINDS = {OrderPlaced: "placed", OrderChanged: "changed", OrderCancelled: "cancelled"}
+_KINDS = {OrderPlaced: "placed", OrderChanged: "changed"}
+_LINKS = {StudyLinked: "linked", StudyUnlinked: "unlinked"}
 
 
 def order_url(key: str) -> str:
@@ -47,6 +48,11 @@ def document_of(order: Order, states: Mapping[str, StepState]) -> Document:
 def performed_document(step: PerformedStep) -> Document:
     """A performed procedure step, with its SOP Instance UID."""
     return keys_as_attributes({**step.attributes, SOP_INSTANCE_UID: [step.uid]})
+
+
+def links_document(order: Order) -> list[dict[str, str]]:
+    """The studies that are linked to an order, each with the correction that gives it the order's attributes."""
+    return [{"study": study, "correction": correction} for study, correction in sorted(order.linked.items())]
 
 
 def placed_attributes(document: Mapping[str, Any], new_uid: Callable[[], str]) -> dict[int, list[Any]]:
@@ -87,6 +93,8 @@ def entry_of(change: FoldedChange) -> dict[str, Any]:
     entry |= {"accepted": change.accepted, "refused": change.reason}
     if isinstance(event, OrderCancelled):
         return {"type": "cancelled", **entry, "steps": list(event.steps), "reason": event.reason}
+    if isinstance(event, StudyLinked | StudyUnlinked):
+        return {"type": _LINKS[type(event)], **entry, "study": event.study_instance_uid, "reason": event.reason}
     try:
         entry["attributes"] = _shown(unpack(event.attributes))
         if isinstance(event, OrderChanged):
@@ -120,4 +128,12 @@ def _is_tag(name: str) -> bool:
 
 _OURS = frozenset((SPECIFIC_CHARACTER_SET, RETRIEVE_URL))
 """A document is UTF-8 (PS3.18 F.2), and where an order is found is not the caller's to say."""
-__all__ = ["Attributes", "changed_attributes", "document_of", "entry_of", "order_url", "placed_attributes"]
+__all__ = [
+    "Attributes",
+    "changed_attributes",
+    "document_of",
+    "entry_of",
+    "links_document",
+    "order_url",
+    "placed_attributes",
+]

@@ -7,6 +7,7 @@ PATCH  /dicom-web/orders/KEY
 DELETE /dicom-web/orders/KEY?reason=patient+did+not+come&step=S1
 GET    /dicom-web/orders/KEY/history
 GET    /dicom-web/orders/KEY/performed
+GET    /dicom-web/orders/KEY/studies (and what belongs to it: `gantry.services.orders.web.studies`)
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from gantry.services.orders.web.documents import (
     placed_attributes,
 )
 from gantry.services.orders.web.parameters import OrderSearch, order_search
+from gantry.services.orders.web.studies import LinkedStudies
 
 _FRESH = {"Cache-Control": "no-store"}
 _NO_KEY = "an order needs an AccessionNumber, a FillerOrderNumberImagingServiceRequest or a RequestedProcedureID"
@@ -54,8 +56,9 @@ _NO_KEY = "an order needs an AccessionNumber, a FillerOrderNumberImagingServiceR
 class OrderResource:
     """Orders are seen by every caller, and written by those that `http.may_order` names."""
 
-    def __init__(self, desk: OrderDesk, orders: OrderIndex, may_order: Collection[str]) -> None:
+    def __init__(self, desk: OrderDesk, orders: OrderIndex, studies: LinkedStudies, may_order: Collection[str]) -> None:
         """`may_order` are the names of tokens, and `LOOPBACK`."""
+        self._studies = studies
         self._desk = desk
         self._orders = orders
         self._may_order = frozenset(may_order)
@@ -68,6 +71,7 @@ class OrderResource:
             Resource.ORDER: self.show,
             Resource.CHANGE_ORDER: self.change,
             Resource.CANCEL_ORDER: self.cancel,
+            Resource.LINK_STUDY: self._studies.link,
         }
 
     async def search(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
@@ -89,7 +93,9 @@ class OrderResource:
         return await self._answer(request, verdict, 201)
 
     async def show(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """An order, what happened to it, or the procedure steps that were performed for it. 404."""
+        """An order, what happened to it, its studies, or the procedure steps that were performed for it. 404."""
+        if match.rest[1:] == ("studies",):
+            return await self._studies.listed(request, match.rest[0])
         if match.rest[1:] == ("history",):
             history = await self._orders.history(DEFAULT_PARTITION, match.rest[0])
             if not history:
@@ -117,7 +123,9 @@ class OrderResource:
         return await self._answer(request, verdict, 200)
 
     async def cancel(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """200 with the order as it is then. 400, 403, 404, 409."""
+        """200 with the order as it is then; of one of its studies, it is unlinked. 400, 403, 404, 409."""
+        if match.rest[1:2] == ("studies",):
+            return await self._studies.unlink(request, match)
         source = self._source(request)
         reason = reason_of(request)
         if not reason:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.orders import Order, OrderEvent, Verdict, fold_order
-from tests.support.orders import attributes, cancelled, changed, order, placed, step
+from tests.support.orders import attributes, cancelled, changed, linked, order, placed, step, unlinked
 
 PATIENT_ID, LOCATION = TAGS["PatientID"], TAGS["ScheduledProcedureStepLocation"]
 STEP_ID, STEPS = TAGS["ScheduledProcedureStepID"], TAGS["ScheduledProcedureStepSequence"]
@@ -134,3 +134,21 @@ def test_folding_may_stop_and_go_on_anywhere(events: list[OrderEvent], at: int) 
     for event in events[at:]:
         half = fold_order(half, event).state
     assert half == fold_all(events).state
+
+
+def test_a_study_is_linked_once_and_until_it_is_unlinked() -> None:
+    assert standing(placed(), linked()).linked == {"1.2.9": "k1"}
+    assert refused(placed(), linked(), linked(change="c9")) == "the study is linked to this order already"
+    assert standing(placed(), linked(), linked("1.2.8"), unlinked()).linked == {"1.2.8": "k1"}
+    assert refused(placed(), unlinked()) == "the study is not linked to this order"
+    assert refused(linked()) == refused(unlinked()) == "there is no such order"
+
+
+def test_links_survive_what_a_scheduling_system_sends_anew() -> None:
+    assert standing(placed(), linked(), placed(order(PatientID="P2"), "c9")).linked == {"1.2.9": "k1"}
+    assert standing(placed(), linked(), changed(attributes(PatientID="P2"))).linked == {"1.2.9": "k1"}
+
+
+def test_a_cancelled_order_gets_no_study_and_gives_back_those_that_it_has() -> None:
+    assert "is cancelled" in refused(placed(), cancelled(), linked())
+    assert standing(placed(), linked(), cancelled(), unlinked()).linked == {}

@@ -21,7 +21,7 @@ from gantry.common.orders import (
     state_of,
 )
 from gantry.common.orders.states import scheduled_state
-from tests.support.orders import attributes, cancelled, order, performed, placed, reference, step
+from tests.support.orders import attributes, cancelled, linked, order, performed, placed, reference, step
 
 
 def standing(*steps: dict[int, list[Any]], **values: Any) -> Order:
@@ -125,3 +125,28 @@ def test_references_are_read_with_what_they_lack() -> None:
     (one,) = references_of(doing("IN PROGRESS", reference(AccessionNumber=None)))
     assert (one.studies, one.accession, one.step) == (frozenset({"1.2.3"}), "", "S1")
     assert TAGS["StudyInstanceUID"] in reference()
+
+
+def linked_to_it(of: Order, study: str = "1.2.9") -> Order:
+    order = fold_order(of, linked(study)).state
+    assert order is not None
+    return order
+
+
+def test_the_steps_of_an_order_whose_study_is_there_without_any_performed_step_are_completed() -> None:
+    assert states(linked_to_it(standing(step("S1"), step("S2")))) == [StepState.COMPLETED] * 2
+
+
+def test_what_was_performed_for_a_study_that_is_linked_elsewhere_counts_there() -> None:
+    """The modality chose the entry of order A1, and the patient of order A2 was in the room."""
+    chosen = standing(step("S1"))
+    wrong = doing("IN PROGRESS", reference())
+    meant = fold_order(
+        None, placed(order(step("S7"), step("S8", Modality="MR"), StudyInstanceUID="1.7"), key="A2")
+    ).state
+    assert meant is not None
+    links = {"1.2.3": "A2"}
+    assert state_of(chosen, chosen.steps["S1"], [wrong], links) is StepState.SCHEDULED
+    after = [state_of(meant, one, [wrong], links) for one in meant.steps.values()]
+    assert after == [StepState.STARTED, StepState.SCHEDULED]
+    assert state_of(chosen, chosen.steps["S1"], [wrong]) is StepState.STARTED  # and back, when that is undone

@@ -7,14 +7,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from gantry.common.adapters.sqlite.orders.rows import (
+    linked_to,
+    links_of,
     order_at,
     performed_at,
     performed_for,
+    performed_in,
+    write_links,
     write_order,
     write_performed,
 )
-from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced, encode
-from gantry.common.orders import PerformedStep, Verdict, fold_order, fold_step, references_of, state_of
+from gantry.common.events import StudyLinked, StudyUnlinked, encode
+from gantry.common.orders import OrderEvent, PerformedStep, Verdict, fold_order, fold_step, references_of, state_of
 from gantry.common.ports.orders import AnyVerdict, FoldedEvent
 from gantry.common.statuses import PROCESSING_FAILURE
 from gantry.common.telemetry.logs import get_logger
@@ -59,11 +63,17 @@ def _applied(connection: sqlite3.Connection, event: FoldedEvent, key: str) -> An
 
 
 def _written(connection: sqlite3.Connection, event: FoldedEvent, key: str) -> AnyVerdict:
-    if isinstance(event, OrderPlaced | OrderChanged | OrderCancelled):
+    if isinstance(event, OrderEvent):
         before = order_at(connection, event.partition, key)
         of_order = fold_order(before, event)
         if of_order.accepted and of_order.state is not None:
+            if isinstance(event, StudyLinked | StudyUnlinked):
+                write_links(connection, of_order.state)
             write_order(connection, of_order.state, new=before is None)
+            if isinstance(event, StudyLinked | StudyUnlinked):
+                # The order that the modality chose has its steps back, or loses them again.
+                for performed in performed_in(connection, event.partition, event.study_instance_uid):
+                    _move_steps(connection, performed)
         return of_order
     of_step = fold_step(performed_at(connection, event.partition, key), event)
     if of_step.accepted and of_step.state is not None:
@@ -73,14 +83,14 @@ def _written(connection: sqlite3.Connection, event: FoldedEvent, key: str) -> An
 
 
 def _key(event: FoldedEvent) -> str:
-    if isinstance(event, OrderPlaced | OrderChanged | OrderCancelled):
+    if isinstance(event, OrderEvent):
         return event.order
     return event.sop_instance_uid
 
 
 def _verdict_of(connection: sqlite3.Connection, event: FoldedEvent, row: Iterable[Any]) -> AnyVerdict:
     accepted, reason, status, error_id = row
-    if isinstance(event, OrderPlaced | OrderChanged | OrderCancelled):
+    if isinstance(event, OrderEvent):
         order = order_at(connection, event.partition, event.order)
         return Verdict(bool(accepted), reason, order, status, error_id)
     performed = performed_at(connection, event.partition, event.sop_instance_uid)
@@ -93,6 +103,8 @@ def _move_steps(connection: sqlite3.Connection, performed: PerformedStep) -> Non
     for reference in references_of(performed):
         for study in reference.studies:
             keys.update(_keys(connection, "study = ?", performed.partition, study))
+            if linked := linked_to(connection, performed.partition, study):
+                keys.add(linked)
         if reference.step and reference.accession:
             where = "step = ? AND accession = ?"
             keys.update(_keys(connection, where, performed.partition, reference.step, reference.accession))
@@ -101,10 +113,11 @@ def _move_steps(connection: sqlite3.Connection, performed: PerformedStep) -> Non
         if order is None:
             continue
         some = performed_for(connection, order)
+        links = links_of(connection, order.partition, some)
         for step in order.steps.values():
             connection.execute(
                 "UPDATE steps SET state = ? WHERE partition = ? AND key = ? AND step = ?",
-                (state_of(order, step, some).value, order.partition, key, step.id),
+                (state_of(order, step, some, links).value, order.partition, key, step.id),
             )
 
 

@@ -10,7 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from gantry.common.adapters.sqlite.database import T, Work, translating
 from gantry.common.adapters.sqlite.orders.finding import START, Place, steps_after
 from gantry.common.adapters.sqlite.orders.folding import fold_event
-from gantry.common.adapters.sqlite.orders.rows import order_at, performed_at, performed_for, states_at
+from gantry.common.adapters.sqlite.orders.rows import (
+    linked_to,
+    links_of,
+    order_at,
+    performed_at,
+    performed_for,
+    states_at,
+)
 from gantry.common.adapters.sqlite.orders.schema import nameless_database
 from gantry.common.errors import UndecodableEvent
 from gantry.common.events import decode
@@ -58,9 +65,14 @@ class SqliteOrders:
         def read(connection: sqlite3.Connection) -> list[PerformedStep]:
             order = order_at(connection, partition, key)
             some = [] if order is None else performed_for(connection, order)
-            return [one for one in some if order and any(refers_to(one, order, step) for step in order.steps.values())]
+            links = links_of(connection, partition, some)
+            steps = order.steps.values() if order is not None else ()
+            return [one for one in some if order and any(refers_to(one, order, step, links) for step in steps)]
 
         return await self._run(read)
+
+    async def linked_to(self, partition: str, study: str) -> str:
+        return await self._run(lambda connection: linked_to(connection, partition, study))
 
     async def history(self, partition: str, key: str) -> Sequence[FoldedChange]:
         def read(connection: sqlite3.Connection) -> list[FoldedChange]:

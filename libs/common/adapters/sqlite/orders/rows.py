@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
@@ -42,7 +43,10 @@ def order_at(connection: sqlite3.Connection, partition: str, key: str) -> Order 
         (partition, key),
     )
     steps = {step: ScheduledStep(step, unpack(attributes), bool(cancelled)) for step, attributes, cancelled in rows}
-    return Order(partition, key, unpack(row[0]), steps, bool(row[1]), row[2])
+    links = connection.execute(
+        "SELECT study, correction FROM links WHERE partition = ? AND key = ? ORDER BY study", (partition, key)
+    )
+    return Order(partition, key, unpack(row[0]), steps, bool(row[1]), row[2], dict(links))
 
 
 def states_at(connection: sqlite3.Connection, partition: str, key: str) -> dict[str, StepState]:
@@ -61,12 +65,19 @@ def performed_at(connection: sqlite3.Connection, partition: str, uid: str) -> Pe
     return None if row is None else PerformedStep(partition, uid, PerformedState(row[0]), unpack(row[1]))
 
 
+def performed_in(connection: sqlite3.Connection, partition: str, study: str) -> list[PerformedStep]:
+    """The performed steps that name a study."""
+    query = "SELECT DISTINCT uid FROM performs WHERE partition = ? AND study = ?"
+    uids = [uid for (uid,) in connection.execute(query, (partition, study))]
+    return [one for uid in uids if (one := performed_at(connection, partition, uid)) is not None]
+
+
 def performed_for(connection: sqlite3.Connection, order: Order) -> list[PerformedStep]:
-    """The performed steps that may refer to steps of an order: those with its study, and those with the ID of one of
-    its steps and its accession number."""
-    study, accession = first(order.attributes, STUDY_INSTANCE_UID), first(order.attributes, ACCESSION_NUMBER)
+    """The performed steps that may refer to steps of an order: those with its study, or one that is linked to it, and
+    those with the ID of one of its steps and its accession number."""
+    own, accession = first(order.attributes, STUDY_INSTANCE_UID), first(order.attributes, ACCESSION_NUMBER)
     uids: dict[str, None] = {}
-    if study:
+    for study in filter(None, (own, *order.linked)):
         rows = connection.execute(
             "SELECT uid FROM performs WHERE partition = ? AND study = ?", (order.partition, study)
         )
@@ -81,6 +92,29 @@ def performed_for(connection: sqlite3.Connection, order: Order) -> list[Performe
     return [one for one in found if one is not None]
 
 
+def links_of(connection: sqlite3.Connection, partition: str, performed: Iterable[PerformedStep]) -> dict[str, str]:
+    """Of the studies that performed steps name, those that are linked, with the keys of their orders."""
+    studies = {study for one in performed for reference in references_of(one) for study in reference.studies}
+    found = {study: linked_to(connection, partition, study) for study in studies}
+    return {study: key for study, key in found.items() if key}
+
+
+def linked_to(connection: sqlite3.Connection, partition: str, study: str) -> str:
+    """The key of the order that a study is linked to, "" where there is none. Of several, which two who linked at once
+    can bring about, the first by its key."""
+    query = "SELECT key FROM links WHERE partition = ? AND study = ? ORDER BY key LIMIT 1"
+    row = connection.execute(query, (partition, study)).fetchone()
+    return "" if row is None else str(row[0])
+
+
+def write_links(connection: sqlite3.Connection, order: Order) -> None:
+    """Put the studies of an order in the place of those that were linked to it."""
+    at = (order.partition, order.key)
+    connection.execute("DELETE FROM links WHERE partition = ? AND key = ?", at)
+    rows = [(order.partition, study, order.key, correction) for study, correction in order.linked.items()]
+    connection.executemany("INSERT INTO links VALUES(?, ?, ?, ?)", rows)
+
+
 def write_order(connection: sqlite3.Connection, order: Order, *, new: bool) -> None:
     """Put an order in the place of what was under its key; `new`: of nothing."""
     at = (order.partition, order.key)
@@ -92,6 +126,7 @@ def write_order(connection: sqlite3.Connection, order: Order, *, new: bool) -> N
         (*at, pack(order.attributes), order.cancelled, order.reason),
     )
     performed = performed_for(connection, order)
+    links = links_of(connection, order.partition, performed)
     tags = (PATIENT_ID, ACCESSION_NUMBER, REQUESTED_PROCEDURE_ID, STUDY_INSTANCE_UID)
     patient, accession, procedure, study = (first(order.attributes, tag) for tag in tags)
     for number, step in enumerate(list(order.steps.values()) or [_NO_STEP]):
@@ -100,7 +135,7 @@ def write_order(connection: sqlite3.Connection, order: Order, *, new: bool) -> N
             "INSERT INTO steps VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(order.partition, start, order.key, step.id, number, pack(step.attributes), step.cancelled),
-                *(state_of(order, step, performed).value, first(step.attributes, MODALITY)),
+                *(state_of(order, step, performed, links).value, first(step.attributes, MODALITY)),
                 *(patient, name_of(order.attributes), accession, procedure, study),
             ),
         )

@@ -19,6 +19,9 @@ CREATE INDEX steps_name ON steps(partition, name);
 CREATE INDEX steps_accession ON steps(partition, accession);
 CREATE INDEX steps_procedure ON steps(partition, procedure);
 CREATE INDEX steps_study ON steps(partition, study);
+CREATE TABLE links(
+    partition TEXT, study TEXT, key TEXT, correction TEXT NOT NULL, PRIMARY KEY(partition, study, key)) WITHOUT ROWID;
+CREATE INDEX links_order ON links(partition, key);
 CREATE TABLE stations(
     partition TEXT, station TEXT, start TEXT, key TEXT, step TEXT,
     PRIMARY KEY(partition, station, start, key, step)) WITHOUT ROWID;

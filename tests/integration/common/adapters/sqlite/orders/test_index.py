@@ -22,12 +22,14 @@ from tests.support.orders import (
     changed,
     created,
     ended,
+    linked,
     order,
     performed,
     placed,
     reference,
     set_,
     step,
+    unlinked,
 )
 
 
@@ -199,3 +201,29 @@ async def test_an_order_without_steps_is_found_among_orders_alone(orders: Sqlite
     assert await found(orders, StepQuery("default")) == []
     assert [one.order for one in await found(orders, StepQuery("default", orders=True))] == ["A1"]
     assert await states(orders) == {}
+
+
+async def test_a_linked_study_moves_what_was_performed_to_its_order_and_back(orders: SqliteOrders) -> None:
+    """Whatever comes first: the link, the order it names, or the performed step."""
+    meant = placed(order(step("S7"), AccessionNumber="A2", StudyInstanceUID="1.7"), "c7", "A2")
+    await orders.apply([placed(), meant, created()])
+    assert await states(orders) == {"S1": StepState.STARTED}
+    await orders.apply([linked("1.2.3", key="A2")])
+    assert await states(orders) == {"S1": StepState.SCHEDULED}
+    assert await states(orders, "A2") == {"S7": StepState.STARTED}
+    assert await orders.linked_to("default", "1.2.3") == "A2"
+    assert [one.uid for one in await orders.performed_of("default", "A2")] == ["1.2.840.5"]
+    assert await orders.performed_of("default", "A1") == []
+    await orders.apply([set_()])
+    assert await states(orders, "A2") == {"S7": StepState.COMPLETED}
+    await orders.apply([unlinked("1.2.3", key="A2")])
+    assert await states(orders) == {"S1": StepState.COMPLETED}
+    assert await states(orders, "A2") == {"S7": StepState.SCHEDULED}
+    assert await orders.linked_to("default", "1.2.3") == ""
+
+
+async def test_a_link_counts_whatever_order_the_topics_are_read_in(orders: SqliteOrders) -> None:
+    meant = placed(order(step("S7"), AccessionNumber="A2", StudyInstanceUID="1.7"), "c7", "A2")
+    await orders.apply([meant, linked("1.2.3", key="A2"), created(), placed()])
+    assert await states(orders) == {"S1": StepState.SCHEDULED}
+    assert await states(orders, "A2") == {"S7": StepState.STARTED}

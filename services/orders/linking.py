@@ -1,0 +1,80 @@
+"""Linking a study to an order, and taking that back: images that were made before their order, without one, or with the
+wrong entry of the worklist (IHE Patient Information Reconciliation).
+
+The order: the study is corrected (its values are durable, then the event), then the order is told. A crash in between
+leaves a study that says what the order says, and an order that does not know; asked again, the rest is done.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from gantry.common.dicom.model.json_writing import keys_as_attributes
+from gantry.common.errors import Conflicting, NotFound
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle import Values
+from gantry.common.lifecycle.correctable import OF_ITS_STUDY, correctable_of
+from gantry.common.lifecycle.identity import PatientIdentity
+from gantry.common.orders import Order, StudyLink, StudyUnlink, Verdict
+from gantry.common.orders.linked_values import REQUEST_ATTRIBUTES, patient_of, study_values
+from gantry.common.ports.orders import OrderIndex
+from gantry.services.asked import Asked
+from gantry.services.corrections import CorrectionDesk
+from gantry.services.orders.desk import OrderDesk
+
+_COPIED = OF_ITS_STUDY | {REQUEST_ATTRIBUTES}
+
+
+class StudyLinking:
+    """For one process."""
+
+    def __init__(self, desk: OrderDesk, corrections: CorrectionDesk, orders: OrderIndex) -> None:
+        self._desk = desk
+        self._corrections = corrections
+        self._orders = orders
+
+    async def link(self, key: str, study: str, asked: Asked, source: str) -> Verdict[Order]:
+        """The study shows patient, accession number and request of the order from now on, and the order's steps are in
+        the state of what was performed for the study. Raises `NotFound` where one of them is not there, `Conflicting`
+        for a study that is linked to another order or an order that is cancelled, `NotUnderstood` for an order without
+        a patient, `DependencyUnavailable`."""
+        order = await self._order(key)
+        linked = await self._orders.linked_to(DEFAULT_PARTITION, study)
+        if linked and linked != key:
+            raise Conflicting(f"the study is linked to order {linked}: unlink it there first")
+        if linked:
+            raise Conflicting("the study is linked to this order already")
+        if order.cancelled:
+            raise Conflicting("the order is cancelled; it can be placed again")
+        patient = PatientIdentity(*patient_of(order))
+        made = await self._corrections.assign_study(study, patient, asked, _said(order))
+        link = StudyLink(key, study, source, made.correction, asked.reason, trace=asked.trace)
+        verdict = await self._desk.link(link)
+        if not verdict.accepted:  # somebody cancelled it, or was quicker, while we corrected
+            await self._corrections.withdraw_from_study(study, made.correction, asked)
+            raise Conflicting(verdict.reason)
+        return verdict
+
+    async def unlink(self, key: str, study: str, asked: Asked, source: str) -> Verdict[Order]:
+        """The study says again what it said before, and so does the order. Raises `NotFound` for a study that is not
+        linked to the order, `DependencyUnavailable`."""
+        order = await self._order(key)
+        if study not in order.linked:
+            raise NotFound("the study is not linked to this order")
+        # It may be taken back already: by `gantry uncorrect`, by us before a crash, or erased with the study.
+        with suppress(NotFound):
+            await self._corrections.withdraw_from_study(study, order.linked[study], asked)
+        verdict = await self._desk.unlink(StudyUnlink(key, study, source, asked.reason, trace=asked.trace))
+        if not verdict.accepted:
+            raise Conflicting(verdict.reason)
+        return verdict
+
+    async def _order(self, key: str) -> Order:
+        found = await self._orders.order(DEFAULT_PARTITION, key)
+        if found is None:
+            raise NotFound("there is no such order")
+        return found[0]
+
+
+def _said(order: Order) -> Values:
+    return correctable_of(keys_as_attributes(study_values(order)), _COPIED)
