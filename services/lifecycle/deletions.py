@@ -9,7 +9,7 @@ from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query, Single
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
-from gantry.common.errors import NotFound
+from gantry.common.errors import Conflicting, NotFound
 from gantry.common.events import (
     INDEXERS,
     TOPICS,
@@ -128,16 +128,29 @@ class Deletions:
         return await self._append(events, settle=settle)
 
     async def restore(self, target: Target, asked: Asked) -> Done:
-        """Bring back what was deleted and can be. Raises `NotFound` where there is nothing of that."""
+        """Bring back what was deleted and can be. What a note rejected stays so, unless nothing was deleted, or the
+        instance is named: then the rejection is revoked. Raises `NotFound` where there is nothing of that,
+        `Conflicting` where what was deleted is back already, and the rest is rejected."""
         await self.settle()
         now = self._clock.now_us()
         found: list[FatedReceipt] = []
+        was_restored = False
         async for one in self._fated(target):
+            was_restored |= one.fate.was_restored
             if one.fate.restorable and not one.fate.is_due(now, self._grace_us):
                 found.append(one)
         if not found:
             raise NotFound("nothing of that can be restored")
-        names = tuple(sorted({deletion.id for one in found for deletion in one.fate.standing}))
+        # Images that were rejected for a patient's safety must not come back with a study that was deleted by mistake.
+        deleted = [one for one in found if not all(deletion.rejects for deletion in one.fate.standing)]
+        if not deleted and was_restored and not target.instance:
+            words = f"what was deleted is back; {len(found)} that are rejected come back one by one, by their UID"
+            raise Conflicting(words)
+        found = deleted or found
+        withdrawn = {
+            deletion.id for one in found for deletion in one.fate.standing if not (deleted and deletion.rejects)
+        }
+        names = tuple(sorted(withdrawn))
         at = DEFAULT_PARTITION, asked.trace, target.study
         references = [_reference(one) for one in found]
         return await self._append(

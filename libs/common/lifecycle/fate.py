@@ -20,6 +20,11 @@ class Deletion:
     moved: bool = False
     code: str = ""
 
+    @property
+    def rejects(self) -> bool:
+        """Whether it is what a rejection note did."""
+        return self.kept or bool(self.code)
+
 
 @dataclass(frozen=True, slots=True)
 class Fate:
@@ -43,6 +48,11 @@ class Fate:
     def hidden(self) -> bool:
         """Whether the receipt is there for nobody: deleted, or collected, which nothing undoes."""
         return self.collected or bool(self.standing)
+
+    @property
+    def was_restored(self) -> bool:
+        """Whether somebody deleted the receipt, and somebody brought it back."""
+        return any(one.id in self.withdrawn and not one.final and not one.rejects for one in self.deletions)
 
     @property
     def moved_away(self) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
 from gantry.common.clock import ManualClock
-from gantry.common.errors import DependencyUnavailable, Held, NotFound
+from gantry.common.errors import Conflicting, DependencyUnavailable, Held, NotFound
 from gantry.common.events import (
     INDEXED,
     HoldPlaced,
@@ -20,6 +20,7 @@ from gantry.common.events import (
     InstancesRestored,
     InstanceStored,
     ObjectsCollected,
+    ReceiptReference,
     decode,
 )
 from gantry.common.ids import Receipt
@@ -158,6 +159,30 @@ async def test_what_was_deleted_is_restored_within_the_grace_time_alone(room: Ro
     room.clock.advance(2)
     with pytest.raises(NotFound, match="nothing of that can be restored"):
         await room.deletions.restore(WHOLE, ASKED)
+
+
+async def test_what_a_note_rejected_does_not_come_back_with_what_was_deleted(room: Room) -> None:
+    """Neither at once nor when the same is asked again, since the answer was lost."""
+    rejected = await room.arrive(1)
+    await room.arrive(2)
+    await room.follow()
+    one = Target(STUDY, rejected.series_instance_uid, rejected.sop_instance_uid)
+    at = ReceiptReference(rejected.series_instance_uid, rejected.sop_instance_uid, rejected.receipt)
+    said = "113037", "CT1", room.clock.now_us()
+    note = InstancesDeleted("default", "", STUDY, "n1", (at,), *said, kept=True, code="113037")
+    await room.log.append(note)
+    await room.follow()
+    await room.deletions.delete(WHOLE, ASKED)
+    await room.follow()
+    assert await room.count() == 0
+    assert (await room.deletions.restore(WHOLE, ASKED)).receipts == 1
+    await room.follow()
+    with pytest.raises(Conflicting, match="1 that are rejected"):
+        await room.deletions.restore(WHOLE, ASKED)
+    assert await room.count() == 1
+    assert (await room.deletions.restore(one, ASKED)).receipts == 1
+    await room.follow()
+    assert await room.count() == 2
 
 
 async def test_objects_are_collected_after_the_grace_time_and_the_certificate_names_their_digests(room: Room) -> None:

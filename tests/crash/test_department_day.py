@@ -1,0 +1,284 @@
+"""A department's day, played with foreign tools, in both topologies; the archive is killed at a seeded moment of it,
+and the end is the same.
+
+Each step is what a device or a person does; one that gets no answer does it again, as devices and persons do. Ordered
+by HL7, found by DCMTK's `findscu`, performed by pynetdicom (MPPS), sent by DCMTK's `storescu`, committed for
+pynetdicom, complete, told to a scheduler (Instance Availability Notification), routed to Orthanc, corrected and merged
+by HL7, rejected by a note, deleted, restored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import (
+    InstanceAvailabilityNotification,
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+)
+
+from gantry.common.errors import PeerError
+from gantry.common.hl7.answers import acknowledged
+from gantry.common.hl7.message import parse
+from gantry.common.net.mllp_client import MllpClient
+from tests.crash.conftest import MakeArchive
+from tests.crash.test_corrections import ask, shown
+from tests.support.archive import RunningArchive, free_port
+from tests.support.asking import found
+from tests.support.dcmtk import find, run, tool
+from tests.support.messages import order, patient
+from tests.support.modality import Modality, begun, over, refers
+from tests.support.objects import data_set, write
+from tests.support.orthanc import Orthanc
+from tests.support.pynetdicom_peers import Scp
+from tests.support.rejection_notes import rejection_note
+from tests.support.worklist import OrdersClient
+
+pytestmark = pytest.mark.timeout(400)
+SEEDS = (4, 19, 6)
+"""Killed while images are sent, patients are merged, and the study is deleted."""
+IMAGES = 6
+SETTINGS = (
+    "http: {{may_correct: [loopback], may_delete: [loopback], may_order: [loopback]}}\n"
+    "hl7: {{port: {hl7}, profiles: [{{sender: 'RIS^*', authorities: ['HOSP='], stations: {{CT: CT1}}}}]}}\n"
+    "orders: {{idle_days: 0}}\n"
+    "completion: {{quiet: 1}}\n"
+    "commitment: {{retry_first: 0.5, retry_longest: 1}}\n"
+    "routing: {{rules: [{{name: reading, to: [ORTHANC]}}, {{name: plan, notify: [RIS]}}],"
+    " retry_first: 0.5, retry_longest: 1}}\n"
+)
+
+
+@dataclass(slots=True)
+class Department:
+    """Who works there, and what they know."""
+
+    archive: RunningArchive
+    folder: Path
+    hl7: int
+    orthanc: Orthanc
+    ct: Scp
+    told: list[Dataset]
+    study: str = ""
+    order: Dataset = field(default_factory=Dataset)
+    files: list[Path] = field(default_factory=list)
+    step: str = field(default_factory=generate_uid)
+    transaction: str = field(default_factory=generate_uid)
+
+    @property
+    def address(self) -> tuple[object, ...]:
+        return "-aet", "CT1", "-aec", "GANTRY", "127.0.0.1", self.archive.port
+
+    async def message(self, sent: bytes) -> None:
+        async with MllpClient("127.0.0.1", self.hl7) as client:
+            assert acknowledged(parse((await client.send(sent)).decode())).accepted
+
+    # ---- the day
+
+    async def ordered(self) -> None:
+        await self.message(order(control_id="ORDER"))
+
+    async def listed(self) -> None:
+        """The modality takes patient and UIDs from the worklist."""
+        folder = self.folder / f"worklist{len(list(self.folder.iterdir()))}"
+        keys = ("-k", "0008,0050=A100", "-k", "0010,0010", "-k", "0010,0020", "-k", "0020,000d", "-k", "0040,1001")
+        steps = ("-k", "(0040,0100)[0].0040,0009", "-k", "(0040,0100)[0].0008,0060=CT")
+        (self.order,) = await asyncio.to_thread(find, self.address, folder, "-W", *keys, *steps)
+        self.study = str(self.order.StudyInstanceUID)
+        assert (self.order.PatientID, self.order.AccessionNumber) == ("4711", "A100")
+
+    async def begun(self) -> None:
+        assert await asyncio.to_thread(self._performed, "begun") in (0x0000, 0x0111)
+        assert OrdersClient(self.archive).states("A100") == {"S100": "STARTED"}
+
+    async def sent(self) -> None:
+        if not self.files:
+            said: dict[str, Any] = {"AccessionNumber": "A100", "PatientBirthDate": "19700131", "PatientSex": "M"}
+            series, patient_name = generate_uid(), str(self.order.PatientName)
+            made = [
+                data_set(study=self.study, series=series, number=n, patient="4711", name=patient_name, **said)
+                for n in range(1, IMAGES + 1)
+            ]
+            for one in made:
+                one.SpecificCharacterSet = "ISO_IR 192"
+            self.files = [write(self.folder / "ct", one).path for one in made]
+        done = await asyncio.to_thread(run, "storescu", *self.address, *self.files)
+        assert done.returncode == 0, done.stdout
+
+    async def performed(self) -> None:
+        assert await asyncio.to_thread(self._performed, "over") in (0x0000, 0x0110)
+        assert OrdersClient(self.archive).states("A100") == {"S100": "COMPLETED"}
+
+    async def committed(self) -> None:
+        """Asked under one transaction until a report says that all is safe."""
+        await asyncio.to_thread(self._ask_for_commitment)
+        _, report = await asyncio.to_thread(self.ct.kept.report, self.transaction, 20.0)
+        assert len(report.ReferencedSOPSequence) == IMAGES
+        assert not report.get("FailedSOPSequence")
+
+    async def complete(self) -> None:
+        status, answer = ask(self.archive, "GET", "changes?limit=1000")
+        assert status == 200
+        assert "completed" in {one["type"] for one in answer["changes"] if one.get("StudyInstanceUID") == self.study}
+
+    async def available(self) -> None:
+        notice = self.told[0]
+        named = [item for one in notice.ReferencedSeriesSequence for item in one.ReferencedSOPSequence]
+        assert {item.InstanceAvailability for item in named} == {"ONLINE"}
+
+    async def routed(self) -> None:
+        there = await asyncio.to_thread(self.orthanc.post, "/tools/lookup", self.study.encode())
+        (study,) = (one for one in there if one["Type"] == "Study")
+        held = await asyncio.to_thread(self.orthanc.get, f"/studies/{study['ID']}/instances")
+        assert len(held) == IMAGES
+
+    async def corrected(self) -> None:
+        await self.message(patient("A08", pid={5: "MÜLLER^JÖRG^KARL"}, control_id="NAME"))
+        assert await shown(self.archive, self.study) == ("4711", "MÜLLER^JÖRG^KARL", "A100")
+
+    async def merged(self) -> None:
+        """Into a patient that the archive knows."""
+        other = write(self.folder / "other", data_set(patient="4712", name="MÜLLER^J")).path
+        done = await asyncio.to_thread(run, "storescu", *self.address, other)
+        assert done.returncode == 0, done.stdout
+        merge = patient("A40", pid={3: "4712^^^HOSP^MR", 5: "MÜLLER^J"}, mrg={1: "4711^^^HOSP^MR"}, control_id="MERGE")
+        await self.message(merge)
+        assert (await shown(self.archive, self.study))[0] == "4712"
+
+    async def rejected(self) -> None:
+        one = pydicom.dcmread(self.files[0])
+        note = write(self.folder / "note", rejection_note([one])).path
+        await asyncio.to_thread(run, "storescu", *self.address, note)
+        assert await self._images() == IMAGES - 1
+
+    async def deleted(self) -> None:
+        status, _ = await asyncio.to_thread(ask, self.archive, "DELETE", f"studies/{self.study}?reason=wrong+one")
+        assert status in (200, 202, 204, 404)
+        assert await found(self.archive.peer, "STUDY", f"StudyInstanceUID={self.study}") == []
+
+    async def restored(self) -> None:
+        status, words = await asyncio.to_thread(ask, self.archive, "POST", f"studies/{self.study}/restore?reason=right")
+        assert status in (202, 204, 409), words  # 409: it is back already, since we asked before
+        assert await self._images() == IMAGES - 1
+
+    # ---- their devices
+
+    def _performed(self, what: str) -> int | None:
+        with Modality(self.archive.port) as modality:
+            if what == "begun":
+                status = modality.create(self.step, begun([refers(self.order)], PatientID="4711"))
+            else:
+                status = modality.set(self.step, over())
+        return int(status.Status) if "Status" in status else None
+
+    def _ask_for_commitment(self) -> None:
+        asked = Dataset()
+        asked.TransactionUID, asked.ReferencedSOPSequence = self.transaction, []
+        for path in self.files:
+            item = Dataset()
+            item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", path.stem
+            asked.ReferencedSOPSequence.append(item)
+        ae = AE("CT1")
+        ae.add_requested_context(StorageCommitmentPushModel)
+        association = ae.associate("127.0.0.1", self.archive.port, ae_title="GANTRY")
+        status, _ = association.send_n_action(asked, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
+        association.release()
+        # PS3.7 table 10.1-4: 0131H is what a transaction that is there already is answered.
+        assert status.get("Status") in (0x0000, 0x0131)
+
+    async def _images(self) -> int:
+        (one,) = await found(
+            self.archive.peer, "STUDY", f"StudyInstanceUID={self.study}", "NumberOfStudyRelatedInstances"
+        )
+        return int(one.NumberOfStudyRelatedInstances)
+
+    @property
+    def steps(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        return (
+            *(self.ordered, self.listed, self.begun, self.sent, self.performed, self.committed),
+            *(self.complete, self.available, self.routed, self.corrected, self.merged),
+            *(self.rejected, self.deleted, self.restored),
+        )
+
+
+@pytest.fixture
+def department(make_archive: MakeArchive, tmp_path: Path) -> Iterator[Department]:
+    tool("storescu")
+    archive, ports = make_archive(), [free_port() for _ in range(2)]
+    told: list[Dataset] = []
+
+    def notified(event: evt.Event) -> tuple[int, None]:
+        told.append(event.attribute_list)
+        return 0x0000, None
+
+    with (
+        Scp("CT1") as ct,
+        Scp("RIS", contexts=[str(InstanceAvailabilityNotification)], handlers=[(evt.EVT_N_CREATE, notified)]) as ris,
+        Orthanc(tmp_path, ports[1], archive.port) as orthanc,
+    ):
+        peers = [
+            f"{{ae_title: CT1, host: 127.0.0.1, port: {ct.port}, may: [store, find, commit, worklist, mpps, reject]}}",
+            f"{{ae_title: RIS, host: 127.0.0.1, port: {ris.port}, may: []}}",
+            f"{{ae_title: ORTHANC, host: 127.0.0.1, port: {ports[1]}, may: [], move_destination: true}}",
+        ]
+        archive.write_policy(peers, SETTINGS.format(hl7=ports[0]))
+        (tmp_path / "work").mkdir()
+        yield Department(archive.start(), tmp_path / "work", ports[0], orthanc, ct, told)
+
+
+async def until_done(step: Callable[[], Awaitable[None]], seconds: float = 60.0) -> None:
+    """Do it again until it is done: what got no answer, or is not seen yet."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while True:
+        try:
+            await step()
+        except (AssertionError, PeerError, OSError, RuntimeError, ValueError, IndexError):
+            if loop.time() > deadline:
+                raise
+            await asyncio.sleep(0.3)
+        else:
+            return
+
+
+async def the_end(department: Department) -> None:
+    assert OrdersClient(department.archive).states("A100") == {"S100": "COMPLETED"}
+    assert await shown(department.archive, department.study) == ("4712", "MÜLLER^J", "A100")
+    assert len(await found(department.archive.peer, "STUDY")) == 2
+
+
+async def test_a_day_in_a_department(department: Department) -> None:
+    for step in department.steps:
+        await until_done(step)
+    await the_end(department)
+    assert [str(one.StudyInstanceUID) for one in department.told].count(department.study) == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_day_on_which_the_archive_is_killed_ends_the_same(department: Department, seed: int) -> None:
+    chance = random.Random(seed)
+    fatal = chance.randrange(len(department.steps))
+    archive = department.archive
+
+    async def killed() -> None:
+        await asyncio.sleep(chance.random())
+        archive.kill()
+        await asyncio.to_thread(archive.start)
+
+    for number, step in enumerate(department.steps):
+        killing: Any = asyncio.create_task(killed()) if number == fatal else None
+        await until_done(step)
+        if killing is not None:
+            await killing
+            await until_done(step)
+    await the_end(department)
