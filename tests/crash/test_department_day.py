@@ -72,6 +72,7 @@ class Department:
     study: str = ""
     order: Dataset = field(default_factory=Dataset)
     files: list[Path] = field(default_factory=list)
+    other: Path | None = None
     step: str = field(default_factory=generate_uid)
     transaction: str = field(default_factory=generate_uid)
 
@@ -148,8 +149,8 @@ class Department:
 
     async def merged(self) -> None:
         """Into a patient that the archive knows."""
-        other = write(self.folder / "other", data_set(patient="4712", name="MÜLLER^J")).path
-        done = await asyncio.to_thread(run, "storescu", *self.address, other)
+        self.other = self.other or write(self.folder / "other", data_set(patient="4712", name="MÜLLER^J")).path
+        done = await asyncio.to_thread(run, "storescu", *self.address, self.other)
         assert done.returncode == 0, done.stdout
         merge = patient("A40", pid={3: "4712^^^HOSP^MR", 5: "MÜLLER^J"}, mrg={1: "4711^^^HOSP^MR"}, control_id="MERGE")
         await self.message(merge)
