@@ -17,6 +17,7 @@
     ├── IdentifierError            a C-FIND, C-MOVE or C-GET identifier cannot be answered; names the offending elements
     ├── OperationRefused           a DIMSE-N request is answered with the status that it carries
     ├── EntryRefused               the index can never take one entry of a batch; says which
+    ├── NotDeidentified            an object cannot be de-identified as asked; it stays where it is
     ├── UndecodableEvent           a payload on the log that no known schema version reads
     ├── ConfigError                a settings or policy file is wrong: file, line, reason
     └── PeerError                  a DICOM peer did not do what was asked
@@ -166,6 +167,10 @@ class EntryRefused(GantryError):
 
 class UndecodableEvent(GantryError):
     """No known schema version reads this payload; it belongs to the dead letters."""
+
+
+class NotDeidentified(GantryError):
+    """An object cannot be de-identified as asked: nothing of it may leave. The reason names no patient."""
 
 
 class ConfigError(GantryError):
