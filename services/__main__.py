@@ -20,6 +20,10 @@ _COMMANDS = {
     "get": ("gantry.cli.retrieve", "Fetch objects from an archive into a folder (C-GET)."),
     "move": ("gantry.cli.retrieve", "Ask an archive to send objects to another AE (C-MOVE)."),
     "import": ("gantry.cli.importing.command", "Bring in what another archive or folders hold; show what differs."),
+    "export": (
+        "gantry.cli.exporting.command",
+        "Take studies out as a folder, a ZIP file or DICOM media; as they are, or de-identified.",
+    ),
     "canary": ("gantry.cli.canary.command", "Send a made-up image the way of all images, once or on a schedule."),
     "bench": ("gantry.cli.day.command", "Play a hospital's day against an archive, and say how it took it."),
     "commit": ("gantry.cli.commit", "Ask an archive to take responsibility for objects (storage commitment)."),

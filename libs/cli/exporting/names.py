@@ -1,0 +1,108 @@
+"""Where an exported object lies: paths that people can read, and file IDs of DICOM media (PS3.10 8.2). Pure.
+
+Both are made of what the exported object says, never of what it said before it was de-identified.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import Protocol
+
+_ELSE = re.compile(r"[^A-Za-z0-9.-]+")
+_PART = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An object as the index of an export has it; `attributes` are those that paths and directories are made of, by
+    keyword, as text."""
+
+    patient: str
+    study: str
+    series: str
+    instance: str
+    sop_class: str
+    transfer_syntax: str
+    attributes: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+class Names(Protocol):
+    """How paths are given."""
+
+    def path(self, exported: Exported) -> PurePosixPath:
+        """Where this object lies, below the top of the export; different for different objects."""
+
+    def learn(self, exported: Exported, path: PurePosixPath) -> None:
+        """An object lies there already."""
+
+
+class ReadableNames:
+    """PATIENT/DATE_DESCRIPTION_xxxxxx/NUMBER_MODALITY_DESCRIPTION_xxxxxx/NUMBER_xxxxxxxxxx.dcm: the same in every
+    run."""
+
+    def path(self, exported: Exported) -> PurePosixPath:
+        """See `Names`. The end of each part is made of a UID, so that two of one description stay apart."""
+        said = exported.attributes
+        study = _joined(
+            said.get("StudyDate", ""), said.get("StudyDescription", "") or "study", _short(exported.study, 6)
+        )
+        series = _joined(
+            _number(said.get("SeriesNumber", ""), 3),
+            said.get("Modality", ""),
+            said.get("SeriesDescription", ""),
+            _short(exported.series, 6),
+        )
+        name = _joined(_number(said.get("InstanceNumber", ""), 5), _short(exported.instance, 10))
+        return PurePosixPath(_joined(exported.patient or "unknown"), study, series, f"{name}.dcm")
+
+    def learn(self, exported: Exported, path: PurePosixPath) -> None:
+        """See `Names`: nothing is to be remembered."""
+
+
+class MediaNames:
+    """PTnnnnnn/STnnnnnn/SEnnnnnn/IMnnnnnn: file IDs of eight capital letters and digits (PS3.10 8.2, 8.5)."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, ...], str] = {}
+        self._last: dict[tuple[str, ...], int] = {}
+
+    def path(self, exported: Exported) -> PurePosixPath:
+        """See `Names`."""
+        parts: list[str] = []
+        for key, prefix in zip(_keys(exported), ("PT", "ST", "SE", "IM"), strict=True):
+            if key not in self._numbers:
+                self._number(key, tuple(parts), f"{prefix}{self._last.get(tuple(parts), 0) + 1:06d}")
+            parts.append(self._numbers[key])
+        return PurePosixPath(*parts)
+
+    def learn(self, exported: Exported, path: PurePosixPath) -> None:
+        """See `Names`."""
+        for depth, key in enumerate(_keys(exported)):
+            self._number(key, path.parts[:depth], path.parts[depth])
+
+    def _number(self, key: tuple[str, ...], above: tuple[str, ...], name: str) -> None:
+        self._numbers[key] = name
+        self._last[above] = max(self._last.get(above, 0), int(name[2:]))
+
+
+def _keys(exported: Exported) -> list[tuple[str, ...]]:
+    whole = (exported.patient, exported.study, exported.series, exported.instance)
+    return [whole[: depth + 1] for depth in range(4)]
+
+
+def _short(uid: str, length: int) -> str:
+    return sha256(uid.encode()).hexdigest()[:length]
+
+
+def _number(text: str, width: int) -> str:
+    return f"{int(text):0{width}d}" if text.isascii() and text.isdigit() and len(text) < 10 else ""
+
+
+def _joined(*parts: str) -> str:
+    """Parts that any file system takes, joined; none begins with a dot, and none is the name of a device."""
+    clean = [_ELSE.sub("-", part).strip("-.")[:_PART].rstrip("-.") for part in parts]
+    return "_".join(part for part in clean if part) or "_"
