@@ -133,10 +133,7 @@ def test_media_can_be_read_by_others(archive: RunningArchive, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     on_media = FileSet(tmp_path / "cd" / "DICOMDIR")
     assert {instance.SOPInstanceUID for instance in on_media} == set(stored(archive))
-    assert set(on_media.find_values("PatientID")) == {
-        "4711",
-        "0815",
-    }
+    assert set(on_media.find_values("PatientID")) == {"4711", "0815"}
     assert NAME in {str(name) for name in on_media.find_values("PatientName")}
     for instance in on_media:
         assert instance.load().SOPInstanceUID == instance.SOPInstanceUID
@@ -201,3 +198,12 @@ def test_says_what_was_wrong(
     assert done.returncode == code
     assert words in done.stderr.replace("\n", " ")
     assert not (tmp_path / "to.zip").exists()
+
+
+def test_a_target_that_cannot_be_written_is_said_in_words(archive: RunningArchive, tmp_path: Path) -> None:
+    (file := tmp_path / "file").write_text("")
+    for where in (file / "to", file / "to.zip"):
+        done = exported(archive, where, OTHER)
+        assert done.returncode == 1
+        assert "cannot be written" in done.stderr
+        assert "Traceback" not in done.stderr

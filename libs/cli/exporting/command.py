@@ -112,6 +112,23 @@ async def export(
         return EXIT_FAILED
     if dry_run:
         return await _compare(archive, chosen, as_json)
+    try:
+        return await _export(archive, chosen, where, deidentifier, spool, media=media, as_json=as_json)
+    except OSError as error:
+        click.echo(f"gantry: {error.filename or where} cannot be written: {error.strerror or error}", err=True)
+        return EXIT_FAILED
+
+
+async def _export(
+    archive: Archive,
+    studies: Sequence[str],
+    where: Path,
+    deidentifier: Deidentifier | None,
+    spool: Path | None,
+    *,
+    media: bool,
+    as_json: bool,
+) -> int:
     is_zip = where.suffix.lower() == ".zip"
     target: Target = ZipTarget(where) if is_zip else FolderTarget(where, _form(deidentifier, media))
     directory = Directory(new_uid()) if media else None
@@ -120,7 +137,7 @@ async def export(
     whole = False
     try:
         job.resume(None if is_zip else where)
-        outcomes = await _run(job, chosen, as_json)
+        outcomes = await _run(job, studies, as_json)
         left_out = sum(len(outcome.left_out) for outcome in outcomes)
         profile = deidentifier.profile if deidentifier is not None else None
         target.write("README.TXT", readme(job.count, left_out, profile, media=media).encode())
