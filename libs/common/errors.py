@@ -20,6 +20,7 @@
     ├── NotDeidentified            an object cannot be de-identified as asked; it stays where it is
     ├── UndecodableEvent           a payload on the log that no known schema version reads
     ├── ConfigError                a settings or policy file is wrong: file, line, reason
+    ├── TokenRefused               a bearer token that is not accepted; says why in a word and in words (401)
     └── PeerError                  a DICOM peer did not do what was asked
         ├── ConnectionFailed       no TCP or TLS connection
         ├── AssociationRejected    A-ASSOCIATE-RJ; carries result, source and reason (PS3.8 9.3.4)
@@ -180,6 +181,15 @@ class ConfigError(GantryError):
         super().__init__(f"{file}:{line}: {reason}" if line else f"{file}: {reason}")
         self.file = file
         self.line = line
+        self.reason = reason
+
+
+class TokenRefused(GantryError):
+    """A bearer token is not accepted. `kind` is one of a closed set of words, for counting."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(f"the token is not accepted: {reason}")
+        self.kind = kind
         self.reason = reason
 
 

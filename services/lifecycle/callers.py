@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 from aiohttp import web
 
-from gantry.common.web.callers import caller_of, reason_of
+from gantry.common.access import Verb
+from gantry.common.web.callers import caller_of, may, reason_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.server import TRACE
 from gantry.services.asked import Asked
@@ -15,10 +16,9 @@ from gantry.services.asked import Asked
 def corrector_of(request: web.BaseRequest, may_correct: Collection[str]) -> Asked:
     """Who corrects or moves something, and why: a reason is needed. Raises `HttpProblem` 400, and 403 for a caller that
     may not."""
-    caller = caller_of(request)
-    if caller not in may_correct:
+    if not may(request, Verb.CORRECT, may_correct):
         raise HttpProblem(403, "this caller may not correct; http.may_correct names those that may")
     reason = reason_of(request)
     if not reason:
         raise HttpProblem(400, "reason: say why, as a parameter of the URL")
-    return Asked(caller, reason, request[TRACE])
+    return Asked(caller_of(request), reason, request[TRACE])

@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from aiohttp import web
 
+from gantry.common.access import Verb
 from gantry.common.dicom.model.json_writing import to_json
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.web.bodies import answer
-from gantry.common.web.callers import caller_of, reason_of
+from gantry.common.web.callers import caller_of, may, reason_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
@@ -47,8 +48,7 @@ class DeletionService:
 
     async def permissions(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """What this caller may do, by name."""
-        caller = caller_of(request)
-        said = {name: caller in callers for name, callers in self._may.items()}
+        said = {name: may(request, Verb(name), callers) for name, callers in self._may.items()}
         return await answer(request, to_json(said), JSON, _FRESH)
 
     async def delete(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
@@ -62,10 +62,9 @@ class DeletionService:
     async def _change(
         self, request: web.BaseRequest, match: Match, reason: str, change: Callable[[Target, Asked], Awaitable[Done]]
     ) -> web.StreamResponse:
-        caller = caller_of(request)
-        if caller not in self._may_delete:
+        if not may(request, Verb.DELETE, self._may_delete):
             raise HttpProblem(403, "this caller may not delete or restore; http.may_delete names those that may")
-        asked = Asked(caller, reason_of(request) or reason, request[TRACE])
+        asked = Asked(caller_of(request), reason_of(request) or reason, request[TRACE])
         done = await change(Target(match.study, match.series, match.instance), asked)
         await reach(FailPoint.BEFORE_ANSWER)
         return web.Response(status=204) if done.settled else web.Response(status=202, text=_LATER)

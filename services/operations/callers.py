@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from gantry.common.web.callers import caller_of, reason_of
+from gantry.common.access import Verb
+from gantry.common.web.callers import caller_of, may, reason_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.server import TRACE
 from gantry.services.asked import Asked
@@ -24,10 +25,9 @@ class Operators:
 
     def viewer(self, request: web.BaseRequest) -> str:
         """The caller, who may look."""
-        caller = caller_of(request)
-        if caller not in self.operate:
+        if not may(request, Verb.OPERATE, self.operate):
             raise HttpProblem(403, "this caller may not look at operations; http.may_operate names those that may")
-        return caller
+        return caller_of(request)
 
     def operator(self, request: web.BaseRequest) -> Asked:
         """The caller, who may act, and why."""
@@ -37,13 +37,13 @@ class Operators:
     def deleter(self, request: web.BaseRequest) -> Asked:
         """The caller, who may decide which object stays, and why."""
         self.viewer(request)
-        if caller_of(request) not in self.delete:
+        if not may(request, Verb.DELETE, self.delete):
             raise HttpProblem(403, "this caller may not delete; http.may_delete names those that may")
         return _asked(request)
 
     def holder(self, request: web.BaseRequest) -> Asked:
         """The caller, who may place and release holds, and why."""
-        if caller_of(request) not in self.hold:
+        if not may(request, Verb.HOLD, self.hold):
             raise HttpProblem(403, "this caller may not place or release holds; http.may_hold names those that may")
         return _asked(request)
 

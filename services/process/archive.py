@@ -23,6 +23,7 @@ from gantry.common.net import Association, Peer, Server, ServerLimits, Service
 from gantry.common.net.server import Admission, ServerObserver
 from gantry.common.runtime.consumer import report_lag
 from gantry.common.runtime.lifecycle import Component, Lifecycle, Phase
+from gantry.common.runtime.restricted_index import RestrictedIndex
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
@@ -41,6 +42,7 @@ from gantry.services.process.supervision import Companion
 from gantry.services.process.system_metrics import SystemMetrics, folders_of, version_of
 from gantry.services.process.tracing import open_tracer
 from gantry.services.process.verification import VerificationService
+from gantry.services.process.visible import of_seen_studies
 from gantry.services.roles import Role, dimse_port, http_port
 
 logger = get_logger("archive")
@@ -101,6 +103,7 @@ class Archive:
             raise ConfigError("dimse.tls_port", None, "needs tls.certificate and tls.key")
         self._stores: Stores | None = None
         self._completeness: Completeness | None = None
+        self._answers: RestrictedIndex | None = None
         self._server: Server | None = None
         self._observer: NetworkObserver | None = None
         self._draining: list[Callable[[float], Awaitable[None]]] = []
@@ -195,7 +198,7 @@ class Archive:
     # ---- inside
 
     def _context(self, stores: Stores, completeness: Completeness) -> Context:
-        answers = CompleteIndex(stores.index, completeness)
+        answers = self._answers = RestrictedIndex(CompleteIndex(stores.index, completeness))
         return Context(
             self.settings,
             self.clock,
@@ -214,7 +217,8 @@ class Archive:
 
     def _take(self, parts: RoleParts) -> list[Service]:
         """Run what a role brings; its DIMSE services."""
-        self.health.serve(parts.web)
+        answers = self._answers
+        self.health.serve(parts.web if answers is None else of_seen_studies(parts.web, answers))
         for name, work in parts.background:
             self.lifecycle.watch(work, name)
         self._draining += parts.drain

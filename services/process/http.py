@@ -17,12 +17,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from aiohttp import web
 from prometheus_client import generate_latest
 
+from gantry.common.access import role_table, rules_of
+from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, GantryError
 from gantry.common.telemetry.merge import merged
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.spans import Tracer
 from gantry.common.web.access import Access, Tokens
+from gantry.common.web.issuers import IssuerTokens
 from gantry.common.web.server import WebLimits, WebServer, in_words
 
 __all__ = ["HttpServer", "in_words"]
@@ -59,7 +62,15 @@ class HttpServer(WebServer):
         self._refresh = refresh
         http = settings.http
         _refuse_every_page(settings)
-        access = Access(Tokens(http.tokens_file), http.proxy_from, lab=settings.lab)
+        self._issuers = IssuerTokens(settings.access, SystemClock(), metrics)
+        access = Access(
+            Tokens(http.tokens_file),
+            http.proxy_from,
+            lab=settings.lab,
+            signed=self._issuers,
+            table=role_table(settings.access.roles),
+            rules=rules_of(settings.access.sees),
+        )
         limits = WebLimits(
             max_connections=http.max_connections,
             max_header=http.max_header,
@@ -103,6 +114,7 @@ class HttpServer(WebServer):
     async def close(self) -> None:
         if self._checking is not None:
             self._checking.cancel()
+        await self._issuers.close()
         await super().close()
 
     def suspect(self) -> None:

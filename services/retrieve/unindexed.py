@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from gantry.common.access import SIGHT
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.matching import Condition, Cursor, Document, Query, Single, UidList
 from gantry.common.dicom.scan.layout import Layout, pack_layout
@@ -149,6 +150,8 @@ class Locator:
         # An event may be there a second time, after its receipt was deleted.
         fates = await self._index.fates(partition, [event.receipt for event in stored]) if stored else {}
         found = Unindexed(hidden={receipt for receipt, one in state.receipts.items() if one.fate.hidden})
+        if not SIGHT.get().whole:
+            return found  # whether it is seen is known when it is indexed
         for event in stored:
             if not (state.receipts[event.receipt].fate | fates.get(event.receipt, ALIVE)).hidden:
                 location = _location(event)

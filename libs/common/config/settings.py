@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from gantry.common.config.access_sections import AccessSettings
 from gantry.common.config.hl7_sections import Hl7Settings
 from gantry.common.config.lifecycle_sections import (
     CoercionSettings,
@@ -84,6 +85,7 @@ class Settings(Section):
     )
     dimse: Dimse = setting(Dimse(), "", "")
     http: Http = setting(Http(), "", "")
+    access: AccessSettings = setting(AccessSettings(), "", "")
     storage: Storage = setting(Storage(), "", "")
     s3: S3 = setting(S3(), "", "")
     kafka: Kafka = setting(Kafka(), "", "")

@@ -163,6 +163,24 @@ METRICS: tuple[Metric, ...] = (
         _each("missing", "size", "digest"),
     ),
     Metric("http_requests", "counter", "requests", "DICOMweb requests, by resource and status", ("resource", "status")),
+    Metric(
+        "tokens_refused",
+        "counter",
+        "tokens",
+        "Bearer tokens refused, by why; a token of no issuer is `unknown`",
+        ("reason",),
+        _each(
+            *("unknown", "malformed", "issuer", "audience", "expired", "early", "scope", "subject"),
+            *("algorithm", "key", "signature"),
+        ),
+    ),
+    Metric(
+        "issuer_key_fetches",
+        "counter",
+        "fetches",
+        "Times that keys of an identity provider were fetched, by result: taken, failed",
+        ("issuer", "result"),
+    ),
     Metric("http_seconds", "histogram", "seconds", "DICOMweb request to the end of its response", ("resource",)),
     Metric(
         "commitment_transactions",
@@ -419,6 +437,8 @@ class Metrics:
     retrieve_requests: Counter
     damaged_objects: Counter
     http_requests: Counter
+    tokens_refused: Counter
+    issuer_key_fetches: Counter
     http_seconds: Histogram
     commitment_transactions: Counter
     worklist_requests: Counter

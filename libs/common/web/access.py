@@ -4,6 +4,9 @@
     tokens         requests with `Authorization: Bearer TOKEN`; others 401
     tokens, --lab  loopback peers as well
 
+A token is one of `http.tokens_file`, or one that an identity provider of `access.issuers` signed. What its holder may
+follows from roles (`gantry.common.access`), and is part of the caller.
+
 The caller of a request through a proxy is the one that the proxy names, if the proxy is one of `trusted`; otherwise the
 caller is unknown, and never this machine. It is also unknown if a trusted proxy names no caller. One case cannot be
 detected: a request through a proxy on this machine that is not configured here and adds no header.
@@ -11,120 +14,127 @@ detected: a request through a proxy on this machine that is not configured here 
 
 from __future__ import annotations
 
-import hmac
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from pathlib import Path
+from typing import Protocol
 
-from gantry.common.errors import ConfigError
+from gantry.common.access import (
+    EVERYTHING,
+    FORMER_VERBS,
+    NOBODY,
+    NOTHING,
+    CallerRole,
+    Identity,
+    Means,
+    RoleTable,
+    Rule,
+    Sight,
+    Verb,
+    sight_of,
+)
+from gantry.common.access.sight import DEFAULT_RULES
+from gantry.common.errors import TokenRefused
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.headers import items
+from gantry.common.web.tokens import KnownToken, Tokens
+
+__all__ = ["Access", "Caller", "Signed", "Tokens", "address_of"]
 
 _MOST_HOPS = 32
 _LONGEST_ADDRESS = 128
-_SHORTEST = 16
 _LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]"))
 _FORWARDED = ("X-Forwarded-For", "Forwarded")
 Address = IPv4Address | IPv6Address
+_HERE = Identity("loopback", "", Means.MACHINE)
+_PAGES = frozenset((Verb.READ,))
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The caller: its address (None if a proxy hides it) and the name of its token, "" for this machine. `here`: it is
-    this machine, connected directly."""
+    """The caller: its address (None if a proxy hides it) and the name of its token or of somebody whom an issuer names,
+    "" for this machine. `here`: it is this machine, connected directly. `verbs` is what it may besides what the names
+    in `http.may_*` allow it, and `sight` which studies it sees."""
 
     address: Address | None
     name: str = ""
     here: bool = False
+    identity: Identity = NOBODY
+    verbs: frozenset[Verb] = frozenset()
+    sight: Sight = EVERYTHING
 
 
-class Tokens:
-    """The tokens in force: `NAME:TOKEN` a line, # begins a comment. Read again when the file changes; a file with a
-    mistake is refused, and the tokens in force stay."""
-
-    def __init__(self, file: Path | None) -> None:
-        """Raises `ConfigError`."""
-        self._file = file
-        self._logger = get_logger("web")
-        self._seen = self._mark()
-        self._tokens = _read(file) if file is not None else {}
+class Signed(Protocol):
+    """Knows whom signed tokens name (`gantry.common.web.issuers`)."""
 
     def __bool__(self) -> bool:
-        return self._file is not None
+        """Whether there is any issuer."""
 
-    def name_of(self, token: str) -> str | None:
-        """The name of a token; None if it is unknown. Takes the same time for every wrong token."""
-        self._look()
-        given, found = token.encode("utf-8", "replace"), None
-        for known, name in self._tokens.items():
-            if hmac.compare_digest(given, known):
-                found = name
-        return found
-
-    def _look(self) -> None:
-        mark = self._mark()
-        if mark == self._seen or self._file is None:
-            return
-        self._seen = mark
-        try:
-            self._tokens = _read(self._file)
-            self._logger.info("tokens taken", tokens=len(self._tokens))
-        except ConfigError as error:
-            self._logger.error("new tokens refused; the old ones stay in force", line=error.line, reason=error.reason)
-
-    def _mark(self) -> tuple[int, int, int] | None:
-        try:
-            stat = os.stat(self._file) if self._file is not None else None
-        except OSError:
-            return None
-        return None if stat is None else (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-
-
-def _read(file: Path) -> dict[bytes, str]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(str(file), None, "cannot be read") from error
-    tokens: dict[bytes, str] = {}
-    for number, line in enumerate(lines, 1):
-        name, colon, token = line.strip().partition(":")
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        if not colon or not name.strip() or len(token.strip()) < _SHORTEST:
-            raise ConfigError(str(file), number, f"not NAME:TOKEN with a token of {_SHORTEST} characters or more")
-        tokens[token.strip().encode()] = name.strip()
-    return tokens
+    async def identity(self, token: str) -> Identity:
+        """Raises `TokenRefused`, `DependencyUnavailable`."""
 
 
 class Access:
     """Decides on every request except those for health and metrics."""
 
-    def __init__(self, tokens: Tokens, trusted: Sequence[IPv4Network | IPv6Network] = (), *, lab: bool = False) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        trusted: Sequence[IPv4Network | IPv6Network] = (),
+        *,
+        lab: bool = False,
+        signed: Signed | None = None,
+        table: RoleTable | None = None,
+        rules: Mapping[CallerRole, frozenset[Rule]] | None = None,
+    ) -> None:
+        """`signed` are tokens of issuers, `table` what roles may, and `rules` what they see."""
         self._tokens = tokens
         self._trusted = tuple(trusted)
         self._lab = lab
+        self._signed = signed or None
+        self._table = table or RoleTable()
+        self._rules = DEFAULT_RULES if rules is None else rules
+        self._logger = get_logger("access")
+
+    async def identify(self, peer: str, headers: Mapping[str, str]) -> Caller:
+        """The caller, also by a token that an issuer signed. Raises as `admit`, and `DependencyUnavailable` while
+        nobody can say whether a token is genuine."""
+        token = _bearer(headers)
+        # A signed token has three parts (RFC 7515 7.1); one of ours may look like it.
+        if self._signed is None or token.count(".") != 2 or self._tokens.find(token) is not None:
+            return self.admit(peer, headers)
+        try:
+            identity = await self._signed.identity(token)
+        except TokenRefused as refused:
+            self._logger.warning("token refused", reason=refused.reason, peer=peer)
+            raise _unauthorised(refused.reason) from refused
+        return self._known(self._caller(peer, headers), identity)
 
     def admit(self, peer: str, headers: Mapping[str, str]) -> Caller:
         """The caller. Raises `HttpProblem` 401 or 403. `peer` is the address at the other end of the connection."""
         caller = self._caller(peer, headers)
-        if self._tokens:
-            scheme, _, token = headers.get("Authorization", "").partition(" ")
-            name = self._tokens.name_of(token.strip()) if scheme.lower() == "bearer" and token else None
-            if name is not None:
-                return Caller(caller.address, name)
+        if self._tokens or self._signed:
+            token = _bearer(headers)
+            known = self._tokens.find(token) if token else None
+            if known is not None:
+                return self._known(caller, _identity_of(known))
             if not (self._lab and _is_local(caller, headers)):
-                raise HttpProblem(401, "a bearer token is needed", {"WWW-Authenticate": 'Bearer realm="gantry"'})
+                raise _unauthorised("it is not known" if token else "")
         elif not _is_local(caller, headers):
             raise HttpProblem(403, "only this machine may ask while http.tokens_file is not set")
-        return caller
+        return replace(caller, identity=_HERE, verbs=FORMER_VERBS)
 
     def admit_to_page(self, peer: str, headers: Mapping[str, str]) -> Caller:
         """The same for pages, which hold no patient data: with tokens, every caller gets them, since a browser cannot
         send a token before it has the page that asks for it."""
-        return self._caller(peer, headers) if self._tokens else self.admit(peer, headers)
+        if self._tokens or self._signed:
+            return replace(self._caller(peer, headers), verbs=_PAGES, sight=NOTHING)
+        return self.admit(peer, headers)
+
+    def _known(self, caller: Caller, identity: Identity) -> Caller:
+        verbs, sight = self._table.verbs_of(identity), sight_of(identity, self._rules)
+        return Caller(caller.address, identity.name, False, identity, verbs, sight)
 
     def _caller(self, peer: str, headers: Mapping[str, str]) -> Caller:
         address = address_of(peer)
@@ -146,6 +156,26 @@ class Access:
 
     def _is_trusted(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._trusted)
+
+
+def _bearer(headers: Mapping[str, str]) -> str:
+    """The token of a request (RFC 6750 2.1); "" if there is none."""
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _identity_of(known: KnownToken) -> Identity:
+    return Identity(known.name, known.name, Means.TOKEN, known.roles)
+
+
+def _unauthorised(reason: str) -> HttpProblem:
+    """RFC 6750 3: a request without a token is told that one is needed, one with a bad token why it is bad."""
+    challenge = 'Bearer realm="gantry"'
+    if not reason:
+        return HttpProblem(401, "a bearer token is needed", {"WWW-Authenticate": challenge})
+    words = f"the token is not accepted: {reason}"
+    challenge += f', error="invalid_token", error_description="{words}"'
+    return HttpProblem(401, words, {"WWW-Authenticate": challenge})
 
 
 def _is_local(caller: Caller, headers: Mapping[str, str]) -> bool:

@@ -1,9 +1,12 @@
-"""Who asks over HTTP to change something, and why."""
+"""Who asks over HTTP to change something, whether they may, and why."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from aiohttp import web
 
+from gantry.common.access import Means, Verb
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.server import CALLER
 
@@ -17,6 +20,15 @@ def caller_of(request: web.BaseRequest) -> str:
     """The name of the caller's token, or `LOOPBACK`."""
     name: str = request[CALLER].name
     return name or LOOPBACK
+
+
+def may(request: web.BaseRequest, verb: Verb, names: Collection[str]) -> bool:
+    """Whether the caller may: by a role, or, with a token of ours or on this machine, by its name. Somebody whom an
+    issuer sends is not known by name: there he may choose it himself."""
+    caller = request[CALLER]
+    if verb in caller.verbs:
+        return True
+    return caller.identity.means is not Means.ISSUER and (caller.name or LOOPBACK) in names
 
 
 def reason_of(request: web.BaseRequest) -> str:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from gantry.common.access import EVERYTHING, SIGHT
 from gantry.common.clock import SystemClock
 from gantry.common.errors import ConfigError, GantryError
 from gantry.common.telemetry.logs import get_logger
@@ -33,6 +34,7 @@ from gantry.common.web.connections import (
     as_response,
 )
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
+from gantry.common.web.permitted import require
 from gantry.common.web.routes import BASE, Match, Resource, WebRole, allowed, find, is_ours, is_page
 
 logger = get_logger("web")
@@ -200,7 +202,7 @@ class WebServer:
                     response: web.StreamResponse = _options(request, path, cors)
                 else:
                     request[CORS], request[ENDING] = cors, self._ending
-                    match = self._admitted(request, path)
+                    match = await self._admitted(request, path)
                     resource = match.resource.name.lower()
                     response = await self._traced(request, match)
             except GantryError as error:
@@ -222,21 +224,29 @@ class WebServer:
                 add_cors(response, cors)
             return response
         finally:
+            SIGHT.set(EVERYTHING)  # the next request of this connection, a probe perhaps, is in the same task
             self._observe(resource, status, clock() - begun)
             self._under_way -= 1
             if not self._under_way:
                 self._idle.set()
 
-    def _admitted(self, request: web.BaseRequest, path: str) -> Match:
+    async def _admitted(self, request: web.BaseRequest, path: str) -> Match:
         if not is_ours(path):
             raise HttpProblem(404, "no such resource")
         _refuse_foreign_pages(request, path)
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-        admit = self._access.admit_to_page if is_page(path) else self._access.admit
-        request[CALLER] = admit(str(peer[0]) if peer else "", request.headers)
+        address = str(peer[0]) if peer else ""
+        if is_page(path):
+            caller = self._access.admit_to_page(address, request.headers)
+        else:
+            caller = await self._access.identify(address, request.headers)
+        request[CALLER] = caller
+        SIGHT.set(caller.sight)
         if self._ending.is_set():
             raise HttpProblem(503, "this process is shutting down", {"Retry-After": "1", "Connection": "close"})
-        return find("GET" if request.method == "OPTIONS" else request.method, path)
+        match = find("GET" if request.method == "OPTIONS" else request.method, path)
+        require(caller, match.resource)
+        return match
 
     def _handler(self, match: Match) -> Handler:
         handler = self._handlers.get(match.resource)

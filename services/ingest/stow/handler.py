@@ -11,12 +11,15 @@ from collections.abc import AsyncIterator, Collection, Container, Mapping
 
 from aiohttp import web
 
+from gantry.common.access import Verb
+from gantry.common.config.values import REJECTION_CODES
 from gantry.common.dicom.model.json_writing import to_json
 from gantry.common.dicom.model.xml_writing import to_xml
 from gantry.common.errors import GantryError, TooLarge
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.bodies import answer, body_of
+from gantry.common.web.callers import may
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
 from gantry.common.web.multipart import MultipartParser, PartBegan, PartEnded
 from gantry.common.web.negotiation import (
@@ -145,7 +148,8 @@ def _sender(request: web.BaseRequest, may_reject: Mapping[str, Collection[str]])
     caller = request[CALLER]
     address = "" if caller.address is None else str(caller.address)
     name = caller.name or LOOPBACK
-    return Sender(request[TRACE], name, "", address, may_reject.get(name, ()))
+    codes = may_reject.get(name, ()) if may(request, Verb.REJECT, may_reject) else ()
+    return Sender(request[TRACE], name, "", address, REJECTION_CODES if Verb.REJECT in caller.verbs else codes)
 
 
 async def _answer(

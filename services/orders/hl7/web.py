@@ -13,6 +13,7 @@ from dataclasses import asdict
 
 from aiohttp import web
 
+from gantry.common.access import Verb
 from gantry.common.clock import Clock
 from gantry.common.dicom.model.json_writing import to_json
 from gantry.common.errors import NotFound
@@ -21,7 +22,7 @@ from gantry.common.hl7.answers import answer_in
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.log import EventLog
 from gantry.common.web.bodies import answer, body_of
-from gantry.common.web.callers import caller_of, reason_of
+from gantry.common.web.callers import caller_of, may, reason_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
@@ -94,10 +95,9 @@ class QuarantineResource:
         return await answer(request, to_json({"discarded": message.id}), JSON, _FRESH)
 
     def _operator(self, request: web.BaseRequest) -> str:
-        caller = caller_of(request)
-        if caller not in self._may_operate:
+        if not may(request, Verb.OPERATE, self._may_operate):
             raise HttpProblem(403, "this caller may not look at messages; http.may_operate names those that may")
-        return caller
+        return caller_of(request)
 
 
 def _named(ledger: MessageLedger, path: tuple[str, ...]) -> Quarantined:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
+from gantry.common.access import Verb
 from gantry.common.dicom.model.json_writing import to_json
 from gantry.common.errors import Conflicting, NotFound, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION, new_uid
@@ -31,7 +32,7 @@ from gantry.common.orders import (
 )
 from gantry.common.ports.orders import OrderIndex
 from gantry.common.web.bodies import answer
-from gantry.common.web.callers import caller_of, reason_of
+from gantry.common.web.callers import caller_of, may, reason_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.json_bodies import data_set, json_body
 from gantry.common.web.negotiation import DICOM_JSON, JSON
@@ -161,10 +162,9 @@ class OrderResource:
         return key
 
     def _source(self, request: web.BaseRequest) -> str:
-        caller = caller_of(request)
-        if caller not in self._may_order:
+        if not may(request, Verb.ORDER, self._may_order):
             raise HttpProblem(403, "this caller may not change orders; http.may_order names those that may")
-        return f"rest {caller}"
+        return f"rest {caller_of(request)}"
 
 
 def _key(match: Match) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gantry.common.adapters.sqlite.index.schema import NARROW, SEVERAL
 from gantry.common.dicom.query import dates
-from gantry.common.dicom.query.matching import Condition, Fuzzy, Range, Single, UidList, Wildcard
+from gantry.common.dicom.query.matching import Condition, Fuzzy, MultipleValues, Range, Single, UidList, Wildcard
 from gantry.common.dicom.query.person_names import key_groups, sounds_of, words_of
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
@@ -48,11 +48,19 @@ def study_path(conditions: Mapping[int, Condition]) -> Path:
     """The best path into the studies."""
     like = tuple(_likes(conditions))
     for tag, column, intervals in _BY_SELECTIVITY:
-        condition = conditions.get(tag)
-        found = None if condition is None else intervals(condition)
+        found = _narrowest(conditions.get(tag), intervals)
         if found is not None:
             return Path(column, _apart(found), like)
     return Path("", (), like)
+
+
+def _narrowest(condition: Condition | None, intervals: Callable[[Condition], Intervals]) -> Intervals:
+    """The intervals of a condition; of several that all hold (C.2.2.2.8), those of the one with the fewest."""
+    if condition is None:
+        return None
+    each = condition.conditions if isinstance(condition, MultipleValues) else (condition,)
+    found = [some for one in each if (some := intervals(one)) is not None]
+    return min(found, key=len) if found else None
 
 
 def _apart(intervals: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

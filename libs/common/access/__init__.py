@@ -1,0 +1,49 @@
+"""Who asks, and what they may: identities, the table of roles and verbs, what is read from a token's claims, and which
+studies an identity sees.
+
+What belongs here: frozen values and pure decisions. What does not: keys, sockets, clocks, settings; those who admit
+callers (`gantry.common.web`) bring them.
+"""
+
+from gantry.common.access.claims import ClaimNames, IssuerRules, claims_of, identity_of
+from gantry.common.access.deciding import RoleTable, decide, role_table
+from gantry.common.access.identity import NOBODY, Facts, Identity, Means
+from gantry.common.access.sight import (
+    EVERYTHING,
+    NOTHING,
+    SIGHT,
+    Alternative,
+    Rule,
+    Sight,
+    restricted,
+    rules_of,
+    sight_of,
+)
+from gantry.common.access.verbs import DEFAULT_VERBS, FORMER_VERBS, CallerRole, Verb
+
+__all__ = [
+    "DEFAULT_VERBS",
+    "EVERYTHING",
+    "FORMER_VERBS",
+    "NOBODY",
+    "NOTHING",
+    "SIGHT",
+    "Alternative",
+    "CallerRole",
+    "ClaimNames",
+    "Facts",
+    "Identity",
+    "IssuerRules",
+    "Means",
+    "RoleTable",
+    "Rule",
+    "Sight",
+    "Verb",
+    "claims_of",
+    "decide",
+    "identity_of",
+    "restricted",
+    "role_table",
+    "rules_of",
+    "sight_of",
+]

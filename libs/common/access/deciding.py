@@ -1,0 +1,45 @@
+"""May they? Pure: one table of roles and verbs, and one decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gantry.common.access.identity import Identity, Means
+from gantry.common.access.verbs import DEFAULT_VERBS, FORMER_VERBS, CallerRole, Verb
+from gantry.common.errors import NotUnderstood
+
+
+@dataclass(frozen=True, slots=True)
+class RoleTable:
+    """The verbs of each role."""
+
+    verbs: Mapping[CallerRole, frozenset[Verb]] = field(default_factory=lambda: DEFAULT_VERBS)
+
+    def verbs_of(self, identity: Identity) -> frozenset[Verb]:
+        """All that an identity may: what any of its roles may. Without a role, tokens of ours and this machine may what
+        they always could, and somebody whom an issuer sends may nothing."""
+        if identity.roles:
+            return frozenset().union(*(self.verbs.get(role, frozenset()) for role in identity.roles))
+        return FORMER_VERBS if identity.means in (Means.MACHINE, Means.TOKEN) else frozenset()
+
+
+def decide(table: RoleTable, identity: Identity, verb: Verb) -> bool:
+    """Whether an identity may do something at all; which studies it may do it to is said by `sight_of`."""
+    return verb in table.verbs_of(identity)
+
+
+def role_table(overrides: Iterable[str]) -> RoleTable:
+    """The default table with `ROLE=VERB,VERB` in place of some rows; `ROLE=` may nothing. Raises `NotUnderstood`."""
+    verbs = dict(DEFAULT_VERBS)
+    for line in overrides:
+        name, equals, words = line.partition("=")
+        given = [word.strip() for word in words.split(",") if word.strip()]
+        try:
+            role, row = CallerRole(name.strip()), frozenset(Verb(word) for word in given)
+        except ValueError as error:
+            raise NotUnderstood(f"{line!r}: {error}") from None
+        if not equals:
+            raise NotUnderstood(f"{line!r}: not ROLE=VERB,VERB")
+        verbs[role] = row
+    return RoleTable(verbs)

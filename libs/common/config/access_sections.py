@@ -1,0 +1,96 @@
+"""Settings of who may do what over HTTP (docs/access.md)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gantry.common.config.values import Seconds, Section, setting
+
+_ROLES = "technologist|radiologist|referrer|patient|administrator|service"
+_VERBS = "read|store|send|history|changes|worklist|order|correct|reject|delete|hold|operate"
+_RULES = "referrals|record|institution"
+RoleVerbs = Annotated[str, Field(pattern=rf"^({_ROLES})=(({_VERBS})(,({_VERBS}))*)?$")]
+RoleRules = Annotated[str, Field(pattern=rf"^({_ROLES})=(all|({_RULES})(,({_RULES}))*)$")]
+RoleOfIssuer = Annotated[str, Field(pattern=rf"^[^=\s]{{1,128}}=({_ROLES})$")]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
+_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+
+
+def is_safe_url(value: str) -> bool:
+    """Whether what is fetched there cannot be changed on its way: https, or a server on this machine."""
+    url = urlsplit(value)
+    return bool(url.hostname) and (url.scheme == "https" or (url.scheme == "http" and url.hostname in _LOOPBACK))
+
+
+def _safe_url(value: str) -> str:
+    if not is_safe_url(value):
+        raise ValueError(f"{value!r} is not an https URL: keys that came by http could be anybody's")
+    return value
+
+
+SafeUrl = Annotated[str, AfterValidator(_safe_url)]
+
+
+class IssuerSettings(Section):
+    """One identity provider whose tokens are accepted"""
+
+    name: str = Field(description="Begins the names of its users in logs", pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
+    url: SafeUrl = Field(description="The issuer, exactly as its tokens name it (`iss`)")
+    audience: tuple[str, ...] = Field(description="Tokens are for one of these (`aud`)", min_length=1)
+    jwks_url: SafeUrl | None = Field(default=None, description="Its keys; found by discovery where it is not given")
+    ca: Path | None = Field(default=None, description="PEM file: who signs its certificate, if not a public authority")
+    algorithms: tuple[Algorithm, ...] = Field(
+        default=("RS256", "PS256", "ES256"), description="Of signatures", min_length=1
+    )
+    scopes: tuple[str, ...] = Field(default=(), description="A token must have all of these")
+    leeway: Annotated[float, Field(ge=0, le=300)] = Field(
+        default=30.0, description="Seconds by which clocks may differ"
+    )
+    roles_claim: str = Field(default="roles", description="Where its roles are; dots lead inwards")
+    roles: tuple[RoleOfIssuer, ...] = Field(
+        default=(), description="`ITS-ROLE=ROLE`; without any, its roles are called as ours"
+    )
+    name_claim: str = Field(default="preferred_username", description="What logs call somebody; `sub` without it")
+    referrer_claim: str = Field(default="", description="Names as Referring Physician's Name has them")
+    referrer_id_claim: str = Field(default="", description="Codes of Referring Physician Identification Sequence")
+    patient_claim: str = Field(default="", description="Patient IDs")
+    patient_issuer: str = Field(default="", description="Their Issuer of Patient ID; any where it is not given")
+    institution_claim: str = Field(default="", description="Names as Institution Name has them")
+
+
+class AccessSettings(Section):
+    """Who may do what over HTTP: identity providers, roles and what they see ([access](access.md))"""
+
+    issuers: tuple[IssuerSettings, ...] = setting(
+        (),
+        "list",
+        "Identity providers (OpenID Connect) whose bearer tokens are accepted beside those of `http.tokens_file`: "
+        "`{name: sso, url: 'https://sso.example/realms/hospital', audience: [gantry]}`",
+    )
+    roles: tuple[RoleVerbs, ...] = setting(
+        (), "ROLE=VERBS", "What a role may, in place of [the default](access.md#roles): `technologist=read,store`"
+    )
+    sees: tuple[RoleRules, ...] = setting(
+        (),
+        "ROLE=RULES",
+        "Which studies a role sees: `all`, or any of `referrals`, `record`, `institution`. Where nothing else is "
+        "said, a referrer sees referrals, a patient his record, others all",
+    )
+    keys_every: Seconds = setting(600.0, "s", "An issuer's keys are read again after so long")
+    keys_deadline: Seconds = setting(5.0, "s", "For reading them")
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        for what in ("name", "url"):
+            values = [getattr(issuer, what) for issuer in self.issuers]
+            if len(set(values)) < len(values):
+                raise ValueError(f"two issuers have one {what}")
+        for field in (self.roles, self.sees):
+            roles = [line.partition("=")[0] for line in field]
+            if len(set(roles)) < len(roles):
+                raise ValueError("a role is there twice")
+        return self

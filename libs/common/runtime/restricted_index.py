@@ -1,0 +1,254 @@
+"""The index for one who sees some studies only: whatever is asked, nothing else is found, counted, listed or located.
+
+`gantry.common.access.SIGHT` says for whom something is asked. For one who sees everything, and for the archive itself,
+each call is passed on as it is. For others the restriction becomes a further condition of the query, so that pages,
+orders, totals and places are those of a smaller archive; what is asked by UIDs is answered for studies that are seen.
+
+Several alternatives (somebody's referrals, or his own record) are no condition of DICOM's: the studies that meet any of
+them are looked up first, and the query is for these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from gantry.common.access import SIGHT, Alternative
+from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
+from gantry.common.dicom.query.matching import (
+    Condition,
+    Cursor,
+    Document,
+    MultipleValues,
+    Query,
+    UidList,
+)
+from gantry.common.dicom.standard.tags import (
+    NUMBER_OF_PATIENT_RELATED_INSTANCES,
+    NUMBER_OF_PATIENT_RELATED_SERIES,
+    NUMBER_OF_PATIENT_RELATED_STUDIES,
+    STUDY_INSTANCE_UID,
+)
+from gantry.common.errors import IdentifierError
+from gantry.common.lifecycle import Corrections, Fate, Place
+from gantry.common.ports.index import (
+    CorrectedStudy,
+    FatedReceipt,
+    InstanceKey,
+    KnownReceipt,
+    Location,
+    ReadIndex,
+    StandingHolds,
+)
+from gantry.common.statuses import OUT_OF_RESOURCES
+
+MOST_STUDIES = 10_000
+"""That one with several alternatives may see."""
+_COUNTS = frozenset(
+    (NUMBER_OF_PATIENT_RELATED_STUDIES, NUMBER_OF_PATIENT_RELATED_SERIES, NUMBER_OF_PATIENT_RELATED_INSTANCES)
+)
+_OF_PATIENTS = STANDARD.stored_of[Level.PATIENT]
+
+
+class RestrictedIndex:
+    """`ReadIndex`, as far as the one sees for whom it is asked."""
+
+    def __init__(self, index: ReadIndex) -> None:
+        self._index = index
+
+    async def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
+        """See `SearchIndex`."""
+        seen = await self._restricted(query)
+        if seen is None:
+            return
+        async for page in self._index.find(seen, after):
+            yield page if _counts_are_seen() else [_uncounted(document) for document in page]
+
+    async def total(self, query: Query) -> int:
+        """See `SearchIndex`."""
+        seen = await self._restricted(query)
+        return 0 if seen is None else await self._index.total(seen)
+
+    async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
+        """See `SearchIndex`."""
+        if query.level is Level.PATIENT and not SIGHT.get().whole:
+            # All objects of a patient are those of his studies: these can be restricted.
+            query = replace(query, level=Level.STUDY)
+        seen = await self._restricted(query)
+        if seen is not None:
+            async for page in self._index.locate(seen):
+                yield page
+
+    async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
+        """See `SearchIndex`."""
+        return await self._index.current(partition, await self._seen(partition, instances))
+
+    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]:
+        """See `SearchIndex`."""
+        found = await self._index.resolve(partition, sop_instance_uids)
+        if SIGHT.get().whole:
+            return found
+        studies = await self._visible(partition, {one.study_instance_uid for some in found.values() for one in some})
+        seen = {uid: [one for one in some if one.study_instance_uid in studies] for uid, some in found.items()}
+        return {uid: some for uid, some in seen.items() if some}
+
+    async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
+        """See `SearchIndex`."""
+        seen = await self._seen(partition, [instance])
+        return await self._index.receipts(partition, instance) if seen else []
+
+    async def receipts_of(
+        self, partition: str, instances: Sequence[InstanceKey]
+    ) -> dict[InstanceKey, list[KnownReceipt]]:
+        """See `SearchIndex`."""
+        return await self._index.receipts_of(partition, await self._seen(partition, instances))
+
+    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+        """See `SearchIndex`. Whoever knows a receipt may know that it is deleted."""
+        return await self._index.fates(partition, receipts)
+
+    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+        """See `SearchIndex`."""
+        found = await self._index.fated_receipts(partition, receipts)
+        if SIGHT.get().whole:
+            return found
+        studies = await self._visible(partition, {one.instance.study_instance_uid for one in found.values()})
+        return {receipt: one for receipt, one in found.items() if one.instance.study_instance_uid in studies}
+
+    async def fated(
+        self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
+    ) -> AsyncIterator[list[FatedReceipt]]:
+        """See `SearchIndex`. A study of which everything is deleted is there for nobody with a restriction."""
+        if await self._sees(partition, study_instance_uid):
+            async for page in self._index.fated(partition, study_instance_uid, sop_instance_uids):
+                yield page
+
+    async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
+        """See `SearchIndex`."""
+        seen = await self._sees(partition, study_instance_uid)
+        return await self._index.holds(partition, study_instance_uid) if seen else []
+
+    async def held(self, partition: str, after: str = "") -> AsyncIterator[list[StandingHolds]]:
+        """See `SearchIndex`. Holds of all studies are for one who sees all."""
+        if SIGHT.get().whole:
+            async for page in self._index.held(partition, after):
+                yield page
+
+    async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
+        """See `SearchIndex`."""
+        seen = await self._sees(partition, study_instance_uid)
+        return await self._index.corrected(partition, study_instance_uid) if seen else None
+
+    async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
+        """See `SearchIndex`."""
+        seen = await self._sees(partition, study_instance_uid)
+        return await self._index.corrections(partition, study_instance_uid, patient) if seen else Corrections()
+
+    async def last_access(self, partition: str, study_instance_uid: str) -> int:
+        """See `SearchIndex`. Not restricted: no answer has it, and retrieval counts by it."""
+        return await self._index.last_access(partition, study_instance_uid)
+
+    async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
+        """See `SearchIndex`. Conflicts of all studies are for one who sees all."""
+        if SIGHT.get().whole:
+            async for page in self._index.conflicts(partition):
+                yield page
+
+    async def places(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
+        """See `SearchIndex`."""
+        return await self._index.places(partition, receipts)
+
+    async def stores_of(
+        self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
+    ) -> dict[tuple[str, ...], frozenset[str]]:
+        """See `SearchIndex`. Asked about what was found, which is seen."""
+        return await self._index.stores_of(partition, level, uids, stores)
+
+    async def count(self, partition: str) -> dict[str, int]:
+        """See `SearchIndex`."""
+        found = await self._index.count(partition)
+        return found if SIGHT.get().whole else dict.fromkeys(found, 0)
+
+    async def attributes(self) -> AttributeTable:
+        """See `SearchIndex`."""
+        return await self._index.attributes()
+
+    async def _restricted(self, query: Query) -> Query | None:
+        """The query for what is seen; None where nothing is. Raises `IdentifierError` for more studies than can be
+        looked up."""
+        alternatives = SIGHT.get().alternatives
+        if alternatives is None:
+            return query
+        if query.conditions.keys() & _COUNTS and not _counts_are_seen():
+            return None
+        possible = [one for one in alternatives if _is_answered(one, query)]
+        if not possible:
+            return None
+        if len(possible) == 1:
+            return replace(query, conditions=_both(query.conditions, possible[0]))
+        if query.level is Level.PATIENT:
+            return None
+        uids = await self._studies(query, possible)
+        return replace(query, conditions={**query.conditions, STUDY_INSTANCE_UID: UidList(uids)}) if uids else None
+
+    async def _studies(self, query: Query, alternatives: Iterable[Alternative]) -> tuple[str, ...]:
+        """The studies that meet what a query asks of studies and patients, and one of the alternatives."""
+        table = query.attributes
+        asked = {t: c for t, c in query.conditions.items() if table.level_of(t).depth <= Level.STUDY.depth}
+        found: dict[str, None] = {}
+        for one in alternatives:
+            of_studies = Query(query.partition, Level.STUDY, _both(asked, one), zone=query.zone, attributes=table)
+            async for page in self._index.find(of_studies):
+                found |= dict.fromkeys(str(document.attributes[STUDY_INSTANCE_UID][0]) for document in page)
+                if len(found) > MOST_STUDIES:
+                    raise IdentifierError(OUT_OF_RESOURCES, f"more than {MOST_STUDIES} studies: narrow the search")
+        return tuple(found)
+
+    async def _seen(self, partition: str, instances: Sequence[InstanceKey]) -> Sequence[InstanceKey]:
+        if SIGHT.get().whole or not instances:
+            return instances
+        studies = await self._visible(partition, {instance.study_instance_uid for instance in instances})
+        return [instance for instance in instances if instance.study_instance_uid in studies]
+
+    async def _sees(self, partition: str, study: str) -> bool:
+        return SIGHT.get().whole or bool(study and await self._visible(partition, {study}))
+
+    async def _visible(self, partition: str, studies: Collection[str]) -> frozenset[str]:
+        """Those of some studies that are seen."""
+        if not studies:
+            return frozenset()
+        query = Query(partition, Level.STUDY, {STUDY_INSTANCE_UID: UidList(tuple(sorted(studies)))})
+        found: set[str] = set()
+        async for page in self.find(query):
+            found |= {str(document.attributes[STUDY_INSTANCE_UID][0]) for document in page}
+        return frozenset(found)
+
+
+def _counts_are_seen() -> bool:
+    """Whether all studies of each patient are seen of whom one is."""
+    alternatives = SIGHT.get().alternatives
+    return alternatives is None or all(one.keys() <= _OF_PATIENTS for one in alternatives)
+
+
+def _uncounted(document: Document) -> Document:
+    """Without what is counted over all studies of the patient (PS3.4 C.3.4)."""
+    return replace(document, attributes={t: v for t, v in document.attributes.items() if t not in _COUNTS})
+
+
+def _is_answered(alternative: Alternative, query: Query) -> bool:
+    """Whether documents of a query's level have what an alternative compares: patients have nothing of studies."""
+    return all(query.attributes.level_of(tag).depth <= query.level.depth for tag in alternative)
+
+
+def _both(asked: Mapping[int, Condition], restriction: Alternative) -> dict[int, Condition]:
+    """All conditions. Two on one attribute hold both (PS3.4 C.2.2.2.8): each of these has one value (PS3.6)."""
+    found = dict(asked)
+    for tag, condition in restriction.items():
+        other = found.get(tag)
+        if other is None:
+            found[tag] = condition
+        elif isinstance(other, MultipleValues):
+            found[tag] = MultipleValues((*other.conditions, condition))
+        else:
+            found[tag] = MultipleValues((other, condition))
+    return found

@@ -1,0 +1,144 @@
+"""The keys of an identity provider: fetched (OpenID Connect Discovery 1.0 4, RFC 7517), cached, and fetched again.
+
+when they are first needed      who asks waits; while the issuer is away, 503
+after `every` seconds           beside the requests; known keys count until new ones are there
+a key that is not among them    who asks waits; at most once a minute, whoever asks for how many
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from gantry.common.access.signatures import IssuerKey, PresentedToken, key_for, keys_in
+from gantry.common.clock import Clock
+from gantry.common.config.access_sections import IssuerSettings, is_safe_url
+from gantry.common.errors import DependencyUnavailable, NotUnderstood, TokenRefused
+from gantry.common.telemetry.logs import get_logger
+
+UNKNOWN_SECONDS = 60.0
+"""Between two fetches for the sake of keys that are not known."""
+_AWAY_SECONDS = 5.0
+"""Before an issuer that could not be reached, and of which no key is known, is asked again."""
+_LONGEST = 1 << 18
+_DISCOVERY = "/.well-known/openid-configuration"
+_DEPENDENCY = "identity provider"
+logger = get_logger("access")
+
+
+class IssuerKeys:
+    """The keys of one issuer."""
+
+    def __init__(
+        self, settings: IssuerSettings, clock: Clock, every: float, deadline: float, fetched: Callable[[str], None]
+    ) -> None:
+        """`every` and `deadline` in seconds; `fetched` is told "taken" or "failed"."""
+        self._settings = settings
+        self._clock = clock
+        self._every = every
+        self._deadline = deadline
+        self._fetched = fetched
+        self._keys: tuple[IssuerKey, ...] = ()
+        self._next = float("-inf")
+        self._next_unknown = float("-inf")
+        self._fetching: asyncio.Task[None] | None = None
+
+    async def key(self, token: PresentedToken) -> IssuerKey:
+        """The key that a token names. Raises `TokenRefused`, and `DependencyUnavailable` while no key is known."""
+        now = self._clock.monotonic()
+        if now >= self._next:
+            task = self._begin(now)
+            if not self._keys:
+                await asyncio.shield(task)
+        if not self._keys:
+            if self._fetching is not None:
+                await asyncio.shield(self._fetching)
+            if not self._keys:
+                raise DependencyUnavailable(_DEPENDENCY, f"the keys of {self._settings.name} cannot be had")
+        key = key_for(token, self._keys, self._settings.algorithms)
+        if key is None:
+            await self._look_again(now)
+            key = key_for(token, self._keys, self._settings.algorithms)
+        if key is None:
+            raise TokenRefused("key", "its key is not known")
+        return key
+
+    async def close(self) -> None:
+        """End a fetch that is under way."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+
+    async def _look_again(self, now: float) -> None:
+        """Fetch for the sake of an unknown key, if its time has come; or wait for the fetch that is under way."""
+        if now >= self._next_unknown and self._fetching is None:
+            self._next_unknown = now + UNKNOWN_SECONDS
+            self._begin(now)
+        if self._fetching is not None:
+            await asyncio.shield(self._fetching)
+
+    def _begin(self, now: float) -> asyncio.Task[None]:
+        if self._fetching is None:
+            self._next = now + self._every
+            self._fetching = asyncio.get_running_loop().create_task(self._fetch())
+        return self._fetching
+
+    async def _fetch(self) -> None:
+        """Take new keys; after a failure the old ones stay."""
+        name = self._settings.name
+        try:
+            async with asyncio.timeout(self._deadline):
+                keys = keys_in(await self._document())
+        except (aiohttp.ClientError, OSError, ValueError, RecursionError, NotUnderstood) as error:
+            # Among them a deadline that is over, and a file of `ca` that cannot be read (OSError).
+            reason = str(error) or type(error).__name__
+            logger.warning("keys cannot be fetched", issuer=name, reason=reason, known=len(self._keys))
+            self._next = self._clock.monotonic() + (UNKNOWN_SECONDS if self._keys else _AWAY_SECONDS)
+            self._fetched("failed")
+        else:
+            if {key.kid for key in keys} != {key.kid for key in self._keys}:
+                logger.info("keys taken", issuer=name, keys=[key.kid for key in keys])
+            self._keys = keys
+            self._fetched("taken")
+        finally:
+            self._fetching = None
+
+    async def _document(self) -> bytes:
+        tls = _context(self._settings.ca)
+        connector = aiohttp.TCPConnector(ssl=tls) if tls is not None else None
+        async with aiohttp.ClientSession(connector=connector) as session:
+            url = self._settings.jwks_url or await self._discovered(session)
+            return await _get(session, url)
+
+    async def _discovered(self, session: aiohttp.ClientSession) -> str:
+        issuer = self._settings.url
+        document: Any = json.loads(await _get(session, issuer.rstrip("/") + _DISCOVERY))
+        # OpenID Connect Discovery 1.0 4.3: it must be the issuer's own.
+        if not isinstance(document, dict) or document.get("issuer") != issuer:
+            raise NotUnderstood("what was discovered is of another issuer")
+        url = document.get("jwks_uri")
+        if not isinstance(url, str) or not is_safe_url(url):
+            raise NotUnderstood("what was discovered names no safe place for keys")
+        return url
+
+
+async def _get(session: aiohttp.ClientSession, url: str) -> bytes:
+    """The body of an answer 200, of a limited length also once it is unpacked. Redirections are not followed."""
+    async with session.get(url, allow_redirects=False, headers={"Accept": "application/json"}) as response:
+        if response.status != 200:
+            raise NotUnderstood(f"answered {response.status}")
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > _LONGEST:
+                raise NotUnderstood(f"longer than {_LONGEST} bytes")
+        return bytes(body)
+
+
+def _context(ca: Path | None) -> ssl.SSLContext | None:
+    return None if ca is None else ssl.create_default_context(cafile=str(ca))

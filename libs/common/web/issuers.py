@@ -1,0 +1,88 @@
+"""Bearer tokens that identity providers signed: whom they name, or why they are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gantry.common.access import (
+    CallerRole,
+    ClaimNames,
+    Identity,
+    IssuerRules,
+    claims_of,
+    identity_of,
+)
+from gantry.common.access.signatures import presented, verified
+from gantry.common.clock import Clock
+from gantry.common.config.access_sections import AccessSettings, IssuerSettings
+from gantry.common.errors import TokenRefused
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.web.issuer_keys import IssuerKeys
+
+
+class IssuerTokens:
+    """The issuers of the settings."""
+
+    def __init__(self, settings: AccessSettings, clock: Clock, metrics: Metrics) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._issuers = {
+            one.url: (
+                one,
+                rules_of_issuer(one),
+                IssuerKeys(one, clock, settings.keys_every, settings.keys_deadline, self._count(one.name)),
+            )
+            for one in settings.issuers
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self._issuers)
+
+    async def identity(self, token: str) -> Identity:
+        """Whom a token names. Raises `TokenRefused`, and `DependencyUnavailable` where nobody can say."""
+        try:
+            return await self._identity(token)
+        except TokenRefused as refused:
+            self._metrics.tokens_refused.labels(refused.kind).inc()
+            raise
+
+    async def close(self) -> None:
+        """End what is under way."""
+        for _, _, keys in self._issuers.values():
+            await keys.close()
+
+    async def _identity(self, token: str) -> Identity:
+        given = presented(token)
+        known = self._issuers.get(given.issuer)
+        if known is None:
+            raise TokenRefused("issuer", "it is from another issuer")
+        settings, rules, keys = known
+        if given.algorithm not in settings.algorithms:
+            raise TokenRefused("algorithm", "its algorithm is not allowed")
+        claims = verified(given, await keys.key(given), settings.algorithms)
+        return identity_of(claims_of(claims, rules, self._clock.now_us() / 1e6), rules)
+
+    def _count(self, issuer: str) -> Callable[[str], None]:
+        return lambda result: self._metrics.issuer_key_fetches.labels(issuer, result).inc()
+
+
+def rules_of_issuer(settings: IssuerSettings) -> IssuerRules:
+    """The settings of an issuer, as rules for its tokens."""
+    named = {line.partition("=")[0]: CallerRole(line.partition("=")[2]) for line in settings.roles}
+    return IssuerRules(
+        settings.name,
+        settings.url,
+        frozenset(settings.audience),
+        frozenset(settings.scopes),
+        settings.leeway,
+        ClaimNames(
+            settings.name_claim,
+            settings.roles_claim,
+            settings.referrer_claim,
+            settings.referrer_id_claim,
+            settings.patient_claim,
+            settings.patient_issuer,
+            settings.institution_claim,
+        ),
+        named or {role.value: role for role in CallerRole},
+    )

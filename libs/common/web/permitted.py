@@ -1,0 +1,19 @@
+"""Whether a caller may use a resource at all: decided here for every request, before any handler. Pure."""
+
+from __future__ import annotations
+
+from gantry.common.web.access import Caller
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.routes import Resource
+from gantry.common.web.verbs import BY_NAME, OF_A_STUDY, VERBS, WITHOUT_STUDY
+
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="gantry", error="insufficient_scope"'}  # RFC 6750 3.1
+
+
+def require(caller: Caller, resource: Resource) -> None:
+    """Raises `HttpProblem` 403."""
+    verb = VERBS[resource]
+    if verb not in caller.verbs and verb not in BY_NAME:
+        raise HttpProblem(403, f"this caller may not {verb.value}: none of its roles may (docs/access.md)", _CHALLENGE)
+    if not caller.sight.whole and resource not in WITHOUT_STUDY | OF_A_STUDY:
+        raise HttpProblem(403, "this is for callers that see every study (docs/access.md)", _CHALLENGE)

@@ -1,0 +1,74 @@
+"""What is done to each resource, as a verb of access; and which are for those who see some studies only. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gantry.common.access import Verb
+from gantry.common.web.routes import Resource
+
+VERBS: Mapping[Resource, Verb] = {
+    Resource.STORE: Verb.STORE,
+    Resource.DELETE: Verb.DELETE,
+    Resource.RESTORE: Verb.DELETE,
+    Resource.CORRECT: Verb.CORRECT,
+    Resource.WITHDRAW_CORRECTION: Verb.CORRECT,
+    Resource.HISTORY: Verb.HISTORY,
+    Resource.CORRECT_PATIENT: Verb.CORRECT,
+    Resource.MOVE: Verb.CORRECT,
+    Resource.MOVE_BACK: Verb.CORRECT,
+    Resource.PERMISSIONS: Verb.READ,
+    Resource.HOLDS: Verb.HISTORY,
+    Resource.HOLD: Verb.HOLD,
+    Resource.RELEASE: Verb.HOLD,
+    Resource.OPERATIONS: Verb.OPERATE,
+    Resource.OPERATE: Verb.OPERATE,
+    Resource.SEARCH_STUDIES: Verb.READ,
+    Resource.SEARCH_SERIES: Verb.READ,
+    Resource.SEARCH_INSTANCES: Verb.READ,
+    Resource.CHANGES: Verb.CHANGES,
+    Resource.CHANGE_FEED: Verb.CHANGES,
+    Resource.CAPABILITIES: Verb.READ,
+    Resource.OBJECTS: Verb.READ,
+    Resource.METADATA: Verb.READ,
+    Resource.RENDERED: Verb.READ,
+    Resource.THUMBNAIL: Verb.READ,
+    Resource.FRAMES: Verb.READ,
+    Resource.BULK_DATA: Verb.READ,
+    Resource.DESTINATIONS: Verb.SEND,
+    Resource.SEND: Verb.SEND,
+    Resource.TRANSFER: Verb.SEND,
+    Resource.CANCEL_TRANSFER: Verb.SEND,
+    Resource.COMMITMENT: Verb.STORE,
+    Resource.COMMITMENT_RESULT: Verb.STORE,
+    Resource.SEARCH_ORDERS: Verb.WORKLIST,
+    Resource.PLACE_ORDER: Verb.ORDER,
+    Resource.ORDER: Verb.WORKLIST,
+    Resource.CHANGE_ORDER: Verb.ORDER,
+    Resource.CANCEL_ORDER: Verb.ORDER,
+    Resource.MESSAGES: Verb.OPERATE,
+    Resource.DECIDE_MESSAGE: Verb.OPERATE,
+    Resource.WADO_URI: Verb.READ,
+    Resource.PAGE: Verb.READ,
+}
+"""Every resource has one."""
+
+BY_NAME = frozenset((Verb.DELETE, Verb.CORRECT, Verb.HOLD, Verb.ORDER, Verb.OPERATE))
+"""Verbs that `http.may_*` allow by name, too: the handlers decide (`gantry.common.web.callers.may`)."""
+
+WITHOUT_STUDY = frozenset(
+    (
+        *(Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES),
+        *(Resource.CAPABILITIES, Resource.PERMISSIONS, Resource.WADO_URI, Resource.PAGE),
+    )
+)
+"""Resources that show nothing to one who sees some studies only but what the index gives for him."""
+OF_A_STUDY = frozenset(
+    (
+        *(Resource.OBJECTS, Resource.METADATA, Resource.RENDERED, Resource.THUMBNAIL, Resource.FRAMES),
+        *(Resource.BULK_DATA, Resource.HISTORY, Resource.HOLDS, Resource.HOLD, Resource.RELEASE),
+        *(Resource.DELETE, Resource.CORRECT, Resource.WITHDRAW_CORRECTION),
+    )
+)
+"""Resources of one study, which he may use if he sees it. All others are for those who see everything: they name or
+count studies beside the index, bring new ones, or go on when the request is over."""

@@ -1,0 +1,217 @@
+"""Who sees what over HTTP, by tokens of a real issuer and of the file, on a real archive."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+
+from tests.support.archive import RunningArchive
+from tests.support.issuer import TestIssuer, in_a_thread
+from tests.support.stow import files, post
+from tests.support.topology import TOPOLOGIES, environment
+
+STUDIES = {"1.2.9.1": ("P1", "Doe^Jane"), "1.2.9.2": ("P2", "Doe^Jane"), "1.2.9.3": ("P3", "Roe^Max")}
+SETTINGS = """access:
+  issuers:
+    - name: sso
+      url: {url}
+      audience: [gantry]
+      roles_claim: realm_access.roles
+      referrer_claim: referrer
+      patient_claim: mrn
+  roles: ['referrer=read,history,correct,delete,changes,worklist,hold']
+http:
+  tokens_file: {tokens}
+"""
+OLD, MACHINE = "an-old-token-without-roles", "a-token-of-a-machine"
+WHO: dict[str, dict[str, Any]] = {
+    "radiologist": {"roles": ["radiologist"]},
+    "jane": {"roles": ["referrer"], "referrer": "Doe^Jane"},
+    "p3": {"roles": ["patient"], "mrn": "P3"},
+    "p3 and jane": {"roles": ["patient", "referrer"], "mrn": "P3", "referrer": "Doe^Jane"},
+    "stranger": {"roles": ["patient"]},
+}
+SEES = {
+    "radiologist": {"1.2.9.1", "1.2.9.2", "1.2.9.3"},
+    "jane": {"1.2.9.1", "1.2.9.2"},
+    "p3": {"1.2.9.3"},
+    "p3 and jane": {"1.2.9.1", "1.2.9.2", "1.2.9.3"},
+    "stranger": set(),
+}
+
+
+class Site:
+    """The archive and the issuer it trusts."""
+
+    def __init__(self, archive: RunningArchive, issuer: TestIssuer) -> None:
+        self.archive = archive
+        self.issuer = issuer
+
+    def token(self, who: str) -> str:
+        claims = dict(WHO[who])
+        return self.issuer.token(preferred_username=who, realm_access={"roles": claims.pop("roles")}, **claims)
+
+    def ask(
+        self, token: str, path: str, method: str = "GET", body: bytes | None = None, **headers: str
+    ) -> tuple[int, bytes]:
+        url = f"http://127.0.0.1:{self.archive.http_port}{path}"
+        sent = {"Authorization": f"Bearer {token}", **headers}
+        request = urllib.request.Request(url, body, sent, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def found(self, token: str, search: str = "/dicom-web/studies") -> set[str]:
+        status, body = self.ask(token, search, Accept="application/dicom+json")
+        assert status == 200, body
+        return {one["0020000D"]["Value"][0] for one in json.loads(body)}
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _file(study: str) -> bytes:
+    path = get_testdata_file("CT_small.dcm")
+    assert isinstance(path, str)
+    dataset = pydicom.dcmread(path)
+    dataset.PatientID, dataset.ReferringPhysicianName = STUDIES[study]
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, f"{study}.1"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{study}.1.1"
+    written = BytesIO()
+    dataset.save_as(written)
+    return written.getvalue()
+
+
+@pytest.fixture(scope="module", params=TOPOLOGIES)
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder: Path = tmp_path_factory.mktemp("access")
+    issuer = TestIssuer()
+    with in_a_thread(issuer):
+        tokens = folder / "tokens"
+        tokens.write_text(f"old:{OLD}\nmachine:{MACHINE} roles=service\n")
+        archive = RunningArchive(folder, lab=False, environment=environment(request.param, folder))
+        archive.write_policy([], SETTINGS.format(url=issuer.url, tokens=tokens))
+        archive.start()
+        one = Site(archive, issuer)
+        stored = post(archive, files(map(_file, STUDIES)), Authorization=f"Bearer {MACHINE}")
+        assert stored.status == 200, stored.body
+        until(lambda: one.found(OLD) == set(STUDIES))
+        yield one
+        assert archive.alive, archive.log.read_text()
+        archive.stop()
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_search_finds_and_counts_what_is_seen(site: Site, who: str) -> None:
+    token = site.token(who)
+    assert site.found(token) == SEES[who]
+    assert site.found(token, "/dicom-web/series") == SEES[who]
+    assert site.found(token, "/dicom-web/instances") == SEES[who]
+    assert site.found(token, "/dicom-web/studies?PatientID=P1") == SEES[who] & {"1.2.9.1"}
+    assert site.found(token, "/dicom-web/studies?ReferringPhysicianName=*") == SEES[who]
+    assert json.loads(site.ask(token, "/dicom-web/studies/count")[1]) == {"count": len(SEES[who])}
+    assert len(site.found(token, "/dicom-web/studies?limit=1")) == min(1, len(SEES[who]))
+
+
+PATHS = [
+    *("{0}", "{0}/series/{0}.1", "{0}/series/{0}.1/instances/{0}.1.1", "{0}/metadata", "{0}/rendered"),
+    *("{0}/thumbnail", "{0}/series/{0}.1/thumbnail", "{0}/series/{0}.1/instances/{0}.1.1/thumbnail"),
+    *("{0}/series/{0}.1/instances/{0}.1.1/frames/1", "{0}/series/{0}.1/instances/{0}.1.1/rendered"),
+    "{0}/series/{0}.1/instances/{0}.1.1/bulkdata/7FE00010",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_study_that_is_not_seen_is_not_there(site: Site, path: str) -> None:
+    """Whoever saw it just before: nothing that was cached for others is given."""
+    for who in ("radiologist", "jane", "p3", "p3 and jane", "stranger", "radiologist"):
+        token = site.token(who)
+        for study in STUDIES:
+            status, body = site.ask(token, f"/dicom-web/studies/{path.format(study)}")
+            assert status == (200 if study in SEES[who] else 404), (who, study, body[:200])
+            assert status == 200 or b"P" not in body
+
+
+def test_wado_uri_and_sub_searches_are_as_restricted(site: Site) -> None:
+    query = "/wado?requestType=WADO&studyUID={0}&seriesUID={0}.1&objectUID={0}.1.1&contentType=application/dicom"
+    for who in WHO:
+        for study in STUDIES:
+            status, _ = site.ask(site.token(who), query.format(study))
+            assert status == (200 if study in SEES[who] else 404)
+            assert site.found(site.token(who), f"/dicom-web/studies/{study}/instances") == SEES[who] & {study}
+
+
+def test_what_tells_of_all_studies_is_for_those_who_see_all(site: Site) -> None:
+    jane = site.token("jane")
+    for path in ("changes", "changes/studies", "orders", "operations/health"):
+        assert site.ask(jane, f"/dicom-web/{path}")[0] == 403
+    status, body = site.ask(site.token("p3"), "/dicom-web/studies", "POST", b"x")
+    assert (status, body) == (403, b"this caller may not store: none of its roles may (docs/access.md)\n")
+
+
+def test_history_and_changes_of_a_study_that_is_not_seen_are_not_there(site: Site) -> None:
+    jane = site.token("jane")
+    assert site.ask(jane, "/dicom-web/studies/1.2.9.1/history")[0] == 200
+    assert site.ask(jane, "/dicom-web/studies/1.2.9.3/history")[0] == 404
+    assert site.ask(jane, "/dicom-web/studies/1.2.9.3?reason=x", "DELETE")[0] == 404
+    assert site.ask(jane, "/dicom-web/studies/1.2.9.3/holds?reason=x", "POST")[0] == 404
+    body = json.dumps({"00081030": {"vr": "LO", "Value": ["new"]}}).encode()
+    headers = {"Content-Type": "application/dicom+json"}
+    assert site.ask(jane, "/dicom-web/studies/1.2.9.3/corrections?reason=x", "POST", body, **headers)[0] == 404
+    assert site.found(OLD) == set(STUDIES)
+
+
+def test_deletion_and_restoring_by_role(site: Site) -> None:
+    """By a role alone: nobody is named in `http.may_delete`."""
+    assert site.ask(OLD, "/dicom-web/studies/1.2.9.2?reason=x", "DELETE")[0] == 403
+    assert site.ask(site.token("radiologist"), "/dicom-web/studies/1.2.9.2?reason=x", "DELETE")[0] == 403
+    assert json.loads(site.ask(site.token("jane"), "/dicom-web/permissions")[1])["delete"] is True
+    assert site.ask(site.token("jane"), "/dicom-web/studies/1.2.9.2?reason=x", "DELETE")[0] in (202, 204)
+    until(lambda: site.found(OLD) == {"1.2.9.1", "1.2.9.3"})
+    administrator = site.issuer.token(realm_access={"roles": ["administrator"]})
+    assert site.ask(administrator, "/dicom-web/studies/1.2.9.2/restore?reason=x", "POST")[0] in (202, 204)
+    until(lambda: site.found(site.token("jane")) == SEES["jane"])
+
+
+def test_token_of_the_file_without_roles_is_what_it_was(site: Site) -> None:
+    assert site.found(OLD) == set(STUDIES)
+    assert site.ask(OLD, "/dicom-web/changes")[0] == 200
+    assert site.ask(OLD, "/dicom-web/permissions")[0] == 200
+    assert site.ask("", "/dicom-web/studies")[0] == 401
+
+
+def test_a_probe_on_the_same_connection_is_not_restricted(site: Site) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", site.archive.http_port, timeout=20)
+    for token, number in ((site.token("stranger"), 0), (OLD, 3), (site.token("jane"), 2)):
+        connection.request("GET", "/dicom-web/studies/count", headers={"Authorization": f"Bearer {token}"})
+        assert json.loads(connection.getresponse().read()) == {"count": number}
+        connection.request("GET", "/readyz")
+        assert connection.getresponse().read() == b"ready\n"
+    connection.close()
+
+
+def test_no_token_is_in_the_log(site: Site) -> None:
+    token = site.token("jane")
+    assert site.ask(token[:-4] + "AAAA", "/dicom-web/studies")[0] == 401
+    log = site.archive.log.read_text()
+    assert "its signature is wrong" in log
+    assert token.split(".")[1] not in log
+    assert OLD not in log

@@ -1,0 +1,55 @@
+"""`gantry.common.config.access_sections`."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gantry.common.config.access_sections import AccessSettings, is_safe_url
+
+ISSUER = {"name": "sso", "url": "https://sso.example/realms/h", "audience": ["gantry"]}
+
+
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        ("https://sso.example/x", True),
+        ("http://127.0.0.1:8080/x", True),
+        ("http://[::1]:8080/x", True),
+        ("http://sso.example/x", False),
+        ("http://127.0.0.1.example/x", False),
+        ("http://127.0.0.1@evil.example/x", False),
+        ("file:///etc/passwd", False),
+        ("https:///x", False),
+        ("", False),
+    ],
+)
+def test_keys_come_from_where_nobody_can_change_them(url: str, safe: bool) -> None:
+    assert is_safe_url(url) is safe
+
+
+def test_issuer_needs_little() -> None:
+    settings = AccessSettings.model_validate({"issuers": [ISSUER]})
+    assert settings.issuers[0].algorithms == ("RS256", "PS256", "ES256")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"issuers": [{**ISSUER, "algorithms": ["HS256"]}]},
+        {"issuers": [{**ISSUER, "algorithms": ["none"]}]},
+        {"issuers": [{**ISSUER, "algorithms": []}]},
+        {"issuers": [{**ISSUER, "audience": []}]},
+        {"issuers": [{**ISSUER, "jwks_url": "http://sso.example/keys"}]},
+        {"issuers": [{**ISSUER, "roles": ["rad=nurse"]}]},
+        {"issuers": [ISSUER, {**ISSUER, "name": "other"}]},
+        {"issuers": [ISSUER, {**ISSUER, "url": "https://other.example"}]},
+        {"roles": ["patient=fly"]},
+        {"roles": ["patient=read", "patient=store"]},
+        {"sees": ["patient=nothing"]},
+        {"sees": ["patient="]},
+    ],
+)
+def test_what_is_not_understood_or_unsafe_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        AccessSettings.model_validate(changed)

@@ -1,0 +1,62 @@
+"""`gantry.common.web.permitted`: roles and resources."""
+
+import pytest
+
+from gantry.common.access import EVERYTHING, FORMER_VERBS, NOTHING, CallerRole, Identity, Means, RoleTable, Sight, Verb
+from gantry.common.web.access import Caller
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.permitted import require
+from gantry.common.web.routes import Resource
+
+
+def caller(role: str, sight: Sight = EVERYTHING) -> Caller:
+    identity = Identity("s", "sso:s", Means.ISSUER, frozenset((CallerRole(role),)))
+    return Caller(None, "sso:s", False, identity, RoleTable().verbs_of(identity), sight)
+
+
+def status_of(who: Caller, resource: Resource) -> int:
+    try:
+        require(who, resource)
+    except HttpProblem as problem:
+        return problem.status if 'error="insufficient_scope"' in problem.headers["WWW-Authenticate"] else 0
+    return 200
+
+
+@pytest.mark.parametrize("resource", Resource)
+def test_former_token_may_ask_for_everything_here_and_handlers_look_at_its_name(resource: Resource) -> None:
+    assert status_of(Caller(None, "ris", verbs=FORMER_VERBS), resource) == 200
+
+
+@pytest.mark.parametrize(
+    ("role", "resource", "status"),
+    [
+        ("patient", Resource.OBJECTS, 200),
+        ("patient", Resource.SEARCH_STUDIES, 200),
+        ("patient", Resource.STORE, 403),
+        ("patient", Resource.SEND, 403),
+        ("patient", Resource.HISTORY, 403),
+        ("patient", Resource.SEARCH_ORDERS, 403),
+        ("technologist", Resource.STORE, 200),
+        ("technologist", Resource.CHANGE_FEED, 403),
+        ("radiologist", Resource.CHANGE_FEED, 200),
+    ],
+)
+def test_role_may_use_what_its_verbs_are_for(role: str, resource: Resource, status: int) -> None:
+    assert status_of(caller(role), resource) == status
+
+
+@pytest.mark.parametrize("resource", Resource)
+def test_who_sees_some_studies_gets_nothing_that_tells_of_others(resource: Resource) -> None:
+    """Whatever the role: the page, searches, and what is below one study."""
+    some = status_of(caller("administrator", NOTHING), resource)
+    passing = {
+        *("SEARCH_STUDIES", "SEARCH_SERIES", "SEARCH_INSTANCES", "CAPABILITIES", "PERMISSIONS", "WADO_URI", "PAGE"),
+        *("OBJECTS", "METADATA", "RENDERED", "THUMBNAIL", "FRAMES", "BULK_DATA", "HISTORY", "HOLDS", "HOLD"),
+        *("RELEASE", "DELETE", "CORRECT", "WITHDRAW_CORRECTION"),
+    }
+    assert some == (200 if resource.name in passing else 403)
+
+
+def test_page_that_everybody_gets_is_all_that_nobody_gets() -> None:
+    nobody = Caller(None, verbs=frozenset((Verb.READ,)), sight=NOTHING)
+    assert status_of(nobody, Resource.PAGE) == 200
