@@ -1,5 +1,7 @@
 """`gantry.common.access.deciding`: the identity matrix. Each row says in full what a role may."""
 
+from pathlib import Path
+
 import pytest
 
 from gantry.common.access import CallerRole, Identity, Means, RoleTable, Verb, decide, role_table
@@ -47,6 +49,15 @@ def test_token_or_machine_without_a_role_may_what_it_always_could(verb: str, sig
 def test_somebody_without_a_role_may_nothing(verb: Verb) -> None:
     assert not decide(RoleTable(), of(means=Means.ISSUER), verb)
     assert not decide(RoleTable(), of(means=Means.NONE), verb)
+
+
+def test_the_table_for_administrators_is_this_one() -> None:
+    text = (Path(__file__).parents[4] / "docs/access.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    for role, row in MATRIX.items():
+        written = next(cells[1:] for cells in rows if cells[0] == role)
+        assert written == [sign.replace("-", "") for sign in row.split()], role
+    assert ["", *VERBS] in rows
 
 
 def test_several_roles_may_what_any_of_them_may() -> None:
