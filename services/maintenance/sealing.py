@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gantry.common.clock import Clock
-from gantry.common.events import ARCHIVERS, TOPICS, without_header
+from gantry.common.events import ARCHIVERS, FACTS, TOPICS, without_header
 from gantry.common.events.segments import SealedRecord, seal
 from gantry.common.ids import Receipt
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import ConsumerLimits, ConsumerLoop, Delivery
-from gantry.common.runtime.sealed_events import ROOT
 from gantry.common.telemetry.metrics import Metrics
 
 GROUP = ARCHIVERS
@@ -34,14 +33,14 @@ class Archiver:
         self._metrics = metrics
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
-        by_partition: dict[str, list[SealedRecord]] = {}
+        segments: dict[tuple[str, str], list[SealedRecord]] = {}
         for delivery in batch:
             record = delivery.record
             sealed = SealedRecord(record.topic, record.key, record.appended_at, record.payload)
-            by_partition.setdefault(delivery.event.partition, []).append(sealed)
-        for partition, records in by_partition.items():
+            segments.setdefault((TOPICS[type(delivery.event)].root, delivery.event.partition), []).append(sealed)
+        for (root, partition), records in segments.items():
             # Named like a receipt, so that segments sort by when they were sealed.
-            key = segment_key(partition, Receipt.at(self._clock.now_us()))
+            key = segment_key(partition, Receipt.at(self._clock.now_us()), root)
             await self._objects.put(key, [await asyncio.to_thread(bare_segment, records)])
             self._metrics.facts_sealed.inc(len(records))
 
@@ -51,9 +50,9 @@ def bare_segment(records: Sequence[SealedRecord]) -> bytes:
     return seal([replace(record, payload=without_header(record.payload)) for record in records])
 
 
-def segment_key(partition: str, receipt: Receipt) -> str:
+def segment_key(partition: str, receipt: Receipt, root: str = FACTS) -> str:
     """The key of a segment."""
-    return f"{ROOT}/{partition}/{receipt.id[:7]}/{receipt.id}.seg"
+    return f"{root}/{partition}/{receipt.id[:7]}/{receipt.id}.seg"
 
 
 def build(objects: BlobStore, log: EventLog, clock: Clock, metrics: Metrics, every: float) -> ConsumerLoop:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from gantry.common.dicom.standard.sop_classes import (
     MODALITY_PERFORMED_PROCEDURE_STEP,
@@ -11,6 +12,7 @@ from gantry.common.dicom.standard.sop_classes import (
 )
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from gantry.common.ul import Ability
+from gantry.services.audited import audit_query
 from gantry.services.context import Context, RoleParts
 from gantry.services.corrections import CorrectionDesk
 from gantry.services.orders.desk import OrderDesk
@@ -55,6 +57,7 @@ async def build(context: Context) -> RoleParts:
         context.clock,
         context.metrics,
         settings.idle_days,
+        partial(audit_query, context.audit),
     )
     completion = context.settings.completion
     completions = StepCompletions(context.log, context.answers, context.clock, context.metrics, completion.quiet)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
+from gantry.common.audit import Kind
 from gantry.common.clock import Clock
 from gantry.common.config.policy import Destination, KnownPeer, WorklistView
 from gantry.common.config.reload import PolicyFile
@@ -34,8 +35,11 @@ from gantry.services.maintenance.completeness import CompleteIndex, Completeness
 from gantry.services.process.admission import PolicyAdmission
 from gantry.services.process.association_log import NetworkObserver
 from gantry.services.process.association_records import AssociationRecords
+from gantry.services.process.audited_associations import AssociationAudit
+from gantry.services.process.audited_requests import RequestAudit
 from gantry.services.process.heartbeat import Heartbeat, Vitals
 from gantry.services.process.http import HttpServer, in_words
+from gantry.services.process.recording import audited, open_trail, record_life
 from gantry.services.process.searchable import say_what_is_missing, searchable
 from gantry.services.process.stores import Stores, open_orders, open_stores
 from gantry.services.process.supervision import Companion
@@ -97,6 +101,7 @@ class Archive:
             file = config.parent / file
         any_title = settings.lab or (interposed is not None and interposed.any_title)
         self._tracer, self._end_tracing = open_tracer(settings, clock, [role.value for role in roles])
+        self._audit = open_trail(settings, clock, self.metrics, [role.value for role in roles])
         self._policy = PolicyFile(file, settings.dimse.ae_title, any_title, self._policy_outcome)
         self._certificates = Certificates(settings.tls, self._policy_outcome)
         if settings.dimse.tls_port is not None and not self._certificates.speaks_tls:
@@ -140,6 +145,7 @@ class Archive:
             # The companion's would be added to these, as all of its metrics are.
             refresh=SystemMetrics(settings, self.metrics).refresh if http_socket is None else lambda: None,
             tracer=self._tracer,
+            witness=RequestAudit(self._audit, self.clock),
         )
 
     # ---- the lifecycle's side
@@ -148,6 +154,10 @@ class Archive:
         stores = self._stores = await open_stores(
             self.settings, self.clock, wait=True, worker=self._worker or 0, ingests=Role.INGEST in self.roles
         )
+        unaudited, stores.log = stores.log, audited(stores.log, stores.index, self._audit)
+        if self._audit.on:
+            record_life(self._audit, Kind.STARTED)
+            self.lifecycle.watch(self._audit.run(unaudited), "audit")
         for late in stores.late:
             self.lifecycle.watch(late.keep_trying(), late.name)
         self.lifecycle.watch(say_what_is_missing(self.settings, stores.index), "attributes")
@@ -189,6 +199,9 @@ class Archive:
     async def close(self) -> None:
         for close in self._closing:
             await close()
+        if self._audit.on and self._stores is not None:
+            record_life(self._audit, Kind.STOPPED)
+            await self._audit.close(self._stores.log)
         if self._completeness is not None:
             await self._completeness.close()
         if self._stores is not None:
@@ -211,6 +224,7 @@ class Archive:
             self,
             self._tracer,
             open_orders,
+            self._audit,
             stores.tiers,
             shares_ports=self._worker is not None,
         )
@@ -292,7 +306,7 @@ class Archive:
         dimse = self.settings.dimse
         role = "all" if len(self.roles) > 1 else next(iter(self.roles)).value
         records = self._record_associations(role)
-        traced = records, self._tracer
+        traced = records, self._tracer, AssociationAudit(self._audit)
         observer = self._observer = NetworkObserver(self.metrics, role, self._knows, self.health.suspect, *traced)
         self._admission = PolicyAdmission(
             lambda: self._policy.current,
@@ -369,6 +383,8 @@ class Archive:
 
     def _policy_outcome(self, outcome: str) -> None:
         self.metrics.config_reloads.labels(outcome).inc()
+        if outcome == "taken":
+            record_life(self._audit, Kind.POLICY)
 
     def destinations(self) -> list[str]:
         """Where objects may be sent."""

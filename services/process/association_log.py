@@ -19,6 +19,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.spans import Attributes, Span, Tracer
 from gantry.common.ul import AssociateReject, AssociateRequest
 from gantry.services.process.association_records import Answers, AssociationRecords
+from gantry.services.process.audited_associations import AssociationAudit
 
 OTHER = "other"
 """Stands for every AE title that the policy does not know: labels are a closed set."""
@@ -37,9 +38,12 @@ class NetworkObserver:
         suspect: Callable[[], None] = lambda: None,
         records: AssociationRecords | None = None,
         tracer: Tracer | None = None,
+        audit: AssociationAudit | None = None,
     ) -> None:
         """`is_known` decides which AE titles metrics may name. `suspect` is called if a request was refused for lack of
-        resources (A700H): a store may be unavailable. `records` hear of every association that ended or was refused."""
+        resources (A700H): a store may be unavailable. `records` hear of every association that ended or was refused,
+        `audit` of what has to be on record."""
+        self._audit = audit
         self._records = records
         self._tracer = tracer
         self._refusals: dict[Association, Answers] = {}
@@ -59,6 +63,8 @@ class NetworkObserver:
         self._metrics.associations_open.labels(self._role).inc()
         self._messages[association] = 0
         self.open_by_title[association.calling_ae_title] += 1
+        if self._audit is not None:
+            self._audit.opened(association)
 
     def message(self, association: Association, field: int, seconds: float) -> None:
         if association in self._messages:
@@ -79,6 +85,8 @@ class NetworkObserver:
             self._metrics.associations_aborted.labels(by).inc()
         self._tell_refusals(association)
         self._tell_unsaid(title)
+        if self._audit is not None:
+            self._audit.closed(association)
         self._count(association, {"": "released", "lost": "lost"}.get(by, "aborted"))
         seconds = asyncio.get_running_loop().time() - association.tally.started
         if self._records is not None:
@@ -102,6 +110,8 @@ class NetworkObserver:
         title = request.calling_ae_title
         self._metrics.associations_rejected.labels(numbers).inc()
         self._metrics.peer_associations.labels(self._label(title), "rejected").inc()
+        if self._audit is not None:
+            self._audit.refused((title, request.called_ae_title), peer_address, reject.why or reject.words)
         times = self._times((peer_address, "rejected", title, numbers))
         if times:
             self._record_refused(request, reject, peer_address, times)
@@ -120,6 +130,8 @@ class NetworkObserver:
             return
         reason = reason_of(why)
         self._metrics.connections_failed.labels(reason).inc()
+        if reason == "tls" and self._audit is not None:
+            self._audit.refused(("", ""), peer_address, why)
         times = self._times((peer_address, "failed", why))
         if times:
             alarming = reason in ("tls", "gave_way")
@@ -168,6 +180,8 @@ class NetworkObserver:
                 counted = self._refusals.setdefault(association, Answers())
                 if len(counted) < _MOST_COMMENTS:  # the others are counted by their status
                     counted[_command(field), status, comment] += 1
+            if self._audit is not None:
+                self._audit.request_refused(association, _command(field), status, comment)
             if status == OUT_OF_RESOURCES:
                 self._suspect()
             kind = (title, "refused", association.peer_address, _command(field), f"{status:04X}", comment)

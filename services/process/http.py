@@ -26,7 +26,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.spans import Tracer
 from gantry.common.web.access import Access, Tokens
 from gantry.common.web.issuers import IssuerTokens
-from gantry.common.web.server import WebLimits, WebServer, in_words
+from gantry.common.web.server import WebLimits, WebServer, Witness, in_words
 
 __all__ = ["HttpServer", "in_words"]
 
@@ -52,6 +52,7 @@ class HttpServer(WebServer):
         other_metrics: Sequence[Callable[[], Awaitable[str]]] = (),
         refresh: Callable[[], None] = lambda: None,
         tracer: Tracer | None = None,
+        witness: Witness = lambda *_: None,
     ) -> None:
         """`not_taking` returns why no new work is accepted, "" while it is. `checks` run once a second at most, the
         cheap `fresh` ones for every request. Listens on `sock` if it is given. `other_metrics` are those of processes
@@ -93,7 +94,7 @@ class HttpServer(WebServer):
             "/readyz": self._ready,
             "/metrics": self._exposition,
         }
-        super().__init__(http.host, port, paths, access, limits, self._count, tracer)
+        super().__init__(http.host, port, paths, access, limits, self._count, witness, tracer)
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         await super().start(sockets or ([self._sock] if self._sock is not None else ()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from gantry.common.dicom.query.queries import FIND_INFORMATION
@@ -12,7 +14,7 @@ from gantry.common.dicom.standard.transfer_syntaxes import (
     EXPLICIT_LITTLE_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,
 )
-from gantry.common.net import Service
+from gantry.common.net import Request, Service
 from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.feed import Feed
@@ -20,6 +22,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
+from gantry.services.audited import audit_query
 from gantry.services.context import Context, RoleParts
 from gantry.services.query.c_find import FindService
 from gantry.services.query.change_stream import ChangeService
@@ -43,9 +46,10 @@ async def build(context: Context) -> RoleParts:
     feed = FeedService(Feed(context.objects, context.log, context.clock), context.clock)
     page = build_page(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port)
     strict = settings.query.patient_root_needs_patient
+    asked = partial(audit_query, context.audit)
     availability = Availability(context.answers, {one.name: one.availability for one in settings.tiers.stores})
     return RoleParts(
-        build_services(context.answers, settings.dimse.ae_title, context.metrics, availability, strict=strict),
+        build_services(context.answers, settings.dimse.ae_title, context.metrics, availability, asked, strict=strict),
         {**page, **build_web(context.answers, settings.http.url, changes, availability), **feed.handlers()},
         close=[changes.close],
     )
@@ -70,10 +74,11 @@ def build_services(
     ae_title: str,
     metrics: Metrics,
     availability: Availability | None = None,
+    asked: Callable[[Request, str], None] = lambda *_: None,
     *,
     strict: bool = False,
 ) -> list[Service]:
     """The services of this role. `ae_title` is whom to retrieve from; `strict` as `FindService` has it."""
-    asked = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES, extended=FIND_INFORMATION)
-    abilities = dict.fromkeys((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), asked)
-    return [FindService(abilities, index, ae_title, metrics, strict=strict, availability=availability)]
+    ability = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES, extended=FIND_INFORMATION)
+    abilities = dict.fromkeys((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), ability)
+    return [FindService(abilities, index, ae_title, metrics, strict=strict, availability=availability, asked=asked)]

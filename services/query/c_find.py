@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.identifiers import decode_identifier
@@ -40,9 +40,12 @@ class FindService:
         *,
         strict: bool = False,
         availability: Availability | None = None,
+        asked: Callable[[Request, str], None] = lambda *_: None,
     ) -> None:
         """`ae_title` is returned as Retrieve AE Title. `strict` refuses a Patient Root search that names no patient.
-        Without `availability` everything is in one store."""
+        Without `availability` everything is in one store. `asked` is called when a request is over, with why it failed.
+        """
+        self._asked = asked
         self._strict = strict
         self._availability = availability or Availability(index)
         self.abilities = abilities
@@ -65,7 +68,9 @@ class FindService:
             status, comment = await self._answer(request)
         except GantryError as error:
             self._metrics.find_requests.labels(f"{error.dicom_status:04X}").inc()
+            self._asked(request, str(error))
             raise
+        self._asked(request, "")
         await request.respond(status, extra={Element.ERROR_COMMENT: comment} if comment else None)
         self._metrics.find_requests.labels(f"{status:04X}").inc()
         self._metrics.find_seconds.observe(clock() - begun)

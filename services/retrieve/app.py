@@ -28,6 +28,7 @@ from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
 from gantry.services.context import Context, RoleParts
 from gantry.services.retrieve.accesses import Accesses
+from gantry.services.retrieve.audited_deliveries import DeliveryAudit
 from gantry.services.retrieve.damage import MISSING, DamageReports
 from gantry.services.retrieve.deliveries import Deliveries
 from gantry.services.retrieve.dicomweb.bulk import BulkService
@@ -89,7 +90,8 @@ async def build(context: Context) -> RoleParts:
     )
     peers, ours = context.peers, settings.dimse.ae_title
     deliveries = Deliveries(context.clock, context.metrics)
-    transfers = Transfers(mover, context.clock, context.metrics, deliveries.sent)
+    sent = DeliveryAudit(context.audit, deliveries)
+    transfers = Transfers(mover, context.clock, context.metrics, sent.sent)
     sending = SendService(
         transfers, locator, peers.destinations, lambda title: peers.destination(title, ours), peers.gets_originals
     )
@@ -105,11 +107,12 @@ async def build(context: Context) -> RoleParts:
         context.metrics,
         peers.gets_originals,
         lambda study: None if accesses is None else accesses.note(study),
-        deliveries.sent,
+        sent.sent,
+        sent.begins,
     )
     read = deliveries.noted(build_web(objects, locator, converter, web, reports, pictures))
     handlers = {**read, **sending.handlers()}
-    routing = build_routing(context, mover, locator, deliveries)
+    routing = build_routing(context, mover, locator, sent.sent)
     publishing = [("deliveries", deliveries.run(context.log)), *routing.background]
     return RoleParts(
         [service],

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from gantry.common.config.access_sections import AccessSettings
+from gantry.common.config.audit_sections import AuditSettings
 from gantry.common.config.hl7_sections import Hl7Settings
 from gantry.common.config.lifecycle_sections import (
     CoercionSettings,
@@ -102,6 +103,7 @@ class Settings(Section):
     completion: CompletionSettings = setting(CompletionSettings(), "", "")
     routing: RoutingSettings = setting(RoutingSettings(), "", "")
     hl7: Hl7Settings = setting(Hl7Settings(), "", "")
+    audit: AuditSettings = setting(AuditSettings(), "", "")
     door: DoorSettings = setting(DoorSettings(), "", "")
     tls: Tls = setting(Tls(), "", "")
     logs: Logs = setting(Logs(), "", "")

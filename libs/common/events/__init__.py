@@ -11,6 +11,8 @@ from gantry.common.events.letters import letter_id
 from gantry.common.events.schema import (
     AssociationEnded,
     AssociationRefused,
+    AuditedInstances,
+    AuditRecorded,
     CommitmentFailure,
     CommitmentReference,
     CommitmentReported,
@@ -61,16 +63,20 @@ from gantry.common.events.schema import (
     StudyLinked,
     StudyUnlinked,
 )
-from gantry.common.events.topics import ARCHIVERS, INDEXED, INDEXERS, TOPICS, Topic, topic_of
+from gantry.common.events.topics import ARCHIVERS, AUDIT, FACTS, INDEXED, INDEXERS, TOPICS, Topic, topic_of
 
 __all__ = [
     "ARCHIVERS",
+    "AUDIT",
+    "FACTS",
     "INDEXED",
     "INDEXERS",
     "SCHEMA_VERSION",
     "TOPICS",
     "AssociationEnded",
     "AssociationRefused",
+    "AuditRecorded",
+    "AuditedInstances",
     "CommitmentFailure",
     "CommitmentReference",
     "CommitmentReported",

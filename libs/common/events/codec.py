@@ -17,6 +17,8 @@ from gantry.common.errors import UndecodableEvent
 from gantry.common.events.schema import (
     AssociationEnded,
     AssociationRefused,
+    AuditedInstances,
+    AuditRecorded,
     CommitmentFailure,
     CommitmentReference,
     CommitmentReported,
@@ -118,6 +120,7 @@ _EVENTS: dict[str, type[Event]] = {
         StudyUnlinked,
         ProcedureStepCreated,
         ProcedureStepSet,
+        AuditRecorded,
     )
 }
 _FIELDS: dict[type, tuple[str, ...]] = {
@@ -125,6 +128,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {
     for cls in (
         *_EVENTS.values(),
         *(BulkElement, PixelData, ReceiptReference, CommitmentReference, CommitmentFailure, RequestAnswers, StoreSpace),
+        AuditedInstances,
     )
 }
 # Names and defaults of fields that are not written where they have their default.
@@ -137,6 +141,7 @@ _NESTED: dict[str, type] = {
     "failures": CommitmentFailure,
     "answers": RequestAnswers,
     "spaces": StoreSpace,
+    "objects": AuditedInstances,
 }
 _TEXTS = ("deletions", "digests", "corrections", "roles", "problems", "senders", "steps")
 """Fields of several texts."""

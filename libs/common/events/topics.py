@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gantry.common.events.schema import (
     AssociationEnded,
     AssociationRefused,
+    AuditRecorded,
     CommitmentReported,
     CommitmentRequested,
     DeadLetter,
@@ -63,16 +64,25 @@ ARCHIVERS = "archiver"
 """The consumer group that seals events into the bucket: what it has committed is in a segment."""
 
 
+FACTS = "facts"
+"""Where segments of what happened lie in the bucket: everything else can be rebuilt from them."""
+
+AUDIT = "audit"
+"""Where segments of audit records lie: nothing is rebuilt from them, and they name patients. They have a place of their
+own, so that the bucket's rules can keep and remove them by themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """`key` names the event field that orders events; `retention_ms` None keeps them for ever. What is not `sealed` is
-    gone then: nothing that happened to a study is on such a topic."""
+    gone then: nothing that happened to a study is on such a topic. Segments lie under `root` in the bucket."""
 
     name: str
     key: str
     partitions: int
     retention_ms: int | None
     sealed: bool = True
+    root: str = FACTS
 
 
 _INSTANCES = Topic("instances", "study_instance_uid", 24, 7 * _DAY_MS)
@@ -87,6 +97,7 @@ _DEAD_LETTERS = Topic("dead-letters", "group", 1, 30 * _DAY_MS)
 _ROUTES = Topic("routes", "study_instance_uid", 12, 30 * _DAY_MS, sealed=False)
 _ASSOCIATIONS = Topic("associations", "calling_ae_title", 6, 14 * _DAY_MS, sealed=False)
 _PROCESSES = Topic("processes", "process", 1, _DAY_MS, sealed=False)
+_AUDIT = Topic("audit", "requestor", 6, 30 * _DAY_MS, root=AUDIT)
 
 TOPICS: dict[type[Event], Topic] = {
     InstanceStored: _INSTANCES,
@@ -134,6 +145,7 @@ TOPICS: dict[type[Event], Topic] = {
     StudyUnlinked: _ORDERS,
     ProcedureStepCreated: _STEPS,
     ProcedureStepSet: _STEPS,
+    AuditRecorded: _AUDIT,
 }
 
 

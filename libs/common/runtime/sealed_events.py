@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from gantry.common.errors import NotFound
+from gantry.common.events import FACTS
 from gantry.common.events.segments import SealedRecord, unseal
 from gantry.common.ids import Receipt, receipt_in_key
 from gantry.common.ports.blobs import BlobStore, read_whole
 
 _DIGITS = 7
 """Of the name of a folder."""
-ROOT = "facts"
-"""Where segments lie in the bucket."""
+ROOT = FACTS
+"""Where the segments lie that everything is rebuilt from."""
 FOLDER_MS = 1 << 20
 """Milliseconds whose objects and segments share a folder (`gantry.common.ids.Receipt.object_key`)."""
 
@@ -54,9 +55,11 @@ def _covering(first: int, last: int) -> list[str]:
     return prefixes
 
 
-async def segments(objects: BlobStore, partition: str, since_ms: int, until_ms: int) -> AsyncIterator[Segment]:
+async def segments(
+    objects: BlobStore, partition: str, since_ms: int, until_ms: int, root: str = ROOT
+) -> AsyncIterator[Segment]:
     """The segments sealed since `since_ms`, in order. Raises `Corrupt` if one of them is damaged."""
-    async for key, receipt in keys(objects, ROOT, partition, since_ms, until_ms):
+    async for key, receipt in keys(objects, root, partition, since_ms, until_ms):
         content = await _content(objects, key)
         yield Segment(key, receipt.milliseconds, await asyncio.to_thread(unseal, content))
 

@@ -106,6 +106,34 @@ METRICS: tuple[Metric, ...] = (
         ("ae_title", "outcome"),
         tuple(("other", how) for how in ("released", "aborted", "lost", "rejected")),
     ),
+    Metric("audit_records", "counter", "records", "Audit records that are on the log, by kind", ("kind",)),
+    Metric(
+        "audit_records_replayed",
+        "counter",
+        "records",
+        "Audit records that were on disk alone, left by a process that was killed or waiting for a log that was away",
+    ),
+    Metric(
+        "audit_records_dropped",
+        "counter",
+        "records",
+        "Audit records that were lost: the event log was away, and `audit.spool_size` was used up",
+    ),
+    Metric("audit_waiting", "gauge", "records", "Audit records that are complete and not on the log yet"),
+    Metric(
+        "audit_syslog_records",
+        "counter",
+        "records",
+        "Audit records written to the audit repository's connection",
+    ),
+    Metric(
+        "audit_syslog_failures",
+        "counter",
+        "tries",
+        "Tries to reach the audit repository that failed: connect, tls, write",
+        ("reason",),
+        _each("connect", "tls", "write"),
+    ),
     Metric(
         "association_records_dropped",
         "counter",
@@ -426,6 +454,12 @@ class Metrics:
     associations_aborted: Counter
     connections_failed: Counter
     peer_associations: Counter
+    audit_records: Counter
+    audit_records_replayed: Counter
+    audit_records_dropped: Counter
+    audit_waiting: Gauge
+    audit_syslog_records: Counter
+    audit_syslog_failures: Counter
     association_records_dropped: Counter
     peer_responses: Counter
     peer_bytes: Counter

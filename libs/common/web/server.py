@@ -44,6 +44,10 @@ OpenHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Observer = Callable[[str, int, float], None]
 """Called for each DICOMweb request with resource, status and seconds."""
 
+Witness = Callable[[web.BaseRequest, Match | None, int, str], None]
+"""Called for each DICOMweb request when it is over, with its resource (None where it got none), the status of its
+answer, and why it was refused."""
+
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 """The caller of an admitted request."""
 ENDING: web.RequestKey[asyncio.Event] = web.RequestKey("ending", asyncio.Event)
@@ -63,6 +67,7 @@ __all__ = [
     "OpenHandler",
     "WebLimits",
     "WebServer",
+    "Witness",
     "add_cors",
     "in_words",
     "is_own_origin",
@@ -87,6 +92,7 @@ class WebServer:
         access: Access,
         limits: WebLimits | None = None,
         observe: Observer = lambda *_: None,
+        witness: Witness = lambda *_: None,
         tracer: Tracer | None = None,
     ) -> None:
         """`open_paths` are answered without access control: health and metrics."""
@@ -96,6 +102,7 @@ class WebServer:
         self._open = dict(open_paths)
         self._access = access
         self._observe = observe
+        self._witness = witness
         self._tracer = tracer or Tracer(SystemClock())
         self._handlers: dict[Resource, Handler] = {}
         self._expected: dict[WebRole, Callable[[], str]] = {}
@@ -193,7 +200,7 @@ class WebServer:
         begun = clock()
         self._under_way += 1
         self._idle.clear()
-        resource, status = "none", 500
+        resource, status, why, match = "none", 500, "", None
         cors = self._cors(request)
         try:
             try:
@@ -209,7 +216,7 @@ class WebServer:
                 if request.get(BEGUN):
                     logger.warning("answer broke off", resource=resource, error=str(error))
                     _cut(request)
-                response = as_response(problem_of(error))
+                response, why = as_response(problem_of(error)), problem_of(error).line
                 if response.status >= 500:
                     logger.warning("request failed", resource=resource, status=response.status, error=str(error))
             except (web.HTTPException, ConnectionError):
@@ -226,6 +233,7 @@ class WebServer:
         finally:
             SIGHT.set(EVERYTHING)  # the next request of this connection, a probe perhaps, is in the same task
             self._observe(resource, status, clock() - begun)
+            self._witness(request, match, status, why)
             self._under_way -= 1
             if not self._under_way:
                 self._idle.set()

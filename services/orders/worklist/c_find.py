@@ -40,8 +40,11 @@ class WorklistService:
         clock: Clock,
         metrics: Metrics,
         idle_days: int,
+        asked: Callable[[Request, str], None] = lambda *_: None,
     ) -> None:
-        """`view` is what an AE title sees; steps that should have begun `idle_days` ago are shown to nobody, 0: all."""
+        """`view` is what an AE title sees; steps that should have begun `idle_days` ago are shown to nobody, 0: all.
+        `asked` is called when a request is over, with why it failed."""
+        self._asked = asked
         self.abilities = abilities
         self._orders = orders
         self._view = view
@@ -64,7 +67,9 @@ class WorklistService:
             status = await self._answer(request)
         except GantryError as error:
             self._metrics.worklist_requests.labels(f"{error.dicom_status:04X}").inc()
+            self._asked(request, str(error))
             raise
+        self._asked(request, "")
         await request.respond(status)
         self._metrics.worklist_requests.labels(f"{status:04X}").inc()
         self._metrics.worklist_seconds.observe(clock() - begun)

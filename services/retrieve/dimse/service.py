@@ -35,6 +35,8 @@ logger = get_logger("retrieve")
 Delivered = Callable[[str, str, tuple[str, str], Sequence[Location], Counters, str], None]
 """Called when a request is over: over what, who asked, who received and where, the objects, how many were sent, and the
 trace."""
+Begins = Callable[[str, str, tuple[str, str], Sequence[Location], str], None]
+"""Called when a request begins to send: over what, who asked, who is to receive and where, the objects, the trace."""
 Destinations = Callable[[str, str], Peer | None]
 """(destination AE title, our AE title) to the peer to connect to; None if the destination is not configured."""
 
@@ -70,10 +72,12 @@ class RetrieveService:
         gets_originals: Callable[[str], bool] = lambda _: False,
         accessed: Callable[[str], None] = lambda _: None,
         delivered: Delivered = lambda *_: None,
+        begins: Begins = lambda *_: None,
     ) -> None:
         """`gets_originals` is of AE titles: whether they get objects without corrections. `accessed` is called, once a
         request, with the UID of each study of which something may have been sent; `delivered` with what became of
-        it."""
+        it, and `begins` before anything is sent."""
+        self._begins = begins
         self._accessed = accessed
         self._delivered = delivered
         self.abilities = abilities
@@ -108,6 +112,8 @@ class RetrieveService:
         counters = Counters(len(locations))
         association = request.association
         at = (receiver, association.peer_address if peer is None else peer.host)
+        over = "C-GET" if peer is None else "C-MOVE"
+        self._begins(over, association.calling_ae_title, at, locations, association.trace)
         try:
             if peer is None:
                 await self._get(request, locations, counters)
@@ -115,7 +121,6 @@ class RetrieveService:
                 await self._move(request, peer, locations, counters)
             await self._conclude(request, locations, counters)
         finally:
-            over = "C-GET" if peer is None else "C-MOVE"
             self._delivered(over, association.calling_ae_title, at, locations, counters, association.trace)
 
     async def _locate(self, query: Query) -> list[Location]:

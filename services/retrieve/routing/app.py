@@ -7,8 +7,8 @@ from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.consumer import ConsumerLoop
 from gantry.services.context import Context, RoleParts
-from gantry.services.retrieve.deliveries import Deliveries
 from gantry.services.retrieve.dimse.moving import Mover
+from gantry.services.retrieve.dimse.service import Delivered
 from gantry.services.retrieve.routing.attempt import RouteSender
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
 from gantry.services.retrieve.routing.requesting import GROUP, RouteRequests, route_rules
@@ -16,7 +16,7 @@ from gantry.services.retrieve.routing.router import Router, RouterLimits
 from gantry.services.retrieve.unindexed import Locating
 
 
-def build_routing(context: Context, mover: Mover, index: Locating, deliveries: Deliveries) -> RoleParts:
+def build_routing(context: Context, mover: Mover, index: Locating, delivered: Delivered) -> RoleParts:
     """What the settings of `routing` ask for; nothing without rules. Raises `ConfigError`."""
     settings, peers, ours = context.settings.routing, context.peers, context.settings.dimse.ae_title
     if not settings.rules:
@@ -32,7 +32,7 @@ def build_routing(context: Context, mover: Mover, index: Locating, deliveries: D
         lambda title: peers.destination(title, ours),
         peers.gets_originals,
         context.metrics,
-        deliveries.sent,
+        delivered,
         AvailabilityNotifier(
             Availability(context.answers, {one.name: one.availability for one in context.settings.tiers.stores}),
             ours,

@@ -1,0 +1,144 @@
+"""Which events of the log are on record, and as what: every change is an event, whoever makes it."""
+
+from __future__ import annotations
+
+from gantry.common.audit.coalescing import Entry
+from gantry.common.audit.kinds import Kind
+from gantry.common.dicom.encoding.values import header_values
+from gantry.common.dicom.encoding.values import text_of as text_in
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
+from gantry.common.events import (
+    AuditedInstances,
+    Event,
+    HoldPlaced,
+    HoldReleased,
+    InstancesDeleted,
+    InstancesMoved,
+    InstancesMovedBack,
+    InstancesRestored,
+    InstanceStored,
+    ObjectsCollected,
+    OrderCancelled,
+    OrderChanged,
+    OrderPlaced,
+    PatientCorrected,
+    PatientCorrectionWithdrawn,
+    PatientHoldPlaced,
+    PatientHoldReleased,
+    PatientMerged,
+    ProcedureStepCreated,
+    ProcedureStepSet,
+    StudyCorrected,
+    StudyCorrectionWithdrawn,
+)
+
+LOOPBACK = "loopback"
+"""The name of a caller on this machine without a token."""
+ARCHIVE = "archive"
+_RULE = "retention rule "
+_OF_STUDIES: dict[type[Event], tuple[Kind, str]] = {
+    InstancesDeleted: (Kind.INSTANCES_DELETED, "delete"),
+    InstancesRestored: (Kind.UPDATED, "restore"),
+    InstancesMoved: (Kind.UPDATED, "move"),
+    InstancesMovedBack: (Kind.UPDATED, "move back"),
+    StudyCorrected: (Kind.UPDATED, "correct"),
+    StudyCorrectionWithdrawn: (Kind.UPDATED, "withdraw correction"),
+    HoldPlaced: (Kind.PROTECTION, "place hold"),
+    HoldReleased: (Kind.PROTECTION, "release hold"),
+}
+_OF_PATIENTS: dict[type[Event], tuple[Kind, str]] = {
+    PatientCorrected: (Kind.PATIENT, "correct patient"),
+    PatientMerged: (Kind.PATIENT, "merge patient"),
+    PatientCorrectionWithdrawn: (Kind.PATIENT, "withdraw correction or merge"),
+    PatientHoldPlaced: (Kind.PROTECTION, "place hold on patient"),
+    PatientHoldReleased: (Kind.PROTECTION, "release hold on patient"),
+}
+_OF_ORDERS: dict[type[Event], tuple[Kind, str]] = {
+    OrderPlaced: (Kind.ORDER, "place order"),
+    OrderChanged: (Kind.ORDER, "change order"),
+    OrderCancelled: (Kind.ORDER, "cancel order"),
+    ProcedureStepCreated: (Kind.PROCEDURE, "N-CREATE"),
+    ProcedureStepSet: (Kind.PROCEDURE, "N-SET"),
+}
+CHANGES = frozenset((InstanceStored, ObjectsCollected, *_OF_STUDIES, *_OF_PATIENTS, *_OF_ORDERS))
+"""The events that are on record."""
+
+
+def entry_of(event: Event) -> Entry | None:
+    """The entry of an event; None for one that is nobody's access or change."""
+    if isinstance(event, InstanceStored):
+        return _stored(event)
+    if isinstance(event, ObjectsCollected):
+        gone = _instances(event.study_instance_uid, event.receipts)
+        return Entry(Kind.INSTANCES_DELETED, "remove objects", ARCHIVE, ARCHIVE, trace=event.trace, objects=(gone,))
+    cls = type(event)
+    if cls in _OF_ORDERS:
+        return _of_order(event, *_OF_ORDERS[cls])
+    known = _OF_STUDIES.get(cls) or _OF_PATIENTS.get(cls)
+    return None if known is None else _changed(event, *known)
+
+
+def patient_in(event: InstanceStored) -> tuple[str, str]:
+    """Patient ID and issuer, as the header of the object says them; "" where it does not."""
+    if not event.header:
+        return "", ""
+    values = header_values(event.header, event.transfer_syntax_uid, (PATIENT_ID, ISSUER_OF_PATIENT_ID), partial=True)
+    patient, issuer = (
+        next((text_in(value) for value in values.get(tag, []) if value), "")
+        for tag in (PATIENT_ID, ISSUER_OF_PATIENT_ID)
+    )
+    return patient, issuer
+
+
+def _stored(event: InstanceStored) -> Entry:
+    # Over HTTP the name of the token takes the place of the AE title, and nobody was called.
+    over_http = not event.called_ae_title
+    row = AuditedInstances(event.study_instance_uid, sop_class_uid=event.sop_class_uid, instances=1)
+    return Entry(
+        Kind.STORED,
+        "STOW-RS" if over_http else "C-STORE",
+        event.calling_ae_title,
+        requestor_kind(event.calling_ae_title) if over_http else "ae",
+        event.peer_address,
+        event.called_ae_title,
+        trace=event.trace,
+        session="" if over_http else event.trace,
+        objects=(row,),
+    )
+
+
+def _changed(event: Event, kind: Kind, operation: str) -> Entry:
+    by, why = getattr(event, "by", ""), getattr(event, "reason", "")
+    if isinstance(event, InstancesDeleted):
+        operation = "reject" if event.kept else "purge" if event.final else operation
+    study = getattr(event, "study_instance_uid", "")
+    row = AuditedInstances(study, patient_key=getattr(event, "patient", ""))
+    if receipts := getattr(event, "receipts", ()):
+        row = _instances(study, receipts)
+    rows = [row]
+    if isinstance(event, InstancesMoved | InstancesMovedBack):
+        rows.append(AuditedInstances(event.into_study, instances=row.instances))
+    if isinstance(event, PatientMerged):
+        rows.append(AuditedInstances("", patient_key=event.into))
+    return Entry(kind, operation, by, requestor_kind(by), why=why, trace=event.trace, objects=tuple(rows))
+
+
+def _of_order(event: Event, kind: Kind, operation: str) -> Entry:
+    """`source` says who: "ae TITLE", "rest NAME", "hl7 APPLICATION^FACILITY"."""
+    source: str = getattr(event, "source", "")
+    way, _, name = source.partition(" ")
+    who = {"ae": "ae", "rest": requestor_kind(name)}.get(way, way)
+    about = getattr(event, "order", "") or getattr(event, "sop_instance_uid", "")
+    return Entry(kind, operation, name or source, who, trace=event.trace, query=about.encode(), query_class=kind.word)
+
+
+def _instances(study: str, receipts: object) -> AuditedInstances:
+    uids = {receipt.sop_instance_uid for receipt in receipts}  # type: ignore[attr-defined]  # of any event with receipts
+    return AuditedInstances(study, instances=len(uids))
+
+
+def requestor_kind(name: str) -> str:
+    """What a name of a caller is: that of a token, of this machine, or of a rule of the archive."""
+    if name.startswith(_RULE):
+        return ARCHIVE
+    return "this machine" if name == LOOPBACK else "token" if name else ""

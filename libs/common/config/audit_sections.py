@@ -1,0 +1,36 @@
+"""Settings of audit records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import model_validator
+
+from gantry.common.config.values import MIB, Count, HostAndPort, Seconds, Section, setting
+
+
+class AuditSettings(Section):
+    """Who accessed, changed, sent, asked for or was refused what (docs/audit.md)"""
+
+    on: bool = setting(True, "", "Record it")
+    spool: Path | None = setting(
+        None, "folder", "Where records are until the log has them, on this machine; `audit` below `data` by default"
+    )
+    spool_size: Count = setting(64 * MIB, "bytes", "Of them at most, for each process; what comes then is counted")
+    syslog: HostAndPort | None = setting(
+        None, "HOST:PORT", "The audit repository: syslog over TLS (RFC 5425); nothing is sent without it"
+    )
+    syslog_certificate: Path | None = setting(None, "PEM file", "Our certificate, for mutual TLS")
+    syslog_key: Path | None = setting(None, "PEM file", "Its key")
+    syslog_ca: Path | None = setting(
+        None, "PEM file", "Who signed the repository's certificate; the roots of this machine without it"
+    )
+    syslog_timeout: Seconds = setting(10.0, "s", "For a connection, and for the repository to take what is written")
+    syslog_retry_longest: Seconds = setting(60.0, "s", "The longest wait between tries to reach it; doubles from 1 s")
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.syslog_certificate is None) != (self.syslog_key is None):
+            raise ValueError("syslog_certificate and syslog_key go together")
+        return self

@@ -1,0 +1,141 @@
+"""Audit records on disk until the log has them: after a process was killed, another one appends what it left.
+
+A record is written when its group is opened, which costs some microseconds, and not again. A sheet is removed when all
+of its records are on the log. Nothing waits for the disk: what was written in the last moments before a power failure
+may be lost, and what a killed process wrote is not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+
+from gantry.common.errors import UndecodableEvent
+from gantry.common.events import AuditRecorded, decode, encode
+
+_LENGTH = struct.Struct(">I")
+_SHEET = 256 << 10
+_SUFFIX = ".audit"
+
+
+@dataclass(eq=False, slots=True)
+class Sheet:
+    """One file. `outstanding` of its records are not on the log; `kept`: one of them is in no memory any more."""
+
+    path: Path
+    fd: int
+    written: int = 0
+    outstanding: int = 0
+    kept: bool = False
+
+
+class Spool:
+    """The sheets of one process, in a folder that processes may share."""
+
+    def __init__(self, folder: Path, most: int) -> None:
+        """At most `most` bytes. Raises `OSError` where the folder cannot be made."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
+        self._most = most
+        self._current: Sheet | None = None
+        self._sheets: list[Sheet] = []
+
+    def write(self, record: AuditRecorded) -> Sheet | None:
+        """The sheet that has it now; None where the spool is full, or the disk refuses."""
+        payload = encode(record)
+        line = _LENGTH.pack(len(payload)) + payload
+        if sum(sheet.written for sheet in self._sheets) + len(line) > self._most:
+            return None
+        try:
+            sheet = self._sheet()
+            os.write(sheet.fd, line)
+        except OSError:
+            return None
+        sheet.written += len(line)
+        sheet.outstanding += 1
+        return sheet
+
+    def settle(self, sheet: Sheet | None) -> None:
+        """A record of the sheet is on the log, or came to be kept by it alone."""
+        if sheet is None:
+            return
+        sheet.outstanding -= 1
+        if not sheet.outstanding and not sheet.kept:
+            self._remove(sheet)
+
+    def keep(self, sheet: Sheet) -> None:
+        """A record of the sheet is in no memory any more: it is to be read from there."""
+        sheet.kept = True
+        self.settle(sheet)
+
+    def kept(self) -> list[Sheet]:
+        """The sheets that are to be appended whole."""
+        return [sheet for sheet in self._sheets if sheet.kept]
+
+    def remove(self, sheet: Sheet) -> None:
+        """All of a kept sheet is on the log."""
+        sheet.kept = False
+        if not sheet.outstanding:
+            self._remove(sheet)
+
+    def adopt(self) -> None:
+        """Take over the sheets of processes that are no more: they are kept ones from now on."""
+        own = {sheet.path for sheet in self._sheets}
+        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            if path in own:
+                continue
+            fd = os.open(path, os.O_RDWR)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(fd)  # its process lives
+                continue
+            self._sheets.append(Sheet(path, fd, os.fstat(fd).st_size, kept=True))
+
+    def close(self) -> None:
+        """Leave to the next process what is not on the log."""
+        for sheet in list(self._sheets):
+            os.close(sheet.fd)
+            if not sheet.written:
+                sheet.path.unlink(missing_ok=True)
+        self._sheets, self._current = [], None
+
+    def _sheet(self) -> Sheet:
+        if self._current is None or self._current.written >= _SHEET or self._current.kept:
+            path = self._folder / f"{token_hex(12)}{_SUFFIX}"
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._current = Sheet(path, fd)
+            self._sheets.append(self._current)
+        return self._current
+
+    def _remove(self, sheet: Sheet) -> None:
+        if sheet is self._current and sheet.written < _SHEET:
+            os.ftruncate(sheet.fd, 0)
+            sheet.written = 0
+            return
+        sheet.path.unlink(missing_ok=True)
+        os.close(sheet.fd)
+        self._sheets.remove(sheet)
+
+
+def records_in(sheet: Sheet) -> Iterator[AuditRecorded]:
+    """The records of a sheet, as they were when they were written; one that was not written whole is left out."""
+    content = sheet.path.read_bytes()
+    position = 0
+    while position + _LENGTH.size <= len(content):
+        (length,) = _LENGTH.unpack_from(content, position)
+        position += _LENGTH.size
+        payload = content[position : position + length]
+        position += length
+        try:
+            event = decode(payload)
+        except UndecodableEvent:
+            continue
+        if len(payload) == length and isinstance(event, AuditRecorded):
+            yield event

@@ -1,0 +1,78 @@
+"""Requests over DIMSE as entries of the audit trail."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from gantry.common.audit import FAILURE, SERIOUS_FAILURE, SUCCESS, Entry, Kind
+from gantry.common.events import AuditedInstances
+from gantry.common.net import Request
+from gantry.common.ports.index import Location
+from gantry.common.runtime.auditing.trail import AuditTrail
+from gantry.common.statuses import is_failure
+
+_MOVES = frozenset(("C-MOVE", "C-GET"))
+
+
+def audit_query(trail: AuditTrail, request: Request, why: str = "") -> None:
+    """A C-FIND is over, with `why` it failed. What was asked is on record as it came, whatever was found."""
+    association = request.association
+    failed = bool(why) or (request.status is not None and is_failure(request.status))
+    trail.add(
+        Entry(
+            Kind.QUERY,
+            "C-FIND",
+            association.calling_ae_title,
+            "ae",
+            association.peer_address,
+            association.called_ae_title,
+            outcome=FAILURE if failed else SUCCESS,
+            why=why,
+            trace=association.trace,
+            session=association.trace,
+            query=request.data,
+            query_class=request.context.abstract_syntax,
+        )
+    )
+
+
+def audit_sending(
+    trail: AuditTrail,
+    kind: Kind,
+    over: str,
+    requestor: str,
+    receiver: tuple[str, str],
+    sent: Sequence[tuple[Location, bool]],
+    trace: str,
+    why: str = "",
+) -> None:
+    """Instances are about to be sent, or were: an entry for each study (PS3.15 A.5.3.3: of one patient), and one for
+    what could not be sent of it. `sent` has with each location whether it arrived."""
+    peer = trail.peer_of(trace)
+    address = "" if peer is None else peer.address
+    who = "ae" if over in _MOVES else "token" if requestor else "archive"
+    by_study: dict[tuple[str, bool], list[Location]] = {}
+    for location, arrived in sent:
+        by_study.setdefault((location.study_instance_uid, arrived), []).append(location)
+    for (study, arrived), of_study in by_study.items():
+        trail.add(
+            Entry(
+                kind,
+                over,
+                requestor,
+                who,
+                address,
+                *receiver,
+                outcome=SUCCESS if arrived else SERIOUS_FAILURE,
+                why="" if arrived else why,
+                trace=trace,
+                session=trace if peer is not None else "",
+                objects=tuple(_rows(study, of_study)),
+            )
+        )
+
+
+def _rows(study: str, locations: Iterable[Location]) -> list[AuditedInstances]:
+    classes = Counter(location.sop_class_uid for location in locations)
+    return [AuditedInstances(study, sop_class_uid=uid, instances=count) for uid, count in classes.items()]

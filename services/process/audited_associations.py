@@ -1,0 +1,51 @@
+"""Associations on record: who was refused one, and who was refused a request as not authorised."""
+
+from __future__ import annotations
+
+from gantry.common.audit import FAILURE, SERIOUS_FAILURE, Entry, Kind
+from gantry.common.net import Association
+from gantry.common.runtime.auditing.trail import AuditTrail, PeerOf
+from gantry.common.statuses import NOT_AUTHORISED
+
+
+class AssociationAudit:
+    """Is told by the observer of the network."""
+
+    def __init__(self, trail: AuditTrail) -> None:
+        self._trail = trail
+
+    def opened(self, association: Association) -> None:
+        """From now on its requests are known by its trace."""
+        called = association.called_ae_title
+        self._trail.opened(association.trace, PeerOf(association.calling_ae_title, association.peer_address, called))
+
+    def closed(self, association: Association) -> None:
+        """Its records are complete."""
+        self._trail.ended(association.trace)
+
+    def refused(self, titles: tuple[str, str], address: str, why: str) -> None:
+        """A peer got no association: PS3.15 A.5.3.11, Node Authentication."""
+        calling, called = titles
+        entry = Entry(
+            Kind.NODE_REFUSED, "A-ASSOCIATE", calling, "ae", address, called, outcome=SERIOUS_FAILURE, why=why
+        )
+        self._trail.add(entry)
+
+    def request_refused(self, association: Association, command: str, status: int, comment: str) -> None:
+        """A request was answered with a failure."""
+        if status != NOT_AUTHORISED:
+            return
+        self._trail.add(
+            Entry(
+                Kind.REFUSED,
+                command,
+                association.calling_ae_title,
+                "ae",
+                association.peer_address,
+                association.called_ae_title,
+                outcome=FAILURE,
+                why=comment,
+                trace=association.trace,
+                session=association.trace,
+            )
+        )

@@ -1,0 +1,133 @@
+"""HTTP requests on record: what was read and searched, who was refused, and who came for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from gantry.common.audit import FAILURE, SERIOUS_FAILURE, SUCCESS, Entry, Kind
+from gantry.common.audit.changes import LOOPBACK, requestor_kind
+from gantry.common.clock import Clock
+from gantry.common.events import AuditedInstances
+from gantry.common.ids import is_uid
+from gantry.common.runtime.auditing.trail import AuditTrail
+from gantry.common.web.bodies import BEGUN
+from gantry.common.web.routes import Match, Resource
+from gantry.common.web.server import CALLER, TRACE
+
+# Changes are on record as events. Objects and frames leave the archive; of the others something is looked at.
+_READS: Mapping[Resource, Kind] = {
+    Resource.OBJECTS: Kind.SENT,
+    Resource.FRAMES: Kind.SENT,
+    Resource.BULK_DATA: Kind.SENT,
+    Resource.WADO_URI: Kind.SENT,
+    Resource.METADATA: Kind.ACCESSED,
+    Resource.RENDERED: Kind.ACCESSED,
+    Resource.THUMBNAIL: Kind.ACCESSED,
+    Resource.HISTORY: Kind.ACCESSED,
+    Resource.SEND: Kind.BEGIN_SENDING,
+    Resource.SEARCH_STUDIES: Kind.QUERY,
+    Resource.SEARCH_SERIES: Kind.QUERY,
+    Resource.SEARCH_INSTANCES: Kind.QUERY,
+    Resource.SEARCH_ORDERS: Kind.QUERY,
+    Resource.CHANGE_FEED: Kind.QUERY,
+    Resource.MESSAGES: Kind.QUERY,
+    Resource.ORDER: Kind.ORDER_READ,
+}
+_OPERATIONS: Mapping[str, Kind] = {
+    "audit": Kind.LOG_USED,
+    "where": Kind.QUERY,
+    "conflicts": Kind.QUERY,
+    "holds": Kind.QUERY,
+    "retention": Kind.QUERY,
+}
+"""What of operations is about patients."""
+_LOGIN_US = 12 * 3600 * 1_000_000
+_MOST_KNOWN = 10_000
+
+
+class RequestAudit:
+    """Is told by the HTTP server of every request that is over."""
+
+    def __init__(self, trail: AuditTrail, clock: Clock) -> None:
+        self._trail = trail
+        self._clock = clock
+        self._came: dict[tuple[str, str], int] = {}
+
+    def __call__(self, request: web.BaseRequest, match: Match | None, status: int, why: str) -> None:
+        """`gantry.common.web.server.Witness`."""
+        caller = request.get(CALLER)
+        if caller is None:
+            self._refused_entry(request, status, why)
+            return
+        name = caller.name or LOOPBACK
+        address = "" if caller.address is None else str(caller.address)
+        if caller.name and match is not None:
+            self._note_login(caller.name, address)
+        if match is None:
+            return
+        kind = _kind(match)
+        if status == 403:
+            kind = Kind.REFUSED
+        if kind is None or (match.resource is Resource.PAGE):
+            return
+        self._trail.add(_entry(request, match, kind, name, address, _outcome(request, status), why))
+
+    def _refused_entry(self, request: web.BaseRequest, status: int, why: str) -> None:
+        """A caller without a token, or from where nobody may ask: PS3.15 A.5.3.13, a login that failed."""
+        if status not in (401, 403):
+            return
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        address = str(peer[0]) if peer else ""
+        self._trail.add(Entry(Kind.LOGIN, request.method, "", "", address, outcome=SERIOUS_FAILURE, why=why))
+
+    def _note_login(self, name: str, address: str) -> None:
+        """The first request of a token from an address, and then one each twelve hours, is a login."""
+        now = self._clock.now_us()
+        if now - self._came.get((name, address), -_LOGIN_US) < _LOGIN_US:
+            return
+        self._came.pop((name, address), None)
+        self._came[name, address] = now
+        if len(self._came) > _MOST_KNOWN:
+            del self._came[next(iter(self._came))]
+        self._trail.add(Entry(Kind.LOGIN, "bearer token", name, "token", address))
+
+
+def _kind(match: Match) -> Kind | None:
+    if match.resource is Resource.OPERATIONS:
+        return _OPERATIONS.get(match.rest[0] if match.rest else "")
+    return _READS.get(match.resource)
+
+
+def _outcome(request: web.BaseRequest, status: int) -> int:
+    if status < 400:
+        return SUCCESS
+    # What broke off had begun to be given: the access has happened.
+    return FAILURE if status < 500 or request.get(BEGUN) else SERIOUS_FAILURE
+
+
+def _entry(
+    request: web.BaseRequest, match: Match, kind: Kind, name: str, address: str, outcome: int, why: str
+) -> Entry:
+    # PS3.18 9.1.2.1.1: over WADO-URI the study is a parameter.
+    study = match.study or request.query.get("studyUID", "")
+    about = (AuditedInstances(study, instances=1 if match.instance else 0),) if is_uid(study) else ()
+    query, resource = b"", match.resource.name.lower()
+    if kind in (Kind.QUERY, Kind.LOG_USED):
+        query = request.rel_url.raw_query_string.encode()
+    elif kind is Kind.ORDER_READ:
+        query = "/".join(match.rest).encode()
+    return Entry(
+        kind,
+        f"{request.method} {resource.replace('_', ' ')}",
+        name,
+        requestor_kind(name),
+        address,
+        outcome=outcome,
+        why=why,
+        trace=request.get(TRACE, ""),
+        objects=about,
+        query=query,
+        query_class=resource if query else "",
+    )

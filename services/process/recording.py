@@ -1,0 +1,54 @@
+"""The audit trail of a process: from where it records, and where its spool lies."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+
+from gantry.common.audit import Entry, Kind
+from gantry.common.audit.changes import ARCHIVE
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Settings
+from gantry.common.ports.index import ReadIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.auditing.audited_log import AuditedLog
+from gantry.common.runtime.auditing.patients import Patients
+from gantry.common.runtime.auditing.spool import Spool
+from gantry.common.runtime.auditing.trail import AuditTrail
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+
+logger = get_logger("audit")
+
+
+def open_trail(settings: Settings, clock: Clock, metrics: Metrics, roles: Iterable[str]) -> AuditTrail:
+    """The trail of this process. Where no spool can be made it does without, and says so."""
+    process = f"{socket.gethostname()}:{os.getpid()}"
+    return AuditTrail(clock, metrics, ",".join(sorted(roles)), process, _spool(settings), on=settings.audit.on)
+
+
+def audited(log: EventLog, index: ReadIndex, trail: AuditTrail) -> EventLog:
+    """The log, with every change that is appended to it on record."""
+    if not trail.on:
+        return log
+    trail.patients = Patients(index)
+    return AuditedLog(log, trail)
+
+
+def record_life(trail: AuditTrail, kind: Kind) -> None:
+    """The process started, stopped, or took another policy."""
+    trail.add(Entry(kind, kind.event.meaning if kind.type is None else kind.type.meaning, ARCHIVE, ARCHIVE))
+
+
+def _spool(settings: Settings) -> Spool | None:
+    if not settings.audit.on:
+        return None
+    folder = settings.audit.spool or settings.data / "audit"
+    try:
+        return Spool(folder, settings.audit.spool_size)
+    except OSError as error:
+        logger.warning(
+            "no spool for audit records: what is not on the log is in memory alone", folder=str(folder), error=error
+        )
+        return None
