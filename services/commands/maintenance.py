@@ -54,7 +54,7 @@ def sweep(config: Path | None, data: Path | None, as_json: bool, everything: boo
         if swept.unreadable:
             sys.exit(1)
 
-    run(config, data, work)
+    run(config, data, work, on_record=False)
 
 
 @click.command()
@@ -87,7 +87,7 @@ def reindex(config: Path | None, data: Path | None, as_json: bool, even_if_fewer
         if done.unknown:
             sys.exit(1)
 
-    run(config, data, work, any_index=True)
+    run(config, data, work, any_index=True, on_record=False)
 
 
 @click.command()
@@ -134,7 +134,7 @@ def restore(config: Path | None, data: Path | None, as_json: bool, again: bool, 
     async def persisting(stores: Stores, settings: Settings) -> None:
         await persist(lambda: work(stores, settings), lambda: tries.append(stores), wait)
 
-    run(config, data, persisting, wait=wait)
+    run(config, data, persisting, wait=wait, on_record=False)
 
 
 @click.command()
@@ -176,7 +176,7 @@ def verify(
         if state.missing or state.damaged:
             sys.exit(1)
 
-    run(config, data, work)
+    run(config, data, work, on_record=False)
 
 
 def _show_verified(state: Verified, as_json: bool) -> None:
@@ -228,7 +228,7 @@ def reconcile(
         if state.drift:
             sys.exit(1)
 
-    run(config, data, work)
+    run(config, data, work, on_record=False)
 
 
 def _say_reconciled(state: Reconciled) -> None:
@@ -252,7 +252,7 @@ def reseal(config: Path | None, data: Path | None, as_json: bool) -> None:
         ]
         show(as_json, asdict(done), ("reseal", "result"), rows)
 
-    run(config, data, work, any_index=True)
+    run(config, data, work, any_index=True, on_record=False)
 
 
 def _say_verified(state: Verified) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ from gantry.common.config.load import load_settings
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, DependencyUnavailable, GantryError
 from gantry.common.lifecycle import RetentionRule, retention_rules
+from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.telemetry.logs import set_up_logs
+from gantry.common.telemetry.metrics import Metrics
 from gantry.services.lifecycle.deletions import Deletions
+from gantry.services.process.recording import audited
 from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import Stores, open_stores
 
@@ -52,7 +56,24 @@ async def persist(call: Callable[[], Awaitable[None]], failed: Callable[[], obje
         await clock.sleep(_AGAIN_SECONDS)
 
 
-def run(config: Path | None, data: Path | None, work: Work, *, any_index: bool = False, wait: float = 0.0) -> None:
+def this_trail(settings: Settings) -> AuditTrail:
+    """The audit trail of a command: what it changes was changed by a person."""
+    process = f"{socket.gethostname()}:{os.getpid()}"
+    return AuditTrail(SystemClock(), Metrics(), "command line", process, on=settings.audit.on, by="person")
+
+
+def run(
+    config: Path | None,
+    data: Path | None,
+    work: Work,
+    *,
+    any_index: bool = False,
+    wait: float = 0.0,
+    on_record: bool = True,
+) -> None:
+    """Work on the stores. What `work` changes is on record, unless `on_record` is False: of what changes nothing, or
+    only repeats what happened before."""
+
     async def go() -> None:
         settings = load_settings(config, os.environ, {"data": data})
         _require_objects(settings)
@@ -62,10 +83,13 @@ def run(config: Path | None, data: Path | None, work: Work, *, any_index: bool =
             opened.append(await open_stores(settings, SystemClock(), any_index=any_index))
 
         await persist(open_them, lambda: None, wait)
-        stores = opened[0]
+        stores, trail = opened[0], this_trail(settings)
+        if on_record:
+            stores.log = audited(stores.log, stores.index, trail)
         try:
             await work(stores, settings)
         finally:
+            await trail.close(stores.log)
             await stores.close()
 
     set_up_logs("console", "error")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -70,13 +71,20 @@ def _seconds(_: click.Context, __: click.Parameter, text: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def since_option(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """`--since`, in seconds."""
+    return click.option(
+        "--since", default=default, show_default=True, callback=_seconds, help="How long ago, as 90m, 12h or 3d."
+    )
+
+
 @click.command()
 @options
 @click.option("--ae", "title", help="Only those of this calling AE title.")
 @click.option(
     "--refused", is_flag=True, help="Only rejected ones, and those in which a request was refused or cut off."
 )
-@click.option("--since", default="24h", show_default=True, callback=_seconds, help="How long ago, as 90m, 12h or 3d.")
+@since_option("24h")
 @click.option("--most", type=click.IntRange(1), default=1000, show_default=True, help="The last so many.")
 def associations(
     config: Path | None, data: Path | None, as_json: bool, title: str | None, refused: bool, since: int, most: int

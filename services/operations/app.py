@@ -5,6 +5,7 @@ from __future__ import annotations
 from gantry.common.events import ARCHIVERS, INDEXERS, TOPICS, AssociationEnded, ProcessReported
 from gantry.common.lifecycle import retention_rules
 from gantry.common.runtime.protection import Protection
+from gantry.services.auditing.reading import AuditReader
 from gantry.services.context import Context, RoleParts
 from gantry.services.lifecycle.deletions import Deletions
 from gantry.services.lifecycle.retained import RetainedStudies
@@ -12,6 +13,7 @@ from gantry.services.maintenance.dead_letters import DeadLetters
 from gantry.services.maintenance.passes import Passes
 from gantry.services.maintenance.reconciling import Reconciled
 from gantry.services.maintenance.verify import Verified
+from gantry.services.operations.audit import AuditPart
 from gantry.services.operations.callers import Operators
 from gantry.services.operations.conflicts import ConflictsPart
 from gantry.services.operations.fleet import FORGOTTEN_SECONDS, Fleet
@@ -67,5 +69,6 @@ async def build(context: Context) -> RoleParts:
     peers = PeersPart(context.peers, ours, seen, associations, context.clock, operators, turns)
     where = WherePart(Whereabouts(context.objects, context.log, context.answers, context.clock), turns)
     parts = [where.parts(), conflicts.parts(), holds.parts(), retention.parts(), letters.parts()]
-    parts += [health.parts(), peers.parts()]
+    reader = AuditReader(context.objects, context.log, context.answers, context.clock)
+    parts += [health.parts(), peers.parts(), AuditPart(reader, context.clock, turns).parts()]
     return RoleParts(web={**OperationsService(operators, parts).handlers(), **holds.handlers()})

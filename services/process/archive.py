@@ -254,6 +254,7 @@ class Archive:
 
     async def _begin_indexing(self, context: Context) -> list[str]:
         """The consumer groups that this process is in then."""
+        from gantry.services.auditing import app as auditing_app
         from gantry.services.completion import app as completion_app
         from gantry.services.indexer import app as indexer_app
         from gantry.services.indexer.rebuild import Rebuild
@@ -264,8 +265,8 @@ class Archive:
 
         indexing, upkeep = await indexer_app.build(context), await maintenance_app.build(context)
         webhooks = await webhooks_app.build(context)
-        completion = await completion_app.build(context)
-        for parts in (indexing, upkeep, webhooks, completion, await build_expiry(context)):
+        completion, repository = await completion_app.build(context), await auditing_app.build(context)
+        for parts in (indexing, upkeep, webhooks, completion, repository, await build_expiry(context)):
             self._take(parts)
         if self._completeness is not None and self.settings.index_url.startswith("sqlite:"):
             # Of several indexers on one cluster each would build it: there, a person runs `gantry reindex`.
@@ -280,7 +281,7 @@ class Archive:
                 table,
             )
             self.lifecycle.watch(refill.run(), "refill")
-        return [*indexing.groups, *upkeep.groups, *webhooks.groups]
+        return [*indexing.groups, *upkeep.groups, *webhooks.groups, *repository.groups]
 
     async def _built(self, later: list[tuple[Role, asyncio.Task[RoleParts]]]) -> list[Service]:
         """The services of roles that have read the log, which are taken out of `later`. Where there are other roles,

@@ -42,17 +42,29 @@ class AuditTrail:
     """What one process records."""
 
     def __init__(
-        self, clock: Clock, metrics: Metrics, role: str, process: str, spool: Spool | None = None, *, on: bool = True
+        self,
+        clock: Clock,
+        metrics: Metrics,
+        role: str,
+        process: str,
+        spool: Spool | None = None,
+        *,
+        on: bool = True,
+        by: str = "",
     ) -> None:
         """`role` and `process` (host, a colon, the number of the process) are where records come from. Without a spool
-        what is not on the log is in memory alone; with `on` False nothing is recorded."""
+        what is not on the log is in memory alone; with `on` False nothing is recorded. `by` is what all requestors of
+        changes are, where it is not "" (`AuditRecorded.requestor_is`)."""
         self.on = on
+        self._by = by
         self._clock = clock
         self._metrics = metrics
         self._from = DEFAULT_PARTITION, role, process
         self._spool = spool
         self._coalescer = Coalescer()
         self._sheets: dict[str, Sheet | None] = {}
+        self._done: list[Group] = []
+        """Groups that are complete, and not records yet."""
         self._waiting: deque[AuditRecorded] = deque()
         self._peers: dict[str, PeerOf] = {}
         self.patients: Patients | None = None
@@ -81,6 +93,8 @@ class AuditTrail:
             # PS3.15 A.5.3.8 is of studies, A.5.3.6 of instances.
             self._whole.discard(event.deletion)
             entry = replace(entry, kind=Kind.STUDY_DELETED)
+        if self._by:
+            entry = replace(entry, requestor_is=self._by)
         group, new = self._coalescer.add(entry, self._clock.now_us(), token_hex(16))
         if new:
             if isinstance(event, InstanceStored) and (patient := patient_in(event))[0]:
@@ -106,7 +120,9 @@ class AuditTrail:
     def ended(self, session: str) -> None:
         """An association is over, and so are its records."""
         self._peers.pop(session, None)
-        self._complete(self._coalescer.end(session))
+        self._done += self._coalescer.end(session)
+        if len(self._done) > MOST_WAITING:
+            self._complete()
 
     # ---- on the way to the log
 
@@ -121,7 +137,8 @@ class AuditTrail:
         """Find out whose the studies of open groups are."""
         if self.patients is None:
             return
-        for group in self._coalescer.nameless():
+        self._done += self._coalescer.due(self._clock.now_us())
+        for group in [*self._coalescer.nameless(), *self._done]:
             for study in group.nameless:
                 known = await self.patients.of(study)
                 if known is not None:
@@ -129,7 +146,8 @@ class AuditTrail:
 
     async def flush(self, log: EventLog, *, everything: bool = False) -> None:
         """Append what is complete, or with `everything` what there is; it goes on waiting while the log is away."""
-        self._complete(self._coalescer.due(self._clock.now_us(), everything=everything))
+        self._done += self._coalescer.due(self._clock.now_us(), everything=everything)
+        self._complete()
         try:
             while self._waiting:
                 batch = [self._waiting[place] for place in range(min(_AT_ONCE, len(self._waiting)))]
@@ -148,6 +166,7 @@ class AuditTrail:
 
     async def close(self, log: EventLog) -> None:
         """Append everything, or leave it to the next process."""
+        self._done += self._coalescer.due(0, everything=True)
         await self.name_patients()
         await self.flush(log, everything=True)
         if self._spool is not None:
@@ -162,8 +181,9 @@ class AuditTrail:
         if self._spool is not None:
             self._sheets[group.record] = self._spool.write(group.recorded(*self._from))
 
-    def _complete(self, groups: list[Group]) -> None:
-        for group in groups:
+    def _complete(self) -> None:
+        done, self._done = self._done, []
+        for group in done:
             self._waiting.append(group.recorded(*self._from))
             if len(self._waiting) > MOST_WAITING:
                 self._give_up(self._waiting.popleft())
