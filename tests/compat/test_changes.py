@@ -11,6 +11,7 @@ import pytest
 from gantry.common.events import (
     AssociationEnded,
     AssociationRefused,
+    AuditRecorded,
     DeadLetter,
     DeadLetterDiscarded,
     DeadLetterReplayed,
@@ -45,6 +46,7 @@ OF_OPERATORS = {
     MessageAnswered,
     MessageQuarantined,
     MessageDiscarded,
+    AuditRecorded,
 }
 """Nobody else's business."""
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"

@@ -39,9 +39,7 @@ def on_record(archive: RunningArchive, **asked: str) -> list[Record]:
         return list(json.load(answer)["records"])
 
 
-async def until_on_record(
-    archive: RunningArchive, holds: Callable[[list[Record]], bool], **asked: str
-) -> list[Record]:
+async def until_on_record(archive: RunningArchive, holds: Callable[[list[Record]], bool], **asked: str) -> list[Record]:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + 20
     while not holds(records := await asyncio.to_thread(on_record, archive, **asked)):
@@ -89,13 +87,17 @@ async def test_who_saw_a_patient_is_answered_with_every_way_in(make_archive: Mak
     records = await until_on_record(archive, lambda found: expected <= kinds(found), patient="4711")
     by = {(record["kind"], record["operation"]): record for record in records}
     (stored,) = [record for record in records if record["kind"] == "stored"]
-    assert stored["times"] == 3 and stored["outcome"] == 0 and stored["address"] == "127.0.0.1"
-    assert stored["objects"][0]["patient_id"] == "4711" and stored["objects"][0]["instances"] == 3
+    assert stored["times"] == 3
+    assert stored["outcome"] == 0
+    assert stored["address"] == "127.0.0.1"
+    assert stored["objects"][0]["patient_id"] == "4711"
+    assert stored["objects"][0]["instances"] == 3
     assert by["sent", "GET objects"]["times"] == 2
     assert all("9999" not in json.dumps(record) for record in records)
     assert NAME not in json.dumps(records)
     deleted = by["study-deleted", "delete"]
-    assert deleted["objects"][0]["patient_id"] == "4711" and deleted["why"] == "a trial"
+    assert deleted["objects"][0]["patient_id"] == "4711"
+    assert deleted["why"] == "a trial"
     # The same from the command line, as AuditMessage and AuditEvent; and that somebody asked is on record.
     said = await asyncio.to_thread(gantry, archive, "audit", "who", "4711", "--form", "xml")
     messages = [require_valid(line.encode()) for line in said.stdout.splitlines()]
@@ -116,7 +118,9 @@ async def test_who_was_refused_is_on_record(make_archive: MakeArchive, tmp_path:
     wanted = {("node-refused", "A-ASSOCIATE", "STRANGER")}
     records = await until_on_record(archive, lambda found: wanted <= kinds(found))
     (refused,) = [record for record in records if record["kind"] == "node-refused"]
-    assert refused["outcome"] == 8 and refused["address"] == "127.0.0.1" and refused["why"]
+    assert refused["outcome"] == 8
+    assert refused["address"] == "127.0.0.1"
+    assert refused["why"]
 
 
 @embedded
@@ -134,5 +138,6 @@ async def test_what_a_killed_process_saw_is_on_record_after_the_next_start(
     archive.start(env=OPERATOR)
     records = await until_on_record(archive, lambda found: any(r["kind"] == "accessed" for r in found), study=uid)
     (read,) = [record for record in records if record["kind"] == "accessed"]
-    assert read["requestor"] == "loopback" and read["operation"] == "GET metadata"
+    assert read["requestor"] == "loopback"
+    assert read["operation"] == "GET metadata"
     assert archive.metric("gantry_audit_records_replayed_total") >= 1

@@ -46,7 +46,8 @@ def asked(receiver: SyslogReceiver) -> set[str]:
     for line in receiver.messages:
         head, _, message = line.partition(_BOM)
         assert head.startswith("<8"), line
-        assert " gantry " in head and "DICOM+RFC3881" in head
+        assert " gantry " in head
+        assert "DICOM+RFC3881" in head
         query = require_valid(message.encode()).find(".//ParticipantObjectQuery")
         queries |= {b64decode(query.text or "").decode()} if query is not None else set()
     return queries

@@ -1,7 +1,5 @@
-"""The schema of PS3.15 A.5.1.1 for AuditMessage, as a table: for each element its attributes, and its children in order.
-
-Written from the RELAX NG of the standard. `require_valid` says what is wrong, and is itself tested with messages that are.
-"""
+"""The schema of PS3.15 A.5.1.1 for AuditMessage, as a table: for each element its attributes, and its children in
+order. Written from the RELAX NG of the standard; `require_valid` is itself tested with messages that are wrong."""
 
 from __future__ import annotations
 
@@ -34,7 +32,8 @@ _OTHER = {"codeSystemName": TOKEN, "originalText": TOKEN}
 _CODED = Pattern({"csd-code": TOKEN, **_OTHER}, {"displayName": TOKEN})
 SCHEMA: Mapping[str, Pattern] = {
     "AuditMessage": Pattern(
-        children="EventIdentification (ActiveParticipant )+AuditSourceIdentification (ParticipantObjectIdentification )*"
+        children="EventIdentification (ActiveParticipant )+AuditSourceIdentification "
+        "(ParticipantObjectIdentification )*"
     ),
     "EventIdentification": Pattern(
         {"EventDateTime": _TIME, "EventOutcomeIndicator": "0|4|8|12"},

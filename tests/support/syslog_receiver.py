@@ -18,7 +18,8 @@ from tests.support.certificates import Pair
 
 RECEIVERS = ("ours", "rsyslog")
 _RSYSLOG = """global(workDirectory="{folder}" maxMessageSize="64k" defaultNetstreamDriver="ossl"
-  defaultNetstreamDriverCAFile="{ca}" defaultNetstreamDriverCertFile="{certificate}" defaultNetstreamDriverKeyFile="{key}")
+  defaultNetstreamDriverCAFile="{ca}" defaultNetstreamDriverCertFile="{certificate}"
+  defaultNetstreamDriverKeyFile="{key}")
 module(load="imtcp" streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="x509/certvalid")
 template(name="raw" type="string" string="%rawmsg%\\n")
 input(type="imtcp" port="{port}" address="127.0.0.1")

@@ -96,8 +96,9 @@ def _entities(record: AuditRecorded, kind: Kind) -> Iterator[Json]:
             "type": {"system": f"{_BALP}/CodeSystem/BasicAuditEntityType", "code": "XrequestId"},
         }
     if kind is Kind.QUERY:
-        query: Json = {"type": _system_object(), "role": _coded(_ROLE, "24", "Query"), "name": record.operation}
-        yield query | ({"query": b64encode(record.query).decode("ascii")} if record.query else {})
+        # R4 sev-1: an entity has a name or a query, not both.
+        asked = {"query": b64encode(record.query).decode("ascii")} if record.query else {"name": record.operation}
+        yield {"type": _system_object(), "role": _coded(_ROLE, "24", "Query"), **asked}
     for patient, issuer in patients_of(record):
         identifier = {"value": patient} | ({"assigner": {"display": issuer}} if issuer else {})
         yield {

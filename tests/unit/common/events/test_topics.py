@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from gantry.common.events import (
+    FACTS,
     INDEXED,
     TOPICS,
     Event,
@@ -37,6 +38,7 @@ from gantry.common.events import (
 from gantry.common.events.schema import (
     AssociationEnded,
     AssociationRefused,
+    AuditRecorded,
     CommitmentReported,
     CommitmentRequested,
     DeadLetter,
@@ -89,6 +91,12 @@ def test_texts_of_messages_are_gone_with_their_topic() -> None:
     assert TOPICS[MessageAnswered] is TOPICS[MessageDiscarded] is topic
 
 
+def test_audit_records_are_sealed_in_a_place_of_their_own() -> None:
+    """They name patients, and nothing is rebuilt from them: the bucket's rules may remove them by themselves."""
+    assert TOPICS[AuditRecorded].sealed
+    assert {cls for cls, topic in TOPICS.items() if topic.root != FACTS} == {AuditRecorded}
+
+
 def test_the_report_of_a_transaction_comes_after_its_request() -> None:
     assert TOPICS[CommitmentRequested] is TOPICS[CommitmentReported]
     assert TOPICS[CommitmentRequested].key == "transaction_uid"
@@ -108,8 +116,9 @@ def test_what_happened_to_instances_is_forgotten_by_the_log_and_nothing_else() -
     of_now = {ProcessReported}
     of_routes = {RouteRequested, RouteDelayed, RouteEnded}
     of_messages = {MessageAnswered, MessageQuarantined, MessageDiscarded}
+    of_audits = {AuditRecorded}
     unsealed = of_associations | of_now | of_routes | of_messages
-    assert forgotten == of_instances | of_letters | unsealed
+    assert forgotten == of_instances | of_letters | of_audits | unsealed
     assert {cls for cls, topic in TOPICS.items() if not topic.sealed} == unsealed
     for cls in (ObjectLost, InstancesDeleted, InstancesRestored, ObjectsCollected, HoldPlaced, HoldReleased):
         assert TOPICS[cls] is TOPICS[InstanceStored]

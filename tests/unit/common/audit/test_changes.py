@@ -1,0 +1,66 @@
+"""Which events are on record, and as what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gantry.common.audit import Kind
+from gantry.common.audit.changes import CHANGES, entry_of, patient_in, requestor_kind
+from gantry.common.dicom.encoding.part10 import parse_meta
+from gantry.common.events import InstancesDeleted, PatientMerged
+from tests.compat.events import EVENTS
+from tests.support.facts import stored
+from tests.support.objects import data_set, file_bytes
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_every_change_has_an_entry_and_nothing_else_has_one(name: str) -> None:
+    event = EVENTS[name]
+    assert (entry_of(event) is not None) == (type(event) in CHANGES)
+
+
+def test_what_a_modality_stored_is_of_its_association_and_what_a_token_stored_is_not() -> None:
+    event = replace(stored(1), calling_ae_title="CT1", called_ae_title="GANTRY", trace="t", peer_address="192.0.2.1")
+    entry = entry_of(event)
+    assert entry is not None
+    assert (entry.kind, entry.operation, entry.requestor_is, entry.session) == (Kind.STORED, "C-STORE", "ae", "t")
+    over_http = entry_of(replace(event, calling_ae_title="viewer", called_ae_title=""))
+    assert over_http is not None
+    assert (over_http.operation, over_http.requestor_is, over_http.session) == ("STOW-RS", "token", "")
+
+
+def test_a_header_says_whose_an_object_is() -> None:
+    ds = data_set(patient="4711", IssuerOfPatientID="HOSPITAL")
+    del ds.PixelData
+    file = file_bytes(ds)
+    meta = parse_meta(file)
+    event = replace(
+        stored(1), header=file[meta.data_set_offset :], transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID)
+    )
+    assert patient_in(event) == ("4711", "HOSPITAL")
+    assert patient_in(replace(event, header=None)) == ("", "")
+
+
+def test_deleted_instances_are_counted_and_a_rejection_is_told_from_a_deletion() -> None:
+    event = EVENTS["InstancesDeleted.v1"]
+    assert isinstance(event, InstancesDeleted)
+    entry, rejected = entry_of(replace(event, kept=False, final=False)), entry_of(replace(event, kept=True))
+    assert entry is not None
+    assert rejected is not None
+    assert (entry.kind, entry.operation, rejected.operation) == (Kind.INSTANCES_DELETED, "delete", "reject")
+    assert entry.objects[0].instances == len({one.sop_instance_uid for one in event.receipts})
+
+
+def test_a_merge_is_about_both_patients() -> None:
+    event = EVENTS["PatientMerged.v1"]
+    assert isinstance(event, PatientMerged)
+    entry = entry_of(event)
+    assert entry is not None
+    assert [row.patient_key for row in entry.objects] == [event.patient, event.into]
+
+
+def test_a_rule_of_the_archive_is_no_person() -> None:
+    said = [requestor_kind(name) for name in ("loopback", "viewer", "", "retention rule minors")]
+    assert said == ["this machine", "token", "", "archive"]

@@ -1,0 +1,82 @@
+"""AuditMessage, against the schema of PS3.15 A.5.1 and the messages of A.5.3."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+
+import pytest
+
+from gantry.common.audit import Kind
+from gantry.common.audit.messages import audit_message
+from gantry.common.events import AuditedInstances
+from tests.support.audit_schema import require_valid
+from tests.support.audits import audit_record
+
+
+@pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.word)
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"requestor": "", "address": "", "objects": ()},
+        {"requestor_is": "archive", "requestor": "archive", "peer": "", "peer_address": ""},
+        {"peer": "READING", "peer_address": "reading.example"},
+        {"query": b"\x08\x00\x52\x00\x06\x00\x00\x00STUDY ", "query_class": "1.2.840.10008.5.1.4.1.2.2.1"},
+        {"why": 'a "bad" <thing>\nand & more', "outcome": 8, "operation": "  GET  frames "},
+        {"objects": (AuditedInstances("", patient_key="ab12"),), "times": 12},
+        {"process": "", "kind": "of tomorrow"},
+    ],
+)
+def test_every_message_is_valid(kind: Kind, more: dict[str, object]) -> None:
+    require_valid(audit_message(audit_record(kind, **more)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"<AuditMessage/>",
+        audit_message(audit_record()).replace(b'csd-code="110104"', b'code="110104"'),
+        audit_message(audit_record()).replace(b'EventOutcomeIndicator="0"', b'EventOutcomeIndicator="1"'),
+        audit_message(audit_record()).replace(b'UserIsRequestor="true"', b""),
+        audit_message(audit_record()).replace(b"<ParticipantObjectName>C-GET</ParticipantObjectName>", b""),
+    ],
+)
+def test_the_schema_of_the_tests_refuses_what_is_wrong(wrong: bytes) -> None:
+    with pytest.raises(AssertionError):
+        require_valid(wrong)
+
+
+def test_what_was_sent_to_somebody_else_has_three_participants() -> None:
+    """PS3.15 A.5.3.7: the sender, the receiver, and who asked for it."""
+    message = require_valid(audit_message(audit_record(peer="READING", peer_address="192.0.2.9")))
+    said = [
+        (p.get("UserID"), p.get("UserIsRequestor"), [role.get("csd-code") for role in p.iter("RoleIDCode")])
+        for p in message.iter("ActiveParticipant")
+    ]
+    assert said == [
+        ("CT1", "true", []),
+        ("archive1:4711", "false", ["110153"]),
+        ("READING", "false", ["110152"]),
+    ]
+
+
+def test_a_study_says_its_instances_by_sop_class_and_the_patient_has_an_id_and_no_name() -> None:
+    message = require_valid(audit_message(audit_record()))
+    study, patient = message.iter("ParticipantObjectIdentification")
+    assert study.get("ParticipantObjectID") == "1.2.3"
+    assert [(c.get("UID"), c.get("NumberOfInstances")) for c in study.iter("SOPClass")] == [
+        ("1.2.840.10008.5.1.4.1.1.2", "2"),
+        ("1.2.840.10008.5.1.4.1.1.4", "1"),
+    ]
+    assert patient.get("ParticipantObjectID") == "4711^^^HOSPITAL"
+    name = patient.find("ParticipantObjectName")
+    assert name is not None
+    assert not name.text
+
+
+def test_a_query_has_its_identifier_to_the_byte() -> None:
+    identifier = bytes(range(256))
+    message = require_valid(audit_message(audit_record(Kind.QUERY, query=identifier, query_class="1.2.3", objects=())))
+    (about,) = message.iter("ParticipantObjectIdentification")
+    assert about.get("ParticipantObjectID") == "1.2.3"
+    assert b64decode(about.findtext("ParticipantObjectQuery") or "") == identifier

@@ -1,0 +1,57 @@
+"""What was sent over DIMSE, as entries of the audit trail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gantry.common.audit import SERIOUS_FAILURE, SUCCESS, Entry, Kind
+from gantry.common.ports.index import Location
+from gantry.common.runtime.auditing.trail import PeerOf
+from gantry.services.audited import audit_sending
+
+CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
+
+
+class Heard:
+    """What a trail is told."""
+
+    def __init__(self, **peers: PeerOf) -> None:
+        self.entries: list[Entry] = []
+        self.peers = peers
+
+    def add(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def peer_of(self, session: str) -> PeerOf | None:
+        return self.peers.get(session)
+
+
+def location(study: str, number: int, sop_class: str = CT) -> Location:
+    return Location(study, f"{study}.1", f"{study}.1.{number}", sop_class, "1.2", f"key{number}", 0, 1, "d")
+
+
+def sent(trail: Any, over: str, requestor: str, trace: str = "t") -> list[Entry]:
+    wanted = [(location("1.1", 1), True), (location("1.1", 2, MR), True), (location("1.1", 3), False)]
+    wanted += [(location("1.2", 4), True)]
+    audit_sending(trail, Kind.SENT, over, requestor, ("READING", "192.0.2.9"), wanted, trace, "no answer")
+    return list(trail.entries)
+
+
+def test_each_study_has_an_entry_and_what_did_not_arrive_another_one() -> None:
+    entries = sent(Heard(t=PeerOf("WORKSTATION", "192.0.2.1", "GANTRY")), "C-MOVE", "WORKSTATION")
+    said = [
+        (e.outcome, e.why, [(r.study_instance_uid, r.sop_class_uid, r.instances) for r in e.objects]) for e in entries
+    ]
+    assert said == [
+        (SUCCESS, "", [("1.1", CT, 1), ("1.1", MR, 1)]),
+        (SERIOUS_FAILURE, "no answer", [("1.1", CT, 1)]),
+        (SUCCESS, "", [("1.2", CT, 1)]),
+    ]
+    assert {(e.address, e.peer, e.peer_address, e.session) for e in entries} == {
+        ("192.0.2.1", "READING", "192.0.2.9", "t")
+    }
+
+
+def test_what_a_rule_sends_is_asked_for_by_the_archive_and_waits_for_no_association() -> None:
+    (first, *_) = sent(Heard(), "route chest", "", "")
+    assert (first.requestor_is, first.address, first.session) == ("archive", "", "")
