@@ -14,6 +14,7 @@ from gantry.common.dicom.scan.layout import BulkElement, PixelData
 from gantry.common.errors import UndecodableEvent
 from gantry.common.events import (
     SCHEMA_VERSION,
+    AuditedInstances,
     CommitmentFailure,
     CommitmentReference,
     Event,
