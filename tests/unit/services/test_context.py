@@ -23,6 +23,7 @@ ROLES = (
     "webhooks",
     "completion",
     "operations",
+    "auditing",
 )
 
 

@@ -1,6 +1,6 @@
 """Audit records on disk until the log has them: after a process was killed, another one appends what it left.
 
-A record is written when its group is opened, which costs some microseconds, and not again. A sheet is removed when all
+A record is written when its group is opened, and not again. A sheet is removed when all
 of its records are on the log. Nothing waits for the disk: what was written in the last moments before a power failure
 may be lost, and what a killed process wrote is not.
 """

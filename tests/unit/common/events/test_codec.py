@@ -42,9 +42,9 @@ _PLAIN: dict[str, st.SearchStrategy[Any]] = {
     "tuple[CommitmentReference, ...]": st.lists(st.builds(CommitmentReference, _TEXT, _TEXT)).map(tuple),
     "tuple[CommitmentFailure, ...]": st.lists(st.builds(CommitmentFailure, _TEXT, _TEXT, _U32)).map(tuple),
     "tuple[RequestAnswers, ...]": st.lists(st.builds(RequestAnswers, _TEXT, _U32, _U63, _TEXT)).map(tuple),
-    "tuple[AuditedInstances, ...]": st.lists(
-        st.builds(AuditedInstances, _TEXT, _TEXT, _TEXT, _TEXT, _TEXT, _U32)
-    ).map(tuple),
+    "tuple[AuditedInstances, ...]": st.lists(st.builds(AuditedInstances, _TEXT, _TEXT, _TEXT, _TEXT, _TEXT, _U32)).map(
+        tuple
+    ),
     "tuple[StoreSpace, ...]": st.lists(st.builds(StoreSpace, _TEXT, _U63, _U63)).map(tuple),
 }
 
