@@ -46,8 +46,7 @@ async def build(context: Context) -> RoleParts:
     desk = OrderDesk(context.log, follower, context.clock, settings.verdict_within)
     http = context.settings.http
     corrections = CorrectionDesk(context.objects, context.log, context.answers, context.clock)
-    may_link = {*http.may_order} & {*http.may_correct}
-    studies = LinkedStudies(StudyLinking(desk, corrections, orders), orders, may_link)
+    studies = LinkedStudies(StudyLinking(desk, corrections, orders), orders, http.may_order, http.may_correct)
     resource = OrderResource(desk, orders, studies, http.may_order)
     ability = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES)
     worklist = WorklistService(

@@ -46,6 +46,7 @@ VERBS: Mapping[Resource, Verb] = {
     Resource.ORDER: Verb.WORKLIST,
     Resource.CHANGE_ORDER: Verb.ORDER,
     Resource.CANCEL_ORDER: Verb.ORDER,
+    Resource.LINK_STUDY: Verb.ORDER,
     Resource.MESSAGES: Verb.OPERATE,
     Resource.DECIDE_MESSAGE: Verb.OPERATE,
     Resource.WADO_URI: Verb.READ,

@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import web
 
+from gantry.common.access import Verb
 from gantry.common.dicom.model.json_writing import to_json
 from gantry.common.errors import Conflicting, NotFound, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION, is_uid
 from gantry.common.orders import Order, Verdict
 from gantry.common.ports.orders import OrderIndex
 from gantry.common.web.bodies import answer
-from gantry.common.web.callers import caller_of, reason_of
+from gantry.common.web.callers import caller_of, may, reason_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match
@@ -34,11 +35,13 @@ class LinkedStudies:
     """Seen by every caller; changed by those that both `http.may_order` and `http.may_correct` name, since the study
     is corrected, too."""
 
-    def __init__(self, linking: StudyLinking, orders: OrderIndex, may_link: Collection[str]) -> None:
-        """`may_link` are the names of tokens, and `LOOPBACK`."""
+    def __init__(
+        self, linking: StudyLinking, orders: OrderIndex, may_order: Collection[str], may_correct: Collection[str]
+    ) -> None:
+        """`may_order` and `may_correct` are the names of tokens, and `LOOPBACK`."""
         self._linking = linking
         self._orders = orders
-        self._may_link = frozenset(may_link)
+        self._may = {Verb.ORDER: frozenset(may_order), Verb.CORRECT: frozenset(may_correct)}
 
     async def listed(self, request: web.BaseRequest, key: str) -> web.StreamResponse:
         """The studies of an order. 404."""
@@ -60,7 +63,7 @@ class LinkedStudies:
     ) -> web.StreamResponse:
         key, study = _about(match)
         caller, reason = caller_of(request), reason_of(request)
-        if caller not in self._may_link:
+        if not all(may(request, verb, names) for verb, names in self._may.items()):
             raise HttpProblem(403, "this caller may not link studies; http.may_order and http.may_correct name who may")
         if not reason:
             raise HttpProblem(400, "reason: say why, as a parameter of the URL")
