@@ -196,6 +196,21 @@ ALERTS = (
         "1m",
         "{{ $labels.instance }} can open no file and take no connection",
     ),
+    Alert(
+        "GantryAuditLost",
+        "page",
+        "sum(increase(gantry_audit_records_dropped_total[1h])) > 0",
+        "0m",
+        "records of the audit trail were lost: the log was away for longer than the spool lasts",
+    ),
+    Alert(
+        "GantryAuditRepositoryAway",
+        "ticket",
+        "sum(increase(gantry_audit_syslog_failures_total[30m])) > 0"
+        " unless sum(increase(gantry_audit_syslog_records_total[30m])) > 0",
+        "15m",
+        "the audit repository cannot be reached; what it does not get waits on the log",
+    ),
 )
 
 

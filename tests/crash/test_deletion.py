@@ -28,6 +28,8 @@ from tests.support.opensearch_documents import bytes_of_documents
 from tests.support.preloaded import run_gantry
 
 SETTINGS = (
+    # Sealing the trail is a commit of a consumer, too; fail points there are to meet the indexer.
+    "audit: {on: false}\n"
     "http: {may_delete: [loopback]}\n"
     "upkeep: {seal_every: 0.2, sweep_every: 0.5, sweep_grace: 0.001}\n"
     "lifecycle: {collect_every: 0.3, erase_after: 0}\n"

@@ -199,6 +199,24 @@ CASES = (
         labels={"outcome": "refused"},
     ),
     Case(
+        "GantryAuditLost",
+        "page",
+        {"gantry_audit_records_dropped_total": "0x115 3x90"},
+        {"gantry_audit_records_total": "0+3x200"},
+    ),
+    Case(
+        "GantryAuditRepositoryAway",
+        "ticket",
+        {
+            'gantry_audit_syslog_failures_total{reason="connect"}': "0+1x200",
+            "gantry_audit_syslog_records_total": "0+5x60 300x140",
+        },
+        {
+            'gantry_audit_syslog_failures_total{reason="connect"}': "0+1x200",
+            "gantry_audit_syslog_records_total": "0+5x200",
+        },
+    ),
+    Case(
         "GantryFilesExhausted",
         "page",
         {'gantry_file_descriptors_exhausted{instance="a"}': "1x200"},
