@@ -139,8 +139,10 @@ class Member:
             await self.refresh()
             await self._snapshots.write(self._ledger.snapshot(self._since_us))
             for uid in [uid for uid in self._long_held if uid in self._held]:
-                held = self._held[uid]
-                await self._log.append(self._begun[uid])
+                held, request = self._held.get(uid), self._begun.get(uid)
+                if held is None or request is None:
+                    continue  # it was reported while those before it were appended
+                await self._log.append(request)
                 await reach(FailPoint.BEFORE_COMMIT)
                 if self._held.get(uid) is held:
                     self._release(uid, offsets)

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+_CHANGED = "net::ERR_NETWORK_CHANGED"
 _MODIFIERS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
 _CODES = {"Enter": 13, "Escape": 27, "Space": 32, "Tab": 9, "PageUp": 33, "PageDown": 34, "End": 35, "Home": 36} | {
     f"Arrow{name}": code for name, code in (("Left", 37), ("Up", 38), ("Right", 39), ("Down", 40))
@@ -94,8 +95,15 @@ class Page:
         raise AssertionError(f"never true: {expression}\nerrors: {self.errors[-10:]}\npage: {shown}")
 
     async def open(self, url: str) -> None:
-        await self.do("Page.navigate", url=url)
-        await self.until("document.readyState === 'complete'")
+        """Once more where the machine's network changed meanwhile: containers of other tests come and go, and then
+        Chromium gives up what is under way."""
+        for _ in range(5):
+            await self.do("Page.navigate", url=url)
+            await self.until("document.readyState === 'complete'")
+            await asyncio.sleep(0.1)  # what the page's modules ask for next
+            if not any(_CHANGED in one for one in self.errors):
+                return
+            self.errors.clear()
 
     async def reload(self) -> None:
         await self.evaluate("window.before = true")
