@@ -116,6 +116,7 @@ def test_an_object_that_comes_over_http_goes_on_in_its_senders_trace(site: Site,
 def test_a_commitment_is_followed_from_its_request_to_its_report(site: Site, tmp_path: Path) -> None:
     sent = study(tmp_path / "sent", 2, patient="TRACE-COMMIT")
     store(site.modality, sent)
+    wait_searchable(site.modality, str(pydicom.dcmread(sent[0].path).StudyInstanceUID), 2)
     assert commit(site.modality, sent) == (2, 0)
     uid = sent[0].sop_instance_uid
     deadline = time.monotonic() + 20
