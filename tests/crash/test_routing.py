@@ -88,10 +88,8 @@ async def test_a_destination_that_is_away_gets_everything_when_it_comes_whatever
     one, two = study(tmp_path / "one", 3, patient="P1"), study(tmp_path / "two", 2, patient="P2")
     await send(archive, one, two)
     async with asyncio.timeout(60):
-        while not [state for state in await listed(archive) if state["attempts"]]:
+        while len(states := await listed(archive)) != 2 or not any(state["attempts"] for state in states):
             await asyncio.sleep(0.3)
-    states = await listed(archive)
-    assert len(states) == 2
     assert any("READING" in state["why"] for state in states)
     archive.kill()
     archive.start()
