@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from gantry.common.adapters.files import FileStore, open_file_store
 from gantry.common.clock import ManualClock, SystemClock
 from gantry.common.config.role_sections import Commitment
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.events import CommitmentReported, CommitmentRequested, decode
+from gantry.common.events import CommitmentReported, CommitmentRequested, Event, decode
 from gantry.common.net import Peer
 from gantry.common.ports.index import Location
 from gantry.common.ports.log import Consumer, EventLog, Record
@@ -60,6 +60,25 @@ class Counted:
     async def consumer(self, group: str, topics: Sequence[str]) -> AsyncIterator[CountedConsumer]:
         async with self._log.consumer(group, topics) as consumer:
             yield CountedConsumer(consumer, self)
+
+
+class Carrying(Counted):
+    """A log that takes so long to append a request once more that all which are open are reported meanwhile."""
+
+    def __init__(self, log: EventLog, reports: int) -> None:
+        super().__init__(log)
+        self.append = self._append  # type: ignore[method-assign]
+        self.is_carrying = False
+        self._reports = reports
+
+    async def _append(self, *events: Event) -> None:
+        await self._log.append(*events)
+        self._reports -= sum(isinstance(event, CommitmentReported) for event in events)
+        if isinstance(events[0], CommitmentRequested):
+            self.is_carrying = True
+            while self._reports > 0:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)  # who reported forgets the request
 
 
 class CountedConsumer:
@@ -110,13 +129,17 @@ async def objects(tmp_path: Path) -> AsyncIterator[FileStore]:
 
 @asynccontextmanager
 async def running(
-    log: EventLog, objects: FileStore, port: int = 0, keep_after: int = SNAPSHOT_AFTER
+    log: EventLog | Counted,
+    objects: FileStore,
+    port: int = 0,
+    keep_after: int = SNAPSHOT_AFTER,
+    reachable: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[tuple[CommitmentService, Counted]]:
-    """A process with the role."""
-    counted = Counted(log)
+    """A process with the role, whose requester is at `port` while it is `reachable`."""
+    counted = Counted(log)  # type: ignore[arg-type]
 
     def contact(requester: str, ours: str) -> Peer | None:
-        return Peer("127.0.0.1", port, requester, ours) if port else None
+        return Peer("127.0.0.1", port, requester, ours) if port and reachable() else None
 
     services, _, worker = await build_services(
         objects,
@@ -227,3 +250,17 @@ async def test_everything_is_known_where_every_snapshot_is_damaged(
         assert service._ledger.is_known("1.7.119")
         await uncommitted(log, 0)
     assert taker.reports.get(timeout=5).TransactionUID == "1.9.1"
+
+
+async def test_a_request_that_is_reported_while_another_is_carried_forward_ends_nothing(
+    log: EventLog, objects: FileStore, taker: Taker
+) -> None:
+    carrying = Carrying(log, 5)
+    await log.append(*(asked(f"1.8.{n}") for n in range(3)))
+    async with running(carrying, objects, taker.port, 2, lambda: carrying.is_carrying):
+        await asyncio.sleep(1)  # they are held, and noted as such
+        await log.append(asked("1.8.3"), asked("1.8.4"))
+        told_of = set()
+        while len(told_of) < 5:
+            told_of.add(str((await asyncio.to_thread(taker.reports.get, timeout=30)).TransactionUID))
+        await uncommitted(log, 0)
