@@ -22,6 +22,9 @@ PRIVATE_INFORMATION_UID = "2.25.151095452869587238557091074417709212698"
 DEFAULT_PARTITION = "default"
 """The organisation an object belongs to until configured otherwise."""
 
+ORDER_VALUES = "order-values"
+"""Where in the bucket lies what orders and procedure steps say of patients."""
+
 # PS3.5 9.1: components of digits, separated by periods, no empty component, at most 64 characters.
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 # PS3.5 6.2, VR AE: default repertoire without backslash and control characters; 16 characters; not only spaces.
@@ -90,3 +93,7 @@ class Receipt:
     def values_key(self, partition: str) -> str:
         """Where the values of the correction of this name lie."""
         return f"corrections/{partition}/{self.id[:7]}/{self.id}.json"
+
+    def order_values_key(self, partition: str) -> str:
+        """Where lies what one event of an order or a procedure step says of a patient."""
+        return f"{ORDER_VALUES}/{partition}/{self.id[:7]}/{self.id}.msgpack"

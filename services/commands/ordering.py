@@ -91,11 +91,11 @@ class OrderSession:
 async def session(stores: Stores, settings: Settings) -> AsyncIterator[OrderSession]:
     """Reads all orders first, as a process of the role does."""
     orders, clock = open_orders(), SystemClock()
-    follower = Follower(stores.log, orders, clock, Metrics())
+    follower = Follower(stores.objects, stores.log, orders, clock, Metrics())
     following = asyncio.create_task(follower.run())
     try:
         await follower.caught_up()
-        desk = OrderDesk(stores.log, follower, clock, settings.orders.verdict_within)
+        desk = OrderDesk(stores.objects, stores.log, follower, clock, settings.orders.verdict_within)
         linking = StudyLinking(desk, CorrectionDesk(stores.objects, stores.log, stores.index, clock), orders)
         yield OrderSession(desk, linking, orders, f"cli {this_user()}")
     finally:

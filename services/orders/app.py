@@ -32,7 +32,7 @@ TRANSFER_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 async def build(context: Context) -> RoleParts:
     """Orders over HTTP, the worklist, and procedure steps. Waits for the log: it reads first what there is."""
     settings, orders = context.settings.orders, context.open_orders()
-    follower = Follower(context.log, orders, context.clock, context.metrics)
+    follower = Follower(context.objects, context.log, orders, context.clock, context.metrics)
     following = asyncio.create_task(follower.run())
     try:
         await follower.caught_up()
@@ -43,7 +43,7 @@ async def build(context: Context) -> RoleParts:
     async def follow() -> None:
         await following
 
-    desk = OrderDesk(context.log, follower, context.clock, settings.verdict_within)
+    desk = OrderDesk(context.objects, context.log, follower, context.clock, settings.verdict_within)
     http = context.settings.http
     corrections = CorrectionDesk(context.objects, context.log, context.answers, context.clock)
     studies = LinkedStudies(StudyLinking(desk, corrections, orders), orders, http.may_order, http.may_correct)

@@ -7,36 +7,44 @@ from typing import TypeVar
 
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable
-from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced, StudyLinked, StudyUnlinked
+from gantry.common.events import OrderCancelled, OrderChanged, OrderErased, OrderPlaced, StudyLinked, StudyUnlinked
 from gantry.common.ids import Receipt
 from gantry.common.orders import (
     Order,
     OrderCancellation,
     OrderChange,
+    OrderErasure,
     OrderEvent,
     PerformedStep,
     PlacedOrder,
     StepEvent,
     StudyLink,
     StudyUnlink,
+    ValuedEvent,
     Verdict,
     pack,
+    values_in,
+    with_values,
 )
+from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.ports.orders import AnyVerdict, FoldedEvent
 from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.order_values import write_values
 from gantry.services.orders.follower import Follower
 
-C = TypeVar("C", PlacedOrder, OrderChange, OrderCancellation, StudyLink, StudyUnlink)
+C = TypeVar("C", PlacedOrder, OrderChange, OrderCancellation, OrderErasure, StudyLink, StudyUnlink)
 
 
 class OrderDesk:
-    """One event for each call, durable before the call returns. All calls raise `DependencyUnavailable` where the log
-    is away, or is not followed within the deadline: then the event may be on the log or not, and calling again with
-    the same `change` makes sure of it."""
+    """One event for each call, durable before the call returns; what it says of a patient is durable before the event,
+    in an object of its own. All calls raise `DependencyUnavailable` where a store is away, or the log is not followed
+    within the deadline: then the event may be on the log or not, and calling again with the same `change` makes sure
+    of it."""
 
-    def __init__(self, log: EventLog, follower: Follower, clock: Clock, deadline: float) -> None:
+    def __init__(self, objects: BlobStore, log: EventLog, follower: Follower, clock: Clock, deadline: float) -> None:
         """`deadline`: how long a verdict may take, in seconds."""
+        self._objects = objects
         self._log = log
         self._follower = follower
         self._clock = clock
@@ -57,6 +65,12 @@ class OrderDesk:
         """Cancel steps, or the whole order. Refused for an order that is not there, or cancelled already."""
         steps, reason = tuple(cancellation.steps), cancellation.reason
         return await self._of_order(OrderCancelled(*self._about(cancellation), steps=steps, reason=reason))
+
+    async def erase(self, erasure: OrderErasure) -> Verdict[Order]:
+        """All that was said of an order is gone when this returns, and what these performed steps said. Never
+        refused."""
+        performed, reason = tuple(erasure.performed), erasure.reason
+        return await self._of_order(OrderErased(*self._about(erasure), performed=performed, reason=reason))
 
     async def link(self, link: StudyLink) -> Verdict[Order]:
         """A study was made for an order. Refused for an order that is not there, or cancelled, and for a study that is
@@ -92,7 +106,11 @@ class OrderDesk:
         return verdict  # type: ignore[return-value]  # told apart by its event
 
     async def _decided(self, event: FoldedEvent) -> AnyVerdict:
-        future = self._follower.expect(event.change)
+        if isinstance(event, ValuedEvent):
+            appended = await write_values(self._objects, event, Receipt.at(self._clock.now_us()))
+            self._follower.remember(with_values(appended, values_in(event)))
+            event = appended
+        future = self._follower.expect(event)
         try:
             await reach(FailPoint.BEFORE_PUBLISH)
             await self._log.append(event)
@@ -101,6 +119,6 @@ class OrderDesk:
         except TimeoutError:
             raise DependencyUnavailable("orders", f"not followed within {self._deadline:g} s") from None
         finally:
-            self._follower.forget(event.change, future)
+            self._follower.forget(event, future)
         await reach(FailPoint.BEFORE_ANSWER)
         return verdict

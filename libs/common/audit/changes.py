@@ -20,6 +20,7 @@ from gantry.common.events import (
     ObjectsCollected,
     OrderCancelled,
     OrderChanged,
+    OrderErased,
     OrderPlaced,
     PatientCorrected,
     PatientCorrectionWithdrawn,
@@ -27,6 +28,7 @@ from gantry.common.events import (
     PatientHoldReleased,
     PatientMerged,
     ProcedureStepCreated,
+    ProcedureStepErased,
     ProcedureStepSet,
     StudyCorrected,
     StudyCorrectionWithdrawn,
@@ -57,8 +59,10 @@ _OF_ORDERS: dict[type[Event], tuple[Kind, str]] = {
     OrderPlaced: (Kind.ORDER, "place order"),
     OrderChanged: (Kind.ORDER, "change order"),
     OrderCancelled: (Kind.ORDER, "cancel order"),
+    OrderErased: (Kind.ORDER, "erase order"),
     ProcedureStepCreated: (Kind.PROCEDURE, "N-CREATE"),
     ProcedureStepSet: (Kind.PROCEDURE, "N-SET"),
+    ProcedureStepErased: (Kind.PROCEDURE, "erase procedure step"),
 }
 CHANGES = frozenset((InstanceStored, ObjectsCollected, *_OF_STUDIES, *_OF_PATIENTS, *_OF_ORDERS))
 """The events that are on record."""
@@ -129,7 +133,9 @@ def _of_order(event: Event, kind: Kind, operation: str) -> Entry:
     way, _, name = source.partition(" ")
     who = {"ae": "ae", "rest": requestor_kind(name)}.get(way, way)
     about = getattr(event, "order", "") or getattr(event, "sop_instance_uid", "")
-    return Entry(kind, operation, name or source, who, trace=event.trace, query=about.encode(), query_class=kind.word)
+    why = event.reason if isinstance(event, OrderErased | ProcedureStepErased) else ""
+    query = about.encode()
+    return Entry(kind, operation, name or source, who, why=why, trace=event.trace, query=query, query_class=kind.word)
 
 
 def _instances(study: str, receipts: object) -> AuditedInstances:

@@ -34,6 +34,7 @@ from gantry.common.events.schema import (
     ObjectsRelocated,
     OrderCancelled,
     OrderChanged,
+    OrderErased,
     OrderPlaced,
     PatientCorrected,
     PatientCorrectionsErased,
@@ -42,6 +43,7 @@ from gantry.common.events.schema import (
     PatientHoldReleased,
     PatientMerged,
     ProcedureStepCreated,
+    ProcedureStepErased,
     ProcedureStepSet,
     StudyAccessed,
     StudyCompleted,
@@ -231,6 +233,10 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
         "The steps with these Scheduled Procedure Step IDs were to be cancelled, or, without any, the whole order.",
         (*_OF_ORDER, _f("steps", schema=_list(_TEXT), made=list), _f("reason")),
     ),
+    "order-erased": (
+        OrderErased, "All that an order said is gone, with what these performed procedure steps said.",
+        (*_OF_ORDER, _f("performed", schema=_list(_UID), made=list), _f("reason")),
+    ),
     "study-linked": (
         StudyLinked, "A study was made for this order, whatever its images say.",
         (*_OF_ORDER, _STUDY, _f("correction"), _f("reason")),
@@ -238,6 +244,9 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
     "study-unlinked": (StudyUnlinked, "It was not, after all.", (*_OF_ORDER, _STUDY, _f("reason"))),
     "step-created": (ProcedureStepCreated, "A modality began a performed procedure step.", _OF_STEP),
     "step-set": (ProcedureStepSet, "A modality set attributes of a performed procedure step.", _OF_STEP),
+    "step-erased": (
+        ProcedureStepErased, "All that a performed procedure step said is gone.", (*_OF_STEP, _f("reason")),
+    ),
     "commitment-requested": (
         CommitmentRequested,
         "A peer asked for storage commitment.",
@@ -273,10 +282,12 @@ _ABOUT: Mapping[type[Event], tuple[str, ...]] = {
     OrderPlaced: ("change",),
     OrderChanged: ("change",),
     OrderCancelled: ("change",),
+    OrderErased: ("change",),
     StudyLinked: ("change",),
     StudyUnlinked: ("change",),
     ProcedureStepCreated: ("change",),
     ProcedureStepSet: ("change",),
+    ProcedureStepErased: ("change",),
 }
 _TYPES = {cls: type_ for type_, (cls, *_) in _TABLE.items() if type_ != "rejected"}
 CHANGE_TYPES = tuple(_TABLE)

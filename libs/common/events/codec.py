@@ -44,6 +44,7 @@ from gantry.common.events.schema import (
     ObjectsRelocated,
     OrderCancelled,
     OrderChanged,
+    OrderErased,
     OrderPlaced,
     PatientCorrected,
     PatientCorrectionsErased,
@@ -52,6 +53,7 @@ from gantry.common.events.schema import (
     PatientHoldReleased,
     PatientMerged,
     ProcedureStepCreated,
+    ProcedureStepErased,
     ProcedureStepSet,
     ProcessReported,
     ReceiptReference,
@@ -116,10 +118,12 @@ _EVENTS: dict[str, type[Event]] = {
         OrderPlaced,
         OrderChanged,
         OrderCancelled,
+        OrderErased,
         StudyLinked,
         StudyUnlinked,
         ProcedureStepCreated,
         ProcedureStepSet,
+        ProcedureStepErased,
         AuditRecorded,
     )
 }
@@ -143,7 +147,7 @@ _NESTED: dict[str, type] = {
     "spaces": StoreSpace,
     "objects": AuditedInstances,
 }
-_TEXTS = ("deletions", "digests", "corrections", "roles", "problems", "senders", "steps")
+_TEXTS = ("deletions", "digests", "corrections", "roles", "problems", "senders", "steps", "performed")
 """Fields of several texts."""
 
 

@@ -675,7 +675,10 @@ class OrderPlaced:
     under its key, in the place of what was placed under it before. `attributes` are its attributes by tag, packed
     (`gantry.common.orders.pack`), the steps in Scheduled Procedure Step Sequence. `change` names this event, `source`
     says who sent it ("hl7 RIS^HOSPITAL", "rest NAME", "ae TITLE") and `message` in what (the control ID of HL7, or
-    ""). Whether it was accepted is decided by the fold (`gantry.common.orders`)."""
+    ""). Whether it was accepted is decided by the fold (`gantry.common.orders`).
+
+    What names a patient can be erased: the attributes lie in an object of their own, `values_key`, of so many bytes and
+    with this digest (`gantry.common.orders.values`), and are b"" here. Earlier releases wrote them into the event."""
 
     partition: str
     trace: str
@@ -685,12 +688,15 @@ class OrderPlaced:
     message: str
     at: int
     attributes: bytes
+    values_key: str = field(default="", metadata=OMITTED)
+    values_size: int = field(default=0, metadata=OMITTED)
+    values_digest: str = field(default="", metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderChanged:
     """Attributes of an order, and of its steps by Scheduled Procedure Step ID (`step_attributes`), are to be set; None
-    takes an attribute, or a step, away. Both are packed."""
+    takes an attribute, or a step, away. Both are packed, in an object as those of `OrderPlaced` are."""
 
     partition: str
     trace: str
@@ -701,6 +707,9 @@ class OrderChanged:
     at: int
     attributes: bytes
     step_attributes: bytes
+    values_key: str = field(default="", metadata=OMITTED)
+    values_size: int = field(default=0, metadata=OMITTED)
+    values_digest: str = field(default="", metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -751,6 +760,36 @@ class StudyUnlinked:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderErased:
+    """All that was said of an order before is erased, for `reason`, with what these performed procedure steps (SOP
+    Instance UIDs) said. Whoever follows the topic removes the objects with their values, and drops what it knows."""
+
+    partition: str
+    trace: str
+    order: str
+    change: str
+    source: str
+    message: str
+    at: int
+    performed: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureStepErased:
+    """All that was said of a performed procedure step is erased, for `reason`: one that belongs to no order."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProcedureStepCreated:
     """A modality began a performed procedure step (N-CREATE, PS3.4 F.7.2.1); `attributes` as in `OrderPlaced`."""
 
@@ -762,6 +801,9 @@ class ProcedureStepCreated:
     message: str
     at: int
     attributes: bytes
+    values_key: str = field(default="", metadata=OMITTED)
+    values_size: int = field(default=0, metadata=OMITTED)
+    values_digest: str = field(default="", metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -776,6 +818,9 @@ class ProcedureStepSet:
     message: str
     at: int
     attributes: bytes
+    values_key: str = field(default="", metadata=OMITTED)
+    values_size: int = field(default=0, metadata=OMITTED)
+    values_digest: str = field(default="", metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -867,9 +912,11 @@ Event = (
     | OrderPlaced
     | OrderChanged
     | OrderCancelled
+    | OrderErased
     | StudyLinked
     | StudyUnlinked
     | ProcedureStepCreated
     | ProcedureStepSet
+    | ProcedureStepErased
     | AuditRecorded
 )

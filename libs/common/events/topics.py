@@ -31,6 +31,7 @@ from gantry.common.events.schema import (
     ObjectsRelocated,
     OrderCancelled,
     OrderChanged,
+    OrderErased,
     OrderPlaced,
     PatientCorrected,
     PatientCorrectionsErased,
@@ -39,6 +40,7 @@ from gantry.common.events.schema import (
     PatientHoldReleased,
     PatientMerged,
     ProcedureStepCreated,
+    ProcedureStepErased,
     ProcedureStepSet,
     ProcessReported,
     RouteDelayed,
@@ -141,10 +143,12 @@ TOPICS: dict[type[Event], Topic] = {
     OrderPlaced: _ORDERS,
     OrderChanged: _ORDERS,
     OrderCancelled: _ORDERS,
+    OrderErased: _ORDERS,
     StudyLinked: _ORDERS,
     StudyUnlinked: _ORDERS,
     ProcedureStepCreated: _STEPS,
     ProcedureStepSet: _STEPS,
+    ProcedureStepErased: _STEPS,
     AuditRecorded: _AUDIT,
 }
 

@@ -8,14 +8,24 @@ one UID, a change of an order that is cancelled. Each topic has an order per key
 that reads the log decides the same.
 """
 
-from gantry.common.orders.commands import OrderCancellation, OrderChange, PlacedOrder, StudyLink, StudyUnlink, Verdict
+from gantry.common.orders.commands import (
+    OrderCancellation,
+    OrderChange,
+    OrderErasure,
+    PlacedOrder,
+    StudyLink,
+    StudyUnlink,
+    Verdict,
+)
 from gantry.common.orders.fold import OrderEvent, fold_order
 from gantry.common.orders.keys import order_key
 from gantry.common.orders.model import Attributes, Changes, Order, ScheduledStep, first, items, pack, unpack
-from gantry.common.orders.mpps import FINAL, PerformedState, PerformedStep, StepEvent, fold_step
+from gantry.common.orders.mpps import FINAL, PerformedState, PerformedStep, StepEvent, fold_step, refused_as_erased
 from gantry.common.orders.states import IDLE, NO_LINKS, Links, Reference, StepState, references_of, refers_to, state_of
+from gantry.common.orders.values import ERASED, ValuedEvent, is_apart, values_in, with_values, without_values
 
 __all__ = [
+    "ERASED",
     "FINAL",
     "IDLE",
     "NO_LINKS",
@@ -25,6 +35,7 @@ __all__ = [
     "Order",
     "OrderCancellation",
     "OrderChange",
+    "OrderErasure",
     "OrderEvent",
     "PerformedState",
     "PerformedStep",
@@ -35,15 +46,21 @@ __all__ = [
     "StepState",
     "StudyLink",
     "StudyUnlink",
+    "ValuedEvent",
     "Verdict",
     "first",
     "fold_order",
     "fold_step",
+    "is_apart",
     "items",
     "order_key",
     "pack",
     "references_of",
     "refers_to",
+    "refused_as_erased",
     "state_of",
     "unpack",
+    "values_in",
+    "with_values",
+    "without_values",
 ]

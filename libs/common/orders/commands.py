@@ -58,6 +58,20 @@ class OrderCancellation:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderErasure:
+    """All that was said of an order goes, with what these performed procedure steps (SOP Instance UIDs) said."""
+
+    order: str
+    source: str
+    performed: tuple[str, ...] = ()
+    reason: str = ""
+    message: str = ""
+    change: str = ""
+    trace: str = ""
+    partition: str = DEFAULT_PARTITION
+
+
+@dataclass(frozen=True, slots=True)
 class StudyLink:
     """A study that was made for an order. `correction` gives it the attributes of the order."""
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from gantry.common.dicom.standard.tags import SCHEDULED_PROCEDURE_STEP_ID, SCHEDULED_PROCEDURE_STEP_SEQUENCE
 from gantry.common.errors import NotUnderstood
-from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced, StudyLinked, StudyUnlinked
+from gantry.common.events import OrderCancelled, OrderChanged, OrderErased, OrderPlaced, StudyLinked, StudyUnlinked
 from gantry.common.orders.commands import Verdict
 from gantry.common.orders.model import Attributes, Changes, Order, ScheduledStep, first, unpack
+from gantry.common.orders.values import ERASED, is_apart
 
-OrderEvent = OrderPlaced | OrderChanged | OrderCancelled | StudyLinked | StudyUnlinked
+OrderEvent = OrderPlaced | OrderChanged | OrderCancelled | OrderErased | StudyLinked | StudyUnlinked
 _LONGEST_KEY = 512
 
 
@@ -24,6 +25,10 @@ def fold_order(order: Order | None, event: OrderEvent) -> Verdict[Order]:
     """The verdict on an event and, as its `state`, the order after it; `order` is what stood under its key before, None
     for nothing. A refused event changes nothing."""
     try:
+        if isinstance(event, OrderErased):
+            return Verdict(True, "", None)
+        if is_apart(event):
+            raise _Refusal(ERASED)
         if isinstance(event, OrderPlaced):
             return Verdict(True, "", _placed(event, order))
         if order is None:

@@ -4,6 +4,7 @@ F.7.1, pure).
     (nothing)   --N-CREATE, IN PROGRESS-->  IN PROGRESS
     IN PROGRESS --N-SET-->                  IN PROGRESS | COMPLETED | DISCONTINUED
     COMPLETED, DISCONTINUED                 are final
+    any         --erased-->                 (nothing), and nothing comes of it any more
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Any
 
 from gantry.common.dicom.standard.tags import PERFORMED_PROCEDURE_STEP_STATUS
 from gantry.common.errors import NotUnderstood
-from gantry.common.events import ProcedureStepCreated, ProcedureStepSet
+from gantry.common.events import ProcedureStepCreated, ProcedureStepErased, ProcedureStepSet
 from gantry.common.orders.commands import Verdict
 from gantry.common.orders.model import Attributes, first, unpack
 from gantry.common.orders.requirements import fixed, problem_of_creation, problem_of_final_state
+from gantry.common.orders.values import ERASED, is_apart
 from gantry.common.statuses import (
     ATTRIBUTE_LIST_ERROR,
     DUPLICATE_SOP_INSTANCE,
@@ -39,7 +41,7 @@ class PerformedState(StrEnum):
 
 FINAL = frozenset((PerformedState.COMPLETED, PerformedState.DISCONTINUED))
 _STATES = {state.value: state for state in PerformedState}
-StepEvent = ProcedureStepCreated | ProcedureStepSet
+StepEvent = ProcedureStepCreated | ProcedureStepSet | ProcedureStepErased
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,10 @@ class PerformedStep:
 def fold_step(step: PerformedStep | None, event: StepEvent) -> Verdict[PerformedStep]:
     """The verdict on an event, with the DIMSE status to answer, and the step after it; `step` is what stood under its
     UID before, None for nothing. A refused event changes nothing."""
+    if isinstance(event, ProcedureStepErased):
+        return Verdict(True, "", None)
+    if is_apart(event):
+        return refused_as_erased(event)
     try:
         attributes = unpack(event.attributes)
     except NotUnderstood as error:
@@ -68,6 +74,12 @@ def fold_step(step: PerformedStep | None, event: StepEvent) -> Verdict[Performed
         words = "performed procedure step may no longer be updated"
         return Verdict(False, words, step, PROCESSING_FAILURE, PERFORMED_PROCEDURE_STEP_IS_FINAL)
     return _set(step, attributes)
+
+
+def refused_as_erased(event: StepEvent) -> Verdict[PerformedStep]:
+    """The verdict on an event of a step that is erased: its UID is never used again."""
+    status = DUPLICATE_SOP_INSTANCE if isinstance(event, ProcedureStepCreated) else NO_SUCH_OBJECT_INSTANCE
+    return Verdict(False, ERASED, None, status)
 
 
 def _created(

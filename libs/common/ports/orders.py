@@ -28,6 +28,8 @@ class OrderIndex(Protocol):
     - Events are applied in the order of the log; each is folded once, by its change id, however often it comes.
     - Applying events is all or nothing; what was applied is seen by every later call.
     - The state of a scheduled step is computed from all that was applied, whatever order the topics were read in.
+    - An erasure takes away all that was applied of its order or performed step before; of a performed step, also what
+      comes later. An event whose values are gone (`gantry.common.orders.is_apart`) is refused, as it is then.
     - It is empty when it is opened, and gone when its process ends: the log is what is kept.
     """
 
@@ -48,7 +50,16 @@ class OrderIndex(Protocol):
         """The key of the order that a study is linked to; "" where there is none."""
 
     async def history(self, partition: str, key: str) -> Sequence[FoldedChange]:
-        """What happened to an order, the first event first, with what was refused."""
+        """What happened to an order, the first event first, with what was refused; of what was erased, that it was."""
+
+    async def erased_objects(self, most: int) -> Sequence[str]:
+        """Keys of objects with values of events that are erased, as long as `forget_objects` does not name them."""
+
+    async def forget_objects(self, keys: Sequence[str]) -> None:
+        """These objects are removed."""
+
+    async def named_objects(self, keys: Sequence[str]) -> set[str]:
+        """Of some keys of objects those that events name."""
 
     def find(self, query: StepQuery) -> AsyncGenerator[list[ListedStep], None]:
         """Steps that match, in pages, ordered by their start, then by order and Scheduled Procedure Step ID. Steps that

@@ -43,6 +43,8 @@ class FailPoint(Enum):
     """orders: what an HL7 message asks for is applied, its answer is not durable yet."""
     AFTER_FOLD = "after-fold"
     """orders: events are folded, and nobody knows yet that they are."""
+    BEFORE_ERASE = "before-erase"
+    """orders: an order is erased on the log, what it said lies in the bucket yet."""
     BEFORE_ANSWER = "before-answer"
     """Any service: about to send the response that makes the promise."""
     BEFORE_COMMIT = "before-commit"

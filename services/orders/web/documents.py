@@ -18,7 +18,15 @@ from gantry.common.dicom.standard.tags import (
     STUDY_INSTANCE_UID,
 )
 from gantry.common.errors import NotUnderstood
-from gantry.common.events import OrderCancelled, OrderChanged, OrderPlaced, StudyLinked, StudyUnlinked
+from gantry.common.events import (
+    OrderCancelled,
+    OrderChanged,
+    OrderErased,
+    OrderPlaced,
+    ProcedureStepErased,
+    StudyLinked,
+    StudyUnlinked,
+)
 from gantry.common.lifecycle.correctable import require_elements
 from gantry.common.lifecycle.patients import values_of
 from gantry.common.orders import Attributes, Changes, Order, PerformedStep, StepState, first, items, unpack
@@ -93,6 +101,8 @@ def entry_of(change: FoldedChange) -> dict[str, Any]:
     entry |= {"accepted": change.accepted, "refused": change.reason}
     if isinstance(event, OrderCancelled):
         return {"type": "cancelled", **entry, "steps": list(event.steps), "reason": event.reason}
+    if isinstance(event, OrderErased | ProcedureStepErased):
+        return {"type": "erased", **entry, "reason": event.reason}
     if isinstance(event, StudyLinked | StudyUnlinked):
         return {"type": _LINKS[type(event)], **entry, "study": event.study_instance_uid, "reason": event.reason}
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gantry.common.adapters.files import FileStore, open_file_store
 from gantry.common.adapters.sqlite import SqliteLog, open_sqlite_log
 from gantry.common.adapters.sqlite.orders.index import SqliteOrders
 from gantry.common.clock import SystemClock
@@ -22,6 +23,7 @@ from gantry.services.orders.follower import Follower
 class Process:
     """What one process of the role has."""
 
+    objects: FileStore
     log: SqliteLog
     orders: SqliteOrders
     follower: Follower
@@ -50,15 +52,23 @@ async def log(tmp_path: Path) -> AsyncIterator[SqliteLog]:
 
 
 @pytest.fixture
-async def start(log: SqliteLog) -> AsyncIterator[Start]:
+async def objects(tmp_path: Path) -> AsyncIterator[FileStore]:
+    opened = await open_file_store(tmp_path / "objects", low_water=0)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def start(objects: FileStore, log: SqliteLog) -> AsyncIterator[Start]:
     """Starts one more process, which has caught up when it is there."""
     started: list[Process] = []
 
     async def start_one() -> Process:
         orders, metrics, clock = SqliteOrders(), Metrics(), SystemClock()
-        follower = Follower(log, orders, clock, metrics)
+        follower = Follower(objects, log, orders, clock, metrics)
         following = asyncio.create_task(follower.run())
-        started.append(Process(log, orders, follower, OrderDesk(log, follower, clock, 10.0), metrics, following))
+        desk = OrderDesk(objects, log, follower, clock, 10.0)
+        started.append(Process(objects, log, orders, follower, desk, metrics, following))
         await follower.caught_up()
         return started[-1]
 

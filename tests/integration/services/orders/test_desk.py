@@ -72,7 +72,7 @@ async def test_a_process_that_starts_later_has_what_is_on_the_log(start: Start) 
 async def test_a_verdict_that_does_not_come_is_no_answer(start: Start, log: SqliteLog) -> None:
     process = await start()
     process.following.cancel()
-    desk = OrderDesk(log, process.follower, SystemClock(), 0.05)
+    desk = OrderDesk(process.objects, log, process.follower, SystemClock(), 0.05)
     with pytest.raises(DependencyUnavailable, match="not followed within"):
         await desk.place(one_order("mine"))
     # It is on the log all the same: whoever reads it goes on from there, and asking again is harmless.

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from gantry.common.adapters.sqlite.database import T, Work, translating
+from gantry.common.adapters.sqlite.orders.erasing import erased_objects, forget_objects, named_objects
 from gantry.common.adapters.sqlite.orders.finding import START, Place, steps_after
 from gantry.common.adapters.sqlite.orders.folding import fold_event
 from gantry.common.adapters.sqlite.orders.rows import (
@@ -77,12 +78,22 @@ class SqliteOrders:
     async def history(self, partition: str, key: str) -> Sequence[FoldedChange]:
         def read(connection: sqlite3.Connection) -> list[FoldedChange]:
             rows = connection.execute(
-                "SELECT payload, accepted, reason FROM changes WHERE partition = ? AND key = ? ORDER BY number",
+                "SELECT payload, accepted, reason FROM changes "
+                "WHERE partition = ? AND key = ? AND payload IS NOT NULL ORDER BY number",
                 (partition, key),
             )
             return [FoldedChange(_decoded(payload), bool(accepted), reason) for payload, accepted, reason in rows]
 
         return await self._run(read)
+
+    async def erased_objects(self, most: int) -> Sequence[str]:
+        return await self._run(lambda connection: erased_objects(connection, most))
+
+    async def forget_objects(self, keys: Sequence[str]) -> None:
+        await self._run(lambda connection: forget_objects(connection, keys))
+
+    async def named_objects(self, keys: Sequence[str]) -> set[str]:
+        return await self._run(lambda connection: named_objects(connection, keys))
 
     async def find(self, query: StepQuery) -> AsyncGenerator[list[ListedStep], None]:
         narrowing, matches = narrowing_of(query), query.predicate()

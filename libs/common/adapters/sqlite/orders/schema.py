@@ -34,9 +34,15 @@ CREATE TABLE performs(
 CREATE INDEX performs_study ON performs(partition, study);
 CREATE INDEX performs_step ON performs(partition, step);
 CREATE TABLE changes(
-    number INTEGER PRIMARY KEY, change TEXT UNIQUE, partition TEXT, key TEXT, payload BLOB NOT NULL,
-    accepted INTEGER NOT NULL, reason TEXT NOT NULL, status INTEGER NOT NULL, error_id INTEGER NOT NULL);
-CREATE INDEX changes_key ON changes(partition, key);
+    number INTEGER PRIMARY KEY, change TEXT UNIQUE, partition TEXT, key TEXT, at INTEGER NOT NULL, payload BLOB,
+    erasure INTEGER NOT NULL, accepted INTEGER NOT NULL, reason TEXT NOT NULL, status INTEGER NOT NULL,
+    error_id INTEGER NOT NULL);
+CREATE INDEX changes_key ON changes(partition, key, at);
+CREATE TABLE values_objects(
+    object TEXT PRIMARY KEY, partition TEXT, key TEXT, erased INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX values_objects_key ON values_objects(partition, key);
+CREATE INDEX values_objects_erased ON values_objects(erased) WHERE erased;
+CREATE TABLE erased_steps(partition TEXT, uid TEXT, PRIMARY KEY(partition, uid)) WITHOUT ROWID;
 """
 
 

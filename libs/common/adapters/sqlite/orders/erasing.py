@@ -1,0 +1,95 @@
+"""What goes when an order or a performed step is erased, and the objects that hold what they said."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from gantry.common.adapters.sqlite.orders.rows import order_at, performed_at, performed_in
+from gantry.common.adapters.sqlite.orders.states import move_steps
+from gantry.common.events import OrderErased
+from gantry.common.orders import ERASED, OrderEvent, ValuedEvent, is_apart
+from gantry.common.ports.orders import FoldedEvent
+
+_MOST_NAMES = 500
+"""In one statement."""
+
+
+def key_of(event: FoldedEvent) -> str:
+    """What the changes of an event's order, or performed step, are found by. Keys of orders have no space in them."""
+    return event.order if isinstance(event, OrderEvent) else step_key(event.sop_instance_uid)
+
+
+def step_key(uid: str) -> str:
+    """What the changes of a performed step are found by."""
+    return f"step {uid}"
+
+
+def erase_order(connection: sqlite3.Connection, event: OrderErased) -> None:
+    """Drop an order, what was asked of it, and these performed steps."""
+    at = event.partition, event.order
+    before = order_at(connection, *at)
+    for table in ("orders", "steps", "stations", "links"):
+        connection.execute(f"DELETE FROM {table} WHERE partition = ? AND key = ?", at)  # noqa: S608
+    _forget(connection, *at)
+    for uid in event.performed:
+        erase_step(connection, event.partition, uid)
+    # What was performed for a linked study is again of the order that the modality chose.
+    for study in before.linked if before is not None else ():
+        for performed in performed_in(connection, event.partition, study):
+            move_steps(connection, performed)
+
+
+def erase_step(connection: sqlite3.Connection, partition: str, uid: str) -> None:
+    """Drop a performed step: nothing comes of its UID any more, in whatever order the topics are read."""
+    connection.execute("INSERT OR IGNORE INTO erased_steps VALUES(?, ?)", (partition, uid))
+    performed = performed_at(connection, partition, uid)
+    _forget(connection, partition, step_key(uid))
+    if performed is not None:
+        for table in ("performed", "performs"):
+            connection.execute(f"DELETE FROM {table} WHERE partition = ? AND uid = ?", (partition, uid))  # noqa: S608
+        move_steps(connection, performed)
+
+
+def is_erased_step(connection: sqlite3.Connection, partition: str, uid: str) -> bool:
+    """Whether a performed step was erased."""
+    query = "SELECT 1 FROM erased_steps WHERE partition = ? AND uid = ?"
+    return connection.execute(query, (partition, uid)).fetchone() is not None
+
+
+def note_object(connection: sqlite3.Connection, event: FoldedEvent, *, erased: bool) -> None:
+    """Note the object with what an event says; `erased`: what the event said is erased already."""
+    if isinstance(event, ValuedEvent) and event.values_key and not is_apart(event):
+        row = event.values_key, event.partition, key_of(event), erased
+        connection.execute("INSERT OR IGNORE INTO values_objects VALUES(?, ?, ?, ?)", row)
+
+
+def erased_objects(connection: sqlite3.Connection, most: int) -> list[str]:
+    """Objects whose events are erased, and which are there yet as far as is known."""
+    return [key for (key,) in connection.execute("SELECT object FROM values_objects WHERE erased LIMIT ?", (most,))]
+
+
+def forget_objects(connection: sqlite3.Connection, keys: Sequence[str]) -> None:
+    """These are removed."""
+    connection.executemany("DELETE FROM values_objects WHERE object = ?", [(key,) for key in keys])
+
+
+def named_objects(connection: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
+    """Those of some objects that events name."""
+    named: set[str] = set()
+    for start in range(0, len(keys), _MOST_NAMES):
+        some = keys[start : start + _MOST_NAMES]
+        marks = ", ".join("?" * len(some))
+        rows = connection.execute(f"SELECT object FROM values_objects WHERE object IN ({marks})", some)  # noqa: S608
+        named.update(key for (key,) in rows)
+    return named
+
+
+def _forget(connection: sqlite3.Connection, partition: str, key: str) -> None:
+    """What was asked is forgotten but for its names, so that none of it is done again. Erasures stay in the history."""
+    connection.execute(
+        "UPDATE changes SET payload = NULL, accepted = 0, reason = ? "
+        "WHERE partition = ? AND key = ? AND payload IS NOT NULL AND NOT erasure",
+        (ERASED, partition, key),
+    )
+    connection.execute("UPDATE values_objects SET erased = 1 WHERE partition = ? AND key = ?", (partition, key))

@@ -1,0 +1,98 @@
+"""What orders and procedure steps say of patients, in the object store: one object for each event, durable before it.
+
+An object that is gone was erased: its event says nothing any more, in every process alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from gantry.common.errors import Archived, Corrupt, DependencyUnavailable, NotFound, NotUnderstood
+from gantry.common.events import Event
+from gantry.common.ids import Receipt
+from gantry.common.orders import ValuedEvent, is_apart, values_in, with_values, without_values
+from gantry.common.ports.blobs import BlobStore, Part
+from gantry.common.telemetry.logs import get_logger
+
+_AT_ONCE = 64
+MOST_BYTES = 16 << 20
+"""Of values that are in memory at once; one event may have more."""
+MOST_EVENTS = 512
+E = TypeVar("E", bound=Event)
+logger = get_logger("orders")
+
+
+async def write_values(objects: BlobStore, event: ValuedEvent, receipt: Receipt) -> ValuedEvent:
+    """Write what an event says to an object of its own; the event as it is to be appended. The object is durable when
+    this returns. Raises `DependencyUnavailable`."""
+    content = values_in(event)
+    key = receipt.order_values_key(event.partition)
+    await objects.put(key, [content])
+    return without_values(event, key, content)
+
+
+async def read_values(objects: BlobStore, events: Sequence[E]) -> list[E]:
+    """The events with what they say, those that carry it themselves as they are. One whose object is gone, or is not
+    what was written, stays apart from it (`is_apart`). Raises `DependencyUnavailable`."""
+    apart = [event for event in events if is_apart(event)]
+    read: dict[int, E] = {}
+    for start in range(0, len(apart), _AT_ONCE):
+        some = apart[start : start + _AT_ONCE]
+        for event, content in zip(some, await _contents(objects, [_part(event) for event in some]), strict=True):
+            if content is not None:
+                read[id(event)] = _told(event, content)
+    return [read.get(id(event), event) for event in events]
+
+
+async def _contents(objects: BlobStore, parts: Sequence[Part]) -> list[bytes | None]:
+    """None for an object that is gone."""
+    try:
+        return list(await objects.read(parts))
+    except NotFound:
+        # One of them, or some: each is asked for by itself.
+        return list(await asyncio.gather(*(_content(objects, part) for part in parts)))
+    except Corrupt:
+        return list(await asyncio.gather(*(_content(objects, part) for part in parts)))
+    except Archived as error:
+        raise DependencyUnavailable("objects", "values of an order are in an archive of the store") from error
+
+
+async def _content(objects: BlobStore, part: Part) -> bytes | None:
+    try:
+        (content,) = await objects.read([part])
+    except NotFound:
+        return None
+    except Corrupt:
+        return b""
+    return content
+
+
+def _part(event: Event) -> Part:
+    assert isinstance(event, ValuedEvent)
+    return Part(event.values_key, 0, event.values_size)
+
+
+def _told(event: E, content: bytes) -> E:
+    assert isinstance(event, ValuedEvent)
+    try:
+        return with_values(event, content)  # type: ignore[return-value]  # the same class of event
+    except NotUnderstood as error:
+        logger.error("values of an order are damaged", key=event.values_key, change=event.change, error=error)
+        return event
+
+
+def by_size(events: Iterable[E]) -> Iterator[list[E]]:
+    """The events in runs, whose values fit into memory together."""
+    run: list[E] = []
+    size = 0
+    for event in events:
+        own = event.values_size if isinstance(event, ValuedEvent) else 0
+        if run and (size + own > MOST_BYTES or len(run) >= MOST_EVENTS):
+            yield run
+            run, size = [], 0
+        run.append(event)
+        size += own
+    if run:
+        yield run
