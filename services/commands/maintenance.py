@@ -238,7 +238,8 @@ def _say_reconciled(state: Reconciled) -> None:
 @click.command()
 @options
 def reseal(config: Path | None, data: Path | None, as_json: bool) -> None:
-    """Seal what earlier releases sealed anew, without the headers (patients' names) that they left in it.
+    """Seal what earlier releases sealed anew, without the headers (patients' names) that they left in it, and without
+    what orders say of patients, which is moved into objects that can be erased.
 
     Once, when every indexer runs this release; services go on meanwhile. Can be broken off and run again.
     """

@@ -1,4 +1,4 @@
-"""`gantry orders`: see, place, change and cancel orders, on an archive's own stores."""
+"""`gantry orders`: see, place, change, cancel and erase orders, on an archive's own stores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gantry.common.dicom.standard.tags import (
     SCHEDULED_PROCEDURE_STEP_START_TIME,
     SCHEDULED_STATION_AE_TITLE,
 )
-from gantry.common.errors import Conflicting, GantryError, NotFound, NotUnderstood
+from gantry.common.errors import Conflicting, GantryError, Held, NotFound, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION, new_uid
 from gantry.common.lifecycle.correctable import element_of
 from gantry.common.orders import (
@@ -38,6 +38,7 @@ from gantry.common.orders import (
     order_key,
 )
 from gantry.common.ports.orders import OrderIndex
+from gantry.common.runtime.protection import Protection
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
@@ -47,6 +48,7 @@ from gantry.services.commands.on_stores import options, run
 from gantry.services.commands.reasons import reason_option
 from gantry.services.corrections import CorrectionDesk
 from gantry.services.orders.desk import OrderDesk
+from gantry.services.orders.erasing import OrderErasing
 from gantry.services.orders.follower import Follower
 from gantry.services.orders.linking import StudyLinking
 from gantry.services.orders.web.documents import changed_attributes, document_of, entry_of, placed_attributes
@@ -62,6 +64,7 @@ class OrderSession:
 
     desk: OrderDesk
     linking: StudyLinking
+    erasing: OrderErasing
     orders: OrderIndex
     source: str
 
@@ -90,14 +93,15 @@ class OrderSession:
 @asynccontextmanager
 async def session(stores: Stores, settings: Settings) -> AsyncIterator[OrderSession]:
     """Reads all orders first, as a process of the role does."""
-    orders, clock = open_orders(), SystemClock()
-    follower = Follower(stores.objects, stores.log, orders, clock, Metrics())
+    orders, clock, metrics = open_orders(), SystemClock(), Metrics()
+    follower = Follower(stores.objects, stores.log, orders, clock, metrics)
     following = asyncio.create_task(follower.run())
     try:
         await follower.caught_up()
         desk = OrderDesk(stores.objects, stores.log, follower, clock, settings.orders.verdict_within)
         linking = StudyLinking(desk, CorrectionDesk(stores.objects, stores.log, stores.index, clock), orders)
-        yield OrderSession(desk, linking, orders, f"cli {this_user()}")
+        erasing = OrderErasing(desk, orders, Protection(stores.log, stores.index, clock), metrics)
+        yield OrderSession(desk, linking, erasing, orders, f"cli {this_user()}")
     finally:
         await end_tasks(following)
         await orders.close()
@@ -128,7 +132,7 @@ def assigned(texts: tuple[str, ...]) -> dict[str, Any]:
 
 @click.group()
 def orders() -> None:
-    """See, place, change and cancel orders, and link studies to them (docs/orders.md)."""
+    """See, place, change, cancel and erase orders, and link studies to them (docs/orders.md)."""
 
 
 @orders.command("list")
@@ -249,6 +253,24 @@ def cancel(
     async def act(opened: OrderSession) -> None:
         await opened.existing(key)
         await opened.shown(await opened.desk.cancel(OrderCancellation(key, opened.source, steps, reason)))
+
+    work(config, data, act)
+
+
+@orders.command()
+@options
+@click.argument("key")
+@reason_option
+def erase(config: Path | None, data: Path | None, as_json: bool, key: str, reason: str) -> None:
+    """Erase an order for good: all that was said of its patient, in it and in what was performed for it. Its key and
+    the reason stay."""
+
+    async def act(opened: OrderSession) -> None:
+        try:
+            await opened.erasing.erase(key, opened.source, reason)
+        except (Conflicting, Held, NotFound) as error:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"order {key} is erased")
 
     work(config, data, act)
 

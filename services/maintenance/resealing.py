@@ -1,7 +1,9 @@
-"""Segments of earlier releases sealed anew, without the headers that those hold.
+"""Segments of earlier releases sealed anew, without the headers that those hold, and without what orders and procedure
+steps say of patients: that is moved into objects, from which it can be erased.
 
     facts/PARTITION/TTTTTTT/RECEIPT.seg  becomes  facts/PARTITION/TTTTTTT/RECEIPT.bare.seg
-    state/resealed/RECEIPT                how far a run came; the newest counts
+    state/resealed-orders/RECEIPT         how far a run came; the newest counts. Earlier releases, which knew of headers
+                                          alone, counted below state/resealed/
 
 First the new segment is durable, then the old one goes. A run that was cut short is run again: it goes on where the
 other one was, and a segment that lies there twice holds the same facts twice, which changes nothing.
@@ -11,20 +13,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gantry.common.clock import Clock
-from gantry.common.events import has_header
-from gantry.common.events.segments import unseal
+from gantry.common.errors import UndecodableEvent
+from gantry.common.events import TOPICS, OrderPlaced, ProcedureStepCreated, decode, has_header
+from gantry.common.events.segments import SealedRecord, unseal
 from gantry.common.ids import Receipt, receipt_in_key
 from gantry.common.ports.blobs import BlobStore, read_whole
+from gantry.common.runtime.order_values import sealed_payload
 from gantry.common.runtime.sealed_events import ROOT, keys, resealed_key
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.maintenance.sealing import bare_segment
 
-_STATE = "state/resealed/"
-_BARE = resealed_key("")
+_STATE = "state/resealed-orders/"
 _SAVE_EVERY = 50
+_OF_ORDERS = (TOPICS[OrderPlaced].name, TOPICS[ProcedureStepCreated].name)
 logger = get_logger("resealing")
 
 
@@ -53,8 +57,6 @@ class Resealing:
         now_ms = self._clock.now_us() // 1000
         async for key, receipt in keys(self._objects, ROOT, self._partition, since, now_ms):
             last = receipt
-            if key.endswith(_BARE):
-                continue
             await self._reseal(key, done)
             if done.segments % _SAVE_EVERY == 0:
                 await self._save(receipt)
@@ -66,14 +68,24 @@ class Resealing:
     async def _reseal(self, key: str, done: Resealed) -> None:
         content = await read_whole(self._objects, key)
         done.segments += 1
-        bare, records = await asyncio.to_thread(_without_headers, content)
-        if bare is None:
+        records = await asyncio.to_thread(unseal, content)
+        apart = [await self._without_values(record) for record in records]
+        if apart == records and not any(has_header(record.payload) for record in records):
             return
-        await self._objects.put(resealed_key(key), [bare])
+        await self._objects.put(resealed_key(key), [await asyncio.to_thread(bare_segment, apart)])
         await self._objects.delete(key)
         done.resealed += 1
-        done.records += records
-        logger.info("segment sealed anew without headers", key=key, records=records)
+        done.records += len(records)
+        logger.info("segment sealed anew without names", key=key, records=len(records))
+
+    async def _without_values(self, record: SealedRecord) -> SealedRecord:
+        if record.topic not in _OF_ORDERS:
+            return record
+        try:
+            event = decode(record.payload)
+        except UndecodableEvent:
+            return record  # of a newer release, which moves it itself
+        return replace(record, payload=await sealed_payload(self._objects, event, record.payload))
 
     async def _since(self) -> int:
         """When the last segment was sealed that a run has been at; 0 before the first run."""
@@ -88,11 +100,3 @@ class Resealing:
         for other in before:
             if other < key:
                 await self._objects.delete(other)
-
-
-def _without_headers(content: bytes) -> tuple[bytes | None, int]:
-    """The segment without headers and how many records it has; None where there are none in it already."""
-    records = unseal(content)
-    if not any(has_header(record.payload) for record in records):
-        return None, len(records)
-    return bare_segment(records), len(records)

@@ -13,6 +13,7 @@ from gantry.common.ids import Receipt
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import ConsumerLimits, ConsumerLoop, Delivery
+from gantry.common.runtime.order_values import sealed_payload
 from gantry.common.telemetry.metrics import Metrics
 
 GROUP = ARCHIVERS
@@ -36,7 +37,8 @@ class Archiver:
         segments: dict[tuple[str, str], list[SealedRecord]] = {}
         for delivery in batch:
             record = delivery.record
-            sealed = SealedRecord(record.topic, record.key, record.appended_at, record.payload)
+            payload = await sealed_payload(self._objects, delivery.event, record.payload)
+            sealed = SealedRecord(record.topic, record.key, record.appended_at, payload)
             segments.setdefault((TOPICS[type(delivery.event)].root, delivery.event.partition), []).append(sealed)
         for (root, partition), records in segments.items():
             # Named like a receipt, so that segments sort by when they were sealed.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Iterator
 from functools import partial
+from typing import Any
 
 from gantry.common.dicom.standard.sop_classes import (
     MODALITY_PERFORMED_PROCEDURE_STEP,
@@ -11,21 +13,27 @@ from gantry.common.dicom.standard.sop_classes import (
     MODALITY_WORKLIST_FIND,
 )
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
+from gantry.common.ports.orders import OrderIndex
+from gantry.common.runtime.protection import Protection
 from gantry.common.ul import Ability
 from gantry.services.audited import audit_query
 from gantry.services.context import Context, RoleParts
 from gantry.services.corrections import CorrectionDesk
 from gantry.services.orders.desk import OrderDesk
+from gantry.services.orders.erasing import OrderErasing
 from gantry.services.orders.follower import Follower
 from gantry.services.orders.hl7 import app as hl7
 from gantry.services.orders.linking import StudyLinking
+from gantry.services.orders.outliving import Outliving
 from gantry.services.orders.steps.completing import StepCompletions
 from gantry.services.orders.steps.service import PerformedStepService
+from gantry.services.orders.unnamed import UnnamedValues
 from gantry.services.orders.web.resource import OrderResource
 from gantry.services.orders.web.studies import LinkedStudies
 from gantry.services.orders.worklist.c_find import WorklistService
 
 PERFORMED = (MODALITY_PERFORMED_PROCEDURE_STEP, MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE)
+_UNNAMED_SECONDS = 3600.0
 TRANSFER_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 
 
@@ -47,7 +55,8 @@ async def build(context: Context) -> RoleParts:
     http = context.settings.http
     corrections = CorrectionDesk(context.objects, context.log, context.answers, context.clock)
     studies = LinkedStudies(StudyLinking(desk, corrections, orders), orders, http.may_order, http.may_correct)
-    resource = OrderResource(desk, orders, studies, http.may_order)
+    erasing = OrderErasing(desk, orders, Protection(context.log, context.answers, context.clock), context.metrics)
+    resource = OrderResource(desk, orders, studies, erasing, http.may_order, http.may_delete)
     ability = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES)
     worklist = WorklistService(
         {MODALITY_WORKLIST_FIND: ability},
@@ -67,7 +76,27 @@ async def build(context: Context) -> RoleParts:
     return RoleParts(
         [worklist, steps],
         {**resource.handlers(), **messages.web},
-        background=[("orders", follow()), *messages.background],
+        background=[("orders", follow()), *messages.background, *_upkeep(context, follower, orders, erasing)],
         drain=messages.drain,
         close=[*messages.close, completions.close, orders.close],
     )
+
+
+def _upkeep(
+    context: Context, follower: Follower, orders: OrderIndex, erasing: OrderErasing
+) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+    """What removes orders, and what is left of them, by itself."""
+    settings, clock = context.settings.orders, context.clock
+    yield "values of orders", UnnamedValues(context.objects, context.log, orders, follower, clock).run(_UNNAMED_SECONDS)
+    if settings.erase_every:
+        outliving = Outliving(
+            erasing,
+            orders,
+            context.answers,
+            context.log,
+            clock,
+            keep_days=settings.keep_days,
+            rate=settings.erase_rate,
+            erase_after=context.settings.lifecycle.erase_after,
+        )
+        yield "orders to erase", outliving.run(settings.erase_every)

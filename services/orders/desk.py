@@ -93,6 +93,10 @@ class OrderDesk:
         """A name for an event; names sort by time."""
         return Receipt.at(self._clock.now_us()).id
 
+    def now_us(self) -> int:
+        """The time that events of now have."""
+        return self._clock.now_us()
+
     def _about(self, command: C) -> tuple[str, str, str, str, str, str, int]:
         """What all events of orders begin with."""
         change = command.change or self.new_change()

@@ -8,6 +8,7 @@ from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.events import (
     OrderCancelled,
     OrderChanged,
+    OrderErased,
     OrderPlaced,
     ProcedureStepCreated,
     ProcedureStepSet,
@@ -73,6 +74,10 @@ def changed(
 
 def cancelled(*steps: str, change: str = "c3", key: str = "A1") -> OrderCancelled:
     return OrderCancelled(PARTITION, "", key, change, "rest test", "", 3, steps, "patient did not come")
+
+
+def erased(*performed: str, change: str = "c9", key: str = "A1") -> OrderErased:
+    return OrderErased(PARTITION, "", key, change, "rest test", "", 9, performed, "the law")
 
 
 def linked(study: str = "1.2.9", change: str = "c4", key: str = "A1", correction: str = "k1") -> StudyLinked:

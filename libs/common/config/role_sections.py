@@ -107,6 +107,20 @@ class OrdersSettings(Section):
     idle_days: Annotated[int, Field(ge=0)] = setting(
         30, "days", "Steps that should have begun so long ago and did not are on no worklist any more; 0: for ever"
     )
+    keep_days: Annotated[int, Field(ge=0)] = setting(
+        0,
+        "days",
+        "Orders are erased when nothing was asked of them or performed for them for so long, and no step is to come "
+        "([orders](orders.md#erasing)); 0: never by age",
+    )
+    erase_every: Annotated[float, Field(ge=0)] = setting(
+        24 * 3600.0,
+        "s",
+        "Between two looks for orders to erase: by age, and where all their studies were deleted for good; 0: none",
+    )
+    erase_rate: Annotated[float, Field(gt=0)] = setting(
+        20.0, "orders/s", "So many are looked at, and erased, by themselves at most"
+    )
 
 
 class Upkeep(Section):

@@ -21,8 +21,26 @@ from gantry.common.orders.fold import OrderEvent, fold_order
 from gantry.common.orders.keys import order_key
 from gantry.common.orders.model import Attributes, Changes, Order, ScheduledStep, first, items, pack, unpack
 from gantry.common.orders.mpps import FINAL, PerformedState, PerformedStep, StepEvent, fold_step, refused_as_erased
-from gantry.common.orders.states import IDLE, NO_LINKS, Links, Reference, StepState, references_of, refers_to, state_of
-from gantry.common.orders.values import ERASED, ValuedEvent, is_apart, values_in, with_values, without_values
+from gantry.common.orders.states import (
+    IDLE,
+    NO_LINKS,
+    Links,
+    Reference,
+    StepState,
+    references_of,
+    refers_to,
+    state_of,
+    studies_of,
+)
+from gantry.common.orders.values import (
+    ERASED,
+    ValuedEvent,
+    is_apart,
+    values_in,
+    values_key_of,
+    with_values,
+    without_values,
+)
 
 __all__ = [
     "ERASED",
@@ -59,8 +77,10 @@ __all__ = [
     "refers_to",
     "refused_as_erased",
     "state_of",
+    "studies_of",
     "unpack",
     "values_in",
+    "values_key_of",
     "with_values",
     "without_values",
 ]

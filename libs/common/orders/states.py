@@ -119,3 +119,10 @@ def state_of(
     if order.linked:
         return StepState.COMPLETED
     return StepState.CANCELLED if order.cancelled or step.cancelled else scheduled_state(step.attributes)
+
+
+def studies_of(order: Order | None, performed: Iterable[PerformedStep]) -> list[str]:
+    """The studies of an order: its own, those that are linked to it, and those that performed steps name."""
+    own = () if order is None else (first(order.attributes, STUDY_INSTANCE_UID), *order.linked)
+    named = {study for step in performed for reference in references_of(step) for study in reference.studies}
+    return sorted({*own, *named} - {""})

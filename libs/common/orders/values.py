@@ -13,6 +13,7 @@ from blake3 import blake3
 
 from gantry.common.errors import NotUnderstood
 from gantry.common.events import OrderChanged, OrderPlaced, ProcedureStepCreated, ProcedureStepSet
+from gantry.common.ids import Receipt
 
 ValuedEvent = OrderPlaced | OrderChanged | ProcedureStepCreated | ProcedureStepSet
 ERASED = "what it said is erased"
@@ -45,6 +46,16 @@ def with_values(event: ValuedEvent, content: bytes) -> ValuedEvent:
 def is_apart(event: object) -> bool:
     """Whether what an event says lies in an object that has not been read, or is gone."""
     return isinstance(event, ValuedEvent) and bool(event.values_key) and not event.attributes
+
+
+def values_key_of(event: ValuedEvent) -> str:
+    """Where what an event says lies; of one that an earlier release wrote, where it lies once it was sealed."""
+    if event.values_key:
+        return event.values_key
+    digest = blake3(event.change.encode())
+    digest.update(values_in(event))
+    receipt = Receipt(f"{event.at // 1000:012x}{digest.hexdigest()[:20]}")
+    return receipt.order_values_key(event.partition)
 
 
 def _digest(content: bytes) -> str:

@@ -22,6 +22,15 @@ class FoldedChange:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Aged:
+    """An order, by its key, or a performed step that performs no step of an order, by its SOP Instance UID, of which
+    nothing was heard for long; the other is ""."""
+
+    order: str = ""
+    performed: str = ""
+
+
 class OrderIndex(Protocol):
     """What stands of orders and performed procedure steps, as far as the log was read.
 
@@ -51,6 +60,18 @@ class OrderIndex(Protocol):
 
     async def history(self, partition: str, key: str) -> Sequence[FoldedChange]:
         """What happened to an order, the first event first, with what was refused; of what was erased, that it was."""
+
+    async def performed_alone(self, partition: str, key: str) -> Sequence[PerformedStep]:
+        """The performed procedure steps that name an order, or one of its studies, and perform no step of another
+        order: what is erased with it."""
+
+    async def keys(self, partition: str, after: str, most: int) -> Sequence[str]:
+        """The keys of orders behind a key, in order, at most so many."""
+
+    def aged(self, partition: str, before_us: int, before_day: str) -> AsyncGenerator[list[Aged], None]:
+        """Orders that nothing was asked of, nor anything performed for, since a time, and whose steps were all to begin
+        before a day (YYYYMMDD); and performed steps without an order. Those of which nothing but refusals is left are
+        among them. In pages."""
 
     async def erased_objects(self, most: int) -> Sequence[str]:
         """Keys of objects with values of events that are erased, as long as `forget_objects` does not name them."""

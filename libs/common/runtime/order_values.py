@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from gantry.common.errors import Archived, Corrupt, DependencyUnavailable, NotFound, NotUnderstood
-from gantry.common.events import Event
+from gantry.common.events import Event, encode
 from gantry.common.ids import Receipt
-from gantry.common.orders import ValuedEvent, is_apart, values_in, with_values, without_values
+from gantry.common.orders import ValuedEvent, is_apart, values_in, values_key_of, with_values, without_values
 from gantry.common.ports.blobs import BlobStore, Part
 from gantry.common.telemetry.logs import get_logger
 
@@ -33,16 +34,26 @@ async def write_values(objects: BlobStore, event: ValuedEvent, receipt: Receipt)
     return without_values(event, key, content)
 
 
+async def sealed_payload(objects: BlobStore, event: Event, payload: bytes) -> bytes:
+    """The payload of an event as it is sealed: what an earlier release wrote into it lies in an object then, which is
+    durable when this returns. Moving it again writes the same object. Raises `DependencyUnavailable`."""
+    if not isinstance(event, ValuedEvent) or event.values_key:
+        return payload
+    key, content = values_key_of(event), values_in(event)
+    await objects.put(key, [content])
+    return encode(without_values(event, key, content))
+
+
 async def read_values(objects: BlobStore, events: Sequence[E]) -> list[E]:
     """The events with what they say, those that carry it themselves as they are. One whose object is gone, or is not
-    what was written, stays apart from it (`is_apart`). Raises `DependencyUnavailable`."""
+    what was written, stays apart from it (`is_apart`); of one that is gone, `values_size` is 0. Raises
+    `DependencyUnavailable`."""
     apart = [event for event in events if is_apart(event)]
     read: dict[int, E] = {}
     for start in range(0, len(apart), _AT_ONCE):
         some = apart[start : start + _AT_ONCE]
         for event, content in zip(some, await _contents(objects, [_part(event) for event in some]), strict=True):
-            if content is not None:
-                read[id(event)] = _told(event, content)
+            read[id(event)] = _told(event, content)
     return [read.get(id(event), event) for event in events]
 
 
@@ -50,10 +61,8 @@ async def _contents(objects: BlobStore, parts: Sequence[Part]) -> list[bytes | N
     """None for an object that is gone."""
     try:
         return list(await objects.read(parts))
-    except NotFound:
+    except (NotFound, Corrupt):
         # One of them, or some: each is asked for by itself.
-        return list(await asyncio.gather(*(_content(objects, part) for part in parts)))
-    except Corrupt:
         return list(await asyncio.gather(*(_content(objects, part) for part in parts)))
     except Archived as error:
         raise DependencyUnavailable("objects", "values of an order are in an archive of the store") from error
@@ -74,9 +83,11 @@ def _part(event: Event) -> Part:
     return Part(event.values_key, 0, event.values_size)
 
 
-def _told(event: E, content: bytes) -> E:
+def _told(event: E, content: bytes | None) -> E:
     assert isinstance(event, ValuedEvent)
     try:
+        if content is None:
+            return replace(event, values_size=0)
         return with_values(event, content)  # type: ignore[return-value]  # the same class of event
     except NotUnderstood as error:
         logger.error("values of an order are damaged", key=event.values_key, change=event.change, error=error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -63,6 +63,17 @@ class Protection:
         recent = recent if recent is not None else await unfollowed(self._log, partition, study)
         held = await self._standing(partition, study, recent)
         for patient in [] if known is None else await known.patients(self._index):
+            of_patient = await unfollowed_holds(self._log, partition, patient)
+            held |= await self._standing(partition, holder_of(patient), of_patient)
+        return len(held)
+
+    async def holds_on(self, partition: str, studies: Iterable[str], patients: Iterable[str]) -> int:
+        """How many holds stand on any of some studies, or on any of some patients (`gantry.common.lifecycle.holders`).
+        Raises `DependencyUnavailable`."""
+        held: set[str] = set()
+        for study in studies:
+            held |= await self._standing(partition, study, await unfollowed(self._log, partition, study))
+        for patient in patients:
             of_patient = await unfollowed_holds(self._log, partition, patient)
             held |= await self._standing(partition, holder_of(patient), of_patient)
         return len(held)

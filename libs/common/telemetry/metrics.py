@@ -243,6 +243,14 @@ METRICS: tuple[Metric, ...] = (
         ("event", "verdict"),
     ),
     Metric(
+        "orders_erased",
+        "counter",
+        "orders",
+        "Orders, and performed procedure steps, that this process has erased: by hand, by `orders.keep_days`, or with "
+        "their studies",
+        ("what",),
+    ),
+    Metric(
         "commitment_instances",
         "counter",
         "instances",
@@ -480,6 +488,7 @@ class Metrics:
     worklist_seconds: Histogram
     step_requests: Counter
     order_events: Counter
+    orders_erased: Counter
     commitment_instances: Counter
     commitment_reports: Counter
     commitment_seconds: Histogram

@@ -5,6 +5,7 @@ GET    /dicom-web/orders?PatientID=4711&state=SCHEDULED
 GET    /dicom-web/orders/KEY
 PATCH  /dicom-web/orders/KEY
 DELETE /dicom-web/orders/KEY?reason=patient+did+not+come&step=S1
+DELETE /dicom-web/orders/KEY?erase=true&reason=the+law
 GET    /dicom-web/orders/KEY/history
 GET    /dicom-web/orders/KEY/performed
 GET    /dicom-web/orders/KEY/studies (and what belongs to it: `gantry.services.orders.web.studies`)
@@ -39,6 +40,7 @@ from gantry.common.web.negotiation import DICOM_JSON, JSON
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import TRACE, Handler
 from gantry.services.orders.desk import OrderDesk
+from gantry.services.orders.erasing import OrderErasing
 from gantry.services.orders.web.documents import (
     changed_attributes,
     document_of,
@@ -57,8 +59,18 @@ _NO_KEY = "an order needs an AccessionNumber, a FillerOrderNumberImagingServiceR
 class OrderResource:
     """Orders are seen by every caller, and written by those that `http.may_order` names."""
 
-    def __init__(self, desk: OrderDesk, orders: OrderIndex, studies: LinkedStudies, may_order: Collection[str]) -> None:
-        """`may_order` are the names of tokens, and `LOOPBACK`."""
+    def __init__(
+        self,
+        desk: OrderDesk,
+        orders: OrderIndex,
+        studies: LinkedStudies,
+        erasing: OrderErasing,
+        may_order: Collection[str],
+        may_delete: Collection[str],
+    ) -> None:
+        """`may_order` and `may_delete` are the names of tokens, and `LOOPBACK`; who erases has to be among both."""
+        self._erasing = erasing
+        self._may_delete = frozenset(may_delete)
         self._studies = studies
         self._desk = desk
         self._orders = orders
@@ -124,16 +136,27 @@ class OrderResource:
         return await self._answer(request, verdict, 200)
 
     async def cancel(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """200 with the order as it is then; of one of its studies, it is unlinked. 400, 403, 404, 409."""
+        """200 with the order as it is then; of one of its studies, it is unlinked; with `erase=true` 204, and it is
+        gone. 400, 403, 404, 409."""
         if match.rest[1:2] == ("studies",):
             return await self._studies.unlink(request, match)
         source = self._source(request)
         reason = reason_of(request)
         if not reason:
             raise HttpProblem(400, "reason: say why, as a parameter of the URL")
+        if request.query.get("erase") == "true":
+            return await self._erase(request, _key(match), source, reason)
         key, steps = await self._existing(match), tuple(request.query.getall("step", []))
         cancellation = OrderCancellation(key, source, steps, reason, trace=request[TRACE])
         return await self._answer(request, await self._desk.cancel(cancellation), 200)
+
+    async def _erase(self, request: web.BaseRequest, key: str, source: str, reason: str) -> web.StreamResponse:
+        if not may(request, Verb.DELETE, self._may_delete):
+            raise HttpProblem(403, "this caller may not erase orders; http.may_order and http.may_delete name who may")
+        if request.query.getall("step", []):
+            raise HttpProblem(400, "step: an order is erased as a whole")
+        await self._erasing.erase(key, source, reason, request[TRACE])
+        return web.Response(status=204)
 
     async def _answer(self, request: web.BaseRequest, verdict: Verdict[Order], status: int) -> web.StreamResponse:
         if not verdict.accepted or verdict.state is None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gantry.common.adapters.sqlite.orders.rows import order_at, performed_at, performed_in
 from gantry.common.adapters.sqlite.orders.states import move_steps
 from gantry.common.events import OrderErased
-from gantry.common.orders import ERASED, OrderEvent, ValuedEvent, is_apart
+from gantry.common.orders import ERASED, OrderEvent, ValuedEvent, values_key_of
 from gantry.common.ports.orders import FoldedEvent
 
 _MOST_NAMES = 500
@@ -58,9 +58,10 @@ def is_erased_step(connection: sqlite3.Connection, partition: str, uid: str) -> 
 
 
 def note_object(connection: sqlite3.Connection, event: FoldedEvent, *, erased: bool) -> None:
-    """Note the object with what an event says; `erased`: what the event said is erased already."""
-    if isinstance(event, ValuedEvent) and event.values_key and not is_apart(event):
-        row = event.values_key, event.partition, key_of(event), erased
+    """Note the object with what an event says, unless it is gone; `erased`: it is to go. What the event says itself may
+    lie in an object since it was sealed."""
+    if isinstance(event, ValuedEvent) and (event.values_size or not event.values_key):
+        row = values_key_of(event), event.partition, key_of(event), erased
         connection.execute("INSERT OR IGNORE INTO values_objects VALUES(?, ?, ?, ?)", row)
 
 

@@ -6,8 +6,10 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from gantry.common.adapters.sqlite.database import T, Work, translating
+from gantry.common.adapters.sqlite.orders.aged import aged_after, performed_alone
 from gantry.common.adapters.sqlite.orders.erasing import erased_objects, forget_objects, named_objects
 from gantry.common.adapters.sqlite.orders.finding import START, Place, steps_after
 from gantry.common.adapters.sqlite.orders.folding import fold_event
@@ -24,9 +26,11 @@ from gantry.common.errors import UndecodableEvent
 from gantry.common.events import decode
 from gantry.common.orders import Order, OrderEvent, PerformedStep, StepEvent, StepState, refers_to
 from gantry.common.orders.questions import ListedStep, StepQuery, narrowing_of
-from gantry.common.ports.orders import AnyVerdict, FoldedChange, FoldedEvent
+from gantry.common.ports.orders import Aged, AnyVerdict, FoldedChange, FoldedEvent
 
 DEPENDENCY = "orders"
+_LOOKED_AT = 200
+"""Keys that are looked at in one turn of the database's thread."""
 
 
 class SqliteOrders:
@@ -85,6 +89,30 @@ class SqliteOrders:
             return [FoldedChange(_decoded(payload), bool(accepted), reason) for payload, accepted, reason in rows]
 
         return await self._run(read)
+
+    async def performed_alone(self, partition: str, key: str) -> Sequence[PerformedStep]:
+        return await self._run(lambda connection: performed_alone(connection, partition, key))
+
+    async def keys(self, partition: str, after: str, most: int) -> Sequence[str]:
+        query = "SELECT key FROM orders WHERE partition = ? AND key > ? ORDER BY key LIMIT ?"
+        values = partition, after, most
+        return await self._run(lambda connection: [key for (key,) in connection.execute(query, values)])
+
+    async def aged(self, partition: str, before_us: int, before_day: str) -> AsyncGenerator[list[Aged], None]:
+        after, begun = "", False
+        while after or not begun:
+            read = partial(
+                aged_after,
+                partition=partition,
+                before_us=before_us,
+                before_day=before_day,
+                after=after,
+                most=_LOOKED_AT,
+            )
+            page, after = await self._run(read)
+            begun = True
+            if page:
+                yield page
 
     async def erased_objects(self, most: int) -> Sequence[str]:
         return await self._run(lambda connection: erased_objects(connection, most))

@@ -1,0 +1,83 @@
+"""Erasing orders: all that was said of a patient in them, and in what was performed for them.
+
+The order: `OrderErased` is on the log; every process that follows it drops the order, and removes the objects with what
+was said. A crash anywhere leaves objects that the next process removes when it reads the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
+from gantry.common.errors import Conflicting, Held, NotFound
+from gantry.common.events import OrderErased, ProcedureStepErased
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle import holders
+from gantry.common.orders import FINAL, OrderErasure, PerformedStep, StepState, first, studies_of
+from gantry.common.orders.model import Attributes
+from gantry.common.ports.orders import OrderIndex
+from gantry.common.runtime.protection import Protection
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.traces import new_trace
+from gantry.services.orders.desk import OrderDesk
+
+logger = get_logger("orders")
+
+
+class OrderErasing:
+    """For one process."""
+
+    def __init__(self, desk: OrderDesk, orders: OrderIndex, protection: Protection, metrics: Metrics) -> None:
+        self._desk = desk
+        self._orders = orders
+        self._protection = protection
+        self._metrics = metrics
+
+    async def erase(self, key: str, source: str, reason: str, trace: str = "", *, even_started: bool = False) -> None:
+        """Nothing is left of what was said of an order when this returns, and of what was performed for it alone.
+        Raises `NotFound` where nothing was, `Conflicting` while a step is in progress (unless `even_started`), `Held`
+        under a hold on one of its studies or its patient, and `DependencyUnavailable`: then it may be erased or not."""
+        history = await self._orders.history(DEFAULT_PARTITION, key)
+        if all(isinstance(change.event, OrderErased) for change in history):
+            raise NotFound("there is no such order")
+        performed = await self._orders.performed_alone(DEFAULT_PARTITION, key)
+        standing = await self._orders.order(DEFAULT_PARTITION, key)
+        if standing is not None:
+            order, states = standing
+            if not even_started and _is_begun(states.values(), performed):
+                raise Conflicting("a procedure step of the order is in progress")
+            await self._require_no_hold(studies_of(order, performed), order.attributes)
+        uids = tuple(sorted(step.uid for step in performed))
+        await self._desk.erase(OrderErasure(key, source, uids, reason, trace=trace or new_trace()))
+        self._metrics.orders_erased.labels("order").inc()
+        self._metrics.orders_erased.labels("procedure step").inc(len(uids))
+        logger.info("order erased", order=key, by=source, performed=len(uids), reason=reason)
+
+    async def erase_performed(self, uid: str, source: str, reason: str) -> None:
+        """The same of a performed procedure step that belongs to no order. Raises `Held`, `DependencyUnavailable`."""
+        performed = await self._orders.performed(DEFAULT_PARTITION, uid)
+        if performed is not None:
+            await self._require_no_hold(studies_of(None, [performed]), performed.attributes)
+        event = ProcedureStepErased(
+            partition=DEFAULT_PARTITION,
+            trace=new_trace(),
+            sop_instance_uid=uid,
+            change=self._desk.new_change(),
+            source=source,
+            message="",
+            at=self._desk.now_us(),
+            reason=reason,
+        )
+        await self._desk.perform(event)
+        self._metrics.orders_erased.labels("procedure step").inc()
+        logger.info("procedure step erased", sop_instance=uid, by=source, reason=reason)
+
+    async def _require_no_hold(self, studies: Iterable[str], attributes: Attributes) -> None:
+        patients = holders(first(attributes, PATIENT_ID), first(attributes, ISSUER_OF_PATIENT_ID))
+        if holds := await self._protection.holds_on(DEFAULT_PARTITION, studies, patients):
+            raise Held(f"{holds} holds stand on a study of this order or its patient; release them first")
+
+
+def _is_begun(states: Iterable[StepState], performed: Sequence[PerformedStep]) -> bool:
+    return StepState.STARTED in states or any(step.state not in FINAL for step in performed)
