@@ -134,8 +134,9 @@ async def test_old_orders_go_by_their_age_with_what_was_performed(start: Start, 
     await process.desk.perform(replace(created(), at=now))  # it never ends
     alone = created(performed(reference(StudyInstanceUID="1.9", AccessionNumber="")), "m7", "1.7")
     await process.desk.perform(replace(alone, at=now))
+    later = step(ScheduledProcedureStepStartDate="29991231")
     await process.desk.place(
-        PlacedOrder("A2", order(step(ScheduledProcedureStepStartDate="29991231"), AccessionNumber="A2"), "rest test")
+        PlacedOrder("A2", order(later, AccessionNumber="A2", StudyInstanceUID="1.2.4"), "rest test")
     )
     assert await (await looking(process, index, keep_days=100, days=99)).look() == 0
     assert await (await looking(process, index, keep_days=0, days=101)).look() == 0
