@@ -275,6 +275,23 @@ def erase(config: Path | None, data: Path | None, as_json: bool, key: str, reaso
     work(config, data, act)
 
 
+@orders.command("erase-step")
+@options
+@click.argument("uid", metavar="SOP_INSTANCE_UID")
+@reason_option
+def erase_step(config: Path | None, data: Path | None, as_json: bool, uid: str, reason: str) -> None:
+    """Erase a performed procedure step that belongs to no order; others go with their orders."""
+
+    async def act(opened: OrderSession) -> None:
+        try:
+            await opened.erasing.erase_performed(uid, opened.source, reason)
+        except (Conflicting, Held, NotFound) as error:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"performed procedure step {uid} is erased")
+
+    work(config, data, act)
+
+
 @orders.command()
 @options
 @click.argument("key")

@@ -55,10 +55,14 @@ class OrderErasing:
         logger.info("order erased", order=key, by=source, performed=len(uids), reason=reason)
 
     async def erase_performed(self, uid: str, source: str, reason: str) -> None:
-        """The same of a performed procedure step that belongs to no order. Raises `Held`, `DependencyUnavailable`."""
+        """The same of a performed procedure step. Raises `NotFound` where there is none, `Conflicting` for one that
+        performs a step of an order, `Held`, `DependencyUnavailable`."""
         performed = await self._orders.performed(DEFAULT_PARTITION, uid)
-        if performed is not None:
-            await self._require_no_hold(studies_of(None, [performed]), performed.attributes)
+        if performed is None:
+            raise NotFound("there is no such performed procedure step")
+        if orders := await self._orders.orders_of(DEFAULT_PARTITION, uid):
+            raise Conflicting(f"the step is performed for order {orders[0]}, and is erased with it")
+        await self._require_no_hold(studies_of(None, [performed]), performed.attributes)
         event = ProcedureStepErased(
             partition=DEFAULT_PARTITION,
             trace=new_trace(),

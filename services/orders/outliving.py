@@ -7,12 +7,12 @@ restored index may hear of a receipt later than of the collection of another one
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 
 from gantry.common.clock import Clock
 from gantry.common.errors import Conflicting, DependencyUnavailable, GantryError, Held, NotFound
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.orders import Order, studies_of
+from gantry.common.orders import FINAL, studies_of
 from gantry.common.orders.endings import day_before, is_over
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import EventLog
@@ -71,11 +71,11 @@ class Outliving:
     async def look(self) -> int:
         """Erase what is due now; how many orders and performed steps that were. Raises `DependencyUnavailable`."""
         erased = await self._by_age() if self._keep_days else 0
-        forsaken = [key async for key in self._forsaken(await self._keys())]
+        forsaken = [one async for one in self._forsaken(self._all())]
         if forsaken:
             await self._clock.sleep(self._erase_after)
-            async for key in self._forsaken(forsaken):
-                erased += await self._erase(Aged(order=key), OF_STUDIES)
+            async for one in self._forsaken(_each(forsaken)):
+                erased += await self._erase(one, OF_STUDIES)
         return erased
 
     async def _by_age(self) -> int:
@@ -97,35 +97,52 @@ class Outliving:
             return False  # it stays as long as the hold stands; or another process was here before
         return True
 
-    async def _keys(self) -> list[str]:
-        keys: list[str] = []
-        while page := await self._orders.keys(DEFAULT_PARTITION, keys[-1] if keys else "", _PAGE):
-            keys += page
-        return keys
+    async def _all(self) -> AsyncIterator[Aged]:
+        """All orders, and performed steps without one."""
+        after = ""
+        while keys := await self._orders.keys(DEFAULT_PARTITION, after, _PAGE):
+            for key in keys:
+                yield Aged(order=key)
+            after = keys[-1]
+        async for page in self._orders.unordered(DEFAULT_PARTITION):
+            for step in page:
+                yield Aged(performed=step.uid)
 
-    async def _forsaken(self, keys: Iterable[str]) -> AsyncIterator[str]:
-        """Of some orders those that are over, and of whose studies one is gone and none is there."""
+    async def _forsaken(self, some: AsyncIterable[Aged]) -> AsyncIterator[Aged]:
+        """Those that are over, and of whose studies one is gone and none is there."""
         if not await has_followed(self._log, self._clock, _PATIENCE):
             raise DependencyUnavailable("index", "the indexers are behind")
-        _, today = day_before(self._clock.now_us(), 0)
-        for key in keys:
-            standing = await self._orders.order(DEFAULT_PARTITION, key)
-            if standing is None or not is_over(*standing, today):
-                continue
-            await self._clock.sleep(self._pause)
-            if await self._is_forsaken(standing[0]):
-                yield key
+        async for one in some:
+            studies = await self._studies_of(one)
+            if studies:
+                await self._clock.sleep(self._pause)
+                if await self._are_gone(studies):
+                    yield one
 
-    async def _is_forsaken(self, order: Order) -> bool:
-        performed = await self._orders.performed_alone(DEFAULT_PARTITION, order.key)
+    async def _studies_of(self, one: Aged) -> Sequence[str]:
+        """The studies of what is over; none of what is not."""
+        if one.performed:
+            step = await self._orders.performed(DEFAULT_PARTITION, one.performed)
+            return studies_of(None, [step]) if step is not None and step.state in FINAL else ()
+        _, today = day_before(self._clock.now_us(), 0)
+        standing = await self._orders.order(DEFAULT_PARTITION, one.order)
+        if standing is None or not is_over(*standing, today):
+            return ()
+        return studies_of(standing[0], await self._orders.performed_alone(DEFAULT_PARTITION, one.order))
+
+    async def _are_gone(self, studies: Iterable[str]) -> bool:
         gone = False
-        for study in studies_of(order, performed):
+        for study in studies:
             if await known_study(self._index, DEFAULT_PARTITION, study, deleted=True) is not None:
                 return False
-            collected = [
-                receipt.fate.collected async for page in self._index.fated(DEFAULT_PARTITION, study) for receipt in page
-            ]
+            pages = self._index.fated(DEFAULT_PARTITION, study)
+            collected = [receipt.fate.collected async for page in pages for receipt in page]
             if not all(collected):
                 return False
             gone = gone or bool(collected)
         return gone
+
+
+async def _each(some: Iterable[Aged]) -> AsyncIterator[Aged]:
+    for one in some:
+        yield one

@@ -38,7 +38,8 @@ class OrderIndex(Protocol):
     - Applying events is all or nothing; what was applied is seen by every later call.
     - The state of a scheduled step is computed from all that was applied, whatever order the topics were read in.
     - An erasure takes away all that was applied of its order or performed step before; of a performed step, also what
-      comes later. An event whose values are gone (`gantry.common.orders.is_apart`) is refused, as it is then.
+      comes later. An event whose values are gone (`gantry.common.orders.is_apart`) is refused, as it is then. So are
+      the values of what was refused of a performed step that there is not: nobody is shown them.
     - It is empty when it is opened, and gone when its process ends: the log is what is kept.
     """
 
@@ -61,6 +62,9 @@ class OrderIndex(Protocol):
     async def history(self, partition: str, key: str) -> Sequence[FoldedChange]:
         """What happened to an order, the first event first, with what was refused; of what was erased, that it was."""
 
+    async def orders_of(self, partition: str, uid: str) -> Sequence[str]:
+        """The keys of the orders with a step that a performed procedure step performs."""
+
     async def performed_alone(self, partition: str, key: str) -> Sequence[PerformedStep]:
         """The performed procedure steps that name an order, or one of its studies, and perform no step of another
         order: what is erased with it."""
@@ -70,8 +74,11 @@ class OrderIndex(Protocol):
 
     def aged(self, partition: str, before_us: int, before_day: str) -> AsyncGenerator[list[Aged], None]:
         """Orders that nothing was asked of, nor anything performed for, since a time, and whose steps were all to begin
-        before a day (YYYYMMDD); and performed steps without an order. Those of which nothing but refusals is left are
+        before a day (YYYYMMDD); and performed steps without an order. Orders of which nothing but refusals is left are
         among them. In pages."""
+
+    def unordered(self, partition: str) -> AsyncGenerator[list[PerformedStep], None]:
+        """Performed procedure steps that perform no step of an order, in pages."""
 
     async def erased_objects(self, most: int) -> Sequence[str]:
         """Keys of objects with values of events that are erased, as long as `forget_objects` does not name them."""

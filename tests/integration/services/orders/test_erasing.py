@@ -173,3 +173,24 @@ async def test_only_values_that_no_event_names_are_removed_after_a_day(start: St
     assert await unnamed.remove() == 1
     assert await objects_left(process) == 1
     assert await process.orders.order("default", "A1") is not None
+
+
+async def test_a_step_without_an_order_is_erased_by_itself(start: Start, index: SqliteIndex) -> None:
+    process = await start()
+    erasing = erasing_of(process, index)
+    await process.desk.perform(created())
+    with pytest.raises(NotFound):
+        await erasing.erase_performed("1.9", "rest test", "x")
+    await process.desk.place(PlacedOrder("A1", order(), "rest test"))
+    with pytest.raises(Conflicting, match="for order A1"):
+        await erasing.erase_performed("1.2.840.5", "rest test", "x")
+    await process.desk.change(OrderChange("A1", {}, "rest test", {"S1": None}))
+    await index.hold([HoldChange("default", "1.2.3", "h", True)])
+    with pytest.raises(Held):
+        await erasing.erase_performed("1.2.840.5", "rest test", "x")
+    await index.hold([HoldChange("default", "1.2.3", "h", False)])
+    await erasing.erase_performed("1.2.840.5", "rest test", "x")
+    second = await start()
+    for one in (process, second):
+        assert await one.orders.performed("default", "1.2.840.5") is None
+    assert await objects_left(process) == 2

@@ -95,6 +95,18 @@ async def test_an_order_whose_study_never_came_stays(start: Start, index: Sqlite
     assert await (await looking(process, index)).look() == 0
 
 
+async def test_what_was_performed_without_an_order_goes_with_its_study(start: Start, index: SqliteIndex) -> None:
+    process = await start()
+    look = await looking(process, index)
+    await process.desk.perform(created())
+    await index.apply([ONE])
+    await collect(index, ONE)
+    assert await look.look() == 0  # it is in progress
+    await process.desk.perform(set_())
+    assert await look.look() == 1
+    assert await process.orders.performed("default", "1.2.840.5") is None
+
+
 async def test_a_step_to_come_or_in_progress_keeps_its_order(start: Start, index: SqliteIndex) -> None:
     process = await start()
     look = await looking(process, index)

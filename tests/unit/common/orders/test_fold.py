@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gantry.common.dicom.standard.dictionary import TAGS
-from gantry.common.orders import Order, OrderEvent, Verdict, fold_order
-from tests.support.orders import attributes, cancelled, changed, linked, order, placed, step, unlinked
+from gantry.common.orders import ERASED, Order, OrderEvent, Verdict, fold_order, values_in, without_values
+from tests.support.orders import attributes, cancelled, changed, erased, linked, order, placed, step, unlinked
 
 PATIENT_ID, LOCATION = TAGS["PatientID"], TAGS["ScheduledProcedureStepLocation"]
 STEP_ID, STEPS = TAGS["ScheduledProcedureStepID"], TAGS["ScheduledProcedureStepSequence"]
@@ -152,3 +152,19 @@ def test_links_survive_what_a_scheduling_system_sends_anew() -> None:
 def test_a_cancelled_order_gets_no_study_and_gives_back_those_that_it_has() -> None:
     assert "is cancelled" in refused(placed(), cancelled(), linked())
     assert standing(placed(), linked(), cancelled(), unlinked()).linked == {}
+
+
+def test_an_erased_order_is_nothing_and_can_be_placed_anew() -> None:
+    state = fold_order(None, placed()).state
+    verdict = fold_order(state, erased())
+    assert (verdict.accepted, verdict.state) == (True, None)
+    assert fold_order(None, erased()).accepted
+    assert fold_order(None, changed(attributes(PatientID="P2"))).reason == "there is no such order"
+    assert fold_order(None, placed()).accepted
+
+
+def test_an_event_whose_values_are_gone_changes_nothing() -> None:
+    state = fold_order(None, placed()).state
+    for event in (placed(), changed(attributes(PatientID="P2"))):
+        apart = without_values(event, "key", values_in(event))
+        assert fold_order(state, apart) == Verdict(False, ERASED, state)  # type: ignore[arg-type]

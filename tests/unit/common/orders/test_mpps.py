@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from gantry.common import statuses
 from gantry.common.dicom.standard.dictionary import TAGS
-from gantry.common.orders import FINAL, PerformedState, PerformedStep, StepEvent, Verdict, fold_step
+from gantry.common.events import ProcedureStepErased
+from gantry.common.orders import (
+    FINAL,
+    PerformedState,
+    PerformedStep,
+    StepEvent,
+    Verdict,
+    fold_step,
+    values_in,
+    without_values,
+)
 from tests.support.orders import attributes, created, ended, performed, reference, set_
 
 STATUS = TAGS["PerformedProcedureStepStatus"]
@@ -131,3 +141,14 @@ def test_a_step_is_created_once_ends_once_and_never_goes_back(events: list[StepE
         if verdict.state is not None:
             assert verdict.state.attributes[STATUS] == [verdict.state.state.value]
         step = verdict.state
+
+
+def test_an_erased_step_is_nothing_and_nothing_comes_of_what_it_said() -> None:
+    step = fold_step(None, created()).state
+    gone = ProcedureStepErased("default", "", "1.2.840.5", "m9", "archive", "", 9, "the law")
+    verdict = fold_step(step, gone)
+    assert (verdict.accepted, verdict.state) == (True, None)
+    for event, status in ((created(), 0x0111), (set_(), 0x0112)):
+        apart = without_values(event, "key", values_in(event))
+        refused = fold_step(None, apart)  # type: ignore[arg-type]
+        assert (refused.accepted, refused.reason, refused.status) == (False, "what it said is erased", status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from gantry.common.orders import (
     references_of,
     refers_to,
     state_of,
+    studies_of,
 )
 from gantry.common.orders.states import scheduled_state
 from tests.support.orders import attributes, cancelled, linked, order, performed, placed, reference, step
@@ -150,3 +152,10 @@ def test_what_was_performed_for_a_study_that_is_linked_elsewhere_counts_there() 
     after = [state_of(meant, one, [wrong], links) for one in meant.steps.values()]
     assert after == [StepState.STARTED, StepState.SCHEDULED]
     assert state_of(chosen, chosen.steps["S1"], [wrong]) is StepState.STARTED  # and back, when that is undone
+
+
+def test_the_studies_of_an_order_are_its_own_those_linked_and_those_performed() -> None:
+    referring = doing("COMPLETED", reference(StudyInstanceUID="1.2.7"))
+    assert studies_of(replace(standing(), linked={"1.2.9": "k"}), [referring]) == ["1.2.3", "1.2.7", "1.2.9"]
+    assert studies_of(None, [referring]) == ["1.2.7"]
+    assert studies_of(None, []) == []

@@ -30,7 +30,7 @@ def aged_after(
         if key.startswith(_OF_STEP):
             uid = key.removeprefix(_OF_STEP)
             performed = performed_at(connection, partition, uid)
-            if performed is None or not orders_of(connection, performed):
+            if performed is not None and not orders_of(connection, performed):
                 aged.append(Aged(performed=uid))
         elif _is_past(connection, partition, key, before_us, before_day):
             aged.append(Aged(order=key))
@@ -43,6 +43,17 @@ def performed_alone(connection: sqlite3.Connection, partition: str, key: str) ->
     if order is None:
         return []
     return [one for one in performed_for(connection, order) if orders_of(connection, one) <= {key}]
+
+
+def unordered_after(
+    connection: sqlite3.Connection, partition: str, after: str, most: int
+) -> tuple[list[PerformedStep], str]:
+    """Of the next `most` performed steps those that perform no step of an order, and the last UID that was looked at;
+    "" at the end."""
+    query = "SELECT uid FROM performed WHERE partition = ? AND uid > ? ORDER BY uid LIMIT ?"
+    uids = [uid for (uid,) in connection.execute(query, (partition, after, most))]
+    steps = [step for uid in uids if (step := performed_at(connection, partition, uid)) is not None]
+    return [step for step in steps if not orders_of(connection, step)], uids[-1] if len(uids) == most else ""
 
 
 def _is_past(connection: sqlite3.Connection, partition: str, key: str, before_us: int, before_day: str) -> bool:

@@ -45,7 +45,7 @@ def fold_event(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict
         note_object(connection, event, erased=bool(known[0]))
         return _verdict_of(connection, event, known[1:])
     verdict = _applied(connection, event)
-    erased = verdict.reason == ERASED
+    erased = verdict.reason == ERASED or _is_of_nothing(verdict, event)
     connection.execute(
         "INSERT INTO changes(change, partition, key, at, payload, erasure, accepted, reason, status, error_id) "
         "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -57,6 +57,11 @@ def fold_event(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict
     )
     note_object(connection, event, erased=erased)
     return verdict
+
+
+def _is_of_nothing(verdict: AnyVerdict, event: FoldedEvent) -> bool:
+    """Whether an event was refused of a performed step that there is not: nobody is shown what it said."""
+    return isinstance(event, StepEvent) and not verdict.accepted and verdict.state is None
 
 
 def _applied(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict:

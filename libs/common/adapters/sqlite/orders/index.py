@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from gantry.common.adapters.sqlite.database import T, Work, translating
-from gantry.common.adapters.sqlite.orders.aged import aged_after, performed_alone
+from gantry.common.adapters.sqlite.orders.aged import aged_after, performed_alone, unordered_after
 from gantry.common.adapters.sqlite.orders.erasing import erased_objects, forget_objects, named_objects
 from gantry.common.adapters.sqlite.orders.finding import START, Place, steps_after
 from gantry.common.adapters.sqlite.orders.folding import fold_event
@@ -22,6 +22,7 @@ from gantry.common.adapters.sqlite.orders.rows import (
     states_at,
 )
 from gantry.common.adapters.sqlite.orders.schema import nameless_database
+from gantry.common.adapters.sqlite.orders.states import orders_of
 from gantry.common.errors import UndecodableEvent
 from gantry.common.events import decode
 from gantry.common.orders import Order, OrderEvent, PerformedStep, StepEvent, StepState, refers_to
@@ -90,6 +91,13 @@ class SqliteOrders:
 
         return await self._run(read)
 
+    async def orders_of(self, partition: str, uid: str) -> Sequence[str]:
+        def read(connection: sqlite3.Connection) -> list[str]:
+            performed = performed_at(connection, partition, uid)
+            return [] if performed is None else sorted(orders_of(connection, performed))
+
+        return await self._run(read)
+
     async def performed_alone(self, partition: str, key: str) -> Sequence[PerformedStep]:
         return await self._run(lambda connection: performed_alone(connection, partition, key))
 
@@ -109,6 +117,15 @@ class SqliteOrders:
                 after=after,
                 most=_LOOKED_AT,
             )
+            page, after = await self._run(read)
+            begun = True
+            if page:
+                yield page
+
+    async def unordered(self, partition: str) -> AsyncGenerator[list[PerformedStep], None]:
+        after, begun = "", False
+        while after or not begun:
+            read = partial(unordered_after, partition=partition, after=after, most=_LOOKED_AT)
             page, after = await self._run(read)
             begun = True
             if page:

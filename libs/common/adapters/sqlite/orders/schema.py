@@ -53,5 +53,7 @@ def nameless_database() -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute("PRAGMA journal_mode=MEMORY")
     connection.execute("PRAGMA cache_size=-65536")
+    # What is erased is gone from the file, too, and not only from what is found in it.
+    connection.execute("PRAGMA secure_delete=ON")
     connection.executescript(_TABLES)
     return connection

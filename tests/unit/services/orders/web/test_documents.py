@@ -16,7 +16,7 @@ from gantry.services.orders.web.documents import (
     order_url,
     placed_attributes,
 )
-from tests.support.orders import attributes, cancelled, changed, order, placed, step
+from tests.support.orders import attributes, cancelled, changed, erased, order, placed, step
 
 STEPS = "00400100"
 
@@ -101,8 +101,10 @@ def test_a_history_says_what_was_asked_and_what_was_decided() -> None:
         entry_of(FoldedChange(placed(), True, "")),
         entry_of(FoldedChange(changed({0x00100020: None}, {"S1": None}), True, "")),
         entry_of(FoldedChange(cancelled("S1"), False, "there is no step S1")),
+        entry_of(FoldedChange(erased(), True, "")),
     ]
-    assert [entry["type"] for entry in entries] == ["placed", "changed", "cancelled"]
+    assert [entry["type"] for entry in entries] == ["placed", "changed", "cancelled", "erased"]
+    assert (entries[3]["reason"], "attributes" in entries[3]) == ("the law", False)
     assert entries[0]["attributes"]["00100020"] == element("LO", "P1")
     assert (entries[1]["attributes"], entries[1]["steps"]) == ({"00100020": element("LO")}, {"S1": None})
     assert (entries[2]["accepted"], entries[2]["refused"]) == (False, "there is no step S1")

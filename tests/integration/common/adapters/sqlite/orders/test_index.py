@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from gantry.common.adapters.sqlite.orders.index import SqliteOrders
 from gantry.common.dicom.query.worklists import with_step_keys, worklist_conditions
 from gantry.common.dicom.standard.dictionary import TAGS
-from gantry.common.orders import IDLE, PerformedState, StepState
+from gantry.common.orders import IDLE, PerformedState, StepState, ValuedEvent, values_key_of
 from gantry.common.orders.questions import ListedStep, StepQuery
 from gantry.common.ports.orders import FoldedEvent
 from tests.support.orders import (
@@ -22,6 +22,7 @@ from tests.support.orders import (
     changed,
     created,
     ended,
+    erased,
     linked,
     order,
     performed,
@@ -227,3 +228,73 @@ async def test_a_link_counts_whatever_order_the_topics_are_read_in(orders: Sqlit
     await orders.apply([meant, linked("1.2.3", key="A2"), created(), placed()])
     assert await states(orders) == {"S1": StepState.SCHEDULED}
     assert await states(orders, "A2") == {"S7": StepState.STARTED}
+
+
+def merged(first: list[FoldedEvent], second: list[FoldedEvent]) -> Iterator[list[FoldedEvent]]:
+    """All ways to read two topics, each in its order."""
+    for places in itertools.combinations(range(len(first) + len(second)), len(first)):
+        ours, theirs = iter(first), iter(second)
+        yield [next(ours) if place in places else next(theirs) for place in range(len(first) + len(second))]
+
+
+async def known(orders: SqliteOrders) -> list[object]:
+    """All that a projection answers."""
+    keys = ("A1", "A2")
+    answers: list[object] = [await orders.order("default", key) for key in keys]
+    answers += [[one.event for one in await orders.history("default", key)] for key in keys]
+    answers += [await orders.performed_of("default", key) for key in keys]
+    answers += [await orders.performed("default", "1.2.840.5"), await orders.linked_to("default", "1.2.9")]
+    return answers
+
+
+async def test_an_erasure_leaves_the_same_whichever_topic_is_read_first_and_when() -> None:
+    of_orders = [placed(), placed(order(AccessionNumber="A2", StudyInstanceUID="1.2.4"), "c7", "A2"), linked(),
+                 erased("1.2.840.5"), placed(order(PatientID="P7"), "c8")]  # fmt: skip
+    of_steps = [created(performed(reference(), reference(AccessionNumber="A2", StudyInstanceUID="1.2.4"))), set_()]
+    outcomes = []
+    for events in merged(of_orders, of_steps):
+        orders = SqliteOrders()
+        for event in events:
+            await orders.apply([event])
+        outcomes.append(await known(orders))
+        assert sorted(await orders.erased_objects(99)) == sorted(
+            values_key_of(event) for event in (of_orders[0], *of_steps) if isinstance(event, ValuedEvent)
+        )
+        await orders.close()
+    assert len(outcomes) == 21
+    assert all(outcome == outcomes[0] for outcome in outcomes)
+    assert outcomes[0][4] == outcomes[0][5] == []
+
+
+async def test_nothing_of_what_was_erased_is_left_in_the_database(orders: SqliteOrders) -> None:
+    marked = order(PatientID="P-GONE", PatientName="Marked^Name")
+    await orders.apply([placed(marked), changed(attributes(PatientName="Marked^Anew")), created(), set_()])
+    await orders.apply([placed(order(AccessionNumber="A2", PatientID="P-STAYS"), "c7", "A2"), erased("1.2.840.5")])
+    content = orders._connection.serialize()
+    assert b"P-STAYS" in content
+    assert [mark for mark in (b"P-GONE", b"Marked", b"marked") if mark in content] == []
+
+
+async def test_what_was_refused_of_a_step_that_there_is_not_goes(orders: SqliteOrders) -> None:
+    await orders.apply([set_(), created({}, "m3", "1.2.840.6")])
+    assert len(await orders.erased_objects(99)) == 2
+    assert len(await orders.erased_objects(1)) == 1
+    await orders.forget_objects(await orders.erased_objects(99))
+    assert await orders.erased_objects(99) == []
+
+
+async def test_performed_steps_without_an_order_are_told_from_others(orders: SqliteOrders) -> None:
+    alone = [
+        created(performed(reference(StudyInstanceUID="1.9", AccessionNumber="B")), f"n{n}", f"1.7.{n}")
+        for n in range(450)
+    ]
+    await orders.apply([placed(), created(), *alone])
+    found_ = [step_.uid async for page in orders.unordered("default") for step_ in page]
+    assert sorted(found_) == sorted(one.sop_instance_uid for one in alone)
+    assert await orders.orders_of("default", "1.2.840.5") == ["A1"]
+    assert await orders.orders_of("default", "1.7.1") == await orders.orders_of("default", "1.8") == []
+    assert [one.uid for one in await orders.performed_alone("default", "A1")] == ["1.2.840.5"]
+    assert await orders.performed_alone("default", "A9") == []
+    assert await orders.keys("default", "", 9) == ["A1"]
+    assert await orders.keys("default", "A1", 9) == []
+    assert await orders.named_objects([values_key_of(placed()), "x"]) == {values_key_of(placed())}
