@@ -14,12 +14,15 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
 from gantry.cli.identifiers import BOTH, encode
+from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.sqlite import open_sqlite_log
 from gantry.common.clock import SystemClock
 from gantry.common.dicom.standard.sop_classes import MODALITY_WORKLIST_FIND
 from gantry.common.events import OrderPlaced
+from gantry.common.ids import Receipt
 from gantry.common.net import connect, scu
 from gantry.common.orders import pack
+from gantry.common.runtime.order_values import write_values
 from tests.bench.rows import Figure
 from tests.support.archive import RunningArchive
 from tests.support.orders import PARTITION, order, step
@@ -35,7 +38,7 @@ def worklist(folder: Path, quick: bool) -> list[Figure]:
     archive = RunningArchive(folder)
     archive.write_policy([], "orders: {idle_days: 0}\n")
     (folder / "data").mkdir()
-    asyncio.run(_fill(folder / "data" / "log.db", count))
+    asyncio.run(_fill(folder / "data", count))
     begun = time.monotonic()
     archive.start(ready=False)
     archive.wait_ready(300.0)
@@ -52,11 +55,15 @@ def worklist(folder: Path, quick: bool) -> list[Figure]:
     return figures
 
 
-async def _fill(path: Path, count: int) -> None:
-    log = await open_sqlite_log(path, SystemClock())
+async def _fill(data: Path, count: int) -> None:
+    """As the orders role writes them: what an order says lies in an object of its own."""
+    clock = SystemClock()
+    log, objects = await open_sqlite_log(data / "log.db", clock), await open_file_store(data / "objects", low_water=0)
     numbers = iter(range(count))
-    while some := list(islice(numbers, 1000)):
-        await log.append(*map(_placed, some))
+    while some := list(islice(numbers, 500)):
+        events = [write_values(objects, _placed(number), Receipt.at(clock.now_us())) for number in some]
+        await log.append(*await asyncio.gather(*events))
+    await objects.close()
     await log.close()
 
 
