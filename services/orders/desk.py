@@ -67,10 +67,10 @@ class OrderDesk:
         return await self._of_order(OrderCancelled(*self._about(cancellation), steps=steps, reason=reason))
 
     async def erase(self, erasure: OrderErasure) -> Verdict[Order]:
-        """All that was said of an order is gone when this returns, and what these performed steps said. Never
-        refused."""
-        performed, reason = tuple(erasure.performed), erasure.reason
-        return await self._of_order(OrderErased(*self._about(erasure), performed=performed, reason=reason))
+        """All that was said of an order is gone when this returns, and what these performed steps said. Refused where
+        something was asked of it after what was known."""
+        event = OrderErased(*self._about(erasure), erasure.known, tuple(erasure.performed), erasure.reason)
+        return await self._of_order(event)
 
     async def link(self, link: StudyLink) -> Verdict[Order]:
         """A study was made for an order. Refused for an order that is not there, or cancelled, and for a study that is

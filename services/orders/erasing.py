@@ -36,8 +36,11 @@ class OrderErasing:
 
     async def erase(self, key: str, source: str, reason: str, trace: str = "", *, even_started: bool = False) -> None:
         """Nothing is left of what was said of an order when this returns, and of what was performed for it alone.
-        Raises `NotFound` where nothing was, `Conflicting` while a step is in progress (unless `even_started`), `Held`
-        under a hold on one of its studies or its patient, and `DependencyUnavailable`: then it may be erased or not."""
+
+        Raises `NotFound` where nothing was, `Conflicting` while a step is in progress (unless `even_started`) and where
+        something is asked of the order meanwhile, `Held` under a hold on one of its studies or its patient, and
+        `DependencyUnavailable`: then it may be erased or not."""
+        known = await self._orders.last_change(DEFAULT_PARTITION, key)
         history = await self._orders.history(DEFAULT_PARTITION, key)
         if all(isinstance(change.event, OrderErased) for change in history):
             raise NotFound("there is no such order")
@@ -49,7 +52,9 @@ class OrderErasing:
                 raise Conflicting("a procedure step of the order is in progress")
             await self._require_no_hold(studies_of(order, performed), order.attributes)
         uids = tuple(sorted(step.uid for step in performed))
-        await self._desk.erase(OrderErasure(key, source, uids, reason, trace=trace or new_trace()))
+        verdict = await self._desk.erase(OrderErasure(key, source, known, uids, reason, trace=trace or new_trace()))
+        if not verdict.accepted:
+            raise Conflicting(verdict.reason)
         self._metrics.orders_erased.labels("order").inc()
         self._metrics.orders_erased.labels("procedure step").inc(len(uids))
         logger.info("order erased", order=key, by=source, performed=len(uids), reason=reason)

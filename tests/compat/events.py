@@ -528,6 +528,7 @@ EVENTS: dict[str, Event] = {
         source="rest desk",
         message="",
         at=1_700_000_013_000_000,
+        known="018f0000000beeeeeeeeeeeeeeeeeeee",
         performed=("1.2.840.5", "1.2.840.7"),
         reason="the law",
     ),

@@ -131,17 +131,22 @@ def _erase(archive: RunningArchive) -> int:
         return 0
 
 
-async def test_an_order_that_was_killed_before_its_event_is_not_there(make_archive: MakeArchive) -> None:
-    archive = archive_of(make_archive).start(failpoints="before-publish=kill@2")
+@pytest.mark.parametrize(("failpoint", "keys"), [("before-publish", ["A2"]), ("before-answer", ["A1", "A2"])])
+async def test_an_order_that_was_not_answered_is_whole_or_not_there(
+    make_archive: MakeArchive, failpoint: str, keys: list[str]
+) -> None:
+    archive = archive_of(make_archive).start(failpoints=f"{failpoint}=kill@2")
     orders = OrdersClient(archive)
     orders.place(ordered(2, PatientID="P-STAYS"))
     with pytest.raises(OSError):  # the connection ends
         await asyncio.to_thread(orders.place, ordered(1, **GONE))
     archive.wait_dead()
-    # Its values lie in the bucket, and no event names them: they go after a day.
+    # Values that no event names go after a day.
     assert await values_left(archive) == 2
     archive.start()
-    assert [one["00080050"]["Value"] for one in OrdersClient(archive).ask("GET")[1]] == [["A2"]]
+    found_ = orders.ask("GET")[1]
+    assert sorted(one["00080050"]["Value"][0] for one in found_) == keys
+    assert all(one["00100010"]["Value"][0]["Alphabetic"] for one in found_)
 
 
 @embedded

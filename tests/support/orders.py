@@ -76,8 +76,8 @@ def cancelled(*steps: str, change: str = "c3", key: str = "A1") -> OrderCancelle
     return OrderCancelled(PARTITION, "", key, change, "rest test", "", 3, steps, "patient did not come")
 
 
-def erased(*performed: str, change: str = "c9", key: str = "A1") -> OrderErased:
-    return OrderErased(PARTITION, "", key, change, "rest test", "", 9, performed, "the law")
+def erased(*performed: str, known: str = "c1", change: str = "c9", key: str = "A1") -> OrderErased:
+    return OrderErased(PARTITION, "", key, change, "rest test", "", 9, known, performed, "the law")
 
 
 def linked(study: str = "1.2.9", change: str = "c4", key: str = "A1", correction: str = "k1") -> StudyLinked:

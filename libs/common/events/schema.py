@@ -761,8 +761,9 @@ class StudyUnlinked:
 
 @dataclass(frozen=True, slots=True)
 class OrderErased:
-    """All that was said of an order before is erased, for `reason`, with what these performed procedure steps (SOP
-    Instance UIDs) said. Whoever follows the topic removes the objects with their values, and drops what it knows."""
+    """All that was said of an order is erased, for `reason`, with what these performed procedure steps (SOP Instance
+    UIDs) said; unless something was asked of it after the change `known`. Whoever follows the topic removes the objects
+    with their values, and drops what it knows."""
 
     partition: str
     trace: str
@@ -771,6 +772,7 @@ class OrderErased:
     source: str
     message: str
     at: int
+    known: str
     performed: tuple[str, ...]
     reason: str
 

@@ -59,10 +59,12 @@ class OrderCancellation:
 
 @dataclass(frozen=True, slots=True)
 class OrderErasure:
-    """All that was said of an order goes, with what these performed procedure steps (SOP Instance UIDs) said."""
+    """All that was said of an order goes, with what these performed procedure steps (SOP Instance UIDs) said; unless
+    something was asked of it after the change `known`."""
 
     order: str
     source: str
+    known: str
     performed: tuple[str, ...] = ()
     reason: str = ""
     message: str = ""

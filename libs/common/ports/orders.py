@@ -38,8 +38,9 @@ class OrderIndex(Protocol):
     - Applying events is all or nothing; what was applied is seen by every later call.
     - The state of a scheduled step is computed from all that was applied, whatever order the topics were read in.
     - An erasure takes away all that was applied of its order or performed step before; of a performed step, also what
-      comes later. An event whose values are gone (`gantry.common.orders.is_apart`) is refused, as it is then. So are
-      the values of what was refused of a performed step that there is not: nobody is shown them.
+      comes later. That of an order is refused where the last change of it is another one than was known.
+    - An event whose values are gone (`gantry.common.orders.is_apart`) is refused, as it is after its erasure. What was
+      refused of a performed step that there is not is not kept either: nobody is shown it.
     - It is empty when it is opened, and gone when its process ends: the log is what is kept.
     """
 
@@ -61,6 +62,9 @@ class OrderIndex(Protocol):
 
     async def history(self, partition: str, key: str) -> Sequence[FoldedChange]:
         """What happened to an order, the first event first, with what was refused; of what was erased, that it was."""
+
+    async def last_change(self, partition: str, key: str) -> str:
+        """The name of what was asked last of an order, but for erasures; "" where nothing was."""
 
     async def orders_of(self, partition: str, uid: str) -> Sequence[str]:
         """The keys of the orders with a step that a performed procedure step performs."""

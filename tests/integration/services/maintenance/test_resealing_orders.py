@@ -87,7 +87,7 @@ async def test_an_order_that_is_erased_takes_what_was_moved_of_it(objects: FileS
     await Resealing(objects, clock, "default").run()
     assert len(await values(objects)) == 4
     log = await open_sqlite_log(tmp_path / "log.db", clock)
-    await log.append(*OLD, erased("1.2.840.5"))
+    await log.append(*OLD, erased("1.2.840.5", known="c3"))
     orders = SqliteOrders()
     follower = Follower(objects, log, orders, clock, Metrics())
     for topic in ("procedure-steps", "orders"):

@@ -23,7 +23,11 @@ from gantry.services.orders.unnamed import UnnamedValues
 from tests.integration.services.orders.conftest import Process, Start
 from tests.support.orders import attributes, created, ended, order, performed, placed, reference, set_, step
 
-ERASE = OrderErasure("A1", "rest test", ("1.2.840.5",), "the law")
+
+async def erase(process: Process, key: str = "A1", *performed: str) -> None:
+    known = await process.orders.last_change("default", key)
+    verdict = await process.desk.erase(OrderErasure(key, "rest test", known, performed, "the law"))
+    assert verdict.accepted, verdict.reason
 
 
 @pytest.fixture
@@ -52,7 +56,7 @@ async def a_case(process: Process) -> None:
 async def test_an_erased_order_is_gone_in_every_process_with_what_was_performed(start: Start) -> None:
     first, second = await start(), await start()
     await a_case(first)
-    await second.desk.erase(ERASE)
+    await erase(second, "A1", "1.2.840.5")
     assert await objects_left(first) == 0
     third = await start()
     for process in (second, third):
@@ -72,7 +76,7 @@ async def test_an_erased_order_is_gone_in_every_process_with_what_was_performed(
 async def test_an_order_that_is_placed_anew_is_another_one(start: Start) -> None:
     first = await start()
     await a_case(first)
-    await first.desk.erase(ERASE)
+    await erase(first, "A1", "1.2.840.5")
     assert (await first.desk.place(PlacedOrder("A1", order(PatientID="P7"), "rest test"))).accepted
     second = await start()
     found = await second.orders.order("default", "A1")
@@ -90,7 +94,7 @@ async def test_what_is_known_of_erased_orders_is_the_same_whichever_topic_is_rea
     """An order of one process, whose topics another one reads the other way round."""
     process = await start()
     await process.desk.place(PlacedOrder("A1", order(), "rest test"))
-    await process.desk.erase(ERASE)
+    await erase(process, "A1", "1.2.840.5")
     verdict = await process.desk.perform(created())
     assert (verdict.accepted, verdict.status) == (False, 0x0111)
     assert await process.orders.performed("default", "1.2.840.5") is None
@@ -153,7 +157,7 @@ async def test_of_an_erased_order_a_linked_study_is_free_again(start: Start) -> 
     found = await process.orders.order("default", "A1")
     assert found is not None
     assert found[1] == {"S1": StepState.SCHEDULED}
-    await process.desk.erase(OrderErasure("A2", "rest test"))
+    await erase(process, "A2")
     assert await process.orders.linked_to("default", "1.2.3") == ""
     found = await process.orders.order("default", "A1")
     assert found is not None

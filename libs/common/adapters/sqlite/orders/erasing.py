@@ -25,6 +25,13 @@ def step_key(uid: str) -> str:
     return f"step {uid}"
 
 
+def last_change(connection: sqlite3.Connection, partition: str, key: str) -> str:
+    """The name of the last change of an order, erased or not: the same in every process that has read as far."""
+    query = "SELECT change FROM changes WHERE partition = ? AND key = ? AND NOT erasure ORDER BY number DESC LIMIT 1"
+    row = connection.execute(query, (partition, key)).fetchone()
+    return "" if row is None else str(row[0])
+
+
 def erase_order(connection: sqlite3.Connection, event: OrderErased) -> None:
     """Drop an order, what was asked of it, and these performed steps."""
     at = event.partition, event.order

@@ -6,7 +6,14 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from gantry.common.adapters.sqlite.orders.erasing import erase_order, erase_step, is_erased_step, key_of, note_object
+from gantry.common.adapters.sqlite.orders.erasing import (
+    erase_order,
+    erase_step,
+    is_erased_step,
+    key_of,
+    last_change,
+    note_object,
+)
 from gantry.common.adapters.sqlite.orders.rows import (
     order_at,
     performed_at,
@@ -82,6 +89,10 @@ def _applied(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict:
 
 def _written(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict:
     if isinstance(event, OrderErased):
+        # Who asked for it did not know of this: what was acknowledged meanwhile is kept.
+        if last_change(connection, event.partition, event.order) != event.known:
+            before = order_at(connection, event.partition, event.order)
+            return Verdict(False, "something was asked of the order meanwhile", before)
         erase_order(connection, event)
     elif isinstance(event, ProcedureStepErased):
         erase_step(connection, event.partition, event.sop_instance_uid)

@@ -10,7 +10,7 @@ from functools import partial
 
 from gantry.common.adapters.sqlite.database import T, Work, translating
 from gantry.common.adapters.sqlite.orders.aged import aged_after, performed_alone, unordered_after
-from gantry.common.adapters.sqlite.orders.erasing import erased_objects, forget_objects, named_objects
+from gantry.common.adapters.sqlite.orders.erasing import erased_objects, forget_objects, last_change, named_objects
 from gantry.common.adapters.sqlite.orders.finding import START, Place, steps_after
 from gantry.common.adapters.sqlite.orders.folding import fold_event
 from gantry.common.adapters.sqlite.orders.rows import (
@@ -90,6 +90,9 @@ class SqliteOrders:
             return [FoldedChange(_decoded(payload), bool(accepted), reason) for payload, accepted, reason in rows]
 
         return await self._run(read)
+
+    async def last_change(self, partition: str, key: str) -> str:
+        return await self._run(lambda connection: last_change(connection, partition, key))
 
     async def orders_of(self, partition: str, uid: str) -> Sequence[str]:
         def read(connection: sqlite3.Connection) -> list[str]:

@@ -249,7 +249,7 @@ async def known(orders: SqliteOrders) -> list[object]:
 
 async def test_an_erasure_leaves_the_same_whichever_topic_is_read_first_and_when() -> None:
     of_orders = [placed(), placed(order(AccessionNumber="A2", StudyInstanceUID="1.2.4"), "c7", "A2"), linked(),
-                 erased("1.2.840.5"), placed(order(PatientID="P7"), "c8")]  # fmt: skip
+                 erased("1.2.840.5", known="c4"), placed(order(PatientID="P7"), "c8")]  # fmt: skip
     of_steps = [created(performed(reference(), reference(AccessionNumber="A2", StudyInstanceUID="1.2.4"))), set_()]
     outcomes = []
     for events in merged(of_orders, of_steps):
@@ -269,7 +269,9 @@ async def test_an_erasure_leaves_the_same_whichever_topic_is_read_first_and_when
 async def test_nothing_of_what_was_erased_is_left_in_the_database(orders: SqliteOrders) -> None:
     marked = order(PatientID="P-GONE", PatientName="Marked^Name")
     await orders.apply([placed(marked), changed(attributes(PatientName="Marked^Anew")), created(), set_()])
-    await orders.apply([placed(order(AccessionNumber="A2", PatientID="P-STAYS"), "c7", "A2"), erased("1.2.840.5")])
+    await orders.apply(
+        [placed(order(AccessionNumber="A2", PatientID="P-STAYS"), "c7", "A2"), erased("1.2.840.5", known="c2")]
+    )
     content = orders._connection.serialize()
     assert b"P-STAYS" in content
     assert [mark for mark in (b"P-GONE", b"Marked", b"marked") if mark in content] == []
@@ -298,3 +300,21 @@ async def test_performed_steps_without_an_order_are_told_from_others(orders: Sql
     assert await orders.keys("default", "", 9) == ["A1"]
     assert await orders.keys("default", "A1", 9) == []
     assert await orders.named_objects([values_key_of(placed()), "x"]) == {values_key_of(placed())}
+
+
+async def test_an_order_of_which_something_was_asked_meanwhile_is_not_erased(orders: SqliteOrders) -> None:
+    await orders.apply([placed(), created(), set_()])
+    assert await orders.last_change("default", "A1") == "c1"
+    asked = [changed(attributes(PatientID="P2")), erased("1.2.840.5", known="c1")]
+    verdicts = await orders.apply(asked)
+    assert (verdicts["c9"].accepted, verdicts["c9"].reason) == (False, "something was asked of the order meanwhile")
+    assert await orders.performed("default", "1.2.840.5") is not None
+    assert await orders.erased_objects(9) == []
+    assert (await orders.apply([erased("1.2.840.5", known="c2", change="c10")]))["c10"].accepted
+    assert await orders.order("default", "A1") is None
+    # What is read where the values are gone already is decided in the same way.
+    fresh = SqliteOrders()
+    gone = [replace(event, attributes=b"", values_key=event.change) for event in (placed(), asked[0])]  # type: ignore[type-var]
+    verdicts = await fresh.apply([*gone, asked[1], erased(known="c2", change="c10")])  # type: ignore[list-item]
+    assert [verdicts[change].accepted for change in ("c9", "c10")] == [False, True]
+    await fresh.close()
