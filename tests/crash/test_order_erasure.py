@@ -11,8 +11,8 @@ from pydicom.uid import generate_uid
 
 from gantry.common.ids import ORDER_VALUES
 from tests.crash.conftest import MakeArchive, embedded
-from tests.crash.test_deletion import SETTINGS as DELETING
 from tests.crash.test_deletion import done as run_command
+from tests.crash.test_erasure import SETTINGS as DELETING
 from tests.crash.test_erasure import bytes_of, collected, forget_what_is_old
 from tests.crash.test_hl7 import PROFILE, told
 from tests.crash.test_upkeep import gantry, lose_log_and_index, until_sealed
