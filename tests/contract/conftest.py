@@ -24,6 +24,7 @@ from gantry.common.runtime.packed.store import PackedStore
 from gantry.common.runtime.tiered import TieredStore
 from tests.support.buckets import make_bucket
 from tests.support.servers import remove_indices, required
+from tests.support.topology import remove_topics
 
 OpenBlobStore = Callable[[], Awaitable[BlobStore]]
 """Opens the same store again each time: what a restart, or another process, sees."""
@@ -94,7 +95,7 @@ def _sqlite(folder: Path, clock: ManualClock) -> OpenEventLog:
 
 
 def _kafka(folder: Path, clock: ManualClock) -> OpenEventLog:
-    server, prefix = required("kafka"), f"t{uuid4().hex[:10]}"
+    server, prefix = required("kafka"), _prefix(folder)
 
     async def open_again() -> EventLog:
         cluster = KafkaCluster((server.address,), prefix, replication=1, min_insync=1, session_timeout=6.0)
@@ -177,6 +178,8 @@ async def open_event_log(
     yield tracked
     for log in opened:
         await log.close()
+    if request.param == "kafka":
+        await remove_topics(required("kafka").address, _prefix(tmp_path))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.archive import RunningArchive
-from tests.support.topology import TOPOLOGIES, environment, remove_indices
+from tests.support.topology import TOPOLOGIES, environment, remove_stores
 
 MakeArchive = Callable[..., RunningArchive]
 
@@ -41,4 +41,4 @@ def make_archive(tmp_path: Path, topology: str) -> Iterator[MakeArchive]:
     yield make
     for archive in made:
         archive.kill()
-        remove_indices(archive.environment)
+        remove_stores(archive.environment)

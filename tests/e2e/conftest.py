@@ -10,7 +10,7 @@ import pytest
 
 from gantry.common.net import Peer
 from tests.support.archive import RunningArchive, free_port
-from tests.support.topology import TOPOLOGIES, environment
+from tests.support.topology import TOPOLOGIES, environment, remove_stores
 from tests.support.waiting import calling
 
 EVERYTHING = "[store, find, retrieve, commit, echo]"
@@ -54,3 +54,4 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         assert archive.alive, archive.log.read_text()
     finally:
         archive.stop()
+        remove_stores(archive.environment)

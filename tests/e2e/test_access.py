@@ -19,7 +19,7 @@ from pydicom.data import get_testdata_file
 from tests.support.archive import RunningArchive
 from tests.support.issuer import TestIssuer, in_a_thread
 from tests.support.stow import files, post
-from tests.support.topology import TOPOLOGIES, environment
+from tests.support.topology import TOPOLOGIES, environment, remove_stores
 
 STUDIES = {"1.2.9.1": ("P1", "Doe^Jane"), "1.2.9.2": ("P2", "Doe^Jane"), "1.2.9.3": ("P3", "Roe^Max")}
 SETTINGS = """access:
@@ -117,6 +117,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield one
         assert archive.alive, archive.log.read_text()
         archive.stop()
+        remove_stores(archive.environment)
 
 
 @pytest.mark.parametrize("who", WHO)

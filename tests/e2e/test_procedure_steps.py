@@ -20,7 +20,7 @@ from tests.support.asking import Modality as Sender
 from tests.support.asking import events
 from tests.support.modality import Modality, begun, over, refers, unscheduled
 from tests.support.objects import data_set, write
-from tests.support.topology import TOPOLOGIES, environment, remove_indices
+from tests.support.topology import TOPOLOGIES, environment, remove_stores
 from tests.support.worklist import OrdersClient, ordered, scheduled
 
 NUMBERS = count(1)
@@ -37,7 +37,7 @@ def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         assert running.alive, running.log.read_text()
     finally:
         running.stop()
-        remove_indices(running.environment)
+        remove_stores(running.environment)
 
 
 @pytest.fixture

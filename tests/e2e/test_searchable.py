@@ -21,7 +21,7 @@ from tests.support.asking import Modality, wait_for
 from tests.support.dicomweb import ask_json
 from tests.support.objects import data_set, study, write
 from tests.support.pynetdicom_peers import associated
-from tests.support.topology import TOPOLOGIES, environment
+from tests.support.topology import TOPOLOGIES, environment, remove_stores
 
 BOTH = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 ADDED = """\
@@ -108,3 +108,4 @@ async def test_attributes_become_searchable_while_the_archive_goes_on(topology: 
         assert (await asyncio.to_thread(reindex, archive))["instances"] == 33
     finally:
         archive.stop()
+        remove_stores(archive.environment)

@@ -16,7 +16,7 @@ from tests.support.archive import RunningArchive, free_port
 from tests.support.collector import Collector, TracedSpan
 from tests.support.dicomweb import ask
 from tests.support.objects import study
-from tests.support.topology import TOPOLOGIES, environment
+from tests.support.topology import TOPOLOGIES, environment, remove_stores
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 UNSAMPLED = "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
@@ -60,6 +60,7 @@ def traced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             yield Traced(archive.start(), collector, request.param)
         finally:
             archive.stop()
+            remove_stores(archive.environment)
 
 
 def one(spans: list[TracedSpan], name: str) -> TracedSpan:

@@ -18,6 +18,8 @@ _BROKER = {
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
     "auto.create.topics.enable": "false",
+    # Of a topic that is removed, the open files go at once, and not a minute later.
+    "log.segment.delete.delay.ms": "1000",
 }
 
 

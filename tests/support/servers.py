@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import urllib.error
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -54,23 +55,56 @@ def end() -> list[str]:
 
 
 def server(name: str) -> Server:
-    """The session's server of that name, started where it is not running. Raises `Unavailable`."""
+    """The session's server of that name, started where it is not running, and anew where it died: one test fails of it,
+    or a few, and not all that come after. Raises `Unavailable`."""
     given = os.environ.get(f"GANTRY_TEST_{name.upper()}")
     if given:
         return Server(name, given, "given by the environment")
     folder = Path(os.environ[SESSION])
     state = folder / f"{name}.json"
     with _locked(folder / f"{name}.lock"):
-        if not state.exists():
-            try:
-                found: object = asdict(_start(name, folder))
-            except Unavailable as error:
-                found = {"unavailable": str(error)}
-            state.write_text(json.dumps(found))
-    known = json.loads(state.read_text())
+        known = json.loads(state.read_text()) if state.exists() else {}
+        if not known or _died(known):
+            known = _started(name, folder, known)
+            state.write_text(json.dumps(known))
     if "unavailable" in known:
         raise Unavailable(known["unavailable"])
     return Server(**known)
+
+
+def _started(name: str, folder: Path, before: dict[str, Any]) -> dict[str, Any]:
+    """As it is kept for the session's other workers. What died is named in the closing lines, with its last words."""
+    if before:
+        died = folder / f"{name}.died"
+        with died.open("a") as told:
+            told.write(f"{_last_words(before)}\n")
+        _end_one(before, folder)
+        folder = Path(tempfile.mkdtemp(prefix="again", dir=folder))
+    try:
+        return asdict(_start(name, folder))
+    except Unavailable as error:
+        return {"unavailable": str(error)}
+
+
+def _last_words(known: dict[str, Any]) -> str:
+    if known["container"]:
+        logs = subprocess.run(["docker", "logs", "--tail", "3", known["container"]], capture_output=True, check=False)
+        said = (logs.stdout + logs.stderr).decode(errors="replace")
+    else:
+        said = (Path(known["folder"]) / "log").read_text(errors="replace")
+    return " / ".join(said.strip().splitlines()[-3:])
+
+
+def _died(known: dict[str, Any]) -> bool:
+    """Whether nobody listens where the server was. One that is merely busy is let alone."""
+    if "unavailable" in known or known["name"] in _TOOLS:
+        return False
+    host, _, port = Server(**known).endpoint.rpartition("/")[2].partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        return isinstance(error, ConnectionRefusedError)
+    return False
 
 
 def required(name: str) -> Server:
@@ -100,7 +134,8 @@ def _closing_line(folder: Path, name: str) -> str:
         skipped = folder / f"{name}.skipped"
         count = len(skipped.read_text()) if skipped.exists() else 0
         return f"{name}: not available ({known['unavailable']}); {count} tests skipped"
-    return f"{name}: {known['runs_on']}"
+    died = folder / f"{name}.died"
+    return f"{name}: {known['runs_on']}" + (f"; DIED: {died.read_text()}" if died.exists() else "")
 
 
 @contextmanager
@@ -123,18 +158,21 @@ def _remove_abandoned() -> None:
 
 def _end_all(folder: Path) -> None:
     for state in folder.glob("*.json"):
-        known = json.loads(state.read_text())
-        if known.get("image"):
-            # The layers stay: the next session's image is made of them.
-            subprocess.run(["docker", "rmi", "--no-prune", known["image"]], capture_output=True, check=False)
-        if known.get("container"):
-            subprocess.run(["docker", "rm", "-f", "-v", known["container"]], capture_output=True, check=False)
-        for pid in known.get("pids", ()):
-            # Only what we started: the number may belong to somebody else by now.
-            if str(folder).encode() in _environment(pid):
-                with suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)
+        _end_one(json.loads(state.read_text()), folder)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_one(known: dict[str, Any], folder: Path) -> None:
+    if known.get("image"):
+        # The layers stay: the next session's image is made of them.
+        subprocess.run(["docker", "rmi", "--no-prune", known["image"]], capture_output=True, check=False)
+    if known.get("container"):
+        subprocess.run(["docker", "rm", "-f", "-v", known["container"]], capture_output=True, check=False)
+    for pid in known.get("pids", ()):
+        # Only what we started: the number may belong to somebody else by now.
+        if str(folder).encode() in _environment(pid):
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
 
 def _environment(pid: int) -> bytes:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 from uuid import uuid4
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from gantry.common.adapters.s3 import S3Bucket
 from tests.support.buckets import make_bucket
@@ -53,19 +57,34 @@ def cluster_environment(folder: Path, s3: str, kafka: str, opensearch: str) -> d
     }
 
 
-def remove_indices(environment: Mapping[str, str]) -> None:
-    """Give the indices of an archive that is over back to the server: hundreds of them make it slow. A server that is
-    away, or in the middle of something, keeps them."""
-    address = environment.get("GANTRY_STORAGE__INDEX", "")
-    if not address.startswith("opensearch://"):
-        return
-    parts = urlsplit(address)
-    server = f"http://{parts.netloc}"
+def remove_stores(environment: Mapping[str, str]) -> None:
+    """Give what an archive that is over has in the session's servers back to them. Hundreds of indices make OpenSearch
+    slow, and Kafka dies of too many open files after some two hundred archives: each has nearly ninety partitions. A
+    server that is away, or in the middle of something, keeps them."""
+    index, log = (urlsplit(environment.get(f"GANTRY_STORAGE__{name}", "")) for name in ("INDEX", "LOG"))
+    if index.scheme == "opensearch":
+        with suppress(OSError):
+            _remove_indices(f"http://{index.netloc}", index.path.strip("/"))
+    if log.scheme == "kafka":
+        with ThreadPoolExecutor(1) as elsewhere:  # the test may be in an event loop
+            elsewhere.submit(lambda: asyncio.run(remove_topics(log.netloc, log.path.strip("/")))).result()
+
+
+def _remove_indices(server: str, prefix: str) -> None:
+    with urlopen(f"{server}/_cat/indices/{prefix}-*?h=index&expand_wildcards=all") as answer:
+        names = answer.read().decode().split()
+    if names:
+        urlopen(Request(f"{server}/{','.join(names)}", method="DELETE")).close()
+
+
+async def remove_topics(bootstrap: str, prefix: str) -> None:
+    """Those that begin so; a broker that is away keeps them."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
     try:
-        with urlopen(f"{server}/_cat/indices/{parts.path.strip('/')}-*?h=index&expand_wildcards=all") as answer:
-            names = answer.read().decode().split()
-        if names:
-            with urlopen(Request(f"{server}/{','.join(names)}", method="DELETE")) as answer:
-                answer.read()
-    except OSError:
-        return
+        with suppress(KafkaError):
+            await admin.start()
+            names = [name for name in await admin.list_topics() if name.startswith(f"{prefix}.")]
+            if names:
+                await admin.delete_topics(names)
+    finally:
+        await admin.close()
