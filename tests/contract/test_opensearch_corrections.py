@@ -4,7 +4,7 @@ other does; so does a correction that is cut off anywhere, once it comes again."
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import pytest
 
 from gantry.common.adapters.opensearch import OpenSearchIndex
 from gantry.common.adapters.opensearch.client import OpenSearchClient
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query
 from gantry.common.ports.index import CorrectionChange, InstanceEntry
 from tests.contract.test_corrections import (
     _CHANGES,
@@ -41,6 +43,8 @@ NAME = of_study("1.1", made("a", name("POE^JANE")))
 MOVED = of_study("1.1", made("b", identity("P2")))
 SERIES = of_study("1.1", made("c", text("00080060", "CS", "OT"), "1.1.2"))
 MERGE = of_patient(key("P1"), merged("m", "P2", name("ROE^RICHARD")))
+INTO_NEW = of_patient(key("P1"), merged("o", "P-NEW"))
+LEVELS = (Level.STUDY, Level.SERIES, Level.IMAGE)
 ONWARD = of_patient(key("P2"), merged("n", "P3"))
 
 
@@ -94,6 +98,37 @@ async def test_a_writer_that_another_overtakes_anywhere_ends_as_one_after_the_ot
         await slow.close()
         await fast.close()
         remove_indices(slow._cluster.prefix)
+
+
+async def test_who_reads_while_studies_go_to_a_new_patient_finds_all_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, fast = await open_index(tmp_path), await open_index(tmp_path)
+    missed: list[tuple[int, Level]] = []
+    try:
+        point, beside = 0, True
+        while beside:
+            partition = f"p{point}"
+            await applying(FIRST, OTHER)(fast, partition)
+            there = {level: len(await _found(fast, partition, level)) for level in LEVELS}
+
+            async def read(partition: str = partition, there: dict[Level, int] = there, point: int = point) -> None:
+                missed.extend(
+                    [(point, level) for level in LEVELS if len(await _found(fast, partition, level)) != there[level]]
+                )
+
+            beside = await overtaken(slow, _work(correcting(INTO_NEW), slow, partition), read, point, monkeypatch)
+            point += 1
+        assert point > 3
+        assert missed == []
+    finally:
+        await slow.close()
+        await fast.close()
+        remove_indices(slow._cluster.prefix)
+
+
+async def _found(index: OpenSearchIndex, partition: str, level: Level) -> list[Mapping[int, Any]]:
+    return [document async for page in index.find(Query(partition, level)) for document in page]
 
 
 def _work(work: Work, index: OpenSearchIndex, partition: str) -> Callable[[], Awaitable[object]]:

@@ -61,7 +61,11 @@ async def bytes_of(archive: RunningArchive) -> bytes:
 
 
 async def forget_what_is_old(archive: RunningArchive) -> None:
-    """As when the time that the log keeps events for is over."""
+    """As when the time that the log keeps events for is over. What the trail wrote while the archive ended is sealed by
+    the next process, and can be forgotten by the log then."""
+    archive.start()
+    await until_sealed(archive)
+    assert archive.stop() == 0
     environment = {**archive.environment, "GANTRY_DATA": str(archive.folder / "data")}
     stores = await open_stores(load_settings(None, environment), Later())
     try:

@@ -56,24 +56,40 @@ class Patients:
 
     async def _computed(self, partition: str, keys: Sequence[str]) -> AsyncIterator[tuple[str, Source]]:
         first = {"top_hits": {"size": 1, "sort": ["first", "uid"], "_source": ["demographics", "first"]}}
-        below: dict[str, Any] = {
-            "series": {"sum": {"field": "series"}},
-            "instances": {"sum": {"field": "instances"}},
-            "variants": {"terms": {"field": "variant", "size": _VARIANTS}, "aggs": {"first": first}},
-        }
-        body = {
-            "size": 0,
-            "query": {"bool": {"filter": [*_live(partition), {"terms": {"patient": list(keys)}}]}},
-            "aggs": {"patients": {"terms": {"field": "patient", "size": len(keys) or 1}, "aggs": below}},
-        }
-        answer = await self._client.search(self._names["studies"], body)
-        for bucket in answer["aggregations"]["patients"]["buckets"]:
-            counts = bucket["doc_count"], int(bucket["series"]["value"]), int(bucket["instances"]["value"])
+        variants = {"terms": {"field": "variant", "size": _VARIANTS}, "aggs": {"first": first}}
+        for bucket in await _grouped(self._client, self._names["studies"], partition, keys, variants=variants):
             hits = [variant["first"]["hits"]["hits"][0] for variant in bucket["variants"]["buckets"]]
             said = [
                 (hit["_source"]["first"], unpack(hit["_source"]["demographics"])) for hit in sorted(hits, key=_when)
             ]
-            yield bucket["key"], patient_source(partition, bucket["key"], said, counts, self._table)
+            yield bucket["key"], patient_source(partition, bucket["key"], said, _counts(bucket), self._table)
+
+
+async def counts_of_patients(
+    client: OpenSearchClient, studies: str, partition: str, keys: Iterable[str]
+) -> dict[str, tuple[int, int, int]]:
+    """How many studies, series and instances these patients have, as the index of their `studies` says now; their own
+    documents say it a moment later."""
+    return {bucket["key"]: _counts(bucket) for bucket in await _grouped(client, studies, partition, sorted(keys))}
+
+
+async def _grouped(
+    client: OpenSearchClient, studies: str, partition: str, keys: Sequence[str], **more: Any
+) -> list[dict[str, Any]]:
+    """The studies of these patients, a bucket for each."""
+    below = {"series": {"sum": {"field": "series"}}, "instances": {"sum": {"field": "instances"}}, **more}
+    body = {
+        "size": 0,
+        "query": {"bool": {"filter": [*_live(partition), {"terms": {"patient": list(keys)}}]}},
+        "aggs": {"patients": {"terms": {"field": "patient", "size": len(keys) or 1}, "aggs": below}},
+    }
+    answer = await client.search(studies, body)
+    buckets: list[dict[str, Any]] = answer["aggregations"]["patients"]["buckets"]
+    return buckets
+
+
+def _counts(bucket: Mapping[str, Any]) -> tuple[int, int, int]:
+    return bucket["doc_count"], int(bucket["series"]["value"]), int(bucket["instances"]["value"])
 
 
 def _when(hit: Mapping[str, Any]) -> list[str]:

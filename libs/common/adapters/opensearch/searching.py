@@ -22,6 +22,7 @@ from gantry.common.adapters.opensearch.documents import (
     study_id,
     unpack,
 )
+from gantry.common.adapters.opensearch.patients import counts_of_patients
 from gantry.common.adapters.opensearch.schema import ORDERED, order_fields, sort_of
 from gantry.common.adapters.opensearch.terms import KEYS, Clause, any_of, clause_of
 from gantry.common.dicom.query.attributes import AttributeTable, Level
@@ -44,7 +45,7 @@ KEY_FIELDS = {
 }
 FIELDS: dict[Level, list[str]] = {
     Level.PATIENT: ["uid", "attributes", "variants"],
-    Level.STUDY: ["uid", "patient", "demographics", "attributes"],
+    Level.STUDY: ["uid", "patient", "was", "demographics", "attributes"],
     Level.SERIES: ["uid", "study", "attributes"],
     Level.IMAGE: [*LOCATION_FIELDS, "attributes"],
 }
@@ -151,13 +152,13 @@ class Searcher:
         """Rows whose attributes begin with those of the levels above. A document is not found before all that is above
         it is: who finds an image finds its study, too."""
         if level is Level.STUDY:
-            ids = {patient_id(partition, source["patient"]): source["patient"] for source in sources}
-            found = await self._client.get(self._names["patients"], list(ids), _COUNTS, as_searched=True)
-            patients = {key: found[id_].source or {} for id_, key in ids.items() if id_ in found}
+            keys = {source["patient"] for source in sources}
+            counted = await self._patients(partition, keys)
+            # Who moves a study makes it seen before its new patient. It was there, and stays there.
+            if moved := {source["patient"] for source in sources if source.get("was")} - counted.keys():
+                counted |= await counts_of_patients(self._client, self._names["studies"], partition, moved)
             above: dict[tuple[str, ...], Attributes] = {
-                (key,): patient_counts((p["studies"], p["series"], p["instances"]))
-                for key, p in patients.items()
-                if "studies" in p
+                (key,): patient_counts(counts) for key, counts in counted.items()
             }
             return _joined(sources, above, level)
         studies = await self._studies(partition, {source["study"] for source in sources})
@@ -165,6 +166,13 @@ class Searcher:
             return _joined(sources, {(uid,): row.attributes for uid, row in studies.items()}, level)
         series = await self._series(partition, {(source["study"], source["series"]) for source in sources}, studies)
         return _joined(sources, series, level)
+
+    async def _patients(self, partition: str, keys: Iterable[str]) -> dict[str, tuple[int, int, int]]:
+        """How many studies, series and instances these patients have, of those that are found."""
+        ids = {patient_id(partition, key): key for key in keys}
+        found = await self._client.get(self._names["patients"], list(ids), _COUNTS, as_searched=True)
+        sources = {key: found[id_].source or {} for id_, key in ids.items() if id_ in found}
+        return {key: (p["studies"], p["series"], p["instances"]) for key, p in sources.items() if "studies" in p}
 
     async def _studies(self, partition: str, uids: Iterable[str]) -> dict[str, Hit]:
         ids = [study_id(partition, uid) for uid in uids]
