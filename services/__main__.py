@@ -86,6 +86,10 @@ _COMMANDS = {
     "choose": ("gantry.services.commands.lifecycle", "Decide a conflict: which of the objects of a UID is current."),
     "where": ("gantry.services.commands.where", "Where a study is: received, indexed, committed, failed and why."),
     "audit": ("gantry.services.commands.auditing", "Who saw a patient or a study; everything that is on record."),
+    "evidence": (
+        "gantry.services.commands.evidence",
+        "Signed statements of what was sealed: make, list and verify them.",
+    ),
     "associations": ("gantry.services.commands.where", "Who called, how it ended, and what was refused and why."),
     "dlq": ("gantry.services.commands.dlq", "Dead letters: events that could not be applied; replay or discard them."),
     "hl7": ("gantry.services.commands.hl7", "Check and send HL7 messages; those that could not be applied."),

@@ -1,5 +1,5 @@
 """Wiring of what runs beside the indexer: sweeper, collector, verification, comparison with the index, moves between
-object stores, sealing, and the count of conflicts."""
+object stores, sealing and statements of what was sealed, and the count of conflicts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gantry.services.maintenance import sealing
 from gantry.services.maintenance.collector import Collector
 from gantry.services.maintenance.conflicts import report_aside
 from gantry.services.maintenance.dead_letters import report_open
+from gantry.services.maintenance.evidence.witness import Witness, signing_keys
 from gantry.services.maintenance.reconciling import Reconciler
 from gantry.services.maintenance.sweeper import Sweeper
 from gantry.services.maintenance.tiers.tiering import Tiering
@@ -40,6 +41,10 @@ async def build(context: Context) -> RoleParts:
     if upkeep.archive and upkeep.reconcile_every:
         parts = objects, log, context.answers, clock, metrics, DEFAULT_PARTITION
         background.append(("reconcile", Reconciler(*parts, rate=upkeep.reconcile_rate).run(upkeep.reconcile_every)))
+    audit = context.settings.audit
+    if upkeep.archive and audit.evidence_key is not None and audit.evidence_every:
+        witness = Witness(objects, clock, metrics, DEFAULT_PARTITION, signing_keys(audit.evidence_key))
+        background.append(("witness", witness.run(audit.evidence_every)))
     tiers = context.settings.tiers
     if context.tiers is not None and tiers.every:
         tiering = Tiering(

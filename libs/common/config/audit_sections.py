@@ -29,6 +29,13 @@ class AuditSettings(Section):
     syslog_timeout: Seconds = setting(10.0, "s", "For a connection, and for the repository to take what is written")
     syslog_retry_longest: Seconds = setting(60.0, "s", "The longest wait between tries to reach it; doubles from 1 s")
 
+    evidence_key: Path | None = setting(
+        None,
+        "PEM file",
+        "Private Ed25519 key that signs statements of what was sealed (`gantry evidence new-key`); none without it",
+    )
+    evidence_every: Seconds = setting(3600.0, "s", "Between statements; 0 for `gantry evidence state` alone")
+
     @model_validator(mode="after")
     def _pair(self) -> Self:
         if (self.syslog_certificate is None) != (self.syslog_key is None):

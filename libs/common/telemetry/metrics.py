@@ -119,6 +119,10 @@ METRICS: tuple[Metric, ...] = (
         "records",
         "Audit records that were lost: the event log was away, and `audit.spool_size` was used up",
     ),
+    Metric(
+        "evidence_statements", "counter", "statements", "Signed statements of what was sealed (`audit.evidence_key`)"
+    ),
+    Metric("evidence_segments", "counter", "segments", "Sealed segments that such statements name"),
     Metric("audit_waiting", "gauge", "records", "Audit records that are complete and not on the log yet"),
     Metric(
         "audit_syslog_records",
@@ -466,6 +470,8 @@ class Metrics:
     audit_records_replayed: Counter
     audit_records_dropped: Counter
     audit_waiting: Gauge
+    evidence_statements: Counter
+    evidence_segments: Counter
     audit_syslog_records: Counter
     audit_syslog_failures: Counter
     association_records_dropped: Counter

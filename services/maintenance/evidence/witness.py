@@ -1,0 +1,154 @@
+"""The witness: every hour a signed statement of what was sealed since the one before.
+
+    evidence/PARTITION/TTTTTTT/RECEIPT.json    a statement, named by when it was made
+
+It reads segments only, and writes nothing but statements; one that was broken off is made again from the same segments.
+Of several processes one makes them (`passes`). Where two did after all, both are right: each names the statement
+before it, and the next one goes on from the newest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from joserfc.jwk import OKPKey
+
+from gantry.common.clock import Clock
+from gantry.common.errors import ConfigError, NotFound
+from gantry.common.events import AUDIT, FACTS
+from gantry.common.evidence import ROOT, SignedStatement, StatedSegment, Statement, keys_in, read, sign, stated
+from gantry.common.ids import Receipt
+from gantry.common.ports.blobs import BlobStore, read_whole
+from gantry.common.runtime.sealed_events import keys
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.maintenance.passes import Pass, Passes
+
+ROOTS = (FACTS, AUDIT)
+SETTLED_MS = 60_000
+"""A segment is named before it is durable: what is younger is not stated yet."""
+_LATE_MS = 3_600_000
+"""How much older than the newest statement a segment may be that was durable after it."""
+_MOST = 10_000
+"""Segments of one statement; what there is beyond them is of the next one, at once."""
+logger = get_logger("witness")
+
+
+@dataclass(slots=True)
+class Witnessed(Pass):
+    """A run: statements made, and the segments in them."""
+
+    statements: int = 0
+    segments: int = 0
+
+
+def signing_keys(path: Path) -> list[OKPKey]:
+    """The keys of a PEM file: the private one that signs, and behind it those that signed before. Raises
+    `ConfigError`."""
+    try:
+        keys = keys_in(path.read_text(), str(path))
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(path), None, f"no signing key can be read there: {error}") from error
+    if not keys[0].is_private:
+        raise ConfigError(str(path), None, "its first key is a public one; statements are signed with the private one")
+    return keys
+
+
+class Witness:
+    """Makes statements of one partition."""
+
+    def __init__(
+        self, objects: BlobStore, clock: Clock, metrics: Metrics, partition: str, keys: Sequence[OKPKey]
+    ) -> None:
+        """The first of `keys` signs, the others may have signed before."""
+        self._objects = objects
+        self._clock = clock
+        self._metrics = metrics
+        self._partition = partition
+        self._keys = keys
+        self.passes = Passes(objects, clock, "evidence", Witnessed)
+
+    async def run(self, every: float) -> None:
+        """Run for ever: statements are made `every` seconds after the last ones."""
+        await self.passes.run(every, self.state)
+
+    async def state(self, run: Witnessed | None = None) -> list[SignedStatement]:
+        """State everything that is sealed, settled, and in no statement. Raises `DependencyUnavailable`, and `Corrupt`
+        where the newest statement is not ours: then nothing is stated until somebody has looked."""
+        run = self.passes.begun(run)
+        made = []
+        while statement := await self._next():
+            made.append(statement)
+            run.statements += 1
+            run.segments += len(statement.statement.segments)
+            await self.passes.save_now_and_then(run)
+        await self.passes.end(run)
+        return made
+
+    async def _next(self) -> SignedStatement | None:
+        now = self._clock.now_us()
+        earlier = await self._newest()
+        last = earlier[-1] if earlier else None
+        since = max(0, last.statement.until_ms - _LATE_MS) if last is not None else 0
+        known = {segment.key for one in earlier for segment in one.statement.segments}
+        settled = now // 1000 - SETTLED_MS
+        found = [
+            (receipt.milliseconds, key)
+            for root in ROOTS
+            async for key, receipt in keys(self._objects, root, self._partition, since, now // 1000)
+            if receipt.milliseconds <= settled and key not in known
+        ]
+        found.sort()
+        segments = [one async for one in self._digests([key for _, key in found[:_MOST]])]
+        if not segments:
+            return None
+        # Statements lie in the order in which they follow each other, whatever a clock does.
+        at = max(now, last.statement.at + 1000) if last is not None else now
+        statement = Statement(
+            number=last.statement.number + 1 if last is not None else 1,
+            at=at,
+            until_ms=found[_MOST - 1][0] if len(found) > _MOST else settled,
+            previous=last.digest if last is not None else "",
+            segments=tuple(segments),
+        )
+        content, signed = sign(statement, self._keys[0])
+        await self._objects.put(statement_key(self._partition, Receipt.at(at)), [content])
+        self._metrics.evidence_statements.inc()
+        self._metrics.evidence_segments.inc(len(segments))
+        # Whoever keeps the log keeps the digest: it is enough to tell whether anything before it was changed.
+        logger.info(
+            "stated", number=statement.number, segments=len(segments), root=statement.root, digest=signed.digest
+        )
+        return signed
+
+    async def _digests(self, names: Sequence[str]) -> AsyncIterator[StatedSegment]:
+        for key in names:
+            try:
+                content = await read_whole(self._objects, key)
+            except NotFound:
+                continue  # a rule of the bucket was faster
+            yield await asyncio.to_thread(stated, key, content)
+
+    async def _newest(self) -> list[SignedStatement]:
+        """The newest statement, last, and those before it that may name segments as young as may come late."""
+        found: list[SignedStatement] = []
+        for key in reversed([key async for key in statement_keys(self._objects, self._partition)]):
+            signed = read(await read_whole(self._objects, key), self._keys)
+            found.insert(0, signed)
+            if signed.statement.until_ms < found[-1].statement.until_ms - _LATE_MS:
+                break
+        return found
+
+
+def statement_key(partition: str, receipt: Receipt) -> str:
+    """Where a statement lies that is made at the time of the receipt."""
+    return f"{ROOT}/{partition}/{receipt.id[:7]}/{receipt.id}.json"
+
+
+async def statement_keys(objects: BlobStore, partition: str) -> AsyncIterator[str]:
+    """The keys of all statements, the oldest first."""
+    async for stat in objects.list(f"{ROOT}/{partition}/"):
+        yield stat.key
