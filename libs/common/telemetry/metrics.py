@@ -119,11 +119,11 @@ METRICS: tuple[Metric, ...] = (
         "records",
         "Audit records that were lost: the event log was away, and `audit.spool_size` was used up",
     ),
+    Metric("audit_waiting", "gauge", "records", "Audit records that are complete and not on the log yet"),
     Metric(
         "evidence_statements", "counter", "statements", "Signed statements of what was sealed (`audit.evidence_key`)"
     ),
     Metric("evidence_segments", "counter", "segments", "Sealed segments that such statements name"),
-    Metric("audit_waiting", "gauge", "records", "Audit records that are complete and not on the log yet"),
     Metric(
         "audit_syslog_records",
         "counter",
