@@ -13,8 +13,8 @@ from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import ReadIndex, SearchIndex
 from gantry.common.ports.log import EventLog
-from gantry.common.ports.orders import OrderIndex
 from gantry.common.runtime.auditing.trail import AuditTrail
+from gantry.common.runtime.followed_orders import FollowedOrders
 from gantry.common.runtime.tiered import TieredStore
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.spans import Tracer
@@ -58,8 +58,9 @@ class Peers(Protocol):
 class Context:
     """One process, as its roles see it. `answers` is the index for those who answer others: it refuses while the index
     is behind what it was given before. `attributes` are those that the settings make searchable. `tiers` is
-    `objects` where the settings name more than one object store. `open_orders` makes a projection of orders, an
-    empty one. `audit` takes what has to be on record. `shares_ports`: other processes listen on the same ports."""
+    `objects` where the settings name more than one object store. `orders` are read once a role
+    begins with them. `audit` takes what has to be on record. `shares_ports`: other processes listen on the same ports.
+    """
 
     settings: Settings
     clock: Clock
@@ -71,7 +72,7 @@ class Context:
     attributes: AttributeTable
     peers: Peers
     tracer: Tracer
-    open_orders: Callable[[], OrderIndex]
+    orders: FollowedOrders
     audit: AuditTrail
     tiers: TieredStore | None = None
     shares_ports: bool = False

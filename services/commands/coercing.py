@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
 
 from gantry.cli.files import DicomFile, look, walk
 from gantry.cli.output import print_columns, print_json
+from gantry.common.clock import SystemClock
 from gantry.common.config.load import load_settings
 from gantry.common.config.settings import Settings
 from gantry.common.dicom.encoding.values import leading_values
@@ -19,16 +22,22 @@ from gantry.common.dicom.query.where import studies_where
 from gantry.common.dicom.standard.dictionary import keyword_of_tag
 from gantry.common.errors import ConfigError, GantryError, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.lifecycle.coercing import Change, CoercionRules
+from gantry.common.lifecycle.coercing import Changes, CoercionRules
 from gantry.common.lifecycle.coercion_rules import coercion_rules
+from gantry.common.lifecycle.from_orders import OrderOutcome
 from gantry.common.ports.blobs import Part
 from gantry.common.ports.index import InstanceKey, Location
+from gantry.common.runtime.followed_orders import FollowedOrders
+from gantry.common.runtime.order_finding import OrderFinder, answers_of
+from gantry.common.telemetry.metrics import Metrics
 from gantry.services.commands.on_stores import options, run
 from gantry.services.process.searchable import searchable
-from gantry.services.process.stores import Stores
+from gantry.services.process.stores import Stores, open_orders
 
 _HEAD = 4 << 20
 """Bytes of a data set that are read: as much as ingest looks at (`gantry.services.ingest.object_sink`)."""
+_PATIENCE = 5.0
+_OUTCOMES = {OrderOutcome.NONE: "no order", OrderOutcome.SEVERAL: "several orders", OrderOutcome.AWAY: "orders away"}
 
 
 @click.command()
@@ -67,23 +76,29 @@ def coerce(
     if paths and not calling:
         raise click.UsageError("say with --calling from which AE title the files would come")
     listing = Listing(as_json, most)
-    if paths:
-        try:
-            settings = load_settings(config, os.environ, {"data": data})
-            _list_files(paths, _Sender(rules_of(settings), calling, called or settings.dimse.ae_title), listing)
-        except ConfigError as error:
-            raise click.ClickException(str(error)) from error
-    else:
 
-        async def work(stores: Stores, settings: Settings) -> None:
-            try:
-                query = studies_where(conditions, DEFAULT_PARTITION, searchable(settings))
-            except NotUnderstood as error:
-                raise click.BadParameter(str(error), param_hint="--where") from error
-            sender = _Sender(rules_of(settings), calling, called or settings.dimse.ae_title)
+    async def work(stores: Stores, settings: Settings) -> None:
+        try:
+            query = studies_where(conditions, DEFAULT_PARTITION, searchable(settings))
+        except NotUnderstood as error:
+            raise click.BadParameter(str(error), param_hint="--where") from error
+        sender = _Sender(rules_of(settings), calling, called or settings.dimse.ae_title)
+        async with _orders(stores, sender) as finder:
+            sender = replace(sender, orders=finder)
+            if paths:
+                await _list_files(paths, sender, listing)
+                return
             async for page in stores.index.locate(query):
                 await _list_stored(stores, page, sender, listing)
 
+    try:
+        settings = load_settings(config, os.environ, {"data": data})
+        sender = _Sender(rules_of(settings), calling, called or settings.dimse.ae_title)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    if paths and not sender.asks_orders:
+        asyncio.run(_list_files(paths, sender, listing))
+    else:
         run(config, data, work)
     listing.end()
 
@@ -103,11 +118,38 @@ class _Sender:
     rules: CoercionRules
     calling: str
     called: str
+    orders: OrderFinder | None = None
 
-    def changes(self, calling: str, beginning: bytes, syntax: str) -> Sequence[Change]:
+    @property
+    def asks_orders(self) -> bool:
+        """Whether a rule takes values from orders: of this sender, or of anybody where it is whoever it was."""
+        rules = self.rules.of(self.calling, self.called) if self.calling else self.rules
+        return rules is not None and rules.asks_orders
+
+    async def changes(self, calling: str, beginning: bytes, syntax: str) -> Changes:
         """What the rules make of an object that begins like this."""
         rules = self.rules.of(self.calling or calling, self.called)
-        return () if rules is None else rules.changes(leading_values(beginning, syntax, rules.reads)).made
+        if rules is None:
+            return Changes()
+        own = leading_values(beginning, syntax, rules.reads)
+        if self.orders is None:
+            return rules.changes(own)
+        return rules.changes(own, await answers_of(rules, own, DEFAULT_PARTITION, self.orders))
+
+
+@asynccontextmanager
+async def _orders(stores: Stores, sender: _Sender) -> AsyncIterator[OrderFinder | None]:
+    """What finds orders, all of which are read first; None where no rule asks for them."""
+    if not sender.asks_orders:
+        yield None
+        return
+    followed = FollowedOrders(open_orders, stores.objects, stores.log, SystemClock(), Metrics())
+    try:
+        index, follower = followed.begin()
+        await follower.caught_up()
+        yield OrderFinder(index, follower.caught_up, SystemClock(), _PATIENCE)
+    finally:
+        await followed.close()
 
 
 @dataclass(slots=True)
@@ -122,12 +164,13 @@ class Listing:
     unreadable: int = 0
     rows: list[tuple[str, ...]] = field(default_factory=list)
 
-    def add(self, name: str, changes: Sequence[Change]) -> None:
+    def add(self, name: str, changes: Changes) -> None:
         """One object, and what the rules would do to it."""
         self.objects += 1
-        self.changed += any(not one.unfit for one in changes)
-        self.changes += len(changes)
-        for one in changes:
+        self.changed += any(not one.unfit for one in changes.made)
+        self.changes += len(changes.made)
+        self._add_orders(name, changes)
+        for one in changes.made:
             attribute = keyword_of_tag(one.tag)
             if self.as_json:
                 said = {"object": name, "rule": one.rule, "attribute": attribute}
@@ -135,6 +178,17 @@ class Listing:
             elif len(self.rows) < self.most:
                 after = f"(left out: {one.unfit})" if one.unfit else "\\".join(one.after) or "(empty)"
                 self.rows.append((name, one.rule, attribute, "\\".join(one.before) or "(empty)", after))
+
+    def _add_orders(self, name: str, changes: Changes) -> None:
+        """The rules that found no order to take values from."""
+        for rule, outcome in changes.orders.items():
+            if outcome is OrderOutcome.FOUND:
+                continue
+            if self.as_json:
+                print_json({"object": name, "rule": rule, "order": outcome.value})
+            elif len(self.rows) < self.most:
+                self.changes += 1
+                self.rows.append((name, rule, "(order)", "", f"({_OUTCOMES[outcome]})"))
 
     def skip(self, name: str, reason: str) -> None:
         """One object that could not be read."""
@@ -154,7 +208,7 @@ class Listing:
             sys.exit(1)
 
 
-def _list_files(paths: Sequence[Path], sender: _Sender, listing: Listing) -> None:
+async def _list_files(paths: Sequence[Path], sender: _Sender, listing: Listing) -> None:
     for path in walk(paths):
         file = look(path)
         if not isinstance(file, DicomFile):
@@ -167,7 +221,7 @@ def _list_files(paths: Sequence[Path], sender: _Sender, listing: Listing) -> Non
         except OSError as error:
             listing.skip(str(path), error.strerror or str(error))
             continue
-        listing.add(str(path), sender.changes("", beginning, file.transfer_syntax_uid))
+        listing.add(str(path), await sender.changes("", beginning, file.transfer_syntax_uid))
 
 
 async def _list_stored(stores: Stores, page: Sequence[Location], sender: _Sender, listing: Listing) -> None:
@@ -181,7 +235,7 @@ async def _list_stored(stores: Stores, page: Sequence[Location], sender: _Sender
             continue
         known = receipts.get(keys[at.object_key])
         calling = known[0].sender if known else ""
-        listing.add(at.sop_instance_uid, sender.changes(calling, beginning, at.transfer_syntax_uid))
+        listing.add(at.sop_instance_uid, await sender.changes(calling, beginning, at.transfer_syntax_uid))
 
 
 async def _beginnings(stores: Stores, page: Sequence[Location]) -> AsyncIterator[tuple[Location, bytes | None]]:

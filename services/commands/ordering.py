@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -38,8 +37,8 @@ from gantry.common.orders import (
     order_key,
 )
 from gantry.common.ports.orders import OrderIndex
+from gantry.common.runtime.followed_orders import FollowedOrders
 from gantry.common.runtime.protection import Protection
-from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.traces import new_trace
 from gantry.common.web.json_bodies import data_set
@@ -49,7 +48,6 @@ from gantry.services.commands.reasons import reason_option
 from gantry.services.corrections import CorrectionDesk
 from gantry.services.orders.desk import OrderDesk
 from gantry.services.orders.erasing import OrderErasing
-from gantry.services.orders.follower import Follower
 from gantry.services.orders.linking import StudyLinking
 from gantry.services.orders.web.documents import changed_attributes, document_of, entry_of, placed_attributes
 from gantry.services.orders.web.parameters import order_search
@@ -93,18 +91,17 @@ class OrderSession:
 @asynccontextmanager
 async def session(stores: Stores, settings: Settings) -> AsyncIterator[OrderSession]:
     """Reads all orders first, as a process of the role does."""
-    orders, clock, metrics = open_orders(), SystemClock(), Metrics()
-    follower = Follower(stores.objects, stores.log, orders, clock, metrics)
-    following = asyncio.create_task(follower.run())
+    clock, metrics = SystemClock(), Metrics()
+    followed = FollowedOrders(open_orders, stores.objects, stores.log, clock, metrics)
     try:
+        orders, follower = followed.begin()
         await follower.caught_up()
         desk = OrderDesk(stores.objects, stores.log, follower, clock, settings.orders.verdict_within)
         linking = StudyLinking(desk, CorrectionDesk(stores.objects, stores.log, stores.index, clock), orders)
         erasing = OrderErasing(desk, orders, Protection(stores.log, stores.index, clock), metrics)
         yield OrderSession(desk, linking, erasing, orders, f"cli {this_user()}")
     finally:
-        await end_tasks(following)
-        await orders.close()
+        await followed.close()
 
 
 def work(config: Path | None, data: Path | None, act: Callable[[OrderSession], Awaitable[None]]) -> None:

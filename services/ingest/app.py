@@ -8,6 +8,7 @@ from gantry.common.config.network_sections import rejecting_tokens
 from gantry.common.dicom.standard.sop_classes import StorageClasses
 from gantry.common.lifecycle import retention_rules
 from gantry.common.lifecycle.coercion_rules import coercion_rules
+from gantry.common.runtime.order_finding import OrderFinder
 from gantry.common.runtime.rejections import rejection_rules
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
@@ -24,6 +25,11 @@ async def build(context: Context) -> RoleParts:
     settings = context.settings
     rules = rejection_rules(settings.lifecycle)
     retention = retention_rules(settings.lifecycle.retention, context.attributes)
+    coercion, orders = coercion_rules(settings.coercion.rules), None
+    if coercion is not None and coercion.asks_orders:
+        index, follower = context.orders.begin()
+        within = min(settings.coercion.orders_within, settings.storage.deadline / 2)
+        orders = OrderFinder(index, follower.caught_up, context.clock, within)
     writer = InstanceWriter(
         context.objects,
         context.log,
@@ -34,14 +40,16 @@ async def build(context: Context) -> RoleParts:
         RejectionChecks(
             context.objects, context.answers, context.log, context.clock, rules, retention, settings.lifecycle.grace
         ),
-        coercion_rules(settings.coercion.rules),
+        coercion,
         SubsequentChecks(
             context.answers, context.log, context.clock, rules.policy, context.metrics.subsequent_occurrences
         ),
+        orders,
     )
     classes = StorageClasses(settings.dimse.private_sop_classes)
     storage = StorageService(
         {uid: Ability() for uid in classes}, writer, context.peers.may_store, context.peers.rejects
     )
     stow = StoreInstances(writer, classes, settings.http.stall, settings.http.url, rejecting_tokens(settings.http))
-    return RoleParts([storage], {Resource.STORE: stow})
+    following = [] if orders is None else [("orders for coercion", context.orders.run())]
+    return RoleParts([storage], {Resource.STORE: stow}, background=following)

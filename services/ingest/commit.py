@@ -25,10 +25,13 @@ from gantry.common.errors import ClassNotSupported, DependencyUnavailable, Gantr
 from gantry.common.events import InstanceStored
 from gantry.common.ids import DEFAULT_PARTITION, Receipt, is_ae_title
 from gantry.common.lifecycle import Coercion
-from gantry.common.lifecycle.coercing import Changes, CoercionRules, SenderRules
+from gantry.common.lifecycle.coercing import NO_ANSWERS, Changes, CoercionRules, SenderRules
+from gantry.common.lifecycle.from_orders import Answers, Attributes, OrderOutcome
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.order_finding import OrderFinder, answers_of
+from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.statuses import COERCION_OF_DATA_ELEMENTS, SUCCESS
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
@@ -104,9 +107,12 @@ class InstanceSink(ObjectSink):
         settings: IngestSettings,
         refused: RefusedDataSet | None,
         rules: SenderRules | None = None,
+        orders: OrderFinder | None = None,
     ) -> None:
-        """`rules` are the coercion rules about the sender."""
+        """`rules` are the coercion rules about the sender; some take values from `orders`."""
         self._rules = rules
+        self._orders = orders
+        self._answers: Answers = NO_ANSWERS
         # What a deflated object inflates to is 4 MiB: nobody else waits for that.
         self.reads_beginning = rules is not None
         self.coercion: Coercion | None = None
@@ -134,10 +140,18 @@ class InstanceSink(ObjectSink):
         """Whether the data set names another class or instance than was announced, and is stored under its own."""
         return self.names != (self.announced.sop_class_uid, self.announced.sop_instance_uid)
 
+    async def prepare(self, beginning: Sequence[memoryview]) -> None:
+        if self._rules is not None and self._rules.asks_orders and self._orders is not None:
+            own = await self.in_worker(self._own, self._rules, beginning)
+            self._answers = await answers_of(self._rules, own, self.partition, self._orders)
+
+    def _own(self, rules: SenderRules, beginning: Sequence[memoryview]) -> Attributes:
+        return leading_values(b"".join(beginning), self.announced.transfer_syntax_uid, rules.reads)
+
     def head(self, names: tuple[str, str] | None, beginning: Sequence[memoryview]) -> bytes:
         if self._rules is not None:
-            own = leading_values(b"".join(beginning), self.announced.transfer_syntax_uid, self._rules.reads)
-            self.coercion, self.changes = self._rules.coercion(own, self.receipt.milliseconds * 1000)
+            own, at = self._own(self._rules, beginning), self.receipt.milliseconds * 1000
+            self.coercion, self.changes = self._rules.coercion(own, at, self._answers)
         if names is not None and self.announced.classes is not None:
             self.names = names
         calling = self.sender.calling_ae_title
@@ -170,10 +184,14 @@ class InstanceWriter:
         rejections: RejectionGuard | None = None,
         coercion: CoercionRules | None = None,
         subsequent: SubsequentGuard | None = None,
+        orders: OrderFinder | None = None,
     ) -> None:
         """Without `rejections` a rejection note is an object as any other; `coercion` has the rules of what is changed
-        on the way in; without `subsequent` nothing is refused because it was rejected before."""
+        on the way in, `orders` finds those that they take values from; without `subsequent` nothing is refused because
+        it was rejected before."""
         self._coercion = coercion
+        self._orders = orders
+        self._orders_said = RateLimited()
         self._unfit: set[tuple[str, int]] = set()
         """Rules and attributes of which it was logged that a value does not fit."""
         self._rejections = rejections
@@ -196,7 +214,7 @@ class InstanceWriter:
         if self._coercion is not None:
             rules = self._coercion.of(sender.calling_ae_title, sender.called_ae_title)
         stores = self._store, self._workers, self._chunks
-        return InstanceSink(sender, announced, now, *stores, self.settings, refused, rules)
+        return InstanceSink(sender, announced, now, *stores, self.settings, refused, rules, self._orders)
 
     async def commit(self, sink: InstanceSink) -> InstanceStored:
         """Store an object that has arrived, and publish its event. Both are durable when this returns.
@@ -270,6 +288,14 @@ class InstanceWriter:
                 self._unfit.add((change.rule, change.tag))
                 name = keyword_of_tag(change.tag)
                 logger.warning("coercion left out", rule=change.rule, attribute=name, reason=change.unfit)
+        for rule, outcome in changes.orders.items():
+            self._metrics.coercion_orders.labels(rule, outcome).inc()
+            if outcome is OrderOutcome.FOUND:
+                continue
+            times = self._orders_said.times((rule, outcome, event.calling_ae_title), self._clock.monotonic())
+            if times:
+                sender = {"calling": event.calling_ae_title, "trace": event.trace, "times": times}
+                logger.warning("stored without values of an order", rule=rule, outcome=outcome.value, **sender)
 
     def status_of(self, sink: InstanceSink) -> int:
         """With what the sender of an object is answered that is stored: PS3.4 B.2.3, Success, or the warning that data

@@ -144,6 +144,9 @@ class ObjectSink:
     reads_beginning = False
     """Whether `head` and `needs_more` read `beginning`: then they are called in a worker thread, else on the loop."""
 
+    async def prepare(self, beginning: Sequence[memoryview]) -> None:
+        """Called once before `head` where that reads the beginning, on the loop: for what has to be awaited."""
+
     def head(self, names: tuple[str, str] | None, beginning: Sequence[memoryview]) -> bytes:
         """The bytes before the data set. Called once, when they are needed: `names` are the SOP class and instance UID
         of the data set, None if either has not arrived by then or is invalid; `beginning` is what has arrived."""
@@ -221,7 +224,7 @@ class ObjectSink:
     async def _store_chunk(self, chunk: memoryview, filled: int) -> list[memoryview]:
         """Store a chunk, or hold it until the bytes before it can be written. Returns the chunks that are free then."""
         data = chunk[:filled]
-        await self._in_worker(self._absorb, data)
+        await self.in_worker(self._absorb, data)
         if self._writer is not None:
             await self._writer.write(data)
             return [chunk]
@@ -244,12 +247,14 @@ class ObjectSink:
     async def _head_of(self, beginning: Sequence[memoryview]) -> bytes:
         if not self.reads_beginning:
             return self.head(self._scanner.names, beginning)
-        return await self._in_worker(self.head, self._scanner.names, beginning)
+        await self.prepare(beginning)
+        return await self.in_worker(self.head, self._scanner.names, beginning)
 
     async def _needs_more(self) -> bool:
-        return self.reads_beginning and await self._in_worker(self.needs_more, self._beginning())
+        return self.reads_beginning and await self.in_worker(self.needs_more, self._beginning())
 
-    async def _in_worker(self, function: Callable[..., T], *arguments: object) -> T:
+    async def in_worker(self, function: Callable[..., T], *arguments: object) -> T:
+        """The result of a function that runs in a worker thread."""
         return await asyncio.get_running_loop().run_in_executor(self._workers, function, *arguments)
 
     def _beginning(self) -> list[memoryview]:

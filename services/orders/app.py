@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Iterator
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from gantry.common.dicom.standard.sop_classes import (
 )
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from gantry.common.ports.orders import OrderIndex
+from gantry.common.runtime.order_follower import Follower
 from gantry.common.runtime.protection import Protection
 from gantry.common.ul import Ability
 from gantry.services.audited import audit_query
@@ -21,7 +21,6 @@ from gantry.services.context import Context, RoleParts
 from gantry.services.corrections import CorrectionDesk
 from gantry.services.orders.desk import OrderDesk
 from gantry.services.orders.erasing import OrderErasing
-from gantry.services.orders.follower import Follower
 from gantry.services.orders.hl7 import app as hl7
 from gantry.services.orders.linking import StudyLinking
 from gantry.services.orders.outliving import Outliving
@@ -39,18 +38,9 @@ TRANSFER_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 
 async def build(context: Context) -> RoleParts:
     """Orders over HTTP, the worklist, and procedure steps. Waits for the log: it reads first what there is."""
-    settings, orders = context.settings.orders, context.open_orders()
-    follower = Follower(context.objects, context.log, orders, context.clock, context.metrics)
-    following = asyncio.create_task(follower.run())
-    try:
-        await follower.caught_up()
-    except BaseException:
-        following.cancel()
-        raise
-
-    async def follow() -> None:
-        await following
-
+    settings = context.settings.orders
+    orders, follower = context.orders.begin()
+    await follower.caught_up()
     desk = OrderDesk(context.objects, context.log, follower, context.clock, settings.verdict_within)
     http = context.settings.http
     corrections = CorrectionDesk(context.objects, context.log, context.answers, context.clock)
@@ -76,9 +66,13 @@ async def build(context: Context) -> RoleParts:
     return RoleParts(
         [worklist, steps],
         {**resource.handlers(), **messages.web},
-        background=[("orders", follow()), *messages.background, *_upkeep(context, follower, orders, erasing)],
+        background=[
+            ("orders", context.orders.run()),
+            *messages.background,
+            *_upkeep(context, follower, orders, erasing),
+        ],
         drain=messages.drain,
-        close=[*messages.close, completions.close, orders.close],
+        close=[*messages.close, completions.close],
     )
 
 

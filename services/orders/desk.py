@@ -30,8 +30,8 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.ports.orders import AnyVerdict, FoldedEvent
 from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.order_follower import Follower
 from gantry.common.runtime.order_values import write_values
-from gantry.services.orders.follower import Follower
 
 C = TypeVar("C", PlacedOrder, OrderChange, OrderCancellation, OrderErasure, StudyLink, StudyUnlink)
 

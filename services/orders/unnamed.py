@@ -12,9 +12,9 @@ from gantry.common.orders import ValuedEvent
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog
 from gantry.common.ports.orders import OrderIndex
+from gantry.common.runtime.order_follower import FOLLOWED, Follower
 from gantry.common.runtime.sealed_events import keys, segments
 from gantry.common.telemetry.logs import get_logger
-from gantry.services.orders.follower import FOLLOWED, Follower
 
 _DAY_MS = 24 * 3600 * 1000
 _LOOKED_AT_MS = 3 * _DAY_MS

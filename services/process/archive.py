@@ -23,6 +23,7 @@ from gantry.common.errors import ConfigError, DependencyUnavailable
 from gantry.common.net import Association, Peer, Server, ServerLimits, Service
 from gantry.common.net.server import Admission, ServerObserver
 from gantry.common.runtime.consumer import report_lag
+from gantry.common.runtime.followed_orders import FollowedOrders
 from gantry.common.runtime.lifecycle import Component, Lifecycle, Phase
 from gantry.common.runtime.restricted_index import RestrictedIndex
 from gantry.common.tasks import end_tasks
@@ -109,6 +110,7 @@ class Archive:
         self._stores: Stores | None = None
         self._completeness: Completeness | None = None
         self._answers: RestrictedIndex | None = None
+        self._orders: FollowedOrders | None = None
         self._server: Server | None = None
         self._observer: NetworkObserver | None = None
         self._draining: list[Callable[[float], Awaitable[None]]] = []
@@ -199,6 +201,8 @@ class Archive:
     async def close(self) -> None:
         for close in self._closing:
             await close()
+        if self._orders is not None:
+            await self._orders.close()
         if self._audit.on and self._stores is not None:
             record_life(self._audit, Kind.STOPPED)
             await self._audit.close(self._stores.log)
@@ -212,6 +216,7 @@ class Archive:
 
     def _context(self, stores: Stores, completeness: Completeness) -> Context:
         answers = self._answers = RestrictedIndex(CompleteIndex(stores.index, completeness))
+        orders = self._orders = FollowedOrders(open_orders, stores.objects, stores.log, self.clock, self.metrics)
         return Context(
             self.settings,
             self.clock,
@@ -223,7 +228,7 @@ class Archive:
             searchable(self.settings),
             self,
             self._tracer,
-            open_orders,
+            orders,
             self._audit,
             stores.tiers,
             shares_ports=self._worker is not None,

@@ -179,6 +179,15 @@ class MapSettings(Section):
     source: str | None = Field(default=None, alias="from", description="The attribute looked up; the one that changes")
 
 
+class OrderSourceSettings(Section):
+    """What one coercion rule takes from the order of an object"""
+
+    by: tuple[Literal["StudyInstanceUID", "AccessionNumber", "ScheduledProcedureStepID", "PatientID"], ...] = Field(
+        description="What the order is found by: tried one after another, until one finds a single order", min_length=1
+    )
+    copied: tuple[str, ...] = Field(alias="copy", description="Attributes that are taken from it", min_length=1)
+
+
 class CoercionRuleSettings(Section):
     """One rule of what is changed in objects on the way in"""
 
@@ -193,6 +202,7 @@ class CoercionRuleSettings(Section):
     to_copy: dict[str, str] = Field(default={}, alias="copy", description="Attributes, each from another one")
     nullify: tuple[str, ...] = Field(default=(), description="Attributes to be emptied")
     issuer: str = Field(default="", max_length=64, description="Issuer of Patient ID, where there is an ID without one")
+    order: OrderSourceSettings | None = Field(default=None, description="Attributes that come from the object's order")
 
 
 class CompletionSettings(Section):
@@ -213,6 +223,12 @@ class CoercionSettings(Section):
         "Applied in their order ([coercion](coercion.md)): "
         "`{name: issuer of north, calling: ['NORTH*'], issuer: NORTH}`, "
         "`{name: body parts, where: ['Modality=CR'], map: {BodyPartExamined: {values: {THORAX: CHEST}}}}`",
+    )
+    orders_within: Annotated[float, Field(ge=0)] = setting(
+        10.0,
+        "s",
+        "After a start objects wait so long until the orders are read that a rule takes values from; then they are "
+        "stored as they came (half of `storage.deadline` at most)",
     )
     answer: Literal["success", "warning"] = setting(
         "success",

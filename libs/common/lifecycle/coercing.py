@@ -1,27 +1,32 @@
 """Rules that change attributes of an object on the way in: what each of them makes of one (pure).
 
 Rules apply in their order, each to what those before it made. The actions of one rule all read what was there before
-the rule, so that two attributes can be exchanged. Where a value comes from is an action's own matter: one that asks a
-worklist belongs here, beside those that ask the object itself.
+the rule, so that two attributes can be exchanged. What a rule takes from an order is asked for in between: rules say
+what they need to know, and are asked again with the answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from gantry.common.dicom.encoding.values import text_of
+from gantry.common.dicom.model.json_writing import keys_as_attributes
 from gantry.common.dicom.query.matching import Predicate
 from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
 from gantry.common.errors import NotUnderstood
 from gantry.common.lifecycle.coercion import Coercion
 from gantry.common.lifecycle.correctable import OF_STUDY, element_at, require_correctable
+from gantry.common.lifecycle.from_orders import Answers, Attributes, FromOrder, OrderOutcome, OrderQuestion
 from gantry.common.lifecycle.patients import values_of
 
+_ELEMENT_CHARACTERS = 24
 _MOST_CHARACTERS = 10_000
 """Of all values that are put into one object: they must find room in its file meta information."""
-Attributes = Mapping[int, Sequence[Any]]
+NO_ANSWERS: Answers = MappingProxyType({})
+Proposed = tuple[int, Mapping[str, Any]]
 
 
 class Action(Protocol):
@@ -113,6 +118,14 @@ class CoercionRule:
     asks: frozenset[int]
     """The attributes that `matches` asks for."""
     actions: tuple[Action, ...]
+    order: FromOrder | None = None
+    """What it takes from the object's order."""
+
+    @property
+    def reads(self) -> frozenset[int]:
+        """The attributes that decide what it does."""
+        of_actions = [action.reads | {action.tag} for action in self.actions]
+        return self.asks.union(*of_actions, self.order.reads if self.order is not None else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +147,12 @@ class Changes:
     made: list[Change] = field(default_factory=list)
     values: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """The elements that are not what they were, in the DICOM JSON model."""
+    orders: dict[str, OrderOutcome] = field(default_factory=dict)
+    """What came of looking for an order, by rule."""
+    unanswered: OrderQuestion | None = None
+    """What must be known before all this is true."""
+    characters: int = 0
+    """That were put into the object."""
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -146,59 +165,105 @@ class SenderRules:
 
     def __init__(self, rules: Sequence[CoercionRule]) -> None:
         self._rules = rules
-        reads = [rule.asks for rule in rules]
-        reads += [action.reads | {action.tag} for rule in rules for action in rule.actions]
-        self.reads: frozenset[int] = frozenset().union(*reads)
+        self.reads: frozenset[int] = frozenset().union(*(rule.reads for rule in rules))
         """The attributes that decide what they do."""
+        self.asks_orders = any(rule.order is not None for rule in rules)
+        """Whether one of them takes values from orders."""
 
-    def changes(self, attributes: Attributes) -> Changes:
-        """What they do to an object with these attributes (those of `reads` are enough)."""
+    def changes(self, attributes: Attributes, answers: Answers = NO_ANSWERS) -> Changes:
+        """What they do to an object with these attributes (those of `reads` are enough). With a question that is
+        `unanswered` it is not all: ask again with its answer."""
         changes, now = Changes(), dict(attributes)
         for rule in self._rules:
-            if rule.matches(now):
-                for change, element in _changes(rule, now, changes):
-                    changes.made.append(change)
-                    if element is not None:
-                        changes.values[f"{change.tag:08X}"] = element
-                now = {**attributes, **{int(name, 16): values_of(value) for name, value in changes.values.items()}}
-        for name in [
-            name for name in changes.values if _texts(attributes, int(name, 16)) == _texts(now, int(name, 16))
-        ]:
+            if not rule.matches(now):
+                continue
+            proposed = _proposed(rule, now, answers, changes)
+            if changes.unanswered is not None:
+                return changes
+            for tag, element in proposed:
+                _make(changes, rule.name, tag, now, element)
+            now = {**attributes, **{int(name, 16): values_of(value) for name, value in changes.values.items()}}
+        for name in [name for name in changes.values if _same(attributes, now, int(name, 16))]:
             del changes.values[name]  # a later rule took it back
         return changes
 
-    def coercion(self, attributes: Attributes, at: int) -> tuple[Coercion | None, Changes]:
+    def coercion(
+        self, attributes: Attributes, at: int, answers: Answers = NO_ANSWERS
+    ) -> tuple[Coercion | None, Changes]:
         """What is to be kept of it, and the changes; None where nothing changes. `at` in microseconds since the
         epoch."""
-        changes = self.changes(attributes)
+        changes = self.changes(attributes, answers)
         return (Coercion(at, changes.rules, changes.values) if changes.values else None), changes
 
 
-def _changes(
-    rule: CoercionRule, attributes: Attributes, before: Changes
-) -> Iterator[tuple[Change, Mapping[str, Any] | None]]:
-    """The changes of one rule, each with the element that it puts there; None where that is no value of it."""
-    for action in rule.actions:
-        texts = action.texts(attributes)
-        given = _texts(attributes, action.tag)
-        if texts is None or (wanted := tuple(texts if any(texts) else ())) == given:
-            continue
-        room = sum(len(text) for one in before.made if not one.unfit for text in one.after)
-        try:
-            element = element_at(action.tag, list(wanted))
-            require_correctable({f"{action.tag:08X}": element}, OF_STUDY)
-            if room + sum(map(len, wanted)) > _MOST_CHARACTERS:
-                raise NotUnderstood(f"more than {_MOST_CHARACTERS} characters are put into one object")
-        except NotUnderstood as error:
-            yield Change(rule.name, action.tag, given, wanted, str(error)), None
-        else:
-            yield Change(rule.name, action.tag, given, wanted), element
+def _proposed(rule: CoercionRule, attributes: Attributes, answers: Answers, changes: Changes) -> list[Proposed]:
+    """What one rule would put into an object. What came of looking for an order is noted in `changes`."""
+    said = [(action.tag, action.texts(attributes)) for action in rule.actions]
+    proposed: list[Proposed] = [
+        (tag, element_at(tag, texts if any(texts) else [])) for tag, texts in said if texts is not None
+    ]
+    if rule.order is not None:
+        question = rule.order.question(attributes)
+        if (answer := answers.get(question)) is None:
+            changes.unanswered = question
+            return []
+        changes.orders[rule.name] = answer.outcome
+        if answer.outcome is OrderOutcome.FOUND:
+            values = dict(rule.order.values(attributes, answer.values))
+            proposed += [(int(name, 16), element) for name, element in keys_as_attributes(values).items()]
+    return proposed
+
+
+def _make(changes: Changes, rule: str, tag: int, attributes: Attributes, element: Mapping[str, Any]) -> None:
+    """One element in the place of what the attributes have, unless it is the same, or no value of it."""
+    wanted = {tag: values_of(element)}
+    if _same(attributes, wanted, tag):
+        return
+    given, after, name = _texts(attributes, tag), _texts(wanted, tag), f"{tag:08X}"
+    try:
+        require_correctable({name: element}, OF_STUDY)
+        characters = changes.characters + _characters(element)
+        if characters > _MOST_CHARACTERS:
+            raise NotUnderstood(f"more than {_MOST_CHARACTERS} characters are put into one object")
+    except NotUnderstood as error:
+        changes.made.append(Change(rule, tag, given, after, str(error)))
+    else:
+        changes.made.append(Change(rule, tag, given, after))
+        changes.values[name] = element
+        changes.characters = characters
+
+
+def _characters(element: Mapping[str, Any]) -> int:
+    """Of the values; of an item, also what its elements are called."""
+    if element.get("vr") != "SQ":
+        return sum(len(text_of(value)) for value in element.get("Value", ()))
+    nested = (each for item in element.get("Value", ()) for each in item.values())
+    return sum(_ELEMENT_CHARACTERS + _characters(each) for each in nested)
+
+
+def _same(attributes: Attributes, others: Attributes, tag: int) -> bool:
+    """Whether both have the same values of an attribute."""
+    own, other = attributes.get(tag, ()), others.get(tag, ())
+    if _has_items(own) or _has_items(other):
+        return _plain(own) == _plain(other)
+    return _texts(attributes, tag) == _texts(others, tag)
+
+
+def _has_items(values: Sequence[Any]) -> bool:
+    return bool(values) and isinstance(values[0], dict) and any(isinstance(key, int) for key in values[0])
+
+
+def _plain(values: Sequence[Any]) -> list[Any]:
+    return [
+        {tag: _plain(nested) for tag, nested in sorted(value.items())} if _has_items([value]) else text_of(value)
+        for value in values
+    ]
 
 
 def _texts(attributes: Attributes, tag: int) -> tuple[str, ...]:
     """The values of an attribute as texts; none for a sequence's items but their number, and where all are empty."""
     values = attributes.get(tag, ())
-    if values and isinstance(values[0], dict) and any(isinstance(key, int) for key in values[0]):
+    if _has_items(values):
         return (f"{len(values)} items",)
     texts = tuple(text_of(value) for value in values)
     return texts if any(texts) else ()
@@ -210,6 +275,8 @@ class CoercionRules:
     def __init__(self, rules: Sequence[CoercionRule]) -> None:
         self._rules = rules
         self._of: dict[tuple[str, str], SenderRules | None] = {}
+        self.asks_orders = any(rule.order is not None for rule in rules)
+        """Whether a rule takes values from orders."""
 
     def of(self, calling: str, called: str) -> SenderRules | None:
         """The rules about a sender; None where there are none. Over HTTP the name of the token is the calling AE title,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from gantry.common.config.lifecycle_sections import CoercionRuleSettings, MapSettings
+from gantry.common.config.lifecycle_sections import CoercionRuleSettings, MapSettings, OrderSourceSettings
 from gantry.common.dicom.query.matching import matcher
 from gantry.common.dicom.query.where import objects_where
 from gantry.common.dicom.standard.dictionary import TAGS, keyword_of_tag
-from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
 from gantry.common.dicom.standard.vrs import BULK_VRS, vr_of
 from gantry.common.errors import ConfigError, NotUnderstood
 from gantry.common.lifecycle.coercing import (
@@ -22,6 +22,7 @@ from gantry.common.lifecycle.coercing import (
     SetValues,
 )
 from gantry.common.lifecycle.correctable import OF_STUDY, element_at, require_correctable, tag_named
+from gantry.common.lifecycle.from_orders import FromOrder, OrderKey
 
 SETTING = "coercion.rules"
 # PS3.3 C.7.3.1, C.7.5.2: Type 1 in every object, or in the enhanced ones.
@@ -48,9 +49,10 @@ def coercion_rules(settings: Sequence[CoercionRuleSettings]) -> CoercionRules | 
 def _rule(settings: CoercionRuleSettings) -> CoercionRule:
     query = objects_where(settings.where)
     actions = tuple(_actions(settings))
-    if not actions:
-        raise NotUnderstood("it does nothing: give at least one of set, map, copy, nullify and issuer")
-    tags = [action.tag for action in actions]
+    order = None if settings.order is None else _order(settings.order)
+    if not actions and order is None:
+        raise NotUnderstood("it does nothing: give at least one of set, map, copy, nullify, issuer and order")
+    tags = [*(action.tag for action in actions), *(() if order is None else order.copied)]
     for tag in tags:
         if tags.count(tag) > 1:
             raise NotUnderstood(f"{keyword_of_tag(tag)} is changed twice; in a rule of its own it can be changed again")
@@ -60,6 +62,7 @@ def _rule(settings: CoercionRuleSettings) -> CoercionRule:
         matcher(query) if query.conditions else lambda _: True,
         frozenset(query.conditions),
         actions,
+        order,
     )
 
 
@@ -84,6 +87,12 @@ def _actions(settings: CoercionRuleSettings) -> Iterator[Action]:
         yield AddIssuer(issuer)
 
 
+def _order(settings: OrderSourceSettings) -> FromOrder:
+    tags = frozenset(_target(keyword, "order") for keyword in settings.copied)
+    # A Patient ID without its issuer is another patient's.
+    return FromOrder(tuple(map(OrderKey, settings.by)), tags | {ISSUER_OF_PATIENT_ID} if PATIENT_ID in tags else tags)
+
+
 def _map(keyword: str, settings: MapSettings) -> MapValues:
     tag = _target(keyword, "map")
     source = tag if settings.source is None else _source(settings.source)
@@ -102,8 +111,8 @@ def _target(keyword: str, action: str) -> int:
             f"{keyword} cannot be changed: attributes of patient, study, series and equipment can, but no UID, and"
             " nothing that says how pixels are to be read"
         )
-    if vr_of(tag) == b"SQ" and action != "nullify":
-        raise NotUnderstood(f"{keyword} is a sequence: it can be nullified, and nothing else")
+    if vr_of(tag) == b"SQ" and action not in ("nullify", "order"):
+        raise NotUnderstood(f"{keyword} is a sequence: it can be nullified, or come from an order, and nothing else")
     return tag
 
 

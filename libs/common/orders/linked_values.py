@@ -6,13 +6,14 @@ workflow; IHE RAD TF-2 appendix A): those of the patient, of the request, and th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
     ISSUER_OF_PATIENT_ID,
+    MODALITY,
     PATIENT_ID,
     REQUESTED_PROCEDURE_ID,
     STUDY_INSTANCE_UID,
@@ -47,17 +48,26 @@ def patient_of(order: Order) -> tuple[str, str]:
     return patient, first(order.attributes, ISSUER_OF_PATIENT_ID)
 
 
-def study_values(order: Order) -> dict[int, list[Any]]:
-    """Attributes of patient and request, as the images of a study of this order say them."""
+def study_values(order: Order, steps: Collection[str] | None = None) -> dict[int, list[Any]]:
+    """Attributes of patient and request, as the images of a study of this order say them; of requests, of all steps,
+    or of these."""
     own = {tag: values for tag, values in order.attributes.items() if tag != STUDY_INSTANCE_UID}
     others = {tag: own[source] for source, tag in _SAID_OTHERWISE.items() if source in own}
-    requests = [*_requests(order)]
+    requests = [*_requests(order, order.steps if steps is None else steps)]
     return {**own, **others, **({REQUEST_ATTRIBUTES: requests} if requests else {})}
 
 
-def _requests(order: Order) -> Iterator[Attributes]:
+def steps_meant(order: Order, steps: Collection[str], modality: str) -> list[str]:
+    """The Scheduled Procedure Step IDs of an order that an object is about: those that it names, if it names any of
+    them; else those of its modality; else all."""
+    named = [id_ for id_ in order.steps if id_ in steps]
+    alike = [id_ for id_, step in order.steps.items() if first(step.attributes, MODALITY) == modality]
+    return named or alike or [*order.steps]
+
+
+def _requests(order: Order, steps: Collection[str]) -> Iterator[Attributes]:
     """One item for each step that may have been performed (PS3.3 10.6)."""
     request = {tag: order.attributes[tag] for tag in _OF_REQUEST if order.attributes.get(tag)}
     for step in order.steps.values():
-        if not step.cancelled:
+        if step.id in steps and not step.cancelled:
             yield request | {tag: step.attributes[tag] for tag in _OF_STEP if step.attributes.get(tag)}

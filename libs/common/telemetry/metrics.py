@@ -60,6 +60,13 @@ METRICS: tuple[Metric, ...] = (
         ("rule",),
     ),
     Metric(
+        "coercion_orders",
+        "counter",
+        "objects",
+        "Objects for which a coercion rule looked for an order: found, none, several, away (orders could not be asked)",
+        ("rule", "outcome"),
+    ),
+    Metric(
         "objects_received",
         "counter",
         "objects",
@@ -457,6 +464,7 @@ class Metrics:
     """The collectors of one process, as attributes named in the table."""
 
     objects_coerced: Counter
+    coercion_orders: Counter
     objects_received: Counter
     object_bytes_received: Counter
     object_receive_seconds: Histogram

@@ -17,12 +17,12 @@ from gantry.common.ids import ORDER_VALUES, Receipt
 from gantry.common.orders import is_apart
 from gantry.common.ports.log import Record
 from gantry.common.runtime.consumer import Delivery
+from gantry.common.runtime.order_follower import Follower
 from gantry.common.runtime.order_values import read_values
 from gantry.common.runtime.sealed_events import segments
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.resealing import Resealing
 from gantry.services.maintenance.sealing import Archiver, segment_key
-from gantry.services.orders.follower import Follower
 from tests.support.orders import attributes, cancelled, changed, created, erased, placed, set_
 
 OLD = [placed(), changed(attributes(PatientName="Doe^Joan")), cancelled("S1"), created(), set_()]

@@ -13,10 +13,10 @@ from gantry.common.adapters.files import FileStore, open_file_store
 from gantry.common.adapters.sqlite import SqliteLog, open_sqlite_log
 from gantry.common.adapters.sqlite.orders.index import SqliteOrders
 from gantry.common.clock import SystemClock
+from gantry.common.runtime.order_follower import Follower
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.orders.desk import OrderDesk
-from gantry.services.orders.follower import Follower
 
 
 @dataclass(slots=True)

@@ -18,10 +18,10 @@ from gantry.common.ids import ORDER_VALUES
 from gantry.common.orders import OrderChange, PlacedOrder
 from gantry.common.ports.blobs import Part
 from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.order_follower import FOLLOWED, Follower
 from gantry.common.runtime.order_values import MOST_BYTES, by_size, read_values
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.orders.follower import FOLLOWED, Follower
 from tests.integration.services.orders.conftest import Process, Start
 from tests.support.orders import attributes, created, order, placed, set_
 

@@ -8,6 +8,7 @@ from gantry.common.config.lifecycle_sections import CoercionRuleSettings
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.lifecycle.coercing import Changes, SenderRules
 from gantry.common.lifecycle.coercion_rules import coercion_rules
+from gantry.common.lifecycle.from_orders import OrderAnswer, OrderOutcome
 
 PATIENT = {"Alphabetic": "DOE^JANE"}
 
@@ -154,3 +155,68 @@ def test_rules_that_changed_something_are_named_in_their_order() -> None:
     assert (coercion.at, coercion.rules) == (5, ("r0", "r2"))
     assert [(one.rule, one.before, one.after) for one in changes.made] == [("r0", (), ("N",)), ("r2", (), ("N",))]
     assert made.coercion({TAGS["StudyID"]: ["N"], TAGS["InstitutionName"]: ["N"]}, 5)[0] is None
+
+
+ORDER = {"order": {"by": ["AccessionNumber"], "copy": ["PatientID", "PatientName", "RequestAttributesSequence"]}}
+REQUEST = TAGS["RequestAttributesSequence"]
+
+
+def with_order(own: dict[str, list[Any]], order: dict[int, list[Any]], *said: dict[str, Any]) -> Changes:
+    """What rules do once they are told of an order."""
+    made = rules(*said)
+    assert made is not None
+    assert made.asks_orders
+    attributes = {TAGS[keyword]: values for keyword, values in own.items()}
+    question = made.changes(attributes).unanswered
+    assert question is not None
+    return made.changes(attributes, {question: OrderAnswer(OrderOutcome.FOUND, order)})
+
+
+def test_a_rule_that_takes_values_from_an_order_asks_first_and_does_nothing_before() -> None:
+    before = all_changes({"AccessionNumber": ["A1"]}, {"set": {"StudyID": "1"}}, ORDER, {"set": {"StationName": "2"}})
+    assert before.unanswered is not None
+    assert before.unanswered.accession == "A1"
+    assert [change.rule for change in before.made] == ["r0"]
+
+
+def test_what_earlier_rules_made_leads_to_the_order() -> None:
+    asked = all_changes({"StudyID": ["A7"]}, {"copy": {"AccessionNumber": "StudyID"}}, ORDER).unanswered
+    assert asked is not None
+    assert asked.accession == "A7"
+
+
+def test_values_of_an_order_are_put_into_the_object_and_items_compared_by_what_they_say() -> None:
+    item = {TAGS["ScheduledProcedureStepID"]: ["S1"]}
+    order = {TAGS["PatientID"]: ["P9"], TAGS["PatientName"]: [PATIENT], REQUEST: [item]}
+    own = {"AccessionNumber": ["A1"], "PatientID": ["P9"], "RequestAttributesSequence": [{**item, 0x00401001: ["R"]}]}
+    changes = with_order(own, order, ORDER, {"set": {"StudyID": "later"}})
+    assert sorted(changes.values) == ["00100010", "00200010", "00400275"]
+    assert changes.values["00400275"]["Value"] == [{"00400009": {"vr": "SH", "Value": ["S1"]}}]
+    assert changes.orders == {"r0": OrderOutcome.FOUND}
+    same = {**own, "PatientName": [PATIENT], "RequestAttributesSequence": [item]}
+    assert with_order(same, order, ORDER).values == {}
+
+
+def test_without_an_order_other_rules_do_what_they_do() -> None:
+    made = rules(ORDER, {"set": {"StudyID": "1"}})
+    assert made is not None
+    question = made.changes({}).unanswered
+    assert question is not None
+    changes = made.changes({}, {question: OrderAnswer(OrderOutcome.SEVERAL)})
+    assert (sorted(changes.values), changes.orders) == (["00200010"], {"r0": OrderOutcome.SEVERAL})
+
+
+def test_a_value_of_an_order_that_does_not_fit_is_left_out_and_so_is_what_is_too_much() -> None:
+    item = {TAGS["ScheduledProcedureStepID"]: ["S1"], TAGS["ScheduledProcedureStepDescription"]: ["x" * 64]}
+    order = {TAGS["PatientID"]: ["P\n9"], TAGS["PatientName"]: [PATIENT], REQUEST: [item] * 10}
+    own = {"AccessionNumber": ["A1"]}
+    unfit = {change.tag: change.unfit for change in with_order(own, order, ORDER).made}
+    assert unfit == {
+        TAGS["PatientID"]: "PatientID: not a value of LO (PS3.5 6.2)",
+        TAGS["PatientName"]: "",
+        REQUEST: "",
+    }
+    much = [{"set": {"PatientComments": "c" * 5000}}, {"set": {"AdditionalPatientHistory": "d" * 4000}}]
+    unfit = {change.tag: change.unfit for change in with_order(own, order, ORDER, *much).made}
+    assert unfit[TAGS["AdditionalPatientHistory"]] == "more than 10000 characters are put into one object"
+    assert not unfit[TAGS["PatientComments"]]
