@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
+from gantry.common.access.views import views_of
 from gantry.common.audit import Kind
 from gantry.common.clock import Clock
 from gantry.common.config.policy import Destination, KnownPeer, WorklistView
@@ -47,6 +48,7 @@ from gantry.services.process.supervision import Companion
 from gantry.services.process.system_metrics import SystemMetrics, folders_of, version_of
 from gantry.services.process.tracing import open_tracer
 from gantry.services.process.verification import VerificationService
+from gantry.services.process.viewing import ViewingService, viewing
 from gantry.services.process.visible import of_seen_studies
 from gantry.services.roles import Role, dimse_port, http_port
 
@@ -107,6 +109,7 @@ class Archive:
         self._certificates = Certificates(settings.tls, self._policy_outcome)
         if settings.dimse.tls_port is not None and not self._certificates.speaks_tls:
             raise ConfigError("dimse.tls_port", None, "needs tls.certificate and tls.key")
+        self._require_views()
         self._stores: Stores | None = None
         self._completeness: Completeness | None = None
         self._answers: RestrictedIndex | None = None
@@ -127,6 +130,15 @@ class Archive:
         if companion is not None:
             components.insert(1, companion)  # it starts while this one does
         self.lifecycle = Lifecycle(components, clock, settings.drain)
+
+    def _require_views(self) -> None:
+        """Raises `ConfigError` for a view that there is not."""
+        known = views_of(self.settings.lifecycle.views)
+        peers = [(f"peer {title}", peer.view) for title, peer in self._policy.current.peers.items() if peer.view]
+        roles = [("access.views", line.partition("=")[2]) for line in self.settings.access.views]
+        for where, view in (*peers, *roles):
+            if view not in known:
+                raise ConfigError("lifecycle.views", None, f"{where} has the view {view}, which is not there")
 
     async def run(self) -> int:
         """Serve until a signal; the exit code."""
@@ -169,7 +181,7 @@ class Archive:
         # Ingest stands before retrieve: both use the storage abstract syntaxes.
         for role in (Role.INGEST, Role.QUERY, Role.RETRIEVE):
             if role in self.roles:
-                services += self._take(await _build(role, context))
+                services += self._take(await _build(role, context), seen_by_views=role is not Role.INGEST)
         if Role.INGEST in self.roles:
             self._take(await _build_lifecycle(context))
             self._take(await _build_operations(context))
@@ -234,14 +246,18 @@ class Archive:
             shares_ports=self._worker is not None,
         )
 
-    def _take(self, parts: RoleParts) -> list[Service]:
-        """Run what a role brings; its DIMSE services."""
+    def _take(self, parts: RoleParts, *, seen_by_views: bool = False) -> list[Service]:
+        """Run what a role brings; its DIMSE services. `seen_by_views`: who has a view of rejected instances sees them
+        there."""
         answers = self._answers
-        self.health.serve(parts.web if answers is None else of_seen_studies(parts.web, answers))
+        web = parts.web if answers is None else of_seen_studies(parts.web, answers)
+        self.health.serve(viewing(web, self.settings.access.views) if seen_by_views else web)
         for name, work in parts.background:
             self.lifecycle.watch(work, name)
         self._draining += parts.drain
         self._closing += parts.close
+        if seen_by_views:
+            return [ViewingService(service, self._view_of) for service in parts.dimse]
         return list(parts.dimse)
 
     def _own_roles(self) -> frozenset[Role]:
@@ -404,6 +420,9 @@ class Archive:
 
     def contact(self, ae_title: str, ours: str) -> Peer | None:
         return self._peer(self._policy.current.contact(ae_title), ours)
+
+    def _view_of(self, ae_title: str) -> str:
+        return self._policy.current.view_of(ae_title)
 
     def worklist_view(self, ae_title: str) -> WorklistView:
         return self._policy.current.worklist_view(ae_title)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from gantry.common.access.views import views_of
 from gantry.common.adapters.files import DEFAULT_FSYNC_WORKERS, open_file_store
 from gantry.common.adapters.sqlite.index.index import open_sqlite_index
 from gantry.common.adapters.sqlite.log.log import open_sqlite_log
@@ -19,6 +20,7 @@ from gantry.common.clock import Clock
 from gantry.common.config.settings import Settings
 from gantry.common.config.tls import trusting
 from gantry.common.errors import ConfigError, DependencyUnavailable
+from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle import HOT
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
@@ -26,6 +28,7 @@ from gantry.common.ports.log import EventLog
 from gantry.common.ports.orders import OrderIndex
 from gantry.common.runtime.packed.store import PackedStore
 from gantry.common.runtime.tiered import TieredStore, marked
+from gantry.common.runtime.viewed_index import ViewedIndex
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.process.late_stores import Late, LateBlobStore, LateEventLog, LateSearchIndex
 from gantry.services.process.searchable import searchable
@@ -135,13 +138,29 @@ async def open_stores(
         opened.append(log)
         make_index = _factory(INDEXES, "storage.index", parts)
         index = await _opened(
-            Late("index", lambda: make_index(settings, clock, any_index), clock), LateSearchIndex, late
+            Late("index", lambda: _viewed(make_index(settings, clock, any_index), settings, any_index), clock),
+            LateSearchIndex,
+            late,
         )
     except BaseException:
         for one in reversed(opened):
             await _close(one)
         raise
     return Stores(objects, log, index, objects if isinstance(objects, TieredStore) else None, late or [])
+
+
+async def _viewed(opening: Awaitable[SearchIndex], settings: Settings, any_index: bool) -> SearchIndex:
+    """The index, with the views of rejected instances beside what everybody sees; one that may be of another release is
+    not asked anything."""
+    viewed = ViewedIndex(await opening, views_of(settings.lifecycle.views))
+    if any_index:
+        return viewed
+    try:
+        await viewed.begin(DEFAULT_PARTITION)
+    except BaseException:
+        await viewed.close()
+        raise
+    return viewed
 
 
 def check_urls(settings: Settings) -> None:

@@ -15,6 +15,7 @@ _VERBS = "read|store|send|history|changes|worklist|order|correct|reject|delete|h
 _RULES = "referrals|record|institution"
 RoleVerbs = Annotated[str, Field(pattern=rf"^({_ROLES})=(({_VERBS})(,({_VERBS}))*)?$")]
 RoleRules = Annotated[str, Field(pattern=rf"^({_ROLES})=(all|({_RULES})(,({_RULES}))*)$")]
+RoleView = Annotated[str, Field(pattern=rf"^({_ROLES})=[a-z][a-z0-9-]{{0,31}}$")]
 RoleOfIssuer = Annotated[str, Field(pattern=rf"^[^=\s]{{1,128}}=({_ROLES})$")]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
@@ -79,6 +80,9 @@ class AccessSettings(Section):
         "ROLE=RULES",
         "Which studies a role sees: `all`, or any of `referrals`, `record`, `institution`. Where nothing else is "
         "said, a referrer sees referrals, a patient his record, others all",
+    )
+    views: tuple[RoleView, ...] = setting(
+        (), "ROLE=VIEW", "What a role sees of rejected instances: one of `lifecycle.views`; the first that fits counts"
     )
     keys_every: Seconds = setting(600.0, "s", "An issuer's keys are read again after so long")
     keys_deadline: Seconds = setting(5.0, "s", "For reading them")

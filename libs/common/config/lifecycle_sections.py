@@ -10,6 +10,7 @@ from gantry.common.config.values import (
     MIB,
     AeTitle,
     OverwriteRule,
+    RejectedView,
     RejectionRule,
     Seconds,
     Section,
@@ -72,6 +73,13 @@ class LifecycleSettings(Section):
         "CODE=RULE",
         "What an instance means that is sent again after a rejection with this code, or (`deleted`) after a deletion: "
         "`accept` (the default: it is there), `ignore` (acknowledged, and stays hidden), `refuse` (A771H)",
+    )
+    views: tuple[RejectedView, ...] = setting(
+        (),
+        "VIEW=CODES",
+        "Views that show what is rejected with some codes: `qa=113001,113037`. Peers (`view`) and roles "
+        "(`access.views`) have one; run `gantry reindex` after a change "
+        "([views](lifecycle.md#who-sees-what-is-rejected))",
     )
     overwrites: tuple[OverwriteRule, ...] = setting(
         (

@@ -72,6 +72,9 @@ class KnownPeer(BaseModel):
     original: bool = Field(
         default=False, description="C-MOVE to it and C-GET by it give objects as they were stored, without corrections"
     )
+    view: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] | None = Field(
+        default=None, description="What it sees of rejected instances, one of `lifecycle.views`: C-FIND, C-MOVE, C-GET"
+    )
     worklist_hides: frozenset[HiddenState] = Field(
         default=HIDDEN_STATES,
         description="Steps in these states are not on its worklist",
@@ -179,6 +182,11 @@ class Policy:
         peer = self.peers.get(ae_title.strip())
         return peer is not None and peer.original
 
+    def view_of(self, ae_title: str) -> str:
+        """The view of rejected instances that a peer has, "" for what everybody sees."""
+        peer = self.peers.get(ae_title.strip())
+        return (peer.view or "") if peer is not None else ""
+
     def worklist_view(self, ae_title: str) -> WorklistView:
         """What a peer sees of the worklist."""
         peer = self.peers.get(ae_title.strip())
@@ -252,6 +260,7 @@ _TYPES = {
     "rejects": "list of codes",
     "move_destination": "`true` or `false`",
     "original": "`true` or `false`",
+    "view": "name of a view",
     "worklist_hides": "list of states",
     "worklist_own": "`true` or `false`",
     "tls": "`true` or `false`",

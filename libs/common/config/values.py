@@ -46,6 +46,9 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 RejectionCode = Literal["113001", "113037", "113038", "113039", "revoke"]
 REJECTION_CODES: frozenset[str] = frozenset(get_args(RejectionCode))
 """Of PS3.16 CID 7011, and what stands for notes that revoke."""
+RejectedView = Annotated[
+    str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}=(113001|113037|113038|113039)(,1130(01|37|38|39))*$")
+]
 HiddenState = Literal["SCHEDULED", "ARRIVED", "READY", "STARTED", "DEPARTED", "COMPLETED", "DISCONTINUED", "CANCELLED"]
 HIDDEN_STATES: frozenset[HiddenState] = frozenset(("STARTED", "DEPARTED", "COMPLETED", "DISCONTINUED", "CANCELLED"))
 """What a worklist does not show, unless a peer's policy says otherwise: what is begun, and what is over."""

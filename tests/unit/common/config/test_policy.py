@@ -175,3 +175,10 @@ def test_a_worklist_hides_what_is_begun_or_over_unless_the_policy_says_otherwise
     for title in ("CT1", "STRANGER"):
         assert policy.worklist_view(title) == WorklistView(usual, own=False)
     assert policy.worklist_view("BOARD ") == WorklistView(frozenset({"CANCELLED"}), own=True)
+
+
+def test_a_peer_has_a_view_of_what_is_rejected_where_the_policy_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "peers.yaml"
+    file.write_text("peers:\n  - {ae_title: QA, host: 192.0.2.7, view: qa}\n  - {ae_title: CT1, host: 192.0.2.3}\n")
+    policy = read_policy(file, "GANTRY")
+    assert [policy.view_of(title) for title in ("QA ", "CT1", "STRANGER")] == ["qa", "", ""]

@@ -1,0 +1,40 @@
+"""Views: who sees instances that are rejected, and for which reasons. Pure.
+
+Everybody else sees the archive without them. `VIEW` carries the name of a view from where a caller is admitted to where
+the index is asked (`gantry.common.runtime.viewed_index`), as `SIGHT` does for studies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from gantry.common.access.verbs import CallerRole
+
+Views = Mapping[str, frozenset[str]]
+"""Views by name, with the codes of the rejections that they show."""
+VIEW: ContextVar[str] = ContextVar("gantry_view", default="")
+"""The view for which something is asked; "" is what everybody sees."""
+
+
+def views_of(lines: Iterable[str]) -> Views:
+    """Views as the settings write them, `NAME=CODE,CODE`."""
+    pairs = (line.partition("=") for line in lines)
+    return {name: frozenset(codes.split(",")) for name, _, codes in pairs}
+
+
+def view_of_roles(lines: Iterable[str], roles: Iterable[CallerRole]) -> str:
+    """The view of somebody with these roles; `lines` are `ROLE=VIEW`, the first that fits counts."""
+    held = {role.value for role in roles}
+    return next((view for role, _, view in (line.partition("=") for line in lines) if role in held), "")
+
+
+@contextmanager
+def showing(view: str) -> Iterator[None]:
+    """Whatever is asked inside is asked for this view."""
+    token = VIEW.set(view)
+    try:
+        yield
+    finally:
+        VIEW.reset(token)

@@ -1,0 +1,257 @@
+"""An index that holds, for each view, an archive in which the rejections that the view shows never happened.
+
+Each view is a partition beside that of the archive: what is applied to the archive is applied to each of its views, but
+for the rejections that the view shows. So whatever is asked of a view (matches, pages, orders, counts, places) is
+answered as for any archive, and agrees. `VIEW` says for which view something is asked.
+
+A view is as whole as what it was given. An index that was empty when the view came, and one that was built anew since
+then, is marked as whole for it; until then, whoever has the view sees what everybody does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Self, TypeVar
+from uuid import uuid4
+
+from gantry.common.access.views import VIEW, Views
+from gantry.common.dicom.query.attributes import AttributeTable, Level
+from gantry.common.dicom.query.matching import Cursor, Document, Query
+from gantry.common.errors import EntryRefused
+from gantry.common.lifecycle import Corrections, Fate, Place
+from gantry.common.ports.index import (
+    Access,
+    Applied,
+    CorrectedStudy,
+    CorrectionChange,
+    Decision,
+    FatedReceipt,
+    Forsaken,
+    HoldChange,
+    InstanceEntry,
+    InstanceKey,
+    KnownReceipt,
+    Location,
+    Loss,
+    Relocation,
+    SearchIndex,
+    StandingHolds,
+)
+from gantry.common.telemetry.logs import get_logger
+
+MARKS = "~"
+"""The partition of the marks: a hold on the name of a view says that it is whole."""
+Change = TypeVar("Change", bound=InstanceEntry | Loss | HoldChange | CorrectionChange | Access | Relocation)
+logger = get_logger("index")
+
+
+def partition_of(partition: str, view: str, codes: Iterable[str]) -> str:
+    """The partition of a view; other codes are another one."""
+    return f"{partition}~{view}~{'+'.join(sorted(codes))}"
+
+
+class ViewedIndex:
+    """`SearchIndex`."""
+
+    def __init__(self, index: SearchIndex, views: Views) -> None:
+        self._index = index
+        self._views = views
+        self._whole: set[str] = set()
+        """Views that are known to be whole."""
+        self._marked = False
+        """Whether marks of views that are no more were taken away."""
+
+    # ---- what is asked
+
+    async def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
+        """See `SearchIndex`, as all others here."""
+        async for page in self._index.find(await self._query(query), after):
+            yield page
+
+    async def total(self, query: Query) -> int:
+        return await self._index.total(await self._query(query))
+
+    async def locate(self, query: Query) -> AsyncIterator[list[Location]]:
+        async for page in self._index.locate(await self._query(query)):
+            yield page
+
+    async def resolve(self, partition: str, sop_instance_uids: Sequence[str]) -> dict[str, list[Location]]:
+        return await self._index.resolve(await self._asked(partition), sop_instance_uids)
+
+    async def current(self, partition: str, instances: Sequence[InstanceKey]) -> dict[InstanceKey, Location]:
+        return await self._index.current(await self._asked(partition), instances)
+
+    async def receipts(self, partition: str, instance: InstanceKey) -> list[KnownReceipt]:
+        return await self._index.receipts(await self._asked(partition), instance)
+
+    async def receipts_of(
+        self, partition: str, instances: Sequence[InstanceKey]
+    ) -> dict[InstanceKey, list[KnownReceipt]]:
+        return await self._index.receipts_of(await self._asked(partition), instances)
+
+    async def fates(self, partition: str, receipts: Sequence[str]) -> dict[str, Fate]:
+        return await self._index.fates(await self._asked(partition), receipts)
+
+    async def fated_receipts(self, partition: str, receipts: Sequence[str]) -> dict[str, FatedReceipt]:
+        return await self._index.fated_receipts(await self._asked(partition), receipts)
+
+    async def fated(
+        self, partition: str, study_instance_uid: str = "", sop_instance_uids: Collection[str] = ()
+    ) -> AsyncIterator[list[FatedReceipt]]:
+        partition = await self._asked(partition)
+        async for page in self._index.fated(partition, study_instance_uid, sop_instance_uids):
+            yield page
+
+    async def holds(self, partition: str, study_instance_uid: str) -> list[str]:
+        return await self._index.holds(await self._asked(partition), study_instance_uid)
+
+    async def held(self, partition: str, after: str = "") -> AsyncIterator[list[StandingHolds]]:
+        async for page in self._index.held(await self._asked(partition), after):
+            yield page
+
+    async def corrected(self, partition: str, study_instance_uid: str) -> CorrectedStudy | None:
+        return await self._index.corrected(await self._asked(partition), study_instance_uid)
+
+    async def corrections(self, partition: str, study_instance_uid: str = "", patient: str = "") -> Corrections:
+        return await self._index.corrections(await self._asked(partition), study_instance_uid, patient)
+
+    async def last_access(self, partition: str, study_instance_uid: str) -> int:
+        return await self._index.last_access(await self._asked(partition), study_instance_uid)
+
+    async def conflicts(self, partition: str) -> AsyncIterator[list[str]]:
+        async for page in self._index.conflicts(await self._asked(partition)):
+            yield page
+
+    async def places(self, partition: str, receipts: Sequence[str]) -> dict[str, Place]:
+        return await self._index.places(await self._asked(partition), receipts)
+
+    async def stores_of(
+        self, partition: str, level: Level, uids: Collection[tuple[str, ...]], stores: Collection[str]
+    ) -> dict[tuple[str, ...], frozenset[str]]:
+        return await self._index.stores_of(await self._asked(partition), level, uids, stores)
+
+    async def count(self, partition: str) -> dict[str, int]:
+        return await self._index.count(await self._asked(partition))
+
+    async def attributes(self) -> AttributeTable:
+        return await self._index.attributes()
+
+    async def forsaken(self, partition: str) -> AsyncIterator[list[Forsaken]]:
+        async for page in self._index.forsaken(partition):
+            yield page
+
+    # ---- what is told
+
+    async def apply(self, entries: Sequence[InstanceEntry]) -> list[Applied]:
+        await self._take_marks_away()
+        try:
+            # The archive's own come last: whoever has a view never sees less than others.
+            applied = await self._index.apply(self._all(entries))
+        except EntryRefused as error:
+            reason = str(error).partition(": ")[2]
+            raise EntryRefused(error.position % len(entries), reason) from error
+        return applied[len(applied) - len(entries) :]
+
+    async def lose(self, losses: Sequence[Loss]) -> None:
+        await self._index.lose(self._all(losses))
+
+    async def decide(self, decisions: Sequence[Decision]) -> None:
+        await self._take_marks_away()
+        shown = [
+            replace(decision, partition=partition_of(decision.partition, view, codes), fate=fate)
+            for view, codes in self._views.items()
+            for decision in decisions
+            if (fate := _without(decision.fate, codes)) is not None
+        ]
+        await self._index.decide([*shown, *decisions])
+
+    async def hold(self, changes: Sequence[HoldChange]) -> None:
+        await self._index.hold(self._all(changes))
+
+    async def correct(self, changes: Sequence[CorrectionChange]) -> None:
+        await self._index.correct(self._all(changes))
+
+    async def note_accesses(self, accesses: Sequence[Access]) -> None:
+        await self._index.note_accesses(self._all(accesses))
+
+    async def relocate(self, relocations: Sequence[Relocation]) -> None:
+        await self._index.relocate(self._all(relocations))
+
+    # ---- the index itself
+
+    async def successor(self, attributes: AttributeTable) -> Self:
+        made = type(self)(await self._index.successor(attributes), self._views)
+        await made.mark_whole()
+        return made
+
+    async def take_over(self) -> None:
+        await self._index.take_over()
+
+    async def discard(self) -> None:
+        await self._index.discard()
+
+    async def check(self) -> None:
+        await self._index.check()
+
+    async def close(self) -> None:
+        await self._index.close()
+
+    async def begin(self, partition: str) -> None:
+        """Mark the views as whole if nothing was applied to the index yet; say which ones are not."""
+        missing = [view for view in self._views if not await self._is_whole(view)]
+        if missing and not any((await self._index.count(partition)).values()):
+            await self.mark_whole()
+        elif missing:
+            logger.warning("views are not built: run `gantry reindex`", views=", ".join(missing))
+
+    async def mark_whole(self) -> None:
+        """From now on everything is applied to all views. Marks have names, since a hold that was released once is
+        released for ever."""
+        await self._index.hold([HoldChange(MARKS, self._mark(view), uuid4().hex, True) for view in self._views])
+
+    # ---- inside
+
+    def _mark(self, view: str) -> str:
+        return partition_of("", view, self._views[view])
+
+    async def _is_whole(self, view: str) -> bool:
+        if view not in self._whole and await self._index.holds(MARKS, self._mark(view)):
+            self._whole.add(view)
+        return view in self._whole
+
+    async def _take_marks_away(self) -> None:
+        """What is applied here is not applied to views that are not named here: they are not whole any more."""
+        if self._marked:
+            return
+        named = {self._mark(view) for view in self._views}
+        async for page in self._index.held(MARKS):
+            gone = [standing for standing in page if standing.holder not in named]
+            holds = [(standing.holder, hold) for standing in gone for hold in standing.holds]
+            await self._index.hold([HoldChange(MARKS, holder, hold, False) for holder, hold in holds])
+        self._marked = True
+
+    async def _asked(self, partition: str) -> str:
+        view = VIEW.get()
+        if view in self._views and await self._is_whole(view):
+            return partition_of(partition, view, self._views[view])
+        return partition
+
+    async def _query(self, query: Query) -> Query:
+        partition = await self._asked(query.partition)
+        return query if partition == query.partition else replace(query, partition=partition)
+
+    def _all(self, changes: Sequence[Change]) -> list[Change]:
+        """For each view, and for the archive, in this order."""
+        shown: list[Change] = []
+        for view, codes in self._views.items():
+            shown += [replace(one, partition=partition_of(one.partition, view, codes)) for one in changes]
+        return [*shown, *changes]
+
+
+def _without(fate: Fate, codes: Collection[str]) -> Fate | None:
+    """A fate without the rejections that a view shows; None where nothing else was decided."""
+    left = frozenset(one for one in fate.deletions if one.code not in codes)
+    if not left and not fate.collected and fate.deletions:
+        return None
+    return replace(fate, deletions=left)
