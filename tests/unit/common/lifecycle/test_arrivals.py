@@ -88,7 +88,7 @@ def test_whoever_goes_on_after_a_crash_misses_no_completion(steps: list[tuple[st
         publish()
         committed.update(arrivals.forget())
         place = {"a": P, "b": P, "c": Q}[study]
-        log.append((place, number, arrival(study, now, number, f"r{number}")))
+        log.append((place, number, arrival(study, now, number, f"r{number:02}")))
         arrivals.take(*log[-1])
         if number == crash:
             arrivals = Arrivals(QUIET, 10**9)
