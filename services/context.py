@@ -20,6 +20,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.spans import Tracer
 
 if TYPE_CHECKING:  # the indexer serves neither DIMSE nor HTTP, and need not import them
+    from gantry.common.access import Sight
     from gantry.common.config.policy import KnownPeer, WorklistView
     from gantry.common.net import Association, Peer, Service
     from gantry.common.web.routes import Resource
@@ -49,6 +50,9 @@ class Peers(Protocol):
 
     def worklist_view(self, ae_title: str) -> WorklistView:
         """What an AE title sees of the modality worklist."""
+
+    def sight_of(self, ae_title: str) -> Sight:
+        """Which studies an AE title sees."""
 
     def known(self) -> Sequence[KnownPeer]:
         """All that the policy names, in its order."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from gantry.common.access import EVERYTHING, Sight
 from gantry.common.clock import Clock
 from gantry.common.config.role_sections import Commitment
 from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT
@@ -41,6 +43,7 @@ async def build(context: Context) -> RoleParts:
         context.metrics,
         context.settings.commitment,
         stall=context.settings.http.stall,
+        sees=context.peers.sight_of,
     )
     return RoleParts(services, handlers, background=[("commitment", member.run())])
 
@@ -55,14 +58,16 @@ async def build_services(
     settings: Commitment | None = None,
     snapshot_after: int = SNAPSHOT_AFTER,
     stall: float = 60.0,
+    sees: Callable[[str], Sight] = lambda _: EVERYTHING,
 ) -> tuple[list[Service], dict[Resource, Handler], Member]:
     """The services of this role over DIMSE and HTTP, and the member, whose `run` the process runs beside them. A
-    snapshot of transactions is written after `snapshot_after` events; a body may stall for `stall` seconds."""
+    snapshot of transactions is written after `snapshot_after` events; a body may stall for `stall` seconds; `sees` says
+    which studies an AE title sees."""
     settings = settings or Commitment()
     workers = ThreadPoolExecutor(settings.parallel_checks, thread_name_prefix="commitment")
     ledger = Ledger()
     reports = Reports(contacts, settings)
-    checks = Checks(index, store, log, clock, workers, Losses(log, clock, metrics, "commitment"), settings)
+    checks = Checks(index, store, log, clock, workers, Losses(log, clock, metrics, "commitment"), settings, sees)
     results = Results(store)
     delivery = Delivery(log, ledger, reports, results, clock, metrics, settings)
     takers = Takers(checks, delivery, clock, settings)

@@ -7,13 +7,21 @@ digest is compared before the instance is committed. Failure reasons are those o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 
+from gantry.common.access import EVERYTHING, Sight, restricted
 from gantry.common.clock import Clock
 from gantry.common.config.role_sections import Commitment
 from gantry.common.errors import Archived, DependencyUnavailable
-from gantry.common.events import INDEXERS, TOPICS, CommitmentFailure, CommitmentReference, InstanceStored
+from gantry.common.events import (
+    INDEXERS,
+    TOPICS,
+    CommitmentFailure,
+    CommitmentReference,
+    CommitmentRequested,
+    InstanceStored,
+)
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Location, ReadIndex
 from gantry.common.ports.log import EventLog
@@ -41,7 +49,10 @@ class Checks:
         workers: Executor,
         losses: Losses,
         settings: Commitment,
+        sees: Callable[[str], Sight] = lambda _: EVERYTHING,
     ) -> None:
+        """`index` is restricted; `sees` says which studies an AE title sees."""
+        self._sees = sees
         self._index = index
         self._log = log
         self._losses = losses
@@ -52,11 +63,15 @@ class Checks:
         self._reading = asyncio.Semaphore(settings.parallel_checks)
         self._logger = get_logger("commitment")
 
-    async def failures(
+    async def failures(self, request: CommitmentRequested) -> list[CommitmentFailure]:
+        """The references that cannot be committed to the requester, in their order, with the reason of each. What a
+        peer may not see is not there for it, whoever stored it; who stores over HTTP sees everything."""
+        with restricted(EVERYTHING if request.over_http else self._sees(request.calling_ae_title)):
+            return await self._failures(request.partition, request.calling_ae_title, request.references)
+
+    async def _failures(
         self, partition: str, requester: str, references: Sequence[CommitmentReference]
     ) -> list[CommitmentFailure]:
-        """The references that cannot be committed to the AE title `requester`, in their order, with the reason of
-        each."""
         located, unknown = await self._locate(partition, references)
         reasons: dict[CommitmentReference, int] = {}
         for start in range(0, len(references), _PAGE):

@@ -157,7 +157,7 @@ class Member:
         try:
             failures = await self._takers.findings(uid)
             if failures is None:
-                failures = await self._checks.failures(request.partition, request.calling_ae_title, request.references)
+                failures = await self._checks.failures(request)
                 await self._leave_to_others(request)
             await self._delivery.deliver(request, failures)
         except Exception as error:

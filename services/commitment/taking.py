@@ -80,7 +80,7 @@ class Takers:
         failures: Failures | None = None
         until = self._clock.monotonic() + self._settings.same_association_wait
         try:
-            failures = await self._checks.failures(request.partition, request.calling_ae_title, request.references)
+            failures = await self._checks.failures(request)
             if association is None:
                 await self._delivery.deliver(request, failures)
             elif association.is_open and self._clock.monotonic() < until:

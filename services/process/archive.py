@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
+from gantry.common.access import Sight, sight_of_peer
 from gantry.common.access.views import views_of
 from gantry.common.audit import Kind
 from gantry.common.clock import Clock
@@ -43,6 +44,7 @@ from gantry.services.process.heartbeat import Heartbeat, Vitals
 from gantry.services.process.http import HttpServer, in_words
 from gantry.services.process.recording import audited, open_trail, record_life
 from gantry.services.process.searchable import say_what_is_missing, searchable
+from gantry.services.process.seeing import SeeingService
 from gantry.services.process.stores import Stores, open_orders, open_stores
 from gantry.services.process.supervision import Companion
 from gantry.services.process.system_metrics import SystemMetrics, folders_of, version_of
@@ -181,7 +183,9 @@ class Archive:
         # Ingest stands before retrieve: both use the storage abstract syntaxes.
         for role in (Role.INGEST, Role.QUERY, Role.RETRIEVE):
             if role in self.roles:
-                services += self._take(await _build(role, context), seen_by_views=role is not Role.INGEST)
+                parts = self._take(await _build(role, context), seen_by_views=role is not Role.INGEST)
+                # Those of ingest look at everything: what is there already decides on what comes.
+                services += parts if role is Role.INGEST else [SeeingService(one, self.sight) for one in parts]
         if Role.INGEST in self.roles:
             self._take(await _build_lifecycle(context))
             self._take(await _build_operations(context))
@@ -423,6 +427,13 @@ class Archive:
 
     def _view_of(self, ae_title: str) -> str:
         return self._policy.current.view_of(ae_title)
+
+    def sight_of(self, ae_title: str) -> Sight:
+        return sight_of_peer(self._policy.current.sees(ae_title))
+
+    def sight(self, association: Association) -> Sight:
+        """What is seen on an association: what its peer may see now."""
+        return self.sight_of(association.calling_ae_title)
 
     def worklist_view(self, ae_title: str) -> WorklistView:
         return self._policy.current.worklist_view(ae_title)

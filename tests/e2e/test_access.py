@@ -1,4 +1,4 @@
-"""Who sees what over HTTP, by tokens of a real issuer and of the file, on a real archive."""
+"""Who sees what: over HTTP by tokens of a real issuer and of the file, over DIMSE by AE titles; on a real archive."""
 
 from __future__ import annotations
 
@@ -15,13 +15,21 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.uid import generate_uid
 
-from tests.support.archive import RunningArchive
+from gantry.common.net import Peer
+from tests.support.archive import RunningArchive, free_port
 from tests.support.issuer import TestIssuer, in_a_thread
+from tests.support.pynetdicom_peers import Scp
+from tests.support.seen import Eyes
 from tests.support.stow import files, post
 from tests.support.topology import TOPOLOGIES, environment, remove_stores
 
-STUDIES = {"1.2.9.1": ("P1", "Doe^Jane"), "1.2.9.2": ("P2", "Doe^Jane"), "1.2.9.3": ("P3", "Roe^Max")}
+STUDIES = {
+    "1.2.9.1": ("P1", "Doe^Jane", "North", "Cardiology"),
+    "1.2.9.2": ("P2", "Doe^Jane", "South", "Radiology"),
+    "1.2.9.3": ("P3", "Roe^Max", "North", "Radiology"),
+}
 SETTINGS = """access:
   issuers:
     - name: sso
@@ -42,13 +50,29 @@ WHO: dict[str, dict[str, Any]] = {
     "p3 and jane": {"roles": ["patient", "referrer"], "mrn": "P3", "referrer": "Doe^Jane"},
     "stranger": {"roles": ["patient"]},
 }
+"""Over HTTP: the claims of somebody's token."""
+PEERS = {
+    "RADIOLOGIST": None,
+    "JANE": "[{referrer: [Doe^Jane]}]",
+    "P3": "[{patient: [P3]}]",
+    "P3 AND JANE": "[{patient: [P3]}, {referrer: [Doe^Jane]}]",
+    "STRANGER": "[]",
+    "NORTH": "[{institution: [North], modality: [CT, MR]}]",
+    "HEART": "[{department: [Cardiology]}]",
+    "NO SCANS": "[{institution: [North], modality: [US]}]",
+}
+"""Over DIMSE: what the policy says that an AE title sees."""
 SEES = {
     "radiologist": {"1.2.9.1", "1.2.9.2", "1.2.9.3"},
     "jane": {"1.2.9.1", "1.2.9.2"},
     "p3": {"1.2.9.3"},
     "p3 and jane": {"1.2.9.1", "1.2.9.2", "1.2.9.3"},
     "stranger": set(),
+    "north": {"1.2.9.1", "1.2.9.3"},
+    "heart": {"1.2.9.1"},
+    "no scans": set(),
 }
+MAY = "[find, retrieve, commit, store]"
 
 
 class Site:
@@ -57,6 +81,10 @@ class Site:
     def __init__(self, archive: RunningArchive, issuer: TestIssuer) -> None:
         self.archive = archive
         self.issuer = issuer
+        self.sink = Scp("SINK", free_port())
+
+    def peer(self, title: str) -> Peer:
+        return Peer("127.0.0.1", self.archive.port, "GANTRY", title)
 
     def token(self, who: str) -> str:
         claims = dict(WHO[who])
@@ -92,12 +120,20 @@ def _file(study: str) -> bytes:
     path = get_testdata_file("CT_small.dcm")
     assert isinstance(path, str)
     dataset = pydicom.dcmread(path)
-    dataset.PatientID, dataset.ReferringPhysicianName = STUDIES[study]
+    dataset.PatientID, dataset.ReferringPhysicianName, dataset.InstitutionName, department = STUDIES[study]
+    dataset.InstitutionalDepartmentName = department
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, f"{study}.1"
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{study}.1.1"
     written = BytesIO()
     dataset.save_as(written)
     return written.getvalue()
+
+
+def policy(sink: Scp) -> list[str]:
+    """The peers of the table, and where C-MOVE sends to."""
+    sees = {title: f", sees: {entries}" if entries else "" for title, entries in PEERS.items()}
+    peers = [f"{{ae_title: {title}, host: 127.0.0.1, may: {MAY}{seen}}}" for title, seen in sees.items()]
+    return [*peers, f"{{ae_title: SINK, host: 127.0.0.1, port: {sink.configured_port}, move_destination: true}}"]
 
 
 @pytest.fixture(scope="module", params=TOPOLOGIES)
@@ -108,13 +144,14 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         tokens = folder / "tokens"
         tokens.write_text(f"old:{OLD}\nmachine:{MACHINE} roles=service\n")
         archive = RunningArchive(folder, lab=False, environment=environment(request.param, folder))
-        archive.write_policy([], SETTINGS.format(url=issuer.url, tokens=tokens))
-        archive.start()
         one = Site(archive, issuer)
+        archive.write_policy(policy(one.sink), SETTINGS.format(url=issuer.url, tokens=tokens))
+        archive.start()
         stored = post(archive, files(map(_file, STUDIES)), Authorization=f"Bearer {MACHINE}")
         assert stored.status == 200, stored.body
         until(lambda: one.found(OLD) == set(STUDIES))
-        yield one
+        with one.sink:
+            yield one
         assert archive.alive, archive.log.read_text()
         archive.stop()
         remove_stores(archive.environment)
@@ -130,6 +167,56 @@ def test_search_finds_and_counts_what_is_seen(site: Site, who: str) -> None:
     assert site.found(token, "/dicom-web/studies?ReferringPhysicianName=*") == SEES[who]
     assert json.loads(site.ask(token, "/dicom-web/studies/count")[1]) == {"count": len(SEES[who])}
     assert len(site.found(token, "/dicom-web/studies?limit=1")) == min(1, len(SEES[who]))
+
+
+@pytest.mark.parametrize("title", PEERS)
+def test_peer_finds_and_counts_what_it_sees(site: Site, title: str) -> None:
+    sees = sorted(SEES[title.lower()])
+    patients = [STUDIES[study][0] for study in sees]
+    with Eyes(site.peer(title)) as eyes:
+        assert eyes.found("PATIENT") == patients
+        assert eyes.found("PATIENT", "PatientID=P*") == patients
+        assert eyes.found("STUDY") == sees
+        assert eyes.found("STUDY", "PatientID=P1") == [study for study in sees if study == "1.2.9.1"]
+        assert eyes.found("STUDY", "ModalitiesInStudy=CT", "InstitutionName=*o*") == sees
+        assert eyes.found("STUDY", "StudyInstanceUID=1.2.9.1\\1.2.9.2") == [s for s in sees if s != "1.2.9.3"]
+        for study, (patient, *_) in STUDIES.items():
+            above = f"PatientID={patient}", f"StudyInstanceUID={study}"
+            assert eyes.found("SERIES", *above) == [f"{study}.1"] * (study in sees)
+            assert eyes.found("IMAGE", *above, f"SeriesInstanceUID={study}.1") == [f"{study}.1.1"] * (study in sees)
+        for level in ("PATIENT", "STUDY"):
+            counted = eyes.find(level, "NumberOfPatientRelatedStudies")
+            tells = title in ("RADIOLOGIST", "P3")
+            assert all((one.get("NumberOfPatientRelatedStudies") == 1) is tells for one in counted)
+
+
+@pytest.mark.parametrize("title", PEERS)
+def test_peer_retrieves_and_commits_what_it_sees(site: Site, title: str) -> None:
+    """What it does not see is as if it were not there: nothing is sent, and nothing says why."""
+    with Eyes(site.peer(title)) as eyes:
+        for study, (patient, *_) in STUDIES.items():
+            there = study in SEES[title.lower()]
+            came = {f"{study}.1.1"} if there else set()
+            for level, key in (("PATIENT", f"PatientID={patient}"), ("STUDY", f"StudyInstanceUID={study}")):
+                assert eyes.got(level, key) == (len(came), came), (study, level)
+                assert eyes.moved("SINK", level, key) == len(came), (study, level)
+            assert eyes.got("IMAGE", f"SOPInstanceUID={study}.1.1") == (len(came), came)
+        assert eyes.got("STUDY", "StudyInstanceUID=1.2.9.404") == (0, set())
+        instances = [f"{study}.1.1" for study in (*STUDIES, "1.2.9.404")]
+        reasons = eyes.committed(generate_uid(), instances)
+    seen = {f"{study}.1.1" for study in SEES[title.lower()]}
+    assert reasons == {uid: 0 if uid in seen else 0x0112 for uid in instances}
+
+
+def test_peer_that_is_taken_out_of_the_policy_sees_nothing_on_what_is_still_open(site: Site) -> None:
+    """It must not see more than before."""
+    with Eyes(site.peer("JANE")) as eyes:
+        assert eyes.found("STUDY") == ["1.2.9.1", "1.2.9.2"]
+        before = site.archive.config.read_text()
+        site.archive.config.write_text(before.replace("ae_title: JANE,", "ae_title: JOHN,"))
+        until(lambda: not eyes.found("STUDY"))
+        site.archive.config.write_text(before)
+        until(lambda: eyes.found("STUDY") == ["1.2.9.1", "1.2.9.2"])
 
 
 PATHS = [

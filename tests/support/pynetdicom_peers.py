@@ -81,11 +81,13 @@ class Scp:
         self.ae.add_supported_context(Verification)
         for uid in contexts:
             self.ae.add_supported_context(uid)
-        self._port = port
+        self.configured_port = port
         self._handlers = [*self.kept.handlers, *handlers]
 
     def __enter__(self) -> Self:
-        self._server = self.ae.start_server(("127.0.0.1", self._port), block=False, evt_handlers=self._handlers)
+        self._server = self.ae.start_server(
+            ("127.0.0.1", self.configured_port), block=False, evt_handlers=self._handlers
+        )
         return self
 
     def __exit__(self, *_: object) -> None:

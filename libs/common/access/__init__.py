@@ -8,6 +8,7 @@ callers (`gantry.common.web`) bring them.
 from gantry.common.access.claims import ClaimNames, IssuerRules, claims_of, identity_of
 from gantry.common.access.deciding import RoleTable, decide, role_table
 from gantry.common.access.identity import NOBODY, Facts, Identity, Means
+from gantry.common.access.peer_sight import both, sight_of_peer
 from gantry.common.access.sight import (
     EVERYTHING,
     NOTHING,
@@ -39,6 +40,7 @@ __all__ = [
     "Rule",
     "Sight",
     "Verb",
+    "both",
     "claims_of",
     "decide",
     "identity_of",
@@ -46,4 +48,5 @@ __all__ = [
     "role_table",
     "rules_of",
     "sight_of",
+    "sight_of_peer",
 ]

@@ -19,7 +19,7 @@ from enum import Enum
 
 from gantry.common.access.identity import Facts, Identity
 from gantry.common.access.verbs import CallerRole
-from gantry.common.dicom.query.matching import Condition, Item, Single
+from gantry.common.dicom.query.matching import Condition, Item, MultipleValues, Single
 from gantry.common.dicom.standard.tags import (
     CODE_VALUE,
     INSTITUTION_NAME,
@@ -89,6 +89,19 @@ def _alternatives(rule: Rule, facts: Facts) -> Iterator[Alternative]:
             yield {PATIENT_ID: Single(ids)} | ({ISSUER_OF_PATIENT_ID: Single((issuer,))} if issuer else {})
     elif facts.institutions:
         yield {INSTITUTION_NAME: Single(facts.institutions)}
+
+
+def conjoined(asked: Mapping[int, Condition], further: Alternative) -> dict[int, Condition]:
+    """All conditions. Two on one attribute hold both (PS3.4 C.2.2.2.8)."""
+    found = dict(asked)
+    for tag, condition in further.items():
+        other = found.get(tag)
+        found[tag] = condition if other is None else MultipleValues((*_each(other), *_each(condition)))
+    return found
+
+
+def _each(condition: Condition) -> tuple[Condition, ...]:
+    return condition.conditions if isinstance(condition, MultipleValues) else (condition,)
 
 
 def rules_of(overrides: Iterable[str]) -> Mapping[CallerRole, frozenset[Rule]]:

@@ -7,6 +7,7 @@
         from: [192.0.2.0/24]        # more addresses it may call from; needed where `host` is a name
         may: [store, commit, echo]  # the rest is refused: its presentation contexts are not accepted
         move_destination: true      # C-MOVE may send objects there
+        sees: [{institution: [North Hospital]}]  # other studies are not there for it; all are where this is left out
 
 Unknown callers are rejected, and so are known ones from elsewhere. `lab` admits unknown callers from this machine.
 """
@@ -24,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from gantry.common.config.document import YamlDocument, read
 from gantry.common.config.load import PEERS, plain
+from gantry.common.config.seen_studies import MOST_ENTRIES, SeenStudies, seen_studies_as_markdown
 from gantry.common.config.values import HIDDEN_STATES, REJECTION_CODES, AeTitle, Cidr, HiddenState, RejectionCode
 from gantry.common.ids import is_ae_title
 
@@ -75,6 +77,11 @@ class KnownPeer(BaseModel):
     view: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] | None = Field(
         default=None, description="What it sees of rejected instances, one of `lifecycle.views`: C-FIND, C-MOVE, C-GET"
     )
+    sees: Annotated[tuple[SeenStudies, ...], Field(max_length=MOST_ENTRIES)] | None = Field(
+        default=None,
+        description="The studies that are there for it: those that meet one of the entries "
+        "([access](access.md#peers)); all where this is left out",
+    )
     worklist_hides: frozenset[HiddenState] = Field(
         default=HIDDEN_STATES,
         description="Steps in these states are not on its worklist",
@@ -97,6 +104,8 @@ class KnownPeer(BaseModel):
             raise ValueError("a move destination needs `host` and `port`")
         if self.port is not None and self.host is None:
             raise ValueError("`port` without `host`")
+        if self.sees is not None and Permission.REJECT in self.may:
+            raise ValueError("a peer with `sees` cannot `reject`: a note says of any instance whether it is there")
         return self
 
     def calls_from(self, address: IPv4Address | IPv6Address) -> bool:
@@ -187,6 +196,14 @@ class Policy:
         peer = self.peers.get(ae_title.strip())
         return (peer.view or "") if peer is not None else ""
 
+    def sees(self, ae_title: str) -> tuple[SeenStudies, ...] | None:
+        """The studies that are there for a peer: all if None. For one that is not in the policy any more nothing is:
+        an association that is still open does not see more for it."""
+        peer = self.peers.get(ae_title.strip())
+        if peer is None:
+            return None if self.lab else ()
+        return peer.sees
+
     def worklist_view(self, ae_title: str) -> WorklistView:
         """What a peer sees of the worklist."""
         peer = self.peers.get(ae_title.strip())
@@ -261,6 +278,7 @@ _TYPES = {
     "move_destination": "`true` or `false`",
     "original": "`true` or `false`",
     "view": "name of a view",
+    "sees": "list of entries",
     "worklist_hides": "list of states",
     "worklist_own": "`true` or `false`",
     "tls": "`true` or `false`",
@@ -284,7 +302,7 @@ def peers_as_markdown() -> str:
         lines.append(f"| `{field.alias or name}` | {_TYPES[name]} | {default} | {field.description} |")
     lines += ["", "| permission | lets it |", "|---|---|"]
     lines += [f"| `{permission.value}` | {words} |" for permission, words in _MEANINGS.items()]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", seen_studies_as_markdown()])
 
 
 def _default(value: object) -> str:

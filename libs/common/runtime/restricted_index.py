@@ -4,25 +4,20 @@
 each call is passed on as it is. For others the restriction becomes a further condition of the query, so that pages,
 orders, totals and places are those of a smaller archive; what is asked by UIDs is answered for studies that are seen.
 
-Several alternatives (somebody's referrals, or his own record) are no condition of DICOM's: the studies that meet any of
-them are looked up first, and the query is for these.
+Several alternatives (somebody's referrals, or his own record) are no condition of DICOM's, and a department is of
+series while sight is of studies: the studies that are seen are looked up first, and the query is for these. Patients
+are those of the studies that are seen, and show what these say of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from gantry.common.access import SIGHT, Alternative
+from gantry.common.access.sight import conjoined
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable, Level
-from gantry.common.dicom.query.matching import (
-    Condition,
-    Cursor,
-    Document,
-    MultipleValues,
-    Query,
-    UidList,
-)
+from gantry.common.dicom.query.matching import Cursor, Document, Query, UidList
 from gantry.common.dicom.standard.tags import (
     NUMBER_OF_PATIENT_RELATED_INSTANCES,
     NUMBER_OF_PATIENT_RELATED_SERIES,
@@ -30,7 +25,7 @@ from gantry.common.dicom.standard.tags import (
     STUDY_INSTANCE_UID,
 )
 from gantry.common.errors import IdentifierError
-from gantry.common.lifecycle import Corrections, Fate, Place
+from gantry.common.lifecycle import Corrections, Fate, Place, patient_key
 from gantry.common.ports.index import (
     CorrectedStudy,
     FatedReceipt,
@@ -58,6 +53,10 @@ class RestrictedIndex:
 
     async def find(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
         """See `SearchIndex`."""
+        if query.level is Level.PATIENT and not _is_of_patients():
+            async for page in self._patients(query, after):
+                yield page
+            return
         seen = await self._restricted(query)
         if seen is None:
             return
@@ -66,6 +65,8 @@ class RestrictedIndex:
 
     async def total(self, query: Query) -> int:
         """See `SearchIndex`."""
+        if query.level is Level.PATIENT and not _is_of_patients():
+            return sum([len(page) async for page in self._patients(replace(query, limit=None))])
         seen = await self._restricted(query)
         return 0 if seen is None else await self._index.total(seen)
 
@@ -181,15 +182,29 @@ class RestrictedIndex:
             return query
         if query.conditions.keys() & _COUNTS and not _counts_are_seen():
             return None
-        possible = [one for one in alternatives if _is_answered(one, query)]
-        if not possible:
-            return None
-        if len(possible) == 1:
-            return replace(query, conditions=_both(query.conditions, possible[0]))
-        if query.level is Level.PATIENT:
-            return None
-        uids = await self._studies(query, possible)
+        if len(alternatives) == 1 and _is_of_studies(alternatives[0], query):
+            return replace(query, conditions=conjoined(query.conditions, alternatives[0]))
+        uids = await self._studies(query, alternatives)
         return replace(query, conditions={**query.conditions, STUDY_INSTANCE_UID: UidList(uids)}) if uids else None
+
+    async def _patients(self, query: Query, after: Cursor = ()) -> AsyncIterator[list[Document]]:
+        """The patients of the studies that are seen and match. A place is that of a patient's first study."""
+        of_studies = replace(query, level=Level.STUDY, limit=None, order=())
+        known: set[str] = set()
+        left, passing = query.limit, bool(after)
+        async for page in self.find(of_studies):
+            found: list[Document] = []
+            for study in page:
+                key = patient_key(study.attributes, str(study.attributes[STUDY_INSTANCE_UID][0]))
+                if key in known:
+                    continue
+                known.add(key)
+                if not passing:
+                    found.append(_patient_of(study, query))
+                passing = passing and study.place != after
+            if found and left != 0:
+                yield found[:left]
+                left = None if left is None else max(0, left - len(found))
 
     async def _studies(self, query: Query, alternatives: Iterable[Alternative]) -> tuple[str, ...]:
         """The studies that meet what a query asks of studies and patients, and one of the alternatives."""
@@ -197,7 +212,8 @@ class RestrictedIndex:
         asked = {t: c for t, c in query.conditions.items() if table.level_of(t).depth <= Level.STUDY.depth}
         found: dict[str, None] = {}
         for one in alternatives:
-            of_studies = Query(query.partition, Level.STUDY, _both(asked, one), zone=query.zone, attributes=table)
+            level = Level.STUDY if _is_of_studies(one, query) else Level.SERIES
+            of_studies = Query(query.partition, level, conjoined(asked, one), zone=query.zone, attributes=table)
             async for page in self._index.find(of_studies):
                 found |= dict.fromkeys(str(document.attributes[STUDY_INSTANCE_UID][0]) for document in page)
                 if len(found) > MOST_STUDIES:
@@ -235,20 +251,17 @@ def _uncounted(document: Document) -> Document:
     return replace(document, attributes={t: v for t, v in document.attributes.items() if t not in _COUNTS})
 
 
-def _is_answered(alternative: Alternative, query: Query) -> bool:
-    """Whether documents of a query's level have what an alternative compares: patients have nothing of studies."""
-    return all(query.attributes.level_of(tag).depth <= query.level.depth for tag in alternative)
+def _is_of_patients() -> bool:
+    """Whether patients have all that decides on what is seen."""
+    alternatives = SIGHT.get().alternatives
+    return alternatives is None or (len(alternatives) <= 1 and _counts_are_seen())
 
 
-def _both(asked: Mapping[int, Condition], restriction: Alternative) -> dict[int, Condition]:
-    """All conditions. Two on one attribute hold both (PS3.4 C.2.2.2.8): each of these has one value (PS3.6)."""
-    found = dict(asked)
-    for tag, condition in restriction.items():
-        other = found.get(tag)
-        if other is None:
-            found[tag] = condition
-        elif isinstance(other, MultipleValues):
-            found[tag] = MultipleValues((*other.conditions, condition))
-        else:
-            found[tag] = MultipleValues((other, condition))
-    return found
+def _is_of_studies(alternative: Alternative, query: Query) -> bool:
+    """Whether studies have what an alternative compares; else one of their series must."""
+    return all(query.attributes.level_of(tag).depth <= Level.STUDY.depth for tag in alternative)
+
+
+def _patient_of(study: Document, query: Query) -> Document:
+    of_patients = query.attributes.stored_of[Level.PATIENT]
+    return Document(Level.PATIENT, {t: v for t, v in study.attributes.items() if t in of_patients}, study.place)

@@ -32,19 +32,36 @@ ENTRIES = [
         PatientName={"Alphabetic": f"NAME^{n % 12 % 4}"},
         ReferringPhysicianName={"Alphabetic": ["Doe^Jane", "Roe^Max", "Doe^Janet"][n % 12 % 3]},
         StudyDate=f"202401{10 + n % 12}",
-        Modality="CT",
+        Modality=["CT", "MR"][n % 2 if n % 12 % 6 == 1 else n % 12 % 2],
+        InstitutionName=["North", "South", ""][n % 12 // 4],
+        InstitutionalDepartmentName="Cardiology" if n % 24 == 5 or n % 12 == 8 else "Radiology",
         InstanceNumber=n,
     )
     for n in range(1, 61)
 ]
+_number = {one.study_instance_uid: int(one.study_instance_uid.split(".")[1]) for one in ENTRIES}
 OWN: Alternative = {PATIENT_ID: Single(("P1",))}
 REFERRED: Alternative = {REFERRER: Single(("Doe^Jane",))}
+NORTH: Alternative = {TAGS["InstitutionName"]: Single(("North",))}
+MODALITY: Alternative = {TAGS["ModalitiesInStudy"]: Single(("CT",))}
+DEPARTMENT: Alternative = {TAGS["InstitutionalDepartmentName"]: Single(("Cardiology",))}
+
+
+def _modalities(study: int) -> set[str]:
+    return {str(one.attributes[TAGS["Modality"]][0]) for one in ENTRIES if _number[one.study_instance_uid] == study}
+
+
 SIGHTS = {
     "everything": (EVERYTHING, lambda study: True),
     "nothing": (NOTHING, lambda study: False),
     "record": (Sight((OWN,)), lambda study: study % 4 == 1),
     "referrals": (Sight((REFERRED,)), lambda study: study % 3 == 0),
     "either": (Sight((OWN, REFERRED)), lambda study: study % 4 == 1 or study % 3 == 0),
+    "institution": (Sight((NORTH,)), lambda study: study < 4),
+    "modality": (Sight((MODALITY,)), lambda study: "CT" in _modalities(study)),
+    "department": (Sight((DEPARTMENT,)), lambda study: study in (5, 8)),
+    "institution and modality": (Sight((NORTH | MODALITY,)), lambda study: study < 4 and "CT" in _modalities(study)),
+    "department or record": (Sight((DEPARTMENT, OWN)), lambda study: study in (5, 8) or study % 4 == 1),
 }
 CONDITIONS: dict[str, Mapping[int, Condition]] = {
     "all": {},
@@ -55,8 +72,9 @@ CONDITIONS: dict[str, Mapping[int, Condition]] = {
     "studies": {STUDY: UidList(("1.0", "1.1", "1.2", "1.3"))},
     "days": {TAGS["StudyDate"]: Single(("20240113", "20240115", "20240119"))},
     "a series": {TAGS["SeriesInstanceUID"]: Single(("1.3.1",))},
+    "a modality": {TAGS["ModalitiesInStudy"]: Single(("MR",))},
+    "an institution": {TAGS["InstitutionName"]: Wildcard(("*o*",))},
 }
-_number = {one.study_instance_uid: int(one.study_instance_uid.split(".")[1]) for one in ENTRIES}
 
 
 async def filled(path: Path, entries: list[InstanceEntry]) -> SearchIndex:
@@ -142,14 +160,23 @@ async def test_pages_and_orders_are_those_of_the_smaller_archive(
     assert listings[0] == listings[1]
 
 
-async def test_patients_are_found_by_their_own_attributes_alone(whole: SearchIndex) -> None:
-    index = RestrictedIndex(whole)
-    asked = query(Level.PATIENT, {})
-    numbers = {}
-    for name, (sight, _) in SIGHTS.items():
+async def test_patients_are_those_of_the_studies_that_are_seen(
+    whole: SearchIndex, seen: tuple[Sight, SearchIndex]
+) -> None:
+    (sight, smaller), index = seen, RestrictedIndex(whole)
+    for name in ("all", "own patient", "another patient", "some patients"):
+        asked = query(Level.PATIENT, CONDITIONS[name])
         with restricted(sight):
-            numbers[name] = sum([len(page) async for page in index.find(asked)])
-    assert numbers == {"everything": 4, "nothing": 0, "record": 1, "referrals": 0, "either": 1}
+            pages = [page async for page in index.find(asked)]
+            total = await index.total(asked)
+            few = [one for page in [p async for p in index.find(query(Level.PATIENT, {}, 2))] for one in page]
+            first = [one.place for page in pages for one in page][:1]
+            rest = [one for page in [p async for p in index.find(asked, first[0])] for one in page] if first else []
+        expected = [one.attributes for page in [p async for p in smaller.find(asked)] for one in page]
+        found = [one.attributes for page in pages for one in page]
+        assert _sorted(found) == _sorted(expected), name
+        assert total == len(expected) == len(rest) + len(first), name
+        assert len(few) == min(2, await smaller.total(query(Level.PATIENT, {})))
 
 
 async def test_objects_of_a_patient_are_those_of_the_studies_that_are_seen(whole: SearchIndex) -> None:

@@ -351,13 +351,12 @@ async def test_hundred_thousand_references_stall_nobody(archive: Archive) -> Non
     data = await asyncio.to_thread(_raw_request, references)
     feeling = asyncio.create_task(feel())
     asked = await asyncio.to_thread(decode_action_information, data, TRANSFER_SYNTAXES[0], 250_000)
-    await archive.log.append(
-        CommitmentRequested("default", "", asked.transaction_uid, 1, "M", "GANTRY", "", asked.references)
-    )
+    request = CommitmentRequested("default", "", asked.transaction_uid, 1, "M", "GANTRY", "", asked.references)
+    await archive.log.append(request)
     clock = SystemClock()
     losses = Losses(archive.log, clock, Metrics(), "commitment")
     checks = Checks(archive.index, archive.store, archive.log, clock, None, losses, QUICK)
-    failures = await checks.failures("default", "M", asked.references)
+    failures = await checks.failures(request)
     report = await asyncio.to_thread(
         encode_event_information, asked.transaction_uid, "GANTRY", [], failures, TRANSFER_SYNTAXES[0]
     )

@@ -182,3 +182,38 @@ def test_a_peer_has_a_view_of_what_is_rejected_where_the_policy_says_so(tmp_path
     file.write_text("peers:\n  - {ae_title: QA, host: 192.0.2.7, view: qa}\n  - {ae_title: CT1, host: 192.0.2.3}\n")
     policy = read_policy(file, "GANTRY")
     assert [policy.view_of(title) for title in ("QA ", "CT1", "STRANGER")] == ["qa", "", ""]
+
+
+SEES = "peers: [{{ae_title: WARD, host: 10.1.2.3, may: [{may}], sees: {sees}}}]"
+
+
+def test_peer_sees_what_its_entries_say_and_one_without_all(file: Path) -> None:
+    assert read_policy(file, "GANTRY").sees("CT1") is None
+    file.write_text(SEES.format(may="find", sees="[{institution: [North], modality: [CT]}, {patient: [P1]}]"))
+    entries = read_policy(file, "GANTRY").sees("WARD ")
+    assert entries is not None
+    assert [(one.institution, one.modality, one.patient) for one in entries] == [
+        (("North",), ("CT",), ()),
+        ((), (), ("P1",)),
+    ]
+    file.write_text(SEES.format(may="find", sees="[]"))
+    assert read_policy(file, "GANTRY").sees("WARD") == ()
+
+
+def test_peer_that_the_policy_does_not_name_sees_nothing_but_in_the_lab(file: Path) -> None:
+    assert read_policy(file, "GANTRY").sees("STRANGER") == ()
+    assert read_policy(file, "GANTRY", lab=True).sees("STRANGER") is None
+
+
+@pytest.mark.parametrize(
+    ("may", "sees", "why"),
+    [
+        ("find", "[{}]", "would show everything"),
+        ("find", "[{ward: [W1]}]", "ward"),
+        ("store, reject", "[{patient: [P1]}]", "cannot `reject`"),
+    ],
+)
+def test_sight_that_is_not_understood_is_refused(file: Path, may: str, sees: str, why: str) -> None:
+    file.write_text(SEES.format(may=may, sees=sees))
+    with pytest.raises(ConfigError, match=why):
+        read_policy(file, "GANTRY")
