@@ -21,6 +21,7 @@
     ├── UndecodableEvent           a payload on the log that no known schema version reads
     ├── ConfigError                a settings or policy file is wrong: file, line, reason
     ├── TokenRefused               a bearer token that is not accepted; says why in a word and in words (401)
+    ├── UserRefused                the user that a peer names for its association is not accepted; says why in words
     └── PeerError                  a DICOM peer did not do what was asked
         ├── ConnectionFailed       no TCP or TLS connection
         ├── AssociationRejected    A-ASSOCIATE-RJ; carries result, source and reason (PS3.8 9.3.4)
@@ -190,6 +191,14 @@ class TokenRefused(GantryError):
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(f"the token is not accepted: {reason}")
         self.kind = kind
+        self.reason = reason
+
+
+class UserRefused(GantryError):
+    """The user of an association is not accepted (PS3.7 D.3.3.7). `reason` repeats nothing that the peer sent."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the user is not accepted: {reason}")
         self.reason = reason
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
+from gantry.common.access import AdmittedUser
 from gantry.common.config.policy import Permission, Policy, Rejection
 from gantry.common.dicom.standard.sop_classes import (
     MODALITY_PERFORMED_PROCEDURE_STEP,
@@ -23,12 +24,14 @@ from gantry.common.dicom.standard.sop_classes import (
     VERIFICATION,
 )
 from gantry.common.ul import AssociateReject, AssociateRequest
+from gantry.services.process.user_permissions import may_move, permissions_of
 
 _CALLING_TITLE = 3
 """PS3.8 table 9-21: calling AE title not recognised."""
 _FIND = frozenset({PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND})
 _GET = frozenset({PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET})
-_RETRIEVE = frozenset({PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE}) | _GET
+_MOVE = frozenset({PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE})
+_RETRIEVE = _MOVE | _GET
 
 _OTHER_THAN_STORAGE: Mapping[Permission, frozenset[str]] = {
     Permission.ECHO: frozenset({VERIFICATION}),
@@ -80,6 +83,11 @@ class PolicyAdmission:
         if held & {Permission.STORE, Permission.RETRIEVE}:
             opened |= self._storage
         return opened
+
+    def syntaxes_of(self, user: AdmittedUser) -> frozenset[str]:
+        """The abstract syntaxes that a user may use, whatever his peer may."""
+        allowed = self.syntaxes(permissions_of(user))
+        return allowed if may_move(user) else allowed - _MOVE
 
     def rejects(self, calling_ae_title: str, called_ae_title: str, peer_address: str, tls: bool) -> frozenset[str]:
         """The codes with which rejection notes from this peer are allowed now."""

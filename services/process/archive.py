@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from gantry.common.access import Sight, sight_of_peer
+from gantry.common.access import EVERYTHING, Sight, both, role_table, rules_of, sight_of_peer
 from gantry.common.access.views import views_of
 from gantry.common.audit import Kind
 from gantry.common.clock import Clock
-from gantry.common.config.policy import Destination, KnownPeer, WorklistView
+from gantry.common.config.policy import Destination, KnownPeer, Permission, WorklistView
 from gantry.common.config.reload import PolicyFile
 from gantry.common.config.settings import Settings
 from gantry.common.config.tls import Certificates
@@ -49,6 +49,8 @@ from gantry.services.process.stores import Stores, open_orders, open_stores
 from gantry.services.process.supervision import Companion
 from gantry.services.process.system_metrics import SystemMetrics, folders_of, version_of
 from gantry.services.process.tracing import open_tracer
+from gantry.services.process.user_identities import UserFile, UserIdentities
+from gantry.services.process.user_permissions import permissions_of
 from gantry.services.process.verification import VerificationService
 from gantry.services.process.viewing import ViewingService, viewing
 from gantry.services.process.visible import of_seen_studies
@@ -108,6 +110,7 @@ class Archive:
         self._tracer, self._end_tracing = open_tracer(settings, clock, [role.value for role in roles])
         self._audit = open_trail(settings, clock, self.metrics, [role.value for role in roles])
         self._policy = PolicyFile(file, settings.dimse.ae_title, any_title, self._policy_outcome)
+        self._users = UserFile(settings.access.users_file)
         self._certificates = Certificates(settings.tls, self._policy_outcome)
         if settings.dimse.tls_port is not None and not self._certificates.speaks_tls:
             raise ConfigError("dimse.tls_port", None, "needs tls.certificate and tls.key")
@@ -339,6 +342,7 @@ class Archive:
             StorageClasses(self.settings.dimse.private_sop_classes),
             observer.open_by_title,
         )
+        users = self._user_identities(self._admission)
         limits = ServerLimits(
             artim=dimse.artim,
             pdu_deadline=dimse.pdu_deadline,
@@ -358,11 +362,28 @@ class Archive:
         if self._interposed is not None:
             admission, heard = self._interposed.admission(admission), self._interposed.observer(heard)
             services = [self._interposed.service(service) for service in services]
-        self._server = Server(services, admission, heard, limits=limits, tracer=self._tracer, stands_for=stands_for)
+        self._server = Server(
+            services, admission, heard, limits=limits, tracer=self._tracer, stands_for=stands_for, users=users
+        )
         tls = self._certificates.server if self._certificates.speaks_tls else None
         self.dimse_port = await self._open_port(dimse.port, tls if dimse.tls_port is None else None)
         if dimse.tls_port is not None:
             self.dimse_tls_port = await self._open_port(dimse.tls_port, tls)
+
+    def _user_identities(self, admission: PolicyAdmission) -> UserIdentities:
+        access = self.settings.access
+        users = UserIdentities(
+            self._users,
+            self.health.issuers,
+            lambda: self._policy.current,
+            role_table(access.roles),
+            rules_of(access.sees),
+            admission.syntaxes_of,
+            self.clock,
+            self.metrics,
+        )
+        self._closing.append(users.close)
+        return users
 
     def _record_associations(self, role: str) -> AssociationRecords:
         log = self._opened("event log").log
@@ -388,7 +409,9 @@ class Archive:
         """Asked once per association: a policy that changes holds for the next one."""
         allowed = self._allowed.get(association)
         if allowed is None:
-            allowed = self._allowed[association] = self._admission.may_store(
+            allowed = self._allowed[association] = self._user_may(
+                association, Permission.STORE
+            ) and self._admission.may_store(
                 association.calling_ae_title,
                 association.called_ae_title,
                 association.peer_address,
@@ -396,7 +419,12 @@ class Archive:
             )
         return allowed
 
+    def _user_may(self, association: Association, permission: Permission) -> bool:
+        return association.user is None or permission in permissions_of(association.user)
+
     def rejects(self, association: Association) -> frozenset[str]:
+        if not self._user_may(association, Permission.REJECT):
+            return frozenset()
         return self._admission.rejects(
             association.calling_ae_title,
             association.called_ae_title,
@@ -432,8 +460,9 @@ class Archive:
         return sight_of_peer(self._policy.current.sees(ae_title))
 
     def sight(self, association: Association) -> Sight:
-        """What is seen on an association: what its peer may see now."""
-        return self.sight_of(association.calling_ae_title)
+        """What is seen on an association: what its peer may see now, and its user."""
+        user = association.user
+        return both(self.sight_of(association.calling_ae_title), EVERYTHING if user is None else user.sight)
 
     def worklist_view(self, ae_title: str) -> WorklistView:
         return self._policy.current.worklist_view(ae_title)

@@ -103,6 +103,7 @@ class NetworkObserver:
             bytes_out=association.connection.bytes_written,
             seconds=round(seconds, 3),
             trace=association.trace,
+            **({} if association.user is None else {"user": association.user.identity.name}),
         )
 
     def rejected(self, request: AssociateRequest, reject: AssociateReject, peer_address: str) -> None:
@@ -112,7 +113,7 @@ class NetworkObserver:
         self._metrics.peer_associations.labels(self._label(title), "rejected").inc()
         if self._audit is not None:
             self._audit.refused((title, request.called_ae_title), peer_address, reject.why or reject.words)
-        times = self._times((peer_address, "rejected", title, numbers))
+        times = self._times((peer_address, "rejected", title, numbers, reject.why))
         if times:
             self._record_refused(request, reject, peer_address, times)
             self._logger.warning(

@@ -15,9 +15,13 @@ class AssociationAudit:
         self._trail = trail
 
     def opened(self, association: Association) -> None:
-        """From now on its requests are known by its trace."""
-        called = association.called_ae_title
-        self._trail.opened(association.trace, PeerOf(association.calling_ae_title, association.peer_address, called))
+        """From now on its requests are known by its trace, and by its user where it has one, who has come: PS3.15
+        A.5.3.13, Login."""
+        title, address, called = association.calling_ae_title, association.peer_address, association.called_ae_title
+        user, trace = "" if association.user is None else association.user.identity.name, association.trace
+        self._trail.opened(trace, PeerOf(title, address, called, user))
+        if user:
+            self._trail.add(Entry(Kind.LOGIN, "A-ASSOCIATE", title, "ae", address, called, trace=trace, session=trace))
 
     def closed(self, association: Association) -> None:
         """Its records are complete."""

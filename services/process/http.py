@@ -96,6 +96,11 @@ class HttpServer(WebServer):
         }
         super().__init__(http.host, port, paths, access, limits, self._count, witness, tracer)
 
+    @property
+    def issuers(self) -> IssuerTokens:
+        """The identity providers whose tokens are accepted."""
+        return self._issuers
+
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         await super().start(sockets or ([self._sock] if self._sock is not None else ()))
 

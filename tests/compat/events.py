@@ -565,6 +565,25 @@ EVENTS: dict[str, Event] = {
         query=b"\x00\x01",
         query_class="1.2.840.10008.5.1.4.1.2.2.2",
     ),
+    "AuditRecorded-user.v1": AuditRecorded(
+        partition="default",
+        trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        record="0123456789abcdef0123456789abcdef",
+        kind="login",
+        operation="A-ASSOCIATE",
+        outcome=0,
+        why="",
+        requestor="READING",
+        requestor_is="ae",
+        address="192.0.2.7",
+        peer="GANTRY",
+        peer_address="",
+        role="query",
+        process="archive1:4711",
+        begun_at=1_700_000_000_000_000,
+        at=1_700_000_001_500_000,
+        user="jane",
+    ),
 }
 
 

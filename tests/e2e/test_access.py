@@ -17,11 +17,14 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
+from gantry.common.access import CallerRole
+from gantry.common.access.user_file import line_of
+from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_MOVE, STORAGE_COMMITMENT
 from gantry.common.net import Peer
 from tests.support.archive import RunningArchive, free_port
 from tests.support.issuer import TestIssuer, in_a_thread
 from tests.support.pynetdicom_peers import Scp
-from tests.support.seen import Eyes
+from tests.support.seen import Eyes, named
 from tests.support.stow import files, post
 from tests.support.topology import TOPOLOGIES, environment, remove_stores
 
@@ -39,6 +42,7 @@ SETTINGS = """access:
       referrer_claim: referrer
       patient_claim: mrn
   roles: ['referrer=read,history,correct,delete,changes,worklist,hold']
+  users_file: {users}
 http:
   tokens_file: {tokens}
 """
@@ -73,6 +77,12 @@ SEES = {
     "no scans": set(),
 }
 MAY = "[find, retrieve, commit, store]"
+PASSCODE = "correct horse battery"
+USERS = (
+    line_of("tech", PASSCODE.encode(), b"salt of sixteen!", [CallerRole.TECHNOLOGIST]),
+    line_of("referrer", PASSCODE.encode(), b"salt of sixteen.", [CallerRole.REFERRER]),
+    "reading room:- roles=radiologist",
+)
 
 
 class Site:
@@ -133,6 +143,10 @@ def policy(sink: Scp) -> list[str]:
     """The peers of the table, and where C-MOVE sends to."""
     sees = {title: f", sees: {entries}" if entries else "" for title, entries in PEERS.items()}
     peers = [f"{{ae_title: {title}, host: 127.0.0.1, may: {MAY}{seen}}}" for title, seen in sees.items()]
+    for rule in ("allowed", "required", "ignored"):
+        peers.append(f"{{ae_title: {rule.upper()}, host: 127.0.0.1, may: {MAY}, user_identity: {rule}}}")
+    entries = "[{institution: [North]}]"
+    peers.append(f"{{ae_title: NORTH DESK, host: 127.0.0.1, may: {MAY}, user_identity: required, sees: {entries}}}")
     return [*peers, f"{{ae_title: SINK, host: 127.0.0.1, port: {sink.configured_port}, move_destination: true}}"]
 
 
@@ -145,7 +159,9 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         tokens.write_text(f"old:{OLD}\nmachine:{MACHINE} roles=service\n")
         archive = RunningArchive(folder, lab=False, environment=environment(request.param, folder))
         one = Site(archive, issuer)
-        archive.write_policy(policy(one.sink), SETTINGS.format(url=issuer.url, tokens=tokens))
+        users = folder / "users"
+        users.write_text("\n".join(USERS) + "\n")
+        archive.write_policy(policy(one.sink), SETTINGS.format(url=issuer.url, tokens=tokens, users=users))
         archive.start()
         stored = post(archive, files(map(_file, STUDIES)), Authorization=f"Bearer {MACHINE}")
         assert stored.status == 200, stored.body
@@ -217,6 +233,91 @@ def test_peer_that_is_taken_out_of_the_policy_sees_nothing_on_what_is_still_open
         until(lambda: not eyes.found("STUDY"))
         site.archive.config.write_text(before)
         until(lambda: eyes.found("STUDY") == ["1.2.9.1", "1.2.9.2"])
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("title", ["ALLOWED", "REQUIRED", "NORTH DESK"])
+def test_user_of_an_issuer_sees_over_dimse_what_he_and_his_peer_see(site: Site, who: str, title: str) -> None:
+    """The table of HTTP, and no more than the peer's part of it."""
+    sees = SEES[who] & (SEES["north"] if title == "NORTH DESK" else set(STUDIES))
+    with Eyes(site.peer(title), named(site.token(who), kind=5, response=True)) as eyes:
+        assert eyes.response == site.token(who).encode() or eyes.response.count(b".") == 2
+        assert eyes.found("STUDY") == sorted(sees)
+        assert eyes.found("PATIENT") == [STUDIES[study][0] for study in sorted(sees)]
+        for study in STUDIES:
+            assert eyes.got("STUDY", f"StudyInstanceUID={study}")[0] == (study in sees)
+        works_here = who == "radiologist"
+        assert (PATIENT_ROOT_MOVE in eyes.allowed, STORAGE_COMMITMENT in eyes.allowed) == (works_here, works_here)
+
+
+def test_users_of_the_file_are_known_by_their_passcodes(site: Site) -> None:
+    for title in ("ALLOWED", "REQUIRED"):
+        for _ in range(2):  # the second time without hashing
+            with Eyes(site.peer(title), named("tech", PASSCODE, response=True)) as eyes:
+                assert eyes.response == b""
+                assert eyes.found("STUDY") == sorted(STUDIES)
+                assert STORAGE_COMMITMENT in eyes.allowed
+        with Eyes(site.peer(title), named("reading room")) as eyes:
+            assert eyes.response is None
+            assert eyes.found("STUDY") == sorted(STUDIES)
+        with Eyes(site.peer(title), named("referrer", PASSCODE)) as eyes:
+            assert eyes.found("STUDY") == []  # nobody says whose referrals
+    with Eyes(site.peer("ALLOWED")) as eyes:
+        assert eyes.found("STUDY") == sorted(STUDIES)
+    assert site.archive.metric("gantry_user_identities_total") > 0
+    assert '"user": "tech"' in site.archive.log.read_text() or "user=tech" in site.archive.log.read_text()
+
+
+WRONG: dict[str, tuple[str, str, int]] = {
+    "no user": ("", "", 0),
+    "a wrong passcode": ("tech", "wrong horse battery", 2),
+    "an unknown user": ("nobody", PASSCODE, 2),
+    "a name alone": ("tech", "", 1),
+    "a passcode of 60 KB": ("tech", "x" * 60_000, 2),
+    "Kerberos": ("ticket", "", 3),
+    "SAML": ("<assertion/>", "", 4),
+    "a token that is none": ("a.b.c", "", 5),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_user_who_is_not_accepted_is_rejected_in_words(site: Site, kind: str) -> None:
+    """PS3.8 table 9-21: rejected-permanent, service-user, no reason given."""
+    name, secret, number = WRONG[kind]
+    items = (named(name, secret, number),) if number else ()
+    eyes = Eyes(site.peer("REQUIRED"), *items)
+    assert eyes.association.is_rejected
+    assert eyes.refusal == (1, 1, 1)
+    log = site.archive.log.read_text()
+    assert "wrong horse" not in log
+    assert PASSCODE not in log
+    words = {"Kerberos": "a Kerberos ticket is not accepted here", "SAML": "a SAML assertion is not accepted here"}
+    assert words.get(kind, "association rejected") in log
+    if number:
+        # Where a user is ignored nothing is different from before.
+        with Eyes(site.peer("IGNORED"), *items) as ignored:
+            assert ignored.found("STUDY") == sorted(STUDIES)
+
+
+def test_several_users_of_one_association_are_none(site: Site) -> None:
+    item = named("tech", PASSCODE)
+    for title in ("REQUIRED", "IGNORED"):
+        eyes = Eyes(site.peer(title), item, item)
+        assert eyes.association.is_aborted
+    assert site.archive.alive
+
+
+def test_access_is_on_record_with_its_user(site: Site) -> None:
+    with Eyes(site.peer("REQUIRED"), named("tech", PASSCODE)) as eyes:
+        eyes.found("STUDY", "StudyInstanceUID=1.2.9.1")
+    administrator = site.issuer.token(realm_access={"roles": ["administrator"]})
+
+    def recorded() -> bool:
+        status, body = site.ask(administrator, "/dicom-web/operations/audit?limit=1000")
+        assert status == 200, body
+        return b'"tech"' in body
+
+    until(recorded)
 
 
 PATHS = [
@@ -303,3 +404,16 @@ def test_no_token_is_in_the_log(site: Site) -> None:
     assert "its signature is wrong" in log
     assert token.split(".")[1] not in log
     assert OLD not in log
+
+
+def test_passcodes_cannot_be_tried_for_long(site: Site) -> None:
+    """After some tries of an address nobody there is looked at for a while, but who was known before still is."""
+    with Eyes(site.peer("REQUIRED"), named("tech", PASSCODE)):
+        pass
+    refusals = [Eyes(site.peer("ALLOWED"), named("referrer", f"guess {number}")).refusal for number in range(12)]
+    assert refusals[-1] == (2, 3, 1)
+    assert set(refusals) <= {(1, 1, 1), (2, 3, 1)}
+    assert Eyes(site.peer("ALLOWED"), named("referrer", "guess")).refusal == (2, 3, 1)
+    with Eyes(site.peer("REQUIRED"), named("tech", PASSCODE)) as eyes:
+        assert eyes.found("STUDY") == sorted(STUDIES)
+    assert "too many tries from this address" in site.archive.log.read_text()

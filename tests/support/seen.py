@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -36,6 +38,12 @@ def named(name: str, secret: str = "", kind: int = 0, *, response: bool = False)
     return item
 
 
+def _wait(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
 class Eyes:
     """An association of pynetdicom that looks at everything there is."""
 
@@ -46,13 +54,16 @@ class Eyes:
         ae.network_timeout = ae.acse_timeout = ae.dimse_timeout = 30
         for uid in _CLASSES:
             ae.add_requested_context(uid)
-        self.association: Any = ae.associate(
+        a: Any = ae.associate(
             peer.host,
             peer.port,
             ae_title=peer.called_ae_title,
             ext_neg=[build_role(CT, scp_role=True), *items],
             evt_handlers=self.kept.handlers,
         )
+        # pynetdicom may return before its other thread has said what became of it.
+        self.association = a
+        _wait(lambda: a.is_established or a.is_rejected or a.is_aborted)
 
     def __enter__(self) -> Eyes:
         assert self.association.is_established, "no association"
@@ -62,11 +73,21 @@ class Eyes:
         if self.association.is_established:
             self.association.release()
 
+    def _rest(self) -> None:
+        """Between two requests pynetdicom's other thread must have gone on, or it takes the next response itself."""
+        _wait(lambda: not self.association._is_paused)
+
     @property
     def refusal(self) -> tuple[int, int, int]:
         """The numbers of an A-ASSOCIATE-RJ."""
         primitive = self.association.acceptor.primitive
         return primitive.result, primitive.result_source, primitive.diagnostic
+
+    @property
+    def response(self) -> bytes | None:
+        """What the archive answered about the user; None if it did not."""
+        item = self.association.acceptor.user_identity
+        return None if item is None else bytes(item.server_response)
 
     @property
     def allowed(self) -> set[str]:
@@ -77,6 +98,7 @@ class Eyes:
         """All matches."""
         own = [] if any(key.startswith(f"{_KEYS[level]}=") for key in keys) else [_KEYS[level]]
         asked = identifier(level, [*keys, *own])
+        self._rest()
         answers = list(self.association.send_c_find(asked, PATIENT_ROOT_FIND))
         assert answers[-1][0].Status == 0x0000
         return [found for status, found in answers[:-1]]
@@ -88,18 +110,21 @@ class Eyes:
     def got(self, level: str, *keys: str) -> tuple[int, set[str]]:
         """C-GET: the number of sub-operations, and what came."""
         self.kept.data.clear()
+        self._rest()
         *_, (final, _) = self.association.send_c_get(identifier(level, keys), PATIENT_ROOT_GET)
         assert (final.Status, final.NumberOfFailedSuboperations) == (0x0000, 0)
         return final.NumberOfCompletedSuboperations, set(self.kept.data)
 
     def moved(self, to: str, level: str, *keys: str) -> int:
         """C-MOVE: the number of sub-operations."""
+        self._rest()
         *_, (final, _) = self.association.send_c_move(identifier(level, keys), to, PATIENT_ROOT_MOVE)
         assert (final.Status, final.NumberOfFailedSuboperations) == (0x0000, 0)
         return int(final.NumberOfCompletedSuboperations)
 
     def committed(self, transaction: str, instances: list[str]) -> dict[str, int]:
         """Storage commitment: a failure reason for each instance, 0 without one."""
+        self._rest()
         status, _ = self.association.send_n_action(
             action_information(transaction, [(CT, uid) for uid in instances]),
             1,

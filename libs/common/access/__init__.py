@@ -20,6 +20,7 @@ from gantry.common.access.sight import (
     rules_of,
     sight_of,
 )
+from gantry.common.access.users import AdmittedUser
 from gantry.common.access.verbs import DEFAULT_VERBS, FORMER_VERBS, CallerRole, Verb
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "NOBODY",
     "NOTHING",
     "SIGHT",
+    "AdmittedUser",
     "Alternative",
     "CallerRole",
     "ClaimNames",

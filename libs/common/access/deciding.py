@@ -9,6 +9,8 @@ from gantry.common.access.identity import Identity, Means
 from gantry.common.access.verbs import DEFAULT_VERBS, FORMER_VERBS, CallerRole, Verb
 from gantry.common.errors import NotUnderstood
 
+_OF_OURS = frozenset((Means.MACHINE, Means.TOKEN, Means.USER))
+
 
 @dataclass(frozen=True, slots=True)
 class RoleTable:
@@ -17,11 +19,11 @@ class RoleTable:
     verbs: Mapping[CallerRole, frozenset[Verb]] = field(default_factory=lambda: DEFAULT_VERBS)
 
     def verbs_of(self, identity: Identity) -> frozenset[Verb]:
-        """All that an identity may: what any of its roles may. Without a role, tokens of ours and this machine may what
+        """All that an identity may: what any of its roles may. Without a role, those whom we know ourselves may what
         they always could, and somebody whom an issuer sends may nothing."""
         if identity.roles:
             return frozenset().union(*(self.verbs.get(role, frozenset()) for role in identity.roles))
-        return FORMER_VERBS if identity.means in (Means.MACHINE, Means.TOKEN) else frozenset()
+        return FORMER_VERBS if identity.means in _OF_OURS else frozenset()
 
 
 def decide(table: RoleTable, identity: Identity, verb: Verb) -> bool:

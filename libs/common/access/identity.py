@@ -17,6 +17,8 @@ class Means(Enum):
     """By a token of `http.tokens_file`."""
     ISSUER = "issuer"
     """By a token that an identity provider signed (`access.issuers`)."""
+    USER = "user"
+    """By a name, with a passcode or without, of `access.users_file`, on an association."""
     NONE = "none"
     """Not at all: a page is being read that everybody gets."""
 

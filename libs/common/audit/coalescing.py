@@ -42,12 +42,13 @@ class Entry:
     objects: tuple[AuditedInstances, ...] = ()
     query: bytes = b""
     query_class: str = ""
+    user: str = ""
 
     @property
     def key(self) -> Hashable:
         """Entries with one key can be one record."""
         study = self.objects[0].study_instance_uid if self.objects else ""
-        who = self.requestor, self.requestor_is, self.address, self.peer, self.peer_address, self.session
+        who = self.requestor, self.requestor_is, self.address, self.peer, self.peer_address, self.session, self.user
         return self.kind, self.operation, self.outcome, self.why, who, study, self.query, self.query_class
 
 
@@ -107,6 +108,7 @@ class Group:
             more=self.more,
             query=entry.query[:_LONGEST_QUERY],
             query_class=entry.query_class,
+            user=entry.user[:_LONGEST_NAME],
         )
 
     def _named(self, row: AuditedInstances, instances: int) -> AuditedInstances:

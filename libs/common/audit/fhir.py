@@ -68,7 +68,7 @@ def _agents(record: AuditRecorded, from_client: bool) -> Iterator[Json]:
     if record.requestor_is != "archive":
         asks: Json = {"type": _concept(client), "who": {"display": record.requestor or "unknown"}, "requestor": False}
         asks |= _network(record.address)
-        if record.requestor_is != "token":
+        if record.requestor_is != "token" and not record.user:
             asks["requestor"] = True
         yield asks
     yield {
@@ -76,11 +76,12 @@ def _agents(record: AuditRecorded, from_client: bool) -> Iterator[Json]:
         "who": {"display": record.process or "gantry"},
         "requestor": record.requestor_is == "archive",
     }
-    if record.requestor_is == "token":
+    user = record.requestor if record.requestor_is == "token" else record.user
+    if user:
         participation = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
         yield {
             "type": {"coding": [{"system": participation, "code": "IRCP", "display": "information recipient"}]},
-            "who": {"identifier": {"value": record.requestor}},
+            "who": {"identifier": {"value": user}},
             "requestor": True,
         }
     if record.peer and record.peer != record.requestor and record.kind in (Kind.SENT.word, Kind.BEGIN_SENDING.word):

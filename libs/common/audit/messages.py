@@ -82,11 +82,15 @@ def _participants(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
         return
     sends_elsewhere = kind in (Kind.SENT, Kind.BEGIN_SENDING) and record.peer not in ("", record.requestor)
     if record.requestor_is != "archive":
-        asks = Element("ActiveParticipant", UserID=_token(record.requestor) or "unknown", UserIsRequestor="true")
+        asks = Element("ActiveParticipant", UserID=_token(record.requestor) or "unknown")
+        asks.set("UserIsRequestor", "false" if record.user else "true")
         if not sends_elsewhere:
             _coded(asks, "RoleIDCode", SOURCE if kind in _FROM_REQUESTOR else DESTINATION)
         _place(asks, record.address)
         yield asks
+    if record.user:
+        # PS3.15 A.5.3: the human requestor, where he is known, beside the process that he worked at.
+        yield Element("ActiveParticipant", UserID=_token(record.user), UserIsRequestor="true")
     _coded(ours, "RoleIDCode", DESTINATION if kind in _FROM_REQUESTOR else SOURCE)
     if not sends_elsewhere and record.peer:
         ours.set("AlternativeUserID", f"AETITLES={_token(record.peer)}")

@@ -84,6 +84,9 @@ class AccessSettings(Section):
     views: tuple[RoleView, ...] = setting(
         (), "ROLE=VIEW", "What a role sees of rejected instances: one of `lifecycle.views`; the first that fits counts"
     )
+    users_file: Path | None = setting(
+        None, "file", "Users whom peers name for their associations, with their passcodes ([users](access.md#users))"
+    )
     keys_every: Seconds = setting(600.0, "s", "An issuer's keys are read again after so long")
     keys_deadline: Seconds = setting(5.0, "s", "For reading them")
 

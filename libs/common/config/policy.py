@@ -47,6 +47,14 @@ ALL = frozenset(Permission)
 _ELSEWHERE = "known, but not at this address"
 
 
+class UserIdentityRule(StrEnum):
+    """What is done with the user that a peer names (PS3.7 D.3.3.7)."""
+
+    IGNORED = "ignored"
+    ALLOWED = "allowed"
+    REQUIRED = "required"
+
+
 class KnownPeer(BaseModel):
     """One AE that we know."""
 
@@ -81,6 +89,11 @@ class KnownPeer(BaseModel):
         default=None,
         description="The studies that are there for it: those that meet one of the entries "
         "([access](access.md#peers)); all where this is left out",
+    )
+    user_identity: UserIdentityRule = Field(
+        default=UserIdentityRule.IGNORED,
+        description="The user that it names for an association ([access](access.md#users)): `ignored`, checked where "
+        "it names one (`allowed`), or needed",
     )
     worklist_hides: frozenset[HiddenState] = Field(
         default=HIDDEN_STATES,
@@ -204,6 +217,11 @@ class Policy:
             return None if self.lab else ()
         return peer.sees
 
+    def user_identity(self, ae_title: str) -> UserIdentityRule:
+        """What is done with the user that a peer names."""
+        peer = self.peers.get(ae_title.strip())
+        return UserIdentityRule.IGNORED if peer is None else peer.user_identity
+
     def worklist_view(self, ae_title: str) -> WorklistView:
         """What a peer sees of the worklist."""
         peer = self.peers.get(ae_title.strip())
@@ -279,6 +297,7 @@ _TYPES = {
     "original": "`true` or `false`",
     "view": "name of a view",
     "sees": "list of entries",
+    "user_identity": "`ignored`, `allowed` or `required`",
     "worklist_hides": "list of states",
     "worklist_own": "`true` or `false`",
     "tls": "`true` or `false`",

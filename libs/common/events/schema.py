@@ -847,7 +847,8 @@ class AuditRecorded:
     The `requestor` is an AE title, the name of a token, a person at the command line or a part of the archive, as
     `requestor_is` says ("ae", "token", "this machine", "archive", ""); `peer` is the other side, or where objects went.
     `times` such requests between `begun_at` and `at` are one record; `more` studies are not named in `objects`. `query`
-    is the identifier of a query as it came, or a query string, of the SOP class or resource `query_class`."""
+    is the identifier of a query as it came, or a query string, of the SOP class or resource `query_class`. `user` is
+    who worked at the requestor, an AE, where it said so and it was checked (PS3.7 D.3.3.7)."""
 
     partition: str
     trace: str
@@ -870,6 +871,7 @@ class AuditRecorded:
     more: int = 0
     query: bytes = b""
     query_class: str = ""
+    user: str = field(default="", metadata={"omitted": True})
 
 
 Event = (

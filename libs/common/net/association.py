@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from gantry.common.access import AdmittedUser
 from gantry.common.dimse import Assembler, Command, CommandField, CommandReceived, DataReceived, DimseError, name_of
 from gantry.common.dimse.command import Element
 from gantry.common.errors import AssociationAborted, GantryError, IdentifierError, PeerTimeout, TooLarge
@@ -49,7 +50,10 @@ class Association:
         trace: str = "",
         tracer: Tracer | None = None,
         observer: AssociationObserver | None = None,
+        user: AdmittedUser | None = None,
     ) -> None:
+        """`user` is who asks on the association, where its peer names one and he was identified (PS3.7 D.3.3.7)."""
+        self.user = user
         self.connection = connection
         self.calling_ae_title = calling
         self.called_ae_title = called

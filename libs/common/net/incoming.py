@@ -12,6 +12,7 @@ from gantry.common.net.association import Association
 from gantry.common.net.connection import Connection, tls_words
 from gantry.common.net.proxy import Origin
 from gantry.common.net.service import Service
+from gantry.common.telemetry.logs import get_logger
 from gantry.common.ul import (
     Aborted,
     AcceptedContext,
@@ -26,7 +27,9 @@ from gantry.common.ul import (
 from gantry.common.ul.pdu import APPLICATION_CONTEXT_NAME
 
 if TYPE_CHECKING:
-    from gantry.common.net.server import Server
+    from gantry.common.net.server import Identified, Server, UserCheck
+
+logger = get_logger("net")
 
 _TIME_TO_ASK = 1.0
 
@@ -111,6 +114,7 @@ class Incoming:
             origin=origin,
         )
         self._why = ""
+        self._identifying: asyncio.Task[None] | None = None
 
     def _connected(self) -> None:
         self._server.connections.add(self)
@@ -118,6 +122,8 @@ class Incoming:
 
     def _on_lost(self) -> None:
         server = self._server
+        if self._identifying is not None:
+            self._identifying.cancel()
         server.connections.discard(self)
         server.unassociated.leave(self, self._address)
         association = self._association
@@ -148,23 +154,55 @@ class Incoming:
             self._why = indication.why
 
     def _decide(self, request: AssociateRequest) -> None:
-        server = self._server
         if not self.connection.ul.owes_answer:
             return  # bytes after the request, in the same segment, have ended it
-        verdict = self._reject(request)
-        allowed: frozenset[str] | None = None
-        if verdict is None:
-            answer = server.admission.admit(request, self._address, self.connection.peer_speaks_tls)
-            if isinstance(answer, AssociateReject):
-                verdict = answer
-            else:
-                allowed = answer
-        if verdict is not None:
+        users = self._server.users
+        verdict = self._admit(request)
+        if isinstance(verdict, AssociateReject) or users is None or not users.applies(request):
+            self._answer(request, verdict)
+        else:
+            self._identifying = asyncio.get_running_loop().create_task(self._identify(users, request))
+
+    async def _identify(self, users: UserCheck, request: AssociateRequest) -> None:
+        """Decide once it is known who the user is (PS3.7 D.3.3.7), which may take a while."""
+        found: Identified | AssociateReject
+        try:
+            async with asyncio.timeout(self._server.limits.artim):
+                found = await users.identify(request, self._address)
+        except TimeoutError:
+            found = AssociateReject(2, 3, 1, "nobody could say in time who its user is")
+        except Exception:
+            # A bug here must end only this connection.
+            logger.exception("user not identified", peer=self._address)
+            found = AssociateReject(2, 3, 1, "its user could not be identified: internal error")
+        if not self.connection.ul.owes_answer:
+            return  # it has gone meanwhile
+        # Others came meanwhile, and the policy may have changed: the limits are looked at again.
+        verdict = found if isinstance(found, AssociateReject) else self._admit(request)
+        self._answer(request, verdict, None if isinstance(found, AssociateReject) else found)
+        self.connection.flush()
+
+    def _admit(self, request: AssociateRequest) -> AssociateReject | frozenset[str] | None:
+        refused = self._reject(request)
+        if refused is not None:
+            return refused
+        return self._server.admission.admit(request, self._address, self.connection.peer_speaks_tls)
+
+    def _answer(
+        self,
+        request: AssociateRequest,
+        verdict: AssociateReject | frozenset[str] | None,
+        identified: Identified | None = None,
+    ) -> None:
+        if isinstance(verdict, AssociateReject):
             self._why = f"rejected: {verdict.why or verdict.words}"
-            server.observer.rejected(request, verdict, self._address)
+            self._server.observer.rejected(request, verdict, self._address)
             self.connection.ul.reject(verdict)
-            return
-        self._accept(request, allowed)
+        elif identified is None:
+            self._accept(request, verdict)
+        else:
+            allowed = identified.allowed if verdict is None else identified.allowed & verdict
+            self._accept(request, allowed, identified)
 
     def _reject(self, request: AssociateRequest) -> AssociateReject | None:
         """The rejection of a request that is invalid for any peer (PS3.8 table 9-21), or None."""
@@ -184,7 +222,9 @@ class Incoming:
             return AssociateReject(2, 3, 2)
         return None
 
-    def _accept(self, request: AssociateRequest, allowed: frozenset[str] | None) -> None:
+    def _accept(
+        self, request: AssociateRequest, allowed: frozenset[str] | None, identified: Identified | None = None
+    ) -> None:
         server = self._server
         served_as = {cx.abstract_syntax: server.served_as(cx.abstract_syntax) for cx in request.contexts}
         abilities = {
@@ -210,6 +250,7 @@ class Incoming:
             trace=server.tracer.new_trace() if server.tracer is not None else "",
             tracer=server.tracer,
             observer=server.observer,
+            user=None if identified is None else identified.user,
         )
         server.unassociated.leave(self, self._address)
         self.connection.established()
@@ -227,6 +268,7 @@ class Incoming:
                 roles=roles,
                 extended=tuple({cx.abstract_syntax: cx.extended for cx in contexts.values() if cx.extended}.items()),
                 results=results,
+                user_identity_response=_response(request, identified),
             )
         )
         server.observer.opened(self._association)
@@ -266,3 +308,9 @@ class Incoming:
             self._association.abort(why)
         else:
             self.connection.abort_transport()
+
+
+def _response(request: AssociateRequest, identified: Identified | None) -> bytes | None:
+    """PS3.7 D.3.3.7.2: an answer about the user, where one was asked for and the user was looked at."""
+    asked = request.user_identity is not None and request.user_identity.response_requested
+    return identified.response if asked and identified is not None else None

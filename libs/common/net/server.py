@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+from gantry.common.access import AdmittedUser
 from gantry.common.net.acceptor import Acceptor, listen
 from gantry.common.net.association import Association
 from gantry.common.net.incoming import Incoming, TlsHandshake, Unassociated, handshake_words
@@ -58,6 +59,25 @@ class Admission(Protocol):
         """A rejection, or the abstract syntaxes this peer may use (None: all of them). `tls`: whether it uses TLS."""
 
 
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The user of an association, the abstract syntaxes that he may use, and the server response of PS3.7 D.3.3.7.2."""
+
+    user: AdmittedUser
+    allowed: frozenset[str]
+    response: bytes = b""
+
+
+class UserCheck(Protocol):
+    """Decides on the users that peers name (PS3.7 D.3.3.7), after admission."""
+
+    def applies(self, request: AssociateRequest) -> bool:
+        """Whether the user decides on this association."""
+
+    async def identify(self, request: AssociateRequest, peer_address: str) -> Identified | AssociateReject:
+        """The user, or a rejection. May take a while; the connection waits."""
+
+
 class ServerObserver(AssociationObserver, Protocol):
     """Is called for every association and message; for metrics, logs and audit."""
 
@@ -87,11 +107,14 @@ class Server:
         limits: ServerLimits | None = None,
         tracer: Tracer | None = None,
         stands_for: Callable[[str], str] = lambda abstract_syntax: abstract_syntax,
+        users: UserCheck | None = None,
     ) -> None:
-        """`stands_for` maps an abstract syntax without a service to the one that it is served like."""
+        """`users` checks users that peers name; without it they are ignored. `stands_for` maps an abstract syntax
+        without a service to the one that it is served like."""
         self.stands_for = stands_for
         self.limits = limits or ServerLimits()
         self.admission = admission
+        self.users = users
         self.observer = observer
         self.tracer = tracer
         self.abilities: dict[str, Ability] = {}

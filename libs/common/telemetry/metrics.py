@@ -214,6 +214,13 @@ METRICS: tuple[Metric, ...] = (
         ),
     ),
     Metric(
+        "user_identities",
+        "counter",
+        "associations",
+        "Users that peers named for associations and that were looked at, by type and result: accepted, refused, later",
+        ("type", "result"),
+    ),
+    Metric(
         "issuer_key_fetches",
         "counter",
         "fetches",
@@ -494,6 +501,7 @@ class Metrics:
     damaged_objects: Counter
     http_requests: Counter
     tokens_refused: Counter
+    user_identities: Counter
     issuer_key_fetches: Counter
     http_seconds: Histogram
     commitment_transactions: Counter

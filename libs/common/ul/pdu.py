@@ -270,6 +270,8 @@ def _user_information(b: bytes, pos: int, end: int) -> dict[str, object]:
         elif kind == 0x57:
             common.append(_common_extended(b, start, stop))
         elif kind == 0x58:
+            if "user_identity" in found:
+                raise PduError("more than one user identity")  # PS3.7 D.3.3.7: one, or none
             found["user_identity"] = _identity(b, start, stop)
         elif kind == 0x59:
             found["user_identity_response"] = _counted(b, start, stop)[0]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
 
 from gantry.common.access import (
     CallerRole,
@@ -38,10 +41,11 @@ class IssuerTokens:
     def __bool__(self) -> bool:
         return bool(self._issuers)
 
-    async def identity(self, token: str) -> Identity:
-        """Whom a token names. Raises `TokenRefused`, and `DependencyUnavailable` where nobody can say."""
+    async def identity(self, token: str, workers: Executor | None = None) -> Identity:
+        """Whom a token names. Raises `TokenRefused`, and `DependencyUnavailable` where nobody can say. Its signature is
+        checked by one of the `workers`, where they are given."""
         try:
-            return await self._identity(token)
+            return await self._identity(token, workers)
         except TokenRefused as refused:
             self._metrics.tokens_refused.labels(refused.kind).inc()
             raise
@@ -51,7 +55,7 @@ class IssuerTokens:
         for _, _, keys in self._issuers.values():
             await keys.close()
 
-    async def _identity(self, token: str) -> Identity:
+    async def _identity(self, token: str, workers: Executor | None) -> Identity:
         given = presented(token)
         known = self._issuers.get(given.issuer)
         if known is None:
@@ -59,7 +63,8 @@ class IssuerTokens:
         settings, rules, keys = known
         if given.algorithm not in settings.algorithms:
             raise TokenRefused("algorithm", "its algorithm is not allowed")
-        claims = verified(given, await keys.key(given), settings.algorithms)
+        check = partial(verified, given, await keys.key(given), settings.algorithms)
+        claims = check() if workers is None else await asyncio.get_running_loop().run_in_executor(workers, check)
         return identity_of(claims_of(claims, rules, self._clock.now_us() / 1e6), rules)
 
     def _count(self, issuer: str) -> Callable[[str], None]:

@@ -36,6 +36,7 @@ class PeerOf:
     ae_title: str
     address: str
     called: str
+    user: str = ""
 
 
 class AuditTrail:
@@ -80,6 +81,7 @@ class AuditTrail:
         """Record it soon."""
         if not self.on:
             return
+        entry = self._with_user(entry)
         group, new = self._coalescer.add(entry, self._clock.now_us(), token_hex(16))
         if new:
             self._write(group)
@@ -93,6 +95,7 @@ class AuditTrail:
             # PS3.15 A.5.3.8 is of studies, A.5.3.6 of instances.
             self._whole.discard(event.deletion)
             entry = replace(entry, kind=Kind.STUDY_DELETED)
+        entry = self._with_user(entry)
         if self._by:
             entry = replace(entry, requestor_is=self._by)
         group, new = self._coalescer.add(entry, self._clock.now_us(), token_hex(16))
@@ -100,6 +103,11 @@ class AuditTrail:
             if isinstance(event, InstanceStored) and (patient := patient_in(event))[0]:
                 group.patients[event.study_instance_uid] = patient
             self._write(group)
+
+    def _with_user(self, entry: Entry) -> Entry:
+        """With who works at the peer, where it is of an association that is open."""
+        peer = self._peers.get(entry.session or entry.trace)
+        return replace(entry, user=peer.user) if peer is not None and peer.user else entry
 
     async def look_before(self, event: InstancesDeleted) -> None:
         """Note, before a deletion, whose the study is and whether all of it goes: the index forgets both."""

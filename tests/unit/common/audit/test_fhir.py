@@ -19,7 +19,11 @@ def codes(event: dict[str, Any]) -> list[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("kind", Kind, ids=lambda kind: kind.word)
-@pytest.mark.parametrize("more", [{}, OVER_HTTP, {"requestor_is": "archive"}], ids=["dimse", "http", "archive"])
+@pytest.mark.parametrize(
+    "more",
+    [{}, OVER_HTTP, {"requestor_is": "archive"}, {"requestor_is": "ae", "user": "sso:jane"}],
+    ids=["dimse", "http", "archive", "user"],
+)
 def test_every_event_has_what_r4_requires(kind: Kind, more: dict[str, object]) -> None:
     """AuditEvent: type, recorded, agent with requestor, source with observer."""
     event = audit_event(audit_record(kind, **more))
@@ -68,3 +72,9 @@ def test_what_failed_claims_no_profile_of_success_and_dimse_has_the_codes_of_dic
         "code": "110104",
         "display": "DICOM Instances Transferred",
     }
+
+
+def test_user_who_worked_at_an_ae_is_the_requestor() -> None:
+    event = audit_event(audit_record(Kind.QUERY, requestor_is="ae", user="sso:jane"))
+    (user,) = [agent for agent in event["agent"] if agent["requestor"]]
+    assert user["who"] == {"identifier": {"value": "sso:jane"}}

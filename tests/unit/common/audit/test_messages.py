@@ -26,6 +26,7 @@ from tests.support.audits import audit_record
         {"why": 'a "bad" <thing>\nand & more', "outcome": 8, "operation": "  GET  frames "},
         {"objects": (AuditedInstances("", patient_key="ab12"),), "times": 12},
         {"process": "", "kind": "of tomorrow"},
+        {"user": "sso:jane"},
     ],
 )
 def test_every_message_is_valid(kind: Kind, more: dict[str, object]) -> None:
@@ -81,3 +82,9 @@ def test_a_query_has_its_identifier_to_the_byte() -> None:
     (about,) = message.iter("ParticipantObjectIdentification")
     assert about.get("ParticipantObjectID") == "1.2.3"
     assert b64decode(about.findtext("ParticipantObjectQuery") or "") == identifier
+
+
+def test_user_who_worked_at_an_ae_is_the_requestor() -> None:
+    message = audit_message(replace(audit_record(Kind.QUERY), requestor="READING", requestor_is="ae", user="sso:jane"))
+    assert b'UserID="sso:jane" UserIsRequestor="true"' in message
+    assert b'UserID="READING" UserIsRequestor="false"' in message

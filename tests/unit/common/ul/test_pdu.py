@@ -107,3 +107,44 @@ def test_a_rejection_can_be_read_by_a_person(numbers: tuple[int, int, int], word
 
 def test_user_identity_keeps_secrets_out_of_logs() -> None:
     assert "secret" not in repr(UserIdentity(2, False, b"user", b"secret"))
+
+
+def _with_identities(*items: bytes) -> bytes:
+    """A request whose user information ends with items as they are given."""
+    proposed = (ProposedContext(1, "1.2", ("1.2.840.10008.1.2",)),)
+    plain = encode_request(AssociateRequest("GANTRY", "CT1", contexts=proposed))
+    at = plain.index(b"\x50\x00", 74)
+    info = plain[at + 4 :] + b"".join(items)
+    body = plain[6:at] + b"\x50\0" + len(info).to_bytes(2, "big") + info
+    return plain[:2] + len(body).to_bytes(4, "big") + body
+
+
+def _identity_item(kind: int, name: bytes, secret: bytes, *, lie: int = 0) -> bytes:
+    body = bytes((kind, 1)) + (len(name) + lie).to_bytes(2, "big") + name + len(secret).to_bytes(2, "big") + secret
+    return b"\x58\0" + len(body).to_bytes(2, "big") + body
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2, 3, 4, 5, 6, 255])
+def test_user_identity_of_any_type_is_read(kind: int) -> None:
+    """What is done with it is decided above."""
+    request = decode_request(_with_identities(_identity_item(kind, b"jane", b"x" * 60_000)))
+    assert request.user_identity == UserIdentity(kind, True, b"jane", b"x" * 60_000)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        (_identity_item(1, b"jane", b""), _identity_item(1, b"john", b"")),
+        (_identity_item(2, b"jane", b"p"), _identity_item(2, b"jane", b"p")),
+        (_identity_item(2, b"jane", b"pass", lie=1),),
+        (_identity_item(2, b"jane", b"pass", lie=5000),),
+        (_identity_item(1, b"", b"", lie=65535),),
+        (b"\x58\0\0\1\1",),
+        (b"\x58\0\0\2\1\1",),
+        (b"\x58\0\0\4\1\1\0\0",),
+        (b"\x58\0\xff\xff\1\1",),
+    ],
+)
+def test_several_user_identities_and_lengths_that_lie_are_no_request(items: tuple[bytes, ...]) -> None:
+    with pytest.raises(PduError):
+        decode_request(_with_identities(*items))

@@ -1,0 +1,37 @@
+"""`gantry.services.process.user_permissions`: what a user of a role may on an association, in one table."""
+
+import pytest
+
+from gantry.common.access import EVERYTHING, NOTHING, AdmittedUser, CallerRole, Identity, Means, RoleTable, Sight
+from gantry.common.config.policy import Permission, in_words
+from gantry.services.process.user_permissions import may_move, permissions_of
+
+ALL_BUT_REJECT = "store, find, retrieve, commit, echo, worklist, mpps"
+TABLE = {
+    "technologist": ("store, find, retrieve, commit, echo, reject, worklist, mpps", True),
+    "radiologist": ("store, find, retrieve, commit, echo, reject, worklist, mpps", True),
+    "referrer": ("find, retrieve, echo", False),
+    "patient": ("find, retrieve, echo", False),
+    "administrator": ("store, find, retrieve, commit, echo, reject, worklist, mpps", True),
+    "service": (ALL_BUT_REJECT, True),
+    "": (ALL_BUT_REJECT, True),
+}
+
+
+def user(role: str, means: Means = Means.USER, sight: Sight = EVERYTHING) -> AdmittedUser:
+    identity = Identity("s", "s", means, frozenset([CallerRole(role)] if role else []))
+    return AdmittedUser(identity, RoleTable().verbs_of(identity), sight)
+
+
+@pytest.mark.parametrize("role", TABLE)
+def test_role_may(role: str) -> None:
+    assert (in_words(permissions_of(user(role))), may_move(user(role))) == TABLE[role]
+
+
+@pytest.mark.parametrize("role", ["technologist", "administrator"])
+def test_who_sees_some_studies_may_search_and_retrieve_alone(role: str) -> None:
+    assert permissions_of(user(role, sight=NOTHING)) == {Permission.FIND, Permission.RETRIEVE, Permission.ECHO}
+
+
+def test_user_of_an_issuer_without_a_role_may_nothing() -> None:
+    assert permissions_of(user("", Means.ISSUER)) == {Permission.ECHO}
