@@ -69,7 +69,7 @@ async def test_no_record_is_lost_when_the_repository_ends_and_comes_back(
     repository.start()
     archive = make_archive().start(env={**OPERATOR, **settings})
     wanted = await search(archive, range(1, 21))
-    await until(lambda: bool(asked(repository)))
+    await until(lambda: bool(asked(repository)), 90)
     ending = asyncio.create_task(search(archive, range(21, 61)))
     await asyncio.sleep(0.5)
     repository.end(how)
@@ -78,7 +78,7 @@ async def test_no_record_is_lost_when_the_repository_ends_and_comes_back(
     repository.start()
     wanted |= await search(archive, range(61, 71))
     try:
-        await until(lambda: wanted <= asked(repository))
+        await until(lambda: wanted <= asked(repository), 90)
     except TimeoutError:
         raise AssertionError(f"lost: {sorted(wanted - asked(repository))}") from None
     assert archive.metric("gantry_audit_syslog_failures_total") >= 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.support.answering import kafka_answers, wait_for
 from tests.support.archive import free_port
 from tests.support.engine import run_container
-from tests.support.parts import java_of, spawn, version_of
+from tests.support.parts import JAVA, java_of, spawn, version_of
 from tests.support.server import Server
 
 _BROKER = {
@@ -25,6 +25,7 @@ _BROKER = {
 
 def _environment(port: int) -> dict[str, str]:
     return {
+        "KAFKA_HEAP_OPTS": " ".join(JAVA),
         "KAFKA_NODE_ID": "1",
         "KAFKA_PROCESS_ROLES": "broker,controller",
         "KAFKA_LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093",

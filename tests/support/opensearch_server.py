@@ -18,13 +18,13 @@ _NODE = {
     # Every test has indices of its own, which stay: with the limit of 1,000 the last tests of a run would get none.
     "cluster.max_shards_per_node": "20000",
 }
-_HEAP = "-Xms1g -Xmx1g"
+_JAVA = "-Xms1g -Xmx1g -XX:TieredStopAtLevel=1"  # as `parts.JAVA`
 
 
 def contained(image: str, _: int) -> Server:
     """In a container."""
     port = free_port()
-    env = {**_NODE, "OPENSEARCH_JAVA_OPTS": _HEAP, "DISABLE_SECURITY_PLUGIN": "true"}
+    env = {**_NODE, "OPENSEARCH_JAVA_OPTS": _JAVA, "DISABLE_SECURITY_PLUGIN": "true"}
     env["DISABLE_INSTALL_DEMO_CONFIG"] = "true"  # the public image wants a password for it
     container = run_container(image, 9200, port, env)
     address = f"http://127.0.0.1:{port}"
@@ -48,7 +48,7 @@ def processed(folder: Path, _: int) -> Server:
         folder.parent.chmod(0o711)
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, user)
-    env = {"OPENSEARCH_JAVA_HOME": str(java), "OPENSEARCH_JAVA_OPTS": _HEAP, "HOME": str(folder)}
+    env = {"OPENSEARCH_JAVA_HOME": str(java), "OPENSEARCH_JAVA_OPTS": _JAVA, "HOME": str(folder)}
     command = [str(folder / "bin" / "opensearch")]
     pid = spawn(folder, command, env, user)
     wait_for(lambda: http_ok(f"http://127.0.0.1:{port}/_cluster/health"), 240, "OpenSearch")

