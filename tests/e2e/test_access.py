@@ -24,7 +24,7 @@ from gantry.common.net import Peer
 from tests.support.archive import RunningArchive, free_port
 from tests.support.issuer import TestIssuer, in_a_thread
 from tests.support.pynetdicom_peers import Scp
-from tests.support.seen import Eyes, named
+from tests.support.seen import Eyes, named, refused
 from tests.support.stow import files, post
 from tests.support.topology import TOPOLOGIES, environment, remove_stores
 
@@ -410,10 +410,10 @@ def test_passcodes_cannot_be_tried_for_long(site: Site) -> None:
     """After some tries of an address nobody there is looked at for a while, but who was known before still is."""
     with Eyes(site.peer("REQUIRED"), named("tech", PASSCODE)):
         pass
-    refusals = [Eyes(site.peer("ALLOWED"), named("referrer", f"guess {number}")).refusal for number in range(12)]
+    refusals = [refused(site.peer("ALLOWED"), named("referrer", f"guess {number}")) for number in range(12)]
     assert refusals[-1] == (2, 3, 1)
     assert set(refusals) <= {(1, 1, 1), (2, 3, 1)}
-    assert Eyes(site.peer("ALLOWED"), named("referrer", "guess")).refusal == (2, 3, 1)
+    assert refused(site.peer("ALLOWED"), named("referrer", "guess")) == (2, 3, 1)
     with Eyes(site.peer("REQUIRED"), named("tech", PASSCODE)) as eyes:
         assert eyes.found("STUDY") == sorted(STUDIES)
     assert "too many tries from this address" in site.archive.log.read_text()
