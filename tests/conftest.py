@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from tests.support import servers
 
 _HEALTH = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-settings.register_profile("thorough", deadline=None, suppress_health_check=_HEALTH)
+settings.register_profile("thorough", deadline=None, suppress_health_check=_HEALTH, max_examples=50)
 settings.register_profile("quick", deadline=None, suppress_health_check=_HEALTH, max_examples=10)
 settings.load_profile(os.environ.get("GANTRY_TESTS", "thorough"))  # `make check` is quick
 

@@ -34,7 +34,7 @@ from tests.contract.test_corrections import (
 from tests.contract.test_opensearch_deletions import open_index
 from tests.contract.test_opensearch_races import levels
 from tests.contract.test_search_index import everything
-from tests.support.overtaking import overtaken
+from tests.support.overtaking import next_point, overtaken
 from tests.support.servers import remove_indices
 
 Work = Callable[[OpenSearchIndex, str], Awaitable[object]]
@@ -92,7 +92,7 @@ async def test_a_writer_that_another_overtakes_anywhere_ends_as_one_after_the_ot
                 slow, _work(race.slow, slow, partition), _work(race.fast, fast, partition), point, monkeypatch
             )
             assert await levels(fast, partition) == expected(race.entries, race.changes), f"at request {point}"
-            point += 1
+            point = next_point(point)
         assert point > 3
     finally:
         await slow.close()
@@ -118,7 +118,7 @@ async def test_who_reads_while_studies_go_to_a_new_patient_finds_all_there_is(
                 )
 
             beside = await overtaken(slow, _work(correcting(INTO_NEW), slow, partition), read, point, monkeypatch)
-            point += 1
+            point = next_point(point)
         assert point > 3
         assert missed == []
     finally:
@@ -168,7 +168,7 @@ async def test_a_correction_that_is_cut_off_anywhere_is_whole_when_it_comes_agai
                     was_cut = True
             await work(index, partition)
             assert await levels(index, partition) == expected(ENTRIES, [NAME, MERGE, SERIES]), f"at request {point}"
-            point += 1
+            point = next_point(point)
         assert point > 5
     finally:
         await index.close()

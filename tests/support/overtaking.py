@@ -11,6 +11,11 @@ from gantry.common.adapters.opensearch import OpenSearchIndex
 from gantry.common.adapters.opensearch.client import OpenSearchClient
 
 
+def next_point(point: int) -> int:
+    """The request to look at after this one: each of the first, then every second, which takes half the time."""
+    return point + (1 if point < 4 else 2)
+
+
 async def overtaken(
     slow: OpenSearchIndex,
     work: Callable[[], Awaitable[object]],
