@@ -47,11 +47,12 @@ def _wait(holds: Callable[[], bool]) -> None:
 def refused(peer: Peer, *items: Any) -> tuple[int, int, int]:
     """The numbers of the A-ASSOCIATE-RJ that a user gets. Now and then pynetdicom tells of the end of the connection
     alone, and not of the rejection before it: then it asks again."""
-    for _ in range(5):
+    for _ in range(10):
         eyes = Eyes(peer, *items)
         if eyes.association.acceptor.primitive is not None:
             return eyes.refusal
-    raise AssertionError("no answer to five requests for an association")
+        time.sleep(0.5)
+    raise AssertionError("no answer to ten requests for an association")
 
 
 class Eyes:
