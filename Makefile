@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ohif axe pictures demo servers test test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage
+.PHONY: help setup run ohif axe pictures demo servers test test-long test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,8 +32,11 @@ peers:
 servers:
 	@sh deploy/images/servers.sh
 
-test: setup peers servers ohif axe ## all tests, with foreign peers and real servers (see docs/testing.md)
+test: setup peers servers ohif axe ## the tests, with foreign peers and real servers (see docs/testing.md)
 	@$(PY) -m tests.support.rerun
+
+test-long: setup peers servers ohif axe ## every test, and many more examples of property tests: two hours or more
+	@GANTRY_TESTS=long $(PY) -m tests.support.rerun
 
 test-kubernetes: setup peers servers ## the Helm chart on a real node, brought up for it (docs/kubernetes.md)
 	@sh deploy/images/artefacts.sh kubernetes

@@ -1,13 +1,19 @@
 """What holds for all tests: they run on uvloop, as the product does; property tests are not failed for the speed of the
-machine they run on; no test inherits the logging of another; and the real servers that a session started are ended
-with it (tests.support.servers)."""
+machine they run on; no test inherits the logging of another; the real servers that a session started are ended with it
+(tests.support.servers); and a run ends in its time.
+
+`GANTRY_TESTS` says how much of it is run: `quick` (few examples of property tests), `short` (the default: without the
+tests of tests.support.long), `long` (everything, and many examples). After `GANTRY_TESTS_UNTIL`, in seconds since 1970,
+no test is begun any more: it is skipped, and the closing lines say how many were. What fails is told at once."""
 
 import asyncio
 import functools
 import inspect
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 import structlog
@@ -15,11 +21,12 @@ import uvloop
 from hypothesis import HealthCheck, settings
 
 from tests.support import servers
+from tests.support.long import HOW_MUCH, LONG, entry_is_of, examples, is_long
 
 _HEALTH = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-settings.register_profile("thorough", deadline=None, suppress_health_check=_HEALTH, max_examples=50)
-settings.register_profile("quick", deadline=None, suppress_health_check=_HEALTH, max_examples=10)
-settings.load_profile(os.environ.get("GANTRY_TESTS", "thorough"))  # `make check` is quick
+settings.register_profile("ours", deadline=None, suppress_health_check=_HEALTH, max_examples=examples(100))
+settings.load_profile("ours")
+_UNTIL = float(os.environ.get("GANTRY_TESTS_UNTIL", "inf"))
 
 _MAKING_SECONDS = 240.0
 _controls = False
@@ -33,14 +40,30 @@ def pytest_asyncio_loop_factories(
     return {"uvloop": uvloop.new_event_loop}
 
 
-_LONGEST = ("tests/faults/test_parts.py", "tests/e2e/test_viewer_budgets.py", "tests/crash/test_deletion.py")
+_LONGEST = (
+    "tests/faults/",
+    "tests/e2e/test_compose.py",
+    "tests/e2e/test_viewer_budgets.py",
+    "tests/crash/test_deletion.py",
+)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A test that waits on uvloop is not reached by the signal of pytest-timeout: it would hang, and the run with it.
     So it is cancelled a little before its time, and says where it stood; what hangs nevertheless ends its process."""
     # A file is one worker's: what takes longest is begun first, so that nobody waits for it alone at the end.
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
+    items.sort(key=lambda item: not item.nodeid.removeprefix("tests/").startswith(_LONGEST))
+    named = any("::" in argument for argument in config.args)
+    if HOW_MUCH != "long" and not named:
+        long = [item for item in items if is_long(item.nodeid)]
+        items[:] = [item for item in items if not is_long(item.nodeid)]
+        config.hook.pytest_deselected(items=long)
+        servers.count("long", len(long))
+        if not config.args[1:] and Path(config.args[0]).name == "tests":
+            # A test that was given another name would be run again, and an entry that says nothing would stay.
+            idle = [entry for entry in LONG if not any(entry_is_of(entry, item.nodeid) for item in long)]
+            if idle:
+                raise pytest.UsageError(f"tests/support/long.py names what there is not: {', '.join(idle)}")
     for item in items:
         test = getattr(item, "obj", None)
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(test):
@@ -49,6 +72,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.obj = _within(test, seconds * 0.9)
             # It counts the making of what the test needs, too: a hundred thousand studies, on a busy machine.
             item.add_marker(pytest.mark.timeout(seconds + _MAKING_SECONDS, method="thread"), append=False)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what would begin too late."""
+    if time.time() > _UNTIL:
+        servers.skip("time", "the time of this run is over")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Tell at once what failed: a run that is broken off has said it."""
+    if _controls and report.failed:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        lines = str(getattr(crash, "message", "")).splitlines()
+        print(f"\n{time.strftime('%H:%M:%S')} FAILED {report.nodeid} {''.join(lines[:1])}", flush=True)
 
 
 def _within(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..., Awaitable[None]]:

@@ -18,6 +18,7 @@ from gantry.common.ports.index import Decision, InstanceEntry, InstanceKey, Sear
 from tests.contract.test_deletions import expected
 from tests.contract.test_search_index import everything
 from tests.support.entries import entry
+from tests.support.long import examples
 
 KEY = InstanceKey("1.2.3", "1.2.3.1", "1.2.3.1.1")
 GONE, BACK = Fate(frozenset([Deletion("d", 5)])), Fate(withdrawn=frozenset(["d"]))
@@ -90,7 +91,7 @@ async def test_each_receipt_comes_back_as_it_was_coerced(index: SearchIndex) -> 
         await expect(index, ENTRIES[-count:])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.data())
 def test_any_order_of_receipts_and_decisions_ends_the_same(data: st.DataObject) -> None:
     """Idempotent and, with `apply` and itself, independent of order."""

@@ -31,6 +31,7 @@ from tests.contract.test_deletions import decided
 from tests.contract.test_search_index import as_set, everything, found
 from tests.support.entries import current, documents, entry
 from tests.support.index_questions import ACCESSION, ID, NAME
+from tests.support.long import examples
 
 BIRTH = 0x00100030
 FIRST = entry(1, "1.1.1.1", "1.1", "1.1.1", PatientID="P1", PatientName={"Alphabetic": "DOE^JANE"}, Modality="CT")
@@ -287,7 +288,7 @@ _STEPS = st.lists(
 
 
 @given(_STEPS, st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 async def test_any_order_of_entries_corrections_and_decisions_ends_the_same(
     steps: list[tuple[str, int]], data: st.DataObject
 ) -> None:

@@ -29,6 +29,7 @@ from gantry.common.ports.index import (
 )
 from tests.contract.test_search_index import BATCH, EARLY, as_set, everything, found
 from tests.support.entries import documents, entry
+from tests.support.long import examples
 
 ENTRIES = [*BATCH, EARLY]
 FIRST, AGAIN, CURRENT, ASIDE = BATCH[0], BATCH[7], BATCH[3], BATCH[6]
@@ -246,7 +247,7 @@ _STEPS = st.lists(
 
 
 @given(_STEPS, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 async def test_any_order_of_entries_and_decisions_ends_the_same(
     steps: list[int | tuple[int, int]], data: st.DataObject
 ) -> None:

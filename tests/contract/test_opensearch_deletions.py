@@ -35,6 +35,7 @@ from tests.contract.test_deletions import (
     state_of,
 )
 from tests.support.entries import entry
+from tests.support.long import examples
 from tests.support.opensearch_documents import ask, bytes_of_documents, deleted_documents
 from tests.support.servers import remove_indices
 
@@ -90,7 +91,7 @@ async def seen(index: OpenSearchIndex) -> dict[str, Any]:
 
 
 @given(_STEPS, st.data())
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 async def test_any_order_and_repetition_ends_like_the_fold(
     index: OpenSearchIndex, steps: list[Step], data: st.DataObject
 ) -> None:

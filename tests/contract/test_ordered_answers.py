@@ -22,6 +22,7 @@ from gantry.common.ports.index import InstanceEntry, SearchIndex
 from tests.contract.conftest import SEARCH_INDEXES, OpenSearchIndex
 from tests.support.entries import answers, current, entry
 from tests.support.index_questions import DATE, MODALITY, NAME, STUDY, ZONES, data_sets_of_entries, orders, questions
+from tests.support.long import examples
 
 NUMBER, SERIES_NUMBER, MODALITIES = 0x00200013, 0x00200011, 0x00080061
 _SAMPLES = [NUMBER, MODALITY, SERIES_NUMBER, NAME, 0x00201209, 0x0008103E]
@@ -62,7 +63,7 @@ def test_orders_and_totals_agree_with_the_reference(backend: str) -> None:
     asked = st.tuples(questions(), ZONES, orders(), orders(_SAMPLES))
     with tempfile.TemporaryDirectory() as folder:
 
-        @settings(max_examples=100 if backend == "sqlite" else 60)
+        @settings(max_examples=examples(100 if backend == "sqlite" else 60))
         @given(data_sets_of_entries(), st.lists(asked, min_size=4, max_size=4))
         def agrees(entries: list[InstanceEntry], all_asked: list[_Asked]) -> None:
             asyncio.run(_agrees(SEARCH_INDEXES[backend], Path(folder), f"p{next(numbers)}", entries, all_asked))

@@ -16,6 +16,7 @@ from gantry.common.lifecycle import HOT, Place
 from gantry.common.ports.index import InstanceEntry, Relocation, SearchIndex
 from tests.contract.test_deletions import GONE, UNDO, decided, deletion, key
 from tests.contract.test_search_index import BATCH, EARLY
+from tests.support.long import examples
 
 ENTRIES = [*BATCH, EARLY]
 FIRST, CURRENT = BATCH[0], BATCH[3]
@@ -128,7 +129,7 @@ async def taken(index: SearchIndex, steps: Sequence[Any]) -> None:
 
 
 @given(_STEPS, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 async def test_any_order_of_entries_decisions_and_relocations_ends_the_same(
     steps: list[Any], data: st.DataObject
 ) -> None:

@@ -1,4 +1,4 @@
-"""All tests; what failed once is run once more, alone, and named as unsteady where it passes then.
+"""The tests; what failed once is run once more, alone, and named as unsteady where it passes then.
 
     python -m tests.support.rerun [arguments of pytest]
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 _FAILED = 1
 """pytest's exit code where tests failed, and nothing else went wrong."""
-_MOST = 30
+_MOST = 20
 _WORKERS = min(3, (os.cpu_count() or 2) + 1)
 """One more than processors: tests that harm servers wait much of their time. Each has its own servers, of 3 GB."""
 _BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
@@ -32,6 +32,7 @@ def main(arguments: list[str]) -> int:
     if not failed or len(failed) > _MOST:
         return code
     print(f"\nonce more, alone: {len(failed)} that failed", flush=True)
+    os.environ.pop("GANTRY_TESTS_UNTIL", None)  # what failed is never left
     code = _pytest("-p", "no:xdist", *failed)
     still = set(json.loads(_LAST_FAILED.read_text())) if _LAST_FAILED.exists() else set()
     for name in failed:

@@ -50,6 +50,7 @@ def end() -> list[str]:
     """End what was started; a line per server on what ran on what."""
     folder = Path(os.environ.pop(SESSION, "/nonexistent"))
     lines = [_closing_line(folder, name) for name in (*_STARTERS, *_TOOLS)] if folder.is_dir() else []
+    lines += _left_out(folder)
     _end_all(folder)
     return lines
 
@@ -120,6 +121,20 @@ def skip(name: str, why: str) -> NoReturn:
     with (Path(os.environ[SESSION]) / f"{name}.skipped").open("a") as counted:
         counted.write(".")
     pytest.skip(f"no {name}: {why}")
+
+
+def count(name: str, number: int) -> None:
+    """Keep a number for the closing lines."""
+    (Path(os.environ[SESSION]) / f"{name}.count").write_text(str(number))
+
+
+def _left_out(folder: Path) -> list[str]:
+    """What was not run, and why."""
+    long, late = folder / "long.count", folder / "time.skipped"
+    lines = [f"left to `make test-long`: {long.read_text()} tests"] if long.exists() and long.read_text() != "0" else []
+    if late.exists():
+        lines.append(f"NOT RUN, the time was over: {len(late.read_text())} tests")
+    return lines
 
 
 def _closing_line(folder: Path, name: str) -> str:

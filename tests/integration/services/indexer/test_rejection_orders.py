@@ -37,6 +37,7 @@ from gantry.services.indexer.handlers import Indexer
 from gantry.services.lifecycle.deletions import Deletions, Target
 from tests.contract.conftest import SEARCH_INDEXES
 from tests.support.facts import stored
+from tests.support.long import examples
 from tests.support.objects import file_bytes
 from tests.support.rejection_notes import QUALITY, SAFETY, WORKLIST, rejection_note
 
@@ -190,7 +191,7 @@ async def _sqlite(folder: Path) -> SearchIndex:
 
 
 @given(_STEPS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_order_ends_as_the_fold_of_the_log(steps: list[tuple[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         uvloop.run(run(Path(folder), steps, _sqlite))

@@ -29,6 +29,7 @@ from gantry.services.query.answers import Answers
 from gantry.services.query.app import build_web
 from tests.support.dicom import EXPLICIT, from_bytes, to_bytes
 from tests.support.entries import entry
+from tests.support.long import examples
 
 ENTRIES = [
     entry(
@@ -295,7 +296,7 @@ def test_the_same_identifier_has_the_same_answer_by_c_find() -> None:
         client, index = runner.run(context.__aenter__())
 
         @given(questions)
-        @settings(max_examples=60)
+        @settings(max_examples=examples(60))
         def agree(question: tuple[str, dict[str, str]]) -> None:
             level, keys = question
             assert runner.run(by_qido(client, level, keys)) == runner.run(by_c_find(index, level, keys))

@@ -1,0 +1,125 @@
+"""Tests that `make test` leaves out for their length, and `make test-long` runs.
+
+CI has a time, and a change has to land on a slow day too. What stays out is what another test of the same promise keeps
+in: the same code on the other stores (whose likeness is tests/contract's to prove), or at the neighbouring moment of a
+kill. So nothing is here that is the only test of a promise, and nothing of what an acknowledged object has to survive
+first: ingest's commit, a deletion, a correction, a rebuild from the bucket.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+HOW_MUCH = os.environ.get("GANTRY_TESTS", "short")
+"""`quick`, `short` or `long` (tests/conftest.py)."""
+_SHARES = {"quick": 0.1, "short": 0.25, "long": 1.0}
+ALL: tuple[str, ...] = ("",)
+
+LONG: Mapping[str, Sequence[str]] = {
+    # file or test: words of which the parameters of a long one have one
+    "contract/test_opensearch_deletions.py::test_several_writers": ["[1]", "[2]", "[3]"],
+    "contract/test_search_index.py::test_a_listing_goes_on": ["opensearch-Level.IMAGE"],
+    "contract/test_search_index.py::test_memory": ["opensearch"],
+    "contract/test_views.py": ["opensearch-1", "opensearch-2"],
+    "crash/test_audit.py": ["cluster"],
+    "crash/test_audit_repository.py": ["cluster"],
+    "crash/test_coercion.py::test_stow_is_answered": ["cluster"],
+    "crash/test_coercion.py::test_of_the_same_bytes": ["cluster"],
+    "crash/test_coercion.py::test_an_object_whose_event": ["cluster-after"],
+    "crash/test_coercion.py::test_a_rule_that_would": ["cluster"],
+    "crash/test_coercion.py::test_what_rules_would_change": ["cluster"],
+    "crash/test_coercion_from_orders.py::test_an_order_that_is_not_clear": ["cluster"],
+    "crash/test_coercion_from_orders.py::test_an_object_whose_event": ["cluster-after"],
+    "crash/test_coercion_from_orders.py::test_orders_that_cannot": ["cluster"],
+    "crash/test_coercion_from_orders.py::test_what_would_come": ["cluster"],
+    "crash/test_completion.py::test_a_study_is_complete_once": ["cluster"],
+    "crash/test_compression.py::test_what_is_compressed_is_restored": ["cluster"],
+    "crash/test_copies.py::test_redundant": ["cluster"],
+    "crash/test_corrections.py::test_who_may_not": ["cluster"],
+    "crash/test_dead_letters.py::test_a_discarded": ["cluster"],
+    "crash/test_dead_letters.py::test_a_command_that_is_killed": ["cluster"],
+    "crash/test_deletion.py::test_who_may_not": ["cluster"],
+    "crash/test_deletion.py::test_a_process_killed": ["cluster-before-answer"],
+    "crash/test_deletion.py::test_a_command_killed": ["cluster-after-publish"],
+    "crash/test_deletion.py::test_a_collector_killed": ["cluster-after-publish", "cluster-before-commit", "cluster-]"],
+    "crash/test_deletion.py::test_studies_are_deleted_by_a_rule": ["cluster"],
+    "crash/test_deletion.py::test_what_is_deleted_over_http": ["cluster"],
+    "crash/test_department_day.py::test_a_day_on_which": ["cluster-4", "cluster-6"],
+    "crash/test_evidence.py::test_without_a_key": ["cluster"],
+    "crash/test_feed.py::test_everything_that_happens": ["cluster"],
+    "crash/test_feed.py::test_a_reader_waits": ["cluster"],
+    "crash/test_hl7.py": ["cluster-after-apply", "cluster-before-answer"],
+    "crash/test_hl7.py::test_updates_merges": ["cluster"],
+    "crash/test_hl7.py::test_what_could_not": ["cluster"],
+    "crash/test_linking.py::test_what_was_broken_off": [
+        "cluster-before-answer",
+        "cluster-after",
+        "cluster-before-publish=kill@2",
+    ],
+    "crash/test_linking.py::test_what_cannot": ["cluster"],
+    "crash/test_linking.py::test_the_bucket_alone": ["cluster"],
+    "crash/test_moves.py::test_a_series_of_another": ["cluster"],
+    "crash/test_moves.py::test_an_object_that_was_moved": ["cluster"],
+    "crash/test_moves.py::test_what_cannot": ["cluster"],
+    "crash/test_operations.py": ["cluster"],
+    "crash/test_order_erasure.py::test_an_erasure_that_was_killed": ["cluster-before-publish", "cluster-before-answer"],
+    "crash/test_order_erasure.py::test_an_order_that_was_not": ["cluster-before-answer"],
+    "crash/test_order_erasure.py::test_an_order_goes": ["cluster"],
+    "crash/test_orders.py::test_a_modality": ["cluster-before-answer"],
+    "crash/test_reconcile.py::test_passes": ["cluster"],
+    "crash/test_redelivery.py::test_other_bytes": ["cluster"],
+    "crash/test_rejected_views.py::test_a_role": ["cluster"],
+    "crash/test_rejected_views.py::test_a_view_that": ["cluster"],
+    "crash/test_rejection_policy.py::test_what_is_rejected_for": ["cluster"],
+    "crash/test_rejection_policy.py::test_notes_follow": ["cluster"],
+    "crash/test_retention.py::test_a_hold_on_a_patient": ["cluster"],
+    "crash/test_retention.py::test_accesses": ["cluster"],
+    "crash/test_retention.py::test_nobody": ["cluster"],
+    "crash/test_routing.py::test_a_study_is_sent_on": ["cluster"],
+    "crash/test_routing.py::test_a_planner": ["cluster"],
+    "crash/test_stow.py::test_what_a_response": ["cluster-after-blob-put", "cluster-before-answer"],
+    "crash/test_support.py": ["cluster"],
+    "crash/test_tiers.py::test_a_dry_run": ["cluster"],
+    "crash/test_tiers.py::test_a_move_that_is_killed": [
+        *("cluster-after-copy", "cluster-after-publish", "cluster-before-leave"),
+        *("embedded-after-copy", "embedded-before-leave"),
+    ],
+    "crash/test_tiers.py::test_the_copy_that": ["cluster"],
+    "crash/test_tiers.py::test_what_a_changed_rule": ["cluster"],
+    "crash/test_tiers.py::test_what_comes_late": ["cluster"],
+    "crash/test_tiers.py::test_what_is_deleted_and": ["cluster"],
+    "crash/test_tiers.py::test_what_is_purged": ["cluster"],
+    "crash/test_upkeep.py::test_a_log_that_is_not_empty": ["cluster"],
+    "crash/test_webhooks.py::test_a_dead_receiver": ["cluster"],
+    "crash/test_webhooks.py::test_a_webhook_without": ALL,
+    "crash/test_where.py::test_a_study_is_found": ["cluster"],
+    "crash/test_where.py::test_it_is_said": ["cluster"],
+    "crash/test_where.py::test_who_called": ["cluster"],
+    "e2e/test_changes_seen.py": ["embedded"],
+    "e2e/test_compose.py": ALL,
+    "e2e/test_conversion.py": ["cluster"],
+    "e2e/test_other_languages.py::test_a_test_in_java_": ALL,
+    "e2e/test_stow.py::test_a_large_object": ["cluster"],
+    "e2e/test_viewer.py": ["cluster"],
+    "e2e/test_viewer_budgets.py": ALL,
+    "faults/test_dependencies.py::test_a_sender_hears": ["503", "takes its time"],
+    "faults/test_parts.py::test_every_part_stands": ALL,
+    "faults/test_parts.py::test_every_part_is_restarted": ALL,
+}
+
+
+def is_long(nodeid: str) -> bool:
+    """Of a test by pytest's name for it."""
+    return any(entry_is_of(entry, nodeid) for entry in LONG)
+
+
+def entry_is_of(entry: str, nodeid: str) -> bool:
+    """Whether an entry of the table says that a test is long."""
+    path, bracket, parameters = nodeid.partition("[")
+    return path.startswith(f"tests/{entry}") and any(word in f"{bracket}{parameters}" for word in LONG[entry])
+
+
+def examples(most: int) -> int:
+    """How many examples a property test is tried on that sees so many where there is time."""
+    return max(3, round(most * _SHARES[HOW_MUCH]))
