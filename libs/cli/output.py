@@ -46,13 +46,19 @@ def printable(cell: str) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    """A table as wide as the terminal allows."""
+    """A table as wide as the terminal allows; in a file or a pipe, plain columns."""
+    console = Console()
+    if not console.is_terminal:
+        if title:
+            click.echo(title)
+        print_columns(columns, list(rows))
+        return
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console.print(table)
 
 
 class Bar(Protocol):

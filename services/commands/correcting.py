@@ -77,7 +77,7 @@ def correct(
 def uncorrect(config: Path | None, data: Path | None, as_json: bool, study: str, correction: str, reason: str) -> None:
     """Take back a correction of a study; `gantry history STUDY` lists their ids."""
     asked = _asked(reason)
-    _step(config, data, as_json, study, lambda desk: desk.withdraw_from_study(study, correction, asked))
+    _step(config, data, as_json, study, lambda desk: desk.withdraw_from_study(study, correction, asked), "taken back")
 
 
 @click.command()
@@ -156,7 +156,14 @@ def unmerge(
     """Take back a merge or a change of ID of PATIENT (the prior one), or with --correction a correction of a patient:
     everything is what it was before."""
     asked, identity = _asked(reason), _identity(patient, issuer)
-    _step(config, data, as_json, patient, lambda desk: desk.withdraw_from_patient(identity, correction, asked))
+    _step(
+        config,
+        data,
+        as_json,
+        patient,
+        lambda desk: desk.withdraw_from_patient(identity, correction, asked),
+        "taken back",
+    )
 
 
 @click.command()
@@ -239,14 +246,14 @@ def values_option_of(said: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
-def _step(config: Path | None, data: Path | None, as_json: bool, of: str, step: Step) -> None:
+def _step(config: Path | None, data: Path | None, as_json: bool, of: str, step: Step, word: str = "in effect") -> None:
     async def work(stores: Stores, settings: Settings) -> None:
         desk = CorrectionDesk(stores.objects, stores.log, stores.index, SystemClock())
         try:
             made = await step(desk)
         except (NotFound, NotUnderstood, Conflicting) as error:
             raise ConfigError(of, None, str(error)) from error
-        state = "in effect" if made.settled else "on the log; the indexers are behind or not running, and follow"
+        state = word if made.settled else "on the log; the indexers are behind or not running, and follow"
         values = {"correction": made.correction, "settled": made.settled}
         show(as_json, values, ("correction", "state"), [(made.correction, state)])
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from gantry.cli.output import print_columns, print_json
+from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, NotFound
 from gantry.common.telemetry.traces import new_trace
@@ -15,12 +18,19 @@ from gantry.services.commands.lifecycle import each
 from gantry.services.commands.on_stores import deletions_of, options, run, show
 from gantry.services.commands.reasons import reason_option
 from gantry.services.lifecycle.deletions import Deletions, Done, Target
+from gantry.services.lifecycle.hold_facts import HoldFacts
+from gantry.services.lifecycle.standing_holds import Hold, ReadHolds
 from gantry.services.process.stores import Stores
+from gantry.services.whereabouts.words import moment
+
+_COLUMNS = ("placed", "on", "by", "reason")
+_AT_ONCE = 100
+"""Holders, of whose holds the reasons are looked for together."""
 
 
 @click.group()
 def hold() -> None:
-    """Holds on studies and patients: nothing of them is deleted or collected while one stands."""
+    """Place, release and list holds: nothing of a study or patient is deleted while one stands."""
 
 
 def _held(command: Callable[..., None]) -> Callable[..., None]:
@@ -67,7 +77,7 @@ def place(
     if patient is not None:
         _on_patient(config, data, as_json, "holds placed", on_patient)
     else:
-        each(config, data, as_json, uids, "holds placed", on_study)
+        each(config, data, as_json, uids, "placed", on_study, "holds")
 
 
 @hold.command()
@@ -96,7 +106,41 @@ def release(
     if patient is not None:
         _on_patient(config, data, as_json, "holds released", of_patient)
     else:
-        each(config, data, as_json, uids, "holds released", of_study)
+        each(config, data, as_json, uids, "released", of_study, "holds")
+
+
+@hold.command("list")
+@options
+@click.argument("term", metavar="[STUDY|PATIENT-ID]", required=False)
+def listed(config: Path | None, data: Path | None, as_json: bool, term: str | None) -> None:
+    """List the holds that stand: all, those on a study and its patient, or those on a Patient ID."""
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        holds = ReadHolds(stores.index, HoldFacts(stores.objects, stores.log, SystemClock()))
+        found = await holds.of(term) if term else await _all(holds)
+        if as_json:
+            for one in found:
+                print_json(asdict(one))
+        elif found:
+            print_columns(_COLUMNS, [_row(one) for one in found])
+        else:
+            click.echo("no hold stands")
+
+    run(config, data, work)
+
+
+async def _all(holds: ReadHolds) -> list[Hold]:
+    found, following = await holds.page("", _AT_ONCE)
+    while following is not None:
+        some, following = await holds.page(following, _AT_ONCE)
+        found += some
+    return found
+
+
+def _row(one: Hold) -> tuple[str, ...]:
+    # A patient is held by a digest: no list names him.
+    on = one.study_instance_uid or f"a patient ({one.holder})"
+    return moment(one.at), on, one.by or "?", one.reason or "?"
 
 
 def _one_of(uids: tuple[str, ...], patient: str | None, issuer: str | None) -> None:

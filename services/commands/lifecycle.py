@@ -158,8 +158,17 @@ def choose(config: Path | None, data: Path | None, as_json: bool, uid: str, rece
     run(config, data, work)
 
 
-def each(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str, ...], word: str, step: Step) -> None:
-    """Take a step for each UID. What was done before one that cannot be done stays done."""
+def each(
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+    uids: tuple[str, ...],
+    word: str,
+    step: Step,
+    counted: str = "receipts",
+) -> None:
+    """Take a step for each UID, and say how many it was `counted` in. What was done before one that cannot be done
+    stays done."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         deletions = deletions_of(stores, settings)
@@ -169,8 +178,7 @@ def each(config: Path | None, data: Path | None, as_json: bool, uids: tuple[str,
             except (NotFound, Held) as error:
                 raise ConfigError(uid, None, str(error)) from error
             said = "" if done.settled else "; the indexers are behind or not running, and follow when they can"
-            show(as_json, {"uid": uid, "receipts": done.receipts, "settled": done.settled}, (word, "receipts"), [
-                (uid, f"{done.receipts}{said}"),
-            ])  # fmt: skip
+            rows = [(uid, f"{done.receipts}{said}")]
+            show(as_json, {"uid": uid, counted: done.receipts, "settled": done.settled}, (word, counted), rows)
 
     run(config, data, work)

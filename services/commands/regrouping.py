@@ -65,7 +65,7 @@ def regroup(
     if undo:
         if series or several or into or values:
             raise click.UsageError("--undo takes a study, and --move where it is not the last")
-        _step(config, data, as_json, study, lambda desk: desk.move_back(study, asked, name))
+        _step(config, data, as_json, study, lambda desk: desk.move_back(study, asked, name), "taken back")
         return
     if not into or name:
         raise click.UsageError("say --into which study (or --undo, perhaps with --move)")
@@ -77,7 +77,7 @@ def regroup(
     _step(config, data, as_json, study, lambda desk: desk.move(wanted, into, asked, said))
 
 
-def _step(config: Path | None, data: Path | None, as_json: bool, of: str, step: Step) -> None:
+def _step(config: Path | None, data: Path | None, as_json: bool, of: str, step: Step, word: str = "in effect") -> None:
     async def work(stores: Stores, settings: Settings) -> None:
         rules = rules_in(settings)
         desk = MoveDesk(stores.objects, stores.log, stores.index, SystemClock(), rules=rules)
@@ -85,7 +85,7 @@ def _step(config: Path | None, data: Path | None, as_json: bool, of: str, step: 
             moved = await step(desk)
         except (NotFound, NotUnderstood, Conflicting, Held) as error:
             raise ConfigError(of, None, str(error)) from error
-        state = "in effect" if moved.settled else "on the log; the indexers are behind or not running, and follow"
+        state = word if moved.settled else "on the log; the indexers are behind or not running, and follow"
         rows = [(one.move, one.series, moved.into, one.into_series, state) for one in moved.series]
         if as_json:
             click.echo(json.dumps(moved_as_json(moved)))

@@ -35,7 +35,9 @@ def where(config: Path | None, data: Path | None, as_json: bool, term: str) -> N
     """
 
     async def work(stores: Stores, settings: Settings) -> None:
-        found = await Whereabouts(stores.objects, stores.log, stores.index, SystemClock()).search(term)
+        grace = settings.lifecycle.grace
+        whereabouts = Whereabouts(stores.objects, stores.log, stores.index, SystemClock(), grace=grace)
+        found = await whereabouts.search(term)
         if as_json:
             print_json({**asdict(found), "advice": {a.study_instance_uid: advice(a) for a in found.accounts}})
         else:

@@ -171,7 +171,8 @@ class Deletions:
         if not names:
             raise NotFound("no hold stands on this study")
         at, now = (DEFAULT_PARTITION, asked.trace, study), self._clock.now_us()
-        return await self._append([HoldReleased(*at, name, asked.reason, asked.by, now) for name in names])
+        done = await self._append([HoldReleased(*at, name, asked.reason, asked.by, now) for name in names])
+        return Done(len(names), done.settled)
 
     async def release_hold(self, holder: str, hold: str, asked: Asked) -> Done:
         """Release one hold by its name; `holder` is the study, or the key of the patient (`holder_of`), on which it

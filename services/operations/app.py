@@ -8,7 +8,9 @@ from gantry.common.runtime.protection import Protection
 from gantry.services.auditing.reading import AuditReader
 from gantry.services.context import Context, RoleParts
 from gantry.services.lifecycle.deletions import Deletions
+from gantry.services.lifecycle.hold_facts import HoldFacts
 from gantry.services.lifecycle.retained import RetainedStudies
+from gantry.services.lifecycle.standing_holds import ReadHolds
 from gantry.services.maintenance.dead_letters import DeadLetters
 from gantry.services.maintenance.passes import Passes
 from gantry.services.maintenance.reconciling import Reconciled
@@ -18,7 +20,6 @@ from gantry.services.operations.callers import Operators
 from gantry.services.operations.conflicts import ConflictsPart
 from gantry.services.operations.fleet import FORGOTTEN_SECONDS, Fleet
 from gantry.services.operations.health import HealthPart, HealthSources
-from gantry.services.operations.hold_facts import HoldFacts
 from gantry.services.operations.holds import HoldsPart
 from gantry.services.operations.letters import LettersPart
 from gantry.services.operations.peers import PeersPart
@@ -41,7 +42,7 @@ async def build(context: Context) -> RoleParts:
     deletions = Deletions(context.log, context.answers, context.clock, context.settings.lifecycle.grace, rules=rules)
     conflicts = ConflictsPart(context.objects, context.answers, deletions, operators, turns)
     facts = HoldFacts(context.objects, context.log, context.clock)
-    holds = HoldsPart(context.answers, deletions, facts, operators, turns)
+    holds = HoldsPart(context.answers, deletions, ReadHolds(context.answers, facts), operators, turns)
     protection = Protection(context.log, context.answers, context.clock, rules)
     retained = RetainedStudies(context.answers, protection)
     retention = RetentionPart(context.answers, retained, context.settings.lifecycle.retention, context.clock, turns)
@@ -67,7 +68,9 @@ async def build(context: Context) -> RoleParts:
     health = HealthPart(sources, context.clock, context.settings.upkeep.report_every * 3 + 5)
     ours = context.settings.dimse.ae_title
     peers = PeersPart(context.peers, ours, seen, associations, context.clock, operators, turns)
-    where = WherePart(Whereabouts(context.objects, context.log, context.answers, context.clock), turns)
+    grace = context.settings.lifecycle.grace
+    whereabouts = Whereabouts(context.objects, context.log, context.answers, context.clock, grace=grace)
+    where = WherePart(whereabouts, turns)
     parts = [where.parts(), conflicts.parts(), holds.parts(), retention.parts(), letters.parts()]
     reader = AuditReader(context.objects, context.log, context.answers, context.clock)
     parts += [health.parts(), peers.parts(), AuditPart(reader, context.clock, turns).parts()]

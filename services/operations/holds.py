@@ -9,19 +9,16 @@ POST   /dicom-web/operations/holds/release?reason=…     {"holder": "…", "hol
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
-from gantry.common.dicom.query.attributes import Level
-from gantry.common.dicom.query.matching import Query, Single
-from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID, STUDY_INSTANCE_UID
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
 from gantry.common.errors import NotFound
-from gantry.common.ids import DEFAULT_PARTITION, is_uid
-from gantry.common.lifecycle import holder_of, holders, patient_of
-from gantry.common.ports.index import ReadIndex, StandingHolds
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.study_facts import KnownStudy, known_study
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.json_bodies import json_body
@@ -29,25 +26,23 @@ from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import Handler
 from gantry.services.asked import Asked
 from gantry.services.lifecycle.deletions import Deletions, Done
+from gantry.services.lifecycle.standing_holds import Hold, ReadHolds
 from gantry.services.operations.callers import Operators
-from gantry.services.operations.hold_facts import HoldFacts, placed_at
 from gantry.services.operations.turns import Turns
 from gantry.services.operations.web import Parts, number, said
 
 _LONGEST_TERM = 64
-_MOST_STUDIES = 20
-"""Of a Patient ID: its studies say under which issuers holds may stand."""
 
 
 class HoldsPart:
-    """Asks the index for holds, and `HoldFacts` for their reasons."""
+    """Over what is read of them, and `Deletions`, which place and release them."""
 
     def __init__(
-        self, index: ReadIndex, deletions: Deletions, facts: HoldFacts, operators: Operators, turns: Turns
+        self, index: ReadIndex, deletions: Deletions, holds: ReadHolds, operators: Operators, turns: Turns
     ) -> None:
         self._index = index
         self._deletions = deletions
-        self._facts = facts
+        self._holds = holds
         self._operators = operators
         self._turns = turns
 
@@ -62,8 +57,7 @@ class HoldsPart:
     async def of_study(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """The holds that stand on a study, known or not, and on its patient."""
         async with self._turns.turn():
-            found = [one async for one in self._standing(await self._keys(match.study))]
-            return await said(request, {"holds": await self._described(found)})
+            return await said(request, {"holds": _told(await self._holds.of(match.study))})
 
     async def place(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """201 with the hold's name when everybody heeds it, 202 when everybody will: on a study, known or not, or `on`
@@ -95,7 +89,7 @@ class HoldsPart:
         hold = request.query.get("hold", "")
         if not hold:
             return await _released(request, self._deletions.release_holds(match.study, asked))
-        async for one in self._standing(await self._keys(match.study)):
+        for one in await self._holds.standing(match.study):
             if hold in one.holds:
                 return await self._release(request, one.holder, hold, asked)
         raise HttpProblem(404, "no such hold stands on this study or its patient")
@@ -119,56 +113,14 @@ class HoldsPart:
             raise HttpProblem(400, "term: a Study Instance UID or a Patient ID")
         async with self._turns.turn():
             if term:
-                keys = await self._keys(term) if is_uid(term) else await self._keys_of_patient(term)
-                found, following = [one async for one in self._standing(keys)], None
+                found, following = await self._holds.of(term), None
             else:
-                found, following = await self._page(request.query.get("after", "")[: _LONGEST_TERM * 2], limit)
-            return await said(request, {"holds": await self._described(found), "next": following})
+                found, following = await self._holds.page(request.query.get("after", "")[: _LONGEST_TERM * 2], limit)
+            return await said(request, {"holds": _told(found), "next": following})
 
-    async def _page(self, after: str, limit: int) -> tuple[list[StandingHolds], str | None]:
-        found: list[StandingHolds] = []
-        async with aclosing(self._index.held(DEFAULT_PARTITION, after)) as pages:  # type: ignore[type-var]
-            async for page in pages:
-                found += page
-                if len(found) > limit:
-                    return found[:limit], found[limit - 1].holder
-        return found, None
 
-    async def _keys(self, study: str) -> list[str]:
-        known = await known_study(self._index, DEFAULT_PARTITION, study, deleted=True)
-        patients = [] if known is None else await known.patients(self._index)
-        return [study, *map(holder_of, patients)]
-
-    async def _keys_of_patient(self, patient_id: str) -> list[str]:
-        keys = dict.fromkeys(map(holder_of, holders(patient_id)))
-        query = Query(DEFAULT_PARTITION, Level.STUDY, {PATIENT_ID: Single((patient_id,))}, limit=_MOST_STUDIES)
-        async for page in self._index.find(query):
-            for document in page:
-                uid = str(document.attributes[STUDY_INSTANCE_UID][0])
-                patients = await KnownStudy(DEFAULT_PARTITION, uid, document.attributes).patients(self._index)
-                keys |= dict.fromkeys([*map(holder_of, patients), uid])
-        return list(keys)
-
-    async def _standing(self, keys: Sequence[str]) -> AsyncIterator[StandingHolds]:
-        for key in keys:
-            if holds := await self._index.holds(DEFAULT_PARTITION, key):
-                yield StandingHolds(key, tuple(holds))
-
-    async def _described(self, found: Sequence[StandingHolds]) -> list[dict[str, Any]]:
-        facts = await self._facts.of([hold for one in found for hold in one.holds])
-        return [
-            {
-                "holder": one.holder,
-                "on": "patient" if patient_of(one.holder) else "study",
-                "study_instance_uid": "" if patient_of(one.holder) else one.holder,
-                "hold": hold,
-                "at": facts[hold].at if hold in facts else placed_at(hold),
-                "by": facts[hold].by if hold in facts else None,
-                "reason": facts[hold].reason if hold in facts else None,
-            }
-            for one in found
-            for hold in one.holds
-        ]
+def _told(holds: Sequence[Hold]) -> list[dict[str, Any]]:
+    return [asdict(one) for one in holds]
 
 
 async def _released(request: web.BaseRequest, work: Any) -> web.StreamResponse:

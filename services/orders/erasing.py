@@ -12,7 +12,7 @@ from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
 from gantry.common.errors import Conflicting, Held, NotFound
 from gantry.common.events import OrderErased, ProcedureStepErased
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.lifecycle import holders
+from gantry.common.lifecycle import holders, holds_stand
 from gantry.common.orders import FINAL, OrderErasure, PerformedStep, StepState, first, studies_of
 from gantry.common.orders.model import Attributes
 from gantry.common.ports.orders import OrderIndex
@@ -85,7 +85,7 @@ class OrderErasing:
     async def _require_no_hold(self, studies: Iterable[str], attributes: Attributes) -> None:
         patients = holders(first(attributes, PATIENT_ID), first(attributes, ISSUER_OF_PATIENT_ID))
         if holds := await self._protection.holds_on(DEFAULT_PARTITION, studies, patients):
-            raise Held(f"{holds} holds stand on a study of this order or its patient; release them first")
+            raise Held(f"{holds_stand(holds)} on a study of this order or its patient; release first what holds it")
 
 
 def _is_begun(states: Iterable[StepState], performed: Sequence[PerformedStep]) -> bool:

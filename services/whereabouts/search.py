@@ -110,7 +110,10 @@ class _Gathered:
 class Whereabouts:
     """Reads everything, changes nothing. Every method raises `DependencyUnavailable`."""
 
-    def __init__(self, objects: BlobStore, log: EventLog, index: ReadIndex, clock: Clock) -> None:
+    def __init__(self, objects: BlobStore, log: EventLog, index: ReadIndex, clock: Clock, *, grace: float) -> None:
+        """`grace` (seconds) as in `lifecycle.grace`: what was deleted longer ago can't be restored."""
+        self._clock = clock
+        self._grace_us = int(grace * 1e6)
         self._objects = objects
         self._log = log
         self._index = index
@@ -126,7 +129,7 @@ class Whereabouts:
                 break
         gathered = [await self._gather(study, letters) for study in list(studies)[:MOST_STUDIES]]
         passed, committed = await self._recorded(gathered), await self._commitments(gathered)
-        accounts = [_account(one, passed, committed.get(one.study)) for one in gathered]
+        accounts = [self._account(one, passed, committed.get(one.study)) for one in gathered]
         known = tuple(account for account in accounts if account != Account(account.study_instance_uid))
         behind = (await self._log.lag(INDEXERS)).get(TOPICS[InstanceStored].name, 0)
         return Found(known, len(studies) > MOST_STUDIES, behind, len(letters))
@@ -200,25 +203,25 @@ class Whereabouts:
             indexed.fated += fated
         return indexed
 
-
-def _account(of: _Gathered, recorded: Recorded, commitments: Commitments | None) -> Account:
-    receipts, hidden = of.indexed.known, [one.fate for one in of.indexed.fated if one.fate.hidden]
-    return Account(
-        of.study,
-        searchable=len(of.indexed.locations),
-        unread=of.unread,
-        aside=sum(place.aside for place in of.indexed.locations),
-        lost=sum(1 for one in receipts if one.lost),
-        deleted=sum(1 for fate in hidden if not fate.collected),
-        restorable=sum(1 for fate in hidden if fate.restorable),
-        collected=sum(1 for fate in hidden if fate.collected),
-        holds=of.holds,
-        arrivals=_arrivals(of, recorded),
-        commitments=() if commitments is None else tuple(commitments.found.values()),
-        happened=happened_of(of.events),
-        deliveries=tuple(recorded.delivered.get(of.study, ())),
-        dead=tuple(DeadInstance(letter.id, letter.sop_instance_uid, letter.reason) for letter in of.dead),
-    )
+    def _account(self, of: _Gathered, recorded: Recorded, commitments: Commitments | None) -> Account:
+        now = self._clock.now_us()
+        receipts, hidden = of.indexed.known, [one.fate for one in of.indexed.fated if one.fate.hidden]
+        return Account(
+            of.study,
+            searchable=len(of.indexed.locations),
+            unread=of.unread,
+            aside=sum(place.aside for place in of.indexed.locations),
+            lost=sum(1 for one in receipts if one.lost),
+            deleted=sum(1 for fate in hidden if not fate.collected),
+            restorable=sum(fate.restorable and not fate.is_due(now, self._grace_us) for fate in hidden),
+            collected=sum(1 for fate in hidden if fate.collected),
+            holds=of.holds,
+            arrivals=_arrivals(of, recorded),
+            commitments=() if commitments is None else tuple(commitments.found.values()),
+            happened=happened_of(of.events),
+            deliveries=tuple(recorded.delivered.get(of.study, ())),
+            dead=tuple(DeadInstance(letter.id, letter.sop_instance_uid, letter.reason) for letter in of.dead),
+        )
 
 
 def _arrivals(of: _Gathered, recorded: Recorded) -> tuple[Arrival, ...]:

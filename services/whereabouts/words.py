@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from gantry.common.events import StudyDelivered
+from gantry.common.lifecycle import holds_stand
 from gantry.services.whereabouts.account import Account, Arrival, Commitment, Happened
 
 _MOST = 20
@@ -26,7 +27,7 @@ def told(account: Account) -> list[tuple[str, str]]:
     ]
     lines += [("happened", _happened(one)) for one in account.happened[-_MOST:]]
     if account.holds:
-        lines.append(("held", f"{len(account.holds)} holds stand: nothing of it can be deleted"))
+        lines.append(("held", f"{holds_stand(len(account.holds))}: nothing of it can be deleted"))
     lines += [("delivered", _delivery(one)) for one in account.deliveries[-_MOST:]] or [
         ("delivered", "nobody has got anything of it in the last 14 days")
     ]
@@ -71,27 +72,27 @@ def _arrival(arrival: Arrival) -> str:
         when += f" to {moment(arrival.last_at)}"
     outcome = f"; association {arrival.outcome}" if arrival.outcome else ""
     trace = f"; trace {arrival.trace}" if arrival.trace else ""
-    return f"{arrival.instances} instances from {who}{address}{called}, {when}{outcome}{trace}"
+    return f"{_count(arrival.instances, 'instance')} from {who}{address}{called}, {when}{outcome}{trace}"
 
 
 def _indexed(account: Account) -> list[str]:
-    facts = [f"{account.searchable} instances can be found and retrieved"]
+    facts = [f"{_count(account.searchable, 'instance')} can be found and retrieved"]
     if account.unread:
-        facts.append(f"{account.unread} receipts are stored, and the indexers have not read them yet")
+        facts.append(f"{_receipts(account.unread)} stored, and not read by the indexers yet")
     if account.aside:
-        facts.append(f"{account.aside} receipts have other bytes than the current ones, and are kept aside")
+        facts.append(f"{_receipts(account.aside)} kept aside: other bytes than the current ones")
     if account.lost:
-        facts.append(f"{account.lost} receipts are missing or damaged in the object store")
+        facts.append(f"{_receipts(account.lost)} missing or damaged in the object store")
     if account.deleted:
-        facts.append(f"{account.deleted} receipts are deleted, {account.restorable} of them can be restored")
+        facts.append(f"{_receipts(account.deleted)} deleted, {account.restorable} of these can be restored")
     if account.collected:
-        facts.append(f"{account.collected} receipts are removed for good")
+        facts.append(f"{_receipts(account.collected)} removed for good")
     return facts
 
 
 def _commitment(one: Commitment) -> str:
     who = one.calling_ae_title or "a client over HTTP"
-    asked = f"{one.instances} instances, asked by {who} at {moment(one.requested_at)}"
+    asked = f"{_count(one.instances, 'instance')}, asked by {who} at {moment(one.requested_at)}"
     if not one.reported_at:
         return f"{asked}: no report yet"
     answer = f"{one.failed} of them not committed" if one.failed else "all of them committed"
@@ -103,15 +104,23 @@ def _delivery(one: StudyDelivered) -> str:
     who = one.receiver or "somebody without a token"
     at = f" at {one.peer_address}" if one.peer_address else ""
     if one.over == "DICOMweb":
-        return f"{one.times} requests over DICOMweb by {who}{at}, {moment(one.at)}"
+        return f"{_count(one.times, 'request')} over DICOMweb by {who}{at}, {moment(one.at)}"
     asked = f" for {one.calling_ae_title}" if one.calling_ae_title not in ("", one.receiver) else ""
     failed = f", {one.failed} were not" if one.failed else ""
     why = f": {one.why}" if one.why else ""
-    return f"{one.completed} instances to {who}{at} over {one.over}{asked}, {moment(one.at)}{failed}{why}"
+    return f"{_count(one.completed, 'instance')} to {who}{at} over {one.over}{asked}, {moment(one.at)}{failed}{why}"
 
 
 def _happened(one: Happened) -> str:
-    objects = f", {one.objects} objects" if one.objects else ""
+    objects = f", {_count(one.objects, 'object')}" if one.objects else ""
     by = f" by {one.by}" if one.by else ""
     why = f": {one.why}" if one.why else ""
     return f"{moment(one.at)} {one.what}{objects}{by}{why}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _receipts(number: int) -> str:
+    return f"{_count(number, 'receipt')} {'is' if number == 1 else 'are'}"

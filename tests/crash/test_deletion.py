@@ -151,11 +151,11 @@ async def test_who_may_not_delete_and_what_is_held_is_said_in_words(make_archive
     done(archive, "hold", "place", uid, "--reason", "trial")
     result = gantry(archive, "delete", uid, "--reason", "no matter")
     assert result.returncode == 1
-    assert "1 holds stand on this study or its patient; release them first" in result.stderr
+    assert "1 hold stands on this study or its patient; release first what holds it" in result.stderr
     assert archive.stop() == 0
     archive.write_policy([DESTINATION], SETTINGS)
     archive.start()
-    assert delete(archive, uid) == (409, "1 holds stand on this study or its patient; release them first\n")
+    assert delete(archive, uid) == (409, "1 hold stands on this study or its patient; release first what holds it\n")
     await expect_exactly(archive, files, tmp_path / "got")
     done(archive, "hold", "release", uid, "--reason", "trial ended")
     assert delete(archive, uid)[0] == 204

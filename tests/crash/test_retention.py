@@ -116,7 +116,13 @@ async def test_a_hold_on_a_patient_stops_everybody_and_is_nowhere_by_name(
     archive.stop()
     archive.start()
     assert delete(archive, uid_of(first))[0] == 409
+    for term in ((), ("HELD-PATIENT",)):
+        standing = gantry(archive, "hold", "list", *term, "--json")
+        (one,) = map(json.loads, standing.stdout.splitlines())
+        assert (one["on"], one["study_instance_uid"], one["reason"]) == ("patient", "", "a court")
+        assert "HELD-PATIENT" not in standing.stdout
     assert gantry(archive, "hold", "release", "--patient", "HELD-PATIENT", "--reason", "over").returncode == 0
+    assert gantry(archive, "hold", "list").stdout == "no hold stands\n"
     assert delete(archive, uid_of(first))[0] == 204
     assert archive.stop() == 0
 

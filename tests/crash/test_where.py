@@ -211,3 +211,23 @@ async def test_who_called_and_was_rejected_and_why_is_listed_after_a_restart_too
     assert "rejected 1/1/3" in words.stdout
     assert NAME not in words.stdout
     assert archive.stop() == 0
+
+
+@embedded
+async def test_what_was_deleted_too_long_ago_is_not_said_to_be_restorable(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = make_archive(lab=False)
+    archive.write_policy(PEERS, f"{SEALING}lifecycle: {{grace: 0.2}}\n")
+    archive.start()
+    files = study(tmp_path / "files", 1)
+    await Modality(named(archive, "CT1"), files).send_all()
+    await wait_for(archive, 1)
+    uid = uids_of(files[0])[0]
+    assert (await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "twice")).returncode == 0
+    await asyncio.sleep(0.3)
+    _, found, said = await where(archive, uid)
+    assert (found["accounts"][0]["deleted"], found["accounts"][0]["restorable"]) == (1, 0)
+    assert "1 receipt is deleted, 0 of these can be restored" in said
+    assert "undelete" not in said
+    assert (await asyncio.to_thread(gantry, archive, "undelete", uid, "--reason", "back")).returncode == 1

@@ -83,7 +83,7 @@ async def test_several_are_deleted_by_the_bar_and_what_is_refused_says_why(archi
         await job(page, "2 studies deleted, 1 not")
         lines = "[...document.querySelectorAll('.job li[data-state=failed]')].map(e => e.textContent)"
         (line,) = await page.evaluate(lines)
-        assert "holds stand on this study" in line
+        assert "hold stands on this study" in line
         await page.until("document.querySelectorAll('study-table .body .row[data-study]').length === 1")
         page.errors[:] = [one for one in page.errors if "409" not in one]
 

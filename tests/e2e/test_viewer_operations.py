@@ -58,7 +58,7 @@ async def test_a_study_is_found_by_its_accession_number_and_the_address_can_be_s
         await page.type("#where-term", "A200")
         await page.press("Enter")
         await says(page, uid)
-        await says(page, "1 instances can be found and retrieved")
+        await says(page, "1 instance can be found and retrieved")
         assert await page.evaluate("location.pathname + location.search") == "/operations/where?term=A200"
         assert "Secret" not in await page.evaluate("document.querySelector('operations-place').innerText")
         assert await page.evaluate("document.title") == "Where is my study? · Operations · Gantry"

@@ -13,7 +13,7 @@ restoring and deleting again needs no clock to be told apart.
 from gantry.common.lifecycle.coercion import Coercion, unpack_coercion
 from gantry.common.lifecycle.corrections import NOTHING, Correction, Corrections, Values, Withdrawal
 from gantry.common.lifecycle.fate import ALIVE, Deletion, Fate
-from gantry.common.lifecycle.held_patients import held_patient, holder_of, holders, patient_of
+from gantry.common.lifecycle.held_patients import held_patient, holder_of, holders, holds_stand, patient_of
 from gantry.common.lifecycle.moves import moved_back, successor, successors
 from gantry.common.lifecycle.patients import (
     Effect,
@@ -79,6 +79,7 @@ __all__ = [
     "held_patient",
     "holder_of",
     "holders",
+    "holds_stand",
     "identity_of",
     "is_waiting",
     "longest",

@@ -27,3 +27,8 @@ def holders(patient_id: str, issuer: str = "") -> list[str]:
     if not patient_id.strip():
         return []
     return list(dict.fromkeys((held_patient(patient_id), held_patient(patient_id, issuer))))
+
+
+def holds_stand(number: int) -> str:
+    """So many holds, in words."""
+    return "1 hold stands" if number == 1 else f"{number} holds stand"

@@ -9,7 +9,15 @@ from typing import Any
 
 from gantry.common.clock import Clock
 from gantry.common.errors import Held
-from gantry.common.lifecycle import Retention, RetentionRule, StudyState, holder_of, longest, retention_of
+from gantry.common.lifecycle import (
+    Retention,
+    RetentionRule,
+    StudyState,
+    holder_of,
+    holds_stand,
+    longest,
+    retention_of,
+)
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.following import unfollowed, unfollowed_events, unfollowed_holds
@@ -50,7 +58,7 @@ class Protection:
         known = await self._known(partition, study, recent)
         holds = await self.holds(partition, study, known, recent)
         if holds:
-            raise Held(f"{holds} holds stand on this study or its patient; release them first")
+            raise Held(f"{holds_stand(holds)} on this study or its patient; release first what holds it")
         retention = None if known is None or bytes_stay else await self.retention(known, recent)
         if retention is not None and not retention.is_over(self._today()):
             end = "for ever" if retention.until is None else f"until {retention.until.isoformat()}"
@@ -94,7 +102,7 @@ class Protection:
         recent = await unfollowed(self._log, partition, study)
         known = await known_study(self._index, partition, study)
         if holds := await self.holds(partition, study, known, recent):
-            raise Held(f"{holds} holds stand on this study or its patient; release them first")
+            raise Held(f"{holds_stand(holds)} on this study or its patient; release first what holds it")
         before = None if known is None else await self.retention(known, recent)
         if known is None or before is None or before.is_over(self._today()):
             return

@@ -135,7 +135,7 @@ async def test_a_hold_is_in_the_way_before_it_is_indexed_and_until_it_is_release
     await room.follow()
     await room.deletions.place_hold(STUDY, ASKED)
     for _ in range(2):
-        with pytest.raises(Held, match="1 holds stand"):
+        with pytest.raises(Held, match="1 hold stands"):
             await room.deletions.delete(WHOLE, ASKED, final=True)
         await room.follow()
     await room.deletions.release_holds(STUDY, ASKED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gantry.common.ids import is_uid
-from gantry.common.lifecycle import held_patient, holder_of, holders, patient_of
+from gantry.common.lifecycle import held_patient, holder_of, holders, holds_stand, patient_of
 
 
 def test_the_key_says_nothing_and_is_no_studys() -> None:
@@ -32,3 +32,7 @@ def test_what_holds_are_called_by_says_whose_they_are() -> None:
     key = held_patient("4711", "HOSPITAL")
     assert patient_of(holder_of(key)) == key
     assert patient_of("1.2.840.1") == ""
+
+
+def test_holds_are_counted_in_words() -> None:
+    assert [holds_stand(1), holds_stand(2)] == ["1 hold stands", "2 holds stand"]

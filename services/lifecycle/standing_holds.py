@@ -1,0 +1,92 @@
+"""Which holds stand, on what, and who placed them, when and why."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query, Single
+from gantry.common.dicom.standard.tags import PATIENT_ID, STUDY_INSTANCE_UID
+from gantry.common.ids import DEFAULT_PARTITION, is_uid
+from gantry.common.lifecycle import holder_of, holders, patient_of
+from gantry.common.ports.index import ReadIndex, StandingHolds
+from gantry.common.runtime.study_facts import KnownStudy, known_study
+from gantry.services.lifecycle.hold_facts import HoldFacts, placed_at
+
+_MOST_STUDIES = 20
+"""Of a Patient ID: its studies say under which issuers holds may stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A hold that stands: `holder` is a Study Instance UID, or a digest of who is `on` it as a patient; `at` in
+    microseconds since the epoch; who placed it and why, None where the event was not found in time."""
+
+    holder: str
+    on: str
+    study_instance_uid: str
+    hold: str
+    at: int
+    by: str | None
+    reason: str | None
+
+
+class ReadHolds:
+    """Asks the index for holds, and `HoldFacts` for their reasons. Every method raises `DependencyUnavailable`."""
+
+    def __init__(self, index: ReadIndex, facts: HoldFacts) -> None:
+        self._index = index
+        self._facts = facts
+
+    async def of(self, term: str) -> list[Hold]:
+        """Those on a study, known or not, and on its patient; or on a Patient ID of any issuer, and his studies."""
+        return await self._described(await self.standing(term))
+
+    async def standing(self, term: str) -> list[StandingHolds]:
+        """The same by their names alone."""
+        keys = await self._keys(term) if is_uid(term) else await self._keys_of_patient(term)
+        return [one async for one in self._those(keys)]
+
+    async def page(self, after: str, limit: int) -> tuple[list[Hold], str | None]:
+        """Those of so many holders that follow one, "" for the first; and the last holder, where there are more."""
+        found: list[StandingHolds] = []
+        async with aclosing(self._index.held(DEFAULT_PARTITION, after)) as pages:  # type: ignore[type-var]
+            async for page in pages:
+                found += page
+                if len(found) > limit:
+                    return await self._described(found[:limit]), found[limit - 1].holder
+        return await self._described(found), None
+
+    async def _keys(self, study: str) -> list[str]:
+        known = await known_study(self._index, DEFAULT_PARTITION, study, deleted=True)
+        patients = [] if known is None else await known.patients(self._index)
+        return [study, *map(holder_of, patients)]
+
+    async def _keys_of_patient(self, patient_id: str) -> list[str]:
+        keys = dict.fromkeys(map(holder_of, holders(patient_id)))
+        query = Query(DEFAULT_PARTITION, Level.STUDY, {PATIENT_ID: Single((patient_id,))}, limit=_MOST_STUDIES)
+        async for page in self._index.find(query):
+            for document in page:
+                uid = str(document.attributes[STUDY_INSTANCE_UID][0])
+                patients = await KnownStudy(DEFAULT_PARTITION, uid, document.attributes).patients(self._index)
+                keys |= dict.fromkeys([*map(holder_of, patients), uid])
+        return list(keys)
+
+    async def _those(self, keys: Sequence[str]) -> AsyncIterator[StandingHolds]:
+        for key in keys:
+            if holds := await self._index.holds(DEFAULT_PARTITION, key):
+                yield StandingHolds(key, tuple(holds))
+
+    async def _described(self, found: Sequence[StandingHolds]) -> list[Hold]:
+        facts = await self._facts.of([hold for one in found for hold in one.holds])
+        described = []
+        for one in found:
+            of_patient = patient_of(one.holder)
+            for name in one.holds:
+                fact = facts.get(name)
+                at, by, reason = (placed_at(name), None, None) if fact is None else (fact.at, fact.by, fact.reason)
+                on, study = ("patient", "") if of_patient else ("study", one.holder)
+                described.append(Hold(one.holder, on, study, name, at, by, reason))
+        return described
