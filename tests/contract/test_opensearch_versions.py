@@ -17,6 +17,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from gantry.common.adapters.opensearch import OpenSearchCluster, OpenSearchIndex, open_opensearch_index
+from gantry.common.adapters.opensearch.client import OpenSearchClient
 from gantry.common.adapters.opensearch.cluster import KINDS, LEVELS
 from gantry.common.adapters.opensearch.schema import VERSION
 from gantry.common.adapters.sqlite import open_sqlite_log
@@ -107,3 +108,23 @@ async def test_who_is_of_another_release_than_the_index_writes_no_more() -> None
     with pytest.raises(DependencyUnavailable, match="another release"):
         await index.apply([entry(2, "1.9.2")])
     await index.close()
+
+
+async def test_a_process_that_starts_again_changes_nothing_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    await (await opened()).close()
+    put: list[str] = []
+    request = OpenSearchClient.request
+
+    async def seen(client: OpenSearchClient, method: str, path: str, *arguments: Any, **more: Any) -> Any:
+        if method == "PUT":
+            put.append(path)
+        return await request(client, method, path, *arguments, **more)
+
+    monkeypatch.setattr(OpenSearchClient, "request", seen)
+    await (await opened()).close()
+    assert put == []
+    # Another number of replicas is another template.
+    address = urlsplit(required("opensearch").address)
+    more = OpenSearchCluster((address.netloc,), PREFIX, replicas=1)
+    await (await open_opensearch_index(more, SystemClock(), 0.0)).close()
+    assert len(put) == len(KINDS)

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from gantry.common.adapters.s3 import S3Bucket
 from tests.support.buckets import make_bucket
-from tests.support.servers import required
+from tests.support.servers import remove_templates, required
 
 TOPOLOGIES = ("embedded", "cluster")
 
@@ -75,6 +75,7 @@ def _remove_indices(server: str, prefix: str) -> None:
         names = answer.read().decode().split()
     if names:
         urlopen(Request(f"{server}/{','.join(names)}", method="DELETE")).close()
+    remove_templates(server, prefix)
 
 
 async def remove_topics(bootstrap: str, prefix: str) -> None:

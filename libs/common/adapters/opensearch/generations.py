@@ -26,9 +26,7 @@ class Generations:
     async def ensure(self, table: AttributeTable, *, any_version: bool) -> None:
         """Templates, and a first generation for `table` where there is none. Raises `ConfigError` where the live one
         has another version's mappings, unless that is wanted: it stays what it is then."""
-        for kind in KINDS:
-            name = f"{self._cluster.alias(kind)}-v{VERSION}"
-            await self._client.request("PUT", f"/_index_template/{name}", template_of(kind, self._cluster))
+        await self._ensure_templates()
         known = await self._aliases()
         if (other := _of_another_version(known)) and any_version:
             return
@@ -37,6 +35,17 @@ class Generations:
         for kind in KINDS:
             if kind not in known:
                 await self._make(kind, 1, {self._cluster.alias(kind): {}}, table)
+
+    async def _ensure_templates(self) -> None:
+        """Each is put where it is not what the server has: a put changes the state of the whole cluster, and processes
+        start often."""
+        path = f"/_index_template/{self._cluster.alias('*')}-v{VERSION}"
+        answer = await self._client.request("GET", path, absent=(404,)) or {}
+        there = {one["name"]: one["index_template"].get("_meta") for one in answer.get("index_templates", ())}
+        for kind in KINDS:
+            name, template = f"{self._cluster.alias(kind)}-v{VERSION}", template_of(kind, self._cluster)
+            if there.get(name) != template["_meta"]:
+                await self._client.request("PUT", f"/_index_template/{name}", template)
 
     async def live(self) -> dict[str, str]:
         """What the aliases name now, all of it ours to write to. Raises `DependencyUnavailable` where one is missing or

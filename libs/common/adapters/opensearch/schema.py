@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -130,8 +132,9 @@ def order_fields(order: Order) -> list[tuple[str, bool]]:
 
 
 def template_of(kind: str, cluster: OpenSearchCluster) -> dict[str, Any]:
-    """The index template of a kind; what the attributes need is in the body of each index."""
-    return {
+    """The index template of a kind, with a digest of itself by which it is known again; what the attributes need is in
+    the body of each index."""
+    template = {
         "index_patterns": [f"{cluster.alias(kind)}-v{VERSION}-*"],
         "priority": 500,
         "template": {
@@ -151,6 +154,8 @@ def template_of(kind: str, cluster: OpenSearchCluster) -> dict[str, Any]:
             },
         },
     }
+    digest = hashlib.blake2b(json.dumps(template, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return {**template, "_meta": {"gantry": digest}}
 
 
 def mappings_of(kind: str, table: AttributeTable) -> dict[str, Any]:
