@@ -12,7 +12,7 @@ from gantry.common.ports.index import Location
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.statuses import is_failure
 
-_MOVES = frozenset(("C-MOVE", "C-GET"))
+_MOVES = frozenset(("C-MOVE", "C-GET", "finished C-MOVE"))
 
 
 def audit_query(trail: AuditTrail, request: Request, why: str = "") -> None:

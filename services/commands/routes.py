@@ -18,7 +18,7 @@ from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import ConfigError, UndecodableEvent
 from gantry.common.events import TOPICS, Event, RouteEnded, RouteRequested, StudyCompleted, decode
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.lifecycle.routes import CANCELLED, FAILED, RouteLedger, RouteState
+from gantry.common.lifecycle.routes import CANCELLED, FAILED, MOVE, RouteLedger, RouteState, taken_in_pieces
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import instance_of
 from gantry.services.asked import this_user
@@ -34,7 +34,7 @@ _destination = click.option("--destination", metavar="AE", help="Only those to o
 
 @click.group()
 def routes() -> None:
-    """Studies that rules send on: what waits, why and since when.
+    """Studies that rules send on, and C-MOVEs that are finished later: what waits, why and since when.
 
     Routes are listed for 30 days. A route that waits is tried again by itself; one that failed is not.
     """
@@ -59,7 +59,7 @@ def list_routes(
             for state in states:
                 print_json(_as_json(state))
         elif states:
-            head = ("route", "since", "study", "destination", "rule", "state", "tries", "next", "why")
+            head = ("route", "since", "study", "destination", "because of", "state", "left", "tries", "next", "why")
             print_columns(head, [_row(state) for state in states])
         else:
             click.echo("no routes" if every else "no route failed" if failed else "no routes wait")
@@ -82,11 +82,9 @@ def cancel(
         at = SystemClock().now_us()
         for state in states:
             one = state.requested
-            await stores.log.append(
-                RouteEnded(
-                    one.partition, one.trace, one.study_instance_uid, one.route, CANCELLED, 0, 0, "", at, this_user()
-                )
-            )
+            numbers = len(state.taken), state.left or 0
+            of = one.partition, one.trace, one.study_instance_uid, one.route
+            await stores.log.append(RouteEnded(*of, CANCELLED, *numbers, "", at, this_user()))
         _say(as_json, "cancelled", [state.requested.route for state in states])
 
     run(config, data, work, any_index=True)
@@ -100,19 +98,20 @@ def cancel(
 def retry(
     config: Path | None, data: Path | None, as_json: bool, names: tuple[str, ...], destination: str | None, every: bool
 ) -> None:
-    """Send again what failed or was cancelled: a new route with the same objects."""
+    """Send again what failed or was cancelled: a new route, with what is not known to have been taken."""
 
     async def work(stores: Stores, settings: Settings) -> None:
         ended = [one for one in (await ledger_of(stores.log)).all() if one.outcome]
         of_all = [one for one in ended if one.outcome == FAILED] if every else ended
-        made = []
+        made: list[Event] = []
         for state in _chosen(of_all, names, destination, every):
             at = SystemClock().now_us()
             name = blake3(f"{state.requested.route} {at}".encode()).hexdigest()[:32]
-            made.append(replace(state.requested, route=name, at=at, by=this_user()))
+            requested = replace(state.requested, route=name, at=at, by=this_user(), until=0)
+            made += [requested, *taken_in_pieces(requested, sorted(state.taken), at)]
         if made:
             await stores.log.append(*made)
-        _say(as_json, "requested", [one.route for one in made])
+        _say(as_json, "requested", [one.route for one in made if isinstance(one, RouteRequested)])
 
     run(config, data, work, any_index=True)
 
@@ -190,7 +189,17 @@ def _state(state: RouteState) -> str:
     if state.outcome:
         by = f" by {state.by}" if state.by else ""
         return f"{state.outcome}{by}" + (f", {state.failed} not taken" if state.failed else "")
-    return "waits" if state.attempts else "new"
+    return _open_state(state)
+
+
+def _open_state(state: RouteState) -> str:
+    if state.attempts or state.again:
+        return "waits"
+    return "under way" if state.requested.until else "new"
+
+
+def _because(one: RouteRequested) -> str:
+    return f"C-MOVE of {one.requestor}" if one.kind == MOVE else one.rule
 
 
 def _row(state: RouteState) -> tuple[str, ...]:
@@ -200,9 +209,10 @@ def _row(state: RouteState) -> tuple[str, ...]:
         one.route[:12],
         moment(one.at),
         one.study_instance_uid,
-        f"{one.destination} ({one.kind})" if one.kind else one.destination,
-        one.rule,
+        f"{one.destination} ({one.kind})" if one.kind not in ("", MOVE) else one.destination,
+        _because(one),
         _state(state),
+        "" if state.left is None else f"{state.left} of {one.asked}",
         str(state.attempts),
         again,
         state.why,
@@ -218,7 +228,10 @@ def _as_json(state: RouteState) -> dict[str, object]:
         "kind": one.kind or "objects",
         "rule": one.rule,
         "since": moment(one.at),
-        "state": state.outcome or ("waits" if state.attempts else "new"),
+        "requestor": one.requestor or None,
+        "asked": one.asked or None,
+        "left": state.left,
+        "state": state.outcome or _open_state(state),
         "attempts": state.attempts,
         "next": moment(state.again) if state.again and not state.outcome else None,
         "completed": state.completed,

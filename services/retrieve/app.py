@@ -42,13 +42,13 @@ from gantry.services.retrieve.dicomweb.wado_uri import UriService
 from gantry.services.retrieve.dimse.contexts import UNCOMPRESSED
 from gantry.services.retrieve.dimse.destination_limits import DestinationLimits
 from gantry.services.retrieve.dimse.moving import Mover, RetrieveSettings
-from gantry.services.retrieve.dimse.service import RetrieveService
+from gantry.services.retrieve.dimse.service import RetrieveService, unrecorded
 from gantry.services.retrieve.dimse.suboperations import SubOperations
 from gantry.services.retrieve.opening import Openings
 from gantry.services.retrieve.pixels.converter import Converter
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.reading import Objects
-from gantry.services.retrieve.routing.app import build_routing
+from gantry.services.retrieve.routing.app import build_moves, build_routing
 from gantry.services.retrieve.transfers import Transfers
 from gantry.services.retrieve.unindexed import Describing, Locator
 
@@ -98,6 +98,7 @@ async def build(context: Context) -> RoleParts:
     classes = tuple(StorageClasses(settings.dimse.private_sop_classes))
     abilities = dict.fromkeys(classes, Ability(scp=False, scu=True)) | dict.fromkeys(_RETRIEVE, _ASKED)
     accesses = Accesses(context.log, context.answers, context.clock) if _counts_accesses(settings) else None
+    moves = build_moves(context)
     service = RetrieveService(
         abilities,
         locator,
@@ -109,17 +110,25 @@ async def build(context: Context) -> RoleParts:
         lambda study: None if accesses is None else accesses.note(study),
         sent.sent,
         sent.begins,
+        unrecorded if moves is None else moves.begins,
     )
     read = deliveries.noted(build_web(objects, locator, converter, web, reports, pictures))
     handlers = {**read, **sending.handlers()}
-    routing = build_routing(context, mover, locator, sent.sent)
+    routing = build_routing(context, mover, locator, sent.sent, moves)
     publishing = [("deliveries", deliveries.run(context.log)), *routing.background]
     return RoleParts(
         [service],
         handlers if accesses is None else accesses.noted(handlers),
         publishing if accesses is None else [*publishing, ("accesses", accesses.run())],
         drain=[*routing.drain, transfers.drain],
-        close=[transfers.close, partial(deliveries.flush, context.log), pictures.close, converter.close, losses.close],
+        close=[
+            *routing.close,
+            transfers.close,
+            partial(deliveries.flush, context.log),
+            pictures.close,
+            converter.close,
+            losses.close,
+        ],
     )
 
 

@@ -73,6 +73,13 @@ class RoutingSettings(Section):
         "Which studies go where when they are complete ([routing](routing.md)): "
         "`{name: chest, where: ['ModalitiesInStudy=CR'], sources: [CR1], to: [READING]}`",
     )
+    finish_moves: tuple[AeTitle, ...] = setting(
+        (),
+        "list of AE titles",
+        "Destinations to which what a C-MOVE did not deliver is delivered later "
+        "([moves that finish](routing.md#moves-that-finish))",
+    )
+    silent: Seconds = setting(30.0, "s", "A C-MOVE of which its process says nothing for so long is taken over")
     retry_first: Seconds = setting(30.0, "s", "Before a destination that is away is tried again; doubles")
     retry_longest: Seconds = setting(3600.0, "s", "The longest wait between tries")
     give_up: Seconds = setting(7 * 24 * 3600.0, "s", "After which a route that could not be finished has failed")

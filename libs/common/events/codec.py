@@ -60,6 +60,7 @@ from gantry.common.events.schema import (
     RequestAnswers,
     RouteDelayed,
     RouteEnded,
+    RouteProgressed,
     RouteRequested,
     StoreSpace,
     StudyAccessed,
@@ -101,6 +102,7 @@ _EVENTS: dict[str, type[Event]] = {
         StudyAccessed,
         StudyCompleted,
         RouteRequested,
+        RouteProgressed,
         RouteDelayed,
         RouteEnded,
         CommitmentRequested,
@@ -147,7 +149,10 @@ _NESTED: dict[str, type] = {
     "spaces": StoreSpace,
     "objects": AuditedInstances,
 }
-_TEXTS = ("deletions", "digests", "corrections", "roles", "problems", "senders", "steps", "performed")
+_TEXTS = (
+    *("deletions", "digests", "corrections", "roles", "problems", "senders", "steps", "performed", "taken"),
+    *("series_instance_uids", "sop_instance_uids"),
+)
 """Fields of several texts."""
 
 

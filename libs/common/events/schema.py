@@ -306,7 +306,11 @@ class StudyCompleted:
 @dataclass(frozen=True, slots=True)
 class RouteRequested:
     """What came of a study between two receipts is to be sent to a destination, because of a `rule`, or of a person
-    (`by`); or, where `kind` is "availability", only told of (PS3.4 R). `route` names this."""
+    (`by`); or, where `kind` is "availability", only told of (PS3.4 R). `route` names this.
+
+    With the kind "move" a C-MOVE of `requestor` has begun to send `asked` instances of the study: of these series and
+    instances, all where none are named. It sends them itself; nobody else does before the time `until` (microseconds),
+    which `RouteProgressed` puts off."""
 
     partition: str
     trace: str
@@ -319,6 +323,26 @@ class RouteRequested:
     at: int
     by: str = ""
     kind: str = ""
+    requestor: str = field(default="", metadata=OMITTED)
+    message_id: int = field(default=0, metadata=OMITTED)
+    asked: int = field(default=0, metadata=OMITTED)
+    series_instance_uids: tuple[str, ...] = field(default=(), metadata=OMITTED)
+    sop_instance_uids: tuple[str, ...] = field(default=(), metadata=OMITTED)
+    until: int = field(default=0, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteProgressed:
+    """The destination of a route took instances (SOP Instance UIDs), which need not be sent again; the route is sent by
+    nobody else before the time `until` (microseconds), 0 where that does not change."""
+
+    partition: str
+    trace: str
+    study_instance_uid: str
+    route: str
+    taken: tuple[str, ...]
+    at: int
+    until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -555,9 +579,9 @@ class AssociationEnded:
 @dataclass(frozen=True, slots=True)
 class StudyDelivered:
     """Instances of a study were sent to `receiver` (an AE title, or the name of a token), `failed` of those that were
-    asked for were not, and `why`. `over` is "C-GET", "C-MOVE", "send" (by the word of the page), "route" (by a rule) or
-    "DICOMweb": of that instances are not counted, but requests, `times`. `calling_ae_title` asked for it, "" over HTTP;
-    `peer_address` is where it was sent."""
+    asked for were not, and `why`. `over` is "C-GET", "C-MOVE", "finished C-MOVE" (what one left, later), "send" (by the
+    word of the page), "route" (by a rule) or "DICOMweb": of that instances are not counted, but requests, `times`.
+    `calling_ae_title` asked for it, "" over HTTP; `peer_address` is where it was sent."""
 
     partition: str
     trace: str
@@ -899,6 +923,7 @@ Event = (
     | StudyAccessed
     | StudyCompleted
     | RouteRequested
+    | RouteProgressed
     | RouteDelayed
     | RouteEnded
     | CommitmentRequested

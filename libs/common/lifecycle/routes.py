@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from blake3 import blake3
 
 from gantry.common.dicom.query.matching import Query
-from gantry.common.events import Event, RouteDelayed, RouteEnded, RouteRequested, StudyCompleted
+from gantry.common.events import Event, RouteDelayed, RouteEnded, RouteProgressed, RouteRequested, StudyCompleted
 
 DELIVERED, FAILED, CANCELLED = "delivered", "failed", "cancelled"
-OBJECTS, AVAILABILITY = "", "availability"
-"""What goes to a destination: the objects, or only where they are."""
+OBJECTS, AVAILABILITY, MOVE = "", "availability", "move"
+"""What goes to a destination: the objects, only where they are, or the objects that a C-MOVE asked for."""
+_MOST_TAKEN = 4_000
+"""Instances that one record names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,20 @@ def route_of(completed: StudyCompleted, destination: str, kind: str) -> str:
     return blake3("\0".join(parts).encode()).hexdigest()[:32]
 
 
+def taken_in_pieces(
+    route: RouteRequested, taken: Collection[str], now_us: int, until: int = 0, *, even_none: bool = False
+) -> Iterator[RouteProgressed]:
+    """That a destination took instances, in as many records as that needs; `even_none` makes one of none."""
+    uids = tuple(taken)
+    for first in range(0, len(uids) or int(even_none), _MOST_TAKEN):
+        piece = uids[first : first + _MOST_TAKEN]
+        yield RouteProgressed(route.partition, route.trace, route.study_instance_uid, route.route, piece, now_us, until)
+
+
 @dataclass(frozen=True, slots=True)
 class RouteState:
     """What is known of a route. `outcome` is "" while it is open; `again` is when it is tried next (microseconds), 0
-    for at once."""
+    for at once. `taken` are the SOP Instance UIDs that need not be sent again; none are known once it is delivered."""
 
     requested: RouteRequested
     attempts: int = 0
@@ -78,6 +90,14 @@ class RouteState:
     failed: int = 0
     ended_at: int = 0
     by: str = ""
+    taken: frozenset[str] = frozenset()
+
+    @property
+    def left(self) -> int | None:
+        """How many instances are to be sent yet; None where nobody counted them when it was requested."""
+        if not self.requested.asked:
+            return None
+        return self.failed if self.outcome else max(0, self.requested.asked - len(self.taken))
 
 
 @dataclass(slots=True)
@@ -91,18 +111,23 @@ class RouteLedger:
         match event:
             case RouteRequested():
                 self.routes.setdefault(event.route, RouteState(event))
+            case RouteProgressed() if self._open(event.route):
+                state = self.routes[event.route]
+                self.routes[event.route] = replace(state, taken=state.taken.union(event.taken))
             case RouteDelayed() if self._open(event.route):
                 state = self.routes[event.route]
                 self.routes[event.route] = replace(state, attempts=event.attempts, why=event.why, again=event.again)
             case RouteEnded() if self._open(event.route):
+                state = self.routes[event.route]
                 self.routes[event.route] = replace(
-                    self.routes[event.route],
+                    state,
                     outcome=event.outcome,
                     completed=event.completed,
                     failed=event.failed,
                     why=event.why,
                     ended_at=event.at,
                     by=event.by,
+                    taken=frozenset() if event.outcome == DELIVERED else state.taken,
                 )
 
     def _open(self, route: str) -> bool:

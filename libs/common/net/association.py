@@ -171,7 +171,7 @@ class Association:
         if command.field == CommandField.C_CANCEL_RQ:
             for request in (*self._active, *self._waiting):
                 if request.command.message_id == command.responds_to:
-                    request.cancelled = True
+                    request.cancelled = request.withdrawn = True
             return
         if command.is_response:
             self._responses.take(command)

@@ -82,7 +82,7 @@ class MemorySink:
 class Request:
     """One request message of the peer, and the way to answer it."""
 
-    __slots__ = ("_pending_command", "association", "cancelled", "command", "context", "sink", "status")
+    __slots__ = ("_pending_command", "association", "cancelled", "command", "context", "sink", "status", "withdrawn")
 
     def __init__(self, association: Association, context: AcceptedContext, command: Command) -> None:
         self.association = association
@@ -91,6 +91,8 @@ class Request:
         self.sink: Sink | None = None
         self.cancelled = False
         """Set when the peer sent C-CANCEL (PS3.7 9.3.2.3) or the association ended: stop, and answer FE00H."""
+        self.withdrawn = False
+        """Set when the peer sent C-CANCEL: it does not want the rest."""
         self.status: int | None = None
         """The status of the last response that was sent; None before."""
         self._pending_command: tuple[int, bytes] | None = None

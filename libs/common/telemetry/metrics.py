@@ -387,6 +387,14 @@ METRICS: tuple[Metric, ...] = (
         "Routes that ended: delivered, failed, cancelled",
         ("destination", "outcome"),
     ),
+    Metric(
+        "moves_left",
+        "counter",
+        "moves",
+        "C-MOVEs of which something is left to be delivered later, by why: failed, requestor (its association ended); "
+        "and studies of such whose process is silent",
+        ("destination", "why"),
+    ),
     Metric("studies_open", "gauge", "studies", "Studies that are not complete: something came lately"),
     Metric(
         "studies_completed",
@@ -534,6 +542,7 @@ class Metrics:
     webhook_posts: Counter
     routes_open: Gauge
     routes_ended: Counter
+    moves_left: Counter
     studies_open: Gauge
     studies_completed: Counter
     webhook_changes: Counter

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.identifiers import encode_identifier
@@ -37,8 +38,27 @@ Delivered = Callable[[str, str, tuple[str, str], Sequence[Location], Counters, s
 trace."""
 Begins = Callable[[str, str, tuple[str, str], Sequence[Location], str], None]
 """Called when a request begins to send: over what, who asked, who is to receive and where, the objects, the trace."""
+
+
+class MoveRecord(Protocol):
+    """The record of one C-MOVE on the log."""
+
+    async def end(self) -> None:
+        """The move is over, its final response is next: say what was not taken. Never raises."""
+
+    def leave(self) -> None:
+        """The move is broken off, unless it has ended: what was not taken is left to others. Returns at once."""
+
+
+MoveBegins = Callable[[Request, Peer, Query, Sequence[Location], Counters], Awaitable[MoveRecord | None]]
+"""Called before the first sub-operation of a C-MOVE; None where it is not recorded."""
 Destinations = Callable[[str, str], Peer | None]
 """(destination AE title, our AE title) to the peer to connect to; None if the destination is not configured."""
+
+
+async def unrecorded(*_: object) -> MoveRecord | None:
+    """`MoveBegins` where no move is recorded."""
+    return None
 
 
 class _Progress:
@@ -73,11 +93,13 @@ class RetrieveService:
         accessed: Callable[[str], None] = lambda _: None,
         delivered: Delivered = lambda *_: None,
         begins: Begins = lambda *_: None,
+        move_begins: MoveBegins = unrecorded,
     ) -> None:
         """`gets_originals` is of AE titles: whether they get objects without corrections. `accessed` is called, once a
         request, with the UID of each study of which something may have been sent; `delivered` with what became of
         it, and `begins` before anything is sent."""
         self._begins = begins
+        self._move_begins = move_begins
         self._accessed = accessed
         self._delivered = delivered
         self.abilities = abilities
@@ -114,13 +136,17 @@ class RetrieveService:
         at = (receiver, association.peer_address if peer is None else peer.host)
         over = "C-GET" if peer is None else "C-MOVE"
         self._begins(over, association.calling_ae_title, at, locations, association.trace)
+        record = None
         try:
             if peer is None:
                 await self._get(request, locations, counters)
             else:
+                record = await self._move_begins(request, peer, query, locations, counters)
                 await self._move(request, peer, locations, counters)
-            await self._conclude(request, locations, counters)
+            await self._conclude(request, locations, counters, record)
         finally:
+            if record is not None:
+                record.leave()
             self._delivered(over, association.calling_ae_title, at, locations, counters, association.trace)
 
     async def _locate(self, query: Query) -> list[Location]:
@@ -157,7 +183,9 @@ class RetrieveService:
         )
         await self._mover.move(peer, locations, job)
 
-    async def _conclude(self, request: Request, locations: Sequence[Location], counters: Counters) -> None:
+    async def _conclude(
+        self, request: Request, locations: Sequence[Location], counters: Counters, record: MoveRecord | None
+    ) -> None:
         if not request.cancelled:
             count_the_rest(locations, counters)
         status = CANCELLED if request.cancelled and counters.remaining else counters.final_status
@@ -177,6 +205,8 @@ class RetrieveService:
         if counters.completed or counters.warning:
             for study in {location.study_instance_uid for location in locations}:
                 self._accessed(study)
+        if record is not None:
+            await record.end()
         await request.respond(status, failed, elements)
 
 

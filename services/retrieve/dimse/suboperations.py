@@ -36,6 +36,8 @@ class Counters:
     failed: int = 0
     warning: int = 0
     failed_uids: list[str] = field(default_factory=list)
+    taken: list[Location] = field(default_factory=list)
+    """What has arrived, in the order of the responses."""
     sent_bytes: int = 0
     """Bytes of the data sets that were sent, in their stored length."""
     why: str = ""
@@ -46,12 +48,13 @@ class Counters:
         """One sub-operation has ended with `status` (PS3.4 B.2.3)."""
         self.remaining -= 1
         self._counted.add(location.object_key)
+        if status == 0 or is_warning(status):
+            self.taken.append(location)
+            self.sent_bytes += location.data_set_length
         if status == 0:
             self.completed += 1
-            self.sent_bytes += location.data_set_length
         elif is_warning(status):
             self.warning += 1
-            self.sent_bytes += location.data_set_length
         else:
             self.failed += 1
             self.failed_uids.append(location.sop_instance_uid)

@@ -2,49 +2,86 @@
 
 from __future__ import annotations
 
+from gantry.common.access import NOTHING, Sight
+from gantry.common.config.policy import Permission
 from gantry.common.events import TOPICS, StudyCompleted
 from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.consumer import ConsumerLoop
-from gantry.services.context import Context, RoleParts
+from gantry.services.context import Context, Peers, RoleParts
 from gantry.services.retrieve.dimse.moving import Mover
 from gantry.services.retrieve.dimse.service import Delivered
 from gantry.services.retrieve.routing.attempt import RouteSender
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
+from gantry.services.retrieve.routing.move_records import MoveRecords
 from gantry.services.retrieve.routing.requesting import GROUP, RouteRequests, route_rules
 from gantry.services.retrieve.routing.router import Router, RouterLimits
 from gantry.services.retrieve.unindexed import Locating
 
 
-def build_routing(context: Context, mover: Mover, index: Locating, delivered: Delivered) -> RoleParts:
-    """What the settings of `routing` ask for; nothing without rules. Raises `ConfigError`."""
-    settings, peers, ours = context.settings.routing, context.peers, context.settings.dimse.ae_title
-    if not settings.rules:
-        return RoleParts()
-    handler = RouteRequests(
-        route_rules(settings.rules, context.attributes), context.log, context.answers, context.clock
+def build_moves(context: Context) -> MoveRecords | None:
+    """The record of C-MOVEs that are finished later; None where there are none."""
+    settings = context.settings.routing
+    if not settings.finish_moves:
+        return None
+    return MoveRecords(
+        *(context.log, context.clock, context.metrics, settings.finish_moves, settings.silent, settings.retry_first)
     )
+
+
+def build_routing(
+    context: Context, mover: Mover, index: Locating, delivered: Delivered, moves: MoveRecords | None
+) -> RoleParts:
+    """What the settings of `routing` ask for; nothing without rules and moves. Raises `ConfigError`."""
+    settings = context.settings.routing
+    if not settings.rules and moves is None:
+        return RoleParts()
+    sender = _sender(context, mover, index, delivered)
+    limits = RouterLimits(Delays(settings.retry_first, settings.retry_longest), settings.give_up, settings.refused)
+    under_way = (lambda _: False) if moves is None else moves.is_under_way
+    router = Router(sender, context.log, context.clock, context.metrics, limits, under_way)
+    background, close = [("router", router.run())], []
+    if moves is not None:
+        background.append(("moves", moves.run()))
+        close.append(moves.flush)
+    requesting = _requesting(context) if settings.rules else None
+    if requesting is not None:
+        background.append(("routing", requesting.run()))
+
+    async def stop(_: float) -> None:
+        if requesting is not None:
+            requesting.stop()
+        router.stop()
+
+    return RoleParts(background=background, drain=[stop], close=close)
+
+
+def _requesting(context: Context) -> ConsumerLoop:
+    rules = route_rules(context.settings.routing.rules, context.attributes)
+    handler = RouteRequests(rules, context.log, context.answers, context.clock)
     topics = [TOPICS[StudyCompleted].name]
-    requesting = ConsumerLoop(context.log, GROUP, topics, handler, context.clock, context.metrics)
-    sender = RouteSender(
+    return ConsumerLoop(context.log, GROUP, topics, handler, context.clock, context.metrics)
+
+
+def _sender(context: Context, mover: Mover, index: Locating, delivered: Delivered) -> RouteSender:
+    peers, ours = context.peers, context.settings.dimse.ae_title
+    stores = {one.name: one.availability for one in context.settings.tiers.stores}
+    return RouteSender(
         mover,
         index,
         lambda title: peers.destination(title, ours),
         peers.gets_originals,
         context.metrics,
         delivered,
-        AvailabilityNotifier(
-            Availability(context.answers, {one.name: one.availability for one in context.settings.tiers.stores}),
-            ours,
-            context.settings.retrieve.response_timeout,
-        ),
+        AvailabilityNotifier(Availability(context.answers, stores), ours, context.settings.retrieve.response_timeout),
         lambda title: peers.contact(title, ours),
+        lambda title: _may_retrieve(peers, title),
     )
-    limits = RouterLimits(Delays(settings.retry_first, settings.retry_longest), settings.give_up, settings.refused)
-    router = Router(sender, context.log, context.clock, context.metrics, limits)
 
-    async def stop(_: float) -> None:
-        requesting.stop()
-        router.stop()
 
-    return RoleParts(background=[("routing", requesting.run()), ("router", router.run())], drain=[stop])
+def _may_retrieve(peers: Peers, ae_title: str) -> Sight:
+    """What an AE title could retrieve if it asked now; where it is admitted without being known, what all such see."""
+    known = next((peer for peer in peers.known() if peer.ae_title == ae_title), None)
+    if known is not None and Permission.RETRIEVE not in known.may:
+        return NOTHING
+    return peers.sight_of(ae_title)

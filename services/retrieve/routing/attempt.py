@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from gantry.common.access import EVERYTHING, Sight, restricted
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query, Single
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
+from gantry.common.dimse import Element
+from gantry.common.dimse.command import Value
 from gantry.common.errors import GantryError
 from gantry.common.events import RouteRequested
 from gantry.common.ids import receipt_in_key
-from gantry.common.lifecycle.routes import AVAILABILITY
+from gantry.common.lifecycle.routes import AVAILABILITY, MOVE
 from gantry.common.net import Peer
 from gantry.common.ports.index import Location
 from gantry.common.statuses import is_warning
@@ -23,19 +26,18 @@ from gantry.services.retrieve.dimse.suboperations import Counters
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
 from gantry.services.retrieve.unindexed import Locating
 
-_OPERATION = "route"
+_OPERATION, _MOVED = "route", "finished C-MOVE"
 
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """What came of it. `failed` are the SOP Instance UIDs that were not taken; None where nothing was tried. `refused`:
-    the destination answered and did not want them, so that trying again soon is of little use."""
+    """What came of it: the SOP Instance UIDs that were taken, and those that were not; None where nothing was tried.
+    `refused`: the destination answered and did not want them, so that trying again soon is of little use."""
 
-    completed: int
+    taken: Collection[str]
     failed: Collection[str] | None
     why: str
     refused: bool = False
-    nothing_left: bool = False
 
 
 class RouteSender:
@@ -51,11 +53,13 @@ class RouteSender:
         delivered: Delivered,
         notifier: AvailabilityNotifier,
         contact_of: Callable[[str], Peer | None],
+        sight_of: Callable[[str], Sight],
     ) -> None:
         """`peer_of` maps an AE title to where objects may be sent, `contact_of` to where it is called for anything
-        else; None where the policy does not allow it, or does not say."""
+        else; None where the policy does not allow it, or does not say. `sight_of` is what it may retrieve, now."""
         self._notifier = notifier
         self._contact_of = contact_of
+        self._sight_of = sight_of
         self._mover = mover
         self._index = index
         self._peer_of = peer_of
@@ -63,21 +67,19 @@ class RouteSender:
         self._metrics = metrics
         self._delivered = delivered
 
-    async def attempt(
-        self, route: RouteRequested, only: Collection[str] | None, is_wanted: Callable[[], bool]
-    ) -> Attempted:
-        """Send what came between the receipts of a route; of that, `only` these SOP Instance UIDs, where they are
-        given. What is at fault is in the answer, and nothing is raised for it."""
+    async def attempt(self, route: RouteRequested, taken: Collection[str], is_wanted: Callable[[], bool]) -> Attempted:
+        """Send what came between the receipts of a route, without the SOP Instance UIDs that were `taken` before; of a
+        C-MOVE, what its requestor may retrieve now. What is at fault is in the answer, and nothing is raised for it."""
         notifies = route.kind == AVAILABILITY
         peer = (self._contact_of if notifies else self._peer_of)(route.destination)
         if peer is None:
-            return Attempted(0, None, f"{route.destination} is no destination: the AE policy names those that are")
+            return Attempted((), None, f"{route.destination} is no destination: the AE policy names those that are")
         try:
-            locations = await self._locations(route, only)
+            locations = await self._locations(route, taken)
         except GantryError as error:
-            return Attempted(0, None, str(error))
+            return Attempted((), None, str(error))
         if not locations:
-            return Attempted(0, (), "nothing of it is left to send", nothing_left=True)
+            return Attempted((), (), "nothing of it is left to send")
         if notifies:
             return await self._notify(route, peer, locations)
         if self._gets_originals(route.destination):
@@ -89,46 +91,62 @@ class RouteSender:
         try:
             status = await self._notifier.notify(peer, route.study_instance_uid, locations)
         except GantryError as error:
-            return Attempted(0, uids, f"{route.destination}: {error}")
+            return Attempted((), uids, f"{route.destination}: {error}")
         if status and not is_warning(status):
-            return Attempted(0, uids, f"{route.destination} answered {status:04X}H", refused=True)
-        return Attempted(len(uids), (), "")
+            return Attempted((), uids, f"{route.destination} answered {status:04X}H", refused=True)
+        return Attempted(uids, (), "")
 
     async def _send(
         self, route: RouteRequested, peer: Peer, locations: Sequence[Location], is_wanted: Callable[[], bool]
     ) -> Attempted:
         counters = Counters(len(locations))
-        why = ""
+        why, operation = "", _MOVED if route.kind == MOVE else _OPERATION
+        job = Job(counters, is_wanted, _nobody_waits, originator=_originator(route))
         try:
-            await self._mover.move(peer, locations, Job(counters, is_wanted, _nobody_waits))
+            await self._mover.move(peer, locations, job)
         except GantryError as error:
             why = str(error)
         count_the_rest(locations, counters)
-        count_suboperations(self._metrics, _OPERATION, counters)
-        self._delivered(_OPERATION, "", (route.destination, peer.host), locations, counters, route.trace)
+        count_suboperations(self._metrics, operation, counters)
+        at = (route.destination, peer.host)
+        self._delivered(operation, route.requestor, at, locations, counters, route.trace)
+        failed = frozenset(counters.failed_uids)
+        taken = frozenset(one.sop_instance_uid for one in counters.taken) - failed
         why = why or counters.why
-        if counters.failed and not why:
-            return Attempted(
-                counters.completed + counters.warning,
-                tuple(counters.failed_uids),
-                f"{route.destination} did not take {counters.failed} instances",
-                refused=True,
-            )
-        return Attempted(counters.completed + counters.warning, tuple(counters.failed_uids), why)
+        if failed and not why:
+            why = f"{route.destination} did not take {counters.failed} instances"
+            return Attempted(taken, failed, why, refused=True)
+        return Attempted(taken, failed, why)
 
-    async def _locations(self, route: RouteRequested, only: Collection[str] | None) -> list[Location]:
+    async def _locations(self, route: RouteRequested, taken: Collection[str]) -> list[Location]:
         """The current objects of what came between two receipts: what was sent again with the same bytes has its first
         receipt, and is there already."""
         query = Query(route.partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((route.study_instance_uid,))})
         found: list[Location] = []
-        async for page in self._index.locate(query):
-            found += [location for location in page if _came_between(location, route)]
-        return [one for one in found if only is None or one.sop_instance_uid in only]
+        with restricted(self._sight_of(route.requestor) if route.kind == MOVE else EVERYTHING):
+            async for page in self._index.locate(query):
+                found += [location for location in page if _is_of(location, route)]
+        return [one for one in found if one.sop_instance_uid not in taken]
 
 
-def _came_between(location: Location, route: RouteRequested) -> bool:
+def _is_of(location: Location, route: RouteRequested) -> bool:
+    series, instances = route.series_instance_uids, route.sop_instance_uids
+    if series and location.series_instance_uid not in series:
+        return False
+    if instances and location.sop_instance_uid not in instances:
+        return False
     receipt = receipt_in_key(location.object_key)
     return receipt is not None and route.first_receipt <= receipt.id <= route.last_receipt
+
+
+def _originator(route: RouteRequested) -> Mapping[int, Value]:
+    """PS3.7 9.1.1.1.6: the sub-operations are those of a C-MOVE, also later."""
+    if route.kind != MOVE:
+        return {}
+    return {
+        Element.MOVE_ORIGINATOR_AE_TITLE: route.requestor,
+        Element.MOVE_ORIGINATOR_MESSAGE_ID: route.message_id,
+    }
 
 
 async def _nobody_waits() -> None:

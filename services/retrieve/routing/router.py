@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable, UndecodableEvent
-from gantry.common.events import TOPICS, Event, RouteDelayed, RouteEnded, RouteRequested, decode
+from gantry.common.events import TOPICS, Event, RouteDelayed, RouteEnded, RouteProgressed, RouteRequested, decode
 from gantry.common.lifecycle.held_back import HeldBack
-from gantry.common.lifecycle.routes import CANCELLED, DELIVERED, FAILED
+from gantry.common.lifecycle.routes import CANCELLED, DELIVERED, FAILED, MOVE, taken_in_pieces
 from gantry.common.ports.log import Consumer, EventLog, Record
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.failpoints import FailPoint, reach
@@ -48,9 +48,10 @@ class _Open:
     requested: RouteRequested
     attempts: int = 0
     again: int = 0
-    completed: int = 0
-    left: Collection[str] | None = None
-    """SOP Instance UIDs that were not taken yet; None for all."""
+    taken: set[str] = field(default_factory=set)
+    """SOP Instance UIDs that need not be sent again."""
+    left: bool = True
+    """Whether it is ours to send: a C-MOVE sends by itself until it leaves something, or is silent."""
     ended: bool = False
 
 
@@ -70,8 +71,16 @@ class Router:
     """One member of the group; routes of other members are theirs."""
 
     def __init__(
-        self, sender: RouteSender, log: EventLog, clock: Clock, metrics: Metrics, limits: RouterLimits = RouterLimits()
+        self,
+        sender: RouteSender,
+        log: EventLog,
+        clock: Clock,
+        metrics: Metrics,
+        limits: RouterLimits = RouterLimits(),
+        is_under_way: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        """`is_under_way` is of routes: whether a C-MOVE of this process sends what they are about."""
+        self._is_under_way = is_under_way
         self._sender = sender
         self._log = log
         self._clock = clock
@@ -152,22 +161,25 @@ class Router:
     def _requested(self, event: RouteRequested) -> _Open | None:
         if event.route in self._routes:
             return None
-        route = self._routes[event.route] = _Open(event)
+        route = self._routes[event.route] = _Open(event, again=event.until, left=not event.until)
         lane = self._lanes.setdefault(event.destination, _Lane())
         lane.routes.append(route)
         self._show(event.destination)
         return route
 
     def _told(self, event: Event) -> _Open | None:
-        if not isinstance(event, RouteDelayed | RouteEnded):
+        if not isinstance(event, RouteProgressed | RouteDelayed | RouteEnded):
             return None
         route = self._routes.get(event.route)
         if route is None or route.ended:
             return None
         if isinstance(event, RouteEnded):
             self._close(route)
-        elif event.attempts > route.attempts:
-            route.attempts, route.again = event.attempts, event.again
+        elif isinstance(event, RouteProgressed):
+            route.taken.update(event.taken)
+            route.again = max(route.again, event.until)
+        elif event.attempts >= route.attempts:
+            route.attempts, route.again, route.left = event.attempts, event.again, True
         return route
 
     def _close(self, route: _Open) -> None:
@@ -188,7 +200,7 @@ class Router:
     async def _run_lane(self, destination: str, lane: _Lane) -> None:
         while True:
             now = self._clock.now_us()
-            ready = [one for one in lane.routes if one.again <= now] if lane.again <= now else []
+            ready = [one for one in lane.routes if self._is_ready(one, now)] if lane.again <= now else []
             if ready:
                 # The one that was tried longest ago: a study at which the destination fails must not stop all others.
                 await self._send(min(ready, key=lambda one: one.again), lane)
@@ -196,17 +208,21 @@ class Router:
             lane.wake.clear()
             await lane.wake.wait()
 
+    def _is_ready(self, route: _Open, now_us: int) -> bool:
+        return route.again <= now_us and not (not route.left and self._is_under_way(route.requested.route))
+
     async def _send(self, route: _Open, lane: _Lane) -> None:
-        attempted = await self._sender.attempt(route.requested, route.left, lambda: not route.ended)
+        if not route.left:
+            route.left = True
+            self._metrics.moves_left.labels(route.requested.destination, "silent").inc()
+        attempted = await self._sender.attempt(route.requested, frozenset(route.taken), lambda: not route.ended)
         if route.ended:
             return  # somebody cancelled it meanwhile
         route.attempts += 1
-        route.completed += attempted.completed
-        if attempted.nothing_left and not route.completed:
-            await self._end(route, CANCELLED, attempted)
-        elif attempted.failed is not None and not attempted.failed:
-            lane.failures = 0
-            await self._end(route, DELIVERED, attempted)
+        route.taken.update(attempted.taken)
+        if attempted.failed is not None and not attempted.failed:
+            lane.failures = 0 if attempted.taken else lane.failures
+            await self._end(route, DELIVERED if route.taken else CANCELLED, attempted)
         elif self._is_over(route, attempted):
             await self._end(route, FAILED, attempted)
         else:
@@ -218,7 +234,6 @@ class Router:
         return self._clock.now_us() - route.requested.at >= int(self._limits.give_up * 1e6)
 
     async def _delay(self, route: _Open, lane: _Lane, attempted: Attempted) -> None:
-        route.left = attempted.failed if attempted.failed is not None else route.left
         now = self._clock.now_us()
         if attempted.refused:
             lane.failures = 0
@@ -230,6 +245,7 @@ class Router:
         why = attempted.why[:_LONGEST_WHY]
         logger.warning("route delayed", destination=requested.destination, why=why, attempts=route.attempts)
         await self._log.append(
+            *taken_in_pieces(requested, attempted.taken, now),
             RouteDelayed(
                 requested.partition,
                 requested.trace,
@@ -239,12 +255,14 @@ class Router:
                 why,
                 now,
                 route.again,
-            )
+            ),
         )
 
     async def _end(self, route: _Open, outcome: str, attempted: Attempted) -> None:
         requested = route.requested
-        failed = len(attempted.failed or ())
+        failed, why = len(attempted.failed or ()), attempted.why
+        if requested.kind == MOVE and not failed and (gone := requested.asked - len(route.taken)) > 0:
+            why = f"{gone} of {requested.asked} instances are not there any more, or not for {requested.requestor}"
         await reach(FailPoint.BEFORE_PUBLISH)
         await self._log.append(
             RouteEnded(
@@ -253,9 +271,9 @@ class Router:
                 requested.study_instance_uid,
                 requested.route,
                 outcome,
-                route.completed,
+                len(route.taken),
                 failed,
-                attempted.why[:_LONGEST_WHY],
+                why[:_LONGEST_WHY],
                 self._clock.now_us(),
             )
         )
@@ -265,7 +283,7 @@ class Router:
             "route ended",
             destination=requested.destination,
             outcome=outcome,
-            completed=route.completed,
+            completed=len(route.taken),
             failed=failed,
             trace=requested.trace,
         )

@@ -28,6 +28,7 @@ from gantry.common.events import (
     ProcessReported,
     RouteDelayed,
     RouteEnded,
+    RouteProgressed,
     RouteRequested,
     StudyCorrected,
     StudyCorrectionsErased,
@@ -114,7 +115,7 @@ def test_what_happened_to_instances_is_forgotten_by_the_log_and_nothing_else() -
     of_associations = {AssociationEnded, AssociationRefused, StudyDelivered}
     of_instances = {cls for cls in TOPICS if TOPICS[cls].name == TOPICS[InstanceStored].name}
     of_now = {ProcessReported}
-    of_routes = {RouteRequested, RouteDelayed, RouteEnded}
+    of_routes = {RouteRequested, RouteProgressed, RouteDelayed, RouteEnded}
     of_messages = {MessageAnswered, MessageQuarantined, MessageDiscarded}
     of_audits = {AuditRecorded}
     unsealed = of_associations | of_now | of_routes | of_messages

@@ -1,0 +1,146 @@
+"""A C-MOVE as routes, one for each study: what is on the log before its first sub-operation, while it sends, and when
+it has ended (pure)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gantry.common.dicom.query.matching import Condition, Single, UidList
+from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, SOP_INSTANCE_UID
+from gantry.common.events import Event, RouteDelayed, RouteEnded, RouteRequested
+from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
+from gantry.common.lifecycle.routes import CANCELLED, DELIVERED, MOVE, taken_in_pieces
+from gantry.common.ports.index import Location
+from gantry.services.retrieve.dimse.suboperations import Counters
+
+MOST_NAMED = 4_000
+"""Series, or instances, that a record names: a request that names more of a study one by one is not recorded."""
+_LONGEST_WHY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class MoveAsked:
+    """Who asked for a move, with which message (PS3.7 9.1.4.1), to where."""
+
+    requestor: str
+    message_id: int
+    destination: str
+    trace: str
+
+
+def begun(
+    asked: MoveAsked,
+    conditions: Mapping[int, Condition],
+    locations: Sequence[Location],
+    names: Iterator[str],
+    now_us: int,
+    until: int,
+) -> list[RouteRequested] | None:
+    """A route for each study of a move that begins, with a name from `names`; None where it names too much. What comes
+    later has a later receipt than all that it has, and is not part of it."""
+    series, instances = (_uids(conditions.get(tag)) for tag in (SERIES_INSTANCE_UID, SOP_INSTANCE_UID))
+    if max(len(series), len(instances)) > MOST_NAMED:
+        return None
+    studies: dict[str, list[str]] = {}
+    for location in locations:
+        receipt = receipt_in_key(location.object_key)
+        studies.setdefault(location.study_instance_uid, []).append("" if receipt is None else receipt.id)
+    return [
+        RouteRequested(
+            *(DEFAULT_PARTITION, asked.trace, study, next(names), "", asked.destination, "", max(receipts), now_us),
+            kind=MOVE,
+            requestor=asked.requestor,
+            message_id=asked.message_id,
+            asked=len(receipts),
+            series_instance_uids=series,
+            sop_instance_uids=instances,
+            until=until,
+        )
+        for study, receipts in studies.items()
+    ]
+
+
+def _uids(condition: Condition | None) -> tuple[str, ...]:
+    if isinstance(condition, UidList):
+        return tuple(condition.uids)
+    return condition.values if isinstance(condition, Single) else ()
+
+
+@dataclass(slots=True)
+class UnfinishedMove:
+    """A move under way: which instances its records do not say yet that they were taken."""
+
+    routes: Sequence[RouteRequested]
+    locations: Sequence[Location]
+    counters: Counters
+    _said: int = 0
+    _repeated: frozenset[tuple[str, str]] = frozenset()
+    """Instances that are in two series of a study under one UID: that one was taken says nothing of the other."""
+    _taken: Counter[str] = field(default_factory=Counter)
+    """By study."""
+
+    def __post_init__(self) -> None:
+        found = Counter((one.study_instance_uid, one.sop_instance_uid) for one in self.locations)
+        self._repeated = frozenset(instance for instance, times in found.items() if times > 1)
+
+    def progress(self, now_us: int, until: int, *, renewed: bool = False) -> list[Event]:
+        """What was taken since the last call; `renewed`: also where nothing was, that the move is under way."""
+        taken = self._since()
+        return [
+            event
+            for route in self.routes
+            for event in taken_in_pieces(
+                route, taken.get(route.study_instance_uid, ()), now_us, until, even_none=renewed
+            )
+        ]
+
+    def end(self, now_us: int, again: int, *, withdrawn: bool) -> list[Event]:
+        """What is to be said when the move is over: what was not taken is left to be sent from the time `again` on, or,
+        if it was `withdrawn` by C-CANCEL, never."""
+        taken, failed = self._since(), self._failed()
+        events: list[Event] = []
+        for route in self.routes:
+            study = route.study_instance_uid
+            left = route.asked - self._taken[study]
+            if left and not withdrawn:
+                events += taken_in_pieces(route, taken.get(study, ()), now_us)
+                events.append(_delayed(route, now_us, again, self._why(route, failed[study]), tried=failed[study] > 0))
+            else:
+                events.append(_ended(route, now_us, self._taken[study], left, withdrawn=withdrawn))
+        return events
+
+    @property
+    def left(self) -> int:
+        """How many instances were not taken."""
+        return sum(route.asked for route in self.routes) - len(self.counters.taken)
+
+    def _since(self) -> dict[str, list[str]]:
+        taken: dict[str, list[str]] = {}
+        for location in self.counters.taken[self._said :]:
+            if (location.study_instance_uid, location.sop_instance_uid) not in self._repeated:
+                taken.setdefault(location.study_instance_uid, []).append(location.sop_instance_uid)
+            self._taken[location.study_instance_uid] += 1
+        self._said = len(self.counters.taken)
+        return taken
+
+    def _failed(self) -> Counter[str]:
+        uids = set(self.counters.failed_uids)
+        return Counter(one.study_instance_uid for one in self.locations if one.sop_instance_uid in uids)
+
+    def _why(self, route: RouteRequested, failed: int) -> str:
+        if not failed:
+            return f"the association of {route.requestor} ended amid its C-MOVE"
+        return (self.counters.why or f"{route.destination} did not take {failed} instances")[:_LONGEST_WHY]
+
+
+def _delayed(route: RouteRequested, now_us: int, again: int, why: str, *, tried: bool) -> RouteDelayed:
+    of = route.partition, route.trace, route.study_instance_uid, route.route
+    return RouteDelayed(*of, int(tried), why, now_us, again if tried else now_us)
+
+
+def _ended(route: RouteRequested, now_us: int, taken: int, left: int, *, withdrawn: bool) -> RouteEnded:
+    of = route.partition, route.trace, route.study_instance_uid, route.route
+    outcome, why = (CANCELLED, "C-CANCEL") if withdrawn else (DELIVERED, "")
+    return RouteEnded(*of, outcome, taken, left, why, now_us, route.requestor if withdrawn else "")
