@@ -28,6 +28,7 @@ from gantry.services.process.stores import Stores
 from gantry.services.retrieve.routing.requesting import RouteRequests, route_rules
 from gantry.services.whereabouts.words import moment
 
+_READ_US = 1_000_000
 _names = click.argument("names", metavar="[ROUTE...]", nargs=-1)
 _destination = click.option("--destination", metavar="AE", help="Only those to one destination.")
 
@@ -107,7 +108,9 @@ def retry(
         for state in _chosen(of_all, names, destination, every):
             at = SystemClock().now_us()
             name = blake3(f"{state.requested.route} {at}".encode()).hexdigest()[:32]
-            requested = replace(state.requested, route=name, at=at, by=this_user(), until=0)
+            # Whoever sends it reads first what was taken.
+            until = at + _READ_US if state.taken else 0
+            requested = replace(state.requested, route=name, at=at, by=this_user(), until=until)
             made += [requested, *taken_in_pieces(requested, sorted(state.taken), at)]
         if made:
             await stores.log.append(*made)
@@ -195,7 +198,7 @@ def _state(state: RouteState) -> str:
 def _open_state(state: RouteState) -> str:
     if state.attempts or state.again:
         return "waits"
-    return "under way" if state.requested.until else "new"
+    return "under way" if state.requested.until and not state.requested.by else "new"
 
 
 def _because(one: RouteRequested) -> str:

@@ -170,7 +170,7 @@ def encode(event: Event) -> bytes:
     cls = type(event)
     body = {name: _flat(getattr(event, name)) for name in _FIELDS[cls]}
     for name, default in _OMITTED[cls].items():
-        if body[name] == default:
+        if getattr(event, name) == default:
             del body[name]
     packed: bytes = msgpack.packb([cls.__name__, SCHEMA_VERSION, body])
     return packed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from gantry.common.clock import Clock
@@ -11,7 +12,7 @@ from gantry.common.dicom.query.matching import Query
 from gantry.common.dicom.standard.tags import FAILED_SOP_INSTANCE_UID_LIST
 from gantry.common.dimse import CommandField, Element
 from gantry.common.dimse.command import Value
-from gantry.common.errors import GantryError
+from gantry.common.errors import AssociationAborted, GantryError
 from gantry.common.net import MemorySink, Peer, Request, Sink
 from gantry.common.ports.index import Location
 from gantry.common.statuses import (
@@ -75,7 +76,10 @@ class _Progress:
         now = self._clock.monotonic()
         if now >= self._next and self._counters.remaining:
             self._next = now + self._every
-            await self._request.respond(PENDING, extra=self._counters.elements(with_remaining=True))
+            # Of an association that has ended `request.cancelled` tells: sub-operations under way end by themselves,
+            # and what the destination answers to them is counted.
+            with suppress(AssociationAborted):
+                await self._request.respond(PENDING, extra=self._counters.elements(with_remaining=True))
 
 
 class RetrieveService:

@@ -161,7 +161,7 @@ class Router:
     def _requested(self, event: RouteRequested) -> _Open | None:
         if event.route in self._routes:
             return None
-        route = self._routes[event.route] = _Open(event, again=event.until, left=not event.until)
+        route = self._routes[event.route] = _Open(event, again=event.until, left=not event.until or bool(event.by))
         lane = self._lanes.setdefault(event.destination, _Lane())
         lane.routes.append(route)
         self._show(event.destination)
@@ -263,8 +263,12 @@ class Router:
         failed, why = len(attempted.failed or ()), attempted.why
         if requested.kind == MOVE and not failed and (gone := requested.asked - len(route.taken)) > 0:
             why = f"{gone} of {requested.asked} instances are not there any more, or not for {requested.requestor}"
+        now = self._clock.now_us()
+        # Whoever asks for it once more is not to have all of it sent.
+        taken = () if outcome == DELIVERED else attempted.taken
         await reach(FailPoint.BEFORE_PUBLISH)
         await self._log.append(
+            *taken_in_pieces(requested, taken, now),
             RouteEnded(
                 requested.partition,
                 requested.trace,
@@ -274,8 +278,8 @@ class Router:
                 len(route.taken),
                 failed,
                 why[:_LONGEST_WHY],
-                self._clock.now_us(),
-            )
+                now,
+            ),
         )
         self._close(route)
         self._metrics.routes_ended.labels(requested.destination, outcome).inc()

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query
-from gantry.common.events import Event, RouteDelayed, RouteEnded, RouteRequested, StudyCompleted
-from gantry.common.lifecycle.routes import AVAILABILITY, CANCELLED, DELIVERED, RouteLedger, RouteRule, requests
+from gantry.common.events import Event, RouteDelayed, RouteEnded, RouteProgressed, RouteRequested, StudyCompleted
+from gantry.common.lifecycle.routes import (
+    AVAILABILITY,
+    CANCELLED,
+    DELIVERED,
+    FAILED,
+    RouteLedger,
+    RouteRule,
+    requests,
+    taken_in_pieces,
+)
 
 COMPLETED = StudyCompleted("default", "", "1.2", "quiet", 2, 2, "a", "b", 5, ("CT1",))
 
@@ -60,8 +71,13 @@ def ended(route: str, outcome: str) -> RouteEnded:
     return RouteEnded("default", "", "1.2", route, outcome, 2, 0, "", 3, "anna")
 
 
+def progressed(route: str, *taken: str) -> RouteProgressed:
+    return RouteProgressed("default", "", "1.2", route, taken, 2)
+
+
 EVENTS = st.lists(
     st.one_of(
+        st.builds(progressed, st.sampled_from("xy"), st.sampled_from("123")),
         st.builds(requested, st.sampled_from("xy")),
         st.builds(delayed, st.sampled_from("xy"), st.integers(1, 3)),
         st.builds(ended, st.sampled_from("xy"), st.sampled_from([DELIVERED, CANCELLED])),
@@ -99,3 +115,25 @@ def test_what_ended_stays_as_it_ended(events: list[Event]) -> None:
 def test_events_that_come_twice_in_a_row_change_nothing(events: list[Event]) -> None:
     twice = [event for event in events for _ in range(2)]
     assert ledger(twice).routes == ledger(events).routes
+
+
+def test_what_was_taken_is_known_until_a_route_is_delivered() -> None:
+    asked = replace(requested("x"), kind="move", asked=3)
+    made = ledger([asked, progressed("x", "1", "2"), progressed("x", "2"), progressed("y", "1")])
+    (state,) = made.open()
+    assert (sorted(state.taken), state.left) == (["1", "2"], 1)
+    made.take(replace(ended("x", FAILED), failed=1))
+    (state,) = made.all()
+    assert (sorted(state.taken), state.left) == (["1", "2"], 1)
+    whole = ledger([requested("x"), progressed("x", "1"), ended("x", DELIVERED)]).all()
+    assert [(state.taken, state.left) for state in whole] == [(frozenset(), None)]
+
+
+def test_many_that_were_taken_need_several_records() -> None:
+    pieces = list(taken_in_pieces(requested("x"), [str(number) for number in range(9_000)], 5, 7))
+    assert [len(piece.taken) for piece in pieces] == [4_000, 4_000, 1_000]
+    assert len({uid for piece in pieces for uid in piece.taken}) == 9_000
+    assert {(piece.route, piece.at, piece.until) for piece in pieces} == {("x", 5, 7)}
+    assert list(taken_in_pieces(requested("x"), [], 5)) == []
+    (none,) = taken_in_pieces(requested("x"), [], 5, even_none=True)
+    assert none.taken == ()
