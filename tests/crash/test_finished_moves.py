@@ -4,6 +4,8 @@ the destination took does not come twice; and a move that was cancelled is over.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -306,4 +308,33 @@ async def test_a_move_to_a_destination_for_which_nobody_asked_leaves_nothing(
     await send(archive, files)
     assert (await move(archive, "STUDY", f"StudyInstanceUID={uids_of(files[0])[0]}")).status == 0xA702
     assert [one for one in await events(archive, "routes") if isinstance(one, RouteRequested)] == []
+    assert archive.stop() == 0
+
+
+@embedded
+async def test_of_several_processes_another_one_takes_over_what_a_dead_one_left(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    def slowly(_count: int, _uid: str) -> int:
+        time.sleep(0.4)
+        return 0x0000
+
+    reading = Reading(answer=slowly)
+    archive = finishing(make_archive("--workers", "2"), reading.port).start()
+    files = study(tmp_path / "files", 8, patient="P1")
+    await send(archive, files)
+    with reading.scp():
+        moving = asyncio.create_task(move(archive, "STUDY", f"StudyInstanceUID={uids_of(files[0])[0]}"))
+        await until(lambda: len(reading.taken) >= 2)
+        # Whichever of them has the association.
+        for worker in archive.workers():
+            os.kill(worker, signal.SIGKILL)
+            await asyncio.wait([moving], timeout=1.0)
+            if moving.done():
+                break
+        with pytest.raises(PeerError):
+            await moving
+        (one,) = await until_delivered(archive, 1)
+        assert (one["completed"], one["left"]) == (8, 0)
+    assert sorted(set(reading.taken)) == uids(files)
     assert archive.stop() == 0

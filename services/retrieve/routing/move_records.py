@@ -81,8 +81,12 @@ class MoveRecords:
         move = RecordedMove(self, request, UnfinishedMove(routes, locations, counters))
         self._moves[move] = None
         self._waiting.extend(routes)
-        await self.written()
-        await reach(FailPoint.AFTER_PUBLISH)
+        try:
+            await self.written()
+            await reach(FailPoint.AFTER_PUBLISH)
+        except BaseException:
+            move.leave()
+            raise
         return move
 
     def is_under_way(self, route: str) -> bool:

@@ -55,3 +55,8 @@ def test_each_study_has_an_entry_and_what_did_not_arrive_another_one() -> None:
 def test_what_a_rule_sends_is_asked_for_by_the_archive_and_waits_for_no_association() -> None:
     (first, *_) = sent(Heard(), "route chest", "", "")
     assert (first.requestor_is, first.address, first.session) == ("archive", "", "")
+
+
+def test_what_a_move_left_is_asked_for_by_its_requestor_also_when_he_is_gone() -> None:
+    (first, *_) = sent(Heard(), "finished C-MOVE", "WORKSTATION")
+    assert (first.requestor, first.requestor_is, first.address, first.session) == ("WORKSTATION", "ae", "", "")
