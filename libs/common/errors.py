@@ -21,6 +21,7 @@
     ├── UndecodableEvent           a payload on the log that no known schema version reads
     ├── ConfigError                a settings or policy file is wrong: file, line, reason
     ├── TokenRefused               a bearer token that is not accepted; says why in a word and in words (401)
+    ├── LoginRefused               somebody at the page is not signed in; says why in a word and in words, with a status
     ├── UserRefused                the user that a peer names for its association is not accepted; says why in words
     └── PeerError                  a DICOM peer did not do what was asked
         ├── ConnectionFailed       no TCP or TLS connection
@@ -191,6 +192,17 @@ class TokenRefused(GantryError):
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(f"the token is not accepted: {reason}")
         self.kind = kind
+        self.reason = reason
+
+
+class LoginRefused(GantryError):
+    """Somebody at the page is not signed in. `kind` is one of a closed set of words, for counting; `reason` is for him,
+    and repeats nothing that came with the request."""
+
+    def __init__(self, kind: str, status: int, reason: str) -> None:
+        super().__init__(f"not signed in: {reason}")
+        self.kind = kind
+        self.status = status
         self.reason = reason
 
 

@@ -251,6 +251,8 @@ class Archive:
             self._audit,
             stores.tiers,
             shares_ports=self._worker is not None,
+            issuers=self.health.issuers,
+            sessions=self.health.sessions,
         )
 
     def _take(self, parts: RoleParts, *, seen_by_views: bool = False) -> list[Service]:

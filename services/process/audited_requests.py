@@ -13,6 +13,7 @@ from gantry.common.events import AuditedInstances
 from gantry.common.ids import is_uid
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.web.bodies import BEGUN
+from gantry.common.web.login_outcome import LOGIN_OUTCOME, LoginOutcome
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import CALLER, TRACE
 
@@ -43,6 +44,8 @@ _OPERATIONS: Mapping[str, Kind] = {
     "retention": Kind.QUERY,
 }
 """What of operations is about patients."""
+_OF_NOBODY = frozenset((Resource.PAGE, Resource.LOGIN, Resource.SESSION))
+"""Asked before anybody is known; a login that ends is on record by itself."""
 _LOGIN_US = 12 * 3600 * 1_000_000
 _MOST_KNOWN = 10_000
 
@@ -63,14 +66,17 @@ class RequestAudit:
             return
         name = caller.name or LOOPBACK
         address = "" if caller.address is None else str(caller.address)
-        if caller.name and match is not None:
+        login = request.get(LOGIN_OUTCOME)
+        if login is not None:
+            self._trail.add(_login(login, address))
+        if caller.name and match is not None and not caller.by_cookie:
             self._note_login(caller.name, address)
         if match is None:
             return
         kind = _kind(match)
         if status == 403:
             kind = Kind.REFUSED
-        if kind is None or (match.resource is Resource.PAGE):
+        if kind is None or (match.resource in _OF_NOBODY):
             return
         self._trail.add(_entry(request, match, kind, name, address, _outcome(request, status), why))
 
@@ -92,6 +98,13 @@ class RequestAudit:
         if len(self._came) > _MOST_KNOWN:
             del self._came[next(iter(self._came))]
         self._trail.add(Entry(Kind.LOGIN, "bearer token", name, "token", address))
+
+
+def _login(login: LoginOutcome, address: str) -> Entry:
+    """PS3.15 A.5.3.13: somebody logged in or out in a browser, or did not succeed."""
+    kind, outcome = Kind.LOGOUT if login.out else Kind.LOGIN, SERIOUS_FAILURE if login.why else SUCCESS
+    who = "token" if login.name else ""
+    return Entry(kind, "OpenID Connect", login.name, who, address, outcome=outcome, why=login.why)
 
 
 def _kind(match: Match) -> Kind | None:

@@ -27,6 +27,7 @@ from gantry.common.telemetry.spans import Tracer
 from gantry.common.web.access import Access, Tokens
 from gantry.common.web.issuers import IssuerTokens
 from gantry.common.web.server import WebLimits, WebServer, Witness, in_words
+from gantry.common.web.sessions import Sessions, sessions_of
 
 __all__ = ["HttpServer", "in_words"]
 
@@ -57,13 +58,14 @@ class HttpServer(WebServer):
         """`not_taking` returns why no new work is accepted, "" while it is. `checks` run once a second at most, the
         cheap `fresh` ones for every request. Listens on `sock` if it is given. `other_metrics` are those of processes
         for which this one answers; `refresh` is called, in a thread, before our own are written. Raises `ConfigError`
-        if the file of tokens is invalid, or every web page could read the archive."""
+        if the file of tokens is invalid, every web page could read the archive, or login cannot work."""
         self._sock = sock
         self._other_metrics = other_metrics
         self._refresh = refresh
         http = settings.http
         _refuse_every_page(settings)
         self._issuers = IssuerTokens(settings.access, SystemClock(), metrics)
+        self._sessions = sessions_of(settings, SystemClock())
         access = Access(
             Tokens(http.tokens_file),
             http.proxy_from,
@@ -71,6 +73,7 @@ class HttpServer(WebServer):
             signed=self._issuers,
             table=role_table(settings.access.roles),
             rules=rules_of(settings.access.sees),
+            sessions=self._sessions,
         )
         limits = WebLimits(
             max_connections=http.max_connections,
@@ -100,6 +103,11 @@ class HttpServer(WebServer):
     def issuers(self) -> IssuerTokens:
         """The identity providers whose tokens are accepted."""
         return self._issuers
+
+    @property
+    def sessions(self) -> Sessions | None:
+        """The sessions of people who logged in; None where nobody can."""
+        return self._sessions
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         await super().start(sockets or ([self._sock] if self._sock is not None else ()))

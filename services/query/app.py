@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from gantry.common.access import role_table
 from gantry.common.dicom.query.queries import FIND_INFORMATION
 from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, STUDY_ROOT_FIND
 from gantry.common.dicom.standard.transfer_syntaxes import (
@@ -14,6 +15,7 @@ from gantry.common.dicom.standard.transfer_syntaxes import (
     EXPLICIT_LITTLE_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,
 )
+from gantry.common.errors import ConfigError
 from gantry.common.net import Request, Service
 from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.availability import Availability
@@ -22,12 +24,17 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
+from gantry.common.web.sessions import Sessions
 from gantry.services.audited import audit_query
 from gantry.services.context import Context, RoleParts
 from gantry.services.query.c_find import FindService
 from gantry.services.query.change_stream import ChangeService
 from gantry.services.query.changes import Changes
 from gantry.services.query.feed_service import FeedService
+from gantry.services.query.login.exchange import OurClient
+from gantry.services.query.login.provider import Provider
+from gantry.services.query.login.service import LoginService, no_login
+from gantry.services.query.login.tokens import TokenReader
 from gantry.services.query.qido import SearchService
 from gantry.services.query.viewer.web import Page
 
@@ -44,20 +51,43 @@ async def build(context: Context) -> RoleParts:
     settings = context.settings
     changes = Changes(context.log, context.clock)
     feed = FeedService(Feed(context.objects, context.log, context.clock), context.clock)
-    page = build_page(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port)
+    page = build_page(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port, context.sessions)
     strict = settings.query.patient_root_needs_patient
     asked = partial(audit_query, context.audit)
     availability = Availability(context.answers, {one.name: one.availability for one in settings.tiers.stores})
+    web = build_web(context.answers, settings.http.url, changes, availability)
     return RoleParts(
         build_services(context.answers, settings.dimse.ae_title, context.metrics, availability, asked, strict=strict),
-        {**page, **build_web(context.answers, settings.http.url, changes, availability), **feed.handlers()},
+        {**page, **build_login(context), **web, **feed.handlers()},
         close=[changes.close],
     )
 
 
-def build_page(ohif: Path | None, ae_title: str, port: int) -> dict[Resource, Handler]:
+def build_page(
+    ohif: Path | None, ae_title: str, port: int, sessions: Sessions | None = None
+) -> dict[Resource, Handler]:
     """The study list's page, and OHIF where it is installed. `ae_title` and `port` are whom to send images to."""
-    return {Resource.PAGE: Page(ohif, ae_title, port)}
+    return {Resource.PAGE: Page(ohif, ae_title, port, sessions)}
+
+
+def build_login(context: Context) -> Mapping[Resource, Handler]:
+    """Login of people in a browser, where it is set up. Raises `ConfigError`."""
+    login, access = context.settings.login, context.settings.access
+    if context.sessions is None or context.issuers is None:
+        return dict.fromkeys((Resource.LOGIN, Resource.SESSION), no_login)
+    issuer = next(one for one in access.issuers if one.name == login.issuer)
+    provider = Provider(issuer, context.clock, access.keys_every, access.keys_deadline)
+    from_id_token = login.claims_from == "id-token"
+    reader = TokenReader(context.issuers, issuer.name, role_table(access.roles), from_id_token=from_id_token)
+    client = OurClient(login.client_id, context.sessions.url, login.scopes, _secret(login.client_secret_file))
+    return LoginService(context.sessions, provider, client, reader, context.metrics).handlers()
+
+
+def _secret(file: Path | None) -> str:
+    try:
+        return "" if file is None else file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(str(file), None, "cannot be read") from error
 
 
 def build_web(

@@ -57,7 +57,7 @@ def audit_event(record: AuditRecorded) -> Json:
 
 def _interaction(record: AuditRecorded, kind: Kind) -> str:
     """The RESTful interaction; "" for what is none."""
-    if not record.operation.startswith(_OVER_HTTP) or kind in (Kind.LOGIN, Kind.REFUSED, Kind.PROTECTION):
+    if not record.operation.startswith(_OVER_HTTP) or kind in (Kind.LOGIN, Kind.LOGOUT, Kind.REFUSED, Kind.PROTECTION):
         return ""
     return "search" if kind is Kind.QUERY else _INTERACTIONS.get(kind.action, "")
 

@@ -48,6 +48,7 @@ class Kind(Enum):
     PROTECTION = ("protection", _ALERT, Code("110135", "Object Security Attributes Changed"), "E")
     POLICY = ("policy", _ALERT, Code("110129", "Security Configuration"), "E")
     LOGIN = ("login", _AUTHENTICATION, Code("110122", "Login"), "E")
+    LOGOUT = ("logout", _AUTHENTICATION, Code("110123", "Logout"), "E")
 
     @property
     def word(self) -> str:

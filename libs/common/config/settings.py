@@ -19,6 +19,7 @@ from gantry.common.config.lifecycle_sections import (
     LifecycleSettings,
     TiersSettings,
 )
+from gantry.common.config.login_sections import LoginSettings
 from gantry.common.config.network_sections import Dimse, DoorSettings, Http, Tls
 from gantry.common.config.role_sections import (
     Commitment,
@@ -87,6 +88,7 @@ class Settings(Section):
     dimse: Dimse = setting(Dimse(), "", "")
     http: Http = setting(Http(), "", "")
     access: AccessSettings = setting(AccessSettings(), "", "")
+    login: LoginSettings = setting(LoginSettings(), "", "")
     storage: Storage = setting(Storage(), "", "")
     s3: S3 = setting(S3(), "", "")
     kafka: Kafka = setting(Kafka(), "", "")

@@ -227,6 +227,24 @@ METRICS: tuple[Metric, ...] = (
         "Times that keys of an identity provider were fetched, by result: taken, failed",
         ("issuer", "result"),
     ),
+    Metric(
+        "logins",
+        "counter",
+        "logins",
+        "Logins in browsers, by result: signed-in, or why not",
+        ("result",),
+        _each(
+            *("signed-in", "away", "clock", "code", "issuer", "nonce", "provider", "role", "size", "state", "token"),
+        ),
+    ),
+    Metric(
+        "session_renewals",
+        "counter",
+        "renewals",
+        "Sessions in browsers that were to go on, by what was done: sealed anew, by a refresh token, or over",
+        ("result",),
+        _each("anew", "refresh", "over"),
+    ),
     Metric("http_seconds", "histogram", "seconds", "DICOMweb request to the end of its response", ("resource",)),
     Metric(
         "commitment_transactions",
@@ -511,6 +529,8 @@ class Metrics:
     tokens_refused: Counter
     user_identities: Counter
     issuer_key_fetches: Counter
+    logins: Counter
+    session_renewals: Counter
     http_seconds: Histogram
     commitment_transactions: Counter
     worklist_requests: Counter

@@ -5,7 +5,8 @@
     tokens, --lab  loopback peers as well
 
 A token is one of `http.tokens_file`, or one that an identity provider of `access.issuers` signed. What its holder may
-follows from roles (`gantry.common.access`), and is part of the caller.
+follows from roles (`gantry.common.access`), and is part of the caller. A browser whose user logged in has a session in
+place of a token, in a cookie.
 
 The caller of a request through a proxy is the one that the proxy names, if the proxy is one of `trusted`; otherwise the
 caller is unknown, and never this machine. It is also unknown if a trusted proxy names no caller. One case cannot be
@@ -55,7 +56,7 @@ _PAGES = frozenset((Verb.READ,))
 class Caller:
     """The caller: its address (None if a proxy hides it) and the name of its token or of somebody whom an issuer names,
     "" for this machine. `here`: it is this machine, connected directly. `verbs` is what it may besides what the names
-    in `http.may_*` allow it, and `sight` which studies it sees."""
+    in `http.may_*` allow it, and `sight` which studies it sees. `by_cookie`: a browser said so by itself."""
 
     address: Address | None
     name: str = ""
@@ -63,6 +64,17 @@ class Caller:
     identity: Identity = NOBODY
     verbs: frozenset[Verb] = frozenset()
     sight: Sight = EVERYTHING
+    by_cookie: bool = False
+
+
+class SessionCookies(Protocol):
+    """Knows whose session a request brings (`gantry.common.web.sessions`)."""
+
+    def identity(self, headers: Mapping[str, str]) -> Identity | None:
+        """None where it brings none that counts."""
+
+    def is_from_our_page(self, method: str, headers: Mapping[str, str]) -> bool:
+        """Whether a session may speak for a request."""
 
 
 class Signed(Protocol):
@@ -87,20 +99,30 @@ class Access:
         signed: Signed | None = None,
         table: RoleTable | None = None,
         rules: Mapping[CallerRole, frozenset[Rule]] | None = None,
+        sessions: SessionCookies | None = None,
     ) -> None:
-        """`signed` are tokens of issuers, `table` what roles may, and `rules` what they see."""
+        """`signed` are tokens of issuers, `table` what roles may, and `rules` what they see; `sessions` are those of
+        people who logged in."""
         self._tokens = tokens
         self._trusted = tuple(trusted)
         self._lab = lab
         self._signed = signed or None
         self._table = table or RoleTable()
         self._rules = DEFAULT_RULES if rules is None else rules
+        self._sessions = sessions
         self._logger = get_logger("access")
 
-    async def identify(self, peer: str, headers: Mapping[str, str]) -> Caller:
-        """The caller, also by a token that an issuer signed. Raises as `admit`, and `DependencyUnavailable` while
-        nobody can say whether a token is genuine."""
+    async def identify(self, peer: str, headers: Mapping[str, str], method: str = "GET") -> Caller:
+        """The caller, also by a token that an issuer signed, or by a session. Raises as `admit`, and
+        `DependencyUnavailable` while nobody can say whether a token is genuine."""
         token = _bearer(headers)
+        # What is sent on purpose counts before what a browser sends by itself.
+        if self._sessions is not None and not token:
+            identity = self._sessions.identity(headers)
+            if identity is not None:
+                if not self._sessions.is_from_our_page(method, headers):
+                    raise HttpProblem(403, "this session is for the archive's own page, at the address of http.url")
+                return replace(self._known(self._caller(peer, headers), identity), by_cookie=True)
         # A signed token has three parts (RFC 7515 7.1); one of ours may look like it.
         if self._signed is None or token.count(".") != 2 or self._tokens.find(token) is not None:
             return self.admit(peer, headers)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -21,13 +19,12 @@ from gantry.common.clock import Clock
 from gantry.common.config.access_sections import IssuerSettings, is_safe_url
 from gantry.common.errors import DependencyUnavailable, NotUnderstood, TokenRefused
 from gantry.common.telemetry.logs import get_logger
+from gantry.common.web.issuer_http import DISCOVERY, get, issuer_session
 
 UNKNOWN_SECONDS = 60.0
 """Between two fetches for the sake of keys that are not known."""
 _AWAY_SECONDS = 5.0
 """Before an issuer that could not be reached, and of which no key is known, is asked again."""
-_LONGEST = 1 << 18
-_DISCOVERY = "/.well-known/openid-configuration"
 _DEPENDENCY = "identity provider"
 logger = get_logger("access")
 
@@ -109,15 +106,13 @@ class IssuerKeys:
             self._fetching = None
 
     async def _document(self) -> bytes:
-        tls = _context(self._settings.ca)
-        connector = aiohttp.TCPConnector(ssl=tls) if tls is not None else None
-        async with aiohttp.ClientSession(connector=connector) as session:
+        async with issuer_session(self._settings.ca) as session:
             url = self._settings.jwks_url or await self._discovered(session)
-            return await _get(session, url)
+            return await get(session, url)
 
     async def _discovered(self, session: aiohttp.ClientSession) -> str:
         issuer = self._settings.url
-        document: Any = json.loads(await _get(session, issuer.rstrip("/") + _DISCOVERY))
+        document: Any = json.loads(await get(session, issuer.rstrip("/") + DISCOVERY))
         # OpenID Connect Discovery 1.0 4.3: it must be the issuer's own.
         if not isinstance(document, dict) or document.get("issuer") != issuer:
             raise NotUnderstood("what was discovered is of another issuer")
@@ -125,20 +120,3 @@ class IssuerKeys:
         if not isinstance(url, str) or not is_safe_url(url):
             raise NotUnderstood("what was discovered names no safe place for keys")
         return url
-
-
-async def _get(session: aiohttp.ClientSession, url: str) -> bytes:
-    """The body of an answer 200, of a limited length also once it is unpacked. Redirections are not followed."""
-    async with session.get(url, allow_redirects=False, headers={"Accept": "application/json"}) as response:
-        if response.status != 200:
-            raise NotUnderstood(f"answered {response.status}")
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > _LONGEST:
-                raise NotUnderstood(f"longer than {_LONGEST} bytes")
-        return bytes(body)
-
-
-def _context(ca: Path | None) -> ssl.SSLContext | None:
-    return None if ca is None else ssl.create_default_context(cafile=str(ca))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from gantry.common.access import (
     CallerRole,
@@ -45,17 +47,30 @@ class IssuerTokens:
         """Whom a token names. Raises `TokenRefused`, and `DependencyUnavailable` where nobody can say. Its signature is
         checked by one of the `workers`, where they are given."""
         try:
-            return await self._identity(token, workers)
+            claims, rules = await self._claims(token, workers)
+            return identity_of(claims, rules)
         except TokenRefused as refused:
             self._metrics.tokens_refused.labels(refused.kind).inc()
             raise
+
+    async def claims(self, token: str, audience: str = "") -> Mapping[str, Any]:
+        """The claims of a token that is for us, or for `audience` in place of us: an ID token is for the client (OpenID
+        Connect Core 1.0 2). Raises as `identity`, and counts nothing."""
+        claims, _ = await self._claims(token, None, audience)
+        return claims
+
+    def rules(self, issuer: str) -> IssuerRules:
+        """The rules for tokens of the issuer that we call so. Raises `KeyError`."""
+        return next(rules for _, rules, _ in self._issuers.values() if rules.name == issuer)
 
     async def close(self) -> None:
         """End what is under way."""
         for _, _, keys in self._issuers.values():
             await keys.close()
 
-    async def _identity(self, token: str, workers: Executor | None) -> Identity:
+    async def _claims(
+        self, token: str, workers: Executor | None, audience: str = ""
+    ) -> tuple[Mapping[str, Any], IssuerRules]:
         given = presented(token)
         known = self._issuers.get(given.issuer)
         if known is None:
@@ -65,7 +80,8 @@ class IssuerTokens:
             raise TokenRefused("algorithm", "its algorithm is not allowed")
         check = partial(verified, given, await keys.key(given), settings.algorithms)
         claims = check() if workers is None else await asyncio.get_running_loop().run_in_executor(workers, check)
-        return identity_of(claims_of(claims, rules, self._clock.now_us() / 1e6), rules)
+        meant = replace(rules, audiences=frozenset((audience,)), scopes=frozenset()) if audience else rules
+        return claims_of(claims, meant, self._clock.now_us() / 1e6), rules
 
     def _count(self, issuer: str) -> Callable[[str], None]:
         return lambda result: self._metrics.issuer_key_fetches.labels(issuer, result).inc()

@@ -16,6 +16,7 @@ from gantry.common.web.errors import HttpProblem
 
 BASE = "/dicom-web"
 WADO_URI = "/wado"
+LOGIN = "/login"
 
 
 class WebRole(Enum):
@@ -94,6 +95,9 @@ class Resource(Enum):
     """PS3.18 9."""
     PAGE = (WebRole.QUERY, "GET", "page")
     """The study list, and OHIF; `rest` is the path. Not DICOMweb: a page is read before it can send a token."""
+    LOGIN = (WebRole.QUERY, "GET", "login")
+    SESSION = (WebRole.QUERY, "POST", "login")
+    """Login of people in a browser, and what becomes of their session; `rest` is the path below /login. Not DICOM."""
 
     @property
     def service(self) -> WebRole:
@@ -178,8 +182,17 @@ def is_ours(raw_path: str) -> bool:
 
 
 def is_page(raw_path: str) -> bool:
-    """Whether a path is one of our page, any of its places, or of OHIF."""
-    return raw_path in ("/", "/ohif", "/operations") or raw_path.startswith(("/viewer/", "/ohif/", "/operations/"))
+    """Whether a path is one of our page, any of its places, of OHIF, or of login: what is asked by who has no token."""
+    return (
+        raw_path in ("/", "/ohif", "/operations")
+        or raw_path.startswith(("/viewer/", "/ohif/", "/operations/"))
+        or is_login(raw_path)
+    )
+
+
+def is_login(raw_path: str) -> bool:
+    """Whether a path is one of login."""
+    return raw_path == LOGIN or raw_path.startswith(f"{LOGIN}/")
 
 
 def find(method: str, raw_path: str) -> Match:
@@ -190,12 +203,15 @@ def find(method: str, raw_path: str) -> Match:
     """
     if raw_path == WADO_URI:
         return _with_method(method, [Match(Resource.WADO_URI)], raw_path)
+    if is_login(raw_path):
+        below = tuple(unquote(part) for part in raw_path.removeprefix(LOGIN).split("/")[1:])
+        return _with_method(method, [Match(Resource.LOGIN, rest=below), Match(Resource.SESSION, rest=below)], raw_path)
     if is_page(raw_path):
         rest = tuple(unquote(part) for part in raw_path.strip("/").split("/"))
         return _with_method(method, [Match(Resource.PAGE, rest=rest)], raw_path)
-    below = raw_path[len(BASE) :].strip("/")
+    path = raw_path[len(BASE) :].strip("/")
     # Each part is decoded separately: an encoded slash does not split a part.
-    parts = tuple(unquote(part) for part in below.split("/")) if below else ()
+    parts = tuple(unquote(part) for part in path.split("/")) if path else ()
     for shape, resources in _PATTERNS:
         found = _fit(shape, parts)
         if found is not None:

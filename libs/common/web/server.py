@@ -247,7 +247,7 @@ class WebServer:
         if is_page(path):
             caller = self._access.admit_to_page(address, request.headers)
         else:
-            caller = await self._access.identify(address, request.headers)
+            caller = await self._access.identify(address, request.headers, request.method)
         request[CALLER] = caller
         SIGHT.set(caller.sight)
         if self._ending.is_set():

@@ -51,6 +51,8 @@ VERBS: Mapping[Resource, Verb] = {
     Resource.DECIDE_MESSAGE: Verb.OPERATE,
     Resource.WADO_URI: Verb.READ,
     Resource.PAGE: Verb.READ,
+    Resource.LOGIN: Verb.READ,
+    Resource.SESSION: Verb.READ,
 }
 """Every resource has one."""
 
@@ -61,6 +63,7 @@ WITHOUT_STUDY = frozenset(
     (
         *(Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES),
         *(Resource.CAPABILITIES, Resource.PERMISSIONS, Resource.WADO_URI, Resource.PAGE),
+        *(Resource.LOGIN, Resource.SESSION),
     )
 )
 """Resources that show nothing to one who sees some studies only but what the index gives for him."""

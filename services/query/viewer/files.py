@@ -97,28 +97,31 @@ class Served:
     """Whether the page needs cross-origin isolation (SharedArrayBuffer)."""
 
 
-def page_file(path: str, ohif: Path | None, ae_title: str = "", port: int = 0) -> Served | None:
+def page_file(path: str, ohif: Path | None, ae_title: str = "", port: int = 0, *, login: bool = False) -> Served | None:
     """The file of a path below /, without its leading slash; None if there is none. `ohif` is the folder of OHIF;
-    `ae_title` and `port` are the address for modalities, which the page shows while the archive is empty."""
+    `ae_title` and `port` are the address for modalities, which the page shows while the archive is empty; `login`:
+    people have sessions."""
     file = _page_files().get("" if path.partition("/")[0] in _PLACES else path)
     if file is not None:
         return _served(file.read_bytes(), file.suffix, _PAGE_POLICY)
     if path == "viewer/config.json":
         there = _installed(ohif)
-        config = {"ohif": there, "reason": "" if there else _MISSING, "aeTitle": ae_title, "port": port}
+        config = {"ohif": there, "reason": "" if there else _MISSING, "aeTitle": ae_title, "port": port, "login": login}
         return _served(json.dumps(config).encode(), ".json", _PAGE_POLICY)
     if path == "viewer/dictionary.json":
         return _served(_dictionary(), ".json", _PAGE_POLICY)
     return None
 
 
-def ohif_file(path: str, ohif: Path | None) -> Served | None:
+def ohif_file(path: str, ohif: Path | None, *, login: bool = False) -> Served | None:
     """The file of a path below /ohif/; None if there is none. A path without a known file type is a route within OHIF,
     answered with its page."""
     if ohif is None or not _installed(ohif):
         return None
     if path == "app-config.js":
         config = f"window.config = {json.dumps(_OHIF_CONFIG)};\n".encode() + (_SCRIPTS / "ohif-back.js").read_bytes()
+        if login:
+            config += (_SCRIPTS / "session.js").read_bytes() + b"window.session.begin();\n"
         return _served(config, ".js", _OHIF_POLICY, isolated=True)
     if Path(path).suffix not in _TYPES:
         path = "index.html"

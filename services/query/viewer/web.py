@@ -8,19 +8,26 @@ from pathlib import Path
 from aiohttp import web
 
 from gantry.common.web.bodies import answer
+from gantry.common.web.cookies import CAME
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import etag_matches
 from gantry.common.web.routes import Match
+from gantry.common.web.sessions import Sessions
+from gantry.services.query.login.service import came_in_vain, to_login
 from gantry.services.query.viewer.files import Served, ohif_file, page_file
 
 
 class Page:
     """The handler of `Resource.PAGE`."""
 
-    def __init__(self, ohif: Path | None = None, ae_title: str = "", port: int = 0) -> None:
-        """`ohif` is the folder of OHIF's built `dist`, if any; `ae_title` and `port` are the address to send to."""
+    def __init__(
+        self, ohif: Path | None = None, ae_title: str = "", port: int = 0, sessions: Sessions | None = None
+    ) -> None:
+        """`ohif` is the folder of OHIF's built `dist`, if any; `ae_title` and `port` are the address to send to. With
+        `sessions` whoever opens the page has one, or signs in."""
         self._ohif = ohif
         self._called = ae_title, port
+        self._sessions = sessions
 
     async def __call__(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         if match.rest == ("ohif",):
@@ -28,6 +35,10 @@ class Page:
         found = await asyncio.to_thread(self._find, match.rest)
         if found is None:
             raise HttpProblem(404, "no such page")
+        if found.media_type.startswith("text/html") and self._sessions is not None:
+            elsewhere = _sent_to_login(request, self._sessions)
+            if elsewhere is not None:
+                return elsewhere
         headers = _headers(found)
         if etag_matches(request.headers.get("If-None-Match", ""), found.etag):
             return web.Response(status=304, headers=headers)
@@ -35,8 +46,18 @@ class Page:
 
     def _find(self, path: tuple[str, ...]) -> Served | None:
         if path[:1] == ("ohif",):
-            return ohif_file("/".join(path[1:]), self._ohif)
-        return page_file("/".join(path), self._ohif, *self._called)
+            return ohif_file("/".join(path[1:]), self._ohif, login=self._sessions is not None)
+        return page_file("/".join(path), self._ohif, *self._called, login=self._sessions is not None)
+
+
+def _sent_to_login(request: web.BaseRequest, sessions: Sessions) -> web.Response | None:
+    """The way to a session, for a browser without one."""
+    session, grant = sessions.session(request.headers), sessions.grant(request.headers)
+    if session is not None and sessions.now() < session.until:
+        return None
+    if sessions.cookies.value(request.headers, CAME):
+        return came_in_vain()
+    return to_login(request.rel_url.raw_path_qs, again=grant is not None)
 
 
 def _headers(found: Served) -> dict[str, str]:

@@ -23,18 +23,37 @@ export function onTokenNeeded(dialog) {
   askForToken = dialog;
 }
 
-export function signOut() {
+export async function signOut() {
+  if (!token()) return window.session.signOut();
   sessionStorage.removeItem("token");
+  return location.assign("/");
+}
+
+// Who is signed in, {name, until}; null where nobody logged in.
+export async function whoIsHere() {
+  const { login } = await pageSettings();
+  return login && !token() ? askJson("/login/session") : null;
 }
 
 export function authorization() {
   return token() ? { Authorization: `Bearer ${token()}` } : {};
 }
 
+const NOT_TAKEN = "You are signed in, and the archive does not take the session: processes of it may have other secrets";
+
+// The session goes on, or its user goes to the login, from where there is no way back to what waits here.
+async function newSession() {
+  if (await window.session.renew()) return;
+  if (!window.session.signIn()) throw new ArchiveError(401, NOT_TAKEN);
+  await new Promise(() => {});
+}
+
 async function newToken() {
+  const { login } = await pageSettings();
   // All who wait for a token wait for the same dialog.
-  asking ??= askForToken(Boolean(token())).then((given) => sessionStorage.setItem("token", given)).finally(() => { asking = null; });
+  asking ??= (login ? newSession() : askForToken(Boolean(token())).then((given) => sessionStorage.setItem("token", given))).finally(() => { asking = null; });
   await asking;
+  return Boolean(login);
 }
 
 // The answer to what `early.js` asked for already, once.
@@ -46,7 +65,7 @@ async function early(path) {
 }
 
 // The answer to a request that is a success. Raises `ArchiveError`, and an `AbortError` where `signal` says so.
-export async function ask(path, { accept = JSON_TYPE, signal, method = "GET", body, type } = {}) {
+export async function ask(path, { accept = JSON_TYPE, signal, method = "GET", body, type, renewed = false } = {}) {
   const before = token();
   const headers = { Accept: accept, ...(type ? { "Content-Type": type } : {}), ...authorization() };
   let response;
@@ -57,8 +76,10 @@ export async function ask(path, { accept = JSON_TYPE, signal, method = "GET", bo
     throw new ArchiveError(0, "the archive cannot be reached");
   }
   if (response.status === 401) {
-    if (token() === before) await newToken();
-    return ask(path, { accept, signal, method, body, type });
+    // A session that was renewed and is not taken either would be renewed for ever.
+    if (renewed) throw new ArchiveError(401, NOT_TAKEN);
+    const again = token() === before && (await newToken());
+    return ask(path, { accept, signal, method, body, type, renewed: again });
   }
   if (!response.ok) throw new ArchiveError(response.status, (await response.text()).trim().slice(0, 300));
   return response;

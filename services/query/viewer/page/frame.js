@@ -72,7 +72,8 @@ class GantryHeader extends HTMLElement {
     this.out = h("button", { type: "button", class: "plain", onclick: () => this.signOut() }, icon("key"), h("span", {}, "Sign out"));
     const form = h("form", { role: "search", class: "search" }, icon("search"), this.input, h("kbd", { "aria-hidden": "true" }, "/"));
     this.name = h("p", { class: "archive" });
-    this.append(this.name, form, h("div", { class: "who" }, this.out));
+    this.signedIn = h("span", { class: "signed-in", hidden: true });
+    this.append(this.name, form, h("div", { class: "who" }, this.signedIn, this.out));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.ask();
@@ -86,7 +87,7 @@ class GantryHeader extends HTMLElement {
       clearTimeout(this.timer);
       if (this.input.value.trim() !== q) this.input.value = q;
     });
-    store.on(["settings", "version"], () => this.show());
+    store.on(["settings", "version", "who"], () => this.show());
     this.show();
   }
 
@@ -98,12 +99,15 @@ class GantryHeader extends HTMLElement {
 
   show() {
     say(this.name, store.state.settings.aeTitle || "Gantry");
-    this.out.hidden = !token();
+    const { who } = store.state;
+    this.out.hidden = !token() && !who;
+    this.signedIn.hidden = !who;
+    say(this.signedIn, who ? who.name : "");
+    this.signedIn.title = who ? `Signed in as ${who.name}` : "";
   }
 
   signOut() {
     signOut();
-    location.assign("/");
   }
 }
 

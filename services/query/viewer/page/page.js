@@ -22,6 +22,7 @@ export const store = createStore({
   fresh: new Set(), // studies that arrived since, and match
   live: "",
   settings: {},
+  who: null, // who logged in: {name, until}
   destinations: null,
   mayDelete: false,
   mayCorrect: false,

@@ -1,0 +1,39 @@
+"""What is asked of an identity provider over HTTP: without redirections, and answers of a limited length."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import aiohttp
+
+from gantry.common.errors import NotUnderstood
+
+DISCOVERY = "/.well-known/openid-configuration"
+"""OpenID Connect Discovery 1.0 4: behind the issuer's URL."""
+_LONGEST = 1 << 18
+
+
+def issuer_session(ca: Path | None) -> aiohttp.ClientSession:
+    """A session for one errand; `ca` is a file of who signs the provider's certificate. Raises `OSError` where it
+    cannot be read."""
+    tls = None if ca is None else ssl.create_default_context(cafile=str(ca))
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls) if tls is not None else None)
+
+
+async def get(session: aiohttp.ClientSession, url: str) -> bytes:
+    """The body of an answer 200. Raises `NotUnderstood` for any other answer, and what aiohttp raises."""
+    async with session.get(url, allow_redirects=False, headers={"Accept": "application/json"}) as response:
+        if response.status != 200:
+            raise NotUnderstood(f"answered {response.status}")
+        return await body_of(response)
+
+
+async def body_of(response: aiohttp.ClientResponse) -> bytes:
+    """A body that is not too long, also once it is unpacked. Raises `NotUnderstood`."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _LONGEST:
+            raise NotUnderstood(f"longer than {_LONGEST} bytes")
+    return bytes(body)

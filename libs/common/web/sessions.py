@@ -1,0 +1,157 @@
+"""Sessions at a server: the cookies of a request become an identity, without a store that processes would share.
+
+Every process with the same `login.session_key_file` and `http.url` opens what any of them sealed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from gantry.common.access import Identity
+from gantry.common.access.sealing import Seal, secrets_of
+from gantry.common.access.sessions import (
+    FLOW_SECONDS,
+    Flow,
+    Grant,
+    Session,
+    SessionLimits,
+    flow_of,
+    grant_of,
+    of_flow,
+    of_grant,
+    of_session,
+    session_of,
+)
+from gantry.common.clock import Clock
+from gantry.common.config.access_sections import is_safe_url
+from gantry.common.config.settings import Settings
+from gantry.common.config.watched import WatchedFiles
+from gantry.common.errors import ConfigError, NotUnderstood
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.web.cookies import FLOW, GRANT, SESSION, CookieNames
+from gantry.common.web.same_origin import is_from_our_page, origin_of
+
+_USES = ("session", "grant", "flow")
+_MOST_FLOWS = 4
+logger = get_logger("access")
+
+
+class Sessions:
+    """What is sealed here, and opened again. The file of secrets is read again when it changes; a mistake in it leaves
+    those in force that were."""
+
+    def __init__(self, file: Path, url: str, issuer: str, limits: SessionLimits, clock: Clock) -> None:
+        """`url` is the origin of this installation, `issuer` what we call the one whose people have sessions. Raises
+        `ConfigError`."""
+        self.url = url
+        self.origin = origin_of(url)
+        self.limits = limits
+        self.cookies = CookieNames(secure=url.startswith("https:"))
+        self._file = file
+        self._issuer = issuer
+        self._clock = clock
+        self._watched = WatchedFiles([file])
+        self._seals = self._read()
+
+    def identity(self, headers: Mapping[str, str]) -> Identity | None:
+        """Whose session a request brings; None where it brings none that counts."""
+        session = self.session(headers)
+        return session.identity if session is not None and self.now() < session.until else None
+
+    def is_from_our_page(self, method: str, headers: Mapping[str, str]) -> bool:
+        """Whether a session may speak for a request."""
+        return is_from_our_page(method, headers, self.origin)
+
+    def session(self, headers: Mapping[str, str]) -> Session | None:
+        """The session that a request brings, also one that is over."""
+        content = self._open("session", headers, SESSION)
+        session = None if content is None else session_of(content)
+        return session if session is not None and session.identity.issuer == self._issuer else None
+
+    def grant(self, headers: Mapping[str, str]) -> Grant | None:
+        """What the session is renewed by."""
+        content = self._open("grant", headers, GRANT)
+        return None if content is None else grant_of(content)
+
+    def flow(self, headers: Mapping[str, str], state: str) -> Flow | None:
+        """The login that is under way in this browser, and that a state belongs to."""
+        content = self._open("flow", headers, self.flow_name(state))
+        flow = None if content is None else flow_of(content)
+        return flow if flow is not None and self.now() < flow.began + FLOW_SECONDS else None
+
+    def sealed(self, session: Session, grant: Grant) -> list[str]:
+        """Set-Cookie of both. Raises `NotUnderstood` where an identity is too long."""
+        now = self.now()
+        lasts = min(grant.idle_until, grant.began + self.limits.longest) - now
+        return [
+            self.cookies.kept(SESSION, self._seals["session"].seal(of_session(session)), session.until - now),
+            self.cookies.kept(GRANT, self._sealed_grant(grant), lasts),
+        ]
+
+    def sealed_flow(self, flow: Flow, headers: Mapping[str, str]) -> list[str]:
+        """Set-Cookie of a login that begins. Of those that a request brings some are forgotten where they are many."""
+        under_way = self.cookies.beginning(headers, FLOW)
+        gone = [self.cookies.gone(name) for name in under_way] if len(under_way) >= _MOST_FLOWS else []
+        name, value = self.flow_name(flow.state), self._seals["flow"].seal(of_flow(flow))
+        return [*gone, self.cookies.kept(name, value, FLOW_SECONDS)]
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock.now_us() / 1e6
+
+    @staticmethod
+    def flow_name(state: str) -> str:
+        """The cookie of a state, by a part of it: what may not be a name is left out."""
+        return FLOW + "".join(c for c in state[:12] if c.isascii() and (c.isalnum() or c in "-_"))
+
+    def _sealed_grant(self, grant: Grant) -> str:
+        """With the refresh token, if there is room for it."""
+        try:
+            return self._seals["grant"].seal(of_grant(grant))
+        except NotUnderstood:
+            logger.warning("a refresh token is too long for a cookie: the session ends with its token")
+            return self._seals["grant"].seal(of_grant(replace(grant, refresh="")))
+
+    def _open(self, use: str, headers: Mapping[str, str], name: str) -> Mapping[str, object] | None:
+        value = self.cookies.value(headers, name)
+        if not value:
+            return None
+        self._look()
+        content = self._seals[use].open(value)
+        if content is None:
+            logger.warning("a cookie is not of this installation, or was changed", cookie=use)
+        return content
+
+    def _look(self) -> None:
+        if not self._watched.have_changed():
+            return
+        try:
+            self._seals = self._read()
+            logger.info("session secrets taken")
+        except ConfigError as error:
+            logger.error("new session secrets refused; the old ones stay in force", reason=error.reason)
+
+    def _read(self) -> Mapping[str, Seal]:
+        try:
+            secrets = secrets_of(self._file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeError) as error:
+            raise ConfigError(str(self._file), None, "cannot be read") from error
+        except NotUnderstood as error:
+            raise ConfigError(str(self._file), None, str(error)) from error
+        return {use: Seal(secrets, use, self.origin) for use in _USES}
+
+
+def sessions_of(settings: Settings, clock: Clock) -> Sessions | None:
+    """The sessions of the settings; None without `login.issuer`. Raises `ConfigError`."""
+    login, url = settings.login, (settings.http.url or "").rstrip("/")
+    if not login.issuer:
+        return None
+    if login.issuer not in [issuer.name for issuer in settings.access.issuers]:
+        raise ConfigError("login.issuer", None, f"{login.issuer} is none of access.issuers")
+    if not is_safe_url(url) or url.count("/") != 2:
+        raise ConfigError("http.url", None, "login needs it: https://HOST, as people write it in their browsers")
+    assert login.session_key_file is not None
+    limits = SessionLimits(login.idle, login.longest)
+    return Sessions(login.session_key_file, url, login.issuer, limits, clock)

@@ -1,0 +1,56 @@
+"""What an identity provider says of itself (OpenID Connect Discovery 1.0 3, RFC 8414, RFC 9207). Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from gantry.common.config.access_sections import is_safe_url
+from gantry.common.errors import NotUnderstood
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderMetadata:
+    """Endpoints, "" for what it does not have. `names_itself`: its answers carry `iss`; `basic`: a client sends its
+    secret in a header, else in the body."""
+
+    authorization: str
+    token: str
+    end_session: str = ""
+    revocation: str = ""
+    names_itself: bool = False
+    basic: bool = True
+
+
+def metadata_of(document: bytes, issuer: str) -> ProviderMetadata:
+    """The metadata of this issuer. Raises `NotUnderstood` for what is another's, or names places that are not safe."""
+    try:
+        found: Any = json.loads(document)
+    except (ValueError, RecursionError):
+        found = None
+    # OpenID Connect Discovery 1.0 4.3: it must be the issuer's own.
+    if not isinstance(found, dict) or found.get("issuer") != issuer:
+        raise NotUnderstood("what was discovered is of another issuer")
+    methods = found.get("code_challenge_methods_supported")
+    if isinstance(methods, list) and "S256" not in methods:
+        raise NotUnderstood("it does not know PKCE with S256 (RFC 7636)")
+    authentication = found.get("token_endpoint_auth_methods_supported")
+    return ProviderMetadata(
+        _place(found, "authorization_endpoint", needed=True),
+        _place(found, "token_endpoint", needed=True),
+        _place(found, "end_session_endpoint"),
+        _place(found, "revocation_endpoint"),
+        found.get("authorization_response_iss_parameter_supported") is True,
+        # OpenID Connect Discovery 1.0 3: client_secret_basic where nothing is said.
+        not isinstance(authentication, list) or "client_secret_basic" in authentication,
+    )
+
+
+def _place(found: dict[str, Any], name: str, *, needed: bool = False) -> str:
+    url = found.get(name)
+    if isinstance(url, str) and is_safe_url(url):
+        return url
+    if needed:
+        raise NotUnderstood(f"what was discovered names no safe {name}")
+    return ""

@@ -1,0 +1,106 @@
+"""The identity provider, asked: what it says of itself, tokens for a code or a refresh token, and giving one up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from gantry.common.clock import Clock
+from gantry.common.config.access_sections import IssuerSettings
+from gantry.common.errors import LoginRefused, NotUnderstood
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.web.issuer_http import DISCOVERY, body_of, get, issuer_session
+from gantry.services.query.login.exchange import GivenTokens, OurClient, authenticated, tokens_of
+from gantry.services.query.login.metadata import ProviderMetadata, metadata_of
+
+_FAULTS = (aiohttp.ClientError, OSError, ValueError, RecursionError, NotUnderstood)
+"""Among them a deadline that is over, and a file that cannot be read (OSError)."""
+_NOT_ACCEPTED = {
+    "invalid_grant": "it was used before, or too long ago",
+    "invalid_client": "it does not know login.client_id, or the secret in login.client_secret_file is another",
+    "unauthorized_client": "login.client_id may not do that there: see its settings",
+}
+"""RFC 6749 5.2; another word is not repeated."""
+logger = get_logger("login")
+
+
+class Provider:
+    """One issuer, as far as logins need it."""
+
+    def __init__(self, settings: IssuerSettings, clock: Clock, every: float, deadline: float) -> None:
+        """What it says of itself is read again after `every` seconds; `deadline` in seconds is for each answer."""
+        self.issuer = settings.url
+        self.name = settings.name
+        self._ca = settings.ca
+        self._clock = clock
+        self._every = every
+        self._deadline = deadline
+        self._known: ProviderMetadata | None = None
+        self._next = float("-inf")
+        self._reading = asyncio.Lock()
+
+    async def metadata(self) -> ProviderMetadata:
+        """What it says of itself. Raises `LoginRefused` while that cannot be had."""
+        async with self._reading:
+            now = self._clock.monotonic()
+            if self._known is None or now >= self._next:
+                try:
+                    async with asyncio.timeout(self._deadline), issuer_session(self._ca) as session:
+                        document = await get(session, self.issuer.rstrip("/") + DISCOVERY)
+                    self._known, self._next = metadata_of(document, self.issuer), now + self._every
+                except _FAULTS as error:
+                    if self._known is None:
+                        raise self._away(error) from error
+            return self._known
+
+    async def tokens(self, form: Mapping[str, str], client: OurClient) -> GivenTokens:
+        """What the token endpoint gives for a form. Raises `LoginRefused`: `away` (503), or what it says against it."""
+        provider = await self.metadata()
+        sent, headers = authenticated(form, client, provider)
+        try:
+            status, body = await self._post(provider.token, sent, headers)
+            if status == 200:
+                return tokens_of(body)
+        except _FAULTS as error:
+            raise self._away(error) from error
+        if status not in (400, 401):
+            raise self._away(NotUnderstood(f"answered {status}"))
+        word = _word(body)
+        logger.warning("identity provider gives no token", issuer=self.name, status=status, error=word)
+        words = _NOT_ACCEPTED.get(word, "it does not say why")
+        raise LoginRefused("code", 400, f"The identity provider does not accept this login: {words}.")
+
+    async def revoke(self, refresh: str, client: OurClient) -> None:
+        """Give up a refresh token (RFC 7009), if the provider takes that; it is no fault of who signs out if not."""
+        try:
+            provider = await self.metadata()
+            if provider.revocation:
+                form = {"token": refresh, "token_type_hint": "refresh_token"}
+                await self._post(provider.revocation, *authenticated(form, client, provider))
+        except (*_FAULTS, LoginRefused) as error:
+            logger.warning("a refresh token cannot be given up", issuer=self.name, reason=type(error).__name__)
+
+    async def _post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> tuple[int, bytes]:
+        async with asyncio.timeout(self._deadline), issuer_session(self._ca) as session:
+            told = {"Accept": "application/json", **headers}
+            async with session.post(url, data=form, headers=told, allow_redirects=False) as response:
+                return response.status, await body_of(response)
+
+    def _away(self, error: Exception) -> LoginRefused:
+        reason = str(error) or type(error).__name__
+        logger.warning("identity provider cannot be asked", issuer=self.name, reason=reason)
+        return LoginRefused("away", 503, "The identity provider cannot be reached just now. Try again in a moment.")
+
+
+def _word(body: bytes) -> str:
+    """The error of an answer (RFC 6749 5.2), if it is one of those that we know."""
+    try:
+        found: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return "other"
+    word = found.get("error") if isinstance(found, dict) else None
+    return word if isinstance(word, str) and word in _NOT_ACCEPTED else "other"

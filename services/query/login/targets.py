@@ -1,0 +1,26 @@
+"""Where somebody comes back to after the login: a page of ours and nothing else. Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from gantry.common.web.routes import is_login, is_page
+
+HOME = "/"
+_LONGEST = 1024
+
+
+def target_of(asked: str) -> str:
+    """The path and query to come back to; `HOME` for what is none of our pages.
+
+    Browsers take `\\` for `/`, and `//host` for another host; what is encoded is decoded by some proxies on its way.
+    """
+    if len(asked) > _LONGEST or not asked.isascii() or not asked.isprintable() or "\\" in asked or " " in asked:
+        return HOME
+    path = asked.partition("?")[0].partition("#")[0]
+    plain = unquote(unquote(path))
+    if any(one.startswith("//") or "\\" in one or not one.isprintable() for one in (path, plain)):
+        return HOME
+    if ".." in plain.split("/") or not is_page(path) or is_login(path):
+        return HOME
+    return asked.partition("#")[0]
