@@ -1,0 +1,132 @@
+"""A real OpenID provider, oidc-provider on Node (tests/support/provider), and somebody who signs in there."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import json
+import re
+import shutil
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.archive import ROOT, RunningArchive, free_port
+
+_SETTINGS = """http:
+  url: {url}
+access:
+  issuers:
+    - name: sso
+      url: {issuer}
+      audience: [gantry]
+login:
+  issuer: sso
+  client_id: {client}
+  session_key_file: {keys}
+"""
+CLIENT = "gantry"
+
+
+@dataclass(frozen=True)
+class RunningProvider:
+    url: str
+    process: subprocess.Popen[bytes] = field(repr=False)
+
+
+def provider_folder(folder: Path) -> Path:
+    """The provider's program, installed; skips the test by name where it cannot be had."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        pytest.skip("npm is not installed, which fetches oidc-provider")
+    made = Path(shutil.copytree(ROOT / "tests/support/provider", folder / "provider"))
+    command = ["npm", "ci", "--no-audit", "--no-fund", "--silent"]
+    if subprocess.run(command, cwd=made, capture_output=True, timeout=240, check=False).returncode:
+        pytest.skip("npm cannot fetch oidc-provider")
+    return made
+
+
+@contextmanager
+def running_provider(
+    folder: Path, roles: Mapping[str, Sequence[str]], urls: Sequence[str], access_seconds: int = 300
+) -> Iterator[RunningProvider]:
+    """A provider that knows the archive at these URLs as its client, and what people may, by their names."""
+    port = free_port()
+    client = {
+        "client_id": CLIENT,
+        "token_endpoint_auth_method": "none",
+        "redirect_uris": [f"{url}/login/callback" for url in urls],
+        "post_logout_redirect_uris": [f"{url}/login/out" for url in urls],
+        "grant_types": ["authorization_code", "refresh_token"],
+    }
+    settings = {"port": port, "clients": [client], "roles": roles, "accessSeconds": access_seconds}
+    with (folder / "provider.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["node", "provider.js", json.dumps(settings)], cwd=folder, stdout=subprocess.PIPE, stderr=log
+        )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"listening\n", (folder / "provider.log").read_text()
+        yield RunningProvider(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def configure(archive: RunningArchive, provider: str, keys: Path, url: str = "", extra: str = "") -> None:
+    """Let people sign in at an archive that is not started yet. `extra` goes on in the section `login`."""
+    url = url or f"http://127.0.0.1:{archive.http_port}"
+    settings = _SETTINGS.format(url=url, issuer=provider, client=CLIENT, keys=keys)
+    archive.write_policy([], settings + extra)
+
+
+class Visitor:
+    """A browser without scripts: cookies, redirections, and the provider's form."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.cookies = http.cookiejar.CookieJar()
+        self._follows = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
+        self._stays = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies), _Stay())
+
+    def ask(
+        self, path: str, method: str = "GET", body: bytes | None = None, *, follow: bool = True, **headers: str
+    ) -> tuple[int, str, str]:
+        """Status, the address where it ended (or leads to), and the text; of any URL, or a path of the archive."""
+        url = path if path.startswith("http") else self.url + path
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(url, body, named, method=method)
+        try:
+            with (self._follows if follow else self._stays).open(request, timeout=60) as response:
+                return response.status, response.headers.get("Location", response.url), response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers.get("Location", error.url), error.read().decode()
+
+    def sign_in(self, name: str, path: str = "/", *, follow: bool = True) -> tuple[int, str, str]:
+        """Open a path, and sign in at the provider that it leads to. Without `follow`, up to the address that brings
+        the code back."""
+        _, address, form = self.ask(path)
+        action = re.search(r'action="([^"]+)"', form)
+        assert action, (address, form)
+        answer = urllib.parse.urlencode({"prompt": "login", "login": f"id-of-{name}", "password": "any"}).encode()
+        address = urllib.parse.urljoin(address, action[1])
+        if follow:
+            return self.ask(address, "POST", answer)
+        status, location, text = self.ask(address, "POST", answer, follow=False)
+        while status in (302, 303) and "/login/callback" not in location:
+            status, location, text = self.ask(urllib.parse.urljoin(address, location), follow=False)
+        return status, location, text
+
+    def session(self) -> str:
+        """The sealed session."""
+        return next((cookie.value or "" for cookie in self.cookies if cookie.name == "gantry-session"), "")
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object, **__: object) -> None:  # type: ignore[override]
+        return None
