@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.cookiejar
 import json
-import re
 import shutil
 import subprocess
 import urllib.error
@@ -111,10 +110,8 @@ class Visitor:
         """Open a path, and sign in at the provider that it leads to. Without `follow`, up to the address that brings
         the code back."""
         _, address, form = self.ask(path)
-        action = re.search(r'action="([^"]+)"', form)
-        assert action, (address, form)
-        answer = urllib.parse.urlencode({"prompt": "login", "login": f"id-of-{name}", "password": "any"}).encode()
-        address = urllib.parse.urljoin(address, action[1])
+        assert 'name="login"' in form, (address, form)
+        answer = urllib.parse.urlencode({"login": name}).encode()
         if follow:
             return self.ask(address, "POST", answer)
         status, location, text = self.ask(address, "POST", answer, follow=False)

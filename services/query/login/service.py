@@ -41,6 +41,8 @@ from gantry.services.query.login.provider import Provider
 from gantry.services.query.login.targets import HOME, target_of
 from gantry.services.query.login.tokens import TokenReader
 
+BY_LOGIN, BY_GRANT = "login", "grant"
+"""How a browser came by its session in the last seconds: who comes without one then would go in a circle."""
 _CAME_SECONDS = 10.0
 _NEVER_KEPT = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 _NOT_HERE = HttpProblem(404, "nobody can log in here: login.issuer is not set")
@@ -119,7 +121,7 @@ class LoginService:
         self._metrics.logins.labels("signed-in").inc()
         request[LOGIN_OUTCOME] = LoginOutcome(identity.name)
         names = self._sessions.cookies
-        cookies += [names.gone(self._sessions.flow_name(state)), names.kept(CAME, "1", _CAME_SECONDS)]
+        cookies += [names.gone(self._sessions.flow_name(state)), names.kept(CAME, BY_LOGIN, _CAME_SECONDS)]
         return _to(self._client.url + flow.target, cookies)
 
     # ---- a session goes on, and ends
@@ -132,7 +134,7 @@ class LoginService:
             if refused.kind == "away":
                 raise
             return _to(f"/login?to={quote(target, safe='')}", ())
-        return _to(self._client.url + target, [*cookies, self._sessions.cookies.kept(CAME, "1", _CAME_SECONDS)])
+        return _to(self._client.url + target, [*cookies, self._sessions.cookies.kept(CAME, BY_GRANT, _CAME_SECONDS)])
 
     async def _renew(self, request: web.BaseRequest) -> web.Response:
         try:

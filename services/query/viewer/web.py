@@ -13,7 +13,7 @@ from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import etag_matches
 from gantry.common.web.routes import Match
 from gantry.common.web.sessions import Sessions
-from gantry.services.query.login.service import came_in_vain, to_login
+from gantry.services.query.login.service import BY_GRANT, came_in_vain, to_login
 from gantry.services.query.viewer.files import Served, ohif_file, page_file
 
 
@@ -55,7 +55,8 @@ def _sent_to_login(request: web.BaseRequest, sessions: Sessions) -> web.Response
     session, grant = sessions.session(request.headers), sessions.grant(request.headers)
     if session is not None and sessions.now() < session.until:
         return None
-    if sessions.cookies.value(request.headers, CAME):
+    came = sessions.cookies.value(request.headers, CAME)
+    if came == BY_GRANT or (came and grant is None):
         return came_in_vain()
     return to_login(request.rel_url.raw_path_qs, again=grant is not None)
 

@@ -4,6 +4,9 @@ import { Provider } from "oidc-provider";
 
 const { port, clients, roles, accessSeconds } = JSON.parse(process.argv[2]);
 const issuer = `http://127.0.0.1:${port}`;
+const page = (body) => `<!doctype html><title>Sign in</title><link rel="icon" href="data:,">${body}`;
+const FORM = '<form method="post"><input name="login" aria-label="Name" autofocus><button>Sign in</button></form>';
+const YES = '<button form="op.logoutForm" name="logout" value="yes">Yes, sign me out</button>';
 const claims = (name) => ({ sub: `id-of-${name}`, preferred_username: name, roles: roles[name] ?? [] });
 
 const provider = new Provider(issuer, {
@@ -17,9 +20,9 @@ const provider = new Provider(issuer, {
     return others;
   },
   features: {
-    devInteractions: { enabled: true },
+    devInteractions: { enabled: false },
     revocation: { enabled: true },
-    rpInitiatedLogout: { enabled: true },
+    rpInitiatedLogout: { enabled: true, logoutSource: (ctx, form) => { ctx.body = page(form + YES); } },
     resourceIndicators: {
       enabled: true,
       defaultResource: () => "urn:gantry",
@@ -27,6 +30,7 @@ const provider = new Provider(issuer, {
       getResourceServerInfo: () => ({ scope: "", audience: "gantry", accessTokenFormat: "jwt", accessTokenTTL: accessSeconds }),
     },
   },
+  interactions: { url: (_, { uid }) => `/sign-in/${uid}` },
   issueRefreshToken: () => true,
   rotateRefreshToken: () => true,
   pkce: { required: () => true },
@@ -39,6 +43,19 @@ const provider = new Provider(issuer, {
     return grant;
   },
 });
-// The account of whoever signs in by a name.
+
+// A page of our own: the one that comes with the provider asks other hosts for its letters.
+provider.use(async (ctx, next) => {
+  if (!ctx.path.startsWith("/sign-in/")) return next();
+  if (ctx.method === "GET") {
+    ctx.body = page(FORM);
+    return;
+  }
+  let body = "";
+  for await (const chunk of ctx.req) body += chunk;
+  const accountId = `id-of-${new URLSearchParams(body).get("login")}`;
+  ctx.respond = false;
+  await provider.interactionFinished(ctx.req, ctx.res, { login: { accountId } }, { mergeWithLastSubmission: false });
+});
 provider.on("server_error", (_, error) => console.error(error));
 provider.listen(port, "127.0.0.1", () => console.log("listening"));

@@ -3,7 +3,7 @@
 import "./frame.js";
 import "./study-table.js";
 import { placeOf, read } from "./address.js";
-import { onTokenNeeded, pageSettings, whoIsHere } from "./archive.js";
+import { askJson, onTokenNeeded, pageSettings } from "./archive.js";
 import { list, store } from "./page.js";
 import { understand } from "./search.js";
 
@@ -45,9 +45,10 @@ async function begin() {
   const first = showPlace();
   pageSettings().then((settings) => {
     store.set({ settings });
-    if (settings.login) window.session.begin();
-  }, () => {});
-  whoIsHere().then((who) => store.set({ who }), () => {});
+    if (!settings.login) return null;
+    window.session.begin();
+    return askJson("/login/session").then((who) => store.set({ who }));
+  }).catch(() => {});
   // Somebody who follows a link to a study waits for its images, not for the list.
   if (!store.state.look && !store.state.study) await first;
   requestAnimationFrame(() => setTimeout(() => import("./rest.js")));

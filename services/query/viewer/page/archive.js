@@ -24,29 +24,26 @@ export function onTokenNeeded(dialog) {
 }
 
 export async function signOut() {
-  if (!token()) return window.session.signOut();
+  const had = token();
   sessionStorage.removeItem("token");
-  return location.assign("/");
-}
-
-// Who is signed in, {name, until}; null where nobody logged in.
-export async function whoIsHere() {
-  const { login } = await pageSettings();
-  return login && !token() ? askJson("/login/session") : null;
+  location.assign(had ? "/" : (await askJson("/login/logout", { method: "POST" })).location);
 }
 
 export function authorization() {
   return token() ? { Authorization: `Bearer ${token()}` } : {};
 }
 
-const NOT_TAKEN = "You are signed in, and the archive does not take the session: processes of it may have other secrets";
-
-// The session goes on, or its user goes to the login, from where there is no way back to what waits here.
+// The session goes on, or its user goes to the login; not again if that was a moment ago.
 async function newSession() {
   if (await window.session.renew()) return;
-  if (!window.session.signIn()) throw new ArchiveError(401, NOT_TAKEN);
+  const before = Number(sessionStorage.getItem("login"));
+  if (Date.now() - before < 15_000) throw notTaken();
+  sessionStorage.setItem("login", Date.now());
+  location.assign(`/login?to=${encodeURIComponent(location.pathname + location.search)}`);
   await new Promise(() => {});
 }
+
+const notTaken = () => new ArchiveError(401, "You are signed in, but the archive does not know the session here");
 
 async function newToken() {
   const { login } = await pageSettings();
@@ -76,8 +73,7 @@ export async function ask(path, { accept = JSON_TYPE, signal, method = "GET", bo
     throw new ArchiveError(0, "the archive cannot be reached");
   }
   if (response.status === 401) {
-    // A session that was renewed and is not taken either would be renewed for ever.
-    if (renewed) throw new ArchiveError(401, NOT_TAKEN);
+    if (renewed) throw notTaken();
     const again = token() === before && (await newToken());
     return ask(path, { accept, signal, method, body, type, renewed: again });
   }

@@ -69,10 +69,10 @@ class GantryHeader extends HTMLElement {
       type: "search", id: "search", name: "q", autocomplete: "off", spellcheck: "false", enterkeyhint: "search",
       "aria-label": "Search studies", placeholder: "Name, ID, date, modality …", value: store.state.q,
     });
-    this.out = h("button", { type: "button", class: "plain", onclick: () => this.signOut() }, icon("key"), h("span", {}, "Sign out"));
+    this.out = h("button", { type: "button", class: "plain", onclick: signOut }, icon("key"), h("span", {}, "Sign out"));
     const form = h("form", { role: "search", class: "search" }, icon("search"), this.input, h("kbd", { "aria-hidden": "true" }, "/"));
     this.name = h("p", { class: "archive" });
-    this.signedIn = h("span", { class: "signed-in", hidden: true });
+    this.signedIn = h("span", { class: "signed-in" });
     this.append(this.name, form, h("div", { class: "who" }, this.signedIn, this.out));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -102,12 +102,7 @@ class GantryHeader extends HTMLElement {
     const { who } = store.state;
     this.out.hidden = !token() && !who;
     this.signedIn.hidden = !who;
-    say(this.signedIn, who ? who.name : "");
-    this.signedIn.title = who ? `Signed in as ${who.name}` : "";
-  }
-
-  signOut() {
-    signOut();
+    say(this.signedIn, who?.name || "");
   }
 }
 

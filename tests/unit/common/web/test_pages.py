@@ -45,3 +45,18 @@ def test_with_tokens_anybody_gets_pages_and_nothing_else(tmp_path: Path) -> None
     with pytest.raises(HttpProblem) as refused:
         access.admit("192.0.2.7", {})
     assert refused.value.status == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "resource", "rest"),
+    [
+        ("GET", "/login", Resource.LOGIN, ()),
+        ("GET", "/login/callback", Resource.LOGIN, ("callback",)),
+        ("POST", "/login/logout", Resource.SESSION, ("logout",)),
+    ],
+)
+def test_the_paths_of_login_are_found(method: str, path: str, resource: Resource, rest: tuple[str, ...]) -> None:
+    match = find(method, path)
+    assert (match.resource, match.rest) == (resource, rest)
+    assert is_page(path)
+    assert not is_page("/loginx")

@@ -75,7 +75,9 @@ def test_the_page_names_what_its_first_rows_need_so_that_it_comes_at_once() -> N
 
 def test_its_scripts_are_small() -> None:
     """PAGE.md: under 80 KB, compressed."""
-    assert sum(len(gzip.compress(file.read_bytes())) for file in SCRIPTS) < 80_000
+    # `ohif-back.js` is a part of OHIF's configuration: the page does not load it.
+    own = [file for file in SCRIPTS if file.name != "ohif-back.js"]
+    assert sum(len(gzip.compress(file.read_bytes())) for file in own) < 80_000
     for file in SCRIPTS:
         assert len(file.read_text().splitlines()) < 400, file.name
 
