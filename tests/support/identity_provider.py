@@ -21,6 +21,7 @@ from tests.support.archive import ROOT, RunningArchive, free_port
 _SETTINGS = """http:
   url: {url}
 access:
+  keys_deadline: 60
   issuers:
     - name: sso
       url: {issuer}
@@ -125,5 +126,5 @@ class Visitor:
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object, **__: object) -> None:  # type: ignore[override]
+    def redirect_request(self, *_: object, **__: object) -> None:
         return None

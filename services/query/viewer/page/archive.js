@@ -33,7 +33,7 @@ export function authorization() {
   return token() ? { Authorization: `Bearer ${token()}` } : {};
 }
 
-// The session goes on, or its user goes to the login; not again if that was a moment ago.
+// The session goes on, or its user goes to the login, once in 15 s.
 async function newSession() {
   if (await window.session.renew()) return;
   const before = Number(sessionStorage.getItem("login"));
@@ -43,7 +43,7 @@ async function newSession() {
   await new Promise(() => {});
 }
 
-const notTaken = () => new ArchiveError(401, "You are signed in, but the archive does not know the session here");
+const notTaken = () => new ArchiveError(401, "You are signed in, but not known here: tell who runs the archive");
 
 async function newToken() {
   const { login } = await pageSettings();

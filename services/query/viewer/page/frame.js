@@ -72,8 +72,8 @@ class GantryHeader extends HTMLElement {
     this.out = h("button", { type: "button", class: "plain", onclick: signOut }, icon("key"), h("span", {}, "Sign out"));
     const form = h("form", { role: "search", class: "search" }, icon("search"), this.input, h("kbd", { "aria-hidden": "true" }, "/"));
     this.name = h("p", { class: "archive" });
-    this.signedIn = h("span", { class: "signed-in" });
-    this.append(this.name, form, h("div", { class: "who" }, this.signedIn, this.out));
+    this.who = h("span", { class: "signed-in" });
+    this.append(this.name, form, h("div", { class: "who" }, this.who, this.out));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.ask();
@@ -101,8 +101,8 @@ class GantryHeader extends HTMLElement {
     say(this.name, store.state.settings.aeTitle || "Gantry");
     const { who } = store.state;
     this.out.hidden = !token() && !who;
-    this.signedIn.hidden = !who;
-    say(this.signedIn, who?.name || "");
+    this.who.hidden = !who;
+    say(this.who, who?.name || "");
   }
 }
 
