@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.archive import RunningArchive
 from tests.support.browser import Page, browser, chromium
+from tests.support.door import FrontDoor
 from tests.support.identity_provider import RunningProvider, Visitor, configure, provider_folder, running_provider
 from tests.support.objects import file_bytes
 from tests.support.page import ROWS
@@ -25,14 +26,18 @@ TOKEN = "a-token-of-a-machine"
 
 
 class LoginSite:
-    """An archive, another process with the same secrets, one with others, and the provider of all."""
+    """An archive, a process with other secrets, a front door with processes behind it, and the provider of all."""
 
     def __init__(self, folder: Path) -> None:
         self.keys, self.other_keys = folder / "keys", folder / "other-keys"
         self.keys.write_text(f"{secrets.token_urlsafe(32)}\n")
         self.other_keys.write_text(f"{secrets.token_urlsafe(32)}\n")
-        self.archive, self.twin, self.stranger = (self._archive(folder / name) for name in ("a", "twin", "stranger"))
+        self.archive, self.stranger = (self._archive(folder / name) for name in ("a", "stranger"))
+        (folder / "door").mkdir()
+        scale = {"query": 2, **dict.fromkeys(("retrieve", "commitment", "orders", "mixed"), 0)}
+        self.door = FrontDoor(folder / "door", scale=scale)
         self.url = f"http://127.0.0.1:{self.archive.http_port}"
+        self.door_url = f"http://127.0.0.1:{self.door.http_port}"
         self.provider: RunningProvider | None = None
 
     def _archive(self, folder: Path) -> RunningArchive:
@@ -43,11 +48,11 @@ class LoginSite:
     def start(self, provider: RunningProvider) -> None:
         self.provider = provider
         configure(self.archive, provider.url, self.keys)
-        configure(self.twin, provider.url, self.keys, self.url)
         configure(self.stranger, provider.url, self.other_keys, self.url)
-        for one in (self.archive, self.twin, self.stranger):
+        configure(self.door, provider.url, self.keys)
+        for one in (self.archive, self.stranger):
             one.start(ready=False)
-        for one in (self.archive, self.twin, self.stranger):
+        for one in (self.archive, self.stranger):
             one.wait_ready()
 
     def fill(self) -> None:
@@ -76,27 +81,42 @@ def until(holds: Callable[[], bool]) -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoginSite]:
     folder = tmp_path_factory.mktemp("login")
     made = LoginSite(folder)
-    with running_provider(provider_folder(folder), ROLES, [made.url]) as provider:
+    with running_provider(provider_folder(folder), ROLES, [made.url, made.door_url]) as provider:
         try:
             made.start(provider)
             yield made
             assert made.archive.alive, made.log()
         finally:
-            for one in (made.archive, made.twin, made.stranger):
+            for one in (made.archive, made.stranger):
                 one.stop()
 
 
-def test_somebody_signs_in_and_every_process_with_the_secrets_knows_him(site: LoginSite) -> None:
+def test_somebody_signs_in_and_no_process_with_other_secrets_knows_him(site: LoginSite) -> None:
     who = site.visitor()
     status, address, text = who.sign_in("rita", "/?q=doe")
     assert (status, address) == (200, f"{site.url}/?q=doe"), text
     assert json.loads(who.ask("/login/session")[2])["name"] == "rita"
     assert who.ask("/dicom-web/studies")[0] in (200, 204)
-    for process, expected in ((site.twin, (200, 204)), (site.stranger, (401,))):
-        url = f"http://127.0.0.1:{process.http_port}/dicom-web/studies"
-        assert who.ask(url)[0] in expected
+    assert who.ask(f"http://127.0.0.1:{site.stranger.http_port}/dicom-web/studies")[0] == 401
     assert who.ask("/dicom-web/studies", Authorization="Bearer wrong-token-of-nobody")[0] == 401
     assert "signed in" in site.log()
+
+
+def test_every_process_behind_the_door_knows_who_signed_in(site: LoginSite) -> None:
+    """Whichever of two began the login, ended it, and is asked then; and a process of another role."""
+    site.door.start()
+    try:
+        who = Visitor(site.door_url)
+        status, address, text = who.sign_in("adam", "/operations")
+        assert (status, address) == (200, f"{site.door_url}/operations"), text
+        assert {who.ask("/dicom-web/studies")[0] for _ in range(6)} <= {200, 204}
+        assert {who.ask("/login/renew", "POST", b"", Origin=site.door_url)[0] for _ in range(4)} == {200}
+        assert who.ask("/dicom-web/studies/1.2.3", "DELETE", Origin=site.door_url)[0] == 404
+        assert who.ask("/dicom-web/studies/1.2.3", "DELETE", Origin="http://127.0.0.1:9")[0] == 403
+        answered = [one.metric("gantry_http_requests_total") for one in site.door.parts["query"]]
+        assert all(answered), "each process was asked"
+    finally:
+        site.door.stop()
 
 
 def test_nothing_of_the_tokens_is_in_an_address_or_a_log(site: LoginSite) -> None:
