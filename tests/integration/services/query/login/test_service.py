@@ -280,6 +280,13 @@ async def test_session_ends_when_nobody_uses_the_page(server: LoginServer) -> No
     assert (await server.ask("/"))[1].startswith("/login?to=")
 
 
+async def test_refresh_token_does_not_outlast_what_is_idle(server: LoginServer) -> None:
+    await server.sign_in()
+    server.clock.advance(1801)
+    assert (await server.ask("/login/renew", "POST"))[0] == 401
+    assert len(server.issuer.asked) == 1  # it was not even tried
+
+
 async def test_signing_out_ends_the_session_of_this_browser(server: LoginServer) -> None:
     await server.sign_in()
     assert json.loads((await server.ask("/login/session"))[2])["name"] == "jane"
