@@ -47,7 +47,7 @@ async def test_an_embedded_index_that_is_gone_is_filled_again_by_itself(
     assert archive.stop() == 0
     archive.start()
     await expect_exactly(archive, files, tmp_path / "again")
-    assert archive.log.read_text().count("it is built anew") == 1
+    assert archive.log.read_text().count("what was indexed before; it is built anew") == 1
     assert archive.stop() == 0
 
 
