@@ -25,6 +25,10 @@ NODE_PORT: Schema = {"type": ["integer", "null"], "minimum": 1, "maximum": 65535
 COUNT: Schema = {"type": "integer", "minimum": 0}
 SECONDS: Schema = {"type": "integer", "minimum": 1}
 AE_TITLE: Schema = {"type": "string", "pattern": "^[^\\\\]{1,16}$"}
+FILE_NAME = "^[a-z0-9][a-z0-9._-]*$"
+ROLES = ("door", "ingest", "indexer", "query", "retrieve", "commitment", "orders", "mixed")
+OWN_SECRETS = ("s3", "kafka", "opensearch", "tls", "http.tokens_file")
+"""Sections and settings whose files `secrets` and `authorities` bring."""
 QUANTITY: Schema = {"type": "string", "pattern": "^[0-9.]+([KMGT]i?|m)?$"}
 
 
@@ -49,7 +53,7 @@ def whole() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Values of the chart gantry",
         **section(**properties),
-        "$defs": {**definitions, "role": _role()},
+        "$defs": {**definitions, "role": _role(), "file": _source(roles=True), "otherFile": _source()},
     }
 
 
@@ -92,6 +96,24 @@ def _role() -> Schema:
     )
 
 
+def _source(*, roles: bool = False) -> Schema:
+    """Where a file is from."""
+    who: Schema = {"roles": {"type": "array", "items": choice(*ROLES)}} if roles else {}
+    return {**section(secret=TEXT, configMap=TEXT, key=TEXT, **who), "required": ["key"]}
+
+
+def _files() -> list[str]:
+    """Settings that are a file's path, those that the chart sets itself excepted."""
+    sections = {name: field.default for name, field in Settings.model_fields.items()}
+    found = []
+    for name, default in sections.items():
+        for setting, field in getattr(type(default), "model_fields", {}).items():
+            unit = (field.json_schema_extra or {}).get("unit", "")
+            if unit.endswith("file") and name not in OWN_SECRETS and f"{name}.{setting}" not in OWN_SECRETS:
+                found.append(f"{name}.{setting}")
+    return found
+
+
 def _chart() -> Schema:
     role: Schema = {"$ref": "#/$defs/role"}
     authority = section(configMap=TEXT, secret=TEXT, key=TEXT)
@@ -115,6 +137,13 @@ def _chart() -> Schema:
             tls=section(name=TEXT, certificate=TEXT, key=TEXT, ca=TEXT),
         ),
         "authorities": section(s3=authority, kafka=authority, opensearch=authority),
+        "files": section(**{name: {"$ref": "#/$defs/file"} for name in _files()}),
+        "otherFiles": {
+            "type": "object",
+            "propertyNames": {"pattern": FILE_NAME},
+            "additionalProperties": {"$ref": "#/$defs/otherFile"},
+        },
+        "auditSpool": section(claim=TEXT),
         "existingPeers": TEXT,
         "podCidrs": TEXTS,
         "door": section(
@@ -159,7 +188,9 @@ def _chart() -> Schema:
         ),
         "networkPolicy": section(
             enabled=FLAG,
-            **dict.fromkeys(("modalities", "messages", "web", "monitoring", "dns", "stores", "destinations"), LIST),
+            **dict.fromkeys(("modalities", "messages", "web", "monitoring", "dns", "stores"), LIST),
+            services=LIST,
+            destinations=LIST,
         ),
         "serviceAccount": section(annotations=FREE, name=TEXT),
         "serviceMonitor": section(enabled=FLAG, interval=TEXT, labels=FREE),

@@ -105,6 +105,59 @@ def _mounted_files(rendered: Rendered, role: str) -> set[str]:
     return files
 
 
+FILES = (
+    'files={"login.session_key_file": {"secret": "login", "key": "sessions"}, '
+    '"audit.syslog_ca": {"configMap": "ca", "key": "ca.crt"}, '
+    '"audit.evidence_key": {"secret": "evidence", "key": "key.pem", "roles": ["indexer"]}}'
+)
+
+
+def test_files_that_settings_name_come_from_secrets_to_all_or_to_the_roles_that_need_them(tmp_path: Path) -> None:
+    login = 'settings.login={"issuer": "sso", "client_id": "gantry"}'
+    rendered = render(PLAIN, FILES, login, 'otherFiles={"ris": {"secret": "hooks", "key": "ris"}}')
+    for role in ROLES:
+        settings, mounted = rendered.settings(role, tmp_path), _mounted_files(rendered, role)
+        assert str(settings.login.session_key_file) == "/etc/gantry/files/login.session_key_file"
+        files = [settings.login.session_key_file, settings.audit.syslog_ca, settings.audit.evidence_key]
+        named = {str(file) for file in files if file is not None}
+        assert named == {name for name in mounted if name.startswith("/etc/gantry/files/")}
+        assert ("/etc/gantry/files/audit.evidence_key" in named) == (role == "indexer")
+        assert "/etc/gantry/other/ris" in mounted
+    (job, *_) = rendered.of("CronJob").values()
+    (files,) = (v for v in job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"] if v["name"] == "files")
+    assert "evidence" not in json.dumps(files)
+
+
+def test_audit_records_outlive_their_pod_where_a_claim_is_given(tmp_path: Path) -> None:
+    rendered = render(PLAIN, 'auditSpool={"claim": "audit"}')
+    for role in ROLES:
+        spool = rendered.settings(role, tmp_path).audit.spool
+        (mount,) = (one for one in rendered.container(role)["volumeMounts"] if one["mountPath"] == str(spool))
+        (volume,) = (one for one in rendered.pod(role)["volumes"] if one["name"] == mount["name"])
+        assert volume["persistentVolumeClaim"] == {"claimName": "audit"}
+    assert rendered.settings("ingest", tmp_path).audit.spool is not None
+    assert render(PLAIN).settings("ingest", tmp_path).audit.spool is None
+
+
+def test_pods_reach_what_settings_name_outside_and_nothing_more() -> None:
+    given = (
+        'settings.access={"issuers": [{"name": "sso", "url": "https://sso.example/r/x", "audience": ["gantry"]}]}',
+        'settings.webhooks=[{"name": "ris", "url": "http://ris.example:8099/in", "secret_file": "/x"}]',
+        'settings.audit={"syslog": "arr.example:6514"}',
+    )
+    before, after = (
+        {n: m["spec"] for n, m in render(PLAIN, *more).of("NetworkPolicy").items()} for more in ((), given)
+    )
+    for role in ROLES:
+        name = f"r-gantry-{role}"
+        assert _ports(after[name]["egress"]) - _ports(before[name]["egress"]) >= {8099, 6514}
+        assert 443 in _ports(after[name]["egress"])
+    narrow = 'networkPolicy.services=[{"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}]'
+    egress = render(PLAIN, *given, narrow).of("NetworkPolicy")["r-gantry-query"]["spec"]["egress"]
+    assert {"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]} in egress
+    assert 6514 not in _ports(egress)
+
+
 def test_the_door_gets_no_secret_of_a_store() -> None:
     rendered = render(ROOT / "deploy" / "helm" / "examples" / "on-premises.yaml")
     assert {file.rsplit("/", 1)[1] for file in _mounted_files(rendered, "door")} == {
@@ -124,6 +177,12 @@ def test_the_door_gets_no_secret_of_a_store() -> None:
         ('settings.kafka={"instance_id": "x"}', "settings.kafka.instance_id: the chart sets this one itself"),
         ("settings.lab=true", "settings.lab: the chart sets this one itself"),
         ('settings.storage.log="sqlite:///x"', 'settings.storage.log: "sqlite:///x" does not begin with kafka://'),
+        (
+            'files={"login.sesion_key_file": {"secret": "x", "key": "y"}}',
+            "additional properties 'login.sesion_key_file'",
+        ),
+        ('files={"access.users_file": {"key": "y"}}', "files.access.users_file: from a secret or a configMap"),
+        ('otherFiles={"x": {"key": "y"}}', "otherFiles.x: from a secret or a configMap"),
         ("podCidrs=[]", "podCidrs: name the addresses of pods"),
         ('roles.door={"enabled": false}', "roles.door.enabled: the door is the only way in"),
         ('roles.indexer={"enabled": false}', "roles.indexer.enabled: without an indexer nothing"),
@@ -222,7 +281,7 @@ def test_each_role_has_a_disruption_budget_that_a_pod_waiting_for_a_store_does_n
 
 
 def _ports(rules: list[dict[str, Any]]) -> set[int]:
-    return {port["port"] for rule in rules for port in rule["ports"]}
+    return {port["port"] for rule in rules for port in rule.get("ports", ())}
 
 
 def test_roles_are_reached_from_the_door_alone_and_only_who_calls_peers_reaches_them() -> None:

@@ -99,7 +99,42 @@ mixed: {plays: ingest query retrieve commitment orders, kind: StatefulSet, dicom
 {{- $_ := set $own "tls" $tls -}}
 {{- $_ := set $own "dimse" (dict "tls_port" 2762) -}}
 {{- end -}}
+{{- range $path, $from := .Values.files -}}
+{{- $step := splitList "." $path -}}
+{{- if hasKey (index $.Values.settings (first $step) | default dict) (last $step) }}{{ fail (printf "settings.%s: `files` names it, too" $path) }}{{ end -}}
+{{- if eq (not $from.secret) (not $from.configMap) }}{{ fail (printf "files.%s: from a secret or a configMap" $path) }}{{ end -}}
+{{- if not $from.roles }}{{- $_ := set $own (first $step) (merge (dict (last $step) (printf "/etc/gantry/files/%s" $path)) (index $own (first $step) | default dict)) }}{{- end -}}
+{{- end -}}
+{{- range $name, $from := .Values.otherFiles -}}
+{{- if eq (not $from.secret) (not $from.configMap) }}{{ fail (printf "otherFiles.%s: from a secret or a configMap" $name) }}{{ end -}}
+{{- end -}}
+{{- if .Values.auditSpool.claim -}}
+{{- if hasKey (.Values.settings.audit | default dict) "spool" }}{{ fail "settings.audit.spool: auditSpool.claim sets it" }}{{ end -}}
+{{- $_ := set $own "audit" (merge (dict "spool" "/var/spool/gantry") (index $own "audit" | default dict)) -}}
+{{- end -}}
 {{ toYaml (mergeOverwrite (deepCopy .Values.settings) $own) }}
+{{- end -}}
+
+{{/* Sources of files that a setting names, for one role or, without one, for what has no role: (dict "root" $ "role" "ingest"). */}}
+{{- define "gantry.fileSources" -}}
+{{- range $path, $from := .root.Values.files }}
+{{- if or (not $from.roles) (has $.role $from.roles) }}
+{{ include "gantry.source" (dict "from" $from "path" $path) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "gantry.source" -}}
+- {{ ternary "secret" "configMap" (not (not .from.secret)) }}: {name: {{ .from.secret | default .from.configMap }}, items: [{key: {{ .from.key }}, path: {{ .path }}}]}
+{{- end -}}
+
+{{/* Settings of the files that only some roles have. */}}
+{{- define "gantry.fileEnv" -}}
+{{- range $path, $from := .root.Values.files }}
+{{- if and $from.roles (has $.role $from.roles) }}
+- {name: GANTRY_{{ $path | upper | replace "." "__" }}, value: /etc/gantry/files/{{ $path }}}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Seconds that a pod gets to end: the drain, and for the door the time before it in which nobody is to be cut off. */}}
@@ -166,7 +201,7 @@ each source of settings is checked by itself. */}}
 {{- end }}{{ end }}
 {{- end -}}
 
-{{/* Volumes and where they are seen: (dict "root" $ "stores" true "tmp" "2Gi"). */}}
+{{/* Volumes and where they are seen: (dict "root" $ "stores" true "tmp" "2Gi" "role" "ingest"), without a role for jobs. */}}
 {{- define "gantry.volumes" -}}
 - {name: config, configMap: {name: {{ include "gantry.name" .root }}}}
 - {name: peers, configMap: {name: {{ .root.Values.existingPeers | default (printf "%s-peers" (include "gantry.name" .root)) }}}}
@@ -177,6 +212,24 @@ each source of settings is checked by itself. */}}
   projected:
     defaultMode: 0440
     sources: {{- . | nindent 6 }}
+{{- end }}
+{{- with include "gantry.fileSources" . | trim }}
+- name: files
+  projected:
+    defaultMode: 0440
+    sources: {{- . | nindent 6 }}
+{{- end }}
+{{- if .root.Values.otherFiles }}
+- name: other
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- range $name, $from := .root.Values.otherFiles }}
+      {{- include "gantry.source" (dict "from" $from "path" $name) | nindent 6 }}
+      {{- end }}
+{{- end }}
+{{- with .root.Values.auditSpool.claim }}
+- {name: audit, persistentVolumeClaim: {claimName: {{ . }}}}
 {{- end }}
 {{- with .root.Values.secrets.tls }}{{ if .name }}
 - name: tls
@@ -199,6 +252,15 @@ each source of settings is checked by itself. */}}
 - {name: data, mountPath: /var/lib/gantry}
 {{- if include "gantry.secretSources" . }}
 - {name: secrets, mountPath: /etc/gantry/secrets, readOnly: true}
+{{- end }}
+{{- if include "gantry.fileSources" . | trim }}
+- {name: files, mountPath: /etc/gantry/files, readOnly: true}
+{{- end }}
+{{- if .root.Values.otherFiles }}
+- {name: other, mountPath: /etc/gantry/other, readOnly: true}
+{{- end }}
+{{- if .root.Values.auditSpool.claim }}
+- {name: audit, mountPath: /var/spool/gantry}
 {{- end }}
 {{- if .root.Values.secrets.tls.name }}
 - {name: tls, mountPath: /etc/gantry/tls, readOnly: true}
