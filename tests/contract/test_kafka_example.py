@@ -12,7 +12,7 @@ from uuid import uuid4
 from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.kafka import KafkaCluster, open_kafka_log
 from gantry.common.clock import SystemClock
-from gantry.common.events import TOPICS, HoldPlaced
+from gantry.common.events import HoldPlaced
 from tests.support.facts import conflict, reported, stored
 from tests.support.servers import required
 
@@ -50,18 +50,3 @@ async def test_the_example_prints_every_event_and_goes_on_where_it_was(tmp_path:
         "CommitmentReported": "2.25.1",
     }
     assert not any("header" in line for line in lines)
-
-
-def test_the_documented_topics_are_those_of_the_table() -> None:
-    """Name, partitions and events of each topic, as docs/changes.md says them."""
-    text = (ROOT / "docs/changes.md").read_text(encoding="utf-8")
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
-    ]
-    documented = {
-        row[0].strip("`"): (int(row[2]), set(row[4].replace("`", "").split(", "))) for row in rows if len(row) == 5
-    }
-    expected: dict[str, tuple[int, set[str]]] = {}
-    for cls, topic in TOPICS.items():
-        expected.setdefault(topic.name, (topic.partitions, set()))[1].add(cls.__name__)
-    assert documented == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -125,3 +126,18 @@ def test_what_happened_to_instances_is_forgotten_by_the_log_and_nothing_else() -
         assert TOPICS[cls] is TOPICS[InstanceStored]
     kept = (InstanceConflictFound, NamesakeFound, CommitmentRequested, CommitmentReported)
     assert all(TOPICS[cls].retention_ms is None for cls in kept)
+
+
+def test_the_documented_topics_are_those_of_the_table() -> None:
+    """Name, partitions and events of each topic, as docs/changes.md says them."""
+    text = (Path(__file__).parents[4] / "docs" / "changes.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
+    ]
+    documented = {
+        row[0].strip("`"): (int(row[2]), set(row[4].replace("`", "").split(", "))) for row in rows if len(row) == 5
+    }
+    expected: dict[str, tuple[int, set[str]]] = {}
+    for cls, topic in TOPICS.items():
+        expected.setdefault(topic.name, (topic.partitions, set()))[1].add(cls.__name__)
+    assert documented == expected
