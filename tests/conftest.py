@@ -42,19 +42,14 @@ def pytest_asyncio_loop_factories(
     return {"uvloop": uvloop.new_event_loop}
 
 
-_LONGEST = (
-    "tests/faults/",
-    "tests/e2e/test_compose.py",
-    "tests/e2e/test_viewer_budgets.py",
-    "tests/crash/test_deletion.py",
-)
+_LONGEST = ("faults/", "e2e/test_compose.py", "e2e/test_viewer_budgets.py", "crash/test_deletion.py")
+_FOLDERS = ("unit", "compat", "conformance", "contract", "crash", "integration", "kubernetes", "monitoring")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A test that waits on uvloop is not reached by the signal of pytest-timeout: it would hang, and the run with it.
     So it is cancelled a little before its time, and says where it stood; what hangs nevertheless ends its process."""
-    # A file is one worker's: what takes longest is begun first, so that nobody waits for it alone at the end.
-    items.sort(key=lambda item: not item.nodeid.removeprefix("tests/").startswith(_LONGEST))
+    items.sort(key=_turn)
     named = any("::" in argument for argument in config.args)
     if HOW_MUCH != "long" and not named:
         long = [item for item in items if is_long(item.nodeid)]
@@ -74,6 +69,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.obj = _within(test, seconds * 0.9)
             # It counts the making of what the test needs, too: a hundred thousand studies, on a busy machine.
             item.add_marker(pytest.mark.timeout(seconds + _MAKING_SECONDS, method="thread"), append=False)
+
+
+def _turn(item: pytest.Item) -> tuple[bool, int]:
+    """When a test has its turn. A file is one worker's: what takes longest is begun first, so that nobody waits for it
+    alone at the end. Then by folders, as it matters that they are not left where the time is over."""
+    path = item.nodeid.removeprefix("tests/")
+    folder = path.partition("/")[0]
+    return not path.startswith(_LONGEST), _FOLDERS.index(folder) if folder in _FOLDERS else len(_FOLDERS)
 
 
 @pytest.hookimpl(tryfirst=True)
