@@ -17,6 +17,7 @@ from gantry.common.web.issuer_http import DISCOVERY, body_of, get, issuer_sessio
 from gantry.services.query.login.exchange import GivenTokens, OurClient, authenticated, tokens_of
 from gantry.services.query.login.metadata import ProviderMetadata, metadata_of
 
+_REVOCATION_SECONDS = 3.0
 _FAULTS = (aiohttp.ClientError, OSError, ValueError, RecursionError, NotUnderstood)
 """Among them a deadline that is over, and a file that cannot be read (OSError)."""
 _NOT_ACCEPTED = {
@@ -75,12 +76,14 @@ class Provider:
         raise LoginRefused("code", 400, f"The identity provider does not accept this login: {words}.")
 
     async def revoke(self, refresh: str, client: OurClient) -> None:
-        """Give up a refresh token (RFC 7009), if the provider takes that; it is no fault of who signs out if not."""
+        """Give up a refresh token (RFC 7009), if the provider takes that; it is no fault of who signs out if not, and
+        nobody waits long for it."""
         try:
-            provider = await self.metadata()
-            if provider.revocation:
-                form = {"token": refresh, "token_type_hint": "refresh_token"}
-                await self._post(provider.revocation, *authenticated(form, client, provider))
+            async with asyncio.timeout(_REVOCATION_SECONDS):
+                provider = await self.metadata()
+                if provider.revocation:
+                    form = {"token": refresh, "token_type_hint": "refresh_token"}
+                    await self._post(provider.revocation, *authenticated(form, client, provider))
         except (*_FAULTS, LoginRefused) as error:
             logger.warning("a refresh token cannot be given up", issuer=self.name, reason=type(error).__name__)
 
