@@ -65,9 +65,11 @@ def dying(archive: RunningArchive, failpoints: str, *arguments: str) -> int:
     return run_gantry([*arguments, *where], environment, archive.folder, timeout=60).returncode
 
 
-def done(archive: RunningArchive, *arguments: str) -> None:
+def done(archive: RunningArchive, *arguments: str) -> str:
+    """What a command says that succeeds."""
     result = gantry(archive, *arguments)
     assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 async def move(peer: Peer, key: str) -> int:
@@ -148,7 +150,7 @@ async def test_who_may_not_delete_and_what_is_held_is_said_in_words(make_archive
         403,
         "this caller may not delete or restore; http.may_delete names those that may\n",
     )
-    done(archive, "hold", "place", uid, "--reason", "trial")
+    assert done(archive, "hold", "place", uid, "--reason", "trial").split() == ["placed", "holds", uid, "1"]
     result = gantry(archive, "delete", uid, "--reason", "no matter")
     assert result.returncode == 1
     assert "1 hold stands on this study or its patient; release first what holds it" in result.stderr
@@ -157,7 +159,7 @@ async def test_who_may_not_delete_and_what_is_held_is_said_in_words(make_archive
     archive.start()
     assert delete(archive, uid) == (409, "1 hold stands on this study or its patient; release first what holds it\n")
     await expect_exactly(archive, files, tmp_path / "got")
-    done(archive, "hold", "release", uid, "--reason", "trial ended")
+    assert done(archive, "hold", "release", uid, "--reason", "trial ended").split() == ["released", "holds", uid, "1"]
     assert delete(archive, uid)[0] == 204
     assert delete(archive, "1.2.3.4.5")[0] == 404
     assert archive.stop() == 0
