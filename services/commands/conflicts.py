@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from gantry.cli.output import print_json, printable
+from gantry.common.amounts import counted
 from gantry.common.config.settings import Settings
 from gantry.common.errors import GantryError
 from gantry.common.ids import DEFAULT_PARTITION
@@ -136,7 +137,7 @@ class _Listing:
                 self._failed = True
         if not self._as_json:
             number = len(self._seen)
-            click.echo(f"{number} UIDs mean more than one object" if number else "no conflicts")
+            click.echo(_in_conflict(number))
         if self._failed:
             sys.exit(1)
 
@@ -161,3 +162,9 @@ def _side_in_words(side: ConflictSide, path: str) -> str:
             path,
         ]
     )
+
+
+def _in_conflict(number: int) -> str:
+    if not number:
+        return "no conflicts"
+    return f"{counted(number, 'UID')} {'means' if number == 1 else 'mean'} more than one object"

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from gantry.cli.output import print_columns, print_json, progress_bar
+from gantry.common.amounts import counted
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.dicom.query.attributes import AttributeTable
@@ -45,7 +46,7 @@ class Deleting:
         if self.dry_run or not found:
             return
         if not self.yes:
-            click.confirm(f"Delete these {len(found)} studies?", abort=True, err=True)
+            click.confirm(f"Delete {_studies(found)}?", abort=True, err=True)
         clock = SystemClock()
         deletions = deletions_of(stores, settings)
         bulk = BulkDeletion(deletions, clock, self.rate)
@@ -64,7 +65,7 @@ class Deleting:
             print_columns(("Study Instance UID", "date", "modalities", "instances"), rows)
         if len(found) > len(shown):
             click.echo(f"and {len(found) - len(shown)} more")
-        click.echo(f"{len(found)} studies, {sum(study.instances for study in found)} instances")
+        click.echo(f"{_studies(found)}, {counted(sum(study.instances for study in found), 'instance')}")
 
     def _report(self, result: BulkResult) -> None:
         rows = [
@@ -97,3 +98,7 @@ def query_of(rules: Sequence[str], attributes: AttributeTable) -> Query:
             "--where: a rule would be ignored: a parameter of searches, a value that matches all, or a key given twice"
         )
     return search.query
+
+
+def _studies(found: Sequence[MatchingStudy]) -> str:
+    return counted(len(found), "study", "studies")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from gantry.common.amounts import in_bytes
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, Held, NotFound
@@ -123,7 +124,7 @@ def redundant(
         done = await copies.run(asked, uids)
         rows: list[tuple[str, object]] = [
             ("instances that were sent more than once", done.instances),
-            ("redundant objects", f"{done.receipts} ({done.bytes / 1e9:.3f} GB)"),
+            ("redundant objects", f"{done.receipts} ({in_bytes(done.bytes)})"),
         ]
         if asked is not None:
             rows += [("given up", done.deleted), ("instances spared: the other copy is lost", done.spared)]

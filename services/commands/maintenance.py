@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from gantry.common.amounts import in_bytes
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError
@@ -182,7 +183,7 @@ def verify(
 def _show_verified(state: Verified, as_json: bool) -> None:
     rows: list[tuple[str, Any]] = [
         ("studies", state.studies),
-        ("objects", f"{state.objects} ({state.bytes / 1e9:.2f} GB)"),
+        ("objects", f"{state.objects} ({in_bytes(state.bytes)})"),
         # A short word: what was found needs the width of the table.
         *([("offline", state.archived)] if state.archived else []),
         ("missing", state.missing),

@@ -17,7 +17,7 @@ from gantry.cli.output import print_table
 from gantry.common.clock import SystemClock
 from gantry.common.config.load import load_settings
 from gantry.common.config.settings import Settings
-from gantry.common.errors import ConfigError, DependencyUnavailable, GantryError
+from gantry.common.errors import ConfigError, Conflicting, DependencyUnavailable, GantryError, Held, NotFound
 from gantry.common.lifecycle import RetentionRule, retention_rules
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.telemetry.logs import set_up_logs
@@ -96,6 +96,8 @@ def run(
     try:
         uvloop.run(go())
     except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    except (NotFound, Held, Conflicting) as error:  # the same again would be answered the same
         raise click.ClickException(str(error)) from error
     except GantryError as error:
         raise click.ClickException(f"{error}; run it again when that is mended") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from gantry.cli.output import print_columns, print_json
+from gantry.common.amounts import counted
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.runtime.protection import Protection
@@ -98,5 +99,5 @@ def _list(going: list[RetainedStudy], as_json: bool) -> None:
     ]
     if rows:
         print_columns(("Study Instance UID", "rule", "kept until", "instances", ""), rows)
-    held = sum(1 for study in going if study.holds)
-    click.echo(f"{len(going)} studies, {held} of them held, {sum(study.instances for study in going)} instances")
+    held, instances = sum(1 for study in going if study.holds), sum(study.instances for study in going)
+    click.echo(f"{counted(len(going), 'study', 'studies')}, {held} of them held, {counted(instances, 'instance')}")

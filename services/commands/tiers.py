@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from gantry.cli.output import print_columns, print_json
+from gantry.common.amounts import counted, in_bytes
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError
@@ -62,9 +63,9 @@ def tiers(config: Path | None, data: Path | None, as_json: bool, dry_run: bool, 
         shown = _say if sys.stderr.isatty() and not as_json else lambda _: None
         state = await tiering.move(before, shown)
         rows: list[tuple[str, Any]] = [
-            ("objects moved", f"{state.moved} ({_bytes(state.bytes)})"),
+            ("objects moved", f"{state.moved} ({in_bytes(state.bytes)})"),
             ("could not be moved", state.failed),
-            ("copies removed that they left", f"{state.left} ({_bytes(state.left_bytes)})"),
+            ("copies removed that they left", f"{state.left} ({in_bytes(state.left_bytes)})"),
             ("objects of which two copies differ", state.unequal),
             *_lying(state.objects_in, state.bytes_in),
             *await _wanted(tiering),
@@ -103,13 +104,13 @@ async def _list(tiering: Tiering, as_json: bool) -> None:
         if as_json:
             print_json(asdict(one))
         else:
-            rows.append((one.study, one.rule, one.to, str(one.objects), _bytes(one.bytes)))
+            rows.append((one.study, one.rule, one.to, str(one.objects), in_bytes(one.bytes)))
     if as_json:
         return
     if rows:
         print_columns(("Study Instance UID", "rule", "to", "objects", "bytes"), rows)
     lying = await tiering.leftovers.look(remove=False)
-    click.echo(f"{studies} studies to move, {objects} objects, {_bytes(size)}")
+    click.echo(f"{counted(studies, 'study', 'studies')} to move, {counted(objects, 'object')}, {in_bytes(size)}")
     for name, words in (*_lying(lying.objects, lying.bytes), *await _wanted(tiering)):
         click.echo(f"{name}: {words}")
 
@@ -130,7 +131,9 @@ async def _by_study(moves: AsyncIterator[StudyMove]) -> AsyncIterator[_Planned]:
 
 
 def _lying(objects: dict[str, int], size: dict[str, int]) -> list[tuple[str, str]]:
-    return [(f"in {store}", f"{count} objects ({_bytes(size[store])})") for store, count in objects.items()]
+    return [
+        (f"in {store}", f"{counted(count, 'object')} ({in_bytes(size[store])})") for store, count in objects.items()
+    ]
 
 
 async def _wanted(tiering: Tiering) -> list[tuple[str, str]]:
@@ -141,9 +144,9 @@ async def _wanted(tiering: Tiering) -> list[tuple[str, str]]:
     ]
 
 
-def _bytes(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 10**8 else f"{count / 1e6:.2f} MB"
-
-
 def _say(state: Tiered) -> None:
-    click.echo(f"\r{state.moved} objects moved, {_bytes(state.bytes)}, {state.failed} could not be", nl=False, err=True)
+    click.echo(
+        f"\r{counted(state.moved, 'object')} moved, {in_bytes(state.bytes)}, {state.failed} could not be",
+        nl=False,
+        err=True,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from gantry.common.amounts import counted
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query, Single
@@ -24,7 +25,7 @@ from gantry.common.events import (
 )
 from gantry.common.ids import DEFAULT_PARTITION, Receipt
 from gantry.common.lifecycle import ALIVE, RetentionRule, StudyState, held_patient, holder_of, patient_of
-from gantry.common.ports.index import FatedReceipt, Location, ReadIndex
+from gantry.common.ports.index import FatedReceipt, InstanceKey, Location, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.following import has_followed, unfollowed
@@ -130,22 +131,26 @@ class Deletions:
     async def restore(self, target: Target, asked: Asked) -> Done:
         """Bring back what was deleted and can be. What a note rejected stays so, unless nothing was deleted, or the
         instance is named: then the rejection is revoked. Raises `NotFound` where there is nothing of that,
-        `Conflicting` where what was deleted is back already, and the rest is rejected."""
+        `Conflicting` where what was deleted is back already, or can no longer be, and the rest is rejected."""
         await self.settle()
         now = self._clock.now_us()
         found: list[FatedReceipt] = []
+        gone = set[InstanceKey]()
         was_restored = False
         async for one in self._fated(target):
             was_restored |= one.fate.was_restored
             if one.fate.restorable and not one.fate.is_due(now, self._grace_us):
                 found.append(one)
-        if not found:
-            raise NotFound("nothing of that can be restored")
+            elif one.fate.hidden and not one.fate.moved_away:
+                gone.add(one.instance)
         # Images that were rejected for a patient's safety must not come back with a study that was deleted by mistake.
         deleted = [one for one in found if not all(deletion.rejects for deletion in one.fate.standing)]
-        if not deleted and was_restored and not target.instance:
-            words = f"what was deleted is back; {len(found)} that are rejected come back one by one, by their UID"
-            raise Conflicting(words)
+        if not deleted and not target.instance:
+            # A copy that was given up is no loss: its instance is there.
+            gone -= {one.instance for one in found} | (await self._index.current(DEFAULT_PARTITION, list(gone))).keys()
+            _refuse(len(found), was_restored=was_restored, too_late=bool(gone))
+        if not found:
+            raise NotFound("nothing of that can be restored")
         found = deleted or found
         withdrawn = {
             deletion.id for one in found for deletion in one.fate.standing if not (deleted and deletion.rejects)
@@ -280,6 +285,15 @@ _WORDS: dict[type[Event], str] = {
 
 def _reference(one: FatedReceipt) -> ReceiptReference:
     return ReceiptReference(one.instance.series_instance_uid, one.instance.sop_instance_uid, one.receipt)
+
+
+def _refuse(rejected: int, *, was_restored: bool, too_late: bool) -> None:
+    """Of what was deleted nothing is left to be restored. Raises `Conflicting` if something was deleted before, and
+    there are rejected receipts: whoever asks means that, and not these."""
+    if rejected and (was_restored or too_late):
+        was = "what was deleted can no longer be restored" if too_late else "what was deleted is back"
+        rest = f"{counted(rejected, 'rejected object')} can come back one by one, by SOP Instance UID"
+        raise Conflicting(f"{was}; {rest}")
 
 
 def _slices(references: Sequence[ReceiptReference]) -> list[tuple[ReceiptReference, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from gantry.common.amounts import counted
 from gantry.common.events import StudyDelivered
 from gantry.common.lifecycle import holds_stand
 from gantry.services.whereabouts.account import Account, Arrival, Commitment, Happened
@@ -72,11 +73,11 @@ def _arrival(arrival: Arrival) -> str:
         when += f" to {moment(arrival.last_at)}"
     outcome = f"; association {arrival.outcome}" if arrival.outcome else ""
     trace = f"; trace {arrival.trace}" if arrival.trace else ""
-    return f"{_count(arrival.instances, 'instance')} from {who}{address}{called}, {when}{outcome}{trace}"
+    return f"{counted(arrival.instances, 'instance')} from {who}{address}{called}, {when}{outcome}{trace}"
 
 
 def _indexed(account: Account) -> list[str]:
-    facts = [f"{_count(account.searchable, 'instance')} can be found and retrieved"]
+    facts = [f"{counted(account.searchable, 'instance')} can be found and retrieved"]
     if account.unread:
         facts.append(f"{_receipts(account.unread)} stored, and not read by the indexers yet")
     if account.aside:
@@ -92,7 +93,7 @@ def _indexed(account: Account) -> list[str]:
 
 def _commitment(one: Commitment) -> str:
     who = one.calling_ae_title or "a client over HTTP"
-    asked = f"{_count(one.instances, 'instance')}, asked by {who} at {moment(one.requested_at)}"
+    asked = f"{counted(one.instances, 'instance')}, asked by {who} at {moment(one.requested_at)}"
     if not one.reported_at:
         return f"{asked}: no report yet"
     answer = f"{one.failed} of them not committed" if one.failed else "all of them committed"
@@ -104,23 +105,19 @@ def _delivery(one: StudyDelivered) -> str:
     who = one.receiver or "somebody without a token"
     at = f" at {one.peer_address}" if one.peer_address else ""
     if one.over == "DICOMweb":
-        return f"{_count(one.times, 'request')} over DICOMweb by {who}{at}, {moment(one.at)}"
+        return f"{counted(one.times, 'request')} over DICOMweb by {who}{at}, {moment(one.at)}"
     asked = f" for {one.calling_ae_title}" if one.calling_ae_title not in ("", one.receiver) else ""
     failed = f", {one.failed} were not" if one.failed else ""
     why = f": {one.why}" if one.why else ""
-    return f"{_count(one.completed, 'instance')} to {who}{at} over {one.over}{asked}, {moment(one.at)}{failed}{why}"
+    return f"{counted(one.completed, 'instance')} to {who}{at} over {one.over}{asked}, {moment(one.at)}{failed}{why}"
 
 
 def _happened(one: Happened) -> str:
-    objects = f", {_count(one.objects, 'object')}" if one.objects else ""
+    objects = f", {counted(one.objects, 'object')}" if one.objects else ""
     by = f" by {one.by}" if one.by else ""
     why = f": {one.why}" if one.why else ""
     return f"{moment(one.at)} {one.what}{objects}{by}{why}"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def _receipts(number: int) -> str:
-    return f"{_count(number, 'receipt')} {'is' if number == 1 else 'are'}"
+    return f"{counted(number, 'receipt')} {'is' if number == 1 else 'are'}"

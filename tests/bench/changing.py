@@ -25,6 +25,7 @@ from gantry.common.lifecycle import (
     patient_key,
 )
 from gantry.common.ports.index import CorrectionChange, Decision, InstanceEntry, SearchIndex
+from gantry.common.runtime.viewed_index import ViewedIndex
 from tests.bench.rows import Figure
 from tests.bench.searching import indices
 from tests.support import servers
@@ -70,7 +71,8 @@ async def _changing(folder: Path, studies: int, address: str) -> list[Figure]:
 
 
 def folding(folder: Path, quick: bool) -> list[Figure]:
-    """Taking in instances that nothing was decided about, beside studies of which much was; and the pure fold alone."""
+    """Taking in instances that nothing was decided about, beside studies of which much was, and with a view of rejected
+    instances; and the pure fold alone."""
     servers.begin()
     try:
         return asyncio.run(_folding(folder, 4 if quick else 12, servers.server("opensearch").address))
@@ -89,6 +91,14 @@ async def _folding(folder: Path, batches: int, address: str) -> list[Figure]:
                 first = batch * 25 + (10_000 if changed else 0)
                 await index.apply([_entry(first + n // 20, n % 20, n // 20 + batch * 10) for n in range(_AT_ONCE)])
             figures.append(Figure(what, who, batches * _AT_ONCE / (time.perf_counter() - begun), "instances/s"))
+        await index.close()
+    for who, index in (await indices(folder / "viewed", address)).items():
+        viewed = ViewedIndex(index, {"qa": frozenset(["113001"])})
+        begun = time.perf_counter()
+        for batch in range(batches):
+            await viewed.apply([_entry(batch * 25 + n // 20, n % 20) for n in range(_AT_ONCE)])
+        each = batches * _AT_ONCE / (time.perf_counter() - begun)
+        figures.append(Figure("taking in, with one view of rejected instances", who, each, "instances/s"))
         await index.close()
     events: list[InstanceStored] = [replace(stored(n), study_instance_uid="1.2") for n in range(1000)]
     begun = time.perf_counter()

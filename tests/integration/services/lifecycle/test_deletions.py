@@ -177,12 +177,45 @@ async def test_what_a_note_rejected_does_not_come_back_with_what_was_deleted(roo
     assert await room.count() == 0
     assert (await room.deletions.restore(WHOLE, ASKED)).receipts == 1
     await room.follow()
-    with pytest.raises(Conflicting, match="1 that are rejected"):
+    with pytest.raises(Conflicting, match="is back; 1 rejected object can come back"):
         await room.deletions.restore(WHOLE, ASKED)
     assert await room.count() == 1
     assert (await room.deletions.restore(one, ASKED)).receipts == 1
     await room.follow()
     assert await room.count() == 2
+
+
+async def test_what_a_note_rejected_does_not_come_back_when_what_was_deleted_no_longer_can(room: Room) -> None:
+    rejected, copy = await room.arrive(1), await room.arrive(1)
+    await room.arrive(2)
+    await room.follow()
+    at = [ReceiptReference(each.series_instance_uid, each.sop_instance_uid, each.receipt) for each in (rejected, copy)]
+    said = "113037", "CT1", room.clock.now_us()
+    await room.log.append(InstancesDeleted("default", "", STUDY, "n1", (at[0],), *said, kept=True, code="113037"))
+    await room.deletions.delete_receipts(STUDY, at[1:], ASKED)
+    await room.follow()
+    await room.deletions.delete(Target(STUDY, f"{STUDY}.1", f"{STUDY}.1.2"), ASKED)
+    await room.follow()
+    room.clock.advance(GRACE + 1)
+    with pytest.raises(Conflicting, match="can no longer be restored; 1 rejected object can come back"):
+        await room.deletions.restore(WHOLE, ASKED)
+    assert await room.count() == 0
+
+
+async def test_a_rejection_is_revoked_though_a_copy_was_given_up_and_collected(room: Room) -> None:
+    rejected, copy = await room.arrive(1), await room.arrive(1)
+    await room.follow()
+    at = [ReceiptReference(each.series_instance_uid, each.sop_instance_uid, each.receipt) for each in (rejected, copy)]
+    await room.deletions.delete_receipts(STUDY, at[1:], ASKED)
+    said = "113037", "CT1", room.clock.now_us()
+    await room.log.append(InstancesDeleted("default", "", STUDY, "n1", (at[0],), *said, kept=True, code="113037"))
+    await room.follow()
+    room.clock.advance(GRACE + 301)
+    await room.collector.collect()
+    await room.follow()
+    assert (await room.deletions.restore(WHOLE, ASKED)).receipts == 1
+    await room.follow()
+    assert await room.count() == 1
 
 
 async def test_objects_are_collected_after_the_grace_time_and_the_certificate_names_their_digests(room: Room) -> None:
