@@ -78,7 +78,7 @@ class DeadInstance:
 @dataclass(frozen=True, slots=True)
 class Account:
     """A study. `searchable` instances are found and retrieved, `unread` receipts are stored and the indexers have not
-    come to them yet; `aside`, `lost`, `deleted` and `collected` count receipts. `holds` stand."""
+    come to them yet; `aside`, `lost`, `deleted`, `rejected` and `collected` count receipts. `holds` stand."""
 
     study_instance_uid: str
     searchable: int = 0
@@ -87,6 +87,8 @@ class Account:
     lost: int = 0
     deleted: int = 0
     restorable: int = 0
+    """Of those deleted."""
+    rejected: int = 0
     collected: int = 0
     holds: tuple[str, ...] = ()
     arrivals: tuple[Arrival, ...] = ()

@@ -206,15 +206,18 @@ class Whereabouts:
     def _account(self, of: _Gathered, recorded: Recorded, commitments: Commitments | None) -> Account:
         now = self._clock.now_us()
         receipts, hidden = of.indexed.known, [one.fate for one in of.indexed.fated if one.fate.hidden]
+        there = [fate for fate in hidden if not fate.collected]
+        deleted = [fate for fate in there if not all(one.rejects for one in fate.standing)]
         return Account(
             of.study,
             searchable=len(of.indexed.locations),
             unread=of.unread,
             aside=sum(place.aside for place in of.indexed.locations),
             lost=sum(1 for one in receipts if one.lost),
-            deleted=sum(1 for fate in hidden if not fate.collected),
-            restorable=sum(fate.restorable and not fate.is_due(now, self._grace_us) for fate in hidden),
-            collected=sum(1 for fate in hidden if fate.collected),
+            deleted=len(deleted),
+            restorable=sum(fate.restorable and not fate.is_due(now, self._grace_us) for fate in deleted),
+            rejected=len(there) - len(deleted),
+            collected=len(hidden) - len(there),
             holds=of.holds,
             arrivals=_arrivals(of, recorded),
             commitments=() if commitments is None else tuple(commitments.found.values()),

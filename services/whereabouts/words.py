@@ -50,6 +50,8 @@ def advice(account: Account) -> list[str]:
         steps.append("it was sent again with other bytes: gantry conflicts, then gantry choose")
     if account.deleted and account.restorable:
         steps.append(f"it can be brought back: gantry undelete {account.study_instance_uid} --reason …")
+    if account.rejected:
+        steps.append("what was rejected comes back by its SOP Instance UID: gantry undelete UID --reason …")
     if account.deliveries and account.deliveries[-1].failed:
         last = account.deliveries[-1]
         steps.append(f"{last.failed} instances did not reach {last.receiver}: check it (gantry ae), and move again")
@@ -86,6 +88,8 @@ def _indexed(account: Account) -> list[str]:
         facts.append(f"{_receipts(account.lost)} missing or damaged in the object store")
     if account.deleted:
         facts.append(f"{_receipts(account.deleted)} deleted, {account.restorable} of these can be restored")
+    if account.rejected:
+        facts.append(f"{_receipts(account.rejected)} rejected by a note")
     if account.collected:
         facts.append(f"{_receipts(account.collected)} removed for good")
     return facts

@@ -23,7 +23,8 @@ from tests.crash.test_dead_letters import open_letters, publish_without_object
 from tests.crash.test_upkeep import SEALING, gantry
 from tests.support.archive import RunningArchive
 from tests.support.asking import Modality, events, get, uids_of, until, wait_for
-from tests.support.objects import study
+from tests.support.objects import study, write
+from tests.support.rejection_notes import rejection_note
 
 NAME = "Secret^Jane"
 PEERS = [
@@ -214,20 +215,30 @@ async def test_who_called_and_was_rejected_and_why_is_listed_after_a_restart_too
 
 
 @embedded
-async def test_what_was_deleted_too_long_ago_is_not_said_to_be_restorable(
+async def test_what_was_deleted_too_long_ago_is_not_said_to_be_restorable_and_what_was_rejected_stays_so(
     make_archive: MakeArchive, tmp_path: Path
 ) -> None:
     archive = make_archive(lab=False)
-    archive.write_policy(PEERS, f"{SEALING}lifecycle: {{grace: 0.2}}\n")
+    may_reject = PEERS[0].replace("commit]", "commit, reject]")
+    archive.write_policy([may_reject, *PEERS[1:]], f"{SEALING}lifecycle: {{grace: 0.2}}\n")
     archive.start()
-    files = study(tmp_path / "files", 1)
+    files = study(tmp_path / "files", 2)
     await Modality(named(archive, "CT1"), files).send_all()
-    await wait_for(archive, 1)
+    await wait_for(archive, 2)
+    note = write(tmp_path / "note", rejection_note([pydicom.dcmread(files[1].path)]))
+    await Modality(named(archive, "CT1"), [note]).send_all()
     uid = uids_of(files[0])[0]
     assert (await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "twice")).returncode == 0
     await asyncio.sleep(0.3)
     _, found, said = await where(archive, uid)
-    assert (found["accounts"][0]["deleted"], found["accounts"][0]["restorable"]) == (1, 0)
+    counts = [found["accounts"][0][what] for what in ("searchable", "deleted", "restorable", "rejected")]
+    assert counts == [0, 1, 0, 2]  # the note, too
     assert "1 receipt is deleted, 0 of these can be restored" in said
-    assert "undelete" not in said
-    assert (await asyncio.to_thread(gantry, archive, "undelete", uid, "--reason", "back")).returncode == 1
+    assert "2 receipts are rejected by a note" in said
+    assert f"undelete {uid}" not in said
+    refused = await asyncio.to_thread(gantry, archive, "undelete", uid, "--reason", "back")
+    assert refused.returncode == 1
+    wanted = (
+        "what was deleted can no longer be restored; 2 rejected objects can come back one by one, by SOP Instance UID"
+    )
+    assert refused.stderr == f"Error: {wanted}\n"

@@ -45,6 +45,7 @@ def test_a_study_that_is_well_needs_nothing() -> None:
             "4 receipts are deleted, 4 of these can be restored",
             "gantry undelete 1.2.3",
         ),
+        (Account("1.2.3", rejected=1), "1 receipt is rejected by a note", "gantry undelete UID"),
         (
             Account("1.2.3", commitments=(Commitment("2.1", "CT1", AT, 4),)),
             "4 instances, asked by CT1 at 2023-11-14 22:13:20Z: no report yet",
