@@ -53,9 +53,14 @@ def provider_folder(folder: Path) -> Path:
 
 @contextmanager
 def running_provider(
-    folder: Path, roles: Mapping[str, Sequence[str]], urls: Sequence[str], access_seconds: int = 300
+    folder: Path,
+    roles: Mapping[str, Sequence[str]],
+    urls: Sequence[str],
+    access_seconds: int = 300,
+    machines: Mapping[str, str] | None = None,
 ) -> Iterator[RunningProvider]:
-    """A provider that knows the archive at these URLs as its client, and what people may, by their names."""
+    """A provider that knows the archive at these URLs as its client, and what people may, by their names. `machines`
+    have accounts and secrets there; one that is called checker may ask about tokens."""
     port = free_port()
     client = {
         "client_id": CLIENT,
@@ -64,7 +69,17 @@ def running_provider(
         "post_logout_redirect_uris": [f"{url}/login/out" for url in urls],
         "grant_types": ["authorization_code", "refresh_token"],
     }
-    settings = {"port": port, "clients": [client], "roles": roles, "accessSeconds": access_seconds}
+    others = [
+        {
+            "client_id": name,
+            "client_secret": secret,
+            "grant_types": ["client_credentials"],
+            "redirect_uris": [],
+            "response_types": [],
+        }
+        for name, secret in (machines or {}).items()
+    ]
+    settings = {"port": port, "clients": [client, *others], "roles": roles, "accessSeconds": access_seconds}
     with (folder / "provider.log").open("wb") as log:
         process = subprocess.Popen(
             ["node", "provider.js", json.dumps(settings)], cwd=folder, stdout=subprocess.PIPE, stderr=log

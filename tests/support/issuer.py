@@ -27,6 +27,10 @@ class TestIssuer:
         self.port = 0
         self.discovered: dict[str, Any] = {}
         self.hold: asyncio.Event | None = None
+        self.said: dict[str, dict[str, Any]] = {}
+        """What is answered about tokens; about others that they are not active."""
+        self.asked: list[str] = []
+        self.refuses: int | None = None
 
     @property
     def url(self) -> str:
@@ -52,8 +56,27 @@ class TestIssuer:
         keys = [key.as_dict(private=False) for key in self.keys.values()]
         return web.Response(body=json.dumps({"keys": keys}).encode(), content_type="application/jwk-set+json")
 
+    async def _introspection(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        self.asked.append(str(form["token"]))
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.refuses is not None:
+            return web.Response(status=self.refuses)
+        if self.answer is not None:
+            return web.Response(body=self.answer, content_type="application/json")
+        # "checker" with the secret "s:1/"
+        if request.headers.get("Authorization") != "Basic Y2hlY2tlcjpzJTNBMSUyRg==":
+            return web.Response(status=401)
+        return web.json_response(self.said.get(str(form["token"]), {"active": False}))
+
     async def _discovery(self, _: web.Request) -> web.Response:
-        document = {"issuer": self.url, "jwks_uri": f"{self.url}/keys", **self.discovered}
+        document = {
+            "issuer": self.url,
+            "jwks_uri": f"{self.url}/keys",
+            "introspection_endpoint": f"{self.url}/ask",
+            **self.discovered,
+        }
         return web.json_response(document)
 
     @asynccontextmanager
@@ -62,6 +85,7 @@ class TestIssuer:
         app = web.Application()
         app.router.add_get("/realms/h/keys", self._keys)
         app.router.add_get("/realms/h/.well-known/openid-configuration", self._discovery)
+        app.router.add_post("/realms/h/ask", self._introspection)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self.port)

@@ -48,6 +48,11 @@ class IssuerKey:
     key: SigningKey
 
 
+def is_signed(token: str) -> bool:
+    """Whether a token has the three parts of a signed one (RFC 7515 7.1); others say nothing of themselves."""
+    return token.count(".") == 2
+
+
 def presented(token: str) -> PresentedToken:
     """What a token says of itself. Raises `TokenRefused`."""
     if len(token) > LONGEST:

@@ -61,6 +61,18 @@ class IssuerSettings(Section):
     patient_claim: str = Field(default="", description="Patient IDs")
     patient_issuer: str = Field(default="", description="Their Issuer of Patient ID; any where it is not given")
     institution_claim: str = Field(default="", description="Names as Institution Name has them")
+    introspect: tuple[Literal["opaque", "signed"], ...] = Field(
+        default=(), description="Tokens that it is asked about (RFC 7662): those that say nothing, signed ones as well"
+    )
+    introspection_url: SafeUrl | None = Field(default=None, description="Where; found by discovery if not given")
+    client_id: str = Field(default="", description="As whom we ask")
+    client_secret_file: Path | None = Field(default=None, description="Its secret; read each time")
+
+    @model_validator(mode="after")
+    def _can_ask(self) -> Self:
+        if self.introspect and not (self.client_id and self.client_secret_file):
+            raise ValueError("introspect needs client_id and client_secret_file")
+        return self
 
 
 class AccessSettings(Section):
@@ -88,7 +100,10 @@ class AccessSettings(Section):
         None, "file", "Users whom peers name for their associations, with their passcodes ([users](access.md#users))"
     )
     keys_every: Seconds = setting(600.0, "s", "An issuer's keys are read again after so long")
-    keys_deadline: Seconds = setting(5.0, "s", "For reading them")
+    keys_deadline: Seconds = setting(5.0, "s", "For reading them, and for each question about a token")
+    introspect_every: Seconds = setting(
+        30.0, "s", "What an issuer said of a token counts for so long: who is locked out there, is out here by then"
+    )
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:
@@ -96,6 +111,8 @@ class AccessSettings(Section):
             values = [getattr(issuer, what) for issuer in self.issuers]
             if len(set(values)) < len(values):
                 raise ValueError(f"two issuers have one {what}")
+        if sum("opaque" in issuer.introspect for issuer in self.issuers) > 1:
+            raise ValueError("opaque tokens say nothing of their issuer: only one can be asked about them")
         for field in (self.roles, self.sees):
             roles = [line.partition("=")[0] for line in field]
             if len(set(roles)) < len(roles):

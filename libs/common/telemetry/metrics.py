@@ -210,7 +210,7 @@ METRICS: tuple[Metric, ...] = (
         ("reason",),
         _each(
             *("unknown", "malformed", "issuer", "audience", "expired", "early", "scope", "subject"),
-            *("algorithm", "key", "signature"),
+            *("algorithm", "key", "signature", "inactive"),
         ),
     ),
     Metric(
@@ -225,6 +225,13 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         "fetches",
         "Times that keys of an identity provider were fetched, by result: taken, failed",
+        ("issuer", "result"),
+    ),
+    Metric(
+        "token_introspections",
+        "counter",
+        "questions",
+        "Questions to an identity provider about a token (RFC 7662), by result: active, inactive, failed",
         ("issuer", "result"),
     ),
     Metric(
@@ -529,6 +536,7 @@ class Metrics:
     tokens_refused: Counter
     user_identities: Counter
     issuer_key_fetches: Counter
+    token_introspections: Counter
     logins: Counter
     session_renewals: Counter
     http_seconds: Histogram

@@ -83,6 +83,9 @@ class Signed(Protocol):
     def __bool__(self) -> bool:
         """Whether there is any issuer."""
 
+    def may_know(self, token: str) -> bool:
+        """Whether a token can be one of an issuer's."""
+
     async def identity(self, token: str) -> Identity:
         """Raises `TokenRefused`, `DependencyUnavailable`."""
 
@@ -123,8 +126,8 @@ class Access:
                 if not self._sessions.is_from_our_page(method, headers):
                     raise HttpProblem(403, "this session is for the archive's own page, at the address of http.url")
                 return replace(self._known(self._caller(peer, headers), identity), by_cookie=True)
-        # A signed token has three parts (RFC 7515 7.1); one of ours may look like it.
-        if self._signed is None or token.count(".") != 2 or self._tokens.find(token) is not None:
+        # One of ours may look like an issuer's.
+        if self._signed is None or not self._signed.may_know(token) or self._tokens.find(token) is not None:
             return self.admit(peer, headers)
         try:
             identity = await self._signed.identity(token)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
+from gantry.common.config.access_sections import is_safe_url
 from gantry.common.errors import NotUnderstood
 
 DISCOVERY = "/.well-known/openid-configuration"
@@ -37,3 +40,15 @@ async def body_of(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > _LONGEST:
             raise NotUnderstood(f"longer than {_LONGEST} bytes")
     return bytes(body)
+
+
+async def discovered_place(session: aiohttp.ClientSession, issuer: str, name: str) -> str:
+    """A URL that an issuer's own document names. Raises `NotUnderstood`, `ValueError`, and what aiohttp raises."""
+    document: Any = json.loads(await get(session, issuer.rstrip("/") + DISCOVERY))
+    # OpenID Connect Discovery 1.0 4.3: it must be the issuer's own.
+    if not isinstance(document, dict) or document.get("issuer") != issuer:
+        raise NotUnderstood("what was discovered is of another issuer")
+    url = document.get(name)
+    if not isinstance(url, str) or not is_safe_url(url):
+        raise NotUnderstood(f"what was discovered names no safe {name}")
+    return url

@@ -8,18 +8,16 @@ a key that is not among them    who asks waits; at most once a minute, whoever a
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
-from typing import Any
 
 import aiohttp
 
 from gantry.common.access.signatures import IssuerKey, PresentedToken, key_for, keys_in
 from gantry.common.clock import Clock
-from gantry.common.config.access_sections import IssuerSettings, is_safe_url
+from gantry.common.config.access_sections import IssuerSettings
 from gantry.common.errors import DependencyUnavailable, NotUnderstood, TokenRefused
 from gantry.common.telemetry.logs import get_logger
-from gantry.common.web.issuer_http import DISCOVERY, get, issuer_session
+from gantry.common.web.issuer_http import discovered_place, get, issuer_session
 
 UNKNOWN_SECONDS = 60.0
 """Between two fetches for the sake of keys that are not known."""
@@ -107,16 +105,5 @@ class IssuerKeys:
 
     async def _document(self) -> bytes:
         async with issuer_session(self._settings.ca) as session:
-            url = self._settings.jwks_url or await self._discovered(session)
+            url = self._settings.jwks_url or await discovered_place(session, self._settings.url, "jwks_uri")
             return await get(session, url)
-
-    async def _discovered(self, session: aiohttp.ClientSession) -> str:
-        issuer = self._settings.url
-        document: Any = json.loads(await get(session, issuer.rstrip("/") + DISCOVERY))
-        # OpenID Connect Discovery 1.0 4.3: it must be the issuer's own.
-        if not isinstance(document, dict) or document.get("issuer") != issuer:
-            raise NotUnderstood("what was discovered is of another issuer")
-        url = document.get("jwks_uri")
-        if not isinstance(url, str) or not is_safe_url(url):
-            raise NotUnderstood("what was discovered names no safe place for keys")
-        return url

@@ -17,11 +17,12 @@ from gantry.common.access import (
     claims_of,
     identity_of,
 )
-from gantry.common.access.signatures import presented, verified
+from gantry.common.access.signatures import is_signed, presented, verified
 from gantry.common.clock import Clock
 from gantry.common.config.access_sections import AccessSettings, IssuerSettings
 from gantry.common.errors import TokenRefused
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.web.introspection import Introspection
 from gantry.common.web.issuer_keys import IssuerKeys
 
 
@@ -39,9 +40,21 @@ class IssuerTokens:
             )
             for one in settings.issuers
         }
+        self._asked = {
+            one.url: Introspection(
+                one, clock, settings.introspect_every, settings.keys_deadline, self._count_asked(one.name)
+            )
+            for one in settings.issuers
+            if one.introspect
+        }
+        self._of_opaque = next((one.url for one in settings.issuers if "opaque" in one.introspect), "")
 
     def __bool__(self) -> bool:
         return bool(self._issuers)
+
+    def may_know(self, token: str) -> bool:
+        """Whether a token can be one of an issuer's."""
+        return is_signed(token) or (bool(self._of_opaque) and bool(token))
 
     async def identity(self, token: str, workers: Executor | None = None) -> Identity:
         """Whom a token names. Raises `TokenRefused`, and `DependencyUnavailable` where nobody can say. Its signature is
@@ -67,10 +80,16 @@ class IssuerTokens:
         """End what is under way."""
         for _, _, keys in self._issuers.values():
             await keys.close()
+        for one in self._asked.values():
+            await one.close()
 
     async def _claims(
         self, token: str, workers: Executor | None, audience: str = ""
     ) -> tuple[Mapping[str, Any], IssuerRules]:
+        if self._of_opaque and not is_signed(token):
+            _, rules, _ = self._issuers[self._of_opaque]
+            said = await self._asked[self._of_opaque].claims(token)
+            return claims_of(said, _meant(rules, audience), self._clock.now_us() / 1e6), rules
         given = presented(token)
         known = self._issuers.get(given.issuer)
         if known is None:
@@ -80,11 +99,21 @@ class IssuerTokens:
             raise TokenRefused("algorithm", "its algorithm is not allowed")
         check = partial(verified, given, await keys.key(given), settings.algorithms)
         claims = check() if workers is None else await asyncio.get_running_loop().run_in_executor(workers, check)
-        meant = replace(rules, audiences=frozenset((audience,)), scopes=frozenset()) if audience else rules
-        return claims_of(claims, meant, self._clock.now_us() / 1e6), rules
+        fitting = claims_of(claims, _meant(rules, audience), self._clock.now_us() / 1e6)
+        # An ID token is no access token: an issuer says of none that it is active.
+        if "signed" in settings.introspect and not audience:
+            await self._asked[settings.url].claims(token)
+        return fitting, rules
+
+    def _count_asked(self, issuer: str) -> Callable[[str], None]:
+        return lambda result: self._metrics.token_introspections.labels(issuer, result).inc()
 
     def _count(self, issuer: str) -> Callable[[str], None]:
         return lambda result: self._metrics.issuer_key_fetches.labels(issuer, result).inc()
+
+
+def _meant(rules: IssuerRules, audience: str) -> IssuerRules:
+    return replace(rules, audiences=frozenset((audience,)), scopes=frozenset()) if audience else rules
 
 
 def rules_of_issuer(settings: IssuerSettings) -> IssuerRules:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from base64 import b64encode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import urlencode
 
+from gantry.common.access.introspection import basic
 from gantry.common.access.sessions import Flow
 from gantry.common.access.signatures import LONGEST
 from gantry.common.errors import LoginRefused, NotUnderstood
@@ -98,8 +99,7 @@ def authenticated(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """A form and headers with what shows that we are the client (RFC 6749 2.3.1)."""
     if client.secret and provider.basic:
-        pair = f"{quote_plus(client.client_id)}:{quote_plus(client.secret)}"
-        return dict(form), {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+        return dict(form), {"Authorization": basic(client.client_id, client.secret)}
     secret = {"client_secret": client.secret} if client.secret else {}
     return {**form, "client_id": client.client_id, **secret}, {}
 

@@ -16,18 +16,25 @@ const provider = new Provider(issuer, {
   conformIdTokenClaims: false,
   findAccount: (_, id) => ({ accountId: id, claims: () => claims(id.replace("id-of-", "")) }),
   extraTokenClaims: (_, token) => {
-    const { sub, ...others } = claims(token.accountId.replace("id-of-", ""));
+    const { sub, ...others } = claims((token.accountId ?? token.clientId).replace("id-of-", ""));
     return others;
   },
   features: {
     devInteractions: { enabled: false },
     revocation: { enabled: true },
+    clientCredentials: { enabled: true },
+    introspection: { enabled: true, allowedPolicy: (_, client) => client.clientId === "checker" },
     rpInitiatedLogout: { enabled: true, logoutSource: (ctx, form) => { ctx.body = page(form + YES); } },
     resourceIndicators: {
       enabled: true,
       defaultResource: () => "urn:gantry",
       useGrantedResource: () => true,
-      getResourceServerInfo: () => ({ scope: "", audience: "gantry", accessTokenFormat: "jwt", accessTokenTTL: accessSeconds }),
+      getResourceServerInfo: (_, resource) => ({
+        scope: "",
+        audience: "gantry",
+        accessTokenFormat: resource === "urn:gantry:opaque" ? "opaque" : "jwt",
+        accessTokenTTL: accessSeconds,
+      }),
     },
   },
   interactions: { url: (_, { uid }) => `/sign-in/${uid}` },
