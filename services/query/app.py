@@ -16,10 +16,13 @@ from gantry.common.dicom.standard.transfer_syntaxes import (
     IMPLICIT_LITTLE_ENDIAN,
 )
 from gantry.common.errors import ConfigError
+from gantry.common.fhir.identifiers import Systems
+from gantry.common.ids import IMPLEMENTATION_VERSION_NAME
 from gantry.common.net import Request, Service
 from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.feed import Feed
+from gantry.common.runtime.study_facts import day_of
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
@@ -31,6 +34,7 @@ from gantry.services.query.c_find import FindService
 from gantry.services.query.change_stream import ChangeService
 from gantry.services.query.changes import Changes
 from gantry.services.query.feed_service import FeedService
+from gantry.services.query.fhir.service import FhirService
 from gantry.services.query.login.exchange import OurClient
 from gantry.services.query.login.provider import Provider
 from gantry.services.query.login.service import LoginService, no_login
@@ -56,9 +60,11 @@ async def build(context: Context) -> RoleParts:
     asked = partial(audit_query, context.audit)
     availability = Availability(context.answers, {one.name: one.availability for one in settings.tiers.stores})
     web = build_web(context.answers, settings.http.url, changes, availability)
+    systems, today = Systems.read(settings.query.fhir_systems), day_of(context.clock.now_us())
+    fhir = FhirService(context.answers, settings.http.url, systems, IMPLEMENTATION_VERSION_NAME, today)
     return RoleParts(
         build_services(context.answers, settings.dimse.ae_title, context.metrics, availability, asked, strict=strict),
-        {**page, **build_login(context), **web, **feed.handlers()},
+        {**page, **build_login(context), **web, **feed.handlers(), **fhir.handlers()},
         close=[changes.close],
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,17 +27,16 @@ from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.availability import Availability
 from gantry.common.web.bodies import answer
 from gantry.common.web.capabilities import WADL, as_json, as_wadl
-from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
+from gantry.common.web.errors import HttpProblem
 from gantry.common.web.multipart import closing, content_type, part_head
 from gantry.common.web.negotiation import DICOM_JSON, DICOM_XML, JSON, Offer, choose, etag_matches, parse_accept
 from gantry.common.web.routes import BASE, Match, Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.urls import accept_of, base_url
+from gantry.services.query.matches import count_of, page_of
 from gantry.services.query.qido_parameters import MORE, Search, cursor_of, search_of
 
 OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
-COUNT_SECONDS = 20.0
-"""If the index cannot count by itself, matches are counted one by one for at most this time."""
 _BOUNDARY = "gantry-result"
 """Constant, so that equal results have equal ETags; no line of our XML begins with it."""
 
@@ -69,11 +67,11 @@ class SearchService:
         """Any of the six searches."""
         search = search_of(match, list(request.query.items()), await self._index.attributes())
         if match.count:
-            number = await self._count(search)
+            number = await count_of(self._index, search.query)
             return await answer(request, to_json({"count": number}), JSON, _warnings(search.warnings))
         offer, _ = choose(parse_accept(accept_of(request)), OFFERS)
         try:
-            documents, more = await self._matches(search)
+            documents, more = await page_of(self._index, search.query, search.limit, search.offset, search.after)
         except NotUnderstood:
             raise HttpProblem(400, "cursor is not of this search") from None
         url = f"{base_url(request, self._public_url)}{BASE}"
@@ -85,24 +83,6 @@ class SearchService:
         if more and documents:
             headers["Link"] = f'<{_next(request, url, search, documents[-1])}>; rel="next"'
         return await _said(request, found, offer, headers)
-
-    async def _matches(self, search: Search) -> tuple[list[Document], bool]:
-        """The matches of this answer, and whether there are more after them."""
-        found: list[Document] = []
-        skip = search.offset
-        query = replace(search.query, limit=skip + search.limit + 1)
-        async for page in self._index.find(query, search.after):
-            found += page[skip:]
-            skip = max(0, skip - len(page))
-        return found[: search.limit], len(found) > search.limit
-
-    async def _count(self, search: Search) -> int:
-        try:
-            async with asyncio.timeout(COUNT_SECONDS):
-                return await self._index.total(search.query)
-        except TimeoutError:
-            line = f"there is too much to look at to count it in {COUNT_SECONDS:g} s: narrow the search"
-            raise HttpProblem(503, line, {"Retry-After": str(RETRY_AFTER_SECONDS)}) from None
 
     def _attributes(self, document: Document, availability: str, search: Search, url: str) -> Attributes:
         zone = search.query.zone

@@ -185,6 +185,22 @@ def test_search_finds_and_counts_what_is_seen(site: Site, who: str) -> None:
     assert len(site.found(token, "/dicom-web/studies?limit=1")) == min(1, len(SEES[who]))
 
 
+@pytest.mark.parametrize("who", WHO)
+def test_fhir_shows_what_is_seen(site: Site, who: str) -> None:
+    token = site.token(who)
+    status, body = site.ask(token, "/fhir/r4/ImagingStudy?_total=accurate&_include=ImagingStudy:subject")
+    bundle = json.loads(body)
+    resources = [one["resource"] for one in bundle.get("entry", ())]
+    seen = {one["id"] for one in resources if one["resourceType"] == "ImagingStudy"}
+    patients = {one["id"] for one in resources if one["resourceType"] == "Patient"}
+    assert (status, seen, bundle["total"]) == (200, SEES[who], len(SEES[who]))
+    assert patients == {STUDIES[study][0] for study in SEES[who]}
+    for study, (patient, *_) in STUDIES.items():
+        for path in (f"ImagingStudy/{study}", f"Patient/{patient}"):
+            assert site.ask(token, f"/fhir/r4/{path}")[0] == (200 if study in SEES[who] else 404), path
+    assert site.ask("", "/fhir/r4/metadata")[0] == 401
+
+
 @pytest.mark.parametrize("title", PEERS)
 def test_peer_finds_and_counts_what_it_sees(site: Site, title: str) -> None:
     sees = sorted(SEES[title.lower()])

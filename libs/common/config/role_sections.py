@@ -9,12 +9,17 @@ from pydantic import Field, model_validator
 
 from gantry.common.config.values import MIB, AeTitle, Count, Seconds, Section, setting
 
+IssuerSystem = Annotated[str, Field(pattern=r"^[^=\\]{1,64}=[a-z][a-z0-9+.-]*:[^\s|]{1,200}$")]
+
 
 class QuerySettings(Section):
     """The query role."""
 
     patient_root_needs_patient: bool = setting(
         False, "", "Refuse (A900H) searches of the Patient Root that name no patient, as PS3.4 C.4.1.2.1 has it"
+    )
+    fhir_systems: tuple[IssuerSystem, ...] = setting(
+        (), "ISSUER=URI", "How [FHIR](fhir.md) calls an issuer of Patient IDs: `NORTH=urn:oid:1.2.36.146`"
     )
 
 

@@ -17,6 +17,7 @@ from gantry.common.web.errors import HttpProblem
 BASE = "/dicom-web"
 WADO_URI = "/wado"
 LOGIN = "/login"
+FHIR = "/fhir/r4"
 
 
 class WebRole(Enum):
@@ -65,6 +66,8 @@ class Resource(Enum):
     CHANGE_FEED = (WebRole.QUERY, "GET", "feed")
     """Everything that happened, from the beginning (docs/changes.md). An extension to DICOMweb."""
     CAPABILITIES = (WebRole.QUERY, "GET", "capabilities")
+    FHIR = (WebRole.QUERY, "GET", "fhir")
+    """Studies and patients as resources of FHIR R4 (docs/fhir.md); `rest` is the path below /fhir/r4."""
     OBJECTS = (WebRole.RETRIEVE, "GET", "objects")
     """PS3.18 10.4: the instances of a study or series, or one."""
     METADATA = (WebRole.RETRIEVE, "GET", "metadata")
@@ -178,7 +181,8 @@ _PATTERNS = [(tuple(shape.split("/")) if shape else (), resources) for shape, re
 
 def is_ours(raw_path: str) -> bool:
     """Whether a path belongs to this table, valid or not."""
-    return raw_path in (BASE, WADO_URI) or raw_path.startswith(f"{BASE}/") or is_page(raw_path)
+    below = (f"{BASE}/", f"{FHIR}/")
+    return raw_path in (BASE, WADO_URI, FHIR) or raw_path.startswith(below) or is_page(raw_path)
 
 
 def is_page(raw_path: str) -> bool:
@@ -203,6 +207,9 @@ def find(method: str, raw_path: str) -> Match:
     """
     if raw_path == WADO_URI:
         return _with_method(method, [Match(Resource.WADO_URI)], raw_path)
+    if raw_path == FHIR or raw_path.startswith(f"{FHIR}/"):
+        path = raw_path.removeprefix(FHIR).strip("/")
+        return _with_method(method, [Match(Resource.FHIR, rest=_decoded(path))], raw_path)
     if is_login(raw_path):
         below = tuple(unquote(part) for part in raw_path.removeprefix(LOGIN).split("/")[1:])
         return _with_method(method, [Match(Resource.LOGIN, rest=below), Match(Resource.SESSION, rest=below)], raw_path)
@@ -210,13 +217,17 @@ def find(method: str, raw_path: str) -> Match:
         rest = tuple(unquote(part) for part in raw_path.strip("/").split("/"))
         return _with_method(method, [Match(Resource.PAGE, rest=rest)], raw_path)
     path = raw_path[len(BASE) :].strip("/")
-    # Each part is decoded separately: an encoded slash does not split a part.
-    parts = tuple(unquote(part) for part in path.split("/")) if path else ()
+    parts = _decoded(path)
     for shape, resources in _PATTERNS:
         found = _fit(shape, parts)
         if found is not None:
             return _with_method(method, [_match(resource, found, shape) for resource in resources], raw_path)
     raise HttpProblem(404, "no such resource")
+
+
+def _decoded(path: str) -> tuple[str, ...]:
+    """The parts of a path, each decoded by itself: an encoded slash does not split a part."""
+    return tuple(unquote(part) for part in path.split("/")) if path else ()
 
 
 def allowed(raw_path: str) -> str:

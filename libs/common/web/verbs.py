@@ -29,6 +29,7 @@ VERBS: Mapping[Resource, Verb] = {
     Resource.CHANGES: Verb.CHANGES,
     Resource.CHANGE_FEED: Verb.CHANGES,
     Resource.CAPABILITIES: Verb.READ,
+    Resource.FHIR: Verb.READ,
     Resource.OBJECTS: Verb.READ,
     Resource.METADATA: Verb.READ,
     Resource.RENDERED: Verb.READ,
@@ -63,7 +64,7 @@ WITHOUT_STUDY = frozenset(
     (
         *(Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES),
         *(Resource.CAPABILITIES, Resource.PERMISSIONS, Resource.WADO_URI, Resource.PAGE),
-        *(Resource.LOGIN, Resource.SESSION),
+        *(Resource.LOGIN, Resource.SESSION, Resource.FHIR),
     )
 )
 """Resources that show nothing to one who sees some studies only but what the index gives for him."""

@@ -218,7 +218,7 @@ async def test_counting_what_must_be_looked_at_ends(
         return 0
 
     monkeypatch.setattr("gantry.common.adapters.sqlite.index.index.SqliteIndex.total", forever)
-    monkeypatch.setattr("gantry.services.query.qido.COUNT_SECONDS", 0.05)
+    monkeypatch.setattr("gantry.services.query.matches.COUNT_SECONDS", 0.05)
     async with client.get("/dicom-web/studies/count?StudyTime=1015") as response:
         assert (response.status, "narrow the search" in await response.text()) == (503, True)
         assert int(response.headers["Retry-After"]) > 0

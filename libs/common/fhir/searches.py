@@ -1,0 +1,259 @@
+"""Search parameters of FHIR R4 (https://hl7.org/fhir/R4/search.html) as conditions of a query. Pure."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.dates import day_beside
+from gantry.common.dicom.query.matching import Condition, Empty, Query, Range, Single
+from gantry.common.dicom.query.ordering import Order, OrderKey
+from gantry.common.dicom.standard.tags import (
+    ACCESSION_NUMBER,
+    ISSUER_OF_PATIENT_ID,
+    MODALITIES_IN_STUDY,
+    PATIENT_ID,
+    STUDY_DATE,
+    STUDY_INSTANCE_UID,
+    STUDY_TIME,
+)
+from gantry.common.errors import NotUnderstood
+from gantry.common.fhir.identifiers import DICOM_UID, OID, Systems, patient_of
+from gantry.common.ids import DEFAULT_PARTITION, is_uid
+
+MOST = 500
+"""Resources of one page; the rest are reached by its link `next`."""
+USUAL = 50
+DICOM_CODES = "http://dicom.nema.org/resources/ontology/DCM"
+NEWEST_FIRST: Order = (OrderKey(STUDY_DATE, True), OrderKey(STUDY_TIME, True))
+_DATE = re.compile(r"(eq|ge|le|gt|lt|sa|eb)?(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
+_SORTS: Mapping[str, Order] = {
+    "-started": NEWEST_FIRST,
+    "started": (OrderKey(STUDY_DATE, False), OrderKey(STUDY_TIME, False)),
+}
+_COMMON = frozenset(("_id", "_count", "_total", "_summary", "_format", "_cursor", "_sort", "_include", "_pretty"))
+
+
+@dataclass(slots=True)
+class FhirSearch:
+    """What is asked for. `query` is None where nothing can match; `used` are the parameters that count."""
+
+    level: Level
+    conditions: dict[int, Condition] = field(default_factory=dict)
+    nothing: bool = False
+    count: int = USUAL
+    only_total: bool = False
+    with_total: bool = False
+    with_patients: bool = False
+    cursor: str = ""
+    order: Order = ()
+    used: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def query(self) -> Query | None:
+        """The query; None where nothing can match."""
+        return None if self.nothing else Query(DEFAULT_PARTITION, self.level, self.conditions, order=self.order)
+
+    def require(self, tag: int, condition: Condition) -> None:
+        """Another condition. Both hold; of two on one attribute only the same one is understood."""
+        before = self.conditions.setdefault(tag, condition)
+        if before == condition:
+            return
+        if isinstance(before, Single) and isinstance(condition, Single):
+            both = tuple(value for value in before.values if value in condition.values)
+            self.conditions[tag] = Single(both or before.values)
+            self.nothing |= not both
+        elif isinstance(before, Range) and isinstance(condition, Range):
+            first, last = max(before.first or "", condition.first or ""), _earlier(before.last, condition.last)
+            self.conditions[tag] = Range(first or None, last)
+            self.nothing |= bool(first and last and first > last)
+        else:
+            self.nothing = True
+
+
+def search_of(
+    resource: str, parameters: Sequence[tuple[str, str]], systems: Systems, *, strict: bool = False
+) -> FhirSearch:
+    """A search for `ImagingStudy` or `Patient`. What is not known is ignored, or with `strict` refused (R4 3.1.1.3).
+    Raises `NotUnderstood`."""
+    studies = resource == "ImagingStudy"
+    search = FhirSearch(Level.STUDY if studies else Level.PATIENT, order=NEWEST_FIRST if studies else ())
+    readers = _STUDIES if studies else _PATIENTS
+    for name, value in parameters:
+        if name in _COMMON:
+            known = _common(search, name, value, readers, systems)
+        else:
+            known = name in readers
+            if known:
+                readers[name](search, value, systems)
+        if known:
+            search.used.append((name, value))
+        elif strict:
+            raise NotUnderstood(f"{name[:64]!a} is no search parameter here")
+    return search
+
+
+def _common(search: FhirSearch, name: str, value: str, readers: Mapping[str, _Reader], systems: Systems) -> bool:
+    if name == "_id":
+        readers["_id"](search, value, systems)
+    elif name == "_count":
+        search.count = min(_number(name, value), MOST)
+        search.only_total = search.only_total or not search.count
+    elif name == "_summary":
+        if value not in ("count", "false"):
+            return False
+        search.only_total = value == "count"
+    elif name == "_total":
+        search.with_total = value == "accurate"
+    elif name == "_cursor":
+        search.cursor = value
+    elif name == "_sort":
+        if search.level is not Level.STUDY or value not in _SORTS:
+            return False
+        search.order = _SORTS[value]
+    elif name == "_include":
+        if (search.level, value) != (Level.STUDY, "ImagingStudy:subject"):
+            return False
+        search.with_patients = True
+    return True
+
+
+def _number(name: str, value: str) -> int:
+    if not value.isascii() or not value.isdigit() or len(value) > 9:
+        raise NotUnderstood(f"{name} is no number")
+    return int(value)
+
+
+def _tokens(value: str) -> list[tuple[str | None, str]]:
+    """`[system|]code,…`: systems, None where none is named, and codes (R4 3.1.1.4.10); `\\` quotes what separates."""
+    found: list[tuple[str | None, str]] = []
+    for token in re.findall(r"((?:[^,\\]|\\.)+)(?:,|$)", value):
+        parts = [re.sub(r"\\(.)", r"\1", part) for part in re.findall(r"(?:^|(?<=\|))((?:[^|\\]|\\.)*)", token)]
+        found.append((parts[0], parts[1]) if len(parts) == 2 else (None, parts[0]))
+    if not found or any(not code for _, code in found):
+        raise NotUnderstood("a token has no value")
+    return found
+
+
+def _uid(search: FhirSearch, value: str, _: Systems) -> None:
+    uids = [code for _, code in _tokens(value) if is_uid(code)]
+    search.nothing |= not uids
+    if uids:
+        search.require(STUDY_INSTANCE_UID, Single(tuple(uids)))
+
+
+def _identifier(search: FhirSearch, value: str, _: Systems) -> None:
+    """The Study Instance UID as `urn:oid:UID`, or an Accession Number."""
+    uids, numbers = [], []
+    for system, code in _tokens(value):
+        if system == DICOM_UID or (system is None and code.startswith(OID)):
+            uids.append(code.removeprefix(OID))
+        else:
+            numbers.append(code)
+    if uids and numbers:
+        raise NotUnderstood("either UIDs or accession numbers, not both in one list")
+    if uids:
+        _uid(search, ",".join(uids), Systems())
+    else:
+        search.require(ACCESSION_NUMBER, Single(tuple(numbers)))
+
+
+def _patient(search: FhirSearch, value: str, _: Systems) -> None:
+    """A reference to one Patient."""
+    found = patient_of(value.removeprefix("Patient/"))
+    if found is None:
+        search.nothing = True
+        return
+    _of_patient(search, *found)
+
+
+def _of_patient(search: FhirSearch, patient_id: str, issuer: str) -> None:
+    search.require(PATIENT_ID, Single((patient_id,)))
+    search.require(ISSUER_OF_PATIENT_ID, Single((issuer,)) if issuer else Empty())
+
+
+def _patient_identifier(search: FhirSearch, value: str, systems: Systems) -> None:
+    tokens = _tokens(value)
+    if len(tokens) > 1:
+        raise NotUnderstood("one identifier of a patient at a time")
+    system, patient_id = tokens[0]
+    if system is None:
+        search.require(PATIENT_ID, Single((patient_id,)))
+        return
+    issuer = systems.issuer(system) if system else ""
+    if issuer is None:
+        search.nothing = True
+    else:
+        _of_patient(search, patient_id, issuer)
+
+
+def _modality(search: FhirSearch, value: str, _: Systems) -> None:
+    codes = tuple(code for system, code in _tokens(value) if system in (None, DICOM_CODES))
+    search.nothing |= not codes
+    if codes:
+        search.require(MODALITIES_IN_STUDY, Single(codes))
+
+
+def _started(search: FhirSearch, value: str, _: Systems) -> None:
+    match = _DATE.fullmatch(value)
+    if match is None:
+        raise NotUnderstood("started is a date, as ge2026-01-31: no time, and none of ne, ap")
+    prefix, first, last = match[1] or "eq", *_days(match[2], match[3], match[4])
+    before, after = _beside(first, -1), _beside(last, 1)
+    of: Mapping[str, Range] = {
+        "eq": Range(first, last),
+        "ge": Range(first, None),
+        "le": Range(None, last),
+        **dict.fromkeys(("gt", "sa"), Range(after, None)),
+        **dict.fromkeys(("lt", "eb"), Range(None, before)),
+    }
+    search.require(STUDY_DATE, of[prefix])
+
+
+def _days(year: str, month: str | None, day: str | None) -> tuple[str, str]:
+    """The first and the last day of a year, a month or a day."""
+    try:
+        last = day or calendar.monthrange(int(year), int(month or "12"))[1]
+        if day and not 1 <= int(day) <= calendar.monthrange(int(year), int(month or "1"))[1]:
+            raise ValueError
+    except (ValueError, calendar.IllegalMonthError):
+        raise NotUnderstood("started is no date that there is") from None
+    return f"{year}{month or '01'}{day or '01'}", f"{year}{month or '12'}{last}"
+
+
+def _beside(day: str, days: int) -> str:
+    return day_beside(day, days) or day
+
+
+def _earlier(one: str | None, other: str | None) -> str | None:
+    return min(one, other) if one and other else one or other
+
+
+_Reader = Callable[[FhirSearch, str, Systems], None]
+_STUDIES: Mapping[str, _Reader] = {
+    "_id": _uid,
+    "identifier": _identifier,
+    "patient": _patient,
+    "subject": _patient,
+    "patient.identifier": _patient_identifier,
+    "patient:identifier": _patient_identifier,
+    "subject:identifier": _patient_identifier,
+    "modality": _modality,
+    "started": _started,
+}
+_PATIENTS: Mapping[str, _Reader] = {"_id": _patient, "identifier": _patient_identifier}
+PARAMETERS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "ImagingStudy": (
+        ("_id", "token"),
+        ("identifier", "token"),
+        ("patient", "reference"),
+        ("subject", "reference"),
+        ("modality", "token"),
+        ("started", "date"),
+    ),
+    "Patient": (("_id", "token"), ("identifier", "token")),
+}
+"""Names and types, as the capability statement says them."""

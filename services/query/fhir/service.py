@@ -1,0 +1,178 @@
+"""Read and search of ImagingStudy and Patient (https://hl7.org/fhir/R4/http.html)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Document, Query, Single
+from gantry.common.dicom.standard.dictionary import TAGS
+from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.errors import GantryError, NotUnderstood
+from gantry.common.fhir.capabilities import capability_statement
+from gantry.common.fhir.identifiers import Systems
+from gantry.common.fhir.resources import imaging_study, outcome, patient, series_of
+from gantry.common.fhir.searches import FhirSearch, search_of
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.ports.index import ReadIndex
+from gantry.common.web.bodies import answer
+from gantry.common.web.errors import HttpProblem, problem_of
+from gantry.common.web.routes import BASE, FHIR, Match, Resource
+from gantry.common.web.server import Handler
+from gantry.common.web.urls import base_url
+from gantry.services.query.matches import count_of, page_of
+from gantry.services.query.qido_parameters import cursor_of, place_of
+
+FHIR_JSON = "application/fhir+json"
+MOST_INSTANCES = 20_000
+"""Of a study that is read; one with more is given without them."""
+_TYPES = ("ImagingStudy", "Patient")
+_ISSUES = {400: "invalid", 404: "not-found", 503: "transient"}
+Body = dict[str, Any]
+
+
+class FhirService:
+    """The handler of `Resource.FHIR`."""
+
+    def __init__(self, index: ReadIndex, public_url: str | None, systems: Systems, version: str, today: date) -> None:
+        """`public_url` as in `SearchService`; what is understood is dated `today`."""
+        self._index = index
+        self._public_url = public_url
+        self._systems = systems
+        self._statement = partial(capability_statement, version, today.isoformat())
+
+    def handlers(self) -> dict[Resource, Handler]:
+        """The handlers for the HTTP server."""
+        return {Resource.FHIR: self.handle}
+
+    async def handle(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """Whatever is asked below the base. What is wrong with it is said as an OperationOutcome (R4 3.1.0.1.8)."""
+        try:
+            return await _said(request, await self._answer(request, match.rest))
+        except NotUnderstood as error:
+            problem = HttpProblem(400, str(error))
+        except GantryError as error:
+            problem = problem_of(error)
+        body = outcome(_ISSUES.get(problem.status, "processing"), problem.line)
+        return await _said(request, body, problem.status, problem.headers)
+
+    async def _answer(self, request: web.BaseRequest, rest: Sequence[str]) -> Body:
+        root = base_url(request, self._public_url)
+        _check_format(request)
+        if tuple(rest) == ("metadata",):
+            return self._statement(root + FHIR)
+        if not rest or rest[0] not in _TYPES or len(rest) > 2:
+            raise HttpProblem(404, f"no such resource: there are {', '.join(_TYPES)} and metadata")
+        if len(rest) == 2:
+            return await self._read(rest[0], rest[1], root)
+        strict = "handling=strict" in request.headers.get("Prefer", "").replace(" ", "").lower()
+        search = search_of(rest[0], list(request.query.items()), self._systems, strict=strict)
+        return await self._search(search, rest[0], root)
+
+    async def _read(self, kind: str, name: str, root: str) -> Body:
+        search = search_of(kind, [("_id", name)], self._systems) if name else FhirSearch(Level.STUDY, nothing=True)
+        found = [] if search.query is None else (await page_of(self._index, search.query, 1))[0]
+        if not found:
+            raise HttpProblem(404, f"there is no such {kind}")
+        if kind == "Patient":
+            made = patient(found[0].attributes, self._systems)
+            if made is None:
+                raise HttpProblem(404, f"there is no such {kind}")
+            return made
+        return imaging_study(found[0].attributes, self._systems, root + BASE, await self._series(found[0]))
+
+    async def _series(self, study: Document) -> list[Body]:
+        """The series of a study, with their instances where there are not too many."""
+        uid = str(study.attributes[STUDY_INSTANCE_UID][0])
+        zone = next(iter(study.attributes.get(TAGS["TimezoneOffsetFromUTC"]) or ()), "")
+        instances: dict[str, list[Document]] = {}
+        found = await self._all(Level.IMAGE, uid, MOST_INSTANCES + 1)
+        if len(found) <= MOST_INSTANCES:
+            for one in found:
+                instances.setdefault(str(one.attributes[SERIES_INSTANCE_UID][0]), []).append(one)
+        series = sorted(await self._all(Level.SERIES, uid), key=_number_of("SeriesNumber"))
+        return await asyncio.to_thread(_made, series, instances, str(zone))
+
+    async def _all(self, level: Level, study: str, most: int | None = None) -> list[Document]:
+        query = Query(DEFAULT_PARTITION, level, {STUDY_INSTANCE_UID: Single((study,))}, limit=most)
+        return [document async for page in self._index.find(query) for document in page]
+
+    async def _search(self, search: FhirSearch, kind: str, root: str) -> Body:
+        url = f"{root}{FHIR}/{kind}"
+        bundle: Body = {"resourceType": "Bundle", "type": "searchset", "link": [_link("self", url, search.used)]}
+        query = search.query
+        if search.only_total or search.with_total:
+            bundle["total"] = 0 if query is None else await count_of(self._index, query)
+        if query is None or search.only_total:
+            return bundle
+        found, more = await page_of(self._index, query, search.count, after=place_of(search.cursor))
+        bundle["entry"] = await asyncio.to_thread(self._entries, found, search, kind, root)
+        if not bundle["entry"]:
+            del bundle["entry"]
+        if more:
+            kept = [(name, value) for name, value in search.used if name != "_cursor"]
+            bundle["link"].append(_link("next", url, [*kept, ("_cursor", cursor_of(found[-1].place))]))
+        return bundle
+
+    def _entries(self, found: Iterable[Document], search: FhirSearch, kind: str, root: str) -> list[Body]:
+        entries: dict[str, Body] = {}
+        for document in found:
+            if kind == "Patient":
+                made = [(patient(document.attributes, self._systems), "match")]
+            else:
+                made = [(imaging_study(document.attributes, self._systems, root + BASE), "match")]
+                if search.with_patients:
+                    made.append((patient(document.attributes, self._systems), "include"))
+            for resource, mode in made:
+                if resource is not None:
+                    place = f"{root}{FHIR}/{resource['resourceType']}/{resource['id']}"
+                    entries.setdefault(place, {"fullUrl": place, "resource": resource, "search": {"mode": mode}})
+        return list(entries.values())
+
+
+def _made(series: Sequence[Document], instances: dict[str, list[Document]], zone: str) -> list[Body]:
+    made = []
+    for one in series:
+        of = sorted(instances.get(str(one.attributes[SERIES_INSTANCE_UID][0]), ()), key=_number_of("InstanceNumber"))
+        made.append(series_of(one.attributes, zone, [each.attributes for each in of]))
+    return made
+
+
+def _number_of(keyword: str) -> Callable[[Document], tuple[int, str]]:
+    uid = SERIES_INSTANCE_UID if keyword == "SeriesNumber" else TAGS["SOPInstanceUID"]
+
+    def number(document: Document) -> tuple[int, str]:
+        try:
+            value = int((document.attributes.get(TAGS[keyword]) or ("",))[0])
+        except (TypeError, ValueError):
+            value = 1 << 31
+        return value, str(document.attributes[uid][0])
+
+    return number
+
+
+def _link(relation: str, url: str, parameters: Sequence[tuple[str, str]]) -> Body:
+    return {"relation": relation, "url": f"{url}?{urlencode(parameters)}" if parameters else url}
+
+
+def _check_format(request: web.BaseRequest) -> None:
+    """R4 3.1.0.1.11: `_format` counts before Accept. There is JSON alone."""
+    wanted = request.query.get("_format", "").lower().replace(" ", "+")
+    if wanted and "json" not in wanted:
+        raise HttpProblem(406, f"{FHIR_JSON} is all there is")
+
+
+async def _said(
+    request: web.BaseRequest, body: Body, status: int = 200, headers: dict[str, str] | None = None
+) -> web.StreamResponse:
+    encoded = await asyncio.to_thread(lambda: json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+    sent = {"Cache-Control": "private, no-cache", **(headers or {})}
+    return await answer(request, encoded, FHIR_JSON, sent, status)

@@ -1,0 +1,36 @@
+"""The matches of a search over HTTP, a page at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from gantry.common.dicom.query.matching import Cursor, Document, Query
+from gantry.common.ports.index import ReadIndex
+from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
+
+COUNT_SECONDS = 20.0
+"""If the index cannot count by itself, matches are counted one by one for at most this time."""
+
+
+async def page_of(
+    index: ReadIndex, query: Query, limit: int, offset: int = 0, after: Cursor = ()
+) -> tuple[list[Document], bool]:
+    """At most `limit` matches, and whether there are more after them. Raises `NotUnderstood` for a place that is not of
+    this query."""
+    found: list[Document] = []
+    skip = offset
+    async for page in index.find(replace(query, limit=skip + limit + 1), after):
+        found += page[skip:]
+        skip = max(0, skip - len(page))
+    return found[:limit], len(found) > limit
+
+
+async def count_of(index: ReadIndex, query: Query) -> int:
+    """How many there are. Raises `HttpProblem` 503 where that takes too long."""
+    try:
+        async with asyncio.timeout(COUNT_SECONDS):
+            return await index.total(query)
+    except TimeoutError:
+        line = f"there is too much to look at to count it in {COUNT_SECONDS:g} s: narrow the search"
+        raise HttpProblem(503, line, {"Retry-After": str(RETRY_AFTER_SECONDS)}) from None

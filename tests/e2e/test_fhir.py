@@ -1,0 +1,93 @@
+"""What the archive says in FHIR R4, validated by HL7's own validator (on Maven, as HAPI brings it)."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.archive import ROOT, RunningArchive
+from tests.support.dicom import bundled_file
+from tests.support.objects import data_set, file_bytes
+from tests.support.stow import files, post
+from tests.support.waiting import wait_searchable
+
+pytestmark = pytest.mark.timeout(600)  # the first run fetches the validator
+
+FOREIGN = ("CT_small.dcm", "MR_small.dcm", "waveform_ecg.dcm", "reportsi.dcm", "rtplan.dcm", "liver_1frame.dcm")
+MADE = (
+    data_set(
+        study="1.2.3.7",
+        instance="1.2.3.7.1",
+        patient="4711/ä",
+        name="Müller^Jörg^^Dr.",
+        IssuerOfPatientID="NORTH",
+        PatientSex="M",
+        PatientBirthDate="19700131",
+        TimezoneOffsetFromUTC="+0100",
+        SeriesDate="20240131",
+        SeriesTime="101501.5",
+        SeriesNumber=3,
+        Laterality="L",
+        BodyPartExamined="HAND",
+        SpecificCharacterSet="ISO_IR 192",
+        ReferringPhysicianName="House^Greg",
+    ),
+    data_set(study="1.2.3.8", instance="1.2.3.8.1", patient="", name="", StudyDate="", Modality="", AccessionNumber=""),
+)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive]:
+    running = RunningArchive(tmp_path_factory.mktemp("archive"))
+    running.write_policy([], "query: {fhir_systems: ['NORTH=urn:oid:1.2.36.146.595.217']}\n")
+    running.start()
+    bodies = [*(bundled_file(name).read_bytes() for name in FOREIGN), *(file_bytes(one) for one in MADE)]
+    assert post(running, files(bodies)).status in (200, 202)
+    for one in MADE:
+        wait_searchable(running.peer, one.StudyInstanceUID, 1)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def validated(folder: Path) -> list[str]:
+    """What HL7's validator says of the resources in a folder, a line each."""
+    for program in ("mvn", "javac"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed, which HL7's validator is run with")
+    project = Path(shutil.copytree(ROOT / "tests/support/fhir_validator", folder / "validator"))
+    names = " ".join(str(file) for file in sorted(folder.glob("*.json")))
+    for goals in (("dependency:resolve", "dependency:resolve-plugins"), ("compile", "exec:java")):
+        command = ["mvn", "-q", "-B", *goals, f"-Dexec.args={names}"]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=400, check=False)
+        if done.returncode and "dependency:resolve" in goals:
+            pytest.skip("Maven cannot fetch HL7's validator")
+        assert not done.returncode, done.stdout[-2000:] + done.stderr[-2000:]
+    return [line for line in done.stdout.splitlines() if line.strip("\x1b[0m")]
+
+
+def test_every_resource_is_valid_by_the_definitions_of_hl7(archive: RunningArchive, tmp_path: Path) -> None:
+    names = {
+        "studies": "ImagingStudy?_include=ImagingStudy:subject&_total=accurate",
+        "study": "ImagingStudy/1.2.3.7",
+        "bare": "ImagingStudy/1.2.3.8",
+        "patient": "Patient/4711-2F-C3-A4.NORTH",
+        "capabilities": "metadata",
+        "outcome": "ImagingStudy?started=yesterday",
+    }
+    for name, path in names.items():
+        status, body = archive.http(f"/fhir/r4/{path}")
+        assert status == (400 if name == "outcome" else 200), path
+        (tmp_path / f"{name}.json").write_text(body)
+    (tmp_path / "wrong.json").write_text('{"resourceType": "ImagingStudy", "status": "here", "subject": {}}')
+    said = validated(tmp_path)
+    assert {line for line in said if line.endswith(" validated")} == {f"{n}.json validated" for n in (*names, "wrong")}
+    found = [line for line in said if not line.endswith(" validated")]
+    assert any(line.startswith("wrong.json ERROR") for line in found), "it looks"
+    print("\n".join(found))
+    assert [line for line in found if " ERROR " in line and not line.startswith("wrong.json")] == []
