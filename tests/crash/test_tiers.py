@@ -252,7 +252,7 @@ async def test_a_dry_run_says_what_would_move_and_why_and_moves_nothing(
     assert planned["bytes"] >= 3 * 8192
     result = gantry(archive, "tiers", "--dry-run")
     assert uid in result.stdout
-    assert "1 studies to move, 3 objects" in result.stdout
+    assert "1 study to move, 3 objects" in result.stdout
     assert {name: len(keys) for name, keys in (await objects_in(archive)).items()} == {HOT: 5, "cold": 0}
     assert archive.stop() == 0
 
