@@ -247,7 +247,8 @@ async def test_browser_signs_in_works_by_role_and_signs_out(site: LoginSite) -> 
         await page.press_button("Yes, sign me out")
         await page.until("document.body?.innerText.includes('You are signed out')")
         kept = (await page.do("Network.getCookies", urls=[site.url]))["cookies"]
-        assert [one["name"] for one in kept if one["name"].startswith("gantry-")] == []
+        # A login that the page before began by itself, and that another one overtook, leaves its flow for some minutes.
+        assert [n for one in kept if (n := one["name"]).startswith("gantry-") and "-flow-" not in n] == []
         await page.press_button("Sign in again", of="a")
         await _sign_in(page, "adam")
         await page.until(f"{ROWS}.length === 2")
