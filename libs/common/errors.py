@@ -23,6 +23,7 @@
     ├── TokenRefused               a bearer token that is not accepted; says why in a word and in words (401)
     ├── LoginRefused               somebody at the page is not signed in; says why in a word and in words, with a status
     ├── UserRefused                the user that a peer names for its association is not accepted; says why in words
+    ├── OriginRefused              an address was named for a peer without proof; says why in a word and in words
     └── PeerError                  a DICOM peer did not do what was asked
         ├── ConnectionFailed       no TCP or TLS connection
         ├── AssociationRejected    A-ASSOCIATE-RJ; carries result, source and reason (PS3.8 9.3.4)
@@ -211,6 +212,16 @@ class UserRefused(GantryError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the user is not accepted: {reason}")
+        self.reason = reason
+
+
+class OriginRefused(GantryError):
+    """An address was named for a peer, and not proven by the key of door and services. `kind` is one of a closed set of
+    words, for counting; `reason` repeats nothing that was sent."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(f"the address is not believed: {reason}")
+        self.kind = kind
         self.reason = reason
 
 

@@ -23,6 +23,7 @@ from gantry.services.frontdoor.backends import Address, Backend, Backends
 from gantry.services.frontdoor.dimse import DimseDoor, DoorLimits, connected
 from gantry.services.frontdoor.routing import Pool
 from gantry.services.frontdoor.web import Forwarder
+from gantry.services.process.door_key import DoorKey, OriginProver
 from gantry.services.process.http import HttpServer, in_words
 from gantry.services.process.system_metrics import SystemMetrics
 from gantry.services.roles import Role, http_port
@@ -50,7 +51,10 @@ class FrontDoor:
             raise ConfigError("door", None, f"no backends: name those of one of {', '.join(Pool)}")
         self._named_web = {Pool(name): backends for name, backends in settings.door.web_pools.items()}
         self._web_backends = Backends(settings.door.leave_alone)
-        self._forwarder = Forwarder(self._web_backends, clock, settings.door.connect_timeout, settings.http.stall)
+        key = settings.door.key_file
+        prover = None if key is None else OriginProver(DoorKey(key), clock)
+        timeout, stall = settings.door.connect_timeout, settings.http.stall
+        self._forwarder = Forwarder(self._web_backends, clock, timeout, stall, prover)
         self._certificates = Certificates(
             settings.tls, lambda outcome: self.metrics.config_reloads.labels(outcome).inc()
         )
@@ -60,7 +64,7 @@ class FrontDoor:
         self._backends = Backends(settings.door.leave_alone)
         self._storage = storage_sop_classes
         self._keeper = DimseDoor(
-            self._backends, tuple(self._named), self._storage, _limits(settings), None, clock, self.metrics
+            self._backends, tuple(self._named), self._storage, _limits(settings), None, clock, self.metrics, prover
         )
         self._acceptors: list[Acceptor] = []
         port = http_port(self.roles, settings.http.port)

@@ -24,6 +24,7 @@ from gantry.services.frontdoor.pump import Pump
 from gantry.services.frontdoor.routing import Pool, choices, needed
 from gantry.services.frontdoor.wire import RawConnection
 from gantry.services.process.association_log import reason_of
+from gantry.services.process.door_key import OriginProver
 
 # PS3.8 table 9-21.
 CONGESTED = AssociateReject(2, 3, 1)
@@ -69,8 +70,11 @@ class DimseDoor:
         tls: ssl.SSLContext | None,
         clock: Clock,
         metrics: Metrics,
+        prover: OriginProver | None = None,
     ) -> None:
+        """`prover` proves to the services whose connections they are."""
         self._backends = backends
+        self._header = encode if prover is None else prover.header
         self._pools = pools
         self._storage = storage
         self._limits = limits
@@ -254,7 +258,7 @@ class DimseDoor:
         wire: RawConnection | None = None
         try:
             wire = RawConnection(await connected(backend.address, self._limits.connect_timeout))
-            await wire.send_all(encode(origin, backend.address))
+            await wire.send_all(self._header(origin, backend.address))
             self._backends.connected(backend)
             return wire
         except (OSError, TimeoutError) as error:

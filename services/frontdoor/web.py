@@ -1,7 +1,8 @@
 """DICOMweb through the door: to a process of the role that serves the path, streaming both ways.
 
 The door asks for a token as a service does, before it forwards anything; it names the caller to the service by
-X-Forwarded-For, which the service trusts from addresses in its `http.proxy_from`.
+X-Forwarded-For, which the service trusts from addresses in its `http.proxy_from`. With a key between them it adds a
+proof, and the service trusts nothing else.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from gantry.common.clock import Clock
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
+from gantry.common.web.origins import PROOF
 from gantry.common.web.routes import Match, Resource, WebRole
 from gantry.common.web.server import CALLER, ENDING, Handler
 from gantry.common.web.sockets import is_websocket
 from gantry.services.frontdoor.backends import Backend, Backends
 from gantry.services.frontdoor.routing import Pool
 from gantry.services.frontdoor.web_sockets import relay
+from gantry.services.process.door_key import OriginProver
 
 logger = get_logger("door")
 
@@ -32,7 +35,7 @@ _POOLS = {role: Pool(role.value) for role in WebRole}
 _HOP_BY_HOP = frozenset(
     (
         *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer"),
-        *("transfer-encoding", "upgrade", "forwarded", "x-forwarded-for"),
+        *("transfer-encoding", "upgrade", "forwarded", "x-forwarded-for", PROOF.lower()),
     )
 )
 _CHUNK = 1 << 18
@@ -43,8 +46,17 @@ _OF_ONE_PROCESS = (Resource.TRANSFER, Resource.CANCEL_TRANSFER)
 class Forwarder:
     """Forwards requests to the backends that were discovered."""
 
-    def __init__(self, backends: Backends, clock: Clock, connect_timeout: float, stall: float) -> None:
-        """Times in seconds; `stall` is how long a body may stall."""
+    def __init__(
+        self,
+        backends: Backends,
+        clock: Clock,
+        connect_timeout: float,
+        stall: float,
+        prover: OriginProver | None = None,
+    ) -> None:
+        """Times in seconds; `stall` is how long a body may stall. `prover` proves to the services whose requests they
+        are."""
+        self._prover = prover
         self._backends = backends
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=stall)
@@ -102,7 +114,8 @@ class Forwarder:
         backend.last_chosen = self._clock.monotonic()
         backend.open += 1
         try:
-            return await relay(request, self._opened(), url, _asked(request), self._clock, self._stall)
+            headers = self._asked(request, url, backend)
+            return await relay(request, self._opened(), url, headers, self._clock, self._stall)
         finally:
             backend.open -= 1
 
@@ -114,14 +127,23 @@ class Forwarder:
 
     async def _ask(self, request: web.BaseRequest, backend: Backend) -> aiohttp.ClientResponse:
         backend.last_chosen = self._clock.monotonic()
+        url = URL(f"http://{backend.name}{request.raw_path}", encoded=True)
         return await self._opened().request(
             request.method,
-            URL(f"http://{backend.name}{request.raw_path}", encoded=True),
-            headers=_asked(request),
+            url,
+            headers=self._asked(request, url, backend),
             data=_body(request) if request.body_exists else None,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             allow_redirects=False,
         )
+
+    def _asked(self, request: web.BaseRequest, url: URL, backend: Backend) -> CIMultiDict[str]:
+        """The headers for one try at one backend: a proof counts once, and there alone."""
+        headers = CIMultiDict((n, v) for n, v in request.headers.items() if n.lower() not in _HOP_BY_HOP)
+        forwarded = headers["X-Forwarded-For"] = str(request[CALLER].address or "unknown")
+        if self._prover is not None:
+            headers[PROOF] = self._prover.request(request.method, url.raw_path_qs, forwarded, backend.address)
+        return headers
 
     async def _answer(
         self, request: web.BaseRequest, response: aiohttp.ClientResponse, backend: Backend, *, endless: bool
@@ -155,12 +177,6 @@ def _is_endless(request: web.BaseRequest, match: Match) -> bool:
     """Whether the answer goes on until somebody ends it."""
     streams = "text/event-stream" in request.headers.get("Accept", "")
     return match.resource is Resource.CHANGES or (match.resource is Resource.OPERATIONS and streams)
-
-
-def _asked(request: web.BaseRequest) -> CIMultiDict[str]:
-    headers = CIMultiDict((n, v) for n, v in request.headers.items() if n.lower() not in _HOP_BY_HOP)
-    headers["X-Forwarded-For"] = str(request[CALLER].address or "unknown")
-    return headers
 
 
 def _answered(headers: Mapping[str, str]) -> CIMultiDict[str]:

@@ -40,6 +40,7 @@ from gantry.services.process.association_log import NetworkObserver
 from gantry.services.process.association_records import AssociationRecords
 from gantry.services.process.audited_associations import AssociationAudit
 from gantry.services.process.audited_requests import RequestAudit
+from gantry.services.process.door_key import DoorKey, ProvenOrigins
 from gantry.services.process.heartbeat import Heartbeat, Vitals
 from gantry.services.process.http import HttpServer, in_words
 from gantry.services.process.recording import audited, open_trail, record_life
@@ -110,6 +111,7 @@ class Archive:
         self._tracer, self._end_tracing = open_tracer(settings, clock, [role.value for role in roles])
         self._audit = open_trail(settings, clock, self.metrics, [role.value for role in roles])
         self._policy = PolicyFile(file, settings.dimse.ae_title, any_title, self._policy_outcome)
+        self._origins = self._proven_origins()
         self._users = UserFile(settings.access.users_file)
         self._certificates = Certificates(settings.tls, self._policy_outcome)
         if settings.dimse.tls_port is not None and not self._certificates.speaks_tls:
@@ -135,6 +137,13 @@ class Archive:
         if companion is not None:
             components.insert(1, companion)  # it starts while this one does
         self.lifecycle = Lifecycle(components, clock, settings.drain)
+
+    def _proven_origins(self) -> ProvenOrigins | None:
+        file = self.settings.door.key_file
+        if file is None:
+            return None
+        refused = self.metrics.origins_refused
+        return ProvenOrigins(DoorKey(file), self.clock, lambda protocol, kind: refused.labels(protocol, kind).inc())
 
     def _require_views(self) -> None:
         """Raises `ConfigError` for a view that there is not."""
@@ -165,6 +174,7 @@ class Archive:
             refresh=SystemMetrics(settings, self.metrics).refresh if http_socket is None else lambda: None,
             tracer=self._tracer,
             witness=RequestAudit(self._audit, self.clock),
+            origins=self._origins,
         )
 
     # ---- the lifecycle's side
@@ -365,7 +375,14 @@ class Archive:
             admission, heard = self._interposed.admission(admission), self._interposed.observer(heard)
             services = [self._interposed.service(service) for service in services]
         self._server = Server(
-            services, admission, heard, limits=limits, tracer=self._tracer, stands_for=stands_for, users=users
+            services,
+            admission,
+            heard,
+            limits=limits,
+            tracer=self._tracer,
+            stands_for=stands_for,
+            users=users,
+            origins=self._origins,
         )
         tls = self._certificates.server if self._certificates.speaks_tls else None
         self.dimse_port = await self._open_port(dimse.port, tls if dimse.tls_port is None else None)

@@ -131,11 +131,11 @@ class NetworkObserver:
             return
         reason = reason_of(why)
         self._metrics.connections_failed.labels(reason).inc()
-        if reason == "tls" and self._audit is not None:
+        if reason in ("tls", "unproven") and self._audit is not None:
             self._audit.refused(("", ""), peer_address, why)
         times = self._times((peer_address, "failed", why))
         if times:
-            alarming = reason in ("tls", "gave_way")
+            alarming = reason in ("tls", "gave_way", "unproven")
             log = self._logger.warning if alarming else self._logger.info
             if alarming and self._records is not None:
                 self._records.refused(("", ""), peer_address, (0, 0, 0), why, times)
@@ -215,7 +215,13 @@ class NetworkObserver:
         return self._seldom.times(kind, asyncio.get_running_loop().time())
 
 
-_FAILURES = {"TLS:": "tls", "gave way": "gave_way", "PROXY": "proxy", "no header of the PROXY": "proxy"}
+_FAILURES = {
+    "TLS:": "tls",
+    "unproven": "unproven",
+    "gave way": "gave_way",
+    "PROXY": "proxy",
+    "no header of the PROXY": "proxy",
+}
 
 
 def reason_of(why: str) -> str:

@@ -26,6 +26,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.spans import Tracer
 from gantry.common.web.access import Access, Tokens
 from gantry.common.web.issuers import IssuerTokens
+from gantry.common.web.origins import OriginCheck
 from gantry.common.web.server import WebLimits, WebServer, Witness, in_words
 from gantry.common.web.sessions import Sessions, sessions_of
 
@@ -54,10 +55,12 @@ class HttpServer(WebServer):
         refresh: Callable[[], None] = lambda: None,
         tracer: Tracer | None = None,
         witness: Witness = lambda *_: None,
+        origins: OriginCheck | None = None,
     ) -> None:
         """`not_taking` returns why no new work is accepted, "" while it is. `checks` run once a second at most, the
         cheap `fresh` ones for every request. Listens on `sock` if it is given. `other_metrics` are those of processes
-        for which this one answers; `refresh` is called, in a thread, before our own are written. Raises `ConfigError`
+        for which this one answers; `refresh` is called, in a thread, before our own are written. `origins` checks who
+        names callers. Raises `ConfigError`
         if the file of tokens is invalid, every web page could read the archive, or login cannot work."""
         self._sock = sock
         self._other_metrics = other_metrics
@@ -74,6 +77,7 @@ class HttpServer(WebServer):
             table=role_table(settings.access.roles),
             rules=rules_of(settings.access.sees),
             sessions=self._sessions,
+            origins=origins,
         )
         limits = WebLimits(
             max_connections=http.max_connections,

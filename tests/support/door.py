@@ -1,9 +1,11 @@
-"""The front door before every role as a process of its own, on one machine: embedded stores in one folder."""
+"""The front door before every role as a process of its own, on one machine: embedded stores in one folder, and a key
+between door and roles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from secrets import token_hex
 
 from gantry.services.roles import Role, dimse_port, http_port
 from tests.support.archive import RunningArchive
@@ -32,9 +34,13 @@ class FrontDoor(RunningArchive):
         door: Mapping[str, str] | None = None,
     ) -> None:
         """`environment` is for the processes behind the door, `door` for the door; `scale` says how many of a part."""
-        super().__init__(folder, "--role", "door", lab=False, environment=door)
+        self.key = folder / "door-key"
+        self.key.write_text(f"{token_hex(32)}\n")
+        shared = {"GANTRY_DOOR__KEY_FILE": str(self.key)}
+        super().__init__(folder, "--role", "door", lab=False, environment={**shared, **(door or {})})
         self.log = folder / "door.txt"
         behind = {
+            **shared,
             "GANTRY_DIMSE__PROXY_FROM": "[127.0.0.1]",
             "GANTRY_HTTP__PROXY_FROM": "[127.0.0.1]",
             **(environment or {}),

@@ -159,6 +159,12 @@ class DoorSettings(Section):
         (), "HOST:PORT", "Who takes those that ask for storage commitment"
     )
     http_orders: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those about orders")
+    key_file: Path | None = setting(
+        None,
+        "file",
+        "The key of door and services, 32 characters or more a line; the first of two signs, both are taken. With it, "
+        "services believe nobody else in `proxy_from`. Read again when it changes",
+    )
     connect_timeout: Seconds = setting(2.0, "s", "TCP connection to a backend; then the next one is tried")
     connect_deadline: Seconds = setting(10.0, "s", "For all tries together; then rejected for now (2/3/1)")
     leave_alone: Seconds = setting(

@@ -1,7 +1,8 @@
 """Accepts TCP connections and determines the origin of each, before anything else is read.
 
 A connection from an address in `trusted` must begin with a header of the PROXY protocol, complete within the deadline;
-exactly the header is read, so that TLS or a PDU may follow at once.
+exactly the header is read, so that TLS or a PDU may follow at once. Where there is a `check`, a header that names a
+peer must pass it; one that names none (LOCAL) claims nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Protocol
 
+from gantry.common.errors import OriginRefused
 from gantry.common.net.proxy import Network, Origin, ProxyError, decode, expected_length, is_trusted
 from gantry.common.telemetry.logs import get_logger
 
@@ -21,6 +24,13 @@ logger = get_logger("net")
 _AT_ONCE = 64
 _OUT_OF_FILES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _AGAIN_SECONDS = 1.0
+
+
+class HeaderCheck(Protocol):
+    """Decides whether whoever names a peer may."""
+
+    def check_header(self, header: bytes, here: tuple[str, int]) -> None:
+        """`here` is the address that the connection came to. Raises `OriginRefused`."""
 
 
 def listen(host: str, port: int, backlog: int, *, reuse_port: bool = False) -> socket.socket:
@@ -54,12 +64,14 @@ class Acceptor:
         *,
         trusted: Sequence[Network] = (),
         deadline: float = 30.0,
+        check: HeaderCheck | None = None,
     ) -> None:
         self._sock = sock
         self._accepted = accepted
         self._failed = failed
         self._trusted = trusted
         self._deadline = deadline
+        self._check = check
         self._loop = asyncio.get_running_loop()
         self._reading: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -113,10 +125,12 @@ class Acceptor:
         try:
             async with asyncio.timeout(self._deadline):
                 header = await self._header(sock)
-            self._accepted(sock, decode(header) or replace(proxy, local=True))
+            self._accepted(sock, self._origin(sock, header) or replace(proxy, local=True))
             return
         except TimeoutError:
             why = "no header of the PROXY protocol in time"
+        except OriginRefused as refused:
+            why = f"unproven PROXY header: {refused.reason}"
         except ProxyError as error:
             why = f"PROXY protocol: {error}"
         except OSError:
@@ -126,6 +140,13 @@ class Acceptor:
             raise
         sock.close()
         self._failed(proxy.address, why)
+
+    def _origin(self, sock: socket.socket, header: bytes) -> Origin | None:
+        """The peer, once it is believed. Raises `ProxyError`, `OriginRefused`."""
+        origin = decode(header)
+        if origin is not None and self._check is not None:
+            self._check.check_header(header, sock.getsockname()[:2])
+        return origin
 
     async def _header(self, sock: socket.socket) -> bytes:
         """Exactly the bytes of the header. Raises `ProxyError`."""

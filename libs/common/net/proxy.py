@@ -1,16 +1,19 @@
 """The PROXY protocol, version 2, as bytes (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, section 2.2).
 
 A proxy in front of us (a front door, a load balancer) first names the real peer: a header of 16 bytes, the addresses,
-and TLVs, of which only the one about TLS matters here. A header is trusted because of its sender, so this code is never
-reached from an address that is not trusted.
+and TLVs, of which two matter here: the one about TLS, and one of ours (of the range for applications, 0xE0 to 0xEF),
+the last of its header, with a proof over all that stands before it. A header is trusted because of its sender, so this
+code is never reached from an address that is not trusted.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from gantry.common.access.origin_proofs import PROOF_LENGTH
 
 Network = IPv4Network | IPv6Network
 
@@ -24,6 +27,7 @@ _UNSPEC, _TCP4, _TCP6 = 0x00, 0x11, 0x21
 _ADDRESSES = {_TCP4: (4, struct.Struct(">4s4sHH")), _TCP6: (16, struct.Struct(">16s16sHH"))}
 _TYPE_SSL = 0x20
 _CLIENT_SSL = 0x01
+_TYPE_PROOF = 0xE0
 
 LOCAL = SIGNATURE + bytes((_LOCAL, _UNSPEC, 0, 0))
 """The header of a connection that the sender makes for itself: a health check."""
@@ -76,8 +80,28 @@ def decode(header: bytes) -> Origin | None:
     return Origin(str(_unmapped(ip_address(source))), port, _speaks_tls(header, FIXED_LENGTH + form.size))
 
 
-def encode(source: Origin, destination: tuple[str, int]) -> bytes:
-    """The header of a connection from `source` to `destination`. Raises `ValueError` for an invalid address."""
+def destination_of(header: bytes) -> tuple[str, int]:
+    """Where the connection of a header that `decode` takes goes to, by its sender."""
+    _, form = _ADDRESSES[header[13]]
+    _, to, _, port = form.unpack_from(header, FIXED_LENGTH)
+    return str(_unmapped(ip_address(to))), port
+
+
+def claim_and_proof(header: bytes) -> tuple[bytes, bytes]:
+    """What is proven of a header that `decode` takes, and the proof, which is empty where there is none."""
+    pos, _, form = FIXED_LENGTH, *_ADDRESSES[header[13]]
+    pos += form.size
+    while pos < len(header):
+        kind, length = header[pos], int.from_bytes(header[pos + 1 : pos + 3], "big")
+        pos += 3 + length
+        if kind == _TYPE_PROOF and pos == len(header):
+            return header[: pos - length], header[pos - length :]
+    return header, b""
+
+
+def encode(source: Origin, destination: tuple[str, int], prove: Callable[[bytes], bytes] | None = None) -> bytes:
+    """The header of a connection from `source` to `destination`. `prove` returns the proof for all that stands before
+    it. Raises `ValueError` for an invalid address."""
     from_, to = ip_address(source.address.split("%")[0]), ip_address(destination[0].split("%")[0])
     if from_.version == to.version == 4:
         family, packed = _TCP4, (from_.packed, to.packed)
@@ -87,7 +111,11 @@ def encode(source: Origin, destination: tuple[str, int]) -> bytes:
     if source.tls:
         # `verify` is 0 if the certificate was verified or none was requested; otherwise the handshake has failed.
         body += struct.pack(">BHBI", _TYPE_SSL, 5, _CLIENT_SSL, 0)
-    return SIGNATURE + struct.pack(">BBH", _PROXY, family, len(body)) + body
+    if prove is None:
+        return _fixed(family, len(body)) + body
+    body += struct.pack(">BH", _TYPE_PROOF, PROOF_LENGTH)
+    claim = _fixed(family, len(body) + PROOF_LENGTH) + body
+    return claim + prove(claim)
 
 
 def is_trusted(address: str, networks: Iterable[Network]) -> bool:
@@ -97,6 +125,16 @@ def is_trusted(address: str, networks: Iterable[Network]) -> bool:
     except ValueError:
         return False
     return any(found.version == network.version and found in network for network in networks)
+
+
+def same_address(one: str, other: str) -> bool:
+    """Whether two texts name one address."""
+    first, second = (_unmapped(ip_address(text.partition("%")[0])) for text in (one, other))
+    return first == second
+
+
+def _fixed(family: int, length: int) -> bytes:
+    return SIGNATURE + struct.pack(">BBH", _PROXY, family, length)
 
 
 def _speaks_tls(header: bytes, pos: int) -> bool:

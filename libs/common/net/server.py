@@ -15,7 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from gantry.common.access import AdmittedUser
-from gantry.common.net.acceptor import Acceptor, listen
+from gantry.common.net.acceptor import Acceptor, HeaderCheck, listen
 from gantry.common.net.association import Association
 from gantry.common.net.incoming import Incoming, TlsHandshake, Unassociated, handshake_words
 from gantry.common.net.observing import AssociationObserver
@@ -108,13 +108,16 @@ class Server:
         tracer: Tracer | None = None,
         stands_for: Callable[[str], str] = lambda abstract_syntax: abstract_syntax,
         users: UserCheck | None = None,
+        origins: HeaderCheck | None = None,
     ) -> None:
         """`users` checks users that peers name; without it they are ignored. `stands_for` maps an abstract syntax
-        without a service to the one that it is served like."""
+        without a service to the one that it is served like. `origins` checks headers of the PROXY protocol; without it
+        each from `limits.proxy_from` is believed."""
         self.stands_for = stands_for
         self.limits = limits or ServerLimits()
         self.admission = admission
         self.users = users
+        self._origins = origins
         self.observer = observer
         self.tracer = tracer
         self.abilities: dict[str, Ability] = {}
@@ -153,7 +156,8 @@ class Server:
         if self.limits.proxy_from or tls is not None:
             trusted, deadline = self.limits.proxy_from, self.limits.artim
             accepted = partial(self._accepted, tls=tls)
-            self._listeners.append(Acceptor(sock, accepted, self.observer.failed, trusted=trusted, deadline=deadline))
+            failed, check = self.observer.failed, self._origins
+            self._listeners.append(Acceptor(sock, accepted, failed, trusted=trusted, deadline=deadline, check=check))
         else:  # the loop's own way: a third faster for an association of two contexts
             self._listeners.append(
                 await loop.create_server(lambda: Incoming(self).connection, sock=sock, backlog=self.limits.backlog)

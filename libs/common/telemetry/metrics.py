@@ -100,9 +100,9 @@ METRICS: tuple[Metric, ...] = (
         "connections_failed",
         "counter",
         "connections",
-        "Connections to the DICOM port that ended without an association: tls, gave_way, proxy, other",
+        "Connections to the DICOM port that ended without an association: tls, gave_way, proxy, unproven, other",
         ("reason",),
-        _each("tls", "gave_way", "proxy", "other"),
+        _each("tls", "gave_way", "proxy", "unproven", "other"),
     ),
     Metric(
         "peer_associations",
@@ -461,6 +461,15 @@ METRICS: tuple[Metric, ...] = (
         ("direction",),
     ),
     Metric("door_connect_failures", "counter", "connects", "Backends that the door could not reach", ("pool",)),
+    Metric(
+        "origins_refused",
+        "counter",
+        "claims",
+        "Connections and requests from `proxy_from` whose address for the peer was not proven by the key of "
+        "`door.key_file`: missing, forged, time, replayed, destination",
+        ("protocol", "reason"),
+        tuple((p, r) for p in ("dimse", "http") for r in ("missing", "forged", "time", "replayed", "destination")),
+    ),
     Metric("door_backends", "gauge", "backends", "Backends that answered when the door last looked", ("pool",)),
     Metric(
         "hl7_messages",
@@ -586,6 +595,7 @@ class Metrics:
     door_open: Gauge
     door_bytes: Counter
     door_connect_failures: Counter
+    origins_refused: Counter
     door_backends: Gauge
     hl7_messages: Counter
     hl7_seconds: Histogram

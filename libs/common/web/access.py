@@ -9,8 +9,9 @@ follows from roles (`gantry.common.access`), and is part of the caller. A browse
 place of a token, in a cookie.
 
 The caller of a request through a proxy is the one that the proxy names, if the proxy is one of `trusted`; otherwise the
-caller is unknown, and never this machine. It is also unknown if a trusted proxy names no caller. One case cannot be
-detected: a request through a proxy on this machine that is not configured here and adds no header.
+caller is unknown, and never this machine. It is also unknown if a trusted proxy names no caller. With a key between
+door and services, a caller is named with a proof alone; a request that names one without it is answered 400. One case
+cannot be detected: a request through a proxy on this machine that is not configured here and adds no header.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ from gantry.common.access import (
     sight_of,
 )
 from gantry.common.access.sight import DEFAULT_RULES
-from gantry.common.errors import TokenRefused
+from gantry.common.errors import OriginRefused, TokenRefused
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.headers import items
+from gantry.common.web.origins import PROOF, OriginCheck
 from gantry.common.web.tokens import KnownToken, Tokens
 
 __all__ = ["Access", "Caller", "Signed", "Tokens", "address_of"]
@@ -103,9 +105,10 @@ class Access:
         table: RoleTable | None = None,
         rules: Mapping[CallerRole, frozenset[Rule]] | None = None,
         sessions: SessionCookies | None = None,
+        origins: OriginCheck | None = None,
     ) -> None:
         """`signed` are tokens of issuers, `table` what roles may, and `rules` what they see; `sessions` are those of
-        people who logged in."""
+        people who logged in; `origins` checks who names callers."""
         self._tokens = tokens
         self._trusted = tuple(trusted)
         self._lab = lab
@@ -113,7 +116,23 @@ class Access:
         self._table = table or RoleTable()
         self._rules = DEFAULT_RULES if rules is None else rules
         self._sessions = sessions
+        self._origins = origins
         self._logger = get_logger("access")
+
+    def check_origin(
+        self, peer: str, headers: Mapping[str, str], method: str, target: str, here: tuple[str, int]
+    ) -> None:
+        """Before the caller is taken for the one that X-Forwarded-For names: whether `peer` may name it. Raises
+        `HttpProblem` 400. `here` is the address that the request came to, `target` what it asks for, as sent."""
+        forwarded = headers.get("X-Forwarded-For", "")
+        if self._origins is None or not forwarded or not self._is_trusted(address_of(peer)):
+            return
+        try:
+            self._origins.check_request(method, target, forwarded, headers.get(PROOF, ""), here)
+        except OriginRefused as refused:
+            self._logger.warning("X-Forwarded-For refused", peer=peer, kind=refused.kind, why=refused.reason)
+            line = f"X-Forwarded-For is taken from the front door alone: {refused.reason}"
+            raise HttpProblem(400, line) from refused
 
     async def identify(self, peer: str, headers: Mapping[str, str], method: str = "GET") -> Caller:
         """The caller, also by a token that an issuer signed, or by a session. Raises as `admit`, and

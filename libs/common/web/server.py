@@ -244,6 +244,7 @@ class WebServer:
         _refuse_foreign_pages(request, path)
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
         address = str(peer[0]) if peer else ""
+        self._access.check_origin(address, request.headers, request.method, request.raw_path, _own_address(request))
         if is_page(path):
             caller = self._access.admit_to_page(address, request.headers)
         else:
@@ -271,6 +272,12 @@ class WebServer:
         if not origin or not ({origin, "*"} & set(self.limits.cors_origins)):
             return {}
         return {"Access-Control-Allow-Origin": origin, "Vary": "Origin", "Access-Control-Expose-Headers": _EXPOSED}
+
+
+def _own_address(request: web.BaseRequest) -> tuple[str, int]:
+    """The address that a request came to."""
+    ours = request.transport.get_extra_info("sockname") if request.transport is not None else None
+    return (str(ours[0]), int(ours[1])) if ours else ("::", 0)
 
 
 def add_cors(response: web.StreamResponse, cors: Mapping[str, str]) -> None:

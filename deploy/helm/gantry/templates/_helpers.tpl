@@ -75,7 +75,7 @@ mixed: {plays: ingest query retrieve commitment orders, kind: StatefulSet, dicom
 
 {{/* gantry.yaml, the same in every pod: the given settings and the chart's own. */}}
 {{- define "gantry.settings" -}}
-{{- range $path := list "peers_file" "data" "lab" "peers" "dimse.port" "dimse.tls_port" "dimse.host" "dimse.proxy_from" "http.port" "http.host" "http.proxy_from" "http.tokens_file" "s3.secret_key_file" "s3.ca" "kafka.instance_id" "kafka.password_file" "kafka.ca" "opensearch.password_file" "opensearch.ca" "tls.certificate" "tls.key" "tls.ca" "door.ingest" "door.query" "door.retrieve" "door.commitment" "door.orders" "door.mixed" "door.http_ingest" "door.http_query" "door.http_retrieve" "door.http_commitment" "door.http_orders" -}}
+{{- range $path := list "peers_file" "data" "lab" "peers" "dimse.port" "dimse.tls_port" "dimse.host" "dimse.proxy_from" "http.port" "http.host" "http.proxy_from" "http.tokens_file" "s3.secret_key_file" "s3.ca" "kafka.instance_id" "kafka.password_file" "kafka.ca" "opensearch.password_file" "opensearch.ca" "tls.certificate" "tls.key" "tls.ca" "door.ingest" "door.query" "door.retrieve" "door.commitment" "door.orders" "door.mixed" "door.http_ingest" "door.http_query" "door.http_retrieve" "door.http_commitment" "door.http_orders" "door.key_file" -}}
 {{- $step := splitList "." $path -}}
 {{- $within := ternary $.Values.settings (index $.Values.settings (first $step) | default dict) (eq (len $step) 1) -}}
 {{- if hasKey $within (last $step) }}{{ fail (printf "settings.%s: the chart sets this one itself" $path) }}{{ end -}}
@@ -92,6 +92,7 @@ mixed: {plays: ingest query retrieve commitment orders, kind: StatefulSet, dicom
 {{- $authority := index $.Values.authorities $section -}}
 {{- if or $authority.configMap $authority.secret }}{{- $_ := set $own $section (merge (dict "ca" (printf "/etc/gantry/secrets/%s.pem" $section)) (index $own $section | default dict)) }}{{- end -}}
 {{- end -}}
+{{- if .Values.secrets.doorKey.name }}{{- $_ := set $own.door "key_file" "/etc/gantry/secrets/door-key" }}{{- end -}}
 {{- if .Values.secrets.httpTokens.name }}{{- $_ := set $own "http" (dict "tokens_file" "/etc/gantry/secrets/http-tokens") }}{{- end -}}
 {{- if .Values.secrets.tls.name -}}
 {{- $tls := dict "certificate" "/etc/gantry/tls/tls.crt" "key" "/etc/gantry/tls/tls.key" -}}
@@ -157,7 +158,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* Files from Secrets that a pod of this kind needs: (dict "root" $ "stores" true). */}}
+{{/* Files from Secrets that a pod of this kind needs: (dict "root" $ "stores" true "role" "ingest"), without a role for jobs. */}}
 {{- define "gantry.secretSources" -}}
 {{- $s := .root.Values.secrets -}}
 {{- if .stores -}}
@@ -181,6 +182,11 @@ capabilities: {drop: [ALL]}
 {{- with $s.httpTokens }}{{ if .name }}
 - secret: {name: {{ .name }}, items: [{key: {{ .tokens }}, path: http-tokens}]}
 {{- end }}{{ end }}
+{{- if .role }}
+{{- with $s.doorKey }}{{ if .name }}
+- secret: {name: {{ .name }}, items: [{key: {{ .key }}, path: door-key}]}
+{{- end }}{{ end }}
+{{- end }}
 {{- end -}}
 
 {{/* Environment from Secrets: who we are towards the stores. A file that goes with a name stands where the name stands:

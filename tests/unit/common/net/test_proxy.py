@@ -15,10 +15,13 @@ from gantry.common.net.proxy import (
     SIGNATURE,
     Origin,
     ProxyError,
+    claim_and_proof,
     decode,
+    destination_of,
     encode,
     expected_length,
     is_trusted,
+    same_address,
 )
 
 SOURCE4 = bytes((192, 0, 2, 7)) + bytes((10, 0, 0, 1)) + struct.pack(">HH", 40000, 11112)
@@ -128,3 +131,53 @@ def test_only_addresses_within_the_networks_are_trusted() -> None:
     assert [is_trusted(a, networks) for a in ("10.0.0.9", "::ffff:10.0.0.9", "fd00::1", "fd00::1%eth0")] == [True] * 4
     assert [is_trusted(a, networks) for a in ("10.0.1.9", "fe80::1", "", "door", "::ffff:10.0.1.9")] == [False] * 5
     assert not is_trusted("127.0.0.1", [])
+
+
+@pytest.mark.parametrize("source", ["192.0.2.7", "2001:db8::7"])
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_proof_is_the_last_of_its_header_and_over_all_before_it(source: str, tls: bool) -> None:
+    claims: list[bytes] = []
+
+    def prove(claim: bytes) -> bytes:
+        claims.append(claim)
+        return b"p" * 57
+
+    proven = encode(Origin(source, 40000, tls), ("192.0.2.20", 11113), prove)
+    assert expected_length(proven) == len(proven)
+    assert decode(proven) == Origin(source, 40000, tls)
+    assert claim_and_proof(proven) == (claims[0], b"p" * 57)
+    assert claims[0] + b"p" * 57 == proven
+    assert destination_of(proven) == ("192.0.2.20", 11113)
+
+
+@pytest.mark.parametrize(
+    "tlvs", [b"", ssl(1), tlv(0xE0, b"p" * 57) + ssl(1), tlv(0x04, tlv(0xE0, b"p" * 57)), tlv(0xE1, b"p" * 57)]
+)
+def test_a_header_without_a_proof_at_its_end_has_none(tlvs: bytes) -> None:
+    whole = header(SOURCE4 + tlvs)
+    decode(whole)
+    assert claim_and_proof(whole) == (whole, b"")
+
+
+@given(tlvs=st.binary(max_size=200))
+def test_what_is_decoded_has_a_proof_or_none(tlvs: bytes) -> None:
+    whole = header(SOURCE4 + tlvs)
+    try:
+        decode(whole)
+    except ProxyError:
+        return
+    claim, proof = claim_and_proof(whole)
+    assert claim + proof == whole
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("fe80::1%eth0", "fe80::1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.1", "2001:db8::1", False),
+    ],
+)
+def test_addresses_are_compared_as_addresses(one: str, other: str, same: bool) -> None:
+    assert same_address(one, other) is same
