@@ -134,7 +134,7 @@ def _chart() -> Schema:
             ),
             opensearch=section(name=TEXT, password=TEXT, username=TEXT),
             httpTokens=section(name=TEXT, tokens=TEXT),
-            doorKey=section(name=TEXT, key=TEXT),
+            doorKey=section(name=TEXT, key=TEXT, services=FLAG),
             tls=section(name=TEXT, certificate=TEXT, key=TEXT, ca=TEXT),
         ),
         "authorities": section(s3=authority, kafka=authority, opensearch=authority),

@@ -21,6 +21,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from gantry.cli.files import DicomFile
 from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE, VERIFICATION
 from gantry.common.errors import AssociationRejected
+from gantry.common.net.proxy import Origin, encode
 from tests.e2e.conftest import EVERYTHING, Site
 from tests.support import waiting as asking
 from tests.support.archive import free_port
@@ -31,6 +32,7 @@ from tests.support.door import FrontDoor
 from tests.support.objects import CT, sample, study
 from tests.support.orthanc import Orthanc
 from tests.support.pynetdicom_peers import Kept, associated
+from tests.support.wire import rq_bytes
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 BOTH = (EXPLICIT, "1.2.840.10008.1.2")
@@ -373,3 +375,31 @@ def test_dicomweb_goes_to_the_role_of_its_path(site: Site, door: FrontDoor, tmp_
     assert (status, body) == (404, b"not found\n")
     asked = [one.metric("gantry_http_requests_total") for name in ("query", "retrieve") for one in door.parts[name]]
     assert all(asked)
+
+
+def test_whoever_is_near_the_services_and_has_no_key_names_nobody(site: Site, door: FrontDoor) -> None:
+    service = door.parts["query"][0]
+    lie = encode(Origin("127.0.0.2", 40000), ("127.0.0.1", service.port))
+    with socket.create_connection(("127.0.0.1", service.port)) as liar:
+        liar.sendall(lie + rq_bytes(calling="ELSEWHERE"))
+        liar.settimeout(5)
+        assert _rest(liar) == b""
+    asking.wait_for(lambda: door.lines("query", "no proof by the key of door.key_file"), 5, "the refusal")
+    status, body, _ = ask(service, "/dicom-web/studies", X_Forwarded_For="127.0.0.1")
+    assert (status, body) == (
+        400,
+        b"X-Forwarded-For is taken from the front door alone: no proof by the key of door.key_file\n",
+    )
+    metrics = service.metrics()
+    assert metrics['gantry_origins_refused_total{protocol="dimse",reason="missing"}'] == 1
+    assert metrics['gantry_origins_refused_total{protocol="http",reason="missing"}'] == 1
+    secret = door.key.read_text().strip()
+    everyone = [door, *(one for processes in door.parts.values() for one in processes)]
+    assert not [one.log for one in everyone if secret in one.log.read_text()]
+
+
+def _rest(sock: socket.socket) -> bytes:
+    try:
+        return sock.recv(1)
+    except ConnectionResetError:
+        return b""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
+from secrets import token_hex
 from typing import Any
 
 from gantry.common.net import Peer
@@ -54,6 +55,7 @@ class Site:
             *("create", "secret", "generic", "gantry-s3"),
             *("--from-literal=access-key=gantry", f"--from-literal=secret-key={_SECRET_KEY}"),
         )
+        self.kubectl("create", "secret", "generic", "gantry-door", f"--from-literal=door-key={token_hex(32)}")
         self.node.kubectl(
             *("-n", "stores", "wait", "deployment", "--all", "--for=condition=Available", "--timeout=240s"),
             seconds=260,

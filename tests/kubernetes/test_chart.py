@@ -161,7 +161,7 @@ def test_pods_reach_what_settings_name_outside_and_nothing_more() -> None:
 def test_the_door_gets_no_secret_of_a_store() -> None:
     rendered = render(ROOT / "deploy" / "helm" / "examples" / "on-premises.yaml")
     assert {file.rsplit("/", 1)[1] for file in _mounted_files(rendered, "door")} == {
-        *("peers.yaml", "http-tokens", "tls.crt", "tls.key", "ca.crt")
+        *("peers.yaml", "http-tokens", "door-key", "tls.crt", "tls.key", "ca.crt")
     }
     assert not [name for name in rendered.environment("door") if name.startswith(("GANTRY_S3", "GANTRY_KAFKA"))]
 
@@ -346,6 +346,36 @@ def test_services_believe_the_pods_network_and_the_door_only_who_is_named(tmp_pa
     door = render(PLAIN, given).settings("door", tmp_path)
     assert [str(one) for one in door.dimse.proxy_from] == ["192.0.2.7/32", "192.0.2.8/32"]
     assert [str(one) for one in door.http.proxy_from] == ["192.0.2.9/32"]
+
+
+KEY = "/etc/gantry/secrets/door-key"
+
+
+def _mounts_key(pod: dict[str, Any]) -> bool:
+    sources = [one for volume in pod["volumes"] for one in volume.get("projected", {}).get("sources", [])]
+    items = [item for one in sources for item in one.get("secret", {}).get("items", [])]
+    return {"key": "key", "path": "door-key"} in items
+
+
+def test_door_and_services_get_their_key_from_a_secret_and_jobs_none(tmp_path: Path) -> None:
+    rendered = render(PLAIN, 'secrets.doorKey={"name": "theirs", "key": "key"}')
+    for role in ROLES:
+        assert str(rendered.settings(role, tmp_path).door.key_file) == KEY, role
+        assert _mounts_key(rendered.pod(role)), role
+    for job in rendered.of("CronJob").values():
+        assert not _mounts_key(job["spec"]["jobTemplate"]["spec"]["template"]["spec"])
+
+
+def test_the_door_gets_the_key_before_services_ask_for_it(tmp_path: Path) -> None:
+    rendered = render(PLAIN, 'secrets.doorKey={"name": "theirs", "key": "key", "services": false}')
+    assert {role for role in ROLES if rendered.settings(role, tmp_path).door.key_file} == {"door"}
+    assert {role for role in ROLES if _mounts_key(rendered.pod(role))} == {"door"}
+
+
+def test_no_key_is_asked_for_where_none_is_named(tmp_path: Path) -> None:
+    rendered = render(PLAIN, 'secrets.doorKey={"name": ""}')
+    assert not [role for role in ROLES if rendered.settings(role, tmp_path).door.key_file]
+    assert "settings.door.key_file" in refusal(PLAIN, 'settings.door={"key_file": "/etc/key"}')
 
 
 @pytest.mark.parametrize(("plain", "names"), [("true", ["dicom", "dicom-tls"]), ("false", ["dicom-tls"])])

@@ -33,7 +33,7 @@ class Composed:
         self.project = f"gantry-test-{uuid4().hex[:8]}"
         self.port, self.http_port = free_port(), free_port()
         self._tokens = folder / "http_tokens"
-        for name, text in (("peers.yaml", peers), ("s3_secret_key", uuid4().hex)):
+        for name, text in (("peers.yaml", peers), ("s3_secret_key", uuid4().hex), ("door_key", uuid4().hex)):
             (folder / name).write_text(text)
             (folder / name).chmod(0o644)  # the container's user is not ours, whatever the umask here
         self._command = [*compose.address.split(), "-p", self.project, "-f", str(FILE)]
@@ -42,6 +42,7 @@ class Composed:
             "GANTRY_IMAGE": self.image.address,
             "GANTRY_PEERS": str(folder / "peers.yaml"),
             "GANTRY_S3_SECRET_KEY_FILE": str(folder / "s3_secret_key"),
+            "GANTRY_DOOR_KEY": str(folder / "door_key"),
             "GANTRY_HTTP_TOKENS": str(self._tokens),
             "GANTRY_BIND": "127.0.0.1",
             "GANTRY_DICOM_PORT": str(self.port),

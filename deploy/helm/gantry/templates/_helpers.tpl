@@ -92,7 +92,6 @@ mixed: {plays: ingest query retrieve commitment orders, kind: StatefulSet, dicom
 {{- $authority := index $.Values.authorities $section -}}
 {{- if or $authority.configMap $authority.secret }}{{- $_ := set $own $section (merge (dict "ca" (printf "/etc/gantry/secrets/%s.pem" $section)) (index $own $section | default dict)) }}{{- end -}}
 {{- end -}}
-{{- if .Values.secrets.doorKey.name }}{{- $_ := set $own.door "key_file" "/etc/gantry/secrets/door-key" }}{{- end -}}
 {{- if .Values.secrets.httpTokens.name }}{{- $_ := set $own "http" (dict "tokens_file" "/etc/gantry/secrets/http-tokens") }}{{- end -}}
 {{- if .Values.secrets.tls.name -}}
 {{- $tls := dict "certificate" "/etc/gantry/tls/tls.crt" "key" "/etc/gantry/tls/tls.key" -}}
@@ -182,11 +181,14 @@ capabilities: {drop: [ALL]}
 {{- with $s.httpTokens }}{{ if .name }}
 - secret: {name: {{ .name }}, items: [{key: {{ .tokens }}, path: http-tokens}]}
 {{- end }}{{ end }}
-{{- if .role }}
-{{- with $s.doorKey }}{{ if .name }}
-- secret: {name: {{ .name }}, items: [{key: {{ .key }}, path: door-key}]}
-{{- end }}{{ end }}
+{{- if include "gantry.hasDoorKey" . }}
+- secret: {name: {{ $s.doorKey.name }}, items: [{key: {{ $s.doorKey.key }}, path: door-key}]}
 {{- end }}
+{{- end -}}
+
+{{/* Whether a pod of this kind has the key of door and services: (dict "root" $ "role" "ingest"). */}}
+{{- define "gantry.hasDoorKey" -}}
+{{- with .root.Values.secrets.doorKey }}{{ if and .name $.role (or .services (eq $.role "door")) }}yes{{ end }}{{ end }}
 {{- end -}}
 
 {{/* Environment from Secrets: who we are towards the stores. A file that goes with a name stands where the name stands:
