@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
-from secrets import token_hex
 from typing import Any
 
 from gantry.common.net import Peer
