@@ -116,11 +116,12 @@ class Street:
         self.stack.callback(acceptor.close)
         return Peer("127.0.0.1", sock.getsockname()[1], "GANTRY", "TEST")
 
-    async def web_door(self, prover: OriginProver | None = None) -> aiohttp.ClientSession:
+    async def web_door(self, prover: OriginProver | None = None, *, proving: bool = True) -> aiohttp.ClientSession:
         backends = Backends(leave_alone=5.0)
         for pool in (Pool.INGEST, Pool.QUERY, Pool.RETRIEVE):
             backends.update(pool, [("127.0.0.1", self.http_port)])
-        forwarder = Forwarder(backends, SystemClock(), 1.0, 5.0, prover or self.prover())
+        prover = (prover or self.prover()) if proving else None
+        forwarder = Forwarder(backends, SystemClock(), 1.0, 5.0, prover)
         self.stack.push_async_callback(forwarder.close)
         door = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)))
         door.serve(forwarder.handlers())
@@ -306,10 +307,14 @@ async def test_a_captured_request_is_refused_and_so_is_what_was_made_of_it(stree
 
 
 async def test_a_proof_that_a_client_sends_never_reaches_a_service(street: Street) -> None:
-    client = await street.web_door()
-    async with client.get(STUDIES, headers={PROOF: "A" * 76, "x-gantry-door-proof": "B" * 76}) as response:
+    own = street.prover().request("GET", STUDIES, "127.0.0.1", ("127.0.0.1", street.http_port))
+    async with (await street.web_door()).get(STUDIES, headers={PROOF.lower(): own}) as response:
         assert response.status == 200, await response.text()
-    assert not {"A", "B"} & {proof[:1] * 2 for proof in street.proofs if proof[:5] in ("AAAAA", "BBBBB")}
+    assert street.proofs[0] not in ("", own)
+    # Nor through a door that has no key, though the proof would count.
+    async with (await street.web_door(proving=False)).get(STUDIES, headers={PROOF: own}) as response:
+        assert response.status == 400
+    assert street.refused("http", "missing") == 1
 
 
 @pytest.mark.parametrize("change", [lambda proof: proof[:-1], lambda proof: proof + "=", lambda _: "no base64"])
