@@ -308,6 +308,9 @@ class RouteRequested:
     """What came of a study between two receipts is to be sent to a destination, because of a `rule`, or of a person
     (`by`); or, where `kind` is "availability", only told of (PS3.4 R). `route` names this.
 
+    With the kind "availability change" instances of the study were taken away or came back, and what is there of it is
+    told: `series_instance_uids`, `sop_class_uids` and `sop_instance_uids` name them, one entry of each for an instance.
+
     With the kind "move" a C-MOVE of `requestor` has begun to send `asked` instances of the study: of these series and
     instances, all where none are named. It sends them itself; nobody else does before the time `until` (microseconds),
     which `RouteProgressed` puts off."""
@@ -329,6 +332,7 @@ class RouteRequested:
     series_instance_uids: tuple[str, ...] = field(default=(), metadata=OMITTED)
     sop_instance_uids: tuple[str, ...] = field(default=(), metadata=OMITTED)
     until: int = field(default=0, metadata=OMITTED)
+    sop_class_uids: tuple[str, ...] = field(default=(), metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,21 @@ from dataclasses import dataclass, field, replace
 from blake3 import blake3
 
 from gantry.common.dicom.query.matching import Query
-from gantry.common.events import Event, RouteDelayed, RouteEnded, RouteProgressed, RouteRequested, StudyCompleted
+from gantry.common.events import (
+    Event,
+    InstancesDeleted,
+    InstancesRestored,
+    RouteDelayed,
+    RouteEnded,
+    RouteProgressed,
+    RouteRequested,
+    StudyCompleted,
+)
 
 DELIVERED, FAILED, CANCELLED = "delivered", "failed", "cancelled"
-OBJECTS, AVAILABILITY, MOVE = "", "availability", "move"
-"""What goes to a destination: the objects, only where they are, or the objects that a C-MOVE asked for."""
+OBJECTS, AVAILABILITY, MOVE, CHANGE = "", "availability", "move", "availability change"
+"""What goes to a destination: the objects, only where they are, the objects that a C-MOVE asked for, or what is there
+of a study of which something was taken away or came back."""
 _MOST_TAKEN = 4_000
 """Instances that one record names."""
 
@@ -30,7 +40,20 @@ class RouteRule:
 
     def may_apply(self, completed: StudyCompleted) -> bool:
         """Whether the senders of what came are those of the rule."""
-        return not self.sources or not self.sources.isdisjoint(completed.senders)
+        return self.sent_by(completed.senders)
+
+    def sent_by(self, senders: Collection[str]) -> bool:
+        """The same of their AE titles."""
+        return not self.sources or not self.sources.isdisjoint(senders)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedInstance:
+    """An instance that was taken away, or came back."""
+
+    series_instance_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
 
 
 def requests(completed: StudyCompleted, rules: Iterable[RouteRule], now_us: int) -> list[RouteRequested]:
@@ -63,6 +86,45 @@ def requests(completed: StudyCompleted, rules: Iterable[RouteRule], now_us: int)
 def route_of(completed: StudyCompleted, destination: str, kind: str) -> str:
     """The name of a route: the same where a completion is read twice."""
     parts = completed.partition, completed.study_instance_uid, completed.last_receipt, destination, kind
+    return blake3("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def change_requests(
+    change: InstancesDeleted | InstancesRestored,
+    instances: Sequence[ChangedInstance],
+    rules: Iterable[RouteRule],
+    now_us: int,
+) -> list[RouteRequested]:
+    """The routes of what was taken away or came back, by rules that are about its study, each destination once."""
+    wanted: dict[str, str] = {}
+    for rule in rules:
+        for destination in rule.notify:
+            wanted.setdefault(destination, rule.name)
+    return [
+        RouteRequested(
+            change.partition,
+            change.trace,
+            change.study_instance_uid,
+            _change_route(change, destination),
+            rule_name,
+            destination,
+            # An earlier release, which does not know the kind, finds nothing to send between these.
+            first_receipt="",
+            last_receipt="",
+            at=now_us,
+            kind=CHANGE,
+            series_instance_uids=tuple(one.series_instance_uid for one in instances),
+            sop_instance_uids=tuple(one.sop_instance_uid for one in instances),
+            sop_class_uids=tuple(one.sop_class_uid for one in instances),
+        )
+        for destination, rule_name in wanted.items()
+    ]
+
+
+def _change_route(change: InstancesDeleted | InstancesRestored, destination: str) -> str:
+    # A change of many instances is in several events, which differ in what they name.
+    first = change.receipts[0].receipt if change.receipts else ""
+    parts = change.partition, change.study_instance_uid, str(change.at), first, destination, type(change).__name__
     return blake3("\0".join(parts).encode()).hexdigest()[:32]
 
 

@@ -66,6 +66,9 @@ class OrderIndex(Protocol):
     async def last_change(self, partition: str, key: str) -> str:
         """The name of what was asked last of an order, but for erasures; "" where nothing was."""
 
+    async def performed_in(self, partition: str, study: str) -> Sequence[PerformedStep]:
+        """The performed procedure steps that name a study."""
+
     async def orders_of(self, partition: str, uid: str) -> Sequence[str]:
         """The keys of the orders with a step that a performed procedure step performs."""
 

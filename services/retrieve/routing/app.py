@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gantry.common.access import NOTHING, Sight
 from gantry.common.config.policy import Permission
 from gantry.common.events import TOPICS, StudyCompleted
+from gantry.common.orders import PerformedStep
 from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.consumer import ConsumerLoop
@@ -16,6 +19,7 @@ from gantry.services.retrieve.routing.availability import AvailabilityNotifier
 from gantry.services.retrieve.routing.move_records import MoveRecords
 from gantry.services.retrieve.routing.requesting import GROUP, RouteRequests, route_rules
 from gantry.services.retrieve.routing.router import Router, RouterLimits
+from gantry.services.retrieve.routing.standing import StepsOf, StudyStanding
 from gantry.services.retrieve.unindexed import Locating
 
 
@@ -47,6 +51,9 @@ def build_routing(
     requesting = _requesting(context) if settings.rules else None
     if requesting is not None:
         background.append(("routing", requesting.run()))
+    if _tells(context):
+        context.orders.begin()
+        background.append(("procedure steps for notifications", context.orders.run()))
 
     async def stop(_: float) -> None:
         if requesting is not None:
@@ -73,10 +80,26 @@ def _sender(context: Context, mover: Mover, index: Locating, delivered: Delivere
         peers.gets_originals,
         context.metrics,
         delivered,
-        AvailabilityNotifier(Availability(context.answers, stores), ours, context.settings.retrieve.response_timeout),
+        AvailabilityNotifier(ours, context.settings.retrieve.response_timeout),
+        StudyStanding(index, context.answers, Availability(context.answers, stores), _steps_of(context)),
         lambda title: peers.contact(title, ours),
         lambda title: _may_retrieve(peers, title),
     )
+
+
+def _tells(context: Context) -> bool:
+    return any(rule.notify for rule in context.settings.routing.rules)
+
+
+def _steps_of(context: Context) -> StepsOf:
+    """The performed procedure steps of a study; nothing is read of them where nobody is told of studies."""
+
+    async def steps_of(partition: str, study: str) -> Sequence[PerformedStep]:
+        orders, follower = context.orders.begin()
+        await follower.caught_up()
+        return await orders.performed_in(partition, study)
+
+    return steps_of
 
 
 def _may_retrieve(peers: Peers, ae_title: str) -> Sight:

@@ -14,7 +14,7 @@ from gantry.common.dimse.command import Value
 from gantry.common.errors import GantryError
 from gantry.common.events import RouteRequested
 from gantry.common.ids import receipt_in_key
-from gantry.common.lifecycle.routes import AVAILABILITY, MOVE
+from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, MOVE
 from gantry.common.net import Peer
 from gantry.common.ports.index import Location
 from gantry.common.statuses import is_warning
@@ -24,6 +24,7 @@ from gantry.services.retrieve.dimse.moving import Job, Mover, count_the_rest
 from gantry.services.retrieve.dimse.service import Delivered, count_suboperations
 from gantry.services.retrieve.dimse.suboperations import Counters
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
+from gantry.services.retrieve.routing.standing import StudyStanding
 from gantry.services.retrieve.unindexed import Locating
 
 _OPERATION, _MOVED = "route", "finished C-MOVE"
@@ -52,12 +53,14 @@ class RouteSender:
         metrics: Metrics,
         delivered: Delivered,
         notifier: AvailabilityNotifier,
+        standing: StudyStanding,
         contact_of: Callable[[str], Peer | None],
         sight_of: Callable[[str], Sight],
     ) -> None:
         """`peer_of` maps an AE title to where objects may be sent, `contact_of` to where it is called for anything
         else; None where the policy does not allow it, or does not say. `sight_of` is what it may retrieve, now."""
         self._notifier = notifier
+        self._standing = standing
         self._contact_of = contact_of
         self._sight_of = sight_of
         self._mover = mover
@@ -70,7 +73,7 @@ class RouteSender:
     async def attempt(self, route: RouteRequested, taken: Collection[str], is_wanted: Callable[[], bool]) -> Attempted:
         """Send what came between the receipts of a route, without the SOP Instance UIDs that were `taken` before; of a
         C-MOVE, what its requestor may retrieve now. What is at fault is in the answer, and nothing is raised for it."""
-        notifies = route.kind == AVAILABILITY
+        notifies = route.kind in (AVAILABILITY, CHANGE)
         peer = (self._contact_of if notifies else self._peer_of)(route.destination)
         if peer is None:
             return Attempted((), None, f"{route.destination} is no destination: the AE policy names those that are")
@@ -78,7 +81,7 @@ class RouteSender:
             locations = await self._locations(route, taken)
         except GantryError as error:
             return Attempted((), None, str(error))
-        if not locations:
+        if not locations and route.kind != CHANGE:
             return Attempted((), (), "nothing of it is left to send")
         if notifies:
             return await self._notify(route, peer, locations)
@@ -87,9 +90,13 @@ class RouteSender:
         return await self._send(route, peer, locations, is_wanted)
 
     async def _notify(self, route: RouteRequested, peer: Peer, locations: Sequence[Location]) -> Attempted:
-        uids = tuple(one.sop_instance_uid for one in locations)
         try:
-            status = await self._notifier.notify(peer, route.study_instance_uid, locations)
+            notifications = await self._standing.notifications(route, locations)
+        except GantryError as error:
+            return Attempted((), None, str(error))
+        uids = {one.sop_instance_uid for notification in notifications for one in notification.instances}
+        try:
+            status = await self._notifier.notify(peer, notifications)
         except GantryError as error:
             return Attempted((), uids, f"{route.destination}: {error}")
         if status and not is_warning(status):

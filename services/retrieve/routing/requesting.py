@@ -1,18 +1,16 @@
-"""Which routes a completed study gets, after the rules of the settings."""
+"""Which routes a study gets that is complete, or of which something was taken away or came back, after the rules of the
+settings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gantry.common.clock import Clock
 from gantry.common.config.role_sections import RouteRuleSettings
 from gantry.common.dicom.query.attributes import AttributeTable
-from gantry.common.dicom.query.matching import Single
 from gantry.common.dicom.query.where import studies_where
-from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import ConfigError, NotUnderstood
-from gantry.common.events import RouteRequested, StudyCompleted
+from gantry.common.events import InstancesDeleted, InstancesRestored, RouteRequested, StudyCompleted
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle.routes import RouteRule, requests
 from gantry.common.ports.index import ReadIndex
@@ -20,6 +18,8 @@ from gantry.common.ports.log import EventLog
 from gantry.common.runtime.consumer import Delivery
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.telemetry.logs import get_logger
+from gantry.services.retrieve.routing.changing import ChangeRequests
+from gantry.services.retrieve.routing.matching import rule_finds
 
 GROUP = "routing"
 logger = get_logger("routing")
@@ -38,39 +38,37 @@ def route_rules(settings: Sequence[RouteRuleSettings], attributes: AttributeTabl
 
 
 class RouteRequests:
-    """The handler of the consumer loop that reads completions."""
+    """The handler of the consumer loop that reads completions and deletions."""
 
     def __init__(self, rules: Sequence[RouteRule], log: EventLog, index: ReadIndex, clock: Clock) -> None:
         self._rules = rules
         self._log = log
         self._index = index
         self._clock = clock
+        self._changes = ChangeRequests(rules, log, index, clock)
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
-        """Publish the routes of what is complete. Raises `DependencyUnavailable`: then all of it comes again, and what
-        was published already has the same names."""
+        """Publish the routes of a batch. Raises `DependencyUnavailable`: then all of it comes again, and what was
+        published already has the same names."""
+        if any(isinstance(delivery.event, InstancesDeleted | InstancesRestored) for delivery in batch):
+            await self._changes.follow()
         for delivery in batch:
-            if isinstance(delivery.event, StudyCompleted):
-                routes = await self.routes_of(delivery.event)
-                if routes:
-                    await self._log.append(*routes)
-                    await reach(FailPoint.AFTER_PUBLISH)
-                    logger.info("routes requested", routes=len(routes), trace=delivery.event.trace)
+            event = delivery.event
+            routes: list[RouteRequested] = []
+            if isinstance(event, StudyCompleted):
+                routes = await self.routes_of(event)
+            elif isinstance(event, InstancesDeleted | InstancesRestored):
+                routes = await self._changes.routes_of(event)
+            if routes:
+                await self._log.append(*routes)
+                await reach(FailPoint.AFTER_PUBLISH)
+                logger.info("routes requested", routes=len(routes), trace=event.trace)
 
     async def routes_of(self, completed: StudyCompleted) -> list[RouteRequested]:
         """What rules say of a study now. Raises `DependencyUnavailable`."""
         matching = [
             rule
             for rule in self._rules
-            if rule.may_apply(completed) and await self._matches(rule, completed.study_instance_uid)
+            if rule.may_apply(completed) and await rule_finds(rule, self._index, completed.study_instance_uid)
         ]
         return requests(completed, matching, self._clock.now_us())
-
-    async def _matches(self, rule: RouteRule, study: str) -> bool:
-        known = rule.query.conditions.get(STUDY_INSTANCE_UID)
-        if known is not None and known != Single((study,)):
-            return False
-        conditions = {**rule.query.conditions, STUDY_INSTANCE_UID: Single((study,))}
-        async for page in self._index.find(replace(rule.query, conditions=conditions, limit=1)):
-            return bool(page)
-        return False

@@ -19,6 +19,7 @@ from gantry.common.adapters.sqlite.orders.rows import (
     order_at,
     performed_at,
     performed_for,
+    performed_in,
     states_at,
 )
 from gantry.common.adapters.sqlite.orders.schema import nameless_database
@@ -100,6 +101,9 @@ class SqliteOrders:
             return [] if performed is None else sorted(orders_of(connection, performed))
 
         return await self._run(read)
+
+    async def performed_in(self, partition: str, study: str) -> Sequence[PerformedStep]:
+        return await self._run(lambda connection: performed_in(connection, partition, study))
 
     async def performed_alone(self, partition: str, key: str) -> Sequence[PerformedStep]:
         return await self._run(lambda connection: performed_alone(connection, partition, key))

@@ -1,0 +1,96 @@
+"""Who is told that instances of a study were taken away, or came back: whom rules notify of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.matching import Document, matches
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import InstancesDeleted, InstancesRestored, RouteRequested
+from gantry.common.lifecycle.routes import ChangedInstance, RouteRule, change_requests
+from gantry.common.ports.index import InstanceEntry, InstanceKey, Location, ReadIndex
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.following import has_followed
+from gantry.services.retrieve.routing.matching import rule_finds
+from gantry.services.retrieve.routing.removed import study_of
+
+AvailabilityChange = InstancesDeleted | InstancesRestored
+_PATIENCE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the index knows of a study: the named instances that are there, and the objects that are hidden."""
+
+    there: dict[InstanceKey, Location]
+    hidden: Sequence[InstanceEntry]
+
+
+class ChangeRequests:
+    """Asks the index, which must have followed the log that far. Every method raises `DependencyUnavailable`."""
+
+    def __init__(self, rules: Sequence[RouteRule], log: EventLog, index: ReadIndex, clock: Clock) -> None:
+        self._rules = [rule for rule in rules if rule.notify]
+        self._log = log
+        self._index = index
+        self._clock = clock
+
+    async def follow(self) -> None:
+        """Wait until the index knows what is on the log now."""
+        if self._rules and not await has_followed(self._log, self._clock, _PATIENCE):
+            raise DependencyUnavailable("index", "it has not followed the log yet")
+
+    async def routes_of(self, change: AvailabilityChange) -> list[RouteRequested]:
+        """The routes of a change; none where nothing changed for who retrieves: another receipt of the same instance
+        stands for one that was taken away."""
+        if not self._rules:
+            return []
+        study = change.study_instance_uid
+        named = (InstanceKey(study, one.series_instance_uid, one.sop_instance_uid) for one in change.receipts)
+        keys = list(dict.fromkeys(named))
+        known = await self._known(change, keys)
+        changed = _changed(change, keys, known)
+        if not changed:
+            return []
+        senders = await self._senders(change.partition, keys, known)
+        was = study_of(known.hidden)
+        rules = [rule for rule in self._rules if rule.sent_by(senders) and await self._is_about(rule, study, was)]
+        return change_requests(change, changed, rules, self._clock.now_us())
+
+    async def _known(self, change: AvailabilityChange, keys: Sequence[InstanceKey]) -> _Known:
+        there = await self._index.current(change.partition, keys)
+        hidden: list[InstanceEntry] = []
+        async for page in self._index.fated(change.partition, change.study_instance_uid):
+            hidden += [one.entry for one in page if one.entry is not None and one.fate.hidden]
+        return _Known(there, hidden)
+
+    async def _senders(self, partition: str, keys: Sequence[InstanceKey], known: _Known) -> set[str]:
+        if not any(rule.sources for rule in self._rules):
+            return set()
+        named = set(keys)
+        senders = {one.sender for one in known.hidden if _key(one) in named}
+        receipts = await self._index.receipts_of(partition, list(known.there))
+        senders.update(one.sender for some in receipts.values() for one in some)
+        return senders - {""}
+
+    async def _is_about(self, rule: RouteRule, study: str, was: Document | None) -> bool:
+        if await rule_finds(rule, self._index, study):
+            return True
+        return not rule.query.conditions or (was is not None and matches(rule.query, was))
+
+
+def _changed(change: AvailabilityChange, keys: Sequence[InstanceKey], known: _Known) -> list[ChangedInstance]:
+    classes = {_key(one): one.sop_class_uid for one in known.hidden}
+    classes |= {key: one.sop_class_uid for key, one in known.there.items()}
+    came_back = isinstance(change, InstancesRestored)
+    return [
+        ChangedInstance(key.series_instance_uid, classes[key], key.sop_instance_uid)
+        for key in keys
+        if key in classes and (key in known.there) is came_back
+    ]
+
+
+def _key(entry: InstanceEntry) -> InstanceKey:
+    return InstanceKey(entry.study_instance_uid, entry.series_instance_uid, entry.sop_instance_uid)

@@ -1,0 +1,123 @@
+"""What notifications of availability say (PS3.4 R.3.2.1, PS3.3 C.4.23; pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gantry.common.dicom.standard.sop_classes import MODALITY_PERFORMED_PROCEDURE_STEP
+from gantry.common.dicom.standard.tags import (
+    INSTANCE_AVAILABILITY,
+    PERFORMED_WORKITEM_CODE_SEQUENCE,
+    REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE,
+    REFERENCED_SERIES_SEQUENCE,
+    REFERENCED_SOP_CLASS_UID,
+    REFERENCED_SOP_INSTANCE_UID,
+    REFERENCED_SOP_SEQUENCE,
+    RETRIEVE_AE_TITLE,
+    SERIES_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+)
+from gantry.common.ids import is_uid
+from gantry.common.orders import PerformedStep
+from gantry.common.orders.performed import PerformedReference, performed_references
+from gantry.common.orders.states import references_of
+
+UNAVAILABLE = "UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class ToldInstance:
+    """An instance of a study and its Instance Availability."""
+
+    series_instance_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    availability: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from the others of its study: series and SOP Instance UID."""
+        return self.series_instance_uid, self.sop_instance_uid
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityNotification:
+    """Instances of a study; `step` is the SOP Instance UID of the performed procedure step that made them, or ""."""
+
+    study_instance_uid: str
+    step: str
+    instances: Sequence[ToldInstance]
+
+
+def notifications(
+    study: str,
+    known: Sequence[ToldInstance],
+    changed: Collection[tuple[str, str]],
+    steps: Sequence[PerformedStep],
+    *,
+    whole: bool,
+) -> list[AvailabilityNotification]:
+    """What to tell where some instances `changed` (by `ToldInstance.key`), of all that are `known` of a study. For each
+    step that made one of those: everything that the step says it made. One more for what no step made, if any of that
+    changed: all of it where the `whole` is told, otherwise what changed."""
+    made: list[AvailabilityNotification] = []
+    of_steps: set[tuple[str, str]] = set()
+    for step in sorted(steps, key=lambda one: one.uid):
+        references = performed_references(step.attributes)
+        uids = {one.sop_instance_uid for one in references}
+        own = [one for one in known if one.sop_instance_uid in uids and one.key not in of_steps]
+        # One step says what an instance is of, though two should name it.
+        of_steps |= {one.key for one in own}
+        if any(one.key in changed for one in own):
+            absent = _absent(study, step, references, own)
+            made.append(AvailabilityNotification(study, step.uid, [*own, *absent]))
+    others = [one for one in known if one.key not in of_steps]
+    if any(one.key in changed for one in others):
+        rest = [one for one in others if whole or one.key in changed]
+        made.append(AvailabilityNotification(study, "", rest))
+    return made
+
+
+def _absent(
+    study: str, step: PerformedStep, references: Sequence[PerformedReference], own: Sequence[ToldInstance]
+) -> Iterator[ToldInstance]:
+    """What a step made that was never here. It does not say of which study: of a step for several nothing is added."""
+    if {uid for reference in references_of(step) for uid in reference.studies} != {study}:
+        return
+    seen = {one.sop_instance_uid for one in own}
+    for one in references:
+        if one.sop_instance_uid not in seen and is_uid(one.series_instance_uid) and is_uid(one.sop_class_uid):
+            seen.add(one.sop_instance_uid)
+            yield ToldInstance(one.series_instance_uid, one.sop_class_uid, one.sop_instance_uid, UNAVAILABLE)
+
+
+def attributes_of(notification: AvailabilityNotification, ae_title: str) -> dict[int, list[Any]]:
+    """The attributes of a notification; `ae_title` is whom to retrieve from."""
+    series: dict[str, list[Mapping[int, list[Any]]]] = {}
+    for one in notification.instances:
+        series.setdefault(one.series_instance_uid, []).append(
+            {
+                RETRIEVE_AE_TITLE: [ae_title],
+                INSTANCE_AVAILABILITY: [one.availability],
+                REFERENCED_SOP_CLASS_UID: [one.sop_class_uid],
+                REFERENCED_SOP_INSTANCE_UID: [one.sop_instance_uid],
+            }
+        )
+    return {
+        # PS3.3 C.4.23: zero or one item.
+        REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE: [_step(notification.step)] if notification.step else [],
+        REFERENCED_SERIES_SEQUENCE: [
+            {REFERENCED_SOP_SEQUENCE: references, SERIES_INSTANCE_UID: [uid]} for uid, references in series.items()
+        ],
+        STUDY_INSTANCE_UID: [notification.study_instance_uid],
+    }
+
+
+def _step(uid: str) -> dict[int, list[Any]]:
+    return {
+        REFERENCED_SOP_CLASS_UID: [MODALITY_PERFORMED_PROCEDURE_STEP],
+        REFERENCED_SOP_INSTANCE_UID: [uid],
+        PERFORMED_WORKITEM_CODE_SEQUENCE: [],
+    }

@@ -1,0 +1,19 @@
+"""A study of which nothing is left, as its objects say it was: what rules are compared with (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Document
+from gantry.common.dicom.standard.tags import MODALITIES_IN_STUDY, MODALITY
+from gantry.common.ports.index import InstanceEntry
+
+
+def study_of(entries: Sequence[InstanceEntry]) -> Document | None:
+    """The study that some objects were of: what its earliest says, with the modalities of all. None without objects."""
+    if not entries:
+        return None
+    earliest = min(entries, key=lambda one: one.receipt)
+    modalities = sorted({str(value) for one in entries for value in one.attributes.get(MODALITY) or ()})
+    return Document(Level.STUDY, {**earliest.attributes, MODALITIES_IN_STUDY: modalities})

@@ -1,0 +1,83 @@
+"""What is there of a study when it is told, and what is not there any more."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from gantry.common.access import EVERYTHING, restricted
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query, Single
+from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
+from gantry.common.events import RouteRequested
+from gantry.common.lifecycle.routes import CHANGE
+from gantry.common.orders import PerformedStep
+from gantry.common.ports.index import Location, ReadIndex
+from gantry.common.runtime.availability import Availability
+from gantry.services.retrieve.routing.notifications import (
+    UNAVAILABLE,
+    AvailabilityNotification,
+    ToldInstance,
+    notifications,
+)
+from gantry.services.retrieve.unindexed import Locating
+
+StepsOf = Callable[[str, str], Awaitable[Sequence[PerformedStep]]]
+
+
+class StudyStanding:
+    """Asks the index and the performed procedure steps."""
+
+    def __init__(self, locating: Locating, index: ReadIndex, availability: Availability, steps_of: StepsOf) -> None:
+        """`steps_of` are the performed procedure steps that name a study, by its partition and UID."""
+        self._locating = locating
+        self._index = index
+        self._availability = availability
+        self._steps_of = steps_of
+
+    async def notifications(self, route: RouteRequested, came: Sequence[Location]) -> list[AvailabilityNotification]:
+        """What a route tells now: what `came`, or, of a change, what is there and what is not. Raises
+        `DependencyUnavailable`."""
+        study, is_change = route.study_instance_uid, route.kind == CHANGE
+        steps = await self._steps_of(route.partition, study)
+        if not is_change and not steps:
+            return notifications(study, await self._told(study, came), _keys(came), (), whole=False)
+        there = await self._told(study, await self._located(route))
+        known = [*there, *await self._gone(route, {one.key for one in there})]
+        changed = _named(route) if is_change else _keys(came)
+        return notifications(study, known, changed, steps, whole=is_change)
+
+    async def _located(self, route: RouteRequested) -> list[Location]:
+        query = Query(route.partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((route.study_instance_uid,))})
+        with restricted(EVERYTHING):
+            return [location async for page in self._locating.locate(query) for location in page]
+
+    async def _told(self, study: str, locations: Sequence[Location]) -> list[ToldInstance]:
+        keys = [(study, one.series_instance_uid, one.sop_instance_uid) for one in locations]
+        words = await self._availability.of_keys(Level.IMAGE, keys)
+        return [
+            ToldInstance(one.series_instance_uid, one.sop_class_uid, one.sop_instance_uid, word)
+            for one, word in zip(locations, words, strict=True)
+        ]
+
+    async def _gone(self, route: RouteRequested, there: set[tuple[str, str]]) -> list[ToldInstance]:
+        """What was taken away and is not there: what the index remembers of the study, and what the route names, which
+        the index may have forgotten since it is collected."""
+        gone: dict[tuple[str, str], ToldInstance] = {}
+        async for page in self._index.fated(route.partition, route.study_instance_uid):
+            for one in page:
+                if one.entry is not None and one.fate.hidden:
+                    key = one.instance.series_instance_uid, one.instance.sop_instance_uid
+                    gone[key] = ToldInstance(key[0], one.entry.sop_class_uid, key[1], UNAVAILABLE)
+        if route.kind == CHANGE:
+            named = zip(route.series_instance_uids, route.sop_class_uids, route.sop_instance_uids, strict=True)
+            for series, sop_class, uid in named:
+                gone.setdefault((series, uid), ToldInstance(series, sop_class, uid, UNAVAILABLE))
+        return [one for key, one in gone.items() if key not in there]
+
+
+def _keys(locations: Sequence[Location]) -> set[tuple[str, str]]:
+    return {(one.series_instance_uid, one.sop_instance_uid) for one in locations}
+
+
+def _named(route: RouteRequested) -> set[tuple[str, str]]:
+    return set(zip(route.series_instance_uids, route.sop_instance_uids, strict=True))
