@@ -151,7 +151,7 @@ _NESTED: dict[str, type] = {
 }
 _TEXTS = (
     *("deletions", "digests", "corrections", "roles", "problems", "senders", "steps", "performed", "taken"),
-    *("series_instance_uids", "sop_instance_uids"),
+    *("series_instance_uids", "sop_instance_uids", "sop_class_uids"),
 )
 """Fields of several texts."""
 

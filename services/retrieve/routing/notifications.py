@@ -67,11 +67,10 @@ def notifications(
     for step in sorted(steps, key=lambda one: one.uid):
         references = performed_references(step.attributes)
         uids = {one.sop_instance_uid for one in references}
-        own = [one for one in known if one.sop_instance_uid in uids and one.key not in of_steps]
-        # One step says what an instance is of, though two should name it.
+        own = [one for one in known if one.sop_instance_uid in uids]
         of_steps |= {one.key for one in own}
         if any(one.key in changed for one in own):
-            absent = _absent(study, step, references, own)
+            absent = _absent(study, step, references, known)
             made.append(AvailabilityNotification(study, step.uid, [*own, *absent]))
     others = [one for one in known if one.key not in of_steps]
     if any(one.key in changed for one in others):
@@ -81,12 +80,12 @@ def notifications(
 
 
 def _absent(
-    study: str, step: PerformedStep, references: Sequence[PerformedReference], own: Sequence[ToldInstance]
+    study: str, step: PerformedStep, references: Sequence[PerformedReference], known: Sequence[ToldInstance]
 ) -> Iterator[ToldInstance]:
     """What a step made that was never here. It does not say of which study: of a step for several nothing is added."""
     if {uid for reference in references_of(step) for uid in reference.studies} != {study}:
         return
-    seen = {one.sop_instance_uid for one in own}
+    seen = {one.sop_instance_uid for one in known}
     for one in references:
         if one.sop_instance_uid not in seen and is_uid(one.series_instance_uid) and is_uid(one.sop_class_uid):
             seen.add(one.sop_instance_uid)

@@ -9,14 +9,27 @@ from hypothesis import strategies as st
 
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query
-from gantry.common.events import Event, RouteDelayed, RouteEnded, RouteProgressed, RouteRequested, StudyCompleted
+from gantry.common.events import (
+    Event,
+    InstancesDeleted,
+    InstancesRestored,
+    ReceiptReference,
+    RouteDelayed,
+    RouteEnded,
+    RouteProgressed,
+    RouteRequested,
+    StudyCompleted,
+)
 from gantry.common.lifecycle.routes import (
     AVAILABILITY,
     CANCELLED,
+    CHANGE,
     DELIVERED,
     FAILED,
+    ChangedInstance,
     RouteLedger,
     RouteRule,
+    change_requests,
     requests,
     taken_in_pieces,
 )
@@ -57,6 +70,26 @@ def test_a_rule_with_sources_is_for_what_they_sent() -> None:
     assert rule("all", "A").may_apply(COMPLETED)
     assert rule("own", "A", sources=("CT1", "CT2")).may_apply(COMPLETED)
     assert not rule("others", "A", sources=("MR1",)).may_apply(COMPLETED)
+
+
+def test_of_what_was_taken_away_each_is_told_once_and_nobody_is_sent_anything() -> None:
+    def rule(name: str, *notify: str) -> RouteRule:
+        return RouteRule(name, Query("default", Level.STUDY), frozenset(), ("A",), notify)
+
+    rules = [rule("one", "RIS", "HIS"), rule("two", "RIS")]
+    names = ReceiptReference("1.2.1", "1.2.1.1", "r1"), ReceiptReference("1.2.1", "1.2.1.2", "r2")
+    gone = InstancesDeleted("default", "t", "1.2", "d1", names[:1], "why", "anna", 5)
+    instance = ChangedInstance("1.2.1", "1.2.840.1", "1.2.1.1")
+    routes = change_requests(gone, [instance], rules, 7)
+    assert [(one.destination, one.rule, one.kind) for one in routes] == [("RIS", "one", CHANGE), ("HIS", "one", CHANGE)]
+    named = {(one.series_instance_uids, one.sop_class_uids, one.sop_instance_uids) for one in routes}
+    assert named == {(("1.2.1",), ("1.2.840.1",), ("1.2.1.1",))}
+    again = change_requests(gone, [instance], rules, 9)
+    assert [one.route for one in again] == [one.route for one in routes]
+    # The second event of the same deletion, and what is brought back in the same moment.
+    others = replace(gone, receipts=names[1:]), InstancesRestored("default", "t", "1.2", ("d1",), names[:1], "", "", 5)
+    more = [one.route for other in others for one in change_requests(other, [instance], rules, 7)]
+    assert len({*more, *(one.route for one in routes)}) == 6
 
 
 def requested(route: str, at: int = 1) -> RouteRequested:

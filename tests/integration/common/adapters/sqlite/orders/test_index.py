@@ -297,6 +297,8 @@ async def test_performed_steps_without_an_order_are_told_from_others(orders: Sql
     assert await orders.orders_of("default", "1.7.1") == await orders.orders_of("default", "1.8") == []
     assert [one.uid for one in await orders.performed_alone("default", "A1")] == ["1.2.840.5"]
     assert await orders.performed_alone("default", "A9") == []
+    assert [one.uid for one in await orders.performed_in("default", "1.2.3")] == ["1.2.840.5"]
+    assert await orders.performed_in("default", "1.2.9") == []
     assert await orders.keys("default", "", 9) == ["A1"]
     assert await orders.keys("default", "A1", 9) == []
     assert await orders.named_objects([values_key_of(placed()), "x"]) == {values_key_of(placed())}
