@@ -1,6 +1,7 @@
 """Routes: studies are sent on by themselves when they are complete (docs/routing.md).
 
-What belongs here: which routes a completed study gets (`requesting`), one attempt at a route (`attempt`), and the queue
+What belongs here: which routes a completed study gets (`requesting`), and one of which something was taken away
+(`changing`), what notifications say (`standing`, `notifications`), one attempt at a route (`attempt`), and the queue
 of each destination (`router`). What does not: sub-operations (`gantry.services.retrieve.dimse`), and what became of a
 route (`gantry.common.lifecycle.routes`).
 

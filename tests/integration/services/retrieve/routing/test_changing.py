@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gantry.common.adapters.sqlite import SqliteIndex, SqliteLog, open_sqlite_index, open_sqlite_log
-from gantry.common.clock import ManualClock
+from gantry.common.clock import ManualClock, SystemClock
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.dicom.query.where import studies_where
 from gantry.common.events import InstancesDeleted, InstancesRestored, ReceiptReference
@@ -25,7 +25,7 @@ RIS = RouteRule("planner", studies_where(["PatientID=P1"], "default", STANDARD),
 
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[SqliteLog]:
-    one = await open_sqlite_log(tmp_path / "log")
+    one = await open_sqlite_log(tmp_path / "log", SystemClock())
     yield one
     await one.close()
 
