@@ -76,7 +76,8 @@ class Repository:
             raise RepositoryAway("tls", _words(error)) from error
         except (OSError, TimeoutError) as error:
             raise RepositoryAway("connect", _words(error)) from error
-        self._writer.transport.set_write_buffer_limits(high=0)
+        # Nothing may wait here. With 0 uvloop's TLS takes an empty buffer for a full one, now and then for ever.
+        self._writer.transport.set_write_buffer_limits(high=1, low=0)
         # It says nothing: what can be read is the end.
         self._ending = asyncio.get_running_loop().create_task(reader.read(1))
         if ended or self._written:

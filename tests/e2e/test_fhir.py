@@ -45,11 +45,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
     running = RunningArchive(tmp_path_factory.mktemp("archive"))
     running.write_policy([], "query: {fhir_systems: ['NORTH=urn:oid:1.2.36.146.595.217']}\n")
     running.start()
-    bodies = [*(bundled_file(name).read_bytes() for name in FOREIGN), *(file_bytes(one) for one in MADE)]
-    assert post(running, files(bodies)).status in (200, 202)
-    for one in MADE:
-        wait_searchable(running.peer, one.StudyInstanceUID, 1)
     try:
+        bodies = [*(bundled_file(name).read_bytes() for name in FOREIGN), *(file_bytes(one) for one in MADE)]
+        assert post(running, files(bodies)).status in (200, 202)
+        for one in MADE:
+            wait_searchable(running.peer, one.StudyInstanceUID, 1)
         yield running
     finally:
         running.stop()
