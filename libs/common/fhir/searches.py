@@ -130,9 +130,22 @@ def _number(name: str, value: str) -> int:
 def _tokens(value: str) -> list[tuple[str | None, str]]:
     """`[system|]code,…`: systems, None where none is named, and codes (R4 3.1.1.4.10); `\\` quotes what separates."""
     found: list[tuple[str | None, str]] = []
-    for token in re.findall(r"((?:[^,\\]|\\.)+)(?:,|$)", value):
-        parts = [re.sub(r"\\(.)", r"\1", part) for part in re.findall(r"(?:^|(?<=\|))((?:[^|\\]|\\.)*)", token)]
-        found.append((parts[0], parts[1]) if len(parts) == 2 else (None, parts[0]))
+    parts, quoted = [""], False
+    for c in f"{value},":
+        if quoted or c not in "\\,|":
+            parts[-1] += c
+            quoted = False
+        elif c == "\\":
+            quoted = True
+        elif c == "|":
+            parts.append("")
+        elif len(parts) <= 2:
+            found.append((parts[0], parts[1]) if len(parts) == 2 else (None, parts[0]))
+            parts = [""]
+        else:
+            raise NotUnderstood("a token has more than one |")
+    if quoted or parts != [""]:
+        raise NotUnderstood("a token ends in a backslash")
     if not found or any(not code for _, code in found):
         raise NotUnderstood("a token has no value")
     return found

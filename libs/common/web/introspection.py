@@ -54,6 +54,8 @@ class Introspection:
         """The claims of an active token. Raises `TokenRefused`, and `DependencyUnavailable` where nobody can say."""
         if len(token) > LONGEST:
             raise TokenRefused("malformed", "it is too long")
+        if not token.isascii():  # RFC 6750 2.1
+            raise TokenRefused("malformed", "it has characters that no token has")
         key = hashlib.sha256(token.encode()).digest()
         until, said = self._known.get(key, (float("-inf"), None))
         if self._clock.monotonic() >= until:

@@ -146,6 +146,15 @@ async def test_signed_token_that_was_taken_back_goes_too(site: AskingSite) -> No
     assert set(site.issuer.asked) == {token}  # nothing is asked about what is refused anyway
 
 
+async def test_characters_that_no_token_has_are_refused(site: AskingSite) -> None:
+    await site.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(b"GET /dicom-web/studies HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\xff\x80\r\n\r\n")
+    assert (await reader.readline()).split()[1] in (b"400", b"401")
+    writer.close()
+    assert not site.issuer.asked
+
+
 async def test_token_of_100_kilobytes_is_not_asked_about(site: AskingSite) -> None:
     await site.start()
     assert (await site.ask("x" * 30_000))[0] in (400, 401, 431)

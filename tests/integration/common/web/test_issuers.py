@@ -45,6 +45,7 @@ class Site:
         await server.start()
         self.stack.push_async_callback(server.close)
         self.stack.push_async_callback(tokens.close)
+        self.port = server.port
         self.client = await self.stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{server.port}"))
 
     async def _search(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:

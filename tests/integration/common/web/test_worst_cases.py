@@ -8,6 +8,8 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gantry.common.errors import GantryError
+from gantry.common.fhir.identifiers import Systems
+from gantry.common.fhir.searches import search_of as fhir_search
 from gantry.common.web.access import Access, Tokens
 from gantry.common.web.codings import coding_of
 from gantry.common.web.headers import LONGEST, combined, split
@@ -35,6 +37,8 @@ def _multipart(body: bytes, size: int) -> None:
 
 # A function, a piece that its input is made of, and a length that is not refused for itself at eight times as much.
 PARSERS: dict[str, tuple[Parser, str, int]] = {
+    "fhir, tokens": (lambda text: fhir_search("ImagingStudy", [("identifier", text + "\\")], Systems()), "a", 1000),
+    "fhir, bars": (lambda text: fhir_search("ImagingStudy", [("identifier", text)], Systems()), "\\|", 1000),
     "accept, quotes that are not closed": (parse_accept, '\\"', 2000),
     "accept, one quote": (parse_accept, '"x', 2000),
     "accept, commas": (parse_accept, ",", 2000),

@@ -34,6 +34,7 @@ def conditions(search: FhirSearch) -> dict[str, Any]:
         ({"identifier": "urn:oid:1.2.3,urn:oid:1.2.4"}, {"StudyInstanceUID": Single(("1.2.3", "1.2.4"))}),
         ({"identifier": "A100"}, {"AccessionNumber": Single(("A100",))}),
         ({"identifier": "|A\\,1\\|\\\\"}, {"AccessionNumber": Single(("A,1|\\",))}),
+        ({"identifier": "A\\|"}, {"AccessionNumber": Single(("A|",))}),
         ({"identifier": "A*"}, {"AccessionNumber": Single(("A*",))}),
         ({"_id": "1.2.3"}, {"StudyInstanceUID": Single(("1.2.3",))}),
         (
@@ -92,6 +93,9 @@ def test_what_cannot_be_matches_nothing(parameters: dict[str, str]) -> None:
         {"started": "ne2024"},
         {"started": "2024-01-31T10:00"},
         {"identifier": ""},
+        {"identifier": "a|b|c"},
+        {"identifier": "a\\"},
+        {"identifier": "a,,b"},
         {"identifier": "A100,urn:oid:1.2.3"},
         {"_count": "many"},
         {"patient__identifier": "1,2"},
