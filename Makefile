@@ -40,11 +40,11 @@ test-long: setup peers servers ohif axe ## every test, and many more examples of
 
 test-kubernetes: setup peers servers ## the Helm chart on a real node, brought up for it (docs/kubernetes.md)
 	@sh deploy/images/artefacts.sh kubernetes
-	@GANTRY_TEST_KUBERNETES=short $(PY) -m pytest -q -s -p no:xdist tests/kubernetes
+	@GANTRY_TEST_KUBERNETES=short $(PY) -m tests.support.rerun --one-after-the-other -s tests/kubernetes
 
 test-kubernetes-long: setup peers servers
 	@sh deploy/images/artefacts.sh kubernetes
-	@GANTRY_TEST_KUBERNETES=long $(PY) -m pytest -q -s -p no:xdist tests/kubernetes
+	@GANTRY_TEST_KUBERNETES=long $(PY) -m tests.support.rerun --one-after-the-other -s tests/kubernetes
 
 manifests: setup ## render deploy/kubernetes from the chart, and the schema of its values
 	@$(PY) deploy/helm/schema.py

@@ -26,10 +26,10 @@ def test_broken():
 """
 
 
-def rerun(folder: Path, **files: str) -> tuple[int, str]:
+def rerun(folder: Path, *arguments: str, **files: str) -> tuple[int, str]:
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
-    command = [sys.executable, str(ROOT / "tests" / "support" / "rerun.py"), "-p", "no:randomly"]
+    command = [sys.executable, str(ROOT / "tests" / "support" / "rerun.py"), "-p", "no:randomly", *arguments]
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
     return run.returncode, run.stdout
 
@@ -51,3 +51,11 @@ def test_many_failures_are_not_run_again(tmp_path: Path) -> None:
     code, said = rerun(tmp_path, test_b="\n".join(_BROKEN.replace("broken", f"broken{n}") for n in range(21)))
     assert code == 1
     assert "once more" not in said
+
+
+def test_tests_that_need_the_machine_run_one_after_the_other_and_once_more_too(tmp_path: Path) -> None:
+    code, said = rerun(tmp_path, "--one-after-the-other", test_a=_UNSTEADY, test_b=_BROKEN)
+    assert code == 1
+    assert "bringing up" not in said
+    assert "failed twice: test_b.py::test_broken" in said
+    assert "UNSTEADY: failed, then passed alone: test_a.py::test_unsteady" in said

@@ -1,6 +1,6 @@
 """The tests; what failed once is run once more, alone, and named as unsteady where it passes then.
 
-    python -m tests.support.rerun [arguments of pytest]
+    python -m tests.support.rerun [--one-after-the-other] [arguments of pytest]
 
 A test that fails now and then is a defect to be looked into. But it must not hold back a day's work: so it is said at
 the end, in the lines that somebody reads. More than a few failures are no unsteadiness, and are not run again.
@@ -22,12 +22,18 @@ _WORKERS = min(3, (os.cpu_count() or 2) + 1)
 _BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
 """In the order in which they were collected, which is ours (tests/conftest.py)."""
 _LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
+_ONE_AFTER_THE_OTHER = "--one-after-the-other"
+"""For tests that need the machine for themselves."""
 
 
 def main(arguments: list[str]) -> int:
     """The exit code of the last run."""
     _LAST_FAILED.unlink(missing_ok=True)
-    code = _pytest("-n", str(_WORKERS), *_BY_FILE, "--durations", "120", *arguments)
+    together = ("-n", str(_WORKERS), *_BY_FILE, "--durations", "120")
+    if _ONE_AFTER_THE_OTHER in arguments:
+        arguments = [argument for argument in arguments if argument != _ONE_AFTER_THE_OTHER]
+        together = ("-p", "no:xdist")
+    code = _pytest(*together, *arguments)
     failed = sorted(json.loads(_LAST_FAILED.read_text())) if code == _FAILED and _LAST_FAILED.exists() else []
     if not failed or len(failed) > _MOST:
         return code
