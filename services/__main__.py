@@ -75,6 +75,10 @@ _COMMANDS = {
         "Write a bundle for a support case, without anything of a patient.",
     ),
     "retention": ("gantry.services.commands.retention", "List, or delete, studies whose retention is over."),
+    "keys": (
+        "gantry.services.commands.keys",
+        "Keys that objects are encrypted with: make, list, wrap anew.",
+    ),
     "tiers": (
         "gantry.services.commands.tiers",
         "Move studies between object stores, after rules; say what lies where.",

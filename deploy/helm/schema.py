@@ -27,7 +27,7 @@ SECONDS: Schema = {"type": "integer", "minimum": 1}
 AE_TITLE: Schema = {"type": "string", "pattern": "^[^\\\\]{1,16}$"}
 FILE_NAME = "^[a-z0-9][a-z0-9._-]*$"
 ROLES = ("door", "ingest", "indexer", "query", "retrieve", "commitment", "orders", "mixed")
-OWN_SECRETS = ("s3", "kafka", "opensearch", "tls", "http.tokens_file", "door.key_file")
+OWN_SECRETS = ("s3", "kafka", "opensearch", "tls", "http.tokens_file", "door.key_file", "encryption.key_file")
 """Sections and settings whose files `secrets` and `authorities` bring."""
 QUANTITY: Schema = {"type": "string", "pattern": "^[0-9.]+([KMGT]i?|m)?$"}
 
@@ -135,6 +135,7 @@ def _chart() -> Schema:
             opensearch=section(name=TEXT, password=TEXT, username=TEXT),
             httpTokens=section(name=TEXT, tokens=TEXT),
             doorKey=section(name=TEXT, key=TEXT, services=FLAG),
+            encryption=section(name=TEXT, keys=TEXT),
             tls=section(name=TEXT, certificate=TEXT, key=TEXT, ca=TEXT),
         ),
         "authorities": section(s3=authority, kafka=authority, opensearch=authority),

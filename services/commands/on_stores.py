@@ -17,7 +17,15 @@ from gantry.cli.output import print_table
 from gantry.common.clock import SystemClock
 from gantry.common.config.load import load_settings
 from gantry.common.config.settings import Settings
-from gantry.common.errors import ConfigError, Conflicting, DependencyUnavailable, GantryError, Held, NotFound
+from gantry.common.errors import (
+    ConfigError,
+    Conflicting,
+    DependencyUnavailable,
+    GantryError,
+    Held,
+    KeyWithheld,
+    NotFound,
+)
 from gantry.common.lifecycle import RetentionRule, retention_rules
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.telemetry.logs import set_up_logs
@@ -46,6 +54,8 @@ async def persist(call: Callable[[], Awaitable[None]], failed: Callable[[], obje
     while True:
         try:
             return await call()
+        except KeyWithheld:
+            raise  # somebody has to give it; no server is coming up
         except DependencyUnavailable as error:
             if clock.monotonic() >= end:
                 raise

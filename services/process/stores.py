@@ -19,6 +19,7 @@ from gantry.common.adapters.sqlite.orders.index import SqliteOrders
 from gantry.common.clock import Clock
 from gantry.common.config.settings import Settings
 from gantry.common.config.tls import trusting
+from gantry.common.encryption.data_keys import ROOT as DATA_KEYS
 from gantry.common.errors import ConfigError, DependencyUnavailable
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle import HOT
@@ -26,10 +27,13 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.ports.orders import OrderIndex
+from gantry.common.runtime.encrypted.keys import DataKeys
+from gantry.common.runtime.encrypted.store import EncryptedStore
 from gantry.common.runtime.packed.store import PackedStore
 from gantry.common.runtime.tiered import TieredStore, marked
 from gantry.common.runtime.viewed_index import ViewedIndex
 from gantry.common.telemetry.logs import get_logger
+from gantry.services.process.key_services import key_service
 from gantry.services.process.late_stores import Late, LateBlobStore, LateEventLog, LateSearchIndex
 from gantry.services.process.searchable import searchable
 
@@ -40,13 +44,14 @@ logger = get_logger("stores")
 @dataclass(slots=True)
 class Stores:
     """The three ports, opened; `late` are those that are not open yet. `tiers` is `objects` where it is more than one
-    store."""
+    store, `keys` are the data keys of each object store that encrypts, by its name."""
 
     objects: BlobStore
     log: EventLog
     index: SearchIndex
     tiers: TieredStore | None = None
     late: list[Late[Any]] = field(default_factory=list)
+    keys: dict[str, DataKeys] = field(default_factory=dict)
 
     async def close(self) -> None:
         """Close all of them, even if one of them fails."""
@@ -56,17 +61,22 @@ class Stores:
 
 async def _objects(
     settings: Settings, clock: Clock, ingests: bool, late: list[Late[Any]] | None
-) -> BlobStore | TieredStore:
-    """The object store; with those of `tiers.stores` behind it where there are some."""
+) -> tuple[BlobStore | TieredStore, dict[str, DataKeys]]:
+    """The object store; with those of `tiers.stores` behind it where there are some. And the data keys of each."""
     urls = {HOT: settings.objects_url, **{one.name: one.url for one in settings.tiers.stores}}
     compressing = {one.name for one in settings.tiers.stores if one.compress}
+    service = key_service(settings.encryption)
     opened: dict[str, BlobStore] = {}
+    keys: dict[str, DataKeys] = {}
     try:
         for name, url in urls.items():
             # Only what arrives is worth preparing for.
             make = _opener(settings, clock, url, ingests and name == HOT)
             called = "object store" if name == HOT else f"object store {name}"
             opened[name] = await _opened(Late(called, make, clock), LateBlobStore, late)
+            if service is not None:
+                keys[name] = DataKeys(opened[name], service, clock)
+                opened[name] = EncryptedStore(opened[name], keys[name])
             if name in compressing:
                 opened[name] = PackedStore(opened[name])
     except BaseException:
@@ -74,15 +84,18 @@ async def _objects(
             await _close(one)
         raise
     hot = opened.pop(HOT)
-    return TieredStore(hot, opened, compressing) if opened else hot
+    return (TieredStore(hot, opened, compressing) if opened else hot), keys
 
 
 async def _require_named(objects: BlobStore, settings: Settings) -> None:
     """What lies in a store that is not named would be taken for lost. Raises `ConfigError`."""
     try:
         needed = await marked(objects)
+        encrypted = not settings.encryption.on and [stat.key async for stat in objects.list(DATA_KEYS)]
     except DependencyUnavailable:
         return  # it comes later; who asks then is refused as for any other reason
+    if encrypted:
+        raise ConfigError("encryption", None, "objects lie encrypted: name their keys again, in `encryption`")
     missing = sorted(needed.stores - {store.name for store in settings.tiers.stores})
     if missing:
         raise ConfigError(
@@ -130,7 +143,7 @@ async def open_stores(
     late: list[Late[Any]] | None = [] if wait else None
     opened: list[BlobStore | EventLog | SearchIndex] = []
     try:
-        objects = await _objects(settings, clock, ingests, late)
+        objects, keys = await _objects(settings, clock, ingests, late)
         opened.append(objects)
         await _require_named(objects, settings)
         make_log = _factory(LOGS, "storage.log", parts)
@@ -146,7 +159,7 @@ async def open_stores(
         for one in reversed(opened):
             await _close(one)
         raise
-    return Stores(objects, log, index, objects if isinstance(objects, TieredStore) else None, late or [])
+    return Stores(objects, log, index, objects if isinstance(objects, TieredStore) else None, late or [], keys)
 
 
 async def _viewed(opening: Awaitable[SearchIndex], settings: Settings, any_index: bool) -> SearchIndex:

@@ -13,6 +13,7 @@ from blake3 import blake3
 
 from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.kafka import KafkaCluster, open_kafka_log
+from gantry.common.adapters.key_file import KeyFile, line_of
 from gantry.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
 from gantry.common.adapters.s3 import S3Bucket, open_s3_store
 from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
@@ -20,6 +21,8 @@ from gantry.common.clock import ManualClock, SystemClock
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import SearchIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.encrypted.keys import DataKeys
+from gantry.common.runtime.encrypted.store import EncryptedStore
 from gantry.common.runtime.packed.store import PackedStore
 from gantry.common.runtime.tiered import TieredStore
 from tests.support.buckets import make_bucket
@@ -61,6 +64,19 @@ def _packed(folder: Path) -> OpenBlobStore:
 
     async def open_again() -> BlobStore:
         return PackedStore(await open_file_store(folder / "objects", low_water=0))
+
+    return open_again
+
+
+def _encrypted(folder: Path) -> OpenBlobStore:
+    """As where the settings name a key."""
+    keys = folder / "keys"
+    if not keys.exists():
+        keys.write_text(line_of("first"))
+
+    async def open_again() -> BlobStore:
+        inner = await open_file_store(folder / "objects", low_water=0)
+        return EncryptedStore(inner, DataKeys(inner, KeyFile(keys), SystemClock()))
 
     return open_again
 
@@ -137,7 +153,14 @@ BREAK_INDEX: dict[str, Callable[[Path], None]] = {"sqlite": _overwrite, "opensea
 """Makes an open index unable to answer."""
 SEARCH_INDEXES: dict[str, OpenSearchIndex] = {"sqlite": _sqlite_index, "opensearch": _opensearch_index}
 EVENT_LOGS = {"sqlite": _sqlite, "kafka": _kafka}
-BLOB_STORES = {"files": _files, "files by threads": _files_by_threads, "s3": _s3, "tiered": _tiered, "packed": _packed}
+BLOB_STORES = {
+    "files": _files,
+    "files by threads": _files_by_threads,
+    "s3": _s3,
+    "tiered": _tiered,
+    "packed": _packed,
+    "encrypted": _encrypted,
+}
 
 
 @pytest.fixture(params=BLOB_STORES)

@@ -366,6 +366,20 @@ def test_door_and_services_get_their_key_from_a_secret_and_jobs_none(tmp_path: P
         assert not _mounts_key(job["spec"]["jobTemplate"]["spec"]["template"]["spec"])
 
 
+def test_who_opens_the_object_store_gets_the_keys_that_objects_are_encrypted_with_and_the_door_none(
+    tmp_path: Path,
+) -> None:
+    rendered = render(PLAIN, 'secrets.encryption={"name": "theirs", "keys": "all"}')
+    mounted = "/etc/gantry/secrets/encryption"
+    for role in ROLES:
+        assert (mounted in _mounted_files(rendered, role)) == (role != "door"), role
+        assert (str(rendered.settings(role, tmp_path).encryption.key_file) == mounted) == (role != "door"), role
+    for name, job in rendered.of("CronJob").items():
+        pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        environment = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+        assert environment.get("GANTRY_ENCRYPTION__KEY_FILE") == (None if "canary" in name else mounted), name
+
+
 def test_the_door_gets_the_key_before_services_ask_for_it(tmp_path: Path) -> None:
     rendered = render(PLAIN, 'secrets.doorKey={"name": "theirs", "key": "key", "services": false}')
     assert {role for role in ROLES if rendered.settings(role, tmp_path).door.key_file} == {"door"}

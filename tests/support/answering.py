@@ -25,6 +25,17 @@ def http_ok(url: str) -> bool:
         return False
 
 
+def http_answers(url: str) -> bool:
+    """Whether a GET is answered at all."""
+    try:
+        urllib.request.urlopen(url, timeout=2).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def kafka_answers(bootstrap: str, *, groups: bool = True) -> bool:
     """Whether the broker takes part in the protocol; with `groups` also whether it coordinates consumer groups, which
     takes a moment longer. Without, nothing is asked of where it sends its clients."""

@@ -194,8 +194,9 @@ async def is_well(peer: Peer, file: DicomFile) -> None:
 async def stores_of(archive: RunningArchive) -> AsyncIterator[Stores]:
     """The stores of a running archive, opened beside it."""
     environment = {**archive.environment, "GANTRY_DATA": str(archive.folder / "data")}
-    tiers = load_settings(archive.config, environment).tiers
-    settings = load_settings(None, environment).model_copy(update={"tiers": tiers})
+    configured = load_settings(archive.config, environment)
+    where = {"tiers": configured.tiers, "encryption": configured.encryption}
+    settings = load_settings(None, environment).model_copy(update=where)
     stores = await open_stores(settings, SystemClock())
     try:
         yield stores

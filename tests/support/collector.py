@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any, Self
 
 import pytest
 
+from tests.support.answering import http_answers
 from tests.support.archive import free_port
 from tests.support.parts import part, parts
 from tests.support.server import Unavailable
@@ -71,7 +70,7 @@ class Collector:
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
         deadline = time.monotonic() + 30
-        while not self._answers():
+        while not http_answers(self.endpoint):
             assert self._process.poll() is None, self._log.read_text()
             assert time.monotonic() < deadline, self._log.read_text()
             time.sleep(0.1)
@@ -83,15 +82,6 @@ class Collector:
             self._process.wait(20)
         self._receiver.shutdown()
         self._receiver.server_close()
-
-    def _answers(self) -> bool:
-        try:
-            urllib.request.urlopen(self.endpoint, timeout=2)
-        except urllib.error.HTTPError:
-            return True
-        except OSError:
-            return False
-        return True
 
     def spans(self, trace: str = "") -> list[TracedSpan]:
         """All spans so far, of one trace where it is named, in the order of their begin."""

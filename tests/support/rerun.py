@@ -29,7 +29,7 @@ _ONE_AFTER_THE_OTHER = "--one-after-the-other"
 def main(arguments: list[str]) -> int:
     """The exit code of the last run."""
     _LAST_FAILED.unlink(missing_ok=True)
-    together = ("-n", str(_WORKERS), *_BY_FILE, "--durations", "120")
+    together: tuple[str, ...] = ("-n", str(_WORKERS), *_BY_FILE, "--durations", "120")
     if _ONE_AFTER_THE_OTHER in arguments:
         arguments = [argument for argument in arguments if argument != _ONE_AFTER_THE_OTHER]
         together = ("-p", "no:xdist")

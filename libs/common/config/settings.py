@@ -29,7 +29,7 @@ from gantry.common.config.role_sections import (
     RoutingSettings,
     Upkeep,
 )
-from gantry.common.config.store_sections import S3, Index, Kafka, OpenSearch, Storage
+from gantry.common.config.store_sections import S3, Encryption, Index, Kafka, OpenSearch, Storage
 from gantry.common.config.values import Seconds, Section, setting
 
 
@@ -91,6 +91,7 @@ class Settings(Section):
     login: LoginSettings = setting(LoginSettings(), "", "")
     storage: Storage = setting(Storage(), "", "")
     s3: S3 = setting(S3(), "", "")
+    encryption: Encryption = setting(Encryption(), "", "")
     kafka: Kafka = setting(Kafka(), "", "")
     opensearch: OpenSearch = setting(OpenSearch(), "", "")
     index: Index = setting(Index(), "", "")
@@ -116,6 +117,17 @@ class Settings(Section):
         names = [webhook.name for webhook in self.webhooks]
         if len(set(names)) < len(names):
             raise ValueError("two webhooks have one name")
+        return self
+
+    @model_validator(mode="after")
+    def _reads_what_it_encrypts(self) -> Self:
+        """How long an encrypted object is can only be read from it."""
+        asked = [store.name for store in self.tiers.stores if store.availability == "offline"]
+        if asked and self.encryption.on:
+            raise ValueError(
+                f"{asked[0]} of tiers.stores is an archive that must be asked: it cannot be encrypted by `encryption`; "
+                "let the bucket encrypt it, and leave out one of the two"
+            )
         return self
 
     @property

@@ -49,6 +49,32 @@ class S3(Section):
         return self
 
 
+class Encryption(Section):
+    """Objects lie encrypted where a key is named, in every object store ([docs](encryption.md))"""
+
+    key_file: Path | None = setting(None, "file", "Holds the keys that wrap data keys: `gantry keys new FILE`")
+    kms_key: str | None = setting(None, "", "Or the key of AWS KMS, or of a server with its API: id, ARN, `alias/NAME`")
+    endpoint: str | None = setting(None, "URL", "That server; AWS in `region` where not given")
+    region: str = setting("us-east-1", "", "Of the key service")
+    access_key: str | None = setting(None, "", "Where not given: environment, profile, web identity or instance role")
+    secret_key_file: Path | None = setting(None, "file", "Holds the secret key of `access_key`")
+    ca: Path | None = setting(None, "PEM file", "Who signed the server's certificate, where no public authority did")
+    deadline: Seconds = setting(10.0, "s", "For an answer of the key service")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.key_file is not None and self.kms_key is not None:
+            raise ValueError("key_file or kms_key, not both")
+        if (self.access_key is None) != (self.secret_key_file is None):
+            raise ValueError("access_key and secret_key_file are needed together")
+        return self
+
+    @property
+    def on(self) -> bool:
+        """Whether objects are encrypted."""
+        return self.key_file is not None or self.kms_key is not None
+
+
 class Kafka(Section):
     """The event log where `storage.log` is kafka://HOST:PORT,HOST:PORT or kafka://HOST:PORT/PREFIX"""
 

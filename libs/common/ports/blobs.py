@@ -15,7 +15,7 @@ OPEN_AHEAD = 2 << 20
 @dataclass(frozen=True, slots=True)
 class BlobStat:
     """A stored object: its key and its size in bytes. In a listing it is the bytes that the object takes, which are
-    fewer where the store compresses."""
+    fewer where the store compresses, and some more where it encrypts."""
 
     key: str
     size: int

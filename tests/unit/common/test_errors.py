@@ -94,6 +94,7 @@ def test_what_may_succeed_later_can_be_tried_again_and_nothing_else() -> None:
     again = {cls.__name__ for cls in _defined() if cls.retryable}
     assert again == {
         "DependencyUnavailable",
+        "KeyWithheld",
         "PeerError",
         "ConnectionFailed",
         "AssociationRejected",

@@ -75,7 +75,7 @@ mixed: {plays: ingest query retrieve commitment orders, kind: StatefulSet, dicom
 
 {{/* gantry.yaml, the same in every pod: the given settings and the chart's own. */}}
 {{- define "gantry.settings" -}}
-{{- range $path := list "peers_file" "data" "lab" "peers" "dimse.port" "dimse.tls_port" "dimse.host" "dimse.proxy_from" "http.port" "http.host" "http.proxy_from" "http.tokens_file" "s3.secret_key_file" "s3.ca" "kafka.instance_id" "kafka.password_file" "kafka.ca" "opensearch.password_file" "opensearch.ca" "tls.certificate" "tls.key" "tls.ca" "door.ingest" "door.query" "door.retrieve" "door.commitment" "door.orders" "door.mixed" "door.http_ingest" "door.http_query" "door.http_retrieve" "door.http_commitment" "door.http_orders" "door.key_file" -}}
+{{- range $path := list "peers_file" "data" "lab" "peers" "dimse.port" "dimse.tls_port" "dimse.host" "dimse.proxy_from" "http.port" "http.host" "http.proxy_from" "http.tokens_file" "s3.secret_key_file" "s3.ca" "kafka.instance_id" "kafka.password_file" "kafka.ca" "opensearch.password_file" "opensearch.ca" "tls.certificate" "tls.key" "tls.ca" "door.ingest" "door.query" "door.retrieve" "door.commitment" "door.orders" "door.mixed" "door.http_ingest" "door.http_query" "door.http_retrieve" "door.http_commitment" "door.http_orders" "door.key_file" "encryption.key_file" -}}
 {{- $step := splitList "." $path -}}
 {{- $within := ternary $.Values.settings (index $.Values.settings (first $step) | default dict) (eq (len $step) 1) -}}
 {{- if hasKey $within (last $step) }}{{ fail (printf "settings.%s: the chart sets this one itself" $path) }}{{ end -}}
@@ -164,6 +164,9 @@ capabilities: {drop: [ALL]}
 {{- with $s.s3 }}{{ if .name }}
 - secret: {name: {{ .name }}, items: [{key: {{ .secretKey }}, path: s3}]}
 {{- end }}{{ end }}
+{{- with $s.encryption }}{{ if .name }}
+- secret: {name: {{ .name }}, items: [{key: {{ .keys }}, path: encryption}]}
+{{- end }}{{ end }}
 {{- with $s.kafka }}{{ if .name }}
 - secret: {name: {{ .name }}, items: [{key: {{ .password }}, path: kafka}]}
 {{- end }}{{ end }}
@@ -198,6 +201,9 @@ each source of settings is checked by itself. */}}
 - {name: GANTRY_S3__ACCESS_KEY, valueFrom: {secretKeyRef: {name: {{ .name }}, key: {{ .accessKey }}}}}
 - {name: GANTRY_S3__SECRET_KEY_FILE, value: /etc/gantry/secrets/s3}
 {{- end }}{{ end }}
+{{- if .Values.secrets.encryption.name }}
+- {name: GANTRY_ENCRYPTION__KEY_FILE, value: /etc/gantry/secrets/encryption}
+{{- end }}
 {{- with .Values.secrets.kafka }}{{ if and .name .username }}
 - {name: GANTRY_KAFKA__USERNAME, valueFrom: {secretKeyRef: {name: {{ .name }}, key: {{ .username }}}}}
 - {name: GANTRY_KAFKA__PASSWORD_FILE, value: /etc/gantry/secrets/kafka}

@@ -1,0 +1,103 @@
+"""One encrypted object on its way out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gantry.common.encryption.form import SEGMENT, Segments
+from gantry.common.encryption.segments import ObjectCipher
+from gantry.common.errors import Corrupt
+from gantry.common.ports.blobs import BlobReader
+
+_AT_ONCE = 4
+"""Segments that are read and opened in one go: what one open object holds in memory."""
+
+
+class EncryptedReader:
+    """`BlobReader` of the bytes from `begin` to `end` of an object. It closes `stored`, which stands before the first
+    segment in which they lie."""
+
+    def __init__(self, stored: BlobReader, segments: Segments, cipher: ObjectCipher, begin: int, end: int) -> None:
+        self.size = segments.size
+        self._stored = stored
+        self._segments = segments
+        self._cipher = cipher
+        covering = segments.covering(begin, end)
+        self._next, self._behind = covering.start, covering.stop
+        self._skip = begin - covering.start * SEGMENT
+        self._left = max(0, end - begin)
+        self._plain = memoryview(b"")
+
+    async def readinto(self, buffers: Sequence[memoryview]) -> int:
+        """As the port has it. Raises `Corrupt`, `DependencyUnavailable`."""
+        done = 0
+        for buffer in buffers:
+            while len(buffer) and self._left:
+                if not self._plain:
+                    await self._open_more()
+                count = min(len(buffer), len(self._plain), self._left)
+                buffer[:count] = self._plain[:count]
+                buffer, self._plain = buffer[count:], self._plain[count:]
+                self._left -= count
+                done += count
+        if not self.size and self._next < self._behind:
+            await self._open_more()  # an empty object has a segment, too, that proves it
+        return done
+
+    async def close(self) -> None:
+        """As the port has it."""
+        await self._stored.close()
+
+    async def _open_more(self) -> None:
+        first, behind = self._next, min(self._next + _AT_ONCE, self._behind)
+        sealed = bytearray(self._segments.place(behind) - self._segments.place(first))
+        if await self._stored.readinto([memoryview(sealed)]) < len(sealed):
+            raise Corrupt("an encrypted object is cut off")
+        plain = opened(self._cipher, self._segments, range(first, behind), memoryview(sealed))
+        self._next = behind
+        self._plain = memoryview(plain)[self._skip :]
+        self._skip = 0
+
+
+def opened(cipher: ObjectCipher, segments: Segments, numbers: range, sealed: memoryview) -> bytes:
+    """Segments that lie one behind the other. Raises `Corrupt`."""
+    begin = segments.place(numbers.start)
+    return b"".join(
+        cipher.open(
+            number,
+            sealed[segments.place(number) - begin : segments.place(number + 1) - begin],
+            last=segments.is_last(number),
+        )
+        for number in numbers
+    )
+
+
+class Continued:
+    """`BlobReader` of what was read of an object already, and of the rest."""
+
+    def __init__(self, begin: bytes, rest: BlobReader, length: int | None) -> None:
+        """`length` bounds what is given of it, where `rest` was opened for more."""
+        self.size = rest.size
+        self._begin = memoryview(begin)
+        self._rest = rest
+        self._left = rest.size if length is None else min(length, rest.size)
+
+    async def readinto(self, buffers: Sequence[memoryview]) -> int:
+        """As the port has it."""
+        done = 0
+        for buffer in buffers:
+            wanted = buffer[: self._left]
+            taken = min(len(wanted), len(self._begin))
+            wanted[:taken] = self._begin[:taken]
+            self._begin = self._begin[taken:]
+            if len(wanted) > taken:
+                taken += await self._rest.readinto([wanted[taken:]])
+            self._left -= taken
+            done += taken
+            if taken < len(buffer):
+                break
+        return done
+
+    async def close(self) -> None:
+        """As the port has it."""
+        await self._rest.close()

@@ -1,0 +1,91 @@
+"""One object on its way in: cut into segments, each sealed as it is whole."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+
+from gantry.common.encryption.form import SALT, SEGMENT, TAG, Head
+from gantry.common.encryption.segments import ObjectCipher
+from gantry.common.ports.blobs import BlobWriter, Buffer
+from gantry.common.runtime.encrypted.keys import DataKeys
+
+_AT_ONCE = 16
+"""Segments that are sealed in one go: a megabyte, a third of a millisecond."""
+
+
+class Sealing:
+    """The segments of one object, in turn."""
+
+    def __init__(self, key_id: bytes, data_key: bytes, place: str) -> None:
+        self.head = Head(key_id, secrets.token_bytes(SALT))
+        self._cipher = ObjectCipher(data_key, self.head, place)
+        self._number = 0
+
+    def seal(self, plain: memoryview, *, last: bool) -> bytearray:
+        """Whole segments, or with `last` what is left of the object, as they lie."""
+        count = max(1, -(-len(plain) // SEGMENT)) if last else len(plain) // SEGMENT
+        sealed = bytearray(len(plain) + count * TAG)
+        into = memoryview(sealed)
+        for at in range(count):
+            piece = plain[at * SEGMENT : (at + 1) * SEGMENT]
+            begin = at * (SEGMENT + TAG)
+            ends = last and at == count - 1
+            self._cipher.seal(self._number, piece, into[begin : begin + len(piece) + TAG], last=ends)
+            self._number += 1
+        return sealed
+
+
+def sealed_whole(sealing: Sealing, parts: Sequence[Buffer]) -> list[Buffer]:
+    """An object that is in memory, as it lies."""
+    return [sealing.head.encoded(), sealing.seal(memoryview(b"".join(parts)), last=True)]
+
+
+class EncryptedWriter:
+    """`BlobWriter` over that of the store below."""
+
+    def __init__(self, inner: BlobWriter, keys: DataKeys, place: str, written: Callable[[], None]) -> None:
+        """`written` is called when the object is about to become visible, and when it is."""
+        self._inner = inner
+        self._keys = keys
+        self._place = place
+        self._written = written
+        self._sealing: Sealing | None = None
+        self._left = bytearray()
+        """What no segment is made of yet; a whole one at most, which may be the last."""
+
+    async def write(self, chunk: Buffer) -> None:
+        """As the port has it."""
+        sealing = await self._begun()
+        rest = memoryview(chunk)
+        if self._left:
+            fill, rest = rest[: SEGMENT - len(self._left)], rest[SEGMENT - len(self._left) :]
+            self._left += fill
+            if not rest:
+                return
+            await self._inner.write(sealing.seal(memoryview(self._left), last=False))
+            self._left = bytearray()
+        # The last segment is sealed as such: nobody knows yet whether more will come.
+        while len(rest) > SEGMENT:
+            count = min(_AT_ONCE, (len(rest) - 1) // SEGMENT)
+            await self._inner.write(sealing.seal(rest[: count * SEGMENT], last=False))
+            rest = rest[count * SEGMENT :]
+        self._left = bytearray(rest)
+
+    async def commit(self) -> None:
+        """As the port has it."""
+        sealing = await self._begun()
+        await self._inner.write(sealing.seal(memoryview(self._left), last=True))
+        self._written()
+        await self._inner.commit()
+        self._written()
+
+    async def abort(self) -> None:
+        """As the port has it."""
+        await self._inner.abort()
+
+    async def _begun(self) -> Sealing:
+        if self._sealing is None:
+            self._sealing = Sealing(*await self._keys.newest(), self._place)
+            await self._inner.write(self._sealing.head.encoded())
+        return self._sealing
