@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ohif axe pictures demo servers test test-long test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage
+.PHONY: help setup run fuzz ohif axe pictures demo servers test test-long test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,11 @@ test-kubernetes: setup peers servers ## the Helm chart on a real node, brought u
 test-kubernetes-long: setup peers servers
 	@sh deploy/images/artefacts.sh kubernetes
 	@GANTRY_TEST_KUBERNETES=long $(PY) -m tests.support.rerun --one-after-the-other -s tests/kubernetes
+
+fuzz: setup ## look for inputs that break a reader of what strangers send (SECONDS_EACH=60, KEEP=1 keeps what reached further)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.lock || \
+		{ echo "fuzz: there is no atheris for this machine; skipped"; exit 0; }; \
+		$(PY) -m tests.fuzz --seconds $${SECONDS_EACH:-60} $${KEEP:+--keep}
 
 manifests: setup ## render deploy/kubernetes from the chart, and the schema of its values
 	@$(PY) deploy/helm/schema.py

@@ -25,6 +25,7 @@ ROWS: dict[str, Callable[[Path, bool], list[Figure]]] = {
     "small": storing.small,
     "nagle": storing.nagle,
     "coercing": storing.coercing,
+    "encrypted": storing.encrypted,
     "find": rows.find,
     "move": rows.move,
     "get": rows.get,

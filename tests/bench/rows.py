@@ -173,10 +173,14 @@ def move(folder: Path, quick: bool) -> list[Figure]:
 
 def get(folder: Path, quick: bool) -> list[Figure]:
     """C-GET of CT to DCMTK's getscu, which leaves Nagle's algorithm on."""
-    count = 40 if quick else 200
+    return fetched(folder, 40 if quick else 200, _retrievers(folder, 0))
+
+
+def fetched(folder: Path, count: int, who: list[Starter]) -> list[Figure]:
+    """C-GET of so many CT from each, after it has stored them."""
     files = _dicom_files(corpus.make(folder / "set", count, corpus.CT))
     figures = []
-    for start in _retrievers(folder, 0):
+    for start in who:
         with running(start()) as server:
             _filled(server, files)
             out = folder / "got"

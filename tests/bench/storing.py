@@ -8,11 +8,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from gantry.services.process.key_services import add_key
 from tests.bench import contestants as field
 from tests.bench import corpus, senders
 from tests.bench.contestants import Contestant
 from tests.bench.machine import neighbours
-from tests.bench.rows import Figure, Starter, raw_associations, running
+from tests.bench.rows import Figure, Starter, fetched, raw_associations, running
 from tests.bench.senders import Sender
 
 _BOTH: dict[str, Sender] = {"storescu": senders.storescu, "lean": senders.lean}
@@ -155,3 +156,21 @@ def coercing(folder: Path, quick: bool) -> list[Figure]:
         measured = _store(folder / words, each, side, (4,), who, kinds={"lean": senders.lean})
         figures += [replace(figure, what=f"{figure.what}, {words}") for figure in measured]
     return figures
+
+
+def encrypted(folder: Path, quick: bool) -> list[Figure]:
+    """What it costs that objects lie encrypted: storing them, and fetching them again."""
+    keys = folder / "keys"
+    folder.mkdir(parents=True, exist_ok=True)
+    add_key(keys, "first")
+    kinds = {"gantry": "", "gantry, encrypted": f"encryption: {{key_file: {keys}}}\n"}
+    who: list[Starter] = [
+        partial(field.gantry, folder / str(number), name=name, settings=settings)
+        for number, (name, settings) in enumerate(kinds.items())
+    ]
+    figures = []
+    for words, side, count in (("10 KB", corpus.SMALL, 500), ("CT", corpus.CT, 150)):
+        each = count // 5 if quick else count
+        measured = _store(folder / words, each, side, (4,), who, kinds={"lean": senders.lean})
+        figures += [replace(figure, what=f"{figure.what}, {words}") for figure in measured]
+    return figures + fetched(folder / "fetched", 40 if quick else 200, who)

@@ -34,12 +34,13 @@ class ObjectCipher:
         """Segment `number` and its tag, into a buffer of their length."""
         self._aes.encrypt_into(_nonce(number, last), plain, self._place, into)
 
-    def open(self, number: int, sealed: Buffer, *, last: bool) -> bytes:
-        """The bytes of a segment. Raises `Corrupt` where they are not those that were sealed."""
+    def open(self, number: int, sealed: Buffer, into: memoryview, *, last: bool) -> None:
+        """The bytes of a segment, into a buffer of their length. Raises `Corrupt` where they are not those that were
+        sealed."""
         if memoryview(sealed).nbytes < TAG:
             raise Corrupt("an encrypted object is cut off")
         try:
-            return self._aes.decrypt(_nonce(number, last), sealed, self._place)
+            self._aes.decrypt_into(_nonce(number, last), sealed, self._place, into)
         except InvalidTag as error:
             raise Corrupt("an encrypted object was changed where it lies") from error
 

@@ -9,15 +9,24 @@ from gantry.common.encryption.segments import ObjectCipher
 from gantry.common.errors import Corrupt
 from gantry.common.ports.blobs import BlobReader
 
-_AT_ONCE = 4
-"""Segments that are read and opened in one go: what one open object holds in memory."""
+_NOTHING = memoryview(b"")
+AT_ONCE = 16
+"""Segments that are read and opened in one go, a megabyte: what one open object holds in memory, twice."""
 
 
 class EncryptedReader:
     """`BlobReader` of the bytes from `begin` to `end` of an object. It closes `stored`, which stands before the first
-    segment in which they lie."""
+    segment in which they lie, or behind the bytes of it that were read already."""
 
-    def __init__(self, stored: BlobReader, segments: Segments, cipher: ObjectCipher, begin: int, end: int) -> None:
+    def __init__(
+        self,
+        stored: BlobReader,
+        segments: Segments,
+        cipher: ObjectCipher,
+        begin: int,
+        end: int,
+        read: memoryview = _NOTHING,
+    ) -> None:
         self.size = segments.size
         self._stored = stored
         self._segments = segments
@@ -26,7 +35,8 @@ class EncryptedReader:
         self._next, self._behind = covering.start, covering.stop
         self._skip = begin - covering.start * SEGMENT
         self._left = max(0, end - begin)
-        self._plain = memoryview(b"")
+        self._read = read
+        self._plain = _NOTHING
 
     async def readinto(self, buffers: Sequence[memoryview]) -> int:
         """As the port has it. Raises `Corrupt`, `DependencyUnavailable`."""
@@ -49,36 +59,41 @@ class EncryptedReader:
         await self._stored.close()
 
     async def _open_more(self) -> None:
-        first, behind = self._next, min(self._next + _AT_ONCE, self._behind)
-        sealed = bytearray(self._segments.place(behind) - self._segments.place(first))
-        if await self._stored.readinto([memoryview(sealed)]) < len(sealed):
-            raise Corrupt("an encrypted object is cut off")
-        plain = opened(self._cipher, self._segments, range(first, behind), memoryview(sealed))
+        first, behind = self._next, min(self._next + AT_ONCE, self._behind)
+        length = self._segments.place(behind) - self._segments.place(first)
+        sealed = self._read[:length]
+        if len(sealed) < length:
+            whole = memoryview(bytearray(length))
+            whole[: len(sealed)] = sealed
+            if await self._stored.readinto([whole[len(sealed) :]]) < length - len(sealed):
+                raise Corrupt("an encrypted object is cut off")
+            sealed = whole
+        self._read = self._read[length:]
+        plain = opened(self._cipher, self._segments, range(first, behind), sealed)
         self._next = behind
         self._plain = memoryview(plain)[self._skip :]
         self._skip = 0
 
 
-def opened(cipher: ObjectCipher, segments: Segments, numbers: range, sealed: memoryview) -> bytes:
+def opened(cipher: ObjectCipher, segments: Segments, numbers: range, sealed: memoryview) -> bytearray:
     """Segments that lie one behind the other. Raises `Corrupt`."""
-    begin = segments.place(numbers.start)
-    return b"".join(
-        cipher.open(
-            number,
-            sealed[segments.place(number) - begin : segments.place(number + 1) - begin],
-            last=segments.is_last(number),
-        )
-        for number in numbers
-    )
+    first, begin = segments.place(numbers.start), numbers.start * SEGMENT
+    plain = bytearray(min(numbers.stop * SEGMENT, segments.size) - begin)
+    into = memoryview(plain)
+    for number in numbers:
+        piece = sealed[segments.place(number) - first : segments.place(number + 1) - first]
+        room = into[number * SEGMENT - begin : (number + 1) * SEGMENT - begin]
+        cipher.open(number, piece, room, last=segments.is_last(number))
+    return plain
 
 
 class Continued:
     """`BlobReader` of what was read of an object already, and of the rest."""
 
-    def __init__(self, begin: bytes, rest: BlobReader, length: int | None) -> None:
+    def __init__(self, begin: memoryview, rest: BlobReader, length: int | None) -> None:
         """`length` bounds what is given of it, where `rest` was opened for more."""
         self.size = rest.size
-        self._begin = memoryview(begin)
+        self._begin = begin
         self._rest = rest
         self._left = rest.size if length is None else min(length, rest.size)
 

@@ -13,12 +13,14 @@ from gantry.common.encryption.segments import ObjectCipher
 from gantry.common.errors import Archived
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
 from gantry.common.runtime.encrypted.keys import DataKeys
-from gantry.common.runtime.encrypted.reading import Continued, EncryptedReader, opened
+from gantry.common.runtime.encrypted.reading import AT_ONCE, Continued, EncryptedReader, opened
 from gantry.common.runtime.encrypted.writing import EncryptedWriter, Sealing, sealed_whole
 from gantry.common.tasks import end_tasks
 
 _MOST_KNOWN = 16384
 _AT_ONCE = 32
+_AHEAD = Segments(AT_ONCE * SEGMENT).stored
+"""Bytes that are read with the head, from the beginning of an object that is seen for the first time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +111,16 @@ class EncryptedStore:
         stored = None if length is None else Segments(-(-max(0, length) // SEGMENT) * SEGMENT).stored
         reader = await self._inner.open(key, 0, stored)
         try:
-            begin = bytearray(min(HEAD, reader.size))
-            filled = await reader.readinto([memoryview(begin)])
-            head = read_head(bytes(begin[:filled]))
+            begin = memoryview(bytearray(min(_AHEAD, reader.size, reader.size if stored is None else stored)))
+            begin = begin[: await reader.readinto([begin])]
+            head = read_head(bytes(begin[:HEAD]))
             lying = Lying(head, Segments.of_stored(reader.size)) if head is not None else None
             self._remember(key, lying)
             if lying is None:
-                return Continued(bytes(begin[:filled]), reader, length)
+                return Continued(begin, reader, length)
             cipher = await self._cipher(key, lying.head)
-            return EncryptedReader(reader, lying.segments, cipher, *_bounds(lying.segments.size, 0, length))
+            bounds = _bounds(lying.segments.size, 0, length)
+            return EncryptedReader(reader, lying.segments, cipher, *bounds, begin[HEAD:])
         except BaseException:
             await reader.close()
             raise
@@ -190,4 +193,4 @@ def _opened(part: Part, lying: Lying | None, cipher: ObjectCipher | None, piece:
     plain = opened(cipher, lying.segments, numbers, memoryview(piece))
     begin, end = _bounds(lying.segments.size, part.offset, part.length)
     skip = begin - numbers.start * SEGMENT
-    return plain[skip : skip + end - begin]
+    return bytes(memoryview(plain)[skip : skip + end - begin])

@@ -21,19 +21,22 @@ class Sealing:
         self.head = Head(key_id, secrets.token_bytes(SALT))
         self._cipher = ObjectCipher(data_key, self.head, place)
         self._number = 0
+        self._room = bytearray()
 
-    def seal(self, plain: memoryview, *, last: bool) -> bytearray:
-        """Whole segments, or with `last` what is left of the object, as they lie."""
+    def seal(self, plain: memoryview, *, last: bool) -> memoryview:
+        """Whole segments, or with `last` what is left of the object, as they lie; valid until the next call."""
         count = max(1, -(-len(plain) // SEGMENT)) if last else len(plain) // SEGMENT
-        sealed = bytearray(len(plain) + count * TAG)
-        into = memoryview(sealed)
+        length = len(plain) + count * TAG
+        if len(self._room) < length:
+            self._room = bytearray(length)
+        into = memoryview(self._room)[:length]
         for at in range(count):
             piece = plain[at * SEGMENT : (at + 1) * SEGMENT]
             begin = at * (SEGMENT + TAG)
             ends = last and at == count - 1
             self._cipher.seal(self._number, piece, into[begin : begin + len(piece) + TAG], last=ends)
             self._number += 1
-        return sealed
+        return into
 
 
 def sealed_whole(sealing: Sealing, parts: Sequence[Buffer]) -> list[Buffer]:
