@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run fuzz ohif axe pictures demo servers test test-long test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage
+.PHONY: help setup run fuzz atheris ohif axe pictures demo servers test test-long test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,10 +32,10 @@ peers:
 servers:
 	@sh deploy/images/servers.sh
 
-test: setup peers servers ohif axe ## the tests, with foreign peers and real servers (see docs/testing.md)
+test: setup peers servers ohif axe atheris ## the tests, with foreign peers and real servers (see docs/testing.md)
 	@$(PY) -m tests.support.rerun
 
-test-long: setup peers servers ohif axe ## every test, and many more examples of property tests: two hours or more
+test-long: setup peers servers ohif axe atheris ## every test, and many more examples of property tests: two hours or more
 	@GANTRY_TESTS=long $(PY) -m tests.support.rerun
 
 test-kubernetes: setup peers servers ## the Helm chart on a real node, brought up for it (docs/kubernetes.md)
@@ -46,10 +46,12 @@ test-kubernetes-long: setup peers servers
 	@sh deploy/images/artefacts.sh kubernetes
 	@GANTRY_TEST_KUBERNETES=long $(PY) -m tests.support.rerun --one-after-the-other -s tests/kubernetes
 
-fuzz: setup ## look for inputs that break a reader of what strangers send (SECONDS_EACH=60, KEEP=1 keeps what reached further)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.lock || \
-		{ echo "fuzz: there is no atheris for this machine; skipped"; exit 0; }; \
-		$(PY) -m tests.fuzz --seconds $${SECONDS_EACH:-60} $${KEEP:+--keep}
+fuzz: atheris ## look for inputs that break a reader of what strangers send (SECONDS_EACH=60, KEEP=1 keeps what reached further)
+	@! $(PY) -c "import atheris" 2>/dev/null || $(PY) -m tests.fuzz --seconds $${SECONDS_EACH:-60} $${KEEP:+--keep}
+
+atheris: setup
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.lock 2>/dev/null || \
+		echo "set-up: there is no atheris for this machine; fuzzing is skipped"
 
 manifests: setup ## render deploy/kubernetes from the chart, and the schema of its values
 	@$(PY) deploy/helm/schema.py
