@@ -90,12 +90,12 @@ def opened(cipher: ObjectCipher, segments: Segments, numbers: range, sealed: mem
 class Continued:
     """`BlobReader` of what was read of an object already, and of the rest."""
 
-    def __init__(self, begin: memoryview, rest: BlobReader, length: int | None) -> None:
-        """`length` bounds what is given of it, where `rest` was opened for more."""
+    def __init__(self, begin: memoryview, rest: BlobReader, bounds: tuple[int, int]) -> None:
+        """`bounds` are those of what is given of it, where `rest` was opened for more."""
         self.size = rest.size
         self._begin = begin
         self._rest = rest
-        self._left = rest.size if length is None else min(length, rest.size)
+        self._left = bounds[1] - bounds[0]
 
     async def readinto(self, buffers: Sequence[memoryview]) -> int:
         """As the port has it."""

@@ -52,8 +52,8 @@ class EncryptedStore:
         return EncryptedWriter(self._inner.writer(key), self.keys, key, lambda: self._forget(key))
 
     async def open(self, key: str, offset: int = 0, length: int | None = None) -> BlobReader:
-        if key not in self._known and offset <= 0:
-            return await self._open_unknown(key, length)
+        if key not in self._known and offset < SEGMENT:
+            return await self._open_unknown(key, max(0, offset), length)
         lying = await self._look(key)
         if lying is None:
             return await self._inner.open(key, offset, length)
@@ -105,10 +105,11 @@ class EncryptedStore:
         await self.keys.close()
         await self._inner.close()
 
-    async def _open_unknown(self, key: str, length: int | None) -> BlobReader:
-        """From the beginning, of an object of which it is not known how it lies: by one request all the same."""
+    async def _open_unknown(self, key: str, offset: int, length: int | None) -> BlobReader:
+        """From the beginning, or close to it, of an object of which it is not known how it lies: by one request all the
+        same."""
         # Whole segments: a part of one does not open.
-        stored = None if length is None else Segments(-(-max(0, length) // SEGMENT) * SEGMENT).stored
+        stored = None if length is None else Segments(-(-(offset + max(0, length)) // SEGMENT) * SEGMENT).stored
         reader = await self._inner.open(key, 0, stored)
         try:
             begin = memoryview(bytearray(min(_AHEAD, reader.size, reader.size if stored is None else stored)))
@@ -117,9 +118,9 @@ class EncryptedStore:
             lying = Lying(head, Segments.of_stored(reader.size)) if head is not None else None
             self._remember(key, lying)
             if lying is None:
-                return Continued(begin, reader, length)
+                return Continued(begin[offset:], reader, _bounds(reader.size, offset, length))
             cipher = await self._cipher(key, lying.head)
-            bounds = _bounds(lying.segments.size, 0, length)
+            bounds = _bounds(lying.segments.size, offset, length)
             return EncryptedReader(reader, lying.segments, cipher, *bounds, begin[HEAD:])
         except BaseException:
             await reader.close()
