@@ -18,7 +18,7 @@ from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import ConfigError, UndecodableEvent
 from gantry.common.events import TOPICS, Event, RouteEnded, RouteRequested, StudyCompleted, decode
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.common.lifecycle.routes import CANCELLED, FAILED, MOVE, RouteLedger, RouteState, taken_in_pieces
+from gantry.common.lifecycle.routes import CANCELLED, FAILED, MOVE, STEP_KINDS, RouteLedger, RouteState, taken_in_pieces
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import instance_of
 from gantry.services.asked import this_user
@@ -29,6 +29,7 @@ from gantry.services.retrieve.routing.requesting import RouteRequests, route_rul
 from gantry.services.whereabouts.words import moment
 
 _READ_US = 1_000_000
+_HEAD = ("route", "since", "study or step", "destination", "because of", "state", "left", "tries", "next", "why")
 _names = click.argument("names", metavar="[ROUTE...]", nargs=-1)
 _destination = click.option("--destination", metavar="AE", help="Only those to one destination.")
 
@@ -60,8 +61,7 @@ def list_routes(
             for state in states:
                 print_json(_as_json(state))
         elif states:
-            head = ("route", "since", "study", "destination", "because of", "state", "left", "tries", "next", "why")
-            print_columns(head, [_row(state) for state in states])
+            print_columns(_HEAD, [_row(state) for state in states])
         else:
             click.echo("no routes" if every else "no route failed" if failed else "no routes wait")
 
@@ -226,7 +226,8 @@ def _as_json(state: RouteState) -> dict[str, object]:
     one = state.requested
     return {
         "route": one.route,
-        "study": one.study_instance_uid,
+        "study": None if one.kind in STEP_KINDS else one.study_instance_uid,
+        "step": one.study_instance_uid if one.kind in STEP_KINDS else None,
         "destination": one.destination,
         "kind": one.kind or "objects",
         "rule": one.rule,

@@ -16,6 +16,8 @@ from gantry.common.dicom.encoding.charsets import DEFINED_TERMS
 from gantry.common.dicom.query.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, Level, keyword_of
 from gantry.common.dicom.standard.sop_classes import (
     INSTANCE_AVAILABILITY_NOTIFICATION,
+    MODALITY_PERFORMED_PROCEDURE_STEP,
+    MODALITY_PERFORMED_PROCEDURE_STEP_NOTIFICATION,
     MODALITY_WORKLIST_FIND,
     PATIENT_ROOT_FIND,
     PATIENT_ROOT_GET,
@@ -54,6 +56,7 @@ from gantry.services.retrieve.pixels.converter import ConverterLimits
 from gantry.services.retrieve.pixels.frame_finder import MOST_LOOKED_AT
 from gantry.services.retrieve.pixels.look import MOST_TIMES
 from gantry.services.retrieve.routing.availability import SYNTAXES as NOTIFICATION_SYNTAXES
+from gantry.services.retrieve.routing.step_delivery import SYNTAXES as STEP_SYNTAXES
 
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -65,6 +68,8 @@ _SERVICES = (
     ("commitment", (STORAGE_COMMITMENT,), "SCP", wire.TRANSFER_SYNTAXES),
     ("orders", (MODALITY_WORKLIST_FIND, *PERFORMED), "SCP", ORDERS_SYNTAXES),
     ("retrieve", (INSTANCE_AVAILABILITY_NOTIFICATION,), "SCU", NOTIFICATION_SYNTAXES),
+    ("retrieve", (MODALITY_PERFORMED_PROCEDURE_STEP_NOTIFICATION,), "SCP", STEP_SYNTAXES),
+    ("retrieve", (MODALITY_PERFORMED_PROCEDURE_STEP,), "SCU", STEP_SYNTAXES),
 )
 
 

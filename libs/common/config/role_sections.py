@@ -69,6 +69,25 @@ class RouteRuleSettings(Section):
         return self
 
 
+class StepRuleSettings(Section):
+    """One rule of who is told what modalities say of performed procedure steps"""
+
+    name: str = Field(description="What lists and logs call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
+    sources: tuple[AeTitle, ...] = Field(default=(), description="AE titles of modalities; without any, all")
+    to: tuple[AeTitle, ...] = Field(
+        default=(), description="AE titles of `peers` that N-CREATE and N-SET are sent on to (PS3.4 F.7)"
+    )
+    notify: tuple[AeTitle, ...] = Field(
+        default=(), description="AE titles of `peers` that get an N-EVENT-REPORT of each change (PS3.4 F.9)"
+    )
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> Self:
+        if not self.to and not self.notify:
+            raise ValueError("a rule names destinations: `to` or `notify`")
+        return self
+
+
 class RoutingSettings(Section):
     """Studies that are sent on by themselves (docs/routing.md)"""
 
@@ -77,6 +96,13 @@ class RoutingSettings(Section):
         "list",
         "Which studies go where when they are complete ([routing](routing.md)): "
         "`{name: chest, where: ['ModalitiesInStudy=CR'], sources: [CR1], to: [READING]}`",
+    )
+    steps: tuple[StepRuleSettings, ...] = setting(
+        (),
+        "list",
+        "Who is told what modalities say of performed procedure steps "
+        "([procedure steps](routing.md#procedure-steps)): "
+        "`{name: to the ris, sources: [CT1], to: [RIS], notify: [BOARD]}`",
     )
     finish_moves: tuple[AeTitle, ...] = setting(
         (),

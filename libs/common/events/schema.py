@@ -313,7 +313,11 @@ class RouteRequested:
 
     With the kind "move" a C-MOVE of `requestor` has begun to send `asked` instances of the study: of these series and
     instances, all where none are named. It sends them itself; nobody else does before the time `until` (microseconds),
-    which `RouteProgressed` puts off."""
+    which `RouteProgressed` puts off.
+
+    With the kinds "step event" and "step" it is about a performed procedure step, whose SOP Instance UID stands in
+    `study_instance_uid` and orders what is told of it: `requestor` told `step_event` (an Event Type ID of PS3.4 table
+    F.9.2-1) of it. With "step" that message itself is sent, whose attributes lie in the object `values_key`."""
 
     partition: str
     trace: str
@@ -333,6 +337,10 @@ class RouteRequested:
     sop_instance_uids: tuple[str, ...] = field(default=(), metadata=OMITTED)
     until: int = field(default=0, metadata=OMITTED)
     sop_class_uids: tuple[str, ...] = field(default=(), metadata=OMITTED)
+    step_event: int = field(default=0, metadata=OMITTED)
+    values_key: str = field(default="", metadata=OMITTED)
+    values_size: int = field(default=0, metadata=OMITTED)
+    values_digest: str = field(default="", metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ DELIVERED, FAILED, CANCELLED = "delivered", "failed", "cancelled"
 OBJECTS, AVAILABILITY, MOVE, CHANGE = "", "availability", "move", "availability change"
 """What goes to a destination: the objects, only where they are, the objects that a C-MOVE asked for, or what is there
 of a study of which something was taken away or came back."""
+STEP_EVENT, STEP = "step event", "step"
+"""Of performed procedure steps: that one changed (N-EVENT-REPORT), or what a modality said of it (N-CREATE, N-SET)."""
+STEP_KINDS = frozenset((STEP_EVENT, STEP))
 _MOST_TAKEN = 4_000
 """Instances that one record names."""
 
@@ -136,6 +139,21 @@ def taken_in_pieces(
     for first in range(0, len(uids) or int(even_none), _MOST_TAKEN):
         piece = uids[first : first + _MOST_TAKEN]
         yield RouteProgressed(route.partition, route.trace, route.study_instance_uid, route.route, piece, now_us, until)
+
+
+def may_be_next(waiting: Sequence[RouteRequested]) -> list[int]:
+    """Which of the routes that wait for a destination, in the order of the log, may be sent now, by their places: what
+    was said of a performed procedure step waits for what was said of it before, and for nothing else."""
+    first: list[int] = []
+    steps: set[tuple[str, str, str]] = set()
+    for place, route in enumerate(waiting):
+        if route.kind in STEP_KINDS:
+            step = route.kind, route.partition, route.study_instance_uid
+            if step in steps:
+                continue
+            steps.add(step)
+        first.append(place)
+    return first
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,23 @@ async def create(
     return response
 
 
+async def set_attributes(
+    association: Association, sop_class: str, sop_instance_uid: str, data_set: bytes, *, timeout: float = 60.0
+) -> Command:
+    """N-SET (PS3.7 10.1.3). Returns the response."""
+    context = need_context(association, sop_class)
+    command = Command(
+        {
+            Element.REQUESTED_SOP_CLASS_UID: sop_class,
+            Element.COMMAND_FIELD: int(CommandField.N_SET_RQ),
+            Element.MESSAGE_ID: association.next_message_id(),
+            Element.REQUESTED_SOP_INSTANCE_UID: sop_instance_uid,
+        }
+    )
+    response, _ = await association.request(context.id, command, data_set, timeout=timeout)
+    return response
+
+
 async def request_commitment(association: Association, action_information: bytes, *, timeout: float = 60.0) -> Command:
     """N-ACTION of the Storage Commitment Push Model (PS3.4 J.3.2). Returns the response."""
     context = need_context(association, STORAGE_COMMITMENT)
@@ -130,17 +147,26 @@ async def report_commitment(
     association: Association, event_type: int, event_information: bytes, *, timeout: float = 60.0
 ) -> Command:
     """N-EVENT-REPORT of the Storage Commitment Push Model (PS3.4 J.3.3): event type 1 success, 2 failures."""
-    context = next((cx for cx in association.contexts.values() if cx.abstract_syntax == STORAGE_COMMITMENT), None)
-    if context is None:
-        raise ContextNotAccepted("the peer accepted no presentation context for storage commitment")
-    command = Command(
-        {
-            Element.AFFECTED_SOP_CLASS_UID: STORAGE_COMMITMENT,
-            Element.COMMAND_FIELD: int(CommandField.N_EVENT_REPORT_RQ),
-            Element.MESSAGE_ID: association.next_message_id(),
-            Element.AFFECTED_SOP_INSTANCE_UID: STORAGE_COMMITMENT_INSTANCE,
-            Element.EVENT_TYPE_ID: event_type,
-        }
+    return await report_event(
+        association, STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE, event_type, event_information, timeout=timeout
     )
+
+
+async def report_event(
+    association: Association,
+    sop_class: str,
+    sop_instance_uid: str,
+    event_type: int,
+    event_information: bytes | None = None,
+    *,
+    timeout: float = 60.0,
+) -> Command:
+    """N-EVENT-REPORT (PS3.7 10.1.1), also where the peer did not answer that we may be SCP. Returns the response."""
+    context = next((cx for cx in association.contexts.values() if cx.abstract_syntax == sop_class), None)
+    if context is None:
+        raise ContextNotAccepted(f"the peer accepted no presentation context for {sop_class}")
+    command = _request(association, CommandField.N_EVENT_REPORT_RQ, sop_class)
+    command.elements[Element.AFFECTED_SOP_INSTANCE_UID] = sop_instance_uid
+    command.elements[Element.EVENT_TYPE_ID] = event_type
     response, _ = await association.request(context.id, command, event_information, timeout=timeout)
     return response

@@ -34,14 +34,22 @@ async def write_values(objects: BlobStore, event: ValuedEvent, receipt: Receipt)
     return without_values(event, key, content)
 
 
+async def kept_apart(objects: BlobStore, event: ValuedEvent) -> ValuedEvent:
+    """The event as it is without what it says: what an earlier release wrote into it lies in an object then, which is
+    durable when this returns. Moving it again writes the same object. Raises `DependencyUnavailable`."""
+    if event.values_key:
+        return event
+    key, content = values_key_of(event), values_in(event)
+    await objects.put(key, [content])
+    return without_values(event, key, content)
+
+
 async def sealed_payload(objects: BlobStore, event: Event, payload: bytes) -> bytes:
     """The payload of an event as it is sealed: what an earlier release wrote into it lies in an object then, which is
     durable when this returns. Moving it again writes the same object. Raises `DependencyUnavailable`."""
     if not isinstance(event, ValuedEvent) or event.values_key:
         return payload
-    key, content = values_key_of(event), values_in(event)
-    await objects.put(key, [content])
-    return encode(without_values(event, key, content))
+    return encode(await kept_apart(objects, event))
 
 
 async def read_values(objects: BlobStore, events: Sequence[E]) -> list[E]:

@@ -5,6 +5,9 @@ What belongs here: which routes a completed study gets (`requesting`), and one o
 of each destination (`router`). What does not: sub-operations (`gantry.services.retrieve.dimse`), and what became of a
 route (`gantry.common.lifecycle.routes`).
 
+What modalities say of performed procedure steps is in the same queues: who is told (`step_requesting`,
+`step_messages`), and one attempt at it (`step_delivery`).
+
 The order of effects: `StudyCompleted` is read, `RouteRequested` is published for each destination, then the offset is
 committed; a route is sent, `RouteEnded` is published, and only then the log may forget its request. So a process that
 dies sends what it was at once more, and nothing is forgotten.

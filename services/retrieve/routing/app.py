@@ -20,6 +20,8 @@ from gantry.services.retrieve.routing.move_records import MoveRecords
 from gantry.services.retrieve.routing.requesting import GROUP, RouteRequests, route_rules
 from gantry.services.retrieve.routing.router import Router, RouterLimits
 from gantry.services.retrieve.routing.standing import StepsOf, StudyStanding
+from gantry.services.retrieve.routing.step_delivery import StepDelivery
+from gantry.services.retrieve.routing.step_requesting import StepRequests, StepRouting, step_rules
 from gantry.services.retrieve.unindexed import Locating
 
 
@@ -38,7 +40,7 @@ def build_routing(
 ) -> RoleParts:
     """What the settings of `routing` ask for; nothing without rules and moves. Raises `ConfigError`."""
     settings = context.settings.routing
-    if not settings.rules and moves is None:
+    if not settings.rules and not settings.steps and moves is None:
         return RoleParts()
     sender = _sender(context, mover, index, delivered)
     limits = RouterLimits(Delays(settings.retry_first, settings.retry_longest), settings.give_up, settings.refused)
@@ -51,13 +53,17 @@ def build_routing(
     requesting = _requesting(context) if settings.rules else None
     if requesting is not None:
         background.append(("routing", requesting.run()))
-    if _tells(context):
+    if _tells(context) or settings.steps:
         context.orders.begin()
         background.append(("procedure steps for notifications", context.orders.run()))
+    steps = _step_routing(context) if settings.steps else None
+    if steps is not None:
+        background.append(("routing of procedure steps", steps.run()))
 
     async def stop(_: float) -> None:
-        if requesting is not None:
-            requesting.stop()
+        for reader in (requesting, steps):
+            if reader is not None:
+                reader.stop()
         router.stop()
 
     return RoleParts(background=background, drain=[stop], close=close)
@@ -68,6 +74,13 @@ def _requesting(context: Context) -> ConsumerLoop:
     handler = RouteRequests(rules, context.log, context.answers, context.clock)
     topics = [TOPICS[StudyCompleted].name]
     return ConsumerLoop(context.log, GROUP, topics, handler, context.clock, context.metrics)
+
+
+def _step_routing(context: Context) -> StepRouting:
+    settings, (orders, follower) = context.settings.routing, context.orders.begin()
+    rules = step_rules(settings.steps)
+    handler = StepRequests(rules, context.log, context.objects, orders, follower, context.clock)
+    return StepRouting(handler, context.log, context.clock, context.metrics, settings.give_up)
 
 
 def _sender(context: Context, mover: Mover, index: Locating, delivered: Delivered) -> RouteSender:
@@ -84,6 +97,7 @@ def _sender(context: Context, mover: Mover, index: Locating, delivered: Delivere
         StudyStanding(index, context.answers, Availability(context.answers, stores), _steps_of(context)),
         lambda title: peers.contact(title, ours),
         lambda title: _may_retrieve(peers, title),
+        StepDelivery(context.objects, context.settings.retrieve.response_timeout),
     )
 
 

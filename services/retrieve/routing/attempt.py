@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from gantry.common.access import EVERYTHING, Sight, restricted
 from gantry.common.dicom.query.attributes import Level
@@ -14,7 +13,7 @@ from gantry.common.dimse.command import Value
 from gantry.common.errors import GantryError
 from gantry.common.events import RouteRequested
 from gantry.common.ids import receipt_in_key
-from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, MOVE
+from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, MOVE, STEP_KINDS
 from gantry.common.net import Peer
 from gantry.common.ports.index import Location
 from gantry.common.statuses import is_warning
@@ -23,22 +22,13 @@ from gantry.services.retrieve.corrections import as_stored
 from gantry.services.retrieve.dimse.moving import Job, Mover, count_the_rest
 from gantry.services.retrieve.dimse.service import Delivered, count_suboperations
 from gantry.services.retrieve.dimse.suboperations import Counters
+from gantry.services.retrieve.routing.attempted import Attempted
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
 from gantry.services.retrieve.routing.standing import StudyStanding
+from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.unindexed import Locating
 
 _OPERATION, _MOVED = "route", "finished C-MOVE"
-
-
-@dataclass(frozen=True, slots=True)
-class Attempted:
-    """What came of it: the SOP Instance UIDs that were taken, and those that were not; None where nothing was tried.
-    `refused`: the destination answered and did not want them, so that trying again soon is of little use."""
-
-    taken: Collection[str]
-    failed: Collection[str] | None
-    why: str
-    refused: bool = False
 
 
 class RouteSender:
@@ -56,6 +46,7 @@ class RouteSender:
         standing: StudyStanding,
         contact_of: Callable[[str], Peer | None],
         sight_of: Callable[[str], Sight],
+        steps: StepDelivery,
     ) -> None:
         """`peer_of` maps an AE title to where objects may be sent, `contact_of` to where it is called for anything
         else; None where the policy does not allow it, or does not say. `sight_of` is what it may retrieve, now."""
@@ -63,6 +54,7 @@ class RouteSender:
         self._standing = standing
         self._contact_of = contact_of
         self._sight_of = sight_of
+        self._steps = steps
         self._mover = mover
         self._index = index
         self._peer_of = peer_of
@@ -74,9 +66,12 @@ class RouteSender:
         """Send what came between the receipts of a route, without the SOP Instance UIDs that were `taken` before; of a
         C-MOVE, what its requestor may retrieve now. What is at fault is in the answer, and nothing is raised for it."""
         notifies = route.kind in (AVAILABILITY, CHANGE)
-        peer = (self._contact_of if notifies else self._peer_of)(route.destination)
+        is_told = notifies or route.kind in STEP_KINDS
+        peer = (self._contact_of if is_told else self._peer_of)(route.destination)
         if peer is None:
             return Attempted((), None, f"{route.destination} is no destination: the AE policy names those that are")
+        if route.kind in STEP_KINDS:
+            return await self._steps.attempt(route, peer)
         try:
             locations = await self._locations(route, taken)
         except GantryError as error:

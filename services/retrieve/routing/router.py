@@ -10,14 +10,15 @@ from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable, UndecodableEvent
 from gantry.common.events import TOPICS, Event, RouteDelayed, RouteEnded, RouteProgressed, RouteRequested, decode
 from gantry.common.lifecycle.held_back import HeldBack
-from gantry.common.lifecycle.routes import CANCELLED, DELIVERED, FAILED, MOVE, taken_in_pieces
+from gantry.common.lifecycle.routes import CANCELLED, DELIVERED, FAILED, MOVE, may_be_next, taken_in_pieces
 from gantry.common.ports.log import Consumer, EventLog, Record
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.retrieve.routing.attempt import Attempted, RouteSender
+from gantry.services.retrieve.routing.attempt import RouteSender
+from gantry.services.retrieve.routing.attempted import Attempted
 
 GROUP = "router"
 _TOPIC = TOPICS[RouteRequested].name
@@ -200,7 +201,8 @@ class Router:
     async def _run_lane(self, destination: str, lane: _Lane) -> None:
         while True:
             now = self._clock.now_us()
-            ready = [one for one in lane.routes if self._is_ready(one, now)] if lane.again <= now else []
+            first = may_be_next([one.requested for one in lane.routes]) if lane.again <= now else []
+            ready = [lane.routes[at] for at in first if self._is_ready(lane.routes[at], now)]
             if ready:
                 # The one that was tried longest ago: a study at which the destination fails must not stop all others.
                 await self._send(min(ready, key=lambda one: one.again), lane)
@@ -220,7 +222,7 @@ class Router:
             return  # somebody cancelled it meanwhile
         route.attempts += 1
         route.taken.update(attempted.taken)
-        if attempted.failed is not None and not attempted.failed:
+        if attempted.is_done:
             lane.failures = 0 if attempted.taken else lane.failures
             await self._end(route, DELIVERED if route.taken else CANCELLED, attempted)
         elif self._is_over(route, attempted):

@@ -26,10 +26,13 @@ from gantry.common.lifecycle.routes import (
     CHANGE,
     DELIVERED,
     FAILED,
+    STEP,
+    STEP_EVENT,
     ChangedInstance,
     RouteLedger,
     RouteRule,
     change_requests,
+    may_be_next,
     requests,
     taken_in_pieces,
 )
@@ -170,3 +173,10 @@ def test_many_that_were_taken_need_several_records() -> None:
     assert list(taken_in_pieces(requested("x"), [], 5)) == []
     (none,) = taken_in_pieces(requested("x"), [], 5, even_none=True)
     assert none.taken == ()
+
+
+def test_what_was_said_of_a_step_waits_for_what_was_said_of_it_before_and_for_nothing_else() -> None:
+    step, other = (replace(requested("r"), study_instance_uid=uid, kind=STEP) for uid in ("1.2", "1.3"))
+    objects, event = requested("r"), replace(step, kind=STEP_EVENT)
+    assert may_be_next([step, step, objects, other, event, step, objects, other, event]) == [0, 2, 3, 4, 6]
+    assert may_be_next([]) == []

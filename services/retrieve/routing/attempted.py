@@ -1,0 +1,22 @@
+"""What one attempt at a route came to (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """What came of it: the SOP Instance UIDs that were taken, and those that were not; None where nothing was tried.
+    `refused`: the destination answered and did not want them, so that trying again soon is of little use."""
+
+    taken: Collection[str]
+    failed: Collection[str] | None
+    why: str
+    refused: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to be tried."""
+        return self.failed is not None and not self.failed

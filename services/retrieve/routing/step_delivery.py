@@ -1,0 +1,88 @@
+"""One attempt to tell a destination of a performed procedure step (PS3.4 F.7, F.9)."""
+
+from __future__ import annotations
+
+from gantry.common.dicom.query.identifiers import encode_identifier
+from gantry.common.dicom.standard.sop_classes import (
+    MODALITY_PERFORMED_PROCEDURE_STEP,
+    MODALITY_PERFORMED_PROCEDURE_STEP_NOTIFICATION,
+)
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
+from gantry.common.dimse import Command, Element
+from gantry.common.errors import ContextNotAccepted, DependencyUnavailable, PeerError
+from gantry.common.events import ProcedureStepSet, RouteRequested
+from gantry.common.lifecycle.routes import STEP_EVENT
+from gantry.common.net import Peer, connect, scu
+from gantry.common.orders import Attributes, is_apart, unpack
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.runtime.order_values import read_values
+from gantry.common.statuses import PERFORMED_PROCEDURE_STEP_IS_FINAL, status_words
+from gantry.common.ul import RoleSelection
+from gantry.services.retrieve.routing.attempted import Attempted
+from gantry.services.retrieve.routing.step_messages import StepEventType, is_taken
+
+SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
+
+
+class StepDelivery:
+    """SCP of the notification SOP class, and SCU of that which modalities use: one association for each message."""
+
+    def __init__(self, objects: BlobStore, timeout: float) -> None:
+        """What messages said lies in `objects`; `timeout` in seconds, for an answer."""
+        self._objects = objects
+        self._timeout = timeout
+
+    async def attempt(self, route: RouteRequested, peer: Peer) -> Attempted:
+        """Send what a route is about. What is at fault is in the answer, and nothing is raised for it."""
+        uid = route.study_instance_uid
+        try:
+            if route.kind == STEP_EVENT:
+                response = await self._report(route, peer)
+            else:
+                attributes = await self._said(route)
+                if attributes is None:
+                    return Attempted((), (), "what it said is erased")
+                response = await self._forward(route, peer, attributes)
+        except DependencyUnavailable as error:
+            return Attempted((), None, str(error))
+        except ContextNotAccepted as error:
+            # It is there, and does not want to know: what else it is sent need not wait for that.
+            return Attempted((), (uid,), f"{route.destination}: {error}", refused=True)
+        except PeerError as error:
+            return Attempted((), (uid,), f"{route.destination}: {error}")
+        error_id = response.elements.get(Element.ERROR_ID, 0)
+        if is_taken(route, response.status, error_id):
+            return Attempted((uid,), (), "")
+        words = status_words(response.status)
+        if error_id == PERFORMED_PROCEDURE_STEP_IS_FINAL:
+            words += f": {status_words(PERFORMED_PROCEDURE_STEP_IS_FINAL)}"
+        return Attempted((), (uid,), f"{route.destination} answered {words}", refused=True)
+
+    async def _report(self, route: RouteRequested, peer: Peer) -> Command:
+        # PS3.7 D.3.3.4: who asks for the association is SCU unless it says otherwise; the peer is the SCU here. Event
+        # Information has no attributes (PS3.4 F.9.2): whoever wants to know more asks with N-GET.
+        sop_class = MODALITY_PERFORMED_PROCEDURE_STEP_NOTIFICATION
+        roles = [RoleSelection(sop_class, False, True)]
+        async with connect(peer, [(sop_class, SYNTAXES)], roles=roles) as association:
+            return await scu.report_event(
+                association, sop_class, route.study_instance_uid, route.step_event, timeout=self._timeout
+            )
+
+    async def _said(self, route: RouteRequested) -> Attributes | None:
+        """The attributes of the message; None where they are erased, or damaged."""
+        message = ProcedureStepSet(
+            *(route.partition, route.trace, route.study_instance_uid, "", "", "", route.at, b""),
+            values_key=route.values_key,
+            values_size=route.values_size,
+            values_digest=route.values_digest,
+        )
+        (message,) = await read_values(self._objects, [message])
+        return None if is_apart(message) else unpack(message.attributes)
+
+    async def _forward(self, route: RouteRequested, peer: Peer, attributes: Attributes) -> Command:
+        sop_class = MODALITY_PERFORMED_PROCEDURE_STEP
+        send = scu.create if route.step_event == StepEventType.IN_PROGRESS else scu.set_attributes
+        async with connect(peer, [(sop_class, SYNTAXES)]) as association:
+            context = scu.need_context(association, sop_class)
+            data_set = encode_identifier(dict(attributes), context.transfer_syntax)
+            return await send(association, sop_class, route.study_instance_uid, data_set, timeout=self._timeout)

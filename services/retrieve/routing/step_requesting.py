@@ -1,0 +1,134 @@
+"""Which routes a message of a modality gets, after the rules of the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gantry.common.clock import Clock
+from gantry.common.config.role_sections import StepRuleSettings
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.events import TOPICS, Event, OrderErased, ProcedureStepCreated
+from gantry.common.orders import is_apart
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.log import EventLog
+from gantry.common.ports.orders import OrderIndex
+from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.consumer import ConsumerLoop, Delivery
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.order_follower import FOLLOWED, Follower
+from gantry.common.runtime.order_values import by_size, kept_apart, read_values
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.retrieve.routing.step_messages import (
+    StepChange,
+    StepEventType,
+    StepMessage,
+    StepRule,
+    event_of,
+    step_requests,
+)
+
+GROUP = "step-routing"
+TOPIC_OF_STEPS, TOPIC_OF_ERASURES = TOPICS[ProcedureStepCreated].name, TOPICS[OrderErased].name
+_PATIENCE, _LOOK_AGAIN = 30.0, 0.02
+logger = get_logger("routing")
+
+
+def step_rules(settings: Sequence[StepRuleSettings]) -> list[StepRule]:
+    """The rules of `routing.steps`."""
+    return [StepRule(one.name, frozenset(one.sources), one.to, one.notify) for one in settings]
+
+
+class StepRequests:
+    """The handler of the consumer loop that reads what is said of steps. A message that was refused is nobody's: what
+    the fold decided is asked of the projection, which must have followed the log that far."""
+
+    def __init__(
+        self,
+        rules: Sequence[StepRule],
+        log: EventLog,
+        objects: BlobStore,
+        orders: OrderIndex,
+        follower: Follower,
+        clock: Clock,
+    ) -> None:
+        self._rules = rules
+        self._log = log
+        self._objects = objects
+        self._orders = orders
+        self._follower = follower
+        self._clock = clock
+        self.since_us = 0
+        """What was appended before is history."""
+
+    async def __call__(self, batch: Sequence[Delivery]) -> None:
+        """Publish the routes of a batch. Raises `DependencyUnavailable`: then all of it comes again, and what was
+        published already has the same names."""
+        new = (one.event for one in batch if one.record.appended_at >= self.since_us)
+        changes = [event for event in new if isinstance(event, StepChange)]
+        if not changes:
+            return
+        await self._follow()
+        for run in by_size(changes):
+            routes = [route for change in await self._accepted(run) for route in await self._routes(change)]
+            if routes:
+                await self._log.append(*routes)
+                await reach(FailPoint.AFTER_PUBLISH)
+                logger.info("routes of procedure steps requested", routes=len(routes))
+
+    async def _follow(self) -> None:
+        ends = {topic: await self._log.ends(topic) for topic in FOLLOWED}
+        until = self._clock.monotonic() + _PATIENCE
+        while not self._follower.has_read(ends):
+            if self._clock.monotonic() >= until:
+                raise DependencyUnavailable("orders", "they have not been followed yet")
+            await self._clock.sleep(_LOOK_AGAIN)
+
+    async def _accepted(self, changes: Sequence[StepChange]) -> list[StepChange]:
+        read = await read_values(self._objects, changes)
+        verdicts = await self._orders.apply(read)
+        return [one for one in read if verdicts[one.change].accepted and not is_apart(one)]
+
+    async def _routes(self, change: StepChange) -> Sequence[Event]:
+        now = self._clock.now_us()
+        if not isinstance(change, StepMessage):
+            return list(step_requests(change, StepEventType.DELETED, self._rules, now))
+        kept = await kept_apart(self._objects, change)
+        assert isinstance(kept, StepMessage)
+        return list(step_requests(kept, event_of(change), self._rules, now))
+
+
+class StepRouting:
+    """Reads what is said of steps from the moment on at which there were rules for it."""
+
+    def __init__(self, handler: StepRequests, log: EventLog, clock: Clock, metrics: Metrics, longest: float) -> None:
+        """What is older than `longest` seconds would have been given up, and is history as well."""
+        self._handler = handler
+        self._log = log
+        self._clock = clock
+        self._longest = longest
+        self._begun_us = clock.now_us()
+        topics = [TOPIC_OF_ERASURES, TOPIC_OF_STEPS]
+        self._loop = ConsumerLoop(log, GROUP, topics, handler, clock, metrics)
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Read until `stop`."""
+        attempt = 0
+        while not self._stopping:
+            try:
+                # Whoever has joined may have been stopped before it had read what came.
+                joined = await self._log.has_passed(GROUP, TOPIC_OF_STEPS, {})
+                self._handler.since_us = self._begun_us - int(self._longest * 1e6) if joined else self._begun_us
+                break
+            except DependencyUnavailable as error:
+                logger.warning("procedure steps wait", error=error, attempt=attempt)
+                await self._clock.sleep(Delays().after(attempt))
+                attempt += 1
+        if not self._stopping:
+            await self._loop.run()
+
+    def stop(self) -> None:
+        """End `run` after what it is at."""
+        self._stopping = True
+        self._loop.stop()

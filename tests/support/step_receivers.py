@@ -1,0 +1,103 @@
+"""Systems made of pynetdicom that are told of performed procedure steps: a RIS that keeps them, and a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import ModalityPerformedProcedureStep, ModalityPerformedProcedureStepNotification
+
+_OVER = ("COMPLETED", "DISCONTINUED")
+
+
+@dataclass
+class StepKeeper:
+    """A RIS, as strict as PS3.4 F.7 is. `refuses` are SOP Instance UIDs of steps that it cannot take."""
+
+    refuses: set[str] = field(default_factory=set)
+    steps: dict[str, Dataset] = field(default_factory=dict)
+    taken: list[tuple[str, str]] = field(default_factory=list)
+    """What changed something: SOP Instance UID, and the status that the message gave, "" for none."""
+    answered: list[int] = field(default_factory=list)
+
+    def create(self, event: evt.Event) -> tuple[Any, None]:
+        """Handles N-CREATE."""
+        request: Any = event.request
+        return self._answer(self._create(str(request.AffectedSOPInstanceUID), event.attribute_list))
+
+    def set(self, event: evt.Event) -> tuple[Any, None]:
+        """Handles N-SET."""
+        request: Any = event.request
+        return self._answer(self._set(str(request.RequestedSOPInstanceUID), event.modification_list))
+
+    def of(self, uid: str) -> list[str]:
+        """What was said of a step, in the order in which it came."""
+        return [said for one, said in self.taken if one == uid]
+
+    def _create(self, uid: str, said: Dataset) -> Dataset:
+        if uid in self.refuses:
+            return status(0x0110)
+        if uid in self.steps:
+            return status(0x0111)
+        self.steps[uid] = said
+        self.taken.append((uid, said.PerformedProcedureStepStatus))
+        return status(0)
+
+    def _set(self, uid: str, said: Dataset) -> Dataset:
+        if uid not in self.steps:
+            return status(0x0112)
+        if self.steps[uid].PerformedProcedureStepStatus in _OVER:
+            return status(0x0110, ErrorID=0xA710)
+        self.steps[uid].update(said)
+        self.taken.append((uid, said.get("PerformedProcedureStepStatus", "")))
+        return status(0)
+
+    def _answer(self, one: Dataset) -> tuple[Dataset, None]:
+        self.answered.append(one.Status)
+        return one, None
+
+
+def status(number: int, **elements: Any) -> Dataset:
+    """The status elements of a response."""
+    one = Dataset()
+    one.Status = number
+    for keyword, value in elements.items():
+        setattr(one, keyword, value)
+    return one
+
+
+@contextmanager
+def keeping(keeper: StepKeeper, title: str = "RIS", port: int = 0) -> Iterator[int]:
+    """The port at which a RIS listens."""
+    ae = AE(ae_title=title)
+    ae.add_supported_context(ModalityPerformedProcedureStep)
+    handlers: list[Any] = [(evt.EVT_N_CREATE, keeper.create), (evt.EVT_N_SET, keeper.set)]
+    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+
+
+@contextmanager
+def notified(told: list[tuple[str, int]], title: str = "BOARD", port: int = 0) -> Iterator[int]:
+    """The port at which a screen listens; it appends SOP Instance UIDs and Event Type IDs. It is SCU of the SOP class,
+    and takes no association in which it would be SCP."""
+    ae = AE(ae_title=title)
+    ae.add_supported_context(ModalityPerformedProcedureStepNotification, scu_role=False, scp_role=True)
+
+    def report(event: evt.Event) -> tuple[int, None]:
+        request: Any = event.request
+        assert request.EventInformation is None
+        told.append((str(request.AffectedSOPInstanceUID), int(event.event_type or 0)))
+        return 0x0000, None
+
+    server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, report)])
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
