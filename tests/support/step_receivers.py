@@ -92,7 +92,7 @@ def notified(told: list[tuple[str, int]], title: str = "BOARD", port: int = 0) -
 
     def report(event: evt.Event) -> tuple[int, None]:
         request: Any = event.request
-        assert request.EventInformation is None
+        assert request.EventInformation is None or not request.EventInformation.getvalue()
         told.append((str(request.AffectedSOPInstanceUID), int(event.event_type or 0)))
         return 0x0000, None
 

@@ -59,13 +59,13 @@ class StepRequests:
         self._follower = follower
         self._clock = clock
         self.since_us = 0
-        """What was appended before is history."""
+        """What was said before is history, also where a restore has appended it since."""
 
     async def __call__(self, batch: Sequence[Delivery]) -> None:
         """Publish the routes of a batch. Raises `DependencyUnavailable`: then all of it comes again, and what was
         published already has the same names."""
-        new = (one.event for one in batch if one.record.appended_at >= self.since_us)
-        changes = [event for event in new if isinstance(event, StepChange)]
+        read = [one.event for one in batch if isinstance(one.event, StepChange)]
+        changes = [event for event in read if event.at >= self.since_us]
         if not changes:
             return
         await self._follow()
