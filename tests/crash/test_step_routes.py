@@ -176,6 +176,21 @@ async def test_what_a_destination_refuses_fails_with_its_reason_and_holds_up_no_
 
 
 @embedded
+async def test_what_follows_waits_for_the_message_of_its_step_that_is_tried_again(make_archive: MakeArchive) -> None:
+    slow, other = generate_uid(), generate_uid()
+    ris = StepKeeper(refuses={slow})
+    with keeping(ris) as port:
+        archive = telling(make_archive(), RIS=port).start()
+        assert await perform(archive, begins(slow), sets(slow, over()), begins(other)) == [0, 0, 0]
+        await until(lambda: ris.of(other) == ["IN PROGRESS"])
+        ris.refuses.clear()
+        await until(lambda: ris.of(slow) == ["IN PROGRESS", "COMPLETED"])
+        assert sorted(ris.answered) == [0, 0, 0, 0x0110]
+        await until_nothing_waits(archive)
+        assert archive.stop() == 0
+
+
+@embedded
 async def test_what_was_said_before_there_were_rules_is_not_told(make_archive: MakeArchive) -> None:
     ris, before, after = StepKeeper(), generate_uid(), generate_uid()
     with keeping(ris) as port:
