@@ -35,6 +35,8 @@ MODALITY_PERFORMED_PROCEDURE_STEP_NOTIFICATION = "1.2.840.10008.3.1.2.3.5"
 INSTANCE_AVAILABILITY_NOTIFICATION = "1.2.840.10008.5.1.4.33"
 
 KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
+INVENTORY = "1.2.840.10008.5.1.4.1.1.201.1"
+"""Inventory Storage (PS3.4 GG.6.6): written and read as files, not over the network."""
 
 _ROOT = "1.2.840.10008.5.1.4.1.1."
 """PS3.6 table A-1: below this are the storage classes, but for those in `NOT_OF_PATIENTS`."""
