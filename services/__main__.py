@@ -24,6 +24,10 @@ _COMMANDS = {
         "gantry.cli.exporting.command",
         "Take studies out as a folder, a ZIP file or DICOM media; as they are, or de-identified.",
     ),
+    "inventory": (
+        "gantry.services.commands.inventory",
+        "Write what the archive has as a DICOM Inventory, or compare one with an archive.",
+    ),
     "canary": ("gantry.cli.canary.command", "Send a made-up image the way of all images, once or on a schedule."),
     "bench": ("gantry.cli.day.command", "Play a hospital's day against an archive, and say how it took it."),
     "commit": ("gantry.cli.commit", "Ask an archive to take responsibility for objects (storage commitment)."),

@@ -18,6 +18,7 @@ from gantry.cli.importing.dicomweb import DicomWeb
 from gantry.cli.importing.engine import Import, Options, note_studies
 from gantry.cli.importing.folders import Folders
 from gantry.cli.importing.job import Job, Outcome, Totals
+from gantry.cli.importing.listed import Listed
 from gantry.cli.importing.model import Source, Study
 from gantry.cli.importing.pace import Hours, Pace, hours, rate
 from gantry.cli.output import json_option, print_csv, print_json, progress_bar
@@ -54,6 +55,12 @@ def _hours(_: click.Context, __: click.Parameter, value: str | None) -> Hours | 
 )
 @click.option(
     "--key", "-k", "keys", multiple=True, metavar="KEYWORD=VALUE", help="Only studies that match; not with folders."
+)
+@click.option(
+    "--inventory",
+    "inventory",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Only what this DICOM Inventory lists; the source gives it.",
 )
 @click.option("--dry-run", is_flag=True, help="Compare only: what is missing, different, and extra.")
 @click.option(
@@ -102,6 +109,7 @@ async def import_(
     peer: Peer,
     sources: tuple[str, ...],
     keys: tuple[str, ...],
+    inventory: Path | None,
     dry_run: bool,
     destination: str | None,
     job_path: Path | None,
@@ -128,14 +136,19 @@ async def import_(
     gantry import GANTRY@127.0.0.1 --from OLD@192.0.2.10:104 --by-move GANTRY -k StudyDate=2020-
     gantry import GANTRY@127.0.0.1 --from https://old.example.org/dicom-web --from-token-file token
     gantry import GANTRY@127.0.0.1 --from /mnt/cds
+    gantry import GANTRY@127.0.0.1 --from OLD@192.0.2.10:104 --inventory inventory.dcm
     """
     clock = SystemClock()
     target = f"{peer.called_ae_title}@{peer.host}:{peer.port}"
-    named = " ".join(sources)
+    named = " ".join([*sources, *([f"as in {inventory}"] if inventory is not None else [])])
     path = job_path or Path(f"import-{sha256(f'{named} {target} {sorted(keys)}'.encode()).hexdigest()[:8]}.db")
     today = datetime.fromtimestamp(clock.now_us() / 1e6).astimezone().date()
     with closing(Job(path, f"{named} {' '.join(sorted(keys))}".strip(), target)) as job:
         source = _source(peer, sources, keys, job, most, from_tls, from_token_file, today, timeout)
+        if inventory is not None:
+            if keys or destination:
+                raise click.UsageError("--inventory says which studies: it goes neither with --key nor with --by-move")
+            source = Listed(inventory, job, source)
         if destination and not isinstance(source, Archive):
             raise click.UsageError("--by-move is for an archive: AETITLE@HOST[:PORT]")
         options = Options(dry_run, parallel, patience=patience, destination=destination or "", spool=spool)
@@ -232,6 +245,7 @@ def _as_json(study: Study, outcome: Outcome) -> dict[str, object]:
 def _conclude(totals: Totals, source: Source, dry_run: bool, path: Path, seconds: float, as_json: bool) -> int:
     """Print the totals of the job, and what is in doubt. Returns the exit code."""
     doubts = source.complete.doubts if isinstance(source, Archive) else []
+    doubts = source.doubts if isinstance(source, Listed) else doubts
     failed, kinds = totals.states.get("failed", 0), totals.kinds
     if as_json:
         print_json(

@@ -98,6 +98,17 @@ def compare(source: Instances, target: Instances, study: Study, same: Study | No
     return found
 
 
+def compare_counts(study: Study, same: Study | None) -> list[Finding]:
+    """A study of which only its attributes and the number of its instances are known, on both sides."""
+    if same is None:
+        return [Finding("missing", "", "", "the whole study")]
+    different = compare({}, {}, study, same).different
+    if study.instances is not None and same.instances is not None and study.instances != same.instances:
+        detail = f"NumberOfStudyRelatedInstances: source {study.instances}, target {same.instances}"
+        different.append(Finding("different", "", "", detail))
+    return different
+
+
 def usual(name: str, value: str) -> str:
     """A value as it is compared: archives pad it, and leave out the empty end of a name."""
     value = value.strip(" \0")

@@ -53,9 +53,9 @@ class InventoriedStudy:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What an inventory is of. `began` is a date (DA) and a time (TM), of the writer's own zone. `conditions` are values
-    by tag that studies had to match, none for all of them (PS3.3 C.38.2.1). `retrieve_url` and `base_uri` are where
-    studies and files can be fetched, "" where that is not said."""
+    """What an inventory is of. `began` is a date (DA) and a time (TM), in the writer's own zone. `conditions` are the
+    values, by tag, that studies had to match; none for all studies (PS3.3 C.38.2.1). `retrieve_url` and `base_uri` are
+    where studies and files can be fetched, "" where that is not said."""
 
     level: InventoryLevel
     began: tuple[str, str]

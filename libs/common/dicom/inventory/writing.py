@@ -50,8 +50,7 @@ class InventoryWriter:
         scope, (day, time) = self._scope, self._scope.began
         ends = _element(tags.RETRIEVE_URL, scope.retrieve_url) if scope.retrieve_url else b""
         base = _element(tags.STORED_INSTANCE_BASE_URI, scope.base_uri) if scope.base_uri else b""
-        conditions = _elements(scope.conditions)
-        matching = _WRITER.sequence(tags.GENERAL_MATCHING_SEQUENCE, [conditions]) if conditions else b""
+        matching = _matching(scope.conditions)
         elements = [
             _element(tags.SPECIFIC_CHARACTER_SET, _UTF8),
             _element(tags.SOP_CLASS_UID, INVENTORY),
@@ -87,6 +86,17 @@ class InventoryWriter:
 
 
 _INCORPORATED = tags.INCORPORATED_INVENTORY_INSTANCE_SEQUENCE
+
+
+def _matching(conditions: Values) -> bytes:
+    """PS3.3 C.38.2.1: ranges, lists of UIDs, and all other values that studies had to match."""
+    sequences: dict[int, dict[int, Sequence[Any]]] = {}
+    for tag, values in conditions.items():
+        vr = vr_of(tag)
+        moment = vr in (b"DA", b"TM", b"DT")
+        kind = tags.LIST_OF_UID_MATCHING_SEQUENCE if vr == b"UI" else tags.GENERAL_MATCHING_SEQUENCE
+        sequences.setdefault(tags.RANGE_MATCHING_SEQUENCE if moment else kind, {})[tag] = values
+    return b"".join([_WRITER.sequence(kind, [_elements(sequences[kind])]) for kind in sorted(sequences)])
 
 
 def _study(study: InventoriedStudy, level: InventoryLevel) -> bytes:

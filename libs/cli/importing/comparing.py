@@ -1,0 +1,97 @@
+"""`gantry inventory compare`: what an archive lacks, and has beside, of what an Inventory lists."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from gantry.cli.importing.archive import Archive
+from gantry.cli.importing.engine import Import, Options, note_studies
+from gantry.cli.importing.job import Job, Outcome
+from gantry.cli.importing.listed import Listed
+from gantry.cli.importing.model import Finding, compare_counts
+from gantry.cli.importing.pace import Pace
+from gantry.cli.output import json_option, print_csv, print_json
+from gantry.cli.peers import EXIT_FAILED, calls_a_peer
+from gantry.common.clock import SystemClock
+from gantry.common.dicom.inventory.records import InventoryLevel
+from gantry.common.net import Peer
+
+REPORT_HEAD = ("study", "kind", "series", "instance", "detail")
+_KINDS = ("missing", "different", "extra", "failed")
+
+
+@click.command()
+@calls_a_peer
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--report",
+    "report_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write every difference to this file (CSV).",
+)
+@click.option("--patience", default=600.0, show_default=True, help="Seconds to wait for an archive that is away.")
+@json_option
+async def compare(
+    peer: Peer, file: Path, report_path: Path | None, patience: float, as_json: bool, timeout: float
+) -> int:
+    """Compare what an Inventory lists with an archive, by C-FIND: what is missing, different and extra there.
+
+    Whoever wrote the Inventory; its parts lie in the same folder. Exit code 0 where nothing is missing, 1 otherwise, 3
+    where the archive could not be asked or the Inventory could not be read.
+
+    \b
+        gantry inventory compare NEW@192.0.2.20:104 inventory.dcm --report differences.csv
+    """
+    clock = SystemClock()
+    today = datetime.fromtimestamp(clock.now_us() / 1e6).astimezone().date()
+    with TemporaryDirectory(prefix="gantry-inventory-") as folder:
+        with closing(Job(Path(folder, "job.db"), str(file), peer.called_ae_title)) as job:
+            target, listed = Archive(peer, timeout, today), Listed(file, job, None)
+            await note_studies(job, listed)
+            options = Options(dry_run=True, patience=patience)
+            if listed.level is InventoryLevel.INSTANCE:
+                await Import(job, listed, target, Pace(clock, None, None), clock, options, lambda *_: None).run()
+            else:
+                await _compare_counts(job, target)
+            if not listed.limited:
+                await _note_extra(job, listed, target)
+            if report_path is not None:
+                with report_path.open("w", newline="") as report:
+                    print_csv(REPORT_HEAD, job.report(), report)
+            return _conclude(job, [*listed.doubts, *target.complete.doubts], as_json)
+
+
+async def _compare_counts(job: Job, target: Archive) -> None:
+    """An Inventory without instances: studies are compared by their attributes, and by how many instances they have."""
+    for study in job.left(compared=True):
+        same = await target.study(study.uid)
+        there = same.instances or 0 if same is not None else 0
+        job.tell(study.uid, "compared", Outcome(study.instances or 0, there, findings=compare_counts(study, same)))
+
+
+async def _note_extra(job: Job, listed: Listed, target: Archive) -> None:
+    async for study in target.studies():
+        if not listed.lists(study.uid):
+            job.see(study)
+            extra = [Finding("extra", "", "", "the whole study")]
+            job.tell(study.uid, "compared", Outcome(0, study.instances or 0, findings=extra))
+
+
+def _conclude(job: Job, doubts: list[str], as_json: bool) -> int:
+    totals = job.totals()
+    failed, kinds = totals.states.get("failed", 0), totals.kinds
+    if as_json:
+        print_json({"studies": totals.states, "findings": kinds, "instances": totals.source, "doubts": doubts})
+    else:
+        found = ", ".join(f"{kinds.get(kind, 0)} {kind}" for kind in _KINDS)
+        click.echo(f"{sum(totals.states.values())} studies, {totals.source} instances in the inventory: {found}")
+        if not any(kinds.values()) and not failed:
+            click.echo("equal: the archive has what the inventory lists")
+        for doubt in doubts:
+            click.echo(f"gantry: perhaps not all: {doubt}", err=True)
+    return EXIT_FAILED if failed or kinds.get("missing") or kinds.get("failed") else 0

@@ -1,0 +1,124 @@
+"""`gantry inventory`: what an archive has, as DICOM Inventory objects; and what another archive has of that."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from gantry.cli.importing.comparing import compare
+from gantry.cli.output import print_json
+from gantry.common.amounts import counted
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.common.dicom.inventory.records import InventoryLevel, Scope
+from gantry.common.dicom.query.where import studies_where
+from gantry.common.dicom.standard.dictionary import TAGS
+from gantry.common.errors import NotUnderstood
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.services.commands.on_stores import options, run
+from gantry.services.maintenance.inventories import InventoriedStudies
+from gantry.services.maintenance.inventory_files import InventoryFiles
+from gantry.services.process.searchable import searchable
+from gantry.services.process.stores import Stores
+
+_LEVELS = [level.value.lower() for level in InventoryLevel]
+_NAME = "inventory.dcm"
+
+
+@click.group()
+def inventory() -> None:
+    """Write what this archive has as DICOM Inventory objects (PS3.3 A.88), or compare such a list with an archive."""
+
+
+inventory.add_command(compare)
+
+
+@inventory.command()
+@options
+@click.argument("target", type=click.Path(path_type=Path), metavar="FOLDER|FILE")
+@click.option("--where", "conditions", multiple=True, metavar="KEY=VALUE", help="Only studies that match.")
+@click.option("--level", type=click.Choice(_LEVELS), default="instance", show_default=True, help="How deep it goes.")
+@click.option("--purpose", default="", help="What it is for; it is written into it.")
+@click.option("--retrieve-url", default="", metavar="URL", help="The DICOMweb service that gives the studies.")
+@click.option(
+    "--objects-at",
+    "base_uri",
+    default="",
+    metavar="URI",
+    help="Where the object store can be read, such as s3://bucket/: each instance has its file's name below it.",
+)
+@click.option(
+    "--most", type=click.IntRange(1), default=250_000, show_default=True, help="Instances in one object; then parts."
+)
+def write(
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+    target: Path,
+    conditions: tuple[str, ...],
+    level: str,
+    purpose: str,
+    retrieve_url: str,
+    base_uri: str,
+    most: int,
+) -> None:
+    """Write what the archive shows: studies, series and instances, with all corrections, without what is deleted.
+
+    Reads the stores of the archive, beside its services. The file has its name when everything is in it.
+
+    \b
+        gantry inventory write /mnt/out
+        gantry inventory write ct.dcm --where ModalitiesInStudy=CT --purpose "change of archive"
+    """
+    path = target / _NAME if target.is_dir() else target
+    if path.exists():
+        raise click.UsageError(f"{path} is there already: name another file, or move it away")
+    if not path.parent.is_dir():
+        raise click.UsageError(f"{path.parent} is no folder")
+    depth = InventoryLevel(level.upper())
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        if base_uri and settings.tiers.stores:
+            raise click.UsageError("--objects-at: objects lie in several stores (tiers.stores), not below one URI")
+        clock = SystemClock()
+        try:
+            query = studies_where(conditions, DEFAULT_PARTITION, searchable(settings))
+        except NotUnderstood as error:
+            raise click.UsageError(f"--where {error}") from None
+        now = datetime.fromtimestamp(clock.now_us() / 1e6).astimezone()
+        began = (f"{now:%Y%m%d}", f"{now:%H%M%S}")
+        scope = Scope(depth, began, purpose, _values(conditions), retrieve_url, base_uri)
+        files = InventoryFiles(path, scope, most)
+        try:
+            studies = InventoriedStudies(stores.index, clock, query, depth, keys=bool(base_uri))
+            async for study in studies.all():
+                files.add(study)
+            paths = files.finish()
+        except OSError as error:
+            raise click.ClickException(f"{error.filename or path}: {error.strerror or error}") from error
+        finally:
+            files.discard()
+        _say(as_json, files, paths)
+
+    run(config, data, work, on_record=False)
+
+
+def _values(conditions: tuple[str, ...]) -> dict[int, list[str]]:
+    """As they were given, for the scope of the inventory; `studies_where` has refused what is no condition."""
+    found = {}
+    for condition in conditions:
+        name, _, value = condition.partition("=")
+        tag = TAGS.get(name.strip()) or int(name, 16)
+        found[tag] = [part.strip() for part in value.split("\\")]
+    return found
+
+
+def _say(as_json: bool, files: InventoryFiles, paths: list[Path]) -> None:
+    if as_json:
+        names = [str(path) for path in paths]
+        print_json({"studies": files.studies, "instances": files.instances, "files": names})
+        return
+    amounts = f"{counted(files.studies, 'study', 'studies')}, {counted(files.instances, 'instance')}"
+    click.echo(f"{amounts}: {paths[0]}" + (f" and {counted(len(paths) - 1, 'part')}" if len(paths) > 1 else ""))

@@ -1,0 +1,111 @@
+"""What the archive shows of its studies, as records of an inventory: hidden instances are not among them, and what was
+corrected is as it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.inventory.records import (
+    InventoriedInstance,
+    InventoriedSeries,
+    InventoriedStudy,
+    InventoryLevel,
+)
+from gantry.common.dicom.query.attributes import ATTRIBUTES, Level
+from gantry.common.dicom.query.matching import Cursor, Document, Query, Single
+from gantry.common.dicom.standard.tags import (
+    NUMBER_OF_SERIES_RELATED_INSTANCES,
+    NUMBER_OF_STUDY_RELATED_INSTANCES,
+    NUMBER_OF_STUDY_RELATED_SERIES,
+    SERIES_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+)
+from gantry.common.errors import DependencyUnavailable, NotUnderstood
+from gantry.common.ports.index import Location, ReadIndex
+
+_TOGETHER = 100
+"""Studies of one question: a listing must not stay open for as long as an inventory takes."""
+_OF_STUDIES = frozenset(
+    tag
+    for tag, one in ATTRIBUTES.items()
+    if one.vr != "SQ" and (one.level is Level.STUDY or (one.level is Level.PATIENT and not one.computed))
+)
+_OF_SERIES = frozenset(tag for tag, one in ATTRIBUTES.items() if one.vr != "SQ" and one.level is Level.SERIES)
+INVENTORIED = _OF_STUDIES | _OF_SERIES
+"""Attributes of studies and series that an inventory has: all that are not sequences."""
+
+
+class InventoriedStudies:
+    """The studies that match `query`, down to `level`. With `keys`, where the objects are in the store."""
+
+    def __init__(self, index: ReadIndex, clock: Clock, query: Query, level: InventoryLevel, *, keys: bool) -> None:
+        self._index = index
+        self._clock = clock
+        self._query = replace(query, limit=_TOGETHER)
+        self._level = level
+        self._keys = keys
+
+    async def all(self) -> AsyncIterator[InventoriedStudy]:
+        """Each study as it is when its turn comes. One that comes or goes meanwhile may be missed, and none is listed
+        twice. Raises `DependencyUnavailable`, also where another index took the place of this one."""
+        place: Cursor = ()
+        while True:
+            try:
+                page = [one async for some in self._index.find(self._query, place) for one in some]
+            except NotUnderstood:
+                raise DependencyUnavailable("the search index was rebuilt meanwhile") from None
+            for document in page:
+                study = await self._study(document)
+                if study is not None:
+                    yield study
+            if not page:
+                return
+            place = page[-1].place
+
+    async def _study(self, document: Document) -> InventoriedStudy | None:
+        """None where the last instance of a study has gone since it was listed."""
+        moment = f"{datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC):%Y%m%d%H%M%S}+0000"
+        uid = str(document.attributes[STUDY_INSTANCE_UID][0])
+        attributes = _only(document.attributes, _OF_STUDIES)
+        if self._level is InventoryLevel.STUDY:
+            return InventoriedStudy(uid, moment, attributes)
+        series = await self._series(uid)
+        if self._level is InventoryLevel.INSTANCE:
+            attributes[NUMBER_OF_STUDY_RELATED_SERIES] = [len(series)]
+            attributes[NUMBER_OF_STUDY_RELATED_INSTANCES] = [sum(len(one.instances) for one in series)]
+        return InventoriedStudy(uid, moment, attributes, tuple(series)) if series else None
+
+    async def _series(self, study: str) -> list[InventoriedSeries]:
+        condition = {STUDY_INSTANCE_UID: Single((study,))}
+        found: dict[str, dict[int, Any]] = {}
+        async for page in self._index.find(Query(self._query.partition, Level.SERIES, condition)):
+            for document in page:
+                uid = str(document.attributes[SERIES_INSTANCE_UID][0])
+                found[uid] = _only(document.attributes, _OF_SERIES)
+        if self._level is not InventoryLevel.INSTANCE:
+            return [InventoriedSeries(uid, attributes) for uid, attributes in found.items()]
+        instances: dict[str, list[InventoriedInstance]] = {}
+        async for locations in self._index.locate(Query(self._query.partition, Level.STUDY, condition)):
+            for location in locations:
+                instances.setdefault(location.series_instance_uid, []).append(self._instance(location))
+        counted = {uid: {NUMBER_OF_SERIES_RELATED_INSTANCES: [len(some)]} for uid, some in instances.items()}
+        return [
+            InventoriedSeries(uid, {**found.get(uid, {}), **counted[uid]}, tuple(some))
+            for uid, some in instances.items()
+        ]
+
+    def _instance(self, location: Location) -> InventoriedInstance:
+        instance = InventoriedInstance(location.sop_class_uid, location.sop_instance_uid, location.transfer_syntax_uid)
+        if not self._keys:
+            return instance
+        length = location.data_set_offset + location.data_set_length
+        return replace(instance, key=location.object_key, file_length=length)
+
+
+def _only(attributes: Mapping[int, Any], wanted: frozenset[int]) -> dict[int, Any]:
+    unique = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)
+    return {tag: values for tag, values in attributes.items() if tag in wanted and tag not in unique}
