@@ -57,7 +57,7 @@ class InventoriedStudies:
             try:
                 page = [one async for some in self._index.find(self._query, place) for one in some]
             except NotUnderstood:
-                raise DependencyUnavailable("the search index was rebuilt meanwhile") from None
+                raise DependencyUnavailable("search index", "it was rebuilt meanwhile") from None
             for document in page:
                 study = await self._study(document)
                 if study is not None:

@@ -49,21 +49,23 @@ async def compare(
     """
     clock = SystemClock()
     today = datetime.fromtimestamp(clock.now_us() / 1e6).astimezone().date()
-    with TemporaryDirectory(prefix="gantry-inventory-") as folder:
-        with closing(Job(Path(folder, "job.db"), str(file), peer.called_ae_title)) as job:
-            target, listed = Archive(peer, timeout, today), Listed(file, job, None)
-            await note_studies(job, listed)
-            options = Options(dry_run=True, patience=patience)
-            if listed.level is InventoryLevel.INSTANCE:
-                await Import(job, listed, target, Pace(clock, None, None), clock, options, lambda *_: None).run()
-            else:
-                await _compare_counts(job, target)
-            if not listed.limited:
-                await _note_extra(job, listed, target)
-            if report_path is not None:
-                with report_path.open("w", newline="") as report:
-                    print_csv(REPORT_HEAD, job.report(), report)
-            return _conclude(job, [*listed.doubts, *target.complete.doubts], as_json)
+    with (
+        TemporaryDirectory(prefix="gantry-inventory-") as folder,
+        closing(Job(Path(folder, "job.db"), str(file), peer.called_ae_title)) as job,
+    ):
+        target, listed = Archive(peer, timeout, today), Listed(file, job, None)
+        await note_studies(job, listed)
+        options = Options(dry_run=True, patience=patience)
+        if listed.level is InventoryLevel.INSTANCE:
+            await Import(job, listed, target, Pace(clock, None, None), clock, options, lambda *_: None).run()
+        else:
+            await _compare_counts(job, target)
+        if not listed.limited:
+            await _note_extra(job, listed, target)
+        if report_path is not None:
+            with report_path.open("w", newline="") as report:
+                print_csv(REPORT_HEAD, job.report(), report)
+        return _conclude(job, [*listed.doubts, *target.complete.doubts], as_json)
 
 
 async def _compare_counts(job: Job, target: Archive) -> None:
