@@ -50,7 +50,7 @@ def gantry(folder: Path, *arguments: object, env: dict[str, str] | None = None) 
 
 def written(archive: RunningArchive, folder: Path, name: str, *options: object) -> Path:
     path = folder / name
-    words = ("inventory", "write", path, "--config", archive.config, *options)
+    words = ("inventory", "write", path, "--config", archive.config, "--data", archive.folder / "data", *options)
     done = gantry(archive.folder, *words, env=archive.environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return path

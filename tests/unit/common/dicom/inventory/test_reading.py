@@ -152,7 +152,7 @@ def test_a_record_beyond_the_limit_is_refused_before_it_is_read() -> None:
     head = data_set(STUDY)[: data_set(STUDY).index(pack("<HHI", 0xFFFE, 0xE000, 0)[:4])]
 
     def endless() -> Iterator[bytes]:
-        yield head + pack("<HHI", 0xFFFE, 0xE000, 0xF0000000)
+        yield head + pack("<HHI", 0xFFFE, 0xE000, 0xF0000000) + bytes(8)
         pytest.fail("it was read on")
 
     with pytest.raises(NotUnderstood, match="are not read"):

@@ -35,6 +35,10 @@ def written(writer: InventoryWriter, *studies: InventoriedStudy) -> Dataset:
     return pydicom.dcmread(BytesIO(data))
 
 
+def of_level(level: InventoryLevel) -> Dataset:
+    return written(InventoryWriter("1.2.9", Scope(level, BEGAN)), a_study())
+
+
 def in_order(ds: Dataset) -> bool:
     tags = list(ds.keys())
     below = [item for element in ds if element.VR == "SQ" for item in element.value]
@@ -67,13 +71,9 @@ def test_a_study_has_its_series_and_their_instances_with_their_files() -> None:
 
 
 def test_nothing_is_below_its_level() -> None:
-    [study] = written(
-        InventoryWriter("1.2.9", Scope(InventoryLevel.STUDY, BEGAN)), a_study()
-    ).InventoriedStudiesSequence
+    [study] = of_level(InventoryLevel.STUDY).InventoriedStudiesSequence
     assert "InventoriedSeriesSequence" not in study
-    [study] = written(
-        InventoryWriter("1.2.9", Scope(InventoryLevel.SERIES, BEGAN)), a_study()
-    ).InventoriedStudiesSequence
+    [study] = of_level(InventoryLevel.SERIES).InventoriedStudiesSequence
     assert "InventoriedInstancesSequence" not in study.InventoriedSeriesSequence[0]
 
 
