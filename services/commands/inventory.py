@@ -82,6 +82,8 @@ def write(
     async def work(stores: Stores, settings: Settings) -> None:
         if base_uri and settings.tiers.stores:
             raise click.UsageError("--objects-at: objects lie in several stores (tiers.stores), not below one URI")
+        if base_uri and settings.encryption.on:
+            raise click.UsageError("--objects-at: objects lie encrypted (encryption), nobody else can read them there")
         clock = SystemClock()
         try:
             query = studies_where(conditions, DEFAULT_PARTITION, searchable(settings))
