@@ -10,6 +10,7 @@ import click
 from gantry.cli.importing.comparing import compare
 from gantry.cli.output import print_json
 from gantry.common.amounts import counted
+from gantry.common.audit import Entry, Kind
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
 from gantry.common.dicom.inventory.records import InventoryLevel, Scope
@@ -17,7 +18,8 @@ from gantry.common.dicom.query.where import studies_where
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.errors import NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION
-from gantry.services.commands.on_stores import options, run
+from gantry.services.asked import this_user
+from gantry.services.commands.on_stores import options, run, this_trail
 from gantry.services.maintenance.inventories import InventoriedStudies
 from gantry.services.maintenance.inventory_files import InventoryFiles
 from gantry.services.process.searchable import searchable
@@ -89,6 +91,7 @@ def write(
             query = studies_where(conditions, DEFAULT_PARTITION, searchable(settings))
         except NotUnderstood as error:
             raise click.UsageError(f"--where {error}") from None
+        await _put_on_record(stores, settings, conditions)
         now = datetime.fromtimestamp(clock.now_us() / 1e6).astimezone()
         began = (f"{now:%Y%m%d}", f"{now:%H%M%S}")
         scope = Scope(depth, began, purpose, _values(conditions), retrieve_url, base_uri)
@@ -105,6 +108,13 @@ def write(
         _say(as_json, files, paths)
 
     run(config, data, work, on_record=False)
+
+
+async def _put_on_record(stores: Stores, settings: Settings, conditions: tuple[str, ...]) -> None:
+    """Before anything is written: it names every patient."""
+    trail, query = this_trail(settings), " ".join(conditions).encode()
+    trail.add(Entry(Kind.QUERY, "gantry inventory write", this_user(), "person", query=query, query_class="inventory"))
+    await trail.close(stores.log)
 
 
 def _values(conditions: tuple[str, ...]) -> dict[int, list[str]]:

@@ -120,3 +120,26 @@ def test_studies_alone_are_compared_by_their_counts(old: RunningArchive, tmp_pat
     assert (refused.returncode, "lists no instances" in refused.stderr) == (3, True)
     no_inventory = gantry(tmp_path, "inventory", "compare", old.address, next(cd.glob("*.dcm")))
     assert (no_inventory.returncode, "no Inventory" in no_inventory.stderr) == (3, True)
+
+
+def test_writing_one_is_on_record_and_files_that_nobody_else_can_read_are_not_named(
+    old: RunningArchive, tmp_path: Path
+) -> None:
+    written(old, tmp_path, "all.dcm", "--where", "PatientID=P7")
+    where = ("--config", old.config, "--data", old.folder / "data")
+    told = gantry(old.folder, "audit", "list", *where, "--json", env=old.environment)
+    records = [json.loads(line) for line in told.stdout.splitlines()]
+    (record,) = [one for one in records if one["operation"] == "gantry inventory write"]
+    assert (record["kind"], record["requestor_is"], record["outcome"]) == ("query", "person", 0)
+    for setting, words in (
+        (f"tiers: {{stores: [{{name: cold, url: 'file://{tmp_path}/cold'}}]}}", "several stores"),
+        (f"encryption: {{key_file: {tmp_path}/keys}}", "lie encrypted"),
+    ):
+        assert gantry(old.folder, "keys", "new", tmp_path / "keys", "--name", words[0]).returncode == 0
+        old.write_policy([], f"{setting}\n")
+        refused = gantry(
+            *(old.folder, "inventory", "write", tmp_path / "refused.dcm", *where, "--objects-at", "s3://bucket/"),
+            env=old.environment,
+        )
+        assert (refused.returncode, words in refused.stderr) == (2, True), refused.stderr
+        assert not (tmp_path / "refused.dcm").exists()
