@@ -82,6 +82,9 @@ def _row(peer: KnownPeer) -> list[str]:
 @click.option("--may", "may", multiple=True, type=_PERMISSIONS, help="What it may ask of us; default: echo.")
 @click.option("--move-destination", is_flag=True, help="C-MOVE may send objects there.")
 @click.option("--tls", is_flag=True, help="Only over TLS, in both directions.")
+@click.option(
+    "--certificate", multiple=True, metavar="NAME", help="It calls with a certificate of this name; needs --tls."
+)
 @click.option("--max-associations", type=click.IntRange(1), help="At once; default 50.")
 @click.pass_obj
 def add(
@@ -93,6 +96,7 @@ def add(
     may: tuple[str, ...],
     move_destination: bool,
     tls: bool,
+    certificate: tuple[str, ...],
     max_associations: int | None,
 ) -> None:
     """Add a peer. A running archive takes the change within seconds."""
@@ -104,6 +108,7 @@ def add(
         "may": list(may) or [Permission.ECHO.value],
         "move_destination": move_destination or None,
         "tls": tls or None,
+        "certificate": list(certificate) or None,
         "max_associations": max_associations,
     }
     with _refusals():
@@ -164,7 +169,10 @@ def _inwards(policy: Policy, peer: KnownPeer) -> tuple[bool, str]:
     addresses = _addresses(peer)
     if not addresses:
         return False, f"would be rejected: the name {peer.host} has no address"
-    verdicts = {address: policy.admit(peer.ae_title, policy.ae_title, address, tls=peer.tls) for address in addresses}
+    certificate = next(iter(peer.certificate), "")
+    verdicts = {
+        address: policy.admit(peer.ae_title, policy.ae_title, address, peer.tls, certificate) for address in addresses
+    }
     admitted = [address for address, verdict in verdicts.items() if isinstance(verdict, Admitted)]
     rejected = [
         f"rejected when it calls from {address} ({verdict.result}/{verdict.source}/{verdict.reason}: {verdict.words})"

@@ -34,7 +34,7 @@ from gantry.services.roles import EVERY
 class _Quiet:
     """An observer of the second AE that has nothing to tell, and lets everybody in."""
 
-    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> None:
+    def admit(self, request: AssociateRequest, peer_address: str, tls: bool, certificate: str) -> None:
         return None
 
     def opened(self, association: Association) -> None: ...

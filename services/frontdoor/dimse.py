@@ -145,7 +145,7 @@ class DimseDoor:
             if request is None:
                 if opening.has_begun or not origin.local:  # a proxy's health check is not logged
                     self.failed(origin.address, why)
-            elif await self._is_passed_on(wire, opening, request, replace(origin, tls=origin.tls or wire.is_tls)):
+            elif await self._is_passed_on(wire, opening, request, _as_it_came(origin, wire)):
                 return
             await self._finish(wire, opening)
         except OSError:
@@ -319,3 +319,8 @@ async def connected(address: tuple[str, int], timeout: float) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _as_it_came(origin: Origin, wire: RawConnection) -> Origin:
+    """The peer, with the TLS that it spoke to us, or to a proxy in front of us."""
+    return replace(origin, tls=True, certificate=wire.certificate) if wire.is_tls else origin

@@ -8,6 +8,7 @@ import ssl
 from contextlib import suppress
 
 from gantry.common.net.acceptor import reset as reset_socket
+from gantry.common.net.certificates import name_in
 from gantry.common.net.sockets import tune
 
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
@@ -24,6 +25,11 @@ class RawConnection:
         self.is_tls = tls is not None
         self._sock = sock if tls is None else tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self.fd = self._sock.fileno()
+
+    @property
+    def certificate(self) -> str:
+        """Whose certificate the peer showed and was verified, "" without one; after the handshake."""
+        return name_in(self._sock.getpeercert()) if isinstance(self._sock, ssl.SSLSocket) else ""
 
     async def handshake(self) -> None:
         """TLS, as server. Raises `OSError`."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from gantry.common.access import AdmittedUser
-from gantry.common.config.policy import Permission, Policy, Rejection
+from gantry.common.config.policy import ELSEWHERE, Permission, Policy, Rejection
 from gantry.common.dicom.standard.sop_classes import (
     MODALITY_PERFORMED_PROCEDURE_STEP,
     MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE,
@@ -26,8 +26,6 @@ from gantry.common.dicom.standard.sop_classes import (
 from gantry.common.ul import AssociateReject, AssociateRequest
 from gantry.services.process.user_permissions import may_move, permissions_of
 
-_CALLING_TITLE = 3
-"""PS3.8 table 9-21: calling AE title not recognised."""
 _FIND = frozenset({PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND})
 _GET = frozenset({PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET})
 _MOVE = frozenset({PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE})
@@ -62,13 +60,15 @@ class PolicyAdmission:
         self._storage = frozenset(storage_classes)
         self._open = open_by_title if open_by_title is not None else Counter()
 
-    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> AssociateReject | frozenset[str] | None:
+    def admit(
+        self, request: AssociateRequest, peer_address: str, tls: bool, certificate: str
+    ) -> AssociateReject | frozenset[str] | None:
         """See `gantry.common.net.server.Admission`."""
         policy = self._policy()
-        answer = policy.admit(request.calling_ae_title, request.called_ae_title, peer_address, tls)
+        answer = policy.admit(request.calling_ae_title, request.called_ae_title, peer_address, tls, certificate)
         if isinstance(answer, Rejection):
             title = request.calling_ae_title
-            elsewhere = answer.reason == _CALLING_TITLE and title in policy.peers
+            elsewhere = answer.words == ELSEWHERE
             why = f"{title} is known, but calls from another address" if elsewhere else answer.words
             return AssociateReject(answer.result, answer.source, answer.reason, why)
         # PS3.8 table 9-21: rejected-transient, service provider (presentation), local limit exceeded.
@@ -89,12 +89,16 @@ class PolicyAdmission:
         allowed = self.syntaxes(permissions_of(user))
         return allowed if may_move(user) else allowed - _MOVE
 
-    def rejects(self, calling_ae_title: str, called_ae_title: str, peer_address: str, tls: bool) -> frozenset[str]:
+    def rejects(
+        self, calling_ae_title: str, called_ae_title: str, peer_address: str, tls: bool, certificate: str
+    ) -> frozenset[str]:
         """The codes with which rejection notes from this peer are allowed now."""
-        answer = self._policy().admit(calling_ae_title, called_ae_title, peer_address, tls)
+        answer = self._policy().admit(calling_ae_title, called_ae_title, peer_address, tls, certificate)
         return frozenset() if isinstance(answer, Rejection) else answer.rejects
 
-    def may_store(self, calling_ae_title: str, called_ae_title: str, peer_address: str, tls: bool) -> bool:
+    def may_store(
+        self, calling_ae_title: str, called_ae_title: str, peer_address: str, tls: bool, certificate: str
+    ) -> bool:
         """Whether a C-STORE request on an association of this peer is allowed now."""
-        answer = self._policy().admit(calling_ae_title, called_ae_title, peer_address, tls)
+        answer = self._policy().admit(calling_ae_title, called_ae_title, peer_address, tls, certificate)
         return not isinstance(answer, Rejection) and Permission.STORE in answer.may

@@ -435,6 +435,7 @@ class Archive:
                 association.called_ae_title,
                 association.peer_address,
                 association.peer_speaks_tls,
+                association.peer_certificate,
             )
         return allowed
 
@@ -449,6 +450,7 @@ class Archive:
             association.called_ae_title,
             association.peer_address,
             association.peer_speaks_tls,
+            association.peer_certificate,
         )
 
     def _knows(self, title: str) -> bool:

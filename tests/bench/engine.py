@@ -55,7 +55,7 @@ class _Files:
 
 
 class _Quiet:
-    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> None:
+    def admit(self, request: AssociateRequest, peer_address: str, tls: bool, certificate: str) -> None:
         return None
 
     def opened(self, association: Association) -> None: ...

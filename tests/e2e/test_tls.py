@@ -54,7 +54,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     ours = authority.sign("archive")
     port = free_port()
     peer = f"{{ae_title: DEST, host: 127.0.0.1, port: {port}, move_destination: true, tls: true}}"
-    archive = RunningArchive(folder, peers=[peer])
+    known = "{ae_title: CT1, host: 127.0.0.1, may: [echo], tls: true, certificate: [modality]}"
+    archive = RunningArchive(folder, peers=[peer, known])
     env = {"CERTIFICATE": str(ours.certificate), "KEY": str(ours.key), "CA": str(authority.ca)}
     archive.start(env={f"GANTRY_TLS__{name}": value for name, value in env.items()})
     yield Secured(archive, authority, authority.sign("modality"), port)
@@ -113,6 +114,20 @@ def test_a_client_that_does_not_know_who_signed_says_so(secured: Secured, tmp_pa
     done = secured.gantry("echo", "--tls-ca", str(Authority(tmp_path, "stranger").ca))
     assert done.returncode == 3
     assert "certificate" in done.stderr.lower()
+
+
+async def test_an_ae_title_that_has_a_certificate_is_for_whoever_shows_that_one(secured: Secured) -> None:
+    """Another certificate of the same authority is no way to a title that is not one's own."""
+    as_ct1 = dataclasses.replace(secured.peer, calling_ae_title="CT1")
+    async with connect(as_ct1, [(VERIFICATION, BOTH)]) as association:
+        assert await scu.echo(association) == 0x0000
+    other = client_context(settings(secured.authority.sign("another"), secured.authority.ca))
+    with pytest.raises(PeerError, match="calling AE title is not recognised"):
+        async with connect(dataclasses.replace(as_ct1, tls=other), [(VERIFICATION, BOTH)]):
+            pass
+    # Titles without one are for each certificate that is signed.
+    async with connect(dataclasses.replace(secured.peer, tls=other), [(VERIFICATION, BOTH)]) as association:
+        assert await scu.echo(association) == 0x0000
 
 
 def test_a_client_without_tls_is_refused(secured: Secured) -> None:

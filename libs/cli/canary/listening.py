@@ -22,7 +22,9 @@ class _OneCaller:
     def __init__(self, title: str) -> None:
         self._title = title
 
-    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> AssociateReject | None:
+    def admit(
+        self, request: AssociateRequest, peer_address: str, tls: bool, certificate: str
+    ) -> AssociateReject | None:
         return None if request.calling_ae_title == self._title else _NOT_RECOGNISED
 
     def opened(self, association: Association) -> None:

@@ -44,7 +44,7 @@ class Permission(StrEnum):
 
 
 ALL = frozenset(Permission)
-_ELSEWHERE = "known, but not at this address"
+ELSEWHERE = "known, but not at this address"
 
 
 class UserIdentityRule(StrEnum):
@@ -53,6 +53,9 @@ class UserIdentityRule(StrEnum):
     IGNORED = "ignored"
     ALLOWED = "allowed"
     REQUIRED = "required"
+
+
+CertificateName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class KnownPeer(BaseModel):
@@ -103,6 +106,11 @@ class KnownPeer(BaseModel):
         default=False, description="Only steps whose Scheduled Station AE Title is its own are on its worklist"
     )
     tls: bool = Field(default=False, description="Only over TLS, in both directions")
+    certificate: tuple[CertificateName, ...] = Field(
+        default=(),
+        description="It calls with a certificate of one of these names: the Common Name of its subject, or its first "
+        "DNS name where it has none; needs `tls`",
+    )
     max_associations: Annotated[int, Field(ge=1)] = Field(
         default=50, description="At once, per process; beyond it rejected for now (2/3/2)"
     )
@@ -117,6 +125,8 @@ class KnownPeer(BaseModel):
             raise ValueError("a move destination needs `host` and `port`")
         if self.port is not None and self.host is None:
             raise ValueError("`port` without `host`")
+        if self.certificate and not self.tls:
+            raise ValueError("`certificate` needs `tls: true`")
         if self.sees is not None and Permission.REJECT in self.may:
             raise ValueError("a peer with `sees` cannot `reject`: a note says of any instance whether it is there")
         return self
@@ -176,7 +186,9 @@ class Policy:
     peers: Mapping[str, KnownPeer]
     lab: bool = False
 
-    def admit(self, calling: str, called: str, address: str, tls: bool = False) -> Admitted | Rejection:
+    def admit(
+        self, calling: str, called: str, address: str, tls: bool = False, certificate: str = ""
+    ) -> Admitted | Rejection:
         """Whether `calling` at `address` may associate with `called`. PS3.8 9.3.4: what is wrong with a title is a
         permanent rejection by the service user (1/1/x); a peer at the wrong address learns no more than a stranger."""
         if called.strip() != self.ae_title:
@@ -188,11 +200,14 @@ class Policy:
         if peer is not None and at is not None and peer.calls_from(at):
             if peer.tls and not tls:
                 return Rejection(1, 1, 1, "this peer must use TLS")
+            if peer.certificate and certificate not in peer.certificate:
+                whose = f"the certificate of {certificate}" if certificate else "no certificate that was verified"
+                return Rejection(1, 1, 3, f"this peer has a certificate of its own, and calls with {whose}")
             rejects = (peer.rejects or REJECTION_CODES) if Permission.REJECT in peer.may else frozenset()
             return Admitted(calling, peer.may, peer.max_associations, rejects)
         if peer is None and self.lab and at is not None and at.is_loopback:
             return Admitted(calling, ALL, 1 << 30, REJECTION_CODES)
-        return Rejection(1, 1, 3, "calling AE title is not known" if peer is None else _ELSEWHERE)
+        return Rejection(1, 1, 3, "calling AE title is not known" if peer is None else ELSEWHERE)
 
     def destination(self, ae_title: str) -> Destination | None:
         """The address to which C-MOVE may send objects; None is answered with A801H (PS3.4 C.4.2.1.5)."""
@@ -301,6 +316,7 @@ _TYPES = {
     "worklist_hides": "list of states",
     "worklist_own": "`true` or `false`",
     "tls": "`true` or `false`",
+    "certificate": "list of names",
     "max_associations": "associations",
 }
 

@@ -64,6 +64,7 @@ class Association:
         self._tracer = tracer
         self.peer_address = connection.peer_address
         self.peer_speaks_tls = connection.peer_speaks_tls
+        self.peer_certificate = connection.peer_certificate
         self.ended: asyncio.Event = connection.lost
         self.outcome = ""
         self.window = window

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from gantry.common.errors import AssociationAborted
+from gantry.common.net.certificates import name_in
 from gantry.common.net.proxy import Origin
 from gantry.common.net.sockets import tune
 from gantry.common.telemetry.logs import get_logger
@@ -146,6 +147,13 @@ class Connection(asyncio.BufferedProtocol):
     def peer_speaks_tls(self) -> bool:
         """Whether the peer's own connection is TLS, to us or to a proxy in front of us."""
         return self.extra("sslcontext") is not None or (self._origin is not None and self._origin.tls)
+
+    @property
+    def peer_certificate(self) -> str:
+        """Whose certificate the peer showed and was verified, to us or to a proxy in front of us; "" without one."""
+        if self.extra("sslcontext") is not None:
+            return name_in(self.extra("peercert"))
+        return self._origin.certificate if self._origin is not None else ""
 
     def extra(self, name: str) -> Any:
         """`asyncio.Transport.get_extra_info`."""

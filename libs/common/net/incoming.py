@@ -186,7 +186,9 @@ class Incoming:
         refused = self._reject(request)
         if refused is not None:
             return refused
-        return self._server.admission.admit(request, self._address, self.connection.peer_speaks_tls)
+        return self._server.admission.admit(
+            request, self._address, self.connection.peer_speaks_tls, self.connection.peer_certificate
+        )
 
     def _answer(
         self,

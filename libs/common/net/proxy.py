@@ -9,7 +9,7 @@ code is never reached from an address that is not trusted.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -26,7 +26,9 @@ _LOCAL, _PROXY = 0x20, 0x21
 _UNSPEC, _TCP4, _TCP6 = 0x00, 0x11, 0x21
 _ADDRESSES = {_TCP4: (4, struct.Struct(">4s4sHH")), _TCP6: (16, struct.Struct(">16s16sHH"))}
 _TYPE_SSL = 0x20
-_CLIENT_SSL = 0x01
+_CLIENT_SSL, _CLIENT_CERT = 0x01, 0x02 | 0x04
+_SUBTYPE_CN = 0x22
+_LONGEST_NAME = 256
 _TYPE_PROOF = 0xE0
 
 LOCAL = SIGNATURE + bytes((_LOCAL, _UNSPEC, 0, 0))
@@ -40,12 +42,14 @@ class ProxyError(Exception):
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The origin of a connection. `tls`: the peer uses TLS, to us or to the proxy in front of us; `local`: the proxy
-    connected for itself."""
+    connected for itself. `certificate` is whose certificate it showed there and was verified, "" without one
+    (`gantry.common.net.certificates`)."""
 
     address: str
     port: int
     tls: bool = False
     local: bool = False
+    certificate: str = ""
 
 
 def expected_length(beginning: bytes) -> int:
@@ -77,7 +81,8 @@ def decode(header: bytes) -> Origin | None:
     if len(header) < FIXED_LENGTH + form.size:
         raise ProxyError("truncated addresses")
     source, _, port, _ = form.unpack_from(header, FIXED_LENGTH)
-    return Origin(str(_unmapped(ip_address(source))), port, _speaks_tls(header, FIXED_LENGTH + form.size))
+    tls, certificate = _tls_of(header, FIXED_LENGTH + form.size)
+    return Origin(str(_unmapped(ip_address(source))), port, tls, certificate=certificate)
 
 
 def destination_of(header: bytes) -> tuple[str, int]:
@@ -110,7 +115,10 @@ def encode(source: Origin, destination: tuple[str, int], prove: Callable[[bytes]
     body = _ADDRESSES[family][1].pack(*packed, source.port, destination[1])
     if source.tls:
         # `verify` is 0 if the certificate was verified or none was requested; otherwise the handshake has failed.
-        body += struct.pack(">BHBI", _TYPE_SSL, 5, _CLIENT_SSL, 0)
+        name = source.certificate.encode()[:_LONGEST_NAME]
+        told = struct.pack(">BH", _SUBTYPE_CN, len(name)) + name if name else b""
+        client = _CLIENT_SSL | (_CLIENT_CERT if name else 0)
+        body += struct.pack(">BHBI", _TYPE_SSL, 5 + len(told), client, 0) + told
     if prove is None:
         return _fixed(family, len(body)) + body
     body += struct.pack(">BH", _TYPE_PROOF, PROOF_LENGTH)
@@ -137,21 +145,34 @@ def _fixed(family: int, length: int) -> bytes:
     return SIGNATURE + struct.pack(">BBH", _PROXY, family, length)
 
 
-def _speaks_tls(header: bytes, pos: int) -> bool:
-    tls = False
-    while pos < len(header):
-        if pos + 3 > len(header):
+def _tls_of(header: bytes, pos: int) -> tuple[bool, str]:
+    """Whether the peer uses TLS, and whose certificate it showed that the proxy verified (section 2.2.5)."""
+    tls, certificate = False, ""
+    for kind, value in _tlvs(header, pos):
+        if kind != _TYPE_SSL:
+            continue
+        if len(value) < 5:
+            raise ProxyError("short TLS TLV")
+        tls = bool(value[0] & _CLIENT_SSL)
+        verified = value[0] & _CLIENT_CERT and not any(value[1:5])
+        names = [name for sub, name in _tlvs(value, 5) if sub == _SUBTYPE_CN]
+        try:
+            certificate = names[0].decode() if verified and len(names) == 1 else ""
+        except UnicodeDecodeError:
+            raise ProxyError("the name of a certificate is not UTF-8") from None
+    return tls, certificate
+
+
+def _tlvs(data: bytes, pos: int) -> Iterator[tuple[int, bytes]]:
+    while pos < len(data):
+        if pos + 3 > len(data):
             raise ProxyError("truncated TLV")
-        kind, length = header[pos], int.from_bytes(header[pos + 1 : pos + 3], "big")
+        kind, length = data[pos], int.from_bytes(data[pos + 1 : pos + 3], "big")
         pos += 3
-        if length > len(header) - pos:
+        if length > len(data) - pos:
             raise ProxyError("TLV longer than its header")
-        if kind == _TYPE_SSL:
-            if length < 5:
-                raise ProxyError("short TLS TLV")
-            tls = bool(header[pos] & _CLIENT_SSL)
+        yield kind, data[pos : pos + length]
         pos += length
-    return tls
 
 
 def _unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

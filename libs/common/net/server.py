@@ -55,8 +55,11 @@ class ServerLimits:
 class Admission(Protocol):
     """Decides which peers may have an association."""
 
-    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> AssociateReject | frozenset[str] | None:
-        """A rejection, or the abstract syntaxes this peer may use (None: all of them). `tls`: whether it uses TLS."""
+    def admit(
+        self, request: AssociateRequest, peer_address: str, tls: bool, certificate: str
+    ) -> AssociateReject | frozenset[str] | None:
+        """A rejection, or the abstract syntaxes this peer may use (None: all of them). `tls`: whether it uses TLS, and
+        whose `certificate` it showed, "" without one."""
 
 
 @dataclass(frozen=True, slots=True)

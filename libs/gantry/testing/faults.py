@@ -212,8 +212,10 @@ class _Admission:
         self._faults = faults
         self._inner = inner
 
-    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> AssociateReject | frozenset[str] | None:
-        return self._faults.rejection_of(request) or self._inner.admit(request, peer_address, tls)
+    def admit(
+        self, request: AssociateRequest, peer_address: str, tls: bool, certificate: str
+    ) -> AssociateReject | frozenset[str] | None:
+        return self._faults.rejection_of(request) or self._inner.admit(request, peer_address, tls, certificate)
 
 
 class _Observer:

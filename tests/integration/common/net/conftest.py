@@ -58,7 +58,9 @@ class Seen:
     rejections: list[tuple[int, int, int]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
-    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> AssociateReject | None:
+    def admit(
+        self, request: AssociateRequest, peer_address: str, tls: bool, certificate: str
+    ) -> AssociateReject | None:
         return self.reject
 
     def opened(self, association: Association) -> None:

@@ -43,6 +43,9 @@ LIMITS = DoorLimits(
 )
 ECHO = [(VERIFICATION, (IMPLICIT,))]
 
+CALLER = "ct1.hospital"
+"""Whose certificate the client shows."""
+
 
 @dataclass
 class Running:
@@ -448,6 +451,7 @@ async def test_tls_ends_at_the_door_and_the_service_knows(start, door: Open, tmp
         assert (await scu.store(association, context_, "1.2.3", source, len(data))).status == 0
     assert ingest.service.received == [("1.2.3", data)]
     assert ingest.seen.opened_[0].peer_speaks_tls
+    assert ingest.seen.opened_[0].peer_certificate == CALLER  # and whose it is
     reader, writer = await running.raw(rq_bytes())
     with suppress(ConnectionResetError):
         assert (await asyncio.wait_for(reader.read(1), 3)) != b"\2"
@@ -486,7 +490,11 @@ def _contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     pair = authority.sign("door")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pair.certificate, pair.key)
+    server.load_verify_locations(authority.ca)
+    server.verify_mode = ssl.CERT_OPTIONAL
     client = ssl.create_default_context(cafile=str(authority.ca))
+    caller = authority.sign(CALLER)
+    client.load_cert_chain(caller.certificate, caller.key)
     client.check_hostname = False
     return server, client
 

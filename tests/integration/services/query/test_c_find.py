@@ -24,7 +24,7 @@ from tests.support.entries import entry
 
 
 class Everyone:
-    def admit(self, request: object, peer_address: str, tls: bool) -> None:
+    def admit(self, request: object, peer_address: str, tls: bool, certificate: str) -> None:
         return None
 
 

@@ -84,6 +84,37 @@ def test_peer_with_tls_is_admitted_over_tls_alone(policy: Policy) -> None:
     assert isinstance(policy.admit("WORKSTATION", "GANTRY", "10.2.0.7", tls=True), Admitted)
 
 
+@pytest.mark.parametrize(
+    ("certificate", "words"),
+    [
+        ("ct2.hospital", ""),
+        ("ct1.hospital", ""),
+        ("", "no certificate that was verified"),
+        ("CT1.hospital", "the certificate of CT1.hospital"),
+        ("ct3.hospital", "the certificate of ct3.hospital"),
+    ],
+)
+def test_peer_with_a_certificate_of_its_own_is_admitted_with_that_alone(
+    tmp_path: Path, certificate: str, words: str
+) -> None:
+    file = tmp_path / "peers.yaml"
+    file.write_text("peers:\n- {ae_title: CT1, host: 10.1.2.3, tls: true, certificate: [ct1.hospital, ct2.hospital]}\n")
+    answer = read_policy(file, "GANTRY").admit("CT1", "GANTRY", "10.1.2.3", True, certificate)
+    if not words:
+        assert isinstance(answer, Admitted)
+        return
+    assert isinstance(answer, Rejection)
+    assert (answer.result, answer.source, answer.reason) == (1, 1, 3)
+    assert answer.words.endswith(words)
+
+
+def test_a_certificate_without_tls_is_a_mistake(tmp_path: Path) -> None:
+    file = tmp_path / "peers.yaml"
+    file.write_text("peers:\n- {ae_title: CT1, host: 10.1.2.3, certificate: [ct1.hospital]}\n")
+    with pytest.raises(ConfigError, match="needs `tls: true`"):
+        read_policy(file, "GANTRY")
+
+
 def test_without_a_file_nobody_is_known() -> None:
     assert isinstance(read_policy(None, "GANTRY").admit("CT1", "GANTRY", "127.0.0.1"), Rejection)
 

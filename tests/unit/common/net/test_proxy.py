@@ -56,8 +56,23 @@ def ssl(client: int, verify: int = 0, more: bytes = b"") -> bytes:
             header(
                 SOURCE4 + tlv(4, bytes(20)) + ssl(7, 0, tlv(0x21, b"TLSv1.3") + tlv(0x22, b"ct1")) + tlv(0xEE, b"x")
             ),
-            Origin("192.0.2.7", 40000, tls=True),
+            Origin("192.0.2.7", 40000, tls=True, certificate="ct1"),
             id="among other TLVs",
+        ),
+        pytest.param(
+            header(SOURCE4 + ssl(7, 1, tlv(0x22, b"ct1"))),
+            Origin("192.0.2.7", 40000, tls=True),
+            id="a certificate that was not verified",
+        ),
+        pytest.param(
+            header(SOURCE4 + ssl(1, 0, tlv(0x22, b"ct1"))),
+            Origin("192.0.2.7", 40000, tls=True),
+            id="a name without a certificate",
+        ),
+        pytest.param(
+            header(SOURCE4 + ssl(7, 0, tlv(0x22, b"ct1") + tlv(0x22, b"ct2"))),
+            Origin("192.0.2.7", 40000, tls=True),
+            id="two names",
         ),
         pytest.param(LOCAL, None, id="LOCAL"),
         pytest.param(header(SOURCE4, command=0x20), None, id="LOCAL with addresses"),
@@ -113,12 +128,19 @@ def test_whatever_comes_is_a_header_or_an_error(data: bytes, before: bytes) -> N
         pass
 
 
-@given(st.ip_addresses(), st.integers(0, 65535), st.booleans(), st.ip_addresses(), st.integers(0, 65535))
-def test_what_is_written_is_read_again(a: object, port: int, tls: bool, b: object, other: int) -> None:
-    origin = decode(encode(Origin(str(a), port, tls), (str(b), other)))
+@given(
+    st.ip_addresses(),
+    st.integers(0, 65535),
+    st.booleans(),
+    st.ip_addresses(),
+    st.integers(0, 65535),
+    st.text(st.characters(codec="utf-8"), max_size=60),
+)
+def test_what_is_written_is_read_again(a: object, port: int, tls: bool, b: object, other: int, name: str) -> None:
+    origin = decode(encode(Origin(str(a), port, tls, certificate=name), (str(b), other)))
     assert origin is not None
     mapped = getattr(a, "ipv4_mapped", None)
-    assert origin == Origin(str(mapped or a), port, tls)
+    assert origin == Origin(str(mapped or a), port, tls, certificate=name if tls else "")
 
 
 def test_the_bytes_are_those_of_the_document() -> None:

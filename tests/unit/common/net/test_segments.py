@@ -103,7 +103,7 @@ def deliver(connection: asyncio.BufferedProtocol, transport: FakeTransport, piec
 
 
 class Anybody:
-    def admit(self, request: AssociateRequest, peer_address: str, tls: bool) -> None:
+    def admit(self, request: AssociateRequest, peer_address: str, tls: bool, certificate: str) -> None:
         return None
 
 
