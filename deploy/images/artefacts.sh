@@ -63,15 +63,17 @@ opensearch() {
     keep "$work/opensearch/out/opensearch-$OPENSEARCH" "opensearch-$OPENSEARCH"
 }
 
-s3() {
-    have "versitygw-$VERSITYGW" && return
-    need go "the S3 server"
-    echo "images: building versitygw $VERSITYGW (a minute or two)"
-    mkdir -p "$work/s3"
-    (cd "$work/s3" && CGO_ENABLED=0 GOBIN="$work/s3/out" go install "github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW" >"$work/s3/log" 2>&1) ||
-        { tail -n 3 "$work/s3/log" >&2; exit 1; }
-    keep "$work/s3/out" "versitygw-$VERSITYGW"
+go_program() { # NAME VERSION MODULE@TAG WORDS: one whose module go can install
+    have "$1-$2" && return
+    need go "$4"
+    echo "images: building $3 (a minute or two)"
+    mkdir -p "$work/$1"
+    (cd "$work/$1" && CGO_ENABLED=0 GOBIN="$work/$1/out" go install "$3" >"$work/$1/log" 2>&1) ||
+        { tail -n 3 "$work/$1/log" >&2; exit 1; }
+    keep "$work/$1/out" "$1-$2"
 }
+s3() { go_program versitygw "$VERSITYGW" "github.com/versity/versitygw/cmd/versitygw@v$VERSITYGW" "the S3 server"; }
+kms() { go_program kms "$LOCAL_KMS" "github.com/nsmithuk/local-kms@$LOCAL_KMS" "the key service"; } # with the API of AWS's
 
 compose() { # the plugin of the docker command line; its module has replace directives, which `go install` refuses
     have "compose-$COMPOSE" && return
@@ -100,16 +102,6 @@ YAML
         { tail -n 3 "$work/collector/log" >&2; exit 1; }
     mkdir -p "$work/collector/kept" && mv "$work/collector/out/otelcol" "$work/collector/kept/"
     keep "$work/collector/kept" "collector-$COLLECTOR"
-}
-
-kms() { # a key service with the API of AWS's
-    have "kms-$LOCAL_KMS" && return
-    need go "the key service"
-    echo "images: building local-kms (half a minute)"
-    mkdir -p "$work/kms"
-    (cd "$work/kms" && CGO_ENABLED=0 GOBIN="$work/kms/out" go install "github.com/nsmithuk/local-kms@$LOCAL_KMS" >"$work/kms/log" 2>&1) ||
-        { tail -n 3 "$work/kms/log" >&2; exit 1; }
-    keep "$work/kms/out" "kms-$LOCAL_KMS"
 }
 
 wheels() { # what Gantry's own image installs: the lock's versions, their hashes checked, for the Python of Debian 12

@@ -146,10 +146,18 @@ _COERCING = """coercion:
 def coercing(folder: Path, quick: bool) -> list[Figure]:
     """What rules of coercion cost: none, those about somebody else, and those that change every object."""
     rules = {"gantry": "", "gantry, rules of others": _COERCING % ("X", "X"), "gantry, coerced": _COERCING % ("*", "*")}
-    who: list[Starter] = [
+    return _small_and_ct(folder, quick, _with_settings(folder, rules))
+
+
+def _with_settings(folder: Path, kinds: Mapping[str, str]) -> list[Starter]:
+    """One of ours for each kind: its name, and more lines of its settings."""
+    return [
         partial(field.gantry, folder / str(number), name=name, settings=settings)
-        for number, (name, settings) in enumerate(rules.items())
+        for number, (name, settings) in enumerate(kinds.items())
     ]
+
+
+def _small_and_ct(folder: Path, quick: bool, who: list[Starter]) -> list[Figure]:
     figures = []
     for words, side, count in (("10 KB", corpus.SMALL, 500), ("CT", corpus.CT, 150)):
         each = count // 5 if quick else count
@@ -164,13 +172,5 @@ def encrypted(folder: Path, quick: bool) -> list[Figure]:
     folder.mkdir(parents=True, exist_ok=True)
     add_key(keys, "first")
     kinds = {"gantry": "", "gantry, encrypted": f"encryption: {{key_file: {keys}}}\n"}
-    who: list[Starter] = [
-        partial(field.gantry, folder / str(number), name=name, settings=settings)
-        for number, (name, settings) in enumerate(kinds.items())
-    ]
-    figures = []
-    for words, side, count in (("10 KB", corpus.SMALL, 500), ("CT", corpus.CT, 150)):
-        each = count // 5 if quick else count
-        measured = _store(folder / words, each, side, (4,), who, kinds={"lean": senders.lean})
-        figures += [replace(figure, what=f"{figure.what}, {words}") for figure in measured]
-    return figures + fetched(folder / "fetched", 40 if quick else 200, who)
+    who = _with_settings(folder, kinds)
+    return _small_and_ct(folder, quick, who) + fetched(folder / "fetched", 40 if quick else 200, who)
