@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gantry.common.audit import FAILURE, SERIOUS_FAILURE, SUCCESS, Entry, Kind
+from gantry.common.dicom.standard.sop_classes import MODALITY_PERFORMED_PROCEDURE_STEP
 from gantry.common.events import AuditedInstances
 from gantry.common.net import Request
 from gantry.common.ports.index import Location
@@ -71,6 +72,26 @@ def audit_sending(
                 objects=tuple(_rows(study, of_study)),
             )
         )
+
+
+def audit_step(trail: AuditTrail, step: str, operation: str, receiver: tuple[str, str], trace: str, why: str) -> None:
+    """What a modality said of a performed procedure step was sent on, or was not, with why."""
+    outcome = SERIOUS_FAILURE if why else SUCCESS
+    trail.add(
+        Entry(
+            Kind.PROCEDURE_SENT,
+            operation,
+            "",
+            "archive",
+            "",
+            *receiver,
+            outcome=outcome,
+            why=why,
+            trace=trace,
+            query=step.encode(),
+            query_class=MODALITY_PERFORMED_PROCEDURE_STEP,
+        )
+    )
 
 
 def _rows(study: str, locations: Iterable[Location]) -> list[AuditedInstances]:

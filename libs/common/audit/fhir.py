@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
-from gantry.common.audit.kinds import SUCCESS, Code, Kind, kind_of
+from gantry.common.audit.kinds import SENDS, SUCCESS, Code, Kind, kind_of
 from gantry.common.audit.messages import DESTINATION, SOURCE, patients_of, studies_of, time_of
 from gantry.common.events import AuditRecorded
 from gantry.common.telemetry.traces import trace_id
@@ -84,7 +84,7 @@ def _agents(record: AuditRecorded, from_client: bool) -> Iterator[Json]:
             "who": {"identifier": {"value": user}},
             "requestor": True,
         }
-    if record.peer and record.peer != record.requestor and record.kind in (Kind.SENT.word, Kind.BEGIN_SENDING.word):
+    if record.peer and record.peer != record.requestor and kind_of(record.kind) in SENDS:
         yield {"type": _concept(DESTINATION), "who": {"display": record.peer}, "requestor": False} | _network(
             record.peer_address
         )

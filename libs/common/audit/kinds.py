@@ -42,6 +42,7 @@ class Kind(Enum):
     ORDER_READ = ("order-read", Code("110109", "Order Record"), None, "R")
     PATIENT = ("patient", Code("110110", "Patient Record"), None, "U")
     PROCEDURE = ("procedure", Code("110111", "Procedure Record"), None, "U")
+    PROCEDURE_SENT = ("procedure-sent", Code("110111", "Procedure Record"), None, "R")
     QUERY = ("query", Code("110112", "Query"), None, "E")
     NODE_REFUSED = ("node-refused", _ALERT, Code("110126", "Node Authentication"), "E")
     REFUSED = ("refused", _ALERT, Code("110132", "Use of Restricted Function"), "E")
@@ -75,6 +76,8 @@ class Kind(Enum):
         return action
 
 
+SENDS = frozenset((Kind.BEGIN_SENDING, Kind.SENT, Kind.PROCEDURE_SENT))
+"""What goes to somebody else than who asked, where a record names one."""
 _BY_WORD = {kind.word: kind for kind in Kind}
 
 

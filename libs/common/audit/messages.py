@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from gantry.common.audit.kinds import Code, Kind, kind_of
+from gantry.common.audit.kinds import SENDS, Code, Kind, kind_of
 from gantry.common.events import AuditedInstances, AuditRecorded
 
 APPLICATION = Code("110150", "Application")
@@ -80,7 +80,7 @@ def _participants(record: AuditRecorded, kind: Kind) -> Iterator[Element]:
         _coded(ours, "RoleIDCode", APPLICATION)
         yield ours
         return
-    sends_elsewhere = kind in (Kind.SENT, Kind.BEGIN_SENDING) and record.peer not in ("", record.requestor)
+    sends_elsewhere = kind in SENDS and record.peer not in ("", record.requestor)
     if record.requestor_is != "archive":
         asks = Element("ActiveParticipant", UserID=_token(record.requestor) or "unknown")
         asks.set("UserIsRequestor", "false" if record.user else "true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from gantry.common.access import NOTHING, Sight
 from gantry.common.config.policy import Permission
@@ -11,6 +12,7 @@ from gantry.common.orders import PerformedStep
 from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.consumer import ConsumerLoop
+from gantry.services.audited import audit_step
 from gantry.services.context import Context, Peers, RoleParts
 from gantry.services.retrieve.dimse.moving import Mover
 from gantry.services.retrieve.dimse.service import Delivered
@@ -97,7 +99,7 @@ def _sender(context: Context, mover: Mover, index: Locating, delivered: Delivere
         StudyStanding(index, context.answers, Availability(context.answers, stores), _steps_of(context)),
         lambda title: peers.contact(title, ours),
         lambda title: _may_retrieve(peers, title),
-        StepDelivery(context.objects, context.settings.retrieve.response_timeout),
+        StepDelivery(context.objects, context.settings.retrieve.response_timeout, partial(audit_step, context.audit)),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gantry.common.dicom.query.identifiers import encode_identifier
 from gantry.common.dicom.standard.sop_classes import (
     MODALITY_PERFORMED_PROCEDURE_STEP,
@@ -24,16 +26,30 @@ from gantry.services.retrieve.routing.step_messages import StepEventType, is_tak
 SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
 
 
+StepSent = Callable[[str, str, tuple[str, str], str, str], None]
+"""SOP Instance UID, message, AE title and host of the receiver, trace, and why it was not taken."""
+
+
 class StepDelivery:
     """SCP of the notification SOP class, and SCU of that which modalities use: one association for each message."""
 
-    def __init__(self, objects: BlobStore, timeout: float) -> None:
-        """What messages said lies in `objects`; `timeout` in seconds, for an answer."""
+    def __init__(self, objects: BlobStore, timeout: float, sent: StepSent) -> None:
+        """What messages said lies in `objects`; `timeout` in seconds, for an answer. `sent` is told of each message
+        that is sent on, with why it was not taken."""
         self._objects = objects
+        self._sent = sent
         self._timeout = timeout
 
     async def attempt(self, route: RouteRequested, peer: Peer) -> Attempted:
         """Send what a route is about. What is at fault is in the answer, and nothing is raised for it."""
+        attempted = await self._attempt(route, peer)
+        if route.kind != STEP_EVENT and (attempted.taken or attempted.failed):
+            message = "N-CREATE" if route.step_event == StepEventType.IN_PROGRESS else "N-SET"
+            at = (route.destination, peer.host)
+            self._sent(route.study_instance_uid, message, at, route.trace, attempted.why)
+        return attempted
+
+    async def _attempt(self, route: RouteRequested, peer: Peer) -> Attempted:
         uid = route.study_instance_uid
         try:
             if route.kind == STEP_EVENT:

@@ -48,9 +48,11 @@ def test_the_schema_of_the_tests_refuses_what_is_wrong(wrong: bytes) -> None:
         require_valid(wrong)
 
 
-def test_what_was_sent_to_somebody_else_has_three_participants() -> None:
+@pytest.mark.parametrize("kind", [Kind.SENT, Kind.BEGIN_SENDING, Kind.PROCEDURE_SENT])
+def test_what_was_sent_to_somebody_else_has_three_participants(kind: Kind) -> None:
     """PS3.15 A.5.3.7: the sender, the receiver, and who asked for it."""
-    message = require_valid(audit_message(audit_record(peer="READING", peer_address="192.0.2.9")))
+    record = replace(audit_record(kind), peer="READING", peer_address="192.0.2.9")
+    message = require_valid(audit_message(record))
     said = [
         (p.get("UserID"), p.get("UserIsRequestor"), [role.get("csd-code") for role in p.iter("RoleIDCode")])
         for p in message.iter("ActiveParticipant")

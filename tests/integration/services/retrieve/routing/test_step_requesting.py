@@ -96,7 +96,8 @@ async def test_what_an_earlier_release_appends_is_sent_from_an_object_and_not_on
     ris, message = StepKeeper(), created()
     await site.log.append(message)
     (route,) = [one for one in await site.routes() if one.kind == "step"]
-    delivery = StepDelivery(site.objects, 10.0)
+    told: list[tuple[object, ...]] = []
+    delivery = StepDelivery(site.objects, 10.0, lambda *words: told.append(words))
     with keeping(ris) as port:
         attempted = await delivery.attempt(route, Peer("127.0.0.1", port, "RIS", "GANTRY"))
         assert attempted.is_done
@@ -105,12 +106,18 @@ async def test_what_an_earlier_release_appends_is_sent_from_an_object_and_not_on
         await site.objects.delete(route.values_key)
         attempted = await delivery.attempt(route, Peer("127.0.0.1", port, "RIS", "GANTRY"))
         assert (attempted.taken, attempted.failed, attempted.why) == ((), (), "what it said is erased")
+    assert told == [(message.sop_instance_uid, "N-CREATE", ("RIS", "127.0.0.1"), route.trace, "")]
+
+
+def nobody_is_told(*words: object) -> None:
+    """An event names a step and nobody: it is not on record."""
+    pytest.fail(f"on record: {words}")
 
 
 async def test_a_destination_that_does_not_know_the_sop_class_refuses_and_one_that_is_away_does_not(site: Site) -> None:
     await site.say(created())
     event = next(one for one in await site.routes() if one.kind == "step event")
-    delivery = StepDelivery(site.objects, 10.0)
+    delivery = StepDelivery(site.objects, 10.0, nobody_is_told)
     with keeping(StepKeeper()) as port:
         attempted = await delivery.attempt(event, Peer("127.0.0.1", port, "RIS", "GANTRY"))
     assert (attempted.refused, attempted.is_done) == (True, False)
