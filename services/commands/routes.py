@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -18,6 +18,7 @@ from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import ConfigError, UndecodableEvent
 from gantry.common.events import TOPICS, Event, RouteEnded, RouteRequested, StudyCompleted, decode
 from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle.route_timing import RouteTimes
 from gantry.common.lifecycle.routes import CANCELLED, FAILED, MOVE, STEP_KINDS, RouteLedger, RouteState, taken_in_pieces
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import instance_of
@@ -25,7 +26,7 @@ from gantry.services.asked import this_user
 from gantry.services.commands.on_stores import options, run
 from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import Stores
-from gantry.services.retrieve.routing.requesting import RouteRequests, route_rules
+from gantry.services.retrieve.routing.requesting import RouteRequests, route_rules, route_times
 from gantry.services.whereabouts.words import moment
 
 _READ_US = 1_000_000
@@ -57,11 +58,12 @@ def list_routes(
         listed = ledger.all() if every or failed else ledger.open()
         states = [one for one in listed if destination in (None, one.requested.destination)]
         states = [one for one in states if not failed or one.outcome == FAILED]
+        waiting = _Waiting(route_times(settings.routing), SystemClock().now_us())
         if as_json:
             for state in states:
-                print_json(_as_json(state))
+                print_json(_as_json(state, waiting))
         elif states:
-            print_columns(_HEAD, [_row(state) for state in states])
+            print_columns(_HEAD, [_row(state, waiting) for state in states])
         else:
             click.echo("no routes" if every else "no route failed" if failed else "no routes wait")
 
@@ -188,14 +190,33 @@ def _say(as_json: bool, what: str, names: Sequence[str]) -> None:
         click.echo(f"{what}: {len(names)}" + "".join(f"\n  {name}" for name in names))
 
 
-def _state(state: RouteState) -> str:
+def _state(state: RouteState, opens: int) -> str:
     if state.outcome:
         by = f" by {state.by}" if state.by else ""
         return f"{state.outcome}{by}" + (f", {state.failed} not taken" if state.failed else "")
-    return _open_state(state)
+    return _open_state(state, opens)
 
 
-def _open_state(state: RouteState) -> str:
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """For what open routes wait, by the settings."""
+
+    times: RouteTimes
+    now_us: int
+
+    def opens(self, state: RouteState) -> int:
+        """When the time of its rule comes, in microseconds since 1970; 0 where it is now."""
+        return 0 if state.outcome else self.times.opens_us(state.requested, self.now_us)
+
+    def next(self, state: RouteState) -> str:
+        """When it is tried next, "" where that is now."""
+        at = 0 if state.outcome else max(state.again, self.opens(state))
+        return moment(at) if at else ""
+
+
+def _open_state(state: RouteState, opens: int) -> str:
+    if opens:
+        return "waits for its time"
     if state.attempts or state.again:
         return "waits"
     return "under way" if state.requested.until and not state.requested.by else "new"
@@ -205,24 +226,23 @@ def _because(one: RouteRequested) -> str:
     return f"C-MOVE of {one.requestor}" if one.kind == MOVE else one.rule
 
 
-def _row(state: RouteState) -> tuple[str, ...]:
+def _row(state: RouteState, waiting: _Waiting) -> tuple[str, ...]:
     one = state.requested
-    again = moment(state.again) if state.again and not state.outcome else ""
     return (
         one.route[:12],
         moment(one.at),
         one.study_instance_uid,
         f"{one.destination} ({one.kind})" if one.kind not in ("", MOVE) else one.destination,
         _because(one),
-        _state(state),
+        _state(state, waiting.opens(state)),
         "" if state.left is None else f"{state.left} of {one.asked}",
         str(state.attempts),
-        again,
+        waiting.next(state),
         state.why,
     )
 
 
-def _as_json(state: RouteState) -> dict[str, object]:
+def _as_json(state: RouteState, waiting: _Waiting) -> dict[str, object]:
     one = state.requested
     return {
         "route": one.route,
@@ -235,9 +255,9 @@ def _as_json(state: RouteState) -> dict[str, object]:
         "requestor": one.requestor or None,
         "asked": one.asked or None,
         "left": state.left,
-        "state": state.outcome or _open_state(state),
+        "state": state.outcome or _open_state(state, waiting.opens(state)),
         "attempts": state.attempts,
-        "next": moment(state.again) if state.again and not state.outcome else None,
+        "next": waiting.next(state) or None,
         "completed": state.completed,
         "failed": state.failed,
         "why": state.why,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +190,67 @@ async def test_a_planner_is_told_which_instances_are_here(make_archive: MakeArch
         assert {item.ReferencedSOPInstanceUID for item in references} == {file.sop_instance_uid for file in files}
         assert {(item.InstanceAvailability, item.RetrieveAETitle) for item in references} == {("ONLINE", "GANTRY")}
         assert archive.stop() == 0
+
+
+def in_hours(begins: float, ends: float) -> str:
+    """A window of the day from so many hours after now to so many, in UTC."""
+    now = datetime.now(UTC)
+    return "-".join(f"{now + timedelta(hours=hours):%H:%M}" for hours in (begins, ends))
+
+
+async def test_objects_wait_for_the_time_of_their_rule_and_a_person_need_not(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    with StoreScp(tmp_path / "reading", "READING") as reading:
+        rule, later, now = "{name: night, to: [READING], between: '%s'}", in_hours(2, 4), in_hours(-2, 4)
+        archive = routing(make_archive(), reading.port, rule % later)
+        archive.config.write_text(archive.config.read_text().replace("routing: {", "routing: {time_zone: UTC, "))
+        archive.start()
+        one, two = study(tmp_path / "one", 2, patient="P1"), study(tmp_path / "two", 1, patient="P2")
+        await send(archive, one, two)
+        async with asyncio.timeout(60):
+            while len(states := await listed(archive)) != 2:
+                await asyncio.sleep(0.3)
+        assert {(state["state"], state["attempts"]) for state in states} == {("waits for its time", 0)}
+        assert all(state["next"] for state in states)
+        first = next(state for state in states if state["study"] == uids_of(one[0])[0])
+        assert (await asyncio.to_thread(gantry, archive, "routes", "cancel", first["route"])).returncode == 0
+        assert (await asyncio.to_thread(gantry, archive, "routes", "retry", first["route"])).returncode == 0
+        await until(lambda: set(reading.received()) == {file.sop_instance_uid for file in one})
+        await asyncio.sleep(2)
+        (still,) = await listed(archive)
+        assert (still["study"], still["state"]) == (uids_of(two[0])[0], "waits for its time")
+        archive.kill()
+        archive.config.write_text(archive.config.read_text().replace(later, now))
+        archive.start()
+        await until(lambda: len(reading.received()) == 3)
+        assert archive.stop() == 0
+
+
+@embedded
+async def test_what_is_urgent_goes_first_and_says_so(make_archive: MakeArchive, tmp_path: Path) -> None:
+    came: list[tuple[str, int]] = []
+
+    def store(event: evt.Event) -> int:
+        came.append((str(event.request.AffectedSOPInstanceUID), int(event.request.Priority)))
+        return 0x0000
+
+    rules = (
+        "{name: stroke, where: ['PatientID=P3'], to: [READING], priority: high},"
+        "{name: research, where: ['PatientID=P1'], to: [READING], priority: low},"
+        "{name: rest, where: ['PatientID=P2'], to: [READING]}"
+    )
+    port = free_port()
+    archive = routing(make_archive(), port, rules).start()
+    studies = [study(tmp_path / name, 1, patient=name) for name in ("P1", "P2", "P3")]
+    await send(archive, studies[0])
+    for later in studies[1:]:
+        await Modality(archive.peer, later).send_all()
+    async with asyncio.timeout(60):
+        while len(await listed(archive)) != 3:
+            await asyncio.sleep(0.3)
+    with Scp("READING", port=port, handlers=[(evt.EVT_C_STORE, store)]):
+        await until(lambda: len(came) == 3)
+    # PS3.7 9.3.1.1: HIGH 0001H, MEDIUM 0000H, LOW 0002H.
+    assert came == [(files[0].sop_instance_uid, code) for files, code in zip(reversed(studies), (1, 0, 2), strict=True)]
+    assert archive.stop() == 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gantry.common.config.values import MIB, AeTitle, Count, Seconds, Section, setting
 
@@ -51,6 +52,17 @@ class Retrieve(Section):
     parallel_per_destination: Count = setting(4, "associations", "of them to one destination")
 
 
+WINDOW = r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$"
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no time zone that is known here") from None
+    return name
+
+
 class RouteRuleSettings(Section):
     """One rule of where studies are sent when they are complete"""
 
@@ -60,6 +72,12 @@ class RouteRuleSettings(Section):
     to: tuple[AeTitle, ...] = Field(default=(), description="AE titles of `peers` with `move_destination`")
     notify: tuple[AeTitle, ...] = Field(
         default=(), description="AE titles of `peers` that are told which instances are available (PS3.4 R)"
+    )
+    between: Annotated[str, Field(pattern=WINDOW)] | None = Field(
+        default=None, description="`HH:MM-HH:MM`, when objects are sent, also over midnight; at any time without it"
+    )
+    priority: Literal["high", "medium", "low"] = Field(
+        default="medium", description="What goes first to a destination, and Priority (0000,0700) of what is sent"
     )
 
     @model_validator(mode="after")
@@ -103,6 +121,9 @@ class RoutingSettings(Section):
         "Who is told what modalities say of performed procedure steps "
         "([procedure steps](routing.md#procedure-steps)): "
         "`{name: to the ris, sources: [CT1], to: [RIS], notify: [BOARD]}`",
+    )
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = setting(
+        None, "", "Of `between`, as `Europe/Berlin`; that of the machine where not given"
     )
     finish_moves: tuple[AeTitle, ...] = setting(
         (),

@@ -19,7 +19,7 @@ from gantry.services.retrieve.dimse.service import Delivered
 from gantry.services.retrieve.routing.attempt import RouteSender
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
 from gantry.services.retrieve.routing.move_records import MoveRecords
-from gantry.services.retrieve.routing.requesting import GROUP, RouteRequests, route_rules
+from gantry.services.retrieve.routing.requesting import GROUP, RouteRequests, route_rules, route_times
 from gantry.services.retrieve.routing.router import Router, RouterLimits
 from gantry.services.retrieve.routing.standing import StepsOf, StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
@@ -47,7 +47,8 @@ def build_routing(
     sender = _sender(context, mover, index, delivered)
     limits = RouterLimits(Delays(settings.retry_first, settings.retry_longest), settings.give_up, settings.refused)
     under_way = (lambda _: False) if moves is None else moves.is_under_way
-    router = Router(sender, context.log, context.clock, context.metrics, limits, under_way)
+    times = route_times(settings)
+    router = Router(sender, context.log, context.clock, context.metrics, times, limits, under_way)
     background, close = [("router", router.run())], []
     if moves is not None:
         background.append(("moves", moves.run()))
@@ -100,6 +101,7 @@ def _sender(context: Context, mover: Mover, index: Locating, delivered: Delivere
         lambda title: peers.contact(title, ours),
         lambda title: _may_retrieve(peers, title),
         StepDelivery(context.objects, context.settings.retrieve.response_timeout, partial(audit_step, context.audit)),
+        route_times(context.settings.routing),
     )
 
 

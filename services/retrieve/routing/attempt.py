@@ -13,6 +13,7 @@ from gantry.common.dimse.command import Value
 from gantry.common.errors import GantryError
 from gantry.common.events import RouteRequested
 from gantry.common.ids import receipt_in_key
+from gantry.common.lifecycle.route_timing import RouteTimes
 from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, MOVE, STEP_KINDS
 from gantry.common.net import Peer
 from gantry.common.ports.index import Location
@@ -47,9 +48,12 @@ class RouteSender:
         contact_of: Callable[[str], Peer | None],
         sight_of: Callable[[str], Sight],
         steps: StepDelivery,
+        times: RouteTimes,
     ) -> None:
         """`peer_of` maps an AE title to where objects may be sent, `contact_of` to where it is called for anything
-        else; None where the policy does not allow it, or does not say. `sight_of` is what it may retrieve, now."""
+        else; None where the policy does not allow it, or does not say. `sight_of` is what it may retrieve, now. `times`
+        say how urgent routes are."""
+        self._times = times
         self._notifier = notifier
         self._standing = standing
         self._contact_of = contact_of
@@ -103,7 +107,7 @@ class RouteSender:
     ) -> Attempted:
         counters = Counters(len(locations))
         why, operation = "", _MOVED if route.kind == MOVE else _OPERATION
-        job = Job(counters, is_wanted, _nobody_waits, originator=_originator(route))
+        job = Job(counters, is_wanted, _nobody_waits, originator=self._said(route))
         try:
             await self._mover.move(peer, locations, job)
         except GantryError as error:
@@ -119,6 +123,17 @@ class RouteSender:
             why = f"{route.destination} did not take {counters.failed} instances"
             return Attempted(taken, failed, why, refused=True)
         return Attempted(taken, failed, why)
+
+    def _said(self, route: RouteRequested) -> Mapping[int, Value]:
+        """What is said with each object. PS3.7 9.1.1.1.6: the sub-operations are those of a C-MOVE, also later."""
+        priority = self._times.priority(route).code
+        if route.kind != MOVE:
+            return {Element.PRIORITY: priority}
+        return {
+            Element.PRIORITY: priority,
+            Element.MOVE_ORIGINATOR_AE_TITLE: route.requestor,
+            Element.MOVE_ORIGINATOR_MESSAGE_ID: route.message_id,
+        }
 
     async def _locations(self, route: RouteRequested, taken: Collection[str]) -> list[Location]:
         """The current objects of what came between two receipts: what was sent again with the same bytes has its first
@@ -139,16 +154,6 @@ def _is_of(location: Location, route: RouteRequested) -> bool:
         return False
     receipt = receipt_in_key(location.object_key)
     return receipt is not None and route.first_receipt <= receipt.id <= route.last_receipt
-
-
-def _originator(route: RouteRequested) -> Mapping[int, Value]:
-    """PS3.7 9.1.1.1.6: the sub-operations are those of a C-MOVE, also later."""
-    if route.kind != MOVE:
-        return {}
-    return {
-        Element.MOVE_ORIGINATOR_AE_TITLE: route.requestor,
-        Element.MOVE_ORIGINATOR_MESSAGE_ID: route.message_id,
-    }
 
 
 async def _nobody_waits() -> None:

@@ -4,14 +4,16 @@ settings."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zoneinfo import ZoneInfo
 
 from gantry.common.clock import Clock
-from gantry.common.config.role_sections import RouteRuleSettings
+from gantry.common.config.role_sections import RouteRuleSettings, RoutingSettings
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.dicom.query.where import studies_where
 from gantry.common.errors import ConfigError, NotUnderstood
 from gantry.common.events import InstancesDeleted, InstancesRestored, RouteRequested, StudyCompleted
 from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.lifecycle.route_timing import RoutePriority, RouteTimes, RouteTiming, Window
 from gantry.common.lifecycle.routes import RouteRule, requests
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import EventLog
@@ -23,6 +25,16 @@ from gantry.services.retrieve.routing.matching import rule_finds
 
 GROUP = "routing"
 logger = get_logger("routing")
+
+
+def route_times(settings: RoutingSettings) -> RouteTimes:
+    """When what rules send is sent, and what goes first."""
+    words = {one.word: one for one in RoutePriority}
+    timings = {
+        rule.name: RouteTiming(words[rule.priority], None if rule.between is None else Window.of(rule.between))
+        for rule in settings.rules
+    }
+    return RouteTimes(timings, None if settings.time_zone is None else ZoneInfo(settings.time_zone))
 
 
 def route_rules(settings: Sequence[RouteRuleSettings], attributes: AttributeTable) -> list[RouteRule]:

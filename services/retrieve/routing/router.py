@@ -10,6 +10,7 @@ from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable, UndecodableEvent
 from gantry.common.events import TOPICS, Event, RouteDelayed, RouteEnded, RouteProgressed, RouteRequested, decode
 from gantry.common.lifecycle.held_back import HeldBack
+from gantry.common.lifecycle.route_timing import RouteTimes
 from gantry.common.lifecycle.routes import CANCELLED, DELIVERED, FAILED, MOVE, may_be_next, taken_in_pieces
 from gantry.common.ports.log import Consumer, EventLog, Record
 from gantry.common.runtime.backoff import Delays
@@ -77,11 +78,14 @@ class Router:
         log: EventLog,
         clock: Clock,
         metrics: Metrics,
+        times: RouteTimes,
         limits: RouterLimits = RouterLimits(),
         is_under_way: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`is_under_way` is of routes: whether a C-MOVE of this process sends what they are about."""
+        """`times` say when routes are sent, and which goes first. `is_under_way` is of routes: whether a C-MOVE of this
+        process sends what they are about."""
         self._is_under_way = is_under_way
+        self._times = times
         self._sender = sender
         self._log = log
         self._clock = clock
@@ -204,14 +208,16 @@ class Router:
             first = may_be_next([one.requested for one in lane.routes]) if lane.again <= now else []
             ready = [lane.routes[at] for at in first if self._is_ready(lane.routes[at], now)]
             if ready:
-                # The one that was tried longest ago: a study at which the destination fails must not stop all others.
-                await self._send(min(ready, key=lambda one: one.again), lane)
+                first_of = self._times.first([(one.requested, one.again) for one in ready])
+                await self._send(ready[first_of], lane)
                 continue
             lane.wake.clear()
             await lane.wake.wait()
 
     def _is_ready(self, route: _Open, now_us: int) -> bool:
-        return route.again <= now_us and not (not route.left and self._is_under_way(route.requested.route))
+        if route.again > now_us or self._times.opens_us(route.requested, now_us):
+            return False
+        return not (not route.left and self._is_under_way(route.requested.route))
 
     async def _send(self, route: _Open, lane: _Lane) -> None:
         if not route.left:
