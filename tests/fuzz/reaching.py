@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import FrameType
 
+import gantry
+
+_OURS = str(Path(gantry.__file__).parent)
 Step = tuple[str, int, int]
 
 
@@ -27,7 +31,7 @@ def steps_of(target: Callable[[bytes], None], content: bytes) -> set[Step]:
 
     def trace(frame: FrameType, event: str, argument: object) -> Callable[..., object] | None:
         file = frame.f_code.co_filename
-        if "/gantry/" not in file:
+        if not file.startswith(_OURS):
             return None
         last = frame.f_lineno
 
