@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the indexer serves neither DIMSE nor HTTP, and need not imp
     from gantry.common.config.policy import KnownPeer, WorklistView
     from gantry.common.net import Association, Peer, Service
     from gantry.common.web.issuers import IssuerTokens
+    from gantry.common.web.overrides import SealedOverrides
     from gantry.common.web.routes import Resource
     from gantry.common.web.server import Handler
     from gantry.common.web.sessions import Sessions
@@ -66,7 +67,8 @@ class Context:
     is behind what it was given before. `attributes` are those that the settings make searchable. `tiers` is
     `objects` where the settings name more than one object store. `orders` are read once a role
     begins with them. `audit` takes what has to be on record. `shares_ports`: other processes listen on the same ports.
-    `issuers` look at tokens; `sessions` are those of people who logged in, where they can.
+    `issuers` look at tokens; `sessions` are those of people who logged in, where they can; `overrides`
+    open studies to those who do not see them, where they may.
     """
 
     settings: Settings
@@ -85,6 +87,7 @@ class Context:
     shares_ports: bool = False
     issuers: IssuerTokens | None = None
     sessions: Sessions | None = None
+    overrides: SealedOverrides | None = None
 
 
 @dataclass(frozen=True, slots=True)

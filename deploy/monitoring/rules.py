@@ -176,6 +176,13 @@ ALERTS = (
         "an instance was sent again with other bytes",
     ),
     Alert(
+        "GantryGlassBroken",
+        "ticket",
+        "sum by (opened) (increase(gantry_overrides_total[1h])) > 0",
+        "0m",
+        "somebody opened a {{ $labels.opened }} that he does not see otherwise",
+    ),
+    Alert(
         "GantryCertificateExpires",
         "ticket",
         "min by (setting) (gantry_certificate_expires_seconds) - time() < 14 * 86400",

@@ -263,6 +263,7 @@ class Archive:
             shares_ports=self._worker is not None,
             issuers=self.health.issuers,
             sessions=self.health.sessions,
+            overrides=self.health.overrides,
         )
 
     def _take(self, parts: RoleParts, *, seen_by_views: bool = False) -> list[Service]:

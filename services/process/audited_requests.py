@@ -12,8 +12,10 @@ from gantry.common.clock import Clock
 from gantry.common.events import AuditedInstances
 from gantry.common.ids import is_uid
 from gantry.common.runtime.auditing.trail import AuditTrail
+from gantry.common.web.access import Caller
 from gantry.common.web.bodies import BEGUN
 from gantry.common.web.login_outcome import LOGIN_OUTCOME, LoginOutcome
+from gantry.common.web.override_begun import OVERRIDE_BEGUN, OverrideBegun
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import CALLER, TRACE
 
@@ -70,6 +72,9 @@ class RequestAudit:
         login = request.get(LOGIN_OUTCOME)
         if login is not None:
             self._trail.add(_login(login, address))
+        begun = request.get(OVERRIDE_BEGUN)
+        if begun is not None:
+            self._trail.add(_override(begun, name, address, request.get(TRACE, "")))
         if caller.name and match is not None and not caller.by_cookie:
             self._note_login(caller.name, address)
         if match is None:
@@ -108,6 +113,21 @@ def _login(login: LoginOutcome, address: str) -> Entry:
     return Entry(kind, "OpenID Connect", login.name, who, address, outcome=outcome, why=login.why)
 
 
+def _override(begun: OverrideBegun, name: str, address: str, trace: str) -> Entry:
+    """PS3.15 A.5.3.11, with the reason as what is said of the alert."""
+    opened = begun.override
+    about = AuditedInstances(opened.study, patient_id=opened.patient, issuer=opened.issuer)
+    operation, who = f"open {opened.kind}", requestor_kind(name)
+    return Entry(Kind.OVERRIDE, operation, name, who, address, why=begun.reason, trace=trace, objects=(about,))
+
+
+def _by_override(caller: Caller, study: str) -> str:
+    """What a record says of a request that is answered to somebody with overrides."""
+    if study and any(one.study == study for one in caller.overrides):
+        return "opened by an override"
+    return "an override is in force" if caller.overrides else ""
+
+
 def _kind(match: Match) -> Kind | None:
     if match.resource is Resource.OPERATIONS:
         return _OPERATIONS.get(match.rest[0] if match.rest else "")
@@ -139,7 +159,7 @@ def _entry(
         requestor_kind(name),
         address,
         outcome=outcome,
-        why=why,
+        why=why or _by_override(request[CALLER], study),
         trace=request.get(TRACE, ""),
         objects=about,
         query=query,

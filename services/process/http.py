@@ -27,6 +27,7 @@ from gantry.common.telemetry.spans import Tracer
 from gantry.common.web.access import Access, Tokens
 from gantry.common.web.issuers import IssuerTokens
 from gantry.common.web.origins import OriginCheck
+from gantry.common.web.overrides import SealedOverrides, sealed_overrides_of
 from gantry.common.web.server import WebLimits, WebServer, Witness, in_words
 from gantry.common.web.sessions import Sessions, sessions_of
 
@@ -69,6 +70,7 @@ class HttpServer(WebServer):
         _refuse_every_page(settings)
         self._issuers = IssuerTokens(settings.access, SystemClock(), metrics)
         self._sessions = sessions_of(settings, SystemClock())
+        self._overrides = sealed_overrides_of(settings, SystemClock())
         access = Access(
             Tokens(http.tokens_file),
             http.proxy_from,
@@ -78,6 +80,7 @@ class HttpServer(WebServer):
             rules=rules_of(settings.access.sees),
             sessions=self._sessions,
             origins=origins,
+            overrides=self._overrides,
         )
         limits = WebLimits(
             max_connections=http.max_connections,
@@ -112,6 +115,11 @@ class HttpServer(WebServer):
     def sessions(self) -> Sessions | None:
         """The sessions of people who logged in; None where nobody can."""
         return self._sessions
+
+    @property
+    def overrides(self) -> SealedOverrides | None:
+        """What opens studies to those who do not see them otherwise; None where nothing does."""
+        return self._overrides
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         await super().start(sockets or ([self._sock] if self._sock is not None else ()))

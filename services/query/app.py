@@ -39,6 +39,7 @@ from gantry.services.query.login.exchange import OurClient
 from gantry.services.query.login.provider import Provider
 from gantry.services.query.login.service import LoginService, no_login
 from gantry.services.query.login.tokens import TokenReader
+from gantry.services.query.overriding import OverrideService
 from gantry.services.query.qido import SearchService
 from gantry.services.query.viewer.web import Page
 
@@ -62,9 +63,10 @@ async def build(context: Context) -> RoleParts:
     web = build_web(context.answers, settings.http.url, changes, availability)
     systems, today = Systems.read(settings.query.fhir_systems), day_of(context.clock.now_us())
     fhir = FhirService(context.answers, settings.http.url, systems, IMPLEMENTATION_VERSION_NAME, today)
+    overriding = OverrideService(context.overrides, context.metrics)
     return RoleParts(
         build_services(context.answers, settings.dimse.ae_title, context.metrics, availability, asked, strict=strict),
-        {**page, **build_login(context), **web, **feed.handlers(), **fhir.handlers()},
+        {**page, **build_login(context), **web, **feed.handlers(), **fhir.handlers(), **overriding.handlers()},
         close=[changes.close],
     )
 

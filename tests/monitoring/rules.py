@@ -183,6 +183,13 @@ CASES = (
         {'gantry_peer_associations_total{ae_title="other",outcome="rejected"}': "0+9x200"},
         labels={"ae_title": "CT1"},
     ),
+    Case(
+        "GantryGlassBroken",
+        "ticket",
+        {'gantry_overrides_total{opened="study"}': "0x110 1x90"},
+        {'gantry_overrides_total{opened="study"}': "7x200"},
+        labels={"opened": "study"},
+    ),
     Case("GantryConflict", "ticket", {"gantry_receipts_aside": "2x110 3x90"}, {"gantry_receipts_aside": "2x200"}),
     Case(
         "GantryCertificateExpires",

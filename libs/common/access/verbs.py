@@ -33,6 +33,8 @@ class Verb(Enum):
     """Place and release holds."""
     OPERATE = "operate"
     """See and use Operations."""
+    OVERRIDE = "override"
+    """Open a study or patient that is not seen otherwise, where `access.override_key_file` is set."""
 
 
 class CallerRole(Enum):
@@ -52,8 +54,8 @@ FORMER_VERBS = frozenset((Verb.READ, Verb.STORE, Verb.SEND, Verb.HISTORY, Verb.C
 _CLINICAL = frozenset((Verb.READ, Verb.STORE, Verb.SEND, Verb.HISTORY, Verb.WORKLIST))
 
 DEFAULT_VERBS: Mapping[CallerRole, frozenset[Verb]] = {
-    CallerRole.TECHNOLOGIST: _CLINICAL | {Verb.ORDER, Verb.CORRECT, Verb.REJECT},
-    CallerRole.RADIOLOGIST: _CLINICAL | {Verb.CHANGES, Verb.REJECT},
+    CallerRole.TECHNOLOGIST: _CLINICAL | {Verb.ORDER, Verb.CORRECT, Verb.REJECT, Verb.OVERRIDE},
+    CallerRole.RADIOLOGIST: _CLINICAL | {Verb.CHANGES, Verb.REJECT, Verb.OVERRIDE},
     CallerRole.REFERRER: frozenset((Verb.READ,)),
     CallerRole.PATIENT: frozenset((Verb.READ,)),
     CallerRole.ADMINISTRATOR: frozenset(Verb),

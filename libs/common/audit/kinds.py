@@ -47,6 +47,7 @@ class Kind(Enum):
     NODE_REFUSED = ("node-refused", _ALERT, Code("110126", "Node Authentication"), "E")
     REFUSED = ("refused", _ALERT, Code("110132", "Use of Restricted Function"), "E")
     PROTECTION = ("protection", _ALERT, Code("110135", "Object Security Attributes Changed"), "E")
+    OVERRIDE = ("override", _ALERT, Code("110127", "Emergency Override Started"), "E")
     POLICY = ("policy", _ALERT, Code("110129", "Security Configuration"), "E")
     LOGIN = ("login", _AUTHENTICATION, Code("110122", "Login"), "E")
     LOGOUT = ("logout", _AUTHENTICATION, Code("110123", "Logout"), "E")

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from gantry.common.config.values import Seconds, Section, setting
 
 _ROLES = "technologist|radiologist|referrer|patient|administrator|service"
-_VERBS = "read|store|send|history|changes|worklist|order|correct|reject|delete|hold|operate"
+_VERBS = "read|store|send|history|changes|worklist|order|correct|reject|delete|hold|operate|override"
 _RULES = "referrals|record|institution"
 RoleVerbs = Annotated[str, Field(pattern=rf"^({_ROLES})=(({_VERBS})(,({_VERBS}))*)?$")]
 RoleRules = Annotated[str, Field(pattern=rf"^({_ROLES})=(all|({_RULES})(,({_RULES}))*)$")]
@@ -99,6 +99,13 @@ class AccessSettings(Section):
     users_file: Path | None = setting(
         None, "file", "Users whom peers name for their associations, with their passcodes ([users](access.md#users))"
     )
+    override_key_file: Path | None = setting(
+        None,
+        "file",
+        "A secret of 32 characters or more a line, the same for all processes: who sees some studies may open another "
+        "one for a time ([breaking the glass](access.md#breaking-the-glass)), and nobody without it",
+    )
+    override_minutes: Annotated[float, Field(gt=0, le=24 * 60)] = setting(60.0, "min", "An override lasts for so long")
     keys_every: Seconds = setting(600.0, "s", "An issuer's keys are read again after so long")
     keys_deadline: Seconds = setting(5.0, "s", "For reading them, and for each question about a token")
     introspect_every: Seconds = setting(

@@ -252,6 +252,14 @@ METRICS: tuple[Metric, ...] = (
         ("result",),
         _each("anew", "refresh", "over"),
     ),
+    Metric(
+        "overrides",
+        "counter",
+        "overrides",
+        "Overrides that began, by what was opened to somebody who does not see it otherwise: study, patient",
+        ("opened",),
+        _each("study", "patient"),
+    ),
     Metric("http_seconds", "histogram", "seconds", "DICOMweb request to the end of its response", ("resource",)),
     Metric(
         "commitment_transactions",
@@ -548,6 +556,7 @@ class Metrics:
     token_introspections: Counter
     logins: Counter
     session_renewals: Counter
+    overrides: Counter
     http_seconds: Histogram
     commitment_transactions: Counter
     worklist_requests: Counter

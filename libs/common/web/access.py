@@ -35,6 +35,7 @@ from gantry.common.access import (
     Verb,
     sight_of,
 )
+from gantry.common.access.overrides import Override, widened
 from gantry.common.access.sight import DEFAULT_RULES
 from gantry.common.errors import OriginRefused, TokenRefused
 from gantry.common.telemetry.logs import get_logger
@@ -58,7 +59,8 @@ _PAGES = frozenset((Verb.READ,))
 class Caller:
     """The caller: its address (None if a proxy hides it) and the name of its token or of somebody whom an issuer names,
     "" for this machine. `here`: it is this machine, connected directly. `verbs` is what it may besides what the names
-    in `http.may_*` allow it, and `sight` which studies it sees. `by_cookie`: a browser said so by itself."""
+    in `http.may_*` allow it, and `sight` which studies it sees, with its `overrides`.
+    `by_cookie`: a browser said so by itself."""
 
     address: Address | None
     name: str = ""
@@ -67,6 +69,7 @@ class Caller:
     verbs: frozenset[Verb] = frozenset()
     sight: Sight = EVERYTHING
     by_cookie: bool = False
+    overrides: tuple[Override, ...] = ()
 
 
 class SessionCookies(Protocol):
@@ -77,6 +80,13 @@ class SessionCookies(Protocol):
 
     def is_from_our_page(self, method: str, headers: Mapping[str, str]) -> bool:
         """Whether a session may speak for a request."""
+
+
+class OverrideTokens(Protocol):
+    """Knows which overrides a request brings (`gantry.common.web.overrides`)."""
+
+    def of(self, headers: Mapping[str, str], identity: Identity) -> tuple[Override, ...]:
+        """Those of this caller that are in force."""
 
 
 class Signed(Protocol):
@@ -106,9 +116,10 @@ class Access:
         rules: Mapping[CallerRole, frozenset[Rule]] | None = None,
         sessions: SessionCookies | None = None,
         origins: OriginCheck | None = None,
+        overrides: OverrideTokens | None = None,
     ) -> None:
         """`signed` are tokens of issuers, `table` what roles may, and `rules` what they see; `sessions` are those of
-        people who logged in; `origins` checks who names callers."""
+        people who logged in; `origins` checks who names callers; `overrides` widen what somebody sees who may."""
         self._tokens = tokens
         self._trusted = tuple(trusted)
         self._lab = lab
@@ -117,6 +128,7 @@ class Access:
         self._rules = DEFAULT_RULES if rules is None else rules
         self._sessions = sessions
         self._origins = origins
+        self._overrides = overrides
         self._logger = get_logger("access")
 
     def check_origin(
@@ -144,7 +156,7 @@ class Access:
             if identity is not None:
                 if not self._sessions.is_from_our_page(method, headers):
                     raise HttpProblem(403, "this session is for the archive's own page, at the address of http.url")
-                return replace(self._known(self._caller(peer, headers), identity), by_cookie=True)
+                return replace(self._known(self._caller(peer, headers), identity, headers), by_cookie=True)
         # One of ours may look like an issuer's.
         if self._signed is None or not self._signed.may_know(token) or self._tokens.find(token) is not None:
             return self.admit(peer, headers)
@@ -153,7 +165,7 @@ class Access:
         except TokenRefused as refused:
             self._logger.warning("token refused", reason=refused.reason, peer=peer)
             raise _unauthorised(refused.reason) from refused
-        return self._known(self._caller(peer, headers), identity)
+        return self._known(self._caller(peer, headers), identity, headers)
 
     def admit(self, peer: str, headers: Mapping[str, str]) -> Caller:
         """The caller. Raises `HttpProblem` 401 or 403. `peer` is the address at the other end of the connection."""
@@ -162,7 +174,7 @@ class Access:
             token = _bearer(headers)
             known = self._tokens.find(token) if token else None
             if known is not None:
-                return self._known(caller, _identity_of(known))
+                return self._known(caller, _identity_of(known), headers)
             if not (self._lab and _is_local(caller, headers)):
                 raise _unauthorised("it is not known" if token else "")
         elif not _is_local(caller, headers):
@@ -176,9 +188,12 @@ class Access:
             return replace(self._caller(peer, headers), verbs=_PAGES, sight=NOTHING)
         return self.admit(peer, headers)
 
-    def _known(self, caller: Caller, identity: Identity) -> Caller:
+    def _known(self, caller: Caller, identity: Identity, headers: Mapping[str, str]) -> Caller:
         verbs, sight = self._table.verbs_of(identity), sight_of(identity, self._rules)
-        return Caller(caller.address, identity.name, False, identity, verbs, sight)
+        opened: tuple[Override, ...] = ()
+        if self._overrides is not None and Verb.OVERRIDE in verbs and not sight.whole:
+            opened = self._overrides.of(headers, identity)
+        return Caller(caller.address, identity.name, False, identity, verbs, widened(sight, opened), overrides=opened)
 
     def _caller(self, peer: str, headers: Mapping[str, str]) -> Caller:
         address = address_of(peer)

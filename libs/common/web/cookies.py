@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 SESSION, GRANT, CAME = "gantry-session", "gantry-grant", "gantry-came"
+OVERRIDE = "gantry-override"
 FLOW = "gantry-flow-"
 """Begins the names of logins that are under way: each tab may have one."""
 _MOST = 64

@@ -66,6 +66,9 @@ class Resource(Enum):
     CHANGE_FEED = (WebRole.QUERY, "GET", "feed")
     """Everything that happened, from the beginning (docs/changes.md). An extension to DICOMweb."""
     CAPABILITIES = (WebRole.QUERY, "GET", "capabilities")
+    OVERRIDE = (WebRole.QUERY, "POST", "overrides")
+    END_OVERRIDES = (WebRole.QUERY, "DELETE", "overrides")
+    """A study or patient is opened for a time (docs/access.md#breaking-the-glass). Extensions to DICOMweb."""
     FHIR = (WebRole.QUERY, "GET", "fhir")
     """Studies and patients as resources of FHIR R4 (docs/fhir.md); `rest` is the path below /fhir/r4."""
     OBJECTS = (WebRole.RETRIEVE, "GET", "objects")
@@ -148,6 +151,7 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "changes": (Resource.CHANGE_FEED,),
     "changes/studies": (Resource.CHANGES,),
     "permissions": (Resource.PERMISSIONS,),
+    "overrides": (Resource.OVERRIDE, Resource.END_OVERRIDES),
     "destinations": (Resource.DESTINATIONS,),
     "studies/{}/send": (Resource.SEND,),
     "commitment-requests/{*}": (Resource.COMMITMENT, Resource.COMMITMENT_RESULT),

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from gantry.common.access import Identity
-from gantry.common.access.sealing import Seal, secrets_of
 from gantry.common.access.sessions import (
     FLOW_SECONDS,
     Flow,
@@ -27,11 +26,11 @@ from gantry.common.access.sessions import (
 from gantry.common.clock import Clock
 from gantry.common.config.access_sections import is_safe_url
 from gantry.common.config.settings import Settings
-from gantry.common.config.watched import WatchedFiles
 from gantry.common.errors import ConfigError, NotUnderstood
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.cookies import FLOW, GRANT, SESSION, CookieNames
 from gantry.common.web.same_origin import is_from_our_page, origin_of
+from gantry.common.web.seals import WatchedSeals
 
 _USES = ("session", "grant", "flow")
 _MOST_FLOWS = 4
@@ -39,8 +38,7 @@ logger = get_logger("access")
 
 
 class Sessions:
-    """What is sealed here, and opened again. The file of secrets is read again when it changes; a mistake in it leaves
-    those in force that were."""
+    """What is sealed here, and opened again."""
 
     def __init__(self, file: Path, url: str, issuer: str, limits: SessionLimits, clock: Clock) -> None:
         """`url` is the origin of this installation, `issuer` what we call the one whose people have sessions. Raises
@@ -49,11 +47,9 @@ class Sessions:
         self.origin = origin_of(url)
         self.limits = limits
         self.cookies = CookieNames(secure=url.startswith("https:"))
-        self._file = file
         self._issuer = issuer
         self._clock = clock
-        self._watched = WatchedFiles([file])
-        self._seals = self._read()
+        self._seals = WatchedSeals(file, _USES, self.origin)
 
     def identity(self, headers: Mapping[str, str]) -> Identity | None:
         """Whose session a request brings; None where it brings none that counts."""
@@ -86,7 +82,7 @@ class Sessions:
         now = self.now()
         lasts = min(grant.idle_until, grant.began + self.limits.longest) - now
         return [
-            self.cookies.kept(SESSION, self._seals["session"].seal(of_session(session)), session.until - now),
+            self.cookies.kept(SESSION, self._seals.of("session").seal(of_session(session)), session.until - now),
             self.cookies.kept(GRANT, self._sealed_grant(grant), lasts),
         ]
 
@@ -94,7 +90,7 @@ class Sessions:
         """Set-Cookie of a login that begins. Of those that a request brings some are forgotten where they are many."""
         under_way = self.cookies.beginning(headers, FLOW)
         gone = [self.cookies.gone(name) for name in under_way] if len(under_way) >= _MOST_FLOWS else []
-        name, value = self.flow_name(flow.state), self._seals["flow"].seal(of_flow(flow))
+        name, value = self.flow_name(flow.state), self._seals.of("flow").seal(of_flow(flow))
         return [*gone, self.cookies.kept(name, value, FLOW_SECONDS)]
 
     def now(self) -> float:
@@ -109,38 +105,19 @@ class Sessions:
     def _sealed_grant(self, grant: Grant) -> str:
         """With the refresh token, if there is room for it."""
         try:
-            return self._seals["grant"].seal(of_grant(grant))
+            return self._seals.of("grant").seal(of_grant(grant))
         except NotUnderstood:
             logger.warning("a refresh token is too long for a cookie: the session ends with its token")
-            return self._seals["grant"].seal(of_grant(replace(grant, refresh="")))
+            return self._seals.of("grant").seal(of_grant(replace(grant, refresh="")))
 
     def _open(self, use: str, headers: Mapping[str, str], name: str) -> Mapping[str, object] | None:
         value = self.cookies.value(headers, name)
         if not value:
             return None
-        self._look()
-        content = self._seals[use].open(value)
+        content = self._seals.of(use).open(value)
         if content is None:
             logger.warning("a cookie is not of this installation, or was changed", cookie=use)
         return content
-
-    def _look(self) -> None:
-        if not self._watched.have_changed():
-            return
-        try:
-            self._seals = self._read()
-            logger.info("session secrets taken")
-        except ConfigError as error:
-            logger.error("new session secrets refused; the old ones stay in force", reason=error.reason)
-
-    def _read(self) -> Mapping[str, Seal]:
-        try:
-            secrets = secrets_of(self._file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeError) as error:
-            raise ConfigError(str(self._file), None, "cannot be read") from error
-        except NotUnderstood as error:
-            raise ConfigError(str(self._file), None, str(error)) from error
-        return {use: Seal(secrets, use, self.origin) for use in _USES}
 
 
 def sessions_of(settings: Settings, clock: Clock) -> Sessions | None:

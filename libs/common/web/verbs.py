@@ -29,6 +29,8 @@ VERBS: Mapping[Resource, Verb] = {
     Resource.CHANGES: Verb.CHANGES,
     Resource.CHANGE_FEED: Verb.CHANGES,
     Resource.CAPABILITIES: Verb.READ,
+    Resource.OVERRIDE: Verb.OVERRIDE,
+    Resource.END_OVERRIDES: Verb.OVERRIDE,
     Resource.FHIR: Verb.READ,
     Resource.OBJECTS: Verb.READ,
     Resource.METADATA: Verb.READ,
@@ -64,7 +66,7 @@ WITHOUT_STUDY = frozenset(
     (
         *(Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES),
         *(Resource.CAPABILITIES, Resource.PERMISSIONS, Resource.WADO_URI, Resource.PAGE),
-        *(Resource.LOGIN, Resource.SESSION, Resource.FHIR),
+        *(Resource.LOGIN, Resource.SESSION, Resource.FHIR, Resource.OVERRIDE, Resource.END_OVERRIDES),
     )
 )
 """Resources that show nothing to one who sees some studies only but what the index gives for him."""

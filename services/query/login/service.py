@@ -22,7 +22,7 @@ from gantry.common.access.sessions import Flow, Grant, Renewal, Session, renewal
 from gantry.common.errors import LoginRefused, NotUnderstood
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.web.cookies import CAME, GRANT, SESSION
+from gantry.common.web.cookies import CAME, GRANT, OVERRIDE, SESSION
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.login_outcome import LOGIN_OUTCOME, LoginOutcome
 from gantry.common.web.routes import Match, Resource
@@ -205,7 +205,7 @@ class LoginService:
             raise LoginRefused("size", 413, words) from error
 
     def _forgotten(self) -> list[str]:
-        return [self._sessions.cookies.gone(name) for name in (SESSION, GRANT, CAME)]
+        return [self._sessions.cookies.gone(name) for name in (SESSION, GRANT, CAME, OVERRIDE)]
 
     def _refused(self, request: web.BaseRequest, refused: LoginRefused) -> web.Response:
         logger.warning("login refused", kind=refused.kind, reason=refused.reason, peer=str(request[CALLER].address))

@@ -1,0 +1,115 @@
+"""Overrides: somebody who sees some studies only opens another study or patient, for a time, with a reason. Pure.
+
+What is sealed into a token says for whom it is, what it opens and until when, and nothing of whether there is such a
+study or patient. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gantry.common.access.identity import Identity
+from gantry.common.access.sight import Alternative, Sight
+from gantry.common.dicom.query.matching import Single, UidList
+from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID, STUDY_INSTANCE_UID
+from gantry.common.errors import NotUnderstood
+from gantry.common.ids import is_uid
+
+MOST_AT_ONCE = 8
+SHORTEST_REASON, LONGEST_REASON = 10, 200
+"""Characters."""
+_LONGEST_ID = 64  # PS3.5 6.2: LO
+_KEYS = frozenset(("study", "patient", "issuer", "reason"))
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A study, or else a patient: an ID and its issuer, or the ID of any issuer ("")."""
+
+    study: str = ""
+    patient: str = ""
+    issuer: str = ""
+    until: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        """What it opens, in a word."""
+        return "study" if self.study else "patient"
+
+    def is_of_same(self, other: Override) -> bool:
+        """Whether both open the same."""
+        return (self.study, self.patient, self.issuer) == (other.study, other.patient, other.issuer)
+
+
+def asked_for(content: Any) -> tuple[Override, str]:
+    """What somebody wants to have opened, which counts for no time yet, and the reason. `content` is JSON as it came.
+    Raises `NotUnderstood` in words that repeat nothing of it."""
+    if not isinstance(content, dict) or not content.keys() <= _KEYS:
+        raise NotUnderstood('an override is {"study": UID} or {"patient": ID, "issuer": ISSUER}, with a "reason"')
+    if not all(isinstance(value, str) for value in content.values()):
+        raise NotUnderstood("the values of an override are texts")
+    study, patient, issuer, reason = (content.get(key, "").strip() for key in ("study", "patient", "issuer", "reason"))
+    if bool(study) is bool(patient) or (issuer and not patient):
+        raise NotUnderstood("an override opens one study or one patient")
+    if study and not is_uid(study):
+        raise NotUnderstood("study: not a UID")
+    if not (_is_id(patient) and _is_id(issuer)):
+        raise NotUnderstood(f"patient, issuer: at most {_LONGEST_ID} characters, without a backslash")
+    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON or not reason.isprintable():
+        raise NotUnderstood(f"reason: one line of {SHORTEST_REASON} to {LONGEST_REASON} characters")
+    return Override(study, patient, issuer), reason
+
+
+def widened(sight: Sight, overrides: Sequence[Override]) -> Sight:
+    """What is seen with them besides; of who sees everything, everything."""
+    if sight.alternatives is None or not overrides:
+        return sight
+    return Sight((*sight.alternatives, *_alternatives(overrides)))
+
+
+def with_further(standing: Iterable[Override], further: Override) -> tuple[Override, ...]:
+    """The latest first. What opened the same before is replaced, and what is too many is dropped, the oldest first."""
+    return (further, *(one for one in standing if not one.is_of_same(further)))[:MOST_AT_ONCE]
+
+
+def of_overrides(overrides: Iterable[Override], identity: Identity) -> Mapping[str, Any]:
+    """Overrides of somebody, as JSON has them."""
+    rows = [[one.study, one.patient, one.issuer, one.until] for one in overrides]
+    return {"for": _mark(identity), "opened": rows}
+
+
+def overrides_of(content: Mapping[str, Any], identity: Identity, now: float) -> tuple[Override, ...] | None:
+    """Those that are not over, of what `of_overrides` wrote; None where they are somebody else's. What another release
+    wrote opens nothing."""
+    if content.get("for") != _mark(identity):
+        return None
+    try:
+        found = [Override(study, patient, issuer, float(until)) for study, patient, issuer, until in content["opened"]]
+    except (KeyError, ValueError, TypeError):
+        return ()
+    return tuple(one for one in found if now < one.until)[:MOST_AT_ONCE]
+
+
+def _alternatives(overrides: Sequence[Override]) -> Iterable[Alternative]:
+    studies = tuple(one.study for one in overrides if one.study)
+    if studies:
+        yield {STUDY_INSTANCE_UID: UidList(studies)}
+    for one in overrides:
+        if one.patient:
+            of_issuer: Alternative = {ISSUER_OF_PATIENT_ID: Single((one.issuer,))} if one.issuer else {}
+            yield {PATIENT_ID: Single((one.patient,)), **of_issuer}
+
+
+def _is_id(text: str) -> bool:
+    # PS3.5 6.2: a backslash stands between values.
+    return len(text) <= _LONGEST_ID and text.isprintable() and "\\" not in text
+
+
+def _mark(identity: Identity) -> str:
+    """The same for one identity whenever it comes, another for every other."""
+    who = [identity.means.value, identity.issuer, identity.subject]
+    return hashlib.sha256(json.dumps(who).encode()).hexdigest()

@@ -1,0 +1,66 @@
+"""Breaking the glass: who sees some studies opens one study or one patient for a time, with a reason.
+
+POST    /dicom-web/overrides   {"study": UID} or {"patient": ID, "issuer": ISSUER}, with "reason": it begins
+DELETE  /dicom-web/overrides   this browser forgets its overrides
+
+Nothing here asks whether there is such a study or patient: the answer is the same. Each override is on record, counted
+(an alert looks at it) and in the log.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from gantry.common.access.overrides import asked_for
+from gantry.common.errors import NotUnderstood
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.web.callers import caller_of
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.json_bodies import json_body
+from gantry.common.web.override_begun import OVERRIDE_BEGUN, OverrideBegun
+from gantry.common.web.overrides import SealedOverrides
+from gantry.common.web.routes import Match, Resource
+from gantry.common.web.server import CALLER, Handler
+
+_NEVER_KEPT = {"Cache-Control": "no-store"}
+_NOT_HERE = HttpProblem(404, "nothing can be overridden here: access.override_key_file is not set (docs/access.md)")
+logger = get_logger("access")
+
+
+class OverrideService:
+    """The handler of `Resource.OVERRIDE` and `Resource.END_OVERRIDES`; without `overrides` both are not there."""
+
+    def __init__(self, overrides: SealedOverrides | None, metrics: Metrics) -> None:
+        self._overrides = overrides
+        self._metrics = metrics
+
+    def handlers(self) -> dict[Resource, Handler]:
+        """For the HTTP server."""
+        return {Resource.OVERRIDE: self._begin, Resource.END_OVERRIDES: self._end}
+
+    async def _begin(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        if self._overrides is None:
+            raise _NOT_HERE
+        caller = request[CALLER]
+        if caller.sight.whole:
+            raise HttpProblem(409, "this caller sees every study already")
+        try:
+            asked, reason = asked_for(await json_body(request))
+        except NotUnderstood as error:
+            raise HttpProblem(400, str(error)) from error
+        begun = self._overrides.begun(asked, caller.overrides, caller.identity)
+        request[OVERRIDE_BEGUN] = OverrideBegun(begun.override, reason)
+        self._metrics.overrides.labels(asked.kind).inc()
+        logger.warning("glass broken", caller=caller_of(request), opened=asked.kind, study=asked.study)
+        until = datetime.fromtimestamp(int(begun.override.until), UTC).isoformat().replace("+00:00", "Z")
+        answer = {"until": until, "override": begun.token}
+        return web.json_response(answer, status=201, headers={**_NEVER_KEPT, "Set-Cookie": begun.cookie})
+
+    async def _end(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        """A token that somebody has elsewhere goes on until its time: nothing remembers it."""
+        if self._overrides is None:
+            raise _NOT_HERE
+        return web.Response(status=204, headers={**_NEVER_KEPT, "Set-Cookie": self._overrides.gone()})
