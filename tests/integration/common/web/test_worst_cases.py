@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from gantry.common.access.overrides import asked_for
+from gantry.common.access.sealing import Seal
 from gantry.common.errors import GantryError
 from gantry.common.fhir.identifiers import Systems
 from gantry.common.fhir.searches import search_of as fhir_search
@@ -35,6 +37,10 @@ def _multipart(body: bytes, size: int) -> None:
             pass
 
 
+def _overridden(text: str) -> object:
+    return Seal([b"1" * 32], "override", "").open(text)
+
+
 # A function, a piece that its input is made of, and a length that is not refused for itself at eight times as much.
 PARSERS: dict[str, tuple[Parser, str, int]] = {
     "fhir, tokens": (lambda text: fhir_search("ImagingStudy", [("identifier", text + "\\")], Systems()), "a", 1000),
@@ -49,6 +55,8 @@ PARSERS: dict[str, tuple[Parser, str, int]] = {
     "range, many": (lambda text: byte_range(f"bytes={text}", 1 << 20), "0-1,", 100000),
     "if-none-match": (lambda text: etag_matches(text, '"a"'), 'W/"a', 100000),
     "accept-encoding": (lambda text: coding_of({"Accept-Encoding": text}), "br;q=0.x,", 100000),
+    "override, what is asked for": (lambda text: asked_for({"patient": text, "reason": text}), "a ", 100000),
+    "override, header": (_overridden, "a.", 500),
     "path": (lambda text: find("GET", f"/dicom-web/studies/{text}"), "1.", 100000),
     "path, slashes": (lambda text: find("GET", f"/dicom-web/{text}"), "a/%2f", 100000),
 }
