@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.archive import RunningArchive
+from tests.support.door import FrontDoor
 from tests.support.objects import data_set, file_bytes
 from tests.support.stow import files, post
 from tests.support.topology import TOPOLOGIES, environment, remove_stores
@@ -82,13 +83,11 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="module", params=TOPOLOGIES)
-def ward(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
-    folder: Path = tmp_path_factory.mktemp("glass")
+def filled(archive: RunningArchive, folder: Path) -> Ward:
+    """The archive, started, with the studies in it."""
     lines = [f"{name}:0123456789abcdef-{name}" + f" roles={role}" * bool(role) for name, role in ROLES.items()]
     (folder / "tokens").write_text("\n".join(lines))
     (folder / "overrides").write_text("1" * 44)
-    archive = RunningArchive(folder, lab=False, environment=environment(request.param, folder))
     archive.write_policy([], SETTINGS.format(folder=folder))
     archive.start()
     made = [data_set(study=uid, series=f"{uid}.1", instance=f"{uid}.1.1", patient=who) for uid, who in STUDIES.items()]
@@ -96,7 +95,14 @@ def ward(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     assert stored.status == 200, stored.body
     one = Ward(archive, folder)
     until(lambda: one.found("machine") == set(STUDIES))
-    yield one
+    return one
+
+
+@pytest.fixture(scope="module", params=TOPOLOGIES)
+def ward(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    folder: Path = tmp_path_factory.mktemp("glass")
+    archive = RunningArchive(folder, lab=False, environment=environment(request.param, folder))
+    yield filled(archive, folder)
     assert archive.alive, archive.log.read_text()
     archive.stop()
     remove_stores(archive.environment)
@@ -189,3 +195,16 @@ def test_another_key_takes_all_of_them_back_at_once(ward: Ward) -> None:
     assert ward.ask("jane", asked, **brings)[0] == 404
     again = ward.opened("jane", study="1.2.8.1")
     assert ward.ask("jane", asked, **again)[0] == 200
+
+
+def test_what_one_process_opened_is_open_at_all_of_them_through_the_front_door(tmp_path: Path) -> None:
+    """Query seals, retrieve and ingest open."""
+    door = FrontDoor(tmp_path)
+    ward = filled(door, tmp_path)
+    brings = ward.opened("jane", study="1.2.8.1")
+    for headers in (brings, {"Cookie": f"gantry-override={brings[HEADER]}"}):
+        assert ward.found("jane", **headers) == {"1.2.8.1"}
+        for path in PATHS:
+            for who, status in (("jane", 200), ("max", 404)):
+                assert ward.ask(who, f"/dicom-web/studies/{path.format('1.2.8.1')}", **headers)[0] == status, path
+    assert door.stop() == 0

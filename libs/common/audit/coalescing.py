@@ -47,9 +47,10 @@ class Entry:
     @property
     def key(self) -> Hashable:
         """Entries with one key can be one record."""
-        study = self.objects[0].study_instance_uid if self.objects else ""
+        first = self.objects[0] if self.objects else None
+        about = (first.study_instance_uid, first.patient_id, first.issuer) if first is not None else ()
         who = self.requestor, self.requestor_is, self.address, self.peer, self.peer_address, self.session, self.user
-        return self.kind, self.operation, self.outcome, self.why, who, study, self.query, self.query_class
+        return self.kind, self.operation, self.outcome, self.why, who, about, self.query, self.query_class
 
 
 @dataclass(eq=False, slots=True)

@@ -40,12 +40,14 @@ def test_a_record_is_complete_when_nothing_came_for_a_while_and_after_a_minute_a
     assert coalescer.due(LONGEST_US)
 
 
-def test_another_caller_study_outcome_or_query_is_another_record() -> None:
+def test_another_caller_study_patient_outcome_or_query_is_another_record() -> None:
     coalescer = Coalescer()
     others = [
         replace(FRAME, requestor="other"),
         replace(FRAME, outcome=4),
         replace(FRAME, objects=(AuditedInstances("1.2.4", instances=1),)),
+        replace(FRAME, objects=(AuditedInstances("", "P1", "H"),)),
+        replace(FRAME, objects=(AuditedInstances("", "P2", "H"),)),
         replace(FRAME, query=b"limit=1"),
         replace(FRAME, address="192.0.2.1"),
     ]
