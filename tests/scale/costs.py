@@ -4,6 +4,7 @@ for `Fitted`."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 MS = 1e-3
 CT = 525_000
@@ -37,7 +38,7 @@ class ClusterCosts:
     def receive(self, senders: int) -> float:
         """The ingest role's processor time for an object; between the measured numbers of senders, a straight line."""
         points = ((1, 2.93), (4, 2.50), (16, 2.12))
-        for (low, high_cost), (high, low_cost) in zip(points, points[1:], strict=False):
+        for (low, high_cost), (high, low_cost) in pairwise(points):
             if senders <= high:
                 share = (max(senders, low) - low) / (high - low)
                 return (high_cost + (low_cost - high_cost) * share) * MS
@@ -79,9 +80,9 @@ class MoveCosts:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What no table says, found by fitting the runs that `comparison` marks as used for it. `device` is how long the disk
-    has a CT for itself, in the older tables longer; `further` by how much a flush is longer with each object after its
-    first. `crowded` is how much more a batch takes of the cores while all roles and servers of a cluster start and work
+    """What no table says, found by fitting the runs that `comparison` marks as used for it. `device` is how long the
+    disk has a CT for itself, in the older tables longer; `further` by how much a flush is longer with each object
+    after its first. `crowded` is how much more a batch takes of the cores while all roles and servers of a cluster start and work
     on two of them. An S3 server takes `s3_get` for a CT, the proxy with the latency `proxy`; a destination and our
     client have `outstanding` objects under way."""
 

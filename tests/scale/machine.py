@@ -14,7 +14,6 @@ _SLICE = 1e-3
 """Seconds after which a core goes to the next one who waits for it."""
 
 
-
 class Machine:
     """Cores, on a simulated clock. Durations vary about their means; the same seed gives the same ones."""
 
@@ -51,8 +50,8 @@ class Machine:
 
 
 class GroupCommit:
-    """Whoever comes during a flush shares the next one, as in `adapters/files/group_commit`. An object takes `processor`
-    seconds, a flush waits for `wait`, and for `further` with each object after its first."""
+    """Whoever comes during a flush shares the next one, as in `adapters/files/group_commit`. An object takes
+    `processor` seconds, a flush waits for `wait`, and for `further` with each object after its first."""
 
     def __init__(self, machine: Machine, processor: float, wait: float, further: float = 0.0) -> None:
         self._machine = machine

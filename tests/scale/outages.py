@@ -24,7 +24,7 @@ def nothing(pipeline: Pipeline) -> Steps:
 
 
 def indexer_killed(pipeline: Pipeline, back_after: float = 60.0) -> Steps:
-    """SIGKILL: its batch is lost, its partitions wait for the session's time-out and go to the others; it comes back."""
+    """SIGKILL: its batch is lost, its partitions wait for the session's time-out and go to others; it comes back."""
     yield pipeline.env.timeout(BEGINS)
     owners, indexers = list(pipeline.owners), pipeline.cluster.indexers
     pipeline.stopped.add(0)
@@ -76,8 +76,8 @@ def slow_s3(pipeline: Pipeline, put: float = 2.0, seconds: float = 600.0) -> Ste
 
 
 def broker_restarted(pipeline: Pipeline, elections: float = 5.0, away: float = 60.0) -> Steps:
-    """One of three brokers restarts. Assumed: its third of the partitions waits for another leader when it goes, and once
-    more when it has come back."""
+    """One of three brokers restarts. Assumed: its third of the partitions waits for another leader when it goes, and
+    once more when it has come back."""
     yield pipeline.env.timeout(BEGINS)
     for pause in (away, 0.0):
         for partition in pipeline.partitions[::3]:
@@ -101,9 +101,9 @@ FAILURES: dict[str, tuple[Failure, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """What was seen from the failure on. `backlog` in images; `caught_up`, `searchable` and `image` in seconds: from the
-    failure's end until the backlog is what it had been at most before, the longest wait until searchable, the longest
-    mean of an image over a piece of a study; `associations`, the most at a time."""
+    """What was seen from the failure on. `backlog` in images; `caught_up`, `searchable` and `image` in seconds: from
+    the failure's end until the backlog is what it had been at most before, the longest wait until searchable, the
+    longest mean of an image over a piece of a study; `associations`, the most at a time."""
 
     backlog: int
     caught_up: float

@@ -58,7 +58,7 @@ class Seen:
 
 @dataclass(slots=True)
 class Partition:
-    """Pieces that are not indexed: when they were stored and how many images each has. `led`: a broker takes appends."""
+    """Pieces that are not indexed: when they were stored, and their images. `led`: a broker takes appends."""
 
     pieces: deque[tuple[float, int]] = field(default_factory=deque)
     led: bool = True
@@ -134,13 +134,15 @@ class Pipeline:
                 if indexer not in self.stopped:
                     self._commit(batch)
             pause = costs.linger - (env.now - begun) if images < costs.batch // 4 else 0.0
-            # Nobody looks more often than a search could tell.
-            yield env.timeout(max(0.0, pause) if batch else 0.5)
+            yield env.timeout(max(0.0, pause))
 
     def _poll(self, indexer: int) -> list[tuple[Partition, float, int]]:
         batch, left = [], self.cluster.indexing.batch
-        for number, partition in enumerate(self.partitions):
+        # Each time another partition first: none waits for all others.
+        first = self._random.randrange(len(self.partitions))
+        for number in [*range(first, len(self.partitions)), *range(first)]:
             if self.owners[number] == indexer:
+                partition = self.partitions[number]
                 for at, images in partition.pieces:
                     if images > left:
                         break

@@ -26,9 +26,10 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """Cores and gigabytes of memory of a process, a broker, a data node."""
+    """Cores and gigabytes of memory: of a process, of one machine that has everything, of a broker, of a data node."""
 
     process: tuple[float, float] = (1.0, 1.0)
+    alone: tuple[float, float] = (2.0, 4.0)
     broker: tuple[float, float] = (2.0, 8.0)
     node: tuple[float, float] = (8.0, 32.0)
 
@@ -47,13 +48,26 @@ class Cost:
         return self.objects + self.requests + self.index + self.machines
 
 
-def cost(
-    archive: Archive, needs: Needs, prices: Prices = Prices(), machines: Machines = Machines(), assumed: Assumed = Assumed()
+def cost_of_one_machine(
+    archive: Archive, needs: Needs, prices: Prices = Prices(), machines: Machines = Machines()
 ) -> Cost:
+    """Embedded stores: objects and index on its disks, no bucket, no servers."""
+    months = archive.years * 12
+    held = (needs.objects_bytes + needs.facts_bytes) / archive.studies / _GB
+    cores, memory = machines.alone
+    running = (cores * prices.core + memory * prices.memory) * _HOURS * months / archive.studies
+    # One copy of the index, where a cluster has two.
+    return Cost(
+        held * prices.disk * months, 0.0, needs.index_bytes / 2 / archive.studies / _GB * prices.disk * months, running
+    )
+
+
+def cost(archive: Archive, needs: Needs, prices: Prices = Prices(), machines: Machines = Machines()) -> Cost:
     """Stores are paid for as long as a study is kept; machines by all studies that are there, month by month."""
     months = archive.years * 12
     images = archive.images_a_study
     kept = (needs.objects_bytes + needs.facts_bytes) / archive.studies / _GB * prices.bucket * months
+    assumed = Assumed()
     gets = images * (assumed.looks + 1)
     requests = images * prices.thousand_puts / 1000 + gets * prices.thousand_gets / 1000
     disks = (needs.index_bytes + needs.log_bytes) / archive.studies / _GB * prices.disk * months

@@ -6,6 +6,7 @@ an image was stored. The lines and seconds are assumed.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -59,10 +60,13 @@ def behind(studies: Sequence[PlannedStudy], line: Line, seed: int = 1) -> Behind
 
 def _at_any_moment(through: Sequence[tuple[float, float, int]], every: float = 60.0) -> Behind:
     ages, images = [], []
+    coming, missing = deque(sorted(through)), list[tuple[float, float, int]]()
     for number in range(int(24 * 3600 / every)):
         now = number * every
-        missing = [(now - at, count) for at, arrived, count in through if at <= now < arrived]
-        ages.append(max((age for age, _ in missing), default=0.0))
-        images.append(sum(count for _, count in missing))
+        while coming and coming[0][0] <= now:
+            missing.append(coming.popleft())
+        missing = [study for study in missing if study[1] > now]
+        ages.append(max((now - at for at, _, _ in missing), default=0.0))
+        images.append(sum(count for _, _, count in missing))
     middle, late = percentiles(ages, 50, 99)
     return Behind(middle, late, max(ages), max(images))

@@ -113,7 +113,7 @@ class Needs:
 
 
 def needs(archive: Archive, assumed: Assumed = Assumed()) -> Needs:
-    """The replicas of each role for the busiest hour with its bursts, never fewer than two, and what the stores hold."""
+    """Replicas of each role for the busiest hour with its bursts, never fewer than two, and what the stores hold."""
     peak = archive.busiest * assumed.burst
     each = peak / archive.images_a_study
     ingest = _replicas(peak * assumed.receive, assumed)
