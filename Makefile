@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run fuzz atheris ohif axe pictures demo servers test test-long test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage
+.PHONY: help setup run fuzz atheris ohif axe pictures demo servers test test-long test-kubernetes test-kubernetes-long manifests lint check bench lock format clean docs peers release coverage scale
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ format: setup ## format the code
 
 bench: setup peers ## measure against DCMTK, Orthanc and pynetdicom (docs/benchmarks.md)
 	@$(PY) -m tests.bench
+
+scale: setup ## the tables of docs/scale.md anew, from a simulation
+	@$(PY) -m tests.scale --write
 
 docs: setup ## regenerate docs/settings.md, docs/metrics.md the tree of docs/architecture.md and the tables of docs/conformance.md
 	@$(PY) -m gantry.services.docs.generate
