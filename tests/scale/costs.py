@@ -82,9 +82,9 @@ class MoveCosts:
 class Fitted:
     """What no table says, found by fitting the runs that `comparison` marks as used for it. `device` is how long the
     disk has a CT for itself, in the older tables longer; `further` by how much a flush is longer with each object
-    after its first. `crowded` is how much more a batch takes of the cores
-    while all roles and servers of a cluster start and work on two of them. An S3 server takes `s3_get` for a CT, the proxy with the latency `proxy`; a destination and our
-    client have `outstanding` objects under way."""
+    after its first. `crowded` is how much more a batch takes of the cores while all roles and servers of a cluster
+    start and work on two of them. An S3 server takes `s3_get` for a CT, the proxy with the latency `proxy`; a
+    destination and our client have `outstanding` objects under way."""
 
     device: float = 0.6 * MS
     older_device: float = 1.75 * MS

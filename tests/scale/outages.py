@@ -13,7 +13,7 @@ from tests.scale.pipeline import Cluster, Pipeline, Seen
 
 BEGINS = 1800.0
 """Seconds after which something fails: the cluster is at work by then."""
-_REST = 1800.0
+_REST = 2400.0
 
 Failure = Callable[[Pipeline], Steps]
 

@@ -21,6 +21,8 @@ from tests.scale.machine import Steps
 _PIECE = 25
 _RETRY = 30.0
 """Seconds after which a modality that was rejected tries again."""
+_LOOKS_AGAIN = 1.0
+"""Seconds after which an indexer sees that partitions came to it, or that it is back."""
 
 
 @dataclass(slots=True)
@@ -78,6 +80,7 @@ class Pipeline:
         self.nodes = simpy.PriorityResource(self.env, cluster.nodes)
         self._random = Random(seed)
         self._open = 0
+        self._news = self.env.event()
 
     def run(self, studies: Sequence[PlannedStudy], rest: float) -> Seen:
         """Play the studies, whose times count from the first one's hour, and `rest` seconds more."""
@@ -119,6 +122,8 @@ class Pipeline:
         while not partition.led:
             yield env.timeout(0.5)
         partition.pieces.append((env.now, images))
+        self._news.succeed()
+        self._news = env.event()
         self.seen.stored += images
         self.seen.images.append((env.now, (env.now - begun) / images))
 
@@ -134,7 +139,8 @@ class Pipeline:
                 if indexer not in self.stopped:
                     self._commit(batch)
             pause = costs.linger - (env.now - begun) if images < costs.batch // 4 else 0.0
-            yield env.timeout(max(0.0, pause))
+            # A lone event is applied at once; whoever has just worked waits for more.
+            yield env.timeout(max(0.0, pause)) if batch else self._news | env.timeout(_LOOKS_AGAIN)
 
     def _poll(self, indexer: int) -> list[tuple[Partition, float, int]]:
         batch, left = [], self.cluster.indexing.batch
