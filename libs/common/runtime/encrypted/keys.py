@@ -57,11 +57,17 @@ class DataKeys:
 
     async def newest(self) -> tuple[bytes, bytes]:
         """Id and data key to encrypt with now; it lies wrapped in the store already. Raises `DependencyUnavailable`."""
-        if self._newest is None or self._is_old(self._newest):
-            async with self._making:
-                if self._newest is None or self._is_old(self._newest):
-                    self._newest = await self._found() or await self._made()
-        return self._newest, await self.get(self._newest)
+        newest = self._newest
+        if newest is not None and not self._is_old(newest):
+            try:
+                return newest, await self.get(newest)
+            except KeyWithheld:
+                pass  # what is read by it waits for it; what is written need not
+        async with self._making:
+            found = self._newest
+            if found is None or found == newest:  # nobody else has made one meanwhile
+                found = self._newest = await self._found() or await self._made()
+        return found, await self.get(found)
 
     async def get(self, key_id: bytes) -> bytes:
         """A data key by its id. Raises `DependencyUnavailable`, `Corrupt`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,21 @@ async def test_a_key_that_is_withheld_is_forgotten_within_an_hour(
     for _ in range(2):
         with pytest.raises(KeyWithheld):
             await read_whole(store, "a/b")
+
+
+async def test_what_is_written_does_not_wait_for_a_key_that_was_withdrawn(
+    store: EncryptedStore, below: FileStore, service: Counting, clock: ManualClock, tmp_path: Path
+) -> None:
+    await store.put("a/b", [b"x"])
+    add_key(tmp_path / "keys", "second")
+    keys = tmp_path / "keys"
+    keys.write_text("".join(line for line in keys.read_text().splitlines(True) if line.startswith("second ")))
+    clock.advance(HOUR + 1)
+    await asyncio.gather(*(store.put(f"a/{n}", [b"y"]) for n in range(5)))
+    assert [await read_whole(store, f"a/{n}") for n in range(5)] == [b"y"] * 5
+    assert len(await places(below)) == 2
+    with pytest.raises(KeyWithheld):
+        await read_whole(store, "a/b")
 
 
 async def test_where_no_key_can_be_had_nothing_is_written(
