@@ -26,6 +26,20 @@ def test_broken():
 """
 
 
+_BREAKS_OFF = """
+from pathlib import Path
+
+import pytest
+
+@pytest.hookimpl
+def pytest_runtest_protocol(item):
+    mark = Path(__file__).with_suffix(".seen")
+    if not mark.exists():
+        mark.touch()
+        raise RuntimeError("no test did this")
+"""
+
+
 def rerun(folder: Path, *arguments: str, **files: str) -> tuple[int, str]:
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
@@ -59,3 +73,17 @@ def test_tests_that_need_the_machine_run_one_after_the_other_and_once_more_too(t
     assert "bringing up" not in said
     assert "failed twice: test_b.py::test_broken" in said
     assert "UNSTEADY: failed, then passed alone: test_a.py::test_unsteady" in said
+
+
+def test_a_run_that_breaks_off_is_begun_anew(tmp_path: Path) -> None:
+    code, said = rerun(tmp_path, conftest=_BREAKS_OFF, test_a="def test_good():\n    pass\n")
+    assert code == 0
+    assert "the run itself broke off" in said
+    assert "1 passed" in said
+
+
+def test_a_run_that_breaks_off_again_fails(tmp_path: Path) -> None:
+    always = _BREAKS_OFF.replace("mark.touch()", "pass")
+    code, said = rerun(tmp_path, conftest=always, test_a="def test_good():\n    pass\n")
+    assert code != 0
+    assert said.count("no tests ran") == 2

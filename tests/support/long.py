@@ -111,8 +111,6 @@ LONG: Mapping[str, Sequence[str]] = {
     "e2e/test_changes_seen.py": ["embedded"],
     "e2e/test_compose.py": ALL,
     "e2e/test_conversion.py": ["cluster"],
-    "e2e/test_inventory.py::test_parts": ["cluster"],
-    "e2e/test_inventory.py::test_studies_alone": ["cluster"],
     "e2e/test_inventory.py::test_writing_one": ["cluster"],
     "e2e/test_other_languages.py::test_a_test_in_java_": ALL,
     "e2e/test_stow.py::test_a_large_object": ["cluster"],

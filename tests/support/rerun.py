@@ -3,7 +3,8 @@
     python -m tests.support.rerun [--one-after-the-other] [arguments of pytest]
 
 A test that fails now and then is a defect to be looked into. But it must not hold back a day's work: so it is said at
-the end, in the lines that somebody reads. More than a few failures are no unsteadiness, and are not run again.
+the end, in the lines that somebody reads. More than a few failures are no unsteadiness, and are not run again. Where
+the run itself broke off, not a test in it, it is begun anew, once.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+_ROOT = Path(__file__).parents[2]
 _FAILED = 1
 """pytest's exit code where tests failed, and nothing else went wrong."""
+_BROKE_OFF = Path(".pytest_cache/broke-off")
+"""There where pytest or a worker of it failed, not a test. The exit code does not tell it: it was seen to be 0."""
 _MOST = 20
 _WORKERS = min(3, (os.cpu_count() or 2) + 1)
 """One more than processors: tests that harm servers wait much of their time. Each has its own servers, of 3 GB."""
@@ -34,6 +38,11 @@ def main(arguments: list[str]) -> int:
         arguments = [argument for argument in arguments if argument != _ONE_AFTER_THE_OTHER]
         together = ("-p", "no:xdist")
     code = _pytest(*together, *arguments)
+    if _BROKE_OFF.exists():
+        print("\nUNSTEADY: the run itself broke off, see INTERNALERROR above; it is begun anew", flush=True)
+        code = _pytest(*together, *arguments)
+        if _BROKE_OFF.exists():
+            return code or _FAILED
     failed = sorted(json.loads(_LAST_FAILED.read_text())) if code == _FAILED and _LAST_FAILED.exists() else []
     if not failed or len(failed) > _MOST:
         return code
@@ -47,7 +56,16 @@ def main(arguments: list[str]) -> int:
 
 
 def _pytest(*arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", *arguments], check=False).returncode
+    _BROKE_OFF.unlink(missing_ok=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), *os.environ.get("PYTHONPATH", "").split()])}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.rerun", *arguments]
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+def pytest_internalerror() -> None:
+    """What pytest calls: this module is a plugin of the run that it starts."""
+    _BROKE_OFF.parent.mkdir(exist_ok=True)
+    _BROKE_OFF.touch()
 
 
 if __name__ == "__main__":

@@ -123,15 +123,17 @@ def skip(name: str, why: str) -> NoReturn:
     pytest.skip(f"no {name}: {why}")
 
 
-def count(name: str, number: int) -> None:
-    """Keep a number for the closing lines."""
-    (Path(os.environ[SESSION]) / f"{name}.count").write_text(str(number))
+def note(name: str, text: str) -> None:
+    """Keep something for the closing lines."""
+    (Path(os.environ[SESSION]) / f"{name}.note").write_text(text)
 
 
 def _left_out(folder: Path) -> list[str]:
     """What was not run, and why."""
-    long, late = folder / "long.count", folder / "time.skipped"
+    long, idle, late = folder / "long.note", folder / "idle.note", folder / "time.skipped"
     lines = [f"left to `make test-long`: {long.read_text()} tests"] if long.exists() and long.read_text() != "0" else []
+    if idle.exists() and idle.read_text():
+        lines.append(f"tests/support/long.py NAMES WHAT THERE IS NOT: {idle.read_text()}")
     if late.exists():
         lines.append(f"NOT RUN, the time was over: {len(late.read_text())} tests")
     return lines
