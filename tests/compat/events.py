@@ -61,6 +61,10 @@ from gantry.common.events import (
     RouteEnded,
     RouteProgressed,
     RouteRequested,
+    ShareCreated,
+    ShareOpened,
+    ShareRevoked,
+    ShareTried,
     StoreSpace,
     StudyAccessed,
     StudyCompleted,
@@ -593,6 +597,34 @@ EVENTS: dict[str, Event] = {
         message="",
         at=1_700_000_014_000_000,
         reason="older than orders.keep_days",
+    ),
+    "ShareCreated.v1": ShareCreated(
+        partition="default",
+        trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        share="0123456789abcdef",
+        token_digest="ab" * 32,
+        studies=("1.2.3", "1.2.4"),
+        expires_at=1_702_592_000_000_000,
+        openings=3,
+        password="scrypt$16384$8$1$AAAAAAAAAAAAAAAAAAAAAA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        download=True,
+        reason="second opinion, clinic on the lake",
+        by="ris",
+        at=1_700_000_000_000_000,
+    ),
+    "ShareTried.v1": ShareTried(
+        partition="default", trace="", share="0123456789abcdef", trial="t1", at=1_700_000_001_000_000
+    ),
+    "ShareOpened.v1": ShareOpened(
+        partition="default", trace="", share="0123456789abcdef", opening="o1", trial="t1", at=1_700_000_002_000_000
+    ),
+    "ShareRevoked.v1": ShareRevoked(
+        partition="default",
+        trace="",
+        share="0123456789abcdef",
+        reason="sent to the wrong address",
+        by="ris",
+        at=1_700_000_003_000_000,
     ),
     "AuditRecorded.v1": AuditRecorded(
         partition="default",

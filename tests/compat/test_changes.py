@@ -25,6 +25,10 @@ from gantry.common.events import (
     RouteEnded,
     RouteProgressed,
     RouteRequested,
+    ShareCreated,
+    ShareOpened,
+    ShareRevoked,
+    ShareTried,
     StudyDelivered,
     encode,
     without_header,
@@ -49,6 +53,10 @@ OF_OPERATORS = {
     MessageQuarantined,
     MessageDiscarded,
     AuditRecorded,
+    ShareCreated,
+    ShareTried,
+    ShareOpened,
+    ShareRevoked,
 }
 """Nobody else's business."""
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"

@@ -19,6 +19,8 @@ class Means(Enum):
     """By a token that an identity provider signed (`access.issuers`)."""
     USER = "user"
     """By a name, with a passcode or without, of `access.users_file`, on an association."""
+    SHARE = "share"
+    """By a link that somebody made for it (`gantry.common.access.shares`)."""
     NONE = "none"
     """Not at all: a page is being read that everybody gets."""
 

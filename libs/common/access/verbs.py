@@ -35,6 +35,8 @@ class Verb(Enum):
     """See and use Operations."""
     OVERRIDE = "override"
     """Open a study or patient that is not seen otherwise, where `access.override_key_file` is set."""
+    SHARE = "share"
+    """Make links for people outside, where `sharing.key_file` is set."""
 
 
 class CallerRole(Enum):
@@ -55,7 +57,7 @@ _CLINICAL = frozenset((Verb.READ, Verb.STORE, Verb.SEND, Verb.HISTORY, Verb.WORK
 
 DEFAULT_VERBS: Mapping[CallerRole, frozenset[Verb]] = {
     CallerRole.TECHNOLOGIST: _CLINICAL | {Verb.ORDER, Verb.CORRECT, Verb.REJECT, Verb.OVERRIDE},
-    CallerRole.RADIOLOGIST: _CLINICAL | {Verb.CHANGES, Verb.REJECT, Verb.OVERRIDE},
+    CallerRole.RADIOLOGIST: _CLINICAL | {Verb.CHANGES, Verb.REJECT, Verb.OVERRIDE, Verb.SHARE},
     CallerRole.REFERRER: frozenset((Verb.READ,)),
     CallerRole.PATIENT: frozenset((Verb.READ,)),
     CallerRole.ADMINISTRATOR: frozenset(Verb),

@@ -102,6 +102,9 @@ class Http(Section):
         "Tokens (their NAMEs) that see the place Operations of the page, replay dead letters and test peers; as "
         "`may_delete`",
     )
+    may_share: tuple[str, ...] = setting(
+        (), "names", "Tokens (their NAMEs) that may make links for people outside (docs/sharing.md); as `may_delete`"
+    )
     ohif: Path | None = setting(
         None, "folder", "OHIF's built `dist` (deploy/ohif.sh): the viewer at /ohif; none without it"
     )

@@ -29,6 +29,7 @@ from gantry.common.config.role_sections import (
     RoutingSettings,
     Upkeep,
 )
+from gantry.common.config.sharing_sections import SharingSettings
 from gantry.common.config.store_sections import S3, Encryption, Index, Kafka, OpenSearch, Storage
 from gantry.common.config.values import Seconds, Section, setting
 
@@ -89,6 +90,7 @@ class Settings(Section):
     http: Http = setting(Http(), "", "")
     access: AccessSettings = setting(AccessSettings(), "", "")
     login: LoginSettings = setting(LoginSettings(), "", "")
+    sharing: SharingSettings = setting(SharingSettings(), "", "")
     storage: Storage = setting(Storage(), "", "")
     s3: S3 = setting(S3(), "", "")
     encryption: Encryption = setting(Encryption(), "", "")

@@ -62,6 +62,10 @@ from gantry.common.events.schema import (
     RouteEnded,
     RouteProgressed,
     RouteRequested,
+    ShareCreated,
+    ShareOpened,
+    ShareRevoked,
+    ShareTried,
     StoreSpace,
     StudyAccessed,
     StudyCompleted,
@@ -126,6 +130,10 @@ _EVENTS: dict[str, type[Event]] = {
         ProcedureStepCreated,
         ProcedureStepSet,
         ProcedureStepErased,
+        ShareCreated,
+        ShareTried,
+        ShareOpened,
+        ShareRevoked,
         AuditRecorded,
     )
 }
@@ -150,7 +158,7 @@ _NESTED: dict[str, type] = {
     "objects": AuditedInstances,
 }
 _TEXTS = (
-    *("deletions", "digests", "corrections", "roles", "problems", "senders", "steps", "performed", "taken"),
+    *("deletions", "digests", "corrections", "roles", "problems", "senders", "steps", "performed", "taken", "studies"),
     *("series_instance_uids", "sop_instance_uids", "sop_class_uids"),
 )
 """Fields of several texts."""

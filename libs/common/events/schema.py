@@ -862,6 +862,62 @@ class ProcedureStepSet:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareCreated:
+    """Somebody (`by`) made a link by which whoever has it sees these `studies` until `expires_at`, for `reason`, which
+    says to whom and what for. Of the link only the digest of its token is kept, of the password only what scrypt leaves
+    ("" where there is none). It opens so many times; `download`: whole objects may be taken away, too."""
+
+    partition: str
+    trace: str
+    share: str
+    token_digest: str
+    studies: tuple[str, ...]
+    expires_at: int
+    openings: int
+    password: str
+    download: bool
+    reason: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShareTried:
+    """A password was going to be compared with that of a link: a try, whose outcome is not known yet."""
+
+    partition: str
+    trace: str
+    share: str
+    trial: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShareOpened:
+    """A link was to be opened, after the try `trial` where it has a password. Whether it was is decided by the fold
+    (`gantry.common.access.shares`): of several at once, the first on the log."""
+
+    partition: str
+    trace: str
+    share: str
+    opening: str
+    trial: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRevoked:
+    """A link opens no longer, and whoever is in by it is out."""
+
+    partition: str
+    trace: str
+    share: str
+    reason: str
+    by: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditedInstances:
     """What an audit record is about: so many `instances` of one SOP class of one study of one patient; "" and 0 for
     what is not known or not meant. `patient_key` stands where a patient is known by a digest of ID and issuer alone."""
@@ -959,5 +1015,9 @@ Event = (
     | ProcedureStepCreated
     | ProcedureStepSet
     | ProcedureStepErased
+    | ShareCreated
+    | ShareTried
+    | ShareOpened
+    | ShareRevoked
     | AuditRecorded
 )

@@ -47,6 +47,10 @@ from gantry.common.events.schema import (
     RouteEnded,
     RouteProgressed,
     RouteRequested,
+    ShareCreated,
+    ShareOpened,
+    ShareRevoked,
+    ShareTried,
     StudyAccessed,
     StudyCompleted,
     StudyCorrected,
@@ -100,6 +104,7 @@ _DEAD_LETTERS = Topic("dead-letters", "group", 1, 30 * _DAY_MS)
 _ROUTES = Topic("routes", "study_instance_uid", 12, 30 * _DAY_MS, sealed=False)
 _ASSOCIATIONS = Topic("associations", "calling_ae_title", 6, 14 * _DAY_MS, sealed=False)
 _PROCESSES = Topic("processes", "process", 1, _DAY_MS, sealed=False)
+_SHARES = Topic("shares", "share", 1, None)
 _AUDIT = Topic("audit", "requestor", 6, 30 * _DAY_MS, root=AUDIT)
 
 TOPICS: dict[type[Event], Topic] = {
@@ -151,6 +156,10 @@ TOPICS: dict[type[Event], Topic] = {
     ProcedureStepCreated: _STEPS,
     ProcedureStepSet: _STEPS,
     ProcedureStepErased: _STEPS,
+    ShareCreated: _SHARES,
+    ShareTried: _SHARES,
+    ShareOpened: _SHARES,
+    ShareRevoked: _SHARES,
     AuditRecorded: _AUDIT,
 }
 

@@ -1,0 +1,72 @@
+"""What somebody wants to share with people outside, as it came. Pure. Times are microseconds since the epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gantry.common.errors import NotUnderstood
+from gantry.common.ids import is_uid
+
+MOST_OPENINGS = 1000
+"""Of a link that says no number."""
+MOST_STUDIES = 50
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 128
+"""Characters."""
+SHORTEST_REASON, LONGEST_REASON = 5, 200
+"""Characters."""
+_DAY_US = 24 * 3600 * 1_000_000
+_KEYS = frozenset(("studies", "expires", "password", "openings", "download", "reason"))
+
+
+@dataclass(frozen=True, slots=True)
+class AskedShare:
+    """What somebody wants to share. `openings` is 0 where it says no number."""
+
+    studies: tuple[str, ...]
+    expires_at: int
+    reason: str
+    password: str = field(default="", repr=False)
+    openings: int = 0
+    download: bool = False
+
+
+def asked_share(content: Any, now: int, longest_us: int) -> AskedShare:
+    """What somebody wants to share, of JSON as it came; `longest_us` is how far off its end may be. Raises
+    `NotUnderstood` in words that repeat nothing of it."""
+    if not isinstance(content, dict) or not content.keys() <= _KEYS:
+        raise NotUnderstood(f"a share is an object with some of {', '.join(sorted(_KEYS))}")
+    studies, password, openings = content.get("studies"), content.get("password", ""), content.get("openings", 0)
+    if not isinstance(studies, list) or not 1 <= len(studies) <= MOST_STUDIES:
+        raise NotUnderstood(f"studies: a list of 1 to {MOST_STUDIES} Study Instance UIDs")
+    if not all(isinstance(uid, str) and is_uid(uid) for uid in studies):
+        raise NotUnderstood("studies: what is no UID is in it")
+    reason = content.get("reason", "")
+    if not isinstance(reason, str) or not reason.isprintable():
+        raise NotUnderstood("reason: one line of text")
+    if not SHORTEST_REASON <= len(reason.strip()) <= LONGEST_REASON:
+        raise NotUnderstood(f"reason: {SHORTEST_REASON} to {LONGEST_REASON} characters, to whom and what for")
+    if not isinstance(password, str) or (password and not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD):
+        raise NotUnderstood(f"password: {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+    if type(openings) is not int or not 0 <= openings <= MOST_OPENINGS:
+        raise NotUnderstood(f"openings: a number from 1 to {MOST_OPENINGS}")
+    download = content.get("download", False)
+    if not isinstance(download, bool):
+        raise NotUnderstood("download: true or false")
+    end = _end(content.get("expires"), now, longest_us)
+    return AskedShare(tuple(dict.fromkeys(studies)), end, reason.strip(), password, openings, download)
+
+
+def _end(expires: Any, now: int, longest_us: int) -> int:
+    try:
+        # A time without a zone is nobody's time.
+        told = datetime.fromisoformat(expires) if isinstance(expires, str) and len(expires) <= 40 else None
+        if told is None or told.tzinfo is None:
+            raise ValueError
+        end = int(told.timestamp() * 1e6)
+    except (ValueError, OverflowError):
+        raise NotUnderstood("expires: a time with its zone, as 2026-12-24T18:00:00Z") from None
+    if not now < end <= now + longest_us:
+        raise NotUnderstood(f"expires: within {longest_us // _DAY_US} days from now (sharing.longest_days)")
+    return end
