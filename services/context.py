@@ -15,6 +15,7 @@ from gantry.common.ports.index import ReadIndex, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.runtime.followed_orders import FollowedOrders
+from gantry.common.runtime.followed_shares import FollowedShares
 from gantry.common.runtime.tiered import TieredStore
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.telemetry.spans import Tracer
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # the indexer serves neither DIMSE nor HTTP, and need not imp
     from gantry.common.web.routes import Resource
     from gantry.common.web.server import Handler
     from gantry.common.web.sessions import Sessions
+    from gantry.common.web.shares import SealedShares
 
 
 class Peers(Protocol):
@@ -68,7 +70,8 @@ class Context:
     `objects` where the settings name more than one object store. `orders` are read once a role
     begins with them. `audit` takes what has to be on record. `shares_ports`: other processes listen on the same ports.
     `issuers` look at tokens; `sessions` are those of people who logged in, where they can; `overrides`
-    open studies to those who do not see them, where they may.
+    open studies to those who do not see them, where they may; `shares` are links for people outside, and
+    `followed_shares` what the log says of them, where there are any.
     """
 
     settings: Settings
@@ -88,6 +91,8 @@ class Context:
     issuers: IssuerTokens | None = None
     sessions: Sessions | None = None
     overrides: SealedOverrides | None = None
+    shares: SealedShares | None = None
+    followed_shares: FollowedShares | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from gantry.common.net import Association, Peer, Server, ServerLimits, Service
 from gantry.common.net.server import Admission, ServerObserver
 from gantry.common.runtime.consumer import report_lag
 from gantry.common.runtime.followed_orders import FollowedOrders
+from gantry.common.runtime.followed_shares import FollowedShares
 from gantry.common.runtime.lifecycle import Component, Lifecycle, Phase
 from gantry.common.runtime.restricted_index import RestrictedIndex
 from gantry.common.tasks import end_tasks
@@ -264,7 +265,18 @@ class Archive:
             issuers=self.health.issuers,
             sessions=self.health.sessions,
             overrides=self.health.overrides,
+            shares=self.health.shares,
+            followed_shares=self._follow_shares(stores),
         )
+
+    def _follow_shares(self, stores: Stores) -> FollowedShares | None:
+        """Every process knows which links are over, since each is asked for images."""
+        if self.health.shares is None:
+            return None
+        followed = FollowedShares(stores.log, self.clock)
+        self.health.shares.standing = followed.standing
+        self.lifecycle.watch(followed.run(), "shares")
+        return followed
 
     def _take(self, parts: RoleParts, *, seen_by_views: bool = False) -> list[Service]:
         """Run what a role brings; its DIMSE services. `seen_by_views`: who has a view of rejected instances sees them

@@ -34,6 +34,7 @@ _READS: Mapping[Resource, Kind] = {
     Resource.SEARCH_SERIES: Kind.QUERY,
     Resource.SEARCH_INSTANCES: Kind.QUERY,
     Resource.FHIR: Kind.QUERY,
+    Resource.SHARES: Kind.QUERY,
     Resource.SEARCH_ORDERS: Kind.QUERY,
     Resource.CHANGE_FEED: Kind.QUERY,
     Resource.MESSAGES: Kind.QUERY,
@@ -47,8 +48,8 @@ _OPERATIONS: Mapping[str, Kind] = {
     "retention": Kind.QUERY,
 }
 """What of operations is about patients."""
-_OF_NOBODY = frozenset((Resource.PAGE, Resource.LOGIN, Resource.SESSION))
-"""Asked before anybody is known; a login that ends is on record by itself."""
+_OF_NOBODY = frozenset((Resource.PAGE, Resource.LOGIN, Resource.SESSION, Resource.SHARE, Resource.ENTER_SHARE))
+"""Asked before anybody is known; a login that ends, or a link that is opened, is on record by itself."""
 _LOGIN_US = 12 * 3600 * 1_000_000
 _MOST_KNOWN = 10_000
 
@@ -109,8 +110,8 @@ class RequestAudit:
 def _login(login: LoginOutcome, address: str) -> Entry:
     """PS3.15 A.5.3.13: somebody logged in or out in a browser, or did not succeed."""
     kind, outcome = Kind.LOGOUT if login.out else Kind.LOGIN, SERIOUS_FAILURE if login.why else SUCCESS
-    who = "token" if login.name else ""
-    return Entry(kind, "OpenID Connect", login.name, who, address, outcome=outcome, why=login.why)
+    who, about = requestor_kind(login.name), tuple(map(AuditedInstances, login.studies))
+    return Entry(kind, login.by, login.name, who, address, outcome=outcome, why=login.why, objects=about)
 
 
 def _override(begun: OverrideBegun, name: str, address: str, trace: str) -> Entry:

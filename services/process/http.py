@@ -30,6 +30,7 @@ from gantry.common.web.origins import OriginCheck
 from gantry.common.web.overrides import SealedOverrides, sealed_overrides_of
 from gantry.common.web.server import WebLimits, WebServer, Witness, in_words
 from gantry.common.web.sessions import Sessions, sessions_of
+from gantry.common.web.shares import SealedShares, sealed_shares_of
 
 __all__ = ["HttpServer", "in_words"]
 
@@ -71,6 +72,7 @@ class HttpServer(WebServer):
         self._issuers = IssuerTokens(settings.access, SystemClock(), metrics)
         self._sessions = sessions_of(settings, SystemClock())
         self._overrides = sealed_overrides_of(settings, SystemClock())
+        self._shares = sealed_shares_of(settings, SystemClock())
         access = Access(
             Tokens(http.tokens_file),
             http.proxy_from,
@@ -81,6 +83,7 @@ class HttpServer(WebServer):
             sessions=self._sessions,
             origins=origins,
             overrides=self._overrides,
+            shares=self._shares,
         )
         limits = WebLimits(
             max_connections=http.max_connections,
@@ -120,6 +123,11 @@ class HttpServer(WebServer):
     def overrides(self) -> SealedOverrides | None:
         """What opens studies to those who do not see them otherwise; None where nothing does."""
         return self._overrides
+
+    @property
+    def shares(self) -> SealedShares | None:
+        """Links for people outside; None where there are none."""
+        return self._shares
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         await super().start(sockets or ([self._sock] if self._sock is not None else ()))

@@ -28,6 +28,7 @@ from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.sessions import Sessions
+from gantry.common.web.shares import SealedShares
 from gantry.services.audited import audit_query
 from gantry.services.context import Context, RoleParts
 from gantry.services.query.c_find import FindService
@@ -41,6 +42,7 @@ from gantry.services.query.login.service import LoginService, no_login
 from gantry.services.query.login.tokens import TokenReader
 from gantry.services.query.overriding import OverrideService
 from gantry.services.query.qido import SearchService
+from gantry.services.query.sharing.web import OF_SHARES, ShareService, no_shares
 from gantry.services.query.viewer.web import Page
 
 TRANSFER_SYNTAXES = (
@@ -56,26 +58,41 @@ async def build(context: Context) -> RoleParts:
     settings = context.settings
     changes = Changes(context.log, context.clock)
     feed = FeedService(Feed(context.objects, context.log, context.clock), context.clock)
-    page = build_page(settings.http.ohif, settings.dimse.ae_title, settings.dimse.port, context.sessions)
+    page = build_page(
+        settings.http.ohif, settings.dimse.ae_title, settings.dimse.port, context.sessions, context.shares
+    )
     strict = settings.query.patient_root_needs_patient
     asked = partial(audit_query, context.audit)
     availability = Availability(context.answers, {one.name: one.availability for one in settings.tiers.stores})
     web = build_web(context.answers, settings.http.url, changes, availability)
     systems, today = Systems.read(settings.query.fhir_systems), day_of(context.clock.now_us())
     fhir = FhirService(context.answers, settings.http.url, systems, IMPLEMENTATION_VERSION_NAME, today)
+    sharing = build_sharing(context)
     overriding = OverrideService(context.overrides, context.metrics)
     return RoleParts(
         build_services(context.answers, settings.dimse.ae_title, context.metrics, availability, asked, strict=strict),
-        {**page, **build_login(context), **web, **feed.handlers(), **fhir.handlers(), **overriding.handlers()},
+        {
+            **page,
+            **build_login(context),
+            **web,
+            **feed.handlers(),
+            **fhir.handlers(),
+            **overriding.handlers(),
+            **sharing,
+        },
         close=[changes.close],
     )
 
 
 def build_page(
-    ohif: Path | None, ae_title: str, port: int, sessions: Sessions | None = None
+    ohif: Path | None,
+    ae_title: str,
+    port: int,
+    sessions: Sessions | None = None,
+    shares: SealedShares | None = None,
 ) -> dict[Resource, Handler]:
     """The study list's page, and OHIF where it is installed. `ae_title` and `port` are whom to send images to."""
-    return {Resource.PAGE: Page(ohif, ae_title, port, sessions)}
+    return {Resource.PAGE: Page(ohif, ae_title, port, sessions, shares)}
 
 
 def build_login(context: Context) -> Mapping[Resource, Handler]:
@@ -89,6 +106,25 @@ def build_login(context: Context) -> Mapping[Resource, Handler]:
     reader = TokenReader(context.issuers, issuer.name, role_table(access.roles), from_id_token=from_id_token)
     client = OurClient(login.client_id, context.sessions.url, login.scopes, _secret(login.client_secret_file))
     return LoginService(context.sessions, provider, client, reader, context.metrics).handlers()
+
+
+def build_sharing(context: Context) -> Mapping[Resource, Handler]:
+    """Links for people outside, where they are set up."""
+    sealed, followed, http = context.shares, context.followed_shares, context.settings.http
+    if sealed is None or followed is None:
+        return dict.fromkeys(OF_SHARES, no_shares)
+    longest = int(context.settings.sharing.longest_days * 24 * 3600 * 1e6)
+    return ShareService(
+        sealed,
+        followed,
+        context.answers,
+        context.clock,
+        context.metrics,
+        longest,
+        http.may_share,
+        http.may_operate,
+        context.sessions,
+    ).handlers()
 
 
 def _secret(file: Path | None) -> str:

@@ -30,6 +30,8 @@ from gantry.common.events import (
     ProcedureStepCreated,
     ProcedureStepErased,
     ProcedureStepSet,
+    ShareCreated,
+    ShareRevoked,
     StudyCorrected,
     StudyCorrectionWithdrawn,
 )
@@ -38,6 +40,7 @@ LOOPBACK = "loopback"
 """The name of a caller on this machine without a token."""
 ARCHIVE = "archive"
 _RULE = "retention rule "
+_LINK = "share link "
 _OF_STUDIES: dict[type[Event], tuple[Kind, str]] = {
     InstancesDeleted: (Kind.INSTANCES_DELETED, "delete"),
     InstancesRestored: (Kind.UPDATED, "restore"),
@@ -64,7 +67,8 @@ _OF_ORDERS: dict[type[Event], tuple[Kind, str]] = {
     ProcedureStepSet: (Kind.PROCEDURE, "N-SET"),
     ProcedureStepErased: (Kind.PROCEDURE, "erase procedure step"),
 }
-CHANGES = frozenset((InstanceStored, ObjectsCollected, *_OF_STUDIES, *_OF_PATIENTS, *_OF_ORDERS))
+_OF_SHARES: dict[type[Event], str] = {ShareCreated: "make share link", ShareRevoked: "revoke share link"}
+CHANGES = frozenset((InstanceStored, ObjectsCollected, *_OF_STUDIES, *_OF_PATIENTS, *_OF_ORDERS, *_OF_SHARES))
 """The events that are on record."""
 
 
@@ -78,6 +82,8 @@ def entry_of(event: Event) -> Entry | None:
     cls = type(event)
     if cls in _OF_ORDERS:
         return _of_order(event, *_OF_ORDERS[cls])
+    if isinstance(event, ShareCreated | ShareRevoked):
+        return _of_share(event)
     known = _OF_STUDIES.get(cls) or _OF_PATIENTS.get(cls)
     return None if known is None else _changed(event, *known)
 
@@ -138,13 +144,24 @@ def _of_order(event: Event, kind: Kind, operation: str) -> Entry:
     return Entry(kind, operation, name or source, who, why=why, trace=event.trace, query=query, query_class=kind.word)
 
 
+def _of_share(event: ShareCreated | ShareRevoked) -> Entry:
+    """The link by its name, so that the records of what was read by it are found."""
+    studies = event.studies if isinstance(event, ShareCreated) else ()
+    operation = f"{_OF_SHARES[type(event)]} {event.share}"
+    rows = tuple(map(AuditedInstances, studies))
+    by = event.by
+    return Entry(Kind.PROTECTION, operation, by, requestor_kind(by), why=event.reason, trace=event.trace, objects=rows)
+
+
 def _instances(study: str, receipts: object) -> AuditedInstances:
     uids = {receipt.sop_instance_uid for receipt in receipts}  # type: ignore[attr-defined]  # of any event with receipts
     return AuditedInstances(study, instances=len(uids))
 
 
 def requestor_kind(name: str) -> str:
-    """What a name of a caller is: that of a token, of this machine, or of a rule of the archive."""
+    """What a name of a caller is: that of a token, of this machine, of a link, or of a rule of the archive."""
     if name.startswith(_RULE):
         return ARCHIVE
+    if name.startswith(_LINK):
+        return "share link"
     return "this machine" if name == LOOPBACK else "token" if name else ""

@@ -260,6 +260,25 @@ METRICS: tuple[Metric, ...] = (
         ("opened",),
         _each("study", "patient"),
     ),
+    Metric(
+        "shares",
+        "counter",
+        "links",
+        "Links for people outside, by what was done to them: created, revoked",
+        ("change",),
+        _each("created", "revoked"),
+    ),
+    Metric(
+        "share_openings",
+        "counter",
+        "openings",
+        "Links that were to be opened, by result: opened, or why not",
+        ("result",),
+        _each(
+            *("opened", "closed", "expired", "revoked", "signed-in", "too-many-tries", "unknown", "used-up"),
+            "wrong-password",
+        ),
+    ),
     Metric("http_seconds", "histogram", "seconds", "DICOMweb request to the end of its response", ("resource",)),
     Metric(
         "commitment_transactions",
@@ -557,6 +576,8 @@ class Metrics:
     logins: Counter
     session_renewals: Counter
     overrides: Counter
+    shares: Counter
+    share_openings: Counter
     http_seconds: Histogram
     commitment_transactions: Counter
     worklist_requests: Counter

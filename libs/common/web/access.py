@@ -6,7 +6,7 @@
 
 A token is one of `http.tokens_file`, or one that an identity provider of `access.issuers` signed. What its holder may
 follows from roles (`gantry.common.access`), and is part of the caller. A browser whose user logged in has a session in
-place of a token, in a cookie.
+place of a token, in a cookie; one that came by a link has a pass.
 
 The caller of a request through a proxy is the one that the proxy names, if the proxy is one of `trusted`; otherwise the
 caller is unknown, and never this machine. It is also unknown if a trusted proxy names no caller. With a key between
@@ -36,6 +36,7 @@ from gantry.common.access import (
     sight_of,
 )
 from gantry.common.access.overrides import Override, widened
+from gantry.common.access.share_passes import Pass, Shown, visitor
 from gantry.common.access.sight import DEFAULT_RULES
 from gantry.common.errors import OriginRefused, TokenRefused
 from gantry.common.telemetry.logs import get_logger
@@ -60,7 +61,7 @@ class Caller:
     """The caller: its address (None if a proxy hides it) and the name of its token or of somebody whom an issuer names,
     "" for this machine. `here`: it is this machine, connected directly. `verbs` is what it may besides what the names
     in `http.may_*` allow it, and `sight` which studies it sees, with its `overrides`.
-    `by_cookie`: a browser said so by itself."""
+    `by_cookie`: a browser said so by itself. `downloads`: it may take objects away."""
 
     address: Address | None
     name: str = ""
@@ -70,6 +71,7 @@ class Caller:
     sight: Sight = EVERYTHING
     by_cookie: bool = False
     overrides: tuple[Override, ...] = ()
+    downloads: bool = True
 
 
 class SessionCookies(Protocol):
@@ -80,6 +82,20 @@ class SessionCookies(Protocol):
 
     def is_from_our_page(self, method: str, headers: Mapping[str, str]) -> bool:
         """Whether a session may speak for a request."""
+
+
+class SharePasses(Protocol):
+    """Knows who came by a link (`gantry.common.web.shares`)."""
+
+    def brought(self, headers: Mapping[str, str]) -> Pass | None:
+        """The pass of a request, also one that is over; None where it brings none."""
+
+    def is_from_our_page(self, method: str, headers: Mapping[str, str]) -> bool:
+        """Whether a pass may speak for a request."""
+
+    async def shown(self, one: Pass) -> Shown:
+        """What is seen with it now. Raises `HttpProblem` 403 where that is over, `DependencyUnavailable` while nobody
+        knows whether it is."""
 
 
 class OverrideTokens(Protocol):
@@ -117,9 +133,11 @@ class Access:
         sessions: SessionCookies | None = None,
         origins: OriginCheck | None = None,
         overrides: OverrideTokens | None = None,
+        shares: SharePasses | None = None,
     ) -> None:
         """`signed` are tokens of issuers, `table` what roles may, and `rules` what they see; `sessions` are those of
-        people who logged in; `origins` checks who names callers; `overrides` widen what somebody sees who may."""
+        people who logged in; `origins` checks who names callers; `overrides` widen what somebody sees who may; `shares`
+        are links for people outside."""
         self._tokens = tokens
         self._trusted = tuple(trusted)
         self._lab = lab
@@ -129,6 +147,7 @@ class Access:
         self._sessions = sessions
         self._origins = origins
         self._overrides = overrides
+        self._shares = shares
         self._logger = get_logger("access")
 
     def check_origin(
@@ -157,6 +176,10 @@ class Access:
                 if not self._sessions.is_from_our_page(method, headers):
                     raise HttpProblem(403, "this session is for the archive's own page, at the address of http.url")
                 return replace(self._known(self._caller(peer, headers), identity, headers), by_cookie=True)
+        if self._shares is not None and not token:
+            brought = self._shares.brought(headers)
+            if brought is not None:
+                return await self._visitor(self._shares, brought, peer, headers, method)
         # One of ours may look like an issuer's.
         if self._signed is None or not self._signed.may_know(token) or self._tokens.find(token) is not None:
             return self.admit(peer, headers)
@@ -182,11 +205,22 @@ class Access:
         return replace(caller, identity=_HERE, verbs=FORMER_VERBS)
 
     def admit_to_page(self, peer: str, headers: Mapping[str, str]) -> Caller:
-        """The same for pages, which hold no patient data: with tokens, every caller gets them, since a browser cannot
-        send a token before it has the page that asks for it."""
-        if self._tokens or self._signed:
+        """The same for pages, which hold no patient data: with tokens or links, every caller gets them, since a browser
+        cannot send a token before it has the page that asks for it."""
+        if self._tokens or self._signed or self._shares is not None:
             return replace(self._caller(peer, headers), verbs=_PAGES, sight=NOTHING)
         return self.admit(peer, headers)
+
+    async def _visitor(
+        self, shares: SharePasses, brought: Pass, peer: str, headers: Mapping[str, str], method: str
+    ) -> Caller:
+        if not shares.is_from_our_page(method, headers):
+            raise HttpProblem(403, "this link is for the archive's own page, at the address of http.url")
+        shown, identity = await shares.shown(brought), visitor(brought.share)
+        address = self._caller(peer, headers).address
+        return Caller(
+            address, identity.name, False, identity, _PAGES, shown.sight, by_cookie=True, downloads=shown.download
+        )
 
     def _known(self, caller: Caller, identity: Identity, headers: Mapping[str, str]) -> Caller:
         verbs, sight = self._table.verbs_of(identity), sight_of(identity, self._rules)

@@ -24,11 +24,11 @@ def caller_of(request: web.BaseRequest) -> str:
 
 def may(request: web.BaseRequest, verb: Verb, names: Collection[str]) -> bool:
     """Whether the caller may: by a role, or, with a token of ours or on this machine, by its name. Somebody whom an
-    issuer sends is not known by name: there he may choose it himself."""
+    issuer sends, or a link, is not known by name: there he may choose it himself."""
     caller = request[CALLER]
     if verb in caller.verbs:
         return True
-    return caller.identity.means is not Means.ISSUER and (caller.name or LOOPBACK) in names
+    return caller.identity.means not in (Means.ISSUER, Means.SHARE) and (caller.name or LOOPBACK) in names
 
 
 def reason_of(request: web.BaseRequest) -> str:

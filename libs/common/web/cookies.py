@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 SESSION, GRANT, CAME = "gantry-session", "gantry-grant", "gantry-came"
 OVERRIDE = "gantry-override"
+SHARE = "gantry-share"
 FLOW = "gantry-flow-"
 """Begins the names of logins that are under way: each tab may have one."""
 _MOST = 64
@@ -38,9 +39,11 @@ class CookieNames:
         begin = self.name(plain)
         return [plain + name.removeprefix(begin) for name, _ in _pairs(headers) if name.startswith(begin)]
 
-    def kept(self, plain: str, value: str, seconds: float) -> str:
-        """A Set-Cookie that has the browser keep a value for so long, from scripts and from other sites."""
-        end = f"{self.name(plain)}={value}; Path=/; Max-Age={max(int(seconds), 0)}; HttpOnly; SameSite=Lax"
+    def kept(self, plain: str, value: str, seconds: float, *, strict: bool = False) -> str:
+        """A Set-Cookie that has the browser keep a value for so long, from scripts and from other sites; `strict`: also
+        where a link on another site leads here."""
+        same_site = "Strict" if strict else "Lax"
+        end = f"{self.name(plain)}={value}; Path=/; Max-Age={max(int(seconds), 0)}; HttpOnly; SameSite={same_site}"
         return f"{end}; Secure" if self.secure else end
 
     def gone(self, plain: str) -> str:

@@ -9,11 +9,14 @@ from aiohttp import web
 
 @dataclass(frozen=True, slots=True)
 class LoginOutcome:
-    """`name` is who signed in or `out`, "" where nobody knows; `why` it failed, "" where it did not."""
+    """`name` is who signed in or `out`, "" where nobody knows; `why` it failed, "" where it did not.
+    `by` is the means, and `studies` what can be seen since, where that is a list."""
 
     name: str
     why: str = ""
     out: bool = False
+    by: str = "OpenID Connect"
+    studies: tuple[str, ...] = ()
 
 
 LOGIN_OUTCOME: web.RequestKey[LoginOutcome] = web.RequestKey("login_outcome", LoginOutcome)

@@ -17,6 +17,7 @@ from gantry.common.web.errors import HttpProblem
 BASE = "/dicom-web"
 WADO_URI = "/wado"
 LOGIN = "/login"
+SHARE = "/s"
 FHIR = "/fhir/r4"
 
 
@@ -69,6 +70,13 @@ class Resource(Enum):
     OVERRIDE = (WebRole.QUERY, "POST", "overrides")
     END_OVERRIDES = (WebRole.QUERY, "DELETE", "overrides")
     """A study or patient is opened for a time (docs/access.md#breaking-the-glass). Extensions to DICOMweb."""
+    CREATE_SHARE = (WebRole.QUERY, "POST", "shares")
+    SHARES = (WebRole.QUERY, "GET", "shares")
+    REVOKE_SHARE = (WebRole.QUERY, "DELETE", "shares")
+    """Links for people outside (docs/sharing.md); `rest` is the name of a link. Extensions to DICOMweb."""
+    SHARE = (WebRole.QUERY, "GET", "share")
+    ENTER_SHARE = (WebRole.QUERY, "POST", "share")
+    """A link is looked at, and opened; `rest` is its token. Not DICOM."""
     FHIR = (WebRole.QUERY, "GET", "fhir")
     """Studies and patients as resources of FHIR R4 (docs/fhir.md); `rest` is the path below /fhir/r4."""
     OBJECTS = (WebRole.RETRIEVE, "GET", "objects")
@@ -152,6 +160,8 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "changes/studies": (Resource.CHANGES,),
     "permissions": (Resource.PERMISSIONS,),
     "overrides": (Resource.OVERRIDE, Resource.END_OVERRIDES),
+    "shares": (Resource.SHARES, Resource.CREATE_SHARE),
+    "shares/{*}": (Resource.REVOKE_SHARE,),
     "destinations": (Resource.DESTINATIONS,),
     "studies/{}/send": (Resource.SEND,),
     "commitment-requests/{*}": (Resource.COMMITMENT, Resource.COMMITMENT_RESULT),
@@ -190,17 +200,24 @@ def is_ours(raw_path: str) -> bool:
 
 
 def is_page(raw_path: str) -> bool:
-    """Whether a path is one of our page, any of its places, of OHIF, or of login: what is asked by who has no token."""
+    """Whether a path is one of our page, any of its places, of OHIF, of login, or of a link: what is asked by who has
+    no token."""
     return (
         raw_path in ("/", "/ohif", "/operations")
         or raw_path.startswith(("/viewer/", "/ohif/", "/operations/"))
         or is_login(raw_path)
+        or is_share(raw_path)
     )
 
 
 def is_login(raw_path: str) -> bool:
     """Whether a path is one of login."""
     return raw_path == LOGIN or raw_path.startswith(f"{LOGIN}/")
+
+
+def is_share(raw_path: str) -> bool:
+    """Whether a path is that of a link for somebody outside."""
+    return raw_path.startswith(f"{SHARE}/")
 
 
 def find(method: str, raw_path: str) -> Match:
@@ -217,6 +234,11 @@ def find(method: str, raw_path: str) -> Match:
     if is_login(raw_path):
         below = tuple(unquote(part) for part in raw_path.removeprefix(LOGIN).split("/")[1:])
         return _with_method(method, [Match(Resource.LOGIN, rest=below), Match(Resource.SESSION, rest=below)], raw_path)
+    if is_share(raw_path):
+        token = (unquote(raw_path.removeprefix(f"{SHARE}/")),)
+        return _with_method(
+            method, [Match(Resource.SHARE, rest=token), Match(Resource.ENTER_SHARE, rest=token)], raw_path
+        )
     if is_page(raw_path):
         rest = tuple(unquote(part) for part in raw_path.strip("/").split("/"))
         return _with_method(method, [Match(Resource.PAGE, rest=rest)], raw_path)

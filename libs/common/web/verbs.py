@@ -31,6 +31,11 @@ VERBS: Mapping[Resource, Verb] = {
     Resource.CAPABILITIES: Verb.READ,
     Resource.OVERRIDE: Verb.OVERRIDE,
     Resource.END_OVERRIDES: Verb.OVERRIDE,
+    Resource.CREATE_SHARE: Verb.SHARE,
+    Resource.SHARES: Verb.SHARE,
+    Resource.REVOKE_SHARE: Verb.SHARE,
+    Resource.SHARE: Verb.READ,
+    Resource.ENTER_SHARE: Verb.READ,
     Resource.FHIR: Verb.READ,
     Resource.OBJECTS: Verb.READ,
     Resource.METADATA: Verb.READ,
@@ -59,7 +64,7 @@ VERBS: Mapping[Resource, Verb] = {
 }
 """Every resource has one."""
 
-BY_NAME = frozenset((Verb.DELETE, Verb.CORRECT, Verb.HOLD, Verb.ORDER, Verb.OPERATE))
+BY_NAME = frozenset((Verb.DELETE, Verb.CORRECT, Verb.HOLD, Verb.ORDER, Verb.OPERATE, Verb.SHARE))
 """Verbs that `http.may_*` allow by name, too: the handlers decide (`gantry.common.web.callers.may`)."""
 
 WITHOUT_STUDY = frozenset(
@@ -67,6 +72,7 @@ WITHOUT_STUDY = frozenset(
         *(Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES),
         *(Resource.CAPABILITIES, Resource.PERMISSIONS, Resource.WADO_URI, Resource.PAGE),
         *(Resource.LOGIN, Resource.SESSION, Resource.FHIR, Resource.OVERRIDE, Resource.END_OVERRIDES),
+        *(Resource.SHARE, Resource.ENTER_SHARE),
     )
 )
 """Resources that show nothing to one who sees some studies only but what the index gives for him."""
@@ -79,3 +85,14 @@ OF_A_STUDY = frozenset(
 )
 """Resources of one study, which he may use if he sees it. All others are for those who see everything: they name or
 count studies beside the index, bring new ones, or go on when the request is over."""
+
+BY_SHARE = frozenset(
+    (
+        *(Resource.SEARCH_STUDIES, Resource.SEARCH_SERIES, Resource.SEARCH_INSTANCES, Resource.PERMISSIONS),
+        *(Resource.METADATA, Resource.RENDERED, Resource.THUMBNAIL, Resource.FRAMES, Resource.BULK_DATA),
+        *(Resource.PAGE, Resource.SHARE, Resource.ENTER_SHARE, Resource.LOGIN, Resource.SESSION),
+    )
+)
+"""What somebody who came by a link may ask for, of the studies that it shows."""
+OF_DOWNLOADS = frozenset((Resource.OBJECTS, Resource.WADO_URI))
+"""And where the link says so."""

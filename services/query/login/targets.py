@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from gantry.common.web.routes import is_login, is_page
+from gantry.common.web.routes import is_login, is_page, is_share
 
 HOME = "/"
 _LONGEST = 1024
@@ -21,6 +21,6 @@ def target_of(asked: str) -> str:
     plain = unquote(unquote(path))
     if any(one.startswith("//") or "\\" in one or not one.isprintable() for one in (path, plain)):
         return HOME
-    if ".." in plain.split("/") or not is_page(path) or is_login(path):
+    if ".." in plain.split("/") or not is_page(path) or is_login(path) or is_share(path):
         return HOME
     return asked.partition("#")[0]

@@ -13,6 +13,7 @@ from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import etag_matches
 from gantry.common.web.routes import Match
 from gantry.common.web.sessions import Sessions
+from gantry.common.web.shares import SealedShares
 from gantry.services.query.login.service import BY_GRANT, came_in_vain, to_login
 from gantry.services.query.viewer.files import Served, ohif_file, page_file
 
@@ -21,21 +22,28 @@ class Page:
     """The handler of `Resource.PAGE`."""
 
     def __init__(
-        self, ohif: Path | None = None, ae_title: str = "", port: int = 0, sessions: Sessions | None = None
+        self,
+        ohif: Path | None = None,
+        ae_title: str = "",
+        port: int = 0,
+        sessions: Sessions | None = None,
+        shares: SealedShares | None = None,
     ) -> None:
         """`ohif` is the folder of OHIF's built `dist`, if any; `ae_title` and `port` are the address to send to. With
-        `sessions` whoever opens the page has one, or signs in."""
+        `sessions` whoever opens the page has one, or signs in, or came by one of `shares`."""
         self._ohif = ohif
         self._called = ae_title, port
         self._sessions = sessions
+        self._shares = shares
 
     async def __call__(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         if match.rest == ("ohif",):
             return web.Response(status=302, headers={"Location": "/"})  # OHIF has no list of its own here
-        found = await asyncio.to_thread(self._find, match.rest)
+        login = self._sessions is not None and not self._came_by_link(request)
+        found = await asyncio.to_thread(self._find, match.rest, login)
         if found is None:
             raise HttpProblem(404, "no such page")
-        if found.media_type.startswith("text/html") and self._sessions is not None:
+        if found.media_type.startswith("text/html") and login and self._sessions is not None:
             elsewhere = _sent_to_login(request, self._sessions)
             if elsewhere is not None:
                 return elsewhere
@@ -44,10 +52,17 @@ class Page:
             return web.Response(status=304, headers=headers)
         return await answer(request, found.content, found.media_type, headers)
 
-    def _find(self, path: tuple[str, ...]) -> Served | None:
+    def _came_by_link(self, request: web.BaseRequest) -> bool:
+        """Whether somebody from outside asks, who cannot sign in; a session counts before a link."""
+        if self._shares is None or (self._sessions is not None and self._sessions.identity(request.headers)):
+            return False
+        brought = self._shares.brought(request.headers)
+        return brought is not None and not self._shares.is_over(brought)
+
+    def _find(self, path: tuple[str, ...], login: bool) -> Served | None:
         if path[:1] == ("ohif",):
-            return ohif_file("/".join(path[1:]), self._ohif, login=self._sessions is not None)
-        return page_file("/".join(path), self._ohif, *self._called, login=self._sessions is not None)
+            return ohif_file("/".join(path[1:]), self._ohif, login=login)
+        return page_file("/".join(path), self._ohif, *self._called, login=login)
 
 
 def _sent_to_login(request: web.BaseRequest, sessions: Sessions) -> web.Response | None:

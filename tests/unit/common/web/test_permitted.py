@@ -3,6 +3,7 @@
 import pytest
 
 from gantry.common.access import EVERYTHING, FORMER_VERBS, NOTHING, CallerRole, Identity, Means, RoleTable, Sight, Verb
+from gantry.common.access.share_passes import visitor
 from gantry.common.web.access import Caller
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.permitted import require
@@ -45,6 +46,7 @@ def test_former_token_may_ask_for_everything_here_and_handlers_look_at_its_name(
         ("referrer", Resource.OVERRIDE, 403),
         ("patient", Resource.OVERRIDE, 403),
         ("service", Resource.OVERRIDE, 403),
+        ("radiologist", Resource.CREATE_SHARE, 200),
     ],
 )
 def test_role_may_use_what_its_verbs_are_for(role: str, resource: Resource, status: int) -> None:
@@ -57,7 +59,7 @@ def test_who_sees_some_studies_gets_nothing_that_tells_of_others(resource: Resou
     some = status_of(caller("administrator", NOTHING), resource)
     passing = {
         *("SEARCH_STUDIES", "SEARCH_SERIES", "SEARCH_INSTANCES", "CAPABILITIES", "PERMISSIONS", "WADO_URI", "PAGE"),
-        *("LOGIN", "SESSION", "FHIR", "OVERRIDE", "END_OVERRIDES"),
+        *("LOGIN", "SESSION", "FHIR", "OVERRIDE", "END_OVERRIDES", "SHARE", "ENTER_SHARE"),
         *("OBJECTS", "METADATA", "RENDERED", "THUMBNAIL", "FRAMES", "BULK_DATA", "HISTORY", "HOLDS", "HOLD"),
         *("RELEASE", "DELETE", "CORRECT", "WITHDRAW_CORRECTION"),
     }
@@ -67,3 +69,23 @@ def test_who_sees_some_studies_gets_nothing_that_tells_of_others(resource: Resou
 def test_page_that_everybody_gets_is_all_that_nobody_gets() -> None:
     nobody = Caller(None, verbs=frozenset((Verb.READ,)), sight=NOTHING)
     assert status_of(nobody, Resource.PAGE) == 200
+
+
+VISITED = {
+    *("SEARCH_STUDIES", "SEARCH_SERIES", "SEARCH_INSTANCES", "PERMISSIONS", "PAGE", "SHARE", "ENTER_SHARE"),
+    *("METADATA", "RENDERED", "THUMBNAIL", "FRAMES", "BULK_DATA", "LOGIN", "SESSION"),
+}
+
+
+@pytest.mark.parametrize("downloads", [True, False])
+@pytest.mark.parametrize("resource", Resource)
+def test_who_came_by_a_link_sees_images_and_does_nothing_else(resource: Resource, downloads: bool) -> None:
+    verbs = frozenset((Verb.READ,))
+    who = Caller(None, "share link s1", False, visitor("s1"), verbs, NOTHING, by_cookie=True, downloads=downloads)
+    allowed = resource.name in VISITED or (downloads and resource in (Resource.OBJECTS, Resource.WADO_URI))
+    if allowed:
+        require(who, resource)
+        return
+    with pytest.raises(HttpProblem) as refused:
+        require(who, resource)
+    assert refused.value.status == 403

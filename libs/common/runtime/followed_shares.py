@@ -1,0 +1,105 @@
+"""The links of one process: the log is followed into them, and what is asked of them is no older than two seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+
+from gantry.common.access.share_passes import Pass, Shown, sight_of_share
+from gantry.common.access.shares import Shares
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable, UndecodableEvent
+from gantry.common.events import TOPICS, Event, ShareCreated, decode
+from gantry.common.ports.log import EventLog, Record
+from gantry.common.runtime.backoff import Delays
+from gantry.common.telemetry.logs import get_logger
+
+TOPIC = TOPICS[ShareCreated].name
+FRESH_SECONDS = 2.0
+"""A link that was revoked shows nothing after so long, at any process."""
+_PATIENCE_SECONDS = 10.0
+logger = get_logger("shares")
+
+
+class FollowedShares:
+    """Follows the topic from its beginning: the log keeps it for ever, and `gantry restore` brings it back from the
+    bucket. Who asks while the log cannot be read is told so, and not what was known before."""
+
+    def __init__(self, log: EventLog, clock: Clock, delays: Delays | None = None) -> None:
+        self._log = log
+        self._clock = clock
+        self._delays = delays or Delays(longest=5.0)
+        self._shares = Shares()
+        self._places: dict[int, int] = {}
+        self._read = asyncio.Event()
+        self._confirmed = float("-inf")
+        self._confirming = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        attempt = 0
+        while True:
+            try:
+                for partition in await self._log.ends(TOPIC):
+                    self._places.setdefault(partition, 0)
+                async with aclosing(self._log.follow(TOPIC, None, dict(self._places))) as following:
+                    async for passed in following:
+                        self._take(passed.records)
+                        self._places.update(passed.ends)
+                        attempt = 0
+                        read, self._read = self._read, asyncio.Event()
+                        read.set()
+            except DependencyUnavailable as error:
+                logger.warning("links cannot be followed for now", topic=TOPIC, error=error)
+            await self._clock.sleep(self._delays.after(attempt))
+            attempt += 1
+
+    async def current(self) -> Shares:
+        """The links as they were `FRESH_SECONDS` ago or later. Raises `DependencyUnavailable`."""
+        if self._is_stale():
+            async with self._confirming:
+                if self._is_stale():
+                    await self._confirm()
+        return self._shares
+
+    async def tell(self, *events: Event) -> Shares:
+        """Append events, and give the links with them. Raises `DependencyUnavailable`; the events may then be there."""
+        await self._log.append(*events)
+        await self._confirm()
+        return self._shares
+
+    async def standing(self, one: Pass) -> Shown | None:
+        """What whoever was let in by a link sees now; None where that is over. Raises `DependencyUnavailable`."""
+        share = (await self.current()).named(one.share)
+        if share is None or share.created is None or one.opening not in share.openings:
+            return None
+        if share.is_over(self._clock.now_us()):
+            return None
+        return Shown(sight_of_share(share.created.studies), share.created.download)
+
+    def _is_stale(self) -> bool:
+        return self._clock.monotonic() - self._confirmed > FRESH_SECONDS
+
+    async def _confirm(self) -> None:
+        """Wait until all is read that is on the log now."""
+        begun = self._clock.monotonic()
+        ends = await self._log.ends(TOPIC)
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while not self._has_read(ends):
+                    await self._read.wait()
+        except TimeoutError:
+            raise DependencyUnavailable("event log", "links cannot be read now") from None
+        self._shares.forget(self._clock.now_us())
+        self._confirmed = max(self._confirmed, begun)
+
+    def _has_read(self, ends: Mapping[int, int]) -> bool:
+        return all(self._places.get(partition, 0) >= end for partition, end in ends.items())
+
+    def _take(self, records: Sequence[Record]) -> None:
+        for record in records:
+            try:
+                self._shares.apply(decode(record.payload))
+            except UndecodableEvent as error:
+                logger.error("event of a link cannot be read", offset=record.offset, error=error)

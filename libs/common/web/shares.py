@@ -1,0 +1,96 @@
+"""Links for people outside, at a server (docs/sharing.md): a request brings what its browser got when it was let in
+by a link. Every process with the same `sharing.key_file` and `http.url` opens what any of them sealed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from gantry.common.access import NOTHING
+from gantry.common.access.share_passes import Pass, Shown, of_pass, pass_of
+from gantry.common.clock import Clock
+from gantry.common.config.access_sections import is_safe_url
+from gantry.common.config.settings import Settings
+from gantry.common.errors import ConfigError
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.web.cookies import SHARE, CookieNames
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.routes import SHARE as PATH
+from gantry.common.web.same_origin import is_from_our_page, origin_of
+from gantry.common.web.seals import WatchedSeals
+
+_USE = "share"
+OVER = HttpProblem(403, "this link has ended: ask whoever sent it for another one")
+logger = get_logger("access")
+
+
+class SealedShares:
+    """What is sealed here, and opened again."""
+
+    standing: Callable[[Pass], Awaitable[Shown | None]] | None = None
+    """What a link shows now, None where it is over; set by a process that reads the log. The front door does not: it
+    forwards what looks well, and the service decides."""
+
+    def __init__(self, file: Path, url: str, clock: Clock) -> None:
+        """`url` is the origin of this installation. Raises `ConfigError`."""
+        self.url = url
+        self._origin = origin_of(url)
+        self._clock = clock
+        self._cookies = CookieNames(secure=url.startswith("https:"))
+        self._seals = WatchedSeals(file, (_USE,), self._origin)
+
+    def link(self, token: str) -> str:
+        """The link with a token."""
+        return f"{self.url}{PATH}/{token}"
+
+    def brought(self, headers: Mapping[str, str]) -> Pass | None:
+        """The pass of a request, also one that is over; None where it brings none that was sealed here."""
+        value = self._cookies.value(headers, SHARE)
+        content = self._seals.of(_USE).open(value) if value else None
+        if value and content is None:
+            logger.warning("a cookie is not of this installation, or was changed", cookie=_USE)
+        return None if content is None else pass_of(content)
+
+    def is_from_our_page(self, method: str, headers: Mapping[str, str]) -> bool:
+        """Whether a pass may speak for a request."""
+        return is_from_our_page(method, headers, self._origin)
+
+    def is_over(self, one: Pass) -> bool:
+        """Whether the time of a pass is over."""
+        return self._now() >= one.until
+
+    async def shown(self, one: Pass) -> Shown:
+        """What is seen with a pass now. Raises `HttpProblem` 403 where that is over, `DependencyUnavailable` while
+        nobody knows whether it is."""
+        if self.is_over(one):
+            raise OVER
+        if self.standing is None:
+            return Shown(NOTHING, download=True)
+        found = await self.standing(one)
+        if found is None:
+            raise OVER
+        return found
+
+    def sealed(self, one: Pass) -> str:
+        """Set-Cookie of a pass. No other site may use it: the browser that opens a link does so from our own page."""
+        return self._cookies.kept(SHARE, self._seals.of(_USE).seal(of_pass(one)), one.until - self._now(), strict=True)
+
+    def gone(self) -> str:
+        """A Set-Cookie that has a browser forget its pass."""
+        return self._cookies.kept(SHARE, "", 0, strict=True)
+
+    def _now(self) -> float:
+        return self._clock.now_us() / 1e6
+
+
+def sealed_shares_of(settings: Settings, clock: Clock) -> SealedShares | None:
+    """The links of the settings; None without `sharing.key_file`. Raises `ConfigError`."""
+    file, url = settings.sharing.key_file, (settings.http.url or "").rstrip("/")
+    if file is None:
+        return None
+    if not settings.audit.on:
+        raise ConfigError("sharing.key_file", None, "audit.on is needed: no link without a record of who used it")
+    if not is_safe_url(url) or url.count("/") != 2:
+        raise ConfigError("http.url", None, "links need it: https://HOST, as people outside write it in their browsers")
+    return SealedShares(file, url, clock)

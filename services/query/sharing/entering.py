@@ -1,0 +1,87 @@
+"""Somebody comes by a link. Each step is told to the log before it counts, and the order of the log decides."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from secrets import token_hex
+
+from gantry.common.access.asked_shares import LONGEST_PASSWORD
+from gantry.common.access.share_passes import Pass
+from gantry.common.access.shares import Refusal, Share
+from gantry.common.access.user_file import hash_of
+from gantry.common.clock import Clock
+from gantry.common.events import ShareOpened, ShareTried
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.runtime.followed_shares import FollowedShares
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nobody was let in, and why; `wait` is in seconds. `share` is the link's name, "" where there is none."""
+
+    share: str
+    refusal: Refusal
+    wait: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LetIn:
+    """Somebody was let in."""
+
+    kept: Pass
+    studies: tuple[str, ...]
+
+
+class Entrance:
+    """Where links are opened."""
+
+    def __init__(self, shares: FollowedShares, clock: Clock) -> None:
+        self._shares = shares
+        self._clock = clock
+
+    async def seen(self, token: str) -> Share | None:
+        """The link of a token. Looking at it changes nothing. Raises `DependencyUnavailable`."""
+        return (await self._shares.current()).of_token(token)
+
+    async def enter(self, token: str, password: str, trace: str) -> LetIn | Refused:
+        """Open the link of a token. Raises `DependencyUnavailable`: an opening may then be used up."""
+        share = await self.seen(token)
+        if share is None or share.created is None:
+            return Refused("", Refusal.UNKNOWN)
+        name = share.created.share
+        refusal = share.refusal(self._clock.now_us())
+        if refusal is not None:
+            return Refused(name, refusal)
+        trial = ""
+        if share.created.password:
+            trial = token_hex(8)
+            refused = await self._try(share, trial, password, trace)
+            if refused is not None:
+                return refused
+        return await self._open(share, trial, trace)
+
+    async def _try(self, share: Share, trial: str, password: str, trace: str) -> Refused | None:
+        """Why a password does not open the link; None where it does. A try counts before it is looked at, so that no
+        number of them at once, at no number of processes, is more than there may be."""
+        assert share.created is not None
+        name, now = share.created.share, self._clock.now_us()
+        if wait := share.waits_for(now):
+            return Refused(name, Refusal.WAITING, wait)
+        if not password or len(password) > LONGEST_PASSWORD:
+            return Refused(name, Refusal.WRONG)  # none was given: that is no guess
+        await self._shares.tell(ShareTried(DEFAULT_PARTITION, trace, name, trial, now))
+        if trial not in share.tries:
+            return Refused(name, Refusal.WAITING, share.waits_for(now))
+        known = hash_of(share.created.password)
+        if await asyncio.to_thread(known.is_of, password.encode("utf-8", "surrogatepass")):
+            return None
+        return Refused(name, Refusal.WRONG)
+
+    async def _open(self, share: Share, trial: str, trace: str) -> LetIn | Refused:
+        assert share.created is not None
+        made, now, opening = share.created, self._clock.now_us(), token_hex(16)
+        await self._shares.tell(ShareOpened(DEFAULT_PARTITION, trace, made.share, opening, trial, now))
+        if opening not in share.openings:
+            return Refused(made.share, share.refusal(now) or Refusal.USED_UP)
+        return LetIn(Pass(made.share, opening, made.expires_at / 1e6), made.studies)
