@@ -74,6 +74,7 @@ _COMMANDS = {
         "List what coercion rules would change in files or stored objects.",
     ),
     "hold": ("gantry.services.commands.holding", "Place or release a hold on a study or a patient."),
+    "share": ("gantry.services.commands.sharing", "Links by which people outside see some studies."),
     "support": (
         "gantry.services.commands.support",
         "Write a bundle for a support case, without anything of a patient.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from tests.support.archive import RunningArchive
 from tests.support.browser import browser, chromium
 from tests.support.door import FrontDoor
 from tests.support.objects import data_set, file_bytes
+from tests.support.preloaded import IMPORTS, run_gantry
 from tests.support.stow import files, post
 from tests.support.topology import TOPOLOGIES, environment, remove_stores
 
@@ -126,12 +128,12 @@ def until(holds: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def filled(archive: RunningArchive, folder: Path) -> Ward:
+def filled(archive: RunningArchive, folder: Path, more: str = "") -> Ward:
     """The archive, started, with the studies in it."""
     lines = [f"{name}:0123456789abcdef-{name}" + f" roles={role}" * bool(role) for name, role in ROLES.items()]
     (folder / "tokens").write_text("\n".join(lines))
     (folder / "shares").write_text("1" * 44)
-    archive.write_policy([], SETTINGS.format(folder=folder, port=archive.http_port))
+    archive.write_policy([], SETTINGS.format(folder=folder, port=archive.http_port) + more)
     archive.start()
     made = [data_set(study=uid, series=f"{uid}.1", instance=f"{uid}.1.1", patient=who) for uid, who in STUDIES.items()]
     stored = post(archive, files(map(file_bytes, made)), Authorization="Bearer 0123456789abcdef-machine")
@@ -329,7 +331,7 @@ def test_deleted_study_is_gone_from_its_link_and_a_corrected_one_stays(ward: War
     uid = "1.2.9.7"
     made = data_set(study=uid, series=f"{uid}.1", instance=f"{uid}.1.1", patient="P7")
     assert post(ward.archive, files([file_bytes(made)]), Authorization="Bearer 0123456789abcdef-machine").status == 200
-    until(lambda: ward.ask("machine", f"/dicom-web/studies/{uid}/metadata").status == 200)
+    until(lambda: uid in ward.found({"Authorization": "Bearer 0123456789abcdef-machine"}))
     brings = ward.let_in(ward.shared("doc", uid)[1])
     corrected = ward.ask(
         "all",
@@ -380,6 +382,33 @@ def test_link_is_on_record_from_its_making_to_its_end_and_its_token_nowhere(ward
         assert token not in "".join(records(kind))
     if log.exists():
         assert digest_of(token).encode() in everything or digest_of(token).encode().hex().encode() in everything.lower()
+
+
+def gantry(ward: Ward, *arguments: str) -> tuple[int, str, str]:
+    """`gantry share …` on the stores of the archive."""
+    one = ward.archive
+    there = {**os.environ, **one.environment, "PYTHONPATH": IMPORTS}
+    words = ["share", *arguments, "--config", str(one.config), "--data", str(one.folder / "data")]
+    done = run_gantry(words, there, one.folder, timeout=110)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_command_makes_lists_and_revokes_links_of_a_running_archive(ward: Ward) -> None:
+    code, link, said = gantry(ward, "create", "1.2.9.2", "--openings", "2", "--reason", REASON)
+    assert (code, link.count("\n")) == (0, 1), said
+    path = urlsplit(link.strip()).path
+    brings = ward.let_in(path)
+    assert ward.found(brings) == {"1.2.9.2"}
+    rows = [json.loads(line) for line in gantry(ward, "list", "--json")[1].splitlines()]
+    share = next(row["share"] for row in rows if row["studies"] == ["1.2.9.2"] and row["openings"] == 2)
+    assert share in said
+    assert "1 of 2" in gantry(ward, "list")[1]
+    assert path.rpartition("/")[2] not in gantry(ward, "list")[1]
+    assert gantry(ward, "revoke", share, "--reason", "wrong address")[0] == 0
+    until(lambda: ward.found_status(brings) == 403, seconds=2.5)
+    for wrong in (("create", "1.2.9.99"), ("create", "1.2.9.1", "--days", "300"), ("revoke", "nothing")):
+        code, out, said = gantry(ward, *wrong, "--reason", REASON)
+        assert (code, out, "Traceback" in said) == (1, "", False), said
 
 
 def test_link_stands_and_falls_in_every_process_behind_the_door(tmp_path: Path) -> None:

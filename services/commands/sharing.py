@@ -1,0 +1,164 @@
+"""`gantry share`: links for people outside, on the archive's own stores."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from gantry.cli.output import print_columns, print_json
+from gantry.common.access.asked_shares import MOST_OPENINGS, asked_share
+from gantry.common.access.shares import Shares
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.common.errors import ConfigError, NotUnderstood, UndecodableEvent
+from gantry.common.events import decode
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.followed_shares import TOPIC
+from gantry.common.telemetry.traces import new_trace
+from gantry.common.web.shares import SealedShares, sealed_shares_of
+from gantry.services.asked import this_user
+from gantry.services.commands.on_stores import options, run
+from gantry.services.commands.reasons import reason_option
+from gantry.services.process.stores import Stores
+from gantry.services.query.sharing.making import made, revoked, shown, time_of
+
+_COLUMNS = ("link", "made", "by", "ends", "opened", "state", "studies", "reason")
+_DAY_US = 24 * 3600 * 1_000_000
+
+
+@click.group()
+def share() -> None:
+    """Make, list and revoke links by which people outside see some studies."""
+
+
+@share.command()
+@options
+@click.argument("studies", metavar="STUDY...", nargs=-1, required=True)
+@click.option("--days", type=click.FloatRange(0, 366, min_open=True), default=7.0, show_default=True, help="How long.")
+@click.option("--openings", type=click.IntRange(1, MOST_OPENINGS), help="How often it may be opened.")
+@click.option("--password", "locked", is_flag=True, help="Ask for a password, or read it from standard input.")
+@click.option("--download", is_flag=True, help="Whole objects may be taken away, too.")
+@reason_option
+def create(
+    config: Path | None,
+    data: Path | None,
+    as_json: bool,
+    studies: tuple[str, ...],
+    days: float,
+    openings: int | None,
+    locked: bool,
+    download: bool,
+    reason: str,
+) -> None:
+    """Make a link to studies, by their Study Instance UIDs, and write it to standard output: it is shown this once.
+
+    \b
+        gantry share create 1.2.3 --days 14 --password --reason "second opinion, clinic on the lake"
+    """
+    asked = {
+        "studies": list(studies),
+        "expires": time_of(SystemClock().now_us() + int(days * _DAY_US)),
+        "password": _password() if locked else "",
+        "openings": openings or 0,
+        "download": download,
+        "reason": reason,
+    }
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        sealed, now = _sealed(settings), SystemClock().now_us()
+        try:
+            wanted = asked_share(asked, now, int(settings.sharing.longest_days * _DAY_US))
+        except NotUnderstood as error:
+            raise click.ClickException(str(error)) from error
+        one = await made(wanted, stores.index, this_user(), new_trace(), now)
+        await stores.log.append(one.created)
+        link, end = sealed.link(one.token), time_of(one.created.expires_at)
+        if as_json:
+            print_json({"share": one.created.share, "link": link, "expires": end})
+        else:
+            click.echo(link)
+            click.echo(f"link {one.created.share} ends {end}", err=True)
+
+    run(config, data, work)
+
+
+@share.command("list")
+@options
+def listed(config: Path | None, data: Path | None, as_json: bool) -> None:
+    """List all links, also those that ended in the last 90 days; without their tokens, which nobody has."""
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        rows = [shown(one, SystemClock().now_us()) for one in (await _shares(stores.log)).all()]
+        if as_json:
+            for row in rows:
+                print_json(row)
+        elif rows:
+            keys = ("share", "created", "by", "expires")
+            print_columns(
+                _COLUMNS,
+                [
+                    (
+                        *(str(row[key]) for key in keys),
+                        f"{row['opened']} of {row['openings']}" if row["openings"] else str(row["opened"]),
+                        str(row["state"]),
+                        " ".join(row["studies"]),
+                        str(row["reason"]),
+                    )
+                    for row in rows
+                ],
+            )
+        else:
+            click.echo("there is no link")
+
+    run(config, data, work, on_record=False)
+
+
+@share.command()
+@options
+@click.argument("links", metavar="LINK...", nargs=-1, required=True)
+@reason_option
+def revoke(config: Path | None, data: Path | None, as_json: bool, links: tuple[str, ...], reason: str) -> None:
+    """Take links back, by their names in `gantry share list`: they open no more, and whoever is in is out."""
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        shares = await _shares(stores.log)
+        for link in links:
+            event = revoked(shares, link, this_user(), reason, new_trace(), SystemClock().now_us(), any_=True)
+            if event is not None:
+                await stores.log.append(event)
+            if as_json:
+                print_json({"share": link, "revoked": True})
+            else:
+                click.echo(f"{link} revoked")
+
+    run(config, data, work)
+
+
+async def _shares(log: EventLog) -> Shares:
+    shares = Shares()
+    async for record in log.replay(TOPIC):
+        try:
+            shares.apply(decode(record.payload))
+        except UndecodableEvent:
+            continue  # of a newer release
+    shares.forget(SystemClock().now_us())
+    return shares
+
+
+def _sealed(settings: Settings) -> SealedShares:
+    sealed = sealed_shares_of(settings, SystemClock())
+    if sealed is None:
+        raise ConfigError("sharing.key_file", None, "is not set: nothing would open a link (docs/sharing.md)")
+    return sealed
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        given: str = click.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        given = sys.stdin.readline().rstrip("\r\n")
+    if not given:
+        raise click.ClickException("no password was given")
+    return given
