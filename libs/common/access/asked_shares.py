@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from unicodedata import normalize
 
 from gantry.common.errors import NotUnderstood
 from gantry.common.ids import is_uid
@@ -56,6 +57,12 @@ def asked_share(content: Any, now: int, longest_us: int) -> AskedShare:
         raise NotUnderstood("download: true or false")
     end = _end(content.get("expires"), now, longest_us)
     return AskedShare(tuple(dict.fromkeys(studies)), end, reason.strip(), password, openings, download)
+
+
+def password_bytes(password: str) -> bytes:
+    """A password as it is hashed: the same for an accent that one keyboard composes and another does not (Unicode NFC,
+    as RFC 8265 4.2)."""
+    return normalize("NFC", password).encode("utf-8", "surrogatepass")
 
 
 def _end(expires: Any, now: int, longest_us: int) -> int:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from secrets import token_hex
 
-from gantry.common.access.asked_shares import LONGEST_PASSWORD
+from gantry.common.access.asked_shares import LONGEST_PASSWORD, password_bytes
 from gantry.common.access.share_passes import Pass
 from gantry.common.access.shares import Refusal, Share
 from gantry.common.access.user_file import hash_of
@@ -74,7 +74,7 @@ class Entrance:
         if trial not in share.tries:
             return Refused(name, Refusal.WAITING, share.waits_for(now))
         known = hash_of(share.created.password)
-        if await asyncio.to_thread(known.is_of, password.encode("utf-8", "surrogatepass")):
+        if await asyncio.to_thread(known.is_of, password_bytes(password)):
             return None
         return Refused(name, Refusal.WRONG)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from secrets import token_bytes, token_hex
 from typing import Any
 
-from gantry.common.access.asked_shares import LONGEST_REASON, AskedShare
+from gantry.common.access.asked_shares import LONGEST_REASON, AskedShare, password_bytes
 from gantry.common.access.shares import TOKEN_BYTES, Refusal, Share, Shares, digest_of, token_of
 from gantry.common.access.user_file import hashed
 from gantry.common.dicom.query.attributes import Level
@@ -35,7 +35,7 @@ async def made(asked: AskedShare, index: ReadIndex, by: str, trace: str, now: in
         if not await _is_there(index, study):
             raise NotFound("not every study of the list is there")
     token = token_of(token_bytes(TOKEN_BYTES))
-    password = asked.password.encode()
+    password = password_bytes(asked.password)
     kept = await asyncio.to_thread(hashed, password, token_bytes(16)) if password else ""
     created = ShareCreated(
         DEFAULT_PARTITION,

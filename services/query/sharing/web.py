@@ -10,7 +10,6 @@ POST    /s/TOKEN                 the link is opened: a cookie, and on to the ima
 from __future__ import annotations
 
 from collections.abc import Collection
-from urllib.parse import parse_qs
 
 from aiohttp import web
 
@@ -34,6 +33,7 @@ from gantry.common.web.server import CALLER, TRACE, Handler
 from gantry.common.web.sessions import Sessions
 from gantry.common.web.shares import SealedShares
 from gantry.services.query.sharing.entering import Entrance, LetIn, Refused
+from gantry.services.query.sharing.forms import LONGEST, password_of
 from gantry.services.query.sharing.making import made, revoked, shown, time_of
 from gantry.services.query.sharing.pages import POLICY, STATUS, refused, said, welcome
 
@@ -43,7 +43,6 @@ _NEVER_KEPT = {
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex, nofollow",
 }
-_LONGEST_FORM = 4096
 _STALL_SECONDS = 30.0
 _NOT_HERE = HttpProblem(404, "nothing can be shared here: sharing.key_file is not set (docs/sharing.md)")
 _SIGNED_IN = (
@@ -162,7 +161,7 @@ class ShareService:
         return self._page(200, welcome(_in_words(made_.expires_at), password=bool(made_.password)))
 
     async def _enter(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        password = _password(b"".join([piece async for piece in body_of(request, _LONGEST_FORM, _STALL_SECONDS)]))
+        password = password_of(b"".join([piece async for piece in body_of(request, LONGEST, _STALL_SECONDS)]))
         if self._sessions is not None and self._sessions.identity(request.headers) is not None:
             self._metrics.share_openings.labels("signed-in").inc()
             return self._page(409, said("You are signed in", _SIGNED_IN))
@@ -200,14 +199,6 @@ class ShareService:
         if forget:
             headers["Set-Cookie"] = self._sealed.gone()
         return web.Response(status=status, text=text, content_type="text/html", headers=headers)
-
-
-def _password(form: bytes) -> str:
-    """The password of a form (application/x-www-form-urlencoded); "" where there is none."""
-    try:
-        return parse_qs(form.decode("ascii"), max_num_fields=8).get("password", [""])[0]
-    except ValueError:
-        return ""
 
 
 def _in_words(at_us: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from gantry.common.access.asked_shares import asked_share
 from gantry.common.access.overrides import asked_for
 from gantry.common.access.sealing import Seal
 from gantry.common.errors import GantryError
@@ -18,6 +19,7 @@ from gantry.common.web.headers import LONGEST, combined, split
 from gantry.common.web.multipart import MultipartParser
 from gantry.common.web.negotiation import byte_range, etag_matches, parse_accept, parse_content_type
 from gantry.common.web.routes import find
+from gantry.services.query.sharing.forms import password_of
 from tests.support.work import LINEAR, growth
 
 Parser = Callable[[str], object]
@@ -57,6 +59,13 @@ PARSERS: dict[str, tuple[Parser, str, int]] = {
     "accept-encoding": (lambda text: coding_of({"Accept-Encoding": text}), "br;q=0.x,", 100000),
     "override, what is asked for": (lambda text: asked_for({"patient": text, "reason": text}), "a ", 100000),
     "override, header": (_overridden, "a.", 500),
+    "share, what is asked for": (
+        lambda text: asked_share({"studies": [text], "reason": text, "expires": text}, 0, 1),
+        "1.",
+        100000,
+    ),
+    "share, form": (lambda text: password_of(text.encode()), "password=%41&", 100000),
+    "share, link": (lambda text: find("GET", f"/s/{text}"), "%2f", 100000),
     "path": (lambda text: find("GET", f"/dicom-web/studies/{text}"), "1.", 100000),
     "path, slashes": (lambda text: find("GET", f"/dicom-web/{text}"), "a/%2f", 100000),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gantry.common.access.asked_shares import asked_share
+from gantry.common.access.asked_shares import asked_share, password_bytes
 from gantry.common.errors import NotUnderstood
 
 NOW = 1_700_000_000_000_000
@@ -53,3 +53,8 @@ def test_what_is_not_understood_is_refused_in_words(change: dict[str, Any], word
         asked_share({**ASKED, **change}, NOW, 30 * DAY)
     with pytest.raises(NotUnderstood):
         asked_share([ASKED], NOW, 30 * DAY)
+
+
+def test_password_is_the_same_from_every_keyboard() -> None:
+    assert password_bytes("gr\u00fcn") == password_bytes("gru\u0308n") != password_bytes("grun")
+    assert password_bytes("\ud800")  # half of a character is no password, and no error
