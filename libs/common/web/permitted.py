@@ -12,7 +12,7 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="gantry", error="insufficient_sc
 
 
 def require(caller: Caller, resource: Resource) -> None:
-    """Raises `HttpProblem` 403."""
+    """Raises `HttpProblem` 403; 404 for somebody who came by a link."""
     if caller.identity.means is Means.SHARE:
         _require_of_visitor(caller, resource)
     verb = VERBS[resource]
@@ -27,4 +27,5 @@ def _require_of_visitor(caller: Caller, resource: Resource) -> None:
         if not caller.downloads:
             raise HttpProblem(403, "whoever sent the link does not let objects be taken away")
     elif resource not in BY_SHARE:
-        raise HttpProblem(403, "a link shows images, and nothing else")
+        # As what is not seen: the page does without what is not there, and asks no more.
+        raise HttpProblem(404, "by a link there are images, and nothing else")

@@ -99,16 +99,20 @@ class Served:
     """Whether the page needs cross-origin isolation (SharedArrayBuffer)."""
 
 
-def page_file(path: str, ohif: Path | None, ae_title: str = "", port: int = 0, *, login: bool = False) -> Served | None:
+def page_file(
+    path: str, ohif: Path | None, ae_title: str = "", port: int = 0, *, login: bool = False, share: str = ""
+) -> Served | None:
     """The file of a path below /, without its leading slash; None if there is none. `ohif` is the folder of OHIF;
     `ae_title` and `port` are the address for modalities, which the page shows while the archive is empty; `login`:
-    people have sessions."""
+    people have sessions; `share`: somebody came by a link, to "look", or to "take" objects away as well."""
     file = _page_files().get("" if path.partition("/")[0] in _PLACES else path)
     if file is not None:
         return _served(_content(file), file.suffix, _PAGE_POLICY)
     if path == "viewer/config.json":
         there = _installed(ohif)
         config = {"ohif": there, "reason": "" if there else _MISSING, "aeTitle": ae_title, "port": port, "login": login}
+        if share:
+            config = {"ohif": there, "reason": "", "login": False, "share": share}
         return _served(json.dumps(config).encode(), ".json", _PAGE_POLICY)
     if path == "viewer/dictionary.json":
         return _served(_dictionary(), ".json", _PAGE_POLICY)

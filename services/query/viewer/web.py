@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from gantry.common.errors import GantryError
 from gantry.common.web.bodies import answer
 from gantry.common.web.cookies import CAME
 from gantry.common.web.errors import HttpProblem
@@ -39,8 +40,9 @@ class Page:
     async def __call__(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         if match.rest == ("ohif",):
             return web.Response(status=302, headers={"Location": "/"})  # OHIF has no list of its own here
-        login = self._sessions is not None and not self._came_by_link(request)
-        found = await asyncio.to_thread(self._find, match.rest, login)
+        share = await self._share(request)
+        login = self._sessions is not None and not share
+        found = await asyncio.to_thread(self._find, match.rest, login, share)
         if found is None:
             raise HttpProblem(404, "no such page")
         if found.media_type.startswith("text/html") and login and self._sessions is not None:
@@ -52,17 +54,23 @@ class Page:
             return web.Response(status=304, headers=headers)
         return await answer(request, found.content, found.media_type, headers)
 
-    def _came_by_link(self, request: web.BaseRequest) -> bool:
-        """Whether somebody from outside asks, who cannot sign in; a session counts before a link."""
+    async def _share(self, request: web.BaseRequest) -> str:
+        """Whether somebody from outside asks, who cannot sign in, to "look" or to "take" away; "" for anybody else. A
+        session counts before a link."""
         if self._shares is None or (self._sessions is not None and self._sessions.identity(request.headers)):
-            return False
+            return ""
         brought = self._shares.brought(request.headers)
-        return brought is not None and not self._shares.is_over(brought)
+        if brought is None or self._shares.is_over(brought):
+            return ""
+        try:
+            return "take" if (await self._shares.shown(brought)).download else "look"
+        except GantryError:
+            return "look"  # revoked, or not known now: what the page asks for tells why
 
-    def _find(self, path: tuple[str, ...], login: bool) -> Served | None:
+    def _find(self, path: tuple[str, ...], login: bool, share: str) -> Served | None:
         if path[:1] == ("ohif",):
             return ohif_file("/".join(path[1:]), self._ohif, login=login)
-        return page_file("/".join(path), self._ohif, *self._called, login=login)
+        return page_file("/".join(path), self._ohif, *self._called, login=login, share=share)
 
 
 def _sent_to_login(request: web.BaseRequest, sessions: Sessions) -> web.Response | None:

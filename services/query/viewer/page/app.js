@@ -45,6 +45,7 @@ async function begin() {
   const first = showPlace();
   pageSettings().then((settings) => {
     store.set({ settings });
+    if (settings.share) document.body.dataset.share = settings.share;
     if (!settings.login) return null;
     window.session.begin();
     return askJson("/login/session").then((who) => store.set({ who }));

@@ -186,9 +186,9 @@ async def test_who_is_signed_in_goes_on_as_who_he_is(tmp_path: Path) -> None:
         assert desk.counted("share_openings", result="signed-in") == 1
         brings = await desk.let_in(path)
         both = {"Cookie": f"{session}; {brings['Cookie']}"}
-        # As a radiologist, who may listen to changes, which no visitor may.
-        assert (await desk.ask("GET", "/dicom-web/changes/studies", headers=brings))[0] == 403
-        assert (await desk.ask("GET", "/dicom-web/changes/studies", headers=both))[0] == 404
+        # As a radiologist, who may send, as no visitor may.
+        assert (await desk.ask("GET", "/dicom-web/destinations", headers=brings))[1].startswith("by a link")
+        assert "not served" in (await desk.ask("GET", "/dicom-web/destinations", headers=both))[1]
 
 
 async def test_page_is_for_visitors_and_sends_all_others_to_the_login(tmp_path: Path) -> None:
@@ -199,7 +199,9 @@ async def test_page_is_for_visitors_and_sends_all_others_to_the_login(tmp_path: 
         assert (await desk.ask("GET", "/?study=1.2.1", headers=brings))[0] == 200
         for sent, login in ((brings, False), ({}, True)):
             _, text, _ = await desk.ask("GET", "/viewer/config.json", headers=sent)
-            assert json.loads(text)["login"] is login
+            assert (json.loads(text)["login"], json.loads(text).get("share")) == (login, None if login else "look")
+        takes = await desk.let_in((await desk.shared(download=True))[1])
+        assert json.loads((await desk.ask("GET", "/viewer/config.json", headers=takes))[1])["share"] == "take"
         desk.clock.advance(7 * 24 * 3600.0)
         assert (await desk.ask("GET", "/?study=1.2.1", headers=brings))[0] == 303
         assert await desk.sees(brings) == 403
