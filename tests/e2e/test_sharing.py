@@ -294,6 +294,8 @@ def test_other_sites_open_no_link_and_use_no_cookie(ward: Ward) -> None:
     assert ward.send(path, "POST", b"", {**FORM, "Origin": "https://evil.example"}).status == 403
     brings = ward.let_in(path)
     assert ward.send("/dicom-web/studies", headers={**brings, "Sec-Fetch-Site": "cross-site"}).status == 403
+    # Of a neighbour below the same domain, whose pages may ask in general.
+    assert ward.send("/dicom-web/studies", headers={**brings, "Sec-Fetch-Site": "same-site"}).status == 403
     # From a mail in a browser: the page is shown.
     mail = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     assert ward.send(path, headers=mail).status == 200

@@ -12,9 +12,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
-from gantry.common.access import CallerRole, Facts, Identity, Means
+from gantry.common.access import CallerRole, Facts, Identity, Means, Verb
 from gantry.common.access.sessions import Grant, Session, SessionLimits
+from gantry.common.access.share_passes import Pass, visitor
 from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from gantry.common.clock import ManualClock
 from gantry.common.errors import DependencyUnavailable
@@ -23,9 +25,10 @@ from gantry.common.runtime.followed_shares import FRESH_SECONDS, FollowedShares
 from gantry.common.runtime.restricted_index import RestrictedIndex
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.web.access import Access, Tokens
+from gantry.common.web.access import Access, Caller, Tokens
+from gantry.common.web.callers import may
 from gantry.common.web.routes import Resource
-from gantry.common.web.server import WebServer
+from gantry.common.web.server import CALLER, WebServer
 from gantry.common.web.sessions import Sessions
 from gantry.common.web.shares import SealedShares
 from gantry.services.indexer.entries import entry_of
@@ -171,6 +174,26 @@ async def test_nobody_is_shown_anything_while_it_is_not_known_whether_the_link_s
     assert (await desk.enter(path))[0] == 503
     desk.log.away = False
     assert await desk.sees(brings) == 200
+
+
+async def test_opening_that_nobody_was_let_in_by_shows_nothing(desk: Desk, tmp_path: Path) -> None:
+    """As of a link whose openings a restored log does not know."""
+    share, path = await desk.shared()
+    assert await desk.sees(await desk.let_in(path)) == 200
+    sealed = SealedShares(tmp_path / "keys", URL, desk.clock)
+    until = desk.clock.now_us() / 1e6 + 60
+    for one in (Pass(share, "never", until), Pass("nothing", "o", until)):
+        assert await desk.sees({"Cookie": sealed.sealed(one).partition(";")[0]}) == 403
+
+
+def test_visitor_may_nothing_by_its_name() -> None:
+    """Whatever name somebody writes into `http.may_*`."""
+    request = make_mocked_request("GET", "/")
+    who = visitor("s1")
+    request[CALLER] = Caller(None, who.name, identity=who)
+    assert not may(request, Verb.DELETE, {who.name})
+    request[CALLER] = Caller(None, who.name, identity=Identity("x", who.name, Means.TOKEN))
+    assert may(request, Verb.DELETE, {who.name})
 
 
 async def test_who_is_signed_in_goes_on_as_who_he_is(tmp_path: Path) -> None:

@@ -61,6 +61,17 @@ def test_a_merge_is_about_both_patients() -> None:
     assert [row.patient_key for row in entry.objects] == [event.patient, event.into]
 
 
+def test_link_is_named_where_it_is_made_and_revoked_and_its_visitor_is_no_token() -> None:
+    made, revoked = EVENTS["ShareCreated.v1"], EVENTS["ShareRevoked.v1"]
+    first, last = entry_of(made), entry_of(revoked)
+    assert first is not None
+    assert last is not None
+    assert (first.kind, first.operation) == (Kind.PROTECTION, "make share link 0123456789abcdef")
+    assert [row.study_instance_uid for row in first.objects] == ["1.2.3", "1.2.4"]
+    assert (last.operation, last.why) == ("revoke share link 0123456789abcdef", "sent to the wrong address")
+    assert requestor_kind("share link 0123456789abcdef") == "share link"
+
+
 def test_a_rule_of_the_archive_is_no_person() -> None:
     said = [requestor_kind(name) for name in ("loopback", "viewer", "", "retention rule minors")]
     assert said == ["this machine", "token", "", "archive"]
