@@ -386,11 +386,11 @@ def test_link_is_on_record_from_its_making_to_its_end_and_its_token_nowhere(ward
         assert digest_of(token).encode() in everything or digest_of(token).encode().hex().encode() in everything.lower()
 
 
-def gantry(ward: Ward, *arguments: str) -> tuple[int, str, str]:
+def gantry(ward: Ward, *arguments: str, command: str = "share") -> tuple[int, str, str]:
     """`gantry share …` on the stores of the archive."""
     one = ward.archive
     there = {**os.environ, **one.environment, "PYTHONPATH": IMPORTS}
-    words = ["share", *arguments, "--config", str(one.config), "--data", str(one.folder / "data")]
+    words = [command, *arguments, "--config", str(one.config), "--data", str(one.folder / "data")]
     done = run_gantry(words, there, one.folder, timeout=110)
     return done.returncode, done.stdout, done.stderr
 
@@ -408,6 +408,14 @@ def test_command_makes_lists_and_revokes_links_of_a_running_archive(ward: Ward) 
     assert path.rpartition("/")[2] not in gantry(ward, "list")[1]
     assert gantry(ward, "revoke", share, "--reason", "wrong address")[0] == 0
     until(lambda: ward.found_status(brings) == 403, seconds=2.5)
+
+    def by_link() -> str:
+        return gantry(ward, "list", "--by", f"share link {share}", "--json", command="audit")[1]
+
+    until(lambda: '"query"' in by_link())
+    rows = [json.loads(line) for line in by_link().splitlines()]
+    assert {row["requestor"] for row in rows} == {f"share link {share}"}
+    assert {"login", "query"} <= {row["kind"] for row in rows}
     for wrong in (("create", "1.2.9.99"), ("create", "1.2.9.1", "--days", "300"), ("revoke", "nothing")):
         code, out, said = gantry(ward, *wrong, "--reason", REASON)
         assert (code, out, "Traceback" in said) == (1, "", False), said
