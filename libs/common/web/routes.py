@@ -192,8 +192,8 @@ def is_ours(raw_path: str) -> bool:
 def is_page(raw_path: str) -> bool:
     """Whether a path is one of our page, any of its places, of OHIF, or of login: what is asked by who has no token."""
     return (
-        raw_path in ("/", "/ohif", "/operations")
-        or raw_path.startswith(("/viewer/", "/ohif/", "/operations/"))
+        raw_path in ("/", "/ohif", "/operations", "/worklist")
+        or raw_path.startswith(("/viewer/", "/ohif/", "/operations/", "/worklist/"))
         or is_login(raw_path)
     )
 
