@@ -86,6 +86,8 @@ def _row(peer: KnownPeer) -> list[str]:
     "--certificate", multiple=True, metavar="NAME", help="It calls with a certificate of this name; needs --tls."
 )
 @click.option("--max-associations", type=click.IntRange(1), help="At once; default 50.")
+@click.option("--max-operations-per-second", type=float, help="Beyond it we read it more slowly.")
+@click.option("--max-bytes-per-second", type=float, help="That it sends; beyond it we read it more slowly.")
 @click.pass_obj
 def add(
     given: tuple[Settings, Path],
@@ -98,6 +100,8 @@ def add(
     tls: bool,
     certificate: tuple[str, ...],
     max_associations: int | None,
+    max_operations_per_second: float | None,
+    max_bytes_per_second: float | None,
 ) -> None:
     """Add a peer. A running archive takes the change within seconds."""
     entry = {
@@ -110,6 +114,8 @@ def add(
         "tls": tls or None,
         "certificate": list(certificate) or None,
         "max_associations": max_associations,
+        "max_operations_per_second": max_operations_per_second,
+        "max_bytes_per_second": max_bytes_per_second,
     }
     with _refusals():
         add_peer(given[1], {name: value for name, value in entry.items() if value is not None})

@@ -29,6 +29,7 @@ RESOURCE_LIMITATION = 0x0213
 OUT_OF_RESOURCES = 0xA700
 UNABLE_TO_COUNT_MATCHES = 0xA701
 UNABLE_TO_PERFORM_SUB_OPERATIONS = 0xA702
+INVALID_PRIOR_RECORD_KEY = 0xA710
 PERFORMED_PROCEDURE_STEP_IS_FINAL = 0xA710
 """An Error ID (0000,0903), beside status 0110H (PS3.4 table F.7.2-2)."""
 DUPLICATE_REJECTION_NOTE = 0xA770
@@ -45,6 +46,8 @@ SUB_OPERATIONS_FAILED = 0xB000
 """Of C-GET and C-MOVE (PS3.4 C.4.2.1.5): complete, but for one or more failures."""
 COERCION_OF_DATA_ELEMENTS = 0xB000
 """Of C-STORE (PS3.4 B.2.3)."""
+RESPONSE_LIMIT_REACHED = 0xB001
+"""Of Repository Query: there are more matches, which another request may ask for (PS3.4 table C.4-1)."""
 ELEMENTS_DISCARDED = 0xB006
 KEPT_WITHOUT_MATCHING_SOP_CLASS = 0xB007
 CANNOT_UNDERSTAND = 0xC000
@@ -90,6 +93,7 @@ WORDS = {
     MOVE_DESTINATION_UNKNOWN: "move destination unknown",
     DATA_SET_DOES_NOT_MATCH_SOP_CLASS: "data set does not match SOP class",
     SUB_OPERATIONS_FAILED: "warning",
+    RESPONSE_LIMIT_REACHED: "the limit of responses was reached: there are more",
     ELEMENTS_DISCARDED: "elements discarded",
     KEPT_WITHOUT_MATCHING_SOP_CLASS: "data set does not match SOP class (kept)",
     CANCELLED: "cancelled",

@@ -19,7 +19,7 @@ from gantry.common.web.callers import caller_of, may, reason_of
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import JSON
 from gantry.common.web.routes import Match, Resource
-from gantry.common.web.server import TRACE, Handler
+from gantry.common.web.server import CALLER, TRACE, Handler
 from gantry.services.asked import Asked
 from gantry.services.lifecycle.deletions import Deletions, Done, Target
 
@@ -47,8 +47,10 @@ class DeletionService:
         }
 
     async def permissions(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """What this caller may do, by name."""
+        """What this caller may do, by name. Orders are seen by no name: a role says so, and every study is seen."""
         said = {name: may(request, Verb(name), callers) for name, callers in self._may.items()}
+        caller = request[CALLER]
+        said[Verb.WORKLIST.value] = Verb.WORKLIST in caller.verbs and caller.sight.whole
         return await answer(request, to_json(said), JSON, _FRESH)
 
     async def delete(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:

@@ -12,6 +12,7 @@ from gantry.common.dicom.standard.sop_classes import (
     MODALITY_WORKLIST_FIND,
 )
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
+from gantry.common.fhir.identifiers import Systems
 from gantry.common.ports.orders import OrderIndex
 from gantry.common.runtime.order_follower import Follower
 from gantry.common.runtime.protection import Protection
@@ -27,6 +28,7 @@ from gantry.services.orders.outliving import Outliving
 from gantry.services.orders.steps.completing import StepCompletions
 from gantry.services.orders.steps.service import PerformedStepService
 from gantry.services.orders.unnamed import UnnamedValues
+from gantry.services.orders.web.fhir import ServiceRequests
 from gantry.services.orders.web.resource import OrderResource
 from gantry.services.orders.web.studies import LinkedStudies
 from gantry.services.orders.worklist.c_find import WorklistService
@@ -62,10 +64,11 @@ async def build(context: Context) -> RoleParts:
     steps = PerformedStepService(
         dict.fromkeys(PERFORMED, ability), desk, orders, context.clock, context.metrics, completions.begin
     )
+    fhir = ServiceRequests(orders, http.url, Systems.read(context.settings.query.fhir_systems))
     messages = await hl7.build(context, desk, orders)
     return RoleParts(
         [worklist, steps],
-        {**resource.handlers(), **messages.web},
+        {**resource.handlers(), **fhir.handlers(), **messages.web},
         background=[
             ("orders", context.orders.run()),
             *messages.background,

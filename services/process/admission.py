@@ -17,6 +17,7 @@ from gantry.common.dicom.standard.sop_classes import (
     PATIENT_STUDY_ONLY_FIND,
     PATIENT_STUDY_ONLY_GET,
     PATIENT_STUDY_ONLY_MOVE,
+    REPOSITORY_QUERY,
     STORAGE_COMMITMENT,
     STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
@@ -26,7 +27,7 @@ from gantry.common.dicom.standard.sop_classes import (
 from gantry.common.ul import AssociateReject, AssociateRequest
 from gantry.services.process.user_permissions import may_move, permissions_of
 
-_FIND = frozenset({PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND})
+_FIND = frozenset({PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, REPOSITORY_QUERY})
 _GET = frozenset({PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET})
 _MOVE = frozenset({PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE})
 _RETRIEVE = _MOVE | _GET

@@ -44,6 +44,7 @@ from gantry.services.process.audited_requests import RequestAudit
 from gantry.services.process.door_key import DoorKey, ProvenOrigins
 from gantry.services.process.heartbeat import Heartbeat, Vitals
 from gantry.services.process.http import HttpServer, in_words
+from gantry.services.process.pacing import PeerPaces
 from gantry.services.process.recording import audited, open_trail, record_life
 from gantry.services.process.searchable import say_what_is_missing, searchable
 from gantry.services.process.seeing import SeeingService
@@ -396,6 +397,7 @@ class Archive:
             stands_for=stands_for,
             users=users,
             origins=self._origins,
+            paces=PeerPaces(lambda: self._policy.current, self.metrics),
         )
         tls = self._certificates.server if self._certificates.speaks_tls else None
         self.dimse_port = await self._open_port(dimse.port, tls if dimse.tls_port is None else None)

@@ -35,6 +35,7 @@ _READS: Mapping[Resource, Kind] = {
     Resource.SEARCH_INSTANCES: Kind.QUERY,
     Resource.FHIR: Kind.QUERY,
     Resource.SHARES: Kind.QUERY,
+    Resource.FHIR_ORDERS: Kind.QUERY,
     Resource.SEARCH_ORDERS: Kind.QUERY,
     Resource.CHANGE_FEED: Kind.QUERY,
     Resource.MESSAGES: Kind.QUERY,

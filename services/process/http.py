@@ -19,6 +19,7 @@ from prometheus_client import generate_latest
 
 from gantry.common.access import role_table, rules_of
 from gantry.common.clock import SystemClock
+from gantry.common.config.network_sections import rates_of_tokens
 from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, GantryError
 from gantry.common.telemetry.merge import merged
@@ -28,6 +29,7 @@ from gantry.common.web.access import Access, Tokens
 from gantry.common.web.issuers import IssuerTokens
 from gantry.common.web.origins import OriginCheck
 from gantry.common.web.overrides import SealedOverrides, sealed_overrides_of
+from gantry.common.web.rates import CallerRates
 from gantry.common.web.server import WebLimits, WebServer, Witness, in_words
 from gantry.common.web.sessions import Sessions, sessions_of
 from gantry.common.web.shares import SealedShares, sealed_shares_of
@@ -107,7 +109,8 @@ class HttpServer(WebServer):
             "/readyz": self._ready,
             "/metrics": self._exposition,
         }
-        super().__init__(http.host, port, paths, access, limits, self._count, witness, tracer)
+        rates = CallerRates(http.max_requests_per_second, rates_of_tokens(http))
+        super().__init__(http.host, port, paths, access, limits, self._count, witness, tracer, rates)
 
     @property
     def issuers(self) -> IssuerTokens:

@@ -9,10 +9,12 @@ from gantry.common.dicom.query.identifiers import Identifier, encode_identifier
 from gantry.common.dicom.query.item_answers import ItemAnswer
 from gantry.common.dicom.query.matching import Document, Query
 from gantry.common.dicom.query.queries import creators_of, is_creator, is_supported
+from gantry.common.dicom.query.repository import record_key
 from gantry.common.dicom.query.timezones import in_zone
 from gantry.common.dicom.standard.tags import (
     INSTANCE_AVAILABILITY,
     QUERY_RETRIEVE_LEVEL,
+    RECORD_KEY,
     RETRIEVE_AE_TITLE,
     SPECIFIC_CHARACTER_SET,
 )
@@ -25,8 +27,11 @@ class Answers:
     keys of the level and of the levels above are always returned, since retrieval starts from them.
     """
 
-    def __init__(self, identifier: Identifier, query: Query, transfer_syntax_uid: str, ae_title: str) -> None:
-        """`query` is that of the identifier."""
+    def __init__(
+        self, identifier: Identifier, query: Query, transfer_syntax_uid: str, ae_title: str, *, keyed: bool = False
+    ) -> None:
+        """`query` is that of the identifier. With `keyed` each answer has its Record Key (PS3.4 C.6.4.5.2)."""
+        self._keyed = keyed
         level = query.level
         self._attributes = query.attributes
         asked = {tag for tag in identifier.keys if tag != SPECIFIC_CHARACTER_SET and not is_creator(tag)}
@@ -55,6 +60,8 @@ class Answers:
             if tag in values:
                 values[tag] = item.of(values[tag])
         values.update(self._constant)
+        if self._keyed:
+            values[RECORD_KEY] = [record_key(document.place)]
         if self.tells_availability:
             values[INSTANCE_AVAILABILITY] = [availability] if availability else []
         return encode_identifier(values, self._transfer_syntax_uid, self._character_set, self._attributes)

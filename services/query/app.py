@@ -8,7 +8,12 @@ from pathlib import Path
 
 from gantry.common.access import role_table
 from gantry.common.dicom.query.queries import FIND_INFORMATION
-from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, STUDY_ROOT_FIND
+from gantry.common.dicom.standard.sop_classes import (
+    PATIENT_ROOT_FIND,
+    PATIENT_STUDY_ONLY_FIND,
+    REPOSITORY_QUERY,
+    STUDY_ROOT_FIND,
+)
 from gantry.common.dicom.standard.transfer_syntaxes import (
     DEFLATED_EXPLICIT_LITTLE_ENDIAN,
     EXPLICIT_BIG_ENDIAN,
@@ -154,5 +159,6 @@ def build_services(
 ) -> list[Service]:
     """The services of this role. `ae_title` is whom to retrieve from; `strict` as `FindService` has it."""
     ability = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES, extended=FIND_INFORMATION)
-    abilities = dict.fromkeys((PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND), ability)
+    classes = (PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, REPOSITORY_QUERY)
+    abilities = dict.fromkeys(classes, ability)
     return [FindService(abilities, index, ae_title, metrics, strict=strict, availability=availability, asked=asked)]

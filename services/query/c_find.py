@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.identifiers import decode_identifier
-from gantry.common.dicom.query.matching import Document
+from gantry.common.dicom.query.matching import Document, Query
 from gantry.common.dicom.query.queries import compile_query, extended_of, lacks_patient, model_of
+from gantry.common.dicom.query.repository import RepositoryQuery, invalid_record_key, repository_query
+from gantry.common.dicom.standard.sop_classes import REPOSITORY_QUERY
 from gantry.common.dimse import CommandField, Element
 from gantry.common.errors import GantryError, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.net import MemorySink, Request, Sink
 from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.availability import Availability
-from gantry.common.statuses import CANCELLED, PENDING, PENDING_WARNING, SUCCESS, UNRECOGNISED_OPERATION
+from gantry.common.statuses import (
+    CANCELLED,
+    PENDING,
+    PENDING_WARNING,
+    RESPONSE_LIMIT_REACHED,
+    SUCCESS,
+    UNRECOGNISED_OPERATION,
+)
 from gantry.common.tasks import turn
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
@@ -29,7 +39,7 @@ _NO_PATIENT = "no single PatientID was given: all patients were searched"
 
 
 class FindService:
-    """C-FIND SCP of the Patient Root, Study Root and Patient/Study Only models."""
+    """C-FIND SCP of the Patient Root, Study Root and Patient/Study Only models, and of Repository Query."""
 
     def __init__(
         self,
@@ -84,10 +94,17 @@ class FindService:
         attributes = await self._index.attributes()
         identifier = decode_identifier(request.data, context.transfer_syntax, attributes)
         extended = extended_of(context.extended)
+        repository = None
+        if context.abstract_syntax == REPOSITORY_QUERY:
+            repository = repository_query(identifier)
+            identifier = repository.identifier
         query = compile_query(identifier, model, DEFAULT_PARTITION, extended, attributes, strict=self._strict)
         comment = _NO_PATIENT if not extended.relational and lacks_patient(identifier, model) else ""
-        answers = Answers(identifier, query, context.transfer_syntax, self._ae_title)
+        keyed = repository is not None and repository.keyed
+        answers = Answers(identifier, query, context.transfer_syntax, self._ae_title, keyed=keyed)
         status = PENDING if answers.complete else PENDING_WARNING
+        if repository is not None:
+            return await self._records(request, answers, query, repository, status), comment
         async for page in self._index.find(query):
             for start in range(0, len(page), _AT_ONCE):
                 await turn()
@@ -97,6 +114,31 @@ class FindService:
                 await request.respond_pending(await self._encoded(answers, query.level, some), status)
                 self._metrics.find_responses.inc(len(some))
         return CANCELLED if request.cancelled else SUCCESS, comment
+
+    async def _records(
+        self, request: Request, answers: Answers, query: Query, repository: RepositoryQuery, pending: int
+    ) -> int:
+        """Send records in the order of their keys, as many as are wanted. Returns the final status."""
+        most = repository.most
+        left = most
+        try:
+            wanted = query if most is None else replace(query, limit=most + 1)
+            async for page in self._index.find(wanted, repository.after):
+                for start in range(0, len(page), _AT_ONCE):
+                    await turn()
+                    if request.cancelled:
+                        return CANCELLED
+                    some = page[start : start + _AT_ONCE]
+                    sent = some if left is None else some[:left]
+                    await request.respond_pending(await self._encoded(answers, query.level, sent), pending)
+                    self._metrics.find_responses.inc(len(sent))
+                    if left is not None:
+                        if len(sent) < len(some):
+                            return RESPONSE_LIMIT_REACHED
+                        left -= len(sent)
+        except NotUnderstood:
+            raise invalid_record_key() from None
+        return CANCELLED if request.cancelled else SUCCESS
 
     async def _encoded(self, answers: Answers, level: Level, documents: Sequence[Document]) -> list[bytes]:
         if not answers.tells_availability:

@@ -355,7 +355,7 @@ async def test_what_is_deleted_over_http_is_restored_over_http_with_its_reason(
     uid, series = uids_of(files[0])
     assert over_http(archive, "GET", "permissions") == (
         200,
-        '{"delete":true,"correct":false,"hold":false,"operate":false,"order":false}',
+        '{"delete":true,"correct":false,"hold":false,"operate":false,"order":false,"worklist":true}',
     )
     assert over_http(archive, "POST", f"studies/{uid}/restore")[0] == 404
     assert over_http(archive, "DELETE", f"studies/{uid}?reason=one%0Atwo")[0] == 400

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from tests.support.dicom import bundled_file
 from tests.support.objects import data_set, file_bytes
 from tests.support.stow import files, post
 from tests.support.waiting import wait_searchable
+from tests.support.worklist import OrdersClient, ordered, scheduled
 
 pytestmark = pytest.mark.timeout(600)  # the first run fetches the validator
 
@@ -43,13 +45,30 @@ MADE = (
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive]:
     running = RunningArchive(tmp_path_factory.mktemp("archive"))
-    running.write_policy([], "query: {fhir_systems: ['NORTH=urn:oid:1.2.36.146.595.217']}\n")
+    settings = "query: {fhir_systems: ['NORTH=urn:oid:1.2.36.146.595.217']}\nhttp: {may_order: [loopback]}\n"
+    running.write_policy([], settings)
     running.start()
     try:
         bodies = [*(bundled_file(name).read_bytes() for name in FOREIGN), *(file_bytes(one) for one in MADE)]
         assert post(running, files(bodies)).status in (200, 202)
         for one in MADE:
             wait_searchable(running.peer, one.StudyInstanceUID, 1)
+        orders = OrdersClient(running)
+        orders.place(*(ordered(number, scheduled("S1"), scheduled("S2")) for number in range(1, 8)))
+        orders.place(
+            ordered(
+                8,
+                PatientID="4711/ä",
+                IssuerOfPatientID="NORTH",
+                PatientName="Müller^Jörg^^Dr.",
+                RequestedProcedurePriority="STAT",
+                PlacerOrderNumberImagingServiceRequest="PLACED-8",
+                ReasonForTheRequestedProcedure="Fall",
+                RequestedProcedureComments="Speaks Turkish",
+                IssueDateOfImagingServiceRequest="20260104",
+            )
+        )
+        orders.ask("DELETE", "/A2?reason=ordered+twice")
         yield running
     finally:
         running.stop()
@@ -77,6 +96,9 @@ def test_every_resource_is_valid_by_the_definitions_of_hl7(archive: RunningArchi
         "study": "ImagingStudy/1.2.3.7",
         "bare": "ImagingStudy/1.2.3.8",
         "patient": "Patient/4711-2F-C3-A4.NORTH",
+        "order": "ServiceRequest/A8",
+        "orders": "ServiceRequest?_count=5",
+        "revoked": "ServiceRequest/A2",
         "capabilities": "metadata",
         "outcome": "ImagingStudy?started=yesterday",
     }
@@ -91,3 +113,47 @@ def test_every_resource_is_valid_by_the_definitions_of_hl7(archive: RunningArchi
     assert any(line.startswith("wrong.json ERROR") for line in found), "it looks"
     print("\n".join(found))
     assert [line for line in found if " ERROR " in line and not line.startswith("wrong.json")] == []
+
+
+def found(archive: RunningArchive, query: str) -> list[str]:
+    """The ids of all pages of a search for orders."""
+    ids: list[str] = []
+    path = f"/fhir/r4/ServiceRequest?{query}"
+    while path:
+        status, body = archive.http(path)
+        assert status == 200, body
+        bundle = json.loads(body)
+        ids += [entry["resource"]["id"] for entry in bundle.get("entry", ())]
+        links = {link["relation"]: link["url"] for link in bundle["link"]}
+        path = links.get("next", "").partition(f":{archive.http_port}")[2]
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("", "A1 A2 A3 A4 A5 A6 A7 A8"),
+        ("_count=3", "A1 A2 A3 A4 A5 A6 A7 A8"),
+        ("_count=0", ""),
+        ("status=active&_count=2", "A1 A3 A4 A5 A6 A7 A8"),
+        ("status=revoked", "A2"),
+        ("status=completed", ""),
+        ("_id=A3,A5", "A3 A5"),
+        ("_id=A3,A5&patient.identifier=P5", "A5"),
+        ("identifier=A4", "A4"),
+        ("identifier=A*", ""),
+        ("identifier=PLACED-8", "A8"),
+        ("patient=4711-2F-C3-A4.NORTH", "A8"),
+        ("patient.identifier=urn:oid:1.2.36.146.595.217%7C4711/%C3%A4", "A8"),
+        ("occurrence=2026-01-05&identifier=A1,A2", "A1 A2"),
+        ("occurrence=gt2026-01-05", ""),
+    ],
+)
+def test_orders_are_found(archive: RunningArchive, query: str, wanted: str) -> None:
+    assert sorted(found(archive, query)) == wanted.split()
+
+
+def test_what_is_no_order_is_said_so(archive: RunningArchive) -> None:
+    for path, status in (("/A99", 404), ("/a%20b", 404), ("/A1/x", 404), ("?occurrence=soon", 400)):
+        answer = archive.http(f"/fhir/r4/ServiceRequest{path}")
+        assert (answer[0], json.loads(answer[1])["resourceType"]) == (status, "OperationOutcome"), path

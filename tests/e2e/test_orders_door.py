@@ -57,6 +57,13 @@ def test_worklist_steps_and_orders_go_through_the_door(door: FrontDoor) -> None:
     assert passed_to(door)["orders"] == before + 2
 
 
+def test_orders_are_read_as_fhir_through_the_door(door: FrontDoor) -> None:
+    order = ordered(next(NUMBERS))
+    OrdersClient(door).place(order)
+    # The other process of the role follows.
+    until(lambda: door.http(f"/fhir/r4/ServiceRequest/{order.AccessionNumber}")[0] == 200)
+
+
 def test_two_processes_that_are_asked_at_once_agree(door: FrontDoor) -> None:
     """Half of these end at each process: one is told that it created the step, whichever it is."""
     order = ordered(next(NUMBERS))

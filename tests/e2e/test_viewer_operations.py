@@ -23,7 +23,7 @@ from tests.support.objects import data_set, study, write
 from tests.support.operations import OPERATOR
 from tests.support.page import opened, put
 
-SECTION = "document.querySelector('operations-place .section')"
+SECTION = "document.querySelector('other-place .section')"
 SETTLED = f"Boolean({SECTION}?.querySelector(':scope > :not([aria-busy]) .op-body > *'))"
 
 
@@ -53,18 +53,18 @@ async def test_a_study_is_found_by_its_accession_number_and_the_address_can_be_s
     async with opened(archive) as page:
         await page.until("!document.querySelector('gantry-rail a[href=\"/operations\"]').hidden")
         await page.click('gantry-rail a[href="/operations"]')
-        await page.press_button("Where is my study?", of="operations-place a")
+        await page.press_button("Where is my study?", of="other-place a")
         await page.until("document.activeElement?.id === 'where-term'")
         await page.type("#where-term", "A200")
         await page.press("Enter")
         await says(page, uid)
         await says(page, "1 instance can be found and retrieved")
         assert await page.evaluate("location.pathname + location.search") == "/operations/where?term=A200"
-        assert "Secret" not in await page.evaluate("document.querySelector('operations-place').innerText")
+        assert "Secret" not in await page.evaluate("document.querySelector('other-place').innerText")
         assert await page.evaluate("document.title") == "Where is my study? · Operations · Gantry"
-        await page.press_button("Open the study", of="operations-place a")
+        await page.press_button("Open the study", of="other-place a")
         await page.until("document.querySelector('study-page h2')?.textContent.includes('SECRET')")
-        assert await page.evaluate("document.querySelector('operations-place').offsetHeight") == 0
+        assert await page.evaluate("document.querySelector('other-place').offsetHeight") == 0
     async with section(archive, "where?term=A200") as page:
         await says(page, uid)
         await page.press("Escape")
@@ -86,7 +86,7 @@ async def test_who_may_not_operate_has_no_such_place(tmp_path: Path) -> None:
         async with opened(archive) as page:
             assert await page.evaluate("document.querySelector('gantry-rail a[href=\"/operations\"]').hidden")
         async with section(archive, "where?term=X") as page:
-            await says(page, "Operations are not open to you")
+            await says(page, "This is not open to you")
             await says(page, "http.may_operate")
             page.errors[:] = [one for one in page.errors if "403" not in one]
     finally:
@@ -108,7 +108,7 @@ async def test_a_conflict_is_compared_decided_and_taken_back(archive: RunningArc
         for _ in range(100):  # until the index has the second one, too
             if "1 UID means more than one object" in await page.evaluate(f"{SECTION}.innerText"):
                 break
-            await page.evaluate("document.querySelector('operations-place').refresh()")
+            await page.evaluate("document.querySelector('other-place').refresh()")
             await asyncio.sleep(0.1)
         await says(page, "FIRST, Come")
         await says(page, "other bytes")
@@ -165,7 +165,7 @@ async def test_a_study_is_held_from_the_list_shown_as_held_and_released_from_ope
     async with section(archive, "holds") as page:
         await says(page, "A trial")
         await says(page, uid)
-        await page.press_button("Release", of="operations-place button")
+        await page.press_button("Release", of="other-place button")
         await page.type("#op-reason", "The trial is over")
         await page.press("Enter")
         await says(page, "Nothing is held")
@@ -227,7 +227,7 @@ async def test_a_dead_letter_is_looked_at_discarded_and_another_one_replayed(
         await says(page, "Where is its study?")
         assert "Secret" not in await page.evaluate(f"{SECTION}.innerText")
         shown = await page.evaluate(f"{SECTION}.innerText")
-        await page.press_button("Discard …", of="operations-place button")
+        await page.press_button("Discard …", of="other-place button")
         await page.type("#op-reason", "It was sent again")
         await page.press("Enter")
         await says(page, "discarded")
@@ -236,7 +236,7 @@ async def test_a_dead_letter_is_looked_at_discarded_and_another_one_replayed(
         await says(page, "1 open dead letter")
         (left,) = [one for one, file in zip(events, files, strict=True) if file.sop_instance_uid not in shown]
         await put_back(archive, left, next(f for f in files if f.sop_instance_uid == left.sop_instance_uid))
-        await page.press_button("Replay", of="operations-place button")
+        await page.press_button("Replay", of="other-place button")
         await page.until("document.querySelector('job-tray').innerText.includes('Handled by indexer')")
         await says(page, "No open dead letters")
     await wait_for(archive, 1)
@@ -273,7 +273,7 @@ async def test_a_peer_is_tested_and_a_refused_caller_is_listed(tmp_path: Path) -
                 if "TEST_SCU" in await page.evaluate(f"{SECTION}.innerText"):
                     break
                 await asyncio.sleep(0.2)
-                await page.evaluate("document.querySelector('operations-place').refresh()")
+                await page.evaluate("document.querySelector('other-place').refresh()")
             await says(page, "calling AE title is not known")
             await says(page, "Copy a rule")
             await page.evaluate("document.querySelector('button[aria-label=\"Test GANTRY\"]').click()")

@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.e2e.test_viewer_operations import says, section
+from tests.e2e.test_viewer_operations import SETTLED, says, section
 from tests.support.archive import ROOT, RunningArchive
 from tests.support.browser import Page, chromium
 from tests.support.objects import file_bytes
 from tests.support.operations import OPERATOR, POLICY, Operated, operate, peers
 from tests.support.page import ROWS, TOTAL, fill, opened, put, search
 from tests.support.ward import ward
+from tests.support.worklist import OrdersClient, ordered, scheduled
 
 PHONE = (390, 844)
 LARGEST = 150_000
@@ -234,3 +235,46 @@ async def phone(page: Page) -> Image.Image:
     image = Image.open(io.BytesIO(await page.screenshot(Path(os.devnull))))
     assert image.size == PHONE
     return image.convert("RGB")
+
+
+DAY = (
+    ("07:30", "Okafor^Chidi", "M", "CT", "CT1", "CT of the chest", "COMPLETED"),
+    ("08:00", "Lindqvist^Astrid", "F", "MR", "MR1", "MR of the knee", "COMPLETED"),
+    ("08:20", "García^Lucía", "F", "MG", "MG1", "Mammography", "STARTED"),
+    ("08:45", "Öz^Ayşe", "F", "CT", "CT1", "CT of the abdomen", "STARTED"),
+    ("09:15", "Novak^Petr", "M", "US", "US1", "US of the liver", "ARRIVED"),
+    ("09:30", "Schmidt^Greta", "F", "MR", "MR1", "MR of the head", "SCHEDULED"),
+    ("10:00", "Rossi^Paolo", "M", "DX", "DX1", "Chest, two views", "SCHEDULED"),
+    ("10:30", "Dubois^Camille", "F", "CT", "CT1", "CT angiography", "CANCELLED"),
+)
+
+
+@pytest.mark.parametrize(("name", "theme"), [("worklist", "light"), ("order", "dark")])
+async def test_the_worklist(folder: Path, tmp_path: Path, name: str, theme: str) -> None:
+    chromium()
+    archive = RunningArchive(tmp_path)
+    archive.write_policy([], "http: {may_order: [loopback], may_correct: [loopback]}\n")
+    archive.start()
+    try:
+        orders = OrdersClient(archive)
+        for number, (at, who, sex, modality, station, procedure, becomes) in enumerate(DAY, 4711):
+            step = scheduled(
+                Modality=modality,
+                ScheduledStationAETitle=station,
+                ScheduledProcedureStepStartDate=date.today().strftime("%Y%m%d"),
+                ScheduledProcedureStepStartTime=at.replace(":", "") + "00",
+                ScheduledProcedureStepDescription=procedure,
+                ScheduledProcedureStepStatus=becomes if becomes in ("ARRIVED", "STARTED") else "SCHEDULED",
+            )
+            orders.place(
+                ordered(number, step, PatientName=who, PatientSex=sex, RequestedProcedureDescription=procedure)
+            )
+            if becomes == "CANCELLED":
+                orders.ask("DELETE", f"/A{number}?reason=Patient+did+not+come")
+        address = "/worklist/orders?state=" if name == "worklist" else "/worklist/orders/A4714"
+        async with opened(archive, address, ready=SETTLED) as page:
+            await page.theme(theme)
+            await taken(page, folder / f"{name}.png")
+            page.errors.clear()
+    finally:
+        archive.stop()

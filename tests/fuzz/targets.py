@@ -43,6 +43,7 @@ from gantry.common.encryption.form import Segments, read_head
 from gantry.common.errors import GantryError, NotUnderstood
 from gantry.common.events import decode as decode_event
 from gantry.common.fhir.identifiers import Systems
+from gantry.common.fhir.order_searches import order_search_of
 from gantry.common.fhir.searches import search_of as fhir_search_of
 from gantry.common.hl7.files import messages_in
 from gantry.common.hl7.mllp import Frame, MllpDecoder, MllpError
@@ -250,6 +251,8 @@ def search(data: bytes) -> None:
     for kind in ("ImagingStudy", "Patient"):
         with suppress(GantryError):
             fhir_search_of(kind, parameters, Systems())
+    with suppress(GantryError):
+        order_search_of(parameters, Systems())
     with suppress(GantryError):
         studies_where(text.split("&"), "default", STANDARD)
 

@@ -16,6 +16,7 @@ from gantry.common.config.values import (
     Count,
     HostAndPort,
     Port,
+    RateOfToken,
     Seconds,
     Section,
     Uid,
@@ -118,6 +119,15 @@ class Http(Section):
     max_connections_per_address: Count = setting(
         256, "connections", "Of one address that is not in `proxy_from`; beyond it 503"
     )
+    max_requests_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False)] = setting(
+        0.0,
+        "requests/s",
+        "Of one token, user, or address without either, on average, per process; ten seconds' worth may come at once; "
+        "beyond it 429; 0: no limit",
+    )
+    token_rates: tuple[RateOfToken, ...] = setting(
+        (), "NAME=RATE", "Tokens with another `max_requests_per_second`; 0: no limit"
+    )
     max_header: Annotated[int, Field(ge=4096, le=MIB)] = setting(
         16384, "bytes", "Longest request line, and header field"
     )
@@ -136,6 +146,11 @@ def rejecting_tokens(http: Http) -> dict[str, frozenset[str]]:
     for name, _, code in (one.rpartition("=") for one in http.may_reject):
         narrowed[name] = narrowed.get(name, frozenset()) | {code}
     return dict.fromkeys(http.may_delete, REJECTION_CODES) | narrowed
+
+
+def rates_of_tokens(http: Http) -> dict[str, float]:
+    """By the name of a token, how many requests a second it may send; 0 for as many as it likes."""
+    return {name: float(rate) for name, _, rate in (one.rpartition("=") for one in http.token_rates)}
 
 
 _SERVICES = ("ingest", "query", "retrieve", "commitment", "orders")

@@ -114,6 +114,12 @@ class KnownPeer(BaseModel):
     max_associations: Annotated[int, Field(ge=1)] = Field(
         default=50, description="At once, per process; beyond it rejected for now (2/3/2)"
     )
+    max_operations_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None, description="On average, per process; beyond it we read more slowly, and it waits"
+    )
+    max_bytes_per_second: Annotated[float, Field(ge=1024, allow_inf_nan=False)] | None = Field(
+        default=None, description="That it sends, on average, per process; beyond it we read more slowly, and it waits"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -318,6 +324,8 @@ _TYPES = {
     "tls": "`true` or `false`",
     "certificate": "list of names",
     "max_associations": "associations",
+    "max_operations_per_second": "operations/s",
+    "max_bytes_per_second": "bytes/s",
 }
 
 

@@ -55,6 +55,7 @@ HIDDEN_STATES: frozenset[HiddenState] = frozenset(("STARTED", "DEPARTED", "COMPL
 RejectionRule = Annotated[str, Field(pattern=r"^1130(01|37|38|39)=(hide|note|delete|show)$")]
 SentAgainRule = Annotated[str, Field(pattern=r"^(1130(01|37|38|39)|deleted)=(accept|ignore|refuse)$")]
 OverwriteRule = Annotated[str, Field(pattern=r"^(1130(01|37|38|39)|revoke)>1130(01|37|38|39)$")]
+RateOfToken = Annotated[str, Field(pattern=r"^[^=\s]{1,64}=[0-9]{1,9}(\.[0-9]{1,3})?$")]
 CodeOfToken = Annotated[str, Field(pattern=r"^[^=\s]{1,64}=(1130(01|37|38|39)|revoke)$")]
 TitleCode = Annotated[str, Field(pattern=r"^[^\s^=>]{1,16}\^[^\s^]{1,16}$")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gantry.common.fhir.order_searches import PARAMETERS as OF_ORDERS
 from gantry.common.fhir.searches import PARAMETERS
 
 
@@ -18,15 +19,18 @@ def capability_statement(version: str, day: str, url: str) -> dict[str, Any]:
         "implementation": {"description": "A DICOM archive", "url": url},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json"],
-        "rest": [{"mode": "server", "resource": [_resource(name) for name in PARAMETERS]}],
+        "rest": [{"mode": "server", "resource": [_resource(name) for name in _ALL]}],
     }
+
+
+_ALL = {**PARAMETERS, "ServiceRequest": OF_ORDERS}
 
 
 def _resource(name: str) -> dict[str, Any]:
     said: dict[str, Any] = {
         "type": name,
         "interaction": [{"code": "read"}, {"code": "search-type"}],
-        "searchParam": [{"name": parameter, "type": kind} for parameter, kind in PARAMETERS[name]],
+        "searchParam": [{"name": parameter, "type": kind} for parameter, kind in _ALL[name]],
     }
     if name == "ImagingStudy":
         said["searchInclude"] = ["ImagingStudy:subject"]

@@ -2,7 +2,7 @@
 
 The id of an ImagingStudy is its Study Instance UID, which FHIR's ids can hold. That of a Patient is Patient ID and
 Issuer of Patient ID, with what ids cannot hold written as -XX; where that is longer than an id may be (64 characters)
-the patient has none, and is named by identifier alone.
+the patient has none, and is named by identifier alone. That of a ServiceRequest is the key of its order, likewise.
 """
 
 from __future__ import annotations
@@ -52,6 +52,17 @@ def patient_name(patient_id: str, issuer: str) -> str:
     """The id of a Patient; "" where it has none."""
     found = ".".join(_quoted(part) for part in (patient_id, issuer) if part) if patient_id else ""
     return found if len(found) <= _LONGEST_ID else ""
+
+
+def order_name(key: str) -> str:
+    """The id of a ServiceRequest, from the key of an order; "" where it has none."""
+    return patient_name(key, "")
+
+
+def order_of(name: str) -> str:
+    """The key of the order of a ServiceRequest's id; "" where it is none of ours."""
+    found = patient_of(name)
+    return found[0] if found is not None and not found[1] else ""
 
 
 def patient_of(name: str) -> tuple[str, str] | None:

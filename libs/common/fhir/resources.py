@@ -32,13 +32,13 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 def imaging_study(study: Attributes, systems: Systems, base: str, parts: Iterable[Resource] = ()) -> Resource:
     """The resource of a study; `base` is the URL of DICOMweb, and `parts` are its series, where they are wanted."""
-    uid = _text(study, "StudyInstanceUID")
+    uid = text_of(study, "StudyInstanceUID")
     identifiers: list[Resource] = [{"system": DICOM_UID, "value": OID + uid}]
-    accession = _text(study, "AccessionNumber")
+    accession = text_of(study, "AccessionNumber")
     if accession:
         identifiers.append(systems.identifier(accession, "", "ACSN"))
-    name = _name(study, "ReferringPhysicianName")
-    return _filled(
+    name = name_of(study, "ReferringPhysicianName")
+    return filled(
         {
             "resourceType": "ImagingStudy",
             "id": uid,
@@ -47,13 +47,13 @@ def imaging_study(study: Attributes, systems: Systems, base: str, parts: Iterabl
             "status": "available",
             "modality": [_coding(DICOM_CODES, code) for code in _texts(study, "ModalitiesInStudy")],
             "subject": subject(study, systems),
-            "started": _moment(study, "StudyDate", "StudyTime", _text(study, "TimezoneOffsetFromUTC")),
+            "started": _moment(study, "StudyDate", "StudyTime", text_of(study, "TimezoneOffsetFromUTC")),
             "referrer": {"display": name} if name else None,
             "endpoint": [{"reference": f"#{WADO}"}],
             "numberOfSeries": _number(study, "NumberOfStudyRelatedSeries"),
             "numberOfInstances": _number(study, "NumberOfStudyRelatedInstances"),
-            "procedureCode": [_concept(item) for item in study.get(TAGS["ProcedureCodeSequence"]) or ()],
-            "description": _text(study, "StudyDescription"),
+            "procedureCode": [concept(item) for item in study.get(TAGS["ProcedureCodeSequence"]) or ()],
+            "description": text_of(study, "StudyDescription"),
             "series": list(parts),
         }
     )
@@ -61,24 +61,24 @@ def imaging_study(study: Attributes, systems: Systems, base: str, parts: Iterabl
 
 def series_of(series: Attributes, zone: str, instances: Sequence[Attributes] = ()) -> Resource:
     """A series; `zone` is the study's offset from UTC."""
-    side = _LATERALITY.get(_text(series, "Laterality"))
-    body_part = _text(series, "BodyPartExamined")
-    return _filled(
+    side = _LATERALITY.get(text_of(series, "Laterality"))
+    body_part = text_of(series, "BodyPartExamined")
+    return filled(
         {
-            "uid": _text(series, "SeriesInstanceUID"),
+            "uid": text_of(series, "SeriesInstanceUID"),
             "number": _number(series, "SeriesNumber"),
             # R4 requires one; PS3.3 C.7.3.1.1.1: OT is Other.
-            "modality": _coding(DICOM_CODES, _text(series, "Modality") or "OT"),
-            "description": _text(series, "SeriesDescription"),
+            "modality": _coding(DICOM_CODES, text_of(series, "Modality") or "OT"),
+            "description": text_of(series, "SeriesDescription"),
             "numberOfInstances": _number(series, "NumberOfSeriesRelatedInstances"),
             "bodySite": {"display": body_part} if body_part else None,
             "laterality": {**_coding(_SNOMED, side[0]), "display": side[1]} if side else None,
             "started": _moment(series, "SeriesDate", "SeriesTime", zone),
             "instance": [
-                _filled(
+                filled(
                     {
-                        "uid": _text(one, "SOPInstanceUID"),
-                        "sopClass": _coding("urn:ietf:rfc:3986", OID + _text(one, "SOPClassUID")),
+                        "uid": text_of(one, "SOPInstanceUID"),
+                        "sopClass": _coding("urn:ietf:rfc:3986", OID + text_of(one, "SOPClassUID")),
                         "number": _number(one, "InstanceNumber"),
                     }
                 )
@@ -90,31 +90,31 @@ def series_of(series: Attributes, zone: str, instances: Sequence[Attributes] = (
 
 def subject(document: Attributes, systems: Systems) -> Resource:
     """A reference to the patient: by id where there is one, by identifier where there is a Patient ID."""
-    patient_id, issuer = _text(document, "PatientID"), _text(document, "IssuerOfPatientID")
+    patient_id, issuer = text_of(document, "PatientID"), text_of(document, "IssuerOfPatientID")
     name = patient_name(patient_id, issuer)
-    return _filled(
+    return filled(
         {
             "reference": f"Patient/{name}" if name else None,
             "identifier": systems.identifier(patient_id, issuer, "MR") if patient_id else None,
-            "display": _name(document, "PatientName") or "Unknown",
+            "display": name_of(document, "PatientName") or "Unknown",
         }
     )
 
 
 def patient(document: Attributes, systems: Systems) -> Resource | None:
     """The resource of a patient; None where it has no id."""
-    patient_id, issuer = _text(document, "PatientID"), _text(document, "IssuerOfPatientID")
+    patient_id, issuer = text_of(document, "PatientID"), text_of(document, "IssuerOfPatientID")
     name = patient_name(patient_id, issuer)
     if not name:
         return None
-    return _filled(
+    return filled(
         {
             "resourceType": "Patient",
             "id": name,
             "identifier": [systems.identifier(patient_id, issuer, "MR")],
             "name": [_human_name(one) for one in document.get(TAGS["PatientName"]) or () if one],
-            "gender": _GENDERS.get(_text(document, "PatientSex")),
-            "birthDate": _date(_text(document, "PatientBirthDate")),
+            "gender": _GENDERS.get(text_of(document, "PatientSex")),
+            "birthDate": date_of(text_of(document, "PatientBirthDate")),
         }
     )
 
@@ -142,7 +142,7 @@ def _human_name(value: Any) -> Resource:
     """PS3.5 6.2.1: family, given, middle, prefix, suffix; of several groups the first that is there."""
     family, given, middle, prefix, suffix = (_groups(value).split("^") + [""] * 5)[:5]
     givens = [word for part in (given, middle) for word in part.split()]
-    return _filled(
+    return filled(
         {
             "text": " ".join(word for word in (prefix, *givens, family, suffix) if word),
             "family": family.strip(),
@@ -153,7 +153,7 @@ def _human_name(value: Any) -> Resource:
     )
 
 
-def _name(document: Attributes, keyword: str) -> str:
+def name_of(document: Attributes, keyword: str) -> str:
     values = document.get(TAGS[keyword]) or ()
     return str(_human_name(values[0]).get("text", "")) if values and values[0] else ""
 
@@ -168,7 +168,7 @@ def _texts(document: Attributes, keyword: str) -> list[str]:
     return [text for value in document.get(TAGS[keyword]) or () if value is not None and (text := _clean(str(value)))]
 
 
-def _text(document: Attributes, keyword: str) -> str:
+def text_of(document: Attributes, keyword: str) -> str:
     return next(iter(_texts(document, keyword)), "")
 
 
@@ -179,13 +179,13 @@ def _clean(text: str) -> str:
 def _number(document: Attributes, keyword: str) -> int | None:
     """An unsignedInt."""
     try:
-        value = int(_text(document, keyword))
+        value = int(text_of(document, keyword))
     except ValueError:
         return None
     return value if 0 <= value < 1 << 31 else None
 
 
-def _date(value: str) -> str | None:
+def date_of(value: str) -> str | None:
     match = re.fullmatch(r"(\d{4})\.?(\d\d)\.?(\d\d)", value, re.ASCII)
     try:
         return date(*map(int, match.groups())).isoformat() if match else None
@@ -196,8 +196,8 @@ def _date(value: str) -> str | None:
 def _moment(document: Attributes, day_of: str, time_of: str, zone: str) -> str | None:
     """A dateTime. One with a time needs an offset from UTC (R4 2.24.0.1), and the offset stands in few objects: else it
     is the date alone."""
-    day = _date(_text(document, day_of))
-    clock = re.fullmatch(r"([01]\d|2[0-3]):?([0-5]\d):?([0-5]\d)(\.\d{1,6})?", _text(document, time_of), re.ASCII)
+    day = date_of(text_of(document, day_of))
+    clock = re.fullmatch(r"([01]\d|2[0-3]):?([0-5]\d):?([0-5]\d)(\.\d{1,6})?", text_of(document, time_of), re.ASCII)
     offset = re.fullmatch(r"([+-](?:0\d|1[0-4]))([0-5]\d)", zone, re.ASCII)
     if day is None or clock is None or offset is None:
         return day
@@ -208,13 +208,13 @@ def _coding(system: str, code: str) -> Resource:
     return {"system": system, "code": code}
 
 
-def _concept(item: Any) -> Resource:
+def concept(item: Any) -> Resource:
     """A CodeableConcept of an item with a code (PS3.3 8.8)."""
-    code, scheme, meaning = (_text(item, word) for word in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"))
-    coding = _filled({"system": _SCHEMES.get(scheme), "code": code, "display": meaning})
-    return _filled({"coding": [coding] if code else [], "text": meaning})
+    code, scheme, meaning = (text_of(item, word) for word in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"))
+    coding = filled({"system": _SCHEMES.get(scheme), "code": code, "display": meaning})
+    return filled({"coding": [coding] if code else [], "text": meaning})
 
 
-def _filled(resource: Resource) -> Resource:
+def filled(resource: Resource) -> Resource:
     """Without what is empty: R4 2.6.2 has no empty values."""
     return {name: value for name, value in resource.items() if value is not None and value not in ("", [], {})}

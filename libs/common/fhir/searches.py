@@ -100,7 +100,7 @@ def _common(search: FhirSearch, name: str, value: str, readers: Mapping[str, _Re
     if name == "_id":
         readers["_id"](search, value, systems)
     elif name == "_count":
-        search.count = min(_number(name, value), MOST)
+        search.count = min(number(name, value), MOST)
         search.only_total = search.only_total or not search.count
     elif name == "_summary":
         if value not in ("count", "false"):
@@ -121,13 +121,13 @@ def _common(search: FhirSearch, name: str, value: str, readers: Mapping[str, _Re
     return True
 
 
-def _number(name: str, value: str) -> int:
+def number(name: str, value: str) -> int:
     if not value.isascii() or not value.isdigit() or len(value) > 9:
         raise NotUnderstood(f"{name} is no number")
     return int(value)
 
 
-def _tokens(value: str) -> list[tuple[str | None, str]]:
+def tokens(value: str) -> list[tuple[str | None, str]]:
     """`[system|]code,…`: systems, None where none is named, and codes (R4 3.1.1.4.10); `\\` quotes what separates."""
     found: list[tuple[str | None, str]] = []
     parts, quoted = [""], False
@@ -152,7 +152,7 @@ def _tokens(value: str) -> list[tuple[str | None, str]]:
 
 
 def _uid(search: FhirSearch, value: str, _: Systems) -> None:
-    uids = [code for _, code in _tokens(value) if is_uid(code)]
+    uids = [code for _, code in tokens(value) if is_uid(code)]
     search.nothing |= not uids
     if uids:
         search.require(STUDY_INSTANCE_UID, Single(tuple(uids)))
@@ -161,7 +161,7 @@ def _uid(search: FhirSearch, value: str, _: Systems) -> None:
 def _identifier(search: FhirSearch, value: str, _: Systems) -> None:
     """The Study Instance UID as `urn:oid:UID`, or an Accession Number."""
     uids, numbers = [], []
-    for system, code in _tokens(value):
+    for system, code in tokens(value):
         if system == DICOM_UID or (system is None and code.startswith(OID)):
             uids.append(code.removeprefix(OID))
         else:
@@ -189,10 +189,10 @@ def _of_patient(search: FhirSearch, patient_id: str, issuer: str) -> None:
 
 
 def _patient_identifier(search: FhirSearch, value: str, systems: Systems) -> None:
-    tokens = _tokens(value)
-    if len(tokens) > 1:
+    found = tokens(value)
+    if len(found) > 1:
         raise NotUnderstood("one identifier of a patient at a time")
-    system, patient_id = tokens[0]
+    system, patient_id = found[0]
     if system is None:
         search.require(PATIENT_ID, Single((patient_id,)))
         return
@@ -204,17 +204,22 @@ def _patient_identifier(search: FhirSearch, value: str, systems: Systems) -> Non
 
 
 def _modality(search: FhirSearch, value: str, _: Systems) -> None:
-    codes = tuple(code for system, code in _tokens(value) if system in (None, DICOM_CODES))
+    codes = tuple(code for system, code in tokens(value) if system in (None, DICOM_CODES))
     search.nothing |= not codes
     if codes:
         search.require(MODALITIES_IN_STUDY, Single(codes))
 
 
 def _started(search: FhirSearch, value: str, _: Systems) -> None:
+    search.require(STUDY_DATE, days("started", value))
+
+
+def days(name: str, value: str) -> Range:
+    """The days that a parameter asks for, `ge2026-01-31`. Raises `NotUnderstood`."""
     match = _DATE.fullmatch(value)
     if match is None:
-        raise NotUnderstood("started is a date, as ge2026-01-31: no time, and none of ne, ap")
-    prefix, first, last = match[1] or "eq", *_days(match[2], match[3], match[4])
+        raise NotUnderstood(f"{name} is a date, as ge2026-01-31: no time, and none of ne, ap")
+    prefix, first, last = match[1] or "eq", *_days(name, match[2], match[3], match[4])
     before, after = _beside(first, -1), _beside(last, 1)
     of: Mapping[str, Range] = {
         "eq": Range(first, last),
@@ -223,17 +228,17 @@ def _started(search: FhirSearch, value: str, _: Systems) -> None:
         **dict.fromkeys(("gt", "sa"), Range(after, None)),
         **dict.fromkeys(("lt", "eb"), Range(None, before)),
     }
-    search.require(STUDY_DATE, of[prefix])
+    return of[prefix]
 
 
-def _days(year: str, month: str | None, day: str | None) -> tuple[str, str]:
+def _days(name: str, year: str, month: str | None, day: str | None) -> tuple[str, str]:
     """The first and the last day of a year, a month or a day."""
     try:
         last = day or calendar.monthrange(int(year), int(month or "12"))[1]
         if day and not 1 <= int(day) <= calendar.monthrange(int(year), int(month or "1"))[1]:
             raise ValueError
     except (ValueError, calendar.IllegalMonthError):
-        raise NotUnderstood("started is no date that there is") from None
+        raise NotUnderstood(f"{name} is no date that there is") from None
     return f"{year}{month or '01'}{day or '01'}", f"{year}{month or '12'}{last}"
 
 

@@ -51,9 +51,13 @@ class Association:
         tracer: Tracer | None = None,
         observer: AssociationObserver | None = None,
         user: AdmittedUser | None = None,
+        pace: Callable[[int, int, float], float] | None = None,
     ) -> None:
-        """`user` is who asks on the association, where its peer names one and he was identified (PS3.7 D.3.3.7)."""
+        """`user` is who asks on the association, where its peer names one and he was identified (PS3.7 D.3.3.7).
+        `pace` is how fast its peer is read (`gantry.common.net.server.Pace`)."""
         self.user = user
+        self._pace = pace
+        self._reading_again: asyncio.TimerHandle | None = None
         self.connection = connection
         self.calling_ae_title = calling
         self.called_ae_title = called
@@ -120,11 +124,13 @@ class Association:
         """The fragments of one read."""
         if self._refused:
             return  # received in the same segment, after the refused message
+        requests = 0
         try:
             for message in self._assembler.feed(fragments):
                 if type(message) is DataReceived:
                     self._take_data(message)
                 elif type(message) is CommandReceived:
+                    requests += not message.command.is_response
                     self._take_command(self.contexts[message.context_id], message.command)
         except DimseError as error:
             self._refuse(PduError(str(error), error.reason))
@@ -134,6 +140,17 @@ class Association:
             # A bug here must end only this association.
             logger.exception("receiving failed", peer=self.peer_ae_title)
             self._refuse(PduError("internal error", 0))
+        if self._pace is not None:
+            self._wait_for(self._pace, requests, sum(len(fragment.data) for fragment in fragments))
+
+    def _wait_for(self, pace: Callable[[int, int, float], float], requests: int, octets: int) -> None:
+        """Read no more from a peer that is faster than it may be. What it sent is taken; its operations end."""
+        seconds = pace(requests, octets, self._loop.time())
+        if seconds > 0:
+            if self._reading_again is not None:
+                self._reading_again.cancel()
+            self.connection.pause("pace")
+            self._reading_again = self._loop.call_later(seconds, self.connection.resume, "pace")
 
     def on_indication(self, indication: Indication) -> None:
         """Any indication other than fragments."""

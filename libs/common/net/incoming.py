@@ -253,6 +253,7 @@ class Incoming:
             tracer=server.tracer,
             observer=server.observer,
             user=None if identified is None else identified.user,
+            pace=server.paces(request.calling_ae_title),
         )
         server.unassociated.leave(self, self._address)
         self.connection.established()

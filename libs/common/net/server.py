@@ -94,6 +94,9 @@ class ServerObserver(AssociationObserver, Protocol):
         """A connection ended without an association."""
 
 
+Pace = Callable[[int, int, float], float]
+"""Is told of operations and bytes that came from a peer, and when; returns the seconds until more is to be read."""
+
 Tls = Callable[[], ssl.SSLContext]
 """Returns the context in force: certificates may be replaced while we run."""
 
@@ -112,15 +115,18 @@ class Server:
         stands_for: Callable[[str], str] = lambda abstract_syntax: abstract_syntax,
         users: UserCheck | None = None,
         origins: HeaderCheck | None = None,
+        paces: Callable[[str], Pace | None] = lambda _: None,
     ) -> None:
         """`users` checks users that peers name; without it they are ignored. `stands_for` maps an abstract syntax
         without a service to the one that it is served like. `origins` checks headers of the PROXY protocol; without it
-        each from `limits.proxy_from` is believed."""
+        each from `limits.proxy_from` is believed. `paces` gives the pace of a calling AE title, None for as fast as it
+        goes."""
         self.stands_for = stands_for
         self.limits = limits or ServerLimits()
         self.admission = admission
         self.users = users
         self._origins = origins
+        self.paces = paces
         self.observer = observer
         self.tracer = tracer
         self.abilities: dict[str, Ability] = {}

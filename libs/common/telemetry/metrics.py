@@ -478,6 +478,12 @@ METRICS: tuple[Metric, ...] = (
         ("dependency",),
         _each("object store", "event log", "index"),
     ),
+    Metric(
+        "peer_waits_seconds",
+        "counter",
+        "s",
+        "For which peers were not read, since they were faster than the policy lets them be",
+    ),
     Metric("door_associations", "counter", "associations", "Associations that the door passed on", ("pool",)),
     Metric("door_open", "gauge", "associations", "Associations that the door is passing on now", ("pool",)),
     Metric(
@@ -621,6 +627,7 @@ class Metrics:
     event_append_seconds: Histogram
     blob_put_seconds: Histogram
     dependency_failures: Counter
+    peer_waits_seconds: Counter
     door_associations: Counter
     door_open: Gauge
     door_bytes: Counter

@@ -78,7 +78,8 @@ class Resource(Enum):
     ENTER_SHARE = (WebRole.QUERY, "POST", "share")
     """A link is looked at, and opened; `rest` is its token. Not DICOM."""
     FHIR = (WebRole.QUERY, "GET", "fhir")
-    """Studies and patients as resources of FHIR R4 (docs/fhir.md); `rest` is the path below /fhir/r4."""
+    FHIR_ORDERS = (WebRole.ORDERS, "GET", "fhir-orders")
+    """Studies and patients, and orders, as resources of FHIR R4 (docs/fhir.md); `rest` is the path below /fhir/r4."""
     OBJECTS = (WebRole.RETRIEVE, "GET", "objects")
     """PS3.18 10.4: the instances of a study or series, or one."""
     METADATA = (WebRole.RETRIEVE, "GET", "metadata")
@@ -203,8 +204,8 @@ def is_page(raw_path: str) -> bool:
     """Whether a path is one of our page, any of its places, of OHIF, of login, or of a link: what is asked by who has
     no token."""
     return (
-        raw_path in ("/", "/ohif", "/operations")
-        or raw_path.startswith(("/viewer/", "/ohif/", "/operations/"))
+        raw_path in ("/", "/ohif", "/operations", "/worklist")
+        or raw_path.startswith(("/viewer/", "/ohif/", "/operations/", "/worklist/"))
         or is_login(raw_path)
         or is_share(raw_path)
     )
@@ -230,7 +231,9 @@ def find(method: str, raw_path: str) -> Match:
         return _with_method(method, [Match(Resource.WADO_URI)], raw_path)
     if raw_path == FHIR or raw_path.startswith(f"{FHIR}/"):
         path = raw_path.removeprefix(FHIR).strip("/")
-        return _with_method(method, [Match(Resource.FHIR, rest=_decoded(path))], raw_path)
+        rest = _decoded(path)
+        resource = Resource.FHIR_ORDERS if rest[:1] == ("ServiceRequest",) else Resource.FHIR
+        return _with_method(method, [Match(resource, rest=rest)], raw_path)
     if is_login(raw_path):
         below = tuple(unquote(part) for part in raw_path.removeprefix(LOGIN).split("/")[1:])
         return _with_method(method, [Match(Resource.LOGIN, rest=below), Match(Resource.SESSION, rest=below)], raw_path)

@@ -35,6 +35,7 @@ from gantry.common.web.connections import (
 )
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
 from gantry.common.web.permitted import require
+from gantry.common.web.rates import CallerRates
 from gantry.common.web.routes import BASE, Match, Resource, WebRole, allowed, find, is_ours, is_page
 
 logger = get_logger("web")
@@ -94,8 +95,10 @@ class WebServer:
         observe: Observer = lambda *_: None,
         witness: Witness = lambda *_: None,
         tracer: Tracer | None = None,
+        rates: CallerRates | None = None,
     ) -> None:
-        """`open_paths` are answered without access control: health and metrics."""
+        """`open_paths` are answered without access control: health and metrics. `rates` limit callers; they do not
+        count the page's own files."""
         self.port = port
         self.limits = limits or WebLimits()
         self._host = host
@@ -104,6 +107,7 @@ class WebServer:
         self._observe = observe
         self._witness = witness
         self._tracer = tracer or Tracer(SystemClock())
+        self._rates = rates
         self._handlers: dict[Resource, Handler] = {}
         self._expected: dict[WebRole, Callable[[], str]] = {}
         self._protocols: HttpConnectionFactory | None = None
@@ -253,6 +257,8 @@ class WebServer:
         SIGHT.set(caller.sight)
         if self._ending.is_set():
             raise HttpProblem(503, "this process is shutting down", {"Retry-After": "1", "Connection": "close"})
+        if self._rates is not None and not is_page(path):
+            self._rates.require(caller, asyncio.get_running_loop().time())
         match = find("GET" if request.method == "OPTIONS" else request.method, path)
         require(caller, match.resource)
         return match

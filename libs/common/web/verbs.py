@@ -49,6 +49,7 @@ VERBS: Mapping[Resource, Verb] = {
     Resource.CANCEL_TRANSFER: Verb.SEND,
     Resource.COMMITMENT: Verb.STORE,
     Resource.COMMITMENT_RESULT: Verb.STORE,
+    Resource.FHIR_ORDERS: Verb.WORKLIST,
     Resource.SEARCH_ORDERS: Verb.WORKLIST,
     Resource.PLACE_ORDER: Verb.ORDER,
     Resource.ORDER: Verb.WORKLIST,

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import partial
-from typing import Any
-from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -16,27 +13,23 @@ from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Document, Query, Single
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.dicom.standard.tags import SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
-from gantry.common.errors import GantryError, NotUnderstood
 from gantry.common.fhir.capabilities import capability_statement
 from gantry.common.fhir.identifiers import Systems
-from gantry.common.fhir.resources import imaging_study, outcome, patient, series_of
+from gantry.common.fhir.resources import imaging_study, patient, series_of
 from gantry.common.fhir.searches import FhirSearch, search_of
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import ReadIndex
-from gantry.common.web.bodies import answer
-from gantry.common.web.errors import HttpProblem, problem_of
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.fhir_answers import Body, answered, check_format, is_strict, link
 from gantry.common.web.routes import BASE, FHIR, Match, Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.urls import base_url
 from gantry.services.query.matches import count_of, page_of
 from gantry.services.query.qido_parameters import cursor_of, place_of
 
-FHIR_JSON = "application/fhir+json"
 MOST_INSTANCES = 20_000
 """Of a study that is read; one with more is given without them."""
 _TYPES = ("ImagingStudy", "Patient")
-_ISSUES = {400: "invalid", 404: "not-found", 503: "transient"}
-Body = dict[str, Any]
 
 
 class FhirService:
@@ -54,27 +47,19 @@ class FhirService:
         return {Resource.FHIR: self.handle}
 
     async def handle(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
-        """Whatever is asked below the base. What is wrong with it is said as an OperationOutcome (R4 3.1.0.1.8)."""
-        try:
-            return await _said(request, await self._answer(request, match.rest))
-        except NotUnderstood as error:
-            problem = HttpProblem(400, str(error))
-        except GantryError as error:
-            problem = problem_of(error)
-        body = outcome(_ISSUES.get(problem.status, "processing"), problem.line)
-        return await _said(request, body, problem.status, problem.headers)
+        """Whatever is asked below the base."""
+        return await answered(request, self._answer(request, match.rest))
 
     async def _answer(self, request: web.BaseRequest, rest: Sequence[str]) -> Body:
         root = base_url(request, self._public_url)
-        _check_format(request)
+        check_format(request)
         if tuple(rest) == ("metadata",):
             return self._statement(root + FHIR)
         if not rest or rest[0] not in _TYPES or len(rest) > 2:
-            raise HttpProblem(404, f"no such resource: there are {', '.join(_TYPES)} and metadata")
+            raise HttpProblem(404, f"no such resource: there are {', '.join(_TYPES)}, ServiceRequest and metadata")
         if len(rest) == 2:
             return await self._read(rest[0], rest[1], root)
-        strict = "handling=strict" in request.headers.get("Prefer", "").replace(" ", "").lower()
-        search = search_of(rest[0], list(request.query.items()), self._systems, strict=strict)
+        search = search_of(rest[0], list(request.query.items()), self._systems, strict=is_strict(request))
         return await self._search(search, rest[0], root)
 
     async def _read(self, kind: str, name: str, root: str) -> Body:
@@ -107,7 +92,7 @@ class FhirService:
 
     async def _search(self, search: FhirSearch, kind: str, root: str) -> Body:
         url = f"{root}{FHIR}/{kind}"
-        bundle: Body = {"resourceType": "Bundle", "type": "searchset", "link": [_link("self", url, search.used)]}
+        bundle: Body = {"resourceType": "Bundle", "type": "searchset", "link": [link("self", url, search.used)]}
         query = search.query
         if search.only_total or search.with_total:
             bundle["total"] = 0 if query is None else await count_of(self._index, query)
@@ -119,7 +104,7 @@ class FhirService:
             del bundle["entry"]
         if more:
             kept = [(name, value) for name, value in search.used if name != "_cursor"]
-            bundle["link"].append(_link("next", url, [*kept, ("_cursor", cursor_of(found[-1].place))]))
+            bundle["link"].append(link("next", url, [*kept, ("_cursor", cursor_of(found[-1].place))]))
         return bundle
 
     def _entries(self, found: Iterable[Document], search: FhirSearch, kind: str, root: str) -> list[Body]:
@@ -157,22 +142,3 @@ def _number_of(keyword: str) -> Callable[[Document], tuple[int, str]]:
         return value, str(document.attributes[uid][0])
 
     return number
-
-
-def _link(relation: str, url: str, parameters: Sequence[tuple[str, str]]) -> Body:
-    return {"relation": relation, "url": f"{url}?{urlencode(parameters)}" if parameters else url}
-
-
-def _check_format(request: web.BaseRequest) -> None:
-    """R4 3.1.0.1.11: `_format` counts before Accept. There is JSON alone."""
-    wanted = request.query.get("_format", "").lower().replace(" ", "+")
-    if wanted and "json" not in wanted:
-        raise HttpProblem(406, f"{FHIR_JSON} is all there is")
-
-
-async def _said(
-    request: web.BaseRequest, body: Body, status: int = 200, headers: dict[str, str] | None = None
-) -> web.StreamResponse:
-    encoded = await asyncio.to_thread(lambda: json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
-    sent = {"Cache-Control": "private, no-cache", **(headers or {})}
-    return await answer(request, encoded, FHIR_JSON, sent, status)

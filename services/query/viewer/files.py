@@ -40,7 +40,7 @@ _OHIF_POLICY = (
     "img-src 'self' blob: data:; font-src 'self' data:; media-src 'self' blob:; connect-src 'self' blob: data:; "
     "worker-src 'self' blob:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
 )
-_PLACES = ("operations",)
+_PLACES = ("operations", "worklist")
 """Places of the page below /: the page itself is answered, and shows what its address says."""
 _SPACES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _COMMENTS = re.compile(rb"^[ \t]*//.*\n", re.MULTILINE)

@@ -16,7 +16,7 @@ from gantry.common.dicom.encoding.elements import elements, inflated, item_bound
 from gantry.common.dicom.encoding.syntax import syntax_of
 from gantry.common.dicom.encoding.values import text_of, value_list
 from gantry.common.dicom.query.attributes import STANDARD, AttributeTable
-from gantry.common.dicom.standard.tags import SPECIFIC_CHARACTER_SET
+from gantry.common.dicom.standard.tags import PRIOR_RECORD_KEY, SPECIFIC_CHARACTER_SET
 from gantry.common.dicom.standard.transfer_syntaxes import Encoding, encoding_of
 from gantry.common.dicom.standard.vrs import LONG_VRS, vr_of
 from gantry.common.errors import NotUnderstood
@@ -81,6 +81,9 @@ def _decoded(
                 raise NotUnderstood("a sequence of an identifier has more than one item")
             for one in bounds:
                 items[tag] = _decoded(data, one, inner, text, depth + 1)
+        elif tag == PRIOR_RECORD_KEY:
+            # Bytes, of which only the archive that wrote them knows what they are: ours are text.
+            keys[tag] = [given] if (given := value.rstrip(b"\0").decode("ascii", "replace")) else []
         elif known in (b"DS", b"IS"):
             # As it was written: a wildcard or a range is not a number.
             keys[tag] = [text_of(v) for v in value_list(b"CS", value, DEFAULT)]

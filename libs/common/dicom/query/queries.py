@@ -26,6 +26,7 @@ from gantry.common.dicom.query.matching import (
 from gantry.common.dicom.query.person_names import key_groups, words_of
 from gantry.common.dicom.query.timezones import is_offset
 from gantry.common.dicom.standard.dictionary import entry_of
+from gantry.common.dicom.standard.sop_classes import REPOSITORY_QUERY
 from gantry.common.dicom.standard.tags import (
     INSTANCE_AVAILABILITY,
     QUERY_RETRIEVE_LEVEL,
@@ -68,7 +69,9 @@ _MODELS = {"1": Model.PATIENT_ROOT, "2": Model.STUDY_ROOT, "3": Model.PATIENT_ST
 
 
 def model_of(sop_class_uid: str) -> Model | None:
-    """The model of a FIND, MOVE or GET SOP class (PS3.4 C.6.1.3, C.6.2.3, C.6.3.3)."""
+    """The model of a FIND, MOVE or GET SOP class (PS3.4 C.6.1.3, C.6.2.3, C.6.3.3, C.6.4)."""
+    if sop_class_uid == REPOSITORY_QUERY:
+        return Model.STUDY_ROOT
     root, _, rest = sop_class_uid.partition("1.2.840.10008.5.1.4.1.2.")
     model, _, service = rest.partition(".")
     return _MODELS.get(model) if not root and service in ("1", "2", "3") else None

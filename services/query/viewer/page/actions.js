@@ -108,7 +108,7 @@ const ACTIONS = {
 };
 
 // Places other than the studies have rows and a way back; of the rest only what is the same everywhere.
-const elsewhere = () => document.querySelector("operations-place");
+const elsewhere = () => document.querySelector("other-place");
 const ELSEWHERE = {
   search: () => ACTIONS.search(),
   upload: () => ACTIONS.upload(),

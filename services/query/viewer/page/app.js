@@ -34,7 +34,7 @@ async function askForToken(wrong) {
 function showPlace() {
   const elsewhere = store.state.place !== "studies";
   document.body.classList.toggle("elsewhere", elsewhere);
-  if (elsewhere) return import("./operations.js").then(({ begin: show }) => show());
+  if (elsewhere) return import("./places.js").then(({ begin: show }) => show());
   return list.ready || list.busy ? null : list.search(store.state.terms, store.state.sort);
 }
 

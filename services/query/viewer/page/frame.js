@@ -10,6 +10,7 @@ import { choosingColumns } from "./study-table.js";
 // A place is shown to those who `may` see it, by a part of the state.
 export const PLACES = [
   { id: "studies", name: "Studies", icon: "studies", href: "/" },
+  { id: "worklist", name: "Worklist", icon: "worklist", href: "/worklist", may: "mayWorklist" },
   { id: "operations", name: "Operations", icon: "operations", href: "/operations", may: "mayOperate" },
 ];
 
@@ -34,7 +35,7 @@ class GantryRail extends HTMLElement {
       h("div", { class: "below" },
         act("Upload", "upload", () => store.set({ choosing: Symbol("files") })), this.theme, act("Keys", "help", () => store.set({ help: Symbol("help") }))));
     store.on(["theme"], () => this.showTheme());
-    store.on(["place", "mayOperate"], () => this.showPlace());
+    store.on(["place", "mayOperate", "mayWorklist"], () => this.showPlace());
     this.showTheme();
     this.showPlace();
   }

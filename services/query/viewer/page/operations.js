@@ -1,11 +1,11 @@
-// The place Operations: its sections, each with an address; and what they have in common: a wait that moves nothing, an
-// error in words, tables, a reason that is asked for. The sections themselves come when they are looked at.
+// What the sections of Operations and Worklist have in common: a wait that moves nothing, an error in words, tables, a
+// reason that is asked for.
 
 import { BASE, askJson } from "./archive.js";
 import { h, say } from "./dom.js";
 import { icon } from "./icons.js";
 import { Job } from "./jobs.js";
-import { follow, learnPermissions, store, visit } from "./page.js";
+import { follow } from "./page.js";
 
 export const OPERATIONS = `${BASE}/operations`;
 
@@ -57,7 +57,7 @@ export function nothing(title, ...words) {
 function failed(error, again) {
   const closed = error.status === 403;
   return h("div", { class: "message", role: "alert" },
-    h("h3", { class: "large" }, icon("error"), closed ? "Operations are not open to you" : "This cannot be shown"),
+    h("h3", { class: "large" }, icon("error"), closed ? "This is not open to you" : "This cannot be shown"),
     h("p", {}, `The answer: ${error.message}`),
     closed ? null : h("ul", { class: "choices" }, h("li", {}, h("button", { type: "button", onclick: again }, "Ask again"))));
 }
@@ -159,102 +159,4 @@ async function takeBack(job, back) {
     job.end("warning", `Not taken back: ${error.message}`);
   }
   dispatchEvent(new CustomEvent("decided"));
-}
-
-// ---- the place
-
-// `make` names the element of a section; `load` brings it.
-const archive = () => import("./op-archive.js");
-const studies = () => import("./op-studies.js");
-const SECTIONS = [
-  { id: "health", name: "Health", element: "op-health", load: archive },
-  { id: "where", name: "Where is my study?", element: "op-where", load: studies },
-  { id: "conflicts", name: "Conflicts", element: "op-conflicts", load: studies },
-  { id: "letters", name: "Dead letters", element: "op-letters", load: archive },
-  { id: "holds", name: "Holds", element: "op-holds", load: studies },
-  { id: "retention", name: "Retention", element: "op-retention", load: studies },
-  { id: "peers", name: "Peers", element: "op-peers", load: archive },
-];
-const PLACE = "/operations";
-
-class OperationsPlace extends HTMLElement {
-  connectedCallback() {
-    this.links = new Map(SECTIONS.map(({ id, name }) => [id, h("a", { href: `${PLACE}/${id}`, onclick: follow }, h("span", {}, name), h("span", { class: "badge", hidden: true }))]));
-    this.nav = h("nav", { class: "sections", "aria-label": "Operations" }, ...this.links.values());
-    this.body = h("div", { class: "section" });
-    this.append(this.nav, this.body);
-    this.addEventListener("count", ({ target, detail }) => this.count(SECTIONS.find(({ element }) => element === target.localName)?.id, detail));
-    store.on(["place", "at"], () => this.show());
-    this.addEventListener("counts", ({ detail }) => Object.entries(detail).forEach(([id, many]) => this.count(id, many)));
-    addEventListener("decided", () => this.refresh());
-    this.show();
-  }
-
-  show() {
-    const heading = document.getElementById("place");
-    if (store.state.place !== "operations") {
-      if (heading.textContent !== "Studies") document.title = "Studies · Gantry";
-      say(heading, "Studies");
-      return;
-    }
-    say(heading, "Operations");
-    const url = new URL(store.state.at, location.href);
-    const [, , wanted = "", ...rest] = url.pathname.split("/");
-    const section = SECTIONS.find(({ id }) => id === wanted);
-    if (!section) {
-      visit(`${PLACE}/${SECTIONS[0].id}`, { push: false });
-      return;
-    }
-    for (const [id, link] of this.links) {
-      if (id === section.id) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
-    }
-    this.links.get(section.id).scrollIntoView({ block: "nearest", inline: "nearest" });
-    document.title = `${section.name} · Operations · Gantry`;
-    this.open(section, rest.map(decodeURIComponent), url.searchParams);
-  }
-
-  async open(section, path, asked) {
-    await Promise.all([section.load(), learnPermissions()]);
-    if (store.state.place !== "operations" || location.pathname.split("/")[2] !== section.id) return;
-    if (this.element?.localName !== section.element) {
-      this.element?.close();
-      this.element = document.createElement(section.element);
-      this.body.replaceChildren(this.element);
-      this.body.scrollTop = 0;
-    }
-    this.element.show(path, asked);
-  }
-
-  // How many there are of what a section lists.
-  count(id, many) {
-    const badge = this.links.get(id)?.querySelector(".badge");
-    if (!badge) return;
-    badge.hidden = !many;
-    say(badge, many > 999 ? "999+" : String(many));
-  }
-
-  refresh() {
-    if (store.state.place === "operations") this.element?.again?.();
-  }
-
-  // The row before or after the one that has the keyboard.
-  step(by) {
-    const rows = [...this.body.querySelectorAll(".row-link")];
-    const at = rows.indexOf(document.activeElement);
-    rows[Math.min(Math.max(at < 0 ? 0 : at + by, 0), rows.length - 1)]?.focus();
-  }
-
-  // From a detail to its list, and from there to the studies.
-  leave() {
-    const back = this.body.querySelector("a.back");
-    if (back) back.click();
-    else document.querySelector("gantry-rail .place").click();
-  }
-}
-
-// Begin with the place, once its styles are there.
-export function begin() {
-  if (document.getElementById("op-styles")) return;
-  document.head.append(h("link", { id: "op-styles", rel: "stylesheet", href: "/viewer/page/operations.css", onload: () => customElements.define("operations-place", OperationsPlace) }));
 }

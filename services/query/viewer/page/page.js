@@ -28,6 +28,8 @@ export const store = createStore({
   mayCorrect: false,
   mayHold: false,
   mayOperate: false,
+  mayWorklist: false,
+  mayOrder: false,
   columns: remembered("columns", COLUMNS.map((column) => column.id)),
   density: remembered("density", coarse ? "touch" : "normal"),
   theme: remembered("theme", "system"),
@@ -58,7 +60,7 @@ export function follow(event) {
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   const link = event.currentTarget;
   event.preventDefault();
-  if (placeOf(link.pathname) === "operations") visit(link.pathname + link.search);
+  if (placeOf(link.pathname) !== "studies") visit(link.pathname + link.search);
   else go({ ...read(link.search), look: "" }, { push: true });
 }
 
@@ -81,7 +83,7 @@ export function refresh() {
 // What this caller may do is known to the page from then on.
 export async function learnPermissions() {
   const may = await permissions().catch(() => ({}));
-  store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate) });
+  store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate), mayWorklist: Boolean(may.worklist), mayOrder: Boolean(may.order) });
 }
 
 // Keep a choice for the next visit.

@@ -12,6 +12,7 @@ from gantry.common.access.overrides import asked_for
 from gantry.common.access.sealing import Seal
 from gantry.common.errors import GantryError
 from gantry.common.fhir.identifiers import Systems
+from gantry.common.fhir.order_searches import order_search_of
 from gantry.common.fhir.searches import search_of as fhir_search
 from gantry.common.web.access import Access, Tokens
 from gantry.common.web.codings import coding_of
@@ -46,6 +47,7 @@ def _overridden(text: str) -> object:
 # A function, a piece that its input is made of, and a length that is not refused for itself at eight times as much.
 PARSERS: dict[str, tuple[Parser, str, int]] = {
     "fhir, tokens": (lambda text: fhir_search("ImagingStudy", [("identifier", text + "\\")], Systems()), "a", 1000),
+    "fhir orders": (lambda text: order_search_of([("identifier", text + "\\")], Systems()), "a", 1000),
     "fhir, bars": (lambda text: fhir_search("ImagingStudy", [("identifier", text)], Systems()), "\\|", 1000),
     "accept, quotes that are not closed": (parse_accept, '\\"', 2000),
     "accept, one quote": (parse_accept, '"x', 2000),

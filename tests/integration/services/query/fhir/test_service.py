@@ -13,9 +13,10 @@ import pytest
 from gantry.common.adapters.sqlite import open_sqlite_index
 from gantry.common.fhir.identifiers import Systems
 from gantry.common.web.access import Access, Tokens
+from gantry.common.web.fhir_answers import FHIR_JSON
 from gantry.common.web.server import WebServer
 from gantry.services.query.fhir import service
-from gantry.services.query.fhir.service import FHIR_JSON, FhirService
+from gantry.services.query.fhir.service import FhirService
 from tests.support.entries import entry
 
 # Nine studies of three patients: a CT and an SR series in each, with two instances each.

@@ -203,10 +203,10 @@ def test_wildcards_agree_with_a_plain_regular_expression(pattern: str, stored: s
 
 @pytest.mark.parametrize("pattern", ["*a" * 200 + "b", "?" * 500 + "*b", "*?" * 500, "*" * 1000 + "b"])
 def test_hostile_patterns_take_linear_time(pattern: str) -> None:
-    begin = time.perf_counter()
+    begin = time.thread_time()
     holds(Wildcard((pattern,)), ID, "a" * 100_000)
     holds(Wildcard((pattern,)), NAME, name("a" * 100_000))
-    assert time.perf_counter() - begin < 2
+    assert time.thread_time() - begin < 2
 
 
 @settings(deadline=None)

@@ -1,0 +1,158 @@
+"""Search parameters of ServiceRequest (https://hl7.org/fhir/R4/servicerequest.html) as conditions on orders. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gantry.common.dicom.query.matching import Condition, Empty, Item, Range, Single
+from gantry.common.dicom.standard.dictionary import TAGS
+from gantry.common.dicom.standard.tags import (
+    ACCESSION_NUMBER,
+    FILLER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST,
+    ISSUER_OF_PATIENT_ID,
+    PATIENT_ID,
+    SCHEDULED_PROCEDURE_STEP_SEQUENCE,
+    SCHEDULED_PROCEDURE_STEP_START_DATE,
+)
+from gantry.common.errors import NotUnderstood
+from gantry.common.fhir.identifiers import Systems, order_of, patient_of
+from gantry.common.fhir.searches import MOST, USUAL, days, number, tokens
+
+STATUSES = ("active", "completed", "revoked")
+MOST_OFFSET = 100_000
+_NUMBERS = (
+    ACCESSION_NUMBER,
+    FILLER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST,
+    TAGS["PlacerOrderNumberImagingServiceRequest"],
+)
+PARAMETERS: Sequence[tuple[str, str]] = (
+    ("_id", "token"),
+    ("identifier", "token"),
+    ("patient", "reference"),
+    ("subject", "reference"),
+    ("status", "token"),
+    ("occurrence", "date"),
+)
+"""Names and types, as the capability statement says them."""
+
+
+@dataclass(slots=True)
+class OrderSearch:
+    """What is asked for: orders that meet `conditions` and, where these are given, have one of `numbers` and one of
+    `keys`. `nothing`: none can match."""
+
+    conditions: dict[int, Condition] = field(default_factory=dict)
+    numbers: tuple[str, ...] = ()
+    keys: tuple[str, ...] | None = None
+    statuses: frozenset[str] = frozenset(STATUSES)
+    nothing: bool = False
+    count: int = USUAL
+    offset: int = 0
+    used: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def alternatives(self) -> list[dict[int, Condition]]:
+        """Conditions of which an order is to meet one set: each of its numbers may be the one that was asked for."""
+        if not self.numbers:
+            return [self.conditions]
+        return [{**self.conditions, tag: Single(self.numbers)} for tag in _NUMBERS]
+
+    def require(self, tag: int, condition: Condition) -> None:
+        """Another condition; two that differ on one attribute match nothing."""
+        self.nothing |= self.conditions.setdefault(tag, condition) != condition
+
+
+def order_search_of(parameters: Sequence[tuple[str, str]], systems: Systems, *, strict: bool = False) -> OrderSearch:
+    """A search for `ServiceRequest`. What is not known is ignored, or with `strict` refused (R4 3.1.1.3). Raises
+    `NotUnderstood`."""
+    search = OrderSearch()
+    for name, value in parameters:
+        reader = _READERS.get(name)
+        if reader is not None:
+            reader(search, value, systems)
+            search.used.append((name, value))
+        elif strict and name not in ("_format", "_pretty"):
+            raise NotUnderstood(f"{name[:64]!a} is no search parameter here")
+    return search
+
+
+def _id(search: OrderSearch, value: str, _: Systems) -> None:
+    keys = tuple(key for _, code in tokens(value) if (key := order_of(code)))
+    search.nothing |= not keys
+    search.keys = keys if search.keys is None else tuple(key for key in search.keys if key in keys)
+
+
+def _identifier(search: OrderSearch, value: str, _: Systems) -> None:
+    numbers = tuple(code for _, code in tokens(value))
+    search.nothing |= bool(search.numbers) and search.numbers != numbers
+    search.numbers = numbers
+
+
+def _patient(search: OrderSearch, value: str, _: Systems) -> None:
+    found = patient_of(value.removeprefix("Patient/"))
+    if found is None:
+        search.nothing = True
+    else:
+        _of_patient(search, *found)
+
+
+def _of_patient(search: OrderSearch, patient_id: str, issuer: str) -> None:
+    search.require(PATIENT_ID, Single((patient_id,)))
+    search.require(ISSUER_OF_PATIENT_ID, Single((issuer,)) if issuer else Empty())
+
+
+def _patient_identifier(search: OrderSearch, value: str, systems: Systems) -> None:
+    found = tokens(value)
+    if len(found) > 1:
+        raise NotUnderstood("one identifier of a patient at a time")
+    system, patient_id = found[0]
+    issuer = "" if not system else systems.issuer(system)
+    if system is None:
+        search.require(PATIENT_ID, Single((patient_id,)))
+    elif issuer is None:
+        search.nothing = True
+    else:
+        _of_patient(search, patient_id, issuer)
+
+
+def _status(search: OrderSearch, value: str, _: Systems) -> None:
+    search.statuses &= frozenset(code for _, code in tokens(value))
+    search.nothing |= not search.statuses
+
+
+def _occurrence(search: OrderSearch, value: str, _: Systems) -> None:
+    step = search.conditions.get(SCHEDULED_PROCEDURE_STEP_SEQUENCE)
+    before = step.conditions.get(SCHEDULED_PROCEDURE_STEP_START_DATE) if isinstance(step, Item) else None
+    asked = days("occurrence", value)
+    if isinstance(before, Range):
+        first = max(before.first or "", asked.first or "") or None
+        last = min(filter(None, (before.last, asked.last)), default=None)
+        search.nothing |= bool(first and last and first > last)
+        asked = Range(first, last)
+    search.conditions[SCHEDULED_PROCEDURE_STEP_SEQUENCE] = Item({SCHEDULED_PROCEDURE_STEP_START_DATE: asked})
+
+
+def _count(search: OrderSearch, value: str, _: Systems) -> None:
+    search.count = min(number("_count", value), MOST)
+
+
+def _cursor(search: OrderSearch, value: str, _: Systems) -> None:
+    search.offset = number("_cursor", value)
+    if search.offset > MOST_OFFSET:
+        raise NotUnderstood(f"_cursor is beyond {MOST_OFFSET}: ask for a range of occurrence")
+
+
+_READERS: Mapping[str, Callable[[OrderSearch, str, Systems], None]] = {
+    "_id": _id,
+    "identifier": _identifier,
+    "patient": _patient,
+    "subject": _patient,
+    "patient.identifier": _patient_identifier,
+    "patient:identifier": _patient_identifier,
+    "subject:identifier": _patient_identifier,
+    "status": _status,
+    "occurrence": _occurrence,
+    "_count": _count,
+    "_cursor": _cursor,
+}

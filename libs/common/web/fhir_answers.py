@@ -1,0 +1,57 @@
+"""How FHIR is answered (https://hl7.org/fhir/R4/http.html): in JSON, and what is wrong as an OperationOutcome."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from gantry.common.errors import GantryError, NotUnderstood
+from gantry.common.fhir.resources import outcome
+from gantry.common.web.bodies import answer
+from gantry.common.web.errors import HttpProblem, problem_of
+
+FHIR_JSON = "application/fhir+json"
+_ISSUES = {400: "invalid", 404: "not-found", 503: "transient"}
+Body = dict[str, Any]
+
+
+async def answered(request: web.BaseRequest, made: Awaitable[Body]) -> web.StreamResponse:
+    """The resource that is made. What is wrong with the request is said as an OperationOutcome (R4 3.1.0.1.8)."""
+    try:
+        return await _said(request, await made)
+    except NotUnderstood as error:
+        problem = HttpProblem(400, str(error))
+    except GantryError as error:
+        problem = problem_of(error)
+    body = outcome(_ISSUES.get(problem.status, "processing"), problem.line)
+    return await _said(request, body, problem.status, problem.headers)
+
+
+def link(relation: str, url: str, parameters: Sequence[tuple[str, str]]) -> Body:
+    """A link of a Bundle."""
+    return {"relation": relation, "url": f"{url}?{urlencode(parameters)}" if parameters else url}
+
+
+def check_format(request: web.BaseRequest) -> None:
+    """R4 3.1.0.1.11: `_format` counts before Accept. There is JSON alone. Raises `HttpProblem` 406."""
+    wanted = request.query.get("_format", "").lower().replace(" ", "+")
+    if wanted and "json" not in wanted:
+        raise HttpProblem(406, f"{FHIR_JSON} is all there is")
+
+
+def is_strict(request: web.BaseRequest) -> bool:
+    """Whether what is not understood is to be refused (R4 3.1.1.3)."""
+    return "handling=strict" in request.headers.get("Prefer", "").replace(" ", "").lower()
+
+
+async def _said(
+    request: web.BaseRequest, body: Body, status: int = 200, headers: dict[str, str] | None = None
+) -> web.StreamResponse:
+    encoded = await asyncio.to_thread(lambda: json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+    sent = {"Cache-Control": "private, no-cache", **(headers or {})}
+    return await answer(request, encoded, FHIR_JSON, sent, status)

@@ -1,0 +1,63 @@
+"""How fast a peer of the policy may ask and send: beyond it we read it more slowly. Nothing is refused, or lost: it
+waits as it would for a slow network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gantry.common.allowance import Allowance
+from gantry.common.config.policy import Policy
+from gantry.common.telemetry.metrics import Metrics
+
+SECONDS_AT_ONCE = 2.0
+"""So many seconds' worth goes through at once."""
+LONGEST = 30.0
+"""Seconds that a peer waits at a time: its own deadlines run meanwhile."""
+
+
+class PeerPaces:
+    """One pace for each AE title, for all of its associations with this process."""
+
+    def __init__(self, policy: Callable[[], Policy], metrics: Metrics) -> None:
+        self._policy = policy
+        self._waited = metrics.peer_waits_seconds
+        self._paces: dict[str, PeerPace] = {}
+
+    def __call__(self, calling_ae_title: str) -> PeerPace | None:
+        """The pace of a peer, None where the policy sets it none. An association keeps the one that it began with."""
+        title = calling_ae_title.strip()
+        peer = self._policy().peers.get(title)
+        limits = (peer.max_operations_per_second, peer.max_bytes_per_second) if peer is not None else (None, None)
+        if limits == (None, None):
+            self._paces.pop(title, None)
+            return None
+        known = self._paces.get(title)
+        if known is None or known.limits != limits:
+            known = self._paces[title] = PeerPace(limits, self._waited.inc)
+        return known
+
+
+class PeerPace:
+    """`gantry.common.net.server.Pace` of one peer."""
+
+    def __init__(self, limits: tuple[float | None, float | None], waited: Callable[[float], object]) -> None:
+        """`limits` are operations and bytes a second, None for none."""
+        self.limits = limits
+        self._waited = waited
+        self._allowances: tuple[Allowance | None, ...] | None = None
+
+    def __call__(self, operations: int, octets: int, now: float) -> float:
+        """Count what came; seconds until more is to be read."""
+        if self._allowances is None:
+            self._allowances = tuple(
+                None if rate is None else Allowance(rate, SECONDS_AT_ONCE, now) for rate in self.limits
+            )
+        waits = [
+            allowance.take(amount, now)
+            for allowance, amount in zip(self._allowances, (operations, octets), strict=True)
+            if allowance is not None
+        ]
+        longest = min(max(waits), LONGEST)
+        if longest:
+            self._waited(longest)
+        return longest
