@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.crash.conftest import MakeArchive
 from tests.crash.test_upkeep import gantry, lose_log_and_index, until_sealed
-from tests.e2e.test_sharing import filled, until
+from tests.support.sharing import filled, until
 
 
 async def test_links_are_restored_from_the_bucket_alone(make_archive: MakeArchive, tmp_path: Path) -> None:
