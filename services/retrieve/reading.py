@@ -20,6 +20,7 @@ from gantry.common.errors import NotFound, NotUnderstood, TooLarge
 from gantry.common.net import Source
 from gantry.common.ports.blobs import OPEN_AHEAD, BlobReader, BlobStore, Part
 from gantry.common.ports.index import Location
+from gantry.services.retrieve.checks import BEFORE, Checks
 from gantry.services.retrieve.damage import MISSING, WRONG_DIGEST, WRONG_SIZE, Damaged, DamageReports
 from gantry.services.retrieve.sources import (
     CHUNK,
@@ -58,9 +59,11 @@ class Head:
 class Objects:
     """Reads objects."""
 
-    def __init__(self, store: BlobStore, reports: DamageReports | None = None) -> None:
+    def __init__(self, store: BlobStore, reports: DamageReports | None = None, *, check_before: int = BEFORE) -> None:
+        """Objects of up to `check_before` bytes are read whole before a part of them is sent."""
         self.store = store
         self.reports = reports or DamageReports()
+        self._checks = Checks(self._read_whole, check_before)
 
     # ---- whole
 
@@ -136,6 +139,33 @@ class Objects:
             await inflated.close()
             raise
         return inflated
+
+    async def open_checked(self, location: Location, offset: int, length: int) -> Source:
+        """A part of a data set that is to be sent as it is, of an object that was read whole not long ago, or is read
+        now (`gantry.services.retrieve.checks`). Raises `Damaged`, now or while it is read."""
+        deflated = encoding_of(location.transfer_syntax_uid).deflated
+        if location.data_set_length <= OPEN_AHEAD and not deflated and not self._checks.is_known(location):
+            # It is read at once, and its part is in what was read.
+            whole = await self.verified(location)
+            data = await read_exactly(whole, location.data_set_length)
+            self._checks.note(location)
+            if offset + length > len(data):
+                raise self.reports.found(location, WRONG_SIZE)
+            return BytesSource(data[offset : offset + length])
+        await self.check(location)
+        return await self.open(location, offset, length)
+
+    async def check(self, location: Location) -> None:
+        """Return when parts of an object may be sent, as of `open_checked`. Raises `Damaged`."""
+        await self._checks.require(location, suspect=self.reports.is_suspect(location))
+
+    async def _read_whole(self, location: Location) -> None:
+        source = await self.verified(location)
+        try:
+            await _read_through(source)
+        finally:
+            await source.close()
+        self.reports.is_well(location)
 
     async def _opened_part(self, location: Location, offset: int, length: int) -> BlobReader:
         try:

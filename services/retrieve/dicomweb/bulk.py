@@ -109,7 +109,7 @@ class BulkService:
         kind = f"{media_type_of(stored)}; transfer-syntax={stored}"
         if await out.begin(200, {"Content-Type": content_type(boundary, media_type_of(stored))}):
             for place, (offset, length) in enumerate(fragments):
-                source = await self._objects.open(location, offset, length)
+                source = await self._objects.open_checked(location, offset, length)
                 try:
                     headers = {"Content-Type": kind, "Content-Length": str(length)}
                     await out.write(part_head(boundary, headers, first=not place))
@@ -183,7 +183,7 @@ class _Stored:
         """The bytes from `begin` to `end`, which may be within a number. Raises `Damaged`."""
         first = begin - begin % self._width
         stop = min(self._length, end + -end % self._width)
-        source = await self._objects.open(self._location, self._offset + first, stop - first)
+        source = await self._objects.open_checked(self._location, self._offset + first, stop - first)
         if self._width == 1:
             return source
         turned = SwappedSource(source, self._width)

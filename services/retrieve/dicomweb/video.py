@@ -33,6 +33,7 @@ async def send_video(
     """The video, or a range of it: players ask for the end first. Raises `HttpProblem` 406 if it is not an MP4 file:
     DICOM allows other containers, or none."""
     choose(parse_accept(accept_of(request)), [Offer(MP4)])
+    await objects.check(location)
     head = b"".join([await objects.read(location, *piece) for piece in pieces(fragments, 0, _HEAD)])
     if head[4:8] != b"ftyp":
         raise HttpProblem(406, "this video is not an MP4 file: its frames are the stored stream")

@@ -38,7 +38,7 @@ class Pictured:
 
 
 class FrameReader:
-    """Opens frames. A frame is not verified: the digest covers the whole object, of which a frame is a part."""
+    """Opens frames, of objects that were read well (`Objects.open_checked`)."""
 
     def __init__(self, objects: Objects, frames: FrameFinder, converter: Converter) -> None:
         self._objects = objects
@@ -71,13 +71,13 @@ class FrameReader:
     async def _encapsulated(self, location: Location, image: Image, number: int) -> tuple[Source, int]:
         fragments = (await self._frames.frames(location, image)).of(number)
         begin, end = fragments[0][0], sum(fragments[-1])
-        reader = await self._objects.open(location, begin, end - begin)
+        reader = await self._objects.open_checked(location, begin, end - begin)
         moved = [(offset - begin, length) for offset, length in fragments]
         return _Owning(FragmentsSource(Positioned(reader), moved), reader), sum(length for _, length in fragments)
 
     async def _native(self, location: Location, image: Image, number: int) -> tuple[Source, int]:
         frame = native_frame(image, number)
-        reader = await self._objects.open(location, frame.offset, frame.length)
+        reader = await self._objects.open_checked(location, frame.offset, frame.length)
         try:
             turned: Source = SwappedSource(reader, frame.swap) if frame.swap > 1 else reader
             await pass_over(turned, frame.skip)

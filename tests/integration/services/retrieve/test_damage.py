@@ -172,6 +172,26 @@ async def test_parts_of_what_is_lost_are_500_in_words(site: WebSite) -> None:
     assert (await get(site, path_of(ds).replace("1.4.0", "1.4.9") + "/frames/1"))[0] == 404
 
 
+PARTS = ("/frames/1", "/rendered", "/thumbnail", "/bulkdata/7FE00010", "/frames/1/rendered")
+
+
+@pytest.mark.parametrize("size", [64, BIG], ids=["small", "long"])
+@pytest.mark.parametrize("part", PARTS)
+async def test_parts_of_what_has_changed_are_500_in_words(site: WebSite, part: str, size: int) -> None:
+    """Also where the byte that changed is not in the part that was asked for."""
+    (ds,) = study(1, size=size, NumberOfFrames=1)
+    ds.ImageComments = "changed"
+    await site.keep(ds)
+    assert (await get(site, path_of(ds) + "/frames/1"))[0] == 200
+    other = data_set(study="1.2", series="1.3", instance="1.4.7", size=size)
+    await site.keep(other)
+    await harmed(site, "1.4.7", FLIPPED)
+    status, body, _ = await get(site, path_of(other) + part)
+    assert (status, b"has changed" in body) == (500, True)
+    # What is well is given beside it.
+    assert (await get(site, path_of(ds) + part))[0] == 200
+
+
 # ---- conversions, reports
 
 
