@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pydicom.uid import UID
 
 from gantry.common import errors
+from gantry.common.commitment import wire
 from gantry.common.config.settings import Settings
 from gantry.common.dicom.encoding.charsets import DEFINED_TERMS
 from gantry.common.dicom.query.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, Level, keyword_of
@@ -40,7 +41,6 @@ from gantry.common.orders import requirements
 from gantry.common.statuses import WORDS
 from gantry.common.web.capabilities import paths
 from gantry.common.web.negotiation import DICOM, MULTIPART, Offer
-from gantry.services.commitment import wire
 from gantry.services.ingest.stow import handler as ingest_web
 from gantry.services.ingest.stow.codestreams import TAKEN
 from gantry.services.ingest.stow.frame_boundaries import MOST_FRAMES

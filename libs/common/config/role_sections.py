@@ -79,11 +79,16 @@ class RouteRuleSettings(Section):
     priority: Literal["high", "medium", "low"] = Field(
         default="medium", description="What goes first to a destination, and Priority (0000,0700) of what is sent"
     )
+    commit: bool = Field(
+        default=False, description="Destinations in `to` are asked for storage commitment of what they got (PS3.4 J)"
+    )
 
     @model_validator(mode="after")
     def _goes_somewhere(self) -> Self:
         if not self.to and not self.notify:
             raise ValueError("a rule names destinations: `to` or `notify`")
+        if self.commit and not self.to:
+            raise ValueError("`commit` is about what is sent: the rule names no destinations in `to`")
         return self
 
 
@@ -136,6 +141,12 @@ class RoutingSettings(Section):
     retry_longest: Seconds = setting(3600.0, "s", "The longest wait between tries")
     give_up: Seconds = setting(7 * 24 * 3600.0, "s", "After which a route that could not be finished has failed")
     refused: Count = setting(5, "tries", "Of instances that a destination answers and does not take")
+    commit_wait: Annotated[float, Field(ge=0)] = setting(
+        10.0, "s", "An association on which storage commitment was asked is kept open so long for its report"
+    )
+    commit_within: Seconds = setting(
+        3600.0, "s", "Without a report a destination is asked for storage commitment again; doubles, up to a day"
+    )
 
 
 class Commitment(Section):

@@ -12,12 +12,14 @@ from gantry.common.orders import PerformedStep
 from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.consumer import ConsumerLoop
+from gantry.common.runtime.elsewhere import Elsewhere
 from gantry.services.audited import audit_step
 from gantry.services.context import Context, Peers, RoleParts
 from gantry.services.retrieve.dimse.moving import Mover
 from gantry.services.retrieve.dimse.service import Delivered
 from gantry.services.retrieve.routing.attempt import RouteSender
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
+from gantry.services.retrieve.routing.committing import CommitmentRequestor
 from gantry.services.retrieve.routing.move_records import MoveRecords
 from gantry.services.retrieve.routing.requesting import GROUP, RouteRequests, route_rules, route_times
 from gantry.services.retrieve.routing.router import Router, RouterLimits
@@ -102,6 +104,20 @@ def _sender(context: Context, mover: Mover, index: Locating, delivered: Delivere
         lambda title: _may_retrieve(peers, title),
         StepDelivery(context.objects, context.settings.retrieve.response_timeout, partial(audit_step, context.audit)),
         route_times(context.settings.routing),
+        _commitment(context),
+    )
+
+
+def _commitment(context: Context) -> CommitmentRequestor:
+    settings = context.settings.routing
+    return CommitmentRequestor(
+        Elsewhere(context.objects, context.log, context.clock, context.metrics),
+        context.clock,
+        context.settings.retrieve.response_timeout,
+        settings.commit_wait,
+        settings.commit_within,
+        Delays(settings.retry_first, settings.retry_longest),
+        settings.refused,
     )
 
 

@@ -45,7 +45,7 @@ def route_rules(settings: Sequence[RouteRuleSettings], attributes: AttributeTabl
             query = studies_where(one.where, DEFAULT_PARTITION, attributes)
         except NotUnderstood as error:
             raise ConfigError("routing.rules", None, f"rule {one.name}: {error}") from error
-        rules.append(RouteRule(one.name, query, frozenset(one.sources), one.to, one.notify))
+        rules.append(RouteRule(one.name, query, frozenset(one.sources), one.to, one.notify, one.commit))
     return rules
 
 

@@ -9,6 +9,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from gantry.common.access.overrides import asked_for
 from gantry.common.access.sealing import Seal
+from gantry.common.commitment.wire import decode_event_information
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN as EXPLICIT
 from gantry.common.errors import GantryError
 from gantry.common.fhir.identifiers import Systems
 from gantry.common.fhir.order_searches import order_search_of
@@ -59,6 +61,16 @@ PARSERS: dict[str, tuple[Parser, str, int]] = {
     "accept-encoding": (lambda text: coding_of({"Accept-Encoding": text}), "br;q=0.x,", 100000),
     "override, what is asked for": (lambda text: asked_for({"patient": text, "reason": text}), "a ", 100000),
     "override, header": (_overridden, "a.", 500),
+    "report of storage commitment, items": (
+        lambda text: decode_event_information(text.encode("latin-1"), EXPLICIT, 1 << 30),
+        "\x08\x00\x98\x11SQ\x00\x00\x00\x00\x00\x00",
+        5000,
+    ),
+    "report of storage commitment, nesting": (
+        lambda text: decode_event_information(text.encode("latin-1"), EXPLICIT, 1 << 30),
+        "\x08\x00\x98\x11SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff",
+        5000,
+    ),
     "path": (lambda text: find("GET", f"/dicom-web/studies/{text}"), "1.", 100000),
     "path, slashes": (lambda text: find("GET", f"/dicom-web/{text}"), "a/%2f", 100000),
 }

@@ -1,0 +1,146 @@
+"""Storage commitment of what was sent on, and what it guards, on the whole archive, in both topologies."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom import AE, build_role, evt
+from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+
+from tests.crash.conftest import MakeArchive
+from tests.crash.test_deletion import send
+from tests.crash.test_routing import listed
+from tests.crash.test_upkeep import gantry
+from tests.support.archive import RunningArchive
+from tests.support.asking import uids_of
+from tests.support.objects import study
+from tests.support.pynetdicom_peers import Scp
+
+pytestmark = pytest.mark.timeout(240)
+SETTINGS = (
+    "http: {may_delete: [loopback]}\n"
+    "completion: {quiet: 0.5}\n"
+    "retrieve: {suboperation_retries: 0}\n"
+    "lifecycle: {retention: [{name: deep first, keep: 1d, then: delete, committed_by: [DEEP]}]}\n"
+    "routing: {rules: [{name: deep, to: [DEEP], commit: true}], retry_first: 1, retry_longest: 2, refused: 3,"
+    " commit_wait: %g, commit_within: %g}\n"
+)
+
+
+@dataclass
+class Deep:
+    """A deeper archive, a foreign one: what it got, and what it was asked."""
+
+    archive_port: int = 0
+    stored: list[str] = field(default_factory=list)
+    asked: list[Dataset] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+    """Instances that it says it does not have, each until it came once more."""
+    answers: bool = True
+    calling: str = "DEEP"
+    proposes_role: bool = True
+    statuses: list[int] = field(default_factory=list)
+
+    def store(self, event: evt.Event) -> int:
+        uid = str(event.request.AffectedSOPInstanceUID)
+        if uid in self.stored:
+            self.lost.discard(uid)
+        self.stored.append(uid)
+        return 0x0000
+
+    def action(self, event: evt.Event) -> tuple[int, None]:
+        self.asked.append(event.action_information)
+        if self.answers:
+            threading.Thread(target=self.report, args=(event.action_information,), daemon=True).start()
+        return 0x0000, None
+
+    def report(self, asked: Dataset, transaction: str = "") -> int:
+        """Call the archive back; the status of its answer, -1 where it did not take the association."""
+        failed = [one for one in asked.ReferencedSOPSequence if one.ReferencedSOPInstanceUID in self.lost]
+        good = [one for one in asked.ReferencedSOPSequence if one.ReferencedSOPInstanceUID not in self.lost]
+        said = Dataset()
+        said.TransactionUID = transaction or asked.TransactionUID
+        if good:
+            said.ReferencedSOPSequence = good
+        if failed:
+            for one in failed:
+                one.FailureReason = 0x0112
+            said.FailedSOPSequence = failed
+        ae = AE(self.calling)
+        ae.add_requested_context(StorageCommitmentPushModel)
+        roles = [build_role(StorageCommitmentPushModel, scu_role=False, scp_role=True)] if self.proposes_role else []
+        association = ae.associate("127.0.0.1", self.archive_port, ae_title="GANTRY", ext_neg=roles)
+        if not association.is_established:
+            self.statuses.append(-1)
+            return -1
+        status, _ = association.send_n_event_report(
+            said, 2 if failed else 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+        )
+        association.release()
+        self.statuses.append(int(status.Status) if "Status" in status else -2)
+        return self.statuses[-1]
+
+
+@contextmanager
+def deep_archive(port: int = 0) -> Iterator[tuple[Deep, Scp]]:
+    deep = Deep()
+    handlers = [(evt.EVT_C_STORE, deep.store), (evt.EVT_N_ACTION, deep.action)]
+    with Scp("DEEP", handlers=handlers, port=port) as scp:
+        yield deep, scp
+
+
+def committing(archive: RunningArchive, port: int, wait: float = 0.2, within: float = 2.0) -> RunningArchive:
+    entry = f"{{ae_title: DEEP, host: 127.0.0.1, port: {port}, may: [commit], move_destination: true}}"
+    archive.write_policy([entry], SETTINGS % (wait, within))
+    return archive
+
+
+async def until_committed(archive: RunningArchive, count: int = 1) -> list[dict[str, Any]]:
+    async with asyncio.timeout(90):
+        while True:
+            states = [one for one in await listed(archive, "--all") if one["kind"] == "commitment"]
+            if [one["state"] for one in states] == ["delivered"] * count:
+                return states
+            await asyncio.sleep(0.3)
+
+
+async def test_what_was_sent_on_may_go_when_the_deeper_archive_has_called_back_and_committed_all_of_it(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    with deep_archive() as (deep, scp):
+        deep.answers = False
+        archive = committing(make_archive(), scp.port, within=3600).start()
+        deep.archive_port = archive.port
+        files = study(tmp_path / "files", 3, patient="P1")
+        uid, _ = uids_of(files[0])
+        await send(archive, files)
+        async with asyncio.timeout(60):
+            while not deep.asked or not any("has not reported" in one["why"] for one in await listed(archive)):
+                await asyncio.sleep(0.2)
+        refused = await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "old")
+        assert refused.returncode == 1
+        assert "DEEP has not committed 3 of 3 objects" in refused.stderr, refused
+        archive.kill()
+        archive.start()
+        missing = files[1].sop_instance_uid
+        deep.lost = {missing}
+        assert await asyncio.to_thread(deep.report, deep.asked[0]) == 0x0000
+        deep.answers = True
+        states = await until_committed(archive)
+        assert (states[0]["completed"], states[0]["failed"]) == (1, 0)
+        # What it did not have came once more, and nothing else.
+        assert sorted(deep.stored) == sorted([*(file.sop_instance_uid for file in files), missing])
+        assert [len(one.ReferencedSOPSequence) for one in deep.asked] == [3, 1]
+        where = await asyncio.to_thread(gantry, archive, "where", uid)
+        assert "1 instance by DEEP, which reported at" in where.stdout, where.stdout
+        deleted = await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "old")
+        assert deleted.returncode == 0, deleted.stderr
+        assert archive.stop() == 0
