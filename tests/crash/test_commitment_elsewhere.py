@@ -15,11 +15,11 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from tests.crash.conftest import MakeArchive
+from tests.crash.conftest import MakeArchive, embedded
 from tests.crash.test_deletion import send
 from tests.crash.test_routing import listed
 from tests.crash.test_upkeep import gantry
-from tests.support.archive import RunningArchive
+from tests.support.archive import RunningArchive, free_port
 from tests.support.asking import uids_of
 from tests.support.objects import study
 from tests.support.pynetdicom_peers import Scp
@@ -44,6 +44,8 @@ class Deep:
     asked: list[Dataset] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
     """Instances that it says it does not have, each until it came once more."""
+    never: set[str] = field(default_factory=set)
+    """Instances that it says it does not have, whatever comes."""
     answers: bool = True
     calling: str = "DEEP"
     proposes_role: bool = True
@@ -64,8 +66,9 @@ class Deep:
 
     def report(self, asked: Dataset, transaction: str = "") -> int:
         """Call the archive back; the status of its answer, -1 where it did not take the association."""
-        failed = [one for one in asked.ReferencedSOPSequence if one.ReferencedSOPInstanceUID in self.lost]
-        good = [one for one in asked.ReferencedSOPSequence if one.ReferencedSOPInstanceUID not in self.lost]
+        missing = self.lost | self.never
+        failed = [one for one in asked.ReferencedSOPSequence if one.ReferencedSOPInstanceUID in missing]
+        good = [one for one in asked.ReferencedSOPSequence if one.ReferencedSOPInstanceUID not in missing]
         said = Dataset()
         said.TransactionUID = transaction or asked.TransactionUID
         if good:
@@ -97,9 +100,11 @@ def deep_archive(port: int = 0) -> Iterator[tuple[Deep, Scp]]:
         yield deep, scp
 
 
-def committing(archive: RunningArchive, port: int, wait: float = 0.2, within: float = 2.0) -> RunningArchive:
+def committing(
+    archive: RunningArchive, port: int, wait: float = 0.2, within: float = 2.0, *more: str
+) -> RunningArchive:
     entry = f"{{ae_title: DEEP, host: 127.0.0.1, port: {port}, may: [commit], move_destination: true}}"
-    archive.write_policy([entry], SETTINGS % (wait, within))
+    archive.write_policy([entry, *more], SETTINGS % (wait, within))
     return archive
 
 
@@ -141,6 +146,109 @@ async def test_what_was_sent_on_may_go_when_the_deeper_archive_has_called_back_a
         assert [len(one.ReferencedSOPSequence) for one in deep.asked] == [3, 1]
         where = await asyncio.to_thread(gantry, archive, "where", uid)
         assert "1 instance by DEEP, which reported at" in where.stdout, where.stdout
+        deleted = await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "old")
+        assert deleted.returncode == 0, deleted.stderr
+        assert archive.stop() == 0
+
+
+async def asked(deep: Deep, count: int = 1) -> None:
+    async with asyncio.timeout(60):
+        while len(deep.asked) < count:
+            await asyncio.sleep(0.1)
+
+
+@embedded
+async def test_reports_of_bad_archives_change_nothing_and_one_that_comes_twice_counts_once(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    with deep_archive() as (deep, scp):
+        deep.answers = False
+        other = "{ae_title: OTHER, host: 127.0.0.1, port: 11113, may: [commit]}"
+        elsewhere = "{ae_title: AWAY, host: 192.0.2.9, port: 11113, may: [commit]}"
+        archive = committing(make_archive(), scp.port, 0.2, 3600.0, other, elsewhere).start()
+        deep.archive_port = archive.port
+        files = study(tmp_path / "files", 2, patient="P1")
+        uid, _ = uids_of(files[0])
+        await send(archive, files)
+        await asked(deep)
+        request = deep.asked[0]
+
+        def report(calling: str = "DEEP", transaction: str = "") -> int:
+            deep.calling = calling
+            return deep.report(request, transaction)
+
+        assert await asyncio.to_thread(report, transaction="2.25.12345") == 0x0115  # never asked
+        assert await asyncio.to_thread(report, "OTHER") == 0x0115  # somebody else was asked
+        assert await asyncio.to_thread(report, "AWAY") == -1  # known, but from another address
+        refused = await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "old")
+        assert "DEEP has not committed 2 of 2 objects" in refused.stderr, refused
+        deep.proposes_role = False  # some never do
+        assert await asyncio.to_thread(report) == 0x0000
+        assert await asyncio.to_thread(report) == 0x0000
+        await until_committed(archive)
+        assert archive.metric("gantry_instances_committed_elsewhere_total") == 2
+        assert archive.stop() == 0
+
+
+@embedded
+async def test_an_archive_that_never_reports_is_asked_again_and_one_that_never_has_it_fails_in_words(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    with deep_archive() as (deep, scp):
+        deep.answers = False
+        archive = committing(make_archive(), scp.port, 0.1, 1.0).start()
+        deep.archive_port = archive.port
+        files = study(tmp_path / "files", 2, patient="P1")
+        await send(archive, files)
+        await asked(deep, 2)
+        assert len({str(one.TransactionUID) for one in deep.asked}) == len(deep.asked)
+        assert len(deep.stored) == 2  # nothing was sent again: nobody said that it is not there
+        deep.never = {files[0].sop_instance_uid}
+        deep.answers = True
+        async with asyncio.timeout(60):
+            while not (failed := await listed(archive, "--failed")):
+                await asyncio.sleep(0.3)
+        assert (failed[0]["kind"], failed[0]["completed"], failed[0]["failed"]) == ("commitment", 0, 1)
+        assert "did not commit 1 of 1 instances: 0112H no such object instance" in failed[0]["why"]
+        assert deep.stored.count(files[0].sop_instance_uid) == 3  # first, and before each of two more tries
+        deep.never = set()
+        result = await asyncio.to_thread(gantry, archive, "routes", "retry", "--all")
+        assert result.returncode == 0, result.stderr
+        async with asyncio.timeout(60):
+            while [one["state"] for one in await listed(archive, "--all") if one["by"]] != ["delivered"]:
+                await asyncio.sleep(0.3)
+        assert archive.stop() == 0
+
+
+@embedded
+@pytest.mark.parametrize(
+    "failpoint",
+    [
+        pytest.param("before-publish=kill@1", id="sent"),
+        pytest.param("before-publish=kill@2", id="about to ask"),
+        pytest.param("before-publish=kill@3", id="reported, nothing said"),
+        pytest.param("after-publish=kill@1", id="reported, not answered for"),
+        pytest.param("before-answer=kill@1", id="reported, the peer does not know"),
+    ],
+)
+async def test_whatever_is_killed_the_study_is_committed_in_the_end(
+    make_archive: MakeArchive, tmp_path: Path, failpoint: str
+) -> None:
+    port = free_port()
+    archive = committing(make_archive(), port, 0.2, 2.0).start()
+    files = study(tmp_path / "files", 2, patient="P1")
+    uid, _ = uids_of(files[0])
+    await send(archive, files)
+    async with asyncio.timeout(60):
+        while not await listed(archive):
+            await asyncio.sleep(0.2)
+    archive.kill()
+    with deep_archive(port) as (deep, _):
+        deep.archive_port = archive.port
+        archive.start(failpoints=failpoint, ready=False)
+        await asyncio.to_thread(archive.wait_dead, 40)
+        archive.start()
+        await until_committed(archive)
         deleted = await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "old")
         assert deleted.returncode == 0, deleted.stderr
         assert archive.stop() == 0

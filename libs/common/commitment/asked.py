@@ -25,7 +25,7 @@ _HEAD = len(_MAGIC) + 64
 class Asked:
     """A transaction. `number` is how often its route had been tried before; `failures_before` how many reports on the
     route had named failures. `asks_all`: nothing of the route is left beside it; `is_last`: after failures in this one
-    it is not tried again, otherwise so many seconds later as `again` says. `digests` are of the objects that were
+    it is not tried again, otherwise `again` later. `digests` are of the objects that were
     sent, one for each of the `references`, as they are stored here. Times in microseconds."""
 
     transaction_uid: str

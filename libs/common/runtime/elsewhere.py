@@ -173,7 +173,7 @@ def _of_route(asked: Asked, answered: Answered, now_us: int) -> list[Event]:
     if failed and asked.is_last:
         return [*slices, RouteEnded(*of, FAILED, len(uids), failed, why, now_us)]
     # Two more than its try: also where that says later that it waits, this counts.
-    again = now_us + (asked.again * 1_000_000 if failed else 0)
+    again = now_us + (asked.again if failed else 0)
     return [*slices, RouteDelayed(*of, asked.number + 2, why, now_us, again)]
 
 

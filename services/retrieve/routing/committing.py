@@ -106,7 +106,7 @@ class CommitmentRequestor:
             tried,
             failures,
             self._clock.now_us(),
-            int(self._delays.after(failures)),
+            int(self._delays.after(failures) * 1e6),
             len(some) == len(locations),
             failures + 1 >= self._refused,
             tuple(CommitmentReference(one.sop_class_uid, one.sop_instance_uid) for one in some),
