@@ -8,7 +8,7 @@ import asyncio
 from gantry.common.commitment.wire import TRANSFER_SYNTAXES, decode_event_information
 from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
 from gantry.common.dimse import CommandField, Element
-from gantry.common.errors import GantryError
+from gantry.common.errors import DependencyUnavailable, GantryError
 from gantry.common.net import MemorySink, Request, Sink
 from gantry.common.runtime.elsewhere import Elsewhere
 from gantry.common.runtime.failpoints import FailPoint, reach
@@ -16,6 +16,7 @@ from gantry.common.statuses import (
     NO_SUCH_EVENT_TYPE,
     NO_SUCH_OBJECT_INSTANCE,
     NO_SUCH_SOP_CLASS,
+    PROCESSING_FAILURE,
     SUCCESS,
     UNRECOGNISED_OPERATION,
 )
@@ -36,6 +37,10 @@ async def take_report(request: Request, elsewhere: Elsewhere, max_references: in
         syntax = request.context.transfer_syntax
         report = await asyncio.to_thread(decode_event_information, request.data, syntax, max_references)
         await elsewhere.reported(request.association.peer_ae_title, report)
+    except DependencyUnavailable as error:
+        # PS3.7 10.1.1.1.8: the statuses of this operation are those of the standard; the peer reports again.
+        await request.fail(PROCESSING_FAILURE, str(error))
+        return ""
     except GantryError as error:
         await request.fail(error.dicom_status, str(error))
         return ""
