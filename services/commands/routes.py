@@ -19,7 +19,16 @@ from gantry.common.errors import ConfigError, UndecodableEvent
 from gantry.common.events import TOPICS, Event, RouteEnded, RouteRequested, StudyCompleted, decode
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle.route_timing import RouteTimes
-from gantry.common.lifecycle.routes import CANCELLED, FAILED, MOVE, STEP_KINDS, RouteLedger, RouteState, taken_in_pieces
+from gantry.common.lifecycle.routes import (
+    CANCELLED,
+    FAILED,
+    MOVE,
+    PREFETCH,
+    STEP_KINDS,
+    RouteLedger,
+    RouteState,
+    taken_in_pieces,
+)
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import instance_of
 from gantry.services.asked import this_user
@@ -223,6 +232,8 @@ def _open_state(state: RouteState, opens: int) -> str:
 
 
 def _because(one: RouteRequested) -> str:
+    if one.kind == PREFETCH:
+        return f"{one.rule}, order {one.requestor}"
     return f"C-MOVE of {one.requestor}" if one.kind == MOVE else one.rule
 
 

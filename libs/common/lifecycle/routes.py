@@ -25,6 +25,8 @@ OBJECTS, AVAILABILITY, MOVE, CHANGE = "", "availability", "move", "availability 
 of a study of which something was taken away or came back."""
 COMMITMENT = "commitment"
 """The destination has the objects, and is asked for storage commitment of them (PS3.4 J)."""
+PREFETCH = "prefetch"
+"""The other way round: priors for an order are fetched from there."""
 STEP_EVENT, STEP = "step event", "step"
 """Of performed procedure steps: that one changed (N-EVENT-REPORT), or what a modality said of it (N-CREATE, N-SET)."""
 STEP_KINDS = frozenset((STEP_EVENT, STEP))

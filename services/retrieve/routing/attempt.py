@@ -15,7 +15,7 @@ from gantry.common.errors import DependencyUnavailable, GantryError
 from gantry.common.events import RouteRequested
 from gantry.common.ids import receipt_in_key
 from gantry.common.lifecycle.route_timing import RouteTimes
-from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, COMMITMENT, MOVE, STEP_KINDS
+from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, COMMITMENT, MOVE, PREFETCH, STEP_KINDS
 from gantry.common.net import Peer
 from gantry.common.ports.index import Location
 from gantry.common.statuses import is_warning
@@ -27,6 +27,7 @@ from gantry.services.retrieve.dimse.suboperations import Counters
 from gantry.services.retrieve.routing.attempted import Attempted
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
 from gantry.services.retrieve.routing.committing import CommitmentRequestor, not_committed
+from gantry.services.retrieve.routing.prefetching import Prefetcher
 from gantry.services.retrieve.routing.standing import StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.unindexed import Locating
@@ -52,12 +53,14 @@ class RouteSender:
         steps: StepDelivery,
         times: RouteTimes,
         commitment: CommitmentRequestor,
+        prefetcher: Prefetcher | None = None,
     ) -> None:
         """`peer_of` maps an AE title to where objects may be sent, `contact_of` to where it is called for anything
         else; None where the policy does not allow it, or does not say. `sight_of` is what it may retrieve, now. `times`
         say how urgent routes are."""
         self._times = times
         self._commitment = commitment
+        self._prefetcher = prefetcher
         self._notifier = notifier
         self._standing = standing
         self._contact_of = contact_of
@@ -77,10 +80,14 @@ class RouteSender:
         C-MOVE, what its requestor may retrieve now. It was `tried` so often. What is at fault is in the answer, and
         nothing is raised for it."""
         notifies = route.kind in (AVAILABILITY, CHANGE)
-        is_told = notifies or route.kind in STEP_KINDS
+        is_told = notifies or route.kind in STEP_KINDS or route.kind == PREFETCH
         peer = (self._contact_of if is_told else self._peer_of)(route.destination)
         if peer is None:
             return Attempted((), None, f"{route.destination} is no destination: the AE policy names those that are")
+        if route.kind == PREFETCH:
+            if self._prefetcher is None:
+                return Attempted((), (), "there are no rules of prefetch any more")
+            return await self._prefetcher.attempt(route, peer, taken, is_wanted)
         if route.kind in STEP_KINDS:
             return await self._steps.attempt(route, peer)
         try:

@@ -245,7 +245,7 @@ class Router:
         route.taken.update(attempted.taken)
         if attempted.is_done:
             lane.failures = 0 if attempted.taken else lane.failures
-            await self._end(route, DELIVERED if route.taken else CANCELLED, attempted)
+            await self._end(route, DELIVERED if route.taken or attempted.is_delivered else CANCELLED, attempted)
         elif self._is_over(route, attempted):
             await self._end(route, FAILED, attempted)
         else:
