@@ -32,6 +32,7 @@ from gantry.common.lifecycle.routes import (
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import instance_of
 from gantry.services.asked import this_user
+from gantry.services.commands.committing import commit
 from gantry.services.commands.on_stores import options, run
 from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import Stores
@@ -150,6 +151,9 @@ def check(config: Path | None, data: Path | None, as_json: bool, study: str) -> 
             click.echo("no rule sends it anywhere")
 
     run(config, data, work)
+
+
+routes.add_command(commit)
 
 
 async def ledger_of(log: EventLog) -> RouteLedger:

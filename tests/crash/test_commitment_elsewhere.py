@@ -221,6 +221,34 @@ async def test_an_archive_that_never_reports_is_asked_again_and_one_that_never_h
 
 
 @embedded
+async def test_what_was_never_sent_is_asked_for_by_hand_and_sent_when_it_is_not_there(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    with deep_archive() as (deep, scp):
+        archive = make_archive()
+        committing(archive, scp.port)
+        text = archive.config.read_text()
+        archive.config.write_text(text.replace("{name: deep, to:", "{name: deep, sources: [NOBODY], to:"))
+        archive.start()
+        deep.archive_port = archive.port
+        files = study(tmp_path / "files", 2, patient="P1")
+        uid, _ = uids_of(files[0])
+        await send(archive, files)
+        deep.lost = {file.sop_instance_uid for file in files}
+        deep.stored = sorted(deep.lost)  # so that what comes is there
+        unknown = await asyncio.to_thread(gantry, archive, "routes", "commit", "1.2.3", "--to", "DEEP")
+        assert "no such study" in unknown.stderr, unknown
+        result = await asyncio.to_thread(gantry, archive, "routes", "commit", "--where", "PatientID=P1", "--to", "DEEP")
+        assert "requested: 1" in result.stdout, result
+        (route,) = await until_committed(archive)
+        assert (route["completed"], route["asked"], route["rule"]) == (2, 2, "by hand")
+        assert len(deep.stored) == 4
+        deleted = await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "old")
+        assert deleted.returncode == 0, deleted.stderr
+        assert archive.stop() == 0
+
+
+@embedded
 @pytest.mark.parametrize(
     "failpoint",
     [
