@@ -63,7 +63,7 @@ async def committed(archive: RunningArchive) -> dict[str, Any]:
             await asyncio.sleep(0.5)
 
 
-async def sent_and_committed(archive: RunningArchive, files: list[DicomFile], deep: str) -> None:
+async def sent_and_committed(archive: RunningArchive, files: list[DicomFile], deep: str) -> dict[str, Any]:
     await send(archive, files)
     route = await committed(archive)
     assert (route["state"], route["completed"], route["failed"]) == ("delivered", len(files), 0), route
@@ -72,6 +72,7 @@ async def sent_and_committed(archive: RunningArchive, files: list[DicomFile], de
     assert f"{len(files)} instances by {deep}, which reported at" in where.stdout, where.stdout
     deleted = await asyncio.to_thread(gantry, archive, "delete", uid, "--reason", "it is deep")
     assert deleted.returncode == 0, deleted.stderr
+    return route
 
 
 @pytest.mark.parametrize("kind", ["alone", "door"])
@@ -97,6 +98,8 @@ async def test_a_second_archive_of_ours_takes_responsibility(wait: float, tmp_pa
         deep.start()
         try:
             archive.start()
-            await sent_and_committed(archive, study(tmp_path / "files", 3, patient="DEEP-2"), "DEEP")
+            route = await sent_and_committed(archive, study(tmp_path / "files", 3, patient="DEEP-2"), "DEEP")
+            # What is answered at once is no try that failed.
+            assert route["attempts"] == (0 if wait else 1)
         finally:
             assert deep.stop() == 0
