@@ -4,12 +4,10 @@ its front door."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pydicom.dataset import Dataset
 
 from gantry.cli.files import DicomFile
 from tests.crash.test_prefetch import ended, order, prior
@@ -18,6 +16,7 @@ from tests.support.archive import RunningArchive, free_port
 from tests.support.asking import Modality, uids_of
 from tests.support.door import FrontDoor
 from tests.support.orthanc import Orthanc
+from tests.support.worklist import OrdersClient
 
 pytestmark = pytest.mark.timeout(240)
 RULE = "{name: chest, modalities: [CT], ask: [%s], prior_modalities: [CT], within: 9y, most: 2}"
@@ -29,10 +28,8 @@ def policy(archive: RunningArchive, title: str, port: int) -> None:
     archive.write_policy([entry], f"http: {{may_order: [loopback]}}\n{routing}")
 
 
-async def fetched(
-    archive: RunningArchive, priors: dict[int, list[DicomFile]], place: Callable[[Dataset], None]
-) -> None:
-    await asyncio.to_thread(place, order())
+async def fetched(archive: RunningArchive, priors: dict[int, list[DicomFile]]) -> None:
+    await asyncio.to_thread(OrdersClient(archive).place, order())
     (state,) = await ended(archive)
     assert (state["state"], state["completed"], state["failed"]) == ("delivered", 2, 0), state
     for year, files in priors.items():

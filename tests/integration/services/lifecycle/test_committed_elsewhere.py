@@ -9,6 +9,8 @@ import pytest
 
 from gantry.common.commitment.asked import Asked
 from gantry.common.commitment.wire import EventInformation
+from gantry.common.dicom.query.attributes import STANDARD
+from gantry.common.dicom.query.where import studies_where
 from gantry.common.errors import Held, PeerError
 from gantry.common.events import CommitmentFailure, CommitmentReference, InstanceStored
 from gantry.common.lifecycle import Period, RetentionRule
@@ -18,7 +20,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.services.lifecycle.deletions import Deletions, Target
 from gantry.services.lifecycle.expiry import Expiry
 from tests.integration.services.lifecycle.test_deletions import ASKED, GRACE, Room, room
-from tests.integration.services.lifecycle.test_retention import Following, arrive, collector, rule
+from tests.integration.services.lifecycle.test_retention import Following, arrive, collector, correct, rule
 
 __all__ = ["room"]
 
@@ -83,6 +85,18 @@ async def test_what_came_again_with_other_bytes_or_is_not_indexed_is_not_committ
     await arrive(room, "1.2", 2)  # not followed
     with pytest.raises(Held, match="1 of 2"):
         await deletions(room, deep()).delete(Target("1.2"), ASKED)
+
+
+async def test_a_correction_leads_no_study_out_of_a_rule(room: Room) -> None:
+    await arrive(room, "1.2", 1)
+    await room.follow()
+    of_then = replace(deep(), studies=studies_where(["StudyDate=20200101"], "default", STANDARD))
+    await correct(room, "1.2", {"00080020": {"vr": "DA", "Value": ["19900101"]}})
+    with pytest.raises(Held, match="DEEP has not committed 1 of 1 objects"):
+        await deletions(room, of_then).delete(Target("1.2"), ASKED)
+    of_now = replace(deep(), studies=studies_where(["StudyDate=19900101"], "default", STANDARD))
+    with pytest.raises(Held, match="DEEP has not committed 1 of 1 objects"):
+        await deletions(room, of_now).delete(Target("1.2"), ASKED)
 
 
 async def test_a_schedule_leaves_out_what_is_not_committed_and_says_so(room: Room) -> None:
