@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from gantry.common.access import NOTHING, Sight
-from gantry.common.config.policy import Permission
+from gantry.common.config.policy import KnownPeer, Permission
+from gantry.common.config.role_sections import RouteRuleSettings
 from gantry.common.events import TOPICS, StudyCompleted
 from gantry.common.orders import PerformedStep
 from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.consumer import ConsumerLoop
 from gantry.common.runtime.elsewhere import Elsewhere
+from gantry.common.telemetry.logs import get_logger
 from gantry.services.audited import audit_asking, audit_step
 from gantry.services.context import Context, Peers, RoleParts
 from gantry.services.retrieve.dimse.moving import Mover
@@ -30,6 +32,8 @@ from gantry.services.retrieve.routing.standing import StepsOf, StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.routing.step_requesting import StepRequests, StepRouting, step_rules
 from gantry.services.retrieve.unindexed import Locating
+
+logger = get_logger("routing")
 
 
 def build_moves(context: Context) -> MoveRecords | None:
@@ -49,6 +53,11 @@ def build_routing(
     settings = context.settings.routing
     if not settings.rules and not settings.steps and not settings.prefetch and moves is None:
         return RoleParts()
+    for title in mute_destinations(settings.rules, context.peers.known()):
+        logger.warning(
+            "a destination of a rule with commit may not call back to report: give it `may: [commit]`",
+            destination=title,
+        )
     sender = _sender(context, mover, index, delivered)
     limits = RouterLimits(Delays(settings.retry_first, settings.retry_longest), settings.give_up, settings.refused)
     under_way = (lambda _: False) if moves is None else moves.is_under_way
@@ -79,6 +88,13 @@ def build_routing(
         router.stop()
 
     return RoleParts(background=background, drain=[stop], close=close)
+
+
+def mute_destinations(rules: Iterable[RouteRuleSettings], peers: Iterable[KnownPeer]) -> list[str]:
+    """The AE titles that are asked for storage commitment, and are not admitted to report on an association of their
+    own."""
+    may = {peer.ae_title for peer in peers if Permission.COMMIT in peer.may}
+    return sorted({title for rule in rules if rule.commit for title in rule.to if title not in may})
 
 
 def _requesting(context: Context) -> ConsumerLoop:
