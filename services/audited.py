@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gantry.common.audit import FAILURE, SERIOUS_FAILURE, SUCCESS, Entry, Kind
-from gantry.common.dicom.standard.sop_classes import MODALITY_PERFORMED_PROCEDURE_STEP
+from gantry.common.dicom.standard.sop_classes import MODALITY_PERFORMED_PROCEDURE_STEP, STUDY_ROOT_FIND
 from gantry.common.events import AuditedInstances
 from gantry.common.net import Request
 from gantry.common.ports.index import Location
@@ -72,6 +72,26 @@ def audit_sending(
                 objects=tuple(_rows(study, of_study)),
             )
         )
+
+
+def audit_asking(trail: AuditTrail, asked: tuple[str, str], trace: str, query: bytes, why: str) -> None:
+    """We asked another archive by C-FIND, of the AE title and host `asked`; with `why` it failed. The receiver of the
+    query is who was asked."""
+    trail.add(
+        Entry(
+            Kind.QUERY,
+            "C-FIND",
+            "",
+            "archive",
+            "",
+            *asked,
+            outcome=FAILURE if why else SUCCESS,
+            why=why,
+            trace=trace,
+            query=query,
+            query_class=STUDY_ROOT_FIND,
+        )
+    )
 
 
 def audit_step(trail: AuditTrail, step: str, operation: str, receiver: tuple[str, str], trace: str, why: str) -> None:

@@ -28,6 +28,7 @@ from gantry.common.errors import (
 )
 from gantry.common.lifecycle import RetentionRule, retention_rules
 from gantry.common.runtime.auditing.trail import AuditTrail
+from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.telemetry.logs import set_up_logs
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.lifecycle.deletions import Deletions
@@ -127,7 +128,8 @@ def rules_in(settings: Settings) -> list[RetentionRule]:
 
 def deletions_of(stores: Stores, settings: Settings) -> Deletions:
     """What deletes on an archive's stores: what a hold or a rule keeps is refused there as everywhere."""
-    return Deletions(stores.log, stores.index, SystemClock(), settings.lifecycle.grace, rules=rules_in(settings))
+    grace, elsewhere = settings.lifecycle.grace, CommittedElsewhere(stores.objects)
+    return Deletions(stores.log, stores.index, SystemClock(), grace, rules=rules_in(settings), elsewhere=elsewhere)
 
 
 def show(as_json: bool, values: dict[str, Any], head: tuple[str, str], rows: list[tuple[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from gantry.cli.output import print_columns, print_json
 from gantry.common.amounts import counted
 from gantry.common.clock import SystemClock
 from gantry.common.config.settings import Settings
+from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.protection import Protection
 from gantry.common.runtime.study_facts import day_of
 from gantry.services.commands.on_stores import deletions_of, options, rules_in, run, show
@@ -56,7 +57,7 @@ def retention(
         rules, clock = rules_in(settings), SystemClock()
         if not any(rule.deletes for rule in rules):
             raise click.UsageError("no rule in lifecycle.retention says `then: delete`")
-        protection = Protection(stores.log, stores.index, clock, rules)
+        protection = Protection(stores.log, stores.index, clock, rules, CommittedElsewhere(stores.objects))
         deletions = deletions_of(stores, settings)
         expiry = Expiry(stores.index, deletions, protection, clock, rate or settings.lifecycle.expire_rate)
         today = day_of(clock.now_us())
@@ -91,13 +92,18 @@ def _list(going: list[RetainedStudy], as_json: bool) -> None:
                     "until": (until or date.max).isoformat(),
                     "instances": study.instances,
                     "holds": study.holds,
+                    "uncommitted": study.uncommitted or None,
                 }
             )
         return
     rows = [
-        (s.uid, s.retention.rule, str(s.retention.until), str(s.instances), "held" if s.holds else "") for s in going
+        (s.uid, s.retention.rule, str(s.retention.until), str(s.instances), "held" if s.holds else s.uncommitted)
+        for s in going
     ]
     if rows:
         print_columns(("Study Instance UID", "rule", "kept until", "instances", ""), rows)
-    held, instances = sum(1 for study in going if study.holds), sum(study.instances for study in going)
+    held, instances = (
+        sum(1 for study in going if study.holds or study.uncommitted),
+        sum(study.instances for study in going),
+    )
     click.echo(f"{counted(len(going), 'study', 'studies')}, {held} of them held, {counted(instances, 'instance')}")

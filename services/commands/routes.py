@@ -19,10 +19,20 @@ from gantry.common.errors import ConfigError, UndecodableEvent
 from gantry.common.events import TOPICS, Event, RouteEnded, RouteRequested, StudyCompleted, decode
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.lifecycle.route_timing import RouteTimes
-from gantry.common.lifecycle.routes import CANCELLED, FAILED, MOVE, STEP_KINDS, RouteLedger, RouteState, taken_in_pieces
+from gantry.common.lifecycle.routes import (
+    CANCELLED,
+    FAILED,
+    MOVE,
+    PREFETCH,
+    STEP_KINDS,
+    RouteLedger,
+    RouteState,
+    taken_in_pieces,
+)
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.losses import instance_of
 from gantry.services.asked import this_user
+from gantry.services.commands.committing import commit
 from gantry.services.commands.on_stores import options, run
 from gantry.services.process.searchable import searchable
 from gantry.services.process.stores import Stores
@@ -143,6 +153,9 @@ def check(config: Path | None, data: Path | None, as_json: bool, study: str) -> 
     run(config, data, work)
 
 
+routes.add_command(commit)
+
+
 async def ledger_of(log: EventLog) -> RouteLedger:
     """All routes that the log remembers. Raises `DependencyUnavailable`."""
     ledger = RouteLedger()
@@ -223,6 +236,8 @@ def _open_state(state: RouteState, opens: int) -> str:
 
 
 def _because(one: RouteRequested) -> str:
+    if one.kind == PREFETCH:
+        return f"{one.rule}, order {one.requestor}"
     return f"C-MOVE of {one.requestor}" if one.kind == MOVE else one.rule
 
 

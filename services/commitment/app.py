@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gantry.common.access import EVERYTHING, Sight
 from gantry.common.clock import Clock
+from gantry.common.commitment.wire import TRANSFER_SYNTAXES
 from gantry.common.config.role_sections import Commitment
 from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT
 from gantry.common.net import Service
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import ReadIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.elsewhere import Elsewhere
 from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
@@ -28,7 +30,6 @@ from gantry.services.commitment.snapshots import Snapshots
 from gantry.services.commitment.taking import Takers
 from gantry.services.commitment.transactions import Ledger
 from gantry.services.commitment.web import CommitmentRequests
-from gantry.services.commitment.wire import TRANSFER_SYNTAXES
 from gantry.services.context import Context, RoleParts
 
 
@@ -73,7 +74,9 @@ async def build_services(
     takers = Takers(checks, delivery, clock, settings)
     member = Member(log, ledger, Snapshots(store, clock), checks, takers, delivery, clock, snapshot_after)
     await member.remember()
-    abilities = {STORAGE_COMMITMENT: Ability(frozenset(TRANSFER_SYNTAXES))}
-    service = CommitmentService(abilities, ledger, takers, log, clock, metrics, settings)
+    # PS3.7 D.3.3.4: who calls back with a report is SCP, and we are SCU.
+    abilities = {STORAGE_COMMITMENT: Ability(frozenset(TRANSFER_SYNTAXES), scu=True, notified=True)}
+    elsewhere = Elsewhere(store, log, clock, metrics)
+    service = CommitmentService(abilities, ledger, takers, log, clock, metrics, settings, elsewhere)
     requests = CommitmentRequests(ledger, takers, results, member.refresh, log, clock, metrics, settings, stall)
     return [service], requests.handlers(), member

@@ -1,10 +1,13 @@
-"""N-ACTION (PS3.4 J.3.2): check the request, publish it as an event, answer. `taking` and `member` do the rest."""
+"""N-ACTION (PS3.4 J.3.2): check the request, publish it as an event, answer. `taking` and `member` do the rest.
+
+A report on what we asked a peer for comes here, too, where the peer opens an association for it (PS3.4 J.3.3)."""
 
 from __future__ import annotations
 
 import asyncio
 
 from gantry.common.clock import Clock
+from gantry.common.commitment.wire import ActionInformation, decode_action_information
 from gantry.common.config.role_sections import Commitment
 from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
 from gantry.common.dimse import CommandField, Element
@@ -13,6 +16,7 @@ from gantry.common.events import CommitmentRequested
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.net import MemorySink, Request, Sink
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.elsewhere import Elsewhere
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.statuses import (
     DUPLICATE_TRANSACTION_UID,
@@ -26,7 +30,7 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
 from gantry.services.commitment.taking import Takers
 from gantry.services.commitment.transactions import Ledger
-from gantry.services.commitment.wire import ActionInformation, decode_action_information
+from gantry.services.reported import take_report
 
 _REQUEST_COMMITMENT = 1
 
@@ -54,7 +58,9 @@ class CommitmentService:
         clock: Clock,
         metrics: Metrics,
         settings: Commitment,
+        elsewhere: Elsewhere,
     ) -> None:
+        self._elsewhere = elsewhere
         self.abilities = abilities
         self._ledger = ledger
         self._takers = takers
@@ -68,6 +74,10 @@ class CommitmentService:
         return MemorySink(self._settings.max_references * _BYTES_PER_REFERENCE + 65536)
 
     async def perform(self, request: Request) -> None:
+        if request.command.field == CommandField.N_EVENT_REPORT_RQ:
+            # A peer that we asked. Many do not propose that they are SCP (PS3.7 D.3.3.4), so that is not demanded.
+            await take_report(request, self._elsewhere, self._settings.max_references)
+            return
         try:
             await self._accept(request)
             self._metrics.commitment_transactions.labels("accepted").inc()
@@ -113,6 +123,8 @@ class CommitmentService:
 def check_command(request: Request) -> None:
     """PS3.4 J.3.2: the one well-known instance, the one action; raises `Refused`."""
     command = request.command
+    if not request.context.requestor_is_scu:
+        raise Refused(UNRECOGNISED_OPERATION, "the requestor is not scu in this context")
     if command.field != CommandField.N_ACTION_RQ:
         raise Refused(UNRECOGNISED_OPERATION, "only N-ACTION is served in this context")
     if command.sop_class_uid != STORAGE_COMMITMENT:

@@ -11,13 +11,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from gantry.common.commitment.wire import TRANSFER_SYNTAXES, encode_event_information
 from gantry.common.config.role_sections import Commitment
 from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT
 from gantry.common.errors import ConnectionFailed, PeerError
 from gantry.common.events import CommitmentFailure, CommitmentReference, CommitmentRequested
 from gantry.common.net import Association, Peer, connect, scu
 from gantry.common.ul import RoleSelection
-from gantry.services.commitment.wire import TRANSFER_SYNTAXES, encode_event_information
 
 ALL_COMMITTED = 1
 FAILURES_EXIST = 2

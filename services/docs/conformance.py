@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pydicom.uid import UID
 
 from gantry.common import errors
+from gantry.common.commitment import wire
 from gantry.common.config.settings import Settings
 from gantry.common.dicom.encoding.charsets import DEFINED_TERMS
 from gantry.common.dicom.query.attributes import ATTRIBUTES, UNIQUE_KEYS, Attribute, Level, keyword_of
@@ -40,7 +41,6 @@ from gantry.common.orders import requirements
 from gantry.common.statuses import WORDS
 from gantry.common.web.capabilities import paths
 from gantry.common.web.negotiation import DICOM, MULTIPART, Offer
-from gantry.services.commitment import wire
 from gantry.services.ingest.stow import handler as ingest_web
 from gantry.services.ingest.stow.codestreams import TAKEN
 from gantry.services.ingest.stow.frame_boundaries import MOST_FRAMES
@@ -57,6 +57,7 @@ from gantry.services.retrieve.pixels.converter import ConverterLimits
 from gantry.services.retrieve.pixels.frame_finder import MOST_LOOKED_AT
 from gantry.services.retrieve.pixels.look import MOST_TIMES
 from gantry.services.retrieve.routing.availability import SYNTAXES as NOTIFICATION_SYNTAXES
+from gantry.services.retrieve.routing.prefetching import SYNTAXES as PRIOR_SYNTAXES
 from gantry.services.retrieve.routing.step_delivery import SYNTAXES as STEP_SYNTAXES
 
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -67,6 +68,8 @@ _SERVICES = (
     ("retrieve", (PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE, PATIENT_STUDY_ONLY_MOVE), "SCP", UNCOMPRESSED),
     ("retrieve", (PATIENT_ROOT_GET, STUDY_ROOT_GET, PATIENT_STUDY_ONLY_GET), "SCP", UNCOMPRESSED),
     ("commitment", (STORAGE_COMMITMENT,), "SCP", wire.TRANSFER_SYNTAXES),
+    ("retrieve", (STORAGE_COMMITMENT,), "SCU", wire.TRANSFER_SYNTAXES),
+    ("retrieve", (STUDY_ROOT_FIND, STUDY_ROOT_MOVE), "SCU", PRIOR_SYNTAXES),
     ("orders", (MODALITY_WORKLIST_FIND, *PERFORMED), "SCP", ORDERS_SYNTAXES),
     ("retrieve", (INSTANCE_AVAILABILITY_NOTIFICATION,), "SCU", NOTIFICATION_SYNTAXES),
     ("retrieve", (MODALITY_PERFORMED_PROCEDURE_STEP_NOTIFICATION,), "SCP", STEP_SYNTAXES),

@@ -18,6 +18,7 @@ from gantry.common.lifecycle import RetentionRule, SentAgain
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import FatedReceipt, InstanceKey, Location, ReadIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.following import has_followed
 from gantry.common.runtime.protection import Protection
 from gantry.common.runtime.rejections import RejectionAction, RejectionRules, note_in
@@ -53,7 +54,7 @@ class RejectionChecks:
     ) -> None:
         """`rules` say what a code does and what follows, `retention` what must not be deleted yet. What was rejected to
         be deleted for longer than `grace` (seconds) may be collected at any moment, and is not revoked."""
-        self._protection = Protection(log, index, clock, retention)
+        self._protection = Protection(log, index, clock, retention, CommittedElsewhere(objects))
         self._objects = objects
         self._index = index
         self._log = log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gantry.common.lifecycle import retention_rules
+from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.protection import Protection
 from gantry.services.context import Context, RoleParts
 from gantry.services.corrections import CorrectionDesk
@@ -18,7 +19,10 @@ async def build(context: Context) -> RoleParts:
     """Deleting, restoring and moving studies, series and instances; correcting studies and patients."""
     settings, http = context.settings, context.settings.http
     rules = retention_rules(settings.lifecycle.retention, context.attributes)
-    deletions = Deletions(context.log, context.answers, context.clock, settings.lifecycle.grace, rules=rules)
+    elsewhere = CommittedElsewhere(context.objects)
+    deletions = Deletions(
+        context.log, context.answers, context.clock, settings.lifecycle.grace, rules=rules, elsewhere=elsewhere
+    )
     desk = CorrectionDesk(context.objects, context.log, context.answers, context.clock)
     others = {"correct": http.may_correct, "hold": http.may_hold, "operate": http.may_operate, "order": http.may_order}
     deleting = DeletionService(deletions, http.may_delete, others)
@@ -35,6 +39,8 @@ async def build_expiry(context: Context) -> RoleParts:
     if not lifecycle.expire_every or not any(rule.deletes for rule in rules):
         return RoleParts()
     log, index, clock = context.log, context.answers, context.clock
-    deletions = Deletions(log, index, clock, lifecycle.grace, rules=rules)
-    expiry = Expiry(index, deletions, Protection(log, index, clock, rules), clock, lifecycle.expire_rate)
+    elsewhere = CommittedElsewhere(context.objects)
+    deletions = Deletions(log, index, clock, lifecycle.grace, rules=rules, elsewhere=elsewhere)
+    protection = Protection(log, index, clock, rules, elsewhere)
+    expiry = Expiry(index, deletions, protection, clock, lifecycle.expire_rate)
     return RoleParts(background=[("expiry", expiry.run(lifecycle.expire_every))])

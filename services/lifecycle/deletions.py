@@ -27,6 +27,7 @@ from gantry.common.ids import DEFAULT_PARTITION, Receipt
 from gantry.common.lifecycle import ALIVE, RetentionRule, StudyState, held_patient, holder_of, patient_of
 from gantry.common.ports.index import FatedReceipt, InstanceKey, Location, ReadIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.following import has_followed, unfollowed
 from gantry.common.runtime.losses import instance_of
@@ -79,10 +80,12 @@ class Deletions:
         grace: float,
         patience: float = 10.0,
         rules: Sequence[RetentionRule] = (),
+        elsewhere: CommittedElsewhere | None = None,
     ) -> None:
         """What was deleted for longer than `grace` may be collected at any moment, and is not restored. Indexers are
-        waited for as long as `patience`. What `rules` keep is not deleted."""
-        self._protection = Protection(log, index, clock, rules)
+        waited for as long as `patience`. What `rules` keep is not deleted; where they wait for other archives,
+        `elsewhere` knows what these committed."""
+        self._protection = Protection(log, index, clock, rules, elsewhere)
         self._log = log
         self._index = index
         self._clock = clock

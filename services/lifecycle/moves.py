@@ -33,6 +33,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import CorrectedStudy, FatedReceipt, InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.corrections import Subject, read_values, write_values
+from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.following import has_followed
 from gantry.common.runtime.losses import instance_of
@@ -91,7 +92,7 @@ class MoveDesk:
         self._index = index
         self._clock = clock
         self._patience = patience
-        self._protection = Protection(log, index, clock, rules)
+        self._protection = Protection(log, index, clock, rules, CommittedElsewhere(objects))
 
     async def move(self, targets: Sequence[Target], into: str, asked: Asked, values: Values | None = None) -> Moved:
         """Move a study, series or instances of one study `into` another one, or into a new one (`NEW`, or a UID that

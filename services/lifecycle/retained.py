@@ -18,12 +18,14 @@ from gantry.common.runtime.study_facts import KnownStudy
 
 @dataclass(frozen=True, slots=True)
 class RetainedStudy:
-    """A study that a rule is about, without what identifies its patient; `holds` is how many stand on it or him."""
+    """A study that a rule is about, without what identifies its patient; `holds` is how many stand on it or him;
+    `uncommitted` says which archive has not committed it that must have."""
 
     uid: str
     instances: int
     retention: Retention
     holds: int
+    uncommitted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class RetainedStudies:
         if retention is None:
             return None
         instances = int(next(iter(document.attributes.get(NUMBER_OF_STUDY_RELATED_INSTANCES) or ()), 0))
-        return RetainedStudy(uid, instances, retention, await self._protection.holds(DEFAULT_PARTITION, uid, known))
+        holds = await self._protection.holds(DEFAULT_PARTITION, uid, known)
+        return RetainedStudy(uid, instances, retention, holds, await self._protection.uncommitted(known))
 
     async def page(self, by: date, start: Cursor, most: int, look_at: int) -> RetainedPage:
         """Studies that may be deleted by a day, held ones included: `most` at most, of `look_at` studies that are

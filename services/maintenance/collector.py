@@ -20,6 +20,7 @@ from gantry.common.lifecycle import RetentionRule, StudyState
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import FatedReceipt, SearchIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.following import has_followed, unfollowed
 from gantry.common.runtime.protection import Protection
@@ -74,7 +75,7 @@ class Collector:
         as long as `patience`, in seconds: while objects arrive they are always a little behind. `erase_after` (seconds)
         is how long nothing of a study or patient must be left before the values of its corrections go, `note_first`
         (seconds) how long rejection notes wait for what they name."""
-        self._protection = Protection(log, index, clock, rules)
+        self._protection = Protection(log, index, clock, rules, CommittedElsewhere(objects))
         self._followers = followers
         self._patience = patience
         self._objects = objects
@@ -146,18 +147,22 @@ class Collector:
         return bool(await self._protection.holds(self._partition, study, known, recent))
 
     async def _not_held(self, study: str, recent: StudyState, due: list[FatedReceipt]) -> list[FatedReceipt]:
-        """Those that no hold and no retention keeps."""
+        """Those that no hold and no retention keeps, and that no other archive must commit first."""
         known = await known_study(self._index, self._partition, study, deleted=True)
         if await self._protection.holds(self._partition, study, known, recent):
             return []
+        free = set[str]()
         if not await self._protection.retained(self._partition, study):
+            free = {one.receipt for one in await self._protection.may_be_collected(self._partition, study, due)}
+        if len(free) == len(due):
             return due
         # A copy is no loss: the same bytes of the same instance stay.
         there = await self._index.receipts_of(self._partition, list({one.instance for one in due}))
         return [
             one
             for one in due
-            if any(other.digest == one.digest and not other.lost for other in there.get(one.instance, ()))
+            if one.receipt in free
+            or any(other.digest == one.digest and not other.lost for other in there.get(one.instance, ()))
         ]
 
     async def _remove(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gantry.common.events import ARCHIVERS, INDEXERS, TOPICS, AssociationEnded, ProcessReported
 from gantry.common.lifecycle import retention_rules
+from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.protection import Protection
 from gantry.services.auditing.reading import AuditReader
 from gantry.services.context import Context, RoleParts
@@ -39,11 +40,14 @@ async def build(context: Context) -> RoleParts:
     operators = Operators(frozenset(http.may_operate), frozenset(http.may_delete), frozenset(http.may_hold))
     turns = Turns()
     rules = retention_rules(context.settings.lifecycle.retention, context.attributes)
-    deletions = Deletions(context.log, context.answers, context.clock, context.settings.lifecycle.grace, rules=rules)
+    elsewhere = CommittedElsewhere(context.objects)
+    deletions = Deletions(
+        context.log, context.answers, context.clock, context.settings.lifecycle.grace, rules=rules, elsewhere=elsewhere
+    )
     conflicts = ConflictsPart(context.objects, context.answers, deletions, operators, turns)
     facts = HoldFacts(context.objects, context.log, context.clock)
     holds = HoldsPart(context.answers, deletions, ReadHolds(context.answers, facts), operators, turns)
-    protection = Protection(context.log, context.answers, context.clock, rules)
+    protection = Protection(context.log, context.answers, context.clock, rules, elsewhere)
     retained = RetainedStudies(context.answers, protection)
     retention = RetentionPart(context.answers, retained, context.settings.lifecycle.retention, context.clock, turns)
     letters = LettersPart(DeadLetters(context.log, context.clock), operators, turns)

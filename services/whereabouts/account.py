@@ -12,6 +12,7 @@ from gantry.common.events import (
     HoldPlaced,
     HoldReleased,
     InstanceConflictFound,
+    InstancesCommittedElsewhere,
     InstancesDeleted,
     InstancesMoved,
     InstancesMovedBack,
@@ -56,6 +57,17 @@ class Commitment:
 
 
 @dataclass(frozen=True, slots=True)
+class CommitmentElsewhere:
+    """What another archive that the study was sent to reported on storage commitment of it."""
+
+    ae_title: str
+    transaction_uid: str
+    reported_at: int
+    committed: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Happened:
     """Something that was decided or found: `what` in a word or two, by whom, why, about how many objects."""
 
@@ -93,6 +105,7 @@ class Account:
     holds: tuple[str, ...] = ()
     arrivals: tuple[Arrival, ...] = ()
     commitments: tuple[Commitment, ...] = ()
+    elsewhere: tuple[CommitmentElsewhere, ...] = ()
     happened: tuple[Happened, ...] = ()
     deliveries: tuple[StudyDelivered, ...] = ()
     dead: tuple[DeadInstance, ...] = ()
@@ -126,6 +139,7 @@ class Commitments:
 
     instances: Collection[str]
     found: dict[str, Commitment] = field(default_factory=dict)
+    elsewhere: dict[str, CommitmentElsewhere] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
         """Take in an event of the topic."""
@@ -134,6 +148,13 @@ class Commitments:
             if named:
                 self.found[event.transaction_uid] = Commitment(
                     event.transaction_uid, event.calling_ae_title, event.requested_at, len(named)
+                )
+        elif isinstance(event, InstancesCommittedElsewhere):
+            committed = {reference.sop_instance_uid for reference in event.committed} & set(self.instances)
+            failed = {failure.sop_instance_uid for failure in event.failures} & set(self.instances)
+            if committed or failed:
+                self.elsewhere[event.transaction_uid] = CommitmentElsewhere(
+                    event.ae_title, event.transaction_uid, event.reported_at, len(committed), len(failed)
                 )
         elif isinstance(event, CommitmentReported) and (known := self.found.get(event.transaction_uid)):
             failed = {failure.sop_instance_uid for failure in event.failures} & set(self.instances)

@@ -221,6 +221,7 @@ class Whereabouts:
             holds=of.holds,
             arrivals=_arrivals(of, recorded),
             commitments=() if commitments is None else tuple(commitments.found.values()),
+            elsewhere=() if commitments is None else tuple(commitments.elsewhere.values()),
             happened=happened_of(of.events),
             deliveries=tuple(recorded.delivered.get(of.study, ())),
             dead=tuple(DeadInstance(letter.id, letter.sop_instance_uid, letter.reason) for letter in of.dead),

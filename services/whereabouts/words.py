@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from gantry.common.amounts import counted
 from gantry.common.events import StudyDelivered
 from gantry.common.lifecycle import holds_stand
-from gantry.services.whereabouts.account import Account, Arrival, Commitment, Happened
+from gantry.services.whereabouts.account import Account, Arrival, Commitment, CommitmentElsewhere, Happened
 
 _MOST = 20
 
@@ -26,6 +26,7 @@ def told(account: Account) -> list[tuple[str, str]]:
     lines += [("committed", _commitment(one)) for one in account.commitments[-_MOST:]] or [
         ("committed", "nobody has asked for storage commitment of it")
     ]
+    lines += [("committed", _elsewhere(one)) for one in account.elsewhere[-_MOST:]]
     lines += [("happened", _happened(one)) for one in account.happened[-_MOST:]]
     if account.holds:
         lines.append(("held", f"{holds_stand(len(account.holds))}: nothing of it can be deleted"))
@@ -103,6 +104,12 @@ def _commitment(one: Commitment) -> str:
     answer = f"{one.failed} of them not committed" if one.failed else "all of them committed"
     delivery = "delivered" if one.delivered else "could not be delivered"
     return f"{asked}: {answer}, report {delivery} at {moment(one.reported_at)}"
+
+
+def _elsewhere(one: CommitmentElsewhere) -> str:
+    failed = f", {one.failed} not committed" if one.failed else ""
+    reported = f"{moment(one.reported_at)}, transaction {one.transaction_uid}"
+    return f"{counted(one.committed, 'instance')} by {one.ae_title}, which reported at {reported}{failed}"
 
 
 def _delivery(one: StudyDelivered) -> str:

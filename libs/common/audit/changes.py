@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gantry.common.audit.coalescing import Entry
-from gantry.common.audit.kinds import Kind
+from gantry.common.audit.kinds import SERIOUS_FAILURE, SUCCESS, Kind
 from gantry.common.dicom.encoding.values import header_values
 from gantry.common.dicom.encoding.values import text_of as text_in
 from gantry.common.dicom.standard.tags import ISSUER_OF_PATIENT_ID, PATIENT_ID
@@ -12,6 +12,7 @@ from gantry.common.events import (
     Event,
     HoldPlaced,
     HoldReleased,
+    InstancesCommittedElsewhere,
     InstancesDeleted,
     InstancesMoved,
     InstancesMovedBack,
@@ -68,7 +69,8 @@ _OF_ORDERS: dict[type[Event], tuple[Kind, str]] = {
     ProcedureStepErased: (Kind.PROCEDURE, "erase procedure step"),
 }
 _OF_SHARES: dict[type[Event], str] = {ShareCreated: "make share link", ShareRevoked: "revoke share link"}
-CHANGES = frozenset((InstanceStored, ObjectsCollected, *_OF_STUDIES, *_OF_PATIENTS, *_OF_ORDERS, *_OF_SHARES))
+_OF_OBJECTS = (InstanceStored, ObjectsCollected, InstancesCommittedElsewhere)
+CHANGES = frozenset((*_OF_OBJECTS, *_OF_STUDIES, *_OF_PATIENTS, *_OF_ORDERS, *_OF_SHARES))
 """The events that are on record."""
 
 
@@ -79,6 +81,8 @@ def entry_of(event: Event) -> Entry | None:
     if isinstance(event, ObjectsCollected):
         gone = _instances(event.study_instance_uid, event.receipts)
         return Entry(Kind.INSTANCES_DELETED, "remove objects", ARCHIVE, ARCHIVE, trace=event.trace, objects=(gone,))
+    if isinstance(event, InstancesCommittedElsewhere):
+        return _committed(event)
     cls = type(event)
     if cls in _OF_ORDERS:
         return _of_order(event, *_OF_ORDERS[cls])
@@ -114,6 +118,21 @@ def _stored(event: InstanceStored) -> Entry:
         trace=event.trace,
         session="" if over_http else event.trace,
         objects=(row,),
+    )
+
+
+def _committed(event: InstancesCommittedElsewhere) -> Entry:
+    """Who took responsibility: what it committed may be deleted here."""
+    failed = len(event.failures)
+    return Entry(
+        Kind.UPDATED,
+        "storage commitment",
+        event.ae_title,
+        "ae",
+        outcome=SERIOUS_FAILURE if failed else SUCCESS,
+        why=f"{failed} instances are not committed" if failed else "",
+        trace=event.trace,
+        objects=(AuditedInstances(event.study_instance_uid, instances=len(event.committed)),),
     )
 
 

@@ -35,6 +35,9 @@ class RetentionSettings(Section):
         default=None, description="Patients younger than so many years, counted from when they are not"
     )
     then: Literal["keep", "delete"] = Field(default="keep", description="What `expire_every` does when it is over")
+    committed_by: tuple[AeTitle, ...] = Field(
+        default=(), description="AE titles of archives; nothing goes of which not each of them has committed all"
+    )
 
 
 class LifecycleSettings(Section):

@@ -79,11 +79,16 @@ class RouteRuleSettings(Section):
     priority: Literal["high", "medium", "low"] = Field(
         default="medium", description="What goes first to a destination, and Priority (0000,0700) of what is sent"
     )
+    commit: bool = Field(
+        default=False, description="Destinations in `to` are asked for storage commitment of what they got (PS3.4 J)"
+    )
 
     @model_validator(mode="after")
     def _goes_somewhere(self) -> Self:
         if not self.to and not self.notify:
             raise ValueError("a rule names destinations: `to` or `notify`")
+        if self.commit and not self.to:
+            raise ValueError("`commit` is about what is sent: the rule names no destinations in `to`")
         return self
 
 
@@ -106,6 +111,35 @@ class StepRuleSettings(Section):
         return self
 
 
+class PrefetchRuleSettings(Section):
+    """One rule of which priors are fetched for an order, and from where"""
+
+    name: str = Field(description="What lists and logs call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
+    modalities: tuple[str, ...] = Field(default=(), description="Of a step that is to come; without any, all")
+    codes: tuple[str, ...] = Field(
+        default=(),
+        description="`VALUE` or `VALUE^SCHEME`, one of which is a requested procedure code or a scheduled protocol "
+        "code of the order; without any, all",
+    )
+    ask: Annotated[tuple[AeTitle, ...], Field(min_length=1)] = Field(
+        description="AE titles of `peers` with host and port, each of which is asked by C-FIND and C-MOVE"
+    )
+    prior_modalities: tuple[str, ...] = Field(
+        default=(), description="Studies with one of these are priors; without any, all"
+    )
+    within: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}[ymd]$")] | None = Field(
+        default=None, description="`5y`, `6m`, `30d`: no older than that; of any age without it"
+    )
+    most: Annotated[int, Field(ge=1, le=100)] = Field(default=3, description="From one archive, the newest first")
+    between: Annotated[str, Field(pattern=WINDOW)] | None = Field(
+        default=None, description="`HH:MM-HH:MM`, when priors are fetched, as for `rules`"
+    )
+    priority: Literal["high", "medium", "low"] = Field(default="low", description="What is asked of an archive first")
+    dry_run: bool = Field(
+        default=False, description="Asks, says in the list what would be fetched, and fetches nothing"
+    )
+
+
 class RoutingSettings(Section):
     """Studies that are sent on by themselves (docs/routing.md)"""
 
@@ -122,6 +156,12 @@ class RoutingSettings(Section):
         "([procedure steps](routing.md#procedure-steps)): "
         "`{name: to the ris, sources: [CT1], to: [RIS], notify: [BOARD]}`",
     )
+    prefetch: tuple[PrefetchRuleSettings, ...] = setting(
+        (),
+        "list",
+        "Which priors are fetched for orders, and from where ([prefetch](routing.md#prefetch)): "
+        "`{name: chest, modalities: [CT], ask: [OLD], prior_modalities: [CT, CR], within: 5y, most: 3}`",
+    )
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = setting(
         None, "", "Of `between`, as `Europe/Berlin`; that of the machine where not given"
     )
@@ -136,6 +176,19 @@ class RoutingSettings(Section):
     retry_longest: Seconds = setting(3600.0, "s", "The longest wait between tries")
     give_up: Seconds = setting(7 * 24 * 3600.0, "s", "After which a route that could not be finished has failed")
     refused: Count = setting(5, "tries", "Of instances that a destination answers and does not take")
+    commit_wait: Annotated[float, Field(ge=0)] = setting(
+        10.0, "s", "An association on which storage commitment was asked is kept open so long for its report"
+    )
+    commit_within: Seconds = setting(
+        3600.0, "s", "Without a report a destination is asked for storage commitment again; doubles, up to a day"
+    )
+
+    @model_validator(mode="after")
+    def _names_are_of_one_rule(self) -> Self:
+        shared = {one.name for one in self.rules} & {one.name for one in self.prefetch}
+        if shared:
+            raise ValueError(f"a rule of `rules` and one of `prefetch` are both called {min(shared)}")
+        return self
 
 
 class Commitment(Section):

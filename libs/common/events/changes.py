@@ -23,6 +23,7 @@ from gantry.common.events.schema import (
     HoldPlaced,
     HoldReleased,
     InstanceConflictFound,
+    InstancesCommittedElsewhere,
     InstancesDeleted,
     InstancesMoved,
     InstancesMovedBack,
@@ -261,6 +262,15 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
         (
             _f("transaction_uid", "TransactionUID", _UID), _f("calling_ae_title", "sender"),
             _f("delivered", schema=_FLAG), _f("failures", schema=_FAILURES, made=_failures), _at("reported_at"),
+        ),
+    ),
+    "committed-elsewhere": (
+        InstancesCommittedElsewhere,
+        "A peer that a study was sent to reported on storage commitment of it; `failures` are not committed there.",
+        (
+            _STUDY, _f("transaction_uid", "TransactionUID", _UID), _f("ae_title", "receiver"),
+            _f("committed", "instances", _INSTANCES, _instances), _f("failures", schema=_FAILURES, made=_failures),
+            _at("reported_at"),
         ),
     ),
 }  # fmt: skip

@@ -311,6 +311,12 @@ class RouteRequested:
     With the kind "availability change" instances of the study were taken away or came back, and what is there of it is
     told: `series_instance_uids`, `sop_class_uids` and `sop_instance_uids` name them, one entry of each for an instance.
 
+    With the kind "prefetch" priors for the order `requestor` (its key) are fetched from the `destination`, which is a
+    source then; what is wanted is asked of the order when it is tried. `taken` are Study Instance UIDs.
+
+    With `commits` the destination is asked for storage commitment (PS3.4 J) of what it got: by one more route, of the
+    kind "commitment".
+
     With the kind "move" a C-MOVE of `requestor` has begun to send `asked` instances of the study: of these series and
     instances, all where none are named. It sends them itself; nobody else does before the time `until` (microseconds),
     which `RouteProgressed` puts off.
@@ -341,6 +347,7 @@ class RouteRequested:
     values_key: str = field(default="", metadata=OMITTED)
     values_size: int = field(default=0, metadata=OMITTED)
     values_digest: str = field(default="", metadata=OMITTED)
+    commits: bool = field(default=False, metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -514,6 +521,25 @@ class CommitmentReported:
     calling_ae_title: str
     reported_at: int
     delivered: bool
+    failures: tuple[CommitmentFailure, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class InstancesCommittedElsewhere:
+    """A peer reported on a transaction in which we asked it for storage commitment (PS3.4 J.3.3), because of a `route`:
+    it takes responsibility for the instances `committed` of a study, and not for those in `failures`. `digests` has for
+    each instance that is committed that of the object which was sent, as it is stored here."""
+
+    partition: str
+    trace: str
+    transaction_uid: str
+    study_instance_uid: str
+    ae_title: str
+    route: str
+    requested_at: int
+    reported_at: int
+    committed: tuple[CommitmentReference, ...]
+    digests: tuple[str, ...]
     failures: tuple[CommitmentFailure, ...] = field(default=())
 
 
@@ -996,6 +1022,7 @@ Event = (
     | RouteEnded
     | CommitmentRequested
     | CommitmentReported
+    | InstancesCommittedElsewhere
     | DeadLetter
     | DeadLetterReplayed
     | DeadLetterDiscarded

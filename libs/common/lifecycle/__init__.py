@@ -35,7 +35,16 @@ from gantry.common.lifecycle.rejecting import (
     subsequent,
     waiting_receipt,
 )
-from gantry.common.lifecycle.retention import Period, Retention, RetentionRule, Since, StudyFacts, longest, retention_of
+from gantry.common.lifecycle.retention import (
+    Period,
+    Retention,
+    RetentionRule,
+    Since,
+    StudyFacts,
+    committers,
+    longest,
+    retention_of,
+)
 from gantry.common.lifecycle.retention_rules import retention_rules
 from gantry.common.lifecycle.study import Fating, ReceiptState, StoredObject, StudyState, apply, fate_of, fold
 from gantry.common.lifecycle.tier_rules import tier_rules
@@ -71,6 +80,7 @@ __all__ = [
     "Values",
     "Withdrawal",
     "apply",
+    "committers",
     "corrected",
     "corrections_below",
     "effect_of",

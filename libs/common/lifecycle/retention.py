@@ -65,7 +65,8 @@ class StudyFacts:
 class RetentionRule:
     """Studies of `studies` (a query of the study level) that one of `sources` sent (of any where there are none) are
     kept for `period` (None: for ever) from `since` on. With `younger_than`, a number of years, it is about patients
-    that were younger then, and the period begins when they are not. `deletes`: what is over may be deleted."""
+    that were younger then, and the period begins when they are not. `deletes`: what is over may be deleted. Whatever
+    the period, nothing of them goes that not each of the archives `committed_by` has committed (PS3.4 J)."""
 
     name: str
     studies: Query
@@ -74,6 +75,7 @@ class RetentionRule:
     sources: frozenset[str] = frozenset()
     younger_than: int | None = None
     deletes: bool = False
+    committed_by: tuple[str, ...] = ()
 
     def needs_receipts(self, attributes: Mapping[int, Any]) -> bool:
         """Whether receipts decide about a study with these attributes."""
@@ -133,6 +135,16 @@ def retention_of(study: StudyFacts, rules: Iterable[RetentionRule]) -> Retention
     """The retention of a study: the longest of the rules that match it, and of two that are equally long the one that
     deletes nothing. None where no rule does."""
     return longest(Retention(rule.name, rule.until(study), rule.deletes) for rule in rules if rule.matches(study))
+
+
+def committers(study: StudyFacts, rules: Iterable[RetentionRule]) -> dict[str, str]:
+    """The archives that must have committed a study before anything of it goes, each with the first rule that says so:
+    all rules that match count, not the longest alone."""
+    named: dict[str, str] = {}
+    for rule in rules:
+        if rule.committed_by and rule.matches(study):
+            named = dict.fromkeys(rule.committed_by, rule.name) | named
+    return named
 
 
 def longest(several: Iterable[Retention | None]) -> Retention | None:

@@ -38,6 +38,7 @@ def _rule(settings: RetentionSettings, attributes: AttributeTable) -> RetentionR
         frozenset(settings.sources),
         settings.younger_than,
         settings.then == "delete",
+        settings.committed_by,
     )
 
 

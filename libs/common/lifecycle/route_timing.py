@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from enum import Enum
 
 from gantry.common.events import RouteRequested
-from gantry.common.lifecycle.routes import OBJECTS
+from gantry.common.lifecycle.routes import OBJECTS, PREFETCH
 
 _TIME = r"([01]\d|2[0-3]):([0-5]\d)"
 _WINDOW = re.compile(rf"{_TIME}-{_TIME}")
@@ -96,10 +96,10 @@ class RouteTimes:
         return self._timing(route).priority
 
     def opens_us(self, route: RouteRequested, now_us: int) -> int:
-        """When a route may be sent, in microseconds since 1970; 0 where it may be now. Only objects wait for that, and
-        not those that a person asked for."""
+        """When a route may be sent, in microseconds since 1970; 0 where it may be now. Only objects and priors wait for
+        that, and not those that a person asked for."""
         timing = self._timing(route)
-        if timing.window is None or route.by or route.kind != OBJECTS:
+        if timing.window is None or route.by or route.kind not in (OBJECTS, PREFETCH):
             return 0
         opens = timing.window.opens(datetime.fromtimestamp(now_us / 1e6, UTC).astimezone(self._zone))
         return 0 if opens is None else max(int(opens.timestamp() * 1e6), now_us + 1)

@@ -23,6 +23,10 @@ DELIVERED, FAILED, CANCELLED = "delivered", "failed", "cancelled"
 OBJECTS, AVAILABILITY, MOVE, CHANGE = "", "availability", "move", "availability change"
 """What goes to a destination: the objects, only where they are, the objects that a C-MOVE asked for, or what is there
 of a study of which something was taken away or came back."""
+COMMITMENT = "commitment"
+"""The destination has the objects, and is asked for storage commitment of them (PS3.4 J)."""
+PREFETCH = "prefetch"
+"""The other way round: priors for an order are fetched from there."""
 STEP_EVENT, STEP = "step event", "step"
 """Of performed procedure steps: that one changed (N-EVENT-REPORT), or what a modality said of it (N-CREATE, N-SET)."""
 STEP_KINDS = frozenset((STEP_EVENT, STEP))
@@ -33,13 +37,15 @@ _MOST_TAKEN = 4_000
 @dataclass(frozen=True, slots=True)
 class RouteRule:
     """Studies that `query` finds and that one of `sources` sent something of (of all, where there are none) go to the
-    destinations `to`; those in `notify` are told of them."""
+    destinations `to`; those in `notify` are told of them. With `commits` the destinations are asked for storage
+    commitment of what they got."""
 
     name: str
     query: Query
     sources: frozenset[str]
     to: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
+    commits: bool = False
 
     def may_apply(self, completed: StudyCompleted) -> bool:
         """Whether the senders of what came are those of the rule."""
@@ -63,10 +69,12 @@ def requests(completed: StudyCompleted, rules: Iterable[RouteRule], now_us: int)
     """The routes of a study by rules that match it, each destination once. Objects are not sent back to who sent them:
     two archives that route to each other would do so for ever."""
     wanted: dict[tuple[str, str], str] = {}
+    committing: set[tuple[str, str]] = set()
     for rule in rules:
         for destination in rule.to:
             if destination not in completed.senders:
                 wanted.setdefault((destination, OBJECTS), rule.name)
+                committing |= {(destination, OBJECTS)} if rule.commits else set()
         for destination in rule.notify:
             wanted.setdefault((destination, AVAILABILITY), rule.name)
     return [
@@ -81,9 +89,16 @@ def requests(completed: StudyCompleted, rules: Iterable[RouteRule], now_us: int)
             completed.last_receipt,
             now_us,
             kind=kind,
+            commits=(destination, kind) in committing,
         )
         for (destination, kind), rule_name in wanted.items()
     ]
+
+
+def commitment_request(delivered: RouteRequested, instances: int, now_us: int) -> RouteRequested:
+    """The route by which a destination is asked for storage commitment of the `instances` that it got by another."""
+    name = blake3(f"{delivered.route} {COMMITMENT}".encode()).hexdigest()[:32]
+    return replace(delivered, route=name, at=now_us, kind=COMMITMENT, asked=instances, until=0)
 
 
 def route_of(completed: StudyCompleted, destination: str, kind: str) -> str:
@@ -194,7 +209,7 @@ class RouteLedger:
             case RouteProgressed() if self._open(event.route):
                 state = self.routes[event.route]
                 self.routes[event.route] = replace(state, taken=state.taken.union(event.taken))
-            case RouteDelayed() if self._open(event.route):
+            case RouteDelayed() if self._open(event.route) and event.attempts >= self.routes[event.route].attempts:
                 state = self.routes[event.route]
                 self.routes[event.route] = replace(state, attempts=event.attempts, why=event.why, again=event.again)
             case RouteEnded() if self._open(event.route):

@@ -277,13 +277,14 @@ class Incoming:
         server.observer.opened(self._association)
 
     def _services(self, contexts: Mapping[int, AcceptedContext]) -> dict[str, Service]:
-        """The services by abstract syntax; we perform only if the requestor is SCU."""
+        """The services by abstract syntax; we perform only if the requestor is SCU, or reports to us as SCP."""
         server = self._server
-        return {
-            cx.abstract_syntax: service
-            for cx in contexts.values()
-            if cx.requestor_is_scu and (service := server.services.get(server.served_as(cx.abstract_syntax)))
-        }
+        services: dict[str, Service] = {}
+        for cx in contexts.values():
+            known = server.served_as(cx.abstract_syntax)
+            if known in server.services and (cx.requestor_is_scu or server.abilities[known].notified):
+                services[cx.abstract_syntax] = server.services[known]
+        return services
 
     def mind_deadlines(self, now: float) -> None:
         """Abort if the peer is overdue: with the rest of a PDU or message, with accepting our bytes, or with any

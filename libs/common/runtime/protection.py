@@ -1,4 +1,5 @@
-"""What stands in the way of deleting a study, whoever asks: holds on it and on its patient, and its retention."""
+"""What stands in the way of deleting a study, whoever asks: holds on it and on its patient, its retention, and archives
+that have not committed it yet."""
 
 from __future__ import annotations
 
@@ -8,18 +9,23 @@ from datetime import date
 from typing import Any
 
 from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query, Single
+from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import Held
 from gantry.common.lifecycle import (
     Retention,
     RetentionRule,
     StudyState,
+    committers,
     holder_of,
     holds_stand,
     longest,
     retention_of,
 )
-from gantry.common.ports.index import ReadIndex
+from gantry.common.ports.index import FatedReceipt, InstanceKey, ReadIndex
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.elsewhere import Committed, CommittedElsewhere
 from gantry.common.runtime.following import unfollowed, unfollowed_events, unfollowed_holds
 from gantry.common.runtime.study_facts import KnownStudy, as_received, day_of, facts_of, known_study, unindexed_study
 
@@ -41,8 +47,11 @@ class Protection:
         index: ReadIndex,
         clock: Clock,
         rules: Sequence[RetentionRule] = (),
+        elsewhere: CommittedElsewhere | None = None,
     ) -> None:
-        """`rules` are those of `lifecycle.retention`."""
+        """`rules` are those of `lifecycle.retention`. Where one of them waits for other archives, `elsewhere` knows
+        what they have committed; without it nothing counts as committed."""
+        self._elsewhere = elsewhere
         self._log = log
         self._index = index
         self._clock = clock
@@ -63,6 +72,73 @@ class Protection:
         if retention is not None and not retention.is_over(self._today()):
             end = "for ever" if retention.until is None else f"until {retention.until.isoformat()}"
             raise Held(f"its retention is not over: rule {retention.rule!r} keeps this study {end}")
+        if known is not None and not bytes_stay and (why := await self.uncommitted(known, recent)):
+            raise Held(f"{why}; see `gantry routes list`")
+
+    async def uncommitted(self, known: KnownStudy, recent: StudyState | None = None) -> str:
+        """Which archive that a rule of a study waits for has not committed all that is there of it (PS3.4 J), and how
+        much of it, in words; "" where none stands in the way. Raises `DependencyUnavailable`."""
+        waits_for = await self._committers(known, recent)
+        if not waits_for:
+            return ""
+        there = await self._there(known, recent)
+        committed = await self._committed(known)
+        for title, rule in waits_for.items():
+            missing = len(there - committed.get(title, frozenset()))
+            if missing:
+                return f"{title} has not committed {missing} of {len(there)} objects: rule {rule!r} waits for that"
+        return ""
+
+    async def may_be_collected(
+        self, partition: str, study: str, receipts: Sequence[FatedReceipt]
+    ) -> list[FatedReceipt]:
+        """Those of some deleted receipts of a study that every archive has committed which a rule of it waits for; all
+        of them where no rule does. Raises `DependencyUnavailable`."""
+        known = await known_study(self._index, partition, study, deleted=True)
+        waits_for = {} if known is None else await self._committers(known)
+        if known is None or not waits_for:
+            return list(receipts)
+        committed = await self._committed(known)
+        return [
+            one
+            for one in receipts
+            if all((one.instance.sop_instance_uid, one.digest) in committed.get(title, ()) for title in waits_for)
+        ]
+
+    async def _committers(self, known: KnownStudy, recent: StudyState | None = None) -> dict[str, str]:
+        """The archives that rules of a study wait for, with the rules: as it is shown, and as it was received."""
+        waiting = [rule for rule in self.rules if rule.committed_by]
+        if not waiting:
+            return {}
+        received = await as_received(self._index, known)
+        named: dict[str, str] = {}
+        for one in (known, received):
+            named |= committers(await facts_of(self._index, one, waiting, recent), waiting)
+        return named
+
+    async def _committed(self, known: KnownStudy) -> Committed:
+        return {} if self._elsewhere is None else await self._elsewhere.of_study(known.partition, known.uid)
+
+    async def _there(self, known: KnownStudy, recent: StudyState | None) -> set[tuple[str, str]]:
+        """Each object that is there, by SOP Instance UID and digest; what the index has not heard of has none, and is
+        committed nowhere."""
+        deleted = set() if recent is None else {name for name, one in recent.receipts.items() if one.fate.hidden}
+        found: set[tuple[str, str]] = set()
+        query = Query(known.partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((known.uid,))})
+        indexed: set[str] = set()
+        async for page in self._index.locate(query):
+            instances = [InstanceKey(at.study_instance_uid, at.series_instance_uid, at.sop_instance_uid) for at in page]
+            for instance, receipts in (await self._index.receipts_of(known.partition, instances)).items():
+                indexed |= {one.receipt for one in receipts}
+                found |= {
+                    (instance.sop_instance_uid, one.digest)
+                    for one in receipts
+                    if one.receipt not in deleted and not one.lost
+                }
+        for name, one in ({} if recent is None else recent.receipts).items():
+            if name not in indexed and one.there:
+                found.add((one.instance[1], ""))
+        return found
 
     async def holds(
         self, partition: str, study: str, known: KnownStudy | None, recent: StudyState | None = None

@@ -447,6 +447,13 @@ METRICS: tuple[Metric, ...] = (
         "and studies of such whose process is silent",
         ("destination", "why"),
     ),
+    Metric(
+        "instances_committed_elsewhere",
+        "counter",
+        "instances",
+        "Instances on which destinations of routes reported storage commitment: committed, failed",
+        ("destination", "outcome"),
+    ),
     Metric("studies_open", "gauge", "studies", "Studies that are not complete: something came lately"),
     Metric(
         "studies_completed",
@@ -616,6 +623,7 @@ class Metrics:
     routes_open: Gauge
     routes_ended: Counter
     moves_left: Counter
+    instances_committed_elsewhere: Counter
     studies_open: Gauge
     studies_completed: Counter
     webhook_changes: Counter

@@ -18,7 +18,8 @@ class Ability:
     `transfer_syntaxes` None accepts any, and takes the first proposed. With `preferred`, the first of ours that is
     proposed is chosen; otherwise the requestor's order decides, so that compressed objects arrive as the sender holds
     them. `scp` and `scu` are our own roles. `extended` has a byte of 1 for each part of the service class application
-    information (PS3.7 D.3.3.5) that we support; empty: we do not answer it.
+    information (PS3.7 D.3.3.5) that we support; empty: we do not answer it. `notified`: as SCU we take what the peer
+    reports (N-EVENT-REPORT).
     """
 
     transfer_syntaxes: frozenset[str] | None = None
@@ -26,6 +27,7 @@ class Ability:
     scp: bool = True
     scu: bool = False
     extended: bytes = b""
+    notified: bool = False
 
     def choose(self, proposed: tuple[str, ...]) -> str | None:
         """The transfer syntax to use, or None."""
@@ -45,6 +47,7 @@ class Ability:
             self.scp or other.scp,
             self.scu or other.scu,
             self.extended or other.extended,
+            self.notified or other.notified,
         )
 
     def agree(self, offered: bytes) -> bytes:

@@ -8,6 +8,9 @@ route (`gantry.common.lifecycle.routes`).
 What modalities say of performed procedure steps is in the same queues: who is told (`step_requesting`,
 `step_messages`), and one attempt at it (`step_delivery`).
 
+What a destination got it may be asked to take responsibility for (`committing`). Priors for orders come the other way:
+who is asked for them (`prefetch_requesting`), which studies are priors (`priors`), and one attempt (`prefetching`).
+
 The order of effects: `StudyCompleted` is read, `RouteRequested` is published for each destination, then the offset is
 committed; a route is sent, `RouteEnded` is published, and only then the log may forget its request. So a process that
 dies sends what it was at once more, and nothing is forgotten.

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from gantry.common.access import NOTHING, Sight
-from gantry.common.config.policy import Permission
+from gantry.common.config.policy import KnownPeer, Permission
+from gantry.common.config.role_sections import RouteRuleSettings
 from gantry.common.events import TOPICS, StudyCompleted
 from gantry.common.orders import PerformedStep
 from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.consumer import ConsumerLoop
-from gantry.services.audited import audit_step
+from gantry.common.runtime.elsewhere import Elsewhere
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.audited import audit_asking, audit_step
 from gantry.services.context import Context, Peers, RoleParts
 from gantry.services.retrieve.dimse.moving import Mover
 from gantry.services.retrieve.dimse.service import Delivered
+from gantry.services.retrieve.routing import prefetch_requesting
 from gantry.services.retrieve.routing.attempt import RouteSender
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
+from gantry.services.retrieve.routing.committing import CommitmentRequestor
 from gantry.services.retrieve.routing.move_records import MoveRecords
+from gantry.services.retrieve.routing.prefetch_requesting import PrefetchRequests, prior_rules
+from gantry.services.retrieve.routing.prefetching import Prefetcher
 from gantry.services.retrieve.routing.requesting import GROUP, RouteRequests, route_rules, route_times
 from gantry.services.retrieve.routing.router import Router, RouterLimits
 from gantry.services.retrieve.routing.standing import StepsOf, StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.routing.step_requesting import StepRequests, StepRouting, step_rules
 from gantry.services.retrieve.unindexed import Locating
+
+logger = get_logger("routing")
 
 
 def build_moves(context: Context) -> MoveRecords | None:
@@ -42,8 +51,13 @@ def build_routing(
 ) -> RoleParts:
     """What the settings of `routing` ask for; nothing without rules and moves. Raises `ConfigError`."""
     settings = context.settings.routing
-    if not settings.rules and not settings.steps and moves is None:
+    if not settings.rules and not settings.steps and not settings.prefetch and moves is None:
         return RoleParts()
+    for title in mute_destinations(settings.rules, context.peers.known()):
+        logger.warning(
+            "a destination of a rule with commit may not call back to report: give it `may: [commit]`",
+            destination=title,
+        )
     sender = _sender(context, mover, index, delivered)
     limits = RouterLimits(Delays(settings.retry_first, settings.retry_longest), settings.give_up, settings.refused)
     under_way = (lambda _: False) if moves is None else moves.is_under_way
@@ -56,20 +70,31 @@ def build_routing(
     requesting = _requesting(context) if settings.rules else None
     if requesting is not None:
         background.append(("routing", requesting.run()))
-    if _tells(context) or settings.steps:
+    if _tells(context) or settings.steps or settings.prefetch:
         context.orders.begin()
         background.append(("procedure steps for notifications", context.orders.run()))
     steps = _step_routing(context) if settings.steps else None
     if steps is not None:
         background.append(("routing of procedure steps", steps.run()))
 
+    prefetch = _prefetch_routing(context) if settings.prefetch else None
+    if prefetch is not None:
+        background.append(("prefetch of priors", prefetch.run()))
+
     async def stop(_: float) -> None:
-        for reader in (requesting, steps):
+        for reader in (requesting, steps, prefetch):
             if reader is not None:
                 reader.stop()
         router.stop()
 
     return RoleParts(background=background, drain=[stop], close=close)
+
+
+def mute_destinations(rules: Iterable[RouteRuleSettings], peers: Iterable[KnownPeer]) -> list[str]:
+    """The AE titles that are asked for storage commitment, and are not admitted to report on an association of their
+    own."""
+    may = {peer.ae_title for peer in peers if Permission.COMMIT in peer.may}
+    return sorted({title for rule in rules if rule.commit for title in rule.to if title not in may})
 
 
 def _requesting(context: Context) -> ConsumerLoop:
@@ -84,6 +109,28 @@ def _step_routing(context: Context) -> StepRouting:
     rules = step_rules(settings.steps)
     handler = StepRequests(rules, context.log, context.objects, orders, follower, context.clock)
     return StepRouting(handler, context.log, context.clock, context.metrics, settings.give_up)
+
+
+def _prefetch_routing(context: Context) -> StepRouting:
+    settings, (orders, follower) = context.settings.routing, context.orders.begin()
+    handler = PrefetchRequests(prior_rules(settings.prefetch), context.log, orders, follower, context.clock)
+    of_orders = prefetch_requesting.GROUP, (prefetch_requesting.TOPIC,)
+    return StepRouting(handler, context.log, context.clock, context.metrics, settings.give_up, *of_orders)
+
+
+def _prefetcher(context: Context) -> Prefetcher | None:
+    settings = context.settings
+    if not settings.routing.prefetch:
+        return None
+    return Prefetcher(
+        {rule.name: rule for rule in prior_rules(settings.routing.prefetch)},
+        *context.orders.begin(),
+        context.answers,
+        context.clock,
+        settings.dimse.ae_title,
+        settings.retrieve.response_timeout,
+        partial(audit_asking, context.audit),
+    )
 
 
 def _sender(context: Context, mover: Mover, index: Locating, delivered: Delivered) -> RouteSender:
@@ -102,6 +149,21 @@ def _sender(context: Context, mover: Mover, index: Locating, delivered: Delivere
         lambda title: _may_retrieve(peers, title),
         StepDelivery(context.objects, context.settings.retrieve.response_timeout, partial(audit_step, context.audit)),
         route_times(context.settings.routing),
+        _commitment(context),
+        _prefetcher(context),
+    )
+
+
+def _commitment(context: Context) -> CommitmentRequestor:
+    settings = context.settings.routing
+    return CommitmentRequestor(
+        Elsewhere(context.objects, context.log, context.clock, context.metrics),
+        context.clock,
+        context.settings.retrieve.response_timeout,
+        settings.commit_wait,
+        settings.commit_within,
+        Delays(settings.retry_first, settings.retry_longest),
+        settings.refused,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from gantry.common.access import EVERYTHING, Sight, restricted
 from gantry.common.dicom.query.attributes import Level
@@ -10,11 +11,11 @@ from gantry.common.dicom.query.matching import Query, Single
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.dimse import Element
 from gantry.common.dimse.command import Value
-from gantry.common.errors import GantryError
+from gantry.common.errors import DependencyUnavailable, GantryError
 from gantry.common.events import RouteRequested
 from gantry.common.ids import receipt_in_key
 from gantry.common.lifecycle.route_timing import RouteTimes
-from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, MOVE, STEP_KINDS
+from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, COMMITMENT, MOVE, PREFETCH, STEP_KINDS
 from gantry.common.net import Peer
 from gantry.common.ports.index import Location
 from gantry.common.statuses import is_warning
@@ -25,6 +26,8 @@ from gantry.services.retrieve.dimse.service import Delivered, count_suboperation
 from gantry.services.retrieve.dimse.suboperations import Counters
 from gantry.services.retrieve.routing.attempted import Attempted
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
+from gantry.services.retrieve.routing.committing import CommitmentRequestor, not_committed
+from gantry.services.retrieve.routing.prefetching import Prefetcher
 from gantry.services.retrieve.routing.standing import StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.unindexed import Locating
@@ -49,11 +52,15 @@ class RouteSender:
         sight_of: Callable[[str], Sight],
         steps: StepDelivery,
         times: RouteTimes,
+        commitment: CommitmentRequestor,
+        prefetcher: Prefetcher | None = None,
     ) -> None:
         """`peer_of` maps an AE title to where objects may be sent, `contact_of` to where it is called for anything
         else; None where the policy does not allow it, or does not say. `sight_of` is what it may retrieve, now. `times`
         say how urgent routes are."""
         self._times = times
+        self._commitment = commitment
+        self._prefetcher = prefetcher
         self._notifier = notifier
         self._standing = standing
         self._contact_of = contact_of
@@ -66,14 +73,21 @@ class RouteSender:
         self._metrics = metrics
         self._delivered = delivered
 
-    async def attempt(self, route: RouteRequested, taken: Collection[str], is_wanted: Callable[[], bool]) -> Attempted:
+    async def attempt(
+        self, route: RouteRequested, taken: Collection[str], is_wanted: Callable[[], bool], tried: int = 0
+    ) -> Attempted:
         """Send what came between the receipts of a route, without the SOP Instance UIDs that were `taken` before; of a
-        C-MOVE, what its requestor may retrieve now. What is at fault is in the answer, and nothing is raised for it."""
+        C-MOVE, what its requestor may retrieve now. It was `tried` so often. What is at fault is in the answer, and
+        nothing is raised for it."""
         notifies = route.kind in (AVAILABILITY, CHANGE)
-        is_told = notifies or route.kind in STEP_KINDS
+        is_told = notifies or route.kind in STEP_KINDS or route.kind == PREFETCH
         peer = (self._contact_of if is_told else self._peer_of)(route.destination)
         if peer is None:
             return Attempted((), None, f"{route.destination} is no destination: the AE policy names those that are")
+        if route.kind == PREFETCH:
+            if self._prefetcher is None:
+                return Attempted((), (), "there are no rules of prefetch any more")
+            return await self._prefetcher.attempt(route, peer, taken, is_wanted)
         if route.kind in STEP_KINDS:
             return await self._steps.attempt(route, peer)
         try:
@@ -84,9 +98,30 @@ class RouteSender:
             return Attempted((), (), "nothing of it is left to send")
         if notifies:
             return await self._notify(route, peer, locations)
-        if self._gets_originals(route.destination):
-            locations = as_stored(locations)
+        if route.kind == COMMITMENT:
+            return await self._commit(route, peer, locations, is_wanted, tried)
         return await self._send(route, peer, locations, is_wanted)
+
+    async def _commit(
+        self,
+        route: RouteRequested,
+        peer: Peer,
+        locations: Sequence[Location],
+        is_wanted: Callable[[], bool],
+        tried: int,
+    ) -> Attempted:
+        """What the destination said not to have is sent again first."""
+        try:
+            before = await self._commitment.before(route, tried)
+            missing = not_committed(before)
+            again = [one for one in locations if one.sop_instance_uid in missing]
+            if again:
+                sent = await self._send(route, peer, again, is_wanted)
+                if not sent.is_done:
+                    return replace(sent, taken=())
+            return await self._commitment.attempt(route, peer, locations, tried, before)
+        except DependencyUnavailable as error:
+            return Attempted((), None, str(error))
 
     async def _notify(self, route: RouteRequested, peer: Peer, locations: Sequence[Location]) -> Attempted:
         try:
@@ -105,6 +140,8 @@ class RouteSender:
     async def _send(
         self, route: RouteRequested, peer: Peer, locations: Sequence[Location], is_wanted: Callable[[], bool]
     ) -> Attempted:
+        if self._gets_originals(route.destination):
+            locations = as_stored(locations)
         counters = Counters(len(locations))
         why, operation = "", _MOVED if route.kind == MOVE else _OPERATION
         job = Job(counters, is_wanted, _nobody_waits, originator=self._said(route))

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Attempted:
     """What came of it: the SOP Instance UIDs that were taken, and those that were not; None where nothing was tried.
-    `refused`: the destination answered and did not want them, so that trying again soon is of little use."""
+    `refused`: the destination answered and did not want them, so that trying again soon is of little use. With `waits`
+    (seconds) it will say by itself what becomes of them, and is not asked before; `answered`: it has, and what follows
+    is on the log. `is_delivered`: there was nothing to do, and that is well."""
 
     taken: Collection[str]
     failed: Collection[str] | None
     why: str
     refused: bool = False
+    waits: float = 0.0
+    answered: bool = False
+    is_delivered: bool = False
 
     @property
     def is_done(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from gantry.common.clock import Clock
-from gantry.common.config.role_sections import RouteRuleSettings, RoutingSettings
+from gantry.common.config.role_sections import PrefetchRuleSettings, RouteRuleSettings, RoutingSettings
 from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.dicom.query.where import studies_where
 from gantry.common.errors import ConfigError, NotUnderstood
@@ -30,9 +30,10 @@ logger = get_logger("routing")
 def route_times(settings: RoutingSettings) -> RouteTimes:
     """When what rules send is sent, and what goes first."""
     words = {one.word: one for one in RoutePriority}
+    rules: list[RouteRuleSettings | PrefetchRuleSettings] = [*settings.rules, *settings.prefetch]
     timings = {
         rule.name: RouteTiming(words[rule.priority], None if rule.between is None else Window.of(rule.between))
-        for rule in settings.rules
+        for rule in rules
     }
     return RouteTimes(timings, None if settings.time_zone is None else ZoneInfo(settings.time_zone))
 
@@ -45,7 +46,7 @@ def route_rules(settings: Sequence[RouteRuleSettings], attributes: AttributeTabl
             query = studies_where(one.where, DEFAULT_PARTITION, attributes)
         except NotUnderstood as error:
             raise ConfigError("routing.rules", None, f"rule {one.name}: {error}") from error
-        rules.append(RouteRule(one.name, query, frozenset(one.sources), one.to, one.notify))
+        rules.append(RouteRule(one.name, query, frozenset(one.sources), one.to, one.notify, one.commit))
     return rules
 
 

@@ -11,7 +11,16 @@ from gantry.common.errors import DependencyUnavailable, UndecodableEvent
 from gantry.common.events import TOPICS, Event, RouteDelayed, RouteEnded, RouteProgressed, RouteRequested, decode
 from gantry.common.lifecycle.held_back import HeldBack
 from gantry.common.lifecycle.route_timing import RouteTimes
-from gantry.common.lifecycle.routes import CANCELLED, DELIVERED, FAILED, MOVE, may_be_next, taken_in_pieces
+from gantry.common.lifecycle.routes import (
+    CANCELLED,
+    DELIVERED,
+    FAILED,
+    MOVE,
+    OBJECTS,
+    commitment_request,
+    may_be_next,
+    taken_in_pieces,
+)
 from gantry.common.ports.log import Consumer, EventLog, Record
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.failpoints import FailPoint, reach
@@ -26,6 +35,8 @@ _TOPIC = TOPICS[RouteRequested].name
 _SETTLED = 0.3
 """Seconds without records after which all there is has been read: what ended is known to have ended then."""
 _RECENT_US = 2_000_000
+_READ_BY_US = 30_000_000
+"""What was appended is read by then."""
 _IDLE = 5.0
 _LONGEST_WHY = 200
 _REMEMBERED = 10_000
@@ -223,18 +234,37 @@ class Router:
         if not route.left:
             route.left = True
             self._metrics.moves_left.labels(route.requested.destination, "silent").inc()
-        attempted = await self._sender.attempt(route.requested, frozenset(route.taken), lambda: not route.ended)
+        tried = route.attempts
+        attempted = await self._sender.attempt(route.requested, frozenset(route.taken), lambda: not route.ended, tried)
         if route.ended:
-            return  # somebody cancelled it meanwhile
+            return  # somebody cancelled it meanwhile, or it was reported on
+        if attempted.answered or attempted.waits:
+            await self._await_report(route, lane, attempted, tried)
+            return
         route.attempts += 1
         route.taken.update(attempted.taken)
         if attempted.is_done:
             lane.failures = 0 if attempted.taken else lane.failures
-            await self._end(route, DELIVERED if route.taken else CANCELLED, attempted)
+            await self._end(route, DELIVERED if route.taken or attempted.is_delivered else CANCELLED, attempted)
         elif self._is_over(route, attempted):
             await self._end(route, FAILED, attempted)
         else:
             await self._delay(route, lane, attempted)
+
+    async def _await_report(self, route: _Open, lane: _Lane, attempted: Attempted, tried: int) -> None:
+        """The destination has the request; what it reports is read from the log, whoever takes it."""
+        lane.failures = 0
+        if route.attempts != tried:
+            return  # it was read already
+        if attempted.answered:
+            route.again = self._clock.now_us() + _READ_BY_US
+            return
+        route.attempts += 1
+        if self._is_over(route, attempted):
+            await self._end(route, FAILED, attempted)
+            return
+        route.again = self._clock.now_us() + int(attempted.waits * 1e6)
+        await self._say_delayed(route, attempted)
 
     def _is_over(self, route: _Open, attempted: Attempted) -> bool:
         if attempted.refused and route.attempts >= self._limits.refused:
@@ -249,7 +279,10 @@ class Router:
         else:
             route.again = lane.again = now + int(self._limits.delays.after(lane.failures) * 1e6)
             lane.failures += 1
-        requested = route.requested
+        await self._say_delayed(route, attempted)
+
+    async def _say_delayed(self, route: _Open, attempted: Attempted) -> None:
+        now, requested = self._clock.now_us(), route.requested
         why = attempted.why[:_LONGEST_WHY]
         logger.warning("route delayed", destination=requested.destination, why=why, attempts=route.attempts)
         await self._log.append(
@@ -272,10 +305,13 @@ class Router:
         if requested.kind == MOVE and not failed and (gone := requested.asked - len(route.taken)) > 0:
             why = f"{gone} of {requested.asked} instances are not there any more, or not for {requested.requestor}"
         now = self._clock.now_us()
+        commits = outcome == DELIVERED and requested.commits and requested.kind == OBJECTS
+        more = [commitment_request(requested, len(route.taken), now)] if commits else []
         # Whoever asks for it once more is not to have all of it sent.
         taken = () if outcome == DELIVERED else attempted.taken
         await reach(FailPoint.BEFORE_PUBLISH)
         await self._log.append(
+            *more,
             *taken_in_pieces(requested, taken, now),
             RouteEnded(
                 requested.partition,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from gantry.common.clock import Clock
 from gantry.common.config.role_sections import StepRuleSettings
@@ -39,6 +40,16 @@ def step_rules(settings: Sequence[StepRuleSettings]) -> list[StepRule]:
     return [StepRule(one.name, frozenset(one.sources), one.to, one.notify) for one in settings]
 
 
+async def followed(log: EventLog, follower: Follower, clock: Clock) -> None:
+    """Return when the projection of orders has followed what is on the log now. Raises `DependencyUnavailable`."""
+    ends = {topic: await log.ends(topic) for topic in FOLLOWED}
+    until = clock.monotonic() + _PATIENCE
+    while not follower.has_read(ends):
+        if clock.monotonic() >= until:
+            raise DependencyUnavailable("orders", "they have not been followed yet")
+        await clock.sleep(_LOOK_AGAIN)
+
+
 class StepRequests:
     """The handler of the consumer loop that reads what is said of steps. A message that was refused is nobody's: what
     the fold decided is asked of the projection, which must have followed the log that far."""
@@ -68,21 +79,13 @@ class StepRequests:
         changes = [event for event in read if event.at >= self.since_us]
         if not changes:
             return
-        await self._follow()
+        await followed(self._log, self._follower, self._clock)
         for run in by_size(changes):
             routes = [route for change in await self._accepted(run) for route in await self._routes(change)]
             if routes:
                 await self._log.append(*routes)
                 await reach(FailPoint.AFTER_PUBLISH)
                 logger.info("routes of procedure steps requested", routes=len(routes))
-
-    async def _follow(self) -> None:
-        ends = {topic: await self._log.ends(topic) for topic in FOLLOWED}
-        until = self._clock.monotonic() + _PATIENCE
-        while not self._follower.has_read(ends):
-            if self._clock.monotonic() >= until:
-                raise DependencyUnavailable("orders", "they have not been followed yet")
-            await self._clock.sleep(_LOOK_AGAIN)
 
     async def _accepted(self, changes: Sequence[StepChange]) -> list[StepChange]:
         read = await read_values(self._objects, changes)
@@ -98,18 +101,36 @@ class StepRequests:
         return list(step_requests(kept, event_of(change), self._rules, now))
 
 
-class StepRouting:
-    """Reads what is said of steps from the moment on at which there were rules for it."""
+class SinceHandler(Protocol):
+    """A handler of a consumer loop that passes over what was said before `since_us`."""
 
-    def __init__(self, handler: StepRequests, log: EventLog, clock: Clock, metrics: Metrics, longest: float) -> None:
-        """What is older than `longest` seconds would have been given up, and is history as well."""
+    since_us: int
+
+    async def __call__(self, batch: Sequence[Delivery]) -> None: ...
+
+
+class StepRouting:
+    """Reads what is said of steps, or of orders, from the moment on at which there were rules for it."""
+
+    def __init__(
+        self,
+        handler: SinceHandler,
+        log: EventLog,
+        clock: Clock,
+        metrics: Metrics,
+        longest: float,
+        group: str = GROUP,
+        topics: Sequence[str] = (TOPIC_OF_STEPS, TOPIC_OF_ERASURES),
+    ) -> None:
+        """What is older than `longest` seconds would have been given up, and is history as well. The `group` has joined
+        where it has read the first of the `topics`."""
+        self._group, self._topic = group, topics[0]
         self._handler = handler
         self._log = log
         self._clock = clock
         self._longest = longest
         self._begun_us = clock.now_us()
-        topics = [TOPIC_OF_ERASURES, TOPIC_OF_STEPS]
-        self._loop = ConsumerLoop(log, GROUP, topics, handler, clock, metrics)
+        self._loop = ConsumerLoop(log, group, sorted(topics), handler, clock, metrics)
         self._stopping = False
 
     async def run(self) -> None:
@@ -118,11 +139,11 @@ class StepRouting:
         while not self._stopping:
             try:
                 # Whoever has joined may have been stopped before it had read what came.
-                joined = await self._log.has_passed(GROUP, TOPIC_OF_STEPS, {})
+                joined = await self._log.has_passed(self._group, self._topic, {})
                 self._handler.since_us = self._begun_us - int(self._longest * 1e6) if joined else self._begun_us
                 break
             except DependencyUnavailable as error:
-                logger.warning("procedure steps wait", error=error, attempt=attempt)
+                logger.warning("what is to be told on waits", error=error, attempt=attempt)
                 await self._clock.sleep(Delays().after(attempt))
                 attempt += 1
         if not self._stopping:

@@ -10,6 +10,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from gantry.common.access.asked_shares import asked_share
 from gantry.common.access.overrides import asked_for
 from gantry.common.access.sealing import Seal
+from gantry.common.commitment.wire import decode_event_information
+from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN as EXPLICIT
 from gantry.common.errors import GantryError
 from gantry.common.fhir.identifiers import Systems
 from gantry.common.fhir.order_searches import order_search_of
@@ -68,6 +70,16 @@ PARSERS: dict[str, tuple[Parser, str, int]] = {
     ),
     "share, form": (lambda text: password_of(text.encode()), "password=%41&", 100000),
     "share, link": (lambda text: find("GET", f"/s/{text}"), "%2f", 100000),
+    "report of storage commitment, items": (
+        lambda text: decode_event_information(text.encode("latin-1"), EXPLICIT, 1 << 30),
+        "\x08\x00\x98\x11SQ\x00\x00\x00\x00\x00\x00",
+        5000,
+    ),
+    "report of storage commitment, nesting": (
+        lambda text: decode_event_information(text.encode("latin-1"), EXPLICIT, 1 << 30),
+        "\x08\x00\x98\x11SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff",
+        5000,
+    ),
     "path": (lambda text: find("GET", f"/dicom-web/studies/{text}"), "1.", 100000),
     "path, slashes": (lambda text: find("GET", f"/dicom-web/{text}"), "a/%2f", 100000),
 }

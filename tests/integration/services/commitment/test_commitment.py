@@ -17,6 +17,7 @@ from gantry.cli.commit import action_information, ask
 from gantry.cli.identifiers import encode
 from gantry.common.adapters.sqlite import open_sqlite_log
 from gantry.common.clock import SystemClock
+from gantry.common.commitment.wire import TRANSFER_SYNTAXES, decode_action_information, encode_event_information
 from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
 from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.events import CommitmentReference, CommitmentRequested, ObjectLost, decode
@@ -24,7 +25,6 @@ from gantry.common.net import connect, scu
 from gantry.common.runtime.losses import Losses
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.commitment.checks import Checks
-from gantry.services.commitment.wire import TRANSFER_SYNTAXES, decode_action_information, encode_event_information
 from tests.integration.services.commitment.conftest import CT, PATIENT, QUICK, Archive, AwayIndex
 from tests.support.facts import stored
 

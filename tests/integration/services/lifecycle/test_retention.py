@@ -17,6 +17,7 @@ from gantry.common.events import InstancesDeleted, InstanceStored, ReceiptRefere
 from gantry.common.ids import Receipt
 from gantry.common.lifecycle import Period, RetentionRule, Since
 from gantry.common.runtime.corrections import Subject, write_values
+from gantry.common.runtime.elsewhere import CommittedElsewhere
 from gantry.common.runtime.protection import Protection
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.asked import Asked
@@ -84,7 +85,8 @@ class Following(Deletions):
     """Deletions beside which an indexer runs, as it does in an archive."""
 
     def __init__(self, room: Room, rules: tuple[RetentionRule, ...]) -> None:
-        super().__init__(room.log, room.index, room.clock, GRACE, patience=0.0, rules=rules)
+        elsewhere = CommittedElsewhere(room.objects)
+        super().__init__(room.log, room.index, room.clock, GRACE, patience=0.0, rules=rules, elsewhere=elsewhere)
         self._room = room
 
     async def settle(self) -> bool:

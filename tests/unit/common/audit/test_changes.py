@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from gantry.common.audit import Kind
+from gantry.common.audit import SERIOUS_FAILURE, SUCCESS, Kind
 from gantry.common.audit.changes import CHANGES, entry_of, patient_in, requestor_kind
 from gantry.common.dicom.encoding.part10 import parse_meta
-from gantry.common.events import InstancesDeleted, PatientMerged
+from gantry.common.events import InstancesCommittedElsewhere, InstancesDeleted, PatientMerged
 from tests.compat.events import EVENTS
 from tests.support.facts import stored
 from tests.support.objects import data_set, file_bytes
@@ -75,3 +75,14 @@ def test_link_is_named_where_it_is_made_and_revoked_and_its_visitor_is_no_token(
 def test_a_rule_of_the_archive_is_no_person() -> None:
     said = [requestor_kind(name) for name in ("loopback", "viewer", "", "retention rule minors")]
     assert said == ["this machine", "token", "", "archive"]
+
+
+def test_who_committed_a_study_elsewhere_is_on_record_and_what_it_did_not_commit_too() -> None:
+    event = EVENTS["InstancesCommittedElsewhere.v1"]
+    assert isinstance(event, InstancesCommittedElsewhere)
+    entry, whole = entry_of(event), entry_of(replace(event, failures=()))
+    assert entry is not None
+    assert whole is not None
+    assert (entry.operation, entry.requestor, entry.requestor_is) == ("storage commitment", "DEEP", "ae")
+    assert (entry.outcome, entry.why) == (SERIOUS_FAILURE, "1 instances are not committed")
+    assert (whole.outcome, whole.why, whole.objects[0].instances) == (SUCCESS, "", 1)

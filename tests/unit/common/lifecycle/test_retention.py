@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gantry.common.dicom.query.attributes import STANDARD
 from gantry.common.dicom.query.where import studies_where
-from gantry.common.lifecycle import Period, RetentionRule, Since, StudyFacts, retention_of
+from gantry.common.lifecycle import Period, RetentionRule, Since, StudyFacts, committers, retention_of
 
 STUDY_DATE, BIRTH_DATE, MODALITIES = 0x00080020, 0x00100030, 0x00080061
 RECEIVED = date(2021, 5, 5)
@@ -103,3 +103,13 @@ def test_another_rule_never_makes_a_retention_shorter(years: list[int | None], m
     assert before is not None
     assert after is not None
     assert (after.until or date.max) >= (before.until or date.max)
+
+
+def test_every_rule_that_matches_says_which_archives_must_commit_first() -> None:
+    rules = [
+        rule("short", 1, committed_by=("DEEP",)),
+        rule("long", 20, committed_by=("DEEP", "OTHER")),
+        rule("of MR", 5, "ModalitiesInStudy=MR", committed_by=("THIRD",)),
+        rule("none", None),
+    ]
+    assert committers(study(), rules) == {"DEEP": "short", "OTHER": "long"}

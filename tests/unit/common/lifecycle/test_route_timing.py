@@ -94,6 +94,11 @@ def test_only_objects_of_the_rule_wait_for_its_window(one: RouteRequested) -> No
     assert times.opens_us(route(), int(at("12:00").timestamp() * 1e6)) > 0
 
 
+def test_priors_wait_for_the_window_of_their_rule_too() -> None:
+    times = RouteTimes({"night": RouteTiming(window=Window.of("19:00-06:00"))}, UTC)
+    assert times.opens_us(route(kind="prefetch"), int(at("12:00").timestamp() * 1e6)) > 0
+
+
 def test_the_most_urgent_goes_first_and_then_what_was_tried_longest_ago() -> None:
     times = RouteTimes({"stroke": RouteTiming(RoutePriority.HIGH), "research": RouteTiming(RoutePriority.LOW)}, UTC)
     ready = [(route("research"), 0), (route("plain"), 5), (route("plain"), 3), (route("stroke"), 9)]

@@ -24,6 +24,7 @@ from gantry.common.lifecycle.routes import (
     AVAILABILITY,
     CANCELLED,
     CHANGE,
+    COMMITMENT,
     DELIVERED,
     FAILED,
     STEP,
@@ -32,6 +33,7 @@ from gantry.common.lifecycle.routes import (
     RouteLedger,
     RouteRule,
     change_requests,
+    commitment_request,
     may_be_next,
     requests,
     taken_in_pieces,
@@ -73,6 +75,31 @@ def test_a_rule_with_sources_is_for_what_they_sent() -> None:
     assert rule("all", "A").may_apply(COMPLETED)
     assert rule("own", "A", sources=("CT1", "CT2")).may_apply(COMPLETED)
     assert not rule("others", "A", sources=("MR1",)).may_apply(COMPLETED)
+
+
+def test_who_gets_a_study_by_a_rule_that_commits_is_asked_whichever_rule_comes_first() -> None:
+    commits = replace(rule("deep", "A"), commits=True, notify=("A",))
+    routes = requests(COMPLETED, [rule("one", "A", "B"), commits], 7)
+    assert [(one.destination, one.kind, one.commits) for one in routes] == [
+        ("A", "", True),
+        ("B", "", False),
+        ("A", AVAILABILITY, False),
+    ]
+
+
+def test_what_was_delivered_is_asked_for_by_a_route_of_its_own_that_is_always_the_same() -> None:
+    (sent,) = requests(COMPLETED, [replace(rule("deep", "A"), commits=True)], 7)
+    asking, again = commitment_request(sent, 3, 9), commitment_request(sent, 3, 11)
+    assert (asking.kind, asking.asked, asking.at, asking.destination) == (COMMITMENT, 3, 9, "A")
+    assert (asking.first_receipt, asking.last_receipt) == (sent.first_receipt, sent.last_receipt)
+    assert asking.route == again.route != sent.route
+
+
+def test_a_delay_that_is_older_than_what_is_known_changes_nothing() -> None:
+    ledger = RouteLedger()
+    for event in (requested("x"), replace(delayed("x", 3), why="answered"), replace(delayed("x", 2), why="waits")):
+        ledger.take(event)
+    assert (ledger.routes["x"].attempts, ledger.routes["x"].why) == (3, "answered")
 
 
 def test_of_what_was_taken_away_each_is_told_once_and_nobody_is_sent_anything() -> None:

@@ -8,11 +8,12 @@ from gantry.common.events import (
     CommitmentFailure,
     CommitmentReference,
     HoldPlaced,
+    InstancesCommittedElsewhere,
     InstancesDeleted,
     ReceiptReference,
 )
 from gantry.common.telemetry.traces import child_of, new_trace
-from gantry.services.whereabouts.account import Commitments, arrivals_of, happened_of
+from gantry.services.whereabouts.account import CommitmentElsewhere, Commitments, arrivals_of, happened_of
 from tests.support.facts import conflict, reported, requested, stored
 
 TRACE = new_trace()
@@ -40,6 +41,17 @@ def test_only_transactions_that_name_the_study_count_and_failures_of_it() -> Non
     commitments.take(replace(reported("2.1", delivered=False), failures=failures))
     (one,) = commitments.found.values()
     assert (one.reported_at, one.delivered, one.failed, one.calling_ae_title) == (2, False, 1, "MODALITY")
+
+
+def test_what_another_archive_reported_of_the_study_is_counted_and_of_others_not() -> None:
+    ours, theirs = CommitmentReference("1.4", "1.5"), CommitmentReference("1.4", "9.9")
+    failures = (CommitmentFailure("1", "1.6", 1),)
+    of = "default", "", "2.7", "1.2", "DEEP", "r", 5, 7
+    event = InstancesCommittedElsewhere(*of, (ours, theirs), ("d", "d"), failures)
+    commitments = Commitments({"1.5", "1.6"})
+    for one in (event, event, replace(event, transaction_uid="2.8", committed=(theirs,), digests=("d",), failures=())):
+        commitments.take(one)
+    assert list(commitments.elsewhere.values()) == [CommitmentElsewhere("DEEP", "2.7", 7, 1, 1)]
 
 
 def test_what_was_decided_is_said_once_in_order_with_who_and_why() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gantry.services.whereabouts.account import Account, Arrival, Commitment, DeadInstance
+from gantry.services.whereabouts.account import Account, Arrival, Commitment, CommitmentElsewhere, DeadInstance
 from gantry.services.whereabouts.words import advice, moment, told
 
 AT = 1_700_000_000_000_000
@@ -71,3 +71,13 @@ def test_of_many_arrivals_the_last_are_shown_and_the_others_counted() -> None:
     lines = told(Account("1.2.3", arrivals=(ARRIVAL,) * 23))
     assert lines[0] == ("received", "3 earlier associations")
     assert sum(head == "received" for head, _ in lines) == 21
+
+
+def test_who_committed_a_study_elsewhere_is_said_with_what_is_missing() -> None:
+    reports = CommitmentElsewhere("DEEP", "2.25.7", AT, 11, 1), CommitmentElsewhere("DEEP", "2.25.8", AT, 1, 0)
+    lines = [line for head, line in told(Account("1.2.3", elsewhere=reports)) if head == "committed"]
+    at = "which reported at 2023-11-14 22:13:20Z, transaction"
+    assert lines[1:] == [
+        f"11 instances by DEEP, {at} 2.25.7, 1 not committed",
+        f"1 instance by DEEP, {at} 2.25.8",
+    ]

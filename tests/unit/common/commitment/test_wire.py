@@ -13,15 +13,17 @@ from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
-from gantry.common.errors import GantryError
-from gantry.common.events import CommitmentFailure, CommitmentReference
-from gantry.services.commitment.wire import (
+from gantry.common.commitment.wire import (
     TRANSFER_SYNTAXES,
     InvalidRequest,
     TooManyReferences,
     decode_action_information,
+    decode_event_information,
+    encode_action_information,
     encode_event_information,
 )
+from gantry.common.errors import GantryError
+from gantry.common.events import CommitmentFailure, CommitmentReference
 
 EXPLICIT, IMPLICIT = TRANSFER_SYNTAXES
 UIDS = st.lists(st.integers(1, 999_999_999).map(str), min_size=2, max_size=6).map(".".join)
@@ -153,3 +155,62 @@ def test_report_is_read_back_by_pydicom(
 def test_report_without_failures_has_no_empty_sequence() -> None:
     ds = decoded(encode_event_information("1.5", "GANTRY", [CommitmentReference("1.2", "1.3")], [], EXPLICIT), EXPLICIT)
     assert "FailedSOPSequence" not in ds
+
+
+@given(UIDS, REFERENCES, st.sampled_from(TRANSFER_SYNTAXES))
+def test_a_request_of_ours_is_read_by_pydicom_and_by_us(
+    uid: str, references: list[CommitmentReference], syntax: str
+) -> None:
+    data = encode_action_information(uid, references, syntax)
+    ds = decoded(data, syntax)
+    pairs = [(i.ReferencedSOPClassUID, i.ReferencedSOPInstanceUID) for i in ds.ReferencedSOPSequence]
+    assert (ds.TransactionUID, pairs) == (uid, [(r.sop_class_uid, r.sop_instance_uid) for r in references])
+    read = decode_action_information(data, syntax, len(references))
+    assert (read.transaction_uid, list(read.references)) == (uid, references)
+
+
+def reported(uid: str, committed: list[CommitmentReference], failed: list[CommitmentFailure]) -> Dataset:
+    ds = item(RetrieveAETitle="DEEP", TransactionUID=uid)
+    if committed:
+        ds.ReferencedSOPSequence = references_of(committed)
+    if failed:
+        ds.FailedSOPSequence = references_of([CommitmentReference(f.sop_class_uid, f.sop_instance_uid) for f in failed])
+        for one, failure in zip(ds.FailedSOPSequence, failed, strict=True):
+            one.FailureReason = failure.reason
+    return ds
+
+
+@given(UIDS, REFERENCES, REFERENCES, st.sampled_from(TRANSFER_SYNTAXES), st.booleans())
+def test_a_report_is_read_as_pydicom_writes_it(
+    uid: str, committed: list[CommitmentReference], failed: list[CommitmentReference], syntax: str, undefined: bool
+) -> None:
+    failures = [CommitmentFailure(one.sop_class_uid, one.sop_instance_uid, 0x0112) for one in failed]
+    read = decode_event_information(encoded(reported(uid, committed, failures), syntax, undefined), syntax, 8)
+    assert (read.transaction_uid, read.committed, list(read.failed)) == (uid, frozenset(committed), failures)
+
+
+def test_a_failure_without_a_reason_is_a_processing_failure() -> None:
+    ds = item(TransactionUID="1.5", FailedSOPSequence=references_of([CommitmentReference("1.2", "1.3")]))
+    read = decode_event_information(encoded(ds, EXPLICIT), EXPLICIT, 8)
+    assert read.failed == (CommitmentFailure("1.2", "1.3", 0x0110),)
+
+
+@pytest.mark.parametrize("ds", [item(), item(TransactionUID="../x"), item(RetrieveAETitle="DEEP")])
+def test_a_report_without_its_transaction_is_invalid(ds: Dataset) -> None:
+    with pytest.raises(InvalidRequest):
+        decode_event_information(encoded(ds, EXPLICIT), EXPLICIT, 8)
+
+
+@pytest.mark.parametrize("where", ["ReferencedSOPSequence", "FailedSOPSequence"])
+def test_a_report_that_names_more_than_was_asked_for_is_refused(where: str) -> None:
+    ds = item(TransactionUID="1.5")
+    setattr(ds, where, references_of([CommitmentReference("1.2", f"1.3.{n}") for n in range(6)]))
+    decode_event_information(encoded(ds, EXPLICIT), EXPLICIT, 6)
+    with pytest.raises(TooManyReferences):
+        decode_event_information(encoded(ds, EXPLICIT), EXPLICIT, 5)
+
+
+@given(st.binary(max_size=300), st.sampled_from(TRANSFER_SYNTAXES))
+def test_junk_for_a_report_raises_our_errors_only(data: bytes, syntax: str) -> None:
+    with pytest.raises(GantryError):
+        decode_event_information(data, syntax, 8)

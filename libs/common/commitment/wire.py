@@ -7,7 +7,7 @@ oracle in the tests. Presentation contexts are Implicit or Explicit VR Little En
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gantry.common.dicom.encoding.syntax import UNDEFINED, Syntax, read_element, syntax_of
@@ -28,7 +28,7 @@ from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIA
 from gantry.common.errors import GantryError, NotUnderstood
 from gantry.common.events import CommitmentFailure, CommitmentReference
 from gantry.common.ids import is_uid
-from gantry.common.statuses import INVALID_ARGUMENT_VALUE, RESOURCE_LIMITATION
+from gantry.common.statuses import INVALID_ARGUMENT_VALUE, PROCESSING_FAILURE, RESOURCE_LIMITATION
 
 TRANSFER_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 
@@ -67,8 +67,7 @@ def decode_action_information(data: bytes, transfer_syntax_uid: str, max_referen
             elif tag == REFERENCED_SOP_SEQUENCE:
                 for reference in _references(data, start, end, syntax):
                     references[reference] = None
-                    if len(references) > max_references:
-                        raise TooManyReferences(f"more than {max_references} instances in one request")
+                    _count(len(references), max_references)
     except NotUnderstood as error:
         raise InvalidRequest(str(error)) from error
     if not transaction:
@@ -76,6 +75,60 @@ def decode_action_information(data: bytes, transfer_syntax_uid: str, max_referen
     if not references:
         raise InvalidRequest("no instance is named")
     return ActionInformation(transaction, tuple(references))
+
+
+@dataclass(frozen=True, slots=True)
+class EventInformation:
+    """A report: what its sender takes responsibility for, and what not. An instance may be in both, or in none."""
+
+    transaction_uid: str
+    committed: frozenset[CommitmentReference]
+    failed: tuple[CommitmentFailure, ...]
+
+
+def encode_action_information(
+    transaction_uid: str, references: Sequence[CommitmentReference], transfer_syntax_uid: str
+) -> bytes:
+    """Write a request."""
+    encoding = encoding_of(transfer_syntax_uid)
+    write = writer_for(encoding)
+    items = [
+        write(REFERENCED_SOP_CLASS_UID, _padded(reference.sop_class_uid, b"\0"))
+        + write(REFERENCED_SOP_INSTANCE_UID, _padded(reference.sop_instance_uid, b"\0"))
+        for reference in references
+    ]
+    sequence = _sequence(REFERENCED_SOP_SEQUENCE, items, encoding.explicit)
+    return b"".join([write(TRANSACTION_UID, _padded(transaction_uid, b"\0")), *sequence])
+
+
+def decode_event_information(data: bytes, transfer_syntax_uid: str, max_references: int) -> EventInformation:
+    """Read a report. Raises `InvalidRequest` or `TooManyReferences`."""
+    syntax = syntax_of(encoding_of(transfer_syntax_uid))
+    transaction = ""
+    committed: set[CommitmentReference] = set()
+    failed: dict[CommitmentFailure, None] = {}
+    try:
+        for tag, _, start, end in _elements(data, 0, len(data), syntax):
+            if tag == TRANSACTION_UID:
+                transaction = _uid(data, start, end)
+            elif tag == REFERENCED_SOP_SEQUENCE:
+                for reference in _references(data, start, end, syntax):
+                    committed.add(reference)
+                    _count(len(committed), max_references)
+            elif tag == FAILED_SOP_SEQUENCE:
+                for failure in _failures(data, start, end, syntax):
+                    failed[failure] = None
+                    _count(len(failed), max_references)
+    except NotUnderstood as error:
+        raise InvalidRequest(str(error)) from error
+    if not transaction:
+        raise InvalidRequest("transaction uid is missing")
+    return EventInformation(transaction, frozenset(committed), tuple(failed))
+
+
+def _count(references: int, max_references: int) -> None:
+    if references > max_references:
+        raise TooManyReferences(f"more than {max_references} instances in one message")
 
 
 def encode_event_information(
@@ -123,16 +176,30 @@ def _padded(text: str, pad: bytes) -> bytes:
 
 
 def _references(data: bytes, start: int, end: int, syntax: Syntax) -> Iterator[CommitmentReference]:
+    for values in _items(data, start, end, syntax):
+        yield CommitmentReference(*_instance(data, values))
+
+
+def _failures(data: bytes, start: int, end: int, syntax: Syntax) -> Iterator[CommitmentFailure]:
+    for values in _items(data, start, end, syntax):
+        first, last = values.get(FAILURE_REASON, (0, 0))
+        # PS3.3 C.14: type 1, but what is not committed is not committed without it, too.
+        reason = struct.unpack_from("<H", data, first)[0] if last - first == 2 else PROCESSING_FAILURE
+        yield CommitmentFailure(*_instance(data, values), reason)
+
+
+def _items(data: bytes, start: int, end: int, syntax: Syntax) -> Iterator[Mapping[int, tuple[int, int]]]:
+    """Of each item of a sequence, where the values of its elements begin and end."""
     for tag, _, item_start, item_end in _elements(data, start, end, syntax):
         if tag != ITEM:
             raise NotUnderstood("no item where a sequence wants one")
-        names = {REFERENCED_SOP_CLASS_UID: "", REFERENCED_SOP_INSTANCE_UID: ""}
-        for inner, _, value_start, value_end in _elements(data, item_start, item_end, syntax):
-            if inner in names:
-                names[inner] = _uid(data, value_start, value_end)
-        if not all(names.values()):
-            raise NotUnderstood("a reference without its class or instance uid")
-        yield CommitmentReference(names[REFERENCED_SOP_CLASS_UID], names[REFERENCED_SOP_INSTANCE_UID])
+        yield {inner: (first, last) for inner, _, first, last in _elements(data, item_start, item_end, syntax)}
+
+
+def _instance(data: bytes, values: Mapping[int, tuple[int, int]]) -> tuple[str, str]:
+    if REFERENCED_SOP_CLASS_UID not in values or REFERENCED_SOP_INSTANCE_UID not in values:
+        raise NotUnderstood("a reference without its class or instance uid")
+    return _uid(data, *values[REFERENCED_SOP_CLASS_UID]), _uid(data, *values[REFERENCED_SOP_INSTANCE_UID])
 
 
 def _elements(data: bytes, pos: int, end: int, syntax: Syntax, depth: int = 0) -> Iterator[tuple[int, int, int, int]]:

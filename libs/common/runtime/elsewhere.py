@@ -1,0 +1,210 @@
+"""What other archives committed of our instances (PS3.4 J, as service class user), in the object store.
+
+    state/elsewhere/asked/DIGEST        a transaction, durable before it is asked
+    state/elsewhere/answered/DIGEST     what the report on it said, written when all that follows is on the log
+    state/elsewhere/committed/PARTITION/DIGEST/DIGEST    of a study, by transaction: what is committed, and by whom
+
+A digest is that of the Transaction UID or the Study Instance UID: nothing that a peer sends becomes a key. Objects name
+UIDs, digests of objects and AE titles, and no patient. They are in the bucket, so a restored archive knows them.
+
+The order of effects of a report: what is committed is durable, the events are on the log, then the transaction is
+answered, and then the peer. Whatever is cut off is asked, or reported, once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from blake3 import blake3
+
+from gantry.common.clock import Clock
+from gantry.common.commitment.asked import (
+    Answered,
+    Asked,
+    answer_of,
+    pack_answered,
+    pack_asked,
+    unpack_answered,
+    unpack_asked,
+)
+from gantry.common.commitment.wire import EventInformation
+from gantry.common.errors import Archived, Corrupt, DependencyUnavailable, NotFound, PeerError
+from gantry.common.events import Event, InstancesCommittedElsewhere, RouteDelayed, RouteEnded, RouteProgressed
+from gantry.common.lifecycle.routes import DELIVERED, FAILED
+from gantry.common.ports.blobs import BlobStore, read_whole
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.statuses import INVALID_ARGUMENT_VALUE
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+
+_ROOT = "state/elsewhere/"
+_MOST_NAMED = 4_000
+_LONGEST_WHY = 200
+Committed = Mapping[str, frozenset[tuple[str, str]]]
+"""By AE title, SOP Instance UIDs with digests of the objects that were sent."""
+logger = get_logger("commitment")
+
+
+class UnknownTransaction(PeerError):
+    """A report on what we did not ask its sender for (PS3.7 C.4.13: invalid argument value)."""
+
+    dicom_status = INVALID_ARGUMENT_VALUE
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The last transaction of a route. `answered` is None while there is no report."""
+
+    asked: Asked
+    answered: Answered | None
+
+
+class CommittedElsewhere:
+    """Reads what is committed of a study."""
+
+    def __init__(self, objects: BlobStore) -> None:
+        self._objects = objects
+
+    async def of_study(self, partition: str, study: str) -> Committed:
+        """What other archives committed of a study. Raises `DependencyUnavailable`."""
+        committed: dict[str, set[tuple[str, str]]] = {}
+        keys = [stat.key async for stat in self._objects.list(f"{_study_folder(partition, study)}/")]
+        for key in keys:
+            content = await _read(self._objects, key)
+            if content is None:
+                continue
+            try:
+                asked = unpack_asked(content)
+            except Corrupt as error:
+                logger.error("what is committed elsewhere cannot be read", key=key, error=error)
+                continue
+            uids = [reference.sop_instance_uid for reference in asked.references]
+            committed.setdefault(asked.destination, set()).update(zip(uids, asked.digests, strict=True))
+        return {title: frozenset(some) for title, some in committed.items()}
+
+
+class Elsewhere:
+    """Asks, and takes reports: of one process."""
+
+    def __init__(self, objects: BlobStore, log: EventLog, clock: Clock, metrics: Metrics) -> None:
+        self._objects = objects
+        self._log = log
+        self._clock = clock
+        self._metrics = metrics
+
+    async def ask(self, asked: Asked) -> None:
+        """Make a transaction durable; whoever reports on it from now on is understood. Raises
+        `DependencyUnavailable`."""
+        await self._objects.put(_asked_key(asked.transaction_uid), [pack_asked(asked)])
+
+    async def before(self, transaction_uid: str) -> Before | None:
+        """A transaction with what was reported on it; None if it was never asked. Raises `DependencyUnavailable`."""
+        content = await _read(self._objects, _asked_key(transaction_uid))
+        if content is None:
+            return None
+        answered = await _read(self._objects, _answered_key(transaction_uid))
+        try:
+            return Before(unpack_asked(content), None if answered is None else unpack_answered(answered))
+        except Corrupt as error:
+            raise DependencyUnavailable("objects", str(error)) from error
+
+    async def reported(self, sender: str, report: EventInformation) -> Answered:
+        """Take a report of the AE title `sender`, once. Raises `UnknownTransaction`, also where somebody else was
+        asked, and `DependencyUnavailable`: then it is to be sent again."""
+        before = await self.before(report.transaction_uid)
+        if before is None or before.asked.destination != sender:
+            logger.warning("report on a transaction that its sender was not asked for", sender=sender)
+            raise UnknownTransaction("transaction uid is not known")
+        if before.answered is not None:
+            return before.answered
+        asked = before.asked
+        answered = answer_of(asked, report)
+        if answered.committed:
+            await self._objects.put(_committed_key(asked), [pack_asked(_only(asked, answered))])
+        now = self._clock.now_us()
+        await reach(FailPoint.BEFORE_PUBLISH)
+        await self._log.append(*_facts(asked, answered, now), *_of_route(asked, answered, now))
+        await reach(FailPoint.AFTER_PUBLISH)
+        await self._objects.put(_answered_key(asked.transaction_uid), [pack_answered(answered)])
+        self._count(asked, answered)
+        return answered
+
+    def _count(self, asked: Asked, answered: Answered) -> None:
+        instances = self._metrics.instances_committed_elsewhere
+        instances.labels(asked.destination, "committed").inc(len(answered.committed))
+        instances.labels(asked.destination, "failed").inc(len(answered.failures))
+        log = logger.warning if answered.failures else logger.info
+        log(
+            "storage commitment reported",
+            destination=asked.destination,
+            study_instance_uid=asked.study_instance_uid,
+            committed=len(answered.committed),
+            failed=len(answered.failures),
+            trace=asked.trace,
+        )
+
+
+def _facts(asked: Asked, answered: Answered, now_us: int) -> list[Event]:
+    return [
+        InstancesCommittedElsewhere(
+            *(asked.partition, asked.trace, asked.transaction_uid, asked.study_instance_uid),
+            *(asked.destination, asked.route, asked.at, now_us),
+            answered.committed,
+            answered.digests,
+            answered.failures,
+        )
+    ]
+
+
+def _of_route(asked: Asked, answered: Answered, now_us: int) -> list[Event]:
+    """What becomes of the route: it has ended, or is tried again with what is not committed."""
+    of = asked.partition, asked.trace, asked.study_instance_uid, asked.route
+    uids = [reference.sop_instance_uid for reference in answered.committed]
+    slices: list[Event] = [
+        RouteProgressed(*of, tuple(uids[start : start + _MOST_NAMED]), now_us)
+        for start in range(0, len(uids), _MOST_NAMED)
+    ]
+    why = answered.why(asked.destination)[:_LONGEST_WHY]
+    failed = len(answered.failures)
+    if asked.asks_all and not failed:
+        return [*slices, RouteEnded(*of, DELIVERED, len(uids), 0, "", now_us)]
+    if failed and asked.is_last:
+        return [*slices, RouteEnded(*of, FAILED, len(uids), failed, why, now_us)]
+    # Two more than its try: also where that says later that it waits, this counts.
+    again = now_us + (asked.again if failed else 0)
+    return [*slices, RouteDelayed(*of, asked.number + 2, why, now_us, again)]
+
+
+def _only(asked: Asked, answered: Answered) -> Asked:
+    return replace(asked, references=answered.committed, digests=answered.digests)
+
+
+async def _read(objects: BlobStore, key: str) -> bytes | None:
+    try:
+        return await read_whole(objects, key)
+    except NotFound:
+        return None
+    except (Corrupt, Archived) as error:
+        raise DependencyUnavailable("objects", "a transaction of storage commitment cannot be read") from error
+
+
+def _digest(text: str) -> str:
+    return blake3(text.encode()).hexdigest()[:40]
+
+
+def _asked_key(transaction_uid: str) -> str:
+    return f"{_ROOT}asked/{_digest(transaction_uid)}"
+
+
+def _answered_key(transaction_uid: str) -> str:
+    return f"{_ROOT}answered/{_digest(transaction_uid)}"
+
+
+def _study_folder(partition: str, study: str) -> str:
+    return f"{_ROOT}committed/{partition}/{_digest(study)}"
+
+
+def _committed_key(asked: Asked) -> str:
+    return f"{_study_folder(asked.partition, asked.study_instance_uid)}/{_digest(asked.transaction_uid)}"

@@ -1,0 +1,138 @@
+"""One attempt to have a destination take responsibility for what it got: storage commitment, and we are the service
+class user (PS3.4 J.3.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+
+from gantry.common.clock import Clock
+from gantry.common.commitment.asked import Asked, transaction_of
+from gantry.common.commitment.wire import TRANSFER_SYNTAXES, encode_action_information
+from gantry.common.dicom.standard.sop_classes import STORAGE_COMMITMENT
+from gantry.common.errors import ContextNotAccepted, PeerError
+from gantry.common.events import CommitmentReference, RouteRequested
+from gantry.common.net import Peer, connect, scu
+from gantry.common.ports.index import Location
+from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.elsewhere import Before, Elsewhere
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.statuses import DUPLICATE_TRANSACTION_UID, SUCCESS, is_warning, status_words
+from gantry.services.reported import ReportsOnOurs
+from gantry.services.retrieve.routing.attempted import Attempted
+
+_MOST_ASKED = 10_000
+"""Instances that one transaction names; more of a study are asked for afterwards."""
+_LONGEST_WITHIN = 24 * 3600.0
+
+
+class CommitmentRequestor:
+    """Asks with a Transaction UID that is the same when a try was cut off and is made again."""
+
+    def __init__(
+        self,
+        elsewhere: Elsewhere,
+        clock: Clock,
+        timeout: float,
+        wait: float,
+        within: float,
+        delays: Delays,
+        refused: int,
+    ) -> None:
+        """Times in seconds: `timeout` for an answer to N-ACTION, `wait` for a report on the same association, `within`
+        for one at all; `delays` between a report with failures and the next try. After `refused` such reports a route
+        has failed."""
+        self._elsewhere = elsewhere
+        self._clock = clock
+        self._timeout = timeout
+        self._wait = wait
+        self._within = Delays(within, max(within, _LONGEST_WITHIN))
+        self._delays = delays
+        self._refused = refused
+
+    async def before(self, route: RouteRequested, tried: int) -> Before | None:
+        """The last transaction of a route that was `tried` so often. Raises `DependencyUnavailable`."""
+        # A report counts as one more try, so the last one is up to two tries back.
+        for number in range(tried - 1, max(tried - 3, -1), -1):
+            before = await self._elsewhere.before(transaction_of(route.route, number))
+            if before is not None:
+                return before
+        return None
+
+    async def attempt(
+        self, route: RouteRequested, peer: Peer, locations: Sequence[Location], tried: int, before: Before | None
+    ) -> Attempted:
+        """Ask for some instances. Raises `DependencyUnavailable`; what is the destination's fault is in the answer."""
+        asked = self._asked(route, locations, tried, before)
+        await self._elsewhere.ask(asked)
+        await reach(FailPoint.BEFORE_PUBLISH)
+        uids = [one.sop_instance_uid for one in locations]
+        reports = ReportsOnOurs(self._elsewhere, len(asked.references))
+        try:
+            async with connect(peer, [(STORAGE_COMMITMENT, TRANSFER_SYNTAXES)], services=[reports]) as association:
+                context = scu.need_context(association, STORAGE_COMMITMENT)
+                information = await asyncio.to_thread(
+                    encode_action_information, asked.transaction_uid, asked.references, context.transfer_syntax
+                )
+                response = await scu.request_commitment(association, information, timeout=self._timeout)
+                taken = _is_taken(response.status) and await reports.wait(
+                    asked.transaction_uid, self._wait, association.ended
+                )
+        except ContextNotAccepted as error:
+            return Attempted((), uids, f"{route.destination}: {error}", refused=True)
+        except PeerError as error:
+            if await self._is_answered(asked):
+                return _answered(uids)
+            return Attempted((), uids, f"{route.destination}: {error}")
+        if not _is_taken(response.status):
+            words = status_words(response.status)
+            return Attempted((), uids, f"{route.destination} answered {words} to N-ACTION", refused=True)
+        if taken:
+            return _answered(uids)
+        why = f"{route.destination} was asked for storage commitment of {len(asked.references)} instances"
+        why += " and has not reported"
+        return Attempted((), uids, why, waits=self._within.after(tried))
+
+    async def _is_answered(self, asked: Asked) -> bool:
+        before = await self._elsewhere.before(asked.transaction_uid)
+        return before is not None and before.answered is not None
+
+    def _asked(self, route: RouteRequested, locations: Sequence[Location], tried: int, before: Before | None) -> Asked:
+        some = locations[:_MOST_ASKED]
+        failures = failures_of(before)
+        return Asked(
+            transaction_of(route.route, tried),
+            *(route.partition, route.trace, route.study_instance_uid, route.route, route.destination),
+            tried,
+            failures,
+            self._clock.now_us(),
+            int(self._delays.after(failures) * 1e6),
+            len(some) == len(locations),
+            failures + 1 >= self._refused,
+            tuple(CommitmentReference(one.sop_class_uid, one.sop_instance_uid) for one in some),
+            tuple(one.digest for one in some),
+        )
+
+
+def failures_of(before: Before | None) -> int:
+    """How many reports on a route have named failures."""
+    if before is None:
+        return 0
+    failed = before.answered is not None and bool(before.answered.failures)
+    return before.asked.failures_before + int(failed)
+
+
+def not_committed(before: Before | None) -> Mapping[str, int]:
+    """What the destination said not to have, by SOP Instance UID, with why: it is sent again."""
+    if before is None or before.answered is None:
+        return {}
+    return {failure.sop_instance_uid: failure.reason for failure in before.answered.failures}
+
+
+def _is_taken(status: int) -> bool:
+    """PS3.4 J.3.2.1.4. A transaction that the destination knows already is this one: a try was cut off."""
+    return status in (SUCCESS, DUPLICATE_TRANSACTION_UID) or is_warning(status)
+
+
+def _answered(uids: Collection[str]) -> Attempted:
+    return Attempted((), uids, "", answered=True)

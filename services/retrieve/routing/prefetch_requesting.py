@@ -1,0 +1,135 @@
+"""Which priors are to be fetched for an order, after the rules of the settings: a route for each archive that is asked,
+once for an order and its patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from blake3 import blake3
+
+from gantry.common.clock import Clock
+from gantry.common.config.role_sections import PrefetchRuleSettings
+from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
+from gantry.common.errors import UndecodableEvent
+from gantry.common.events import TOPICS, OrderChanged, OrderPlaced, RouteRequested, decode
+from gantry.common.lifecycle.retention_rules import period_of
+from gantry.common.lifecycle.routes import PREFETCH
+from gantry.common.orders import Order, first
+from gantry.common.ports.log import EventLog
+from gantry.common.ports.orders import OrderIndex
+from gantry.common.runtime.consumer import Delivery
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.order_follower import Follower
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.retrieve.routing.priors import PriorRule, Wanted, wanted_of
+from gantry.services.retrieve.routing.step_requesting import followed
+
+GROUP = "prefetch-routing"
+TOPIC = TOPICS[OrderPlaced].name
+_ROUTES = TOPICS[RouteRequested].name
+_SKEW_US = 300_000_000
+_STALE = timedelta(days=7)
+"""An order whose steps were all to begin so long ago is not waited for any more: it comes from an old system."""
+logger = get_logger("routing")
+
+
+def prior_rules(settings: Sequence[PrefetchRuleSettings]) -> list[PriorRule]:
+    """The rules of `routing.prefetch`."""
+    return [
+        PriorRule(
+            *(one.name, one.ask, frozenset(one.modalities), frozenset(one.codes), frozenset(one.prior_modalities)),
+            None if one.within is None else period_of(one.within),
+            one.most,
+            one.dry_run,
+        )
+        for one in settings
+    ]
+
+
+def prefetch_requests(
+    order: Order, wanted: Wanted, trace: str, rules: Iterable[PriorRule], now_us: int
+) -> list[RouteRequested]:
+    """The routes of an order, one for each archive that a rule asks. They are named after the order and its patient: an
+    order that is placed or changed again asks for nothing new."""
+    made: dict[str, RouteRequested] = {}
+    for rule in rules:
+        if not rule.applies(wanted):
+            continue
+        for source in rule.ask:
+            parts = order.partition, order.key, wanted.patient_id, wanted.issuer, rule.name, source
+            name = blake3("\0".join(parts).encode()).hexdigest()[:32]
+            made.setdefault(
+                source,
+                RouteRequested(
+                    *(order.partition, trace, first(order.attributes, STUDY_INSTANCE_UID), name, rule.name, source),
+                    # An earlier release, which does not know the kind, finds nothing to send between these.
+                    first_receipt="",
+                    last_receipt="",
+                    at=now_us,
+                    kind=PREFETCH,
+                    requestor=order.key,
+                ),
+            )
+    return list(made.values())
+
+
+def is_stale(wanted: Wanted, now_us: int) -> bool:
+    """Whether all steps of an order were to begin long ago."""
+    oldest = datetime.fromtimestamp(now_us / 1e6, UTC) - _STALE
+    return bool(wanted.begins) and wanted.begins < oldest.strftime("%Y%m%d")
+
+
+class PrefetchRequests:
+    """The handler of the consumer loop that reads orders. What an order is, is asked of the projection, which must have
+    followed the log that far."""
+
+    def __init__(
+        self, rules: Sequence[PriorRule], log: EventLog, orders: OrderIndex, follower: Follower, clock: Clock
+    ) -> None:
+        self._rules = rules
+        self._log = log
+        self._orders = orders
+        self._follower = follower
+        self._clock = clock
+        self._names: set[str] = set()
+        self._read_us = 0
+        self.since_us = 0
+        """What was ordered before is history, also where a restore has appended it since."""
+
+    async def __call__(self, batch: Sequence[Delivery]) -> None:
+        """Publish the routes of a batch. Raises `DependencyUnavailable`: then all of it comes again, and what was
+        published already has the same names."""
+        events = [one.event for one in batch if isinstance(one.event, OrderPlaced | OrderChanged)]
+        events = [event for event in events if event.at >= self.since_us]
+        if not events:
+            return
+        await followed(self._log, self._follower, self._clock)
+        await self._refresh()
+        for event in {(one.partition, one.order): one for one in events}.values():
+            routes = [one for one in await self._routes(event) if one.route not in self._names]
+            if routes:
+                await self._log.append(*routes)
+                await reach(FailPoint.AFTER_PUBLISH)
+                self._names |= {one.route for one in routes}
+                logger.info("priors requested", routes=len(routes), trace=event.trace)
+
+    async def _routes(self, event: OrderPlaced | OrderChanged) -> list[RouteRequested]:
+        known = await self._orders.order(event.partition, event.order)
+        wanted = None if known is None else wanted_of(*known)
+        now = self._clock.now_us()
+        if known is None or wanted is None or is_stale(wanted, now):
+            return []
+        return prefetch_requests(known[0], wanted, event.trace, self._rules, now)
+
+    async def _refresh(self) -> None:
+        """Learn which were requested, also by other processes; the log remembers them for 30 days."""
+        now = self._clock.now_us()
+        async for record in self._log.replay(_ROUTES, self._read_us):
+            try:
+                event = decode(record.payload)
+            except UndecodableEvent:
+                continue  # of a newer release
+            if isinstance(event, RouteRequested) and event.kind == PREFETCH:
+                self._names.add(event.route)
+        self._read_us = max(self._read_us, now - _SKEW_US)
