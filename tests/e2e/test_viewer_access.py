@@ -121,6 +121,18 @@ STATES = (
 )
 
 
+async def expect_accessible(page: Page, axe: str) -> None:
+    """axe-core finds nothing, in light, in dark, and on a phone, where nothing is wider than the screen."""
+    await page.evaluate(f"(() => {{ {axe} }})()")
+    for theme in ("light", "dark"):
+        await page.theme(theme)
+        assert await page.evaluate(FINDINGS) == [], theme
+    await page.size(390, 844, phone=True)
+    await page.until("innerWidth <= 390")
+    assert await page.evaluate(FINDINGS) == [], "on a phone"
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__.strip("_"))
 async def test_axe_finds_nothing(state: Callable[[Page], Awaitable[None]], archive: RunningArchive, axe: str) -> None:
     async with opened(archive) as page:

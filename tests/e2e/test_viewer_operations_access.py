@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.test_viewer_access import FINDINGS, axe  # noqa: F401
+from tests.e2e.test_viewer_access import FINDINGS, axe, expect_accessible  # noqa: F401
 from tests.e2e.test_viewer_operations import SECTION, says, section
 from tests.support.archive import RunningArchive
 from tests.support.browser import Page, chromium
@@ -44,15 +44,7 @@ async def test_axe_finds_nothing_in_operations(
     async with section(archive, address) as page:
         if what.conflict in address:
             await says(page, "differ")
-        await page.evaluate(f"(() => {{ {axe} }})()")
-        for theme in ("light", "dark"):
-            await page.theme(theme)
-            assert await page.evaluate(FINDINGS) == [], theme
-        await page.size(390, 844, phone=True)
-        await page.until("innerWidth <= 390")
-        assert await page.evaluate(FINDINGS) == [], "on a phone"
-        # Nothing is wider than the screen: tables scroll in themselves.
-        assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+        await expect_accessible(page, axe)
         assert await page.evaluate(f"{SECTION}.scrollWidth <= {SECTION}.clientWidth")
         page.errors[:] = [one for one in page.errors if "404" not in one]
 

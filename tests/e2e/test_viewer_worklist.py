@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_viewer_access import FINDINGS, axe  # noqa: F401
+from tests.e2e.test_viewer_access import axe, expect_accessible  # noqa: F401
 from tests.e2e.test_viewer_operations import SECTION, SETTLED, says
 from tests.support.archive import RunningArchive
 from tests.support.browser import Page, chromium
@@ -166,11 +166,4 @@ async def test_axe_finds_nothing_in_the_worklist(
     axe: str,  # noqa: F811
 ) -> None:
     async with worklist(archive, address) as page:
-        await page.evaluate(f"(() => {{ {axe} }})()")
-        for theme in ("light", "dark"):
-            await page.theme(theme)
-            assert await page.evaluate(FINDINGS) == [], theme
-        await page.size(390, 844, phone=True)
-        await page.until("innerWidth <= 390")
-        assert await page.evaluate(FINDINGS) == [], "on a phone"
-        assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+        await expect_accessible(page, axe)

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gantry.common.dicom.query.matching import Condition, Empty, Item, Range, Single
+from gantry.common.dicom.query.matching import Condition, Item, Range, Single
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
     FILLER_ORDER_NUMBER_IMAGING_SERVICE_REQUEST,
-    ISSUER_OF_PATIENT_ID,
-    PATIENT_ID,
     SCHEDULED_PROCEDURE_STEP_SEQUENCE,
     SCHEDULED_PROCEDURE_STEP_START_DATE,
 )
 from gantry.common.errors import NotUnderstood
-from gantry.common.fhir.identifiers import Systems, order_of, patient_of
-from gantry.common.fhir.searches import MOST, USUAL, days, number, tokens
+from gantry.common.fhir.identifiers import Systems, order_of
+from gantry.common.fhir.parameters import patient, patient_identifier, tokens
+from gantry.common.fhir.searches import MOST, USUAL, days, number
 
 STATUSES = ("active", "completed", "revoked")
 MOST_OFFSET = 100_000
@@ -89,33 +88,6 @@ def _identifier(search: OrderSearch, value: str, _: Systems) -> None:
     search.numbers = numbers
 
 
-def _patient(search: OrderSearch, value: str, _: Systems) -> None:
-    found = patient_of(value.removeprefix("Patient/"))
-    if found is None:
-        search.nothing = True
-    else:
-        _of_patient(search, *found)
-
-
-def _of_patient(search: OrderSearch, patient_id: str, issuer: str) -> None:
-    search.require(PATIENT_ID, Single((patient_id,)))
-    search.require(ISSUER_OF_PATIENT_ID, Single((issuer,)) if issuer else Empty())
-
-
-def _patient_identifier(search: OrderSearch, value: str, systems: Systems) -> None:
-    found = tokens(value)
-    if len(found) > 1:
-        raise NotUnderstood("one identifier of a patient at a time")
-    system, patient_id = found[0]
-    issuer = "" if not system else systems.issuer(system)
-    if system is None:
-        search.require(PATIENT_ID, Single((patient_id,)))
-    elif issuer is None:
-        search.nothing = True
-    else:
-        _of_patient(search, patient_id, issuer)
-
-
 def _status(search: OrderSearch, value: str, _: Systems) -> None:
     search.statuses &= frozenset(code for _, code in tokens(value))
     search.nothing |= not search.statuses
@@ -146,11 +118,11 @@ def _cursor(search: OrderSearch, value: str, _: Systems) -> None:
 _READERS: Mapping[str, Callable[[OrderSearch, str, Systems], None]] = {
     "_id": _id,
     "identifier": _identifier,
-    "patient": _patient,
-    "subject": _patient,
-    "patient.identifier": _patient_identifier,
-    "patient:identifier": _patient_identifier,
-    "subject:identifier": _patient_identifier,
+    "patient": patient,
+    "subject": patient,
+    "patient.identifier": patient_identifier,
+    "patient:identifier": patient_identifier,
+    "subject:identifier": patient_identifier,
     "status": _status,
     "occurrence": _occurrence,
     "_count": _count,

@@ -9,19 +9,18 @@ from dataclasses import dataclass, field
 
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.dates import day_beside
-from gantry.common.dicom.query.matching import Condition, Empty, Query, Range, Single
+from gantry.common.dicom.query.matching import Condition, Query, Range, Single
 from gantry.common.dicom.query.ordering import Order, OrderKey
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
-    ISSUER_OF_PATIENT_ID,
     MODALITIES_IN_STUDY,
-    PATIENT_ID,
     STUDY_DATE,
     STUDY_INSTANCE_UID,
     STUDY_TIME,
 )
 from gantry.common.errors import NotUnderstood
-from gantry.common.fhir.identifiers import DICOM_UID, OID, Systems, patient_of
+from gantry.common.fhir.identifiers import DICOM_UID, OID, Systems
+from gantry.common.fhir.parameters import patient, patient_identifier, tokens
 from gantry.common.ids import DEFAULT_PARTITION, is_uid
 
 MOST = 500
@@ -127,30 +126,6 @@ def number(name: str, value: str) -> int:
     return int(value)
 
 
-def tokens(value: str) -> list[tuple[str | None, str]]:
-    """`[system|]code,…`: systems, None where none is named, and codes (R4 3.1.1.4.10); `\\` quotes what separates."""
-    found: list[tuple[str | None, str]] = []
-    parts, quoted = [""], False
-    for c in f"{value},":
-        if quoted or c not in "\\,|":
-            parts[-1] += c
-            quoted = False
-        elif c == "\\":
-            quoted = True
-        elif c == "|":
-            parts.append("")
-        elif len(parts) <= 2:
-            found.append((parts[0], parts[1]) if len(parts) == 2 else (None, parts[0]))
-            parts = [""]
-        else:
-            raise NotUnderstood("a token has more than one |")
-    if quoted or parts != [""]:
-        raise NotUnderstood("a token ends in a backslash")
-    if not found or any(not code for _, code in found):
-        raise NotUnderstood("a token has no value")
-    return found
-
-
 def _uid(search: FhirSearch, value: str, _: Systems) -> None:
     uids = [code for _, code in tokens(value) if is_uid(code)]
     search.nothing |= not uids
@@ -172,35 +147,6 @@ def _identifier(search: FhirSearch, value: str, _: Systems) -> None:
         _uid(search, ",".join(uids), Systems())
     else:
         search.require(ACCESSION_NUMBER, Single(tuple(numbers)))
-
-
-def _patient(search: FhirSearch, value: str, _: Systems) -> None:
-    """A reference to one Patient."""
-    found = patient_of(value.removeprefix("Patient/"))
-    if found is None:
-        search.nothing = True
-        return
-    _of_patient(search, *found)
-
-
-def _of_patient(search: FhirSearch, patient_id: str, issuer: str) -> None:
-    search.require(PATIENT_ID, Single((patient_id,)))
-    search.require(ISSUER_OF_PATIENT_ID, Single((issuer,)) if issuer else Empty())
-
-
-def _patient_identifier(search: FhirSearch, value: str, systems: Systems) -> None:
-    found = tokens(value)
-    if len(found) > 1:
-        raise NotUnderstood("one identifier of a patient at a time")
-    system, patient_id = found[0]
-    if system is None:
-        search.require(PATIENT_ID, Single((patient_id,)))
-        return
-    issuer = systems.issuer(system) if system else ""
-    if issuer is None:
-        search.nothing = True
-    else:
-        _of_patient(search, patient_id, issuer)
 
 
 def _modality(search: FhirSearch, value: str, _: Systems) -> None:
@@ -254,15 +200,15 @@ _Reader = Callable[[FhirSearch, str, Systems], None]
 _STUDIES: Mapping[str, _Reader] = {
     "_id": _uid,
     "identifier": _identifier,
-    "patient": _patient,
-    "subject": _patient,
-    "patient.identifier": _patient_identifier,
-    "patient:identifier": _patient_identifier,
-    "subject:identifier": _patient_identifier,
+    "patient": patient,
+    "subject": patient,
+    "patient.identifier": patient_identifier,
+    "patient:identifier": patient_identifier,
+    "subject:identifier": patient_identifier,
     "modality": _modality,
     "started": _started,
 }
-_PATIENTS: Mapping[str, _Reader] = {"_id": _patient, "identifier": _patient_identifier}
+_PATIENTS: Mapping[str, _Reader] = {"_id": patient, "identifier": patient_identifier}
 PARAMETERS: Mapping[str, Sequence[tuple[str, str]]] = {
     "ImagingStudy": (
         ("_id", "token"),
