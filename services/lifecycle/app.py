@@ -25,6 +25,8 @@ async def build(context: Context) -> RoleParts:
     )
     desk = CorrectionDesk(context.objects, context.log, context.answers, context.clock)
     others = {"correct": http.may_correct, "hold": http.may_hold, "operate": http.may_operate, "order": http.may_order}
+    if settings.sharing.key_file is not None:
+        others["share"] = http.may_share
     deleting = DeletionService(deletions, http.may_delete, others)
     correcting = CorrectionService(desk, context.answers, http.may_correct)
     moves = MoveDesk(context.objects, context.log, context.answers, context.clock, rules=rules)

@@ -204,8 +204,8 @@ def is_page(raw_path: str) -> bool:
     """Whether a path is one of our page, any of its places, of OHIF, of login, or of a link: what is asked by who has
     no token."""
     return (
-        raw_path in ("/", "/ohif", "/operations", "/worklist")
-        or raw_path.startswith(("/viewer/", "/ohif/", "/operations/", "/worklist/"))
+        raw_path in ("/", "/ohif", "/operations", "/worklist", "/shares")
+        or raw_path.startswith(("/viewer/", "/ohif/", "/operations/", "/worklist/", "/shares/"))
         or is_login(raw_path)
         or is_share(raw_path)
     )

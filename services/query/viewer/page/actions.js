@@ -37,6 +37,10 @@ async function hold(studies) {
   if (studies.length && store.state.mayHold) await (await import("./study-history.js")).placeHolds(studies);
 }
 
+async function share(studies) {
+  if (studies.length && store.state.mayShare) (await import("./shares.js")).shareStudies(studies);
+}
+
 function merge(studies) {
   if (store.state.mayCorrect && patientsOf(studies).length === 2) document.querySelector("merge-dialog").open(studies);
 }
@@ -155,6 +159,7 @@ class ActionBar extends HTMLElement {
       viewer: act("Open in OHIF", "viewer", openViewer),
       download: act("Download ZIP", "download", download),
       send: act("Send to …", "send", sendTo),
+      share: act("Share …", "share", share),
       correct: act("Correct …", "correct", correct),
       merge: act("Merge patients …", "merge", merge),
       hold: act("Hold …", "hold", hold),
@@ -164,17 +169,18 @@ class ActionBar extends HTMLElement {
     this.setAttribute("role", "region");
     this.setAttribute("aria-label", "Selected studies");
     this.append(this.count, ...Object.values(this.buttons), clear);
-    store.on(["selected", "settings", "destinations", "mayDelete", "mayCorrect", "mayHold", "study"], () => this.show());
+    store.on(["selected", "settings", "destinations", "mayDelete", "mayCorrect", "mayHold", "mayShare", "study"], () => this.show());
     this.show();
   }
 
   show() {
-    const { selected, settings, destinations, mayDelete, mayCorrect, mayHold, study } = store.state;
+    const { selected, settings, destinations, mayDelete, mayCorrect, mayHold, mayShare, study } = store.state;
     this.hidden = !selected.size || Boolean(study);
     say(this.count, `${selected.size} selected`);
     this.buttons.open.hidden = selected.size !== 1;
     this.buttons.viewer.hidden = !settings.ohif;
     this.buttons.send.hidden = !destinations;
+    this.buttons.share.hidden = !mayShare;
     this.buttons.correct.hidden = !mayCorrect || selected.size !== 1;
     this.buttons.merge.hidden = !mayCorrect || patientsOf([...selected.values()]).length !== 2;
     this.buttons.hold.hidden = !mayHold;

@@ -11,6 +11,7 @@ import { choosingColumns } from "./study-table.js";
 export const PLACES = [
   { id: "studies", name: "Studies", icon: "studies", href: "/" },
   { id: "worklist", name: "Worklist", icon: "worklist", href: "/worklist", may: "mayWorklist" },
+  { id: "shares", name: "Shares", icon: "share", href: "/shares", may: "mayShare" },
   { id: "operations", name: "Operations", icon: "operations", href: "/operations", may: "mayOperate" },
 ];
 
@@ -35,7 +36,7 @@ class GantryRail extends HTMLElement {
       h("div", { class: "below" },
         act("Upload", "upload", () => store.set({ choosing: Symbol("files") })), this.theme, act("Keys", "help", () => store.set({ help: Symbol("help") }))));
     store.on(["theme"], () => this.showTheme());
-    store.on(["place", "mayOperate", "mayWorklist"], () => this.showPlace());
+    store.on(["place", "mayOperate", "mayWorklist", "mayShare"], () => this.showPlace());
     this.showTheme();
     this.showPlace();
   }

@@ -30,6 +30,7 @@ export const store = createStore({
   mayOperate: false,
   mayWorklist: false,
   mayOrder: false,
+  mayShare: false,
   columns: remembered("columns", COLUMNS.map((column) => column.id)),
   density: remembered("density", coarse ? "touch" : "normal"),
   theme: remembered("theme", "system"),
@@ -83,7 +84,7 @@ export function refresh() {
 // What this caller may do is known to the page from then on.
 export async function learnPermissions() {
   const may = await permissions().catch(() => ({}));
-  store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate), mayWorklist: Boolean(may.worklist), mayOrder: Boolean(may.order) });
+  store.set({ mayDelete: Boolean(may.delete), mayCorrect: Boolean(may.correct), mayHold: Boolean(may.hold), mayOperate: Boolean(may.operate), mayWorklist: Boolean(may.worklist), mayOrder: Boolean(may.order), mayShare: Boolean(may.share) });
 }
 
 // Keep a choice for the next visit.

@@ -20,7 +20,8 @@ const WORKLIST = [
   { id: "orders", name: "Orders", element: "wl-orders", load: worklist },
   { id: "new", name: "New order", element: "wl-new", load: worklist, may: "mayOrder" },
 ];
-const PLACES = { operations: { name: "Operations", sections: OPERATIONS }, worklist: { name: "Worklist", sections: WORKLIST } };
+const SHARES = [{ id: "links", name: "Links", element: "shares-links", load: () => import("./shares.js") }];
+const PLACES = { operations: { name: "Operations", sections: OPERATIONS }, worklist: { name: "Worklist", sections: WORKLIST }, shares: { name: "Shares", sections: SHARES } };
 
 class OtherPlace extends HTMLElement {
   connectedCallback() {
