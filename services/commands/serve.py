@@ -220,7 +220,7 @@ def _require_data(settings: Settings) -> None:
     if not embedded or settings.data.exists():
         return
     try:
-        settings.data.mkdir(0o750, parents=True)
+        settings.data.mkdir(0o750, parents=True, exist_ok=True)  # another process may make it now
     except OSError as error:
         reason = f"the folder cannot be made: {os.strerror(error.errno or 0).lower()}"
         raise ConfigError(str(settings.data.absolute()), None, reason) from error

@@ -213,7 +213,7 @@ def _make_folders(urls: Iterable[SplitResult]) -> None:
             with suppress(OSError):  # opening the store reports what is wrong with it
                 for folder in (*reversed(above.parents), above):
                     if not folder.exists():
-                        folder.mkdir(0o750)
+                        folder.mkdir(0o750, exist_ok=True)  # another process may make it now
 
 
 def _own_member(settings: Settings, worker: int) -> Settings:
