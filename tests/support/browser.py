@@ -84,12 +84,16 @@ class Page:
         return got["result"].get("value")
 
     async def until(self, expression: str, seconds: float = 20.0) -> Any:
-        """Its value as soon as it is true."""
+        """Its value as soon as it is true. What reads of an element that is not there yet is not true yet."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while loop.time() < deadline:
-            if value := await self.evaluate(expression):
-                return value
+            try:
+                if value := await self.evaluate(expression):
+                    return value
+            except AssertionError as error:
+                if not any(words in str(error) for words in ("properties of null", "properties of undefined")):
+                    raise
             await asyncio.sleep(0.05)
         shown = await self.evaluate("document.body.innerText.slice(0, 2000)")
         raise AssertionError(f"never true: {expression}\nerrors: {self.errors[-10:]}\npage: {shown}")
