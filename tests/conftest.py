@@ -62,12 +62,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             servers.note("idle", ", ".join(idle))
     for item in items:
         test = getattr(item, "obj", None)
+        marker = item.get_closest_marker("timeout")
+        seconds = float(marker.args[0] if marker is not None else item.config.getini("timeout"))
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(test):
-            marker = item.get_closest_marker("timeout")
-            seconds = float(marker.args[0] if marker is not None else item.config.getini("timeout"))
             item.obj = _within(test, seconds * 0.9)
-            # It counts the making of what the test needs, too: a hundred thousand studies, on a busy machine.
-            item.add_marker(pytest.mark.timeout(seconds + _MAKING_SECONDS, method="thread"), append=False)
+        # It counts the making of what the test needs, too: a hundred thousand studies, on a busy machine.
+        # A test that is no coroutine may run a loop of its own: one that never ended held up a run for half an hour.
+        item.add_marker(pytest.mark.timeout(seconds + _MAKING_SECONDS, method="thread"), append=False)
 
 
 def _turn(item: pytest.Item) -> tuple[bool, int]:

@@ -110,13 +110,25 @@ def subsequent(
     return falls
 
 
+def in_force(fated: Mapping[str, Fate]) -> list[tuple[str, Deletion]]:
+    """What stands on receipts of an instance, but for what was withdrawn from another one of them: it does not decide
+    about what comes. A note that revokes a rejection names those that are known then; one that the rejection reached
+    meanwhile stays hidden, and what was brought back is not hidden again by the same rejection."""
+    withdrawn = {one for fate in fated.values() for one in fate.withdrawn}
+    return [
+        (receipt, one)
+        for receipt, fate in fated.items()
+        for one in fate.standing
+        if one.final or one.id not in withdrawn
+    ]
+
+
 def _awaited(
     series: str, instance: str, there: Collection[str], fated: Mapping[str, Fate], policy: RejectionPolicy
 ) -> dict[str, Deletion]:
     waiting = [
         (Receipt(one.id).milliseconds + policy.note_first, one)
-        for receipt, fate in fated.items()
-        for one in fate.standing
+        for receipt, one in in_force(fated)
         if is_waiting(receipt, one, series, instance)
     ]
     falls = {}
@@ -133,12 +145,7 @@ def repeats(
     """What a receipt means of an instance of which no other receipt is there: the strictest that the policy says of the
     rejections and deletions that stand on `fated`, the latest of these where they are equal. None where nothing stands:
     it is new."""
-    standing = [
-        one
-        for receipt, fate in fated.items()
-        for one in fate.standing
-        if not is_waiting(receipt, one, series, instance)
-    ]
+    standing = [one for receipt, one in in_force(fated) if not is_waiting(receipt, one, series, instance)]
     if not standing:
         return None
     # A rejection without a code is of an earlier release: what follows from it is what followed then.

@@ -135,3 +135,41 @@ def test_asked_at_both_it_ends_the_same_whichever_came_first(
     first = subsequent(*AT, there, fated, policy, arrived=there, rejected=False)
     assert first == subsequent(*AT, there, fated, policy, arrived=(), rejected=True)
     assert first.keys() == (there if gone and fate.hidden else set())
+
+
+def test_what_was_brought_back_from_a_rejection_does_not_fall_under_it_again() -> None:
+    """The rejection still stands on a receipt that it reached while it was revoked."""
+    one = rejection(5)
+    back = Fate(frozenset((one,)), frozenset((one.id,)))
+    fated = {receipt(1): hidden(one), receipt(2): back}
+    assert subsequent(*AT, {receipt(2)}, fated, IGNORES, arrived=(), rejected=True) == {}
+    assert subsequent(*AT, {receipt(2), receipt(9)}, fated, IGNORES, arrived={receipt(9)}, rejected=False) == {}
+    # Nor under a note that waited for it.
+    waits = {waiting_receipt(one.id, *AT): hidden(one), receipt(2): back}
+    assert subsequent(*AT, {receipt(2)}, waits, WAITS, arrived=(), rejected=True) == {}
+    # What nothing takes back is in force, whatever was said of another one.
+    final = Deletion(receipt(6, "f"), 6000, True)
+    fated = {receipt(1): hidden(final), receipt(2): Fate(frozenset((one,)), frozenset((final.id, one.id)))}
+    assert subsequent(*AT, {receipt(9)}, fated, IGNORES, arrived={receipt(9)}, rejected=False) == {receipt(9): final}
+
+
+@given(st.data())
+def test_what_it_says_once_it_does_not_say_again(data: st.DataObject) -> None:
+    """What follows is read, and asked about again: it has to end."""
+    policy = RejectionPolicy({"113001": SentAgain.IGNORE, "113037": SentAgain.REFUSE}, note_first=1000)
+    decided = [rejection(ms, code) for ms, code in ((5, "113001"), (6, "113037"), (7, "113001"))]
+    some = st.frozensets(st.sampled_from(decided))
+    known = [receipt(1), receipt(2), receipt(9), *(waiting_receipt(one.id, *AT) for one in decided)]
+    fated = {
+        one: Fate(data.draw(some), frozenset(gone.id for gone in data.draw(some)))
+        for one in data.draw(st.lists(st.sampled_from(known), unique=True))
+    }
+    there = {receipt(1), receipt(2), receipt(9)}
+    for _ in range(len(there) * len(decided) + 1):
+        seen = {one for one in there if not fated.get(one, Fate()).hidden}
+        falls = subsequent(*AT, seen, fated, policy, arrived=(), rejected=True)
+        if not falls:
+            return
+        for one, deletion in falls.items():
+            fated[one] = fated.get(one, Fate()) | hidden(deletion)
+    raise AssertionError("it goes on for ever")
