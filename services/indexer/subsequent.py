@@ -72,8 +72,6 @@ class Subsequent:
             known = {one.receipt for one in there.get(key, ())} | arrived
             falls = subsequent(*at, known, fates, self._policy, arrived=arrived, rejected=key in said.rejected)
             for receipt, deletion in falls.items():
-                if any(one.id == deletion.id for one in fates.get(receipt, ALIVE).deletions):
-                    continue  # said before: what is said twice would be read, and said, for ever
                 by_deletion[deletion].append(ReceiptReference(*at, receipt))
         if by_deletion and await is_held(self._index, partition, study):
             logger.warning("not rejected: a hold stands", study_instance_uid=study, trace=said.trace)

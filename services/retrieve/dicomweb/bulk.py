@@ -104,6 +104,7 @@ class BulkService:
         """A video, or frames that cannot be told apart: each fragment as it is, so that nothing is lost."""
         with as_problems():
             fragments = await self._found.everything(location, image)
+            await self._objects.check(location)  # while the answer can still say what is wrong
         stored = location.transfer_syntax_uid
         out, boundary = BodyWriter(request, self._settings.stall), new_boundary()
         kind = f"{media_type_of(stored)}; transfer-syntax={stored}"

@@ -11,6 +11,7 @@ from gantry.common.web.bodies import BodyWriter
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.negotiation import Offer, byte_range, choose, parse_accept
 from gantry.common.web.urls import accept_of
+from gantry.services.retrieve.dicomweb.errors import as_problems
 from gantry.services.retrieve.dicomweb.representations import media_type_of
 from gantry.services.retrieve.reading import Objects
 
@@ -33,8 +34,9 @@ async def send_video(
     """The video, or a range of it: players ask for the end first. Raises `HttpProblem` 406 if it is not an MP4 file:
     DICOM allows other containers, or none."""
     choose(parse_accept(accept_of(request)), [Offer(MP4)])
-    await objects.check(location)
-    head = b"".join([await objects.read(location, *piece) for piece in pieces(fragments, 0, _HEAD)])
+    with as_problems():
+        await objects.check(location)
+        head = b"".join([await objects.read(location, *piece) for piece in pieces(fragments, 0, _HEAD)])
     if head[4:8] != b"ftyp":
         raise HttpProblem(406, "this video is not an MP4 file: its frames are the stored stream")
     length = sum(size for _, size in fragments)

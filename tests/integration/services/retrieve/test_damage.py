@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import MPEG4HP41
 
 from gantry.common.errors import AssociationAborted
 from gantry.common.net import Peer, connect
@@ -28,6 +29,8 @@ from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.reading import Objects
 from tests.integration.services.retrieve.dicomweb.test_objects import get, parts, path_of
 from tests.integration.services.retrieve.dimse.test_suboperations import sent
+from tests.integration.services.retrieve.pixels.test_frame_finder import in_fragments
+from tests.support.bulk import mp4
 from tests.support.objects import data_set, file_bytes
 from tests.support.receiver import EXPLICIT, Receive
 from tests.support.retrieval import Stored, all_of
@@ -190,6 +193,18 @@ async def test_parts_of_what_has_changed_are_500_in_words(site: WebSite, part: s
     assert (status, b"has changed" in body) == (500, True)
     # What is well is given beside it.
     assert (await get(site, path_of(ds) + part))[0] == 200
+
+
+@pytest.mark.parametrize("part", ["/bulkdata/7FE00010", "/rendered"])
+async def test_a_video_that_has_changed_is_500_before_anything_of_it_is_sent(site: WebSite, part: str) -> None:
+    (ds,) = study(1, size=4)
+    ds.file_meta.TransferSyntaxUID, ds.NumberOfFrames = MPEG4HP41, 50
+    content = mp4()
+    ds.PixelData = in_fragments([content + b"\0" * (len(content) & 1)], b"", [3])
+    await site.keep(ds)
+    await harmed(site, ds.SOPInstanceUID, FLIPPED)
+    status, body, _ = await get(site, path_of(ds) + part, "*/*")
+    assert (status, b"has changed" in body) == (500, True)
 
 
 # ---- conversions, reports
