@@ -88,6 +88,10 @@ class Segments:
         """Where a segment begins in the encrypted object; of the number after the last one, where that ends."""
         return min(HEAD + number * _STORED, self.stored)
 
+    def length(self, number: int) -> int:
+        """The bytes of a segment before it is encrypted."""
+        return min(SEGMENT, self.size - number * SEGMENT)
+
     def is_last(self, number: int) -> bool:
         """Whether a segment is the last one."""
         return number == self.count - 1

@@ -11,7 +11,7 @@ from gantry.common.ports.blobs import BlobReader
 
 _NOTHING = memoryview(b"")
 AT_ONCE = 16
-"""Segments that are read and opened in one go, a megabyte: what one open object holds in memory, twice."""
+"""Segments that are read in one go, a megabyte: what one open object holds in memory."""
 
 
 class EncryptedReader:
@@ -36,6 +36,7 @@ class EncryptedReader:
         self._skip = begin - covering.start * SEGMENT
         self._left = max(0, end - begin)
         self._read = read
+        self._sealed, self._fetched = _NOTHING, covering.start
         self._plain = _NOTHING
 
     async def readinto(self, buffers: Sequence[memoryview]) -> int:
@@ -44,21 +45,27 @@ class EncryptedReader:
         for buffer in buffers:
             while len(buffer) and self._left:
                 if not self._plain:
-                    await self._open_more()
-                count = min(len(buffer), len(self._plain), self._left)
-                buffer[:count] = self._plain[:count]
-                buffer, self._plain = buffer[count:], self._plain[count:]
+                    if self._next == self._fetched:
+                        await self._fetch()
+                    count = self._open_into(buffer)
+                else:
+                    count = min(len(buffer), len(self._plain), self._left)
+                    buffer[:count] = self._plain[:count]
+                    self._plain = self._plain[count:]
+                buffer = buffer[count:]
                 self._left -= count
                 done += count
         if not self.size and self._next < self._behind:
-            await self._open_more()  # an empty object has a segment, too, that proves it
+            await self._fetch()  # an empty object has a segment, too, that proves it
+            self._open(bytearray())
         return done
 
     async def close(self) -> None:
         """As the port has it."""
         await self._stored.close()
 
-    async def _open_more(self) -> None:
+    async def _fetch(self) -> None:
+        """Some more of what is stored."""
         first, behind = self._next, min(self._next + AT_ONCE, self._behind)
         length = self._segments.place(behind) - self._segments.place(first)
         sealed = self._read[:length]
@@ -69,10 +76,24 @@ class EncryptedReader:
                 raise Corrupt("an encrypted object is cut off")
             sealed = whole
         self._read = self._read[length:]
-        plain = opened(self._cipher, self._segments, range(first, behind), sealed)
-        self._next = behind
-        self._plain = memoryview(plain)[self._skip :]
-        self._skip = 0
+        self._sealed, self._fetched = sealed, behind
+
+    def _open_into(self, buffer: memoryview) -> int:
+        """The next segment: into the buffer where it fits there as it is, else aside. How much is in the buffer."""
+        size = self._segments.length(self._next)
+        if not self._skip and size <= min(len(buffer), self._left):
+            self._open(buffer[:size])
+            return size
+        plain = bytearray(size)
+        self._open(plain)
+        self._plain, self._skip = memoryview(plain)[self._skip :], 0
+        return 0
+
+    def _open(self, into: memoryview | bytearray) -> None:
+        number = self._next
+        length = self._segments.place(number + 1) - self._segments.place(number)
+        self._cipher.open(number, self._sealed[:length], memoryview(into), last=self._segments.is_last(number))
+        self._sealed, self._next = self._sealed[length:], number + 1
 
 
 def opened(cipher: ObjectCipher, segments: Segments, numbers: range, sealed: memoryview) -> bytearray:

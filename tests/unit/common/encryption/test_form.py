@@ -40,6 +40,8 @@ def test_every_byte_lies_in_one_segment_and_segments_lie_one_behind_the_other(si
     assert numbers.start * SEGMENT <= begin
     assert end <= numbers.stop * SEGMENT
     assert segments.place(numbers.stop) - segments.place(numbers.start) <= len(numbers) * (SEGMENT + TAG)
+    assert sum(map(segments.length, range(segments.count))) == size
+    assert all(segments.place(at + 1) - segments.place(at) == segments.length(at) + TAG for at in range(segments.count))
     assert segments.place(0) == HEAD
     assert segments.place(segments.count) == segments.stored
     assert [segments.is_last(number) for number in (segments.count - 1, segments.count)] == [True, False]
