@@ -162,7 +162,7 @@ _NESTED: dict[str, type] = {
 }
 _TEXTS = (
     *("deletions", "digests", "corrections", "roles", "problems", "senders", "steps", "performed", "taken", "studies"),
-    *("series_instance_uids", "sop_instance_uids", "sop_class_uids"),
+    *("series_instance_uids", "sop_instance_uids", "sop_class_uids", "between", "withheld_uids", "withheld_why"),
 )
 """Fields of several texts."""
 

@@ -323,7 +323,11 @@ class RouteRequested:
 
     With the kinds "step event" and "step" it is about a performed procedure step, whose SOP Instance UID stands in
     `study_instance_uid` and orders what is told of it: `requestor` told `step_event` (an Event Type ID of PS3.4 table
-    F.9.2-1) of it. With "step" that message itself is sent, whose attributes lie in the object `values_key`."""
+    F.9.2-1) of it. With "step" that message itself is sent, whose attributes lie in the object `values_key`.
+
+    With `deidentify`, the name of a profile, what is sent is de-identified. It is about what came between the two
+    receipts `between` then: a release that does not know these fields finds nothing between the others, and sends
+    nothing."""
 
     partition: str
     trace: str
@@ -348,6 +352,8 @@ class RouteRequested:
     values_size: int = field(default=0, metadata=OMITTED)
     values_digest: str = field(default="", metadata=OMITTED)
     commits: bool = field(default=False, metadata=OMITTED)
+    deidentify: str = field(default="", metadata=OMITTED)
+    between: tuple[str, ...] = field(default=(), metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +387,8 @@ class RouteDelayed:
 @dataclass(frozen=True, slots=True)
 class RouteEnded:
     """Nothing more is done for a route; `outcome` is "delivered", "failed" or "cancelled" (`by` a person, or because
-    nothing was left to send), and `why`."""
+    nothing was left to send), and `why`. So many instances were `withheld`: they could not be de-identified.
+    `withheld_uids` are the first of them, `withheld_why` the reason of each."""
 
     partition: str
     trace: str
@@ -393,6 +400,9 @@ class RouteEnded:
     why: str
     at: int
     by: str = ""
+    withheld: int = field(default=0, metadata=OMITTED)
+    withheld_uids: tuple[str, ...] = field(default=(), metadata=OMITTED)
+    withheld_why: tuple[str, ...] = field(default=(), metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -966,7 +976,8 @@ class AuditRecorded:
     `requestor_is` says ("ae", "token", "this machine", "archive", ""); `peer` is the other side, or where objects went.
     `times` such requests between `begun_at` and `at` are one record; `more` studies are not named in `objects`. `query`
     is the identifier of a query as it came, or a query string, of the SOP class or resource `query_class`. `user` is
-    who worked at the requestor, an AE, where it said so and it was checked (PS3.7 D.3.3.7)."""
+    who worked at the requestor, an AE, where it said so and it was checked (PS3.7 D.3.3.7). What was sent was
+    de-identified by the profile `deidentified_by`."""
 
     partition: str
     trace: str
@@ -990,6 +1001,7 @@ class AuditRecorded:
     query: bytes = b""
     query_class: str = ""
     user: str = field(default="", metadata={"omitted": True})
+    deidentified_by: str = field(default="", metadata=OMITTED)
 
 
 Event = (

@@ -448,6 +448,13 @@ METRICS: tuple[Metric, ...] = (
         ("destination", "why"),
     ),
     Metric(
+        "instances_withheld",
+        "counter",
+        "instances",
+        "Instances that routes did not send because they could not be de-identified",
+        ("destination",),
+    ),
+    Metric(
         "instances_committed_elsewhere",
         "counter",
         "instances",
@@ -623,6 +630,7 @@ class Metrics:
     routes_open: Gauge
     routes_ended: Counter
     moves_left: Counter
+    instances_withheld: Counter
     instances_committed_elsewhere: Counter
     studies_open: Gauge
     studies_completed: Counter
