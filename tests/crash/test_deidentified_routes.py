@@ -250,3 +250,31 @@ async def test_what_is_all_withheld_has_failed_in_words_and_is_not_tried_again(
         assert (await asyncio.to_thread(gantry, archive, "routes", "retry", "--all")).returncode == 0
         await until(lambda: len(reading.received()) == 2)
         assert archive.stop() == 0
+
+
+@embedded
+async def test_what_is_sent_after_a_correction_has_the_pseudonym_of_the_patient_of_then(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    names, study = Pseudonyms(KEY), generate_uid()
+    with StoreScp(tmp_path / "reading", "READING") as reading:
+        archive = deidentifying(make_archive(), "READING", reading.port).start()
+        first, late = someone(tmp_path, study, 1), someone(tmp_path, study, 1)
+        await send(archive, files_of(tmp_path / "in", first))
+        await ended(archive)
+        values = ("--set", "PatientID=4712-NEW", "--set", "PatientName=Corrected^Name")
+        done = await asyncio.to_thread(gantry, archive, "correct", study, *values, "--reason", "wrong patient")
+        assert done.returncode == 0, done.stderr
+        await asyncio.sleep(1)
+        await Modality(archive.peer, files_of(tmp_path / "late", late)).send_all()
+        await ended(archive, 2)
+        there = {uid: pydicom.dcmread(path) for uid, path in reading.received().items()}
+        assert {ds.StudyInstanceUID for ds in there.values()} == {names.uid(study)}
+        ids = {uid: ds.PatientID for uid, ds in there.items()}
+        assert ids == {
+            names.uid(first[0].SOPInstanceUID): names.patient("4711"),
+            names.uid(late[0].SOPInstanceUID): names.patient("4712-NEW"),
+        }
+        everything = b"".join(path.read_bytes() for path in reading.received().values())
+        assert [secret for secret in (*NAMES, b"Corrected", b"4712-NEW") if secret in everything] == []
+        assert archive.stop() == 0
