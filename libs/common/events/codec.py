@@ -63,6 +63,7 @@ from gantry.common.events.schema import (
     RouteEnded,
     RouteProgressed,
     RouteRequested,
+    ShareCopied,
     ShareCreated,
     ShareOpened,
     ShareRevoked,
@@ -132,6 +133,7 @@ _EVENTS: dict[str, type[Event]] = {
         ProcedureStepCreated,
         ProcedureStepSet,
         ProcedureStepErased,
+        ShareCopied,
         ShareCreated,
         ShareTried,
         ShareOpened,
@@ -163,6 +165,7 @@ _NESTED: dict[str, type] = {
 _TEXTS = (
     *("deletions", "digests", "corrections", "roles", "problems", "senders", "steps", "performed", "taken", "studies"),
     *("series_instance_uids", "sop_instance_uids", "sop_class_uids", "between", "withheld_uids", "withheld_why"),
+    *("copies_of", "reasons"),
 )
 """Fields of several texts."""
 

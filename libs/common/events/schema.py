@@ -901,7 +901,11 @@ class ProcedureStepSet:
 class ShareCreated:
     """Somebody (`by`) made a link by which whoever has it sees these `studies` until `expires_at`, for `reason`, which
     says to whom and what for. Of the link only the digest of its token is kept, of the password only what scrypt leaves
-    ("" where there is none). It opens so many times; `download`: whole objects may be taken away, too."""
+    ("" where there is none). It opens so many times; `download`: whole objects may be taken away, too.
+
+    With `deidentified_by`, the name of a profile, copies are shown that are de-identified by it: `studies` are the UIDs
+    of these, which nothing in the archive has, and `copies_of` the studies themselves, in the same order. It opens once
+    there is a `ShareCopied`."""
 
     partition: str
     trace: str
@@ -914,6 +918,22 @@ class ShareCreated:
     download: bool
     reason: str
     by: str
+    at: int
+    deidentified_by: str = field(default="", metadata=OMITTED)
+    copies_of: tuple[str, ...] = field(default=(), metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True)
+class ShareCopied:
+    """What a link shows was de-identified, so many `instances`, and lies in the object store. Others were `withheld`:
+    they could not be; the `reasons` are words with numbers."""
+
+    partition: str
+    trace: str
+    share: str
+    instances: int
+    withheld: int
+    reasons: tuple[str, ...]
     at: int
 
 
@@ -1055,6 +1075,7 @@ Event = (
     | ProcedureStepSet
     | ProcedureStepErased
     | ShareCreated
+    | ShareCopied
     | ShareTried
     | ShareOpened
     | ShareRevoked

@@ -275,7 +275,17 @@ METRICS: tuple[Metric, ...] = (
         "Links that were to be opened, by result: opened, or why not",
         ("result",),
         _each(
-            *("opened", "closed", "expired", "revoked", "signed-in", "too-many-tries", "unknown", "used-up"),
+            *(
+                "opened",
+                "closed",
+                "expired",
+                "preparing",
+                "revoked",
+                "signed-in",
+                "too-many-tries",
+                "unknown",
+                "used-up",
+            ),
             "wrong-password",
         ),
     ),

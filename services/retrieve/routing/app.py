@@ -13,12 +13,12 @@ from gantry.common.orders import PerformedStep
 from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.consumer import ConsumerLoop
+from gantry.common.runtime.deidentification_profiles import read_profiles
 from gantry.common.runtime.elsewhere import Elsewhere
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.audited import audit_asking, audit_step
 from gantry.services.context import Context, Peers, RoleParts
 from gantry.services.retrieve.deidentifying.objects import Deidentification
-from gantry.services.retrieve.deidentifying.profiles import read_profiles
 from gantry.services.retrieve.dimse.moving import Mover
 from gantry.services.retrieve.dimse.service import Delivered
 from gantry.services.retrieve.routing import prefetch_requesting

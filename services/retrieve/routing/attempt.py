@@ -18,11 +18,11 @@ from gantry.common.lifecycle.route_timing import RouteTimes
 from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, COMMITMENT, MOVE, PREFETCH, STEP_KINDS, receipts_of
 from gantry.common.net import Peer
 from gantry.common.ports.index import Location
+from gantry.common.runtime.deidentification_profiles import Profiles
 from gantry.common.statuses import is_warning
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.corrections import as_stored
 from gantry.services.retrieve.deidentifying.objects import Deidentification, Deidentifying
-from gantry.services.retrieve.deidentifying.profiles import Profiles
 from gantry.services.retrieve.dimse.moving import Job, Mover, count_the_rest
 from gantry.services.retrieve.dimse.service import Delivered, count_suboperations
 from gantry.services.retrieve.dimse.suboperations import Counters

@@ -9,7 +9,7 @@ import pytest
 from gantry.common.config.deidentification_sections import DeidentificationProfileSettings
 from gantry.common.deidentify.options import Option
 from gantry.common.errors import ConfigError, DependencyUnavailable
-from gantry.services.retrieve.deidentifying.profiles import read_profiles
+from gantry.common.runtime.deidentification_profiles import read_profiles
 
 KEY = b"a key of the tests, long enough"
 
