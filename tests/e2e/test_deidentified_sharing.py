@@ -3,6 +3,7 @@ anybody, in no body, header, address or file name."""
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
@@ -17,6 +18,8 @@ from gantry.common.deidentify.pseudonyms import Pseudonyms
 from gantry.common.dicom.encoding.part10 import file_meta
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, encoding_of
 from tests.support.archive import RunningArchive
+from tests.support.browser import browser, chromium
+from tests.support.door import FrontDoor
 from tests.support.elements import CT
 from tests.support.marks import Marked, mark
 from tests.support.objects import data_set, file_bytes
@@ -228,6 +231,44 @@ def test_what_leaves_the_archive_leaves_the_link_and_a_link_that_is_over_leaves_
     until(lambda: ward.found_status(brings) == 403, seconds=4)
     if not ward.archive.environment:
         until(lambda: not list((ward.folder / "data").rglob(f"shared-copies/{share}/*")), seconds=20)
+
+
+def test_every_process_behind_the_door_shows_the_copies_that_one_of_them_made(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(KEY)
+    door = FrontDoor(tmp_path, scale={"query": 2, "retrieve": 2})
+    try:
+        ward = filled(door, tmp_path, SETTINGS.format(folder=tmp_path))
+        share, brings = opened(ward, "1.2.9.1", download=True)
+        uid = NAMES.uid("1.2.9.1")
+        for _ in range(4):
+            assert ward.found(brings) == {uid}
+            for read in ("{0}/metadata", "{0}/rendered", "{0}/thumbnail", "{0}/instances", "{0}"):
+                assert ward.reads(read.format(uid), brings) == 200, read
+                # A search of what is not there is empty; the rest is missing.
+                answer = ward.send(f"/dicom-web/studies/{read.format('1.2.9.1')}", headers=brings)
+                assert (answer.status, answer.body) == (200, b"[]") or answer.status == 404, read
+        assert ward.ask("doc", f"/dicom-web/shares/{share}", "DELETE").status == 204
+        until(lambda: ward.found_status(brings) == 403, seconds=4)
+    finally:
+        assert door.stop() == 0
+
+
+async def test_somebody_outside_sees_a_picture_and_no_name_on_the_page(ward: Ward) -> None:
+    chromium()
+    _, path = ward.shared("doc", STUDY, deidentify="teaching")
+    await asyncio.to_thread(until, lambda: ward.send(path).status == 200)
+    async with browser() as page:
+        await page.size(390, 844, phone=True)
+        await page.open(f"http://127.0.0.1:{ward.archive.http_port}{path}")
+        await page.until("document.querySelector('form button') !== null")
+        await page.evaluate("document.querySelector('button').click()")
+        await page.until(f"location.search === '?study={NAMES.uid(STUDY)}' && location.pathname === '/'")
+        await page.until(
+            "(() => { const c = document.querySelector('.stage canvas'); return c !== null && c.width > 8; })()"
+        )
+        seen = (await page.evaluate("document.documentElement.outerHTML")).encode()
+        assert [secret for secret in SECRETS if secret in seen] == []
+        assert NAMES.patient("47110815").encode() in seen
 
 
 def gantry_delete(ward: Ward, study: str) -> tuple[int, str, str]:
