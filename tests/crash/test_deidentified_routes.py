@@ -13,7 +13,7 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
+from pydicom.uid import ImplicitVRLittleEndian, generate_uid
 
 from gantry.cli.files import DicomFile
 from gantry.common.deidentify.pseudonyms import Pseudonyms
@@ -29,9 +29,10 @@ from tests.support.asking import Modality, until
 from tests.support.dcmtk import StoreScp
 from tests.support.elements import CT
 from tests.support.marks import Marked, mark
-from tests.support.objects import data_set, write
+from tests.support.objects import data_set, sample, write
 from tests.support.orthanc import Orthanc
 from tests.support.preloaded import run_gantry
+from tests.support.pynetdicom_peers import Scp
 from tests.support.rejection_notes import rejection_note
 from tests.unit.common.deidentify.test_objects import searched
 
@@ -206,6 +207,29 @@ async def test_commitment_is_asked_for_what_was_sent_and_on_record_for_what_is_h
         where = await asyncio.to_thread(gantry, archive, "where", study)
         assert "3 instances by DEEP, which reported at" in where.stdout, where.stdout
         assert "route, de-identified by trial" in where.stdout, where.stdout
+        assert archive.stop() == 0
+
+
+@embedded
+async def test_a_compressed_object_is_decoded_for_who_wants_that_and_names_nobody(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    study = generate_uid()
+    named = {"StudyInstanceUID": study, "PatientID": "4711", "PatientName": "Brenner^Jo", "BurnedInAnnotation": "NO"}
+    compressed = [sample(tmp_path / "in", name, **named) for name in ("JPEG2000.dcm", "MR_small_RLE.dcm")]
+    with Scp("READING", syntaxes=[ImplicitVRLittleEndian]) as reading:
+        archive = deidentifying(make_archive(), "READING", reading.port).start()
+        await send(archive, compressed)
+        (state,) = await ended(archive)
+        assert (state["state"], state["completed"]) == ("delivered", 2), state
+        came = reading.kept.data
+        assert set(came) == {Pseudonyms(KEY).uid(file.sop_instance_uid) for file in compressed}
+        for uid, (syntax, data) in came.items():
+            ds = pydicom.dcmread(io.BytesIO(data), force=True)
+            assert (ds.SOPInstanceUID, syntax) == (uid, ImplicitVRLittleEndian)
+            assert (ds.PatientIdentityRemoved, ds.StudyInstanceUID) == ("YES", Pseudonyms(KEY).uid(study))
+            assert len(ds.PixelData) >= ds.Rows * ds.Columns * ds.SamplesPerPixel * ds.BitsAllocated // 8
+            assert "Brenner" not in str(ds)
         assert archive.stop() == 0
 
 
