@@ -6,8 +6,9 @@ opens. What a link left behind that is over is removed.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gantry.common.access import EVERYTHING, restricted
@@ -37,6 +38,8 @@ GROUP = "share-copies"
 MOST_COPIES = 20_000
 """Instances of one link."""
 _CLEAR_EVERY = 600.0
+_AT_ONCE = 4
+"""Instances that are copied at the same time."""
 _CHUNK = 1 << 18
 _CLIENT = "share links"
 logger = get_logger("shares")
@@ -116,7 +119,7 @@ class Copier:
         except (NotFound, Corrupt) as error:
             logger.error("what a link shows cannot be read", share=made.share, error=error)
             return
-        there = {location.object_key async for location in self._locations(made)}
+        there = {location.object_key for location in await self._locations(made)}
         gone = [one for one in copies if one.origin not in there and not await self._exists(one.origin)]
         if gone:
             left = [one for one in copies if one not in gone]
@@ -135,15 +138,20 @@ class Copier:
     async def _copy(self, made: ShareCreated, deidentifier: Deidentifier) -> None:
         copies: list[Copy] = []
         withheld: Counter[str] = Counter()
-        number = 0
-        async for location in self._locations(made):
-            number += 1
-            try:
-                copies.append(await self._copied(made, number, location, deidentifier))
-            except DependencyUnavailable:
-                raise
-            except GantryError as error:
-                withheld[str(error)] += 1
+        locations = await self._locations(made)
+        if len(locations) > MOST_COPIES:
+            withheld[f"a link shows {MOST_COPIES} instances at most"] = len(locations) - MOST_COPIES
+        locations = locations[:MOST_COPIES]
+        for begin in range(0, len(locations), _AT_ONCE):
+            some = enumerate(locations[begin : begin + _AT_ONCE], begin)
+            making = [self._copied(made, number, location, deidentifier) for number, location in some]
+            for copy in await asyncio.gather(*making, return_exceptions=True):
+                if isinstance(copy, Copy):
+                    copies.append(copy)
+                elif isinstance(copy, GantryError) and not isinstance(copy, DependencyUnavailable):
+                    withheld[str(copy)] += 1
+                else:
+                    raise copy
         await self._objects.put(manifest_key(made.share), [pack(copies)])
         await reach(FailPoint.BEFORE_PUBLISH)
         reasons = tuple(f"{count} withheld: {reason}" for reason, count in withheld.most_common(10))
@@ -152,16 +160,10 @@ class Copier:
         await self._followed.tell(copied)
         logger.info("copies of a link were made", share=made.share, copies=len(copies), withheld=left_out)
 
-    async def _locations(self, made: ShareCreated) -> AsyncIterator[Location]:
+    async def _locations(self, made: ShareCreated) -> list[Location]:
         query = Query(DEFAULT_PARTITION, Level.STUDY, {STUDY_INSTANCE_UID: UidList(made.copies_of)})
-        count = 0
         with restricted(EVERYTHING):
-            pages = [page async for page in self._index.locate(query)]
-        for page in pages:
-            for location in page:
-                count += 1
-                if count <= MOST_COPIES:
-                    yield location
+            return [location async for page in self._index.locate(query) for location in page]
 
     async def _copied(self, made: ShareCreated, number: int, location: Location, by: Deidentifier) -> Copy:
         through = Deidentifying(made.deidentified_by, by, self._deidentification)
