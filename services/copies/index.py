@@ -41,6 +41,8 @@ from gantry.services.indexer.heads import entries_of
 _FRESH_SECONDS = 2.0
 _MOST_OPEN = 8
 """Links whose indices a process has open."""
+_AT_ONCE = 500
+"""Copies that are taken into an index together."""
 _RETIRED_SECONDS = 60.0
 """Requests that began with an index that was replaced have so long to end."""
 OpenIndex = Callable[[Path], Awaitable[SearchIndex]]
@@ -129,13 +131,12 @@ class CopiesIndex:
 
     async def _make(self, side: _Side, standing: frozenset[str]) -> None:
         events = [one.stored for one in side.copies if one.origin in standing]
-        found = await entries_of(self._objects, events, self._attributes)
-        entries = [one for one in found if isinstance(one, InstanceEntry)]
         folder = await asyncio.to_thread(TemporaryDirectory[str], prefix="gantry-link-", ignore_cleanup_errors=True)
         try:
             index = await self._open_index(Path(folder.name) / "index.db")
-            if entries:
-                await index.apply(entries)
+            for begin in range(0, len(events), _AT_ONCE):
+                found = await entries_of(self._objects, events[begin : begin + _AT_ONCE], self._attributes)
+                await index.apply([one for one in found if isinstance(one, InstanceEntry)])
         except BaseException:
             folder.cleanup()
             raise

@@ -94,6 +94,7 @@ class Mover:
                     await transfer.send(batch, done, job.is_wanted, job.originator)
                 finally:
                     job.counters.withheld.update(transfer.withheld)
+                    job.counters.unable = job.counters.unable or transfer.unable
                 job.counters.why = job.counters.why or transfer.why
         except PeerError as error:
             if not job.is_open():

@@ -14,6 +14,7 @@ from gantry.common.errors import (
     Archived,
     AssociationAborted,
     ContextNotAccepted,
+    DependencyUnavailable,
     GantryError,
     NotDeidentified,
     PeerTimeout,
@@ -51,6 +52,8 @@ class Counters:
     """Bytes of the data sets that were sent, in their stored length."""
     why: str = ""
     """What was wrong with the destination, if sub-operations failed because of it."""
+    unable: str = ""
+    """Why objects could not be read or prepared, where that is our own trouble and passes."""
     deidentified_by: str = ""
     """The profile by which objects are de-identified before they are sent."""
     withheld: dict[str, str] = field(default_factory=dict)
@@ -171,6 +174,8 @@ class Transfer:
         self._next = self._next_to_open = 0
         self.why = ""
         """Why objects were not sent, where it is their store's doing."""
+        self.unable = ""
+        """Why objects could not be read or prepared, where that passes."""
         self.withheld: dict[str, str] = {}
         """Why what must not leave was not sent, by SOP Instance UID."""
 
@@ -246,6 +251,8 @@ class Transfer:
         except GantryError as error:
             if isinstance(error, Archived):
                 self.why = _ARCHIVED
+            if isinstance(error, DependencyUnavailable):
+                self.unable = self.unable or str(error)
             if isinstance(error, NotDeidentified):
                 self.withheld[location.sop_instance_uid] = str(error)
             logger.warning("sub-operation failed", error=str(error), object_key=location.object_key)

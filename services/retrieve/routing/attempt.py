@@ -187,7 +187,8 @@ class RouteSender:
         failed = frozenset(counters.failed_uids)
         taken = frozenset(one.sop_instance_uid for one in counters.taken) - failed
         failed -= withheld.keys()
-        why = why or of_peer
+        # The destination has nothing to do with it, and is not counted as one that refuses.
+        why = why or of_peer or (counters.unable if failed else "")
         if failed and not why:
             why = f"{route.destination} did not take {len(failed)} instances"
             return Attempted(taken, failed, why, refused=True, withheld=withheld)
