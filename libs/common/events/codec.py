@@ -63,6 +63,7 @@ from gantry.common.events.schema import (
     RouteEnded,
     RouteProgressed,
     RouteRequested,
+    SessionsEnded,
     ShareCopied,
     ShareCreated,
     ShareOpened,
@@ -138,6 +139,7 @@ _EVENTS: dict[str, type[Event]] = {
         ShareTried,
         ShareOpened,
         ShareRevoked,
+        SessionsEnded,
         AuditRecorded,
     )
 }

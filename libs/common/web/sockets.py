@@ -28,11 +28,6 @@ _ROOM = 1 << 16
 """Bytes that may wait in this process for a reader."""
 
 
-def is_websocket(request: web.BaseRequest) -> bool:
-    """Whether a request asks for the protocol to be changed to a WebSocket (RFC 6455 4.2.1)."""
-    return request.headers.get("Upgrade", "").strip().lower() == "websocket"
-
-
 class ServerSocket:
     """A WebSocket to which this server sends text, and from which it expects nothing."""
 
