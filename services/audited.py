@@ -47,9 +47,11 @@ def audit_sending(
     sent: Sequence[tuple[Location, bool]],
     trace: str,
     why: str = "",
+    deidentified_by: str = "",
 ) -> None:
     """Instances are about to be sent, or were: an entry for each study (PS3.15 A.5.3.3: of one patient), and one for
-    what could not be sent of it. `sent` has with each location whether it arrived."""
+    what could not be sent of it. `sent` has with each location whether it arrived. What was sent was de-identified by
+    the profile `deidentified_by`."""
     peer = trail.peer_of(trace)
     address = "" if peer is None else peer.address
     who = "ae" if over in _MOVES else "token" if requestor else "archive"
@@ -70,6 +72,7 @@ def audit_sending(
                 trace=trace,
                 session=trace if peer is not None else "",
                 objects=tuple(_rows(study, of_study)),
+                deidentified_by=deidentified_by,
             )
         )
 

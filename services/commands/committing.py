@@ -18,7 +18,7 @@ from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 from gantry.common.errors import ConfigError, NotUnderstood
 from gantry.common.events import RouteRequested
 from gantry.common.ids import DEFAULT_PARTITION, receipt_in_key
-from gantry.common.lifecycle.routes import COMMITMENT
+from gantry.common.lifecycle.routes import COMMITMENT, deidentifying
 from gantry.common.ports.index import ReadIndex
 from gantry.common.telemetry.traces import new_trace
 from gantry.services.asked import this_user
@@ -56,7 +56,8 @@ def commit(
         made = 0
         waiting: list[RouteRequested] = []
         async for study in _studies(stores, settings, studies, conditions):
-            waiting.append(await commitment_of(stores.index, study, destination, SystemClock().now_us()))
+            route = await commitment_of(stores.index, study, destination, SystemClock().now_us())
+            waiting.append(deidentifying(route, settings.routing.deidentifies.get(destination, "")))
             if len(waiting) == _AT_ONCE:
                 await stores.log.append(*waiting)
                 made, waiting = made + len(waiting), []

@@ -24,6 +24,7 @@ from gantry.common.lifecycle.routes import (
     FAILED,
     MOVE,
     PREFETCH,
+    READ_US,
     STEP_KINDS,
     RouteLedger,
     RouteState,
@@ -39,7 +40,6 @@ from gantry.services.process.stores import Stores
 from gantry.services.retrieve.routing.requesting import RouteRequests, route_rules, route_times
 from gantry.services.whereabouts.words import moment
 
-_READ_US = 1_000_000
 _HEAD = ("route", "since", "study or step", "destination", "because of", "state", "left", "tries", "next", "why")
 _names = click.argument("names", metavar="[ROUTE...]", nargs=-1)
 _destination = click.option("--destination", metavar="AE", help="Only those to one destination.")
@@ -57,7 +57,7 @@ def routes() -> None:
 @options
 @_destination
 @click.option("--all", "every", is_flag=True, help="Also those that ended.")
-@click.option("--failed", is_flag=True, help="Those that failed.")
+@click.option("--failed", is_flag=True, help="Those that failed, or withheld something.")
 def list_routes(
     config: Path | None, data: Path | None, as_json: bool, destination: str | None, every: bool, failed: bool
 ) -> None:
@@ -67,7 +67,7 @@ def list_routes(
         ledger = await ledger_of(stores.log)
         listed = ledger.all() if every or failed else ledger.open()
         states = [one for one in listed if destination in (None, one.requested.destination)]
-        states = [one for one in states if not failed or one.outcome == FAILED]
+        states = [one for one in states if not failed or one.outcome == FAILED or one.withheld]
         waiting = _Waiting(route_times(settings.routing), SystemClock().now_us())
         if as_json:
             for state in states:
@@ -121,7 +121,7 @@ def retry(
             at = SystemClock().now_us()
             name = blake3(f"{state.requested.route} {at}".encode()).hexdigest()[:32]
             # Whoever sends it reads first what was taken.
-            until = at + _READ_US if state.taken else 0
+            until = at + READ_US if state.taken else 0
             requested = replace(state.requested, route=name, at=at, by=this_user(), until=until)
             made += [requested, *taken_in_pieces(requested, sorted(state.taken), at)]
         if made:
@@ -143,9 +143,11 @@ def check(config: Path | None, data: Path | None, as_json: bool, study: str) -> 
         found = await handler.routes_of(await _as_completed(stores, study))
         for one in found:
             if as_json:
-                print_json({"destination": one.destination, "kind": one.kind or "objects", "rule": one.rule})
+                kind = one.kind or "objects"
+                said = {"destination": one.destination, "kind": kind, "rule": one.rule}
+                print_json({**said, "deidentified_by": one.deidentify or None})
         if not as_json and found:
-            rows = [(one.destination, one.kind or "objects", one.rule) for one in found]
+            rows = [(one.destination, _what(one), one.rule) for one in found]
             print_columns(("destination", "what", "rule"), rows)
         if not as_json and not found:
             click.echo("no rule sends it anywhere")
@@ -206,7 +208,8 @@ def _say(as_json: bool, what: str, names: Sequence[str]) -> None:
 def _state(state: RouteState, opens: int) -> str:
     if state.outcome:
         by = f" by {state.by}" if state.by else ""
-        return f"{state.outcome}{by}" + (f", {state.failed} not taken" if state.failed else "")
+        withheld = f", {state.withheld} withheld" if state.withheld else ""
+        return f"{state.outcome}{by}" + (f", {state.failed} not taken" if state.failed else "") + withheld
     return _open_state(state, opens)
 
 
@@ -232,7 +235,19 @@ def _open_state(state: RouteState, opens: int) -> str:
         return "waits for its time"
     if state.attempts or state.again:
         return "waits"
-    return "under way" if state.requested.until and not state.requested.by else "new"
+    return "under way" if state.requested.kind == MOVE and not state.requested.by else "new"
+
+
+def _what(one: RouteRequested) -> str:
+    """What goes to the destination."""
+    return f"objects, de-identified by {one.deidentify}" if one.deidentify else one.kind or "objects"
+
+
+def _where(one: RouteRequested) -> str:
+    kind = one.kind if one.kind != MOVE else ""
+    words = [kind, f"de-identified by {one.deidentify}" if one.deidentify else ""]
+    said = ", ".join(word for word in words if word)
+    return f"{one.destination} ({said})" if said else one.destination
 
 
 def _because(one: RouteRequested) -> str:
@@ -247,7 +262,7 @@ def _row(state: RouteState, waiting: _Waiting) -> tuple[str, ...]:
         one.route[:12],
         moment(one.at),
         one.study_instance_uid,
-        f"{one.destination} ({one.kind})" if one.kind not in ("", MOVE) else one.destination,
+        _where(one),
         _because(one),
         _state(state, waiting.opens(state)),
         "" if state.left is None else f"{state.left} of {one.asked}",
@@ -275,6 +290,9 @@ def _as_json(state: RouteState, waiting: _Waiting) -> dict[str, object]:
         "next": waiting.next(state) or None,
         "completed": state.completed,
         "failed": state.failed,
+        "deidentified_by": one.deidentify or None,
+        "withheld": state.withheld,
+        "reasons": dict(state.reasons),
         "why": state.why,
         "by": state.by or one.by,
     }

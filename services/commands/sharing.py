@@ -15,6 +15,7 @@ from gantry.common.config.settings import Settings
 from gantry.common.errors import ConfigError, NotUnderstood, UndecodableEvent
 from gantry.common.events import decode
 from gantry.common.ports.log import EventLog
+from gantry.common.runtime.deidentification_profiles import read_profiles
 from gantry.common.runtime.followed_shares import TOPIC
 from gantry.common.telemetry.traces import new_trace
 from gantry.common.web.shares import SealedShares, sealed_shares_of
@@ -40,6 +41,7 @@ def share() -> None:
 @click.option("--openings", type=click.IntRange(1, MOST_OPENINGS), help="How often it may be opened.")
 @click.option("--password", "locked", is_flag=True, help="Ask for a password, or read it from standard input.")
 @click.option("--download", is_flag=True, help="Whole objects may be taken away, too.")
+@click.option("--deidentify", metavar="PROFILE", default="", help="Show copies that are de-identified by this profile.")
 @reason_option
 def create(
     config: Path | None,
@@ -50,6 +52,7 @@ def create(
     openings: int | None,
     locked: bool,
     download: bool,
+    deidentify: str,
     reason: str,
 ) -> None:
     """Make a link to studies, by their Study Instance UIDs, and write it to standard output: it is shown this once.
@@ -64,15 +67,17 @@ def create(
         "openings": openings or 0,
         "download": download,
         "reason": reason,
+        "deidentify": deidentify,
     }
 
     async def work(stores: Stores, settings: Settings) -> None:
         sealed, now = _sealed(settings), SystemClock().now_us()
         try:
             wanted = asked_share(asked, now, int(settings.sharing.longest_days * _DAY_US))
+            profiles = read_profiles(settings.deidentification.profiles, {})
+            one = await made(wanted, stores.index, this_user(), new_trace(), now, profiles)
         except NotUnderstood as error:
             raise click.ClickException(str(error)) from error
-        one = await made(wanted, stores.index, this_user(), new_trace(), now)
         await stores.log.append(one.created)
         link, end = sealed.link(one.token), time_of(one.created.expires_at)
         if as_json:

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -24,6 +25,7 @@ from gantry.common.dicom.standard.sop_classes import StorageClasses, stands_for
 from gantry.common.errors import ConfigError, DependencyUnavailable
 from gantry.common.net import Association, Peer, Server, ServerLimits, Service
 from gantry.common.net.server import Admission, ServerObserver
+from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.consumer import report_lag
 from gantry.common.runtime.followed_orders import FollowedOrders
 from gantry.common.runtime.followed_sessions import FollowedSessions
@@ -36,6 +38,8 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import PduLimits
 from gantry.common.web.routes import WebRole as WebService
 from gantry.services.context import Context, RoleParts
+from gantry.services.copies.app import build as build_copies
+from gantry.services.copies.index import CopiesIndex
 from gantry.services.maintenance.completeness import CompleteIndex, Completeness
 from gantry.services.process.admission import PolicyAdmission
 from gantry.services.process.association_log import NetworkObserver
@@ -49,7 +53,7 @@ from gantry.services.process.pacing import PeerPaces
 from gantry.services.process.recording import audited, open_trail, record_life
 from gantry.services.process.searchable import say_what_is_missing, searchable
 from gantry.services.process.seeing import SeeingService
-from gantry.services.process.stores import Stores, open_orders, open_stores
+from gantry.services.process.stores import Stores, open_orders, open_side_index, open_stores
 from gantry.services.process.supervision import Companion
 from gantry.services.process.system_metrics import SystemMetrics, folders_of, version_of
 from gantry.services.process.tracing import open_tracer
@@ -202,6 +206,8 @@ class Archive:
                 parts = self._take(await _build(role, context), seen_by_views=role is not Role.INGEST)
                 # Those of ingest look at everything: what is there already decides on what comes.
                 services += parts if role is Role.INGEST else [SeeingService(one, self.sight) for one in parts]
+        if Role.RETRIEVE in self.roles:
+            self._take(await build_copies(context))
         if Role.INGEST in self.roles:
             self._take(await _build_lifecycle(context))
             self._take(await _build_operations(context))
@@ -247,7 +253,14 @@ class Archive:
     # ---- inside
 
     def _context(self, stores: Stores, completeness: Completeness) -> Context:
-        answers = self._answers = RestrictedIndex(CompleteIndex(stores.index, completeness))
+        followed = self._follow_shares(stores)
+        answering: ReadIndex = CompleteIndex(stores.index, completeness)
+        if followed is not None:
+            attributes = searchable(self.settings)
+            open_index = partial(open_side_index, attributes=attributes)
+            answering = copies = CopiesIndex(answering, stores.objects, followed, open_index, attributes, self.clock)
+            self._closing.append(copies.close)
+        answers = self._answers = RestrictedIndex(answering)
         orders = self._orders = FollowedOrders(open_orders, stores.objects, stores.log, self.clock, self.metrics)
         return Context(
             self.settings,
@@ -268,7 +281,7 @@ class Archive:
             sessions=self.health.sessions,
             overrides=self.health.overrides,
             shares=self.health.shares,
-            followed_shares=self._follow_shares(stores),
+            followed_shares=followed,
             followed_sessions=self._follow_sessions(stores),
         )
 

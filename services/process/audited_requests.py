@@ -148,6 +148,7 @@ def _entry(
 ) -> Entry:
     # PS3.18 9.1.2.1.1: over WADO-URI the study is a parameter.
     study = match.study or request.query.get("studyUID", "")
+    study = request[CALLER].copies_of.get(study, study)
     about = (AuditedInstances(study, instances=1 if match.instance else 0),) if is_uid(study) else ()
     query, resource = b"", match.resource.name.lower()
     if kind in (Kind.QUERY, Kind.LOG_USED):
@@ -166,4 +167,5 @@ def _entry(
         objects=about,
         query=query,
         query_class=resource if query else "",
+        deidentified_by=request[CALLER].deidentified_by,
     )

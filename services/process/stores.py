@@ -19,6 +19,7 @@ from gantry.common.adapters.sqlite.orders.index import SqliteOrders
 from gantry.common.clock import Clock
 from gantry.common.config.settings import Settings
 from gantry.common.config.tls import trusting
+from gantry.common.dicom.query.attributes import AttributeTable
 from gantry.common.encryption.data_keys import ROOT as DATA_KEYS
 from gantry.common.errors import ConfigError, DependencyUnavailable
 from gantry.common.ids import DEFAULT_PARTITION
@@ -57,6 +58,11 @@ class Stores:
         """Close all of them, even if one of them fails."""
         for store in (self.log, self.index, self.objects):
             await _close(store)
+
+
+async def open_side_index(path: Path, attributes: AttributeTable) -> SearchIndex:
+    """A small index in a file of its own, beside that of the archive."""
+    return await open_sqlite_index(path, attributes)
 
 
 async def _objects(

@@ -26,6 +26,7 @@ from gantry.common.ids import IMPLEMENTATION_VERSION_NAME
 from gantry.common.net import Request, Service
 from gantry.common.ports.index import ReadIndex
 from gantry.common.runtime.availability import Availability
+from gantry.common.runtime.deidentification_profiles import read_profiles
 from gantry.common.runtime.feed import Feed
 from gantry.common.runtime.study_facts import day_of
 from gantry.common.telemetry.metrics import Metrics
@@ -140,6 +141,7 @@ def build_sharing(context: Context) -> Mapping[Resource, Handler]:
         http.may_share,
         http.may_operate,
         context.sessions,
+        read_profiles(context.settings.deidentification.profiles, {}),
     ).handlers()
 
 

@@ -20,7 +20,7 @@ from gantry.common.ports.log import EventLog
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.traces import new_trace
 from gantry.common.web.routes import Match, Resource
-from gantry.common.web.server import Handler
+from gantry.common.web.server import CALLER, Handler
 
 _DAY_US = 24 * 3600 * 1_000_000
 _AGAIN_SECONDS = 5.0
@@ -92,7 +92,7 @@ class Accesses:
             # PS3.18 9.1.2.1.1: over WADO-URI the study is a parameter.
             study = match.study or request.query.get("studyUID", "")
             if response.status < 300 and is_uid(study):
-                self.note(study)
+                self.note(request[CALLER].copies_of.get(study, study))
             return response
 
         return noting

@@ -30,6 +30,7 @@ from gantry.services.context import Context, RoleParts
 from gantry.services.retrieve.accesses import Accesses
 from gantry.services.retrieve.audited_deliveries import DeliveryAudit
 from gantry.services.retrieve.damage import MISSING, DamageReports
+from gantry.services.retrieve.deidentifying.destinations import Identified
 from gantry.services.retrieve.deliveries import Deliveries
 from gantry.services.retrieve.dicomweb.bulk import BulkService
 from gantry.services.retrieve.dicomweb.frames import FrameService
@@ -92,8 +93,13 @@ async def build(context: Context) -> RoleParts:
     deliveries = Deliveries(context.clock, context.metrics)
     sent = DeliveryAudit(context.audit, deliveries)
     transfers = Transfers(mover, context.clock, context.metrics, sent.sent)
+    identified = Identified(peers, frozenset(settings.routing.deidentifies))
     sending = SendService(
-        transfers, locator, peers.destinations, lambda title: peers.destination(title, ours), peers.gets_originals
+        transfers,
+        locator,
+        identified.destinations,
+        lambda title: identified.destination(title, ours),
+        peers.gets_originals,
     )
     classes = tuple(StorageClasses(settings.dimse.private_sop_classes))
     abilities = dict.fromkeys(classes, Ability(scp=False, scu=True)) | dict.fromkeys(_RETRIEVE, _ASKED)
@@ -103,7 +109,7 @@ async def build(context: Context) -> RoleParts:
         abilities,
         locator,
         mover,
-        peers.destination,
+        identified.destination,
         context.clock,
         context.metrics,
         peers.gets_originals,

@@ -36,11 +36,13 @@ class DeliveryAudit:
         trace: str = "",
     ) -> None:
         """`gantry.services.retrieve.dimse.service.Delivered`."""
-        self._deliveries.sent(over, requestor, receiver, locations, counters, trace)
+        by = counters.deidentified_by
+        told = f"{over}, de-identified by {by}" if by else over
+        self._deliveries.sent(told, requestor, receiver, locations, counters, trace)
         failed = set(counters.failed_uids)
         waiting = {id(location) for location in counters.uncounted(locations)}
         sent = [
             (location, id(location) not in waiting and location.sop_instance_uid not in failed)
             for location in locations
         ]
-        audit_sending(self._trail, Kind.SENT, over, requestor, receiver, sent, trace, counters.why)
+        audit_sending(self._trail, Kind.SENT, over, requestor, receiver, sent, trace, counters.why, by)

@@ -79,6 +79,7 @@ class Deliveries:
             study = match.study or request.query.get("studyUID", "")
             if response.status < 300 and is_uid(study):
                 caller = request[CALLER]
+                study = caller.copies_of.get(study, study)
                 receiver = caller.name, str(caller.address or "")
                 times = self._seldom.times((study, *receiver), self._clock.monotonic())
                 if times:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from gantry.common.net import Peer, Server, connect
-from gantry.services.retrieve.dimse.suboperations import SubOperations, Transfer
+from gantry.services.retrieve.dimse.suboperations import Deidentifies, SubOperations, Transfer
 from tests.integration.common.net.conftest import Echo, Seen
 from tests.support.wire import CT
 
@@ -22,10 +22,12 @@ class Receiver:
         self.port = 0
 
     @asynccontextmanager
-    async def called(self, operations: SubOperations, window: int = 1) -> AsyncIterator[Transfer]:
+    async def called(
+        self, operations: SubOperations, window: int = 1, through: Deidentifies | None = None
+    ) -> AsyncIterator[Transfer]:
         peer = Peer("127.0.0.1", self.port, "DEST", "GANTRY")
         async with connect(peer, [(CT, [EXPLICIT])], window=window) as association:
-            async with operations.over(association) as transfer:
+            async with operations.over(association, through) as transfer:
                 yield transfer
 
     @property

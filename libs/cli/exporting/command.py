@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hmac
 import secrets
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from gantry.cli.peers import EXIT_FAILED, calls_a_peer
 from gantry.common.clock import SystemClock
 from gantry.common.deidentify.objects import Deidentifier
 from gantry.common.deidentify.options import CLEANED, RETAINED, profile_of
+from gantry.common.deidentify.patients import pseudonyms_in
 from gantry.common.deidentify.pseudonyms import Pseudonyms
 from gantry.common.errors import NotDeidentified
 from gantry.common.ids import is_uid, new_uid
@@ -168,15 +168,10 @@ def _deidentifier(
 
 
 def _patients(path: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.reader(file), 1):
-            if not row:
-                continue
-            if len(row) != 2 or not row[1].strip() or len(row[1]) > 64 or row[0] in found:
-                raise click.UsageError(f"{path}: line {number} is not one Patient ID and its pseudonym")
-            found[row[0].strip()] = row[1].strip()
-    return found
+    try:
+        return pseudonyms_in(path.read_text(encoding="utf-8-sig"))
+    except NotDeidentified as error:
+        raise click.UsageError(f"{path}: {error}") from None
 
 
 def _form(deidentifier: Deidentifier | None, media: bool) -> dict[str, Any]:

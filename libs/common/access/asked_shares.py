@@ -18,7 +18,7 @@ SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 128
 SHORTEST_REASON, LONGEST_REASON = 5, 200
 """Characters."""
 _DAY_US = 24 * 3600 * 1_000_000
-_KEYS = frozenset(("studies", "expires", "password", "openings", "download", "reason"))
+_KEYS = frozenset(("studies", "expires", "password", "openings", "download", "reason", "deidentify"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class AskedShare:
     password: str = field(default="", repr=False)
     openings: int = 0
     download: bool = False
+    deidentify: str = ""
+    """The name of a profile; "" where studies are shown as they are."""
 
 
 def asked_share(content: Any, now: int, longest_us: int) -> AskedShare:
@@ -55,8 +57,11 @@ def asked_share(content: Any, now: int, longest_us: int) -> AskedShare:
     download = content.get("download", False)
     if not isinstance(download, bool):
         raise NotUnderstood("download: true or false")
+    profile = content.get("deidentify", "")
+    if not isinstance(profile, str):
+        raise NotUnderstood("deidentify: the name of a profile")
     end = _end(content.get("expires"), now, longest_us)
-    return AskedShare(tuple(dict.fromkeys(studies)), end, reason.strip(), password, openings, download)
+    return AskedShare(tuple(dict.fromkeys(studies)), end, reason.strip(), password, openings, download, profile)
 
 
 def password_bytes(password: str) -> bytes:

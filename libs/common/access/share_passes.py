@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gantry.common.access.identity import Identity, Means
@@ -22,15 +22,18 @@ def visitor(share: str) -> Identity:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is seen by a link now; `download`: whole objects may be taken away."""
+    """What is seen by a link now; `download`: whole objects may be taken away. `copies_of` are the studies of the
+    archive by the UIDs under which they are seen, where those are others: copies, `deidentified_by` a profile."""
 
     sight: Sight
     download: bool
+    copies_of: Mapping[str, str] = field(default_factory=dict)
+    deidentified_by: str = ""
 
 
-def sight_of_share(studies: Iterable[str]) -> Sight:
-    """What is seen by a link."""
-    return Sight(({STUDY_INSTANCE_UID: UidList(tuple(studies))},))
+def sight_of_share(studies: Iterable[str], copies: str = "") -> Sight:
+    """What is seen by a link; `copies`: the copies that were made for the link of this name."""
+    return Sight(({STUDY_INSTANCE_UID: UidList(tuple(studies))},), copies)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from gantry.common.access.asked_shares import MOST_OPENINGS
-from gantry.common.events import Event, ShareCreated, ShareOpened, ShareRevoked, ShareTried
+from gantry.common.events import Event, ShareCopied, ShareCreated, ShareOpened, ShareRevoked, ShareTried
 
 TOKEN_BYTES = 32
 """Random bytes of a token: nobody guesses 256 bits."""
@@ -36,6 +36,7 @@ class Refusal(Enum):
     WRONG = "wrong-password"
     WAITING = "too-many-tries"
     CLOSED = "closed"
+    PREPARING = "preparing"
 
 
 @dataclass(slots=True)
@@ -43,6 +44,8 @@ class Share:
     """A link, as far as events tell of it. `openings` are those that were let in, by name, with their times."""
 
     created: ShareCreated | None = None
+    copied: ShareCopied | None = None
+    """What was made for it, where it shows copies that are de-identified."""
     revoked_at: int = 0
     openings: dict[str, int] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
@@ -63,6 +66,8 @@ class Share:
             return Refusal.UNKNOWN
         if self.is_over(now):
             return Refusal.REVOKED if self.revoked_at else Refusal.EXPIRED
+        if self.created.deidentified_by and self.copied is None:
+            return Refusal.PREPARING
         if len(self.openings) >= self.most:
             return Refusal.USED_UP
         if len(self.tries) >= MOST_WRONG:
@@ -91,13 +96,15 @@ class Shares:
 
     def apply(self, event: Event) -> None:
         """Take an event. One that came before changes nothing."""
-        if not isinstance(event, ShareCreated | ShareTried | ShareOpened | ShareRevoked):
+        if not isinstance(event, ShareCreated | ShareCopied | ShareTried | ShareOpened | ShareRevoked):
             return
         share = self._by_name.setdefault(event.share, Share())
         if isinstance(event, ShareCreated):
             if share.created is None:
                 share.created = event
                 self._by_digest[event.token_digest] = share
+        elif isinstance(event, ShareCopied):
+            share.copied = share.copied or event
         elif isinstance(event, ShareRevoked):
             share.revoked_at = share.revoked_at or event.at
         elif isinstance(event, ShareTried):

@@ -46,9 +46,11 @@ Alternative = Mapping[int, Condition]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Studies that meet one of the alternatives; every study where there is no restriction (None)."""
+    """Studies that meet one of the alternatives; every study where there is no restriction (None). With `copies`, the
+    name of a link, they are those that were de-identified for it, and nothing of the archive itself is seen."""
 
     alternatives: tuple[Alternative, ...] | None = None
+    copies: str = ""
 
     @property
     def whole(self) -> bool:

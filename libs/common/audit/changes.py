@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gantry.common.audit.coalescing import Entry
 from gantry.common.audit.kinds import SERIOUS_FAILURE, SUCCESS, Kind
 from gantry.common.dicom.encoding.values import header_values
@@ -165,11 +167,12 @@ def _of_order(event: Event, kind: Kind, operation: str) -> Entry:
 
 def _of_share(event: ShareCreated | ShareRevoked) -> Entry:
     """The link by its name, so that the records of what was read by it are found."""
-    studies = event.studies if isinstance(event, ShareCreated) else ()
+    studies = (event.copies_of or event.studies) if isinstance(event, ShareCreated) else ()
     operation = f"{_OF_SHARES[type(event)]} {event.share}"
     rows = tuple(map(AuditedInstances, studies))
-    by = event.by
-    return Entry(Kind.PROTECTION, operation, by, requestor_kind(by), why=event.reason, trace=event.trace, objects=rows)
+    by, profile = event.by, event.deidentified_by if isinstance(event, ShareCreated) else ""
+    said = Entry(Kind.PROTECTION, operation, by, requestor_kind(by), why=event.reason, trace=event.trace, objects=rows)
+    return replace(said, deidentified_by=profile)
 
 
 def _instances(study: str, receipts: object) -> AuditedInstances:

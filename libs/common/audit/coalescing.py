@@ -43,6 +43,7 @@ class Entry:
     query: bytes = b""
     query_class: str = ""
     user: str = ""
+    deidentified_by: str = ""
 
     @property
     def key(self) -> Hashable:
@@ -50,7 +51,8 @@ class Entry:
         first = self.objects[0] if self.objects else None
         about = (first.study_instance_uid, first.patient_id, first.issuer) if first is not None else ()
         who = self.requestor, self.requestor_is, self.address, self.peer, self.peer_address, self.session, self.user
-        return self.kind, self.operation, self.outcome, self.why, who, about, self.query, self.query_class
+        what = self.kind, self.operation, self.outcome, self.why, self.deidentified_by
+        return *what, who, about, self.query, self.query_class
 
 
 @dataclass(eq=False, slots=True)
@@ -110,6 +112,7 @@ class Group:
             query=entry.query[:_LONGEST_QUERY],
             query_class=entry.query_class,
             user=entry.user[:_LONGEST_NAME],
+            deidentified_by=entry.deidentified_by,
         )
 
     def _named(self, row: AuditedInstances, instances: int) -> AuditedInstances:

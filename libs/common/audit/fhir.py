@@ -110,6 +110,8 @@ def _entities(record: AuditRecorded, kind: Kind) -> Iterator[Json]:
     for study, rows in studies_of(record).items():
         details = [{"type": row.sop_class_uid or "instances", "valueString": str(row.instances)} for row in rows]
         details += [{"type": "times", "valueString": str(record.times)}] if record.times > 1 else []
+        if record.deidentified_by:
+            details.append({"type": "de-identification profile", "valueString": record.deidentified_by})
         yield {
             "what": {"identifier": {"system": "urn:dicom:uid", "value": f"urn:oid:{study}"}},
             "type": _system_object(),

@@ -126,11 +126,15 @@ def _study(study: str, rows: list[AuditedInstances], record: AuditRecorded) -> E
             counted = SubElement(described, "SOPClass", NumberOfInstances=str(row.instances))
             if row.sop_class_uid:
                 counted.set("UID", row.sop_class_uid)
+    if record.deidentified_by and not record.outcome:
+        SubElement(described, "Anonymized").text = "true"
     if not len(described):
         about.remove(described)
-    if record.times > 1:
-        detail = Element("ParticipantObjectDetail", type="times", value=_base64(str(record.times).encode()))
-        about.insert(2, detail)
+    details = {"de-identification profile": record.deidentified_by, "times": str(record.times)}
+    for name, value in details.items():
+        if value not in ("", "1"):
+            detail = Element("ParticipantObjectDetail", type=name, value=_base64(value.encode()))
+            about.insert(2, detail)
     return about
 
 

@@ -26,7 +26,8 @@ class Asked:
     """A transaction. `number` is how often its route had been tried before; `failures_before` how many reports on the
     route had named failures. `asks_all`: nothing of the route is left beside it; `is_last`: after failures in this one
     it is not tried again, otherwise `again` later. `digests` are of the objects that were
-    sent, one for each of the `references`, as they are stored here. Times in microseconds."""
+    sent, one for each of the `references`, as they are stored here. Where objects were sent de-identified, `sent_as`
+    are the SOP Instance UIDs under which the destination has them. Times in microseconds."""
 
     transaction_uid: str
     partition: str
@@ -42,6 +43,15 @@ class Asked:
     is_last: bool
     references: tuple[CommitmentReference, ...]
     digests: tuple[str, ...]
+    sent_as: tuple[str, ...] = ()
+
+    @property
+    def as_sent(self) -> tuple[CommitmentReference, ...]:
+        """The references as the destination knows them."""
+        if not self.sent_as:
+            return self.references
+        named = zip(self.references, self.sent_as, strict=True)
+        return tuple(CommitmentReference(one.sop_class_uid, uid) for one, uid in named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,10 @@ class Answered:
         return f"{destination} did not commit {len(self.failures)} of {total} instances: {words}"
 
 
+_PLAIN = Asked.__slots__.index("references")
+"""Fields in front of the lists."""
+
+
 def transaction_of(route: str, number: int) -> str:
     """The Transaction UID with which a route asks at its try `number`. A try that was cut off asks with the same one
     again (PS3.5 B.2)."""
@@ -70,15 +84,15 @@ def transaction_of(route: str, number: int) -> str:
 
 
 def answer_of(asked: Asked, report: EventInformation) -> Answered:
-    """What a report says of what was asked. An instance that it does not name, or names as failed as well, is not
-    committed; what we did not ask for is passed over."""
+    """What a report says of what was asked, under our UIDs. An instance that it does not name, or names as failed as
+    well, is not committed; what we did not ask for is passed over."""
     failed = {failure.sop_instance_uid: failure for failure in report.failed}
     committed: list[CommitmentReference] = []
     digests: list[str] = []
     failures: list[CommitmentFailure] = []
-    for reference, digest in zip(asked.references, asked.digests, strict=True):
-        failure = failed.get(reference.sop_instance_uid)
-        if failure is None and reference in report.committed:
+    for reference, sent, digest in zip(asked.references, asked.as_sent, asked.digests, strict=True):
+        failure = failed.get(sent.sop_instance_uid)
+        if failure is None and sent in report.committed:
             committed.append(reference)
             digests.append(digest)
         else:
@@ -90,15 +104,18 @@ def answer_of(asked: Asked, report: EventInformation) -> Answered:
 def pack_asked(asked: Asked) -> bytes:
     """The bytes of a transaction."""
     instances = [(one.sop_class_uid, one.sop_instance_uid) for one in asked.references]
-    bare = replace(asked, references=(), digests=())
-    return _packed([*(getattr(bare, name) for name in Asked.__slots__[:-2]), instances, list(asked.digests)])
+    bare = replace(asked, references=(), digests=(), sent_as=())
+    parts = [*(getattr(bare, name) for name in Asked.__slots__[:_PLAIN]), instances, list(asked.digests)]
+    return _packed([*parts, list(asked.sent_as)] if asked.sent_as else parts)
 
 
 def unpack_asked(content: bytes) -> Asked:
     """The transaction in the bytes. Raises `Corrupt` if they are not those that `pack_asked` made."""
-    *parts, instances, digests = _unpacked(content)
+    values = _unpacked(content)
+    parts, instances, digests = values[:_PLAIN], values[_PLAIN], values[_PLAIN + 1]
     references = tuple(CommitmentReference(*one) for one in instances)
-    return Asked(*[*parts, references, tuple(digests)])
+    sent_as = tuple(values[_PLAIN + 2]) if len(values) > _PLAIN + 2 else ()
+    return Asked(*[*parts, references, tuple(digests), sent_as])
 
 
 def pack_answered(answered: Answered) -> bytes:

@@ -82,11 +82,16 @@ class RouteRuleSettings(Section):
     commit: bool = Field(
         default=False, description="Destinations in `to` are asked for storage commitment of what they got (PS3.4 J)"
     )
+    deidentify: str | None = Field(
+        default=None, description="A profile of `deidentification.profiles`: what is sent is de-identified by it"
+    )
 
     @model_validator(mode="after")
     def _goes_somewhere(self) -> Self:
         if not self.to and not self.notify:
             raise ValueError("a rule names destinations: `to` or `notify`")
+        if self.deidentify is not None and not self.to:
+            raise ValueError("`deidentify` is about what is sent: the rule names no destinations in `to`")
         if self.commit and not self.to:
             raise ValueError("`commit` is about what is sent: the rule names no destinations in `to`")
         return self
@@ -189,6 +194,35 @@ class RoutingSettings(Section):
         if shared:
             raise ValueError(f"a rule of `rules` and one of `prefetch` are both called {min(shared)}")
         return self
+
+    @model_validator(mode="after")
+    def _identifies_to_nobody_it_deidentifies_for(self) -> Self:
+        by_title: dict[str, set[str | None]] = {}
+        for rule in self.rules:
+            for title in rule.to:
+                by_title.setdefault(title, set()).add(rule.deidentify)
+        for title in self.deidentifies:
+            if len(by_title[title]) > 1:
+                raise ValueError(f"{title} is in `to` of rules that do not all name the same profile in `deidentify`")
+            for words, titles in self._told:
+                if title in titles:
+                    raise ValueError(f"{title} gets de-identified objects, and {words}: that names patients or UIDs")
+        return self
+
+    @property
+    def deidentifies(self) -> dict[str, str]:
+        """The destinations that get de-identified objects, with the names of their profiles."""
+        return {title: rule.deidentify for rule in self.rules if rule.deidentify is not None for title in rule.to}
+
+    @property
+    def _told(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Who is told something that is not de-identified, and in which words."""
+        return [
+            *(("is in `notify` of a rule", rule.notify) for rule in self.rules),
+            *(("is in a rule of `steps`", (*step.to, *step.notify)) for step in self.steps),
+            *(("is in `ask` of `prefetch`", rule.ask) for rule in self.prefetch),
+            ("is in `finish_moves`", self.finish_moves),
+        ]
 
 
 class Commitment(Section):

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from gantry.common.config.access_sections import AccessSettings
 from gantry.common.config.audit_sections import AuditSettings
+from gantry.common.config.deidentification_sections import DeidentificationSettings
 from gantry.common.config.hl7_sections import Hl7Settings
 from gantry.common.config.lifecycle_sections import (
     CoercionSettings,
@@ -107,6 +108,7 @@ class Settings(Section):
     coercion: CoercionSettings = setting(CoercionSettings(), "", "")
     completion: CompletionSettings = setting(CompletionSettings(), "", "")
     routing: RoutingSettings = setting(RoutingSettings(), "", "")
+    deidentification: DeidentificationSettings = setting(DeidentificationSettings(), "", "")
     hl7: Hl7Settings = setting(Hl7Settings(), "", "")
     audit: AuditSettings = setting(AuditSettings(), "", "")
     door: DoorSettings = setting(DoorSettings(), "", "")
@@ -130,6 +132,21 @@ class Settings(Section):
                 f"{asked[0]} of tiers.stores is an archive that must be asked: it cannot be encrypted by `encryption`; "
                 "let the bucket encrypt it, and leave out one of the two"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _deidentifies_by_profiles_it_has(self) -> Self:
+        """A copy that is de-identified is no reason to let the object go."""
+        known = {profile.name for profile in self.deidentification.profiles}
+        for title, name in self.routing.deidentifies.items():
+            if name not in known:
+                raise ValueError(f"routing.rules: {name!r} of `deidentify` is not in deidentification.profiles")
+            for rule in self.lifecycle.retention:
+                if title in rule.committed_by:
+                    raise ValueError(
+                        f"rule {rule.name} of lifecycle.retention waits for {title} in `committed_by`, which gets "
+                        "de-identified copies only: those are no reason to let objects go"
+                    )
         return self
 
     @property

@@ -64,6 +64,7 @@ from gantry.common.events.schema import (
     RouteProgressed,
     RouteRequested,
     SessionsEnded,
+    ShareCopied,
     ShareCreated,
     ShareOpened,
     ShareRevoked,
@@ -133,6 +134,7 @@ _EVENTS: dict[str, type[Event]] = {
         ProcedureStepCreated,
         ProcedureStepSet,
         ProcedureStepErased,
+        ShareCopied,
         ShareCreated,
         ShareTried,
         ShareOpened,
@@ -164,7 +166,8 @@ _NESTED: dict[str, type] = {
 }
 _TEXTS = (
     *("deletions", "digests", "corrections", "roles", "problems", "senders", "steps", "performed", "taken", "studies"),
-    *("series_instance_uids", "sop_instance_uids", "sop_class_uids"),
+    *("series_instance_uids", "sop_instance_uids", "sop_class_uids", "between", "withheld_uids", "withheld_why"),
+    *("copies_of", "reasons"),
 )
 """Fields of several texts."""
 

@@ -323,7 +323,11 @@ class RouteRequested:
 
     With the kinds "step event" and "step" it is about a performed procedure step, whose SOP Instance UID stands in
     `study_instance_uid` and orders what is told of it: `requestor` told `step_event` (an Event Type ID of PS3.4 table
-    F.9.2-1) of it. With "step" that message itself is sent, whose attributes lie in the object `values_key`."""
+    F.9.2-1) of it. With "step" that message itself is sent, whose attributes lie in the object `values_key`.
+
+    With `deidentify`, the name of a profile, what is sent is de-identified. It is about what came between the two
+    receipts `between` then: a release that does not know these fields finds nothing between the others, and sends
+    nothing."""
 
     partition: str
     trace: str
@@ -348,6 +352,8 @@ class RouteRequested:
     values_size: int = field(default=0, metadata=OMITTED)
     values_digest: str = field(default="", metadata=OMITTED)
     commits: bool = field(default=False, metadata=OMITTED)
+    deidentify: str = field(default="", metadata=OMITTED)
+    between: tuple[str, ...] = field(default=(), metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +387,8 @@ class RouteDelayed:
 @dataclass(frozen=True, slots=True)
 class RouteEnded:
     """Nothing more is done for a route; `outcome` is "delivered", "failed" or "cancelled" (`by` a person, or because
-    nothing was left to send), and `why`."""
+    nothing was left to send), and `why`. So many instances were `withheld`: they could not be de-identified.
+    `withheld_uids` are the first of them, `withheld_why` the reason of each."""
 
     partition: str
     trace: str
@@ -393,6 +400,9 @@ class RouteEnded:
     why: str
     at: int
     by: str = ""
+    withheld: int = field(default=0, metadata=OMITTED)
+    withheld_uids: tuple[str, ...] = field(default=(), metadata=OMITTED)
+    withheld_why: tuple[str, ...] = field(default=(), metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -891,7 +901,11 @@ class ProcedureStepSet:
 class ShareCreated:
     """Somebody (`by`) made a link by which whoever has it sees these `studies` until `expires_at`, for `reason`, which
     says to whom and what for. Of the link only the digest of its token is kept, of the password only what scrypt leaves
-    ("" where there is none). It opens so many times; `download`: whole objects may be taken away, too."""
+    ("" where there is none). It opens so many times; `download`: whole objects may be taken away, too.
+
+    With `deidentified_by`, the name of a profile, copies are shown that are de-identified by it: `studies` are the UIDs
+    of these, which nothing in the archive has, and `copies_of` the studies themselves, in the same order. It opens once
+    there is a `ShareCopied`."""
 
     partition: str
     trace: str
@@ -904,6 +918,22 @@ class ShareCreated:
     download: bool
     reason: str
     by: str
+    at: int
+    deidentified_by: str = field(default="", metadata=OMITTED)
+    copies_of: tuple[str, ...] = field(default=(), metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True)
+class ShareCopied:
+    """What a link shows was de-identified, so many `instances`, and lies in the object store. Others were `withheld`:
+    they could not be; the `reasons` are words with numbers."""
+
+    partition: str
+    trace: str
+    share: str
+    instances: int
+    withheld: int
+    reasons: tuple[str, ...]
     at: int
 
 
@@ -981,7 +1011,8 @@ class AuditRecorded:
     `requestor_is` says ("ae", "token", "this machine", "archive", ""); `peer` is the other side, or where objects went.
     `times` such requests between `begun_at` and `at` are one record; `more` studies are not named in `objects`. `query`
     is the identifier of a query as it came, or a query string, of the SOP class or resource `query_class`. `user` is
-    who worked at the requestor, an AE, where it said so and it was checked (PS3.7 D.3.3.7)."""
+    who worked at the requestor, an AE, where it said so and it was checked (PS3.7 D.3.3.7). What was sent was
+    de-identified by the profile `deidentified_by`."""
 
     partition: str
     trace: str
@@ -1005,6 +1036,7 @@ class AuditRecorded:
     query: bytes = b""
     query_class: str = ""
     user: str = field(default="", metadata={"omitted": True})
+    deidentified_by: str = field(default="", metadata=OMITTED)
 
 
 Event = (
@@ -1058,6 +1090,7 @@ Event = (
     | ProcedureStepSet
     | ProcedureStepErased
     | ShareCreated
+    | ShareCopied
     | ShareTried
     | ShareOpened
     | ShareRevoked

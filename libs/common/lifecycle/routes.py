@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from blake3 import blake3
@@ -30,6 +30,8 @@ PREFETCH = "prefetch"
 STEP_EVENT, STEP = "step event", "step"
 """Of performed procedure steps: that one changed (N-EVENT-REPORT), or what a modality said of it (N-CREATE, N-SET)."""
 STEP_KINDS = frozenset((STEP_EVENT, STEP))
+READ_US = 1_000_000
+"""Within so long what follows on the log is read."""
 _MOST_TAKEN = 4_000
 """Instances that one record names."""
 
@@ -38,7 +40,7 @@ _MOST_TAKEN = 4_000
 class RouteRule:
     """Studies that `query` finds and that one of `sources` sent something of (of all, where there are none) go to the
     destinations `to`; those in `notify` are told of them. With `commits` the destinations are asked for storage
-    commitment of what they got."""
+    commitment of what they got. With `deidentify`, the name of a profile, they get it de-identified."""
 
     name: str
     query: Query
@@ -46,6 +48,7 @@ class RouteRule:
     to: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
     commits: bool = False
+    deidentify: str = ""
 
     def may_apply(self, completed: StudyCompleted) -> bool:
         """Whether the senders of what came are those of the rule."""
@@ -70,14 +73,17 @@ def requests(completed: StudyCompleted, rules: Iterable[RouteRule], now_us: int)
     two archives that route to each other would do so for ever."""
     wanted: dict[tuple[str, str], str] = {}
     committing: set[tuple[str, str]] = set()
+    profiles: dict[tuple[str, str], str] = {}
     for rule in rules:
         for destination in rule.to:
             if destination not in completed.senders:
                 wanted.setdefault((destination, OBJECTS), rule.name)
                 committing |= {(destination, OBJECTS)} if rule.commits else set()
+                if rule.deidentify:
+                    profiles[destination, OBJECTS] = rule.deidentify
         for destination in rule.notify:
             wanted.setdefault((destination, AVAILABILITY), rule.name)
-    return [
+    routes = [
         RouteRequested(
             completed.partition,
             completed.trace,
@@ -93,12 +99,35 @@ def requests(completed: StudyCompleted, rules: Iterable[RouteRule], now_us: int)
         )
         for (destination, kind), rule_name in wanted.items()
     ]
+    return [deidentifying(route, profiles.get((route.destination, route.kind), "")) for route in routes]
 
 
-def commitment_request(delivered: RouteRequested, instances: int, now_us: int) -> RouteRequested:
-    """The route by which a destination is asked for storage commitment of the `instances` that it got by another."""
+def deidentifying(route: RouteRequested, profile: str) -> RouteRequested:
+    """The route as one that de-identifies by a profile; as it is where `profile` is ""."""
+    if not profile:
+        return route
+    # An earlier release, which would send the objects as they are, finds nothing to send between these.
+    return replace(
+        route, deidentify=profile, between=(route.first_receipt, route.last_receipt), first_receipt="", last_receipt=""
+    )
+
+
+def receipts_of(route: RouteRequested) -> tuple[str, str]:
+    """The first and the last receipt of what a route is about."""
+    first, last = route.between or (route.first_receipt, route.last_receipt)
+    return first, last
+
+
+def commitment_request(
+    delivered: RouteRequested, instances: int, now_us: int, withheld: Collection[str] = ()
+) -> list[RouteRequested | RouteProgressed]:
+    """The route by which a destination is asked for storage commitment of the `instances` that it got by another, and
+    that it is not asked for what was `withheld` from it (SOP Instance UIDs)."""
     name = blake3(f"{delivered.route} {COMMITMENT}".encode()).hexdigest()[:32]
-    return replace(delivered, route=name, at=now_us, kind=COMMITMENT, asked=instances, until=0)
+    # Whoever asks reads first what is not asked for.
+    until = now_us + READ_US if withheld else 0
+    asks = replace(delivered, route=name, at=now_us, kind=COMMITMENT, asked=instances + len(withheld), until=until)
+    return [asks, *taken_in_pieces(asks, withheld, now_us)]
 
 
 def route_of(completed: StudyCompleted, destination: str, kind: str) -> str:
@@ -186,6 +215,9 @@ class RouteState:
     ended_at: int = 0
     by: str = ""
     taken: frozenset[str] = frozenset()
+    withheld: int = 0
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Of the first of what was withheld: why, by SOP Instance UID."""
 
     @property
     def left(self) -> int | None:
@@ -223,6 +255,8 @@ class RouteLedger:
                     ended_at=event.at,
                     by=event.by,
                     taken=frozenset() if event.outcome == DELIVERED else state.taken,
+                    withheld=event.withheld,
+                    reasons=dict(zip(event.withheld_uids, event.withheld_why, strict=False)),
                 )
 
     def _open(self, route: str) -> bool:

@@ -121,7 +121,8 @@ class Elsewhere:
             return before.answered
         asked = before.asked
         answered = answer_of(asked, report)
-        if answered.committed:
+        # A de-identified copy elsewhere is on record, and no reason to let the object go.
+        if answered.committed and not asked.sent_as:
             await self._objects.put(_committed_key(asked), [pack_asked(_only(asked, answered))])
         now = self._clock.now_us()
         await reach(FailPoint.BEFORE_PUBLISH)

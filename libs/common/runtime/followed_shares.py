@@ -41,6 +41,11 @@ class FollowedShares:
                     await self._confirm()
         return self._shares
 
+    async def latest(self) -> Shares:
+        """The links with all that is on the log now. Raises `DependencyUnavailable`."""
+        await self._confirm()
+        return self._shares
+
     async def tell(self, *events: Event) -> Shares:
         """Append events, and give the links with them. Raises `DependencyUnavailable`; the events may then be there."""
         await self._log.append(*events)
@@ -54,7 +59,10 @@ class FollowedShares:
             return None
         if share.is_over(self._clock.now_us()):
             return None
-        return Shown(sight_of_share(share.created.studies), share.created.download)
+        made = share.created
+        copies = made.share if made.deidentified_by else ""
+        of = dict(zip(made.studies, made.copies_of, strict=False))
+        return Shown(sight_of_share(made.studies, copies), made.download, of, made.deidentified_by)
 
     def _is_stale(self) -> bool:
         return self._clock.monotonic() - self._confirmed > FRESH_SECONDS

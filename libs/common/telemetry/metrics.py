@@ -283,7 +283,17 @@ METRICS: tuple[Metric, ...] = (
         "Links that were to be opened, by result: opened, or why not",
         ("result",),
         _each(
-            *("opened", "closed", "expired", "revoked", "signed-in", "too-many-tries", "unknown", "used-up"),
+            *(
+                "opened",
+                "closed",
+                "expired",
+                "preparing",
+                "revoked",
+                "signed-in",
+                "too-many-tries",
+                "unknown",
+                "used-up",
+            ),
             "wrong-password",
         ),
     ),
@@ -454,6 +464,13 @@ METRICS: tuple[Metric, ...] = (
         "C-MOVEs of which something is left to be delivered later, by why: failed, requestor (its association ended); "
         "and studies of such whose process is silent",
         ("destination", "why"),
+    ),
+    Metric(
+        "instances_withheld",
+        "counter",
+        "instances",
+        "Instances that routes did not send because they could not be de-identified",
+        ("destination",),
     ),
     Metric(
         "instances_committed_elsewhere",
@@ -632,6 +649,7 @@ class Metrics:
     routes_open: Gauge
     routes_ended: Counter
     moves_left: Counter
+    instances_withheld: Counter
     instances_committed_elsewhere: Counter
     studies_open: Gauge
     studies_completed: Counter

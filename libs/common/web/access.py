@@ -17,7 +17,7 @@ cannot be detected: a request through a proxy on this machine that is not config
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Protocol
 
@@ -61,7 +61,8 @@ class Caller:
     """The caller: its address (None if a proxy hides it) and the name of its token or of somebody whom an issuer names,
     "" for this machine. `here`: it is this machine, connected directly. `verbs` is what it may besides what the names
     in `http.may_*` allow it, and `sight` which studies it sees, with its `overrides`.
-    `by_cookie`: a browser said so by itself. `downloads`: it may take objects away."""
+    `by_cookie`: a browser said so by itself. `downloads`: it may take objects away. `copies_of` are the studies of the
+    archive by the UIDs under which it sees them, where those are others: copies, `deidentified_by` a profile."""
 
     address: Address | None
     name: str = ""
@@ -72,6 +73,8 @@ class Caller:
     by_cookie: bool = False
     overrides: tuple[Override, ...] = ()
     downloads: bool = True
+    copies_of: Mapping[str, str] = field(default_factory=dict)
+    deidentified_by: str = ""
 
 
 class SessionCookies(Protocol):
@@ -219,7 +222,11 @@ class Access:
         shown, identity = await shares.shown(brought), visitor(brought.share)
         address = self._caller(peer, headers).address
         return Caller(
-            address, identity.name, False, identity, _PAGES, shown.sight, by_cookie=True, downloads=shown.download
+            *(address, identity.name, False, identity, _PAGES, shown.sight),
+            by_cookie=True,
+            downloads=shown.download,
+            copies_of=shown.copies_of,
+            deidentified_by=shown.deidentified_by,
         )
 
     def _known(self, caller: Caller, identity: Identity, headers: Mapping[str, str]) -> Caller:

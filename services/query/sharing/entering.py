@@ -31,6 +31,9 @@ class LetIn:
 
     kept: Pass
     studies: tuple[str, ...]
+    """As they are seen."""
+    of: tuple[str, ...]
+    """As the archive has them."""
 
 
 class Entrance:
@@ -84,4 +87,4 @@ class Entrance:
         await self._shares.tell(ShareOpened(DEFAULT_PARTITION, trace, made.share, opening, trial, now))
         if opening not in share.openings:
             return Refused(made.share, share.refusal(now) or Refusal.USED_UP)
-        return LetIn(Pass(made.share, opening, made.expires_at / 1e6), made.studies)
+        return LetIn(Pass(made.share, opening, made.expires_at / 1e6), made.studies, made.copies_of or made.studies)

@@ -11,6 +11,7 @@ from typing import Any
 from gantry.common.access.asked_shares import LONGEST_REASON, AskedShare, password_bytes
 from gantry.common.access.shares import TOKEN_BYTES, Refusal, Share, Shares, digest_of, token_of
 from gantry.common.access.user_file import hashed
+from gantry.common.deidentify.options import Option
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Query, Single
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
@@ -18,6 +19,7 @@ from gantry.common.errors import NotFound, NotUnderstood
 from gantry.common.events import ShareCreated, ShareRevoked
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.ports.index import ReadIndex
+from gantry.common.runtime.deidentification_profiles import Profiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +30,13 @@ class MadeShare:
     token: str
 
 
-async def made(asked: AskedShare, index: ReadIndex, by: str, trace: str, now: int) -> MadeShare:
-    """A link to studies that are there, which is still to be told. Raises `NotFound` where one is not,
+async def made(
+    asked: AskedShare, index: ReadIndex, by: str, trace: str, now: int, profiles: Profiles | None = None
+) -> MadeShare:
+    """A link to studies that are there, which is still to be told; to de-identified copies of them where that is asked
+    for. Raises `NotFound` where one is not there, `NotUnderstood` for a profile that cannot be shared by,
     `DependencyUnavailable`."""
+    studies, copies_of = _shown_as(asked, profiles or Profiles())
     for study in asked.studies:
         if not await _is_there(index, study):
             raise NotFound("not every study of the list is there")
@@ -42,7 +48,7 @@ async def made(asked: AskedShare, index: ReadIndex, by: str, trace: str, now: in
         trace,
         token_hex(8),
         digest_of(token),
-        asked.studies,
+        studies,
         asked.expires_at,
         asked.openings,
         kept,
@@ -50,8 +56,22 @@ async def made(asked: AskedShare, index: ReadIndex, by: str, trace: str, now: in
         asked.reason,
         by,
         now,
+        asked.deidentify,
+        copies_of,
     )
     return MadeShare(created, token)
+
+
+def _shown_as(asked: AskedShare, profiles: Profiles) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The studies as visitors see them, and those of the archive where these are others."""
+    if not asked.deidentify:
+        return asked.studies, ()
+    deidentifier = profiles.known.get(asked.deidentify)
+    if deidentifier is None:
+        raise NotUnderstood("deidentify: no profile of deidentification.profiles has this name")
+    if Option.UIDS in deidentifier.profile.options:
+        raise NotUnderstood("deidentify: this profile keeps UIDs, which visitors would see")
+    return tuple(map(deidentifier.pseudonyms.uid, asked.studies)), asked.studies
 
 
 def revoked(shares: Shares, name: str, by: str, why: str, trace: str, now: int, *, any_: bool) -> ShareRevoked | None:
@@ -74,7 +94,7 @@ def shown(share: Share, now: int) -> dict[str, Any]:
         refusal = Refusal.WAITING
     return {
         "share": made_.share,
-        "studies": list(made_.studies),
+        "studies": list(made_.copies_of or made_.studies),
         "reason": made_.reason,
         "by": made_.by,
         "created": time_of(made_.at),
@@ -84,6 +104,9 @@ def shown(share: Share, now: int) -> dict[str, Any]:
         "openings": made_.openings or None,
         "opened": len(share.openings),
         "wrongPasswords": len(share.tries),
+        "deidentifiedBy": made_.deidentified_by or None,
+        "copied": None if share.copied is None else share.copied.instances,
+        "withheld": [] if share.copied is None else list(share.copied.reasons),
         "state": "open" if refusal is None else refusal.value,
     }
 

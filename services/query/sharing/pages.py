@@ -18,6 +18,7 @@ WORDS = {
     Refusal.USED_UP: f"This link was opened as often as it may be. {_ASK}",
     Refusal.CLOSED: f"Too many wrong passwords were given for this link, and it opens no more. {_ASK}",
     Refusal.WRONG: "This is not the password of this link.",
+    Refusal.PREPARING: "The images are being prepared. Try again in some minutes.",
     Refusal.WAITING: "Too many wrong passwords were given for this link.",
 }
 """What each refusal means for a person."""
@@ -29,6 +30,7 @@ STATUS = {
     Refusal.CLOSED: 410,
     Refusal.WRONG: 403,
     Refusal.WAITING: 429,
+    Refusal.PREPARING: 503,
 }
 _HEAD = """<!doctype html>
 <html lang="en">

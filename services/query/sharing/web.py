@@ -20,6 +20,7 @@ from gantry.common.access.shares import Refusal
 from gantry.common.clock import Clock
 from gantry.common.errors import NotFound, NotUnderstood
 from gantry.common.ports.index import ReadIndex
+from gantry.common.runtime.deidentification_profiles import Profiles
 from gantry.common.runtime.followed_shares import FollowedShares
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
@@ -75,9 +76,11 @@ class ShareService:
         may_share: Collection[str],
         may_operate: Collection[str],
         sessions: Sessions | None = None,
+        profiles: Profiles | None = None,
     ) -> None:
         """`longest_us` is how far off the end of a link may be; `may_share` and `may_operate` are the names of tokens,
-        and `LOOPBACK`."""
+        and `LOOPBACK`. By `profiles` what is shared may be de-identified."""
+        self._profiles = profiles or Profiles()
         self._sealed = sealed
         self._followed = followed
         self._index = index
@@ -109,9 +112,11 @@ class ShareService:
         except NotUnderstood as error:
             raise HttpProblem(400, str(error)) from error
         try:
-            share = await made(asked, self._index, caller_of(request), request[TRACE], now)
+            share = await made(asked, self._index, caller_of(request), request[TRACE], now, self._profiles)
         except NotFound as error:
             raise HttpProblem(404, str(error)) from error
+        except NotUnderstood as error:
+            raise HttpProblem(400, str(error)) from error
         created = share.created
         await self._followed.tell(created)
         self._metrics.shares.labels("created").inc()
@@ -173,7 +178,7 @@ class ShareService:
     def _let_in(self, request: web.BaseRequest, entered: LetIn) -> web.StreamResponse:
         self._metrics.share_openings.labels("opened").inc()
         name = entered.kept.share
-        request[LOGIN_OUTCOME] = LoginOutcome(f"{NAME}{name}", by="share link", studies=entered.studies)
+        request[LOGIN_OUTCOME] = LoginOutcome(f"{NAME}{name}", by="share link", studies=entered.of)
         logger.info("link opened", share=name, peer=str(request[CALLER].address))
         where = f"/?study={entered.studies[0]}" if len(entered.studies) == 1 else "/"
         headers = {**_NEVER_KEPT, "Location": where, "Set-Cookie": self._sealed.sealed(entered.kept)}

@@ -15,7 +15,7 @@ from gantry.common.statuses import OUT_OF_RESOURCES, UNABLE_TO_PERFORM_SUB_OPERA
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.retrieve.dimse.contexts import Context, batches
 from gantry.services.retrieve.dimse.destination_limits import DestinationLimits
-from gantry.services.retrieve.dimse.suboperations import Counters, SubOperations
+from gantry.services.retrieve.dimse.suboperations import Counters, Deidentifies, SubOperations
 
 logger = get_logger("retrieve")
 
@@ -38,13 +38,14 @@ class RetrieveSettings:
 class Job:
     """One request to send. Objects are sent while `is_wanted`; `progressed` is called after each sub-operation, and an
     error that it raises once the requester is not `is_open` ends the job. `originator` holds the elements that name the
-    C-MOVE to a destination."""
+    C-MOVE to a destination. Objects go `through` de-identification where that is asked for."""
 
     counters: Counters
     is_wanted: Callable[[], bool]
     progressed: Callable[[], Awaitable[None]]
     is_open: Callable[[], bool] = lambda: True
     originator: Mapping[int, Value] = field(default_factory=dict)
+    through: Deidentifies | None = None
 
 
 class Mover:
@@ -87,9 +88,13 @@ class Mover:
             async with (
                 self._lanes.to(peer.host, peer.port),
                 connect(peer, contexts, window=self.settings.window) as association,
-                self.sub_operations.over(association) as transfer,
+                self.sub_operations.over(association, job.through) as transfer,
             ):
-                await transfer.send(batch, done, job.is_wanted, job.originator)
+                try:
+                    await transfer.send(batch, done, job.is_wanted, job.originator)
+                finally:
+                    job.counters.withheld.update(transfer.withheld)
+                    job.counters.unable = job.counters.unable or transfer.unable
                 job.counters.why = job.counters.why or transfer.why
         except PeerError as error:
             if not job.is_open():

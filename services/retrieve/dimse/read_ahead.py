@@ -25,11 +25,12 @@ _LEAST = 1 << 20
 _LEAST_OF_LONG = 4 << 20
 
 
-def cost(location: Location, context: AcceptedContext, budget: Budget) -> int:
+def cost(location: Location, context: AcceptedContext, budget: Budget, *, converts: bool = False) -> int:
     """Bytes that an object counts as in the budget: its length, with a minimum, since it also holds a file or a
     request; the minimum is higher for a long object, which holds its connection to the store until it is read. The
-    length of a converted object is unknown, and all associations share the worker processes: at most two at once."""
-    if context.transfer_syntax != location.transfer_syntax_uid:
+    length of a converted object is unknown, and all associations share the worker processes: at most two at once.
+    `converts`: so it is for every object."""
+    if converts or context.transfer_syntax != location.transfer_syntax_uid:
         return budget.limit // 2
     length = location.data_set_length
     return max(length, _LEAST if length <= OPEN_AHEAD else _LEAST_OF_LONG)
@@ -38,14 +39,16 @@ def cost(location: Location, context: AcceptedContext, budget: Budget) -> int:
 class ReadAhead:
     """The objects that one association has opened ahead, by their place in the order."""
 
-    def __init__(self, opener: Opener, budget: Budget) -> None:
+    def __init__(self, opener: Opener, budget: Budget, *, converts: bool = False) -> None:
+        """`converts`: every object is made into another one when it is opened."""
+        self._converts = converts
         self._opener = opener
         self._budget = budget
         self._opening: dict[int, tuple[asyncio.Future[Opened], int]] = {}
 
     def begin(self, place: int, location: Location, context: AcceptedContext) -> bool:
         """Begin to open an object; False if the budget has no room for it."""
-        count = cost(location, context, self._budget)
+        count = cost(location, context, self._budget, converts=self._converts)
         if not self._budget.take(count):
             return False
         self._opening[place] = asyncio.ensure_future(self._opener(location, context, True)), count

@@ -6,10 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gantry.common.dimse import Command, CommandField, Element
 from gantry.common.dimse.command import Value
-from gantry.common.errors import Archived, AssociationAborted, ContextNotAccepted, GantryError, PeerTimeout
+from gantry.common.errors import (
+    Archived,
+    AssociationAborted,
+    ContextNotAccepted,
+    DependencyUnavailable,
+    GantryError,
+    NotDeidentified,
+    PeerTimeout,
+)
 from gantry.common.net import Association
 from gantry.common.ports.index import Location
 from gantry.common.statuses import SUB_OPERATIONS_FAILED, SUCCESS, UNABLE_TO_PERFORM_SUB_OPERATIONS, is_warning
@@ -18,6 +27,7 @@ from gantry.common.ul import AcceptedContext
 from gantry.services.retrieve.budget import Budget, Unavailable
 from gantry.services.retrieve.dimse.contexts import choose
 from gantry.services.retrieve.dimse.read_ahead import Opened, ReadAhead
+from gantry.services.retrieve.opening import Opened as OpenedObject
 from gantry.services.retrieve.opening import Openings
 
 logger = get_logger("retrieve")
@@ -42,6 +52,12 @@ class Counters:
     """Bytes of the data sets that were sent, in their stored length."""
     why: str = ""
     """What was wrong with the destination, if sub-operations failed because of it."""
+    unable: str = ""
+    """Why objects could not be read or prepared, where that is our own trouble and passes."""
+    deidentified_by: str = ""
+    """The profile by which objects are de-identified before they are sent."""
+    withheld: dict[str, str] = field(default_factory=dict)
+    """Why what was not sent must not leave: it cannot be de-identified. By SOP Instance UID; all have failed, too."""
     _counted: set[str] = field(default_factory=set)
 
     def count(self, location: Location, status: int) -> None:
@@ -82,6 +98,21 @@ class Counters:
         return SUB_OPERATIONS_FAILED if self.failed or self.warning else SUCCESS
 
 
+class Deidentifies(Protocol):
+    """What objects become before they are sent."""
+
+    @property
+    def profile(self) -> str:
+        """The name of the profile."""
+
+    def uid(self, uid: str) -> str:
+        """The SOP Instance UID under which an object is sent."""
+
+    async def deidentified(self, opened: OpenedObject, client: str, *, ahead: bool) -> OpenedObject:
+        """An object that was opened, without what identifies anybody; it is closed. Raises `NotDeidentified` where it
+        must not leave, and `Unavailable`."""
+
+
 class SubOperations:
     """Sends objects of the store over associations. `per_association` and `per_process` bound reading ahead, in
     bytes."""
@@ -100,17 +131,20 @@ class SubOperations:
         self.budget = Budget(per_process)
 
     @asynccontextmanager
-    async def over(self, association: Association) -> AsyncIterator[Transfer]:
-        """A transfer over one association; objects that it opened ahead are closed with it."""
+    async def over(self, association: Association, through: Deidentifies | None = None) -> AsyncIterator[Transfer]:
+        """A transfer over one association, of objects that go `through` de-identification where that is asked for;
+        objects that it opened ahead are closed with it."""
         client = f"{association.peer_ae_title} {association.peer_address}"
 
         async def opened(location: Location, context: AcceptedContext, ahead: bool) -> Opened:
             found = await self._openings.data_set(location, context.transfer_syntax, client, ahead=ahead)
+            if through is not None:
+                found = await through.deidentified(found, client, ahead=ahead)
             return found.source, found.size
 
-        ahead = ReadAhead(opened, Budget(self._per_association, self.budget))
+        ahead = ReadAhead(opened, Budget(self._per_association, self.budget), converts=through is not None)
         try:
-            yield Transfer(association, ahead, self._timeout)
+            yield Transfer(association, ahead, self._timeout, str if through is None else through.uid)
         finally:
             ahead.close()
 
@@ -123,7 +157,15 @@ class Transfer:
     """C-STORE sub-operations over one association: as many outstanding as the peer granted, while the next one is
     prepared and those after it are opened ahead."""
 
-    def __init__(self, association: Association, ahead: ReadAhead, response_timeout: float) -> None:
+    def __init__(
+        self,
+        association: Association,
+        ahead: ReadAhead,
+        response_timeout: float,
+        uid_of: Callable[[str], str] = str,
+    ) -> None:
+        """`uid_of` maps a SOP Instance UID to that under which it is sent."""
+        self._uid_of = uid_of
         self._association = association
         self._ahead = ahead
         self._timeout = response_timeout
@@ -132,6 +174,10 @@ class Transfer:
         self._next = self._next_to_open = 0
         self.why = ""
         """Why objects were not sent, where it is their store's doing."""
+        self.unable = ""
+        """Why objects could not be read or prepared, where that passes."""
+        self.withheld: dict[str, str] = {}
+        """Why what must not leave was not sent, by SOP Instance UID."""
 
     async def send(
         self,
@@ -205,6 +251,10 @@ class Transfer:
         except GantryError as error:
             if isinstance(error, Archived):
                 self.why = _ARCHIVED
+            if isinstance(error, DependencyUnavailable):
+                self.unable = self.unable or str(error)
+            if isinstance(error, NotDeidentified):
+                self.withheld[location.sop_instance_uid] = str(error)
             logger.warning("sub-operation failed", error=str(error), object_key=location.object_key)
             return error.dicom_status
 
@@ -214,15 +264,14 @@ class Transfer:
             self._contexts[kind] = choose(self._association, location)
         return self._contexts[kind]
 
-    @staticmethod
-    def _command(association: Association, location: Location, originator: Mapping[int, Value]) -> Command:
+    def _command(self, association: Association, location: Location, originator: Mapping[int, Value]) -> Command:
         return Command(
             {
                 Element.AFFECTED_SOP_CLASS_UID: location.sop_class_uid,
                 Element.COMMAND_FIELD: int(CommandField.C_STORE_RQ),
                 Element.MESSAGE_ID: association.next_message_id(),
                 Element.PRIORITY: _MEDIUM,
-                Element.AFFECTED_SOP_INSTANCE_UID: location.sop_instance_uid,
+                Element.AFFECTED_SOP_INSTANCE_UID: self._uid_of(location.sop_instance_uid),
                 **originator,
             }
         )

@@ -212,7 +212,7 @@ class Worker:
         self, work: Work, arguments: tuple[Any, ...], read: JobSpool, out: JobSpool, deadline: float
     ) -> dict[str, Any]:
         """Run one job. Returns the worker's answer. Raises `_Ended`, after which the caller must kill the worker."""
-        request = await JobSpool.open()
+        request = await JobSpool.in_memory()
         try:
             await request.write(pickle.dumps((*work, arguments)))
             os.ftruncate(out.descriptor, out.size)

@@ -29,6 +29,12 @@ class JobSpool:
         """An empty spool. Raises `DependencyUnavailable`."""
         return cls(await _translated(_create))
 
+    @classmethod
+    async def in_memory(cls) -> JobSpool:
+        """An empty spool that is on no disk, where the system can do that: what it holds may be a secret. Raises
+        `DependencyUnavailable`."""
+        return cls(await _translated(_create_in_memory))
+
     async def copy(self, source: Source, length: int) -> int:
         """Append up to `length` bytes of a source. Returns how many there were."""
         buffer, copied = memoryview(bytearray(min(_CHUNK, length or 1))), 0
@@ -88,6 +94,11 @@ class SpoolSource:
 def _create() -> int:
     with tempfile.TemporaryFile(prefix="gantry-", buffering=0) as file:
         return os.dup(file.fileno())
+
+
+def _create_in_memory() -> int:
+    create = getattr(os, "memfd_create", None)
+    return _create() if create is None else int(create("gantry-job"))
 
 
 def _write(descriptor: int, data: bytes | memoryview, at: int) -> None:

@@ -13,10 +13,12 @@ from gantry.common.orders import PerformedStep
 from gantry.common.runtime.availability import Availability
 from gantry.common.runtime.backoff import Delays
 from gantry.common.runtime.consumer import ConsumerLoop
+from gantry.common.runtime.deidentification_profiles import read_profiles
 from gantry.common.runtime.elsewhere import Elsewhere
 from gantry.common.telemetry.logs import get_logger
 from gantry.services.audited import audit_asking, audit_step
 from gantry.services.context import Context, Peers, RoleParts
+from gantry.services.retrieve.deidentifying.objects import Deidentification
 from gantry.services.retrieve.dimse.moving import Mover
 from gantry.services.retrieve.dimse.service import Delivered
 from gantry.services.retrieve.routing import prefetch_requesting
@@ -58,12 +60,19 @@ def build_routing(
             "a destination of a rule with commit may not call back to report: give it `may: [commit]`",
             destination=title,
         )
-    sender = _sender(context, mover, index, delivered)
+    for title in curious_destinations(settings.deidentifies, context.peers.known()):
+        logger.warning("a destination that gets de-identified objects may ask for others itself", destination=title)
+    deidentification = (
+        Deidentification() if settings.deidentifies or context.settings.deidentification.profiles else None
+    )
+    sender = _sender(context, mover, index, delivered, deidentification)
     limits = RouterLimits(Delays(settings.retry_first, settings.retry_longest), settings.give_up, settings.refused)
     under_way = (lambda _: False) if moves is None else moves.is_under_way
     times = route_times(settings)
     router = Router(sender, context.log, context.clock, context.metrics, times, limits, under_way)
     background, close = [("router", router.run())], []
+    if deidentification is not None:
+        close.append(deidentification.close)
     if moves is not None:
         background.append(("moves", moves.run()))
         close.append(moves.flush)
@@ -95,6 +104,12 @@ def mute_destinations(rules: Iterable[RouteRuleSettings], peers: Iterable[KnownP
     own."""
     may = {peer.ae_title for peer in peers if Permission.COMMIT in peer.may}
     return sorted({title for rule in rules if rule.commit for title in rule.to if title not in may})
+
+
+def curious_destinations(titles: Iterable[str], peers: Iterable[KnownPeer]) -> list[str]:
+    """Those of the AE titles that may search or retrieve by themselves: what they get so is not de-identified."""
+    asks = {Permission.FIND, Permission.RETRIEVE}
+    return sorted({peer.ae_title for peer in peers if asks.intersection(peer.may)}.intersection(titles))
 
 
 def _requesting(context: Context) -> ConsumerLoop:
@@ -133,7 +148,13 @@ def _prefetcher(context: Context) -> Prefetcher | None:
     )
 
 
-def _sender(context: Context, mover: Mover, index: Locating, delivered: Delivered) -> RouteSender:
+def _sender(
+    context: Context,
+    mover: Mover,
+    index: Locating,
+    delivered: Delivered,
+    deidentification: Deidentification | None,
+) -> RouteSender:
     peers, ours = context.peers, context.settings.dimse.ae_title
     stores = {one.name: one.availability for one in context.settings.tiers.stores}
     return RouteSender(
@@ -151,6 +172,8 @@ def _sender(context: Context, mover: Mover, index: Locating, delivered: Delivere
         route_times(context.settings.routing),
         _commitment(context),
         _prefetcher(context),
+        read_profiles(context.settings.deidentification.profiles, context.settings.routing.deidentifies),
+        deidentification,
     )
 
 

@@ -15,16 +15,18 @@ from gantry.common.errors import DependencyUnavailable, GantryError
 from gantry.common.events import RouteRequested
 from gantry.common.ids import receipt_in_key
 from gantry.common.lifecycle.route_timing import RouteTimes
-from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, COMMITMENT, MOVE, PREFETCH, STEP_KINDS
+from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, COMMITMENT, MOVE, PREFETCH, STEP_KINDS, receipts_of
 from gantry.common.net import Peer
 from gantry.common.ports.index import Location
+from gantry.common.runtime.deidentification_profiles import Profiles
 from gantry.common.statuses import is_warning
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.corrections import as_stored
+from gantry.services.retrieve.deidentifying.objects import Deidentification, Deidentifying
 from gantry.services.retrieve.dimse.moving import Job, Mover, count_the_rest
 from gantry.services.retrieve.dimse.service import Delivered, count_suboperations
 from gantry.services.retrieve.dimse.suboperations import Counters
-from gantry.services.retrieve.routing.attempted import Attempted
+from gantry.services.retrieve.routing.attempted import Attempted, withheld_words
 from gantry.services.retrieve.routing.availability import AvailabilityNotifier
 from gantry.services.retrieve.routing.committing import CommitmentRequestor, not_committed
 from gantry.services.retrieve.routing.prefetching import Prefetcher
@@ -54,10 +56,14 @@ class RouteSender:
         times: RouteTimes,
         commitment: CommitmentRequestor,
         prefetcher: Prefetcher | None = None,
+        profiles: Profiles | None = None,
+        deidentification: Deidentification | None = None,
     ) -> None:
         """`peer_of` maps an AE title to where objects may be sent, `contact_of` to where it is called for anything
         else; None where the policy does not allow it, or does not say. `sight_of` is what it may retrieve, now. `times`
-        say how urgent routes are."""
+        say how urgent routes are, `profiles` which destinations get de-identified objects."""
+        self._profiles = profiles or Profiles()
+        self._deidentification = deidentification
         self._times = times
         self._commitment = commitment
         self._prefetcher = prefetcher
@@ -91,6 +97,7 @@ class RouteSender:
         if route.kind in STEP_KINDS:
             return await self._steps.attempt(route, peer)
         try:
+            through = self._through(route)
             locations = await self._locations(route, taken)
         except GantryError as error:
             return Attempted((), None, str(error))
@@ -99,8 +106,17 @@ class RouteSender:
         if notifies:
             return await self._notify(route, peer, locations)
         if route.kind == COMMITMENT:
-            return await self._commit(route, peer, locations, is_wanted, tried)
-        return await self._send(route, peer, locations, is_wanted)
+            return await self._commit(route, peer, locations, is_wanted, tried, through)
+        return await self._send(route, peer, locations, is_wanted, through)
+
+    def _through(self, route: RouteRequested) -> Deidentifying | None:
+        """By which profile objects are de-identified. Raises `DependencyUnavailable`."""
+        found = self._profiles.of(route.destination, route.deidentify)
+        if found is None:
+            return None
+        if self._deidentification is None:
+            raise DependencyUnavailable("de-identification", "no profile is used here any more")
+        return Deidentifying(*found, self._deidentification)
 
     async def _commit(
         self,
@@ -109,17 +125,25 @@ class RouteSender:
         locations: Sequence[Location],
         is_wanted: Callable[[], bool],
         tried: int,
+        through: Deidentifying | None,
     ) -> Attempted:
-        """What the destination said not to have is sent again first."""
+        """What the destination said not to have is sent again first; what must not leave is not asked for."""
+        withheld: Mapping[str, str] = {}
         try:
             before = await self._commitment.before(route, tried)
             missing = not_committed(before)
             again = [one for one in locations if one.sop_instance_uid in missing]
             if again:
-                sent = await self._send(route, peer, again, is_wanted)
+                sent = await self._send(route, peer, again, is_wanted, through)
                 if not sent.is_done:
                     return replace(sent, taken=())
-            return await self._commitment.attempt(route, peer, locations, tried, before)
+                withheld = sent.withheld
+                locations = [one for one in locations if one.sop_instance_uid not in withheld]
+            if not locations:
+                return Attempted((), (), withheld_words(withheld), withheld=withheld)
+            uid_of = None if through is None else through.uid
+            asked = await self._commitment.attempt(route, peer, locations, tried, before, uid_of)
+            return replace(asked, withheld=withheld)
         except DependencyUnavailable as error:
             return Attempted((), None, str(error))
 
@@ -138,28 +162,37 @@ class RouteSender:
         return Attempted(uids, (), "")
 
     async def _send(
-        self, route: RouteRequested, peer: Peer, locations: Sequence[Location], is_wanted: Callable[[], bool]
+        self,
+        route: RouteRequested,
+        peer: Peer,
+        locations: Sequence[Location],
+        is_wanted: Callable[[], bool],
+        through: Deidentifying | None,
     ) -> Attempted:
         if self._gets_originals(route.destination):
             locations = as_stored(locations)
-        counters = Counters(len(locations))
+        counters = Counters(len(locations), deidentified_by="" if through is None else through.profile)
         why, operation = "", _MOVED if route.kind == MOVE else _OPERATION
-        job = Job(counters, is_wanted, _nobody_waits, originator=self._said(route))
+        job = Job(counters, is_wanted, _nobody_waits, originator=self._said(route), through=through)
         try:
             await self._mover.move(peer, locations, job)
         except GantryError as error:
             why = str(error)
         count_the_rest(locations, counters)
         count_suboperations(self._metrics, operation, counters)
+        withheld, of_peer = counters.withheld, counters.why
+        counters.why = of_peer or withheld_words(withheld)
         at = (route.destination, peer.host)
         self._delivered(operation, route.requestor, at, locations, counters, route.trace)
         failed = frozenset(counters.failed_uids)
         taken = frozenset(one.sop_instance_uid for one in counters.taken) - failed
-        why = why or counters.why
+        failed -= withheld.keys()
+        # The destination has nothing to do with it, and is not counted as one that refuses.
+        why = why or of_peer or (counters.unable if failed else "")
         if failed and not why:
-            why = f"{route.destination} did not take {counters.failed} instances"
-            return Attempted(taken, failed, why, refused=True)
-        return Attempted(taken, failed, why)
+            why = f"{route.destination} did not take {len(failed)} instances"
+            return Attempted(taken, failed, why, refused=True, withheld=withheld)
+        return Attempted(taken, failed, why, withheld=withheld)
 
     def _said(self, route: RouteRequested) -> Mapping[int, Value]:
         """What is said with each object. PS3.7 9.1.1.1.6: the sub-operations are those of a C-MOVE, also later."""
@@ -190,7 +223,8 @@ def _is_of(location: Location, route: RouteRequested) -> bool:
     if instances and location.sop_instance_uid not in instances:
         return False
     receipt = receipt_in_key(location.object_key)
-    return receipt is not None and route.first_receipt <= receipt.id <= route.last_receipt
+    first, last = receipts_of(route)
+    return receipt is not None and first <= receipt.id <= last
 
 
 async def _nobody_waits() -> None:

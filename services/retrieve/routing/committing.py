@@ -4,7 +4,7 @@ class user (PS3.4 J.3.2)."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gantry.common.clock import Clock
 from gantry.common.commitment.asked import Asked, transaction_of
@@ -60,10 +60,17 @@ class CommitmentRequestor:
         return None
 
     async def attempt(
-        self, route: RouteRequested, peer: Peer, locations: Sequence[Location], tried: int, before: Before | None
+        self,
+        route: RouteRequested,
+        peer: Peer,
+        locations: Sequence[Location],
+        tried: int,
+        before: Before | None,
+        uid_of: Callable[[str], str] | None = None,
     ) -> Attempted:
-        """Ask for some instances. Raises `DependencyUnavailable`; what is the destination's fault is in the answer."""
-        asked = self._asked(route, locations, tried, before)
+        """Ask for some instances; what was sent de-identified, under the UIDs that `uid_of` gives. Raises
+        `DependencyUnavailable`; what is the destination's fault is in the answer."""
+        asked = self._asked(route, locations, tried, before, uid_of)
         await self._elsewhere.ask(asked)
         await reach(FailPoint.BEFORE_PUBLISH)
         uids = [one.sop_instance_uid for one in locations]
@@ -72,7 +79,7 @@ class CommitmentRequestor:
             async with connect(peer, [(STORAGE_COMMITMENT, TRANSFER_SYNTAXES)], services=[reports]) as association:
                 context = scu.need_context(association, STORAGE_COMMITMENT)
                 information = await asyncio.to_thread(
-                    encode_action_information, asked.transaction_uid, asked.references, context.transfer_syntax
+                    encode_action_information, asked.transaction_uid, asked.as_sent, context.transfer_syntax
                 )
                 response = await scu.request_commitment(association, information, timeout=self._timeout)
                 taken = _is_taken(response.status) and await reports.wait(
@@ -97,7 +104,14 @@ class CommitmentRequestor:
         before = await self._elsewhere.before(asked.transaction_uid)
         return before is not None and before.answered is not None
 
-    def _asked(self, route: RouteRequested, locations: Sequence[Location], tried: int, before: Before | None) -> Asked:
+    def _asked(
+        self,
+        route: RouteRequested,
+        locations: Sequence[Location],
+        tried: int,
+        before: Before | None,
+        uid_of: Callable[[str], str] | None,
+    ) -> Asked:
         some = locations[:_MOST_ASKED]
         failures = failures_of(before)
         return Asked(
@@ -111,6 +125,7 @@ class CommitmentRequestor:
             failures + 1 >= self._refused,
             tuple(CommitmentReference(one.sop_class_uid, one.sop_instance_uid) for one in some),
             tuple(one.digest for one in some),
+            () if uid_of is None else tuple(uid_of(one.sop_instance_uid) for one in some),
         )
 
 

@@ -46,7 +46,8 @@ def route_rules(settings: Sequence[RouteRuleSettings], attributes: AttributeTabl
             query = studies_where(one.where, DEFAULT_PARTITION, attributes)
         except NotUnderstood as error:
             raise ConfigError("routing.rules", None, f"rule {one.name}: {error}") from error
-        rules.append(RouteRule(one.name, query, frozenset(one.sources), one.to, one.notify, one.commit))
+        profile = one.deidentify or ""
+        rules.append(RouteRule(one.name, query, frozenset(one.sources), one.to, one.notify, one.commit, profile))
     return rules
 
 

@@ -28,7 +28,7 @@ from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.retrieve.routing.attempt import RouteSender
-from gantry.services.retrieve.routing.attempted import Attempted
+from gantry.services.retrieve.routing.attempted import Attempted, withheld_words
 
 GROUP = "router"
 _TOPIC = TOPICS[RouteRequested].name
@@ -39,6 +39,8 @@ _READ_BY_US = 30_000_000
 """What was appended is read by then."""
 _IDLE = 5.0
 _LONGEST_WHY = 200
+_MOST_NAMED = 2_000
+"""Instances that were withheld, and are named on the log."""
 _REMEMBERED = 10_000
 """Routes that ended are remembered: a request that was published twice is not sent twice."""
 logger = get_logger("routing")
@@ -63,6 +65,8 @@ class _Open:
     again: int = 0
     taken: set[str] = field(default_factory=set)
     """SOP Instance UIDs that need not be sent again."""
+    withheld: dict[str, str] = field(default_factory=dict)
+    """Why instances must not leave, by SOP Instance UID: found out once by this process."""
     left: bool = True
     """Whether it is ours to send: a C-MOVE sends by itself until it leaves something, or is silent."""
     ended: bool = False
@@ -177,7 +181,7 @@ class Router:
     def _requested(self, event: RouteRequested) -> _Open | None:
         if event.route in self._routes:
             return None
-        route = self._routes[event.route] = _Open(event, again=event.until, left=not event.until or bool(event.by))
+        route = self._routes[event.route] = _Open(event, again=event.until, left=not event.until or _is_ours(event))
         lane = self._lanes.setdefault(event.destination, _Lane())
         lane.routes.append(route)
         self._show(event.destination)
@@ -235,7 +239,9 @@ class Router:
             route.left = True
             self._metrics.moves_left.labels(route.requested.destination, "silent").inc()
         tried = route.attempts
-        attempted = await self._sender.attempt(route.requested, frozenset(route.taken), lambda: not route.ended, tried)
+        known = frozenset(route.taken).union(route.withheld)
+        attempted = await self._sender.attempt(route.requested, known, lambda: not route.ended, tried)
+        self._withhold(route, attempted)
         if route.ended:
             return  # somebody cancelled it meanwhile, or it was reported on
         if attempted.answered or attempted.waits:
@@ -245,11 +251,24 @@ class Router:
         route.taken.update(attempted.taken)
         if attempted.is_done:
             lane.failures = 0 if attempted.taken else lane.failures
-            await self._end(route, DELIVERED if route.taken or attempted.is_delivered else CANCELLED, attempted)
+            await self._end(route, _outcome(route, attempted), attempted)
         elif self._is_over(route, attempted):
             await self._end(route, FAILED, attempted)
         else:
             await self._delay(route, lane, attempted)
+
+    def _withhold(self, route: _Open, attempted: Attempted) -> None:
+        requested, new = route.requested, attempted.withheld.keys() - route.withheld.keys()
+        route.withheld.update(attempted.withheld)
+        if new:
+            self._metrics.instances_withheld.labels(requested.destination).inc(len(new))
+            logger.warning(
+                "instances withheld: they cannot be de-identified",
+                destination=requested.destination,
+                instances=len(new),
+                why=withheld_words(attempted.withheld)[:_LONGEST_WHY],
+                trace=requested.trace,
+            )
 
     async def _await_report(self, route: _Open, lane: _Lane, attempted: Attempted, tried: int) -> None:
         """The destination has the request; what it reports is read from the log, whoever takes it."""
@@ -306,7 +325,9 @@ class Router:
             why = f"{gone} of {requested.asked} instances are not there any more, or not for {requested.requestor}"
         now = self._clock.now_us()
         commits = outcome == DELIVERED and requested.commits and requested.kind == OBJECTS
-        more = [commitment_request(requested, len(route.taken), now)] if commits else []
+        more = commitment_request(requested, len(route.taken), now, route.withheld) if commits else []
+        why = why or withheld_words(route.withheld)
+        named = list(route.withheld.items())[:_MOST_NAMED]
         # Whoever asks for it once more is not to have all of it sent.
         taken = () if outcome == DELIVERED else attempted.taken
         await reach(FailPoint.BEFORE_PUBLISH)
@@ -323,6 +344,9 @@ class Router:
                 failed,
                 why[:_LONGEST_WHY],
                 now,
+                withheld=len(route.withheld),
+                withheld_uids=tuple(uid for uid, _ in named),
+                withheld_why=tuple(reason for _, reason in named),
             ),
         )
         self._close(route)
@@ -333,6 +357,7 @@ class Router:
             outcome=outcome,
             completed=len(route.taken),
             failed=failed,
+            withheld=len(route.withheld),
             trace=requested.trace,
         )
 
@@ -346,3 +371,15 @@ class Router:
         if surplus > 0:
             for route in [name for name, one in self._routes.items() if one.ended][:surplus]:
                 del self._routes[route]
+
+
+def _is_ours(event: RouteRequested) -> bool:
+    """Whether a route is sent by whoever reads it: a C-MOVE sends by itself first."""
+    return event.kind != MOVE or bool(event.by)
+
+
+def _outcome(route: _Open, attempted: Attempted) -> str:
+    """Of a route of which nothing is left to be tried."""
+    if route.taken or attempted.is_delivered:
+        return DELIVERED
+    return FAILED if route.withheld else CANCELLED

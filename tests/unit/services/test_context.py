@@ -24,6 +24,7 @@ ROLES = (
     "completion",
     "operations",
     "auditing",
+    "copies",
 )
 
 

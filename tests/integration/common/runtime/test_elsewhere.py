@@ -93,6 +93,18 @@ async def test_a_route_has_ended_when_all_of_it_is_committed(room: Room) -> None
     assert committed == {"DEEP": {("1.5.1", "d1"), ("1.5.2", "d2")}}
 
 
+async def test_a_de_identified_copy_is_on_record_and_lets_no_object_go(room: Room) -> None:
+    asked = replace(ASKED, sent_as=("2.25.1", "2.25.2"))
+    report = replace(ALL, committed=frozenset(asked.as_sent))
+    _, ended = await reported(room, asked, report)
+    assert isinstance(ended, RouteEnded)
+    assert (ended.outcome, ended.completed) == ("delivered", 2)
+    (fact,) = await room.of(InstancesCommittedElsewhere)
+    assert isinstance(fact, InstancesCommittedElsewhere)
+    assert fact.committed == (ONE, TWO)
+    assert await CommittedElsewhere(room.objects).of_study("default", "1.2.3") == {}
+
+
 async def test_what_is_not_committed_is_tried_again_later_and_counts_more_than_its_own_try(room: Room) -> None:
     progressed, delayed = await reported(room, ASKED, HALF)
     assert isinstance(progressed, RouteProgressed)

@@ -21,6 +21,8 @@ def test_asking_says_studies_an_end_and_a_reason() -> None:
     whole = asked_share({**ASKED, "password": "long enough", "openings": 3, "download": True}, NOW, 30 * DAY)
     assert (whole.password, whole.openings, whole.download) == ("long enough", 3, True)
     assert "long enough" not in repr(whole)
+    copies = asked_share({**ASKED, "deidentify": "teaching"}, NOW, 30 * DAY)
+    assert (asked.deidentify, copies.deidentify) == ("", "teaching")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,7 @@ def test_asking_says_studies_an_end_and_a_reason() -> None:
         ({"openings": 1001}, "openings"),
         ({"openings": True}, "openings"),
         ({"download": 1}, "download"),
+        ({"deidentify": True}, "deidentify"),
         ({"scope": "all"}, "object"),
     ],
 )

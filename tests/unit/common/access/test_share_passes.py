@@ -10,6 +10,7 @@ from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
 
 def test_visitor_sees_the_studies_of_the_link_and_has_a_name_that_no_token_has() -> None:
     assert sight_of_share(("1.2", "1.3")).alternatives == ({STUDY_INSTANCE_UID: UidList(("1.2", "1.3"))},)
+    assert (sight_of_share(()).copies, sight_of_share((), "s1").copies) == ("", "s1")
     assert (visitor("s1").name, visitor("s1").means, visitor("s1").roles) == ("share link s1", Means.SHARE, frozenset())
 
 

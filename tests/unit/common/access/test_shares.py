@@ -17,7 +17,7 @@ from gantry.common.access.shares import (
     digest_of,
     token_of,
 )
-from gantry.common.events import Event, ShareCreated, ShareOpened, ShareRevoked, ShareTried
+from gantry.common.events import Event, ShareCopied, ShareCreated, ShareOpened, ShareRevoked, ShareTried
 
 NOW = 1_700_000_000_000_000
 SECOND = 1_000_000
@@ -69,6 +69,17 @@ def test_link_that_was_revoked_or_is_over_lets_nobody_in() -> None:
     assert list(over.openings) == ["a"]
     assert (over.is_over(NOW + DAY - 1), over.is_over(NOW + DAY)) == (False, True)
     assert over.refusal(NOW + DAY) is Refusal.EXPIRED
+
+
+def test_link_to_copies_opens_once_they_are_there_and_what_was_tried_before_used_nothing_up() -> None:
+    made = replace(MADE, openings=1, deidentified_by="teaching", copies_of=("1.9",))
+    copied = ShareCopied("default", "", "s1", 3, 1, ("1 withheld: a document",), NOW + 1)
+    assert told(made, opened("a")).refusal(NOW) is Refusal.PREPARING
+    share = told(made, opened("a"), copied, opened("b"), replace(copied, instances=9))
+    assert (list(share.openings), share.refused) == (["b"], {"a"})
+    assert share.copied == copied
+    over = told(made, ShareRevoked("default", "", "s1", "", "ris", NOW + 1))
+    assert over.refusal(NOW + 2) is Refusal.REVOKED
 
 
 def test_link_that_was_never_made_opens_for_nobody() -> None:

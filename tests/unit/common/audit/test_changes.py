@@ -70,6 +70,11 @@ def test_link_is_named_where_it_is_made_and_revoked_and_its_visitor_is_no_token(
     assert [row.study_instance_uid for row in first.objects] == ["1.2.3", "1.2.4"]
     assert (last.operation, last.why) == ("revoke share link 0123456789abcdef", "sent to the wrong address")
     assert requestor_kind("share link 0123456789abcdef") == "share link"
+    copies = entry_of(EVENTS["ShareCreated-copies.v1"])
+    assert copies is not None
+    assert (first.deidentified_by, copies.deidentified_by) == ("", "teaching")
+    # Who searches for a study finds the links to copies of it.
+    assert [row.study_instance_uid for row in copies.objects] == ["1.2.3", "1.2.4"]
 
 
 def test_a_rule_of_the_archive_is_no_person() -> None:

@@ -27,6 +27,8 @@ from tests.support.audits import audit_record
         {"objects": (AuditedInstances("", patient_key="ab12"),), "times": 12},
         {"process": "", "kind": "of tomorrow"},
         {"user": "sso:jane"},
+        {"deidentified_by": "research", "times": 3},
+        {"deidentified_by": "research", "outcome": 8},
     ],
 )
 def test_every_message_is_valid(kind: Kind, more: dict[str, object]) -> None:
@@ -76,6 +78,16 @@ def test_a_study_says_its_instances_by_sop_class_and_the_patient_has_an_id_and_n
     name = patient.find("ParticipantObjectName")
     assert name is not None
     assert not name.text
+
+
+def test_what_was_de_identified_says_so_and_by_which_profile() -> None:
+    """PS3.15 A.5.1: Anonymized."""
+    record = replace(audit_record(Kind.SENT), deidentified_by="research")
+    for outcome, said in ((0, ["true"]), (8, [])):
+        message = require_valid(audit_message(replace(record, outcome=outcome)))
+        assert [one.text for one in message.iter("Anonymized")] == said
+        details = {one.get("type"): b64decode(one.get("value", "")) for one in message.iter("ParticipantObjectDetail")}
+        assert details["de-identification profile"] == b"research"
 
 
 def test_a_query_has_its_identifier_to_the_byte() -> None:

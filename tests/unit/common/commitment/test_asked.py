@@ -48,6 +48,18 @@ def test_what_is_packed_is_unpacked_the_same() -> None:
     assert unpack_answered(pack_answered(answered)) == answered
 
 
+def test_what_was_sent_de_identified_is_asked_for_as_it_was_sent_and_answered_under_our_uids() -> None:
+    asked = replace(ASKED, sent_as=("2.25.1", "2.25.2", "2.25.3"))
+    assert unpack_asked(pack_asked(asked)) == asked
+    assert [one.sop_instance_uid for one in asked.as_sent] == ["2.25.1", "2.25.2", "2.25.3"]
+    assert ASKED.as_sent == ASKED.references
+    sent = asked.as_sent
+    answered = answer_of(asked, report({sent[0], TWO}, CommitmentFailure(CT, "2.25.3", 0x0112)))
+    # Our own UID in a report is none that was asked for.
+    assert (answered.committed, answered.digests) == ((ONE,), ("blake3:1",))
+    assert [(one.sop_instance_uid, one.reason) for one in answered.failures] == [("1.5.2", 0x0110), ("1.5.3", 0x0112)]
+
+
 @pytest.mark.parametrize("place", [0, 20, -1])
 def test_bytes_that_changed_are_refused(place: int) -> None:
     content = bytearray(pack_asked(ASKED))

@@ -35,6 +35,7 @@ from gantry.common.lifecycle.routes import (
     change_requests,
     commitment_request,
     may_be_next,
+    receipts_of,
     requests,
     taken_in_pieces,
 )
@@ -89,10 +90,40 @@ def test_who_gets_a_study_by_a_rule_that_commits_is_asked_whichever_rule_comes_f
 
 def test_what_was_delivered_is_asked_for_by_a_route_of_its_own_that_is_always_the_same() -> None:
     (sent,) = requests(COMPLETED, [replace(rule("deep", "A"), commits=True)], 7)
-    asking, again = commitment_request(sent, 3, 9), commitment_request(sent, 3, 11)
+    (asking,), (again,) = commitment_request(sent, 3, 9), commitment_request(sent, 3, 11)
+    assert isinstance(asking, RouteRequested)
     assert (asking.kind, asking.asked, asking.at, asking.destination) == (COMMITMENT, 3, 9, "A")
     assert (asking.first_receipt, asking.last_receipt) == (sent.first_receipt, sent.last_receipt)
     assert asking.route == again.route != sent.route
+
+
+def test_a_route_that_de_identifies_is_about_nothing_for_a_release_that_does_not_know_it() -> None:
+    hidden = replace(rule("trial", "A"), deidentify="research")
+    plain, (route,) = requests(COMPLETED, [rule("one", "B")], 7), requests(COMPLETED, [hidden], 7)
+    assert (route.deidentify, receipts_of(route)) == ("research", ("a", "b"))
+    assert not route.first_receipt <= "a" <= route.last_receipt
+    assert (plain[0].deidentify, receipts_of(plain[0])) == ("", ("a", "b"))
+
+
+def test_commitment_is_not_asked_of_what_was_withheld() -> None:
+    (sent,) = requests(COMPLETED, [replace(rule("trial", "A"), commits=True, deidentify="research")], 7)
+    asking, known = commitment_request(sent, 2, 9, ["1.9"])
+    assert isinstance(asking, RouteRequested)
+    assert isinstance(known, RouteProgressed)
+    assert (asking.deidentify, receipts_of(asking), asking.until > 9) == ("research", ("a", "b"), True)
+    assert (known.route, known.taken) == (asking.route, ("1.9",))
+    ledger = RouteLedger()
+    ledger.take(asking)
+    ledger.take(known)
+    assert ledger.routes[asking.route].left == 2
+
+
+def test_what_was_withheld_is_known_with_its_reasons() -> None:
+    ledger = RouteLedger()
+    ledger.take(requested("x"))
+    ledger.take(replace(ended("x", DELIVERED), withheld=3, withheld_uids=("1.8", "1.9"), withheld_why=("pdf", "text")))
+    state = ledger.routes["x"]
+    assert (state.withheld, state.reasons) == (3, {"1.8": "pdf", "1.9": "text"})
 
 
 def test_a_delay_that_is_older_than_what_is_known_changes_nothing() -> None:

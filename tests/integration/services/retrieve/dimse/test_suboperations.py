@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from blake3 import blake3
 
-from gantry.common.errors import DependencyUnavailable, NotFound
+from gantry.common.errors import DependencyUnavailable, NotDeidentified, NotFound
 from gantry.common.ports.blobs import OPEN_AHEAD
 from gantry.common.ports.index import Location
 from gantry.services.retrieve.damage import Damaged
 from gantry.services.retrieve.dimse.suboperations import SubOperations, Transfer
-from gantry.services.retrieve.opening import Openings
+from gantry.services.retrieve.opening import Opened, Openings
 from gantry.services.retrieve.pixels.converter import Converter
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
 from gantry.services.retrieve.reading import Objects
@@ -97,6 +98,37 @@ async def test_all_objects_arrive_once_in_order_with_their_bytes(receiver: Recei
     assert [data for _, data in destination.service.received] == [
         location.object_key.encode().ljust(location.data_set_length, b"\0") for location in locations
     ]
+    assert store.open_now == 0
+
+
+@dataclass
+class Renaming:
+    """De-identification as `SubOperations` sees it: other UIDs; some objects must not leave, some cannot just now."""
+
+    profile: str = "trial"
+
+    def uid(self, uid: str) -> str:
+        return f"2.25.{uid.rpartition('.')[2]}"
+
+    async def deidentified(self, opened: Opened, client: str, *, ahead: bool) -> Opened:
+        await opened.source.close()
+        if opened.location.object_key == "key1":
+            raise NotDeidentified("it holds a document")
+        if opened.location.object_key == "key2":
+            raise DependencyUnavailable("temporary files", "No space left on device")
+        return replace(opened, size=4, source=BytesSource(b"else"))
+
+
+async def test_what_goes_through_de_identification_has_other_uids_and_what_may_not_leave_is_told_from_what_waits(
+    receiver: Receive,
+) -> None:
+    store, destination = CountingStore(), await receiver()
+    async with destination.called(over(store), through=Renaming()) as transfer:
+        statuses = await sent(transfer, located(4))
+    assert {place: status == 0 for place, status in statuses.items()} == {0: True, 1: False, 2: False, 3: True}
+    assert destination.service.received == [("2.25.0", b"else"), ("2.25.3", b"else")]
+    assert transfer.withheld == {"1.2.3.1": "it holds a document"}
+    assert "No space left" in transfer.unable
     assert store.open_now == 0
 
 

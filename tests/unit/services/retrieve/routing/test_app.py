@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gantry.common.config.policy import KnownPeer, Permission
 from gantry.common.config.role_sections import RouteRuleSettings
-from gantry.services.retrieve.routing.app import mute_destinations
+from gantry.services.retrieve.routing.app import curious_destinations, mute_destinations
 
 
 def test_destinations_that_are_asked_and_may_not_call_back_are_named() -> None:
@@ -18,3 +18,12 @@ def test_destinations_that_are_asked_and_may_not_call_back_are_named() -> None:
         KnownPeer(ae_title="MUTE", host="192.0.2.2"),
     ]
     assert mute_destinations(rules, [*peers, KnownPeer(ae_title="READING", host="192.0.2.3")]) == ["MUTE", "NOBODY"]
+
+
+def test_who_gets_de_identified_objects_and_may_ask_for_others_is_named() -> None:
+    peers = [
+        KnownPeer(ae_title="TRIAL", host="192.0.2.1", may=frozenset([Permission.FIND])),
+        KnownPeer(ae_title="QUIET", host="192.0.2.2", may=frozenset([Permission.COMMIT])),
+        KnownPeer(ae_title="READING", host="192.0.2.3", may=frozenset([Permission.RETRIEVE])),
+    ]
+    assert curious_destinations({"TRIAL": "a", "QUIET": "a"}, peers) == ["TRIAL"]

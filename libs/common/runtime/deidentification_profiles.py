@@ -1,0 +1,57 @@
+"""The profiles of the settings, and which destination gets objects by which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gantry.common.config.deidentification_sections import DeidentificationProfileSettings
+from gantry.common.deidentify.objects import Deidentifier
+from gantry.common.deidentify.options import profile_of
+from gantry.common.deidentify.patients import pseudonyms_in
+from gantry.common.deidentify.pseudonyms import Pseudonyms
+from gantry.common.errors import ConfigError, DependencyUnavailable, NotDeidentified
+
+_WHERE = "deidentification.profiles"
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """`by_destination` are names of profiles by AE title, as the rules say now."""
+
+    known: Mapping[str, Deidentifier] = field(default_factory=dict)
+    by_destination: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, destination: str, recorded: str = "") -> tuple[str, Deidentifier] | None:
+        """The profile by which a destination gets objects: by the rules of now, else the `recorded` one of a route that
+        was requested under others; None where they go as they are. Raises `DependencyUnavailable` where the settings
+        do not have that profile any more: never is anything sent as it is for want of it."""
+        name = self.by_destination.get(destination, recorded)
+        if not name:
+            return None
+        if name not in self.known:
+            raise DependencyUnavailable("de-identification", f"there is no profile {name} in {_WHERE} any more")
+        return name, self.known[name]
+
+
+def read_profiles(settings: Sequence[DeidentificationProfileSettings], by_destination: Mapping[str, str]) -> Profiles:
+    """The profiles with their keys. Raises `ConfigError`; no key is ever in it."""
+    return Profiles({one.name: _deidentifier(one) for one in settings}, by_destination)
+
+
+def _deidentifier(one: DeidentificationProfileSettings) -> Deidentifier:
+    key = _content(one.key_file).strip()
+    try:
+        profile = profile_of((*one.retain, *one.clean), pixels_checked=one.pixels_checked)
+        patients = None if one.patients is None else pseudonyms_in(_content(one.patients).decode("utf-8-sig"))
+        return Deidentifier(profile, Pseudonyms(key, patients))
+    except (NotDeidentified, UnicodeDecodeError) as error:
+        raise ConfigError(_WHERE, None, f"profile {one.name}: {error}") from None
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigError(_WHERE, None, f"{file} cannot be read: {error.strerror}") from error

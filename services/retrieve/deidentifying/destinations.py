@@ -1,0 +1,33 @@
+"""Where objects may go as they are: not to whom a rule sends de-identified ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gantry.common.net import Peer
+from gantry.common.telemetry.logs import get_logger
+from gantry.services.context import Peers
+
+logger = get_logger("retrieve")
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The destinations of C-MOVE and of the page, without those that get de-identified objects by rules alone."""
+
+    peers: Peers
+    deidentified: frozenset[str]
+
+    def destinations(self) -> Sequence[str]:
+        """The AE titles that may be sent to."""
+        return [title for title in self.peers.destinations() if title not in self.deidentified]
+
+    def destination(self, ae_title: str, ours: str) -> Peer | None:
+        """Where an AE title is reached, called by our title `ours`; None where nothing may be sent there so."""
+        if ae_title in self.deidentified:
+            logger.warning(
+                "not sent: this destination gets de-identified objects, by rules alone", destination=ae_title
+            )
+            return None
+        return self.peers.destination(ae_title, ours)

@@ -1,0 +1,26 @@
+"""Where objects may go as they are."""
+
+from __future__ import annotations
+
+from gantry.common.net import Peer
+from gantry.services.retrieve.deidentifying.destinations import Identified
+
+
+class Policy:
+    """Two destinations."""
+
+    def destinations(self) -> list[str]:
+        return ["READING", "TRIAL"]
+
+    def destination(self, ae_title: str, ours: str) -> Peer | None:
+        return Peer("192.0.2.1", 104, ae_title, ours) if ae_title in self.destinations() else None
+
+
+def test_what_gets_de_identified_objects_is_no_destination_of_others() -> None:
+    identified = Identified(Policy(), frozenset(["TRIAL"]))  # type: ignore[arg-type]  # as far as it is asked
+    assert identified.destinations() == ["READING"]
+    assert identified.destination("TRIAL", "GANTRY") is None
+    assert identified.destination("NOBODY", "GANTRY") is None
+    found = identified.destination("READING", "GANTRY")
+    assert found is not None
+    assert (found.called_ae_title, found.calling_ae_title) == ("READING", "GANTRY")
