@@ -29,8 +29,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
     (folder / "key").write_bytes(base64.b64encode(os.urandom(32)))
     (folder / "key").chmod(0o600)
     url = f"http://127.0.0.1:{running.http_port}"
+    (folder / "pseudonyms").write_text("p" * 32)
     running.write_policy(
-        [], f"sharing: {{key_file: {folder / 'key'}}}\nhttp: {{url: '{url}', may_share: [loopback]}}\n"
+        [],
+        f"sharing: {{key_file: {folder / 'key'}}}\nhttp: {{url: '{url}', may_share: [loopback]}}\n"
+        f"deidentification: {{profiles: [{{name: teaching, key_file: {folder / 'pseudonyms'}, pixels_checked: true}}]}}\n",
     )
     running.start()
     fill(running, 3, size=32, first_size=32)
@@ -81,6 +84,31 @@ async def test_a_study_is_shared_from_the_list_and_the_link_is_revoked_from_its_
         await page.press_button("Revoke")
         await says(page, "revoked")
     assert status_of(link) == 410
+
+
+async def test_copies_that_name_nobody_are_chosen_in_the_dialog_and_told_of_in_the_list(
+    archive: RunningArchive,
+) -> None:
+    async with opened(archive) as page:
+        await dialog(page)
+        await page.type("#share label input", "teaching, autumn course")
+        await page.evaluate("document.querySelector('#share select').value = 'teaching'")
+        await page.press_button("Make the link", of="#share button")
+        link = await page.until(LINK)
+        await page.press_button("Close", of="#share button")
+        await page.press("Escape")
+        await page.click('gantry-rail a[href="/shares"]')
+        await says(page, "teaching, autumn course")
+        for _ in range(60):
+            text = await page.evaluate(f"{SECTION}.innerText")
+            if "cop" in text.partition("teaching: ")[2]:
+                break
+            await asyncio.sleep(0.5)
+            await page.reload()
+            await page.until(SETTLED)
+        assert "teaching: " in text
+        assert "being prepared" not in text
+    assert await asyncio.to_thread(status_of, link) == 200
 
 
 async def test_what_the_archive_refuses_is_said_and_what_was_written_stays(archive: RunningArchive) -> None:

@@ -69,9 +69,14 @@ def _shown_as(asked: AskedShare, profiles: Profiles) -> tuple[tuple[str, ...], t
     deidentifier = profiles.known.get(asked.deidentify)
     if deidentifier is None:
         raise NotUnderstood("deidentify: no profile of deidentification.profiles has this name")
-    if Option.UIDS in deidentifier.profile.options:
+    if asked.deidentify not in sharing_profiles(profiles):
         raise NotUnderstood("deidentify: this profile keeps UIDs, which visitors would see")
     return tuple(map(deidentifier.pseudonyms.uid, asked.studies)), asked.studies
+
+
+def sharing_profiles(profiles: Profiles) -> list[str]:
+    """The names of those by which links may be made."""
+    return sorted(name for name, one in profiles.known.items() if Option.UIDS not in one.profile.options)
 
 
 def revoked(shares: Shares, name: str, by: str, why: str, trace: str, now: int, *, any_: bool) -> ShareRevoked | None:

@@ -35,7 +35,7 @@ from gantry.common.web.sessions import Sessions
 from gantry.common.web.shares import SealedShares
 from gantry.services.query.sharing.entering import Entrance, LetIn, Refused
 from gantry.services.query.sharing.forms import LONGEST, password_of
-from gantry.services.query.sharing.making import made, revoked, shown, time_of
+from gantry.services.query.sharing.making import made, revoked, sharing_profiles, shown, time_of
 from gantry.services.query.sharing.pages import POLICY, STATUS, refused, said, welcome
 
 _NEVER_KEPT = {
@@ -133,7 +133,8 @@ class ShareService:
         every, by, now = self._sees_all(request), caller_of(request), self._clock.now_us()
         found = [share for share in (await self._followed.current()).all() if share.created is not None]
         rows = [shown(share, now) for share in found if share.created is not None and (every or share.created.by == by)]
-        return web.json_response({"shares": rows}, headers=_NEVER_KEPT)
+        answer = {"shares": rows, "profiles": sharing_profiles(self._profiles)}
+        return web.json_response(answer, headers=_NEVER_KEPT)
 
     async def _revoke(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         self._require(request)
