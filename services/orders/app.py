@@ -31,6 +31,9 @@ from gantry.services.orders.unnamed import UnnamedValues
 from gantry.services.orders.web.fhir import ServiceRequests
 from gantry.services.orders.web.resource import OrderResource
 from gantry.services.orders.web.studies import LinkedStudies
+from gantry.services.orders.workitems.desk import WorkitemDesk
+from gantry.services.orders.workitems.ending import EndedWorkitems
+from gantry.services.orders.workitems.resource import WorkitemResource
 from gantry.services.orders.worklist.c_find import WorklistService
 
 PERFORMED = (MODALITY_PERFORMED_PROCEDURE_STEP, MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE)
@@ -39,7 +42,8 @@ TRANSFER_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 
 
 async def build(context: Context) -> RoleParts:
-    """Orders over HTTP, the worklist, and procedure steps. Waits for the log: it reads first what there is."""
+    """Orders and workitems over HTTP, the worklist, and procedure steps. Waits for the log: it reads first what
+    there is."""
     settings = context.settings.orders
     orders, follower = context.orders.begin()
     await follower.caught_up()
@@ -66,13 +70,15 @@ async def build(context: Context) -> RoleParts:
     )
     fhir = ServiceRequests(orders, http.url, Systems.read(context.settings.query.fhir_systems))
     messages = await hl7.build(context, desk, orders)
+    workitem_desk = WorkitemDesk(desk)
+    workitems = WorkitemResource(workitem_desk, orders, http.may_order, http.may_delete, http.url)
     return RoleParts(
         [worklist, steps],
-        {**resource.handlers(), **fhir.handlers(), **messages.web},
+        {**resource.handlers(), **workitems.handlers(), **fhir.handlers(), **messages.web},
         background=[
             ("orders", context.orders.run()),
             *messages.background,
-            *_upkeep(context, follower, orders, erasing),
+            *_upkeep(context, follower, orders, erasing, workitem_desk),
         ],
         drain=messages.drain,
         close=[*messages.close, completions.close],
@@ -80,9 +86,9 @@ async def build(context: Context) -> RoleParts:
 
 
 def _upkeep(
-    context: Context, follower: Follower, orders: OrderIndex, erasing: OrderErasing
+    context: Context, follower: Follower, orders: OrderIndex, erasing: OrderErasing, workitems: WorkitemDesk
 ) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
-    """What removes orders, and what is left of them, by itself."""
+    """What removes orders and workitems, and what is left of them, by itself."""
     settings, clock = context.settings.orders, context.clock
     yield "values of orders", UnnamedValues(context.objects, context.log, orders, follower, clock).run(_UNNAMED_SECONDS)
     if settings.erase_every:
@@ -97,3 +103,7 @@ def _upkeep(
             erase_after=context.settings.lifecycle.erase_after,
         )
         yield "orders to erase", outliving.run(settings.erase_every)
+    if settings.erase_every and settings.workitem_days:
+        days, rate = settings.workitem_days, settings.erase_rate
+        ended = EndedWorkitems(workitems, orders, clock, context.metrics, days, rate)
+        yield "workitems to erase", ended.run(settings.erase_every)

@@ -70,6 +70,11 @@ from gantry.common.events.schema import (
     StudyDelivered,
     StudyLinked,
     StudyUnlinked,
+    WorkitemCancelRequested,
+    WorkitemCreated,
+    WorkitemErased,
+    WorkitemSet,
+    WorkitemStateRequested,
 )
 from gantry.common.events.topics import ARCHIVERS, AUDIT, FACTS, INDEXED, INDEXERS, TOPICS, Topic, topic_of
 
@@ -143,6 +148,11 @@ __all__ = [
     "StudyLinked",
     "StudyUnlinked",
     "Topic",
+    "WorkitemCancelRequested",
+    "WorkitemCreated",
+    "WorkitemErased",
+    "WorkitemSet",
+    "WorkitemStateRequested",
     "decode",
     "encode",
     "has_header",

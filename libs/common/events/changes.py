@@ -53,6 +53,11 @@ from gantry.common.events.schema import (
     StudyCorrectionWithdrawn,
     StudyLinked,
     StudyUnlinked,
+    WorkitemCancelRequested,
+    WorkitemCreated,
+    WorkitemErased,
+    WorkitemSet,
+    WorkitemStateRequested,
 )
 
 Json = dict[str, Any]
@@ -248,6 +253,15 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
     "step-erased": (
         ProcedureStepErased, "All that a performed procedure step said is gone.", (*_OF_STEP, _f("reason")),
     ),
+    "workitem-created": (WorkitemCreated, "A workitem (Unified Procedure Step) was to be created.", _OF_STEP),
+    "workitem-set": (WorkitemSet, "Attributes of a workitem were to be set.", _OF_STEP),
+    "workitem-state-requested": (
+        WorkitemStateRequested, "A workitem was to get this Procedure Step State.", (*_OF_STEP, _f("state")),
+    ),
+    "workitem-cancel-requested": (
+        WorkitemCancelRequested, "Somebody asked that a workitem be cancelled.", _OF_STEP,
+    ),
+    "workitem-erased": (WorkitemErased, "All that a workitem said is gone.", (*_OF_STEP, _f("reason"))),
     "commitment-requested": (
         CommitmentRequested,
         "A peer asked for storage commitment.",
@@ -298,6 +312,11 @@ _ABOUT: Mapping[type[Event], tuple[str, ...]] = {
     ProcedureStepCreated: ("change",),
     ProcedureStepSet: ("change",),
     ProcedureStepErased: ("change",),
+    WorkitemCreated: ("change",),
+    WorkitemSet: ("change",),
+    WorkitemStateRequested: ("change",),
+    WorkitemCancelRequested: ("change",),
+    WorkitemErased: ("change",),
 }
 _TYPES = {cls: type_ for type_, (cls, *_) in _TABLE.items() if type_ != "rejected"}
 CHANGE_TYPES = tuple(_TABLE)

@@ -76,6 +76,11 @@ from gantry.common.events.schema import (
     StudyDelivered,
     StudyLinked,
     StudyUnlinked,
+    WorkitemCancelRequested,
+    WorkitemCreated,
+    WorkitemErased,
+    WorkitemSet,
+    WorkitemStateRequested,
 )
 
 SCHEMA_VERSION = 1
@@ -132,6 +137,11 @@ _EVENTS: dict[str, type[Event]] = {
         ProcedureStepCreated,
         ProcedureStepSet,
         ProcedureStepErased,
+        WorkitemCreated,
+        WorkitemSet,
+        WorkitemStateRequested,
+        WorkitemCancelRequested,
+        WorkitemErased,
         ShareCreated,
         ShareTried,
         ShareOpened,

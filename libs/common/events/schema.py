@@ -888,6 +888,90 @@ class ProcedureStepSet:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkitemCreated:
+    """A Unified Procedure Step (a workitem of PS3.18) was to be created: N-CREATE (PS3.4 CC.2.5), or POST. The fields
+    are as in `OrderPlaced`; whether it was accepted is decided by the fold (`gantry.common.workitems`)."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    attributes: bytes
+    values_key: str = ""
+    values_size: int = 0
+    values_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemSet:
+    """Attributes of a workitem were to be set (N-SET, PS3.4 CC.2.6), by who holds the lock `lock`: a digest of its
+    Transaction UID, "" where none was given. The Transaction UID itself is on no log."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    attributes: bytes
+    lock: str
+    values_key: str = ""
+    values_size: int = 0
+    values_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemStateRequested:
+    """A workitem was to get this Procedure Step State (N-ACTION, PS3.4 CC.2.1); `lock` as in `WorkitemSet`."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    state: str
+    lock: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemCancelRequested:
+    """Somebody who does not perform a workitem asked that it be cancelled (N-ACTION, PS3.4 CC.2.2); `attributes` are
+    his reason and how he can be reached, as in `WorkitemCreated`."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    attributes: bytes
+    values_key: str = ""
+    values_size: int = 0
+    values_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemErased:
+    """All that was said of a workitem is erased, for `reason`: its UID is never used again."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShareCreated:
     """Somebody (`by`) made a link by which whoever has it sees these `studies` until `expires_at`, for `reason`, which
     says to whom and what for. Of the link only the digest of its token is kept, of the password only what scrypt leaves
@@ -1042,6 +1126,11 @@ Event = (
     | ProcedureStepCreated
     | ProcedureStepSet
     | ProcedureStepErased
+    | WorkitemCreated
+    | WorkitemSet
+    | WorkitemStateRequested
+    | WorkitemCancelRequested
+    | WorkitemErased
     | ShareCreated
     | ShareTried
     | ShareOpened

@@ -60,6 +60,11 @@ from gantry.common.events.schema import (
     StudyDelivered,
     StudyLinked,
     StudyUnlinked,
+    WorkitemCancelRequested,
+    WorkitemCreated,
+    WorkitemErased,
+    WorkitemSet,
+    WorkitemStateRequested,
 )
 
 _DAY_MS = 24 * 3600 * 1000
@@ -99,6 +104,7 @@ _CONFLICTS = Topic("conflicts", "study_instance_uid", 6, None)
 _COMMITMENT = Topic("commitment", "transaction_uid", 6, None)
 _ORDERS = Topic("orders", "order", 6, None)
 _STEPS = Topic("procedure-steps", "sop_instance_uid", 6, None)
+_WORKITEMS = Topic("workitems", "sop_instance_uid", 6, None)
 # Texts of messages name patients: they are gone with the topic, and every sender knows of its own what became of them.
 _MESSAGES = Topic("messages", "source", 6, 30 * _DAY_MS, sealed=False)
 _DEAD_LETTERS = Topic("dead-letters", "group", 1, 30 * _DAY_MS)
@@ -158,6 +164,11 @@ TOPICS: dict[type[Event], Topic] = {
     ProcedureStepCreated: _STEPS,
     ProcedureStepSet: _STEPS,
     ProcedureStepErased: _STEPS,
+    WorkitemCreated: _WORKITEMS,
+    WorkitemSet: _WORKITEMS,
+    WorkitemStateRequested: _WORKITEMS,
+    WorkitemCancelRequested: _WORKITEMS,
+    WorkitemErased: _WORKITEMS,
     ShareCreated: _SHARES,
     ShareTried: _SHARES,
     ShareOpened: _SHARES,

@@ -316,8 +316,8 @@ METRICS: tuple[Metric, ...] = (
         "orders_erased",
         "counter",
         "orders",
-        "Orders, and performed procedure steps, that this process has erased: by hand, by `orders.keep_days`, or with "
-        "their studies",
+        "Orders, performed procedure steps and workitems that this process has erased: by hand, by age, or with their "
+        "studies",
         ("what",),
     ),
     Metric(

@@ -103,6 +103,13 @@ class Resource(Enum):
     LINK_STUDY = (WebRole.ORDERS, "POST", "link-study")
     """Orders (docs/orders.md); `rest` is the key of an order, and `history`, or `studies` and a UID. Extensions to
     DICOMweb."""
+    SEARCH_WORKITEMS = (WebRole.ORDERS, "GET", "search-workitems")
+    CREATE_WORKITEM = (WebRole.ORDERS, "POST", "workitems")
+    WORKITEM = (WebRole.ORDERS, "GET", "workitem")
+    CHANGE_WORKITEM = (WebRole.ORDERS, "POST", "workitem")
+    WORKITEM_STATE = (WebRole.ORDERS, "PUT", "workitem")
+    ERASE_WORKITEM = (WebRole.ORDERS, "DELETE", "workitem")
+    """PS3.18 11: worklist service; `rest` is the path below `workitems`."""
     MESSAGES = (WebRole.ORDERS, "GET", "messages")
     DECIDE_MESSAGE = (WebRole.ORDERS, "POST", "messages")
     """HL7 messages in quarantine (docs/hl7.md); `rest` is the path. Not DICOM."""
@@ -130,8 +137,8 @@ class Resource(Enum):
 @dataclass(frozen=True, slots=True)
 class Match:
     """A resource, and the UIDs of its path. UIDs are checked; `rest` is the path after `bulkdata`, `transfers`,
-    `corrections`, `patients`, `operations`, `orders`, `hl7` or `commitment-requests`, and `frames` the list as it was
-    written."""
+    `corrections`, `patients`, `operations`, `orders`, `workitems`, `hl7` or `commitment-requests`, and `frames` the
+    list as it was written."""
 
     resource: Resource
     study: str = ""
@@ -169,6 +176,13 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "hl7/{*}": (Resource.MESSAGES, Resource.DECIDE_MESSAGE),
     "orders": (Resource.SEARCH_ORDERS, Resource.PLACE_ORDER),
     "orders/{*}": (Resource.ORDER, Resource.CHANGE_ORDER, Resource.CANCEL_ORDER, Resource.LINK_STUDY),
+    "workitems": (Resource.SEARCH_WORKITEMS, Resource.CREATE_WORKITEM),
+    "workitems/{*}": (
+        Resource.WORKITEM,
+        Resource.CHANGE_WORKITEM,
+        Resource.WORKITEM_STATE,
+        Resource.ERASE_WORKITEM,
+    ),
     "transfers/{*}": (Resource.TRANSFER, Resource.CANCEL_TRANSFER),
     "studies": (Resource.SEARCH_STUDIES, Resource.STORE),
     **dict.fromkeys(_LEVELS, (Resource.OBJECTS, Resource.DELETE)),
