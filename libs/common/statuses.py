@@ -4,6 +4,8 @@ has a status as a number."""
 from __future__ import annotations
 
 SUCCESS = 0x0000
+OPTIONAL_ATTRIBUTES_NOT_SUPPORTED = 0x0001
+"""A warning (PS3.4 CC.2.7.4)."""
 NO_SUCH_ATTRIBUTE = 0x0105
 INVALID_ATTRIBUTE_VALUE = 0x0106
 ATTRIBUTE_LIST_ERROR = 0x0107
@@ -73,6 +75,7 @@ PENDING_WARNING = 0xFF01
 
 WORDS = {
     SUCCESS: "success",
+    OPTIONAL_ATTRIBUTES_NOT_SUPPORTED: "requested optional attributes are not supported",
     NO_SUCH_ATTRIBUTE: "no such attribute",
     INVALID_ATTRIBUTE_VALUE: "invalid attribute value",
     ATTRIBUTE_LIST_ERROR: "attribute list error",
@@ -133,7 +136,7 @@ WORDS = {
 }
 _CLASSES = {0xA: "refused", 0xB: "warning", 0xC: "cannot understand"}
 # PS3.7 C.1.1.3: these are warnings, whatever their first digit.
-_WARNINGS = frozenset((0x0001, ATTRIBUTE_LIST_ERROR, ATTRIBUTE_VALUE_OUT_OF_RANGE))
+_WARNINGS = frozenset((OPTIONAL_ATTRIBUTES_NOT_SUPPORTED, ATTRIBUTE_LIST_ERROR, ATTRIBUTE_VALUE_OUT_OF_RANGE))
 
 
 def status_words(status: int) -> str:

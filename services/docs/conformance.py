@@ -45,7 +45,7 @@ from gantry.services.ingest.stow import handler as ingest_web
 from gantry.services.ingest.stow.codestreams import TAKEN
 from gantry.services.ingest.stow.frame_boundaries import MOST_FRAMES
 from gantry.services.ingest.stow.metadata import MAX_METADATA
-from gantry.services.orders.app import PERFORMED
+from gantry.services.orders.app import PERFORMED, WORKITEMS
 from gantry.services.orders.app import TRANSFER_SYNTAXES as ORDERS_SYNTAXES
 from gantry.services.query import qido as query_web
 from gantry.services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
@@ -70,7 +70,7 @@ _SERVICES = (
     ("commitment", (STORAGE_COMMITMENT,), "SCP", wire.TRANSFER_SYNTAXES),
     ("retrieve", (STORAGE_COMMITMENT,), "SCU", wire.TRANSFER_SYNTAXES),
     ("retrieve", (STUDY_ROOT_FIND, STUDY_ROOT_MOVE), "SCU", PRIOR_SYNTAXES),
-    ("orders", (MODALITY_WORKLIST_FIND, *PERFORMED), "SCP", ORDERS_SYNTAXES),
+    ("orders", (MODALITY_WORKLIST_FIND, *PERFORMED, *WORKITEMS), "SCP", ORDERS_SYNTAXES),
     ("retrieve", (INSTANCE_AVAILABILITY_NOTIFICATION,), "SCU", NOTIFICATION_SYNTAXES),
     ("retrieve", (MODALITY_PERFORMED_PROCEDURE_STEP_NOTIFICATION,), "SCP", STEP_SYNTAXES),
     ("retrieve", (MODALITY_PERFORMED_PROCEDURE_STEP,), "SCU", STEP_SYNTAXES),

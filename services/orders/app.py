@@ -34,9 +34,11 @@ from gantry.services.orders.web.studies import LinkedStudies
 from gantry.services.orders.workitems.desk import WorkitemDesk
 from gantry.services.orders.workitems.ending import EndedWorkitems
 from gantry.services.orders.workitems.resource import WorkitemResource
+from gantry.services.orders.workitems.service import OPERATIONS, WorkitemService
 from gantry.services.orders.worklist.c_find import WorklistService
 
 PERFORMED = (MODALITY_PERFORMED_PROCEDURE_STEP, MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE)
+WORKITEMS = tuple(OPERATIONS)
 _UNNAMED_SECONDS = 3600.0
 TRANSFER_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN)
 
@@ -72,8 +74,16 @@ async def build(context: Context) -> RoleParts:
     messages = await hl7.build(context, desk, orders)
     workitem_desk = WorkitemDesk(desk)
     workitems = WorkitemResource(workitem_desk, orders, http.may_order, http.may_delete, http.url)
+    unified = WorkitemService(
+        dict.fromkeys(WORKITEMS, ability),
+        workitem_desk,
+        orders,
+        context.metrics,
+        context.peers.sight_of,
+        partial(audit_query, context.audit),
+    )
     return RoleParts(
-        [worklist, steps],
+        [worklist, steps, unified],
         {**resource.handlers(), **workitems.handlers(), **fhir.handlers(), **messages.web},
         background=[
             ("orders", context.orders.run()),

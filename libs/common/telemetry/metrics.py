@@ -306,10 +306,19 @@ METRICS: tuple[Metric, ...] = (
         ("operation", "status"),
     ),
     Metric(
+        "workitem_requests",
+        "counter",
+        "requests",
+        "Requests about workitems over DIMSE, by operation (N-CREATE, N-SET, N-GET, N-ACTION, C-FIND) and status "
+        "answered",
+        ("operation", "status"),
+    ),
+    Metric(
         "order_events",
         "counter",
         "events",
-        "Events of orders and procedure steps that this process has read, by what was decided: accepted, refused",
+        "Events of orders, procedure steps and workitems that this process has read, by what was decided: accepted, "
+        "refused",
         ("event", "verdict"),
     ),
     Metric(
@@ -597,6 +606,7 @@ class Metrics:
     worklist_responses: Counter
     worklist_seconds: Histogram
     step_requests: Counter
+    workitem_requests: Counter
     order_events: Counter
     orders_erased: Counter
     commitment_instances: Counter

@@ -67,8 +67,9 @@ def as_scp(uid: str, *, scu_too: bool = False) -> RoleSelection:
         pytest.param(proposing(MPPS, MPPS_RETRIEVE), {ORDERS}, id="a modality tells what it performs"),
         pytest.param(proposing(WORKLIST, MPPS, CT), {ORDERS, INGEST}, id="a modality does all on one association"),
         pytest.param(proposing(WORKLIST, STUDY_ROOT_FIND), {ORDERS, QUERY}, id="two kinds of C-FIND"),
-        pytest.param(proposing(UPS, PRINT), set(), id="what nobody serves"),
-        pytest.param(proposing(UPS, PRINT, CT), {INGEST}, id="what nobody serves, and storage"),
+        pytest.param(proposing(UPS), {ORDERS}, id="a worker asks for workitems"),
+        pytest.param(proposing(PRINT), set(), id="what nobody serves"),
+        pytest.param(proposing(PRINT, CT), {INGEST}, id="what nobody serves, and storage"),
     ],
 )
 def test_a_request_needs_the_roles_it_could_use(request_: object, roles: set[Pool]) -> None:
