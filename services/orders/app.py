@@ -31,8 +31,10 @@ from gantry.services.orders.unnamed import UnnamedValues
 from gantry.services.orders.web.fhir import ServiceRequests
 from gantry.services.orders.web.resource import OrderResource
 from gantry.services.orders.web.studies import LinkedStudies
+from gantry.services.orders.workitems.channel import EventChannel
 from gantry.services.orders.workitems.desk import WorkitemDesk
 from gantry.services.orders.workitems.ending import EndedWorkitems
+from gantry.services.orders.workitems.happenings import Happenings
 from gantry.services.orders.workitems.resource import WorkitemResource
 from gantry.services.orders.workitems.service import OPERATIONS, WorkitemService
 from gantry.services.orders.worklist.c_find import WorklistService
@@ -74,6 +76,8 @@ async def build(context: Context) -> RoleParts:
     messages = await hl7.build(context, desk, orders)
     workitem_desk = WorkitemDesk(desk)
     workitems = WorkitemResource(workitem_desk, orders, http.may_order, http.may_delete, http.url)
+    happenings = Happenings(context.objects, orders, follower, context.clock)
+    channel = EventChannel(workitem_desk, context.log, happenings, context.clock, http.may_order, http.url)
     unified = WorkitemService(
         dict.fromkeys(WORKITEMS, ability),
         workitem_desk,
@@ -84,7 +88,7 @@ async def build(context: Context) -> RoleParts:
     )
     return RoleParts(
         [worklist, steps, unified],
-        {**resource.handlers(), **workitems.handlers(), **fhir.handlers(), **messages.web},
+        {**resource.handlers(), **workitems.handlers(), **channel.handlers(), **fhir.handlers(), **messages.web},
         background=[
             ("orders", context.orders.run()),
             *messages.background,

@@ -16,6 +16,9 @@ from gantry.common.events import (
     WorkitemErased,
     WorkitemSet,
     WorkitemStateRequested,
+    WorkitemSubscribed,
+    WorkitemSubscriptionSuspended,
+    WorkitemUnsubscribed,
 )
 from gantry.common.orders import pack
 from gantry.common.workitems import lock_of
@@ -95,6 +98,30 @@ def cancel(
 
 def erased(change: str = "w9", uid: str = UID) -> WorkitemErased:
     return WorkitemErased(PARTITION, "", uid, change, "archive", "", AT + 9_000_000, "old")
+
+
+def subscribed(
+    target: str = UID,
+    subscriber: str = "BOARD",
+    keys: Values | None = None,
+    change: str = "s1",
+    at: int = AT,
+    *,
+    lock: bool = False,
+) -> WorkitemSubscribed:
+    return WorkitemSubscribed(PARTITION, "", target, change, "rest board", "", at, pack(keys or {}), subscriber, lock)
+
+
+def unsubscribed(
+    target: str = UID, subscriber: str = "BOARD", change: str = "s2", at: int = AT + 10
+) -> WorkitemUnsubscribed:
+    return WorkitemUnsubscribed(PARTITION, "", target, change, "rest board", "", at, subscriber)
+
+
+def suspended(
+    target: str, subscriber: str = "BOARD", change: str = "s3", at: int = AT + 20
+) -> WorkitemSubscriptionSuspended:
+    return WorkitemSubscriptionSuspended(PARTITION, "", target, change, "rest board", "", at, subscriber)
 
 
 def as_json(values: Values) -> dict[str, Any]:

@@ -40,6 +40,9 @@ from gantry.common.events import (
     WorkitemErased,
     WorkitemSet,
     WorkitemStateRequested,
+    WorkitemSubscribed,
+    WorkitemSubscriptionSuspended,
+    WorkitemUnsubscribed,
 )
 
 LOOPBACK = "loopback"
@@ -77,6 +80,9 @@ _OF_ORDERS: dict[type[Event], tuple[Kind, str]] = {
     WorkitemStateRequested: (Kind.PROCEDURE, "change workitem state"),
     WorkitemCancelRequested: (Kind.PROCEDURE, "request workitem cancellation"),
     WorkitemErased: (Kind.PROCEDURE, "erase workitem"),
+    WorkitemSubscribed: (Kind.PROCEDURE, "subscribe to workitems"),
+    WorkitemUnsubscribed: (Kind.PROCEDURE, "unsubscribe from workitems"),
+    WorkitemSubscriptionSuspended: (Kind.PROCEDURE, "suspend subscription to workitems"),
 }
 _OF_SHARES: dict[type[Event], str] = {ShareCreated: "make share link", ShareRevoked: "revoke share link"}
 _OF_OBJECTS = (InstanceStored, ObjectsCollected, InstancesCommittedElsewhere)

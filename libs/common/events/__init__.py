@@ -75,6 +75,9 @@ from gantry.common.events.schema import (
     WorkitemErased,
     WorkitemSet,
     WorkitemStateRequested,
+    WorkitemSubscribed,
+    WorkitemSubscriptionSuspended,
+    WorkitemUnsubscribed,
 )
 from gantry.common.events.topics import ARCHIVERS, AUDIT, FACTS, INDEXED, INDEXERS, TOPICS, Topic, topic_of
 
@@ -153,6 +156,9 @@ __all__ = [
     "WorkitemErased",
     "WorkitemSet",
     "WorkitemStateRequested",
+    "WorkitemSubscribed",
+    "WorkitemSubscriptionSuspended",
+    "WorkitemUnsubscribed",
     "decode",
     "encode",
     "has_header",

@@ -58,6 +58,9 @@ from gantry.common.events.schema import (
     WorkitemErased,
     WorkitemSet,
     WorkitemStateRequested,
+    WorkitemSubscribed,
+    WorkitemSubscriptionSuspended,
+    WorkitemUnsubscribed,
 )
 
 Json = dict[str, Any]
@@ -262,6 +265,16 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
         WorkitemCancelRequested, "Somebody asked that a workitem be cancelled.", _OF_STEP,
     ),
     "workitem-erased": (WorkitemErased, "All that a workitem said is gone.", (*_OF_STEP, _f("reason"))),
+    "workitem-subscribed": (
+        WorkitemSubscribed, "An AE title was to be told what happens to workitems.",
+        (*_OF_STEP, _f("subscriber"), _f("deletion_lock", "deletionLock", _FLAG)),
+    ),
+    "workitem-unsubscribed": (
+        WorkitemUnsubscribed, "It was not to be told any more.", (*_OF_STEP, _f("subscriber")),
+    ),
+    "workitem-subscription-suspended": (
+        WorkitemSubscriptionSuspended, "It was not to be told of workitems to come.", (*_OF_STEP, _f("subscriber")),
+    ),
     "commitment-requested": (
         CommitmentRequested,
         "A peer asked for storage commitment.",
@@ -317,6 +330,9 @@ _ABOUT: Mapping[type[Event], tuple[str, ...]] = {
     WorkitemStateRequested: ("change",),
     WorkitemCancelRequested: ("change",),
     WorkitemErased: ("change",),
+    WorkitemSubscribed: ("change",),
+    WorkitemUnsubscribed: ("change",),
+    WorkitemSubscriptionSuspended: ("change",),
 }
 _TYPES = {cls: type_ for type_, (cls, *_) in _TABLE.items() if type_ != "rejected"}
 CHANGE_TYPES = tuple(_TABLE)

@@ -81,6 +81,9 @@ from gantry.common.events.schema import (
     WorkitemErased,
     WorkitemSet,
     WorkitemStateRequested,
+    WorkitemSubscribed,
+    WorkitemSubscriptionSuspended,
+    WorkitemUnsubscribed,
 )
 
 SCHEMA_VERSION = 1
@@ -142,6 +145,9 @@ _EVENTS: dict[str, type[Event]] = {
         WorkitemStateRequested,
         WorkitemCancelRequested,
         WorkitemErased,
+        WorkitemSubscribed,
+        WorkitemUnsubscribed,
+        WorkitemSubscriptionSuspended,
         ShareCreated,
         ShareTried,
         ShareOpened,

@@ -972,6 +972,56 @@ class WorkitemErased:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkitemSubscribed:
+    """The AE title `subscriber` is to be told what happens to workitems (PS3.4 CC.2.3): to that of this SOP Instance
+    UID; to all, where that is the well-known one of the global subscription; or, with the well-known one of the
+    filtered global subscription, to those that match `attributes` (by tag the values of the keys, as text), which are
+    kept as those of `WorkitemCreated` are. With `deletion_lock` they are not erased by age."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    attributes: bytes
+    subscriber: str
+    deletion_lock: bool
+    values_key: str = ""
+    values_size: int = 0
+    values_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemUnsubscribed:
+    """It is not, any more; with a well-known UID, of no workitem."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    subscriber: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemSubscriptionSuspended:
+    """A global subscription, by its well-known UID, is for no workitem that is created from now on."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    subscriber: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShareCreated:
     """Somebody (`by`) made a link by which whoever has it sees these `studies` until `expires_at`, for `reason`, which
     says to whom and what for. Of the link only the digest of its token is kept, of the password only what scrypt leaves
@@ -1131,6 +1181,9 @@ Event = (
     | WorkitemStateRequested
     | WorkitemCancelRequested
     | WorkitemErased
+    | WorkitemSubscribed
+    | WorkitemUnsubscribed
+    | WorkitemSubscriptionSuspended
     | ShareCreated
     | ShareTried
     | ShareOpened

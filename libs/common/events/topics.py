@@ -65,6 +65,9 @@ from gantry.common.events.schema import (
     WorkitemErased,
     WorkitemSet,
     WorkitemStateRequested,
+    WorkitemSubscribed,
+    WorkitemSubscriptionSuspended,
+    WorkitemUnsubscribed,
 )
 
 _DAY_MS = 24 * 3600 * 1000
@@ -169,6 +172,9 @@ TOPICS: dict[type[Event], Topic] = {
     WorkitemStateRequested: _WORKITEMS,
     WorkitemCancelRequested: _WORKITEMS,
     WorkitemErased: _WORKITEMS,
+    WorkitemSubscribed: _WORKITEMS,
+    WorkitemUnsubscribed: _WORKITEMS,
+    WorkitemSubscriptionSuspended: _WORKITEMS,
     ShareCreated: _SHARES,
     ShareTried: _SHARES,
     ShareOpened: _SHARES,

@@ -20,6 +20,7 @@ from gantry.common.events import (
     WorkitemCancelRequested,
     WorkitemCreated,
     WorkitemSet,
+    WorkitemSubscribed,
 )
 from gantry.common.ids import Receipt
 
@@ -31,6 +32,7 @@ ValuedEvent = (
     | WorkitemCreated
     | WorkitemSet
     | WorkitemCancelRequested
+    | WorkitemSubscribed
 )
 ERASED = "what it said is erased"
 """Why an event whose object is gone is refused: behind it on the log its order was erased."""

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from gantry.common.orders import Order, OrderEvent, PerformedStep, StepEvent, StepState, Verdict
 from gantry.common.orders.questions import ListedStep, StepQuery
-from gantry.common.workitems import Workitem, WorkitemEvent, WorkitemQuery
+from gantry.common.workitems import Subscription, SubscriptionEvent, Told, Workitem, WorkitemEvent, WorkitemQuery
 
-FoldedEvent = OrderEvent | StepEvent | WorkitemEvent
-AnyVerdict = Verdict[Order] | Verdict[PerformedStep] | Verdict[Workitem]
+FoldedEvent = OrderEvent | StepEvent | WorkitemEvent | SubscriptionEvent
+AnyVerdict = Verdict[Order] | Verdict[PerformedStep] | Verdict[Workitem] | Verdict[Subscription]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,10 @@ class OrderIndex(Protocol):
 
     async def ended_workitems(self, partition: str, before_us: int, most: int) -> Sequence[str]:
         """The UIDs of workitems that were completed or cancelled before a time, those that ended first, at most so
-        many."""
+        many; none with a deletion lock."""
+
+    async def told(self, workitem: Workitem) -> Sequence[Told]:
+        """Who is told what happens to a workitem, by AE title."""
 
     def find_workitems(self, query: WorkitemQuery) -> AsyncGenerator[list[Workitem], None]:
         """Workitems that match, in pages, ordered by their start, then by their UID. Workitems that change meanwhile

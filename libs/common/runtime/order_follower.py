@@ -16,6 +16,7 @@ from gantry.common.events import (
     ProcedureStepErased,
     WorkitemCreated,
     WorkitemErased,
+    WorkitemUnsubscribed,
     decode,
 )
 from gantry.common.orders import OrderEvent, StepEvent, ValuedEvent
@@ -27,10 +28,11 @@ from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.order_values import by_size, read_values
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.workitems import WorkitemEvent
+from gantry.common.workitems import SubscriptionEvent, WorkitemEvent
 
 FOLLOWED = tuple(TOPICS[cls].name for cls in (OrderPlaced, ProcedureStepCreated, WorkitemCreated))
 _REMOVED_AT_ONCE = 64
+_ERASING = (OrderErased, ProcedureStepErased, WorkitemErased, WorkitemUnsubscribed)
 logger = get_logger("orders")
 
 
@@ -128,7 +130,7 @@ class Follower:
         known = [self._own.get(event.values_key, event) if isinstance(event, ValuedEvent) else event for event in run]
         events = await read_values(self._objects, known)
         verdicts = await self._orders.apply(events)
-        if any(isinstance(event, OrderErased | ProcedureStepErased | WorkitemErased) for event in events):
+        if any(isinstance(event, _ERASING) for event in events):
             await self.remove_erased()
         for event in events:
             kind = type(event).__name__
@@ -153,4 +155,4 @@ class Follower:
             logger.error("event of an order cannot be read", topic=record.topic, offset=record.offset, error=error)
             self.reads_everything = False
             return None
-        return event if isinstance(event, OrderEvent | StepEvent | WorkitemEvent) else None
+        return event if isinstance(event, OrderEvent | StepEvent | WorkitemEvent | SubscriptionEvent) else None

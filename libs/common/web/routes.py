@@ -110,6 +110,10 @@ class Resource(Enum):
     WORKITEM_STATE = (WebRole.ORDERS, "PUT", "workitem")
     ERASE_WORKITEM = (WebRole.ORDERS, "DELETE", "workitem")
     """PS3.18 11: worklist service; `rest` is the path below `workitems`."""
+    SUBSCRIBE_WORKITEMS = (WebRole.ORDERS, "POST", "workitem-subscribers")
+    UNSUBSCRIBE_WORKITEMS = (WebRole.ORDERS, "DELETE", "workitem-subscribers")
+    WORKITEM_EVENTS = (WebRole.ORDERS, "GET", "subscribers")
+    """PS3.18 11.10 to 11.12, and 8.10.4: `study` is the UID of a workitem, or a well-known one, `rest` the AE title."""
     MESSAGES = (WebRole.ORDERS, "GET", "messages")
     DECIDE_MESSAGE = (WebRole.ORDERS, "POST", "messages")
     """HL7 messages in quarantine (docs/hl7.md); `rest` is the path. Not DICOM."""
@@ -177,6 +181,8 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "orders": (Resource.SEARCH_ORDERS, Resource.PLACE_ORDER),
     "orders/{*}": (Resource.ORDER, Resource.CHANGE_ORDER, Resource.CANCEL_ORDER, Resource.LINK_STUDY),
     "workitems": (Resource.SEARCH_WORKITEMS, Resource.CREATE_WORKITEM),
+    "workitems/{}/subscribers/{*}": (Resource.SUBSCRIBE_WORKITEMS, Resource.UNSUBSCRIBE_WORKITEMS),
+    "subscribers/{*}": (Resource.WORKITEM_EVENTS,),
     "workitems/{*}": (
         Resource.WORKITEM,
         Resource.CHANGE_WORKITEM,

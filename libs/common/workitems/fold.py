@@ -118,6 +118,7 @@ def _created(workitem: Workitem | None, event: WorkitemCreated, attributes: dict
         WorkitemState.SCHEDULED,
         {**taken, MODIFIED: [moment(event.at)]},
         changed_at=event.at,
+        created_at=event.at,
     )
     return Verdict(True, "", made, SUCCESS if labelled else WORKITEM_CREATED_WITH_MODIFICATIONS)
 

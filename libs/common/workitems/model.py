@@ -43,7 +43,7 @@ FINAL = frozenset((WorkitemState.COMPLETED, WorkitemState.CANCELED))
 class Workitem:
     """`attributes` are without its UIDs and its state. `lock` is the digest of the Transaction UID of who performs it
     ("" while nobody does, and where it was cancelled before anybody did). `changed_at` is when its state changed last,
-    in microseconds since the epoch."""
+    `created_at` when it was created, in microseconds since the epoch."""
 
     partition: str
     uid: str
@@ -51,6 +51,7 @@ class Workitem:
     attributes: Attributes
     lock: str = ""
     changed_at: int = 0
+    created_at: int = 0
 
     @property
     def document(self) -> dict[int, list[Any]]:

@@ -28,6 +28,8 @@ from gantry.common.events import (
     StudyUnlinked,
     WorkitemErased,
     WorkitemStateRequested,
+    WorkitemSubscriptionSuspended,
+    WorkitemUnsubscribed,
 )
 from gantry.common.lifecycle.correctable import require_elements
 from gantry.common.lifecycle.patients import values_of
@@ -109,6 +111,8 @@ def entry_of(change: FoldedChange) -> dict[str, Any]:
         return {"type": _LINKS[type(event)], **entry, "study": event.study_instance_uid, "reason": event.reason}
     if isinstance(event, WorkitemStateRequested):
         return {"type": "state requested", **entry, "state": event.state}
+    if isinstance(event, WorkitemUnsubscribed | WorkitemSubscriptionSuspended):
+        return {"type": "subscription", **entry}
     try:
         entry["attributes"] = _shown(unpack(event.attributes))
         if isinstance(event, OrderChanged):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from gantry.common import statuses
 from gantry.common.orders import ERASED, Verdict
 from gantry.common.web.errors import HttpProblem
-from gantry.common.workitems import Workitem
+from gantry.common.workitems import Subscription, Workitem
 
 GONE = "the workitem was erased"
 _CREATED = "The Workitem was created with modifications."
@@ -41,7 +41,7 @@ def warning(words: Iterable[str]) -> dict[str, str]:
     return {"Warning": ", ".join(texts)} if texts else {}
 
 
-def answered(verdict: Verdict[Workitem], *, updating: bool = False) -> dict[str, str]:
+def answered(verdict: Verdict[Workitem] | Verdict[Subscription], *, updating: bool = False) -> dict[str, str]:
     """The headers of an answer to what was done. Raises `HttpProblem` for what was refused: 400, 404, 409, 410.
     `updating`: PS3.18 11.6.2 wants 400 for what is final."""
     status = verdict.status

@@ -10,10 +10,13 @@ from gantry.common.events import (
     WorkitemErased,
     WorkitemSet,
     WorkitemStateRequested,
+    WorkitemSubscribed,
+    WorkitemSubscriptionSuspended,
+    WorkitemUnsubscribed,
 )
 from gantry.common.ids import DEFAULT_PARTITION
 from gantry.common.orders import Verdict, pack
-from gantry.common.workitems import Workitem, lock_of
+from gantry.common.workitems import Subscription, Workitem, lock_of
 from gantry.common.workitems.model import Attributes
 from gantry.services.orders.desk import OrderDesk
 
@@ -53,6 +56,21 @@ class WorkitemDesk:
     async def erase(self, uid: str, reason: str, asker: Asker) -> None:
         """All that was said of it is gone when this returns."""
         await self._desk.work(WorkitemErased(*self._about(uid, asker), reason))
+
+    async def subscribe(
+        self, target: str, subscriber: str, keys: Attributes, asker: Asker, *, lock: bool
+    ) -> Verdict[Subscription]:
+        """An AE title is told of a workitem, or of all (PS3.4 CC.2.3); `keys` is the filter."""
+        about = self._about(target, asker)
+        return await self._desk.subscribe(WorkitemSubscribed(*about, pack(keys), subscriber, lock))
+
+    async def unsubscribe(self, target: str, subscriber: str, asker: Asker) -> Verdict[Subscription]:
+        """It is not, any more."""
+        return await self._desk.subscribe(WorkitemUnsubscribed(*self._about(target, asker), subscriber))
+
+    async def suspend(self, target: str, subscriber: str, asker: Asker) -> Verdict[Subscription]:
+        """It is not, of workitems to come."""
+        return await self._desk.subscribe(WorkitemSubscriptionSuspended(*self._about(target, asker), subscriber))
 
     def _about(self, uid: str, asker: Asker) -> tuple[str, str, str, str, str, str, int]:
         """What all events of workitems begin with."""

@@ -14,9 +14,11 @@ from gantry.common.dicom.query.queries import Extended
 from gantry.common.dicom.query.worklists import is_known
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.dicom.standard.vrs import vr_of
+from gantry.common.errors import NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION, is_uid
 from gantry.common.web.errors import HttpProblem
 from gantry.common.workitems.questions import WorkitemQuery, workitem_conditions
+from gantry.common.workitems.subscriptions import filter_of
 
 MOST = 1000
 """Workitems in one answer."""
@@ -85,6 +87,29 @@ def workitem_search(parameters: Iterable[tuple[str, str]]) -> WorkitemSearch:
         raise HttpProblem(400, f"offset is more than {_MOST_OFFSET}: ask for a state, or a range of dates")
     conditions = workitem_conditions(keys.identifier(), Extended(fuzzy_names=fuzzy))
     return replace(search, query=WorkitemQuery(DEFAULT_PARTITION, conditions), warnings=tuple(dict.fromkeys(warnings)))
+
+
+def filter_in(parameters: Iterable[tuple[str, str]]) -> dict[int, list[object]]:
+    """The keys of a filtered subscription (PS3.18 11.10.1.2): `filter=KEY=VALUE,KEY=VALUE`, or keys as in a search.
+    Raises `HttpProblem` 400, and `IdentifierError` for values that cannot be matched."""
+    keys = _Keys()
+    for name, value in parameters:
+        if len(value) > _LONGEST:
+            raise HttpProblem(400, f"{name[:64]!a} is longer than {_LONGEST} characters")
+        for key, _, text in (
+            [part.partition("=") for part in value.split(",")] if name == "filter" else [(name, "", value)]
+        ):
+            tags = _path(key.strip())
+            if len(tags) > 1:
+                raise HttpProblem(400, "a filter has no sequences here")
+            if tags:
+                keys.put(tags, _split(tags[0], text))
+            elif name == "filter":
+                raise HttpProblem(400, f"filter: {key[:64]!a} is no attribute")
+    try:
+        return filter_of(keys.identifier())
+    except NotUnderstood as error:
+        raise HttpProblem(400, str(error)) from error
 
 
 def uid_in(parameters: Iterable[tuple[str, str]], names: Iterable[str]) -> str:

@@ -42,6 +42,8 @@ def test_former_token_may_ask_for_everything_here_and_handlers_look_at_its_name(
         ("technologist", Resource.WORKITEM, 200),
         ("referrer", Resource.SEARCH_WORKITEMS, 403),
         ("patient", Resource.WORKITEM, 403),
+        ("radiologist", Resource.WORKITEM_EVENTS, 200),
+        ("referrer", Resource.WORKITEM_EVENTS, 403),
         ("technologist", Resource.CHANGE_FEED, 403),
         ("radiologist", Resource.CHANGE_FEED, 200),
         ("radiologist", Resource.OVERRIDE, 200),

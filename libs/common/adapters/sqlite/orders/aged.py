@@ -11,7 +11,7 @@ from gantry.common.orders import PerformedStep
 from gantry.common.ports.orders import Aged
 
 _OF_STEP = step_key("")
-_OF_WORKITEM = workitem_key("")
+_OF_WORKITEMS = (workitem_key(""), "subscription ")
 """Workitems end by themselves, and are asked for by `ended_workitems`."""
 _SILENT = (
     "SELECT key, MAX(at) FROM changes WHERE partition = ? AND key > ? AND payload IS NOT NULL AND NOT erasure "
@@ -27,7 +27,7 @@ def aged_after(
     rows = connection.execute(_SILENT, (partition, after, most)).fetchall()
     aged: list[Aged] = []
     for key, at in rows:
-        if at >= before_us or key.startswith(_OF_WORKITEM):
+        if at >= before_us or key.startswith(_OF_WORKITEMS):
             continue
         if key.startswith(_OF_STEP):
             uid = key.removeprefix(_OF_STEP)

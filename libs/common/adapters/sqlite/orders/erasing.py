@@ -10,7 +10,7 @@ from gantry.common.adapters.sqlite.orders.states import move_steps
 from gantry.common.events import OrderErased
 from gantry.common.orders import ERASED, OrderEvent, ValuedEvent, values_key_of
 from gantry.common.ports.orders import FoldedEvent
-from gantry.common.workitems import WorkitemEvent
+from gantry.common.workitems import SubscriptionEvent, WorkitemEvent
 
 _MOST_NAMES = 500
 """In one statement."""
@@ -23,7 +23,14 @@ def key_of(event: FoldedEvent) -> str:
         return event.order
     if isinstance(event, WorkitemEvent):
         return workitem_key(event.sop_instance_uid)
+    if isinstance(event, SubscriptionEvent):
+        return subscription_key(event.subscriber, event.sop_instance_uid)
     return step_key(event.sop_instance_uid)
+
+
+def subscription_key(subscriber: str, target: str) -> str:
+    """What is found by it was said by one AE title of one workitem, or of all."""
+    return f"subscription {subscriber} {target}"
 
 
 def workitem_key(uid: str) -> str:

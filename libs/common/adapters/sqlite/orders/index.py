@@ -24,6 +24,7 @@ from gantry.common.adapters.sqlite.orders.rows import (
 )
 from gantry.common.adapters.sqlite.orders.schema import nameless_database
 from gantry.common.adapters.sqlite.orders.states import orders_of
+from gantry.common.adapters.sqlite.orders.subscriptions import told
 from gantry.common.adapters.sqlite.orders.workitems import (
     FIRST,
     WorkitemPlace,
@@ -37,7 +38,7 @@ from gantry.common.events import decode
 from gantry.common.orders import Order, OrderEvent, PerformedStep, StepEvent, StepState, refers_to
 from gantry.common.orders.questions import ListedStep, StepQuery, narrowing_of
 from gantry.common.ports.orders import Aged, AnyVerdict, FoldedChange, FoldedEvent
-from gantry.common.workitems import Workitem, WorkitemEvent, WorkitemQuery
+from gantry.common.workitems import SubscriptionEvent, Told, Workitem, WorkitemEvent, WorkitemQuery
 
 DEPENDENCY = "orders"
 _LOOKED_AT = 200
@@ -179,6 +180,9 @@ class SqliteOrders:
     async def is_erased_workitem(self, partition: str, uid: str) -> bool:
         return await self._run(lambda connection: is_erased_workitem(connection, partition, uid))
 
+    async def told(self, workitem: Workitem) -> Sequence[Told]:
+        return await self._run(lambda connection: told(connection, workitem))
+
     async def find_workitems(self, query: WorkitemQuery) -> AsyncGenerator[list[Workitem], None]:
         matches = query.predicate()
         place: WorkitemPlace | None = FIRST
@@ -209,6 +213,6 @@ class SqliteOrders:
 
 def _decoded(payload: bytes) -> FoldedEvent:
     event = decode(payload)
-    if not isinstance(event, OrderEvent | StepEvent | WorkitemEvent):
+    if not isinstance(event, OrderEvent | StepEvent | WorkitemEvent | SubscriptionEvent):
         raise UndecodableEvent("not an event of an order")
     return event

@@ -13,7 +13,23 @@ from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.orders import values_key_of
 from gantry.common.workitems import WorkitemQuery, WorkitemState, lock_of
 from gantry.common.workitems.questions import workitem_conditions
-from tests.support.workitems import AT, MINE, OTHER, UID, cancel, created, done, erased, set_, state, workitem
+from tests.support.workitems import (
+    AT,
+    MINE,
+    OTHER,
+    UID,
+    cancel,
+    created,
+    done,
+    erased,
+    set_,
+    state,
+    subscribed,
+    unsubscribed,
+    workitem,
+)
+
+EVERY, SOME = "1.2.840.10008.5.1.4.34.5", "1.2.840.10008.5.1.4.34.5.1"
 
 
 @pytest.fixture
@@ -82,3 +98,31 @@ async def test_workitems_are_not_taken_for_aged_orders(orders: SqliteOrders) -> 
     """They end by themselves."""
     await orders.apply([created(), cancel()])
     assert [page async for page in orders.aged("default", AT * 2, "20990101")] == []
+
+
+async def test_a_deletion_lock_keeps_what_ended_until_it_is_withdrawn(orders: SqliteOrders) -> None:
+    await orders.apply([created(), subscribed(EVERY, lock=True), cancel()])
+    assert list(await orders.ended_workitems("default", AT * 2, 10)) == []
+    await orders.apply([created(change="o", uid="1.9"), cancel(change="x", uid="1.9"), unsubscribed(uid := "1.9")])
+    assert list(await orders.ended_workitems("default", AT * 2, 10)) == [uid]
+    await orders.apply([unsubscribed(EVERY, change="s9")])
+    assert list(await orders.ended_workitems("default", AT * 2, 10)) == [UID, uid]
+
+
+async def test_a_filter_is_erased_when_its_subscription_is_withdrawn(orders: SqliteOrders) -> None:
+    keys = {TAGS["PatientID"]: ["P1"]}
+    event = replace(subscribed(SOME, keys=keys), values_key="order-values/default/a/c.msgpack", values_size=9)
+    await orders.apply([created(), event])
+    workitem_ = await orders.workitem("default", UID)
+    assert workitem_ is not None
+    assert [one.subscriber for one in await orders.told(workitem_)] == ["BOARD"]
+    assert list(await orders.erased_objects(10)) == []
+    await orders.apply([unsubscribed(SOME)])
+    assert list(await orders.told(workitem_)) == []
+    assert list(await orders.erased_objects(10)) == [event.values_key]
+
+
+async def test_nobody_is_told_of_what_is_erased(orders: SqliteOrders) -> None:
+    await orders.apply([created(), subscribed(), erased()])
+    refused = (await orders.apply([subscribed(change="again")]))["again"]
+    assert (refused.accepted, refused.status) == (False, 0xC307)
