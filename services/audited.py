@@ -94,8 +94,18 @@ def audit_asking(trail: AuditTrail, asked: tuple[str, str], trace: str, query: b
     )
 
 
-def audit_step(trail: AuditTrail, step: str, operation: str, receiver: tuple[str, str], trace: str, why: str) -> None:
-    """What a modality said of a performed procedure step was sent on, or was not, with why."""
+def audit_step(
+    trail: AuditTrail,
+    step: str,
+    operation: str,
+    receiver: tuple[str, str],
+    trace: str,
+    why: str,
+    *,
+    sop_class: str = MODALITY_PERFORMED_PROCEDURE_STEP,
+) -> None:
+    """What a modality said of a performed procedure step was sent on, or what happened to a workitem, or was not, with
+    why."""
     outcome = SERIOUS_FAILURE if why else SUCCESS
     trail.add(
         Entry(
@@ -109,7 +119,7 @@ def audit_step(trail: AuditTrail, step: str, operation: str, receiver: tuple[str
             why=why,
             trace=trace,
             query=step.encode(),
-            query_class=MODALITY_PERFORMED_PROCEDURE_STEP,
+            query_class=sop_class,
         )
     )
 

@@ -67,7 +67,8 @@ WORKITEM_NOT_SCHEDULED = 0xC309
 WORKITEM_NOT_IN_PROGRESS = 0xC310
 WORKITEM_IS_COMPLETED = 0xC311
 WORKITEM_ACTION_NOT_APPROPRIATE = 0xC314
-"""Of Unified Procedure Steps (PS3.4 CC.2). C312H, C313H and C315H are for SCPs that perform them."""
+WORKITEM_NO_EVENT_REPORTS = 0xC315
+"""Of Unified Procedure Steps (PS3.4 CC.2). C312H and C313H are for SCPs that perform them."""
 CANCELLED = 0xFE00
 PENDING = 0xFF00
 PENDING_WARNING = 0xFF01
@@ -128,6 +129,7 @@ WORDS = {
     WORKITEM_NOT_IN_PROGRESS: "the workitem is not yet IN PROGRESS",
     WORKITEM_IS_COMPLETED: "the workitem is COMPLETED",
     WORKITEM_ACTION_NOT_APPROPRIATE: "the action does not suit the instance",
+    WORKITEM_NO_EVENT_REPORTS: "events are not reported here",
     CANCELLED: "cancelled",
     PENDING: "pending",
     PENDING_WARNING: "pending: some optional keys were ignored",

@@ -27,6 +27,7 @@ from gantry.common.dicom.standard.sop_classes import (
     UNIFIED_PROCEDURE_STEP_PULL,
     UNIFIED_PROCEDURE_STEP_PUSH,
     UNIFIED_PROCEDURE_STEP_QUERY,
+    UNIFIED_PROCEDURE_STEP_WATCH,
 )
 from gantry.common.ul import AssociateRequest, RoleSelection
 
@@ -60,6 +61,7 @@ _POOLS = {
     UNIFIED_PROCEDURE_STEP_PUSH: Pool.ORDERS,
     UNIFIED_PROCEDURE_STEP_PULL: Pool.ORDERS,
     UNIFIED_PROCEDURE_STEP_QUERY: Pool.ORDERS,
+    UNIFIED_PROCEDURE_STEP_WATCH: Pool.ORDERS,
 }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
+from gantry.common.config.policy import Permission
 from gantry.common.dicom.standard.sop_classes import (
     MODALITY_PERFORMED_PROCEDURE_STEP,
     MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE,
@@ -37,6 +38,7 @@ from gantry.services.orders.workitems.ending import EndedWorkitems
 from gantry.services.orders.workitems.happenings import Happenings
 from gantry.services.orders.workitems.resource import WorkitemResource
 from gantry.services.orders.workitems.service import OPERATIONS, WorkitemService
+from gantry.services.orders.workitems.telling import WorkitemTelling
 from gantry.services.orders.worklist.c_find import WorklistService
 
 PERFORMED = (MODALITY_PERFORMED_PROCEDURE_STEP, MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE)
@@ -76,6 +78,7 @@ async def build(context: Context) -> RoleParts:
     messages = await hl7.build(context, desk, orders)
     workitem_desk = WorkitemDesk(desk)
     workitems = WorkitemResource(workitem_desk, orders, http.may_order, http.may_delete, http.url)
+    receives = partial(_receives, context)
     happenings = Happenings(context.objects, orders, follower, context.clock)
     channel = EventChannel(workitem_desk, context.log, happenings, context.clock, http.may_order, http.url)
     unified = WorkitemService(
@@ -84,19 +87,42 @@ async def build(context: Context) -> RoleParts:
         orders,
         context.metrics,
         context.peers.sight_of,
+        receives if context.settings.routing.workitems else None,
         partial(audit_query, context.audit),
     )
+    telling = _telling(context, happenings, receives)
     return RoleParts(
         [worklist, steps, unified],
         {**resource.handlers(), **workitems.handlers(), **channel.handlers(), **fhir.handlers(), **messages.web},
         background=[
             ("orders", context.orders.run()),
             *messages.background,
+            *telling.background,
             *_upkeep(context, follower, orders, erasing, workitem_desk),
         ],
-        drain=messages.drain,
+        drain=[*messages.drain, *telling.drain],
         close=[*messages.close, completions.close],
     )
+
+
+def _telling(context: Context, happenings: Happenings, receives: Callable[[str], bool]) -> RoleParts:
+    """What makes routes to who is told of workitems by DIMSE, where that is wanted."""
+    settings = context.settings.routing
+    if not settings.workitems:
+        return RoleParts()
+    loop = WorkitemTelling(happenings, context.log, context.clock, receives, settings.give_up).loop(context.metrics)
+
+    async def stop(_: float) -> None:
+        loop.stop()
+
+    return RoleParts(background=[("events of workitems", loop.run())], drain=[stop])
+
+
+def _receives(context: Context, ae_title: str) -> bool:
+    """Whether an AE title may be told of workitems, and the policy says where it is."""
+    known = next((peer for peer in context.peers.known() if peer.ae_title == ae_title), None)
+    may = known is not None and Permission.UPS in known.may and context.peers.sight_of(ae_title).whole
+    return may and context.peers.contact(ae_title, context.settings.dimse.ae_title) is not None
 
 
 def _upkeep(

@@ -13,7 +13,7 @@ from pydicom.uid import generate_uid
 from pynetdicom.sop_class import UnifiedProcedureStepPush, UnifiedProcedureStepQuery
 
 from tests.support.archive import RunningArchive
-from tests.support.worker import REQUEST_CANCEL, Worker, code, performed, set_, step
+from tests.support.worker import REQUEST_CANCEL, SUBSCRIBE, Worker, code, performed, set_, step
 from tests.support.workitems import WorkitemsClient
 
 NUMBERS = count(1)
@@ -129,6 +129,9 @@ def test_what_nobody_claimed_is_cancelled_when_that_is_asked_for(worker: Worker,
 def test_operations_and_actions_belong_to_their_sop_class(worker: Worker, uid: str) -> None:
     assert worker.create(uid, step()).Status == 0
     assert worker.act(uid, REQUEST_CANCEL, None).Status == 0x0123
+    assert worker.act(uid, SUBSCRIBE, None).Status == 0x0123
+    assert worker.watch(uid) == 0xC315, "routing.workitems is false"
+    assert worker.watch(uid, title="far too long a title") == 0x0115
     assert worker.act(uid, 9, None).Status == 0x0123
     assert worker.act(uid, 1, None, UnifiedProcedureStepQuery).Status == 0x0211
     assert worker.find(UnifiedProcedureStepQuery, SOPInstanceUID=uid)[1][0].ProcedureStepState == "SCHEDULED"

@@ -8,15 +8,16 @@ from typing import Any, Self
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.sop_class import (
+    UnifiedProcedureStepEvent,
     UnifiedProcedureStepPull,
     UnifiedProcedureStepPush,
     UnifiedProcedureStepQuery,
     UnifiedProcedureStepWatch,
 )
 
-CHANGE_STATE, REQUEST_CANCEL = 1, 2
+CHANGE_STATE, REQUEST_CANCEL, SUBSCRIBE, UNSUBSCRIBE, SUSPEND = 1, 2, 3, 4, 5
 
 
 def code(value: str = "SEG") -> Dataset:
@@ -125,6 +126,13 @@ class Worker:
         data.ReasonForCancellation = reason
         return int(self.act(uid, REQUEST_CANCEL, data, UnifiedProcedureStepPush).Status)
 
+    def watch(self, uid: str, action: int = SUBSCRIBE, title: str = "BOARD", **values: Any) -> int:
+        """The status of N-ACTION Subscribe, Unsubscribe or Suspend."""
+        data = Dataset()
+        data.ReceivingAE = title
+        data.update(values)
+        return int(self.act(uid, action, data, UnifiedProcedureStepWatch).Status)
+
     def find(self, of: str = UnifiedProcedureStepPull, **keys: Any) -> tuple[int, list[Dataset]]:
         """The final status of C-FIND, and what was found."""
         asked = Dataset()
@@ -133,3 +141,34 @@ class Worker:
         asked.update(keys)
         answers = list(self._association.send_c_find(asked, of))
         return int(answers[-1][0].Status), [found for _, found in answers if found is not None]
+
+
+class Board:
+    """A subscriber: it listens for N-EVENT-REPORTs, and notes UID, Event Type ID and event information of each."""
+
+    def __init__(self, title: str = "BOARD", port: int = 0) -> None:
+        self.told: list[tuple[str, int, Dataset]] = []
+        self._title = title
+        self._port = port
+
+    @property
+    def states(self) -> list[tuple[str, str]]:
+        """The UID and the state of each report of type 1."""
+        return [(uid, str(said.ProcedureStepState)) for uid, number, said in self.told if number == 1]
+
+    def __enter__(self) -> Self:
+        ae = AE(ae_title=self._title)
+        ae.add_supported_context(UnifiedProcedureStepEvent, scu_role=False, scp_role=True)
+        handlers = [(evt.EVT_N_EVENT_REPORT, self._take)]
+        self._server = ae.start_server(("127.0.0.1", self._port), block=False, evt_handlers=handlers)
+        self.port = int(self._server.server_address[1])
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._server.shutdown()
+
+    def _take(self, event: evt.Event) -> tuple[int, None]:
+        request: Any = event.request
+        assert request.AffectedSOPClassUID == UnifiedProcedureStepPush
+        self.told.append((str(request.AffectedSOPInstanceUID), int(event.event_type or 0), event.event_information))
+        return 0x0000, None

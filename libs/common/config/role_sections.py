@@ -162,6 +162,12 @@ class RoutingSettings(Section):
         "Which priors are fetched for orders, and from where ([prefetch](routing.md#prefetch)): "
         "`{name: chest, modalities: [CT], ask: [OLD], prior_modalities: [CT, CR], within: 5y, most: 3}`",
     )
+    workitems: bool = setting(
+        False,
+        "",
+        "Peers with `ups`, host and port may subscribe to workitems by DIMSE, and are sent N-EVENT-REPORTs "
+        "([workitems](workitems.md#by-dimse))",
+    )
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = setting(
         None, "", "Of `between`, as `Europe/Berlin`; that of the machine where not given"
     )

@@ -323,7 +323,10 @@ class RouteRequested:
 
     With the kinds "step event" and "step" it is about a performed procedure step, whose SOP Instance UID stands in
     `study_instance_uid` and orders what is told of it: `requestor` told `step_event` (an Event Type ID of PS3.4 table
-    F.9.2-1) of it. With "step" that message itself is sent, whose attributes lie in the object `values_key`."""
+    F.9.2-1) of it. With "step" that message itself is sent, whose attributes lie in the object `values_key`.
+
+    With the kind "workitem event" it is about a workitem, in the same way: a subscriber is told `step_event` (an Event
+    Type ID of PS3.4 table CC.2.4-1) with this state and Input Readiness State, or with what lies in `values_key`."""
 
     partition: str
     trace: str
@@ -348,6 +351,8 @@ class RouteRequested:
     values_size: int = field(default=0, metadata=OMITTED)
     values_digest: str = field(default="", metadata=OMITTED)
     commits: bool = field(default=False, metadata=OMITTED)
+    step_state: str = field(default="", metadata=OMITTED)
+    step_readiness: str = field(default="", metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)

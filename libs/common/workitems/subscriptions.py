@@ -31,7 +31,8 @@ GLOBAL = frozenset((UPS_GLOBAL_SUBSCRIPTION, UPS_FILTERED_GLOBAL_SUBSCRIPTION))
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """What `subscriber` said last of `target`, a workitem or a well-known UID, at the time `at` (microseconds since the
-    epoch). `keys` is the filter, packed, b"" for none. `suspended_at` is 0 while workitems to come are meant, too."""
+    epoch). `keys` is the filter, packed, b"" for none. `suspended_at` is 0 while workitems to come are meant, too. It
+    has stood `since` then, however often it was said again."""
 
     partition: str
     subscriber: str
@@ -41,6 +42,7 @@ class Subscription:
     lock: bool = False
     keys: bytes = b""
     suspended_at: int = 0
+    since: int = 0
 
     def is_about(self, workitem: Workitem) -> bool:
         """Whether it says anything of a workitem. What is unsubscribed says that nobody is told."""
@@ -76,7 +78,7 @@ def fold_subscription(
         if before is None or not before.stands:
             return Verdict(True, "", before)
         return Verdict(True, "", replace(before, suspended_at=event.at))
-    made = Subscription(event.partition, event.subscriber, target, event.at)
+    made = Subscription(event.partition, event.subscriber, target, event.at, since=event.at)
     if isinstance(event, WorkitemUnsubscribed):
         return Verdict(True, "", replace(made, stands=False))
     if is_apart(event):
@@ -85,7 +87,11 @@ def fold_subscription(
     if bool(keys) != (target == UPS_FILTERED_GLOBAL_SUBSCRIPTION):
         words = "a filter is needed here" if not keys else "a filter is for the filtered subscription"
         return Verdict(False, words, before, INVALID_ARGUMENT_VALUE)
-    return Verdict(True, "", replace(made, lock=event.deletion_lock, keys=pack(keys) if keys else b""))
+    packed = pack(keys) if keys else b""
+    # Who subscribes again, after a restart, misses nothing of what happened meanwhile.
+    same = before is not None and before.stands and before.keys == packed
+    since = before.since if before is not None and same else event.at
+    return Verdict(True, "", replace(made, lock=event.deletion_lock, keys=packed, since=since))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +105,18 @@ class Told:
 
 def told_of(workitem: Workitem, subscriptions: Iterable[Subscription]) -> list[Told]:
     """Who is told of a workitem, by all that was said of it and of all of them; by AE title."""
-    newest: dict[str, Subscription] = {}
+    told: dict[str, Told] = {}
+    ended: dict[str, int] = {}
     for one in sorted(subscriptions, key=lambda one: (one.at, one.target)):
-        if one.is_about(workitem):
-            newest[one.subscriber] = one
-    return [Told(name, one.at, one.lock) for name, one in sorted(newest.items()) if one.stands]
+        if not one.is_about(workitem):
+            continue
+        before = told.pop(one.subscriber, None)
+        if not one.stands:
+            ended[one.subscriber] = one.at
+            continue
+        since = one.since if one.since > ended.get(one.subscriber, 0) else one.at
+        told[one.subscriber] = Told(one.subscriber, since if before is None else min(since, before.since), one.lock)
+    return [told[name] for name in sorted(told)]
 
 
 def _matches(keys: bytes, workitem: Workitem) -> bool:

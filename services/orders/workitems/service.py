@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from gantry.common.access import Sight
+from gantry.common.dicom.query.identifiers import decode_identifier
+from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.dicom.standard.sop_classes import (
     UNIFIED_PROCEDURE_STEP_EVENT,
     UNIFIED_PROCEDURE_STEP_PULL,
     UNIFIED_PROCEDURE_STEP_PUSH,
     UNIFIED_PROCEDURE_STEP_QUERY,
     UNIFIED_PROCEDURE_STEP_WATCH,
+    UPS_FILTERED_GLOBAL_SUBSCRIPTION,
 )
 from gantry.common.dicom.standard.vrs import vr_of
 from gantry.common.dimse import CommandField, Element
 from gantry.common.dimse.command import Value, name_of
-from gantry.common.errors import DependencyUnavailable, GantryError, NotUnderstood, OperationRefused
-from gantry.common.ids import DEFAULT_PARTITION, is_uid, new_uid
+from gantry.common.errors import DependencyUnavailable, GantryError, IdentifierError, NotUnderstood, OperationRefused
+from gantry.common.ids import DEFAULT_PARTITION, is_ae_title, is_uid, new_uid
 from gantry.common.net import MemorySink, Request, Sink
 from gantry.common.orders import Verdict, first
 from gantry.common.ports.orders import OrderIndex
 from gantry.common.statuses import (
+    INVALID_ARGUMENT_VALUE,
     INVALID_OBJECT_INSTANCE,
     NO_SUCH_ACTION,
     NO_SUCH_SOP_CLASS,
@@ -30,18 +35,23 @@ from gantry.common.statuses import (
     RESOURCE_LIMITATION,
     SUCCESS,
     UNRECOGNISED_OPERATION,
+    WORKITEM_NO_EVENT_REPORTS,
     WORKITEM_UNKNOWN,
+    WORKITEM_UNKNOWN_RECEIVER,
 )
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
-from gantry.common.workitems import Workitem
+from gantry.common.workitems import Subscription, Workitem
 from gantry.common.workitems.model import PROCEDURE_STEP_STATE, TRANSACTION_UID
+from gantry.common.workitems.subscriptions import filter_of
 from gantry.services.orders.steps.data_sets import decoded, encoded
 from gantry.services.orders.workitems.c_find import answer_find
 from gantry.services.orders.workitems.desk import Asker, WorkitemDesk
 
 _MAX_DATA_SET = 16 << 20
-_CHANGE_STATE, _REQUEST_CANCEL = 1, 2
+_RECEIVING_AE, _DELETION_LOCK = TAGS["ReceivingAE"], TAGS["DeletionLock"]
+_CHANGE_STATE, _REQUEST_CANCEL, _SUBSCRIBE, _UNSUBSCRIBE, _SUSPEND = 1, 2, 3, 4, 5
+_SUBSCRIPTIONS = frozenset((_SUBSCRIBE, _UNSUBSCRIBE, _SUSPEND))
 _CREATE, _SET, _GET, _ACTION, _FIND = (
     CommandField.N_CREATE_RQ,
     CommandField.N_SET_RQ,
@@ -52,12 +62,14 @@ _CREATE, _SET, _GET, _ACTION, _FIND = (
 OPERATIONS: Mapping[str, frozenset[CommandField]] = {
     UNIFIED_PROCEDURE_STEP_PUSH: frozenset((_CREATE, _GET, _ACTION)),
     UNIFIED_PROCEDURE_STEP_PULL: frozenset((_FIND, _GET, _SET, _ACTION)),
+    UNIFIED_PROCEDURE_STEP_WATCH: frozenset((_FIND, _GET, _ACTION)),
     UNIFIED_PROCEDURE_STEP_QUERY: frozenset((_FIND,)),
 }
 """PS3.4 tables CC.2-1 to CC.2-5."""
 _ACTIONS: Mapping[str, frozenset[int]] = {
     UNIFIED_PROCEDURE_STEP_PUSH: frozenset((_REQUEST_CANCEL,)),
     UNIFIED_PROCEDURE_STEP_PULL: frozenset((_CHANGE_STATE,)),
+    UNIFIED_PROCEDURE_STEP_WATCH: frozenset((_REQUEST_CANCEL, *_SUBSCRIPTIONS)),
 }
 _CLASSES = frozenset(
     (
@@ -68,7 +80,7 @@ _CLASSES = frozenset(
 
 
 class WorkitemService:
-    """SCP of Push, Pull and Query."""
+    """SCP of Push, Pull, Watch and Query."""
 
     def __init__(
         self,
@@ -77,15 +89,18 @@ class WorkitemService:
         orders: OrderIndex,
         metrics: Metrics,
         sight_of: Callable[[str], Sight],
+        is_receiver: Callable[[str], bool] | None,
         asked: Callable[[Request, str], None] = lambda *_: None,
     ) -> None:
-        """`sight_of` says which studies an AE title sees: who sees some only does not see workitems. `asked` is called
+        """`sight_of` says which studies an AE title sees: who sees some only does not see workitems. `is_receiver`
+        says whether an AE title may be told of events; None where nobody is. `asked` is called
         when a C-FIND is over, with why it failed."""
         self.abilities = abilities
         self._desk = desk
         self._orders = orders
         self._metrics = metrics
         self._sight_of = sight_of
+        self._is_receiver = is_receiver
         self._asked = asked
         self._operations: Mapping[int, Callable[[Request, str], Awaitable[None]]] = {
             _CREATE: self._create,
@@ -105,6 +120,10 @@ class WorkitemService:
             if request.command.field == _FIND:
                 raise
             await request.fail(RESOURCE_LIMITATION, str(error))
+        except IdentifierError as error:
+            if request.command.field == _FIND:
+                raise
+            await request.fail(INVALID_ARGUMENT_VALUE, str(error))
         except NotUnderstood as error:
             if request.command.field == _FIND:
                 raise
@@ -155,6 +174,9 @@ class WorkitemService:
         action = request.command.number(Element.ACTION_TYPE_ID)
         if action not in _ACTIONS.get(request.context.abstract_syntax, ()):
             raise OperationRefused(NO_SUCH_ACTION, f"action type {action} is not one of the sop class")
+        if action in _SUBSCRIPTIONS:
+            await self._answer(request, uid, await self._subscription(request, uid, action))
+            return
         attributes = _data(request)
         if action == _CHANGE_STATE:
             state, given = first(attributes, PROCEDURE_STEP_STATE), first(attributes, TRANSACTION_UID)
@@ -162,6 +184,28 @@ class WorkitemService:
         else:
             verdict = await self._desk.request_cancel(uid, attributes, _asker(request))
         await self._answer(request, uid, verdict)
+
+    async def _subscription(self, request: Request, uid: str, action: int) -> Verdict[Subscription]:
+        """PS3.4 CC.2.3."""
+        attributes, asker = _data(request), _asker(request)
+        title = first(attributes, _RECEIVING_AE)
+        if not is_ae_title(title):
+            raise OperationRefused(INVALID_ARGUMENT_VALUE, "receiving ae is not an ae title")
+        if action == _UNSUBSCRIBE:
+            return await self._desk.unsubscribe(uid, title, asker)
+        if self._is_receiver is None:
+            raise OperationRefused(WORKITEM_NO_EVENT_REPORTS, "events are not reported here: routing.workitems")
+        if not self._is_receiver(title):
+            raise OperationRefused(WORKITEM_UNKNOWN_RECEIVER, "receiving ae: no peer with ups, host and port")
+        if action == _SUSPEND:
+            return await self._desk.suspend(uid, title, asker)
+        keys: dict[int, list[object]] = {}
+        if uid == UPS_FILTERED_GLOBAL_SUBSCRIPTION:
+            given = decode_identifier(request.data, request.context.transfer_syntax)
+            wanted = {tag: values for tag, values in given.keys.items() if tag not in (_RECEIVING_AE, _DELETION_LOCK)}
+            keys = filter_of(replace(given, keys=wanted))
+        lock = first(attributes, _DELETION_LOCK).upper() == "TRUE"
+        return await self._desk.subscribe(uid, title, keys, asker, lock=lock)
 
     async def _get(self, request: Request, uid: str) -> None:
         workitem = await self._orders.workitem(DEFAULT_PARTITION, uid)
@@ -174,7 +218,7 @@ class WorkitemService:
         extra: dict[int, Value] = {Element.AFFECTED_SOP_INSTANCE_UID: uid}
         await request.respond(SUCCESS if known else OPTIONAL_ATTRIBUTES_NOT_SUPPORTED, data, extra)
 
-    async def _answer(self, request: Request, uid: str, verdict: Verdict[Workitem]) -> None:
+    async def _answer(self, request: Request, uid: str, verdict: Verdict[Workitem] | Verdict[Subscription]) -> None:
         extra: dict[int, Value] = {Element.AFFECTED_SOP_INSTANCE_UID: uid}
         if request.command.field == _ACTION:
             extra[Element.ACTION_TYPE_ID] = request.command.number(Element.ACTION_TYPE_ID)

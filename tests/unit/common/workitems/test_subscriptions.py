@@ -84,8 +84,17 @@ def test_a_filter_is_asked_of_each_workitem() -> None:
 
 def test_the_newest_word_says_whether_it_is_kept_and_since_when() -> None:
     events = subscribed(EVERY, lock=True), subscribed(subscriber="OTHER"), subscribed(at=AT + 5)
-    assert told_of(MADE, said(events)) == [Told("BOARD", AT + 5, False), Told("OTHER", AT, False)]
+    assert told_of(MADE, said(events)) == [Told("BOARD", AT, False), Told("OTHER", AT, False)]
     assert told_of(LATER, said(events)) == [Told("BOARD", AT, True)]
+
+
+def test_who_subscribes_again_misses_nothing_and_who_had_left_begins_anew() -> None:
+    again = subscribed(EVERY), subscribed(EVERY, at=AT + 30)
+    assert told_of(MADE, said(again)) == [Told("BOARD", AT, False)]
+    left = subscribed(EVERY), unsubscribed(EVERY), subscribed(EVERY, at=AT + 30)
+    assert told_of(MADE, said(left)) == [Told("BOARD", AT + 30, False)]
+    each = subscribed(), unsubscribed(EVERY), subscribed(at=AT + 30)
+    assert told_of(MADE, said(each)) == [Told("BOARD", AT + 30, False)]
 
 
 @pytest.mark.parametrize(

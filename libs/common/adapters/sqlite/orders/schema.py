@@ -51,7 +51,8 @@ CREATE INDEX workitems_state ON workitems(partition, state, start, uid);
 CREATE INDEX workitems_patient ON workitems(partition, patient);
 CREATE TABLE subscriptions(
     partition TEXT, subscriber TEXT, target TEXT, at INTEGER NOT NULL, stands INTEGER NOT NULL, lock INTEGER NOT NULL,
-    keys BLOB NOT NULL, suspended_at INTEGER NOT NULL, PRIMARY KEY(partition, target, subscriber)) WITHOUT ROWID;
+    keys BLOB NOT NULL, suspended_at INTEGER NOT NULL, since INTEGER NOT NULL,
+    PRIMARY KEY(partition, target, subscriber)) WITHOUT ROWID;
 CREATE TABLE erased_workitems(partition TEXT, uid TEXT, PRIMARY KEY(partition, uid)) WITHOUT ROWID;
 CREATE TABLE erased_steps(partition TEXT, uid TEXT, PRIMARY KEY(partition, uid)) WITHOUT ROWID;
 """

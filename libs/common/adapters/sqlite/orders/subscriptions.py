@@ -9,7 +9,7 @@ from typing import Any
 from gantry.common.workitems import Subscription, Told, Workitem, told_of
 from gantry.common.workitems.subscriptions import GLOBAL
 
-_ROW = "partition, subscriber, target, at, stands, lock, keys, suspended_at"
+_ROW = "partition, subscriber, target, at, stands, lock, keys, suspended_at, since"
 
 
 def subscription_at(
@@ -24,10 +24,10 @@ def subscription_at(
 def write_subscription(connection: sqlite3.Connection, one: Subscription) -> None:
     """Put it in the place of what was said before."""
     connection.execute(
-        "INSERT OR REPLACE INTO subscriptions VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO subscriptions VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(one.partition, one.subscriber, one.target, one.at, one.stands, one.lock, one.keys),
-            one.suspended_at,
+            *(one.suspended_at, one.since),
         ),
     )
 
@@ -49,5 +49,5 @@ def _subscriptions(rows: Iterable[Any]) -> list[Subscription]:
 
 
 def _subscription(row: Any) -> Subscription:
-    partition, subscriber, target, at, stands, lock, keys, suspended_at = row
-    return Subscription(partition, subscriber, target, at, bool(stands), bool(lock), keys, suspended_at)
+    partition, subscriber, target, at, stands, lock, keys, suspended_at, since = row
+    return Subscription(partition, subscriber, target, at, bool(stands), bool(lock), keys, suspended_at, since)
