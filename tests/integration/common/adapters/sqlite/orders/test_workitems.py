@@ -126,3 +126,9 @@ async def test_nobody_is_told_of_what_is_erased(orders: SqliteOrders) -> None:
     await orders.apply([created(), subscribed(), erased()])
     refused = (await orders.apply([subscribed(change="again")]))["again"]
     assert (refused.accepted, refused.status) == (False, 0xC307)
+
+
+async def test_a_start_that_is_known_to_the_month_is_found_by_a_range_of_days(orders: SqliteOrders) -> None:
+    await orders.apply([created(workitem(ScheduledProcedureStepStartDateTime="202601"))])
+    assert await found(orders, ScheduledProcedureStepStartDateTime="20251231-20260131") == [UID]
+    assert await found(orders, ScheduledProcedureStepStartDateTime="20260201-20260228") == []
