@@ -38,6 +38,25 @@ def audit_query(trail: AuditTrail, request: Request, why: str = "") -> None:
     )
 
 
+def audit_step_read(trail: AuditTrail, request: Request, uid: str) -> None:
+    """A procedure step, or a workitem, was looked at (N-GET)."""
+    association = request.association
+    trail.add(
+        Entry(
+            Kind.PROCEDURE_READ,
+            "N-GET",
+            association.calling_ae_title,
+            "ae",
+            association.peer_address,
+            association.called_ae_title,
+            trace=association.trace,
+            session=association.trace,
+            query=uid.encode(),
+            query_class=request.context.abstract_syntax,
+        )
+    )
+
+
 def audit_sending(
     trail: AuditTrail,
     kind: Kind,

@@ -18,7 +18,7 @@ from gantry.common.ports.orders import OrderIndex
 from gantry.common.runtime.order_follower import Follower
 from gantry.common.runtime.protection import Protection
 from gantry.common.ul import Ability
-from gantry.services.audited import audit_query
+from gantry.services.audited import audit_query, audit_step_read
 from gantry.services.context import Context, RoleParts
 from gantry.services.corrections import CorrectionDesk
 from gantry.services.orders.desk import OrderDesk
@@ -89,6 +89,7 @@ async def build(context: Context) -> RoleParts:
         context.peers.sight_of,
         receives if context.settings.routing.workitems else None,
         partial(audit_query, context.audit),
+        partial(audit_step_read, context.audit),
     )
     telling = _telling(context, happenings, receives)
     return RoleParts(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -28,7 +31,7 @@ PEERS = [
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive]:
     running = RunningArchive(tmp_path_factory.mktemp("ups"), lab=False)
-    running.write_policy(PEERS)
+    running.write_policy(PEERS, "http: {may_operate: [loopback], may_order: [loopback]}\n")
     running.start()
     yield running
     assert running.alive, running.log.read_text()
@@ -158,3 +161,34 @@ def test_who_may_not_gets_no_context_and_who_sees_some_studies_no_workitem(
     with Worker(archive.port, "SOME") as some:
         assert some.get(uid)[0].Status == 0x0124
         assert some.find(SOPInstanceUID=uid) == (0x0124, [])
+
+
+def test_what_was_done_and_looked_at_is_on_record(archive: RunningArchive, uid: str) -> None:
+    client = WorkitemsClient(archive.http_port)
+    with Worker(archive.port) as worker:  # what is asked on one association is written when that is over
+        assert worker.create(uid, step()).Status == 0
+        assert worker.change_state(uid, "IN PROGRESS", MINE) == 0
+        assert worker.get(uid)[0].Status == 0
+        assert worker.find(SOPInstanceUID=uid)[0] == 0
+    assert client.ask("GET", f"/{uid}")[0] == 200
+    assert client.ask("GET", f"?SOPInstanceUID={uid}")[0] == 200
+    assert client.ask("POST", f"/{uid}/subscribers/BOARD")[0] == 201
+    wanted = {
+        ("procedure", "create workitem", "WORKER"),
+        ("procedure", "change workitem state", "WORKER"),
+        ("procedure", "subscribe to workitems", "loopback"),
+        ("procedure-read", "N-GET", "WORKER"),
+        ("procedure-read", "GET workitem", "loopback"),
+        ("query", "C-FIND", "WORKER"),
+        ("query", "GET search workitems", "loopback"),
+    }
+    url = f"http://127.0.0.1:{archive.http_port}/dicom-web/operations/audit?limit=1000"
+    deadline = time.monotonic() + 30
+    while True:
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            records = json.loads(answer.read())["records"]
+        there = {(one["kind"], one["operation"], one["requestor"]) for one in records if uid in json.dumps(one)}
+        if wanted <= there:
+            return
+        assert time.monotonic() < deadline, wanted - there
+        time.sleep(0.3)

@@ -91,10 +91,11 @@ class WorkitemService:
         sight_of: Callable[[str], Sight],
         is_receiver: Callable[[str], bool] | None,
         asked: Callable[[Request, str], None] = lambda *_: None,
+        shown: Callable[[Request, str], None] = lambda *_: None,
     ) -> None:
         """`sight_of` says which studies an AE title sees: who sees some only does not see workitems. `is_receiver`
         says whether an AE title may be told of events; None where nobody is. `asked` is called
-        when a C-FIND is over, with why it failed."""
+        when a C-FIND is over, with why it failed, `shown` with the UID of a workitem that is given."""
         self.abilities = abilities
         self._desk = desk
         self._orders = orders
@@ -102,6 +103,7 @@ class WorkitemService:
         self._sight_of = sight_of
         self._is_receiver = is_receiver
         self._asked = asked
+        self._shown = shown
         self._operations: Mapping[int, Callable[[Request, str], Awaitable[None]]] = {
             _CREATE: self._create,
             _SET: self._set,
@@ -214,6 +216,7 @@ class WorkitemService:
         wanted = request.command.elements.get(Element.ATTRIBUTE_IDENTIFIER_LIST, ())
         tags = wanted if isinstance(wanted, tuple) else ()
         known = all(vr_of(tag) != b"UN" for tag in tags)
+        self._shown(request, uid)
         data = encoded(workitem.document, tags, request.context.transfer_syntax)
         extra: dict[int, Value] = {Element.AFFECTED_SOP_INSTANCE_UID: uid}
         await request.respond(SUCCESS if known else OPTIONAL_ATTRIBUTES_NOT_SUPPORTED, data, extra)
