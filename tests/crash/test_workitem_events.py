@@ -15,6 +15,7 @@ from tests.crash.test_routing import listed
 from tests.support.archive import RunningArchive, free_port
 from tests.support.asking import until
 from tests.support.worker import SUSPEND, UNSUBSCRIBE, Board, Worker, code, performed, set_, step
+from tests.support.workitem_channel import channel, pages_until
 from tests.support.workitems import WorkitemsClient
 
 pytestmark = pytest.mark.timeout(240)
@@ -131,3 +132,24 @@ async def test_a_subscriber_that_was_away_is_told_everything_in_order_whatever_i
             told = list(dict.fromkeys(state for one, state in board.states if one == uid))
             assert told == [["SCHEDULED", "IN PROGRESS", "COMPLETED"], ["SCHEDULED", "CANCELED"]][wanted == 2]
     assert archive.stop() == 0
+
+
+async def test_a_reader_of_the_channel_goes_on_with_its_cursor_whatever_is_killed(make_archive: MakeArchive) -> None:
+    with Board() as board:
+        archive = watched(make_archive(), board.port)
+        client = WorkitemsClient(archive.http_port)
+        assert client.ask("POST", f"/{EVERY}/subscribers/SCREEN")[0] == 201
+        async with channel(archive.http_port, "SCREEN", "?since=now") as opened:
+            client.create("1.2.1")
+            found, cursor = await pages_until(opened, 1)
+            assert found == [("1.2.1", 1, "SCHEDULED")]
+        client.create("1.2.2")
+        archive.kill()
+        archive.start()
+        client.create("1.2.3")
+        missed = [("1.2.2", 1, "SCHEDULED"), ("1.2.3", 1, "SCHEDULED")]
+        for _ in range(2):  # nothing is used up: the cursor is the reader's
+            async with channel(archive.http_port, "SCREEN", f"?since={cursor}") as opened:
+                assert sorted((await pages_until(opened, 2))[0]) == missed
+        assert board.told == [], "it did not subscribe"
+        assert archive.stop() == 0

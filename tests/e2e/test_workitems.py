@@ -3,11 +3,15 @@ them."""
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
 
+from gantry.common.dicom.model.xml_reading import from_xml
+from gantry.common.dicom.model.xml_writing import to_xml
 from tests.support.archive import RunningArchive
 from tests.support.orders import attributes
 from tests.support.workitems import MINE, OTHER, WorkitemsClient, as_json, claim, done, why, workitem
@@ -175,3 +179,47 @@ def test_who_may_not_order_only_looks(tmp_path_factory: pytest.TempPathFactory) 
         assert client.ask("GET")[0] == 204
     finally:
         running.stop()
+
+
+def as_xml(archive: RunningArchive, method: str, path: str, body: bytes | None = None) -> tuple[int, str, bytes]:
+    """Status, Content-Type and body."""
+    url = f"http://127.0.0.1:{archive.http_port}/dicom-web/workitems{path}"
+    kind = "application/dicom+xml"
+    accept = f'multipart/related; type="{kind}"' if path.startswith("?") and method == "GET" else kind
+    request = urllib.request.Request(url, body, {"Content-Type": kind, "Accept": accept}, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.headers.get("Content-Type", ""), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers.get("Content-Type", ""), error.read()
+
+
+def test_documents_are_xml_as_well(archive: RunningArchive, client: WorkitemsClient, uid: str) -> None:
+    values = workitem(PatientName="Müller^Eva", CommentsOnTheScheduledProcedureStep=[])
+    assert as_xml(archive, "POST", f"?{uid}", to_xml(as_json(values)))[0] == 201
+    (shown,) = client.ask("GET", f"/{uid}")[1]
+    assert shown["00100010"]["Value"] == [{"Alphabetic": "Müller^Eva"}]
+    assert shown["00404018"]["Value"][0]["00080100"]["Value"] == ["SEG"]
+    assert as_xml(archive, "PUT", f"/{uid}/state", to_xml(claim()))[0] == 200
+    assert as_xml(archive, "POST", f"/{uid}?{MINE}", to_xml(as_json(done())))[0] == 200
+    assert as_xml(archive, "PUT", f"/{uid}/state", to_xml(claim(wanted="COMPLETED")))[0] == 200
+    status, kind, body = as_xml(archive, "GET", f"/{uid}")
+    assert (status, kind) == (200, "application/dicom+xml")
+    assert from_xml(body)["00741000"]["Value"] == ["COMPLETED"]
+    status, kind, body = as_xml(archive, "GET", f"?SOPInstanceUID={uid}")
+    assert (status, kind.partition(";")[0]) == (200, "multipart/related")
+    assert body.count(b"<NativeDicomModel") == 1
+    assert as_xml(archive, "POST", "", b"<html/>")[0] == 400
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{archive.http_port}/dicom-web/workitems", b"x", {"Content-Type": "text/plain"}, method="POST"
+    )
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(request, timeout=30)
+    assert raised.value.code == 415
+
+
+def test_a_workitem_may_name_thousands_of_instances(client: WorkitemsClient, uid: str) -> None:
+    items = [attributes(ReferencedSOPInstanceUID=f"1.2.840.{number}") for number in range(4000)]
+    client.create(uid, ReferencedSOPSequence=items)
+    (shown,) = client.ask("GET", f"/{uid}")[1]
+    assert len(shown["00081199"]["Value"]) == 4000

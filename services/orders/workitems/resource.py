@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from urllib.parse import urlencode
 
 from aiohttp import web
 
 from gantry.common.access import Verb
+from gantry.common.dicom.model.json_writing import Attributes as Document
 from gantry.common.dicom.model.json_writing import to_json
+from gantry.common.dicom.model.xml_writing import to_xml
 from gantry.common.dicom.standard.tags import SOP_INSTANCE_UID
 from gantry.common.errors import NotFound, NotUnderstood
 from gantry.common.ids import DEFAULT_PARTITION, is_uid, new_uid
@@ -17,8 +19,9 @@ from gantry.common.ports.orders import OrderIndex
 from gantry.common.web.bodies import answer
 from gantry.common.web.callers import caller_of, may, reason_of
 from gantry.common.web.errors import HttpProblem
-from gantry.common.web.json_bodies import data_set, json_body
-from gantry.common.web.negotiation import DICOM_JSON, JSON, Offer, choose, parse_accept
+from gantry.common.web.json_bodies import data_set_body
+from gantry.common.web.multipart import closing, content_type, part_head
+from gantry.common.web.negotiation import DICOM_JSON, DICOM_XML, JSON, Offer, choose, parse_accept
 from gantry.common.web.routes import BASE, Match, Resource
 from gantry.common.web.server import TRACE, Handler
 from gantry.common.web.urls import accept_of, base_url
@@ -29,7 +32,11 @@ from gantry.services.orders.workitems.desk import Asker, WorkitemDesk
 from gantry.services.orders.workitems.documents import attributes_in, document_of, workitem_path
 from gantry.services.orders.workitems.parameters import MORE, WorkitemSearch, uid_in, workitem_search
 
-_OFFERS = (Offer(DICOM_JSON), Offer(JSON))
+_OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML))
+_SEARCH_OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
+_BOUNDARY = "gantry-workitem"
+"""No line of our XML begins with it."""
+_LONGEST_BODY = 4 << 20
 _FRESH = {"Cache-Control": "no-store"}
 _NEW_UID = ("workitem", "AffectedSOPInstanceUID")
 _TRANSACTION = ("transaction-uid", "transaction", "TransactionUID")
@@ -67,7 +74,7 @@ class WorkitemResource:
 
     async def search(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """PS3.18 11.9: 200 with all that match, 206 with some of them, 204 for none. 400."""
-        offer, _ = choose(parse_accept(accept_of(request)), _OFFERS)
+        offer, _ = choose(parse_accept(accept_of(request)), _SEARCH_OFFERS)
         search = workitem_search(request.query.items())
         found, more = await self._found(search)
         headers = {**_FRESH, **warning((*search.warnings, MORE) if more else search.warnings)}
@@ -76,7 +83,11 @@ class WorkitemResource:
         if more:
             headers["Link"] = f'<{self._next(request, search)}>; rel="next"'
         documents = [document_of(one, self._url(request, one.uid)) for one in found]
-        return await answer(request, to_json(documents), offer.type, headers, 206 if more else 200)
+        status = 206 if more else 200
+        if not offer.multipart:
+            return await answer(request, to_json(documents), offer.type, headers, status)
+        body = b"".join(_parts(documents))
+        return await answer(request, body, content_type(_BOUNDARY, DICOM_XML), headers, status)
 
     async def create(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """PS3.18 11.4: 201 with where it is. 400, 403, 409."""
@@ -93,7 +104,9 @@ class WorkitemResource:
         offer, _ = choose(parse_accept(accept_of(request)), _OFFERS)
         workitem = await self._standing(uid)
         headers = {**_FRESH, "Content-Location": self._url(request, uid)}
-        return await answer(request, to_json([document_of(workitem)]), offer.type, headers)
+        document = document_of(workitem)
+        body = to_xml(document) if offer.type == DICOM_XML else to_json([document])
+        return await answer(request, body, offer.type, headers)
 
     async def change(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
         """PS3.18 11.6 and 11.8: 200 when it is updated, 202 when its cancellation is requested. 400, 403, 404, 409,
@@ -175,8 +188,15 @@ class WorkitemResource:
         return Asker(f"rest {caller_of(request)}", request[TRACE])
 
 
+def _parts(documents: Sequence[Document]) -> Iterator[bytes]:
+    for number, document in enumerate(documents):
+        yield part_head(_BOUNDARY, {"Content-Type": DICOM_XML}, first=not number)
+        yield to_xml(document)
+    yield closing(_BOUNDARY)
+
+
 async def _attributes(request: web.BaseRequest) -> Attributes:
-    body = data_set(await json_body(request))
+    body = await data_set_body(request, _LONGEST_BODY)
     try:
         return attributes_in(body)
     except NotUnderstood as error:
