@@ -162,6 +162,14 @@ def test_what_is_erased_is_gone(client: WorkitemsClient, uid: str) -> None:
     assert client.ask("POST", f"?{uid}", as_json(workitem()))[0] == 409
 
 
+def test_what_a_worker_left_behind_can_be_erased(client: WorkitemsClient, uid: str) -> None:
+    """Its Transaction UID is lost, so that nobody can end it."""
+    client.create(uid)
+    assert client.ask("PUT", f"/{uid}/state", claim())[0] == 200
+    assert client.ask("DELETE", f"/{uid}?reason=the+worker+is+gone&even_in_progress=true")[0] == 204
+    assert client.ask("PUT", f"/{uid}/state", claim(wanted="COMPLETED"))[0] == 410
+
+
 def test_a_workitem_without_a_uid_gets_one_and_one_without_a_label_a_label(client: WorkitemsClient) -> None:
     status, _, headers = client.ask("POST", "", as_json(workitem(WorklistLabel=None)))
     assert (status, "created with modifications" in headers["Warning"]) == (201, True)

@@ -143,8 +143,11 @@ class WorkitemResource:
         reason = reason_of(request)
         if not reason:
             raise HttpProblem(400, "reason: say why, as a parameter of the URL")
-        if (await self._standing(uid)).state is WorkitemState.IN_PROGRESS:
-            raise HttpProblem(409, "somebody performs the workitem: it is erased when it is completed or cancelled")
+        even = request.query.get("even_in_progress") == "true"
+        if (await self._standing(uid)).state is WorkitemState.IN_PROGRESS and not even:
+            raise HttpProblem(
+                409, "somebody performs the workitem; with even_in_progress=true it is erased all the same"
+            )
         await self._desk.erase(uid, reason, asker)
         return web.Response(status=204)
 
