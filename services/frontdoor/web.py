@@ -18,11 +18,11 @@ from yarl import URL
 from gantry.common.clock import Clock
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.bodies import BodyWriter
+from gantry.common.web.endings import is_stream, is_websocket
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 from gantry.common.web.origins import PROOF
 from gantry.common.web.routes import Match, Resource, WebRole
 from gantry.common.web.server import CALLER, ENDING, Handler
-from gantry.common.web.sockets import is_websocket
 from gantry.services.frontdoor.backends import Backend, Backends
 from gantry.services.frontdoor.routing import Pool
 from gantry.services.frontdoor.web_sockets import relay
@@ -177,8 +177,7 @@ class Forwarder:
 
 def _is_endless(request: web.BaseRequest, match: Match) -> bool:
     """Whether the answer goes on until somebody ends it."""
-    streams = "text/event-stream" in request.headers.get("Accept", "")
-    return match.resource is Resource.CHANGES or (match.resource is Resource.OPERATIONS and streams)
+    return match.resource is Resource.CHANGES or is_stream(request)
 
 
 def _answered(headers: Mapping[str, str]) -> CIMultiDict[str]:

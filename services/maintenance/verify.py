@@ -1,24 +1,25 @@
 """Objects read again and compared with what was acknowledged: slowly, all of them, over and over (`passes`).
 
-For a missing or damaged object an event is published (`ObjectLost`): another receipt of the same bytes, if there is
-one, becomes current; otherwise the sender's next attempt does (`gantry.services.indexer.healing`).
+Read are the current objects, and other bytes of the same instances that are kept aside. For a missing or damaged object
+an event is published (`ObjectLost`): another receipt of the same bytes, if there is one, becomes current; otherwise the
+sender's next attempt does (`gantry.services.indexer.healing`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.attributes import Level
 from gantry.common.dicom.query.matching import Document, Query, Single
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
-from gantry.common.errors import Archived, NotUnderstood
+from gantry.common.errors import Archived, Corrupt, NotFound, NotUnderstood
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import Location, SearchIndex
-from gantry.common.runtime.integrity import Damage, examine
-from gantry.common.runtime.losses import Losses
+from gantry.common.ports.index import KnownReceipt, Location, SearchIndex
+from gantry.common.runtime.integrity import Damage, data_set_offset_in, examine
+from gantry.common.runtime.losses import Losses, instance_of
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.passes import Pace, Pass, Passes
@@ -108,16 +109,41 @@ class Verifier:
         query = Query(self._partition, Level.STUDY, {STUDY_INSTANCE_UID: Single((study,))})
         async for page in self._index.locate(query):
             for location in page:
-                try:
-                    damage = await examine(self._objects, location, pace=self._pace)
-                except Archived:
-                    state.archived += 1
-                    continue
-                state.objects += 1
-                state.bytes += location.data_set_length
-                self._metrics.objects_verified.inc()
-                if damage is not None:
-                    await self._found(location, damage, state)
+                await self._object(location, state)
+            several = [instance_of(location) for location in page if location.aside]
+            known = await self._index.receipts_of(self._partition, several) if several else {}
+            for location in page:
+                for receipt in known.get(instance_of(location), ()):
+                    if receipt.digest != location.digest and not receipt.lost:
+                        await self._aside(location, receipt, state)
+
+    async def _aside(self, current: Location, receipt: KnownReceipt, state: Verified) -> None:
+        """Verify other bytes of an instance, which are kept until somebody decides."""
+        there = replace(current, object_key=receipt.object_key, digest=receipt.digest, layout=b"", aside=0)
+        try:
+            offset = receipt.data_set_offset
+            if offset < 0:
+                offset = await data_set_offset_in(self._objects, receipt.object_key)
+            length = (await self._objects.stat(receipt.object_key)).size - offset
+        except NotFound:
+            await self._found(there, Damage.MISSING, state)
+            return
+        except Corrupt:
+            await self._found(there, Damage.DAMAGED, state)
+            return
+        await self._object(replace(there, data_set_offset=offset, data_set_length=max(0, length)), state)
+
+    async def _object(self, location: Location, state: Verified) -> None:
+        try:
+            damage = await examine(self._objects, location, pace=self._pace)
+        except Archived:
+            state.archived += 1
+            return
+        state.objects += 1
+        state.bytes += location.data_set_length
+        self._metrics.objects_verified.inc()
+        if damage is not None:
+            await self._found(location, damage, state)
 
     async def _found(self, location: Location, damage: Damage, state: Verified) -> None:
         if damage is Damage.MISSING:

@@ -18,6 +18,7 @@ from gantry.services.operations.turns import Turns
 from gantry.services.operations.web import Parts, number, said
 
 _LONGEST_TERM = 64
+_LONGEST_KINDS = 400
 _DAY_US = 24 * 3600 * 1_000_000
 
 
@@ -34,12 +35,12 @@ class AuditPart:
         return {("GET", "audit"): self.audit}
 
     async def audit(self, request: web.BaseRequest, _: tuple[str, ...]) -> web.StreamResponse:
-        """The records of the last `days` about a `patient` or `study`, of a `requestor` or `kind`; `form=fhir` gives a
-        Bundle of AuditEvent."""
+        """The records of the last `days` about a `patient` or `study`, of a `requestor`, of one `kind` or several with
+        commas between; `form=fhir` gives a Bundle of AuditEvent."""
         since = self._clock.now_us() - number(request, "days", 30, 36_500) * _DAY_US
         about = _term(request, "patient") or _term(request, "study")
-        kind = _term(request, "kind")
-        if kind and kind_of(kind) is None:
+        kinds = frozenset(filter(None, _line(request, "kind", _LONGEST_KINDS).split(",")))
+        if any(kind_of(kind) is None for kind in kinds):
             raise HttpProblem(400, "kind: no such kind of audit record; docs/audit.md lists them")
         form = request.query.get("form", "json")
         if form not in ("json", "fhir"):
@@ -48,7 +49,7 @@ class AuditPart:
             since_us=since,
             about=about,
             requestor=_term(request, "requestor"),
-            kinds=frozenset((kind,)) if kind else frozenset(),
+            kinds=kinds,
             most=number(request, "most", 500, 5000),
         )
         async with self._turns.turn():
@@ -72,7 +73,11 @@ def bundle(records: tuple[AuditRecorded, ...]) -> dict[str, Any]:
 
 
 def _term(request: web.BaseRequest, name: str) -> str:
-    term = request.query.get(name, "").strip()
-    if len(term) > _LONGEST_TERM or not term.isprintable():
-        raise HttpProblem(400, f"{name}: one line of at most {_LONGEST_TERM} characters")
-    return term
+    return _line(request, name, _LONGEST_TERM)
+
+
+def _line(request: web.BaseRequest, name: str, longest: int) -> str:
+    line = request.query.get(name, "").strip()
+    if len(line) > longest or not line.isprintable():
+        raise HttpProblem(400, f"{name}: one line of at most {longest} characters")
+    return line

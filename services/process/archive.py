@@ -26,6 +26,7 @@ from gantry.common.net import Association, Peer, Server, ServerLimits, Service
 from gantry.common.net.server import Admission, ServerObserver
 from gantry.common.runtime.consumer import report_lag
 from gantry.common.runtime.followed_orders import FollowedOrders
+from gantry.common.runtime.followed_sessions import FollowedSessions
 from gantry.common.runtime.followed_shares import FollowedShares
 from gantry.common.runtime.lifecycle import Component, Lifecycle, Phase
 from gantry.common.runtime.restricted_index import RestrictedIndex
@@ -268,6 +269,7 @@ class Archive:
             overrides=self.health.overrides,
             shares=self.health.shares,
             followed_shares=self._follow_shares(stores),
+            followed_sessions=self._follow_sessions(stores),
         )
 
     def _follow_shares(self, stores: Stores) -> FollowedShares | None:
@@ -277,6 +279,15 @@ class Archive:
         followed = FollowedShares(stores.log, self.clock)
         self.health.shares.standing = followed.standing
         self.lifecycle.watch(followed.run(), "shares")
+        return followed
+
+    def _follow_sessions(self, stores: Stores) -> FollowedSessions | None:
+        """So that nobody is in here whom the identity provider signed out."""
+        if self.health.sessions is None:
+            return None
+        followed = FollowedSessions(stores.log, self.clock, self.settings.login.longest)
+        self.health.sessions.ended = followed.has
+        self.lifecycle.watch(followed.run(), "sessions")
         return followed
 
     def _take(self, parts: RoleParts, *, seen_by_views: bool = False) -> list[Service]:

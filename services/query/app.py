@@ -41,6 +41,7 @@ from gantry.services.query.change_stream import ChangeService
 from gantry.services.query.changes import Changes
 from gantry.services.query.feed_service import FeedService
 from gantry.services.query.fhir.service import FhirService
+from gantry.services.query.login.backchannel import BackChannel
 from gantry.services.query.login.exchange import OurClient
 from gantry.services.query.login.provider import Provider
 from gantry.services.query.login.service import LoginService, no_login
@@ -110,7 +111,17 @@ def build_login(context: Context) -> Mapping[Resource, Handler]:
     from_id_token = login.claims_from == "id-token"
     reader = TokenReader(context.issuers, issuer.name, role_table(access.roles), from_id_token=from_id_token)
     client = OurClient(login.client_id, context.sessions.url, login.scopes, _secret(login.client_secret_file))
-    return LoginService(context.sessions, provider, client, reader, context.metrics).handlers()
+    assert context.followed_sessions is not None
+    back_channel = BackChannel(
+        context.followed_sessions,
+        client,
+        reader,
+        issuer.name,
+        context.clock,
+        context.metrics,
+        context.settings.http.stall,
+    )
+    return LoginService(context.sessions, provider, client, reader, context.metrics, back_channel).handlers()
 
 
 def build_sharing(context: Context) -> Mapping[Resource, Handler]:

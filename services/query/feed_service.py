@@ -19,10 +19,11 @@ from gantry.common.runtime.feed import MOST_CHANGES, Feed, FeedPage
 from gantry.common.runtime.feed_cursor import FeedCursor, feed_cursor
 from gantry.common.tasks import end_tasks
 from gantry.common.web.bodies import BodyWriter, answer
+from gantry.common.web.endings import is_websocket
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import ENDING, Handler
-from gantry.common.web.sockets import ServerSocket, is_websocket
+from gantry.common.web.sockets import ServerSocket
 from gantry.services.query.feed_socket import serve_pages
 
 MOST_READERS = 64

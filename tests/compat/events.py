@@ -62,6 +62,7 @@ from gantry.common.events import (
     RouteEnded,
     RouteProgressed,
     RouteRequested,
+    SessionsEnded,
     ShareCreated,
     ShareOpened,
     ShareRevoked,
@@ -769,6 +770,15 @@ EVENTS: dict[str, Event] = {
         reason="sent to the wrong address",
         by="ris",
         at=1_700_000_003_000_000,
+    ),
+    "SessionsEnded.v1": SessionsEnded(
+        partition="default",
+        trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        issuer="sso",
+        subject="248289761001",
+        sid="08a5019c-17e1-4977-8f42-65a12843ea02",
+        token="bWJq",
+        at=1_700_000_000_000_000,
     ),
     "AuditRecorded.v1": AuditRecorded(
         partition="default",

@@ -119,6 +119,25 @@ def test_every_process_behind_the_door_knows_who_signed_in(site: LoginSite) -> N
         site.door.stop()
 
 
+def test_who_signs_out_at_the_provider_is_out_at_every_process_behind_the_door(site: LoginSite) -> None:
+    """OpenID Connect Back-Channel Logout 1.0. The provider tells one process; the log tells the others."""
+    assert site.provider is not None
+    site.door.start()
+    try:
+        leaves, stays = Visitor(site.door_url), Visitor(site.door_url)
+        for who in (leaves, stays):
+            assert who.sign_in("adam")[0] == 200
+            assert {who.ask("/dicom-web/studies")[0] for _ in range(4)} <= {200, 204}
+        leaves.sign_out_at(site.provider.url)
+        until(lambda: {leaves.ask("/dicom-web/studies")[0] for _ in range(6)} == {401})
+        assert leaves.ask("/dicom-web/studies/1.2.3", "DELETE", Origin=site.door_url)[0] == 401  # of another role
+        assert leaves.ask("/login/renew", "POST", b"", Origin=site.door_url)[0] == 401
+        assert {stays.ask("/dicom-web/studies")[0] for _ in range(6)} <= {200, 204}, "his other browser"
+        assert sum(one.metric("gantry_provider_logouts_total") for one in site.door.parts["query"]) == 1
+    finally:
+        site.door.stop()
+
+
 def test_nothing_of_the_tokens_is_in_an_address_or_a_log(site: LoginSite) -> None:
     who = site.visitor()
     _, back, _ = who.sign_in("rita", follow=False)

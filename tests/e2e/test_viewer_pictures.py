@@ -19,6 +19,7 @@ from PIL import Image
 from tests.e2e.test_viewer_operations import SETTLED, says, section
 from tests.support.archive import ROOT, RunningArchive
 from tests.support.browser import Page, chromium
+from tests.support.dicomweb import ask
 from tests.support.objects import file_bytes
 from tests.support.operations import OPERATOR, POLICY, Operated, operate, peers
 from tests.support.page import ROWS, TOTAL, fill, opened, put, search
@@ -275,6 +276,29 @@ async def test_the_worklist(folder: Path, tmp_path: Path, name: str, theme: str)
         async with opened(archive, address, ready=SETTLED) as page:
             await page.theme(theme)
             await taken(page, folder / f"{name}.png")
+            page.errors.clear()
+    finally:
+        archive.stop()
+
+
+async def test_the_audit_trail(folder: Path, tmp_path: Path) -> None:
+    chromium()
+    archive = RunningArchive(tmp_path)
+    archive.write_policy([], "http: {may_operate: [loopback], may_correct: [loopback]}\n")
+    archive.start()
+    try:
+        uid = str((await asyncio.to_thread(fill, archive, 6))[0].StudyInstanceUID)
+        for what in ("metadata", "series", "instances"):
+            await asyncio.to_thread(ask, archive, f"/dicom-web/studies/{uid}/{what}")
+        await asyncio.to_thread(ask, archive, f"/dicom-web/studies/{uid}/rendered")
+        await asyncio.to_thread(ask, archive, "/dicom-web/studies?PatientName=Novak*")
+        async with opened(archive, "/audit", ready=SETTLED) as page:
+            for _ in range(40):
+                if "Saw" in await page.evaluate("document.querySelector('other-place .section').innerText"):
+                    break
+                await asyncio.sleep(0.5)
+                await page.press_button("Find")
+            await taken(page, folder / "audit.png")
             page.errors.clear()
     finally:
         archive.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.cookiejar
 import json
+import re
 import shutil
 import subprocess
 import urllib.error
@@ -59,7 +60,8 @@ def running_provider(
     access_seconds: int = 300,
     machines: Mapping[str, str] | None = None,
 ) -> Iterator[RunningProvider]:
-    """A provider that knows the archive at these URLs as its client, and what people may, by their names. `machines`
+    """A provider that knows the archive at these URLs as its client, and what people may, by their names; the last one
+    is told who signed out. `machines`
     have accounts and secrets there; one that is called checker may ask about tokens."""
     port = free_port()
     client = {
@@ -68,6 +70,8 @@ def running_provider(
         "redirect_uris": [f"{url}/login/callback" for url in urls],
         "post_logout_redirect_uris": [f"{url}/login/out" for url in urls],
         "grant_types": ["authorization_code", "refresh_token"],
+        "backchannel_logout_uri": f"{urls[-1]}/login/backchannel",
+        "backchannel_logout_session_required": True,
     }
     others = [
         {
@@ -105,7 +109,9 @@ class Visitor:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.cookies = http.cookiejar.CookieJar()
+        # As a browser does, which takes this machine for a secure place.
+        policy = http.cookiejar.DefaultCookiePolicy(secure_protocols=("https", "http"))
+        self.cookies = http.cookiejar.CookieJar(policy)
         self._follows = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies))
         self._stays = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.cookies), _Stay())
 
@@ -134,6 +140,14 @@ class Visitor:
         while status in (302, 303) and "/login/callback" not in location:
             status, location, text = self.ask(urllib.parse.urljoin(address, location), follow=False)
         return status, location, text
+
+    def sign_out_at(self, provider: str) -> None:
+        """As somebody does who signs out of everything, and not at the archive."""
+        _, address, form = self.ask(f"{provider}/session/end")
+        found = re.search(r'name="xsrf" value="([^"]+)"', form)
+        assert found is not None, (address, form)
+        answer = urllib.parse.urlencode({"xsrf": found[1], "logout": "yes"}).encode()
+        assert self.ask(f"{provider}/session/end/confirm", "POST", answer)[0] == 200
 
     def session(self) -> str:
         """The sealed session."""

@@ -36,11 +36,14 @@ class TestIssuer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/realms/h"
 
-    def token(self, key: str = "k1", *, algorithm: str = "RS256", signer: Any = None, **claims: Any) -> str:
+    def token(
+        self, key: str = "k1", *, algorithm: str = "RS256", signer: Any = None, kind: str = "", **claims: Any
+    ) -> str:
         now = int(time.time())
         body = {"iss": self.url, "aud": "gantry", "sub": "u1", "exp": now + 300, "iat": now, **claims}
         body = {name: value for name, value in body.items() if value is not None}
-        return jwt.encode({"alg": algorithm, "kid": key}, body, signer or self.keys[key], [algorithm])
+        header = {"alg": algorithm, "kid": key} | ({"typ": kind} if kind else {})
+        return jwt.encode(header, body, signer or self.keys[key], [algorithm])
 
     def rotate(self, old: str, new: str) -> None:
         self.keys[new] = RSAKey.generate_key(2048, {"kid": new, "use": "sig"})

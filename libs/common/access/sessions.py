@@ -26,17 +26,20 @@ RENEW_BEFORE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`number` is random, and the same in the grant."""
+    """`number` is random, and the same in the grant. `began`: the login; `sid` is the session at the issuer, ""
+    where it names none."""
 
     identity: Identity
     number: str
     until: float
+    sid: str = ""
+    began: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
     """`began`: the login; `idle_until`: nobody used the page; `token_until`: the token of the session expires. Without
-    a refresh token ("") the session cannot outlast it."""
+    a refresh token ("") the session cannot outlast it. `sid` is that of the session."""
 
     subject: str
     number: str
@@ -44,6 +47,7 @@ class Grant:
     idle_until: float
     token_until: float
     refresh: str = field(default="", repr=False)
+    sid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,8 @@ def of_session(session: Session) -> Mapping[str, Any]:
         "inst": facts.institutions,
         "n": session.number,
         "until": session.until,
+        "sid": session.sid,
+        "began": session.began,
     }
     return {name: value for name, value in content.items() if value}
 
@@ -121,7 +127,8 @@ def session_of(content: Mapping[str, Any]) -> Session | None:
         )
         roles = frozenset(CallerRole(word) for word in content.get("roles", ()))
         identity = Identity(content["sub"], content["name"], Means.ISSUER, roles, facts, content["iss"])
-        return Session(identity, content["n"], float(content["until"]))
+        sid, began = str(content.get("sid", "")), float(content.get("began", 0.0))
+        return Session(identity, content["n"], float(content["until"]), sid, began)
     except (KeyError, ValueError, TypeError):
         return None
 

@@ -23,7 +23,10 @@ LONGEST = 16_384
 _MOST_KEYS = 64
 _LEAST_BITS = 2048
 _KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC"}
-_TYPES = frozenset(("", "jwt", "at+jwt", "application/jwt", "application/at+jwt"))
+TYPES = frozenset(("", "jwt", "at+jwt", "application/jwt", "application/at+jwt"))
+"""Of tokens that say who somebody is (RFC 9068 2.1); ID tokens have "JWT" or nothing."""
+LOGOUT_TYPES = frozenset(("", "jwt", "logout+jwt", "application/jwt", "application/logout+jwt"))
+"""OpenID Connect Back-Channel Logout 1.0 2.4."""
 
 SigningKey = RSAKey | ECKey
 
@@ -53,8 +56,8 @@ def is_signed(token: str) -> bool:
     return token.count(".") == 2
 
 
-def presented(token: str) -> PresentedToken:
-    """What a token says of itself. Raises `TokenRefused`."""
+def presented(token: str, types: frozenset[str] = TYPES) -> PresentedToken:
+    """What a token of one of these types says of itself. Raises `TokenRefused`."""
     if len(token) > LONGEST:
         raise TokenRefused("malformed", "it is too long")
     try:
@@ -67,7 +70,7 @@ def presented(token: str) -> PresentedToken:
     if not isinstance(kid, str) or not isinstance(algorithm, str) or not isinstance(kind, str):
         raise TokenRefused("malformed", "its header is not understood")
     # RFC 9068 4, RFC 7515 4.1.11: another kind of token is not meant for us, and what is critical is not known here.
-    if kind.lower() not in _TYPES or header.keys() & {"crit", "b64"}:
+    if kind.lower() not in types or header.keys() & {"crit", "b64"}:
         raise TokenRefused("malformed", "it is another kind of token")
     issuer = claims.get("iss")
     return PresentedToken(kid, algorithm, issuer if isinstance(issuer, str) else "", signature)

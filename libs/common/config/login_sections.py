@@ -11,6 +11,9 @@ from gantry.common.config.values import Seconds, Section, setting
 
 Scope = Annotated[str, Field(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,256}$")]  # RFC 6749 3.3
 
+LONGEST_SESSION = 30 * 24 * 3600.0
+"""Seconds: as long as the topic `sessions` is kept."""
+
 
 class LoginSettings(Section):
     """Login of people at the page, by OpenID Connect ([access](access.md#login)); it needs `http.url`"""
@@ -40,4 +43,6 @@ class LoginSettings(Section):
             raise ValueError("session_key_file: nothing seals the sessions (docs/access.md#login)")
         if "openid" not in self.scopes:
             raise ValueError("scopes: without openid nobody is signed in")
+        if self.longest > LONGEST_SESSION:
+            raise ValueError("longest: 30 days at most; so long the log knows whom the issuer signed out")
         return self

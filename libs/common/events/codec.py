@@ -63,6 +63,7 @@ from gantry.common.events.schema import (
     RouteEnded,
     RouteProgressed,
     RouteRequested,
+    SessionsEnded,
     ShareCreated,
     ShareOpened,
     ShareRevoked,
@@ -152,6 +153,7 @@ _EVENTS: dict[str, type[Event]] = {
         ShareTried,
         ShareOpened,
         ShareRevoked,
+        SessionsEnded,
         AuditRecorded,
     )
 }

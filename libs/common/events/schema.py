@@ -1083,6 +1083,21 @@ class ShareRevoked:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionsEnded:
+    """An identity provider, `issuer` as we call it, says that somebody is signed out (OpenID Connect Back-Channel
+    Logout 1.0): of his session `sid` there, or, where that is "", of all that began until then. `token` is the `jti` of
+    what it said: the same one again changes nothing."""
+
+    partition: str
+    trace: str
+    issuer: str
+    subject: str
+    sid: str
+    token: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditedInstances:
     """What an audit record is about: so many `instances` of one SOP class of one study of one patient; "" and 0 for
     what is not known or not meant. `patient_key` stands where a patient is known by a digest of ID and issuer alone."""
@@ -1193,5 +1208,6 @@ Event = (
     | ShareTried
     | ShareOpened
     | ShareRevoked
+    | SessionsEnded
     | AuditRecorded
 )

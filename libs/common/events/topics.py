@@ -48,6 +48,7 @@ from gantry.common.events.schema import (
     RouteEnded,
     RouteProgressed,
     RouteRequested,
+    SessionsEnded,
     ShareCreated,
     ShareOpened,
     ShareRevoked,
@@ -115,6 +116,8 @@ _ROUTES = Topic("routes", "study_instance_uid", 12, 30 * _DAY_MS, sealed=False)
 _ASSOCIATIONS = Topic("associations", "calling_ae_title", 6, 14 * _DAY_MS, sealed=False)
 _PROCESSES = Topic("processes", "process", 1, _DAY_MS, sealed=False)
 _SHARES = Topic("shares", "share", 1, None)
+# Longer than any session lasts (`login.longest`).
+_SESSIONS = Topic("sessions", "issuer", 1, 30 * _DAY_MS, sealed=False)
 _AUDIT = Topic("audit", "requestor", 6, 30 * _DAY_MS, root=AUDIT)
 
 TOPICS: dict[type[Event], Topic] = {
@@ -179,6 +182,7 @@ TOPICS: dict[type[Event], Topic] = {
     ShareTried: _SHARES,
     ShareOpened: _SHARES,
     ShareRevoked: _SHARES,
+    SessionsEnded: _SESSIONS,
     AuditRecorded: _AUDIT,
 }
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 
 from gantry.common.access.share_passes import Pass, Shown, sight_of_share
 from gantry.common.access.shares import Shares
 from gantry.common.clock import Clock
-from gantry.common.errors import DependencyUnavailable, UndecodableEvent
-from gantry.common.events import TOPICS, Event, ShareCreated, decode
-from gantry.common.ports.log import EventLog, Record
+from gantry.common.events import TOPICS, Event, ShareCreated
+from gantry.common.ports.log import EventLog
 from gantry.common.runtime.backoff import Delays
-from gantry.common.telemetry.logs import get_logger
+from gantry.common.runtime.followed_topic import FollowedTopic
 
 TOPIC = TOPICS[ShareCreated].name
 FRESH_SECONDS = 2.0
 """A link that was revoked shows nothing after so long, at any process."""
-_PATIENCE_SECONDS = 10.0
-logger = get_logger("shares")
 
 
 class FollowedShares:
@@ -29,31 +24,14 @@ class FollowedShares:
     def __init__(self, log: EventLog, clock: Clock, delays: Delays | None = None) -> None:
         self._log = log
         self._clock = clock
-        self._delays = delays or Delays(longest=5.0)
         self._shares = Shares()
-        self._places: dict[int, int] = {}
-        self._read = asyncio.Event()
+        self._topic = FollowedTopic(log, TOPIC, self._shares.apply, clock, "links", delays)
         self._confirmed = float("-inf")
         self._confirming = asyncio.Lock()
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        attempt = 0
-        while True:
-            try:
-                for partition in await self._log.ends(TOPIC):
-                    self._places.setdefault(partition, 0)
-                async with aclosing(self._log.follow(TOPIC, None, dict(self._places))) as following:
-                    async for passed in following:
-                        self._take(passed.records)
-                        self._places.update(passed.ends)
-                        attempt = 0
-                        read, self._read = self._read, asyncio.Event()
-                        read.set()
-            except DependencyUnavailable as error:
-                logger.warning("links cannot be followed for now", topic=TOPIC, error=error)
-            await self._clock.sleep(self._delays.after(attempt))
-            attempt += 1
+        await self._topic.run()
 
     async def current(self) -> Shares:
         """The links as they were `FRESH_SECONDS` ago or later. Raises `DependencyUnavailable`."""
@@ -82,24 +60,7 @@ class FollowedShares:
         return self._clock.monotonic() - self._confirmed > FRESH_SECONDS
 
     async def _confirm(self) -> None:
-        """Wait until all is read that is on the log now."""
         begun = self._clock.monotonic()
-        ends = await self._log.ends(TOPIC)
-        try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                while not self._has_read(ends):
-                    await self._read.wait()
-        except TimeoutError:
-            raise DependencyUnavailable("event log", "links cannot be read now") from None
+        await self._topic.caught_up()
         self._shares.forget(self._clock.now_us())
         self._confirmed = max(self._confirmed, begun)
-
-    def _has_read(self, ends: Mapping[int, int]) -> bool:
-        return all(self._places.get(partition, 0) >= end for partition, end in ends.items())
-
-    def _take(self, records: Sequence[Record]) -> None:
-        for record in records:
-            try:
-                self._shares.apply(decode(record.payload))
-            except UndecodableEvent as error:
-                logger.error("event of a link cannot be read", offset=record.offset, error=error)

@@ -9,7 +9,8 @@ from enum import StrEnum
 
 from blake3 import blake3
 
-from gantry.common.errors import Corrupt, NotFound
+from gantry.common.dicom.encoding.part10 import MAX_META_LENGTH, needed, parse_meta
+from gantry.common.errors import Corrupt, NotFound, NotUnderstood
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import Location
 
@@ -57,3 +58,18 @@ async def examine(
         await reader.close()
     same = length == location.data_set_length and f"blake3:{digest.hexdigest()}" == location.digest
     return None if same else Damage.DAMAGED
+
+
+async def data_set_offset_in(store: BlobStore, key: str) -> int:
+    """Where the data set of an object begins, as the object says. Raises `NotFound`, `Corrupt` where it is no DICOM
+    file any more, `DependencyUnavailable`."""
+    reader = await store.open(key, 0, MAX_META_LENGTH + 1024)
+    try:
+        head = bytearray(min(reader.size, MAX_META_LENGTH + 1024))
+        filled = await reader.readinto([memoryview(head)])
+        needed(bytes(head[:filled]))
+        return parse_meta(bytes(head[:filled])).data_set_offset
+    except NotUnderstood as error:
+        raise Corrupt("an object is no DICOM file any more") from error
+    finally:
+        await reader.close()

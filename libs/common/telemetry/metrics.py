@@ -245,6 +245,14 @@ METRICS: tuple[Metric, ...] = (
         ),
     ),
     Metric(
+        "provider_logouts",
+        "counter",
+        "logouts",
+        "Logout tokens of identity providers, by result: ended (sessions), refused, or away",
+        ("result",),
+        _each("ended", "refused", "away"),
+    ),
+    Metric(
         "session_renewals",
         "counter",
         "renewals",
@@ -596,6 +604,7 @@ class Metrics:
     issuer_key_fetches: Counter
     token_introspections: Counter
     logins: Counter
+    provider_logouts: Counter
     session_renewals: Counter
     overrides: Counter
     shares: Counter

@@ -17,7 +17,7 @@ from gantry.common.access import (
     claims_of,
     identity_of,
 )
-from gantry.common.access.signatures import is_signed, presented, verified
+from gantry.common.access.signatures import TYPES, is_signed, presented, verified
 from gantry.common.clock import Clock
 from gantry.common.config.access_sections import AccessSettings, IssuerSettings
 from gantry.common.errors import TokenRefused
@@ -66,10 +66,10 @@ class IssuerTokens:
             self._metrics.tokens_refused.labels(refused.kind).inc()
             raise
 
-    async def claims(self, token: str, audience: str = "") -> Mapping[str, Any]:
+    async def claims(self, token: str, audience: str = "", types: frozenset[str] = TYPES) -> Mapping[str, Any]:
         """The claims of a token that is for us, or for `audience` in place of us: an ID token is for the client (OpenID
-        Connect Core 1.0 2). Raises as `identity`, and counts nothing."""
-        claims, _ = await self._claims(token, None, audience)
+        Connect Core 1.0 2). `types` are those it may be of. Raises as `identity`, and counts nothing."""
+        claims, _ = await self._claims(token, None, audience, types)
         return claims
 
     def rules(self, issuer: str) -> IssuerRules:
@@ -84,13 +84,13 @@ class IssuerTokens:
             await one.close()
 
     async def _claims(
-        self, token: str, workers: Executor | None, audience: str = ""
+        self, token: str, workers: Executor | None, audience: str = "", types: frozenset[str] = TYPES
     ) -> tuple[Mapping[str, Any], IssuerRules]:
-        if self._of_opaque and not is_signed(token):
+        if self._of_opaque and not is_signed(token) and types is TYPES:
             _, rules, _ = self._issuers[self._of_opaque]
             said = await self._asked[self._of_opaque].claims(token)
             return claims_of(said, _meant(rules, audience), self._clock.now_us() / 1e6), rules
-        given = presented(token)
+        given = presented(token, types)
         known = self._issuers.get(given.issuer)
         if known is None:
             raise TokenRefused("issuer", "it is from another issuer")

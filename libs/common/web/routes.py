@@ -18,6 +18,8 @@ BASE = "/dicom-web"
 WADO_URI = "/wado"
 LOGIN = "/login"
 SHARE = "/s"
+PLACES = ("operations", "worklist", "shares", "audit")
+"""Of the page, below /: the page itself is answered, and shows what its address says."""
 FHIR = "/fhir/r4"
 
 
@@ -224,8 +226,8 @@ def is_page(raw_path: str) -> bool:
     """Whether a path is one of our page, any of its places, of OHIF, of login, or of a link: what is asked by who has
     no token."""
     return (
-        raw_path in ("/", "/ohif", "/operations", "/worklist", "/shares")
-        or raw_path.startswith(("/viewer/", "/ohif/", "/operations/", "/worklist/", "/shares/"))
+        raw_path in ("/", "/ohif", *(f"/{place}" for place in PLACES))
+        or raw_path.startswith(("/viewer/", "/ohif/", *(f"/{place}/" for place in PLACES)))
         or is_login(raw_path)
         or is_share(raw_path)
     )

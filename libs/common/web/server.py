@@ -11,6 +11,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -18,7 +19,8 @@ from aiohttp import web
 
 from gantry.common.access import EVERYTHING, SIGHT
 from gantry.common.clock import SystemClock
-from gantry.common.errors import ConfigError, GantryError
+from gantry.common.errors import ConfigError, DependencyUnavailable, GantryError
+from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.spans import Tracer
 from gantry.common.telemetry.traces import is_trace
@@ -33,6 +35,7 @@ from gantry.common.web.connections import (
     WebLimits,
     as_response,
 )
+from gantry.common.web.endings import Endings, is_stream
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem, problem_of
 from gantry.common.web.permitted import require
 from gantry.common.web.rates import CallerRates
@@ -52,7 +55,7 @@ answer, and why it was refused."""
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 """The caller of an admitted request."""
 ENDING: web.RequestKey[asyncio.Event] = web.RequestKey("ending", asyncio.Event)
-"""Set when this process drains: endless answers end then."""
+"""Set when this process drains, or the caller may not have the answer any more: endless ones end then (`endings`)."""
 TRACE: web.RequestKey[str] = web.RequestKey("trace", str)
 """The traceparent of an admitted request: a child of the caller's, if it brought one."""
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -116,7 +119,8 @@ class WebServer:
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._ending = asyncio.Event()
+        self._endings = Endings(SystemClock())
+        self._looking: asyncio.Task[None] | None = None
 
     def serve(self, handlers: Mapping[Resource, Handler]) -> None:
         """Answer these resources from now on."""
@@ -141,13 +145,15 @@ class WebServer:
         except OSError as error:
             raise ConfigError("http", None, f"cannot listen on port {self.port}: {in_words(error)}") from error
         self.port = self._listening[0].sockets[0].getsockname()[1]
+        self._looking = asyncio.create_task(self._endings.run())
 
     async def drain(self) -> None:
         """Wait for current requests; new DICOMweb requests are refused. Probes are answered until the end."""
-        self._ending.set()
+        self._endings.end_all()
         await self._idle.wait()
 
     async def close(self) -> None:
+        await end_tasks(self._looking)
         for server in self._listening:
             server.close()
         if self._protocols is not None:
@@ -212,10 +218,11 @@ class WebServer:
                 if request.method == "OPTIONS" and (path != BASE or "Access-Control-Request-Method" in request.headers):
                     response: web.StreamResponse = _options(request, path, cors)
                 else:
-                    request[CORS], request[ENDING] = cors, self._ending
-                    match = await self._admitted(request, path)
-                    resource = match.resource.name.lower()
-                    response = await self._traced(request, match)
+                    request[CORS] = cors
+                    with self._endings.begun() as request[ENDING]:
+                        match = await self._admitted(request, path)
+                        resource = match.resource.name.lower()
+                        response = await self._traced(request, match)
             except GantryError as error:
                 if request.get(BEGUN):
                     logger.warning("answer broke off", resource=resource, error=str(error))
@@ -255,13 +262,27 @@ class WebServer:
             caller = await self._access.identify(address, request.headers, request.method)
         request[CALLER] = caller
         SIGHT.set(caller.sight)
-        if self._ending.is_set():
+        if self._endings.all_end:
             raise HttpProblem(503, "this process is shutting down", {"Retry-After": "1", "Connection": "close"})
         if self._rates is not None and not is_page(path):
             self._rates.require(caller, asyncio.get_running_loop().time())
         match = find("GET" if request.method == "OPTIONS" else request.method, path)
         require(caller, match.resource)
+        if match.resource is Resource.CHANGES or is_stream(request):
+            self._endings.watch(request[ENDING], partial(self._still_admitted, request, match, address))
         return match
+
+    async def _still_admitted(self, request: web.BaseRequest, match: Match, address: str) -> bool:
+        """Whether the caller of an endless answer would be answered the same today."""
+        try:
+            caller = await self._access.identify(address, request.headers, request.method)
+            require(caller, match.resource)
+        except HttpProblem:
+            return False
+        except DependencyUnavailable:
+            return True  # nobody can say
+        before = request[CALLER]
+        return (caller.identity, caller.sight, caller.verbs) == (before.identity, before.sight, before.verbs)
 
     def _handler(self, match: Match) -> Handler:
         handler = self._handlers.get(match.resource)

@@ -5,7 +5,7 @@ Every process with the same `login.session_key_file` and `http.url` opens what a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +40,10 @@ logger = get_logger("access")
 class Sessions:
     """What is sealed here, and opened again."""
 
+    ended: Callable[[str, str, str, float], bool] | None = None
+    """Whether the issuer ended a session: of whom, its `sid`, and when it began; set by a process that reads the log.
+    The front door does not: it forwards what looks well, and the service decides."""
+
     def __init__(self, file: Path, url: str, issuer: str, limits: SessionLimits, clock: Clock) -> None:
         """`url` is the origin of this installation, `issuer` what we call the one whose people have sessions. Raises
         `ConfigError`."""
@@ -61,15 +65,20 @@ class Sessions:
         return is_from_our_page(method, headers, self.origin)
 
     def session(self, headers: Mapping[str, str]) -> Session | None:
-        """The session that a request brings, also one that is over."""
+        """The session that a request brings, also one whose time is over, but none that the issuer ended."""
         content = self._open("session", headers, SESSION)
         session = None if content is None else session_of(content)
-        return session if session is not None and session.identity.issuer == self._issuer else None
+        if session is None or session.identity.issuer != self._issuer:
+            return None
+        return None if self._is_ended(session.identity.subject, session.sid, session.began) else session
 
     def grant(self, headers: Mapping[str, str]) -> Grant | None:
-        """What the session is renewed by."""
+        """What the session is renewed by; none of a session that the issuer ended."""
         content = self._open("grant", headers, GRANT)
-        return None if content is None else grant_of(content)
+        grant = None if content is None else grant_of(content)
+        if grant is None or self._is_ended(grant.subject, grant.sid, grant.began):
+            return None
+        return grant
 
     def flow(self, headers: Mapping[str, str], state: str) -> Flow | None:
         """The login that is under way in this browser, and that a state belongs to."""
@@ -101,6 +110,9 @@ class Sessions:
     def flow_name(state: str) -> str:
         """The cookie of a state, by a part of it: what may not be a name is left out."""
         return FLOW + "".join(c for c in state[:12] if c.isascii() and (c.isalnum() or c in "-_"))
+
+    def _is_ended(self, subject: str, sid: str, began: float) -> bool:
+        return self.ended is not None and self.ended(self._issuer, subject, sid, began)
 
     def _sealed_grant(self, grant: Grant) -> str:
         """With the refresh token, if there is room for it."""

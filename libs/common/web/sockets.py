@@ -34,11 +34,6 @@ _ROOM = 1 << 16
 logger = get_logger("web")
 
 
-def is_websocket(request: web.BaseRequest) -> bool:
-    """Whether a request asks for the protocol to be changed to a WebSocket (RFC 6455 4.2.1)."""
-    return request.headers.get("Upgrade", "").strip().lower() == "websocket"
-
-
 class ServerSocket:
     """A WebSocket to which this server sends text, and from which it expects nothing."""
 

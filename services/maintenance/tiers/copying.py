@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from gantry.common.dicom.encoding.part10 import MAX_META_LENGTH, needed, parse_meta
-from gantry.common.errors import Corrupt, NotFound, NotUnderstood
+from gantry.common.errors import Corrupt, NotFound
 from gantry.common.ports.blobs import BlobStore, Buffer
 from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.common.runtime.integrity import data_set_offset_in
 from gantry.common.runtime.tiered import TieredStore
 from gantry.services.maintenance.passes import Pace
 from gantry.services.maintenance.tiers.planning import PlannedObject
@@ -73,7 +73,10 @@ class Copier:
         if source is None and to not in there:
             raise NotFound("no such object")
         origin, target = self._tiers.stores[source or to], self._tiers.stores[to]
-        offset = await _offset(origin, planned)
+        # Where the index does not know it, the object says it.
+        offset = planned.data_set_offset
+        if offset < 0:
+            offset = await data_set_offset_in(origin, planned.key)
         if source is None:
             return self._fitting(planned, await print_of(target, planned.key, offset, self._pace)).length
         if to in there and there[to].size == there[source].size:
@@ -106,19 +109,3 @@ class Copier:
         if read.data_set != planned.digest:
             raise Corrupt("an object is not what was acknowledged")
         return read
-
-
-async def _offset(store: BlobStore, planned: PlannedObject) -> int:
-    """Where the data set begins; read from the object where the index does not know it."""
-    if planned.data_set_offset >= 0:
-        return planned.data_set_offset
-    reader = await store.open(planned.key, 0, MAX_META_LENGTH + 1024)
-    try:
-        head = bytearray(min(reader.size, MAX_META_LENGTH + 1024))
-        filled = await reader.readinto([memoryview(head)])
-        needed(bytes(head[:filled]))
-        return parse_meta(bytes(head[:filled])).data_set_offset
-    except NotUnderstood as error:
-        raise Corrupt("an object is no DICOM file any more") from error
-    finally:
-        await reader.close()

@@ -23,10 +23,11 @@ from gantry.common.ids import is_ae_title
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.feed_cursor import FeedCursor, feed_cursor
 from gantry.common.web.callers import caller_of, may
+from gantry.common.web.endings import is_websocket
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 from gantry.common.web.routes import BASE, Match, Resource
 from gantry.common.web.server import ENDING, TRACE, Handler
-from gantry.common.web.sockets import ServerSocket, is_websocket, serve_texts
+from gantry.common.web.sockets import ServerSocket, serve_texts
 from gantry.common.web.urls import base_url
 from gantry.services.orders.workitems.answers import answered
 from gantry.services.orders.workitems.desk import Asker, WorkitemDesk

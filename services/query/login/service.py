@@ -7,6 +7,7 @@ GET  /login/session     who is signed in, and until when
 GET  /login/out         you are signed out
 POST /login/renew       the session goes on: somebody uses the page
 POST /login/logout      it ends; where to go from there
+POST /login/backchannel the provider ends it (`backchannel`)
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from gantry.services.query.login.tokens import TokenReader
 BY_LOGIN, BY_GRANT = "login", "grant"
 """How a browser came by its session in the last seconds: who comes without one then would go in a circle."""
 _CAME_SECONDS = 10.0
+_BACK_CHANNEL = ("backchannel",)
 _NEVER_KEPT = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 _NOT_HERE = HttpProblem(404, "nobody can log in here: login.issuer is not set")
 logger = get_logger("login")
@@ -59,8 +61,15 @@ class LoginService:
     """The handler of `Resource.LOGIN` and `Resource.SESSION`."""
 
     def __init__(
-        self, sessions: Sessions, provider: Provider, client: OurClient, reader: TokenReader, metrics: Metrics
+        self,
+        sessions: Sessions,
+        provider: Provider,
+        client: OurClient,
+        reader: TokenReader,
+        metrics: Metrics,
+        back_channel: Answer,
     ) -> None:
+        """`back_channel` answers the provider; the rest is for browsers."""
         self._sessions = sessions
         self._provider = provider
         self._client = client
@@ -73,7 +82,11 @@ class LoginService:
             ("session",): self._session,
             ("out",): self._out,
         }
-        self._changes: Mapping[tuple[str, ...], Answer] = {("renew",): self._renew, ("logout",): self._logout}
+        self._changes: Mapping[tuple[str, ...], Answer] = {
+            ("renew",): self._renew,
+            ("logout",): self._logout,
+            _BACK_CHANNEL: back_channel,
+        }
 
     def handlers(self) -> dict[Resource, Handler]:
         """For the HTTP server."""
@@ -84,7 +97,8 @@ class LoginService:
         answer = answers.get(match.rest)
         if answer is None:
             raise HttpProblem(404, "no such page")
-        if match.resource is Resource.SESSION and not self._sessions.is_from_our_page("POST", request.headers):
+        browser = match.resource is Resource.SESSION and match.rest != _BACK_CHANNEL
+        if browser and not self._sessions.is_from_our_page("POST", request.headers):
             raise HttpProblem(403, "only the archive's own page may ask this")
         try:
             return await answer(request)
@@ -112,14 +126,14 @@ class LoginService:
             raise LoginRefused("state", 400, f"{words}or the browser keeps no cookies.")
         code = code_of(request.query, await self._provider.metadata(), self._provider.issuer)
         tokens = await self._provider.tokens(form_of_code(self._client, code, flow), self._client)
-        identity, expires = await self._reader.read(tokens, self._client, nonce=flow.nonce)
+        came = await self._reader.read(tokens, self._client, nonce=flow.nonce)
         now = self._sessions.now()
         # A session is always a new one: what the browser had before is replaced (no fixation).
-        begun = Grant(identity.subject, token_urlsafe(12), now, now, expires, tokens.refresh)
-        session, cookies = self._issued(Session(identity, begun.number, now), begun)
+        begun = Grant(came.identity.subject, token_urlsafe(12), now, now, came.expires, tokens.refresh, came.sid)
+        session, cookies = self._issued(Session(came.identity, begun.number, now, came.sid, now), begun)
         logger.info("signed in", caller=session.identity.name)
         self._metrics.logins.labels("signed-in").inc()
-        request[LOGIN_OUTCOME] = LoginOutcome(identity.name)
+        request[LOGIN_OUTCOME] = LoginOutcome(came.identity.name)
         names = self._sessions.cookies
         cookies += [names.gone(self._sessions.flow_name(state)), names.kept(CAME, BY_LOGIN, _CAME_SECONDS)]
         return _to(self._client.url + flow.target, cookies)
@@ -183,9 +197,9 @@ class LoginService:
             raise LoginRefused("over", 401, "The session is over: sign in again.")
         if what is Renewal.REFRESH:
             tokens = await self._provider.tokens(form_of_refresh(grant.refresh), self._client)
-            identity, expires = await self._reader.read(tokens, self._client, subject=grant.subject)
-            session = Session(identity, grant.number, expires)
-            grant = replace(grant, token_until=expires, refresh=tokens.refresh or grant.refresh)
+            came = await self._reader.read(tokens, self._client, subject=grant.subject)
+            session = Session(came.identity, grant.number, came.expires, grant.sid, grant.began)
+            grant = replace(grant, token_until=came.expires, refresh=tokens.refresh or grant.refresh)
         assert session is not None
         return self._issued(session, grant)
 

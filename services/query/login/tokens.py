@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gantry.common.access import Identity, RoleTable, identity_of
+from gantry.common.access.logouts import SignedOut, signed_out_of
+from gantry.common.access.signatures import LOGOUT_TYPES
 from gantry.common.errors import DependencyUnavailable, LoginRefused, TokenRefused
 from gantry.common.web.issuers import IssuerTokens
 from gantry.services.query.login.exchange import GivenTokens, OurClient, check_id_token
 
 _CLOCKS = frozenset(("expired", "early"))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who signed in, until when the token counts that says so, in seconds since the epoch, and the session at the
+    provider (`sid`), "" where it names none."""
+
+    identity: Identity
+    expires: float
+    sid: str
 
 
 class TokenReader:
@@ -24,14 +37,15 @@ class TokenReader:
 
     async def read(
         self, tokens: GivenTokens, client: OurClient, *, nonce: str | None = None, subject: str = ""
-    ) -> tuple[Identity, float]:
-        """Who it is, and when the token expires that says so. `nonce` is that of the login, `subject` who it is that
-        goes on. Raises `LoginRefused`."""
+    ) -> SignedIn:
+        """Who it is. `nonce` is that of the login, `subject` who it is that goes on. Raises `LoginRefused`."""
         claims: Mapping[str, Any] = {}
+        sid: object = ""
         if tokens.identity or nonce is not None or self._from_id_token:
             claims = await self._claims("ID token", tokens.identity, client.client_id)
             check_id_token(claims, client, self._rules.url, nonce)
             subject = subject or str(claims.get("sub", ""))
+            sid = claims.get("sid", "")
         if not self._from_id_token:
             claims = await self._claims("access token", tokens.access, "")
         if claims.get("iss") != self._rules.url or claims.get("sub") != subject:
@@ -41,7 +55,12 @@ class TokenReader:
         except TokenRefused as refused:
             raise LoginRefused("token", 400, f"The token is not accepted: {refused.reason}.") from refused
         self._require_role(identity)
-        return identity, float(claims["exp"])
+        return SignedIn(identity, float(claims["exp"]), sid if isinstance(sid, str) else "")
+
+    async def signed_out(self, token: str, client: OurClient) -> SignedOut:
+        """Whom a logout token signs out. Raises `TokenRefused`, and `DependencyUnavailable` where the provider's keys
+        cannot be had."""
+        return signed_out_of(await self._issuers.claims(token, client.client_id, LOGOUT_TYPES))
 
     async def _claims(self, which: str, token: str, audience: str) -> Mapping[str, Any]:
         if not token:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gantry.common.dicom.standard.dictionary import DICTIONARY
 from gantry.common.dicom.standard.sop_classes import STORAGE_SOP_CLASSES
-from gantry.common.web.routes import BASE
+from gantry.common.web.routes import BASE, PLACES
 
 _HERE = Path(__file__).parent
 _SCRIPTS = _HERE / "page"
@@ -40,8 +40,6 @@ _OHIF_POLICY = (
     "img-src 'self' blob: data:; font-src 'self' data:; media-src 'self' blob:; connect-src 'self' blob: data:; "
     "worker-src 'self' blob:; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
 )
-_PLACES = ("operations", "worklist", "shares")
-"""Places of the page below /: the page itself is answered, and shows what its address says."""
 _SPACES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _COMMENTS = re.compile(rb"^[ \t]*(?://.*\n)?", re.MULTILINE)
 """What a line begins with, and lines that hold nothing but a comment. No text of a script goes over several lines."""
@@ -105,7 +103,7 @@ def page_file(
     """The file of a path below /, without its leading slash; None if there is none. `ohif` is the folder of OHIF;
     `ae_title` and `port` are the address for modalities, which the page shows while the archive is empty; `login`:
     people have sessions; `share`: somebody came by a link, to "look", or to "take" objects away as well."""
-    file = _page_files().get("" if path.partition("/")[0] in _PLACES else path)
+    file = _page_files().get("" if path.partition("/")[0] in PLACES else path)
     if file is not None:
         return _served(_content(file), file.suffix, _PAGE_POLICY)
     if path == "viewer/config.json":

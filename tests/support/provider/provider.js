@@ -22,6 +22,7 @@ const provider = new Provider(issuer, {
   features: {
     devInteractions: { enabled: false },
     revocation: { enabled: true },
+    backchannelLogout: { enabled: true },
     clientCredentials: { enabled: true },
     introspection: { enabled: true, allowedPolicy: (_, client) => client.clientId === "checker" },
     rpInitiatedLogout: { enabled: true, logoutSource: (ctx, form) => { ctx.body = page(form + YES); } },
@@ -37,6 +38,8 @@ const provider = new Provider(issuer, {
       }),
     },
   },
+  // By itself it asks nobody at a loopback address, which is where the archive is.
+  fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined }),
   interactions: { url: (_, { uid }) => `/sign-in/${uid}` },
   issueRefreshToken: () => true,
   rotateRefreshToken: () => true,
@@ -64,5 +67,6 @@ provider.use(async (ctx, next) => {
   ctx.respond = false;
   await provider.interactionFinished(ctx.req, ctx.res, { login: { accountId } }, { mergeWithLastSubmission: false });
 });
+provider.on("backchannel.error", (_, error) => console.error(error));
 provider.on("server_error", (_, error) => console.error(error));
 provider.listen(port, "127.0.0.1", () => console.log("listening"));

@@ -24,7 +24,7 @@ function isSort(sort) {
 
 // The place of the page that a path is of.
 export function placeOf(pathname) {
-  return /^\/(operations|worklist|shares)(\/|$)/.exec(pathname)?.[1] || "studies";
+  return /^\/(operations|worklist|shares|audit)(\/|$)/.exec(pathname)?.[1] || "studies";
 }
 
 // The address of a state.

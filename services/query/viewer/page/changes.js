@@ -14,6 +14,8 @@ export async function followStudies(onStudy, onState, signal) {
       const headers = { Accept: "text/event-stream", ...authorization(), ...(cursor ? { "Last-Event-ID": cursor } : {}) };
       const response = await fetch(`${BASE}/changes/studies`, { headers, signal });
       if ([404, 405, 406, 501].includes(response.status) || response.status === 400) return onState("none");
+      // Nobody is known by what this page has. That is so until somebody uses it: he signs in, or the session goes on.
+      if (response.status === 401) await new Promise((resolve) => addEventListener("pointerdown", resolve, { once: true }));
       if (!response.ok) throw new Error(`status ${response.status}`);
       onState("live");
       wait = 1000;

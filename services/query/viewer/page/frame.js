@@ -12,6 +12,7 @@ export const PLACES = [
   { id: "studies", name: "Studies", icon: "studies", href: "/" },
   { id: "worklist", name: "Worklist", icon: "worklist", href: "/worklist", may: "mayWorklist" },
   { id: "shares", name: "Shares", icon: "share", href: "/shares", may: "mayShare" },
+  { id: "audit", name: "Audit", icon: "audit", href: "/audit", may: "mayOperate" },
   { id: "operations", name: "Operations", icon: "operations", href: "/operations", may: "mayOperate" },
 ];
 

@@ -81,7 +81,7 @@ class WhereSection extends Section {
     return h("section", { class: "op-card", "aria-label": `Study ${uid}` },
       h("div", { class: "op-card-head" }, uidButton(uid), open),
       h("ol", { class: "stations" }, ...stations(account).map(([name, kind, words]) => h("li", {}, h("span", { class: "second" }, name), kind ? state(kind, words) : h("span", { class: "op-state" }, words)))),
-      todo, h("dl", { class: "op-facts" }, ...facts));
+      todo, h("dl", { class: "op-facts" }, ...facts, h("div", {}, h("dt", {}, "Audit"), h("dd", {}, link(`/audit/records?${new URLSearchParams({ about: uid, days: "90" })}`, "Who saw it")))));
   }
 }
 

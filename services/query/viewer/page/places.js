@@ -21,7 +21,8 @@ const WORKLIST = [
   { id: "new", name: "New order", element: "wl-new", load: worklist, may: "mayOrder" },
 ];
 const SHARES = [{ id: "links", name: "Links", element: "shares-links", load: () => import("./shares.js") }];
-const PLACES = { operations: { name: "Operations", sections: OPERATIONS }, worklist: { name: "Worklist", sections: WORKLIST }, shares: { name: "Shares", sections: SHARES } };
+const AUDIT = [{ id: "records", name: "Records", element: "audit-records", load: () => import("./audit.js") }];
+const PLACES = { operations: { name: "Operations", sections: OPERATIONS }, worklist: { name: "Worklist", sections: WORKLIST }, shares: { name: "Shares", sections: SHARES }, audit: { name: "Audit", sections: AUDIT } };
 
 class OtherPlace extends HTMLElement {
   connectedCallback() {

@@ -12,12 +12,15 @@ from blake3 import blake3
 from gantry.common.adapters.files import open_file_store
 from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
 from gantry.common.clock import SystemClock
+from gantry.common.dicom.encoding.part10 import file_meta
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Query
 from gantry.common.errors import GantryError
 from gantry.common.events import ObjectLost, decode
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.ports.index import InstanceEntry, SearchIndex
+from gantry.common.ports.index import InstanceEntry, InstanceKey, SearchIndex
 from gantry.common.ports.log import EventLog
-from gantry.common.runtime.losses import Losses
+from gantry.common.runtime.losses import Losses, losses_of
 from gantry.common.telemetry.metrics import Metrics
 from gantry.services.maintenance.verify import Verified, Verifier
 from tests.support.entries import entry
@@ -107,6 +110,43 @@ async def test_every_object_is_read_and_what_is_lost_becomes_a_fact(room: Room) 
     assert latest is not None
     assert (latest.missing, latest.damaged, latest.place) == (1, 2, [])
     assert latest.finished_at >= latest.begun_at > 0
+
+
+async def test_other_bytes_that_are_kept_aside_are_read_too(room: Room) -> None:
+    (current,) = await room.keep(1, each=1)
+    asides = []
+    for number, offset in ((1, 300), (2, 300), (3, -1), (4, 300)):
+        data = bytes([100 + number]) * 1000
+        one = replace(
+            entry(number, "9.0", "1.0", "1.0.1", digest=f"blake3:{blake3(data).hexdigest()}"),
+            data_set_length=1000,
+            data_set_offset=offset,
+        )
+        head = bytes(300) if offset >= 0 else file_meta("1.2.840.10008.5.1.4.1.1.2", "9.0", "1.2.840.10008.1.2.1")
+        await room.objects.put(one.object_key, [head, data])
+        asides.append(one)
+    again = replace(entry(5, "9.0", "1.0", "1.0.1", digest=current.digest), data_set_length=1000)  # redundant: not read
+    await room.index.apply([*asides, again])
+    good = await room.verifier().verify()
+    assert (good.objects, good.bytes, good.missing, good.damaged) == (5, 5000, 0, 0)
+    gone, flipped, old, _ = asides
+    room.path(gone).unlink()
+    for one in (flipped, old):
+        content = bytearray(room.path(one).read_bytes())
+        content[-1] ^= 1
+        room.path(one).write_bytes(content)
+    found = await room.verifier().verify()
+    reasons = {one["object_key"]: one["reason"] for one in found.found}
+    assert reasons == {gone.object_key: "missing", flipped.object_key: "damaged", old.object_key: "damaged"}
+    events = await room.lost()
+    assert {event.receipt for event in events} == {gone.receipt, flipped.receipt, old.receipt}
+    await room.index.lose(await losses_of(room.index, events))
+    known = await room.index.receipts("default", InstanceKey("1.0", "1.0.1", "9.0"))
+    assert {one.receipt for one in known if one.lost} == {gone.receipt, flipped.receipt, old.receipt}
+    after = await room.verifier().verify()
+    assert (after.objects, after.missing, after.damaged) == (2, 0, 0), "known losses are not found again"
+    (location,) = [one async for page in room.index.locate(Query("default", Level.STUDY)) for one in page]
+    assert location.object_key == current.object_key, "what is shown did not change"
 
 
 async def test_a_pass_that_was_broken_off_goes_on_where_it_was(room: Room) -> None:

@@ -27,8 +27,8 @@ FACTS = Facts(("Doe^Jane",), ("17",), (("P1", "NORTH"), ("P2", "")), ("North",))
 JANE = Identity("s1", "sso:jane", Means.ISSUER, frozenset((CallerRole.REFERRER,)), FACTS, "sso")
 LIMITS = SessionLimits(idle=1800.0, longest=36_000.0)
 NOW = 1_000_000.0
-GRANT = Grant("s1", "n1", NOW - 100, NOW + 1700, NOW + 200, "refresh")
-SESSION = Session(JANE, "n1", NOW + 200)
+GRANT = Grant("s1", "n1", NOW - 100, NOW + 1700, NOW + 200, "refresh", "sid1")
+SESSION = Session(JANE, "n1", NOW + 200, "sid1", NOW - 100)
 
 
 def test_what_is_written_is_read_again() -> None:

@@ -49,6 +49,7 @@ from gantry.common.events.schema import (
     MessageAnswered,
     MessageDiscarded,
     MessageQuarantined,
+    SessionsEnded,
 )
 
 LOST = ObjectLost("default", "t", "1.2", "1.3", "1.4", "0" * 32, "k", "missing", "verify", 1)
@@ -119,7 +120,8 @@ def test_what_happened_to_instances_is_forgotten_by_the_log_and_nothing_else() -
     of_routes = {RouteRequested, RouteProgressed, RouteDelayed, RouteEnded}
     of_messages = {MessageAnswered, MessageQuarantined, MessageDiscarded}
     of_audits = {AuditRecorded}
-    unsealed = of_associations | of_now | of_routes | of_messages
+    of_sessions = {SessionsEnded}
+    unsealed = of_associations | of_now | of_routes | of_messages | of_sessions
     assert forgotten == of_instances | of_letters | of_audits | unsealed
     assert {cls for cls, topic in TOPICS.items() if not topic.sealed} == unsealed
     for cls in (ObjectLost, InstancesDeleted, InstancesRestored, ObjectsCollected, HoldPlaced, HoldReleased):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import aiohttp
 import pytest
@@ -18,20 +19,26 @@ from aiohttp import web
 
 from gantry.common.access import RoleTable
 from gantry.common.access.sessions import SessionLimits
+from gantry.common.adapters.sqlite import open_sqlite_log
 from gantry.common.clock import ManualClock
 from gantry.common.config.access_sections import AccessSettings
+from gantry.common.runtime.followed_sessions import FollowedSessions
+from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.web.access import Access, Tokens
 from gantry.common.web.issuers import IssuerTokens
 from gantry.common.web.routes import Match, Resource
 from gantry.common.web.server import CALLER, WebServer
 from gantry.common.web.sessions import Sessions
+from gantry.services.query.login.backchannel import BackChannel
 from gantry.services.query.login.exchange import OurClient
 from gantry.services.query.login.provider import Provider
 from gantry.services.query.login.service import LoginService, no_login
 from gantry.services.query.login.tokens import TokenReader
 from gantry.services.query.viewer.web import Page
 from tests.support.issuer import TestIssuer
+
+LOGOUT: dict[str, Any] = {"http://schemas.openid.net/event/backchannel-logout": {}}
 
 
 class GivingIssuer(TestIssuer):
@@ -68,6 +75,7 @@ class LoginServer:
         self.issuer = issuer
         self.clock = ManualClock(int(time.time() * 1e6))
         self.metrics = Metrics()
+        self.folder = folder
         self.keys = folder / "keys"
         self.keys.write_text("1" * 32)
         self.stack = AsyncExitStack()
@@ -81,13 +89,21 @@ class LoginServer:
         self.client_of = OurClient("client", "http://127.0.0.1:1", ("openid",))
         provider = Provider(settings.issuers[0], self.clock, 600.0, 1.0)
         reader = TokenReader(tokens, "sso", RoleTable(), from_id_token=False)
-        login = LoginService(sessions, provider, self.client_of, reader, self.metrics)
+        log = await open_sqlite_log(self.folder / "log.db", self.clock)
+        self.stack.push_async_callback(log.close)
+        followed = FollowedSessions(log, self.clock, 36_000.0)
+        sessions.ended = followed.has
+        following = asyncio.create_task(followed.run())
+        self.stack.push_async_callback(end_tasks, following)
+        channel = BackChannel(followed, self.client_of, reader, "sso", self.clock, self.metrics, 5.0)
+        login = LoginService(sessions, provider, self.client_of, reader, self.metrics, channel)
         server.serve(
             {Resource.SEARCH_STUDIES: self._search, Resource.PAGE: Page(sessions=sessions), **login.handlers()}
         )
         await server.start()
         self.stack.push_async_callback(server.close)
         self.stack.push_async_callback(tokens.close)
+        self.port = server.port
         jar = aiohttp.CookieJar(unsafe=True)
         self.client = aiohttp.ClientSession(f"http://127.0.0.1:{server.port}", cookie_jar=jar)
         await self.stack.enter_async_context(self.client)
@@ -110,6 +126,18 @@ class LoginServer:
 
     async def come_back(self, state: str) -> tuple[int, str, str]:
         return await self.ask(f"/login/callback?code=c&state={state}")
+
+    async def tell(self, token: str, path: str = "/login/backchannel", **headers: str) -> tuple[int, str]:
+        """The provider posts a logout token, as no browser does."""
+        kind = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+        body = urlencode({"logout_token": token}) if token else ""
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{self.port}") as provider:
+            async with provider.post(path, data=body, headers=kind) as response:
+                return response.status, await response.text()
+
+    def logout_token(self, **claims: Any) -> str:
+        told = {"aud": "client", "jti": secrets.token_hex(8), "sid": "sid-1", "events": LOGOUT, **claims}
+        return self.issuer.token(kind="logout+jwt", **told)
 
     async def sign_in(self, path: str = "/login") -> tuple[int, str, str]:
         return await self.come_back((await self.begin(path))["state"])
@@ -326,3 +354,85 @@ async def test_without_settings_there_is_no_login() -> None:
             assert [answer.status for answer in answers] == [404, 404]
     finally:
         await server.close()
+
+
+async def test_provider_ends_a_session_and_nothing_brings_it_back(server: LoginServer) -> None:
+    """OpenID Connect Back-Channel Logout 1.0: the session and its grant, wherever the cookies are by now."""
+    server.issuer.id_claims = {"sid": "sid-1"}
+    await server.sign_in()
+    assert await server.tell(server.logout_token(sid="sid-2")) == (200, "")
+    assert (await server.ask("/dicom-web/studies"))[0] == 200, "another session of the same person"
+    assert await server.tell(server.logout_token()) == (200, "")
+    assert (await server.ask("/dicom-web/studies"))[0] == 401
+    assert (await server.ask("/login/renew", "POST"))[0] == 401
+    assert (await server.ask("/"))[1].startswith("/login?to="), "whoever opens the page signs in anew"
+    assert len(server.issuer.asked) == 1, "its refresh token was not even tried"
+    server.issuer.id_claims = {"sid": "sid-3"}
+    await server.sign_in()
+    assert (await server.ask("/dicom-web/studies"))[0] == 200
+    assert server.counted("provider_logouts", "ended") == 2.0
+
+
+async def test_person_is_signed_out_of_all_that_began_until_then(server: LoginServer) -> None:
+    server.issuer.id_claims = {"sid": "sid-1"}
+    await server.sign_in()
+    token = server.logout_token(sid=None)
+    assert (await server.tell(token))[0] == 200
+    assert (await server.ask("/dicom-web/studies"))[0] == 401
+    server.clock.advance(1)
+    await server.sign_in()
+    assert (await server.tell(token))[0] == 200, "the same again changes nothing"
+    assert (await server.ask("/dicom-web/studies"))[0] == 200
+    assert (await server.tell(server.logout_token(sid=None, sub="u2")))[0] == 200
+    assert (await server.ask("/dicom-web/studies"))[0] == 200, "somebody else"
+
+
+async def test_provider_that_names_no_sessions_ends_those_of_the_person(server: LoginServer) -> None:
+    await server.sign_in()
+    assert (await server.tell(server.logout_token(sid="sid-9")))[0] == 200
+    assert (await server.ask("/dicom-web/studies"))[0] == 401
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"aud": "another"},
+        {"iss": "https://evil.example"},
+        {"exp": 1},
+        {"exp": None},
+        {"events": None},
+        {"nonce": "n"},
+        {"jti": None},
+        {"sub": None, "sid": None},
+    ],
+    ids=str,
+)
+async def test_nobody_is_signed_out_by_what_is_no_logout_token(server: LoginServer, wrong: dict[str, Any]) -> None:
+    server.issuer.id_claims = {"sid": "sid-1"}
+    await server.sign_in()
+    status, text = await server.tell(server.logout_token(**wrong))
+    assert (status, "the logout token is refused" in text) == (400, True)
+    assert (await server.ask("/dicom-web/studies"))[0] == 200
+    assert server.counted("provider_logouts", "refused") == 1.0
+
+
+async def test_nobody_is_signed_out_by_what_the_provider_did_not_sign(server: LoginServer) -> None:
+    server.issuer.id_claims = {"sid": "sid-1"}
+    await server.sign_in()
+    good = server.logout_token()
+    other = TestIssuer()
+    other.port = server.issuer.port
+    forged = other.token(aud="client", jti="t", sid="sid-1", events=LOGOUT)
+    assert (await server.ask("/dicom-web/studies", Authorization=f"Bearer {server.logout_token(aud='gantry')}"))[
+        0
+    ] == 401
+    for token in (forged, good[:-6] + "AAAAAA", "a.b.c", "x"):
+        assert (await server.tell(token))[0] == 400, token
+    for headers in ({"Content-Type": "application/json"}, {"Content-Type": "multipart/form-data"}):
+        assert (await server.tell(good, **headers))[0] == 400
+    assert (await server.tell(""))[0] == 400
+    assert (await server.tell("x" * 40_000))[0] == 413
+    assert (await server.ask("/login/backchannel"))[0] == 404
+    assert (await server.ask("/dicom-web/studies"))[0] == 200
+    assert (await server.tell(good))[0] == 200
+    assert (await server.ask("/dicom-web/studies"))[0] == 401

@@ -1,0 +1,47 @@
+"""The sessions that identity providers ended, as one process knows them: the log is followed into them."""
+
+from __future__ import annotations
+
+from gantry.common.access.logouts import EndedSessions
+from gantry.common.clock import Clock
+from gantry.common.events import TOPICS, Event, SessionsEnded
+from gantry.common.ports.log import EventLog
+from gantry.common.runtime.backoff import Delays
+from gantry.common.runtime.followed_topic import FollowedTopic
+
+TOPIC = TOPICS[SessionsEnded].name
+_FORGET_AFTER = 1000
+"""Events."""
+
+
+class FollowedSessions:
+    """Whoever asks is answered at once, by what was read: while the log is away sessions go on, and end with their
+    tokens at the latest (docs/access.md#login)."""
+
+    def __init__(self, log: EventLog, clock: Clock, longest: float, delays: Delays | None = None) -> None:
+        """`longest` is how long a session lasts at most, in seconds."""
+        self._log = log
+        self._clock = clock
+        self._ended = EndedSessions(longest)
+        self._topic = FollowedTopic(log, TOPIC, self._take, clock, "sessions", delays)
+        self._taken = 0
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        await self._topic.run()
+
+    def has(self, issuer: str, subject: str, sid: str, began: float) -> bool:
+        """Whether the provider ended a session, as `EndedSessions` says."""
+        return self._ended.has(issuer, subject, sid, began)
+
+    async def end(self, event: SessionsEnded) -> None:
+        """Let every process know. Raises `DependencyUnavailable`; it may be on the log then."""
+        await self._log.append(event)
+        await self._topic.caught_up()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, SessionsEnded):
+            self._ended.apply(event)
+        self._taken += 1
+        if self._taken % _FORGET_AFTER == 0:
+            self._ended.forget(self._clock.now_us() / 1e6)

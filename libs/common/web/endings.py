@@ -1,0 +1,74 @@
+"""Answers that go on until somebody ends them: each ends when this process drains, and soon after its caller may not
+have it any more. A token that expired, a session that ended, a name that was taken out of a file: what began before
+goes on no longer than that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+from gantry.common.clock import Clock
+from gantry.common.telemetry.logs import get_logger
+
+LOOK_AGAIN_SECONDS = 5.0
+"""A caller is looked at so often."""
+logger = get_logger("web")
+
+
+def is_websocket(request: web.BaseRequest) -> bool:
+    """Whether a request asks for the protocol to be changed to a WebSocket (RFC 6455 4.2.1)."""
+    return request.headers.get("Upgrade", "").strip().lower() == "websocket"
+
+
+def is_stream(request: web.BaseRequest) -> bool:
+    """Whether a request asks for what goes on until somebody ends it."""
+    return "text/event-stream" in request.headers.get("Accept", "") or is_websocket(request)
+
+
+class Endings:
+    """`set` is what all of them end by; each has an event of its own."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._open: dict[asyncio.Event, Callable[[], Awaitable[bool]] | None] = {}
+        self._all = False
+
+    @property
+    def all_end(self) -> bool:
+        """Whether this process drains."""
+        return self._all
+
+    def end_all(self) -> None:
+        """This process drains."""
+        self._all = True
+        for event in self._open:
+            event.set()
+
+    @contextmanager
+    def begun(self) -> Iterator[asyncio.Event]:
+        """The event of an answer, as long as it goes on."""
+        event = asyncio.Event()
+        if self._all:
+            event.set()
+        self._open[event] = None
+        try:
+            yield event
+        finally:
+            del self._open[event]
+
+    def watch(self, event: asyncio.Event, still: Callable[[], Awaitable[bool]]) -> None:
+        """Set the event of an answer that goes on once `still` says that its caller may not have it."""
+        self._open[event] = still
+
+    async def run(self) -> None:
+        """Look after those that are watched, until cancelled."""
+        while True:
+            await self._clock.sleep(LOOK_AGAIN_SECONDS)
+            for event, still in list(self._open.items()):
+                if still is not None and not event.is_set() and not await still():
+                    logger.info("a stream ends, for its caller may not have it any more")
+                    event.set()

@@ -1,0 +1,93 @@
+"""POST /login/backchannel: the identity provider says that somebody is signed out (OpenID Connect Back-Channel Logout
+1.0). No browser asks this, and nobody needs a session for it: what counts is the provider's signature.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable, TokenRefused
+from gantry.common.events import SessionsEnded
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.runtime.followed_sessions import FollowedSessions
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.common.telemetry.traces import new_trace
+from gantry.common.web.bodies import body_of
+from gantry.common.web.errors import HttpProblem
+from gantry.common.web.login_outcome import LOGIN_OUTCOME, LoginOutcome
+from gantry.common.web.server import CALLER
+from gantry.services.query.login.exchange import OurClient
+from gantry.services.query.login.tokens import TokenReader
+
+_LONGEST = 32 * 1024
+_NEVER_KEPT = {"Cache-Control": "no-store"}
+logger = get_logger("login")
+
+
+class BackChannel:
+    """Answers 200 when the sessions are over at this process, and every other one is about to know."""
+
+    def __init__(
+        self,
+        followed: FollowedSessions,
+        client: OurClient,
+        reader: TokenReader,
+        issuer: str,
+        clock: Clock,
+        metrics: Metrics,
+        stall: float,
+    ) -> None:
+        """`issuer` is what we call the one whose people sign in here."""
+        self._followed = followed
+        self._client = client
+        self._reader = reader
+        self._issuer = issuer
+        self._clock = clock
+        self._metrics = metrics
+        self._stall = stall
+
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
+        """Raises `HttpProblem` 400 for what is no logout token for us, 503 where nobody can say, or nobody can be told:
+        the provider may ask again."""
+        try:
+            out = await self._reader.signed_out(await self._token(request), self._client)
+        except TokenRefused as refused:
+            self._count("refused")
+            logger.warning("logout token refused", reason=refused.reason, peer=str(request[CALLER].address))
+            raise HttpProblem(400, f"the logout token is refused: {refused.reason}", _NEVER_KEPT) from refused
+        except DependencyUnavailable:
+            self._count("away")
+            raise
+        at = self._clock.now_us()
+        event = SessionsEnded(DEFAULT_PARTITION, new_trace(), self._issuer, out.subject, out.sid, out.token, at)
+        try:
+            await self._followed.end(event)
+        except DependencyUnavailable:
+            self._count("away")
+            raise
+        self._count("ended")
+        # The provider names the person by its own number, "" where it names a session alone.
+        name = f"{self._issuer}:{out.subject}" if out.subject else self._issuer
+        logger.info("signed out by the identity provider", caller=name, all_sessions=not out.sid)
+        request[LOGIN_OUTCOME] = LoginOutcome(name, out=True)
+        return web.Response(status=200, headers=_NEVER_KEPT)
+
+    async def _token(self, request: web.BaseRequest) -> str:
+        """The form's one field (2.5)."""
+        if request.content_type != "application/x-www-form-urlencoded":
+            raise HttpProblem(400, "a form with a logout_token is needed", _NEVER_KEPT)
+        body = b"".join([piece async for piece in body_of(request, _LONGEST, self._stall)])
+        try:
+            found = parse_qs(body.decode("ascii"), max_num_fields=16, strict_parsing=True).get("logout_token", [])
+        except ValueError:
+            found = []
+        if len(found) != 1:
+            raise HttpProblem(400, "a form with one logout_token is needed", _NEVER_KEPT)
+        return found[0]
+
+    def _count(self, result: str) -> None:
+        self._metrics.provider_logouts.labels(result).inc()
