@@ -3,6 +3,7 @@ door."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from itertools import count
 
@@ -193,3 +194,13 @@ async def test_the_channel_goes_through_the_door_whichever_process_was_asked(
                 assert sorted(await next_of(opened, 4)) == [(f"1.2.{number}", 1, "SCHEDULED") for number in range(4)]
     finally:
         assert door.stop() == 0
+
+
+async def test_a_channel_ends_when_its_process_does(tmp_path_factory: pytest.TempPathFactory) -> None:
+    running = RunningArchive(tmp_path_factory.mktemp("ending"))
+    running.start()
+    async with channel(running.http_port, "BOARD", "?since=now") as opened:
+        await opened.receive_json(timeout=10)
+        assert await asyncio.to_thread(running.stop) == 0
+        message = await opened.receive(timeout=10)
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1001)
