@@ -38,6 +38,25 @@ def audit_query(trail: AuditTrail, request: Request, why: str = "") -> None:
     )
 
 
+def audit_step_read(trail: AuditTrail, request: Request, uid: str) -> None:
+    """A procedure step, or a workitem, was looked at (N-GET)."""
+    association = request.association
+    trail.add(
+        Entry(
+            Kind.PROCEDURE_READ,
+            "N-GET",
+            association.calling_ae_title,
+            "ae",
+            association.peer_address,
+            association.called_ae_title,
+            trace=association.trace,
+            session=association.trace,
+            query=uid.encode(),
+            query_class=request.context.abstract_syntax,
+        )
+    )
+
+
 def audit_sending(
     trail: AuditTrail,
     kind: Kind,
@@ -97,8 +116,18 @@ def audit_asking(trail: AuditTrail, asked: tuple[str, str], trace: str, query: b
     )
 
 
-def audit_step(trail: AuditTrail, step: str, operation: str, receiver: tuple[str, str], trace: str, why: str) -> None:
-    """What a modality said of a performed procedure step was sent on, or was not, with why."""
+def audit_step(
+    trail: AuditTrail,
+    step: str,
+    operation: str,
+    receiver: tuple[str, str],
+    trace: str,
+    why: str,
+    *,
+    sop_class: str = MODALITY_PERFORMED_PROCEDURE_STEP,
+) -> None:
+    """What a modality said of a performed procedure step was sent on, or what happened to a workitem, or was not, with
+    why."""
     outcome = SERIOUS_FAILURE if why else SUCCESS
     trail.add(
         Entry(
@@ -112,7 +141,7 @@ def audit_step(trail: AuditTrail, step: str, operation: str, receiver: tuple[str
             why=why,
             trace=trace,
             query=step.encode(),
-            query_class=MODALITY_PERFORMED_PROCEDURE_STEP,
+            query_class=sop_class,
         )
     )
 

@@ -4,6 +4,8 @@ has a status as a number."""
 from __future__ import annotations
 
 SUCCESS = 0x0000
+OPTIONAL_ATTRIBUTES_NOT_SUPPORTED = 0x0001
+"""A warning (PS3.4 CC.2.7.4)."""
 NO_SUCH_ATTRIBUTE = 0x0105
 INVALID_ATTRIBUTE_VALUE = 0x0106
 ATTRIBUTE_LIST_ERROR = 0x0107
@@ -50,13 +52,30 @@ RESPONSE_LIMIT_REACHED = 0xB001
 """Of Repository Query: there are more matches, which another request may ask for (PS3.4 table C.4-1)."""
 ELEMENTS_DISCARDED = 0xB006
 KEPT_WITHOUT_MATCHING_SOP_CLASS = 0xB007
+WORKITEM_CREATED_WITH_MODIFICATIONS = 0xB300
+WORKITEM_ALREADY_CANCELED = 0xB304
+WORKITEM_ALREADY_COMPLETED = 0xB306
 CANNOT_UNDERSTAND = 0xC000
+WORKITEM_MAY_NOT_BE_UPDATED = 0xC300
+WORKITEM_WRONG_TRANSACTION_UID = 0xC301
+WORKITEM_ALREADY_IN_PROGRESS = 0xC302
+WORKITEM_ONLY_CREATED_AS_SCHEDULED = 0xC303
+WORKITEM_FINAL_STATE_REQUIREMENTS = 0xC304
+WORKITEM_UNKNOWN = 0xC307
+WORKITEM_UNKNOWN_RECEIVER = 0xC308
+WORKITEM_NOT_SCHEDULED = 0xC309
+WORKITEM_NOT_IN_PROGRESS = 0xC310
+WORKITEM_IS_COMPLETED = 0xC311
+WORKITEM_ACTION_NOT_APPROPRIATE = 0xC314
+WORKITEM_NO_EVENT_REPORTS = 0xC315
+"""Of Unified Procedure Steps (PS3.4 CC.2). C312H and C313H are for SCPs that perform them."""
 CANCELLED = 0xFE00
 PENDING = 0xFF00
 PENDING_WARNING = 0xFF01
 
 WORDS = {
     SUCCESS: "success",
+    OPTIONAL_ATTRIBUTES_NOT_SUPPORTED: "requested optional attributes are not supported",
     NO_SUCH_ATTRIBUTE: "no such attribute",
     INVALID_ATTRIBUTE_VALUE: "invalid attribute value",
     ATTRIBUTE_LIST_ERROR: "attribute list error",
@@ -96,13 +115,28 @@ WORDS = {
     RESPONSE_LIMIT_REACHED: "the limit of responses was reached: there are more",
     ELEMENTS_DISCARDED: "elements discarded",
     KEPT_WITHOUT_MATCHING_SOP_CLASS: "data set does not match SOP class (kept)",
+    WORKITEM_CREATED_WITH_MODIFICATIONS: "the workitem was created with modifications",
+    WORKITEM_ALREADY_CANCELED: "the workitem is CANCELED already",
+    WORKITEM_ALREADY_COMPLETED: "the workitem is COMPLETED already",
+    WORKITEM_MAY_NOT_BE_UPDATED: "the workitem may no longer be updated",
+    WORKITEM_WRONG_TRANSACTION_UID: "the correct transaction UID was not provided",
+    WORKITEM_ALREADY_IN_PROGRESS: "the workitem is IN PROGRESS already",
+    WORKITEM_ONLY_CREATED_AS_SCHEDULED: "a workitem becomes SCHEDULED by N-CREATE only",
+    WORKITEM_FINAL_STATE_REQUIREMENTS: "the workitem lacks what its final state requires",
+    WORKITEM_UNKNOWN: "there is no such workitem here",
+    WORKITEM_UNKNOWN_RECEIVER: "the receiving AE title is unknown",
+    WORKITEM_NOT_SCHEDULED: "the state given was not SCHEDULED",
+    WORKITEM_NOT_IN_PROGRESS: "the workitem is not yet IN PROGRESS",
+    WORKITEM_IS_COMPLETED: "the workitem is COMPLETED",
+    WORKITEM_ACTION_NOT_APPROPRIATE: "the action does not suit the instance",
+    WORKITEM_NO_EVENT_REPORTS: "events are not reported here",
     CANCELLED: "cancelled",
     PENDING: "pending",
     PENDING_WARNING: "pending: some optional keys were ignored",
 }
 _CLASSES = {0xA: "refused", 0xB: "warning", 0xC: "cannot understand"}
 # PS3.7 C.1.1.3: these are warnings, whatever their first digit.
-_WARNINGS = frozenset((0x0001, ATTRIBUTE_LIST_ERROR, ATTRIBUTE_VALUE_OUT_OF_RANGE))
+_WARNINGS = frozenset((OPTIONAL_ATTRIBUTES_NOT_SUPPORTED, ATTRIBUTE_LIST_ERROR, ATTRIBUTE_VALUE_OUT_OF_RANGE))
 
 
 def status_words(status: int) -> str:

@@ -33,6 +33,7 @@ from gantry.common.dicom.standard.sop_classes import (
     STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
+    UNIFIED_PROCEDURE_STEP_EVENT,
     VERIFICATION,
 )
 from gantry.common.dicom.standard.transfer_syntaxes import GE_PRIVATE, TRANSFER_SYNTAXES, encoding_of, name_of
@@ -45,7 +46,7 @@ from gantry.services.ingest.stow import handler as ingest_web
 from gantry.services.ingest.stow.codestreams import TAKEN
 from gantry.services.ingest.stow.frame_boundaries import MOST_FRAMES
 from gantry.services.ingest.stow.metadata import MAX_METADATA
-from gantry.services.orders.app import PERFORMED
+from gantry.services.orders.app import PERFORMED, WORKITEMS
 from gantry.services.orders.app import TRANSFER_SYNTAXES as ORDERS_SYNTAXES
 from gantry.services.query import qido as query_web
 from gantry.services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
@@ -59,6 +60,7 @@ from gantry.services.retrieve.pixels.look import MOST_TIMES
 from gantry.services.retrieve.routing.availability import SYNTAXES as NOTIFICATION_SYNTAXES
 from gantry.services.retrieve.routing.prefetching import SYNTAXES as PRIOR_SYNTAXES
 from gantry.services.retrieve.routing.step_delivery import SYNTAXES as STEP_SYNTAXES
+from gantry.services.retrieve.routing.workitem_delivery import SYNTAXES as WORKITEM_SYNTAXES
 
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -70,7 +72,8 @@ _SERVICES = (
     ("commitment", (STORAGE_COMMITMENT,), "SCP", wire.TRANSFER_SYNTAXES),
     ("retrieve", (STORAGE_COMMITMENT,), "SCU", wire.TRANSFER_SYNTAXES),
     ("retrieve", (STUDY_ROOT_FIND, STUDY_ROOT_MOVE), "SCU", PRIOR_SYNTAXES),
-    ("orders", (MODALITY_WORKLIST_FIND, *PERFORMED), "SCP", ORDERS_SYNTAXES),
+    ("orders", (MODALITY_WORKLIST_FIND, *PERFORMED, *WORKITEMS), "SCP", ORDERS_SYNTAXES),
+    ("retrieve", (UNIFIED_PROCEDURE_STEP_EVENT,), "SCP", WORKITEM_SYNTAXES),
     ("retrieve", (INSTANCE_AVAILABILITY_NOTIFICATION,), "SCU", NOTIFICATION_SYNTAXES),
     ("retrieve", (MODALITY_PERFORMED_PROCEDURE_STEP_NOTIFICATION,), "SCP", STEP_SYNTAXES),
     ("retrieve", (MODALITY_PERFORMED_PROCEDURE_STEP,), "SCU", STEP_SYNTAXES),

@@ -39,6 +39,8 @@ _HOP_BY_HOP = frozenset(
     )
 )
 _CHUNK = 1 << 18
+_SOCKETS = (Resource.CHANGE_FEED, Resource.WORKITEM_EVENTS)
+"""Resources that may be read over a WebSocket."""
 _OF_ONE_PROCESS = (Resource.TRANSFER, Resource.CANCEL_TRANSFER)
 """Resources that only the process that created them knows."""
 
@@ -80,7 +82,7 @@ class Forwarder:
         pool = _POOLS[match.resource.service]
         for backend in self._backends.candidates([pool], self._clock.monotonic()):
             try:
-                if match.resource is Resource.CHANGE_FEED and is_websocket(request):
+                if match.resource in _SOCKETS and is_websocket(request):
                     return await self._relay(request, backend)
                 response = await self._ask(request, backend)
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):

@@ -1,4 +1,4 @@
-"""Where orders and performed steps are changed: append, follow, answer what the fold decided."""
+"""Where orders, performed steps and workitems are changed: append, follow, answer what the fold decided."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from gantry.common.ports.orders import AnyVerdict, FoldedEvent
 from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.order_follower import Follower
 from gantry.common.runtime.order_values import write_values
+from gantry.common.workitems import Subscription, SubscriptionEvent, Workitem, WorkitemEvent
 
 C = TypeVar("C", PlacedOrder, OrderChange, OrderCancellation, OrderErasure, StudyLink, StudyUnlink)
 
@@ -85,8 +86,22 @@ class OrderDesk:
     async def perform(self, event: StepEvent) -> Verdict[PerformedStep]:
         """Create a performed procedure step, or set its attributes."""
         verdict = await self._decided(event)
-        if isinstance(verdict.state, Order):
+        if isinstance(verdict.state, Order | Workitem | Subscription):
             raise TypeError("an event of a step has the verdict of an order")
+        return verdict  # type: ignore[return-value]  # told apart by its event
+
+    async def work(self, event: WorkitemEvent) -> Verdict[Workitem]:
+        """Create a workitem, set its attributes, change its state, or ask that it be cancelled."""
+        verdict = await self._decided(event)
+        if isinstance(verdict.state, Order | PerformedStep | Subscription):
+            raise TypeError("an event of a workitem has another verdict")
+        return verdict  # type: ignore[return-value]  # told apart by its event
+
+    async def subscribe(self, event: SubscriptionEvent) -> Verdict[Subscription]:
+        """Subscribe to workitems, unsubscribe, or suspend a subscription."""
+        verdict = await self._decided(event)
+        if isinstance(verdict.state, Order | PerformedStep | Workitem):
+            raise TypeError("an event of a subscription has another verdict")
         return verdict  # type: ignore[return-value]  # told apart by its event
 
     def new_change(self) -> str:
@@ -105,7 +120,7 @@ class OrderDesk:
 
     async def _of_order(self, event: OrderEvent) -> Verdict[Order]:
         verdict = await self._decided(event)
-        if isinstance(verdict.state, PerformedStep):
+        if isinstance(verdict.state, PerformedStep | Workitem | Subscription):
             raise TypeError("an event of an order has the verdict of a step")
         return verdict  # type: ignore[return-value]  # told apart by its event
 

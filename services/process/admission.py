@@ -22,6 +22,10 @@ from gantry.common.dicom.standard.sop_classes import (
     STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
+    UNIFIED_PROCEDURE_STEP_PULL,
+    UNIFIED_PROCEDURE_STEP_PUSH,
+    UNIFIED_PROCEDURE_STEP_QUERY,
+    UNIFIED_PROCEDURE_STEP_WATCH,
     VERIFICATION,
 )
 from gantry.common.ul import AssociateReject, AssociateRequest
@@ -39,6 +43,14 @@ _OTHER_THAN_STORAGE: Mapping[Permission, frozenset[str]] = {
     Permission.COMMIT: frozenset({STORAGE_COMMITMENT}),
     Permission.WORKLIST: frozenset({MODALITY_WORKLIST_FIND}),
     Permission.MPPS: frozenset({MODALITY_PERFORMED_PROCEDURE_STEP, MODALITY_PERFORMED_PROCEDURE_STEP_RETRIEVE}),
+    Permission.UPS: frozenset(
+        {
+            UNIFIED_PROCEDURE_STEP_PUSH,
+            UNIFIED_PROCEDURE_STEP_PULL,
+            UNIFIED_PROCEDURE_STEP_QUERY,
+            UNIFIED_PROCEDURE_STEP_WATCH,
+        }
+    ),
 }
 
 

@@ -40,6 +40,9 @@ _READS: Mapping[Resource, Kind] = {
     Resource.CHANGE_FEED: Kind.QUERY,
     Resource.MESSAGES: Kind.QUERY,
     Resource.ORDER: Kind.ORDER_READ,
+    Resource.SEARCH_WORKITEMS: Kind.QUERY,
+    Resource.WORKITEM_EVENTS: Kind.QUERY,
+    Resource.WORKITEM: Kind.PROCEDURE_READ,
 }
 _OPERATIONS: Mapping[str, Kind] = {
     "audit": Kind.LOG_USED,
@@ -51,6 +54,8 @@ _OPERATIONS: Mapping[str, Kind] = {
 """What of operations is about patients."""
 _OF_NOBODY = frozenset((Resource.PAGE, Resource.LOGIN, Resource.SESSION, Resource.SHARE, Resource.ENTER_SHARE))
 """Asked before anybody is known; a login that ends, or a link that is opened, is on record by itself."""
+_OF_WORKITEMS = frozenset((Resource.SUBSCRIBE_WORKITEMS, Resource.UNSUBSCRIBE_WORKITEMS))
+"""The UID in their path is that of a workitem."""
 _LOGIN_US = 12 * 3600 * 1_000_000
 _MOST_KNOWN = 10_000
 
@@ -148,12 +153,14 @@ def _entry(
 ) -> Entry:
     # PS3.18 9.1.2.1.1: over WADO-URI the study is a parameter.
     study = match.study or request.query.get("studyUID", "")
+    if match.resource in _OF_WORKITEMS:
+        study = ""
     study = request[CALLER].copies_of.get(study, study)
     about = (AuditedInstances(study, instances=1 if match.instance else 0),) if is_uid(study) else ()
     query, resource = b"", match.resource.name.lower()
     if kind in (Kind.QUERY, Kind.LOG_USED):
         query = request.rel_url.raw_query_string.encode()
-    elif kind is Kind.ORDER_READ:
+    elif kind in (Kind.ORDER_READ, Kind.PROCEDURE_READ):
         query = "/".join(match.rest).encode()
     return Entry(
         kind,

@@ -14,6 +14,7 @@ _VERBS: Mapping[Permission, Verb] = {
     Permission.FIND: Verb.READ,
     Permission.RETRIEVE: Verb.READ,
     Permission.WORKLIST: Verb.WORKLIST,
+    Permission.UPS: Verb.ORDER,
     Permission.REJECT: Verb.REJECT,
 }
 """What a role needs for a permission of its peer's; C-ECHO needs nothing."""

@@ -60,7 +60,7 @@ def test_unit_gives_the_files_that_the_defaults_need() -> None:
         "`debug`, `info`, `warning`, `error`",
         "| `from` | list of addresses and CIDR ranges |",
         "| `max_associations` | associations | `50` |",
-        "| `may` | list of `store`, `find`, `retrieve`, `commit`, `echo`, `reject`, `worklist`, `mpps` | `[echo]` |",
+        "| `may` | list of `store`, `find`, `retrieve`, `commit`, `echo`, `reject`, `worklist`, `mpps`, `ups` |",
         "| `retrieve` | C-MOVE and C-GET |",
         "GANTRY_CONFIG",
         "GANTRY_ROLE",

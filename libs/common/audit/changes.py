@@ -37,6 +37,14 @@ from gantry.common.events import (
     ShareRevoked,
     StudyCorrected,
     StudyCorrectionWithdrawn,
+    WorkitemCancelRequested,
+    WorkitemCreated,
+    WorkitemErased,
+    WorkitemSet,
+    WorkitemStateRequested,
+    WorkitemSubscribed,
+    WorkitemSubscriptionSuspended,
+    WorkitemUnsubscribed,
 )
 
 LOOPBACK = "loopback"
@@ -69,6 +77,14 @@ _OF_ORDERS: dict[type[Event], tuple[Kind, str]] = {
     ProcedureStepCreated: (Kind.PROCEDURE, "N-CREATE"),
     ProcedureStepSet: (Kind.PROCEDURE, "N-SET"),
     ProcedureStepErased: (Kind.PROCEDURE, "erase procedure step"),
+    WorkitemCreated: (Kind.PROCEDURE, "create workitem"),
+    WorkitemSet: (Kind.PROCEDURE, "set workitem"),
+    WorkitemStateRequested: (Kind.PROCEDURE, "change workitem state"),
+    WorkitemCancelRequested: (Kind.PROCEDURE, "request workitem cancellation"),
+    WorkitemErased: (Kind.PROCEDURE, "erase workitem"),
+    WorkitemSubscribed: (Kind.PROCEDURE, "subscribe to workitems"),
+    WorkitemUnsubscribed: (Kind.PROCEDURE, "unsubscribe from workitems"),
+    WorkitemSubscriptionSuspended: (Kind.PROCEDURE, "suspend subscription to workitems"),
 }
 _OF_SHARES: dict[type[Event], str] = {ShareCreated: "make share link", ShareRevoked: "revoke share link"}
 _OF_OBJECTS = (InstanceStored, ObjectsCollected, InstancesCommittedElsewhere)
@@ -160,7 +176,7 @@ def _of_order(event: Event, kind: Kind, operation: str) -> Entry:
     way, _, name = source.partition(" ")
     who = {"ae": "ae", "rest": requestor_kind(name)}.get(way, way)
     about = getattr(event, "order", "") or getattr(event, "sop_instance_uid", "")
-    why = event.reason if isinstance(event, OrderErased | ProcedureStepErased) else ""
+    why = event.reason if isinstance(event, OrderErased | ProcedureStepErased | WorkitemErased) else ""
     query = about.encode()
     return Entry(kind, operation, name or source, who, why=why, trace=event.trace, query=query, query_class=kind.word)
 

@@ -42,6 +42,7 @@ class Kind(Enum):
     ORDER_READ = ("order-read", Code("110109", "Order Record"), None, "R")
     PATIENT = ("patient", Code("110110", "Patient Record"), None, "U")
     PROCEDURE = ("procedure", Code("110111", "Procedure Record"), None, "U")
+    PROCEDURE_READ = ("procedure-read", Code("110111", "Procedure Record"), None, "R")
     PROCEDURE_SENT = ("procedure-sent", Code("110111", "Procedure Record"), None, "R")
     QUERY = ("query", Code("110112", "Query"), None, "E")
     NODE_REFUSED = ("node-refused", _ALERT, Code("110126", "Node Authentication"), "E")

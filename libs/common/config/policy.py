@@ -41,6 +41,7 @@ class Permission(StrEnum):
     REJECT = "reject"
     WORKLIST = "worklist"
     MPPS = "mpps"
+    UPS = "ups"
 
 
 ALL = frozenset(Permission)
@@ -305,6 +306,7 @@ _MEANINGS = {
     Permission.ECHO: "C-ECHO",
     Permission.WORKLIST: "C-FIND of the modality worklist (docs/orders.md)",
     Permission.MPPS: "tell of procedure steps that it performs (N-CREATE, N-SET), and ask for them (N-GET)",
+    Permission.UPS: "create, search, claim and perform workitems (Unified Procedure Steps, docs/workitems.md)",
     Permission.REJECT: "reject instances by storing a rejection note (docs/lifecycle.md)",
 }
 _TYPES = {

@@ -167,6 +167,12 @@ class RoutingSettings(Section):
         "Which priors are fetched for orders, and from where ([prefetch](routing.md#prefetch)): "
         "`{name: chest, modalities: [CT], ask: [OLD], prior_modalities: [CT, CR], within: 5y, most: 3}`",
     )
+    workitems: bool = setting(
+        False,
+        "",
+        "Peers with `ups`, host and port may subscribe to workitems by DIMSE, and are sent N-EVENT-REPORTs "
+        "([workitems](workitems.md#by-dimse))",
+    )
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = setting(
         None, "", "Of `between`, as `Europe/Berlin`; that of the machine where not given"
     )
@@ -242,7 +248,7 @@ class Commitment(Section):
 
 
 class OrdersSettings(Section):
-    """The orders role: orders, modality worklist, procedure steps"""
+    """The orders role: orders, modality worklist, procedure steps, workitems"""
 
     verdict_within: Seconds = setting(
         10.0, "s", "A change of an order or a procedure step is decided on so soon, or refused for now (A700H, 503)"
@@ -259,10 +265,16 @@ class OrdersSettings(Section):
         "Orders are erased when nothing was asked of them or performed for them for so long, and no step is to come "
         "([orders](orders.md#erasing)); 0: never by age",
     )
+    workitem_days: Annotated[int, Field(ge=0)] = setting(
+        90,
+        "days",
+        "Workitems are erased so long after they were completed or cancelled ([workitems](workitems.md)); 0: never",
+    )
     erase_every: Annotated[float, Field(ge=0)] = setting(
         24 * 3600.0,
         "s",
-        "Between two looks for orders to erase: by age, and where all their studies were deleted for good; 0: none",
+        "Between two looks for orders and workitems to erase: by age, and where all studies of an order were deleted "
+        "for good; 0: none",
     )
     erase_rate: Annotated[float, Field(gt=0)] = setting(
         20.0, "orders/s", "So many are looked at, and erased, by themselves at most"

@@ -53,6 +53,14 @@ from gantry.common.events.schema import (
     StudyCorrectionWithdrawn,
     StudyLinked,
     StudyUnlinked,
+    WorkitemCancelRequested,
+    WorkitemCreated,
+    WorkitemErased,
+    WorkitemSet,
+    WorkitemStateRequested,
+    WorkitemSubscribed,
+    WorkitemSubscriptionSuspended,
+    WorkitemUnsubscribed,
 )
 
 Json = dict[str, Any]
@@ -248,6 +256,25 @@ _TABLE: Mapping[str, tuple[type[Event], str, tuple[_Field, ...]]] = {
     "step-erased": (
         ProcedureStepErased, "All that a performed procedure step said is gone.", (*_OF_STEP, _f("reason")),
     ),
+    "workitem-created": (WorkitemCreated, "A workitem (Unified Procedure Step) was to be created.", _OF_STEP),
+    "workitem-set": (WorkitemSet, "Attributes of a workitem were to be set.", _OF_STEP),
+    "workitem-state-requested": (
+        WorkitemStateRequested, "A workitem was to get this Procedure Step State.", (*_OF_STEP, _f("state")),
+    ),
+    "workitem-cancel-requested": (
+        WorkitemCancelRequested, "Somebody asked that a workitem be cancelled.", _OF_STEP,
+    ),
+    "workitem-erased": (WorkitemErased, "All that a workitem said is gone.", (*_OF_STEP, _f("reason"))),
+    "workitem-subscribed": (
+        WorkitemSubscribed, "An AE title was to be told what happens to workitems.",
+        (*_OF_STEP, _f("subscriber"), _f("deletion_lock", "deletionLock", _FLAG)),
+    ),
+    "workitem-unsubscribed": (
+        WorkitemUnsubscribed, "It was not to be told any more.", (*_OF_STEP, _f("subscriber")),
+    ),
+    "workitem-subscription-suspended": (
+        WorkitemSubscriptionSuspended, "It was not to be told of workitems to come.", (*_OF_STEP, _f("subscriber")),
+    ),
     "commitment-requested": (
         CommitmentRequested,
         "A peer asked for storage commitment.",
@@ -298,6 +325,14 @@ _ABOUT: Mapping[type[Event], tuple[str, ...]] = {
     ProcedureStepCreated: ("change",),
     ProcedureStepSet: ("change",),
     ProcedureStepErased: ("change",),
+    WorkitemCreated: ("change",),
+    WorkitemSet: ("change",),
+    WorkitemStateRequested: ("change",),
+    WorkitemCancelRequested: ("change",),
+    WorkitemErased: ("change",),
+    WorkitemSubscribed: ("change",),
+    WorkitemUnsubscribed: ("change",),
+    WorkitemSubscriptionSuspended: ("change",),
 }
 _TYPES = {cls: type_ for type_, (cls, *_) in _TABLE.items() if type_ != "rejected"}
 CHANGE_TYPES = tuple(_TABLE)

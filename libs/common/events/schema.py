@@ -325,6 +325,9 @@ class RouteRequested:
     `study_instance_uid` and orders what is told of it: `requestor` told `step_event` (an Event Type ID of PS3.4 table
     F.9.2-1) of it. With "step" that message itself is sent, whose attributes lie in the object `values_key`.
 
+    With the kind "workitem event" it is about a workitem, in the same way: a subscriber is told `step_event` (an Event
+    Type ID of PS3.4 table CC.2.4-1) with this state and Input Readiness State, or with what lies in `values_key`.
+
     With `deidentify`, the name of a profile, what is sent is de-identified. It is about what came between the two
     receipts `between` then: a release that does not know these fields finds nothing between the others, and sends
     nothing."""
@@ -354,6 +357,8 @@ class RouteRequested:
     commits: bool = field(default=False, metadata=OMITTED)
     deidentify: str = field(default="", metadata=OMITTED)
     between: tuple[str, ...] = field(default=(), metadata=OMITTED)
+    step_state: str = field(default="", metadata=OMITTED)
+    step_readiness: str = field(default="", metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -898,6 +903,140 @@ class ProcedureStepSet:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkitemCreated:
+    """A Unified Procedure Step (a workitem of PS3.18) was to be created: N-CREATE (PS3.4 CC.2.5), or POST. The fields
+    are as in `OrderPlaced`; whether it was accepted is decided by the fold (`gantry.common.workitems`)."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    attributes: bytes
+    values_key: str = ""
+    values_size: int = 0
+    values_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemSet:
+    """Attributes of a workitem were to be set (N-SET, PS3.4 CC.2.6), by who holds the lock `lock`: a digest of its
+    Transaction UID, "" where none was given. The Transaction UID itself is on no log."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    attributes: bytes
+    lock: str
+    values_key: str = ""
+    values_size: int = 0
+    values_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemStateRequested:
+    """A workitem was to get this Procedure Step State (N-ACTION, PS3.4 CC.2.1); `lock` as in `WorkitemSet`."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    state: str
+    lock: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemCancelRequested:
+    """Somebody who does not perform a workitem asked that it be cancelled (N-ACTION, PS3.4 CC.2.2); `attributes` are
+    his reason and how he can be reached, as in `WorkitemCreated`."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    attributes: bytes
+    values_key: str = ""
+    values_size: int = 0
+    values_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemErased:
+    """All that was said of a workitem is erased, for `reason`: its UID is never used again."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemSubscribed:
+    """The AE title `subscriber` is to be told what happens to workitems (PS3.4 CC.2.3): to that of this SOP Instance
+    UID; to all, where that is the well-known one of the global subscription; or, with the well-known one of the
+    filtered global subscription, to those that match `attributes` (by tag the values of the keys, as text), which are
+    kept as those of `WorkitemCreated` are. With `deletion_lock` they are not erased by age."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    attributes: bytes
+    subscriber: str
+    deletion_lock: bool
+    values_key: str = ""
+    values_size: int = 0
+    values_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemUnsubscribed:
+    """It is not, any more; with a well-known UID, of no workitem."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    subscriber: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemSubscriptionSuspended:
+    """A global subscription, by its well-known UID, is for no workitem that is created from now on."""
+
+    partition: str
+    trace: str
+    sop_instance_uid: str
+    change: str
+    source: str
+    message: str
+    at: int
+    subscriber: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShareCreated:
     """Somebody (`by`) made a link by which whoever has it sees these `studies` until `expires_at`, for `reason`, which
     says to whom and what for. Of the link only the digest of its token is kept, of the password only what scrypt leaves
@@ -1089,6 +1228,14 @@ Event = (
     | ProcedureStepCreated
     | ProcedureStepSet
     | ProcedureStepErased
+    | WorkitemCreated
+    | WorkitemSet
+    | WorkitemStateRequested
+    | WorkitemCancelRequested
+    | WorkitemErased
+    | WorkitemSubscribed
+    | WorkitemUnsubscribed
+    | WorkitemSubscriptionSuspended
     | ShareCreated
     | ShareCopied
     | ShareTried

@@ -62,6 +62,14 @@ from gantry.common.events.schema import (
     StudyDelivered,
     StudyLinked,
     StudyUnlinked,
+    WorkitemCancelRequested,
+    WorkitemCreated,
+    WorkitemErased,
+    WorkitemSet,
+    WorkitemStateRequested,
+    WorkitemSubscribed,
+    WorkitemSubscriptionSuspended,
+    WorkitemUnsubscribed,
 )
 
 _DAY_MS = 24 * 3600 * 1000
@@ -101,6 +109,7 @@ _CONFLICTS = Topic("conflicts", "study_instance_uid", 6, None)
 _COMMITMENT = Topic("commitment", "transaction_uid", 6, None)
 _ORDERS = Topic("orders", "order", 6, None)
 _STEPS = Topic("procedure-steps", "sop_instance_uid", 6, None)
+_WORKITEMS = Topic("workitems", "sop_instance_uid", 6, None)
 # Texts of messages name patients: they are gone with the topic, and every sender knows of its own what became of them.
 _MESSAGES = Topic("messages", "source", 6, 30 * _DAY_MS, sealed=False)
 _DEAD_LETTERS = Topic("dead-letters", "group", 1, 30 * _DAY_MS)
@@ -163,6 +172,14 @@ TOPICS: dict[type[Event], Topic] = {
     ProcedureStepSet: _STEPS,
     ProcedureStepErased: _STEPS,
     ShareCopied: _SHARES,
+    WorkitemCreated: _WORKITEMS,
+    WorkitemSet: _WORKITEMS,
+    WorkitemStateRequested: _WORKITEMS,
+    WorkitemCancelRequested: _WORKITEMS,
+    WorkitemErased: _WORKITEMS,
+    WorkitemSubscribed: _WORKITEMS,
+    WorkitemUnsubscribed: _WORKITEMS,
+    WorkitemSubscriptionSuspended: _WORKITEMS,
     ShareCreated: _SHARES,
     ShareTried: _SHARES,
     ShareOpened: _SHARES,

@@ -85,11 +85,11 @@ def require_correctable(values: Values, allowed: frozenset[int]) -> None:
         raise NotUnderstood(f"a correction of more than {_MOST_BYTES} bytes")
 
 
-def require_elements(values: Values) -> None:
+def require_elements(values: Values, most: int = _MOST_VALUES) -> None:
     """Raises `NotUnderstood`, in words for whoever asked, for a data set that is none, or has values that do not fit
-    their VR (PS3.5 6.2)."""
+    their VR (PS3.5 6.2), or more than `most` of one attribute."""
     for name, element in values.items():
-        _require_values(_tag(name), element)
+        _require_values(_tag(name), element, most)
 
 
 def correctable_of(values: Values, allowed: frozenset[int]) -> dict[str, Mapping[str, Any]]:
@@ -144,21 +144,21 @@ def _tag(name: str) -> int:
     return int(name, 16)
 
 
-def _require_values(tag: int, element: Mapping[str, Any], depth: int = 0) -> None:
+def _require_values(tag: int, element: Mapping[str, Any], most: int = _MOST_VALUES, depth: int = 0) -> None:
     keyword, vr = keyword_of_tag(tag), vr_of(tag)
     if not isinstance(element, Mapping) or element.get("vr") != vr.decode():
         raise NotUnderstood(f"{keyword}: its vr is {vr.decode()}")
     values = element.get("Value", [])
-    if not isinstance(values, list) or len(values) > _MOST_VALUES or element.keys() - {"vr", "Value"}:
-        raise NotUnderstood(f"{keyword}: Value is a list of at most {_MOST_VALUES} values")
+    if not isinstance(values, list) or len(values) > most or element.keys() - {"vr", "Value"}:
+        raise NotUnderstood(f"{keyword}: Value is a list of at most {most} values")
     for value in values:
         if vr == b"SQ":
-            _require_item(keyword or "", value, depth + 1)
+            _require_item(keyword or "", value, most, depth + 1)
         elif not _fits(vr, value):
             raise NotUnderstood(f"{keyword}: not a value of {vr.decode()} (PS3.5 6.2)")
 
 
-def _require_item(keyword: str, item: Any, depth: int) -> None:
+def _require_item(keyword: str, item: Any, most: int, depth: int) -> None:
     if not isinstance(item, Mapping):
         raise NotUnderstood(f"{keyword}: an item is an object")
     if depth > _DEEPEST:
@@ -166,7 +166,7 @@ def _require_item(keyword: str, item: Any, depth: int) -> None:
     for name, element in item.items():
         if (tag := _tag(name)) == SPECIFIC_CHARACTER_SET:
             raise NotUnderstood(f"{keyword}: an item has the character set of its data set")
-        _require_values(tag, element, depth)
+        _require_values(tag, element, most, depth)
 
 
 def _fits(vr: bytes, value: Any) -> bool:

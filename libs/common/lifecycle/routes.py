@@ -29,7 +29,9 @@ PREFETCH = "prefetch"
 """The other way round: priors for an order are fetched from there."""
 STEP_EVENT, STEP = "step event", "step"
 """Of performed procedure steps: that one changed (N-EVENT-REPORT), or what a modality said of it (N-CREATE, N-SET)."""
-STEP_KINDS = frozenset((STEP_EVENT, STEP))
+WORKITEM_EVENT = "workitem event"
+"""A subscriber is told of a workitem (PS3.4 CC.2.4)."""
+STEP_KINDS = frozenset((STEP_EVENT, STEP, WORKITEM_EVENT))
 READ_US = 1_000_000
 """Within so long what follows on the log is read."""
 _MOST_TAKEN = 4_000
@@ -187,7 +189,7 @@ def taken_in_pieces(
 
 def may_be_next(waiting: Sequence[RouteRequested]) -> list[int]:
     """Which of the routes that wait for a destination, in the order of the log, may be sent now, by their places: what
-    was said of a performed procedure step waits for what was said of it before, and for nothing else."""
+    was said of a performed procedure step or a workitem waits for what was said of it before, and for nothing else."""
     first: list[int] = []
     steps: set[tuple[str, str, str]] = set()
     for place, route in enumerate(waiting):

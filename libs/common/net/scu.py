@@ -152,6 +152,14 @@ async def report_commitment(
     )
 
 
+def any_context(association: Association, sop_class: str) -> AcceptedContext:
+    """The context of an abstract syntax, whatever roles the peer answered. Raises `ContextNotAccepted`."""
+    context = next((cx for cx in association.contexts.values() if cx.abstract_syntax == sop_class), None)
+    if context is None:
+        raise ContextNotAccepted(f"the peer accepted no presentation context for {sop_class}")
+    return context
+
+
 async def report_event(
     association: Association,
     sop_class: str,
@@ -159,13 +167,13 @@ async def report_event(
     event_type: int,
     event_information: bytes | None = None,
     *,
+    about: str = "",
     timeout: float = 60.0,
 ) -> Command:
-    """N-EVENT-REPORT (PS3.7 10.1.1), also where the peer did not answer that we may be SCP. Returns the response."""
-    context = next((cx for cx in association.contexts.values() if cx.abstract_syntax == sop_class), None)
-    if context is None:
-        raise ContextNotAccepted(f"the peer accepted no presentation context for {sop_class}")
-    command = _request(association, CommandField.N_EVENT_REPORT_RQ, sop_class)
+    """N-EVENT-REPORT (PS3.7 10.1.1), also where the peer did not answer that we may be SCP; `about` is the SOP class of
+    the instance where that is not the abstract syntax `sop_class`. Returns the response."""
+    context = any_context(association, sop_class)
+    command = _request(association, CommandField.N_EVENT_REPORT_RQ, about or sop_class)
     command.elements[Element.AFFECTED_SOP_INSTANCE_UID] = sop_instance_uid
     command.elements[Element.EVENT_TYPE_ID] = event_type
     response, _ = await association.request(context.id, command, event_information, timeout=timeout)

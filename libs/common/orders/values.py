@@ -1,4 +1,4 @@
-"""What an event of an order or a procedure step says of a patient, apart from the event (pure).
+"""What an event of an order, a procedure step or a workitem says of a patient, apart from the event (pure).
 
 An event lies on the log and in sealed segments for ever; a name must not. So the attributes lie in an object of their
 own, which the event names and whose digest it has, and an event whose object is gone says nothing any more.
@@ -12,10 +12,28 @@ import msgpack
 from blake3 import blake3
 
 from gantry.common.errors import NotUnderstood
-from gantry.common.events import OrderChanged, OrderPlaced, ProcedureStepCreated, ProcedureStepSet
+from gantry.common.events import (
+    OrderChanged,
+    OrderPlaced,
+    ProcedureStepCreated,
+    ProcedureStepSet,
+    WorkitemCancelRequested,
+    WorkitemCreated,
+    WorkitemSet,
+    WorkitemSubscribed,
+)
 from gantry.common.ids import Receipt
 
-ValuedEvent = OrderPlaced | OrderChanged | ProcedureStepCreated | ProcedureStepSet
+ValuedEvent = (
+    OrderPlaced
+    | OrderChanged
+    | ProcedureStepCreated
+    | ProcedureStepSet
+    | WorkitemCreated
+    | WorkitemSet
+    | WorkitemCancelRequested
+    | WorkitemSubscribed
+)
 ERASED = "what it said is erased"
 """Why an event whose object is gone is refused: behind it on the log its order was erased."""
 

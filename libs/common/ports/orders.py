@@ -1,4 +1,5 @@
-"""The port to what the events of orders and performed steps come to: a projection that every process has for itself."""
+"""The port to what the events of orders, performed steps and workitems come to: a projection that every process has
+for itself."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from typing import Protocol
 
 from gantry.common.orders import Order, OrderEvent, PerformedStep, StepEvent, StepState, Verdict
 from gantry.common.orders.questions import ListedStep, StepQuery
+from gantry.common.workitems import Subscription, SubscriptionEvent, Told, Workitem, WorkitemEvent, WorkitemQuery
 
-FoldedEvent = OrderEvent | StepEvent
-AnyVerdict = Verdict[Order] | Verdict[PerformedStep]
+FoldedEvent = OrderEvent | StepEvent | WorkitemEvent | SubscriptionEvent
+AnyVerdict = Verdict[Order] | Verdict[PerformedStep] | Verdict[Workitem] | Verdict[Subscription]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ class OrderIndex(Protocol):
     - Events are applied in the order of the log; each is folded once, by its change id, however often it comes.
     - Applying events is all or nothing; what was applied is seen by every later call.
     - The state of a scheduled step is computed from all that was applied, whatever order the topics were read in.
-    - An erasure takes away all that was applied of its order or performed step before; of a performed step, also what
-      comes later. That of an order is refused where the last change of it is another one than was known.
+    - An erasure takes away all that was applied of its order, performed step or workitem before; of the latter two,
+      also what comes later. That of an order is refused where the last change of it is another one than was known.
     - An event whose values are gone (`gantry.common.orders.is_apart`) is refused, as it is after its erasure. What was
       refused of a performed step that there is not is not kept either: nobody is shown it.
     - It is empty when it is opened, and gone when its process ends: the log is what is kept.
@@ -99,6 +101,23 @@ class OrderIndex(Protocol):
     def find(self, query: StepQuery) -> AsyncGenerator[list[ListedStep], None]:
         """Steps that match, in pages, ordered by their start, then by order and Scheduled Procedure Step ID. Steps that
         change meanwhile may be there as before or as after."""
+
+    async def workitem(self, partition: str, uid: str) -> Workitem | None:
+        """A workitem; None if there is none."""
+
+    async def is_erased_workitem(self, partition: str, uid: str) -> bool:
+        """Whether there was a workitem that is erased."""
+
+    async def ended_workitems(self, partition: str, before_us: int, most: int) -> Sequence[str]:
+        """The UIDs of workitems that were completed or cancelled before a time, those that ended first, at most so
+        many; none with a deletion lock."""
+
+    async def told(self, workitem: Workitem) -> Sequence[Told]:
+        """Who is told what happens to a workitem, by AE title."""
+
+    def find_workitems(self, query: WorkitemQuery) -> AsyncGenerator[list[Workitem], None]:
+        """Workitems that match, in pages, ordered by their start, then by their UID. Workitems that change meanwhile
+        may be there as before or as after."""
 
     async def close(self) -> None:
         """Release everything. May be called twice."""

@@ -22,6 +22,7 @@ from gantry.common.events import (
     OrderPlaced,
     PatientMerged,
     ProcedureStepCreated,
+    WorkitemCreated,
     decode,
 )
 from gantry.common.events.changes import Json, change_of
@@ -40,6 +41,7 @@ FEED_TOPICS = tuple(
         CommitmentReported,
         OrderPlaced,
         ProcedureStepCreated,
+        WorkitemCreated,
     )
 )
 MOST_CHANGES = 1000

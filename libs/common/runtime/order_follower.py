@@ -8,7 +8,17 @@ from contextlib import aclosing
 
 from gantry.common.clock import Clock
 from gantry.common.errors import DependencyUnavailable, UndecodableEvent
-from gantry.common.events import TOPICS, OrderErased, OrderPlaced, ProcedureStepCreated, ProcedureStepErased, decode
+from gantry.common.events import (
+    TOPICS,
+    OrderErased,
+    OrderPlaced,
+    ProcedureStepCreated,
+    ProcedureStepErased,
+    WorkitemCreated,
+    WorkitemErased,
+    WorkitemUnsubscribed,
+    decode,
+)
 from gantry.common.orders import OrderEvent, StepEvent, ValuedEvent
 from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.log import EventLog, Record
@@ -18,14 +28,16 @@ from gantry.common.runtime.failpoints import FailPoint, reach
 from gantry.common.runtime.order_values import by_size, read_values
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
+from gantry.common.workitems import SubscriptionEvent, WorkitemEvent
 
-FOLLOWED = (TOPICS[OrderPlaced].name, TOPICS[ProcedureStepCreated].name)
+FOLLOWED = tuple(TOPICS[cls].name for cls in (OrderPlaced, ProcedureStepCreated, WorkitemCreated))
 _REMOVED_AT_ONCE = 64
+_ERASING = (OrderErased, ProcedureStepErased, WorkitemErased, WorkitemUnsubscribed)
 logger = get_logger("orders")
 
 
 class Follower:
-    """Follows both topics from their beginning: the log keeps them for ever, and `gantry restore` brings them back from
+    """Follows the topics from their beginning: the log keeps them for ever, and `gantry restore` brings them back from
     the bucket, so the log is all that a projection needs, with the objects that its events name. A store that is away
     is waited for."""
 
@@ -118,7 +130,7 @@ class Follower:
         known = [self._own.get(event.values_key, event) if isinstance(event, ValuedEvent) else event for event in run]
         events = await read_values(self._objects, known)
         verdicts = await self._orders.apply(events)
-        if any(isinstance(event, OrderErased | ProcedureStepErased) for event in events):
+        if any(isinstance(event, _ERASING) for event in events):
             await self.remove_erased()
         for event in events:
             kind = type(event).__name__
@@ -143,4 +155,4 @@ class Follower:
             logger.error("event of an order cannot be read", topic=record.topic, offset=record.offset, error=error)
             self.reads_everything = False
             return None
-        return event if isinstance(event, OrderEvent | StepEvent) else None
+        return event if isinstance(event, OrderEvent | StepEvent | WorkitemEvent | SubscriptionEvent) else None

@@ -324,18 +324,27 @@ METRICS: tuple[Metric, ...] = (
         ("operation", "status"),
     ),
     Metric(
+        "workitem_requests",
+        "counter",
+        "requests",
+        "Requests about workitems over DIMSE, by operation (N-CREATE, N-SET, N-GET, N-ACTION, C-FIND) and status "
+        "answered",
+        ("operation", "status"),
+    ),
+    Metric(
         "order_events",
         "counter",
         "events",
-        "Events of orders and procedure steps that this process has read, by what was decided: accepted, refused",
+        "Events of orders, procedure steps and workitems that this process has read, by what was decided: accepted, "
+        "refused",
         ("event", "verdict"),
     ),
     Metric(
         "orders_erased",
         "counter",
         "orders",
-        "Orders, and performed procedure steps, that this process has erased: by hand, by `orders.keep_days`, or with "
-        "their studies",
+        "Orders, performed procedure steps and workitems that this process has erased: by hand, by age, or with their "
+        "studies",
         ("what",),
     ),
     Metric(
@@ -623,6 +632,7 @@ class Metrics:
     worklist_responses: Counter
     worklist_seconds: Histogram
     step_requests: Counter
+    workitem_requests: Counter
     order_events: Counter
     orders_erased: Counter
     commitment_instances: Counter

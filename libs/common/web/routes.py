@@ -105,6 +105,17 @@ class Resource(Enum):
     LINK_STUDY = (WebRole.ORDERS, "POST", "link-study")
     """Orders (docs/orders.md); `rest` is the key of an order, and `history`, or `studies` and a UID. Extensions to
     DICOMweb."""
+    SEARCH_WORKITEMS = (WebRole.ORDERS, "GET", "search-workitems")
+    CREATE_WORKITEM = (WebRole.ORDERS, "POST", "workitems")
+    WORKITEM = (WebRole.ORDERS, "GET", "workitem")
+    CHANGE_WORKITEM = (WebRole.ORDERS, "POST", "workitem")
+    WORKITEM_STATE = (WebRole.ORDERS, "PUT", "workitem")
+    ERASE_WORKITEM = (WebRole.ORDERS, "DELETE", "workitem")
+    """PS3.18 11: worklist service; `rest` is the path below `workitems`."""
+    SUBSCRIBE_WORKITEMS = (WebRole.ORDERS, "POST", "workitem-subscribers")
+    UNSUBSCRIBE_WORKITEMS = (WebRole.ORDERS, "DELETE", "workitem-subscribers")
+    WORKITEM_EVENTS = (WebRole.ORDERS, "GET", "subscribers")
+    """PS3.18 11.10 to 11.12, and 8.10.4: `study` is the UID of a workitem, or a well-known one, `rest` the AE title."""
     MESSAGES = (WebRole.ORDERS, "GET", "messages")
     DECIDE_MESSAGE = (WebRole.ORDERS, "POST", "messages")
     """HL7 messages in quarantine (docs/hl7.md); `rest` is the path. Not DICOM."""
@@ -132,8 +143,8 @@ class Resource(Enum):
 @dataclass(frozen=True, slots=True)
 class Match:
     """A resource, and the UIDs of its path. UIDs are checked; `rest` is the path after `bulkdata`, `transfers`,
-    `corrections`, `patients`, `operations`, `orders`, `hl7` or `commitment-requests`, and `frames` the list as it was
-    written."""
+    `corrections`, `patients`, `operations`, `orders`, `workitems`, `hl7` or `commitment-requests`, and `frames` the
+    list as it was written."""
 
     resource: Resource
     study: str = ""
@@ -171,6 +182,15 @@ SHAPES: Mapping[str, tuple[Resource, ...]] = {
     "hl7/{*}": (Resource.MESSAGES, Resource.DECIDE_MESSAGE),
     "orders": (Resource.SEARCH_ORDERS, Resource.PLACE_ORDER),
     "orders/{*}": (Resource.ORDER, Resource.CHANGE_ORDER, Resource.CANCEL_ORDER, Resource.LINK_STUDY),
+    "workitems": (Resource.SEARCH_WORKITEMS, Resource.CREATE_WORKITEM),
+    "workitems/{}/subscribers/{*}": (Resource.SUBSCRIBE_WORKITEMS, Resource.UNSUBSCRIBE_WORKITEMS),
+    "subscribers/{*}": (Resource.WORKITEM_EVENTS,),
+    "workitems/{*}": (
+        Resource.WORKITEM,
+        Resource.CHANGE_WORKITEM,
+        Resource.WORKITEM_STATE,
+        Resource.ERASE_WORKITEM,
+    ),
     "transfers/{*}": (Resource.TRANSFER, Resource.CANCEL_TRANSFER),
     "studies": (Resource.SEARCH_STUDIES, Resource.STORE),
     **dict.fromkeys(_LEVELS, (Resource.OBJECTS, Resource.DELETE)),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from aiohttp import WSMsgType, web
 
 from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable, GantryError
+from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.logs import get_logger
 from gantry.common.web.bodies import BEGUN, CORS
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.server import is_own_origin
@@ -26,6 +30,8 @@ _MOST_FROM_CLIENT = 4096
 """Bytes of a message from a reader, none of which is expected."""
 _ROOM = 1 << 16
 """Bytes that may wait in this process for a reader."""
+
+logger = get_logger("web")
 
 
 class ServerSocket:
@@ -83,3 +89,34 @@ class ServerSocket:
                 transport.abort()
                 return
             await self._clock.sleep(0.1)
+
+
+async def serve_texts(socket: ServerSocket, texts: AsyncIterator[str], ending: asyncio.Event) -> web.StreamResponse:
+    """Send texts until the reader leaves or is too slow, a store is away, or this process drains (`ending`)."""
+    response = await socket.open()
+    ended = asyncio.ensure_future(ending.wait())
+    tasks = (asyncio.ensure_future(_send(socket, texts)), asyncio.ensure_future(socket.listen()), ended)
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        if ended in done:
+            await socket.close(GOING_AWAY, "this process ends: go on with your cursor")
+    except DependencyUnavailable:
+        await socket.close(TRY_AGAIN_LATER, "a store is away: go on with your cursor later")
+    except GantryError as error:
+        logger.error("what a reader waits for cannot be read", error=error)
+        await socket.close(INTERNAL_ERROR, "it cannot be read: ask who runs the archive")
+    except TimeoutError:
+        logger.warning("a reader of a websocket is too slow")
+        await socket.close(TOO_SLOW, "too slow: go on with your cursor")
+    except ConnectionError:
+        pass  # it has left
+    finally:
+        await end_tasks(*tasks)
+    return response
+
+
+async def _send(socket: ServerSocket, texts: AsyncIterator[str]) -> None:
+    async for text in texts:
+        await socket.send(text)

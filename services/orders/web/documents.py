@@ -26,6 +26,10 @@ from gantry.common.events import (
     ProcedureStepErased,
     StudyLinked,
     StudyUnlinked,
+    WorkitemErased,
+    WorkitemStateRequested,
+    WorkitemSubscriptionSuspended,
+    WorkitemUnsubscribed,
 )
 from gantry.common.lifecycle.correctable import require_elements
 from gantry.common.lifecycle.patients import values_of
@@ -101,10 +105,14 @@ def entry_of(change: FoldedChange) -> dict[str, Any]:
     entry |= {"accepted": change.accepted, "refused": change.reason}
     if isinstance(event, OrderCancelled):
         return {"type": "cancelled", **entry, "steps": list(event.steps), "reason": event.reason}
-    if isinstance(event, OrderErased | ProcedureStepErased):
+    if isinstance(event, OrderErased | ProcedureStepErased | WorkitemErased):
         return {"type": "erased", **entry, "reason": event.reason}
     if isinstance(event, StudyLinked | StudyUnlinked):
         return {"type": _LINKS[type(event)], **entry, "study": event.study_instance_uid, "reason": event.reason}
+    if isinstance(event, WorkitemStateRequested):
+        return {"type": "state requested", **entry, "state": event.state}
+    if isinstance(event, WorkitemUnsubscribed | WorkitemSubscriptionSuspended):
+        return {"type": "subscription", **entry}
     try:
         entry["attributes"] = _shown(unpack(event.attributes))
         if isinstance(event, OrderChanged):

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from gantry.common.dicom.query.identifiers import Identifier, encode_identifier
 from gantry.common.dicom.query.item_answers import ItemAnswer
 from gantry.common.dicom.query.matching import Condition
 from gantry.common.dicom.query.worklists import all_known, is_known
 from gantry.common.dicom.standard.tags import SPECIFIC_CHARACTER_SET
-from gantry.common.orders.questions import ListedStep
+
+
+class Listed(Protocol):
+    """A scheduled step, or a workitem."""
+
+    @property
+    def document(self) -> Mapping[int, list[Any]]:
+        """Its attributes."""
 
 
 class WorklistAnswers:
@@ -25,7 +32,7 @@ class WorklistAnswers:
         self._character_set = identifier.character_set
         self._transfer_syntax_uid = transfer_syntax_uid
 
-    def encode(self, step: ListedStep) -> bytes:
+    def encode(self, step: Listed) -> bytes:
         """One response identifier, in the caller's character set where that holds it, else in UTF-8."""
         document = step.document
         values: dict[int, Sequence[Any]] = {tag: document.get(tag, ()) for tag in self._tags}

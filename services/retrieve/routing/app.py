@@ -8,6 +8,7 @@ from functools import partial
 from gantry.common.access import NOTHING, Sight
 from gantry.common.config.policy import KnownPeer, Permission
 from gantry.common.config.role_sections import RouteRuleSettings
+from gantry.common.dicom.standard.sop_classes import UNIFIED_PROCEDURE_STEP_PUSH
 from gantry.common.events import TOPICS, StudyCompleted
 from gantry.common.orders import PerformedStep
 from gantry.common.runtime.availability import Availability
@@ -33,6 +34,7 @@ from gantry.services.retrieve.routing.router import Router, RouterLimits
 from gantry.services.retrieve.routing.standing import StepsOf, StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.routing.step_requesting import StepRequests, StepRouting, step_rules
+from gantry.services.retrieve.routing.workitem_delivery import WorkitemDelivery
 from gantry.services.retrieve.unindexed import Locating
 
 logger = get_logger("routing")
@@ -53,7 +55,7 @@ def build_routing(
 ) -> RoleParts:
     """What the settings of `routing` ask for; nothing without rules and moves. Raises `ConfigError`."""
     settings = context.settings.routing
-    if not settings.rules and not settings.steps and not settings.prefetch and moves is None:
+    if not (settings.rules or settings.steps or settings.prefetch or settings.workitems) and moves is None:
         return RoleParts()
     for title in mute_destinations(settings.rules, context.peers.known()):
         logger.warning(
@@ -157,6 +159,7 @@ def _sender(
 ) -> RouteSender:
     peers, ours = context.peers, context.settings.dimse.ae_title
     stores = {one.name: one.availability for one in context.settings.tiers.stores}
+    timeout = context.settings.retrieve.response_timeout
     return RouteSender(
         mover,
         index,
@@ -168,7 +171,10 @@ def _sender(
         StudyStanding(index, context.answers, Availability(context.answers, stores), _steps_of(context)),
         lambda title: peers.contact(title, ours),
         lambda title: _may_retrieve(peers, title),
-        StepDelivery(context.objects, context.settings.retrieve.response_timeout, partial(audit_step, context.audit)),
+        StepDelivery(context.objects, timeout, partial(audit_step, context.audit)),
+        WorkitemDelivery(
+            context.objects, timeout, partial(audit_step, context.audit, sop_class=UNIFIED_PROCEDURE_STEP_PUSH)
+        ),
         route_times(context.settings.routing),
         _commitment(context),
         _prefetcher(context),

@@ -15,7 +15,16 @@ from gantry.common.errors import DependencyUnavailable, GantryError
 from gantry.common.events import RouteRequested
 from gantry.common.ids import receipt_in_key
 from gantry.common.lifecycle.route_timing import RouteTimes
-from gantry.common.lifecycle.routes import AVAILABILITY, CHANGE, COMMITMENT, MOVE, PREFETCH, STEP_KINDS, receipts_of
+from gantry.common.lifecycle.routes import (
+    AVAILABILITY,
+    CHANGE,
+    COMMITMENT,
+    MOVE,
+    PREFETCH,
+    STEP_KINDS,
+    WORKITEM_EVENT,
+    receipts_of,
+)
 from gantry.common.net import Peer
 from gantry.common.ports.index import Location
 from gantry.common.runtime.deidentification_profiles import Profiles
@@ -32,6 +41,7 @@ from gantry.services.retrieve.routing.committing import CommitmentRequestor, not
 from gantry.services.retrieve.routing.prefetching import Prefetcher
 from gantry.services.retrieve.routing.standing import StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
+from gantry.services.retrieve.routing.workitem_delivery import WorkitemDelivery
 from gantry.services.retrieve.unindexed import Locating
 
 _OPERATION, _MOVED = "route", "finished C-MOVE"
@@ -53,6 +63,7 @@ class RouteSender:
         contact_of: Callable[[str], Peer | None],
         sight_of: Callable[[str], Sight],
         steps: StepDelivery,
+        workitems: WorkitemDelivery,
         times: RouteTimes,
         commitment: CommitmentRequestor,
         prefetcher: Prefetcher | None = None,
@@ -72,6 +83,7 @@ class RouteSender:
         self._contact_of = contact_of
         self._sight_of = sight_of
         self._steps = steps
+        self._workitems = workitems
         self._mover = mover
         self._index = index
         self._peer_of = peer_of
@@ -94,6 +106,8 @@ class RouteSender:
             if self._prefetcher is None:
                 return Attempted((), (), "there are no rules of prefetch any more")
             return await self._prefetcher.attempt(route, peer, taken, is_wanted)
+        if route.kind == WORKITEM_EVENT:
+            return await self._workitems.attempt(route, peer)
         if route.kind in STEP_KINDS:
             return await self._steps.attempt(route, peer)
         try:

@@ -22,6 +22,7 @@ from gantry.common.web.headers import LONGEST, combined, split
 from gantry.common.web.multipart import MultipartParser
 from gantry.common.web.negotiation import byte_range, etag_matches, parse_accept, parse_content_type
 from gantry.common.web.routes import find
+from gantry.services.orders.workitems.parameters import filter_in, uid_in, workitem_search
 from gantry.services.query.sharing.forms import password_of
 from tests.support.work import LINEAR, growth
 
@@ -50,6 +51,10 @@ def _overridden(text: str) -> object:
 PARSERS: dict[str, tuple[Parser, str, int]] = {
     "fhir, tokens": (lambda text: fhir_search("ImagingStudy", [("identifier", text + "\\")], Systems()), "a", 1000),
     "fhir orders": (lambda text: order_search_of([("identifier", text + "\\")], Systems()), "a", 1000),
+    "workitems, values": (lambda text: workitem_search([("PatientID", text)]), "a\\", 60),
+    "workitems, paths": (lambda text: workitem_search([(text, "x")]), "ScheduledWorkitemCodeSequence.", 20),
+    "workitems, filters": (lambda text: filter_in([("filter", text)]), "PatientID=a,", 8),
+    "workitems, uids": (lambda text: uid_in([(text, "")], ["workitem"]), "1.", 2000),
     "fhir, bars": (lambda text: fhir_search("ImagingStudy", [("identifier", text)], Systems()), "\\|", 1000),
     "accept, quotes that are not closed": (parse_accept, '\\"', 2000),
     "accept, one quote": (parse_accept, '"x', 2000),

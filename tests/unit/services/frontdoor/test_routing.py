@@ -19,7 +19,8 @@ from tests.support.wire import CT, EXPLICIT, VERIFICATION, associate_rq
 MR = "1.2.840.10008.5.1.4.1.1.4"
 WORKLIST = "1.2.840.10008.5.1.4.31"
 MPPS, MPPS_RETRIEVE = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.3.1.2.3.4"
-UPS, PRINT = "1.2.840.10008.5.1.4.34.6.1", "1.2.840.10008.5.1.1.9"
+UPS, UPS_WATCH = "1.2.840.10008.5.1.4.34.6.1", "1.2.840.10008.5.1.4.34.6.2"
+PRINT = "1.2.840.10008.5.1.1.9"
 STORAGE = {CT, MR}
 INGEST, QUERY, RETRIEVE, COMMITMENT, ORDERS, MIXED = Pool
 EVERY = tuple(Pool)
@@ -67,8 +68,9 @@ def as_scp(uid: str, *, scu_too: bool = False) -> RoleSelection:
         pytest.param(proposing(MPPS, MPPS_RETRIEVE), {ORDERS}, id="a modality tells what it performs"),
         pytest.param(proposing(WORKLIST, MPPS, CT), {ORDERS, INGEST}, id="a modality does all on one association"),
         pytest.param(proposing(WORKLIST, STUDY_ROOT_FIND), {ORDERS, QUERY}, id="two kinds of C-FIND"),
-        pytest.param(proposing(UPS, PRINT), set(), id="what nobody serves"),
-        pytest.param(proposing(UPS, PRINT, CT), {INGEST}, id="what nobody serves, and storage"),
+        pytest.param(proposing(UPS, UPS_WATCH), {ORDERS}, id="a worker asks for workitems"),
+        pytest.param(proposing(PRINT), set(), id="what nobody serves"),
+        pytest.param(proposing(PRINT, CT), {INGEST}, id="what nobody serves, and storage"),
     ],
 )
 def test_a_request_needs_the_roles_it_could_use(request_: object, roles: set[Pool]) -> None:

@@ -6,15 +6,15 @@ from gantry.common.access import EVERYTHING, NOTHING, AdmittedUser, CallerRole, 
 from gantry.common.config.policy import Permission, in_words
 from gantry.services.process.user_permissions import may_move, permissions_of
 
-ALL_BUT_REJECT = "store, find, retrieve, commit, echo, worklist, mpps"
+FORMER = "store, find, retrieve, commit, echo, worklist, mpps"
 TABLE = {
-    "technologist": ("store, find, retrieve, commit, echo, reject, worklist, mpps", True),
+    "technologist": ("store, find, retrieve, commit, echo, reject, worklist, mpps, ups", True),
     "radiologist": ("store, find, retrieve, commit, echo, reject, worklist, mpps", True),
     "referrer": ("find, retrieve, echo", False),
     "patient": ("find, retrieve, echo", False),
-    "administrator": ("store, find, retrieve, commit, echo, reject, worklist, mpps", True),
-    "service": (ALL_BUT_REJECT, True),
-    "": (ALL_BUT_REJECT, True),
+    "administrator": ("store, find, retrieve, commit, echo, reject, worklist, mpps, ups", True),
+    "service": (f"{FORMER}, ups", True),
+    "": (FORMER, True),
 }
 
 

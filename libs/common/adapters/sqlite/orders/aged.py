@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 
-from gantry.common.adapters.sqlite.orders.erasing import step_key
+from gantry.common.adapters.sqlite.orders.erasing import step_key, workitem_key
 from gantry.common.adapters.sqlite.orders.rows import order_at, performed_at, performed_for
 from gantry.common.adapters.sqlite.orders.states import orders_of
 from gantry.common.orders import PerformedStep
 from gantry.common.ports.orders import Aged
 
 _OF_STEP = step_key("")
+_OF_WORKITEMS = (workitem_key(""), "subscription ")
+"""Workitems end by themselves, and are asked for by `ended_workitems`."""
 _SILENT = (
     "SELECT key, MAX(at) FROM changes WHERE partition = ? AND key > ? AND payload IS NOT NULL AND NOT erasure "
     "GROUP BY key ORDER BY key LIMIT ?"
@@ -25,7 +27,7 @@ def aged_after(
     rows = connection.execute(_SILENT, (partition, after, most)).fetchall()
     aged: list[Aged] = []
     for key, at in rows:
-        if at >= before_us:
+        if at >= before_us or key.startswith(_OF_WORKITEMS):
             continue
         if key.startswith(_OF_STEP):
             uid = key.removeprefix(_OF_STEP)

@@ -10,14 +10,32 @@ from gantry.common.adapters.sqlite.orders.states import move_steps
 from gantry.common.events import OrderErased
 from gantry.common.orders import ERASED, OrderEvent, ValuedEvent, values_key_of
 from gantry.common.ports.orders import FoldedEvent
+from gantry.common.workitems import SubscriptionEvent, WorkitemEvent
 
 _MOST_NAMES = 500
 """In one statement."""
 
 
 def key_of(event: FoldedEvent) -> str:
-    """What the changes of an event's order, or performed step, are found by. Keys of orders have no space in them."""
-    return event.order if isinstance(event, OrderEvent) else step_key(event.sop_instance_uid)
+    """What the changes of an event's order, performed step or workitem are found by. Keys of orders have no space in
+    them."""
+    if isinstance(event, OrderEvent):
+        return event.order
+    if isinstance(event, WorkitemEvent):
+        return workitem_key(event.sop_instance_uid)
+    if isinstance(event, SubscriptionEvent):
+        return subscription_key(event.subscriber, event.sop_instance_uid)
+    return step_key(event.sop_instance_uid)
+
+
+def subscription_key(subscriber: str, target: str) -> str:
+    """What is found by it was said by one AE title of one workitem, or of all."""
+    return f"subscription {subscriber} {target}"
+
+
+def workitem_key(uid: str) -> str:
+    """What the changes of a workitem are found by."""
+    return f"workitem {uid}"
 
 
 def step_key(uid: str) -> str:
@@ -38,7 +56,7 @@ def erase_order(connection: sqlite3.Connection, event: OrderErased) -> None:
     before = order_at(connection, *at)
     for table in ("orders", "steps", "stations", "links"):
         connection.execute(f"DELETE FROM {table} WHERE partition = ? AND key = ?", at)  # noqa: S608
-    _forget(connection, *at)
+    forget(connection, *at)
     for uid in event.performed:
         erase_step(connection, event.partition, uid)
     # What was performed for a linked study is again of the order that the modality chose.
@@ -51,7 +69,7 @@ def erase_step(connection: sqlite3.Connection, partition: str, uid: str) -> None
     """Drop a performed step: nothing comes of its UID any more, in whatever order the topics are read."""
     connection.execute("INSERT OR IGNORE INTO erased_steps VALUES(?, ?)", (partition, uid))
     performed = performed_at(connection, partition, uid)
-    _forget(connection, partition, step_key(uid))
+    forget(connection, partition, step_key(uid))
     if performed is not None:
         for table in ("performed", "performs"):
             connection.execute(f"DELETE FROM {table} WHERE partition = ? AND uid = ?", (partition, uid))  # noqa: S608
@@ -93,7 +111,7 @@ def named_objects(connection: sqlite3.Connection, keys: Sequence[str]) -> set[st
     return named
 
 
-def _forget(connection: sqlite3.Connection, partition: str, key: str) -> None:
+def forget(connection: sqlite3.Connection, partition: str, key: str) -> None:
     """What was asked is forgotten but for its names, so that none of it is done again. Erasures stay in the history."""
     connection.execute(
         "UPDATE changes SET payload = NULL, accepted = 0, reason = ? "

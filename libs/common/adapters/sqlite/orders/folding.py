@@ -9,10 +9,13 @@ from typing import Any
 from gantry.common.adapters.sqlite.orders.erasing import (
     erase_order,
     erase_step,
+    forget,
     is_erased_step,
     key_of,
     last_change,
     note_object,
+    subscription_key,
+    workitem_key,
 )
 from gantry.common.adapters.sqlite.orders.rows import (
     order_at,
@@ -23,7 +26,14 @@ from gantry.common.adapters.sqlite.orders.rows import (
     write_performed,
 )
 from gantry.common.adapters.sqlite.orders.states import move_steps
-from gantry.common.events import OrderErased, ProcedureStepErased, StudyLinked, StudyUnlinked, encode
+from gantry.common.adapters.sqlite.orders.subscriptions import subscription_at, write_subscription
+from gantry.common.adapters.sqlite.orders.workitems import (
+    erase_workitem,
+    is_erased_workitem,
+    workitem_at,
+    write_workitem,
+)
+from gantry.common.events import OrderErased, ProcedureStepErased, StudyLinked, StudyUnlinked, WorkitemErased, encode
 from gantry.common.orders import (
     ERASED,
     Order,
@@ -38,6 +48,15 @@ from gantry.common.orders import (
 from gantry.common.ports.orders import AnyVerdict, FoldedEvent
 from gantry.common.statuses import PROCESSING_FAILURE
 from gantry.common.telemetry.logs import get_logger
+from gantry.common.workitems import (
+    Subscription,
+    SubscriptionEvent,
+    Workitem,
+    WorkitemEvent,
+    fold_subscription,
+    fold_workitem,
+)
+from gantry.common.workitems import refused_as_erased as refused_workitem
 
 logger = get_logger("orders")
 
@@ -58,7 +77,7 @@ def fold_event(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict
         "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(event.change, event.partition, key, event.at, None if erased else encode(event)),
-            isinstance(event, OrderErased | ProcedureStepErased),
+            isinstance(event, OrderErased | ProcedureStepErased | WorkitemErased),
             *(verdict.accepted, verdict.reason, verdict.status, verdict.error_id),
         ),
     )
@@ -67,8 +86,13 @@ def fold_event(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict
 
 
 def _is_of_nothing(verdict: AnyVerdict, event: FoldedEvent) -> bool:
-    """Whether an event was refused of a performed step that there is not: nobody is shown what it said."""
-    return isinstance(event, StepEvent) and not verdict.accepted and verdict.state is None
+    """Whether an event was refused of a performed step or a workitem that there is not: nobody is shown what it
+    said."""
+    return (
+        isinstance(event, StepEvent | WorkitemEvent | SubscriptionEvent)
+        and not verdict.accepted
+        and verdict.state is None
+    )
 
 
 def _applied(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict:
@@ -98,6 +122,10 @@ def _written(connection: sqlite3.Connection, event: FoldedEvent) -> AnyVerdict:
         erase_step(connection, event.partition, event.sop_instance_uid)
     if isinstance(event, OrderEvent):
         return _written_order(connection, event)
+    if isinstance(event, WorkitemEvent):
+        return _written_workitem(connection, event)
+    if isinstance(event, SubscriptionEvent):
+        return _written_subscription(connection, event)
     return _written_step(connection, event)
 
 
@@ -126,10 +154,41 @@ def _written_step(connection: sqlite3.Connection, event: StepEvent) -> Verdict[P
     return verdict
 
 
+def _written_workitem(connection: sqlite3.Connection, event: WorkitemEvent) -> Verdict[Workitem]:
+    at = event.partition, event.sop_instance_uid
+    if isinstance(event, WorkitemErased):
+        erase_workitem(connection, *at)
+        forget(connection, event.partition, workitem_key(event.sop_instance_uid))
+    elif is_erased_workitem(connection, *at):
+        return refused_workitem(event)
+    verdict = fold_workitem(workitem_at(connection, *at), event)
+    if verdict.accepted and verdict.state is not None:
+        write_workitem(connection, verdict.state)
+    return verdict
+
+
+def _written_subscription(connection: sqlite3.Connection, event: SubscriptionEvent) -> Verdict[Subscription]:
+    partition, target = event.partition, event.sop_instance_uid
+    before = subscription_at(connection, partition, event.subscriber, target)
+    verdict = fold_subscription(before, event, workitem_at(connection, partition, target))
+    if verdict.accepted and verdict.state is not None:
+        write_subscription(connection, verdict.state)
+        if not verdict.state.stands:
+            # Its filter may name a patient.
+            forget(connection, partition, subscription_key(event.subscriber, target))
+    return verdict
+
+
 def _verdict_of(connection: sqlite3.Connection, event: FoldedEvent, row: Iterable[Any]) -> AnyVerdict:
     accepted, reason, status, error_id = row
     if isinstance(event, OrderEvent):
         order = order_at(connection, event.partition, event.order)
         return Verdict(bool(accepted), reason, order, status, error_id)
+    if isinstance(event, SubscriptionEvent):
+        said = subscription_at(connection, event.partition, event.subscriber, event.sop_instance_uid)
+        return Verdict(bool(accepted), reason, said, status, error_id)
+    if isinstance(event, WorkitemEvent):
+        workitem = workitem_at(connection, event.partition, event.sop_instance_uid)
+        return Verdict(bool(accepted), reason, workitem, status, error_id)
     performed = performed_at(connection, event.partition, event.sop_instance_uid)
     return Verdict(bool(accepted), reason, performed, status, error_id)

@@ -24,11 +24,21 @@ from gantry.common.adapters.sqlite.orders.rows import (
 )
 from gantry.common.adapters.sqlite.orders.schema import nameless_database
 from gantry.common.adapters.sqlite.orders.states import orders_of
+from gantry.common.adapters.sqlite.orders.subscriptions import told
+from gantry.common.adapters.sqlite.orders.workitems import (
+    FIRST,
+    WorkitemPlace,
+    ended_workitems,
+    is_erased_workitem,
+    workitem_at,
+    workitems_after,
+)
 from gantry.common.errors import UndecodableEvent
 from gantry.common.events import decode
 from gantry.common.orders import Order, OrderEvent, PerformedStep, StepEvent, StepState, refers_to
 from gantry.common.orders.questions import ListedStep, StepQuery, narrowing_of
 from gantry.common.ports.orders import Aged, AnyVerdict, FoldedChange, FoldedEvent
+from gantry.common.workitems import SubscriptionEvent, Told, Workitem, WorkitemEvent, WorkitemQuery
 
 DEPENDENCY = "orders"
 _LOOKED_AT = 200
@@ -161,6 +171,32 @@ class SqliteOrders:
             if found:
                 yield found
 
+    async def workitem(self, partition: str, uid: str) -> Workitem | None:
+        return await self._run(lambda connection: workitem_at(connection, partition, uid))
+
+    async def ended_workitems(self, partition: str, before_us: int, most: int) -> Sequence[str]:
+        return await self._run(lambda connection: ended_workitems(connection, partition, before_us, most))
+
+    async def is_erased_workitem(self, partition: str, uid: str) -> bool:
+        return await self._run(lambda connection: is_erased_workitem(connection, partition, uid))
+
+    async def told(self, workitem: Workitem) -> Sequence[Told]:
+        return await self._run(lambda connection: told(connection, workitem))
+
+    async def find_workitems(self, query: WorkitemQuery) -> AsyncGenerator[list[Workitem], None]:
+        matches = query.predicate()
+        place: WorkitemPlace | None = FIRST
+
+        def read(connection: sqlite3.Connection) -> tuple[list[Workitem], WorkitemPlace | None]:
+            assert place is not None
+            some, behind = workitems_after(connection, query, place)
+            return [one for one in some if matches(one.document)], behind
+
+        while place is not None:
+            found, place = await self._run(read)
+            if found:
+                yield found
+
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
@@ -177,6 +213,6 @@ class SqliteOrders:
 
 def _decoded(payload: bytes) -> FoldedEvent:
     event = decode(payload)
-    if not isinstance(event, OrderEvent | StepEvent):
+    if not isinstance(event, OrderEvent | StepEvent | WorkitemEvent | SubscriptionEvent):
         raise UndecodableEvent("not an event of an order")
     return event

@@ -42,6 +42,18 @@ CREATE TABLE values_objects(
     object TEXT PRIMARY KEY, partition TEXT, key TEXT, erased INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX values_objects_key ON values_objects(partition, key);
 CREATE INDEX values_objects_erased ON values_objects(erased) WHERE erased;
+CREATE TABLE workitems(
+    partition TEXT, uid TEXT, start TEXT NOT NULL, state TEXT NOT NULL, attributes BLOB NOT NULL, lock TEXT NOT NULL,
+    changed_at INTEGER NOT NULL, created_at INTEGER NOT NULL, patient TEXT NOT NULL, label TEXT NOT NULL,
+    PRIMARY KEY(partition, uid));
+CREATE INDEX workitems_start ON workitems(partition, start, uid);
+CREATE INDEX workitems_state ON workitems(partition, state, start, uid);
+CREATE INDEX workitems_patient ON workitems(partition, patient);
+CREATE TABLE subscriptions(
+    partition TEXT, subscriber TEXT, target TEXT, at INTEGER NOT NULL, stands INTEGER NOT NULL, lock INTEGER NOT NULL,
+    keys BLOB NOT NULL, suspended_at INTEGER NOT NULL, since INTEGER NOT NULL,
+    PRIMARY KEY(partition, target, subscriber)) WITHOUT ROWID;
+CREATE TABLE erased_workitems(partition TEXT, uid TEXT, PRIMARY KEY(partition, uid)) WITHOUT ROWID;
 CREATE TABLE erased_steps(partition TEXT, uid TEXT, PRIMARY KEY(partition, uid)) WITHOUT ROWID;
 """
 

@@ -1,0 +1,53 @@
+"""Subscriptions to workitems as rows, and back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from gantry.common.workitems import Subscription, Told, Workitem, told_of
+from gantry.common.workitems.subscriptions import GLOBAL
+
+_ROW = "partition, subscriber, target, at, stands, lock, keys, suspended_at, since"
+
+
+def subscription_at(
+    connection: sqlite3.Connection, partition: str, subscriber: str, target: str
+) -> Subscription | None:
+    """What an AE title said last of a target."""
+    query = f"SELECT {_ROW} FROM subscriptions WHERE partition = ? AND target = ? AND subscriber = ?"  # noqa: S608
+    row = connection.execute(query, (partition, target, subscriber)).fetchone()
+    return None if row is None else _subscription(row)
+
+
+def write_subscription(connection: sqlite3.Connection, one: Subscription) -> None:
+    """Put it in the place of what was said before."""
+    connection.execute(
+        "INSERT OR REPLACE INTO subscriptions VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(one.partition, one.subscriber, one.target, one.at, one.stands, one.lock, one.keys),
+            *(one.suspended_at, one.since),
+        ),
+    )
+
+
+def forget_subscriptions(connection: sqlite3.Connection, partition: str, target: str) -> None:
+    """A workitem is erased: nobody is told of it."""
+    connection.execute("DELETE FROM subscriptions WHERE partition = ? AND target = ?", (partition, target))
+
+
+def told(connection: sqlite3.Connection, workitem: Workitem) -> list[Told]:
+    """Who is told of a workitem."""
+    targets = (workitem.uid, *sorted(GLOBAL))
+    query = f"SELECT {_ROW} FROM subscriptions WHERE partition = ? AND target IN (?, ?, ?)"  # noqa: S608
+    return told_of(workitem, _subscriptions(connection.execute(query, (workitem.partition, *targets))))
+
+
+def _subscriptions(rows: Iterable[Any]) -> list[Subscription]:
+    return [_subscription(row) for row in rows]
+
+
+def _subscription(row: Any) -> Subscription:
+    partition, subscriber, target, at, stands, lock, keys, suspended_at, since = row
+    return Subscription(partition, subscriber, target, at, bool(stands), bool(lock), keys, suspended_at, since)

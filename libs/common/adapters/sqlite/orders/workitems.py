@@ -1,0 +1,90 @@
+"""Workitems as rows, and back; and by columns, a page at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from gantry.common.adapters.sqlite.orders.subscriptions import forget_subscriptions, told
+from gantry.common.dicom.standard.tags import PATIENT_ID
+from gantry.common.orders import first, pack, unpack
+from gantry.common.workitems import Workitem, WorkitemQuery, WorkitemState
+from gantry.common.workitems.model import WORKLIST_LABEL
+from gantry.common.workitems.questions import narrowing_of, start_of
+
+PAGE = 500
+"""Rows that are looked at in one turn of the database's thread."""
+WorkitemPlace = tuple[str, str]
+"""Start and UID of the last row of a page; the next page begins behind it."""
+FIRST: WorkitemPlace = ("", "")
+_ROW = "uid, state, attributes, lock, changed_at, created_at, start"
+
+
+def workitem_at(connection: sqlite3.Connection, partition: str, uid: str) -> Workitem | None:
+    """The workitem with a UID."""
+    query = f"SELECT {_ROW} FROM workitems WHERE partition = ? AND uid = ?"  # noqa: S608
+    row = connection.execute(query, (partition, uid)).fetchone()
+    return None if row is None else _workitem(partition, row)
+
+
+def write_workitem(connection: sqlite3.Connection, workitem: Workitem) -> None:
+    """Put a workitem in the place of what was under its UID."""
+    of = workitem.attributes
+    connection.execute(
+        "INSERT OR REPLACE INTO workitems VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(workitem.partition, workitem.uid, start_of(of), workitem.state.value, pack(of), workitem.lock),
+            *(workitem.changed_at, workitem.created_at, first(of, PATIENT_ID), first(of, WORKLIST_LABEL)),
+        ),
+    )
+
+
+def erase_workitem(connection: sqlite3.Connection, partition: str, uid: str) -> None:
+    """Drop a workitem: nothing comes of its UID any more."""
+    connection.execute("INSERT OR IGNORE INTO erased_workitems VALUES(?, ?)", (partition, uid))
+    connection.execute("DELETE FROM workitems WHERE partition = ? AND uid = ?", (partition, uid))
+    forget_subscriptions(connection, partition, uid)
+
+
+def is_erased_workitem(connection: sqlite3.Connection, partition: str, uid: str) -> bool:
+    """Whether a workitem was erased."""
+    query = "SELECT 1 FROM erased_workitems WHERE partition = ? AND uid = ?"
+    return connection.execute(query, (partition, uid)).fetchone() is not None
+
+
+def ended_workitems(connection: sqlite3.Connection, partition: str, before_us: int, most: int) -> list[str]:
+    """The UIDs of workitems that were completed or cancelled before a time, and that nobody has a deletion lock on, the
+    first one first."""
+    found: list[str] = []
+    query = (
+        f"SELECT {_ROW} FROM workitems WHERE partition = ? AND state IN ('COMPLETED', 'CANCELED') "  # noqa: S608
+        "AND changed_at < ? ORDER BY changed_at, uid"
+    )
+    for row in connection.execute(query, (partition, before_us)):
+        if not any(one.lock for one in told(connection, _workitem(partition, row))):
+            found.append(row[0])
+        if len(found) == most:
+            break
+    return found
+
+
+def workitems_after(
+    connection: sqlite3.Connection, query: WorkitemQuery, place: WorkitemPlace
+) -> tuple[list[Workitem], WorkitemPlace | None]:
+    """The workitems of the next rows that the narrowing leaves, and the place behind them; None at the end."""
+    narrowing = narrowing_of(query)
+    where = ["partition = ?", "(start, uid) > (?, ?)", "(start = '' OR (start >= ? AND start <= ?))"]
+    values: list[Any] = [query.partition, *place, narrowing.earliest, narrowing.latest]
+    for column, some in narrowing.columns.items():
+        where.append(f"{column} IN ({', '.join('?' * len(some))})")
+        values += some
+    # Only names of columns and question marks are put together here.
+    sql = f"SELECT {_ROW} FROM workitems WHERE {' AND '.join(where)} ORDER BY start, uid LIMIT ?"  # noqa: S608
+    rows = connection.execute(sql, [*values, PAGE]).fetchall()
+    behind = (rows[-1][6], rows[-1][0]) if len(rows) == PAGE else None
+    return [_workitem(query.partition, row) for row in rows], behind
+
+
+def _workitem(partition: str, row: tuple[Any, ...]) -> Workitem:
+    uid, state, attributes, lock, changed_at, created_at, _ = row
+    return Workitem(partition, uid, WorkitemState(state), unpack(attributes), lock, changed_at, created_at)

@@ -1,0 +1,46 @@
+"""Workitems as documents of the DICOM JSON model, and documents as attributes of workitems (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gantry.common.dicom.model.json_writing import Attributes as Document
+from gantry.common.dicom.model.json_writing import keys_as_attributes
+from gantry.common.dicom.standard.tags import RETRIEVE_URL, SPECIFIC_CHARACTER_SET
+from gantry.common.lifecycle.correctable import require_elements
+from gantry.common.web.routes import BASE
+from gantry.common.workitems import Workitem
+
+MOST_VALUES = 5000
+"""Of one attribute: a workitem may name many instances."""
+_OURS = frozenset((SPECIFIC_CHARACTER_SET, RETRIEVE_URL))
+"""A document is UTF-8 (PS3.18 F.2), and where a workitem is found is not the caller's to say."""
+
+
+def workitem_path(uid: str) -> str:
+    """The path of a workitem."""
+    return f"{BASE}/workitems/{uid}"
+
+
+def document_of(workitem: Workitem, url: str = "") -> Document:
+    """A workitem without its Transaction UID, and with its URL where one is given."""
+    located = {RETRIEVE_URL: [url]} if url else {}
+    return keys_as_attributes({**workitem.document, **located})
+
+
+def attributes_in(document: Mapping[str, Any]) -> dict[int, list[Any]]:
+    """The attributes of a document, those without a value among them: what is missing and what is empty are told apart.
+    Raises `NotUnderstood`, in words for whoever asked."""
+    given = {name: element for name, element in document.items() if element is not None}
+    require_elements(given, MOST_VALUES)
+    return _values(given)
+
+
+def _values(document: Mapping[str, Any]) -> dict[int, list[Any]]:
+    found: dict[int, list[Any]] = {}
+    for name, element in document.items():
+        tag, values = int(name, 16), element.get("Value", ())
+        if tag not in _OURS:
+            found[tag] = [_values(value) for value in values] if element["vr"] == "SQ" else list(values)
+    return found

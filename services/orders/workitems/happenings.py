@@ -1,0 +1,91 @@
+"""What happened to workitems, for those who are told of it: events of the log with what was decided on them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gantry.common.clock import Clock
+from gantry.common.errors import DependencyUnavailable, UndecodableEvent
+from gantry.common.events import TOPICS, Event, WorkitemCreated, WorkitemSubscribed, decode
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.orders import is_apart
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.log import Record
+from gantry.common.ports.orders import OrderIndex
+from gantry.common.runtime.order_follower import Follower
+from gantry.common.runtime.order_values import by_size, read_values
+from gantry.common.statuses import SUCCESS, WORKITEM_CREATED_WITH_MODIFICATIONS
+from gantry.common.workitems import Told, Workitem, WorkitemEvent
+from gantry.common.workitems.reports import Report, reports_of
+from gantry.common.workitems.subscriptions import GLOBAL
+
+TOPIC = TOPICS[WorkitemCreated].name
+_PATIENCE, _LOOK_AGAIN = 30.0, 0.02
+_DONE = frozenset((SUCCESS, WORKITEM_CREATED_WITH_MODIFICATIONS))
+"""With another status it was as was wanted before, and nothing happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event that was accepted, its reports, and who is told of them."""
+
+    event: WorkitemEvent | WorkitemSubscribed
+    workitem: Workitem
+    reports: Sequence[Report]
+    told: Sequence[Told]
+
+
+class Happenings:
+    """Asks the projection of this process, which must have followed the log that far."""
+
+    def __init__(self, objects: BlobStore, orders: OrderIndex, follower: Follower, clock: Clock) -> None:
+        self._objects = objects
+        self._orders = orders
+        self._follower = follower
+        self._clock = clock
+
+    async def of(self, events: Sequence[Event], ends: Mapping[int, int]) -> AsyncIterator[Happening]:
+        """What happened by some events of the topic, which lie before `ends`. What is erased is not told any more.
+        Raises `DependencyUnavailable`."""
+        wanted = [event for event in events if isinstance(event, WorkitemEvent | WorkitemSubscribed)]
+        if not wanted:
+            return
+        await self._followed(ends)
+        for run in by_size(wanted):
+            read = await read_values(self._objects, run)
+            verdicts = await self._orders.apply(read)
+            for event in read:
+                verdict = verdicts[event.change]
+                if not verdict.accepted or verdict.status not in _DONE or is_apart(event):
+                    continue
+                workitem = await self._orders.workitem(DEFAULT_PARTITION, event.sop_instance_uid)
+                if workitem is not None:
+                    told = await self._told(event, workitem)
+                    if told:
+                        yield Happening(event, workitem, reports_of(event, workitem), told)
+
+    async def _told(self, event: WorkitemEvent | WorkitemSubscribed, workitem: Workitem) -> list[Told]:
+        """What happened before somebody subscribed is not told him; how a workitem stands, only who asked for it."""
+        told = [one for one in await self._orders.told(workitem) if one.since <= event.at]
+        if isinstance(event, WorkitemSubscribed):
+            return [one for one in told if one.subscriber == event.subscriber and event.sop_instance_uid not in GLOBAL]
+        return told
+
+    async def _followed(self, ends: Mapping[int, int]) -> None:
+        until = self._clock.monotonic() + _PATIENCE
+        while not self._follower.has_read({TOPIC: ends}):
+            if self._clock.monotonic() >= until:
+                raise DependencyUnavailable("orders", "workitems have not been followed yet")
+            await self._clock.sleep(_LOOK_AGAIN)
+
+
+def events_in(records: Sequence[Record]) -> list[Event]:
+    """The events of some records, without those of a newer release."""
+    found: list[Event] = []
+    for record in records:
+        try:
+            found.append(decode(record.payload))
+        except UndecodableEvent:
+            continue
+    return found
