@@ -30,10 +30,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningArchive
     (folder / "key").chmod(0o600)
     url = f"http://127.0.0.1:{running.http_port}"
     (folder / "pseudonyms").write_text("p" * 32)
+    profile = f"{{name: teaching, key_file: {folder / 'pseudonyms'}, pixels_checked: true}}"
     running.write_policy(
         [],
         f"sharing: {{key_file: {folder / 'key'}}}\nhttp: {{url: '{url}', may_share: [loopback]}}\n"
-        f"deidentification: {{profiles: [{{name: teaching, key_file: {folder / 'pseudonyms'}, pixels_checked: true}}]}}\n",
+        f"deidentification: {{profiles: [{profile}]}}\n",
     )
     running.start()
     fill(running, 3, size=32, first_size=32)
