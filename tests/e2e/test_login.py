@@ -102,6 +102,14 @@ def test_somebody_signs_in_and_no_process_with_other_secrets_knows_him(site: Log
     assert "signed in" in site.log()
 
 
+def test_who_comes_from_another_system_signs_in_and_sees_what_it_asked_for(site: LoginSite) -> None:
+    """IHE RAD-106, then OpenID Connect, then the page."""
+    asked = "/IHEInvokeImageDisplay?requestType=PATIENT&patientID=4711%5E%5E%5EHOSPITAL"
+    status, address, text = site.visitor().sign_in("rita", asked)
+    assert (status, address) == (200, f"{site.url}/?q=id%3A%224711%22+issuer%3A%22HOSPITAL%22"), text
+    assert site.visitor().ask("/IHEInvokeImageDisplay?requestType=STUDY")[0] == 400
+
+
 def test_every_process_behind_the_door_knows_who_signed_in(site: LoginSite) -> None:
     """Whichever of two began the login, ended it, and is asked then; and a process of another role."""
     site.door.start()

@@ -19,6 +19,7 @@ from tests.support.page import NAMES, ROWS, TOTAL, names, opened, search, url
 from tests.support.stow import files, post
 from tests.support.waiting import wait_searchable
 
+LAUNCHED = "1.2.826.0.1.3680043.10.1571.77"
 HOSTILE = '<img src=x onerror="document.title=1">'
 
 
@@ -46,6 +47,41 @@ def filled(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
 async def page(filled: Site) -> AsyncIterator[Page]:
     async with opened(filled.archive) as found:
         yield found
+
+
+# ---- from another system (IHE RAD-106)
+
+
+@pytest.fixture(scope="module")
+def launched(filled: Site) -> Site:
+    """With a study that is asked for, and one of a patient whose ID begins so."""
+    for number, patient, name in ((7, "INVOKED", "Launch^Lea"), (71, "INVOKED1", "Longer^Lou")):
+        made = data_set(study=f"{LAUNCHED}.{number}", name=name, patient=patient, size=16)
+        made.AccessionNumber = f"INVOKED{number}"
+        assert post(filled.archive, files([file_bytes(made)])).status == 200
+        wait_searchable(filled.modality, f"{LAUNCHED}.{number}", 1)
+    return filled
+
+
+@pytest.mark.parametrize(
+    ("asked", "opened_as"),
+    [
+        ("requestType=STUDY&accessionNumber=INVOKED7", "study"),
+        ("requestType=PATIENT&patientID=INVOKED&mostRecentResults=1", "study"),
+        ("requestType=PATIENT&patientID=INVOKED", "list"),
+        ("requestType=PATIENT&patientID=INVOKE", "nothing"),  # the beginning of an ID is another patient's
+    ],
+)
+async def test_another_system_opens_a_study_or_a_patient(launched: Site, asked: str, opened_as: str) -> None:
+    async with opened(launched.archive, f"/IHEInvokeImageDisplay?{asked}", ready="document.body.dataset.ready") as page:
+        if opened_as == "study":
+            await page.until(f"location.search.includes('study={LAUNCHED}.7')")
+            assert "open=" not in await page.evaluate("location.search")
+            await page.until("document.querySelector('study-page:not([hidden])')?.innerText.includes('LAUNCH')")
+        elif opened_as == "list":
+            await names(page, ["LAUNCH, Lea"])
+        else:
+            await page.until(f"{TOTAL} === '0 studies'")
 
 
 # ---- search

@@ -21,6 +21,8 @@ SHARE = "/s"
 PLACES = ("operations", "worklist", "shares", "audit")
 """Of the page, below /: the page itself is answered, and shows what its address says."""
 FHIR = "/fhir/r4"
+INVOKED = "/IHEInvokeImageDisplay"
+"""IHE RAD-106: another system has the page show a patient or study."""
 
 
 class WebRole(Enum):
@@ -226,7 +228,7 @@ def is_page(raw_path: str) -> bool:
     """Whether a path is one of our page, any of its places, of OHIF, of login, or of a link: what is asked by who has
     no token."""
     return (
-        raw_path in ("/", "/ohif", *(f"/{place}" for place in PLACES))
+        raw_path in ("/", "/ohif", INVOKED, *(f"/{place}" for place in PLACES))
         or raw_path.startswith(("/viewer/", "/ohif/", *(f"/{place}/" for place in PLACES)))
         or is_login(raw_path)
         or is_share(raw_path)

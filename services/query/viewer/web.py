@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gantry.common.errors import GantryError
+from gantry.common.errors import GantryError, NotUnderstood
 from gantry.common.web.bodies import answer
 from gantry.common.web.cookies import CAME
 from gantry.common.web.errors import HttpProblem
@@ -17,6 +17,7 @@ from gantry.common.web.sessions import Sessions
 from gantry.common.web.shares import SealedShares
 from gantry.services.query.login.service import BY_GRANT, came_in_vain, to_login
 from gantry.services.query.viewer.files import Served, ohif_file, page_file
+from gantry.services.query.viewer.invoked import PATH, address_of
 
 
 class Page:
@@ -38,6 +39,8 @@ class Page:
         self._shares = shares
 
     async def __call__(self, request: web.BaseRequest, match: Match) -> web.StreamResponse:
+        if match.rest == (PATH,):
+            return _invoked(request)
         if match.rest == ("ohif",):
             return web.Response(status=302, headers={"Location": "/"})  # OHIF has no list of its own here
         share = await self._share(request)
@@ -71,6 +74,16 @@ class Page:
         if path[:1] == ("ohif",):
             return ohif_file("/".join(path[1:]), self._ohif, login=login)
         return page_file("/".join(path), self._ohif, *self._called, login=login, share=share)
+
+
+def _invoked(request: web.BaseRequest) -> web.Response:
+    """IHE RAD-106, from another system: on to the page, which knows who sits there."""
+    try:
+        address = address_of(request.rel_url.query)
+    except NotUnderstood as error:
+        raise HttpProblem(400, str(error)) from error
+    headers = {"Location": address, "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+    return web.Response(status=303, headers=headers)
 
 
 def _sent_to_login(request: web.BaseRequest, sessions: Sessions) -> web.Response | None:

@@ -4,7 +4,7 @@ import "./frame.js";
 import "./study-table.js";
 import { placeOf, read } from "./address.js";
 import { askJson, onTokenNeeded, pageSettings } from "./archive.js";
-import { list, store } from "./page.js";
+import { go, list, store, uidOf } from "./page.js";
 import { understand } from "./search.js";
 
 function follow() {
@@ -51,7 +51,12 @@ async function begin() {
     return askJson("/login/session").then((who) => store.set({ who }));
   }).catch(() => {});
   // Somebody who follows a link to a study waits for its images, not for the list.
-  if (!store.state.look && !store.state.study) await first;
+  if (!store.state.look && !store.state.study) {
+    // Another system asked for one study, and knew no more than its accession number or its patient.
+    const open = new URLSearchParams(location.search).get("open");
+    await first;
+    if ((open && list.total === 1) || (open === "newest" && list.total)) go({ study: uidOf(list.at(0)) });
+  }
   requestAnimationFrame(() => setTimeout(() => import("./rest.js")));
 }
 

@@ -15,12 +15,13 @@ const FIELDS = {
   date: "date", on: "date", since: "since", from: "since", after: "since", before: "until", until: "until",
   born: "birth", birth: "birth",
   sex: "sex",
+  issuer: "issuer",
   uid: "study", study: "study",
 };
 
 export const WORDS = {
   name: "Name", id: "ID", accession: "Accession", modality: "Modality", date: "Date", description: "Description",
-  referrer: "Referrer", birth: "Born", sex: "Sex", study: "Study UID",
+  referrer: "Referrer", birth: "Born", sex: "Sex", issuer: "Issuer", study: "Study UID",
 };
 
 // ---- dates
@@ -119,7 +120,9 @@ function fielded(kind, value, source, rest, now) {
     return { term: ranged(kind === "birth" ? "birth" : "date", ends, [source, ...rest.slice(0, used)].join(" ")), used };
   }
   const upper = kind === "modality" || kind === "sex";
-  return value ? { term: { kind, value: upper ? value.toUpperCase() : value, source }, used: 0 } : null;
+  // What stands between quotation marks is the whole value: id:"4711" is not 47110.
+  const exact = /^[a-z]+:"/i.test(source) ? { exact: true } : {};
+  return value ? { term: { kind, value: upper ? value.toUpperCase() : value, source, ...exact }, used: 0 } : null;
 }
 
 function bare(word) {
@@ -167,6 +170,7 @@ const KEYWORDS = {
   accession: ["AccessionNumber", wild],
   description: ["StudyDescription", inside],
   sex: ["PatientSex", (value) => value],
+  issuer: ["IssuerOfPatientID", (value) => value],
   study: ["StudyInstanceUID", (value) => value],
 };
 
@@ -195,7 +199,7 @@ export function parameters(terms, { likeSound = false } = {}) {
   }
   if (found.length) found.push(["fuzzymatching", "true"]);
   for (const [kind, [keyword, written]] of Object.entries(KEYWORDS)) {
-    const some = of(terms, kind).map((term) => written(term.value));
+    const some = of(terms, kind).map((term) => (term.exact ? term.value : written(term.value)));
     if (some.length) found.push([keyword, some.join(kind === "study" ? "," : "\\")]);
   }
   const modalities = of(terms, "modality").map((term) => term.value);

@@ -82,3 +82,9 @@ test("what to ask instead", () => {
   assert.deepEqual(labels("mr"), ["Name mr = name:mr"]);
   assert.ok(labels("doe ct").includes("Without ct = doe"));
 });
+
+test("what stands between quotation marks is the whole value", () => {
+  assert.deepEqual(asked('id:"4711" issuer:"HOSPITAL"'), { PatientID: "4711", IssuerOfPatientID: "HOSPITAL" });
+  assert.deepEqual(asked('acc:"A 1" acc:"A2"'), { AccessionNumber: "A 1\\A2" });
+  assert.deepEqual(asked("id:4711 issuer:HOSPITAL"), { PatientID: "4711*", IssuerOfPatientID: "HOSPITAL" });
+});
