@@ -38,7 +38,6 @@ from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import PduLimits
 from gantry.common.web.routes import WebRole as WebService
 from gantry.services.context import Context, RoleParts
-from gantry.services.copies.app import build as build_copies
 from gantry.services.copies.index import CopiesIndex
 from gantry.services.maintenance.completeness import CompleteIndex, Completeness
 from gantry.services.process.admission import PolicyAdmission
@@ -207,7 +206,7 @@ class Archive:
                 # Those of ingest look at everything: what is there already decides on what comes.
                 services += parts if role is Role.INGEST else [SeeingService(one, self.sight) for one in parts]
         if Role.RETRIEVE in self.roles:
-            self._take(await build_copies(context))
+            self._take(await _build_copies(context))
         if Role.INGEST in self.roles:
             self._take(await _build_lifecycle(context))
             self._take(await _build_operations(context))
@@ -571,6 +570,13 @@ async def _build_lifecycle(context: Context) -> RoleParts:
 
 async def _build_operations(context: Context) -> RoleParts:
     from gantry.services.operations.app import build
+
+    return await build(context)
+
+
+async def _build_copies(context: Context) -> RoleParts:
+    """What makes copies for links decodes pixels: no other process imports that."""
+    from gantry.services.copies.app import build
 
     return await build(context)
 
