@@ -108,6 +108,7 @@ async def test_queries_span_orthanc_and_an_archive_that_asks_us_in_turn(topology
         await Modality(ours.peer, files[2019]).send_all()
         await Modality(theirs, files[2024]).send_all()
 
+        await all_found(replace(ours.peer, calling_ae_title="PLAIN"), {"2019"})
         found = await all_found(ours.peer, {"2019", "2022", "2024"})
         assert {year: titles(one) for year, one in found.items()} == {
             "2019": ["GANTRY", "ORTHANC"],

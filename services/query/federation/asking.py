@@ -179,8 +179,9 @@ class Federation:
     @property
     def is_seen(self) -> bool:
         """Whether the one for whom something is asked sees every study: others never get answers of other archives,
-        since nobody could say whether these are for them."""
-        return SIGHT.get().whole
+        since nobody could say whether these are for them. Links to de-identified copies see no archive."""
+        sight = SIGHT.get()
+        return sight.whole and not sight.copies
 
     def begin(self, query: Query, tags: Collection[int], trace: str) -> Asking:
         """Ask all archives for the studies of `query`, of level STUDY, with `tags` to return."""

@@ -13,13 +13,14 @@ import aiohttp
 import pytest
 from pydicom.dataset import Dataset
 
-from gantry.common.access import NOTHING, restricted
+from gantry.common.access import NOTHING, Sight, restricted, role_table
 from gantry.common.adapters.sqlite import open_sqlite_index
 from gantry.common.config.federation_sections import FederatedArchiveSettings
 from gantry.common.dicom.standard.sop_classes import PATIENT_ROOT_FIND, STUDY_ROOT_FIND
 from gantry.common.dimse import Element
 from gantry.common.net import MemorySink, Peer, Request, Server, Sink, connect
 from gantry.common.net.scu import find
+from gantry.common.runtime.restricted_index import RestrictedIndex
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Ability
 from gantry.common.web.access import Access, Tokens
@@ -129,17 +130,17 @@ class Site:
 
 
 @asynccontextmanager
-async def site(folder: Path, ports: dict[str, int], **limits: int) -> AsyncIterator[Site]:
+async def site(folder: Path, ports: dict[str, int], access: Access | None = None, **limits: int) -> AsyncIterator[Site]:
     index, metrics = await open_sqlite_index(folder / "index.db"), Metrics()
     await index.apply([entry(n, f"1.9.{n}", f"1.{n}", f"1.{n}.1", PatientID="P1") for n in (1, 2)])
     archives = [FederatedArchiveSettings(ae_title=title, deadline=DEADLINE) for title in ports]
     federation = Federation(archives, Policy(ports), "GANTRY", metrics, **limits)
-    services = build_services(index, "GANTRY", metrics, federation=federation)
+    services = build_services(RestrictedIndex(index), "GANTRY", metrics, federation=federation)
     server = Server(services, Everyone(), NetworkObserver(metrics, "query"))
-    web = WebServer("127.0.0.1", 0, {}, Access(Tokens(None)))
+    web = WebServer("127.0.0.1", 0, {}, access or Access(Tokens(None)))
     try:
         port = await server.start("127.0.0.1", 0)
-        web.serve(build_web(index, None, federation=federation))
+        web.serve(build_web(RestrictedIndex(index), None, federation=federation))
         await web.start()
         async with aiohttp.ClientSession(f"http://127.0.0.1:{web.port}") as http:
             yield Site(port, http, metrics, federation)
@@ -260,8 +261,9 @@ async def test_queries_of_the_other_archive_and_of_those_who_may_not_are_ours_al
         for calling in ("OLD", "PLAIN"):
             assert uids((await ours.ask(calling))[0]) == ["1.1", "1.2"]
         assert not told.asked
-        with restricted(NOTHING):
-            assert not ours.federation.is_for("VIEWER")
+        for sight in (NOTHING, Sight(copies="a link")):
+            with restricted(sight):
+                assert not ours.federation.is_for("VIEWER")
 
 
 async def test_too_many_at_once_are_answered_alone(tmp_path: Path) -> None:
@@ -307,3 +309,17 @@ async def test_a_federated_search_over_http_warns_of_who_did_not_answer(tmp_path
                 assert answer.status == 400
         async with ours.http.get("/dicom-web/series?federated=true") as answer:
             assert "federated is for searches of studies" in answer.headers["Warning"]
+
+
+async def test_a_caller_who_sees_some_studies_gets_no_answer_of_another_archive(tmp_path: Path) -> None:
+    secrets = {"referrer": "0123456789abcdef-some", "radiologist": "0123456789abcdef-all"}
+    lines = [f"{role}:{secret} roles={role}\n" for role, secret in secrets.items()]
+    (tmp_path / "tokens").write_text("".join(lines))
+    access = Access(Tokens(tmp_path / "tokens"), table=role_table([]))
+    async with archive(answering(match("1.50"))) as (told, port), site(tmp_path, {"OLD": port}, access) as ours:
+        for role, seen in (("referrer", []), ("radiologist", ["1.1", "1.2", "1.50"])):
+            headers = {"Authorization": f"Bearer {secrets[role]}"}
+            async with ours.http.get("/dicom-web/studies?federated=true", headers=headers) as answer:
+                assert [one["0020000D"]["Value"][0] for one in await answer.json()] == seen
+                assert ("federated was ignored" in answer.headers.get("Warning", "")) is (not seen)
+            assert len(told.asked) == (0 if not seen else 1)
