@@ -26,7 +26,9 @@ from gantry.common.errors import (
     NotUnderstood,
     PeerTimeout,
 )
-from gantry.common.net import Peer, connect, scu
+from gantry.common.net import Association, Peer, scu
+from gantry.common.net.background import spawn
+from gantry.common.net.client import associate
 from gantry.common.ports.index import ReadIndex
 from gantry.common.statuses import SUCCESS, is_pending
 from gantry.common.tasks import turn
@@ -214,12 +216,9 @@ class Federation:
             async with asyncio.timeout(deadline):
                 await self._find(peer, question, answer, trace)
         except TimeoutError:
-            # All may have come, and only the release is late.
-            if answer.outcome == "away":
-                answer.outcome, why = "slow", f"not within {deadline:g} s"
+            answer.outcome, why = "slow", f"not within {deadline:g} s"
         except GantryError as error:
-            if answer.outcome == "away":
-                answer.outcome, why = _outcome_of(error), str(error)
+            answer.outcome, why = _outcome_of(error), str(error)
         except _Enough:
             answer.outcome = "more"
         if answer.outcome in ("slow", "away") and not answer.matches:
@@ -233,28 +232,43 @@ class Federation:
         why = "it was not answered in time"
         keys = encode_identifier(question.keys, EXPLICIT_LITTLE_ENDIAN, _LATIN)
         try:
-            async with connect(peer, [(STUDY_ROOT_FIND, SYNTAXES)]) as association:
+            association = await associate(peer, [(STUDY_ROOT_FIND, SYNTAXES)])
+            try:
                 syntax = scu.need_context(association, STUDY_ROOT_FIND).transfer_syntax
                 keys = encode_identifier(question.keys, syntax, _LATIN)
-                rubbish = taken = read = 0
-                async for command, data in scu.find(association, STUDY_ROOT_FIND, keys, timeout=peer.associate_timeout):
-                    if not is_pending(command.status):
-                        said = "answered" if not rubbish else "nonsense"
-                        answer.outcome = said if command.status == SUCCESS else "refused"
-                        why = "" if command.status == SUCCESS else f"status {command.status:04X}H"
-                        continue
-                    taken, read = taken + 1, read + len(data)
-                    if taken > self._most_answers or read > _MOST_BYTES:
-                        why = ""
-                        raise _Enough
-                    rubbish += not _take(data, syntax, question, answer)
-                    if not taken % _TURN:
-                        await turn()
+                status = await self._matches(association, keys, syntax, question, answer)
+            except BaseException:
+                association.abort("the rest of the answer is not wanted")
+                raise
+            # One that is slow to release has answered nevertheless.
+            spawn(association.release())
+            why = "" if status == SUCCESS else f"status {status:04X}H"
+        except _Enough:
+            why = ""
+            raise
         except GantryError as error:
             why = why and str(error)
             raise
         finally:
             self._asked((answer.title, peer.host), trace, keys, why)
+
+    async def _matches(
+        self, association: Association, keys: bytes, syntax: str, question: Question, answer: _Answer
+    ) -> int:
+        """Add the matches to `answer` as they come. Returns the final status. Raises `GantryError`, `_Enough`."""
+        rubbish = taken = read = status = 0
+        async for command, data in scu.find(association, STUDY_ROOT_FIND, keys):
+            status = command.status
+            if not is_pending(status):
+                break
+            taken, read = taken + 1, read + len(data)
+            if taken > self._most_answers or read > _MOST_BYTES:
+                raise _Enough
+            rubbish += not _take(data, syntax, question, answer)
+            if not taken % _TURN:
+                await turn()
+        answer.outcome = "refused" if status != SUCCESS else "nonsense" if rubbish else "answered"
+        return status
 
     def _told(self, answer: _Answer, why: str = "") -> _Answer:
         if answer.outcome != "unaskable":

@@ -323,3 +323,31 @@ async def test_a_caller_who_sees_some_studies_gets_no_answer_of_another_archive(
                 assert [one["0020000D"]["Value"][0] for one in await answer.json()] == seen
                 assert ("federated was ignored" in answer.headers.get("Warning", "")) is (not seen)
             assert len(told.asked) == (0 if not seen else 1)
+
+
+@asynccontextmanager
+async def without_release(port: int) -> AsyncIterator[int]:
+    """The archive on `port`, except that it never hears of an A-RELEASE-RQ (PS3.8 9.3.6)."""
+
+    async def pumped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ours: bool) -> None:
+        while data := await reader.read(1 << 16):
+            if not ours or data[0] != 0x05:
+                writer.write(data)
+        writer.close()
+
+    async def taken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pumped(reader, to_there, True), pumped(there, writer, False))
+
+    server = await asyncio.start_server(taken, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def test_one_that_does_not_release_has_answered_nevertheless(tmp_path: Path) -> None:
+    async with archive(answering(match("1.50"))) as (_, port), without_release(port) as proxied:
+        async with site(tmp_path, {"OLD": proxied}) as ours, asyncio.timeout(DEADLINE / 2):
+            found, pending, comment = await ours.ask()
+            assert (uids(found), pending, comment) == (["1.1", "1.2", "1.50"], {0xFF00}, "")
