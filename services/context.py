@@ -51,6 +51,9 @@ class Peers(Protocol):
     def gets_originals(self, ae_title: str) -> bool:
         """Whether an AE title gets objects as they were stored, without corrections."""
 
+    def is_federated(self, ae_title: str) -> bool:
+        """Whether the queries of an AE title span other archives."""
+
     def contact(self, ae_title: str, ours: str) -> Peer | None:
         """Where to call an AE title for a report; None if the policy names no host and port."""
 

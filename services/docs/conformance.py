@@ -50,6 +50,7 @@ from gantry.services.orders.app import PERFORMED, WORKITEMS
 from gantry.services.orders.app import TRANSFER_SYNTAXES as ORDERS_SYNTAXES
 from gantry.services.query import qido as query_web
 from gantry.services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
+from gantry.services.query.federation.asking import SYNTAXES as FEDERATION_SYNTAXES
 from gantry.services.query.qido_parameters import MAX_LIMIT, MAX_OFFSET, RETURNED
 from gantry.services.retrieve.dicomweb import bulk, frames
 from gantry.services.retrieve.dicomweb import objects as retrieve_web
@@ -72,6 +73,7 @@ _SERVICES = (
     ("commitment", (STORAGE_COMMITMENT,), "SCP", wire.TRANSFER_SYNTAXES),
     ("retrieve", (STORAGE_COMMITMENT,), "SCU", wire.TRANSFER_SYNTAXES),
     ("retrieve", (STUDY_ROOT_FIND, STUDY_ROOT_MOVE), "SCU", PRIOR_SYNTAXES),
+    ("query", (STUDY_ROOT_FIND,), "SCU", FEDERATION_SYNTAXES),
     ("orders", (MODALITY_WORKLIST_FIND, *PERFORMED, *WORKITEMS), "SCP", ORDERS_SYNTAXES),
     ("retrieve", (UNIFIED_PROCEDURE_STEP_EVENT,), "SCP", WORKITEM_SYNTAXES),
     ("retrieve", (INSTANCE_AVAILABILITY_NOTIFICATION,), "SCU", NOTIFICATION_SYNTAXES),

@@ -509,6 +509,9 @@ class Archive:
     def gets_originals(self, ae_title: str) -> bool:
         return self._policy.current.gets_originals(ae_title)
 
+    def is_federated(self, ae_title: str) -> bool:
+        return self._policy.current.is_federated(ae_title)
+
     def contact(self, ae_title: str, ours: str) -> Peer | None:
         return self._peer(self._policy.current.contact(ae_title), ours)
 

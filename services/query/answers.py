@@ -60,8 +60,11 @@ class Answers:
             if tag in values:
                 values[tag] = item.of(values[tag])
         values.update(self._constant)
+        if RETRIEVE_AE_TITLE in attributes:
+            values[RETRIEVE_AE_TITLE] = attributes[RETRIEVE_AE_TITLE]  # other archives have it, too
         if self._keyed:
             values[RECORD_KEY] = [record_key(document.place)]
         if self.tells_availability:
-            values[INSTANCE_AVAILABILITY] = [availability] if availability else []
+            elsewhere = attributes.get(INSTANCE_AVAILABILITY)
+            values[INSTANCE_AVAILABILITY] = elsewhere or ([availability] if availability else [])
         return encode_identifier(values, self._transfer_syntax_uid, self._character_set, self._attributes)

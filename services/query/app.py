@@ -35,11 +35,12 @@ from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
 from gantry.common.web.sessions import Sessions
 from gantry.common.web.shares import SealedShares
-from gantry.services.audited import audit_query
+from gantry.services.audited import audit_asking, audit_query
 from gantry.services.context import Context, RoleParts
 from gantry.services.query.c_find import FindService
 from gantry.services.query.change_stream import ChangeService
 from gantry.services.query.changes import Changes
+from gantry.services.query.federation.asking import Federation
 from gantry.services.query.feed_service import FeedService
 from gantry.services.query.fhir.service import FhirService
 from gantry.services.query.login.backchannel import BackChannel
@@ -71,13 +72,16 @@ async def build(context: Context) -> RoleParts:
     strict = settings.query.patient_root_needs_patient
     asked = partial(audit_query, context.audit)
     availability = Availability(context.answers, {one.name: one.availability for one in settings.tiers.stores})
-    web = build_web(context.answers, settings.http.url, changes, availability)
+    federation = build_federation(context)
+    web = build_web(context.answers, settings.http.url, changes, availability, federation)
     systems, today = Systems.read(settings.query.fhir_systems), day_of(context.clock.now_us())
     fhir = FhirService(context.answers, settings.http.url, systems, IMPLEMENTATION_VERSION_NAME, today)
     sharing = build_sharing(context)
     overriding = OverrideService(context.overrides, context.metrics)
     return RoleParts(
-        build_services(context.answers, settings.dimse.ae_title, context.metrics, availability, asked, strict=strict),
+        build_services(
+            *(context.answers, settings.dimse.ae_title, context.metrics, availability, asked, federation), strict=strict
+        ),
         {
             **page,
             **build_login(context),
@@ -88,6 +92,19 @@ async def build(context: Context) -> RoleParts:
             **sharing,
         },
         close=[changes.close],
+    )
+
+
+def build_federation(context: Context) -> Federation | None:
+    """The other archives that queries may span; None without any."""
+    settings = context.settings.federation
+    if not settings.archives:
+        return None
+    return Federation(
+        *(settings.archives, context.peers, context.settings.dimse.ae_title, context.metrics),
+        most_answers=settings.most_answers,
+        at_once=settings.at_once,
+        asked=partial(audit_asking, context.audit),
     )
 
 
@@ -153,12 +170,16 @@ def _secret(file: Path | None) -> str:
 
 
 def build_web(
-    index: ReadIndex, public_url: str | None, changes: Changes | None = None, availability: Availability | None = None
+    index: ReadIndex,
+    public_url: str | None,
+    changes: Changes | None = None,
+    availability: Availability | None = None,
+    federation: Federation | None = None,
 ) -> dict[Resource, Handler]:
     """The DICOMweb half of this role. `public_url` is what clients call us by, where it is known; without `changes`
     nobody is told of them."""
     streams = ChangeService(changes).handlers() if changes is not None else {}
-    return {**SearchService(index, public_url, availability).handlers(), **streams}
+    return {**SearchService(index, public_url, availability, federation).handlers(), **streams}
 
 
 def build_services(
@@ -167,6 +188,7 @@ def build_services(
     metrics: Metrics,
     availability: Availability | None = None,
     asked: Callable[[Request, str], None] = lambda *_: None,
+    federation: Federation | None = None,
     *,
     strict: bool = False,
 ) -> list[Service]:
@@ -174,4 +196,11 @@ def build_services(
     ability = Ability(frozenset(TRANSFER_SYNTAXES), preferred=TRANSFER_SYNTAXES, extended=FIND_INFORMATION)
     classes = (PATIENT_ROOT_FIND, STUDY_ROOT_FIND, PATIENT_STUDY_ONLY_FIND, REPOSITORY_QUERY)
     abilities = dict.fromkeys(classes, ability)
-    return [FindService(abilities, index, ae_title, metrics, strict=strict, availability=availability, asked=asked)]
+    find = FindService(
+        *(abilities, index, ae_title, metrics),
+        strict=strict,
+        availability=availability,
+        asked=asked,
+        federation=federation,
+    )
+    return [find]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from gantry.common.dicom.query.attributes import Level
-from gantry.common.dicom.query.identifiers import decode_identifier
+from gantry.common.dicom.query.identifiers import Identifier, decode_identifier
 from gantry.common.dicom.query.matching import Document, Query
-from gantry.common.dicom.query.queries import compile_query, extended_of, lacks_patient, model_of
+from gantry.common.dicom.query.queries import Model, compile_query, extended_of, lacks_patient, model_of
 from gantry.common.dicom.query.repository import RepositoryQuery, invalid_record_key, repository_query
 from gantry.common.dicom.standard.sop_classes import REPOSITORY_QUERY
 from gantry.common.dimse import CommandField, Element
@@ -30,6 +30,7 @@ from gantry.common.tasks import turn
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import Abilities
 from gantry.services.query.answers import Answers
+from gantry.services.query.federation.asking import Asking, Federation
 
 _MAX_IDENTIFIER = 8 << 20
 _AT_ONCE = 100
@@ -51,10 +52,13 @@ class FindService:
         strict: bool = False,
         availability: Availability | None = None,
         asked: Callable[[Request, str], None] = lambda *_: None,
+        federation: Federation | None = None,
     ) -> None:
         """`ae_title` is returned as Retrieve AE Title. `strict` refuses a Patient Root search that names no patient.
         Without `availability` everything is in one store. `asked` is called when a request is over, with why it failed.
+        `federation` has the archives that some are answered from, too.
         """
+        self._federation = federation
         self._asked = asked
         self._strict = strict
         self._availability = availability or Availability(index)
@@ -105,15 +109,46 @@ class FindService:
         status = PENDING if answers.complete else PENDING_WARNING
         if repository is not None:
             return await self._records(request, answers, query, repository, status), comment
-        async for page in self._index.find(query):
+        others = self._others(request, model, query, identifier)
+        if others is None:
+            return await self._pages(request, answers, query.level, self._index.find(query), lambda: status), comment
+        try:
+            pages = others.pages(self._index, query)
+            # PS3.4 C.4.1.1.4 has no status for that another archive is away: FF01H is the one with a warning.
+            final = await self._pages(
+                *(request, answers, query.level, pages, lambda: PENDING_WARNING if others.troubles else status)
+            )
+            return final, others.comment or comment
+        finally:
+            others.cancel()
+
+    def _others(self, request: Request, model: Model, query: Query, identifier: Identifier) -> Asking | None:
+        """The other archives, asked the same, where the query spans them."""
+        association = request.association
+        if self._federation is None or query.level is not Level.STUDY or model is Model.PATIENT_STUDY_ONLY:
+            return None
+        if not self._federation.is_for(association.calling_ae_title):
+            return None
+        return self._federation.begin(query, list(identifier.keys), association.trace)
+
+    async def _pages(
+        self,
+        request: Request,
+        answers: Answers,
+        level: Level,
+        pages: AsyncIterator[list[Document]],
+        status: Callable[[], int],
+    ) -> int:
+        """Send what was found, with the `status` of pending responses. Returns the final status."""
+        async for page in pages:
             for start in range(0, len(page), _AT_ONCE):
                 await turn()
                 if request.cancelled:
-                    return CANCELLED, comment
+                    return CANCELLED
                 some = page[start : start + _AT_ONCE]
-                await request.respond_pending(await self._encoded(answers, query.level, some), status)
+                await request.respond_pending(await self._encoded(answers, level, some), status())
                 self._metrics.find_responses.inc(len(some))
-        return CANCELLED if request.cancelled else SUCCESS, comment
+        return CANCELLED if request.cancelled else SUCCESS
 
     async def _records(
         self, request: Request, answers: Answers, query: Query, repository: RepositoryQuery, pending: int

@@ -8,6 +8,7 @@ from dataclasses import replace
 from gantry.common.dicom.query.matching import Cursor, Document, Query
 from gantry.common.ports.index import ReadIndex
 from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
+from gantry.services.query.federation.asking import Asking, elsewhere
 
 COUNT_SECONDS = 20.0
 """If the index cannot count by itself, matches are counted one by one for at most this time."""
@@ -24,6 +25,21 @@ async def page_of(
         found += page[skip:]
         skip = max(0, skip - len(page))
     return found[:limit], len(found) > limit
+
+
+async def federated_page(
+    index: ReadIndex, query: Query, limit: int, offset: int, others: Asking
+) -> tuple[list[Document], bool]:
+    """The same of one list: our studies, and after them those that only other archives have."""
+    ours, more = await page_of(index, query, limit, offset)
+    foreign = await others.foreign()
+    documents = others.joined(foreign, ours)
+    if more:
+        return documents, True
+    before = offset + len(ours) if ours or not offset else await count_of(index, query)
+    skip, room = max(0, offset - before), limit - len(ours)
+    rest = await elsewhere(foreign, index, query)
+    return documents + rest[skip : skip + room], len(rest) > skip + room
 
 
 async def count_of(index: ReadIndex, query: Query) -> int:

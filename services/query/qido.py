@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from gantry.common.dicom.query.queries import creators_of
 from gantry.common.dicom.query.timezones import in_zone
 from gantry.common.dicom.standard.tags import (
     INSTANCE_AVAILABILITY,
+    RETRIEVE_AE_TITLE,
     RETRIEVE_URL,
     SERIES_INSTANCE_UID,
     SOP_INSTANCE_UID,
@@ -31,12 +33,14 @@ from gantry.common.web.errors import HttpProblem
 from gantry.common.web.multipart import closing, content_type, part_head
 from gantry.common.web.negotiation import DICOM_JSON, DICOM_XML, JSON, Offer, choose, etag_matches, parse_accept
 from gantry.common.web.routes import BASE, Match, Resource
-from gantry.common.web.server import Handler
+from gantry.common.web.server import TRACE, Handler
 from gantry.common.web.urls import accept_of, base_url
-from gantry.services.query.matches import count_of, page_of
+from gantry.services.query.federation.asking import Federation
+from gantry.services.query.matches import count_of, federated_page, page_of
 from gantry.services.query.qido_parameters import MORE, Search, cursor_of, search_of
 
 OFFERS = (Offer(DICOM_JSON), Offer(JSON), Offer(DICOM_XML, multipart=True))
+_SIGHT = "it is for callers who see every study"
 _BOUNDARY = "gantry-result"
 """Constant, so that equal results have equal ETags; no line of our XML begins with it."""
 
@@ -44,9 +48,16 @@ _BOUNDARY = "gantry-result"
 class SearchService:
     """The six resources of PS3.18 table 10.6.1-1, and the number of matches of each."""
 
-    def __init__(self, index: ReadIndex, public_url: str | None, availability: Availability | None = None) -> None:
+    def __init__(
+        self,
+        index: ReadIndex,
+        public_url: str | None,
+        availability: Availability | None = None,
+        federation: Federation | None = None,
+    ) -> None:
         """`public_url` is the URL by which clients reach this server; None: the URL of each request. Without
-        `availability` everything is in one store."""
+        `availability` everything is in one store. `federation` has the archives that federated searches span."""
+        self._federation = federation
         self._index = index
         self._availability = availability or Availability(index)
         self._public_url = public_url
@@ -71,9 +82,10 @@ class SearchService:
             return await answer(request, to_json({"count": number}), JSON, _warnings(search.warnings))
         offer, _ = choose(parse_accept(accept_of(request)), OFFERS)
         try:
-            documents, more = await page_of(self._index, search.query, search.limit, search.offset, search.after)
+            documents, more, others = await self._found(request, search)
         except NotUnderstood:
             raise HttpProblem(400, "cursor is not of this search") from None
+        search = replace(search, warnings=(*search.warnings, *others))
         url = f"{base_url(request, self._public_url)}{BASE}"
         words = await self._availability.of(search.query.level, documents)
         pairs = list(zip(documents, words, strict=True))
@@ -81,15 +93,34 @@ class SearchService:
         found = await asyncio.to_thread(lambda: [self._attributes(one, word, search, url) for one, word in pairs])
         headers = _warnings((*search.warnings, MORE) if more else search.warnings)
         if more and documents:
-            headers["Link"] = f'<{_next(request, url, search, documents[-1])}>; rel="next"'
+            after = search.offset + len(documents) if search.federated else 0
+            headers["Link"] = f'<{_next(request, url, documents[-1], after)}>; rel="next"'
         return await _said(request, found, offer, headers)
+
+    async def _found(self, request: web.BaseRequest, search: Search) -> tuple[list[Document], bool, tuple[str, ...]]:
+        """The matches that are wanted, whether there are more, and what is to be said of other archives."""
+        query = search.query
+        if not search.federated:
+            return *await page_of(self._index, query, search.limit, search.offset, search.after), ()
+        if self._federation is None or not self._federation.is_on or not self._federation.is_seen:
+            why = "no other archives are set up" if self._federation is None or not self._federation.is_on else _SIGHT
+            return *await page_of(self._index, query, search.limit, search.offset), (f"federated was ignored: {why}.",)
+        others = self._federation.begin(query, search.returned, request[TRACE])
+        try:
+            return *await federated_page(self._index, query, search.limit, search.offset, others), others.warnings
+        finally:
+            others.cancel()
 
     def _attributes(self, document: Document, availability: str, search: Search, url: str) -> Attributes:
         zone = search.query.zone
         attributes = in_zone(document.attributes, zone) if zone else document.attributes
         values: dict[int, Any] = {tag: attributes.get(tag, ()) for tag in search.returned}
-        values[INSTANCE_AVAILABILITY] = [availability] if availability else []
-        values[RETRIEVE_URL] = [url + _path(document)]
+        elsewhere = attributes.get(INSTANCE_AVAILABILITY)
+        values[INSTANCE_AVAILABILITY] = elsewhere or ([availability] if availability else [])
+        if not elsewhere:
+            values[RETRIEVE_URL] = [url + _path(document)]
+        if RETRIEVE_AE_TITLE in attributes:
+            values[RETRIEVE_AE_TITLE] = attributes[RETRIEVE_AE_TITLE]
         of = search.query.attributes
         return keys_as_attributes(values | creators_of(values, of), of.vr_of)
 
@@ -107,11 +138,13 @@ def _path(document: Document) -> str:
     return path
 
 
-def _next(request: web.BaseRequest, url: str, search: Search, last: Document) -> str:
+def _next(request: web.BaseRequest, url: str, last: Document, after: int = 0) -> str:
     """The URL of the matches after the last one (RFC 8288)."""
     kept = [(name, value) for name, value in request.query.items() if name not in ("cursor", "offset")]
     path = request.rel_url.raw_path[len(BASE) :]
-    return f"{url}{path}?{urlencode([*kept, ('cursor', cursor_of(last.place))])}"
+    # What other archives have has no place in our index.
+    place = ("offset", str(after)) if after else ("cursor", cursor_of(last.place))
+    return f"{url}{path}?{urlencode([*kept, place])}"
 
 
 def _warnings(texts: tuple[str, ...]) -> dict[str, str]:

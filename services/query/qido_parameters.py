@@ -69,6 +69,8 @@ class Search:
     limit: int = MAX_LIMIT
     after: Cursor = ()
     warnings: tuple[str, ...] = ()
+    federated: bool = False
+    """Other archives are asked, too."""
 
 
 def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: AttributeTable = STANDARD) -> Search:
@@ -86,6 +88,8 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: A
             included |= _included(value, level, attributes)
         elif name in _FLAGS:
             extended = replace(extended, **{_FLAGS[name]: _flag(name, value)})
+        elif name == "federated":
+            search = replace(search, federated=_flag(name, value))
         elif name == "limit":
             search = replace(search, limit=min(_number(name, value), MAX_LIMIT))
         elif name == "offset":
@@ -104,6 +108,11 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: A
     query = compile_query(keys.identifier(), Model.STUDY_ROOT, DEFAULT_PARTITION, extended, attributes)
     order = order_of([value for name, value in parameters if name == "orderby"], level, attributes)
     check_scope(order, level, query.conditions)
+    if search.federated and (order or search.after):
+        raise HttpProblem(400, "a federated search has neither orderby nor cursor: go on with offset")
+    if search.federated and (level is not Level.STUDY or match.count):
+        warnings.append("federated is for searches of studies, and was ignored.")
+        search = replace(search, federated=False)
     wanted = {tag for tag in (*keys.values, *included) if is_supported(tag, level, attributes)}
     returned = wanted | _by_default(match, level)
     return replace(

@@ -106,6 +106,11 @@ class KnownPeer(BaseModel):
     worklist_own: bool = Field(
         default=False, description="Only steps whose Scheduled Station AE Title is its own are on its worklist"
     )
+    federated: bool = Field(
+        default=False,
+        description="Its C-FINDs of studies span the archives of `federation.archives` ([federation](federation.md)), "
+        "unless it is one of them or has `sees`",
+    )
     tls: bool = Field(default=False, description="Only over TLS, in both directions")
     certificate: tuple[CertificateName, ...] = Field(
         default=(),
@@ -226,6 +231,11 @@ class Policy:
         peer = self.peers.get(ae_title.strip())
         return peer is not None and peer.original
 
+    def is_federated(self, ae_title: str) -> bool:
+        """Whether the queries of a peer span other archives."""
+        peer = self.peers.get(ae_title.strip())
+        return peer is not None and peer.federated
+
     def view_of(self, ae_title: str) -> str:
         """The view of rejected instances that a peer has, "" for what everybody sees."""
         peer = self.peers.get(ae_title.strip())
@@ -323,6 +333,7 @@ _TYPES = {
     "user_identity": "`ignored`, `allowed` or `required`",
     "worklist_hides": "list of states",
     "worklist_own": "`true` or `false`",
+    "federated": "`true` or `false`",
     "tls": "`true` or `false`",
     "certificate": "list of names",
     "max_associations": "associations",

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from gantry.common.config.access_sections import AccessSettings
 from gantry.common.config.audit_sections import AuditSettings
 from gantry.common.config.deidentification_sections import DeidentificationSettings
+from gantry.common.config.federation_sections import FederationSettings
 from gantry.common.config.hl7_sections import Hl7Settings
 from gantry.common.config.lifecycle_sections import (
     CoercionSettings,
@@ -99,6 +100,7 @@ class Settings(Section):
     opensearch: OpenSearch = setting(OpenSearch(), "", "")
     index: Index = setting(Index(), "", "")
     query: QuerySettings = setting(QuerySettings(), "", "")
+    federation: FederationSettings = setting(FederationSettings(), "", "")
     retrieve: Retrieve = setting(Retrieve(), "", "")
     commitment: Commitment = setting(Commitment(), "", "")
     orders: OrdersSettings = setting(OrdersSettings(), "", "")

@@ -161,6 +161,9 @@ async def associate(
     except TimeoutError:
         calling.connection.abort_transport()
         raise PeerTimeout(f"no answer to the association request in {peer.associate_timeout:g} s") from None
+    except asyncio.CancelledError:
+        calling.connection.abort_transport()  # the caller has a deadline of its own, and nobody else would close it
+        raise
     association = _established(calling, request, accept, services)
     calling.established(association)
     return association

@@ -178,6 +178,14 @@ METRICS: tuple[Metric, ...] = (
     Metric("find_responses", "counter", "responses", "Pending C-FIND responses sent"),
     Metric("find_seconds", "histogram", "seconds", "C-FIND request to its final response"),
     Metric(
+        "federated_questions",
+        "counter",
+        "questions",
+        "Questions to other archives for [federated](federation.md) queries, by AE title and outcome: answered, slow, "
+        "away, refused, nonsense, more (than are taken), skipped (it failed just before), unasked (too many at once)",
+        ("ae_title", "outcome"),
+    ),
+    Metric(
         "suboperations",
         "counter",
         "sub-operations",
@@ -611,6 +619,7 @@ class Metrics:
     find_requests: Counter
     find_responses: Counter
     find_seconds: Histogram
+    federated_questions: Counter
     suboperations: Counter
     suboperation_bytes: Counter
     retrieve_requests: Counter

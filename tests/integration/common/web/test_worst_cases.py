@@ -11,6 +11,8 @@ from gantry.common.access.asked_shares import asked_share
 from gantry.common.access.overrides import asked_for
 from gantry.common.access.sealing import Seal
 from gantry.common.commitment.wire import decode_event_information
+from gantry.common.dicom.standard.tags import NUMBER_OF_STUDY_RELATED_INSTANCES as NUMBER
+from gantry.common.dicom.standard.tags import PATIENT_NAME, STUDY_INSTANCE_UID
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN as EXPLICIT
 from gantry.common.errors import GantryError
 from gantry.common.fhir.identifiers import Systems
@@ -23,6 +25,7 @@ from gantry.common.web.multipart import MultipartParser
 from gantry.common.web.negotiation import byte_range, etag_matches, parse_accept, parse_content_type
 from gantry.common.web.routes import find
 from gantry.services.orders.workitems.parameters import filter_in, uid_in, workitem_search
+from gantry.services.query.federation.merging import cleaned
 from gantry.services.query.sharing.forms import password_of
 from tests.support.work import LINEAR, growth
 
@@ -66,6 +69,8 @@ PARSERS: dict[str, tuple[Parser, str, int]] = {
     "range, many": (lambda text: byte_range(f"bytes={text}", 1 << 20), "0-1,", 100000),
     "if-none-match": (lambda text: etag_matches(text, '"a"'), 'W/"a', 100000),
     "accept-encoding": (lambda text: coding_of({"Accept-Encoding": text}), "br;q=0.x,", 100000),
+    "federation, names": (lambda text: cleaned({STUDY_INSTANCE_UID: ["1.2"], PATIENT_NAME: [text]}), "a=^", 100000),
+    "federation, numbers": (lambda text: cleaned({STUDY_INSTANCE_UID: ["1.2"], NUMBER: [text]}), "1", 100000),
     "override, what is asked for": (lambda text: asked_for({"patient": text, "reason": text}), "a ", 100000),
     "override, header": (_overridden, "a.", 500),
     "share, what is asked for": (

@@ -248,3 +248,15 @@ def test_sight_that_is_not_understood_is_refused(file: Path, may: str, sees: str
     file.write_text(SEES.format(may=may, sees=sees))
     with pytest.raises(ConfigError, match=why):
         read_policy(file, "GANTRY")
+
+
+def test_queries_of_peers_span_other_archives_where_the_policy_says_so_and_of_no_stranger(file: Path) -> None:
+    file.write_text(
+        "peers:\n"
+        "  - {ae_title: READING, host: 192.0.2.1, may: [find], federated: true}\n"
+        "  - {ae_title: CT1, host: 192.0.2.2, may: [find]}\n"
+    )
+    policy = read_policy(file, "GANTRY", lab=True)
+    assert policy.is_federated("READING ")
+    assert not policy.is_federated("CT1")
+    assert not policy.is_federated("STRANGER")

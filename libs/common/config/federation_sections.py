@@ -1,0 +1,41 @@
+"""Settings of queries that span other archives."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from gantry.common.config.values import AeTitle, Section, setting
+
+
+class FederatedArchiveSettings(Section):
+    """One archive that is asked, too"""
+
+    ae_title: AeTitle = Field(description="One of `peers`, with host and port")
+    deadline: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=5.0, description="Seconds for its whole answer; then we answer without the rest of it"
+    )
+
+
+class FederationSettings(Section):
+    """Queries that span other archives (docs/federation.md)"""
+
+    archives: Annotated[tuple[FederatedArchiveSettings, ...], Field(max_length=16)] = setting(
+        (),
+        "list",
+        "Archives that are asked, too, at most 16: `{ae_title: OLD, deadline: 5}`; none: off",
+    )
+    most_answers: Annotated[int, Field(ge=1, le=50_000)] = setting(
+        2000, "studies", "Taken of one archive's answer to one query"
+    )
+    at_once: Annotated[int, Field(ge=1, le=1000)] = setting(
+        16, "queries", "That span other archives, per process; beyond it we answer alone, with a warning"
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        titles = [archive.ae_title for archive in self.archives]
+        if len(set(titles)) < len(titles):
+            raise ValueError("an archive is in `archives` twice")
+        return self

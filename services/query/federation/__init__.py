@@ -1,0 +1,4 @@
+"""Queries that span other archives: who is asked, what is taken of their answers, and how these join ours.
+
+`merging` and `breaker` are pure; `asking` is the SCU of Study Root Query/Retrieve (PS3.4 C.4.1).
+"""

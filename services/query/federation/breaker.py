@@ -1,0 +1,41 @@
+"""An archive that failed is not asked again at once, so that it does not cost its deadline on each query (pure)."""
+
+from __future__ import annotations
+
+FIRST_SECONDS = 10.0
+LONGEST_SECONDS = 300.0
+
+
+class Breaker:
+    """Of one archive. After a failure nobody asks for a time that doubles with each further failure; then one query
+    tries. Times in seconds, of any one clock."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._until = 0.0
+        self._is_tried = False
+
+    def may_ask(self, now: float) -> bool:
+        """Whether to ask now. Where the archive failed before, others wait until this one knows more."""
+        if not self._failures:
+            return True
+        if now < self._until:
+            return False
+        self._is_tried = True
+        self._until = now + self._wait()
+        return True
+
+    def failed(self, now: float) -> None:
+        """It did not answer. What was asked before an earlier failure was known counts once with that."""
+        if self._is_tried or not self._failures:
+            self._failures += 1
+        self._is_tried = False
+        self._until = now + self._wait()
+
+    def answered(self) -> None:
+        """It did."""
+        self._failures = 0
+        self._is_tried = False
+
+    def _wait(self) -> float:
+        return min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(max(self._failures - 1, 0), 16))
