@@ -20,10 +20,8 @@ class StowBody:
         self._objects = objects
         boundary = new_boundary()
         self.content_type = content_type(boundary, _DICOM)
-        self._heads = [
-            part_head(boundary, {"Content-Type": f"{_DICOM}; transfer-syntax={one.syntax}"}, first=not place)
-            for place, one in enumerate(objects)
-        ]
+        # Without the transfer syntax, which the file meta information has: Orthanc takes no part that says it here.
+        self._heads = [part_head(boundary, {"Content-Type": _DICOM}, first=not place) for place in range(len(objects))]
         self._closing = closing(boundary)
         self.length = sum(map(len, self._heads)) + sum(one.size for one in objects) + len(self._closing)
         """In bytes."""
