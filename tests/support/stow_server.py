@@ -48,7 +48,7 @@ class StowServer:
         if self.unread is not None:
             return await self.unread(request)
         posted = Posted(
-            request.path, dict(request.headers), _parts(request.headers["Content-Type"], await request.read())
+            request.path, dict(request.headers), _parts(request.headers["Content-Type"], await request.content.read())
         )
         self.posted.append(posted)
         if self.answer is not None:
