@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, model_validator
 
 from gantry.common.config.values import MIB, AeTitle, Count, Seconds, Section, setting
+from gantry.common.config.web_destination_sections import WebDestinationSettings
 
 IssuerSystem = Annotated[str, Field(pattern=r"^[^=\\]{1,64}=[a-z][a-z0-9+.-]*:[^\s|]{1,200}$")]
 
@@ -69,7 +70,9 @@ class RouteRuleSettings(Section):
     name: str = Field(description="What lists and logs call it", pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
     where: tuple[str, ...] = Field(default=(), description="KEY=VALUE of studies and patients; all must hold")
     sources: tuple[AeTitle, ...] = Field(default=(), description="AE titles, one of which sent something of it")
-    to: tuple[AeTitle, ...] = Field(default=(), description="AE titles of `peers` with `move_destination`")
+    to: tuple[AeTitle, ...] = Field(
+        default=(), description="AE titles of `peers` with `move_destination`, or names of `servers`"
+    )
     notify: tuple[AeTitle, ...] = Field(
         default=(), description="AE titles of `peers` that are told which instances are available (PS3.4 R)"
     )
@@ -154,6 +157,12 @@ class RoutingSettings(Section):
         "Which studies go where when they are complete ([routing](routing.md)): "
         "`{name: chest, where: ['ModalitiesInStudy=CR'], sources: [CR1], to: [READING]}`",
     )
+    servers: tuple[WebDestinationSettings, ...] = setting(
+        (),
+        "list",
+        "Web servers that rules may name in `to`, for STOW-RS ([web servers](routing.md#web-servers)): "
+        "`{name: CLOUD, url: 'https://pacs.example/dicom-web', token_file: /run/secrets/cloud}`",
+    )
     steps: tuple[StepRuleSettings, ...] = setting(
         (),
         "list",
@@ -199,6 +208,19 @@ class RoutingSettings(Section):
         shared = {one.name for one in self.rules} & {one.name for one in self.prefetch}
         if shared:
             raise ValueError(f"a rule of `rules` and one of `prefetch` are both called {min(shared)}")
+        return self
+
+    @model_validator(mode="after")
+    def _servers_get_objects_alone(self) -> Self:
+        names = [server.name for server in self.servers]
+        if len(set(names)) < len(names):
+            raise ValueError("two of `servers` have one name")
+        for name in names:
+            for words, titles in self._told:
+                if name in titles:
+                    raise ValueError(f"{name} is a web server, and {words}: only objects go there, by `to` of a rule")
+            if any(rule.commit and name in rule.to for rule in self.rules):
+                raise ValueError(f"{name} is a web server: STOW-RS has no storage commitment (`commit`)")
         return self
 
     @model_validator(mode="after")

@@ -125,7 +125,7 @@ class SubOperations:
         per_association: int = 32 << 20,
         per_process: int = 128 << 20,
     ) -> None:
-        self._openings = openings
+        self.openings = openings
         self._timeout = response_timeout
         self._per_association = per_association
         self.budget = Budget(per_process)
@@ -137,7 +137,7 @@ class SubOperations:
         client = f"{association.peer_ae_title} {association.peer_address}"
 
         async def opened(location: Location, context: AcceptedContext, ahead: bool) -> Opened:
-            found = await self._openings.data_set(location, context.transfer_syntax, client, ahead=ahead)
+            found = await self.openings.data_set(location, context.transfer_syntax, client, ahead=ahead)
             if through is not None:
                 found = await through.deidentified(found, client, ahead=ahead)
             return found.source, found.size

@@ -9,6 +9,7 @@ from gantry.common.access import NOTHING, Sight
 from gantry.common.config.policy import KnownPeer, Permission
 from gantry.common.config.role_sections import RouteRuleSettings
 from gantry.common.dicom.standard.sop_classes import UNIFIED_PROCEDURE_STEP_PUSH
+from gantry.common.errors import ConfigError
 from gantry.common.events import TOPICS, StudyCompleted
 from gantry.common.orders import PerformedStep
 from gantry.common.runtime.availability import Availability
@@ -35,6 +36,7 @@ from gantry.services.retrieve.routing.standing import StepsOf, StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.routing.step_requesting import StepRequests, StepRouting, step_rules
 from gantry.services.retrieve.routing.workitem_delivery import WorkitemDelivery
+from gantry.services.retrieve.stow.server import WebDestination
 from gantry.services.retrieve.unindexed import Locating
 
 logger = get_logger("routing")
@@ -180,7 +182,21 @@ def _sender(
         _prefetcher(context),
         read_profiles(context.settings.deidentification.profiles, context.settings.routing.deidentifies),
         deidentification,
+        _servers(context, mover),
     )
+
+
+def _servers(context: Context, mover: Mover) -> dict[str, WebDestination]:
+    """The web servers by name. Raises `ConfigError`."""
+    settings, known = context.settings.routing.servers, {peer.ae_title for peer in context.peers.known()}
+    servers = {one.name: WebDestination(one, mover.sub_operations.openings) for one in settings}
+    for name, server in servers.items():
+        if name in known:
+            raise ConfigError(
+                "routing.servers", None, f"{name} is an AE title of `peers`, too: name one of them otherwise"
+            )
+        server.check()
+    return servers
 
 
 def _commitment(context: Context) -> CommitmentRequestor:

@@ -20,6 +20,7 @@ from gantry.common.lifecycle.routes import (
     CHANGE,
     COMMITMENT,
     MOVE,
+    OBJECTS,
     PREFETCH,
     STEP_KINDS,
     WORKITEM_EVENT,
@@ -42,13 +43,14 @@ from gantry.services.retrieve.routing.prefetching import Prefetcher
 from gantry.services.retrieve.routing.standing import StudyStanding
 from gantry.services.retrieve.routing.step_delivery import StepDelivery
 from gantry.services.retrieve.routing.workitem_delivery import WorkitemDelivery
+from gantry.services.retrieve.stow.server import WebDestination
 from gantry.services.retrieve.unindexed import Locating
 
 _OPERATION, _MOVED = "route", "finished C-MOVE"
 
 
 class RouteSender:
-    """Sends over the same lanes as C-MOVE."""
+    """Sends over the same lanes as C-MOVE, and to web servers."""
 
     def __init__(
         self,
@@ -69,10 +71,13 @@ class RouteSender:
         prefetcher: Prefetcher | None = None,
         profiles: Profiles | None = None,
         deidentification: Deidentification | None = None,
+        servers: Mapping[str, WebDestination] | None = None,
     ) -> None:
         """`peer_of` maps an AE title to where objects may be sent, `contact_of` to where it is called for anything
         else; None where the policy does not allow it, or does not say. `sight_of` is what it may retrieve, now. `times`
-        say how urgent routes are, `profiles` which destinations get de-identified objects."""
+        say how urgent routes are, `profiles` which destinations get de-identified objects. `servers` are
+        those that get objects by STOW-RS, by name."""
+        self._servers = servers or {}
         self._profiles = profiles or Profiles()
         self._deidentification = deidentification
         self._times = times
@@ -97,6 +102,9 @@ class RouteSender:
         """Send what came between the receipts of a route, without the SOP Instance UIDs that were `taken` before; of a
         C-MOVE, what its requestor may retrieve now. It was `tried` so often. What is at fault is in the answer, and
         nothing is raised for it."""
+        server = self._servers.get(route.destination)
+        if server is not None:
+            return await self._to_server(route, server, taken, is_wanted)
         notifies = route.kind in (AVAILABILITY, CHANGE)
         is_told = notifies or route.kind in STEP_KINDS or route.kind == PREFETCH
         peer = (self._contact_of if is_told else self._peer_of)(route.destination)
@@ -122,6 +130,20 @@ class RouteSender:
         if route.kind == COMMITMENT:
             return await self._commit(route, peer, locations, is_wanted, tried, through)
         return await self._send(route, peer, locations, is_wanted, through)
+
+    async def _to_server(
+        self, route: RouteRequested, server: WebDestination, taken: Collection[str], is_wanted: Callable[[], bool]
+    ) -> Attempted:
+        if route.kind != OBJECTS:
+            return Attempted((), (), f"{route.destination} is a web server: only objects are sent there")
+        try:
+            through = self._through(route)
+            locations = await self._locations(route, taken)
+        except GantryError as error:
+            return Attempted((), None, str(error))
+        if not locations:
+            return Attempted((), (), "nothing of it is left to send")
+        return await self._send(route, server, locations, is_wanted, through)
 
     def _through(self, route: RouteRequested) -> Deidentifying | None:
         """By which profile objects are de-identified. Raises `DependencyUnavailable`."""
@@ -178,7 +200,7 @@ class RouteSender:
     async def _send(
         self,
         route: RouteRequested,
-        peer: Peer,
+        peer: Peer | WebDestination,
         locations: Sequence[Location],
         is_wanted: Callable[[], bool],
         through: Deidentifying | None,
@@ -186,10 +208,13 @@ class RouteSender:
         if self._gets_originals(route.destination):
             locations = as_stored(locations)
         counters = Counters(len(locations), deidentified_by="" if through is None else through.profile)
-        why, operation = "", _MOVED if route.kind == MOVE else _OPERATION
+        why, words, operation = "", "", _MOVED if route.kind == MOVE else _OPERATION
         job = Job(counters, is_wanted, _nobody_waits, originator=self._said(route), through=through)
         try:
-            await self._mover.move(peer, locations, job)
+            if isinstance(peer, WebDestination):
+                words = await peer.send(locations, job)
+            else:
+                await self._mover.move(peer, locations, job)
         except GantryError as error:
             why = str(error)
         count_the_rest(locations, counters)
@@ -204,7 +229,7 @@ class RouteSender:
         # The destination has nothing to do with it, and is not counted as one that refuses.
         why = why or of_peer or (counters.unable if failed else "")
         if failed and not why:
-            why = f"{route.destination} did not take {len(failed)} instances"
+            why = f"{route.destination} did not take {len(failed)} instances{f': {words}' if words else ''}"
             return Attempted(taken, failed, why, refused=True, withheld=withheld)
         return Attempted(taken, failed, why, withheld=withheld)
 
