@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
+from traceback import walk_tb
 from typing import IO, Any, Literal, cast
 
 import structlog
@@ -24,6 +25,7 @@ Format = Literal["json", "console"]
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _LONGEST_TEXT = 500
 _WITHHELD = "(withheld)"
+_MOST_PLACES = 16
 # Attributes of PS3.3 C.7.1 to C.7.3 that identify a patient or the staff.
 _PERSONAL = ("patient", "person", "physician", "birth", "accession", "other_id", "operators", "study_description")
 
@@ -102,7 +104,13 @@ class _FromLibraries(logging.Handler):
 
 
 def _error_as_fact(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """`error=exception` becomes its type and, for a `GantryError`, its message; other messages may quote data."""
+    """`error=exception` becomes its type and, for a `GantryError`, its message; other messages may quote data. So does
+    what `logger.exception` is about, with where it came from."""
+    raised = fields.pop("exc_info", None)
+    raised = sys.exc_info()[1] if raised is True else raised[1] if isinstance(raised, tuple) else raised
+    if isinstance(raised, BaseException):
+        fields.setdefault("error", raised)
+        fields["where"] = _places(raised)
     error = fields.get("error")
     if isinstance(error, BaseException):
         fields["error"] = type(error).__name__
@@ -114,6 +122,15 @@ def _error_as_fact(_: Any, __: str, fields: MutableMapping[str, Any]) -> Mutable
                 last = last.tb_next
             fields["at"] = f"{last.tb_frame.f_code.co_name}:{last.tb_lineno}"
     return fields
+
+
+def _places(error: BaseException) -> list[str]:
+    """Where an exception passed, the place that raised it last: no values, which a stack trace would have."""
+    frames = [
+        (frame.f_code.co_filename.split(os.sep)[-2:], line, frame.f_code.co_name)
+        for frame, line in walk_tb(error.__traceback__)
+    ]
+    return [f"{'/'.join(file)}:{line} {name}" for file, line, name in frames[-_MOST_PLACES:]]
 
 
 def _withhold(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

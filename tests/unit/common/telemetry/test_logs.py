@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from gantry.common.errors import Corrupt, GantryError
-from gantry.common.telemetry.logs import Lines, get_logger, keep_quiet, set_up_logs
+from gantry.common.telemetry.logs import Format, Lines, get_logger, keep_quiet, set_up_logs
 
 
 @pytest.fixture
@@ -63,6 +63,35 @@ def test_an_error_of_ours_says_its_reason_and_one_of_others_says_where(stream: i
     assert found["error"] == "KeyError"
     assert str(found["at"]).startswith("test_an_error_of_ours")
     assert "Doe" not in stream.getvalue()
+
+
+def _fails() -> None:
+    raise ValueError("Doe^Jane")
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_fault_of_ours_says_where_it_came_from_and_no_value(form: Format) -> None:
+    stream = io.StringIO()
+    set_up_logs(form, "info", stream)
+    try:
+        try:
+            _fails()
+        except ValueError:
+            get_logger("web").exception("request failed", resource="move_back")
+    finally:
+        structlog.reset_defaults()
+    said = stream.getvalue()
+    assert said.count("\n") == 1
+    assert "Doe" not in said
+    assert "ValueError" in said
+    assert "telemetry/test_logs.py:" in said
+    if form == "json":
+        found = json.loads(said)
+        assert (found["error"], found["resource"], "exc_info" in found) == ("ValueError", "move_back", False)
+        assert [place.rpartition(" ")[2] for place in found["where"]] == [
+            "test_a_fault_of_ours_says_where_it_came_from_and_no_value",
+            "_fails",
+        ]
 
 
 def test_what_libraries_say_is_one_line_without_a_stack_trace(stream: io.StringIO) -> None:
