@@ -220,7 +220,8 @@ class Readers:
         self._pool = ThreadPoolExecutor(threads, f"gantry-sqlite-read-{path.name}")
 
     async def run(self, work: Work[T]) -> T:
-        """The result of `work`, which only reads."""
+        """The result of `work`, which only reads, and reads one state of the database: whatever is written meanwhile,
+        what one of its statements found is there for the next one."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, work)
 
     def close(self) -> None:
@@ -235,7 +236,11 @@ class Readers:
             if connection is None:
                 connection = self._local.connection = connect(self._path)
                 self._connections.append(connection)
-            return work(connection)
+            connection.execute("BEGIN")
+            try:
+                return work(connection)
+            finally:
+                connection.rollback()
 
 
 def _tell(group: list[_Job]) -> None:

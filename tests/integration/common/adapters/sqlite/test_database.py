@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from gantry.common.adapters.sqlite import open_sqlite_index, open_sqlite_log
+from gantry.common.adapters.sqlite.database import Readers, Writer
 from gantry.common.clock import SystemClock
 from gantry.common.dicom.query.attributes import STANDARD
 from tests.support.entries import entry
@@ -78,3 +81,29 @@ async def test_a_file_of_before_is_for_owner_and_group_from_now_on(tmp_path: Pat
     index = await open_sqlite_index(path)
     assert path.stat().st_mode & 0o777 == 0o640
     await index.close()
+
+
+async def test_one_read_sees_one_state_whatever_is_written_between_its_statements(tmp_path: Path) -> None:
+    """An index reads which instance is elected, and then that instance: an indexer may move it away meanwhile."""
+    writer, readers = Writer(tmp_path / "x.db", "x"), Readers(tmp_path / "x.db", "x", threads=1)
+    await writer.run(lambda connection: connection.execute("CREATE TABLE kept (name TEXT)"))
+    await writer.run(lambda connection: connection.execute("INSERT INTO kept VALUES ('a')"))
+    begun, written = threading.Event(), threading.Event()
+
+    def read(connection: sqlite3.Connection) -> list[list[tuple[str]]]:
+        first = connection.execute("SELECT name FROM kept").fetchall()
+        begun.set()
+        assert written.wait(10)
+        return [first, connection.execute("SELECT name FROM kept").fetchall()]
+
+    reading = asyncio.create_task(readers.run(read))
+    await asyncio.to_thread(begun.wait, 10)
+    await writer.run(lambda connection: connection.execute("DELETE FROM kept"))
+    written.set()
+    assert await reading == [[("a",)], [("a",)]]
+    assert await readers.run(lambda connection: connection.execute("SELECT name FROM kept").fetchall()) == []
+    with pytest.raises(ZeroDivisionError):
+        await readers.run(lambda _: 1 // 0)
+    assert await readers.run(lambda connection: connection.in_transaction), "begun anew after an error"
+    readers.close()
+    writer.close()
