@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,15 +65,18 @@ def running_provider(
     is told who signed out. `machines`
     have accounts and secrets there; one that is called checker may ask about tokens."""
     port = free_port()
-    client = {
+    client: dict[str, Any] = {
         "client_id": CLIENT,
         "token_endpoint_auth_method": "none",
         "redirect_uris": [f"{url}/login/callback" for url in urls],
         "post_logout_redirect_uris": [f"{url}/login/out" for url in urls],
         "grant_types": ["authorization_code", "refresh_token"],
-        "backchannel_logout_uri": f"{urls[-1]}/login/backchannel",
-        "backchannel_logout_session_required": True,
     }
+    if urls:
+        client |= {
+            "backchannel_logout_uri": f"{urls[-1]}/login/backchannel",
+            "backchannel_logout_session_required": True,
+        }
     others = [
         {
             "client_id": name,
