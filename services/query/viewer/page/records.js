@@ -3,7 +3,7 @@
 // Kinds of records (docs/audit.md) under one name; "" is all of them.
 export const GROUPS = [
   { id: "", name: "Everything", kinds: [] },
-  { id: "seen", name: "Seen or taken", kinds: ["accessed", "begin-sending", "sent", "query", "order-read", "override"] },
+  { id: "seen", name: "Seen or taken", kinds: ["accessed", "begin-sending", "sent", "query", "order-read", "procedure-read", "override"] },
   { id: "stored", name: "Received", kinds: ["stored"] },
   { id: "changed", name: "Changed", kinds: ["updated", "patient", "order", "procedure", "protection"] },
   { id: "deleted", name: "Deleted", kinds: ["instances-deleted", "study-deleted"] },
@@ -16,7 +16,7 @@ export const GROUPS = [
 const WORDS = {
   started: "Started", stopped: "Stopped", "log-used": "Read these records", "begin-sending": "Began to send", sent: "Sent", stored: "Stored", accessed: "Saw",
   updated: "Changed", "instances-deleted": "Deleted objects", "study-deleted": "Deleted a study", order: "Order changed", "order-read": "Saw an order",
-  patient: "Patient changed", procedure: "Procedure step", "procedure-sent": "Procedure step sent on", query: "Searched", "node-refused": "Connection refused",
+  patient: "Patient changed", procedure: "Procedure step", "procedure-read": "Saw a procedure step", "procedure-sent": "Procedure step sent on", query: "Searched", "node-refused": "Connection refused",
   refused: "Refused", protection: "Hold or link", override: "Opened in an emergency", policy: "Policy changed", login: "Login", logout: "Logout",
 };
 const OUTCOMES = { 0: "Done", 4: "Failed", 8: "Failed", 12: "Failed" };
