@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gantry.services.query.viewer
+from gantry.common.audit import Kind
 from gantry.common.web.routes import PLACES
 from gantry.services.query.viewer.files import ohif_file, page_file
 
@@ -114,6 +115,14 @@ def test_its_scripts_are_small() -> None:
     assert studies.union(*beyond) == size.keys() - {"ohif-back.js"}
     for file in SCRIPTS:
         assert len(file.read_text().splitlines()) < 400, file.name
+
+
+def test_the_page_has_words_for_every_kind_of_audit_record() -> None:
+    text = (SCRIPTS[0].parent / "records.js").read_text()
+    words, groups = text[text.index("const WORDS") :], text[: text.index("const WORDS")]
+    for kind in Kind:
+        assert re.search(rf'["\s,{{]{kind.word}"?:', words), kind
+        assert f'"{kind.word}"' in groups, kind
 
 
 def test_what_lies_beside_the_page_is_not_served() -> None:
