@@ -68,7 +68,19 @@ class Endings:
         """Look after those that are watched, until cancelled."""
         while True:
             await self._clock.sleep(LOOK_AGAIN_SECONDS)
-            for event, still in list(self._open.items()):
-                if still is not None and not event.is_set() and not await still():
-                    logger.info("a stream ends, for its caller may not have it any more")
-                    event.set()
+            watched = [
+                (event, still) for event, still in self._open.items() if still is not None and not event.is_set()
+            ]
+            # All at once: an issuer that is slow to answer for one caller makes no other stream wait.
+            await asyncio.gather(*(_look(event, still) for event, still in watched))
+
+
+async def _look(event: asyncio.Event, still: Callable[[], Awaitable[bool]]) -> None:
+    try:
+        if await still():
+            return
+        logger.info("a stream ends, for its caller may not have it any more")
+    except Exception:
+        # A fault of ours with one caller: his stream ends, and who watches the others goes on.
+        logger.exception("a caller of a stream cannot be looked at")
+    event.set()

@@ -53,3 +53,28 @@ async def test_all_end_when_the_process_drains_also_those_that_begin_then() -> N
         assert (before.is_set(), endings.all_end) == (True, True)
     with endings.begun() as after:
         assert after.is_set()
+
+
+async def test_a_caller_who_cannot_be_looked_at_or_for_whom_nobody_answers_holds_up_no_other() -> None:
+    clock, leaves, never = ManualClock(0), Caller(), asyncio.Event()
+    endings = Endings(clock)
+
+    async def fault() -> bool:
+        raise ZeroDivisionError
+
+    async def waits() -> bool:
+        await never.wait()
+        return True
+
+    running = asyncio.create_task(endings.run())
+    await passed(clock, 0)
+    with endings.begun() as faulty, endings.begun() as slow, endings.begun() as other:
+        endings.watch(slow, waits)
+        endings.watch(faulty, fault)
+        endings.watch(other, leaves)
+        leaves.may = False
+        await passed(clock, LOOK_AGAIN_SECONDS)
+        assert (faulty.is_set(), slow.is_set(), other.is_set()) == (True, False, True)
+        assert not running.done()
+        never.set()
+    await end_tasks(running)
