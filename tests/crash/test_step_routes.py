@@ -200,6 +200,7 @@ async def test_what_was_said_before_there_were_rules_is_not_told(make_archive: M
         telling(archive, RIS=port).start()
         assert await perform(archive, begins(after)) == [0]
         await until(lambda: ris.of(after) == ["IN PROGRESS"])
+        await until_nothing_waits(archive)  # what was told and not noted yet would be told once more
         archive.kill()
         archive.start()
         assert await perform(archive, sets(after, over())) == [0]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from gantry.common.dicom.query.identifiers import encode_identifier
 from gantry.common.dicom.standard.sop_classes import (
     MODALITY_PERFORMED_PROCEDURE_STEP,
@@ -12,22 +10,18 @@ from gantry.common.dicom.standard.sop_classes import (
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from gantry.common.dimse import Command, Element
 from gantry.common.errors import ContextNotAccepted, DependencyUnavailable, PeerError
-from gantry.common.events import ProcedureStepSet, RouteRequested
+from gantry.common.events import RouteRequested
 from gantry.common.lifecycle.routes import STEP_EVENT
 from gantry.common.net import Peer, connect, scu
-from gantry.common.orders import Attributes, is_apart, unpack
+from gantry.common.orders import Attributes
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.runtime.order_values import read_values
 from gantry.common.statuses import PERFORMED_PROCEDURE_STEP_IS_FINAL, status_words
 from gantry.common.ul import RoleSelection
 from gantry.services.retrieve.routing.attempted import Attempted
 from gantry.services.retrieve.routing.step_messages import StepEventType, is_taken
+from gantry.services.retrieve.routing.step_values import StepSent, said_of
 
 SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
-
-
-StepSent = Callable[[str, str, tuple[str, str], str, str], None]
-"""SOP Instance UID, message, AE title and host of the receiver, trace, and why it was not taken."""
 
 
 class StepDelivery:
@@ -55,7 +49,7 @@ class StepDelivery:
             if route.kind == STEP_EVENT:
                 response = await self._report(route, peer)
             else:
-                attributes = await self._said(route)
+                attributes = await said_of(self._objects, route)
                 if attributes is None:
                     return Attempted((), (), "what it said is erased")
                 response = await self._forward(route, peer, attributes)
@@ -83,17 +77,6 @@ class StepDelivery:
             return await scu.report_event(
                 association, sop_class, route.study_instance_uid, route.step_event, timeout=self._timeout
             )
-
-    async def _said(self, route: RouteRequested) -> Attributes | None:
-        """The attributes of the message; None where they are erased, or damaged."""
-        message = ProcedureStepSet(
-            *(route.partition, route.trace, route.study_instance_uid, "", "", "", route.at, b""),
-            values_key=route.values_key,
-            values_size=route.values_size,
-            values_digest=route.values_digest,
-        )
-        (message,) = await read_values(self._objects, [message])
-        return None if is_apart(message) else unpack(message.attributes)
 
     async def _forward(self, route: RouteRequested, peer: Peer, attributes: Attributes) -> Command:
         sop_class = MODALITY_PERFORMED_PROCEDURE_STEP

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from gantry.common.dicom.query.identifiers import encode_identifier
 from gantry.common.dicom.standard.sop_classes import UNIFIED_PROCEDURE_STEP_EVENT, UNIFIED_PROCEDURE_STEP_PUSH
 from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from gantry.common.dimse import Command
 from gantry.common.errors import ContextNotAccepted, DependencyUnavailable, PeerError
-from gantry.common.events import RouteRequested, WorkitemCancelRequested
+from gantry.common.events import RouteRequested
 from gantry.common.net import Peer, connect, scu
-from gantry.common.orders import Attributes, is_apart, unpack
+from gantry.common.orders import Attributes
 from gantry.common.ports.blobs import BlobStore
-from gantry.common.runtime.order_values import read_values
 from gantry.common.statuses import SUCCESS, is_warning, status_words
 from gantry.common.ul import RoleSelection
 from gantry.common.workitems.model import PROCEDURE_STEP_STATE
 from gantry.common.workitems.reports import INFORMATION, READINESS, REQUESTING_AE, EventType
 from gantry.services.retrieve.routing.attempted import Attempted
+from gantry.services.retrieve.routing.step_values import StepSent, said_of
 
 SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
-WorkitemSent = Callable[[str, str, tuple[str, str], str, str], None]
-"""SOP Instance UID, message, AE title and host of the receiver, trace, and why it was not taken."""
 
 
 class WorkitemDelivery:
     """SCP of the Event SOP class: one association for each report."""
 
-    def __init__(self, objects: BlobStore, timeout: float, sent: WorkitemSent) -> None:
+    def __init__(self, objects: BlobStore, timeout: float, sent: StepSent) -> None:
         """What was said lies in `objects`; `timeout` in seconds, for an answer. `sent` is told of each report, with why
         it was not taken."""
         self._objects = objects
@@ -66,16 +62,9 @@ class WorkitemDelivery:
         if kind is EventType.STATE:
             readiness = [route.step_readiness] if route.step_readiness else []
             return {PROCEDURE_STEP_STATE: [route.step_state], READINESS: readiness}
-        event = WorkitemCancelRequested(
-            *(route.partition, route.trace, route.study_instance_uid, "", "", "", route.at, b""),
-            values_key=route.values_key,
-            values_size=route.values_size,
-            values_digest=route.values_digest,
-        )
-        (event,) = await read_values(self._objects, [event])
-        if is_apart(event):
+        said = await said_of(self._objects, route)
+        if said is None:
             return None
-        said = unpack(event.attributes)
         told = {tag: said[tag] for tag in INFORMATION[kind] if said.get(tag)}
         return {**told, REQUESTING_AE: [route.requestor[:16]]} if kind is EventType.CANCEL_REQUESTED else told
 
