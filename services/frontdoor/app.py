@@ -1,12 +1,10 @@
-"""Wiring of the door: its port, its health, and the discovery of backends."""
+"""Wiring of the door: its ports, its health, and the archives behind it."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
-from collections.abc import Awaitable, Callable, Container, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Container
 from functools import partial
 
 from gantry.common.clock import Clock
@@ -14,16 +12,16 @@ from gantry.common.config.settings import Settings
 from gantry.common.config.tls import Certificates
 from gantry.common.errors import ConfigError, ConnectionFailed
 from gantry.common.net.acceptor import Acceptor, listen
-from gantry.common.net.proxy import LOCAL
+from gantry.common.net.proxy import Origin
 from gantry.common.runtime.lifecycle import Lifecycle, Phase
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.common.ul import PduLimits
-from gantry.services.frontdoor.backends import Address, Backend, Backends
-from gantry.services.frontdoor.dimse import DimseDoor, DoorLimits, connected
-from gantry.services.frontdoor.routing import Pool
-from gantry.services.frontdoor.web import Forwarder
-from gantry.services.process.door_key import DoorKey, OriginProver
+from gantry.common.ul import AssociateRequest, PduLimits
+from gantry.services.frontdoor.behind import Behind
+from gantry.services.frontdoor.dimse import DimseDoor, DoorLimits
+from gantry.services.frontdoor.partitions import Astray, Called, of_association
+from gantry.services.frontdoor.shared import Shared, shared_of
+from gantry.services.frontdoor.shared_web import SharedHttpServer
 from gantry.services.process.http import HttpServer, in_words
 from gantry.services.process.system_metrics import SystemMetrics
 from gantry.services.roles import Role, http_port
@@ -46,44 +44,63 @@ class FrontDoor:
         self.clock = clock
         self.dimse_port: int | None = None
         self.dimse_tls_port: int | None = None
-        self._named = {Pool(name): backends for name, backends in settings.door.pools.items()}
-        if not self._named:
-            raise ConfigError("door", None, f"no backends: name those of one of {', '.join(Pool)}")
-        self._named_web = {Pool(name): backends for name, backends in settings.door.web_pools.items()}
-        self._web_backends = Backends(settings.door.leave_alone)
-        key = settings.door.key_file
-        prover = None if key is None else OriginProver(DoorKey(key), clock)
-        timeout, stall = settings.door.connect_timeout, settings.http.stall
-        self._forwarder = Forwarder(self._web_backends, clock, timeout, stall, prover)
         self._certificates = Certificates(
             settings.tls, lambda outcome: self.metrics.config_reloads.labels(outcome).inc()
         )
-        if settings.dimse.tls_port is not None and not self._certificates.speaks_tls:
-            raise ConfigError("dimse.tls_port", None, "needs tls.certificate and tls.key")
+        if not self._certificates.speaks_tls:
+            _refuse_tls_ports(settings)
         self._worker = worker
-        self._backends = Backends(settings.door.leave_alone)
-        self._storage = storage_sop_classes
-        self._keeper = DimseDoor(
-            self._backends, tuple(self._named), self._storage, _limits(settings), None, clock, self.metrics, prover
-        )
+        shared = shared_of(settings)
+        self._shared = {one.signs.name: one for one in shared}
+        self._signs = [one.signs for one in shared]
+        self._behind = {
+            one.signs.name: Behind(one.settings, clock, self.metrics, partition=one.signs.name, most=one.most)
+            for one in shared
+        } or {"": Behind(settings, clock, self.metrics)}
+        self._keeper = DimseDoor(self._whose, storage_sop_classes, _limits(settings), None, clock, self.metrics)
         self._acceptors: list[Acceptor] = []
         port = http_port(self.roles, settings.http.port)
-        checks: dict[str, Callable[[], Awaitable[None]]] = {pool: partial(self._check, pool) for pool in self._named}
-        self.health = HttpServer(
-            settings,
-            port + (worker or 0) if port else 0,
-            self.metrics,
-            lambda: "" if self.lifecycle.state is Phase.READY else self.lifecycle.state.value,
-            checks,
-            refresh=SystemMetrics(settings, self.metrics).refresh,
-        )
-        if self._named_web:
-            self.health.serve(self._forwarder.handlers())
+        self.health = self._http_server(port + (worker or 0) if port else 0)
         self.lifecycle = Lifecycle([self.health, self], clock, settings.drain)
 
     async def run(self) -> int:
         """Serve until a signal; the exit code."""
         return await self.lifecycle.run()
+
+    # ---- HTTP
+
+    def _http_server(self, port: int) -> HttpServer:
+        refresh = SystemMetrics(self.settings, self.metrics).refresh
+        if self._shared:
+            # Of several archives one that is down must not take away the others' door.
+            checks: dict[str, Callable[[], Awaitable[None]]] = {"partitions": self._any_is_there}
+            servers = {
+                name: self._answering(one, self._behind[name])
+                for name, one in self._shared.items()
+                if self._behind[name].serves_web
+            }
+            return SharedHttpServer(
+                *(self.settings, port, self.metrics, self._not_taking, checks, self._signs, servers), refresh=refresh
+            )
+        alone = self._behind[""]
+        checks = {pool: partial(alone.check, pool) for pool in alone.pools}
+        server = HttpServer(self.settings, port, self.metrics, self._not_taking, checks, refresh=refresh)
+        if alone.serves_web:
+            server.serve(alone.forwarder.handlers())
+        return server
+
+    def _answering(self, one: Shared, behind: Behind) -> HttpServer:
+        server = HttpServer(one.settings, 0, self.metrics, self._not_taking, {})
+        server.serve(behind.forwarder.handlers())
+        return server
+
+    def _not_taking(self) -> str:
+        return "" if self.lifecycle.state is Phase.READY else self.lifecycle.state.value
+
+    async def _any_is_there(self) -> None:
+        """Raises `ConnectionFailed` where no partition has anybody."""
+        if not any(behind.is_reached for behind in self._behind.values()):
+            raise ConnectionFailed("no process of any partition can be reached")
 
     # ---- the lifecycle's side
 
@@ -96,18 +113,24 @@ class FrontDoor:
         self.dimse_port = self._open_port(dimse.port, tls if dimse.tls_port is None else None)
         if dimse.tls_port is not None:
             self.dimse_tls_port = self._open_port(dimse.tls_port, tls)
+        for one in self.settings.door.partitions:
+            if one.port is not None:
+                self._open_port(one.port, None, one.name)
+            if one.tls_port is not None:
+                self._open_port(one.tls_port, tls, one.name)
 
-    def _open_port(self, port: int, tls: Callable[[], ssl.SSLContext] | None) -> int:
+    def _open_port(self, port: int, tls: Callable[[], ssl.SSLContext] | None, partition: str = "") -> int:
         dimse = self.settings.dimse
         try:
             sock = listen(dimse.host, port, dimse.listen_backlog, reuse_port=self._worker is not None)
         except OSError as error:
             raise ConfigError("dimse", None, f"cannot listen on port {port}: {in_words(error)}") from error
         bound: int = sock.getsockname()[1]
-        take = partial(self._keeper.take, tls=tls)
+        take = partial(self._keeper.take, tls=tls, port=partition)
         trusted, deadline = dimse.proxy_from, dimse.artim
         self._acceptors.append(Acceptor(sock, take, self._keeper.failed, trusted=trusted, deadline=deadline))
-        logger.info("listening", ae_title=dimse.ae_title, port=bound, tls=tls is not None)
+        whose = {"partition": partition} if partition else {"ae_title": dimse.ae_title}
+        logger.info("listening", **whose, port=bound, tls=tls is not None)
         return bound
 
     async def drain(self) -> None:
@@ -119,9 +142,17 @@ class FrontDoor:
         for acceptor in self._acceptors:
             acceptor.close()
         await self._keeper.close()
-        await self._forwarder.close()
+        for behind in self._behind.values():
+            await behind.close()
 
-    # ---- backends
+    # ---- whose it is
+
+    def _whose(self, request: AssociateRequest, origin: Origin, port: str) -> Behind | Astray:
+        if not self._signs:
+            return self._behind[""]
+        called = Called(request.called_ae_title, origin.address, origin.certificate, port)
+        named = of_association(self._signs, called)
+        return named if isinstance(named, Astray) else self._behind[named]
 
     async def _look_out(self) -> None:
         while True:
@@ -129,52 +160,16 @@ class FrontDoor:
             await self._look()
 
     async def _look(self) -> None:
-        """Resolve every name, and check whether each backend accepts connections."""
-        both = ((self._backends, self._named), (self._web_backends, self._named_web))
-        await asyncio.gather(*(self._resolve(*one, pool) for one in both for pool in one[1]))
-        await asyncio.gather(*map(self._try, self._backends.all()))
-        for pool in self._named:
-            self.metrics.door_backends.labels(pool).set(sum(b.connects for b in self._backends.of(pool)))
+        await asyncio.gather(*(behind.look() for behind in self._behind.values()))
 
-    async def _resolve(self, backends: Backends, named: Mapping[Pool, tuple[str, ...]], pool: Pool) -> None:
-        found: list[Address] = []
-        for backend in named[pool]:
-            host, _, port = backend.rpartition(":")
-            addresses = await self._addresses(host.strip("[]"), int(port))
-            if addresses is None:
-                return  # the last known addresses stay until the name can be resolved again
-            found += addresses
-        backends.update(pool, dict.fromkeys(found))
 
-    async def _addresses(self, host: str, port: int) -> list[Address] | None:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self.settings.door.connect_deadline):
-                infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, TimeoutError):
-            return None
-        return [(str(info[4][0]), port) for info in infos]
-
-    async def _try(self, backend: Backend) -> None:
-        """Connect once. The PROXY header marks the connection as the door's own, so the service ignores it."""
-        try:
-            sock = await connected(backend.address, self.settings.door.connect_timeout)
-        except (OSError, TimeoutError) as error:
-            if backend.connects:
-                logger.warning("backend gone", pool=backend.pool, backend=backend.name, error=error)
-            self._backends.failed(backend, self.clock.monotonic())
-            return
-        with suppress(OSError):
-            sock.send(LOCAL)
-        sock.close()
-        if not backend.connects:
-            logger.info("backend found", pool=backend.pool, backend=backend.name)
-        self._backends.connected(backend)
-
-    async def _check(self, pool: Pool) -> None:
-        """Readiness: at least one backend of the pool accepts connections. Raises `ConnectionFailed`."""
-        if not any(backend.connects for backend in self._backends.of(pool)):
-            raise ConnectionFailed(f"no backend of {', '.join(self._named[pool])} can be reached")
+def _refuse_tls_ports(settings: Settings) -> None:
+    """Raises `ConfigError`."""
+    if settings.dimse.tls_port is not None:
+        raise ConfigError("dimse.tls_port", None, "needs tls.certificate and tls.key")
+    for one in settings.door.partitions:
+        if one.tls_port is not None or one.certificates:
+            raise ConfigError(f"door.partitions: {one.name}", None, "TLS needs tls.certificate and tls.key")
 
 
 def _limits(settings: Settings) -> DoorLimits:

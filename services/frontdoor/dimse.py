@@ -6,30 +6,35 @@ import asyncio
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gantry.common.clock import Clock
 from gantry.common.net.incoming import Unassociated
-from gantry.common.net.proxy import Origin, encode
+from gantry.common.net.proxy import Origin
 from gantry.common.runtime.rate_limited import RateLimited
 from gantry.common.tasks import end_tasks
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
 from gantry.common.ul import AssociateReject, AssociateRequest, PduLimits
-from gantry.services.frontdoor.backends import Backend, Backends
+from gantry.services.frontdoor.backends import Backend
+from gantry.services.frontdoor.behind import Behind
 from gantry.services.frontdoor.opening import FirstPdu
+from gantry.services.frontdoor.partitions import Astray
 from gantry.services.frontdoor.pump import Pump
 from gantry.services.frontdoor.routing import Pool, choices, needed
-from gantry.services.frontdoor.wire import RawConnection
+from gantry.services.frontdoor.wire import RawConnection, connected
 from gantry.services.process.association_log import reason_of
-from gantry.services.process.door_key import OriginProver
 
 # PS3.8 table 9-21.
 CONGESTED = AssociateReject(2, 3, 1)
 LIMIT_EXCEEDED = AssociateReject(2, 3, 2)
 NOBODY_PLAYS_THESE_ROLES = AssociateReject(1, 2, 1)
+NOBODY_IS_CALLED_SO = AssociateReject(1, 1, 7)
+
+Whose = Callable[[AssociateRequest, Origin, str], Behind | Astray]
+"""The archive that an association is for. The text is the partition whose port was called, "" for the common one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +68,14 @@ class DimseDoor:
 
     def __init__(
         self,
-        backends: Backends,
-        pools: Collection[Pool],
+        whose: Whose,
         storage: Container[str],
         limits: DoorLimits,
         tls: ssl.SSLContext | None,
         clock: Clock,
         metrics: Metrics,
-        prover: OriginProver | None = None,
     ) -> None:
-        """`prover` proves to the services whose connections they are."""
-        self._backends = backends
-        self._header = encode if prover is None else prover.header
-        self._pools = pools
+        self._whose = whose
         self._storage = storage
         self._limits = limits
         self._tls = tls
@@ -87,12 +87,16 @@ class DimseDoor:
         self._seldom = RateLimited()
         self._pumps: set[Pump] = set()
         self._per_peer: Counter[str] = Counter()
+        self._per_partition: Counter[str] = Counter()
         self._logger = get_logger("door")
 
-    def take(self, sock: socket.socket, origin: Origin, tls: Callable[[], ssl.SSLContext] | None = None) -> None:
-        """Serve an accepted connection; `tls`, if given, returns the TLS context in force."""
+    def take(
+        self, sock: socket.socket, origin: Origin, tls: Callable[[], ssl.SSLContext] | None = None, port: str = ""
+    ) -> None:
+        """Serve an accepted connection; `tls`, if given, returns the TLS context in force. `port` is the partition
+        whose port it came to."""
         context = tls() if tls is not None else self._tls
-        task = asyncio.get_running_loop().create_task(self._serve(sock, origin, context))
+        task = asyncio.get_running_loop().create_task(self._serve(sock, origin, context, port))
         self._tasks.add(task)
         self._wait(task, origin.address)
         task.add_done_callback(self._ended)
@@ -135,7 +139,7 @@ class DimseDoor:
 
     # ---- one connection
 
-    async def _serve(self, sock: socket.socket, origin: Origin, tls: ssl.SSLContext | None) -> None:
+    async def _serve(self, sock: socket.socket, origin: Origin, tls: ssl.SSLContext | None, port: str) -> None:
         opening = FirstPdu(self._limits.upper_layer)
         wire: RawConnection | None = None
         try:
@@ -145,7 +149,7 @@ class DimseDoor:
             if request is None:
                 if opening.has_begun or not origin.local:  # a proxy's health check is not logged
                     self.failed(origin.address, why)
-            elif await self._is_passed_on(wire, opening, request, _as_it_came(origin, wire)):
+            elif await self._is_passed_on(wire, opening, request, _as_it_came(origin, wire), port):
                 return
             await self._finish(wire, opening)
         except OSError:
@@ -188,38 +192,51 @@ class DimseDoor:
                     pass
 
     async def _is_passed_on(
-        self, wire: RawConnection, opening: FirstPdu, request: AssociateRequest, origin: Origin
+        self, wire: RawConnection, opening: FirstPdu, request: AssociateRequest, origin: Origin, port: str
     ) -> bool:
         """Whether a backend served the association, which has ended when this returns; if not, it is rejected."""
-        limits = self._limits
-        sets = choices(request, self._storage, self._pools)
-        if (
-            self._per_peer.total() >= limits.associations
-            or self._per_peer[origin.address] >= limits.associations_per_peer
-        ):
+        whose = self._whose(request, origin, port)
+        if isinstance(whose, Astray):
+            self._reject(opening, request, origin, NOBODY_IS_CALLED_SO, whose.why)
+            return False
+        sets = choices(request, self._storage, whose.pools)
+        if self._is_full(origin.address, whose):
             self._reject(opening, request, origin, LIMIT_EXCEEDED)
             return False
         if not sets:
             self._reject(opening, request, origin, NOBODY_PLAYS_THESE_ROLES)
             return False
         self._per_peer[origin.address] += 1
+        self._per_partition[whose.partition] += 1
         try:
             task = asyncio.current_task()
             assert task is not None
             self._wait_no_more(task)
-            found = await self._connect(sets, origin)
+            found = await self._connect(whose, sets, origin)
             if found is None:
                 self._wait(task, origin.address)
                 self._reject(opening, request, origin, CONGESTED)
                 return False
-            await self._pump(wire, opening, request, origin, *found)
+            await self._pump(wire, opening, request, origin, whose, *found)
             return True
         finally:
+            self._per_partition[whose.partition] -= 1
             self._per_peer[origin.address] -= 1
             if not self._per_peer[origin.address]:
                 del self._per_peer[origin.address]
 
-    def _reject(self, opening: FirstPdu, request: AssociateRequest, origin: Origin, reject: AssociateReject) -> None:
+    def _is_full(self, address: str, whose: Behind) -> bool:
+        """Whether there are as many associations as there may be: in all, of a peer, or of an archive."""
+        limits = self._limits
+        return (
+            self._per_peer.total() >= limits.associations
+            or self._per_peer[address] >= limits.associations_per_peer
+            or (whose.most is not None and self._per_partition[whose.partition] >= whose.most)
+        )
+
+    def _reject(
+        self, opening: FirstPdu, request: AssociateRequest, origin: Origin, reject: AssociateReject, why: str = ""
+    ) -> None:
         numbers = f"{reject.result}/{reject.source}/{reject.reason}"
         self._metrics.associations_rejected.labels(numbers).inc()
         opening.reject(reject)
@@ -230,7 +247,7 @@ class DimseDoor:
             "association rejected",
             count=times,
             reason=numbers,
-            why=reject.words,
+            why=why or reject.words,
             needs=sorted(needed(request, self._storage)),
             calling=request.calling_ae_title,
             called=request.called_ae_title,
@@ -239,35 +256,43 @@ class DimseDoor:
 
     # ---- its backend
 
-    async def _connect(self, sets: Sequence[frozenset[Pool]], origin: Origin) -> tuple[Backend, RawConnection] | None:
+    async def _connect(
+        self, whose: Behind, sets: Sequence[frozenset[Pool]], origin: Origin
+    ) -> tuple[Backend, RawConnection] | None:
         """The first reachable backend, once the PROXY header is sent; None if none can be reached, or the deadline has
         passed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.connect_deadline):
                 for pools in sets:
-                    for backend in self._backends.candidates(pools, self._clock.monotonic()):
-                        wire = await self._reach(backend, origin)
+                    for backend in whose.backends.candidates(pools, self._clock.monotonic()):
+                        wire = await self._reach(whose, backend, origin)
                         if wire is not None:
                             return backend, wire
         return None
 
-    async def _reach(self, backend: Backend, origin: Origin) -> RawConnection | None:
+    async def _reach(self, whose: Behind, backend: Backend, origin: Origin) -> RawConnection | None:
         # Counted before it is reached, so that of many simultaneous associations not all go to one backend.
         backend.open += 1
         backend.last_chosen = self._clock.monotonic()
         wire: RawConnection | None = None
         try:
             wire = RawConnection(await connected(backend.address, self._limits.connect_timeout))
-            await wire.send_all(self._header(origin, backend.address))
-            self._backends.connected(backend)
+            await wire.send_all(whose.header(origin, backend.address))
+            whose.backends.connected(backend)
             return wire
         except (OSError, TimeoutError) as error:
             backend.open -= 1
             if wire is not None:
                 wire.close()
-            self._backends.failed(backend, self._clock.monotonic())
-            self._metrics.door_connect_failures.labels(backend.pool).inc()
-            self._logger.warning("backend not reached", pool=backend.pool, backend=backend.name, error=error)
+            whose.backends.failed(backend, self._clock.monotonic())
+            self._metrics.door_connect_failures.labels(backend.pool, whose.partition).inc()
+            self._logger.warning(
+                "backend not reached",
+                **whose.told,
+                pool=backend.pool,
+                backend=backend.name,
+                error=error,
+            )
             return None
 
     async def _pump(
@@ -276,13 +301,14 @@ class DimseDoor:
         opening: FirstPdu,
         request: AssociateRequest,
         origin: Origin,
+        whose: Behind,
         backend: Backend,
         back: RawConnection,
     ) -> None:
         """Forward bytes until the association has ended."""
         metrics, started = self._metrics, self._clock.monotonic()
-        metrics.door_associations.labels(backend.pool).inc()
-        metrics.door_open.labels(backend.pool).inc()
+        metrics.door_associations.labels(backend.pool, whose.partition).inc()
+        metrics.door_open.labels(backend.pool, whose.partition).inc()
         pump = Pump(front, back, self._limits.artim)
         self._pumps.add(pump)
         try:
@@ -292,11 +318,12 @@ class DimseDoor:
             pump.cut("the door is shutting down")
             self._pumps.discard(pump)
             backend.open -= 1
-            metrics.door_open.labels(backend.pool).dec()
+            metrics.door_open.labels(backend.pool, whose.partition).dec()
             metrics.door_bytes.labels("in").inc(pump.inwards.bytes)
             metrics.door_bytes.labels("out").inc(pump.outwards.bytes)
         self._logger.info(
             "association passed on",
+            **whose.told,
             pool=backend.pool,
             backend=backend.name,
             calling=request.calling_ae_title,
@@ -306,19 +333,6 @@ class DimseDoor:
             bytes_out=pump.outwards.bytes,
             seconds=round(self._clock.monotonic() - started, 3),
         )
-
-
-async def connected(address: tuple[str, int], timeout: float) -> socket.socket:
-    """A TCP connection to a backend. Raises `OSError` or `TimeoutError` (seconds)."""
-    sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
-    sock.setblocking(False)
-    try:
-        async with asyncio.timeout(timeout):
-            await asyncio.get_running_loop().sock_connect(sock, address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 def _as_it_came(origin: Origin, wire: RawConnection) -> Origin:

@@ -38,6 +38,8 @@ _HOP_BY_HOP = frozenset(
         *("transfer-encoding", "upgrade", "forwarded", "x-forwarded-for", PROOF.lower()),
     )
 )
+TARGET: web.RequestKey[str] = web.RequestKey("target", str)
+"""What a request asks for, with its query, where that is not what was sent: without the path of a partition."""
 _CHUNK = 1 << 18
 _SOCKETS = (Resource.CHANGE_FEED, Resource.WORKITEM_EVENTS)
 """Resources that may be read over a WebSocket."""
@@ -112,7 +114,7 @@ class Forwarder:
         raise HttpProblem(404, absent.strip())
 
     async def _relay(self, request: web.BaseRequest, backend: Backend) -> web.StreamResponse:
-        url = URL(f"http://{backend.name}{request.raw_path}", encoded=True)
+        url = URL(f"http://{backend.name}{request.get(TARGET, request.raw_path)}", encoded=True)
         backend.last_chosen = self._clock.monotonic()
         backend.open += 1
         try:
@@ -129,7 +131,7 @@ class Forwarder:
 
     async def _ask(self, request: web.BaseRequest, backend: Backend) -> aiohttp.ClientResponse:
         backend.last_chosen = self._clock.monotonic()
-        url = URL(f"http://{backend.name}{request.raw_path}", encoded=True)
+        url = URL(f"http://{backend.name}{request.get(TARGET, request.raw_path)}", encoded=True)
         return await self._opened().request(
             request.method,
             url,

@@ -113,3 +113,16 @@ async def ready(fd: int, *, to_write: bool = False) -> None:
         await waiter
     finally:
         remove(fd)
+
+
+async def connected(address: tuple[str, int], timeout: float) -> socket.socket:
+    """A TCP connection to a backend. Raises `OSError` or `TimeoutError` (seconds)."""
+    sock = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+    sock.setblocking(False)
+    try:
+        async with asyncio.timeout(timeout):
+            await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

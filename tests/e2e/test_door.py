@@ -75,14 +75,6 @@ def study_of(file: DicomFile) -> str:
     return str(pydicom.dcmread(file.path, stop_before_pixels=True).StudyInstanceUID)
 
 
-def open_in(door: FrontDoor) -> dict[str, float]:
-    """Associations that the door has passed on so far, by pool."""
-    lines = [
-        line for line in door.http("/metrics")[1].splitlines() if line.startswith("gantry_door_associations_total")
-    ]
-    return {line.split('"')[1]: float(line.rsplit(" ", 1)[1]) for line in lines}
-
-
 def eventually(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -94,7 +86,7 @@ def eventually(condition: Callable[[], bool], what: str, seconds: float = 20.0) 
 
 
 def test_dcmtk_stores_finds_moves_gets_and_each_role_did_its_part(site: Site, door: FrontDoor, tmp_path: Path) -> None:
-    before = open_in(door)
+    before = door.passed_on()
     files = study(tmp_path / "sent", 12, series=2, patient="DOOR1", name="Door^Dora")
     uid = study_of(files[0])
     ok("echoscu", *site.address)
@@ -111,7 +103,7 @@ def test_dcmtk_stores_finds_moves_gets_and_each_role_did_its_part(site: Site, do
     got = received(tmp_path / "got")
     assert set(moved) == set(got) == {file.sop_instance_uid for file in files}
     assert all(content(moved[one]) == content(got[one]) for one in moved)
-    after = open_in(door)
+    after = door.passed_on()
     for pool in ("ingest", "query", "retrieve"):
         assert after[pool] > before.get(pool, 0), after
 
@@ -153,7 +145,7 @@ def test_orthanc_sends_finds_retrieves_and_gets_commitment(site: Site, door: Fro
 
 
 def test_a_modality_stores_and_gets_commitment_on_one_association(site: Site, door: FrontDoor, tmp_path: Path) -> None:
-    before = open_in(door).get("mixed", 0)
+    before = door.passed_on().get("mixed", 0)
     files = study(tmp_path, 3, patient="DOOR-MIXED")
     kept = Kept()
     contexts = [(CT, [EXPLICIT]), (StorageCommitmentPushModel, BOTH)]
@@ -172,13 +164,13 @@ def test_a_modality_stores_and_gets_commitment_on_one_association(site: Site, do
         kind, information = kept.report(transaction)
     assert kind == 1
     assert len(information.ReferencedSOPSequence) == 3
-    assert open_in(door)["mixed"] == before + 1
+    assert door.passed_on()["mixed"] == before + 1
 
 
 def test_a_workstation_that_proposes_everything_does_everything_on_one_association(
     site: Site, door: FrontDoor, tmp_path: Path
 ) -> None:
-    before = open_in(door).get("mixed", 0)
+    before = door.passed_on().get("mixed", 0)
     (file,) = study(tmp_path, 1, patient="DOOR-WS")
     kept = Kept()
     contexts = [
@@ -200,13 +192,13 @@ def test_a_workstation_that_proposes_everything_does_everything_on_one_associati
             *_, (status, _) = association.send_c_move(query, "DEST", STUDY_ROOT_MOVE)
             assert status.Status == 0
         assert set(destination.received()) == {file.sop_instance_uid}
-    assert open_in(door)["mixed"] == before + 1
+    assert door.passed_on()["mixed"] == before + 1
 
 
 def test_a_peer_that_is_scu_and_scp_of_one_class_stores_and_gets_on_one_association(
     site: Site, door: FrontDoor, tmp_path: Path
 ) -> None:
-    before = open_in(door).get("mixed", 0)
+    before = door.passed_on().get("mixed", 0)
     (file,) = study(tmp_path, 1, patient="DOOR-BOTH")
     kept = Kept()
     contexts = [(CT, [EXPLICIT]), (STUDY_ROOT_GET, BOTH)]
@@ -218,7 +210,7 @@ def test_a_peer_that_is_scu_and_scp_of_one_class_stores_and_gets_on_one_associat
         *_, (status, _) = association.send_c_get(query, STUDY_ROOT_GET)
     assert status.Status == 0
     assert set(kept.data) == {file.sop_instance_uid}
-    assert open_in(door)["mixed"] == before + 1
+    assert door.passed_on()["mixed"] == before + 1
 
 
 # ---- who the peer is

@@ -29,12 +29,6 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontDoor]:
     assert running.stop() == 0
 
 
-def passed_to(door: FrontDoor) -> dict[str, float]:
-    every = door.http("/metrics")[1].splitlines()
-    lines = [line for line in every if line.startswith("gantry_door_associations_total")]
-    return {line.split('"')[1]: float(line.rsplit(" ", 1)[1]) for line in lines}
-
-
 def until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
@@ -45,7 +39,7 @@ def until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
 def test_worklist_steps_and_orders_go_through_the_door(door: FrontDoor) -> None:
     orders, order = OrdersClient(door), ordered(next(NUMBERS), scheduled("S1"), scheduled("S2"))
     orders.place(order)
-    before = passed_to(door).get("orders", 0)
+    before = door.passed_on().get("orders", 0)
     uid = generate_uid()
     with Modality(door.port) as modality:
         until(lambda: len(modality.worklist(AccessionNumber=order.AccessionNumber)) == 2)
@@ -54,7 +48,7 @@ def test_worklist_steps_and_orders_go_through_the_door(door: FrontDoor) -> None:
         until(lambda: modality.get(uid)[0].Status == 0)
         assert modality.set(uid, over()).Status == 0
     until(lambda: orders.states(order.AccessionNumber) == {"S1": "COMPLETED", "S2": "SCHEDULED"})
-    assert passed_to(door)["orders"] == before + 2
+    assert door.passed_on()["orders"] == before + 2
 
 
 def test_orders_are_read_as_fhir_through_the_door(door: FrontDoor) -> None:
@@ -84,7 +78,7 @@ def test_two_processes_that_are_asked_at_once_agree(door: FrontDoor) -> None:
 
 
 def test_a_modality_that_stores_too_gets_a_process_that_plays_both(door: FrontDoor) -> None:
-    before = passed_to(door).get("mixed", 0)
+    before = door.passed_on().get("mixed", 0)
     ae = AE(ae_title="CT1")
     ae.add_requested_context(CTImageStorage)
     ae.add_requested_context(ModalityWorklistInformationFind)
@@ -94,4 +88,4 @@ def test_a_modality_that_stores_too_gets_a_process_that_plays_both(door: FrontDo
         ModalityWorklistInformationFind,
     }
     association.release()
-    assert passed_to(door)["mixed"] == before + 1
+    assert door.passed_on()["mixed"] == before + 1

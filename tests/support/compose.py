@@ -130,7 +130,7 @@ class Composed:
     def backends(self, pool: str) -> int:
         """How many of a pool the door has found."""
         for line in self.http("/metrics")[1].splitlines():
-            if line.startswith(f'gantry_door_backends{{pool="{pool}"}}'):
+            if line.startswith("gantry_door_backends{") and f'pool="{pool}"' in line:
                 return int(float(line.rsplit(" ", 1)[1]))
         return 0
 

@@ -3,6 +3,7 @@ between door and roles."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
@@ -81,6 +82,11 @@ class FrontDoor(RunningArchive):
         codes = [super().stop(seconds)]
         codes += [one.stop(seconds) for processes in self.parts.values() for one in processes]
         return max(codes)
+
+    def passed_on(self) -> dict[str, float]:
+        """Associations that the door has passed on so far, by pool."""
+        lines = re.findall(r'^gantry_door_associations_total{.*pool="(\w+)".*} (\S+)$', self.http("/metrics")[1], re.M)
+        return {pool: float(count) for pool, count in lines}
 
     def lines(self, name: str, word: str) -> list[str]:
         """The log lines of a part that have a word in them."""

@@ -14,7 +14,6 @@ from gantry.common.config.values import (
     Cidr,
     CodeOfToken,
     Count,
-    HostAndPort,
     Port,
     RateOfToken,
     Seconds,
@@ -151,56 +150,6 @@ def rejecting_tokens(http: Http) -> dict[str, frozenset[str]]:
 def rates_of_tokens(http: Http) -> dict[str, float]:
     """By the name of a token, how many requests a second it may send; 0 for as many as it likes."""
     return {name: float(rate) for name, _, rate in (one.rpartition("=") for one in http.token_rates)}
-
-
-_SERVICES = ("ingest", "query", "retrieve", "commitment", "orders")
-"""What the door tells apart."""
-
-
-class DoorSettings(Section):
-    """The front door (`--role door`): who serves what. A name stands for all its addresses, looked up time and again"""
-
-    ingest: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes associations that store")
-    query: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that search")
-    retrieve: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that fetch, with C-MOVE or C-GET")
-    commitment: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that ask for storage commitment")
-    orders: tuple[HostAndPort, ...] = setting(
-        (), "HOST:PORT", "Who takes those that ask for the worklist, or tell of procedure steps"
-    )
-    mixed: tuple[HostAndPort, ...] = setting(
-        (), "HOST:PORT", "Who plays all these roles: takes associations that mix them, and any whose own pool is away"
-    )
-    http_ingest: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes DICOMweb requests that store")
-    http_query: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that search")
-    http_retrieve: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those that fetch")
-    http_commitment: tuple[HostAndPort, ...] = setting(
-        (), "HOST:PORT", "Who takes those that ask for storage commitment"
-    )
-    http_orders: tuple[HostAndPort, ...] = setting((), "HOST:PORT", "Who takes those about orders")
-    key_file: Path | None = setting(
-        None,
-        "file",
-        "The key of door and services, 32 characters or more a line; the first of two signs, both are taken. With it, "
-        "services believe nobody else in `proxy_from`. Read again when it changes",
-    )
-    connect_timeout: Seconds = setting(2.0, "s", "TCP connection to a backend; then the next one is tried")
-    connect_deadline: Seconds = setting(10.0, "s", "For all tries together; then rejected for now (2/3/1)")
-    leave_alone: Seconds = setting(
-        5.0, "s", "A backend that could not be reached gets nothing for so long if others can"
-    )
-    look_every: Seconds = setting(5.0, "s", "Between two looks: names are resolved, each backend is connected to")
-
-    @property
-    def pools(self) -> dict[str, tuple[str, ...]]:
-        """The backends by pool, of the pools that have some."""
-        named = {name: getattr(self, name) for name in (*_SERVICES, "mixed")}
-        return {name: backends for name, backends in named.items() if backends}
-
-    @property
-    def web_pools(self) -> dict[str, tuple[str, ...]]:
-        """The same for DICOMweb."""
-        named = {name: getattr(self, f"http_{name}") for name in _SERVICES}
-        return {name: backends for name, backends in named.items() if backends}
 
 
 class Tls(Section):

@@ -26,7 +26,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from gantry.common.config.document import YamlDocument, read
 from gantry.common.config.load import PEERS, plain
 from gantry.common.config.seen_studies import MOST_ENTRIES, SeenStudies, seen_studies_as_markdown
-from gantry.common.config.values import HIDDEN_STATES, REJECTION_CODES, AeTitle, Cidr, HiddenState, RejectionCode
+from gantry.common.config.values import (
+    HIDDEN_STATES,
+    REJECTION_CODES,
+    AeTitle,
+    CertificateName,
+    Cidr,
+    HiddenState,
+    RejectionCode,
+)
 from gantry.common.ids import is_ae_title
 
 
@@ -54,9 +62,6 @@ class UserIdentityRule(StrEnum):
     IGNORED = "ignored"
     ALLOWED = "allowed"
     REQUIRED = "required"
-
-
-CertificateName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class KnownPeer(BaseModel):

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from gantry.common.config.access_sections import AccessSettings
 from gantry.common.config.audit_sections import AuditSettings
 from gantry.common.config.deidentification_sections import DeidentificationSettings
+from gantry.common.config.door_sections import DoorSettings
 from gantry.common.config.federation_sections import FederationSettings
 from gantry.common.config.hl7_sections import Hl7Settings
 from gantry.common.config.lifecycle_sections import (
@@ -22,7 +23,7 @@ from gantry.common.config.lifecycle_sections import (
     TiersSettings,
 )
 from gantry.common.config.login_sections import LoginSettings
-from gantry.common.config.network_sections import Dimse, DoorSettings, Http, Tls
+from gantry.common.config.network_sections import Dimse, Http, Tls
 from gantry.common.config.role_sections import (
     Commitment,
     OrdersSettings,

@@ -41,6 +41,8 @@ def _host_and_port(value: str) -> str:
 AeTitle = Annotated[str, AfterValidator(_ae_title)]
 Uid = Annotated[str, AfterValidator(_uid)]
 Cidr = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+CertificateName = Annotated[str, Field(min_length=1, max_length=256)]
+"""Whose a certificate is (`gantry.common.net.certificates`)."""
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 RejectionCode = Literal["113001", "113037", "113038", "113039", "revoke"]

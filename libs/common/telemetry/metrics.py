@@ -533,8 +533,10 @@ METRICS: tuple[Metric, ...] = (
         "s",
         "For which peers were not read, since they were faster than the policy lets them be",
     ),
-    Metric("door_associations", "counter", "associations", "Associations that the door passed on", ("pool",)),
-    Metric("door_open", "gauge", "associations", "Associations that the door is passing on now", ("pool",)),
+    Metric(
+        "door_associations", "counter", "associations", "Associations that the door passed on", ("pool", "partition")
+    ),
+    Metric("door_open", "gauge", "associations", "Associations that the door is passing on now", ("pool", "partition")),
     Metric(
         "door_bytes",
         "counter",
@@ -542,7 +544,9 @@ METRICS: tuple[Metric, ...] = (
         "Passed on in associations that have ended: in (to backends), out",
         ("direction",),
     ),
-    Metric("door_connect_failures", "counter", "connects", "Backends that the door could not reach", ("pool",)),
+    Metric(
+        "door_connect_failures", "counter", "connects", "Backends that the door could not reach", ("pool", "partition")
+    ),
     Metric(
         "origins_refused",
         "counter",
@@ -552,7 +556,9 @@ METRICS: tuple[Metric, ...] = (
         ("protocol", "reason"),
         tuple((p, r) for p in ("dimse", "http") for r in ("missing", "forged", "time", "replayed", "destination")),
     ),
-    Metric("door_backends", "gauge", "backends", "Backends that answered when the door last looked", ("pool",)),
+    Metric(
+        "door_backends", "gauge", "backends", "Backends that answered when the door last looked", ("pool", "partition")
+    ),
     Metric(
         "hl7_messages",
         "counter",

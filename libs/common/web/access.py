@@ -117,6 +117,9 @@ class Signed(Protocol):
     def may_know(self, token: str) -> bool:
         """Whether a token can be one of an issuer's."""
 
+    def names_an_issuer(self, token: str) -> bool:
+        """Whether it says that one of the issuers made it, genuine or not."""
+
     async def identity(self, token: str) -> Identity:
         """Raises `TokenRefused`, `DependencyUnavailable`."""
 
@@ -167,6 +170,15 @@ class Access:
             self._logger.warning("X-Forwarded-For refused", peer=peer, kind=refused.kind, why=refused.reason)
             line = f"X-Forwarded-For is taken from the front door alone: {refused.reason}"
             raise HttpProblem(400, line) from refused
+
+    def may_know(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request brings a token of ours, or one that says that it is of an issuer of ours."""
+        token = _bearer(headers)
+        if not token:
+            return False
+        return self._tokens.find(token) is not None or (
+            self._signed is not None and self._signed.names_an_issuer(token)
+        )
 
     async def identify(self, peer: str, headers: Mapping[str, str], method: str = "GET") -> Caller:
         """The caller, also by a token that an issuer signed, or by a session. Raises as `admit`, and

@@ -56,6 +56,13 @@ class IssuerTokens:
         """Whether a token can be one of an issuer's."""
         return is_signed(token) or (bool(self._of_opaque) and bool(token))
 
+    def names_an_issuer(self, token: str) -> bool:
+        """Whether it says that one of the issuers made it, genuine or not. Nothing opaque says so."""
+        try:
+            return is_signed(token) and presented(token, TYPES).issuer in self._issuers
+        except TokenRefused:
+            return False
+
     async def identity(self, token: str, workers: Executor | None = None) -> Identity:
         """Whom a token names. Raises `TokenRefused`, and `DependencyUnavailable` where nobody can say. Its signature is
         checked by one of the `workers`, where they are given."""

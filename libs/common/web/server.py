@@ -133,6 +133,10 @@ class WebServer:
 
     # ---- the lifecycle's side
 
+    def begin(self) -> None:
+        """Answer from now on, without listening: for a server whose requests another one passes to it."""
+        self._looking = asyncio.create_task(self._endings.run())
+
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Listen, on `sockets` if they are given. Raises `ConfigError`."""
         self._protocols = HttpConnectionFactory(self.handle, self.connections, self.limits)
@@ -145,7 +149,7 @@ class WebServer:
         except OSError as error:
             raise ConfigError("http", None, f"cannot listen on port {self.port}: {in_words(error)}") from error
         self.port = self._listening[0].sockets[0].getsockname()[1]
-        self._looking = asyncio.create_task(self._endings.run())
+        self.begin()
 
     async def drain(self) -> None:
         """Wait for current requests; new DICOMweb requests are refused. Probes are answered until the end."""
@@ -176,7 +180,7 @@ class WebServer:
         elif connection.room is not Capacity.ANYTHING:
             response = as_response(_FULL)
         else:
-            return await self._dicomweb(request, path)
+            return await self.answer(request, path)
         if connection.room is not Capacity.ANYTHING:
             response.force_close()  # frees the reserve for another probe
         return response
@@ -205,7 +209,8 @@ class WebServer:
             return as_response(HttpProblem(405, "only GET and HEAD", {"Allow": "GET, HEAD"}))
         return await handler(request)
 
-    async def _dicomweb(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        """Answer a request for anything but an open path, as if it had been sent to `path`. Listening is not needed."""
         clock = asyncio.get_running_loop().time
         begun = clock()
         self._under_way += 1
@@ -292,6 +297,10 @@ class WebServer:
         if service in self._expected:
             raise HttpProblem(503, self._expected[service](), {"Retry-After": str(RETRY_AFTER_SECONDS)})
         raise HttpProblem(404, f"not served by this process: it is of the role {service.value}")
+
+    def knows_the_token_of(self, request: web.BaseRequest) -> bool:
+        """Whether it brings a bearer token that can be of a caller of ours: of our file, or of an issuer of ours."""
+        return self._access.may_know(request.headers)
 
     def _cors(self, request: web.BaseRequest) -> dict[str, str]:
         """The headers of the Fetch standard's CORS protocol; none if the origin is not configured."""

@@ -28,6 +28,7 @@ from gantry.services.frontdoor.backends import Backends
 from gantry.services.frontdoor.dimse import DimseDoor, DoorLimits
 from gantry.services.frontdoor.routing import Pool
 from tests.integration.common.net.conftest import FAST, eventually, start  # noqa: F401
+from tests.integration.services.frontdoor.behind import behind
 from tests.support.archive import free_port
 from tests.support.certificates import Authority
 from tests.support.wire import CT, EXPLICIT, IMPLICIT, RELEASE_RQ, USER_ABORT, VERIFICATION, pdata, pdv, rq_bytes
@@ -80,16 +81,15 @@ async def door() -> AsyncIterator[Open]:
             tls: ssl.SSLContext | None = None,
             proxy_from: tuple[str, ...] = (),
         ) -> Running:
-            backends, metrics = Backends(leave_alone=5.0), Metrics()
-            for pool, ports in pools.items():
-                backends.update(pool, [("127.0.0.1", port) for port in ports])
-            writer = DimseDoor(backends, tuple(pools), {CT}, limits, tls, SystemClock(), metrics)
+            metrics = Metrics()
+            archive = behind(pools, metrics)
+            writer = DimseDoor(lambda *_: archive, {CT}, limits, tls, SystemClock(), metrics)
             sock = listen("127.0.0.1", 0, 64)
             trusted = [ip_network(network) for network in proxy_from]
             acceptor = Acceptor(sock, writer.take, writer.failed, trusted=trusted, deadline=limits.artim)
             stack.push_async_callback(writer.close)
             stack.callback(acceptor.close)
-            return Running(writer, backends, metrics, sock.getsockname()[1])
+            return Running(writer, archive.backends, metrics, sock.getsockname()[1])
 
         yield open_one
 
@@ -178,7 +178,7 @@ async def test_another_is_tried_when_one_cannot_be_reached(start, door: Open) ->
         async with connect(running.peer, ECHO) as association:
             assert await scu.echo(association) == 0
     # The one that failed was left alone after its first failure.
-    assert running.metrics.door_connect_failures.labels("ingest")._value.get() <= 1
+    assert running.metrics.door_connect_failures.labels("ingest", "")._value.get() <= 1
 
 
 async def test_a_pool_that_is_away_is_replaced_by_the_mixed_one(start, door: Open) -> None:  # noqa: F811
@@ -257,7 +257,7 @@ async def test_associations_beyond_the_limits_are_rejected_for_now(start, door: 
     assert {answer[7:10] for answer in answers if answer[0] == 3} == {b"\2\3\2"}
     for writer in writers:
         writer.close()
-    await eventually(lambda: running.metrics.door_open.labels("ingest")._value.get() == 0)
+    await eventually(lambda: running.metrics.door_open.labels("ingest", "")._value.get() == 0)
     assert (await one(1))[0] == 2
     writers[-1].close()
 
@@ -421,7 +421,7 @@ async def test_a_reset_is_passed_on_as_a_reset(door: Open, backend: Backend, sid
     resetting.transport.abort()
     with pytest.raises(ConnectionResetError):
         await asyncio.wait_for(other.read(), 5)
-    await eventually(lambda: running.metrics.door_open.labels("ingest")._value.get() == 0)
+    await eventually(lambda: running.metrics.door_open.labels("ingest", "")._value.get() == 0)
 
 
 async def test_closing_cuts_what_is_left(door: Open, backend: Backend) -> None:
@@ -480,7 +480,7 @@ async def test_what_a_backend_said_last_still_reaches_a_tls_peer(door: Open, bac
     answer.write_eof()
     came = await talking
     assert (len(came), came == said) == (len(said), True)
-    await eventually(lambda: running.metrics.door_open.labels("ingest")._value.get() == 0)
+    await eventually(lambda: running.metrics.door_open.labels("ingest", "")._value.get() == 0)
     answer.close()
 
 

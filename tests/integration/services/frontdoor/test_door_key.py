@@ -34,6 +34,7 @@ from gantry.services.frontdoor.routing import Pool
 from gantry.services.frontdoor.web import Forwarder
 from gantry.services.process.door_key import DoorKey, OriginProver, ProvenOrigins
 from tests.integration.common.net.conftest import FAST, Echo, Seen, eventually
+from tests.integration.services.frontdoor.behind import behind
 from tests.support.wire import CT, EXPLICIT, IMPLICIT, VERIFICATION, rq_bytes
 
 LIMITS = DoorLimits(
@@ -105,10 +106,9 @@ class Street:
 
     def door(self, prover: OriginProver | None = None, *, balanced: bool = False) -> Peer:
         """A door before the service; how a modality, or a balancer before the door, calls it."""
-        backends = Backends(leave_alone=5.0)
-        backends.update(Pool.INGEST, [("127.0.0.1", self.dimse_port)])
-        proving = prover or self.prover()
-        door = DimseDoor(backends, [Pool.INGEST], {CT}, LIMITS, None, SystemClock(), Metrics(), proving)
+        archive = behind({Pool.INGEST: [self.dimse_port]}, Metrics())
+        archive.header = (prover or self.prover()).header
+        door = DimseDoor(lambda *_: archive, {CT}, LIMITS, None, SystemClock(), Metrics())
         sock = listen("127.0.0.1", 0, 64)
         balancers = (NEAR,) if balanced else ()
         acceptor = Acceptor(sock, door.take, door.failed, trusted=balancers, deadline=0.5)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from gantry.common.config.network_sections import DoorSettings, Http, Tls, rejecting_tokens
+from gantry.common.config.network_sections import Http, Tls, rejecting_tokens
 from gantry.common.config.values import REJECTION_CODES
 
 
@@ -18,12 +18,6 @@ def test_who_may_delete_may_reject_with_every_code_unless_narrowed() -> None:
         "loopback": REJECTION_CODES,
         "ward": {"113001"},
     }
-
-
-def test_a_door_knows_the_pools_that_have_somebody() -> None:
-    door = DoorSettings(query=("q:1",), http_query=("q:2",), mixed=("m:1",))
-    assert door.pools == {"query": ("q:1",), "mixed": ("m:1",)}
-    assert door.web_pools == {"query": ("q:2",)}
 
 
 @pytest.mark.parametrize(

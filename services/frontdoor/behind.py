@@ -1,0 +1,120 @@
+"""One archive behind the door: its processes, as they are found, and the key that it shares with the door."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from gantry.common.clock import Clock
+from gantry.common.config.settings import Settings
+from gantry.common.errors import ConfigError, ConnectionFailed
+from gantry.common.net.proxy import LOCAL, Origin, encode
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.frontdoor.backends import Address, Backend, Backends
+from gantry.services.frontdoor.routing import Pool
+from gantry.services.frontdoor.web import Forwarder
+from gantry.services.frontdoor.wire import connected
+from gantry.services.process.door_key import DoorKey, OriginProver
+
+logger = get_logger("door")
+
+
+class Behind:
+    """The processes of the pools that `settings.door` names. `partition` is its name, "" where it is the only one."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, metrics: Metrics, *, partition: str = "", most: int | None = None
+    ) -> None:
+        """At most `most` associations at once, where that is said. Raises `ConfigError`."""
+        self.partition = partition
+        self.most = most
+        self._door = settings.door
+        self._clock = clock
+        self._metrics = metrics
+        self._named = {Pool(name): backends for name, backends in settings.door.pools.items()}
+        if not self._named:
+            whose = f"partition {partition}: " if partition else ""
+            raise ConfigError("door", None, f"{whose}no backends: name those of one of {', '.join(Pool)}")
+        self._named_web = {Pool(name): backends for name, backends in settings.door.web_pools.items()}
+        self.told: Mapping[str, str] = {"partition": partition} if partition else {}
+        """What log lines say of it."""
+        self.backends = Backends(settings.door.leave_alone)
+        self._web_backends = Backends(settings.door.leave_alone)
+        key = settings.door.key_file
+        prover = None if key is None else OriginProver(DoorKey(key), clock)
+        self.header: Callable[[Origin, Address], bytes] = encode if prover is None else prover.header
+        """Makes the PROXY header with which a connection begins that is passed on."""
+        timeout, stall = settings.door.connect_timeout, settings.http.stall
+        self.forwarder = Forwarder(self._web_backends, clock, timeout, stall, prover)
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """The pools that have a name in the settings."""
+        return tuple(self._named)
+
+    @property
+    def serves_web(self) -> bool:
+        """Whether there is anybody for HTTP."""
+        return bool(self._named_web)
+
+    async def look(self) -> None:
+        """Resolve every name, and check whether each backend accepts connections."""
+        both = ((self.backends, self._named), (self._web_backends, self._named_web))
+        await asyncio.gather(*(self._resolve(*one, pool) for one in both for pool in one[1]))
+        await asyncio.gather(*map(self._try, self.backends.all()))
+        for pool in self._named:
+            reached = sum(backend.connects for backend in self.backends.of(pool))
+            self._metrics.door_backends.labels(pool, self.partition).set(reached)
+
+    async def check(self, pool: Pool) -> None:
+        """Readiness: at least one backend of the pool accepts connections. Raises `ConnectionFailed`."""
+        if not any(backend.connects for backend in self.backends.of(pool)):
+            raise ConnectionFailed(f"no backend of {', '.join(self._named[pool])} can be reached")
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether any backend of any pool accepts connections."""
+        return any(backend.connects for backend in self.backends.all())
+
+    async def close(self) -> None:
+        """Close the connections of requests."""
+        await self.forwarder.close()
+
+    async def _resolve(self, backends: Backends, named: Mapping[Pool, tuple[str, ...]], pool: Pool) -> None:
+        found: list[Address] = []
+        for backend in named[pool]:
+            host, _, port = backend.rpartition(":")
+            addresses = await self._addresses(host.strip("[]"), int(port))
+            if addresses is None:
+                return  # the last known addresses stay until the name can be resolved again
+            found += addresses
+        backends.update(pool, dict.fromkeys(found))
+
+    async def _addresses(self, host: str, port: int) -> list[Address] | None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._door.connect_deadline):
+                infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, TimeoutError):
+            return None
+        return [(str(info[4][0]), port) for info in infos]
+
+    async def _try(self, backend: Backend) -> None:
+        """Connect once. The PROXY header marks the connection as the door's own, so the service ignores it."""
+        words = {**self.told, "pool": backend.pool, "backend": backend.name}
+        try:
+            sock = await connected(backend.address, self._door.connect_timeout)
+        except (OSError, TimeoutError) as error:
+            if backend.connects:
+                logger.warning("backend gone", **words, error=error)
+            self.backends.failed(backend, self._clock.monotonic())
+            return
+        with suppress(OSError):
+            sock.send(LOCAL)
+        sock.close()
+        if not backend.connects:
+            logger.info("backend found", **words)
+        self.backends.connected(backend)

@@ -1,0 +1,88 @@
+"""The partitions of a door: the settings file of each, and what two of them may not have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from gantry.common.config.door_sections import PartitionSettings
+from gantry.common.config.load import load_settings
+from gantry.common.config.settings import Settings
+from gantry.common.errors import ConfigError
+from gantry.services.frontdoor.partitions import Partition
+
+_NAMED = {"kafka": "gantry", "opensearch": "gantry"}
+"""Where a path is the prefix of names, and what it is if none is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """One partition: its signs, the settings by which the door answers for it, and how many associations it may have
+    at once, None for as many as the door takes."""
+
+    signs: Partition
+    settings: Settings
+    most: int | None
+
+
+def shared_of(settings: Settings) -> list[Shared]:
+    """The partitions of `settings.door`, their files read; none where the door has one archive. Raises
+    `ConfigError`."""
+    found: list[Shared] = []
+    for one in settings.door.partitions:
+        theirs = load_settings(one.settings, {})
+        _refuse_nested(one, theirs)
+        _refuse_shared_stores(one, theirs, found)
+        signs = Partition(
+            one.name,
+            theirs.dimse.ae_title,
+            one.networks,
+            frozenset(one.certificates),
+            frozenset(one.hosts),
+            one.path or "",
+        )
+        found.append(Shared(signs, _at_the_door(theirs, settings), one.max_associations))
+    return found
+
+
+def _at_the_door(theirs: Settings, ours: Settings) -> Settings:
+    """Their settings, but for what is the door's: proxies before the services, and one is the door, are none before
+    the door, and nobody is at home here without a token."""
+    http = theirs.http.model_copy(update={"proxy_from": ours.http.proxy_from})
+    return theirs.model_copy(update={"http": http, "lab": ours.lab and theirs.lab})
+
+
+def _refuse_nested(one: PartitionSettings, theirs: Settings) -> None:
+    if theirs.door.partitions:
+        raise ConfigError(str(one.settings), None, "a partition has no partitions")
+    if (
+        one.path is not None
+        and urlsplit(theirs.http.url or "").path.rstrip("/") != one.path
+        and not (theirs.http.url and urlsplit(theirs.http.url).hostname in one.hosts)
+    ):
+        reason = f"http.url must end with {one.path}, the path of partition {one.name}, or name one of its hosts"
+        raise ConfigError(str(one.settings), None, f"{reason}: answers say where things are")
+
+
+def _refuse_shared_stores(one: PartitionSettings, theirs: Settings, before: list[Shared]) -> None:
+    """What one organisation stores must be apart from what another does: erasing one erases nothing of another."""
+    for other in before:
+        for kind in ("objects_url", "log_url", "index_url"):
+            mine, others = getattr(theirs, kind), getattr(other.settings, kind)
+            if _overlap(mine, others):
+                what = kind.removesuffix("_url")
+                reason = f"storage.{what} of partitions {other.signs.name} and {one.name} overlap: {others}, {mine}"
+                raise ConfigError(str(one.settings), None, reason)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one URL is the other, or a folder or prefix within it. Servers of a cluster may be named in any order."""
+    first, second = urlsplit(one), urlsplit(other)
+    servers = [set(url.netloc.split(",")) for url in (first, second)]
+    if first.scheme != second.scheme or servers[0].isdisjoint(servers[1]):
+        return False
+    if first.scheme in _NAMED:
+        return (first.path.strip("/") or _NAMED[first.scheme]) == (second.path.strip("/") or _NAMED[first.scheme])
+    paths = [[part for part in url.path.split("/") if part] for url in (first, second)]
+    shorter = min(len(path) for path in paths)
+    return paths[0][:shorter] == paths[1][:shorter]

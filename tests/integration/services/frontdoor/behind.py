@@ -1,0 +1,29 @@
+"""An archive behind a door under test, whose processes listen at ports of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gantry.common.clock import Clock, SystemClock
+from gantry.common.config.door_sections import DoorSettings
+from gantry.common.config.settings import Settings
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.frontdoor.behind import Behind
+from gantry.services.frontdoor.routing import Pool
+
+
+def behind(
+    pools: Mapping[Pool, Sequence[int]],
+    metrics: Metrics,
+    key_file: Path | None = None,
+    clock: Clock | None = None,
+    **more: object,
+) -> Behind:
+    """Its addresses are known from the start, as if they had been looked up; nobody has tried them yet."""
+    named = {pool.value: tuple(f"127.0.0.1:{port}" for port in ports) for pool, ports in pools.items()}
+    door = DoorSettings.model_validate({**named, "key_file": key_file})
+    one = Behind(Settings(door=door), clock or SystemClock(), metrics, **more)  # type: ignore[arg-type]
+    for pool, ports in pools.items():
+        one.backends.update(pool, [("127.0.0.1", port) for port in ports])
+    return one

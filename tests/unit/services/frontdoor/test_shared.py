@@ -1,0 +1,103 @@
+"""What a door reads of its partitions, and what two organisations may not have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gantry.common.config.load import load_settings
+from gantry.common.errors import ConfigError
+from gantry.services.frontdoor.shared import Shared, shared_of
+
+
+def shared(folder: Path, north: str, south: str, entry: str = "") -> list[Shared]:
+    """What the door has of two partitions, whose settings files are these."""
+    for name, text in (("north", north), ("south", south)):
+        (folder / f"{name}.yaml").write_text(f"data: {folder}/{name}\ndoor: {{mixed: ['127.0.0.1:1']}}\n{text}")
+    door = folder / "door.yaml"
+    door.write_text(
+        f"http: {{proxy_from: [192.0.2.1]}}\ndoor:\n  partitions:\n"
+        f"    - {{name: north, settings: {folder}/north.yaml{entry}}}\n"
+        f"    - {{name: south, settings: {folder}/south.yaml, max_associations: 7}}\n"
+    )
+    return shared_of(load_settings(door, {}))
+
+
+def stores(objects: str, log: str, index: str) -> str:
+    return f"storage: {{objects: '{objects}', log: '{log}', index: '{index}'}}\n"
+
+
+def test_each_partition_has_the_settings_of_its_file_and_the_proxies_of_the_door(tmp_path: Path) -> None:
+    north = "dimse: {ae_title: NORTH}\nhttp: {proxy_from: [127.0.0.1]}\nlab: true\npeers: []\n"
+    found = shared(tmp_path, north, "dimse: {ae_title: SOUTH}\n")
+    assert [one.signs.ae_title for one in found] == ["NORTH", "SOUTH"]
+    assert [one.most for one in found] == [None, 7]
+    assert [str(network) for network in found[0].settings.http.proxy_from] == ["192.0.2.1/32"]
+    assert not found[0].settings.lab
+
+
+def test_a_door_of_one_archive_has_no_partitions() -> None:
+    assert shared_of(load_settings(None, {})) == []
+
+
+CLUSTER = "s3://archive/north", "kafka://a:9092,b:9092/north", "opensearch://a:9200/north"
+
+
+@pytest.mark.parametrize(
+    ("south", "what"),
+    [
+        (("s3://archive/north", *CLUSTER[1:]), "storage.objects"),
+        (("s3://archive", "kafka://c/s", "opensearch://c/s"), "storage.objects"),
+        (("s3://archive/north/deeper", "kafka://c/s", "opensearch://c/s"), "storage.objects"),
+        (("s3://archive/south", "kafka://b:9092/north", "opensearch://c/s"), "storage.log"),
+        (("s3://archive/south", "kafka://b:9092/south", "opensearch://a:9200/north/"), "storage.index"),
+    ],
+)
+def test_stores_that_overlap_are_refused(tmp_path: Path, south: tuple[str, str, str], what: str) -> None:
+    with pytest.raises(ConfigError, match=f"{what} of partitions north and south overlap"):
+        shared(tmp_path, stores(*CLUSTER), stores(*south))
+
+
+def test_a_cluster_is_shared_by_prefixes_of_ones_own(tmp_path: Path) -> None:
+    south = stores("s3://archive/north2", "kafka://a:9092,b:9092/south", "opensearch://a:9200/south")
+    assert len(shared(tmp_path, stores(*CLUSTER), south)) == 2
+
+
+def test_names_that_are_not_given_are_the_same(tmp_path: Path) -> None:
+    one = stores("s3://a/n", "kafka://a:9092", "opensearch://a:9200/n")
+    with pytest.raises(ConfigError, match=r"storage\.log"):
+        shared(tmp_path, one, stores("s3://a/s", "kafka://a:9092/gantry", "opensearch://a:9200/s"))
+
+
+def test_folders_of_embedded_archives_are_apart(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"storage\.objects"):
+        shared(tmp_path, "", f"storage: {{objects: 'file://{tmp_path}/north/objects/in'}}\n")
+
+
+def test_a_partition_has_no_partitions(tmp_path: Path) -> None:
+    (tmp_path / "inner.yaml").write_text("")
+    inner = tmp_path / "north.yaml"
+    inner.write_text(f"door: {{partitions: [{{name: deep, settings: {tmp_path}/inner.yaml}}]}}\n")
+    door = tmp_path / "door.yaml"
+    door.write_text(f"door: {{partitions: [{{name: north, settings: {inner}}}]}}\n")
+    with pytest.raises(ConfigError, match="has no partitions"):
+        shared_of(load_settings(door, {}))
+
+
+@pytest.mark.parametrize(
+    ("url", "is_taken"),
+    [("", False), ("https://p.example", False), ("https://p.example/north", True), ("https://north.example", True)],
+)
+def test_answers_below_a_path_say_so(tmp_path: Path, url: str, is_taken: bool) -> None:
+    text, entry = f"http: {{url: '{url}'}}\n" if url else "", ", path: /north, hosts: [north.example]"
+    if is_taken:
+        assert shared(tmp_path, text, "", entry)[0].signs.path == "/north"
+    else:
+        with pytest.raises(ConfigError, match=r"http\.url must end with /north"):
+            shared(tmp_path, text, "", entry)
+
+
+def test_a_mistake_in_a_partitions_file_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"south\.yaml"):
+        shared(tmp_path, "", "nothing: {like: this}\n")
