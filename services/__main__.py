@@ -106,6 +106,10 @@ _COMMANDS = {
         "gantry.services.commands.maintenance",
         "Rebuild event log and search index from the object store alone.",
     ),
+    "destroy": (
+        "gantry.services.commands.destroying",
+        "End an archive for good: its keys, objects, log and index.",
+    ),
     "passcode": ("gantry.cli.passcode", "Make a line of access.users_file: a user and a hash of a passcode."),
     "ae": ("gantry.cli.ae", "Known AE titles: who may do what, and where C-MOVE may send."),
 }

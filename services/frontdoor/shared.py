@@ -67,6 +67,10 @@ def _refuse_nested(one: PartitionSettings, theirs: Settings) -> None:
 def _refuse_shared_stores(one: PartitionSettings, theirs: Settings, before: list[Shared]) -> None:
     """What one organisation stores must be apart from what another does: erasing one erases nothing of another."""
     for other in before:
+        key = theirs.encryption.key_file
+        if key is not None and key == other.settings.encryption.key_file:
+            reason = f"partitions {other.signs.name} and {one.name} have one encryption.key_file: {key}"
+            raise ConfigError(str(one.settings), None, reason)
         for kind in ("objects_url", "log_url", "index_url"):
             mine, others = getattr(theirs, kind), getattr(other.settings, kind)
             if _overlap(mine, others):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from gantry.common.access.views import views_of
@@ -38,8 +38,14 @@ from gantry.services.process.key_services import key_service
 from gantry.services.process.late_stores import Late, LateBlobStore, LateEventLog, LateSearchIndex
 from gantry.services.process.searchable import searchable
 
+if TYPE_CHECKING:
+    from gantry.common.adapters.kafka import KafkaCluster
+    from gantry.common.adapters.opensearch import OpenSearchCluster
+
 T = TypeVar("T", BlobStore, EventLog, SearchIndex)
 logger = get_logger("stores")
+DESTROYED = "state/destroyed"
+"""An object of this key says that the archive is being destroyed, and that nobody may begin to work on it."""
 
 
 @dataclass(slots=True)
@@ -63,6 +69,15 @@ class Stores:
 async def open_side_index(path: Path, attributes: AttributeTable) -> SearchIndex:
     """A small index in a file of its own, beside that of the archive."""
     return await open_sqlite_index(path, attributes)
+
+
+async def open_blobs(settings: Settings, clock: Clock) -> dict[str, BlobStore]:
+    """Each object store by its name, and its objects as they lie: encrypted ones encrypted. Raises `ConfigError`,
+    `DependencyUnavailable`."""
+    opened: dict[str, BlobStore] = {}
+    for name, url in {HOT: settings.objects_url, **{one.name: one.url for one in settings.tiers.stores}}.items():
+        opened[name] = await _opener(settings, clock, url, ingests=False)()
+    return opened
 
 
 async def _objects(
@@ -96,6 +111,8 @@ async def _objects(
 async def _require_named(objects: BlobStore, settings: Settings) -> None:
     """What lies in a store that is not named would be taken for lost. Raises `ConfigError`."""
     try:
+        if [stat async for stat in objects.list(DESTROYED)]:
+            raise ConfigError("storage.objects", None, "this archive is being destroyed: `gantry destroy` ends it")
         needed = await marked(objects)
         encrypted = not settings.encryption.on and [stat.key async for stat in objects.list(DATA_KEYS)]
     except DependencyUnavailable:
@@ -323,12 +340,19 @@ async def _sqlite_log(url: SplitResult, settings: Settings, clock: Clock, object
 
 
 async def _kafka(url: SplitResult, settings: Settings, clock: Clock, objects: BlobStore) -> EventLog:
-    from gantry.common.adapters.kafka import KafkaCluster, open_kafka_log
+    from gantry.common.adapters.kafka import open_kafka_log
+
+    return await open_kafka_log(kafka_cluster(url, settings), clock, objects)
+
+
+def kafka_cluster(url: SplitResult, settings: Settings) -> KafkaCluster:
+    """The brokers of a URL. Raises `ConfigError`."""
+    from gantry.common.adapters.kafka import KafkaCluster
 
     if not url.netloc or "@" in url.netloc:
         raise ConfigError("storage.log", None, "kafka://HOST:PORT,HOST:PORT/PREFIX is needed, without a password")
     kafka = settings.kafka
-    cluster = KafkaCluster(
+    return KafkaCluster(
         tuple(url.netloc.split(",")),
         url.path.strip("/") or "gantry",
         replication=kafka.replication,
@@ -343,7 +367,6 @@ async def _kafka(url: SplitResult, settings: Settings, clock: Clock, objects: Bl
         username=kafka.username,
         password=_secret(kafka.password_file, "kafka.password_file"),
     )
-    return await open_kafka_log(cluster, clock, objects)
 
 
 async def _sqlite_index(url: SplitResult, settings: Settings, clock: Clock, any_index: bool) -> SearchIndex:
@@ -355,13 +378,21 @@ LOGS: dict[str, Callable[..., Awaitable[EventLog]]] = {"sqlite": _sqlite_log, "k
 
 
 async def _opensearch(url: SplitResult, settings: Settings, clock: Clock, any_index: bool) -> SearchIndex:
-    from gantry.common.adapters.opensearch import OpenSearchCluster, open_opensearch_index
+    from gantry.common.adapters.opensearch import open_opensearch_index
+
+    cluster, keep = opensearch_cluster(url, settings), settings.opensearch.keep_replaced
+    return await open_opensearch_index(cluster, clock, keep, searchable(settings), any_version=any_index)
+
+
+def opensearch_cluster(url: SplitResult, settings: Settings) -> OpenSearchCluster:
+    """The nodes of a URL. Raises `ConfigError`."""
+    from gantry.common.adapters.opensearch import OpenSearchCluster
 
     if not url.netloc or "@" in url.netloc:
         reason = "opensearch://HOST:PORT,HOST:PORT/PREFIX is needed, without a password"
         raise ConfigError("storage.index", None, reason)
     opensearch = settings.opensearch
-    cluster = OpenSearchCluster(
+    return OpenSearchCluster(
         tuple(url.netloc.split(",")),
         url.path.strip("/") or "gantry",
         shards=opensearch.shards,
@@ -371,9 +402,6 @@ async def _opensearch(url: SplitResult, settings: Settings, clock: Clock, any_in
         tls=trusting(opensearch.ca) if opensearch.tls else None,
         username=opensearch.username,
         password=_secret(opensearch.password_file, "opensearch.password_file"),
-    )
-    return await open_opensearch_index(
-        cluster, clock, opensearch.keep_replaced, searchable(settings), any_version=any_index
     )
 
 

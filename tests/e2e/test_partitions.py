@@ -24,7 +24,7 @@ from tests.support.asking import Modality, found, get, uids_of, until
 from tests.support.certificates import Authority, settings
 from tests.support.objects import bytes_of, study
 from tests.support.partitions import Partition, SharedDoor
-from tests.support.topology import TOPOLOGIES, environment, remove_stores
+from tests.support.topology import TOPOLOGIES, apart, environment, remove_stores
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -43,18 +43,6 @@ class House:
         context = client_context(settings(self.authority.sign(name), self.authority.ca))
         peer = replace(self.door.peer, called_ae_title=ae_title, calling_ae_title="MODALITY", tls=context)
         return replace(peer, port=self.ports["tls"])
-
-
-def apart(stores: dict[str, str], name: str) -> dict[str, str]:
-    """The stores of one partition: a prefix of its own in the same bucket, brokers and nodes."""
-    prefixed = {}
-    for variable, value in stores.items():
-        if variable == "GANTRY_STORAGE__OBJECTS":
-            value = f"{value}/{name}"
-        elif variable in ("GANTRY_STORAGE__LOG", "GANTRY_STORAGE__INDEX", "GANTRY_KAFKA__INSTANCE_ID"):
-            value = f"{value}-{name}"
-        prefixed[variable] = value
-    return prefixed
 
 
 @pytest.fixture(scope="module", params=TOPOLOGIES)

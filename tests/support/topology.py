@@ -57,6 +57,19 @@ def cluster_environment(folder: Path, s3: str, kafka: str, opensearch: str) -> d
     }
 
 
+def apart(stores: Mapping[str, str], name: str) -> dict[str, str]:
+    """The stores of one of several archives: a prefix of its own in the same bucket, brokers and nodes. Embedded ones
+    are apart by their folders."""
+    prefixed = {}
+    for variable, value in stores.items():
+        if variable == "GANTRY_STORAGE__OBJECTS":
+            value = f"{value}/{name}"
+        elif variable in ("GANTRY_STORAGE__LOG", "GANTRY_STORAGE__INDEX", "GANTRY_KAFKA__INSTANCE_ID"):
+            value = f"{value}-{name}"
+        prefixed[variable] = value
+    return prefixed
+
+
 def remove_stores(environment: Mapping[str, str]) -> None:
     """Give what an archive that is over has in the session's servers back to them. Hundreds of indices make OpenSearch
     slow, and Kafka dies of too many open files after some two hundred archives: each has nearly ninety partitions. A

@@ -45,6 +45,8 @@ class FailPoint(Enum):
     """orders: events are folded, and nobody knows yet that they are."""
     BEFORE_ERASE = "before-erase"
     """orders: an order is erased on the log, what it said lies in the bucket yet."""
+    AFTER_KEYS = "after-keys"
+    """maintenance: an archive is being destroyed, its keys are gone, and everything else is there."""
     BEFORE_ANSWER = "before-answer"
     """Any service: about to send the response that makes the promise."""
     BEFORE_COMMIT = "before-commit"

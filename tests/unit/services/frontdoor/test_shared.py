@@ -75,6 +75,13 @@ def test_folders_of_embedded_archives_are_apart(tmp_path: Path) -> None:
         shared(tmp_path, "", f"storage: {{objects: 'file://{tmp_path}/north/objects/in'}}\n")
 
 
+def test_keys_are_not_shared(tmp_path: Path) -> None:
+    """Destroying one archive's keys must leave the other readable."""
+    key = f"encryption: {{key_file: {tmp_path}/keys}}\n"
+    with pytest.raises(ConfigError, match=r"one encryption\.key_file"):
+        shared(tmp_path, key, key)
+
+
 def test_a_partition_has_no_partitions(tmp_path: Path) -> None:
     (tmp_path / "inner.yaml").write_text("")
     inner = tmp_path / "north.yaml"

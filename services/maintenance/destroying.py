@@ -1,0 +1,140 @@
+"""The end of an archive: its keys first, then its objects, its log and its index.
+
+Once the keys are gone nobody reads an object again, whoever has a copy of the bucket; so they go first. A mark in the
+object store says from the beginning that the archive is being destroyed: no process starts on it any more, and whoever
+runs the command again goes on where it was broken off. The mark goes last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gantry.common.clock import Clock
+from gantry.common.encryption.data_keys import ROOT as DATA_KEYS
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.lifecycle import HOT
+from gantry.common.ports.blobs import BlobStore, Part
+from gantry.common.runtime.failpoints import FailPoint, reach
+from gantry.services.asked import Asked
+
+AT_ONCE = 32
+"""Objects that are removed at once."""
+_PASSES = 5
+Removal = Callable[[], Awaitable[int]]
+Told = Callable[[str, int], None]
+"""Called with the name of a store and how many of its objects are gone."""
+
+
+@dataclass(slots=True)
+class Destroyed:
+    """What was there and is gone, since the command was given first."""
+
+    begun_at: str = ""
+    ended_at: str = ""
+    by: str = ""
+    reason: str = ""
+    objects: dict[str, int] = field(default_factory=dict)
+    data_keys: int = 0
+    key_file: str = ""
+    log: int = 0
+    index: int = 0
+
+
+class Destruction:
+    """One archive's end. `stores` are its object stores, as their objects lie."""
+
+    def __init__(
+        self,
+        stores: Mapping[str, BlobStore],
+        remove_log: Removal,
+        remove_index: Removal,
+        key_file: Path | None,
+        clock: Clock,
+        told: Told = lambda *_: None,
+    ) -> None:
+        self._stores = stores
+        self._remove_log = remove_log
+        self._remove_index = remove_index
+        self._key_file = key_file
+        self._clock = clock
+        self._told = told
+
+    async def run(self, asked: Asked, mark: str) -> Destroyed:
+        """Destroy everything, or go on with it; `mark` is the key of the mark. Raises `DependencyUnavailable`."""
+        done = await self._begin(asked, mark)
+        for name, store in self._stores.items():
+            done.data_keys += await self._empty(name, store, DATA_KEYS)
+        if self._key_file is not None:
+            done.key_file = str(self._key_file)
+            await asyncio.to_thread(_overwrite, self._key_file)
+        await reach(FailPoint.AFTER_KEYS)
+        for name, store in self._stores.items():
+            done.objects[name] = await self._empty(name, store, "", but=mark if name == HOT else "")
+            await store.sweep_unfinished(0.0)
+        done.log = await self._remove_log()
+        done.index = await self._remove_index()
+        await self._stores[HOT].delete(mark)
+        done.ended_at = self._now()
+        return done
+
+    async def _begin(self, asked: Asked, mark: str) -> Destroyed:
+        store = self._stores[HOT]
+        if not [stat async for stat in store.list(mark)]:
+            said = {"at": self._now(), "by": asked.by, "reason": asked.reason}
+            await store.put(mark, [json.dumps(said).encode()])
+        (text,) = await store.read([Part(mark, 0, 1 << 16)])
+        said = json.loads(text)
+        return Destroyed(begun_at=said["at"], by=said["by"], reason=said["reason"])
+
+    async def _empty(self, name: str, store: BlobStore, prefix: str, but: str = "") -> int:
+        """Remove the objects below a prefix, until a listing shows none. Raises `DependencyUnavailable` where some do
+        not go."""
+        gone = 0
+        for _ in range(_PASSES):
+            before = gone
+            async with aclosing(_batches(store, prefix, but)) as batches:
+                async for batch in batches:
+                    async with asyncio.TaskGroup() as group:
+                        for key in batch:
+                            group.create_task(store.delete(key))
+                    gone += len(batch)
+                    self._told(name, gone)
+            if gone == before:
+                return gone
+        raise DependencyUnavailable("object store", f"some objects of {name} are listed after they were removed")
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).isoformat(timespec="seconds")
+
+
+async def _batches(store: BlobStore, prefix: str, but: str) -> AsyncGenerator[list[str], None]:
+    batch: list[str] = []
+    async for stat in store.list(prefix):
+        if stat.key != but:
+            batch.append(stat.key)
+        if len(batch) == AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _overwrite(file: Path) -> None:
+    """Overwrite a file of keys and remove it; one that is gone is satisfied. What a disk or a file system keeps of what
+    was there before is beyond us."""
+    try:
+        with file.open("r+b") as opened:
+            opened.write(secrets.token_bytes(os.fstat(opened.fileno()).st_size))
+            opened.flush()
+            os.fsync(opened.fileno())
+    except FileNotFoundError:
+        return
+    file.unlink()
