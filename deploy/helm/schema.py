@@ -82,7 +82,7 @@ def _role() -> Schema:
         enabled=FLAG,
         replicas={"type": "integer", "minimum": 1},
         resources=FREE,
-        autoscaling=section(enabled=FLAG, minReplicas=COUNT, maxReplicas=COUNT, cpu={**COUNT, "minimum": 1}),
+        autoscaling=section(enabled=FLAG, minReplicas=COUNT, maxReplicas=COUNT, cpu=COUNT),
         maxUnavailable={"anyOf": [COUNT, {"type": "string", "pattern": "^[0-9]+%$"}]},
         spread=section(**dict.fromkeys(("node", "zone"), choice("", "ScheduleAnyway", "DoNotSchedule"))),
         tmp=QUANTITY,
@@ -187,6 +187,9 @@ def _chart() -> Schema:
             pollingInterval=SECONDS,
             cooldownPeriod=SECONDS,
             triggerAuthentication=TEXT,
+            associations=section(
+                prometheus={"type": "string", "pattern": "^(https?://[^\\s]+)?$"}, selector=TEXT, perPod=SECONDS
+            ),
         ),
         "networkPolicy": section(
             enabled=FLAG,

@@ -183,6 +183,10 @@ def test_the_door_gets_no_secret_of_a_store() -> None:
         ),
         ('files={"access.users_file": {"key": "y"}}', "files.access.users_file: from a secret or a configMap"),
         ('otherFiles={"x": {"key": "y"}}', "otherFiles.x: from a secret or a configMap"),
+        (
+            'roles.query.autoscaling={"enabled": true, "cpu": 0}',
+            "roles.query.autoscaling has nothing to go by: say cpu, or keda.associations.prometheus",
+        ),
         ("podCidrs=[]", "podCidrs: name the addresses of pods"),
         ('roles.door={"enabled": false}', "roles.door.enabled: the door is the only way in"),
         ('roles.indexer={"enabled": false}', "roles.indexer.enabled: without an indexer nothing"),
@@ -268,6 +272,31 @@ def test_keda_scales_the_indexer_by_the_lag_of_its_own_group(log: str, brokers: 
     }
     assert "replicas" not in rendered.workloads()["indexer"]["spec"]
     assert not render(PLAIN).of("ScaledObject")
+
+
+def test_keda_scales_roles_by_the_associations_that_prometheus_knows_of() -> None:
+    on = 'roles.ingest.autoscaling={"enabled": true, "minReplicas": 1, "maxReplicas": 5, "cpu": 0}'
+    prometheus = 'keda.associations={"prometheus": "http://p:9090", "selector": "namespace=\\"a\\"", "perPod": 7}'
+    rendered = render(PLAIN, on, prometheus)
+    (scaled,) = rendered.of("ScaledObject").values()
+    assert scaled["spec"]["scaleTargetRef"]["name"] == "r-gantry-ingest"
+    assert scaled["spec"]["triggers"] == [
+        {
+            "type": "prometheus",
+            "metadata": {
+                "serverAddress": "http://p:9090",
+                "query": 'sum(gantry_door_open{pool="ingest",namespace="a"}) or vector(0)',
+                "threshold": "7",
+            },
+        }
+    ]
+    down = scaled["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
+    assert (down["policies"][0]["value"], down["stabilizationWindowSeconds"]) == (1, 300)
+    assert not rendered.of("HorizontalPodAutoscaler")
+    assert "replicas" not in rendered.workloads()["ingest"]["spec"]
+    both = render(PLAIN, on.replace('"cpu": 0', '"cpu": 60'), prometheus)
+    (scaled,) = both.of("ScaledObject").values()
+    assert scaled["spec"]["triggers"][1] == {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "60"}}
 
 
 def test_each_role_has_a_disruption_budget_that_a_pod_waiting_for_a_store_does_not_use_up() -> None:

@@ -280,3 +280,12 @@ each source of settings is checked by itself. */}}
 - {name: tls, mountPath: /etc/gantry/tls, readOnly: true}
 {{- end }}
 {{- end -}}
+
+{{/* How an autoscaler goes up and down: one pod at a time down, each with time to drain. */}}
+{{- define "gantry.behavior" -}}
+scaleUp:
+  stabilizationWindowSeconds: 0
+scaleDown:
+  stabilizationWindowSeconds: {{ .root.Values.keda.cooldownPeriod }}
+  policies: [{type: Pods, value: 1, periodSeconds: {{ max 60 (include "gantry.grace" (dict "root" .root "role" .role) | int) }}}]
+{{- end }}
