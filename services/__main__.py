@@ -106,6 +106,7 @@ _COMMANDS = {
         "gantry.services.commands.maintenance",
         "Rebuild event log and search index from the object store alone.",
     ),
+    "usage": ("gantry.services.commands.usage", "What is stored, by modality, sender and month."),
     "destroy": (
         "gantry.services.commands.destroying",
         "End an archive for good: its keys, objects, log and index.",

@@ -1,5 +1,5 @@
 """Wiring of what runs beside the indexer: sweeper, collector, verification, comparison with the index, moves between
-object stores, sealing and statements of what was sealed, and the count of conflicts."""
+object stores, sealing and statements of what was sealed, and the counts of conflicts and of what is stored."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gantry.services.maintenance.evidence.witness import Witness, signing_keys
 from gantry.services.maintenance.reconciling import Reconciler
 from gantry.services.maintenance.sweeper import Sweeper
 from gantry.services.maintenance.tiers.tiering import Tiering
+from gantry.services.maintenance.usage import Counter
 from gantry.services.maintenance.verify import Verifier
 
 
@@ -41,6 +42,9 @@ async def build(context: Context) -> RoleParts:
     if upkeep.archive and upkeep.reconcile_every:
         parts = objects, log, context.answers, clock, metrics, DEFAULT_PARTITION
         background.append(("reconcile", Reconciler(*parts, rate=upkeep.reconcile_rate).run(upkeep.reconcile_every)))
+    if upkeep.usage_every:
+        counter = Counter(objects, context.answers, clock, metrics, DEFAULT_PARTITION, rate=upkeep.usage_rate)
+        background.append(("usage", counter.run(upkeep.usage_every)))
     audit = context.settings.audit
     if upkeep.archive and audit.evidence_key is not None and audit.evidence_every:
         witness = Witness(objects, clock, metrics, DEFAULT_PARTITION, signing_keys(audit.evidence_key))

@@ -15,6 +15,7 @@ from gantry.services.lifecycle.standing_holds import ReadHolds
 from gantry.services.maintenance.dead_letters import DeadLetters
 from gantry.services.maintenance.passes import Passes
 from gantry.services.maintenance.reconciling import Reconciled
+from gantry.services.maintenance.usage import Usage
 from gantry.services.maintenance.verify import Verified
 from gantry.services.operations.audit import AuditPart
 from gantry.services.operations.callers import Operators
@@ -66,6 +67,7 @@ async def build(context: Context) -> RoleParts:
         {
             "verification": Passes(context.objects, context.clock, "verify", Verified),
             "comparison": Passes(context.objects, context.clock, "reconcile", Reconciled),
+            "usage": Passes(context.objects, context.clock, "usage", Usage),
         },
         [INDEXERS, ARCHIVERS, *map(group_of, context.settings.webhooks)],
     )

@@ -326,6 +326,12 @@ class Upkeep(Section):
     reconcile_rate: Annotated[float, Field(ge=0)] = setting(
         5000.0, "facts/s", "They are compared so fast at most; 0: as fast as it goes"
     )
+    usage_every: Annotated[float, Field(ge=0)] = setting(
+        24 * 3600.0, "s", "From the end of a count of what is stored, by modality and sender, to the next one; 0: never"
+    )
+    usage_rate: Annotated[float, Field(ge=0)] = setting(
+        5000.0, "instances/s", "They are counted so fast at most; 0: as fast as it goes"
+    )
     report_every: Annotated[float, Field(ge=0)] = setting(
         15.0, "s", "Between two reports of each process, of any role, on how it is (docs/operations.md); 0: none"
     )

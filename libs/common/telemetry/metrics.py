@@ -404,6 +404,14 @@ METRICS: tuple[Metric, ...] = (
         "facts_rescued", "counter", "objects", "Objects found without an event, whose event was told by the sweeper"
     ),
     Metric(
+        "counted_bytes",
+        "gauge",
+        "bytes",
+        "Data sets of current objects by modality, in the last count (`gantry usage`); take the maximum of the "
+        "processes",
+        ("modality",),
+    ),
+    Metric(
         "drift",
         "gauge",
         "events",
@@ -660,6 +668,7 @@ class Metrics:
     objects_lost: Counter
     facts_sealed: Counter
     facts_rescued: Counter
+    counted_bytes: Gauge
     drift: Gauge
     drift_healed: Counter
     objects_collected: Counter

@@ -136,17 +136,20 @@ class HealthSection extends Section {
     return rows.length ? h("section", { class: "op-part" }, h("h3", {}, "Records that a consumer has not read"), table("Lag", [{ name: "Consumer" }, { name: "Behind" }, { name: "Of which topics", wide: true }], rows)) : null;
   }
 
-  storage({ processes, received, at }) {
+  storage({ processes, received, usage }) {
     const perDay = (received || []).reduce((sum, one) => sum + one.week, 0) / 7;
     const rooms = disks(processes || []).map((one) => {
       const days = one.stores.includes("objects") ? daysLeft(one.free, perDay) : null;
       return [one.stores.join(", "), one.host, size(one.size - one.free), size(one.free), days === null ? "" : state(days < 14 ? "error" : days < 60 ? "warning" : "ok", days > 3650 ? "over 10 years" : plural(days, "day"))];
     });
     const growth = (received || []).slice(0, 20).map((one) => [one.ae_title, size(one.today), size(one.week)]);
+    const stored = (what, amounts) => table(`Stored, by ${what}`, [{ name: what === "modality" ? "Modality" : "AE title or name", wide: true }, { name: "Instances", number: true }, { name: "Bytes", number: true }],
+      Object.entries(amounts).sort((one, other) => other[1][1] - one[1][1]).slice(0, 20).map(([name, [instances, bytes]]) => [name || "not known", instances.toLocaleString("en"), size(bytes)]));
     return h("section", { class: "op-part" }, h("h3", {}, "Storage"),
       rooms.length ? table("Room", [{ name: "Stores" }, { name: "Host", wide: true }, { name: "Used on the disk", number: true, phone: false }, { name: "Free", number: true }, { name: "Days left" }], rooms) : h("p", { class: "second" }, "The stores do not tell their capacity"),
       growth.length ? h("details", {}, h("summary", {}, perDay ? `${size(perDay)} a day over the last week, by source` : "Received by source"), table("Received by source", [{ name: "AE title", wide: true }, { name: "Today (UTC)", number: true }, { name: "Last 7 days", number: true }], growth),
-        h("p", { class: "second" }, "What came over HTTP is not in it.")) : null);
+        h("p", { class: "second" }, "What came over HTTP is not in it.")) : null,
+      usage?.finished_at ? h("details", {}, h("summary", {}, `${size(usage.bytes)} in ${plural(usage.instances, "instance")}, by modality and source, counted ${ago(usage.finished_at)}`), stored("modality", usage.modalities), stored("source", usage.senders)) : null);
   }
 }
 

@@ -1,0 +1,75 @@
+"""`gantry usage`: what is stored, by modality, sender and month."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from gantry.cli.output import print_columns, print_json
+from gantry.common.amounts import counted, in_bytes
+from gantry.common.clock import SystemClock
+from gantry.common.config.settings import Settings
+from gantry.common.errors import ConfigError
+from gantry.common.ids import DEFAULT_PARTITION
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.commands.on_stores import options, run
+from gantry.services.maintenance.usage import Amount, Counter, Usage
+from gantry.services.process.stores import Stores
+from gantry.services.whereabouts.words import moment
+
+
+@click.command()
+@options
+@click.option("--count", "anew", is_flag=True, help="Count now, and do not show what was counted before.")
+def usage(config: Path | None, data: Path | None, as_json: bool, anew: bool) -> None:
+    """Show how much is stored, by modality, by who sent it, and by the month in which it came.
+
+    It is counted by itself with the indexer role, every `upkeep.usage_every` seconds: current objects, by the bytes of
+    their data sets.
+
+    \b
+        gantry usage
+        gantry usage --count --json
+    """
+
+    async def work(stores: Stores, settings: Settings) -> None:
+        rate = 0.0 if anew else settings.upkeep.usage_rate
+        counter = Counter(stores.objects, stores.index, SystemClock(), Metrics(), DEFAULT_PARTITION, rate=rate)
+        state = await counter.passes.latest()
+        if anew:
+            shown = _progress if sys.stderr.isatty() and not as_json else lambda _: None
+            state = await counter.count(None, shown)
+        if state is None:
+            raise ConfigError("usage", None, "nothing was counted yet: `gantry usage --count` does it now")
+        _show(state, as_json)
+
+    run(config, data, work, on_record=False)
+
+
+def _progress(state: Usage) -> None:
+    end = "\n" if state.finished_at else "\r"
+    click.echo(f"{counted(state.studies, 'study', 'studies')}, {in_bytes(state.bytes)}{end}", nl=False, err=True)
+
+
+def _show(state: Usage, as_json: bool) -> None:
+    if as_json:
+        print_json({name: value for name, value in asdict(state).items() if name not in ("place", "by", "saved_at")})
+        return
+    when = moment(state.finished_at) if state.finished_at else f"not ended yet, begun {moment(state.begun_at)}"
+    click.echo(f"{counted(state.instances, 'instance')}, {in_bytes(state.bytes)}, counted {when}")
+    _table("modality", _by_size(state.modalities))
+    _table("sent by", _by_size(state.senders))
+    _table("month", sorted(state.months.items()))
+
+
+def _by_size(amounts: dict[str, Amount]) -> list[tuple[str, Amount]]:
+    return sorted(amounts.items(), key=lambda one: -one[1][1])
+
+
+def _table(what: str, amounts: list[tuple[str, Amount]]) -> None:
+    click.echo("")
+    rows = [[name or "not known", str(instances), in_bytes(size)] for name, (instances, size) in amounts]
+    print_columns((what, "instances", "bytes"), rows)

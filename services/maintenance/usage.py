@@ -1,0 +1,136 @@
+"""What lies in the archive, by modality and by who sent it, and in which month it came: counted in passes (`passes`).
+
+Counted are current objects, with the bytes of their data sets: what somebody would have to keep room for. Redundant
+receipts, and other bytes that are kept aside, are not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from gantry.common.clock import Clock
+from gantry.common.dicom.query.attributes import Level
+from gantry.common.dicom.query.matching import Document, Query, Single
+from gantry.common.dicom.standard.tags import MODALITY, SERIES_INSTANCE_UID, STUDY_INSTANCE_UID
+from gantry.common.errors import NotUnderstood
+from gantry.common.ids import receipt_in_key
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import InstanceKey, Location, ReadIndex
+from gantry.common.telemetry.logs import get_logger
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.maintenance.passes import Pace, Pass, Passes
+
+OTHERS = "others"
+"""Counts together whatever comes after the first `_MOST_NAMES` modalities or senders: who sends may invent names."""
+_MOST_NAMES = 200
+_TOGETHER = 50
+logger = get_logger("usage")
+
+Amount = list[int]
+"""Instances and bytes."""
+
+
+@dataclass(slots=True)
+class Usage(Pass):
+    """The progress of a count. Amounts by modality, by sender (the calling AE title, or the name of who stored over
+    HTTP; "" where an earlier release did not keep it) and by the month of arrival, as 2026-11. `place` is its position
+    in the listing of studies."""
+
+    studies: int = 0
+    instances: int = 0
+    bytes: int = 0
+    modalities: dict[str, Amount] = field(default_factory=dict)
+    senders: dict[str, Amount] = field(default_factory=dict)
+    months: dict[str, Amount] = field(default_factory=dict)
+    place: list[Any] = field(default_factory=list)
+
+    def add(self, modality: str, sender: str, month: str, size: int) -> None:
+        """Count one instance."""
+        self.instances += 1
+        self.bytes += size
+        for amounts, name in ((self.modalities, modality), (self.senders, sender), (self.months, month)):
+            if name not in amounts and len(amounts) >= _MOST_NAMES:
+                name = OTHERS
+            amount = amounts.setdefault(name, [0, 0])
+            amount[0] += 1
+            amount[1] += size
+
+
+class Counter:
+    """Counts one partition."""
+
+    def __init__(
+        self, objects: BlobStore, index: ReadIndex, clock: Clock, metrics: Metrics, partition: str, *, rate: float
+    ) -> None:
+        """`rate` is in instances per second; 0 for no limit."""
+        self._index = index
+        self._metrics = metrics
+        self._partition = partition
+        self._pace = Pace(clock, rate)
+        self.passes = Passes(objects, clock, "usage", Usage)
+
+    async def run(self, every: float) -> None:
+        """Run for ever: a pass begins `every` seconds after the one before ended."""
+        await self.passes.run(every, self.count)
+
+    async def count(self, state: Usage | None = None, progress: Callable[[Usage], None] = lambda _: None) -> Usage:
+        """A whole pass, or the rest of an unfinished `state`. Raises `DependencyUnavailable`; the pass can then be
+        continued."""
+        state = self.passes.begun(state)
+        while studies := await self._next(state):
+            for study in studies:
+                await self._study(str(study.attributes[STUDY_INSTANCE_UID][0]), state)
+                state.studies += 1
+                state.place = list(study.place)
+                progress(state)
+                await self.passes.save_now_and_then(state)
+        state.place = []
+        await self.passes.end(state)
+        self._metrics.counted_bytes.clear()  # of a modality of which nothing is left
+        for modality, (_, size) in state.modalities.items():
+            self._metrics.counted_bytes.labels(modality).set(size)
+        logger.info("counted", studies=state.studies, instances=state.instances, bytes=state.bytes)
+        return state
+
+    async def _next(self, state: Usage) -> list[Document]:
+        """The next studies. Starts over if the index was rebuilt meanwhile: with counts of nothing, too."""
+        query = Query(self._partition, Level.STUDY, limit=_TOGETHER)
+        try:
+            return [study async for page in self._index.find(query, tuple(state.place)) for study in page]
+        except NotUnderstood:
+            state.studies = state.instances = state.bytes = 0
+            for amounts in (state.modalities, state.senders, state.months):
+                amounts.clear()
+            return [study async for page in self._index.find(query) for study in page]
+
+    async def _study(self, study: str, state: Usage) -> None:
+        of_study = {STUDY_INSTANCE_UID: Single((study,))}
+        series = Query(self._partition, Level.SERIES, of_study)
+        modalities = {
+            str(one.attributes[SERIES_INSTANCE_UID][0]): str(next(iter(one.attributes.get(MODALITY) or ()), ""))
+            async for page in self._index.find(series)
+            for one in page
+        }
+        async for page in self._index.locate(Query(self._partition, Level.STUDY, of_study)):
+            senders = await self._senders(page)
+            for location in page:
+                key = location.object_key
+                modality = modalities.get(location.series_instance_uid, "")
+                state.add(modality, senders.get(key, ""), _month(key), location.data_set_length)
+            await self._pace(len(page))
+
+    async def _senders(self, locations: list[Location]) -> dict[str, str]:
+        """Who sent the current objects, by their keys."""
+        instances = [
+            InstanceKey(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid) for one in locations
+        ]
+        receipts = await self._index.receipts_of(self._partition, instances)
+        return {one.object_key: one.sender for some in receipts.values() for one in some}
+
+
+def _month(object_key: str) -> str:
+    receipt = receipt_in_key(object_key)
+    return "" if receipt is None else datetime.fromtimestamp(receipt.milliseconds / 1000, UTC).strftime("%Y-%m")

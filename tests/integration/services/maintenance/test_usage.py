@@ -1,0 +1,85 @@
+"""Counting on real embedded stores: a pass that is broken off goes on, and names without end do not grow a state."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from gantry.common.adapters.files import open_file_store
+from gantry.common.adapters.sqlite import open_sqlite_index
+from gantry.common.clock import SystemClock
+from gantry.common.errors import DependencyUnavailable
+from gantry.common.ports.blobs import BlobStore
+from gantry.common.ports.index import SearchIndex
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.maintenance.usage import OTHERS, Counter, Usage
+from tests.support.entries import entry
+
+
+@dataclass
+class Room:
+    objects: BlobStore
+    index: SearchIndex
+    metrics: Metrics
+
+    def counter(self) -> Counter:
+        return Counter(self.objects, self.index, SystemClock(), self.metrics, "default", rate=0)
+
+    async def keep(self, studies: int) -> None:
+        await self.index.apply(
+            [
+                replace(
+                    entry(n, f"9.{n}", f"1.{n}", f"1.{n}.1", Modality="CT"), data_set_length=100, sender=f"S{n % 2}"
+                )
+                for n in range(studies)
+            ]
+        )
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    objects = await open_file_store(tmp_path / "objects", low_water=0)
+    index = await open_sqlite_index(tmp_path / "index.db")
+    yield Room(objects, index, Metrics())
+    for store in (index, objects):
+        await store.close()
+
+
+async def test_a_count_that_is_broken_off_goes_on_where_it_was(room: Room) -> None:
+    await room.keep(120)
+
+    def break_off(state: Usage) -> None:
+        if state.studies == 70:
+            raise DependencyUnavailable("index", "away")
+
+    counter = room.counter()
+    broken = Usage()
+    with pytest.raises(DependencyUnavailable):
+        await counter.count(broken, break_off)
+    await counter.passes.save(broken)
+    state = await counter.passes.latest()
+    assert state is not None
+    assert (state.studies, state.instances, state.finished_at) == (70, 70, 0)
+    whole = await room.counter().count(state)
+    assert (whole.studies, whole.instances, whole.bytes) == (120, 120, 12_000)
+    assert whole.senders == {"S0": [60, 6000], "S1": [60, 6000]}
+    assert room.metrics.counted_bytes.labels("CT")._value.get() == 12_000
+
+
+async def test_a_place_that_the_index_does_not_understand_counts_from_nothing(room: Room) -> None:
+    await room.keep(3)
+    state = Usage(studies=9, instances=9, bytes=9, place=["of", "another", "index"])
+    whole = await room.counter().count(state)
+    assert (whole.studies, whole.instances, whole.bytes) == (3, 3, 300)
+
+
+def test_names_without_end_are_counted_together() -> None:
+    state = Usage()
+    for number in range(500):
+        state.add("CT", f"INVENTED{number}", "2026-11", 10)
+    assert len(state.senders) == 201
+    assert state.senders[OTHERS] == [300, 3000]
+    assert sum(size for _, size in state.senders.values()) == state.bytes == 5000
