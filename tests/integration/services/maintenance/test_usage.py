@@ -29,14 +29,8 @@ class Room:
         return Counter(self.objects, self.index, SystemClock(), self.metrics, "default", rate=0)
 
     async def keep(self, studies: int) -> None:
-        await self.index.apply(
-            [
-                replace(
-                    entry(n, f"9.{n}", f"1.{n}", f"1.{n}.1", Modality="CT"), data_set_length=100, sender=f"S{n % 2}"
-                )
-                for n in range(studies)
-            ]
-        )
+        kept = [entry(n, f"9.{n}", f"1.{n}", f"1.{n}.1", sender=f"S{n % 2}", Modality="CT") for n in range(studies)]
+        await self.index.apply([replace(one, data_set_length=100) for one in kept])
 
 
 @pytest.fixture
