@@ -18,6 +18,7 @@ from gantry.common.web.connections import as_response
 from gantry.common.web.errors import HttpProblem
 from gantry.common.web.routes import is_page
 from gantry.common.web.server import WebServer
+from gantry.common.web.targets import host_in, target_of
 from gantry.services.frontdoor.partitions import Astray, Partition, is_below, of_request
 from gantry.services.frontdoor.web import TARGET
 from gantry.services.process.http import HttpServer
@@ -67,7 +68,7 @@ class SharedHttpServer(HttpServer):
 
     async def answer(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         """Answer as the partition does whose request it is; 404 where it is nobody's."""
-        named = of_request(list(self._partitions.values()), request.headers.get("Host", ""), path)
+        named = of_request(list(self._partitions.values()), host_in(request), path)
         if isinstance(named, Astray):
             if named.why:
                 return as_response(HttpProblem(404, named.why))
@@ -82,5 +83,5 @@ class SharedHttpServer(HttpServer):
             path = path.removeprefix(prefix) or "/"
             if is_page(path):
                 return as_response(_FOR_PROGRAMS)
-            request[TARGET] = request.raw_path.removeprefix(prefix)
+            request[TARGET] = target_of(request).removeprefix(prefix)
         return await server.answer(request, path)

@@ -23,6 +23,7 @@ from gantry.common.web.errors import RETRY_AFTER_SECONDS, HttpProblem
 from gantry.common.web.origins import PROOF
 from gantry.common.web.routes import Match, Resource, WebRole
 from gantry.common.web.server import CALLER, ENDING, Handler
+from gantry.common.web.targets import host_in, target_of
 from gantry.services.frontdoor.backends import Backend, Backends
 from gantry.services.frontdoor.routing import Pool
 from gantry.services.frontdoor.web_sockets import relay
@@ -114,7 +115,7 @@ class Forwarder:
         raise HttpProblem(404, absent.strip())
 
     async def _relay(self, request: web.BaseRequest, backend: Backend) -> web.StreamResponse:
-        url = URL(f"http://{backend.name}{request.get(TARGET, request.raw_path)}", encoded=True)
+        url = URL(f"http://{backend.name}{request.get(TARGET) or target_of(request)}", encoded=True)
         backend.last_chosen = self._clock.monotonic()
         backend.open += 1
         try:
@@ -131,7 +132,7 @@ class Forwarder:
 
     async def _ask(self, request: web.BaseRequest, backend: Backend) -> aiohttp.ClientResponse:
         backend.last_chosen = self._clock.monotonic()
-        url = URL(f"http://{backend.name}{request.get(TARGET, request.raw_path)}", encoded=True)
+        url = URL(f"http://{backend.name}{request.get(TARGET) or target_of(request)}", encoded=True)
         return await self._opened().request(
             request.method,
             url,
@@ -144,6 +145,8 @@ class Forwarder:
     def _asked(self, request: web.BaseRequest, url: URL, backend: Backend) -> CIMultiDict[str]:
         """The headers for one try at one backend: a proof counts once, and there alone."""
         headers = CIMultiDict((n, v) for n, v in request.headers.items() if n.lower() not in _HOP_BY_HOP)
+        if host := host_in(request):
+            headers["Host"] = host
         forwarded = headers["X-Forwarded-For"] = str(request[CALLER].address or "unknown")
         if self._prover is not None:
             headers[PROOF] = self._prover.request(request.method, url.raw_path_qs, forwarded, backend.address)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -183,6 +184,18 @@ def test_a_request_is_answered_by_whom_it_names_or_nobody(
 ) -> None:
     token = house.door.partitions[whose].token if whose else ""
     assert ask(house, path, host, token)[0] == status
+
+
+@pytest.mark.parametrize(("target", "header", "status"), [("south.example", "x", 401), ("x", "south.example", 200)])
+def test_the_host_of_an_absolute_target_comes_before_the_header(
+    house: House, target: str, header: str, status: int
+) -> None:
+    """RFC 9112 3.2.2. The token is north's, and unknown at south."""
+    head = f"GET http://{target}/dicom-web/studies HTTP/1.1\r\nHost: {header}\r\nConnection: close\r\n"
+    with socket.create_connection(("127.0.0.1", house.door.http_port), timeout=30) as client:
+        client.sendall(f"{head}Authorization: Bearer {house.north.token}\r\n\r\n".encode())
+        answer = client.makefile("rb").readline()
+    assert int(answer.split()[1]) == status, answer
 
 
 def test_a_token_that_nobody_knows_is_not_accepted(house: House) -> None:

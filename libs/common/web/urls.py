@@ -6,6 +6,8 @@ import re
 
 from aiohttp import web
 
+from gantry.common.web.targets import host_in
+
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
 
@@ -13,7 +15,7 @@ def base_url(request: web.BaseRequest, public_url: str | None) -> str:
     """The prefix of our URLs: as configured, else the host that the client named; "" if that is not a valid host."""
     if public_url:
         return public_url.rstrip("/")
-    host = request.headers.get("Host", "")
+    host = host_in(request)
     return f"http://{host}" if _HOST.fullmatch(host) else ""
 
 

@@ -230,3 +230,16 @@ async def test_the_door_refuses_the_websocket_of_a_strangers_page(street: Street
         await door.ws_connect("/dicom-web/changes", headers={"Origin": "https://stranger.example"})
     assert refused.value.status == 403
     assert not street.parts["query"].cancelled.is_set()
+
+
+async def test_a_target_with_scheme_and_host_is_forwarded_by_its_path_to_whom_it_names(street: Street) -> None:
+    """RFC 9112 3.2.2: a server accepts the absolute form, and its host comes before the Host header."""
+    client = await street.open()
+    reader, writer = await asyncio.open_connection("127.0.0.1", client._base_url.port)  # type: ignore[union-attr]
+    target = "http://127.0.0.1:81/dicom-web/studies?PatientID=1"
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"X-Host: 127.0.0.1:81\r\n" in answer
+    assert b"X-Part: query\r\n" in answer
