@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from gantry.common.clock import ManualClock
+from gantry.common.clock import ManualClock, SystemClock
 from gantry.common.errors import DependencyUnavailable
 from gantry.common.events import AssociationRefused, InstanceStored, decode
 from gantry.common.ports.log import Consumer, EventLog, Record
+from gantry.common.runtime.consumer import ConsumerLimits, ConsumerLoop, Delivery
 from gantry.common.tasks import end_tasks
+from gantry.common.telemetry.metrics import Metrics
+from gantry.services.maintenance import sealing
 from tests.contract.conftest import OpenEventLog
 from tests.support.facts import conflict, requested, stored
 
@@ -60,6 +63,26 @@ async def test_appended_event_is_there_after_a_restart(open_event_log: OpenEvent
     again = await open_event_log()
     async with again.consumer("indexer", ["instances"]) as consumer:
         assert receipts(await take(consumer, 2)) == [1, 2]
+
+
+async def test_a_backlog_of_one_of_many_topics_is_not_waited_for(log: EventLog) -> None:
+    """A member of many topics that lingers between small batches does not linger while one of them has a backlog: the
+    archiver sealed 33 events a second, however many came."""
+    for start in range(0, 3000, 500):
+        await log.append(*(stored(n, f"1.2.{n % 50}") for n in range(start, start + 500)))
+    await log.append(requested("1.9.1"), conflict(1))
+    came: set[int] = set()
+
+    async def handler(batch: Sequence[Delivery]) -> None:
+        came.update(receipts([delivery.record for delivery in batch]))
+        if len(came) == 3000:
+            loop.stop()
+
+    limits = ConsumerLimits(batch=2000, linger=3600.0)
+    loop = ConsumerLoop(log, "archiver", sealing.topics(), handler, SystemClock(), Metrics(), limits)
+    async with asyncio.timeout(60):
+        await loop.run()
+    assert came == set(range(3000))
 
 
 async def test_events_of_one_key_keep_their_order(log: EventLog) -> None:

@@ -90,11 +90,18 @@ class SqliteConsumer:
         return self._bell, self._given
 
     def _next(self, connection: sqlite3.Connection, given: dict[str, int], limit: int) -> list[Record]:
-        """The records after those already returned, a share from each topic, so that a long topic does not delay the
-        others."""
+        """The records after those already returned: a share from each topic, so that a long topic does not delay the
+        others, and what they leave from those that have more. So a poll is short only where all of them are."""
         records: list[Record] = []
+        longer: dict[str, int] = {}
         for n, topic in enumerate(self._topics):
             share = max(1, (limit - len(records)) // (len(self._topics) - n))
             if len(records) < limit:
-                records += read_after(connection, topic, given[topic], sys.maxsize, share)
+                found = read_after(connection, topic, given[topic], sys.maxsize, share)
+                records += found
+                if len(found) == share:
+                    longer[topic] = found[-1].offset
+        for topic, offset in longer.items():
+            if len(records) < limit:
+                records += read_after(connection, topic, offset, sys.maxsize, limit - len(records))
         return records
