@@ -27,7 +27,7 @@ class FederationSettings(Section):
         "Archives that are asked, too, at most 16: `{ae_title: OLD, deadline: 5}`; none: off",
     )
     most_answers: Annotated[int, Field(ge=1, le=50_000)] = setting(
-        2000, "studies", "Taken of one archive's answer to one query"
+        2000, "matches", "Taken of one archive's answer to one C-FIND"
     )
     at_once: Annotated[int, Field(ge=1, le=1000)] = setting(
         16, "queries", "That span other archives, per process; beyond it we answer alone, with a warning"

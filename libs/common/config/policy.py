@@ -113,7 +113,7 @@ class KnownPeer(BaseModel):
     )
     federated: bool = Field(
         default=False,
-        description="Its C-FINDs of studies span the archives of `federation.archives` ([federation](federation.md)), "
+        description="Its C-FINDs span the archives of `federation.archives` ([federation](federation.md)), "
         "unless it is one of them or has `sees`",
     )
     tls: bool = Field(default=False, description="Only over TLS, in both directions")
