@@ -24,9 +24,9 @@ from gantry.common.errors import (
 )
 from gantry.common.net import Peer
 from gantry.common.ports.index import ReadIndex
+from gantry.common.runtime.breaker import Breakers
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.query.federation.breaker import Breaker
 from gantry.services.query.federation.merging import (
     MOST_NAMED,
     Foreign,
@@ -144,10 +144,11 @@ class Federation:
         most_answers: int = 2000,
         at_once: int = 16,
         asked: Asked = lambda *_: None,
+        breakers: Breakers | None = None,
     ) -> None:
-        """`ae_title` is ours. `asked` is told of each question that was sent."""
+        """`ae_title` is ours. `asked` is told of each question that was sent. `breakers` are shared with others."""
         self._deadlines: Mapping[str, float] = {one.ae_title: one.deadline for one in archives}
-        self._breakers = {title: Breaker() for title in self._deadlines}
+        self._breakers = breakers or Breakers()
         self._policy = policy
         self._ae_title = ae_title
         self._metrics = metrics
@@ -203,7 +204,7 @@ class Federation:
         return [self._told(ArchiveAnswer(title, outcome)) for title in self._deadlines]
 
     async def _one(self, title: str, questions: Sequence[Question], trace: str) -> ArchiveAnswer:
-        clock, breaker = asyncio.get_running_loop().time, self._breakers[title]
+        clock, breaker = asyncio.get_running_loop().time, self._breakers.of(title)
         answer = ArchiveAnswer(title)
         if not breaker.may_ask(clock()):
             answer.outcome = "skipped"
