@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pynetdicom import evt
+from pynetdicom import AE, evt
 from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelMove,
@@ -121,6 +121,33 @@ async def test_an_archive_that_does_not_send_or_say_is_a_failure_and_no_empty_su
         assert final.status == 0xA702
         assert (await asyncio.to_thread(status_of, archive, uid_of(old.files), "?federated=true"))[0] == 503
         assert await asyncio.to_thread(status_of, archive, uid_of(old.files)) == (404, 0)
+
+
+def cancelled(port: int, study: str) -> list[tuple[int, int]]:
+    """Statuses and remaining sub-operations of a C-MOVE that is cancelled at its first pending response."""
+    model = StudyRootQueryRetrieveInformationModelMove
+    ae = AE("READER")
+    ae.add_requested_context(model)
+    association = ae.associate("127.0.0.1", port, ae_title="GANTRY")
+    keys, seen = Dataset(), []
+    keys.QueryRetrieveLevel, keys.StudyInstanceUID = "STUDY", study
+    for status, _ in association.send_c_move(keys, "READER", model, msg_id=7):
+        seen.append((status.Status, status.get("NumberOfRemainingSuboperations", 0)))
+        if len(seen) == 1:
+            association.send_c_cancel(7, query_model=model)
+    association.release()
+    return seen
+
+
+async def test_one_that_cancels_while_it_waits_hears_so_and_the_study_comes(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    with slow(files=prior(tmp_path, 2022, instances=3), wait=4.0) as (old, scp), Scp("READER") as reader:
+        archive = started(make_archive(), old, scp.port, reader.port)
+        uid = uid_of(old.files)
+        assert await asyncio.to_thread(cancelled, archive.port, uid) == [(0xFF00, 1), (0xFE00, 1)]
+        assert await asyncio.to_thread(status_of, archive, uid, "?federated=true") == (200, 3)
+        assert old.moved == [uid]
 
 
 async def test_a_fetch_goes_on_while_nobody_waits_and_after_the_process_is_killed(

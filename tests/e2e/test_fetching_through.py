@@ -83,9 +83,9 @@ def status_of(archive: RunningArchive, study: str, query: str = "") -> tuple[int
 async def test_what_only_orthanc_has_is_retrieved_from_us(topology: str, tmp_path: Path) -> None:
     port, reader = free_port(), free_port()
     with two_archives(tmp_path, topology, port, reader) as (ours, old), Orthanc(tmp_path, port, ours.port) as orthanc:
-        files = {year: prior(tmp_path / "files", year, instances=3) for year in (2019, 2022, 2023, 2024)}
+        files = {year: prior(tmp_path / "files", year, instances=3) for year in (2019, 2021, 2022, 2023, 2024)}
         uids = {year: str(dcmread(some[0].path).StudyInstanceUID) for year, some in files.items()}
-        for file in (*files[2022], *files[2023]):
+        for file in (*files[2021], *files[2022], *files[2023]):
             orthanc.upload(file.path)
         theirs = replace(old.peer, called_ae_title="OLD")
         await Modality(theirs, files[2024]).send_all()
@@ -105,9 +105,16 @@ async def test_what_only_orthanc_has_is_retrieved_from_us(topology: str, tmp_pat
         assert status_of(ours, uids[2022]) == (200, 3)
 
         assert status_of(ours, uids[2023]) == (404, 0)
+        by_get = tmp_path / "by-get"
+        by_get.mkdir()
+        keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={uids[2021]}"]
+        await asyncio.to_thread(
+            ok, "getscu", "-S", "-aet", "READER", "-aec", "GANTRY", "-od", by_get, *keys, "127.0.0.1", ours.port
+        )
+        assert len(list(by_get.iterdir())) == 3
         assert await asyncio.to_thread(status_of, ours, uids[2023], "?federated=true") == (200, 3)
         assert await asyncio.to_thread(status_of, ours, uids[2024], "?federated=true") == (200, 3)
-        assert ours.metric('gantry_federated_fetches_total{ae_title="ORTHANC",outcome="fetched"}') == 2
+        assert ours.metric('gantry_federated_fetches_total{ae_title="ORTHANC",outcome="fetched"}') == 3
         assert ours.metric('gantry_federated_fetches_total{ae_title="OLD",outcome="fetched"}') == 1
 
         # What nobody has is not looked for in turn.

@@ -33,6 +33,8 @@ from gantry.services.retrieve.dimse.suboperations import Counters
 from gantry.services.retrieve.fetching.holders import NOTHING, Lack, studies_of
 from gantry.services.retrieve.unindexed import Locating
 
+_CANCELLED_SECONDS = 0.5
+"""How long a C-CANCEL may go unheard while a study is fetched."""
 logger = get_logger("retrieve")
 
 
@@ -146,6 +148,9 @@ class RetrieveService:
             return
         query = select(request.context.abstract_syntax, request.data, request.context.transfer_syntax)
         lack = await self._fetched(request, query)
+        if lack is None:
+            await self._cancelled(request)
+            return
         locations = await self._locate(query)
         receiver = request.association.calling_ae_title if peer is None else peer.called_ae_title
         if self._gets_originals(receiver):
@@ -168,28 +173,41 @@ class RetrieveService:
                 record.leave()
             self._delivered(over, association.calling_ae_title, at, locations, counters, association.trace)
 
-    async def _fetched(self, request: Request, query: Query) -> Lack:
-        """Wait for what is fetched from other archives; what of it is lacking."""
+    async def _fetched(self, request: Request, query: Query) -> Lack | None:
+        """Wait for what is fetched from other archives; what of it is lacking. None if the request was cancelled
+        meanwhile: the fetch goes on."""
         if self._through is None or not self._through.is_for(request.association.calling_ae_title):
             return NOTHING
         lacking, why = 0, ""
         for study in studies_of(query):
             lack = await self._alive(request, self._through.bring(study, request.association.trace))
+            if lack is None:
+                return None
             lacking, why = lacking + lack.instances, why or lack.why
         return Lack(lacking, why)
 
-    async def _alive(self, request: Request, work: Coroutine[Any, Any, Lack]) -> Lack:
+    async def _cancelled(self, request: Request) -> None:
+        """PS3.4 C.4.2.1.5, C.4.3.1.4: sub-operations terminated due to Cancel, before the first one."""
+        operation = "C-MOVE" if request.command.field == CommandField.C_MOVE_RQ else "C-GET"
+        self._metrics.retrieve_requests.labels(operation, f"{CANCELLED:04X}").inc()
+        await request.respond(CANCELLED, extra=Counters(1).elements(with_remaining=True))
+
+    async def _alive(self, request: Request, work: Coroutine[Any, Any, Lack]) -> Lack | None:
         """Wait for a study. PS3.4 C.4.2.3.1: pending responses tell the requester, which has a timeout, that we are at
         it; there is at least one sub-operation to come."""
         fetching = asyncio.create_task(work)
+        told = self._clock.monotonic()
         try:
             while not request.cancelled:
-                done, _ = await asyncio.wait((fetching,), timeout=self._settings.alive_every)
+                done, _ = await asyncio.wait((fetching,), timeout=_CANCELLED_SECONDS)
                 if done:
                     return fetching.result()
+                if request.cancelled or self._clock.monotonic() - told < self._settings.alive_every:
+                    continue
+                told = self._clock.monotonic()
                 with suppress(AssociationAborted):
                     await request.respond(PENDING, extra=Counters(1).elements(with_remaining=True))
-            return NOTHING
+            return None
         finally:
             fetching.cancel()
 
