@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gantry.common.audit import FAILURE, SERIOUS_FAILURE, SUCCESS, Entry, Kind
-from gantry.common.dicom.standard.sop_classes import MODALITY_PERFORMED_PROCEDURE_STEP, STUDY_ROOT_FIND
+from gantry.common.dicom.standard.sop_classes import MODALITY_PERFORMED_PROCEDURE_STEP, STUDY_ROOT_FIND, STUDY_ROOT_MOVE
 from gantry.common.events import AuditedInstances
 from gantry.common.net import Request
 from gantry.common.ports.index import Location
@@ -96,13 +96,20 @@ def audit_sending(
         )
 
 
-def audit_asking(trail: AuditTrail, asked: tuple[str, str], trace: str, query: bytes, why: str) -> None:
-    """We asked another archive by C-FIND, of the AE title and host `asked`; with `why` it failed. The receiver of the
-    query is who was asked."""
+def audit_asking(
+    trail: AuditTrail,
+    asked: tuple[str, str],
+    trace: str,
+    query: bytes,
+    why: str,
+    sop_class: str = STUDY_ROOT_FIND,
+) -> None:
+    """We asked another archive by C-FIND or C-MOVE, of the AE title and host `asked`; with `why` it failed. The
+    receiver of the query is who was asked."""
     trail.add(
         Entry(
             Kind.QUERY,
-            "C-FIND",
+            "C-MOVE" if sop_class == STUDY_ROOT_MOVE else "C-FIND",
             "",
             "archive",
             "",
@@ -111,7 +118,7 @@ def audit_asking(trail: AuditTrail, asked: tuple[str, str], trace: str, query: b
             why=why,
             trace=trace,
             query=query,
-            query_class=STUDY_ROOT_FIND,
+            query_class=sop_class,
         )
     )
 

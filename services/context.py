@@ -14,6 +14,7 @@ from gantry.common.ports.blobs import BlobStore
 from gantry.common.ports.index import ReadIndex, SearchIndex
 from gantry.common.ports.log import EventLog
 from gantry.common.runtime.auditing.trail import AuditTrail
+from gantry.common.runtime.breaker import Breakers
 from gantry.common.runtime.followed_orders import FollowedOrders
 from gantry.common.runtime.followed_sessions import FollowedSessions
 from gantry.common.runtime.followed_shares import FollowedShares
@@ -76,7 +77,8 @@ class Context:
     `issuers` look at tokens; `sessions` are those of people who logged in, where they can, and `followed_sessions` what
     the log says of them; `overrides`
     open studies to those who do not see them, where they may; `shares` are links for people outside, and
-    `followed_shares` what the log says of them, where there are any.
+    `followed_shares` what the log says of them, where there are any. `breakers` are those of the archives of
+    `federation`, of all roles in the process.
     """
 
     settings: Settings
@@ -99,6 +101,7 @@ class Context:
     shares: SealedShares | None = None
     followed_shares: FollowedShares | None = None
     followed_sessions: FollowedSessions | None = None
+    breakers: Breakers = field(default_factory=Breakers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ from gantry.services.orders.app import PERFORMED, WORKITEMS
 from gantry.services.orders.app import TRANSFER_SYNTAXES as ORDERS_SYNTAXES
 from gantry.services.query import qido as query_web
 from gantry.services.query.app import TRANSFER_SYNTAXES as QUERY_SYNTAXES
-from gantry.services.query.federation.asking import SYNTAXES as FEDERATION_SYNTAXES
+from gantry.services.query.federation.walking import SYNTAXES as FEDERATION_SYNTAXES
 from gantry.services.query.qido_parameters import MAX_LIMIT, MAX_OFFSET, RETURNED
 from gantry.services.retrieve.dicomweb import bulk, frames
 from gantry.services.retrieve.dicomweb import objects as retrieve_web

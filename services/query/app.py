@@ -105,6 +105,7 @@ def build_federation(context: Context) -> Federation | None:
         most_answers=settings.most_answers,
         at_once=settings.at_once,
         asked=partial(audit_asking, context.audit),
+        breakers=context.breakers,
     )
 
 

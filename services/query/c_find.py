@@ -125,11 +125,11 @@ class FindService:
     def _others(self, request: Request, model: Model, query: Query, identifier: Identifier) -> Asking | None:
         """The other archives, asked the same, where the query spans them."""
         association = request.association
-        if self._federation is None or query.level is not Level.STUDY or model is Model.PATIENT_STUDY_ONLY:
+        if self._federation is None or query.level is Level.PATIENT or model is Model.PATIENT_STUDY_ONLY:
             return None
         if not self._federation.is_for(association.calling_ae_title):
             return None
-        return self._federation.begin(query, list(identifier.keys), association.trace)
+        return self._federation.begin(query, list(identifier.keys), association.trace, self._index)
 
     async def _pages(
         self,

@@ -30,7 +30,7 @@ async def page_of(
 async def federated_page(
     index: ReadIndex, query: Query, limit: int, offset: int, others: Asking
 ) -> tuple[list[Document], bool]:
-    """The same of one list: our studies, and after them those that only other archives have."""
+    """The same of one list: what is ours, and after it what only other archives have."""
     ours, more = await page_of(index, query, limit, offset)
     foreign = await others.foreign()
     documents = others.joined(foreign, ours)

@@ -105,7 +105,7 @@ class SearchService:
         if self._federation is None or not self._federation.is_on or not self._federation.is_seen:
             why = "no other archives are set up" if self._federation is None or not self._federation.is_on else _SIGHT
             return *await page_of(self._index, query, search.limit, search.offset), (f"federated was ignored: {why}.",)
-        others = self._federation.begin(query, search.returned, request[TRACE])
+        others = self._federation.begin(query, search.returned, request[TRACE], self._index)
         try:
             return *await federated_page(self._index, query, search.limit, search.offset, others), others.warnings
         finally:

@@ -110,8 +110,8 @@ def search_of(match: Match, parameters: Sequence[tuple[str, str]], attributes: A
     check_scope(order, level, query.conditions)
     if search.federated and (order or search.after):
         raise HttpProblem(400, "a federated search has neither orderby nor cursor: go on with offset")
-    if search.federated and (level is not Level.STUDY or match.count):
-        warnings.append("federated is for searches of studies, and was ignored.")
+    if search.federated and match.count:
+        warnings.append("federated is not for counts, and was ignored.")
         search = replace(search, federated=False)
     wanted = {tag for tag in (*keys.values, *included) if is_supported(tag, level, attributes)}
     returned = wanted | _by_default(match, level)

@@ -26,6 +26,7 @@ from gantry.common.runtime.wanted import Wanted, WantedStore
 from gantry.common.ul import Ability
 from gantry.common.web.routes import Resource
 from gantry.common.web.server import Handler
+from gantry.services.audited import audit_asking
 from gantry.services.context import Context, RoleParts
 from gantry.services.retrieve.accesses import Accesses
 from gantry.services.retrieve.audited_deliveries import DeliveryAudit
@@ -45,6 +46,10 @@ from gantry.services.retrieve.dimse.destination_limits import DestinationLimits
 from gantry.services.retrieve.dimse.moving import Mover, RetrieveSettings
 from gantry.services.retrieve.dimse.service import RetrieveService, unrecorded
 from gantry.services.retrieve.dimse.suboperations import SubOperations
+from gantry.services.retrieve.fetching.record import FetchRecords
+from gantry.services.retrieve.fetching.sending import Archives
+from gantry.services.retrieve.fetching.through import FetchThrough
+from gantry.services.retrieve.fetching.web import WebFetching
 from gantry.services.retrieve.opening import Openings
 from gantry.services.retrieve.pixels.converter import Converter
 from gantry.services.retrieve.pixels.frame_finder import FrameFinder
@@ -105,6 +110,7 @@ async def build(context: Context) -> RoleParts:
     abilities = dict.fromkeys(classes, Ability(scp=False, scu=True)) | dict.fromkeys(_RETRIEVE, _ASKED)
     accesses = Accesses(context.log, context.answers, context.clock) if _counts_accesses(settings) else None
     moves = build_moves(context)
+    through = build_through(context, locator)
     service = RetrieveService(
         abilities,
         locator,
@@ -117,8 +123,11 @@ async def build(context: Context) -> RoleParts:
         sent.sent,
         sent.begins,
         unrecorded if moves is None else moves.begins,
+        through,
     )
     read = deliveries.noted(build_web(objects, locator, converter, web, reports, pictures))
+    if through is not None:
+        read = WebFetching(through, settings.federation.fetch_wait).around(read)
     handlers = {**read, **sending.handlers()}
     routing = build_routing(context, mover, locator, sent.sent, moves)
     publishing = [("deliveries", deliveries.run(context.log)), *routing.background]
@@ -128,6 +137,7 @@ async def build(context: Context) -> RoleParts:
         publishing if accesses is None else [*publishing, ("accesses", accesses.run())],
         drain=[*routing.drain, transfers.drain],
         close=[
+            *([] if through is None else [through.close]),
             *routing.close,
             transfers.close,
             partial(deliveries.flush, context.log),
@@ -135,6 +145,24 @@ async def build(context: Context) -> RoleParts:
             converter.close,
             losses.close,
         ],
+    )
+
+
+def build_through(context: Context, locator: Locator) -> FetchThrough | None:
+    """What fetches studies from other archives; None where that is off."""
+    settings, ours = context.settings.federation, context.settings.dimse.ae_title
+    if not settings.fetch or not settings.archives:
+        return None
+    archives = Archives(
+        {one.ae_title: one.deadline for one in settings.archives},
+        *(context.peers.contact, ours, context.breakers, context.metrics),
+        partial(audit_asking, context.audit),
+    )
+    return FetchThrough(
+        *(archives, FetchRecords(context.objects), locator, context.answers, context.peers.is_federated),
+        *(context.clock, context.metrics),
+        deadline=settings.fetch_deadline,
+        at_once=settings.fetch_at_once,
     )
 
 

@@ -92,6 +92,45 @@ def searched(archive: RunningArchive, query: str) -> list[dict[str, Any]]:
     return found
 
 
+async def below(peer: Peer, level: str, study: str) -> list[Dataset]:
+    """Series or instances of a study."""
+    asked = Dataset()
+    asked.QueryRetrieveLevel, asked.StudyInstanceUID = level, study
+    asked.Modality = asked.PatientID = asked.SeriesInstanceUID = asked.InstanceAvailability = ""
+    if level == "IMAGE":
+        asked.SOPInstanceUID = ""
+    found = []
+    async with connect(peer, [(STUDY_ROOT_FIND, (EXPLICIT,))], extended=((STUDY_ROOT_FIND, b"\1"),)) as association:
+        async for command, data in find(association, STUDY_ROOT_FIND, to_bytes(asked, EXPLICIT)):
+            if data:
+                found.append(from_bytes(data, EXPLICIT))
+            else:
+                assert (command.status, command.elements.get(Element.ERROR_COMMENT)) == (0, None)
+    return found
+
+
+async def series_and_instances_span(ours: RunningArchive, theirs: Peer, studies: dict[str, Dataset]) -> None:
+    """Those of Orthanc's study and of OLD's are found where they are, by C-FIND and over HTTP."""
+    for year, holder in (("2022", "ORTHANC"), ("2024", "OLD")):
+        uid = str(studies[year].StudyInstanceUID)
+        (series,) = await below(ours.peer, "SERIES", uid)
+        assert (titles(series), series.PatientID, series.Modality) == ([holder], "P1", "CT")
+        instances = await below(ours.peer, "IMAGE", uid)
+        assert [(titles(one), one.SeriesInstanceUID, one.InstanceAvailability) for one in instances] == [
+            ([holder], series.SeriesInstanceUID, "NEARLINE")
+        ] * 2
+        for path in (f"{uid}/instances", f"{uid}/series/{series.SeriesInstanceUID}/instances"):
+            status, body = await asyncio.to_thread(ours.http, f"/dicom-web/studies/{path}?federated=true")
+            found = [one["00080018"]["Value"][0] for one in json.loads(body)]
+            assert (status, found) == (200, sorted(str(one.SOPInstanceUID) for one in instances))
+        assert await below(replace(ours.peer, calling_ae_title="PLAIN"), "SERIES", uid) == []
+    assert [titles(one) for one in await below(ours.peer, "SERIES", str(studies["2019"].StudyInstanceUID))] == [
+        ["GANTRY"]
+    ]
+    # OLD asks us, and what only Orthanc has is not ours to tell it.
+    assert await below(theirs, "SERIES", str(studies["2022"].StudyInstanceUID)) == []
+
+
 def titles(one: Dataset) -> list[str]:
     value = one.RetrieveAETitle
     return [value] if isinstance(value, str) else list(value)
@@ -120,6 +159,7 @@ async def test_queries_span_orthanc_and_an_archive_that_asks_us_in_turn(topology
             "2022": "NEARLINE",
             "2024": "NEARLINE",
         }
+        await series_and_instances_span(ours, theirs, found)
         # OLD asks us and nobody else: a query that comes from it is answered from here alone, and so is ours by it.
         assert set(await all_found(theirs, {"2019", "2024"})) == {"2019", "2024"}
         for calling in ("PLAIN", "SOME"):

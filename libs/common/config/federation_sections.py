@@ -19,7 +19,7 @@ class FederatedArchiveSettings(Section):
 
 
 class FederationSettings(Section):
-    """Queries that span other archives (docs/federation.md)"""
+    """Queries that span other archives, and retrieval that fetches from them (docs/federation.md)"""
 
     archives: Annotated[tuple[FederatedArchiveSettings, ...], Field(max_length=16)] = setting(
         (),
@@ -27,10 +27,23 @@ class FederationSettings(Section):
         "Archives that are asked, too, at most 16: `{ae_title: OLD, deadline: 5}`; none: off",
     )
     most_answers: Annotated[int, Field(ge=1, le=50_000)] = setting(
-        2000, "studies", "Taken of one archive's answer to one query"
+        2000, "matches", "Taken of one archive's answer to one C-FIND"
     )
     at_once: Annotated[int, Field(ge=1, le=1000)] = setting(
         16, "queries", "That span other archives, per process; beyond it we answer alone, with a warning"
+    )
+
+    fetch: bool = setting(
+        False, "", "Whether a study that only they have is fetched for who retrieves it here; `true` or `false`"
+    )
+    fetch_deadline: Annotated[float, Field(gt=0, le=24 * 3600)] = setting(
+        1800.0, "seconds", "Until an archive must have sent a study that is fetched"
+    )
+    fetch_wait: Annotated[float, Field(gt=0, le=600)] = setting(
+        20.0, "seconds", "That a request over HTTP waits for a study that is fetched; then it is 503 with Retry-After"
+    )
+    fetch_at_once: Annotated[int, Field(ge=1, le=100)] = setting(
+        4, "studies", "Fetched at once, per process; others wait"
     )
 
     @model_validator(mode="after")

@@ -113,8 +113,8 @@ class KnownPeer(BaseModel):
     )
     federated: bool = Field(
         default=False,
-        description="Its C-FINDs of studies span the archives of `federation.archives` ([federation](federation.md)), "
-        "unless it is one of them or has `sees`",
+        description="Its C-FINDs span the archives of `federation.archives` ([federation](federation.md)), "
+        "and with `federation.fetch` its C-MOVEs and C-GETs fetch from them, unless it is one of them or has `sees`",
     )
     tls: bool = Field(default=False, description="Only over TLS, in both directions")
     certificate: tuple[CertificateName, ...] = Field(

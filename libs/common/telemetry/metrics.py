@@ -186,6 +186,14 @@ METRICS: tuple[Metric, ...] = (
         ("ae_title", "outcome"),
     ),
     Metric(
+        "federated_fetches",
+        "counter",
+        "fetches",
+        "Studies that were to come from another archive to be [retrieved](federation.md) here, by its AE title and "
+        "outcome: fetched, part, failed (nothing came)",
+        ("ae_title", "outcome"),
+    ),
+    Metric(
         "suboperations",
         "counter",
         "sub-operations",
@@ -634,6 +642,7 @@ class Metrics:
     find_responses: Counter
     find_seconds: Histogram
     federated_questions: Counter
+    federated_fetches: Counter
     suboperations: Counter
     suboperation_bytes: Counter
     retrieve_requests: Counter

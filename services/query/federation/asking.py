@@ -6,19 +6,15 @@ Nothing that they do makes our own answer fail: what was at fault is in the warn
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from gantry.common.access import SIGHT
 from gantry.common.config.federation_sections import FederatedArchiveSettings
-from gantry.common.dicom.encoding.charsets import character_set
 from gantry.common.dicom.query.attributes import Level
-from gantry.common.dicom.query.identifiers import decode_identifier, encode_identifier
 from gantry.common.dicom.query.matching import Document, Query, UidList
-from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND
 from gantry.common.dicom.standard.tags import STUDY_INSTANCE_UID
-from gantry.common.dicom.standard.transfer_syntaxes import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from gantry.common.errors import (
     AssociationRejected,
     ContextNotAccepted,
@@ -26,24 +22,22 @@ from gantry.common.errors import (
     NotUnderstood,
     PeerTimeout,
 )
-from gantry.common.net import Association, Peer, scu
-from gantry.common.net.background import spawn
-from gantry.common.net.client import associate
+from gantry.common.net import Peer
 from gantry.common.ports.index import ReadIndex
-from gantry.common.statuses import SUCCESS, is_pending
-from gantry.common.tasks import turn
+from gantry.common.runtime.breaker import Breakers
 from gantry.common.telemetry.logs import get_logger
 from gantry.common.telemetry.metrics import Metrics
-from gantry.services.query.federation.breaker import Breaker
-from gantry.services.query.federation.merging import Foreign, Question, Values, cleaned, merged, question_of
+from gantry.services.query.federation.merging import (
+    MOST_NAMED,
+    Foreign,
+    Question,
+    merged,
+    named_studies,
+    questions_of,
+)
+from gantry.services.query.federation.walking import ArchiveAnswer, Asked, Enough, Walk
 
-SYNTAXES = [EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN]
-_MOST_BYTES = 16 << 20
-"""Of the identifiers that one archive answers to one question."""
-_TURN = 50
 _HERE_AT_ONCE = 500
-_LATIN = character_set(("ISO_IR 100",))
-"""Keys with other characters than ASCII are written so where it has them, since older archives know it; else UTF-8."""
 _WORDS = {
     "slow": "did not answer within its deadline",
     "away": "could not be reached or broke off",
@@ -53,12 +47,11 @@ _WORDS = {
     "skipped": "failed just before and was not asked",
     "unasked": "was not asked: too many such queries at once",
     "unaskable": "was not asked: other archives do not match these keys",
+    "unnamed": f"was not asked: series and instances are asked for in 1 to {MOST_NAMED} studies that are named",
 }
+_UNSENT = frozenset(("unaskable", "unnamed"))
 _TROUBLE = frozenset(("slow", "away", "refused", "nonsense"))
 logger = get_logger("federation")
-
-Asked = Callable[[tuple[str, str], str, bytes, str], None]
-"""AE title and host of who is asked, trace, identifier of the C-FIND, and why it failed."""
 
 
 class FederationPolicy(Protocol):
@@ -71,24 +64,12 @@ class FederationPolicy(Protocol):
         """Whether the queries of a peer span other archives."""
 
 
-class _Enough(Exception):
-    """No more of this answer is taken."""
-
-
-@dataclass(slots=True)
-class _Answer:
-    """What one archive said so far."""
-
-    title: str
-    outcome: str = "away"
-    matches: list[Values] | None = None
-
-
 class Asking:
     """Other archives being asked one question; our own index is searched meanwhile."""
 
-    def __init__(self, work: asyncio.Task[list[_Answer]], ae_title: str) -> None:
+    def __init__(self, work: asyncio.Task[list[ArchiveAnswer]], ae_title: str, level: Level) -> None:
         self._work = work
+        self._level = level
         self._ae_title = ae_title
         self.troubles: tuple[tuple[str, str], ...] = ()
         """Once the answers are there: AE title and outcome of those that did not answer in full."""
@@ -103,16 +84,18 @@ class Asking:
         """The same for an Error Comment, of at most 64 characters (PS3.7 annex E); "" if all answered."""
         if not self.troubles:
             return ""
+        if all(outcome == "unnamed" for _, outcome in self.troubles):
+            return f"other archives are asked for 1 to {MOST_NAMED} named studies only"
         return ("no or not all answers of " + ", ".join(_plain(title) for title, _ in self.troubles))[:64]
 
     async def foreign(self) -> Foreign:
         """What they answered."""
         answers = await self._work
         self.troubles = tuple((one.title, one.outcome) for one in answers if one.outcome != "answered")
-        return merged((one.title, values) for one in answers for values in one.matches or ())
+        return merged(((one.title, values) for one in answers for values in one.matches), self._level)
 
     async def pages(self, index: ReadIndex, query: Query) -> AsyncIterator[list[Document]]:
-        """Our studies, page by page, with who else has them; then those that only others have."""
+        """What is ours, page by page, with who else has it; then what only others have."""
         foreign: Foreign | None = None
         async for page in index.find(query):
             foreign = foreign or await self.foreign()
@@ -123,23 +106,29 @@ class Asking:
 
     def cancel(self) -> None:
         """Nobody waits for it any more."""
-        self._work.cancel()
+        if not self._work.cancel() and not self._work.cancelled():
+            self._work.exception()  # what failed meanwhile failed ours, too
 
     def joined(self, foreign: Foreign, documents: Sequence[Document]) -> list[Document]:
-        """Studies of ours, with who else has them."""
+        """What is ours, with who else has it."""
         return foreign.joined(documents, self._ae_title)
 
 
 async def elsewhere(foreign: Foreign, index: ReadIndex, query: Query) -> list[Document]:
-    """The studies that are not here at all. One that is here and does not match is not the other archive's to answer:
-    what we say of it is right. Raises `DependencyUnavailable`."""
-    uids, here = sorted(foreign.studies), set[str]()
+    """What is of studies that are not here at all. One that is here and does not match is not the other archive's to
+    answer: what we say of it is right. Raises `DependencyUnavailable`."""
+    return foreign.elsewhere(await studies_here(index, query, foreign.studies))
+
+
+async def studies_here(index: ReadIndex, query: Query, uids: Sequence[str]) -> set[str]:
+    """Those of some studies that are here. Raises `DependencyUnavailable`."""
+    here = set[str]()
     for start in range(0, len(uids), _HERE_AT_ONCE):
         some = UidList(tuple(uids[start : start + _HERE_AT_ONCE]))
         known = Query(query.partition, Level.STUDY, {STUDY_INSTANCE_UID: some}, attributes=query.attributes)
         async for page in index.find(known):
             here.update(str(one.attributes[STUDY_INSTANCE_UID][0]) for one in page)
-    return foreign.elsewhere(here)
+    return here
 
 
 class Federation:
@@ -155,10 +144,11 @@ class Federation:
         most_answers: int = 2000,
         at_once: int = 16,
         asked: Asked = lambda *_: None,
+        breakers: Breakers | None = None,
     ) -> None:
-        """`ae_title` is ours. `asked` is told of each question that was sent."""
+        """`ae_title` is ours. `asked` is told of each question that was sent. `breakers` are shared with others."""
         self._deadlines: Mapping[str, float] = {one.ae_title: one.deadline for one in archives}
-        self._breakers = {title: Breaker() for title in self._deadlines}
+        self._breakers = breakers or Breakers()
         self._policy = policy
         self._ae_title = ae_title
         self._metrics = metrics
@@ -185,24 +175,37 @@ class Federation:
         sight = SIGHT.get()
         return sight.whole and not sight.copies
 
-    def begin(self, query: Query, tags: Collection[int], trace: str) -> Asking:
-        """Ask all archives for the studies of `query`, of level STUDY, with `tags` to return."""
-        return Asking(asyncio.create_task(self._ask(query, tags, trace)), self._ae_title)
+    def begin(self, query: Query, tags: Collection[int], trace: str, index: ReadIndex) -> Asking:
+        """Ask all archives for what `query`, of level STUDY or below, matches, with `tags` to return. Series and
+        instances are asked for in studies that `index`, ours, does not have."""
+        return Asking(asyncio.create_task(self._ask(query, tags, trace, index)), self._ae_title, query.level)
 
-    async def _ask(self, query: Query, tags: Collection[int], trace: str) -> list[_Answer]:
-        question = question_of(query, tags)
-        if question is None or self._under_way >= self._at_once:
-            outcome = "unaskable" if question is None else "unasked"
-            return [self._told(_Answer(title, outcome)) for title in self._deadlines]
+    async def _ask(self, query: Query, tags: Collection[int], trace: str, index: ReadIndex) -> list[ArchiveAnswer]:
+        if query.level is not Level.STUDY:
+            named = named_studies(query)
+            if not named:
+                return self._without("unnamed")
+            here = await studies_here(index, query, named)
+            missing = tuple(uid for uid in named if uid not in here)
+            if not missing:
+                return []
+            query = replace(query, conditions={**query.conditions, STUDY_INSTANCE_UID: UidList(missing)})
+        questions = questions_of(query, tags)
+        if questions is None or self._under_way >= self._at_once:
+            return self._without("unaskable" if questions is None else "unasked")
         self._under_way += 1
         try:
-            return list(await asyncio.gather(*(self._one(title, question, trace) for title in self._deadlines)))
+            return list(await asyncio.gather(*(self._one(title, questions, trace) for title in self._deadlines)))
         finally:
             self._under_way -= 1
 
-    async def _one(self, title: str, question: Question, trace: str) -> _Answer:
-        clock, breaker = asyncio.get_running_loop().time, self._breakers[title]
-        answer = _Answer(title, matches=[])
+    def _without(self, outcome: str) -> list[ArchiveAnswer]:
+        """Nobody is asked."""
+        return [self._told(ArchiveAnswer(title, outcome)) for title in self._deadlines]
+
+    async def _one(self, title: str, questions: Sequence[Question], trace: str) -> ArchiveAnswer:
+        clock, breaker = asyncio.get_running_loop().time, self._breakers.of(title)
+        answer = ArchiveAnswer(title)
         if not breaker.may_ask(clock()):
             answer.outcome = "skipped"
             return self._told(answer)
@@ -214,82 +217,25 @@ class Federation:
         why = ""
         try:
             async with asyncio.timeout(deadline):
-                await self._find(peer, question, answer, trace)
+                await Walk(answer, self._most_answers, self._asked, trace).go(peer, questions)
         except TimeoutError:
             answer.outcome, why = "slow", f"not within {deadline:g} s"
         except GantryError as error:
             answer.outcome, why = _outcome_of(error), str(error)
-        except _Enough:
+        except Enough:
             answer.outcome = "more"
-        if answer.outcome in ("slow", "away") and not answer.matches:
+        if answer.outcome in ("slow", "away") and not answer.is_heard:
             breaker.failed(clock())
         else:
             breaker.answered()
         return self._told(answer, why)
 
-    async def _find(self, peer: Peer, question: Question, answer: _Answer, trace: str) -> None:
-        """Ask one archive. `answer` is filled as its matches come. Raises `GantryError`, `_Enough`."""
-        why = "it was not answered in time"
-        keys = encode_identifier(question.keys, EXPLICIT_LITTLE_ENDIAN, _LATIN)
-        try:
-            association = await associate(peer, [(STUDY_ROOT_FIND, SYNTAXES)])
-            try:
-                syntax = scu.need_context(association, STUDY_ROOT_FIND).transfer_syntax
-                keys = encode_identifier(question.keys, syntax, _LATIN)
-                status = await self._matches(association, keys, syntax, question, answer)
-            except BaseException:
-                association.abort("the rest of the answer is not wanted")
-                raise
-            # One that is slow to release has answered nevertheless.
-            spawn(association.release())
-            why = "" if status == SUCCESS else f"status {status:04X}H"
-        except _Enough:
-            why = ""
-            raise
-        except GantryError as error:
-            why = why and str(error)
-            raise
-        finally:
-            self._asked((answer.title, peer.host), trace, keys, why)
-
-    async def _matches(
-        self, association: Association, keys: bytes, syntax: str, question: Question, answer: _Answer
-    ) -> int:
-        """Add the matches to `answer` as they come. Returns the final status. Raises `GantryError`, `_Enough`."""
-        rubbish = taken = read = status = 0
-        async for command, data in scu.find(association, STUDY_ROOT_FIND, keys):
-            status = command.status
-            if not is_pending(status):
-                break
-            taken, read = taken + 1, read + len(data)
-            if taken > self._most_answers or read > _MOST_BYTES:
-                raise _Enough
-            rubbish += not _take(data, syntax, question, answer)
-            if not taken % _TURN:
-                await turn()
-        answer.outcome = "refused" if status != SUCCESS else "nonsense" if rubbish else "answered"
-        return status
-
-    def _told(self, answer: _Answer, why: str = "") -> _Answer:
-        if answer.outcome != "unaskable":
+    def _told(self, answer: ArchiveAnswer, why: str = "") -> ArchiveAnswer:
+        if answer.outcome not in _UNSENT:
             self._metrics.federated_questions.labels(answer.title, answer.outcome).inc()
         if answer.outcome in _TROUBLE or answer.outcome == "more":
             logger.warning("another archive did not answer in full", archive=answer.title, how=answer.outcome, why=why)
         return answer
-
-
-def _take(data: bytes, syntax: str, question: Question, answer: _Answer) -> bool:
-    """Add one match, if it is one; whether it was understood."""
-    try:
-        values = cleaned(decode_identifier(data, syntax).keys)
-    except NotUnderstood:
-        return False
-    if values is None:
-        return False
-    if question.fits(values):
-        assert answer.matches is not None
-        answer.matches.append(values)
-    return True
 
 
 def _outcome_of(error: GantryError) -> str:

@@ -1,4 +1,7 @@
-"""What other archives are asked, what is taken of their answers, and how these become one list of studies (pure).
+"""What other archives are asked, what is taken of their answers, and how these become one list (pure).
+
+Series and instances are asked for level by level (PS3.4 C.4.1.2.1): hierarchical search is what every archive has, and
+with it only keys of the level itself and the unique keys of those above.
 
 Archives ignore keys, match loosely and send values that are none. What they answer is matched again by our own matcher
 (PS3.4 C.2.2.2), and values that are not valid for their VR (PS3.5 6.2) are left out.
@@ -14,7 +17,7 @@ from typing import Any
 
 from gantry.common.dicom.encoding.values import text_of
 from gantry.common.dicom.query import dates
-from gantry.common.dicom.query.attributes import STANDARD, Level
+from gantry.common.dicom.query.attributes import STANDARD, UNIQUE_KEYS, Level
 from gantry.common.dicom.query.matching import (
     Condition,
     Document,
@@ -30,10 +33,15 @@ from gantry.common.dicom.query.matching import (
 from gantry.common.dicom.standard.tags import (
     ACCESSION_NUMBER,
     INSTANCE_AVAILABILITY,
+    INSTANCE_NUMBER,
+    MODALITY,
     PATIENT_ID,
     PATIENT_NAME,
     QUERY_RETRIEVE_LEVEL,
     RETRIEVE_AE_TITLE,
+    SERIES_INSTANCE_UID,
+    SERIES_NUMBER,
+    SOP_INSTANCE_UID,
     STUDY_DATE,
     STUDY_ID,
     STUDY_INSTANCE_UID,
@@ -43,25 +51,45 @@ from gantry.common.dicom.standard.vrs import vr_of
 from gantry.common.ids import is_uid
 
 MOST_UIDS = 500
-"""Study Instance UIDs in one question: more do not fit the length of a UI in every archive."""
+"""UIDs in one key: more do not fit the length of a UI in every archive."""
+MOST_NAMED = 16
+"""Studies in which series or instances are asked for by one query."""
 MOST_VALUES = 64
-ALWAYS_MATCHED = frozenset(
-    (STUDY_DATE, STUDY_TIME, ACCESSION_NUMBER, PATIENT_NAME, PATIENT_ID, STUDY_ID, STUDY_INSTANCE_UID)
-)
-"""PS3.4 tables C.6-1, C.6-2 and C.6-5: keys that every archive has to match and to return."""
+LEVELS = (Level.STUDY, Level.SERIES, Level.IMAGE)
+"""Of the Study Root, from the root down; what our own index has of the patient is of the study there."""
+ALWAYS_MATCHED = {
+    Level.STUDY: frozenset(
+        (STUDY_DATE, STUDY_TIME, ACCESSION_NUMBER, PATIENT_NAME, PATIENT_ID, STUDY_ID, STUDY_INSTANCE_UID)
+    ),
+    Level.SERIES: frozenset((MODALITY, SERIES_NUMBER, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID)),
+    Level.IMAGE: frozenset((INSTANCE_NUMBER, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)),
+}
+"""PS3.4 tables C.6-1 to C.6-5: keys that every archive has to match and to return."""
 NEARLINE = "NEARLINE"
 
 Values = Mapping[int, Sequence[Any]]
-_ASKED = frozenset(
-    tag for level in (Level.PATIENT, Level.STUDY) for tag in (a.tag for a in STANDARD.of(level)) if vr_of(tag) != b"SQ"
-)
+Unit = tuple[str, ...]
+"""What an answer is of: Study Instance UID, and below that level Series and SOP Instance UID."""
+_UNIQUE = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
+
+
+def _tags_of(*levels: Level) -> frozenset[int]:
+    return frozenset(a.tag for level in levels for a in STANDARD.of(level) if vr_of(a.tag) != b"SQ")
+
+
+_ASKED = {
+    Level.STUDY: _tags_of(Level.PATIENT, Level.STUDY),
+    Level.SERIES: _tags_of(Level.SERIES),
+    Level.IMAGE: _tags_of(Level.IMAGE),
+}
 _MOMENTS = frozenset((b"DA", b"TM", b"DT"))
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The keys of a C-FIND at STUDY level, and what an answer to it is tested by."""
+    """The keys of a C-FIND at one level, and what an answer to it is tested by."""
 
+    level: Level
     keys: Mapping[int, list[str]]
     tests: Mapping[int, Predicate]
     strict: frozenset[int]
@@ -71,23 +99,51 @@ class Question:
         """Whether an answer is one of ours, as far as it says."""
         return all(test(answer) for tag, test in self.tests.items() if tag in answer or tag in self.strict)
 
+    def under(self, above: Values) -> Question:
+        """The same of what is in one study, or one series of it: `above` has its unique keys."""
+        uids = {tag: str(above[tag][0]) for tag in _UNIQUE[: LEVELS.index(self.level)]}
+        only = {tag: matcher(Query("", self.level, {tag: Single((uid,))})) for tag, uid in uids.items()}
+        keys = {**self.keys, **{tag: [uid] for tag, uid in uids.items()}}
+        return Question(self.level, keys, {**self.tests, **only}, self.strict)
 
-def question_of(query: Query, tags: Collection[int]) -> Question | None:
-    """What to ask for a query of level STUDY, with `tags` to return; None if other archives cannot be asked that: items
-    of a sequence, or more UIDs than fit."""
-    keys: dict[int, list[str]] = {tag: [] for tag in (*tags, PATIENT_ID, STUDY_INSTANCE_UID) if tag in _ASKED}
-    strict = set(ALWAYS_MATCHED)
+
+def named_studies(query: Query) -> tuple[str, ...]:
+    """The studies that a query of level SERIES or IMAGE names; none where these are more than are asked for."""
+    condition = query.conditions.get(STUDY_INSTANCE_UID)
+    if isinstance(condition, UidList):
+        named = condition.uids
+    else:
+        named = condition.values if isinstance(condition, Single) else ()
+    return named if len(named) <= MOST_NAMED else ()
+
+
+def questions_of(query: Query, tags: Collection[int]) -> tuple[Question, ...] | None:
+    """What to ask, level by level, for a query of level STUDY or below, with `tags` to return: each question but the
+    first is asked `under` an answer to the one before. None if other archives cannot be asked that: items of a
+    sequence, attributes that they do not know, or more UIDs than fit."""
+    levels = LEVELS[: LEVELS.index(query.level) + 1]
     for tag, condition in query.conditions.items():
         uids = condition.uids if isinstance(condition, UidList) else ()
-        if isinstance(condition, Item) or tag not in _ASKED or len(uids) > MOST_UIDS:
+        if isinstance(condition, Item) or len(uids) > MOST_UIDS or not any(tag in _ASKED[one] for one in levels):
             return None
+    return tuple(_question(level, query, tags) for level in levels)
+
+
+def _question(level: Level, query: Query, tags: Collection[int]) -> Question:
+    """The part of a query that is of one level."""
+    unique = (PATIENT_ID, STUDY_INSTANCE_UID) if level is Level.STUDY else (UNIQUE_KEYS[level],)
+    keys: dict[int, list[str]] = {tag: [] for tag in (*tags, *unique) if tag in _ASKED[level]}
+    conditions = {tag: one for tag, one in query.conditions.items() if tag in _ASKED[level]}
+    strict = set(ALWAYS_MATCHED[level])
+    for tag, condition in conditions.items():
         keys[tag] = _key(tag, condition, query.zone)
         if not keys[tag] or (isinstance(condition, Range) and condition.time_tag is not None):
             strict.add(tag)
         if isinstance(condition, Range) and condition.time_tag is not None:
             keys.setdefault(condition.time_tag, [])
-    tests = {tag: matcher(replace(query, conditions={tag: one})) for tag, one in query.conditions.items()}
-    return Question({QUERY_RETRIEVE_LEVEL: [Level.STUDY.value], **keys}, tests, frozenset(strict))
+    # Of what is above its level nothing is tested here: it was, by the question before.
+    tests = {tag: matcher(replace(query, level=level, conditions={tag: one})) for tag, one in conditions.items()}
+    return Question(level, {QUERY_RETRIEVE_LEVEL: [level.value], **keys}, tests, frozenset(strict))
 
 
 def _key(tag: int, condition: Condition, zone: str) -> list[str]:
@@ -106,15 +162,16 @@ def _key(tag: int, condition: Condition, zone: str) -> list[str]:
     return []
 
 
-def cleaned(answer: Mapping[int, Sequence[str]]) -> dict[int, list[Any]] | None:
+def cleaned(answer: Mapping[int, Sequence[str]], level: Level = Level.STUDY) -> dict[int, list[Any]] | None:
     """An answer's values in the DICOM JSON model, those that are valid for their VR; an attribute of which one is not
-    is empty. None if it does not name one study."""
-    uids = answer.get(STUDY_INSTANCE_UID) or ()
+    is empty. None if it does not name one study, or what is of `level`."""
+    uids = answer.get(UNIQUE_KEYS[level]) or ()
     if len(uids) != 1 or not is_uid(uids[0]):
         return None
+    taken = _ASKED[level].union(_UNIQUE[: LEVELS.index(level)])
     found: dict[int, list[Any]] = {}
     for tag, values in answer.items():
-        if tag in _ASKED:
+        if tag in taken:
             made = [_value(vr_of(tag), value) for value in values] if len(values) <= MOST_VALUES else []
             found[tag] = [] if any(one is None for one in made) else made
     return found
@@ -172,12 +229,23 @@ def _name(value: str) -> dict[str, str] | None:
     return {name: group for name, group in zip(_GROUPS, groups, strict=False) if group}
 
 
+def unit_of(values: Values) -> Unit:
+    """What an answer, or a document of ours, is of."""
+    return tuple(str(values[tag][0]) for tag in _UNIQUE if values.get(tag))
+
+
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """The studies of other archives: for each Study Instance UID one answer, and the AE titles of all that have it."""
+    """What other archives have at one level: for each unit one answer, and the AE titles of all that have it."""
 
-    studies: Mapping[str, Values] = field(default_factory=dict)
-    holders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    level: Level = Level.STUDY
+    answers: Mapping[Unit, Values] = field(default_factory=dict)
+    holders: Mapping[Unit, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def studies(self) -> list[str]:
+        """The studies of which there are answers, in the order of their UIDs."""
+        return sorted({unit[0] for unit in self.answers})
 
     def joined(self, documents: Iterable[Document], ae_title: str) -> list[Document]:
         """Documents of ours, with the AE titles of all that have them: `ae_title`, ours, first."""
@@ -186,37 +254,39 @@ class Foreign:
                 one,
                 attributes={
                     **one.attributes,
-                    RETRIEVE_AE_TITLE: [ae_title, *self.holders.get(str(one.attributes[STUDY_INSTANCE_UID][0]), ())],
+                    RETRIEVE_AE_TITLE: [ae_title, *self.holders.get(unit_of(one.attributes), ())],
                 },
             )
             for one in documents
         ]
 
     def elsewhere(self, here: Collection[str]) -> list[Document]:
-        """The studies that are not `here`, in the order of their UIDs."""
+        """What is of studies that are not `here`, in the order of the UIDs."""
         return [
             Document(
-                Level.STUDY,
+                self.level,
                 {
-                    **self.studies[uid],
-                    RETRIEVE_AE_TITLE: list(self.holders[uid]),
+                    **self.answers[unit],
+                    RETRIEVE_AE_TITLE: list(self.holders[unit]),
                     INSTANCE_AVAILABILITY: [NEARLINE],
                 },
             )
-            for uid in sorted(self.studies)
-            if uid not in here
+            for unit in sorted(self.answers)
+            if unit[0] not in here
         ]
 
 
-def merged(answers: Iterable[tuple[str, Values]]) -> Foreign:
+def merged(answers: Iterable[tuple[str, Values]], level: Level = Level.STUDY) -> Foreign:
     """All answers, each with the AE title of who gave it. Neither their order nor that one comes twice changes what is
-    made of them: the answer of the first AE title, by alphabet, stands for a study."""
-    best: dict[str, tuple[str, str, Values]] = {}
-    holders: dict[str, set[str]] = {}
+    made of them: the answer of the first AE title, by alphabet, stands for a unit."""
+    best: dict[Unit, tuple[str, str, Values]] = {}
+    holders: dict[Unit, set[str]] = {}
     for title, values in answers:
-        uid = str(values[STUDY_INSTANCE_UID][0])
-        holders.setdefault(uid, set()).add(title)
+        unit = unit_of(values)
+        holders.setdefault(unit, set()).add(title)
         rank = (title, repr(sorted(values.items())))
-        if uid not in best or rank < best[uid][:2]:
-            best[uid] = (*rank, values)
-    return Foreign({uid: one[2] for uid, one in best.items()}, {uid: tuple(sorted(t)) for uid, t in holders.items()})
+        if unit not in best or rank < best[unit][:2]:
+            best[unit] = (*rank, values)
+    return Foreign(
+        *(level, {unit: one[2] for unit, one in best.items()}), {unit: tuple(sorted(t)) for unit, t in holders.items()}
+    )

@@ -25,12 +25,14 @@ logger = get_logger("retrieve")
 @dataclass(frozen=True, slots=True)
 class RetrieveSettings:
     """`attempts` per sub-operation; times in seconds; `max_instances` bounds one request; `window` is how many
-    sub-operations we propose to have outstanding at a destination at once."""
+    sub-operations we propose to have outstanding at a destination at once; `alive_every` is between pending responses
+    while nothing can be sent yet."""
 
     attempts: int = 3
     window: int = 4
     retry_after: float = 1.0
     pending_every: float = 0.5
+    alive_every: float = 5.0
     max_instances: int = 500_000
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from gantry.common.clock import Clock
 from gantry.common.dicom.query.identifiers import encode_identifier
@@ -29,8 +30,11 @@ from gantry.services.retrieve.corrections import as_stored
 from gantry.services.retrieve.dimse.moving import Job, Mover, count_the_rest
 from gantry.services.retrieve.dimse.selection import select
 from gantry.services.retrieve.dimse.suboperations import Counters
+from gantry.services.retrieve.fetching.holders import NOTHING, Lack, studies_of
 from gantry.services.retrieve.unindexed import Locating
 
+_CANCELLED_SECONDS = 0.5
+"""How long a C-CANCEL may go unheard while a study is fetched."""
 logger = get_logger("retrieve")
 
 
@@ -39,6 +43,16 @@ Delivered = Callable[[str, str, tuple[str, str], Sequence[Location], Counters, s
 trace."""
 Begins = Callable[[str, str, tuple[str, str], Sequence[Location], str], None]
 """Called when a request begins to send: over what, who asked, who is to receive and where, the objects, the trace."""
+
+
+class Through(Protocol):
+    """Fetches studies that only other archives have."""
+
+    def is_for(self, calling_ae_title: str) -> bool:
+        """Whether it does so for a peer."""
+
+    async def bring(self, study: str, trace: str) -> Lack:
+        """Wait until a study is here; what of it is lacking."""
 
 
 class MoveRecord(Protocol):
@@ -98,10 +112,12 @@ class RetrieveService:
         delivered: Delivered = lambda *_: None,
         begins: Begins = lambda *_: None,
         move_begins: MoveBegins = unrecorded,
+        through: Through | None = None,
     ) -> None:
         """`gets_originals` is of AE titles: whether they get objects without corrections. `accessed` is called, once a
         request, with the UID of each study of which something may have been sent; `delivered` with what became of
-        it, and `begins` before anything is sent."""
+        it, and `begins` before anything is sent. `through` fetches what only other archives have."""
+        self._through = through
         self._begins = begins
         self._move_begins = move_begins
         self._accessed = accessed
@@ -131,11 +147,15 @@ class RetrieveService:
             await request.fail(UNRECOGNISED_OPERATION, "only C-GET and C-MOVE are served in this context")
             return
         query = select(request.context.abstract_syntax, request.data, request.context.transfer_syntax)
+        lack = await self._fetched(request, query)
+        if lack is None:
+            await self._cancelled(request)
+            return
         locations = await self._locate(query)
         receiver = request.association.calling_ae_title if peer is None else peer.called_ae_title
         if self._gets_originals(receiver):
             locations = as_stored(locations)
-        counters = Counters(len(locations))
+        counters = Counters(len(locations), failed=lack.instances, why=lack.why[:64])
         association = request.association
         at = (receiver, association.peer_address if peer is None else peer.host)
         over = "C-GET" if peer is None else "C-MOVE"
@@ -152,6 +172,44 @@ class RetrieveService:
             if record is not None:
                 record.leave()
             self._delivered(over, association.calling_ae_title, at, locations, counters, association.trace)
+
+    async def _fetched(self, request: Request, query: Query) -> Lack | None:
+        """Wait for what is fetched from other archives; what of it is lacking. None if the request was cancelled
+        meanwhile: the fetch goes on."""
+        if self._through is None or not self._through.is_for(request.association.calling_ae_title):
+            return NOTHING
+        lacking, why = 0, ""
+        for study in studies_of(query):
+            lack = await self._alive(request, self._through.bring(study, request.association.trace))
+            if lack is None:
+                return None
+            lacking, why = lacking + lack.instances, why or lack.why
+        return Lack(lacking, why)
+
+    async def _cancelled(self, request: Request) -> None:
+        """PS3.4 C.4.2.1.5, C.4.3.1.4: sub-operations terminated due to Cancel, before the first one."""
+        operation = "C-MOVE" if request.command.field == CommandField.C_MOVE_RQ else "C-GET"
+        self._metrics.retrieve_requests.labels(operation, f"{CANCELLED:04X}").inc()
+        await request.respond(CANCELLED, extra=Counters(1).elements(with_remaining=True))
+
+    async def _alive(self, request: Request, work: Coroutine[Any, Any, Lack]) -> Lack | None:
+        """Wait for a study. PS3.4 C.4.2.3.1: pending responses tell the requester, which has a timeout, that we are at
+        it; there is at least one sub-operation to come."""
+        fetching = asyncio.create_task(work)
+        told = self._clock.monotonic()
+        try:
+            while not request.cancelled:
+                done, _ = await asyncio.wait((fetching,), timeout=_CANCELLED_SECONDS)
+                if done:
+                    return fetching.result()
+                if request.cancelled or self._clock.monotonic() - told < self._settings.alive_every:
+                    continue
+                told = self._clock.monotonic()
+                with suppress(AssociationAborted):
+                    await request.respond(PENDING, extra=Counters(1).elements(with_remaining=True))
+            return None
+        finally:
+            fetching.cancel()
 
     async def _locate(self, query: Query) -> list[Location]:
         locations: list[Location] = []

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gantry.common.audit import SERIOUS_FAILURE, SUCCESS, Entry, Kind
+from gantry.common.dicom.standard.sop_classes import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
 from gantry.common.ports.index import Location
 from gantry.common.runtime.auditing.trail import PeerOf
-from gantry.services.audited import audit_sending
+from gantry.services.audited import audit_asking, audit_sending
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 
@@ -60,3 +61,13 @@ def test_what_a_rule_sends_is_asked_for_by_the_archive_and_waits_for_no_associat
 def test_what_a_move_left_is_asked_for_by_its_requestor_also_when_he_is_gone() -> None:
     (first, *_) = sent(Heard(), "finished C-MOVE", "WORKSTATION")
     assert (first.requestor, first.requestor_is, first.address, first.session) == ("WORKSTATION", "ae", "", "")
+
+
+def test_what_another_archive_is_asked_is_a_query_of_ours_and_it_the_receiver() -> None:
+    trail: Any = Heard()
+    audit_asking(trail, ("OLD", "192.0.2.7"), "t", b"keys", "")
+    audit_asking(trail, ("OLD", "192.0.2.7"), "t", b"keys", "it refused", STUDY_ROOT_MOVE)
+    assert [(e.kind, e.operation, e.peer, e.peer_address, e.query_class, e.why) for e in trail.entries] == [
+        (Kind.QUERY, "C-FIND", "OLD", "192.0.2.7", STUDY_ROOT_FIND, ""),
+        (Kind.QUERY, "C-MOVE", "OLD", "192.0.2.7", STUDY_ROOT_MOVE, "it refused"),
+    ]

@@ -27,6 +27,7 @@ from gantry.common.web.routes import find
 from gantry.services.orders.workitems.parameters import filter_in, uid_in, workitem_search
 from gantry.services.query.federation.merging import cleaned
 from gantry.services.query.sharing.forms import password_of
+from gantry.services.retrieve.fetching.holders import holder_in
 from tests.support.work import LINEAR, growth
 
 Parser = Callable[[str], object]
@@ -71,6 +72,11 @@ PARSERS: dict[str, tuple[Parser, str, int]] = {
     "accept-encoding": (lambda text: coding_of({"Accept-Encoding": text}), "br;q=0.x,", 100000),
     "federation, names": (lambda text: cleaned({STUDY_INSTANCE_UID: ["1.2"], PATIENT_NAME: [text]}), "a=^", 100000),
     "federation, numbers": (lambda text: cleaned({STUDY_INSTANCE_UID: ["1.2"], NUMBER: [text]}), "1", 100000),
+    "fetching, counts": (
+        lambda text: holder_in("OLD", "1.2", [{STUDY_INSTANCE_UID: ["1.2"], NUMBER: [text]}]),
+        "1",
+        100000,
+    ),
     "override, what is asked for": (lambda text: asked_for({"patient": text, "reason": text}), "a ", 100000),
     "override, header": (_overridden, "a.", 500),
     "share, what is asked for": (

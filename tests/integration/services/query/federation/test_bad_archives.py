@@ -307,8 +307,8 @@ async def test_a_federated_search_over_http_warns_of_who_did_not_answer(tmp_path
         for wrong in ("federated=maybe", "federated=true&orderby=StudyDate"):
             async with ours.http.get(f"/dicom-web/studies?{wrong}") as answer:
                 assert answer.status == 400
-        async with ours.http.get("/dicom-web/series?federated=true") as answer:
-            assert "federated is for searches of studies" in answer.headers["Warning"]
+        async with ours.http.get("/dicom-web/studies/count?federated=true") as answer:
+            assert "federated is not for counts" in answer.headers["Warning"]
 
 
 async def test_a_caller_who_sees_some_studies_gets_no_answer_of_another_archive(tmp_path: Path) -> None:

@@ -9,16 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gantry.common.dicom.query.identifiers import Identifier, decode_identifier, encode_identifier
-from gantry.common.dicom.query.matching import Document, Level, Query, Single
+from gantry.common.dicom.query.matching import Document, Level, Query, Single, UidList
 from gantry.common.dicom.query.queries import Extended, Model, compile_query
 from gantry.common.dicom.standard.dictionary import TAGS
 from gantry.common.dicom.standard.tags import (
     INSTANCE_AVAILABILITY,
     QUERY_RETRIEVE_LEVEL,
     RETRIEVE_AE_TITLE,
+    SERIES_INSTANCE_UID,
+    SOP_INSTANCE_UID,
     STUDY_INSTANCE_UID,
 )
-from gantry.services.query.federation.merging import MOST_UIDS, Question, cleaned, merged, question_of
+from gantry.services.query.federation.merging import (
+    MOST_NAMED,
+    MOST_UIDS,
+    Question,
+    cleaned,
+    merged,
+    named_studies,
+    questions_of,
+)
 from tests.support.dicom import EXPLICIT
 
 NAME, PATIENT, DATE, MODALITIES = (
@@ -30,6 +40,14 @@ EVERYTHING = Extended(True, True, True, True, True, True)
 def query(extended: Extended = Extended(), **keys: list[str]) -> Query:
     values = {QUERY_RETRIEVE_LEVEL: ["STUDY"], **{TAGS[keyword]: value for keyword, value in keys.items()}}
     return compile_query(Identifier(values), Model.STUDY_ROOT, "default", extended)
+
+
+def question_of(asked: Query, tags: list[int]) -> Question | None:
+    questions = questions_of(asked, tags)
+    if questions is None:
+        return None
+    (question,) = questions
+    return question
 
 
 def asked(extended: Extended = Extended(), **keys: list[str]) -> Question:
@@ -173,3 +191,77 @@ def test_a_question_for_one_study_is_one_value() -> None:
     assert question is not None
     assert question.keys[STUDY_INSTANCE_UID] == ["1.2"]
     assert not question.fits(answer("1.3"))
+
+
+def below(level: str, **keys: list[str]) -> tuple[Question, ...]:
+    values = {QUERY_RETRIEVE_LEVEL: [level], **{TAGS[keyword]: value for keyword, value in keys.items()}}
+    compiled = compile_query(Identifier(values), Model.STUDY_ROOT, "default", Extended(relational=True))
+    questions = questions_of(compiled, list(values))
+    assert questions is not None
+    return questions
+
+
+def test_instances_are_asked_for_from_the_study_down_with_the_keys_of_each_level() -> None:
+    study, series, image = below(
+        "IMAGE", StudyInstanceUID=["1.2"], PatientID=["P1"], Modality=["CT"], InstanceNumber=["7"], SOPInstanceUID=[]
+    )
+    assert study.keys == {QUERY_RETRIEVE_LEVEL: ["STUDY"], STUDY_INSTANCE_UID: ["1.2"], PATIENT: ["P1"]}
+    assert series.under({STUDY_INSTANCE_UID: ["1.2"]}).keys == {
+        QUERY_RETRIEVE_LEVEL: ["SERIES"], STUDY_INSTANCE_UID: ["1.2"], SERIES_INSTANCE_UID: [],
+        TAGS["Modality"]: ["CT"],
+    }  # fmt: skip
+    assert image.under({STUDY_INSTANCE_UID: ["1.2"], SERIES_INSTANCE_UID: ["1.3"], PATIENT: ["P1"]}).keys == {
+        QUERY_RETRIEVE_LEVEL: ["IMAGE"], STUDY_INSTANCE_UID: ["1.2"], SERIES_INSTANCE_UID: ["1.3"],
+        SOP_INSTANCE_UID: [], TAGS["InstanceNumber"]: ["7"],
+    }  # fmt: skip
+
+
+def test_what_is_of_another_study_or_series_or_does_not_say_of_which_is_not_taken() -> None:
+    image = below("IMAGE", StudyInstanceUID=["1.2"])[2].under(
+        {STUDY_INSTANCE_UID: ["1.2"], SERIES_INSTANCE_UID: ["1.3"]}
+    )
+    right = {STUDY_INSTANCE_UID: ["1.2"], SERIES_INSTANCE_UID: ["1.3"], SOP_INSTANCE_UID: ["1.4"]}
+    assert image.fits(right)
+    for tag in (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID):
+        assert not image.fits({**right, tag: ["1.9"]})
+        assert not image.fits({**right, tag: []})
+
+
+def test_answers_of_a_level_have_its_attributes_and_the_unique_ones_above() -> None:
+    answered = {
+        STUDY_INSTANCE_UID: ["1.2"], SERIES_INSTANCE_UID: ["1.3"], TAGS["Modality"]: ["CT"], PATIENT: ["P9"],
+        TAGS["SeriesNumber"]: ["7"],
+    }  # fmt: skip
+    assert cleaned(answered, Level.SERIES) == {
+        STUDY_INSTANCE_UID: ["1.2"], SERIES_INSTANCE_UID: ["1.3"], TAGS["Modality"]: ["CT"], TAGS["SeriesNumber"]: [7],
+    }  # fmt: skip
+    assert cleaned(answered, Level.IMAGE) is None
+
+
+def test_series_that_several_have_are_one_and_those_of_studies_that_are_here_are_left_to_us() -> None:
+    def series(study: str, uid: str) -> dict[int, list[Any]]:
+        return {STUDY_INSTANCE_UID: [study], SERIES_INSTANCE_UID: [uid]}
+
+    answers = [("OLD", series("1.2", "1.3")), ("B", series("1.2", "1.3")), ("B", series("1.2", "1.4"))]
+    foreign = merged([*answers, ("B", series("1.1", "1.5"))], Level.SERIES)
+    assert foreign.studies == ["1.1", "1.2"]
+    found = foreign.elsewhere({"1.1"})
+    assert [one.level for one in found] == [Level.SERIES] * 2
+    assert [(one.attributes[SERIES_INSTANCE_UID], one.attributes[RETRIEVE_AE_TITLE]) for one in found] == [
+        (["1.3"], ["B", "OLD"]),
+        (["1.4"], ["B"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("condition", "named"),
+    [
+        (None, 0), (Single(("1.2",)), 1), (UidList(("1.2", "1.3")), 2),
+        (UidList(tuple(f"1.{n}" for n in range(MOST_NAMED))), MOST_NAMED),
+        (UidList(tuple(f"1.{n}" for n in range(MOST_NAMED + 1))), 0),
+    ],
+    ids=["none", "one", "two", "most", "more"],
+)  # fmt: skip
+def test_series_are_asked_for_in_a_few_studies_that_are_named(condition: Any, named: int) -> None:
+    conditions = {} if condition is None else {STUDY_INSTANCE_UID: condition}
+    assert len(named_studies(Query("default", Level.SERIES, conditions))) == named

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gantry.services.query.federation.breaker import FIRST_SECONDS, LONGEST_SECONDS, Breaker
+from gantry.common.runtime.breaker import FIRST_SECONDS, LONGEST_SECONDS, Breaker, Breakers
 
 
 def test_an_archive_that_failed_is_left_alone_for_a_time_and_then_asked_by_one() -> None:
@@ -41,3 +41,10 @@ def test_an_answer_makes_it_like_new() -> None:
     assert breaker.may_ask(0.0)
     breaker.failed(50.0)
     assert breaker.may_ask(50.0 + FIRST_SECONDS)
+
+
+def test_who_asks_for_the_breaker_of_an_archive_gets_the_same_one() -> None:
+    breakers = Breakers()
+    breakers.of("OLD").failed(0.0)
+    assert not breakers.of("OLD").may_ask(1.0)
+    assert breakers.of("NORTH").may_ask(1.0)

@@ -39,3 +39,14 @@ class Breaker:
 
     def _wait(self) -> float:
         return min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(max(self._failures - 1, 0), 16))
+
+
+class Breakers:
+    """Of the archives that one process asks, by AE title: its roles share what each learns."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Breaker] = {}
+
+    def of(self, ae_title: str) -> Breaker:
+        """The one of an archive."""
+        return self._of.setdefault(ae_title, Breaker())

@@ -1,0 +1,77 @@
+"""Which archives have a study, and how much of it is lacking here (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gantry.common.dicom.query.matching import Query, Single, UidList
+from gantry.common.dicom.standard.tags import (
+    NUMBER_OF_STUDY_RELATED_INSTANCES,
+    QUERY_RETRIEVE_LEVEL,
+    STUDY_INSTANCE_UID,
+)
+
+MOST_STUDIES = 16
+"""Studies that one request fetches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """An archive that has a study. `instances` is how many it says it has, 0 where it does not say."""
+
+    ae_title: str
+    instances: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What could not be fetched: so many `instances`, and `why`. Nothing lacks where it is 0."""
+
+    instances: int = 0
+    why: str = ""
+
+
+NOTHING = Lack()
+
+
+def keys_for(study: str) -> dict[int, list[str]]:
+    """The keys of the C-FIND at STUDY level (PS3.4 C.6.2.1.2)."""
+    return {QUERY_RETRIEVE_LEVEL: ["STUDY"], STUDY_INSTANCE_UID: [study], NUMBER_OF_STUDY_RELATED_INSTANCES: []}
+
+
+def holder_in(ae_title: str, study: str, answers: Iterable[Mapping[int, Sequence[str]]]) -> Holder | None:
+    """What an archive's answers say of a study; None if none is of it. Archives ignore keys."""
+    counts = [
+        _number(answer.get(NUMBER_OF_STUDY_RELATED_INSTANCES) or ())
+        for answer in answers
+        if list(answer.get(STUDY_INSTANCE_UID) or ()) == [study]
+    ]
+    return Holder(ae_title, max(counts)) if counts else None
+
+
+def in_order(holders: Iterable[Holder]) -> list[Holder]:
+    """Whom to ask first: who has the most of it; where that does not tell, in the order given."""
+    return sorted(holders, key=lambda one: -one.instances)
+
+
+def lack_of(here: int, told: int, moved: int, whole: bool) -> int:
+    """How many instances are lacking, where `told` is what the archive says it has, and `moved` the sub-operations of
+    its C-MOVE, which ended as a success or not. What is not known is at least one."""
+    lacking = max(0, max(told, moved) - here)
+    if whole or (told and here >= told):
+        return lacking
+    return max(1, lacking)
+
+
+def studies_of(query: Query) -> tuple[str, ...]:
+    """The studies that a retrieval names; none where it names none, or more than are fetched."""
+    condition = query.conditions.get(STUDY_INSTANCE_UID)
+    if isinstance(condition, UidList):
+        return condition.uids if len(condition.uids) <= MOST_STUDIES else ()
+    return condition.values if isinstance(condition, Single) and len(condition.values) == 1 else ()
+
+
+def _number(values: Sequence[str]) -> int:
+    text = values[0].strip() if values else ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else 0
