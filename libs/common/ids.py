@@ -90,6 +90,11 @@ class Receipt:
         """Where the object of this receipt lives: one folder per 2^20 ms (17 minutes), unique to the receipt."""
         return f"objects/{partition}/{self.id[:7]}/{self.id}.dcm"
 
+    def reference_key(self, partition: str) -> str:
+        """Where the reference of this receipt lives whose object stays where it is (`gantry.common.runtime.in_place`):
+        among the objects, and read as the object itself."""
+        return f"objects/{partition}/{self.id[:7]}/{self.id}.ref"
+
     def values_key(self, partition: str) -> str:
         """Where the values of the correction of this name lie."""
         return f"corrections/{partition}/{self.id[:7]}/{self.id}.json"

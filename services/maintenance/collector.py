@@ -175,7 +175,11 @@ class Collector:
             others = [member for member in families[one.receipt] if member.receipt != one.receipt]
             if any(_needs_object(member, now, self._grace_us) for member in others):
                 continue
-            await self._objects.delete(one.object_key or Receipt(one.receipt).object_key(self._partition))
+            receipt = Receipt(one.receipt)
+            # Where the index does not know it, it lies here, or is in place.
+            either = receipt.object_key(self._partition), receipt.reference_key(self._partition)
+            for key in (one.object_key,) if one.object_key else either:
+                await self._objects.delete(key)
             elsewhere += [member for member in others if member.fate.moved_away and not member.fate.collected]
             objects += 1
         await reach(FailPoint.AFTER_COLLECT)
