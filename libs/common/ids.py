@@ -55,6 +55,11 @@ def require_object_key(key: str) -> None:
         raise ValueError("not an object key")
 
 
+def is_reference_key(key: str) -> bool:
+    """Whether a key is that of an object that stays where it is (`Receipt.reference_key`)."""
+    return key.startswith("objects/") and key.endswith(".ref")
+
+
 def new_uid() -> str:
     """A fresh UID under 2.25 (PS3.5 B.2)."""
     return f"2.25.{uuid.uuid4().int}"

@@ -15,22 +15,24 @@ import pydicom
 import pytest
 
 from gantry.cli.files import DicomFile
+from gantry.common.adapters.key_file import line_of
 from gantry.common.dicom.encoding.part10 import parse_meta
 from gantry.common.events import InstanceStored, ObjectLost
 from tests.crash.conftest import MakeArchive
-from tests.crash.test_deletion import dying
+from tests.crash.test_deletion import dying, move
 from tests.crash.test_tiers import cold_of, raw, the_same
 from tests.crash.test_upkeep import everything, gantry, index_of, lose_log_and_index, until_sealed
-from tests.support.archive import RunningArchive
+from tests.support.archive import RunningArchive, free_port
 from tests.support.asking import Modality, events, expect_exactly, found, get, stores_of, uids_of, wait_for
+from tests.support.dcmtk import StoreScp, content
 from tests.support.foreign import Foreign
-from tests.support.objects import bytes_of, data_set, study, write
+from tests.support.objects import bytes_of, data_set, sample, study, write
 
 pytestmark = pytest.mark.timeout(240)
 """In a cluster each process joins its groups first."""
 REST = (
     "http: {may_delete: [loopback], may_correct: [loopback]}\n"
-    "upkeep: {seal_every: 0.2, sweep_every: 0, verify_every: 0}\n"
+    "upkeep: {seal_every: 0.2, sweep_every: 0, sweep_grace: 0.1, verify_every: 0}\n"
     "lifecycle: {collect_every: 0.3, erase_after: 0}\n"
 )
 
@@ -235,6 +237,7 @@ async def test_what_is_deleted_for_good_is_gone_here_and_stays_there_and_is_said
     uid = uids_of(files[0])[0]
     purged = await asyncio.to_thread(gantry, archive, "purge", uid, "--reason", "test", "--yes")
     assert purged.returncode == 0, purged.stderr
+    assert "bytes in place (storage.in_place) are not removed" in purged.stderr
     async with asyncio.timeout(60):
         while True:
             async with stores_of(archive) as stores:
@@ -243,6 +246,7 @@ async def test_what_is_deleted_for_good_is_gone_here_and_stays_there_and_is_said
             await asyncio.sleep(0.3)
     assert await found(archive.peer, "STUDY", "StudyInstanceUID") == []
     assert foreign.content() == before
+    assert "bytes in place stay with their owner" in archive.log.read_text()
     left = await asyncio.to_thread(gantry, archive, "left-in-place", "--json")
     rows = [json.loads(line) for line in left.stdout.splitlines()]
     assert left.returncode == 1
@@ -279,6 +283,63 @@ async def test_it_is_the_same_after_a_reindex_and_from_the_bucket_alone(
         assert await everything(index) == before
     archive.start()
     await the_same(archive, files, tmp_path / "got")
+    assert archive.stop() == 0
+
+
+async def test_the_sweeper_publishes_what_a_killed_import_left_and_the_next_run_doubles_nothing(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive, foreign = with_foreign(make_archive, "coercion: {rules: [{name: n, set: {InstitutionName: NORTH}}]}\n")
+    files = study(tmp_path / "files", 3, patient="P1")
+    fill(foreign, files)
+    command = "import-in-place", "old", "--job", job_of(archive), "--parallel", "1"
+    assert await asyncio.to_thread(dying, archive, "before-publish=kill@2", *command) != 0
+    await wait_for(archive, 1)
+    await until_sealed(archive)
+    swept = await asyncio.to_thread(gantry, archive, "sweep", "--all", "--json")
+    assert (swept.returncode, json.loads(swept.stdout)["told"]) == (0, 1), swept.stderr
+    await wait_for(archive, 2)
+    Path(job_of(archive)).unlink()
+    assert (await taken(archive))["objects"] == {"here": 2, "taken": 1}
+    await wait_for(archive, 3)
+    stored = [event for event in await events(archive, "instances") if isinstance(event, InstanceStored)]
+    assert len({event.receipt for event in stored}) == 3
+    assert all(event.coercion for event in stored)
+    names = await found(archive.peer, "SERIES", "InstitutionName", f"StudyInstanceUID={uids_of(files[0])[0]}")
+    assert {str(one.InstitutionName) for one in names} == {"NORTH"}
+    assert archive.stop() == 0
+
+
+async def test_c_move_sends_what_is_in_place_bit_for_bit_also_where_objects_of_ours_lie_encrypted(
+    make_archive: MakeArchive, tmp_path: Path
+) -> None:
+    archive = make_archive()
+    foreign, port = Foreign(archive), free_port()
+    (archive.folder / "keys").write_text(line_of("first"))
+    archive.write_policy(
+        [f"{{ae_title: DEST, host: 127.0.0.1, port: {port}, may: [], move_destination: true}}"],
+        f"{REST}storage: {{in_place: [{foreign.setting}]}}\nencryption: {{key_file: {archive.folder}/keys}}\n",
+    )
+    archive.start()
+    files = [*study(tmp_path / "files", 3, series=2), sample(tmp_path / "compressed", "JPEG2000.dcm")]
+    fill(foreign, files)
+    before = foreign.content()
+    assert (await taken(archive))["objects"] == {"taken": 4}
+    await wait_for(archive, 4)
+    with StoreScp(tmp_path / "dest", "DEST", "+xa", port=port) as plain:
+        assert await move(archive.peer, f"StudyInstanceUID={uids_of(files[0])[0]}") == 0x0000
+        got = {uid: content(path)[1] for uid, path in plain.received().items()}
+    assert got == {file.sop_instance_uid: bytes_of(file) for file in files[:3]}
+    (uid, series), compressed = uids_of(files[3]), files[3]
+    path = f"/dicom-web/studies/{uid}/series/{series}/instances/{compressed.sop_instance_uid}"
+    as_stored = "accept=application/dicom;transfer-syntax=*"
+    status, part10 = await asyncio.to_thread(raw, archive, f"{path}?{as_stored}")
+    assert (status, bytes_of(compressed) in part10) == (200, True)
+    async with stores_of(archive) as stores:
+        keys = [stat.key async for stat in stores.in_place.list("objects/")]
+        references = [await stores.in_place.reference(key) for key in keys]
+    assert sorted(one.key for one in references if one is not None) == sorted(before)
+    assert foreign.content() == before
     assert archive.stop() == 0
 
 

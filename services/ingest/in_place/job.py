@@ -62,8 +62,9 @@ class Job:
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
-            # A receipt that is noted here is not given again, whatever happens to the machine.
-            self._db.execute("PRAGMA synchronous=FULL")
+            # What is noted survives the death of this process. After a power cut the last of it may be missing: then
+            # the index says what is here.
+            self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
             for name, value in (("source", source), ("target", target), ("run", "0")):
                 self._db.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, value))
@@ -143,8 +144,7 @@ class Job:
         )
 
     def receipt(self, key: str, new: str) -> str:
-        """The receipt that an object was given, also by a run that was killed; `new` where it has none. It is durable
-        when this returns."""
+        """The receipt that an object was given, also by a run that was killed; `new` where it has none."""
         self._db.execute("UPDATE objects SET receipt = ? WHERE key = ? AND receipt = ''", (new, _bytes(key)))
         [(receipt,)] = self._db.execute("SELECT receipt FROM objects WHERE key = ?", (_bytes(key),))
         return str(receipt)

@@ -15,7 +15,6 @@ import msgpack
 from gantry.common.dicom.encoding.part10 import MAX_META_LENGTH
 from gantry.common.errors import Corrupt
 
-SUFFIX = ".ref"
 OBJECTS = "objects/"
 LEFT = "left-in-place/"
 MAX_REFERENCE = MAX_META_LENGTH + 16384
@@ -41,11 +40,6 @@ class Reference:
     def length(self) -> int:
         """Bytes of the object that is given out."""
         return len(self.head) + self.size - self.offset
-
-
-def may_be_reference(key: str) -> bool:
-    """Whether a reference may lie under a key; what an owner's bytes were copied over is an object as any other."""
-    return key.endswith(SUFFIX) and key.startswith(OBJECTS)
 
 
 def left_key(key: str) -> str:

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol, TypeVar
 
-from gantry.common.errors import Corrupt, NotFound
+from gantry.common.errors import Corrupt, DependencyUnavailable, NotFound
+from gantry.common.ids import is_reference_key
 from gantry.common.ports.blobs import BlobReader, BlobStat, BlobStore, BlobWriter, Buffer, Part
 from gantry.common.ports.foreign import ForeignStore
 from gantry.common.runtime.in_place.reading import JoinedReader
@@ -17,7 +18,6 @@ from gantry.common.runtime.in_place.reference import (
     MAX_REFERENCE,
     Reference,
     left_key,
-    may_be_reference,
     pack_reference,
     unpack_reference,
 )
@@ -58,7 +58,7 @@ class ReferringStore:
 
     async def reference(self, key: str) -> Reference | None:
         """Where an object lies; None where it lies here. Raises `NotFound`, `Corrupt`, `DependencyUnavailable`."""
-        if not may_be_reference(key):
+        if not is_reference_key(key):
             return None
         known = self._known.get(key)
         if known is not None:
@@ -93,7 +93,7 @@ class ReferringStore:
         return self._inner.writer(key)
 
     async def open(self, key: str, offset: int = 0, length: int | None = None) -> BlobReader:
-        if not may_be_reference(key):
+        if not is_reference_key(key):
             return await self._inner.open(key, offset, length)
         return await self._there(
             key,
@@ -102,13 +102,13 @@ class ReferringStore:
         )
 
     async def read(self, parts: Sequence[Part]) -> list[bytes]:
-        referred = [at for at, part in enumerate(parts) if may_be_reference(part.key)]
+        referred = [at for at, part in enumerate(parts) if is_reference_key(part.key)]
         if not referred:
             return await self._inner.read(parts)
         found, turns = [b""] * len(parts), asyncio.Semaphore(_AT_ONCE)
 
         async def ours() -> None:
-            places = [at for at, part in enumerate(parts) if not may_be_reference(part.key)]
+            places = [at for at, part in enumerate(parts) if not is_reference_key(part.key)]
             pieces = await self._inner.read([parts[at] for at in places]) if places else []
             for at, piece in zip(places, pieces, strict=True):
                 found[at] = piece
@@ -125,7 +125,7 @@ class ReferringStore:
         return found
 
     async def stat(self, key: str) -> BlobStat:
-        if not may_be_reference(key):
+        if not is_reference_key(key):
             return await self._inner.stat(key)
 
         async def there(reference: Reference, store: ForeignStore) -> BlobStat:
@@ -136,7 +136,7 @@ class ReferringStore:
 
     async def delete(self, key: str) -> None:
         """Remove an object; of one in place the reference. That its owner may remove the bytes is noted before."""
-        if may_be_reference(key):
+        if is_reference_key(key):
             try:
                 reference = await self._look(key)
             except NotFound:
@@ -182,13 +182,21 @@ class ReferringStore:
         known = self._known.get(key)
         if known is not None:
             try:
-                return await ask(known, await self.foreign.get(known.store))
+                return await self._ask(known, ask)
             except (NotFound, Corrupt):
                 self._known.pop(key, None)
         reference = await self._look(key)
         if reference is None:
             return await here()
-        return await ask(reference, await self.foreign.get(reference.store))
+        return await self._ask(reference, ask)
+
+    async def _ask(self, reference: Reference, ask: Callable[[Reference, ForeignStore], Awaitable[T]]) -> T:
+        store = await self.foreign.get(reference.store)
+        try:
+            return await ask(reference, store)
+        except DependencyUnavailable as error:
+            # Whoever reads this is to know which store it is.
+            raise DependencyUnavailable(f"store in place {reference.store!r}", error.reason) from error
 
     async def _look(self, key: str) -> Reference | None:
         reference = unpack_reference(await self._beginning(key))

@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 
 from gantry.common.dicom.encoding.part10 import file_meta
 from gantry.common.errors import Corrupt
-from gantry.common.ids import Receipt
+from gantry.common.ids import Receipt, is_reference_key
 from gantry.common.runtime.in_place.reference import (
     MAX_REFERENCE,
     Reference,
     left_key,
-    may_be_reference,
     pack_reference,
     unpack_reference,
 )
@@ -63,8 +62,8 @@ def test_an_object_is_as_long_as_our_head_and_their_data_set() -> None:
     assert reference().length == len(HEAD) + 525_000 - 344
 
 
-def test_only_keys_of_references_may_be_some() -> None:
-    assert may_be_reference(KEY)
-    assert not may_be_reference(KEY.replace(".ref", ".dcm"))
-    assert not may_be_reference(left_key(KEY))
+def test_only_keys_of_references_are_some() -> None:
+    assert is_reference_key(KEY)
+    assert not is_reference_key(KEY.replace(".ref", ".dcm"))
+    assert not is_reference_key(left_key(KEY))
     assert left_key(KEY) == "left-in-place/" + KEY.removeprefix("objects/")
